@@ -1,0 +1,89 @@
+"""What the agents of one site say to each other over the site's broker, and how a holder's grant is renewed.
+
+Each agent beats once a second: who it is, whether it has the hub, which epochs it holds. A holder that cannot reach the hub
+publishes a numbered renewal request; any agent that has the hub passes it on and the answer back, both unchanged.
+
+    foreshore/v1/<site>/beat/<node>              Beat, retained never
+    foreshore/v1/<site>/renew/<node>             RenewalRequest of the holder <node>
+    foreshore/v1/<site>/renewed/<node>           Renewal for the holder <node>
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import Field
+
+from foreshore_api.wire import document
+
+PREFIX: Final = "foreshore/v1"
+BEAT_PERIOD: Final = 1.0
+"""Seconds between two beats of one agent."""
+
+
+def beat_topic(site: str, node: str = "+") -> str:
+    """Return the topic of one agent's beats, or the filter for all."""
+    return f"{PREFIX}/{site}/beat/{node}"
+
+
+def renew_topic(site: str, node: str = "+") -> str:
+    """Return the topic on which a holder asks for renewal."""
+    return f"{PREFIX}/{site}/renew/{node}"
+
+
+def renewed_topic(site: str, node: str = "+") -> str:
+    """Return the topic on which a relay answers a holder."""
+    return f"{PREFIX}/{site}/renewed/{node}"
+
+
+class Held(document.Document):
+    """One device an agent holds, and under which number."""
+
+    namespace: str = Field(max_length=63)
+    device: str = Field(max_length=63)
+    epoch: int = Field(ge=0)
+
+
+class Beat(document.Document):
+    """One agent's sign of life on the site's broker."""
+
+    node: str = Field(min_length=1, max_length=253)
+    boot_id: str = Field(max_length=64)
+    sequence: int = Field(ge=0)
+    has_hub: bool
+    """Whether the hub answered this agent within the last lease duration."""
+    held: tuple[Held, ...] = Field(default=(), max_length=1000)
+
+
+class RenewalRequest(document.Document):
+    """A holder's numbered question whether it may go on; numbers rise within a boot."""
+
+    node: str = Field(min_length=1, max_length=253)
+    boot_id: str = Field(max_length=64)
+    number: int = Field(ge=0)
+    held: tuple[Held, ...] = Field(min_length=1, max_length=1000)
+
+
+class Standing(StrEnum):
+    """The hub's answer for one device."""
+
+    RENEWED = "Renewed"
+    SUPERSEDED = "Superseded"
+    UNKNOWN = "Unknown"
+
+
+class RenewedDevice(document.Document):
+    """The answer for one device of a request; `epoch` is the newest the hub knows."""
+
+    namespace: str = Field(max_length=63)
+    device: str = Field(max_length=63)
+    epoch: int = Field(ge=0)
+    standing: Standing
+
+
+class Renewal(document.Document):
+    """The hub's answer to one numbered request; it counts from when the holder sent that request."""
+
+    node: str = Field(min_length=1, max_length=253)
+    boot_id: str = Field(max_length=64)
+    number: int = Field(ge=0)
+    devices: tuple[RenewedDevice, ...] = Field(max_length=1000)

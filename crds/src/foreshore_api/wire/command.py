@@ -1,0 +1,61 @@
+"""What the agent says to a device and what the device answers, over MQTT, as JSON.
+
+Commands are never retained. `commandId` is the decision's id and pass (`<decision id>/<pass>`); the attempt is a field of its own,
+so that a receiver can drop what it has already seen. `notAfter` decides freshness; the broker's expiry is only a help.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from foreshore_api.wire import document
+
+Scalar = float | int | str
+"""A value that an action takes: a number or a text; non-finite numbers are refused."""
+
+
+class Command(document.Document):
+    """One command to one device."""
+
+    command_id: str = Field(min_length=1, max_length=64)
+    attempt: int = Field(default=1, ge=1)
+    action: str = Field(min_length=1, max_length=63)
+    input: dict[str, Scalar] = Field(max_length=16)
+    holder: str = Field(min_length=1, max_length=253)
+    """The node whose agent sends it."""
+    epoch: int = Field(ge=0)
+    """The holder's authority number; a device refuses one lower than the highest it has seen."""
+    priority: int = Field(ge=1, le=16)
+    issued_at: datetime
+    not_after: datetime
+    boot_nonce: str | None = Field(default=None, max_length=64)
+    tick: int | None = Field(default=None, ge=0)
+
+
+class Result(StrEnum):
+    """What became of a command, in the device's words."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    DONE = "Done"
+
+
+class Acknowledgement(document.Document):
+    """A device's answer to a command."""
+
+    command_id: str = Field(min_length=1, max_length=64)
+    result: Result
+    reason: str | None = Field(default=None, max_length=256)
+    time: datetime | None = None
+
+
+class Advice(document.Document):
+    """A recommendation that nobody obeys by itself, published below Supervised to `mqtt.adviceTopic`."""
+
+    decision_id: str
+    policy: str
+    action: str
+    input: dict[str, Scalar]
+    reason: str
+    time: datetime

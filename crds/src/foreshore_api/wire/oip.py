@@ -1,0 +1,84 @@
+"""The messages of the Open Inference Protocol, version 2, that agent and serving exchange as JSON.
+
+The protocol's own names are snake_case, so these models carry no aliases. Tensors travel as flat lists in row-major order.
+Source: the Open Inference Protocol specification, REST, `v2/models/{name}/infer`.
+"""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DATA_TYPES: Final = ("BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64")
+"""Tensor element types that a Model may declare, in the protocol's spelling."""
+
+SERVER_TIMING: Final = "server-timing"
+"""Response header: `queue;dur=<ms>, infer;dur=<ms>`; what is left of the round trip is the network's."""
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Tensor(_Message):
+    """One named tensor; `data` holds the elements of `shape`, flattened."""
+
+    name: str = Field(min_length=1, max_length=128)
+    datatype: str = Field(max_length=8)
+    shape: tuple[int, ...] = Field(max_length=8)
+    data: tuple[float | int | bool, ...]
+
+
+class RequestedOutput(_Message):
+    """One output that the caller wants back; asking for none means all."""
+
+    name: str = Field(min_length=1, max_length=128)
+
+
+class InferRequest(_Message):
+    """The body of an inference call."""
+
+    id: str | None = Field(default=None, max_length=64)
+    inputs: tuple[Tensor, ...] = Field(min_length=1, max_length=16)
+    outputs: tuple[RequestedOutput, ...] = Field(default=(), max_length=16)
+
+
+class InferResponse(_Message):
+    """The answer to an inference call."""
+
+    model_name: str
+    model_version: str | None = None
+    id: str | None = None
+    outputs: tuple[Tensor, ...]
+
+
+class TensorMetadata(_Message):
+    """Name, type and shape of a declared tensor; -1 stands for any length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+class ModelMetadata(_Message):
+    """What `GET v2/models/{name}` answers; `digest` is ours: the SHA-256 of the bytes that were loaded."""
+
+    name: str
+    versions: tuple[str, ...] = ()
+    platform: str = "onnx_onnxruntime"
+    inputs: tuple[TensorMetadata, ...]
+    outputs: tuple[TensorMetadata, ...]
+    digest: str | None = None
+
+
+class ServerMetadata(_Message):
+    """What `GET v2` answers."""
+
+    name: str
+    version: str
+    extensions: tuple[str, ...] = ()
+
+
+class Failure(_Message):
+    """The body of every answer that is not a success."""
+
+    error: str
