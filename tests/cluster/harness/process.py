@@ -1,0 +1,202 @@
+"""Running other programs: progress on long steps, and errors that say what is missing and how to get it.
+
+Everything the harness starts goes through here, so that no command runs without a time limit,
+none through a shell, and a failure carries the end of its output.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+TAIL = 4000  # characters of output an error carries
+HEARTBEAT = 20.0  # seconds between two signs of life of a long step
+
+
+class HarnessError(Exception):
+    """Something the harness needs could not be done; the message says what and what to do about it."""
+
+
+class MissingRequirementError(HarnessError):
+    """The machine lacks something; `how` says how to get it."""
+
+    def __init__(self, what: str, how: str) -> None:
+        super().__init__(f"{what} is missing. {how}")
+
+
+class CommandError(HarnessError):
+    """A command ended with another code than 0, or not in time."""
+
+    def __init__(self, args: Sequence[str], outcome: str, output: str) -> None:
+        shown = " ".join(args)
+        super().__init__(f"{shown[:400]}: {outcome}\n{output[-TAIL:]}")
+        self.output = output
+
+
+def say(text: str) -> None:
+    """One line of progress for a person."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def step(text: str) -> Iterator[None]:
+    """Tell that a long step begins, that it still runs, and how long it took."""
+    say(text)
+    begun = time.monotonic()
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(HEARTBEAT):
+            say(f"  … {text}: {time.monotonic() - begun:.0f} s")
+
+    thread = threading.Thread(target=beat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+    taken = time.monotonic() - begun
+    if taken >= 1:
+        say(f"  {text}: done in {taken:.0f} s")
+
+
+def run(
+    args: Sequence[str | Path],
+    *,
+    timeout: float = 60,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | Path | None = None,
+) -> str:
+    """Run one command to its end; its standard output. Raises CommandError with both outputs' end."""
+    command = [str(arg) for arg in args]
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None
+        data = stdin if isinstance(stdin, bytes) else None
+        try:
+            done = subprocess.run(
+                command,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                **({"stdin": source} if data is None else {"input": data}),  # type: ignore[call-overload]
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise MissingRequirementError(command[0], how_to_get(command[0])) from None
+        except subprocess.TimeoutExpired as late:
+            output = (late.stdout or b"") + (late.stderr or b"")
+            raise CommandError(command, f"not done in {timeout:.0f} s", decode(output)) from None
+    if done.returncode != 0:
+        raise CommandError(command, f"exit code {done.returncode}", decode(done.stdout + done.stderr))
+    return decode(done.stdout)
+
+
+def succeeds(args: Sequence[str | Path], *, timeout: float = 60) -> bool:
+    """Whether a command exists and ends with 0; for probes whose failure is an answer."""
+    try:
+        run(args, timeout=timeout)
+    except HarnessError:
+        return False
+    return True
+
+
+def start(args: Sequence[str | Path], *, log: Path) -> subprocess.Popen[bytes]:
+    """Start a long-running child that dies with this process, its output in `log`.
+
+    util-linux' setpriv sets the parent-death signal, so that a test run that is killed leaves
+    nothing behind; it is the starting *thread* whose end counts, so start from one that stays.
+    """
+    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*guard, *(str(arg) for arg in args)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def end(child: subprocess.Popen[bytes], *, kill: bool = False, patience: float = 20) -> None:
+    """Stop a child: ask first unless `kill`, insist after `patience` seconds."""
+    if child.poll() is None:
+        child.kill() if kill else child.terminate()
+    try:
+        child.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait(timeout=patience)
+
+
+def eventually(probe: Callable[[], T | None], *, what: str, timeout: float, interval: float = 0.2) -> T:
+    """Ask until the probe answers something truthy; HarnessError with `what` when time is up."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() >= deadline:
+            raise HarnessError(f"not within {timeout:.0f} s: {what}")
+        time.sleep(interval)
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether something accepts TCP connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def tail(path: Path) -> str:
+    """The end of a log file, for an error message."""
+    try:
+        with path.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - TAIL))
+            return decode(log.read(TAIL))
+    except OSError as error:
+        return f"({path}: {error})"
+
+
+def decode(output: bytes) -> str:
+    """Text of a program's output, whatever bytes are in it."""
+    return output.decode("utf-8", errors="replace")
+
+
+def how_to_get(program: str) -> str:
+    """What a person does about a missing program."""
+    return REQUIREMENTS.get(program, f"Install the program {program} and put it on PATH.")
+
+
+REQUIREMENTS: Mapping[str, str] = {
+    "docker": "Install Docker (on Debian as root: apt-get install docker.io).",
+    "go": "Install Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on PATH.",
+    "mosquitto": "Install Mosquitto (on Debian as root: apt-get install mosquitto).",
+    "debootstrap": "On Debian as root: apt-get install debootstrap.",
+    "uv": "Install uv: pip install uv.",
+    "kube-apiserver": "Build it: uv run python tests/cluster/harness binaries",
+    "etcd": "Build it: uv run python tests/cluster/harness binaries",
+}

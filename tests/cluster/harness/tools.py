@@ -1,0 +1,13 @@
+"""The programs the harness runs (Kubernetes, etcd, kind, helm, ...), found in the cache or built there."""
+
+from pathlib import Path
+
+from harness import cache, process
+
+
+def binary(name: str) -> Path:
+    """The path of a program of the cache; MissingRequirementError with how to build it."""
+    path = cache.binaries() / name
+    if not path.exists():
+        raise process.MissingRequirementError(name, process.how_to_get(name))
+    return path
