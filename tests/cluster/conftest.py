@@ -1,21 +1,5 @@
-"""Fixtures of the tests that need a real API server: one server a session, one namespace a test."""
+"""What the tests on a real API server get: one server a session, one namespace a test."""
 
-from collections.abc import Iterator
+from harness.fixtures import apiserver, namespace
 
-import pytest
-
-from harness import apiserver as plain
-
-
-@pytest.fixture(scope="session")
-def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[plain.ApiServer]:
-    """A plain kube-apiserver with etcd, no controllers, no nodes."""
-    with plain.ApiServer(tmp_path_factory.mktemp("apiserver")) as server:
-        yield server
-
-
-@pytest.fixture
-def namespace(apiserver: plain.ApiServer, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of this test's own on the plain API server."""
-    with apiserver.namespace(request.node.name) as name:
-        yield name
+__all__ = ["apiserver", "namespace"]

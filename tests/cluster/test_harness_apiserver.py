@@ -5,9 +5,9 @@ import json
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-
 from harness import apiserver, certificates, process
 
 
@@ -87,8 +87,8 @@ def test_an_aggregated_api_is_reached_with_the_front_proxys_certificate(
     assert "jane" in seen
 
 
-def whoami(server: apiserver.ApiServer, kubeconfig: Path) -> dict[str, object]:
+def whoami(server: apiserver.ApiServer, kubeconfig: Path) -> dict[str, Any]:
     """What the API server thinks of the bearer of a kubeconfig."""
     answer = server.kubectl("--kubeconfig", str(kubeconfig), "auth", "whoami", "-o", "json")
-    info: dict[str, object] = json.loads(answer)["status"]["userInfo"]
+    info: dict[str, Any] = json.loads(answer)["status"]["userInfo"]
     return info

@@ -13,7 +13,6 @@ address. Aggregated APIs are reached through `extension_service`.
 
 import contextlib
 import json
-
 import re
 import secrets
 import signal
@@ -68,7 +67,9 @@ class ApiServer:
     def _start(self) -> None:
         if self._etcd is None:
             self._etcd = process.start(self._etcd_command(), log=self.folder / "etcd.log")
-            process.eventually(lambda: process.listens(ADDRESS, self._etcd_port), what="etcd listens", timeout=30)
+            process.eventually(
+                lambda: process.listens(ADDRESS, self._etcd_port), what="etcd listens", timeout=30
+            )
         if self._server is None:
             self._server = process.start(self._server_command(), log=self.log)
             process.eventually(self._is_ready, what=f"API server ready, see {self.log}", timeout=90)
@@ -118,7 +119,9 @@ class ApiServer:
     def apply(self, *documents: dict[str, Any]) -> None:
         """Apply objects as the administrator, server-side."""
         items = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(items))
+        self.kubectl(
+            "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(items)
+        )
 
     def apply_crds(self, folder: Path) -> None:
         """Apply every CRD file of a folder and wait until the API serves them."""
@@ -159,7 +162,9 @@ class ApiServer:
         """A kubeconfig that authenticates as this user (and group, e.g. `system:nodes`)."""
         path = self.folder / "users" / f"{re.sub('[^a-z0-9-]', '_', user)}.kubeconfig"
         identity = self.authority.issue(common_name=user, organization=group or "people")
-        return kubeconfig.with_certificate(path, name=self.name, server=self.server, identity=identity)
+        return kubeconfig.with_certificate(
+            path, name=self.name, server=self.server, identity=identity
+        )
 
     def token(self, account: str, *, namespace: str, audience: str | None = None) -> str:
         """A token of a service account, as a projected volume would hold it."""
@@ -206,14 +211,18 @@ class ApiServer:
                 },
             },
         )
-        self.kubectl("wait", "--for=condition=Available", f"apiservice/{version}.{group}", "--timeout=60s")
+        self.kubectl(
+            "wait", "--for=condition=Available", f"apiservice/{version}.{group}", "--timeout=60s"
+        )
 
     def _is_ready(self) -> bool:
         if self._server is not None and self._server.poll() is not None:
             raise process.HarnessError(f"kube-apiserver ended: {process.tail(self.log)}")
         if not process.listens(ADDRESS, self.port):
             return False
-        return process.succeeds([tools.binary("kubectl"), "--kubeconfig", self.kubeconfig, "get", "--raw", "/readyz"])
+        return process.succeeds(
+            [tools.binary("kubectl"), "--kubeconfig", self.kubeconfig, "get", "--raw", "/readyz"]
+        )
 
     def _write_keys(self) -> None:
         keys = self.folder / "keys"
@@ -232,7 +241,9 @@ class ApiServer:
             self.kubeconfig,
             name=self.name,
             server=self.server,
-            identity=self.authority.issue(common_name="harness:admin", organization="system:masters"),
+            identity=self.authority.issue(
+                common_name="harness:admin", organization="system:masters"
+            ),
         )
 
     def _etcd_command(self) -> Sequence[str | Path]:

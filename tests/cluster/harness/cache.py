@@ -60,7 +60,9 @@ def files(path: Path) -> list[Path]:
     """The file itself, or every file under a folder in order, without Python's droppings."""
     if path.is_file():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return sorted(
+        file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts
+    )
 
 
 def is_current(thing: Path, wanted: str) -> bool:

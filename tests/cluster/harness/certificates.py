@@ -1,4 +1,4 @@
-"""Throw-away certificate authorities, and the identities they issue, for brokers, doors and API servers.
+"""Throw-away certificate authorities and the identities they issue, to brokers, doors, clients.
 
 An identity is written the way every part of the product reads one: a folder with `ca.crt`,
 `tls.crt` and `tls.key`, which is also what a mounted Secret looks like.

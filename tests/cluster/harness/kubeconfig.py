@@ -8,7 +8,9 @@ import yaml
 from harness import certificates
 
 
-def with_certificate(path: Path, *, name: str, server: str, identity: certificates.Identity) -> Path:
+def with_certificate(
+    path: Path, *, name: str, server: str, identity: certificates.Identity
+) -> Path:
     """Write a kubeconfig that authenticates with a client certificate; its path."""
     user = {
         "client-certificate-data": encoded(identity.certificate),

@@ -95,7 +95,11 @@ class Broker:
         self.authority.issue(ADDRESS, "localhost").write(folder / "tls")
         store = folder / "store"
         store.mkdir(exist_ok=True)
-        listener = tls_listener(self.port, str(folder / "tls"), ADDRESS) if tls else plain_listener(self.port, ADDRESS)
+        listener = (
+            tls_listener(self.port, str(folder / "tls"), ADDRESS)
+            if tls
+            else plain_listener(self.port, ADDRESS)
+        )
         (folder / "mosquitto.conf").write_text(
             configuration(
                 listeners=listener,

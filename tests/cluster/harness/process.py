@@ -1,4 +1,4 @@
-"""Running other programs: progress on long steps, and errors that say what is missing and how to get it.
+"""Running other programs: progress on long steps, errors that say what is missing.
 
 Everything the harness starts goes through here, so that no command runs without a time limit,
 none through a shell, and a failure carries the end of its output.
@@ -10,11 +10,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ HEARTBEAT = 20.0  # seconds between two signs of life of a long step
 
 
 class HarnessError(Exception):
-    """Something the harness needs could not be done; the message says what and what to do about it."""
+    """Something the harness needs could not be done; the message says what, and what to do."""
 
 
 class MissingRequirementError(HarnessError):
@@ -78,29 +79,44 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | Path | None = None,
 ) -> str:
-    """Run one command to its end; its standard output. Raises CommandError with both outputs' end."""
+    """Run one command to its end; its standard output. CommandError holds both outputs' end."""
     command = [str(arg) for arg in args]
-    with contextlib.ExitStack() as stack:
-        source = stack.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None
-        data = stdin if isinstance(stdin, bytes) else None
-        try:
+    try:
+        with open_input(stdin) as source:
             done = subprocess.run(
                 command,
                 cwd=cwd,
                 env={**os.environ, **(env or {})},
-                **({"stdin": source} if data is None else {"input": data}),  # type: ignore[call-overload]
+                stdin=source,
                 capture_output=True,
                 timeout=timeout,
                 check=False,
             )
-        except FileNotFoundError:
-            raise MissingRequirementError(command[0], how_to_get(command[0])) from None
-        except subprocess.TimeoutExpired as late:
-            output = (late.stdout or b"") + (late.stderr or b"")
-            raise CommandError(command, f"not done in {timeout:.0f} s", decode(output)) from None
+    except FileNotFoundError:
+        raise MissingRequirementError(command[0], how_to_get(command[0])) from None
+    except subprocess.TimeoutExpired as late:
+        output = (late.stdout or b"") + (late.stderr or b"")
+        raise CommandError(command, f"not done in {timeout:.0f} s", decode(output)) from None
     if done.returncode != 0:
-        raise CommandError(command, f"exit code {done.returncode}", decode(done.stdout + done.stderr))
+        raise CommandError(
+            command, f"exit code {done.returncode}", decode(done.stdout + done.stderr)
+        )
     return decode(done.stdout)
+
+
+@contextlib.contextmanager
+def open_input(stdin: bytes | Path | None) -> Iterator[IO[bytes] | int]:
+    """What a command reads: a file, the given bytes, or nothing."""
+    if stdin is None:
+        yield subprocess.DEVNULL
+    elif isinstance(stdin, Path):
+        with stdin.open("rb") as file:
+            yield file
+    else:
+        with tempfile.TemporaryFile() as file:
+            file.write(stdin)
+            file.seek(0)
+            yield file
 
 
 def succeeds(args: Sequence[str | Path], *, timeout: float = 60) -> bool:
@@ -141,7 +157,9 @@ def end(child: subprocess.Popen[bytes], *, kill: bool = False, patience: float =
         child.wait(timeout=patience)
 
 
-def eventually(probe: Callable[[], T | None], *, what: str, timeout: float, interval: float = 0.2) -> T:
+def eventually(
+    probe: Callable[[], T | None], *, what: str, timeout: float, interval: float = 0.2
+) -> T:
     """Ask until the probe answers something truthy; HarnessError with `what` when time is up."""
     deadline = time.monotonic() + timeout
     while True:

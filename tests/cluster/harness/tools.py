@@ -1,4 +1,4 @@
-"""The programs the harness runs (Kubernetes, etcd, kind, helm, ...), found in the cache or built there."""
+"""The programs the harness runs: found in the cache, or built from pinned modules."""
 
 from pathlib import Path
 
