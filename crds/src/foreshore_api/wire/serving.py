@@ -1,0 +1,67 @@
+"""What the one who starts `foreshore-serving` tells it (`model.json`), and what it leaves behind when it cannot serve.
+
+The operator writes `model.json` into a ConfigMap, the agent in folder mode into its state directory; the operator reads the
+`Ending` back from the container's termination message.
+"""
+
+from pydantic import Field, model_validator
+
+from foreshore_api.wire import document
+
+
+class HttpsSource(document.Document):
+    """An artefact behind https; `ca_file` verifies the server instead of the system's trust store."""
+
+    url: str = Field(max_length=2048, pattern="^https://")
+    ca_file: str | None = Field(default=None, max_length=4096)
+
+
+class FileSource(document.Document):
+    """An artefact on this machine."""
+
+    path: str = Field(min_length=1, max_length=4096)
+
+
+class Source(document.Document):
+    """Where the bytes come from: exactly one of the fields. Only a hint: the digest decides."""
+
+    https: HttpsSource | None = None
+    file: FileSource | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Source":
+        if (self.https is None) == (self.file is None):
+            message = "exactly one of https and file must be given"
+            raise ValueError(message)
+        return self
+
+
+class DeclaredTensor(document.Document):
+    """One input or output as the Model declares it; -1 stands for any length."""
+
+    name: str = Field(min_length=1, max_length=128)
+    data_type: str = Field(max_length=8)
+    shape: tuple[int, ...] = Field(max_length=8)
+
+
+class ModelConfig(document.Document):
+    """One model version to serve."""
+
+    name: str = Field(min_length=1, max_length=253)
+    """Name of the Model: the protocol's model name."""
+    version: str = Field(min_length=1, max_length=253)
+    """Name of the ModelVersion: the protocol's model version."""
+    digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")
+    source: Source
+    inputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16)
+    outputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16)
+    maximum_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    """Larger artefacts are refused before they are read to the end."""
+
+
+class Ending(document.Document):
+    """Why a serving process ended before or while serving: its container's termination message."""
+
+    reason: str = Field(max_length=64)
+    """CamelCase, for a condition."""
+    message: str = Field(max_length=3000)

@@ -1,0 +1,94 @@
+"""Every reason for which serving refuses something, in one place: models at load, requests afterwards.
+
+Reasons are CamelCase constants for machines (a condition, a caller's record); the message is for people. Parent and child
+share this module, so it imports nothing heavy.
+"""
+
+from enum import StrEnum, unique
+from typing import Final
+
+
+@unique
+class Reason(StrEnum):
+    """Why a model is not served. The first three may pass by themselves; the rest hold until the ModelVersion changes."""
+
+    FETCH_FAILED = "FetchFailed"  # the source could not be read in time
+    CRASHED = "Crashed"  # the child ended by a signal while loading
+    STALLED = "Stalled"  # the serving child stopped beating
+    NOT_FOUND = "NotFound"  # no file with this digest, and no source to ask
+    TOO_LARGE = "TooLarge"  # more bytes than maximumBytes
+    DIGEST_MISMATCH = "DigestMismatch"  # the bytes are not the ones that were declared
+    NOT_ONNX = "NotONNX"  # the bytes are no ONNX model
+    EXTERNAL_DATA = "ExternalData"  # a tensor's values lie in another file
+    UNKNOWN_DOMAIN = "UnknownDomain"  # an operator outside the allowed domains
+    LOCAL_FUNCTIONS = "LocalFunctions"  # operators that the model defines itself expand without bound
+    TOO_MANY_NODES = "TooManyNodes"
+    SCHEMA_MISMATCH = "SchemaMismatch"  # inputs or outputs are not what the Model declares
+    UNSUPPORTED_TYPE = "UnsupportedType"  # an element type the protocol's JSON cannot carry
+    LOAD_FAILED = "LoadFailed"  # the runtime refused the model
+    WARM_UP_FAILED = "WarmUpFailed"  # the first run failed
+    LOAD_TIMEOUT = "LoadTimeout"  # loading and warm-up took too long and were killed
+    LOADING = "Loading"  # not a refusal: no child serves yet
+    STOPPING = "Stopping"  # not a refusal: asked to end
+
+
+TRANSIENT: Final = (Reason.FETCH_FAILED, Reason.CRASHED, Reason.STALLED)
+
+
+class Refused(Exception):  # noqa: N818 - the model is refused; nothing is broken
+    """The model cannot be served, and why."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+@unique
+class Fault(StrEnum):
+    """Why one request got no inference; carried as `error` in the answer."""
+
+    MALFORMED = "Malformed"  # 400: no JSON, or not the protocol's shape
+    MISSING_INPUT = "MissingInput"  # 400
+    UNKNOWN_INPUT = "UnknownInput"  # 400
+    UNKNOWN_OUTPUT = "UnknownOutput"  # 400
+    WRONG_TYPE = "WrongType"  # 400: datatype, or an element of another type
+    WRONG_SHAPE = "WrongShape"  # 400: not the declared shape, or not as many elements as it says
+    OUT_OF_RANGE = "OutOfRange"  # 400: an element does not fit its datatype, infinity included
+    UNKNOWN_MODEL = "UnknownModel"  # 404: another model or version than the one served here
+    NO_SUCH_PATH = "NoSuchPath"  # 404
+    METHOD_NOT_ALLOWED = "MethodNotAllowed"  # 405
+    BODY_TIMEOUT = "BodyTimeout"  # 408: the body did not arrive in time
+    BODY_TOO_LARGE = "BodyTooLarge"  # 413
+    NON_FINITE_OUTPUT = "NonFiniteOutput"  # 500: the model answered NaN or infinity
+    OUTPUT_MISMATCH = "OutputMismatch"  # 500: the model answered another shape than declared
+    INFERENCE_FAILED = "InferenceFailed"  # 500: the runtime failed on this input
+    OVERLOADED = "Overloaded"  # 503: too many requests wait
+
+
+STATUS: Final = {
+    Fault.UNKNOWN_MODEL: 404,
+    Fault.NO_SUCH_PATH: 404,
+    Fault.METHOD_NOT_ALLOWED: 405,
+    Fault.BODY_TIMEOUT: 408,
+    Fault.BODY_TOO_LARGE: 413,
+    Fault.NON_FINITE_OUTPUT: 500,
+    Fault.OUTPUT_MISMATCH: 500,
+    Fault.INFERENCE_FAILED: 500,
+    Fault.OVERLOADED: 503,
+}
+"""HTTP status by fault; whatever is not listed is the caller's mistake: 400."""
+
+
+class Rejected(Exception):  # noqa: N818 - the request is rejected; nothing is broken
+    """One request cannot be answered, and why."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(f"{fault}: {message}")
+        self.fault = fault
+        self.message = message
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the answer."""
+        return STATUS.get(self.fault, 400)

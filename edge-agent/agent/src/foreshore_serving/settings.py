@@ -1,0 +1,48 @@
+"""What the process was told, read once by `main`; every flag is also an environment variable FORESHORE_<FLAG>."""
+
+import dataclasses
+from pathlib import Path
+from typing import Final
+
+MEBIBYTE: Final = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One serving process."""
+
+    model_config: Path
+    listen: tuple[str, int] | None = None
+    """Address to listen on; either this or `socket`."""
+    socket: Path | None = None
+    """Unix socket to listen on; only its owner may connect."""
+    models: Path | None = None
+    """Folder whose *.onnx files are asked by digest before the source."""
+    memory_mib: int = 512
+    """Address space of the child on top of four times the model's size."""
+    load_seconds: float = 60.0
+    """Wall-clock bound on loading and warm-up."""
+    fetch_seconds: float = 60.0
+    """How long a source is asked again before the process gives up."""
+    stall_seconds: float = 10.0
+    """A child that shows no sign of life for so long is killed and replaced."""
+    maximum_body_bytes: int = 4 * MEBIBYTE
+    termination_log: Path = Path("/dev/termination-log")
+    """Where the reason of a fatal ending goes, if the file exists (Kubernetes makes it)."""
+
+    def memory_bytes(self, model_bytes: int) -> int:
+        """Address space for a model: parsing, the runtime's copy and its optimised copy each take about its size."""
+        return self.memory_mib * MEBIBYTE + 4 * model_bytes
+
+
+def address(text: str) -> tuple[str, int]:
+    """Split `HOST:PORT`; an IPv6 host stands in brackets.
+
+    Raises:
+        ValueError: no port, or not a number from 0 to 65535.
+    """
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        message = f"{text!r} is not HOST:PORT"
+        raise ValueError(message)
+    return host.removeprefix("[").removesuffix("]"), int(port)

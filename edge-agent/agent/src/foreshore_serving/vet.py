@@ -1,0 +1,73 @@
+"""Read an ONNX model's structure before any runtime sees it, and refuse what a small decision model has no need of.
+
+Called by `child`, inside its limits. onnxruntime refuses junk and operators it has not registered, but loads what this
+module refuses: tensors in other files (a hard-linked file was read), vendor operators, functions that expand without bound.
+The walk is over protobuf's own reflection, so that a message type added to ONNX later cannot hide a node or a tensor.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from foreshore_serving.refusal import Reason, Refused
+
+DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
+"""Operator domains of the ONNX standard; the vendor domains of a runtime are not portable between nodes."""
+
+MAXIMUM_NODES: Final = 50_000
+
+
+def check(body: bytes) -> None:
+    """Parse a model and refuse it unless it is self-contained, of bounded size and made of standard operators.
+
+    Raises:
+        Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions or TooManyNodes.
+    """
+    nodes = 0
+    for message in _messages(_parse(body)):
+        match message.DESCRIPTOR.name:
+            case "NodeProto":
+                nodes += 1
+                _check_node(message, nodes)
+            case "TensorProto":
+                _check_tensor(message)
+            case "FunctionProto":
+                raise Refused(Reason.LOCAL_FUNCTIONS, f"the model defines the operator {message.name[:64]} itself; inline it")
+
+
+def _parse(body: bytes) -> Any:
+    from google.protobuf import message  # here: the parent never parses a model
+
+    from foreshore_serving import onnx_ml_pb2
+
+    try:
+        model = onnx_ml_pb2.ModelProto.FromString(body)
+    except message.DecodeError as error:
+        raise Refused(Reason.NOT_ONNX, "the bytes are no ONNX model") from error
+    # Many byte strings happen to parse: a model also has a version, an operator set and a graph.
+    if model.ir_version < 1 or not model.opset_import or not model.HasField("graph"):
+        raise Refused(Reason.NOT_ONNX, "the bytes are no ONNX model: no IR version, operator set or graph")
+    return model
+
+
+def _messages(root: Any) -> Iterator[Any]:
+    pending = [root]
+    while pending:
+        message = pending.pop()
+        yield message
+        if message.DESCRIPTOR.name == "TensorProto":
+            continue  # its values may be large, and it holds no node
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                pending.extend(value if field.is_repeated else (value,))
+
+
+def _check_node(node: Any, count: int) -> None:
+    if count > MAXIMUM_NODES:
+        raise Refused(Reason.TOO_MANY_NODES, f"the model has more than {MAXIMUM_NODES} nodes")
+    if node.domain not in DOMAINS:
+        raise Refused(Reason.UNKNOWN_DOMAIN, f"the operator {node.op_type[:64]} is of domain {node.domain[:64]}, which is not served")
+
+
+def _check_tensor(tensor: Any) -> None:
+    if tensor.data_location != 0 or len(tensor.external_data) > 0:
+        raise Refused(Reason.EXTERNAL_DATA, f"the values of tensor {tensor.name[:64]} lie in another file")
