@@ -1,0 +1,103 @@
+"""Names of the API group, well-known labels, and the metadata that every object carries.
+
+Everybody who builds or reads an object of the group imports these; no other module spells a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+import pydantic
+
+from foreshore_api.contract import Document
+from foreshore_api.scalars import ObjectName, SubdomainName
+
+GROUP = "foreshore.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+CATEGORY = "foreshore"
+
+LABEL_SITE = "foreshore.dev/site"
+"""On nodes: the site the node stands in. On generated objects: the site they serve."""
+LABEL_TIER = "foreshore.dev/tier"
+"""On nodes: `Edge` or `Cloud`; absent means the tier of the cluster."""
+LABEL_POLICY = "foreshore.dev/policy"
+"""On generated objects: the DecisionPolicy they serve."""
+LABEL_SLOT = "foreshore.dev/slot"
+"""On inference Pods: the slot of the placement, `a0`, `s0`."""
+LABEL_ROLE = "foreshore.dev/role"
+"""On inference Pods: `Active` or `Standby`."""
+ANNOTATION_EPOCH = "foreshore.dev/leader-epoch"
+"""On everything the operator writes: the epoch of the leader that wrote it."""
+
+
+class OwnerReference(Document):
+    """The object that this one goes away with."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class ObjectMeta(Document):
+    """Kubernetes metadata, as far as Foreshore reads it."""
+
+    name: str
+    namespace: str | None = None
+    uid: str | None = None
+    generation: int | None = None
+    resource_version: str | None = None
+    labels: Mapping[str, str] = pydantic.Field(default_factory=dict)
+    annotations: Mapping[str, str] = pydantic.Field(default_factory=dict)
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
+class ObjectReference(Document):
+    """An object of the same namespace, by name."""
+
+    name: ObjectName
+    """Name of the object in the same namespace. Example: `room-climate`."""
+
+
+class SecretReference(Document):
+    """A Secret of the same namespace, by name."""
+
+    name: SubdomainName
+    """Name of the Secret. Example: `models-ca`."""
+
+
+class Resource(Document):
+    """A kind of the group; subclasses add `spec` and `status`."""
+
+    kind: ClassVar[str]
+    plural: ClassVar[str]
+    short_name: ClassVar[str]
+    scope: ClassVar[str] = "Namespaced"
+
+    metadata: Annotated[ObjectMeta, pydantic.Field()]
+    """Standard object metadata."""
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """The object's namespace; empty for a cluster-scoped kind."""
+        return self.metadata.namespace or ""
+
+    def document(self) -> dict[str, Any]:
+        """The object as Kubernetes writes it, with apiVersion and kind."""
+        return {"apiVersion": API_VERSION, "kind": self.kind, **super().document()}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """The object of a document from the API server; unknown fields are ignored."""
+        return cls.model_validate(document)

@@ -1,0 +1,290 @@
+"""DeviceProfile: everything physical that sixty devices share, in the words of W3C WoT.
+
+Properties are what the device says, actions what it can be told, and the rest is what protects it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import pydantic
+
+from foreshore_api import meta, scalars
+from foreshore_api.contract import Document, ListMap, NotSupported, Rule
+from foreshore_api.v1alpha1 import protection
+from foreshore_api.v1alpha1.statuses import Observed
+
+
+class DataType(StrEnum):
+    """Type of a value, as expressions see it: double, int, bool, string."""
+
+    NUMBER = "Number"
+    INTEGER = "Integer"
+    BOOLEAN = "Boolean"
+    STRING = "String"
+
+
+class Access(StrEnum):
+    """What a property allows."""
+
+    READ = "Read"
+    WRITE = "Write"
+    READ_WRITE = "ReadWrite"
+
+
+class Property(Document):
+    """Something the device measures or is set to."""
+
+    name: scalars.Identifier
+    """Name that policies and expressions use. Example: `co2`."""
+
+    type: DataType = DataType.NUMBER
+    """Number, Integer, Boolean or String. Example: `Number`."""
+
+    unit: scalars.Unit | None = None
+    """UCUM code of the unit. Absent: a pure number or no number. Example: `[ppm]`."""
+
+    minimum: scalars.Decimal | None = None
+    """Lowest value that is believed, in the unit; lower ones are invalid. Absent: no bound.
+    Example: `0`."""
+
+    maximum: scalars.Decimal | None = None
+    """Highest value that is believed, in the unit; higher ones are invalid. Absent: no bound.
+    Example: `10000`."""
+
+    access: Access = Access.READ
+    """Read, Write or ReadWrite. Example: `Read`."""
+
+    path: scalars.JsonPointer | None = None
+    """Place of the value in the telemetry document (JSON Pointer). Absent: `/<name>`.
+    Example: `/values/co2`."""
+
+    timestamp_path: scalars.JsonPointer | None = None
+    """Place of the device's own time of the value (RFC 3339 text or Unix seconds).
+    Absent: the time of receipt counts. Example: `/time`."""
+
+    settling_time: scalars.Duration = "0s"
+    """How long the property takes to follow a command; before that a read-back proves nothing.
+    Example: `2s`."""
+
+    validations = (protection.ordered("minimum", "maximum"),)
+
+
+class ActionInput(Document):
+    """A value that an action takes."""
+
+    name: scalars.Identifier
+    """Name of the input in the command. Example: `value`."""
+
+    property: scalars.Identifier | None = None
+    """Property that this input sets: read-back and maximumStep use its measured value.
+    Absent: it sets nothing that can be read. Example: `airflow`."""
+
+    type: DataType = DataType.NUMBER
+    """Number, Integer, Boolean or String. Example: `Number`."""
+
+    unit: scalars.Unit | None = None
+    """UCUM code of the unit. Absent: a pure number or no number. Example: `m3/h`."""
+
+    minimum: scalars.Decimal | None = None
+    """Lowest value the device may be told, in the unit. Absent: no bound. Example: `0`."""
+
+    maximum: scalars.Decimal | None = None
+    """Highest value the device may be told, in the unit. Absent: no bound. Example: `800`."""
+
+    maximum_step: scalars.Decimal | None = None
+    """Largest distance from the measured value of `property`, in the unit. Absent: no bound.
+    Example: `500`."""
+
+    validations = (
+        protection.ordered("minimum", "maximum"),
+        protection.NOT_NEGATIVE,
+        Rule(
+            rule="!has(self.maximumStep) || has(self.property)",
+            message="maximumStep needs the property that is measured",
+            field_path=".maximumStep",
+        ),
+    )
+
+
+class Action(Document):
+    """Something the device can be told to do."""
+
+    name: scalars.Identifier
+    """Name that policies and commands use. Example: `setAirflow`."""
+
+    idempotency: Annotated[protection.Idempotency, NotSupported(unless=("Idempotent",))]
+    """Idempotent: doing it twice is the same as once. NonIdempotent: it is not, and after a crash a
+    person decides. Example: `Idempotent`."""
+
+    input: Annotated[tuple[ActionInput, ...], ListMap(), pydantic.Field(max_length=16)] = ()
+    """Values that the action takes. Absent: none."""
+
+    def find_input(self, name: str) -> ActionInput | None:
+        """The input of a name, if the action has it."""
+        return next((each for each in self.input if each.name == name), None)
+
+
+class Mqtt(Document):
+    """Topics, where `{site}` and `{device}` stand for the names of the two."""
+
+    telemetry_topic: scalars.Topic
+    """Topic the device publishes its properties on, as one JSON document.
+    Example: `{site}/{device}/telemetry`."""
+
+    command_topic: scalars.Topic | None = None
+    """Topic the device listens for commands on. Absent: the device takes none.
+    Example: `{site}/{device}/command`."""
+
+    acknowledgement_topic: scalars.Topic | None = None
+    """Topic the device answers commands on. Absent: it does not answer, and nothing above Advise
+    is possible. Example: `{site}/{device}/ack`."""
+
+    advice_topic: scalars.Topic | None = None
+    """Topic that advice is published on in mode Advise. Absent: advice is recorded only.
+    Example: `{site}/{device}/advice`."""
+
+    beat_topic: Annotated[scalars.Topic | None, NotSupported()] = None
+    """Topic the device beats on with its boot nonce and tick (guards.freshness).
+    Absent: it does not beat. Example: `{site}/{device}/beat`."""
+
+    validations = (
+        Rule(
+            rule="!has(self.acknowledgementTopic) || has(self.commandTopic)",
+            message="acknowledgementTopic needs commandTopic",
+            field_path=".commandTopic",
+            reason="FieldValueRequired",
+        ),
+    )
+
+
+class DeviceProfileSpec(Document):
+    """Desired state of a DeviceProfile."""
+
+    mqtt: Mqtt
+    """How the device speaks MQTT."""
+
+    properties: Annotated[
+        tuple[Property, ...], ListMap(), pydantic.Field(min_length=1, max_length=64)
+    ]
+    """What the device measures or is set to."""
+
+    actions: Annotated[tuple[Action, ...], ListMap(), pydantic.Field(max_length=32)] = ()
+    """What the device can be told to do. Absent: nothing; it is only watched."""
+
+    safe_state: protection.ActionCall | None = None
+    """Action and values that bring the device into its safe state. It is checked against the
+    actions; nothing applies it yet. Absent: none is known."""
+
+    limits: protection.Limits = ()
+    """Bounds tighter than those of the actions' inputs. Absent: none beyond the inputs' own."""
+
+    interlocks: protection.Interlocks = ()
+    """Conditions that block or trip whatever the model says. Absent: the gate is off."""
+
+    deadman: Annotated[protection.Deadman | None, NotSupported()] = None
+    """Timer that brings the safe state when commands stop. Absent: the gate is off."""
+
+    relinquish_default: Annotated[protection.ActionCall | None, NotSupported()] = None
+    """What the actuator does when nobody commands it. Absent: it keeps its value."""
+
+    actuator_rate_limit: protection.RateLimit | None = None
+    """How often each action of a device may be commanded, over all policies. Absent: the gate is off."""
+
+    override: Annotated[protection.Override | None, NotSupported()] = None
+    """How a person taking over is noticed and respected. Absent: the gate is off."""
+
+    on_loss: Annotated[protection.OnLoss | None, NotSupported()] = None
+    """What a loss of agent, authority, model, input or confidence leads to. Absent: the value stays."""
+
+    confirmation: protection.Confirmation | None = None
+    """How a command is confirmed by reading back. Absent: the acknowledgement is the last word."""
+
+    authority: protection.Authority = protection.Authority()
+    """How long the one agent that may command goes on, with and without the hub."""
+
+    command_format: Annotated[protection.CommandFormat, NotSupported(unless=("Envelope",))] = (
+        protection.CommandFormat.ENVELOPE
+    )
+    """Envelope: the JSON command with id, epoch and expiry. Raw: the bare value.
+    Example: `Envelope`."""
+
+    guards: protection.Guards = protection.Guards()
+    """What the device itself refuses."""
+
+    clock: Annotated[protection.Clock, NotSupported(unless=("Unknown",))] = protection.Clock.UNKNOWN
+    """Synchronised: the device's timestamps can be compared with ours, so the budget counts from the
+    sample. Unknown: it counts from receipt. Example: `Unknown`."""
+
+    validations = (
+        Rule(
+            rule="!has(self.actions) || size(self.actions) == 0 || has(self.mqtt.commandTopic)",
+            message="a profile with actions needs mqtt.commandTopic",
+            field_path=".mqtt.commandTopic",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            rule="!has(self.actions) || self.actions.all(a, !has(a.input) || a.input.all(i,"
+            " !has(i.property) || self.properties.exists(p, p.name == i.property)))",
+            message="an action's input sets a property that the profile does not have",
+            field_path=".actions",
+        ),
+        Rule(
+            rule="!has(self.safeState) || (has(self.actions)"
+            " && self.actions.exists(a, a.name == self.safeState.action))",
+            message="safeState names an action that the profile does not have",
+            message_expression="'safeState names ' + self.safeState.action"
+            " + ', which is not among the actions'",
+            field_path=".safeState.action",
+        ),
+        Rule(
+            rule="!has(self.confirmation)"
+            " || self.properties.exists(p, p.name == self.confirmation.property)",
+            message="confirmation reads a property that the profile does not have",
+            message_expression="'confirmation reads ' + self.confirmation.property"
+            " + ', which is not among the properties'",
+            field_path=".confirmation.property",
+        ),
+        Rule(
+            rule="!has(self.limits) || self.limits.all(l,"
+            " has(self.actions) && self.actions.exists(a, a.name == l.action))",
+            message="limits name an action that the profile does not have",
+            field_path=".limits",
+        ),
+        Rule(
+            rule="self.guards.freshness != 'Checked' || has(self.mqtt.beatTopic)",
+            message="guards.freshness Checked needs mqtt.beatTopic",
+            field_path=".mqtt.beatTopic",
+            reason="FieldValueRequired",
+        ),
+    )
+
+    def find_property(self, name: str) -> Property | None:
+        """The property of a name, if the profile has it."""
+        return next((each for each in self.properties if each.name == name), None)
+
+    def find_action(self, name: str) -> Action | None:
+        """The action of a name, if the profile has it."""
+        return next((each for each in self.actions if each.name == name), None)
+
+
+class DeviceProfileStatus(Observed):
+    """What the operator knows of a DeviceProfile."""
+
+    devices: Annotated[int, pydantic.Field(ge=0)] | None = None
+    """Devices that use the profile. Absent: not counted yet. Example: `60`."""
+
+
+class DeviceProfile(meta.Resource):
+    """A class of device: properties, actions, units, limits, safe state, topics."""
+
+    kind: ClassVar[str] = "DeviceProfile"
+    plural: ClassVar[str] = "deviceprofiles"
+    short_name: ClassVar[str] = "fsprof"
+
+    spec: DeviceProfileSpec
+    """Desired state."""
+
+    status: DeviceProfileStatus = DeviceProfileStatus()
+    """Observed state, written by the operator."""

@@ -1,0 +1,202 @@
+"""InferencePlacement: where one policy infers for one site, and why. The operator writes all of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import pydantic
+from pydantic import StringConstraints
+
+from foreshore_api import meta, scalars
+from foreshore_api.contract import Document, ListMap, Rule
+from foreshore_api.v1alpha1.statuses import Observed
+
+Slot = Annotated[str, StringConstraints(pattern=r"^[a-z][0-9]{1,2}$", max_length=3)]
+Text = Annotated[str, StringConstraints(max_length=256)]
+Endpoint = Annotated[str, StringConstraints(max_length=128)]
+
+
+class Role(StrEnum):
+    """What a replica is for."""
+
+    ACTIVE = "Active"
+    STANDBY = "Standby"
+
+
+class Phase(StrEnum):
+    """How far a replica has come."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    READY = "Ready"
+    FAILED = "Failed"
+    LOST = "Lost"
+
+
+class Stage(StrEnum):
+    """A part of the way from sample to acknowledgement."""
+
+    UPLINK = "Uplink"
+    DECIDE = "Decide"
+    NETWORK = "Network"
+    INFERENCE = "Inference"
+    ACTUATE = "Actuate"
+
+
+class CountedFrom(StrEnum):
+    """Where the budget starts to count."""
+
+    SAMPLE = "Sample"
+    RECEIPT = "Receipt"
+
+
+class InferencePlacementSpec(Document):
+    """What is placed; it cannot change."""
+
+    policy_ref: meta.ObjectReference
+    """The DecisionPolicy that infers."""
+
+    site: scalars.SiteName
+    """Site it infers for. Example: `hq`."""
+
+    validations = (
+        Rule(
+            rule="self == oldSelf",
+            message="a placement never changes its policy or site",
+            reason="FieldValueForbidden",
+        ),
+    )
+
+
+class Replica(Document):
+    """One inference Pod and where it was put."""
+
+    slot: Slot
+    """Which replica: `a0`, `a1` active, `s0` standby. Example: `a0`."""
+
+    role: Role
+    """Active serves; Standby is warm and takes over. Example: `Active`."""
+
+    cluster: scalars.ObjectName
+    """Cluster of the node. Example: `local`."""
+
+    node: scalars.SubdomainName
+    """Node the replica was put on. Example: `edge-2`."""
+
+    endpoint: Endpoint | None = None
+    """Address that agents infer at. Absent: no Pod address yet. Example: `10.244.1.7:8080`."""
+
+    phase: Phase
+    """Pending, Starting, Ready, Failed or Lost (its node is). Example: `Ready`."""
+
+
+class StageShare(Document):
+    """What a stage takes of the budget."""
+
+    stage: Stage
+    """Uplink, Decide, Network, Inference or Actuate. Example: `Inference`."""
+
+    p99: scalars.Duration
+    """99th percentile, rounded to two digits. Example: `4.2ms`."""
+
+
+class Budget(Document):
+    """The latency budget and what is used of it."""
+
+    limit: scalars.Duration
+    """Budget that the policy sets. Example: `200ms`."""
+
+    from_: Annotated[CountedFrom, pydantic.Field(alias="from")] = CountedFrom.RECEIPT
+    """Sample: counted from the device's time. Receipt: from the agent's receipt, because the
+    device's clock is not known to be right. Example: `Receipt`."""
+
+    predicted: scalars.Duration | None = None
+    """End-to-end p99 the choice was made on. Absent: nothing to predict from. Example: `31ms`."""
+
+    measured: scalars.Duration | None = None
+    """End-to-end p99 that agents measured, rounded. Absent: too few samples. Example: `27ms`."""
+
+    split: Annotated[tuple[StageShare, ...], ListMap(("stage",)), pydantic.Field(max_length=8)] = ()
+    """Measured share of each stage. Absent: too few samples."""
+
+
+class Rejection(Document):
+    """Nodes that were not chosen, by cause."""
+
+    reason: scalars.Reason
+    """Why. Example: `InsufficientMemory`."""
+
+    count: Annotated[int, pydantic.Field(ge=1)]
+    """Nodes rejected for it. Example: `2`."""
+
+    example: Text = ""
+    """One of them, with the figures. Example: `edge-3: 128Mi asked, 40Mi free`."""
+
+
+class Candidates(Document):
+    """Nodes that were looked at."""
+
+    total: Annotated[int, pydantic.Field(ge=0)]
+    """Nodes that were looked at. Example: `4`."""
+
+    rejected: Annotated[
+        tuple[Rejection, ...], ListMap(("reason",)), pydantic.Field(max_length=32)
+    ] = ()
+    """Those that were not usable, by cause. Absent: none."""
+
+
+class Move(Document):
+    """A replica that went elsewhere."""
+
+    time: scalars.Timestamp
+    """When it was decided. Example: `2026-03-01T10:00:00Z`."""
+
+    from_: Annotated[scalars.SubdomainName | None, pydantic.Field(alias="from")] = None
+    """Node it left. Absent: it was placed for the first time. Example: `edge-2`."""
+
+    to: scalars.SubdomainName
+    """Node it went to. Example: `edge-3`."""
+
+    cause: scalars.Reason
+    """Why. Example: `NodeDead`."""
+
+    evidence: Text = ""
+    """What was seen. Example: `lease 9s old, 2 peers miss its beats`."""
+
+
+class InferencePlacementStatus(Observed):
+    """Where the replicas are, what they cost of the budget, and why they are there."""
+
+    replicas: Annotated[tuple[Replica, ...], ListMap(("slot",)), pydantic.Field(max_length=32)] = ()
+    """Replicas that were placed. Absent: none."""
+
+    budget: Budget | None = None
+    """The latency budget and what is used of it. Absent: not looked at yet."""
+
+    candidates: Candidates | None = None
+    """Nodes that were looked at. Absent: not looked at yet."""
+
+    moves: Annotated[tuple[Move, ...], pydantic.Field(max_length=10)] = ()
+    """The last ten moves, newest first. Absent: none."""
+
+
+class InferencePlacement(meta.Resource):
+    """One policy at one site: replicas chosen, budget split, rejected candidates, last moves."""
+
+    kind: ClassVar[str] = "InferencePlacement"
+    plural: ClassVar[str] = "inferenceplacements"
+    short_name: ClassVar[str] = "fsplace"
+
+    spec: InferencePlacementSpec
+    """What is placed."""
+
+    status: InferencePlacementStatus = InferencePlacementStatus()
+    """Observed state, written by the operator."""
+
+    validations = (
+        Rule(
+            rule="self.metadata.name == self.spec.policyRef.name + '.' + self.spec.site",
+            message="the name of a placement is <policy>.<site>",
+        ),
+    )

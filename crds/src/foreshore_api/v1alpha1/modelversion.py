@@ -1,0 +1,138 @@
+"""ModelVersion: one artefact by digest, where its bytes come from and what it needs. It never changes."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import StringConstraints
+
+from foreshore_api import meta, scalars
+from foreshore_api.contract import Document, FolderOnly, NotSupported, Rule
+from foreshore_api.v1alpha1.statuses import Observed
+
+
+class HttpsSource(Document):
+    """Bytes from a web server."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+$", max_length=2048)]
+    """Address of the artefact. Example: `https://172.18.0.1:8443/occupancy-v1.onnx`."""
+
+    ca_secret_ref: meta.SecretReference | None = None
+    """Secret with the server's CA under `ca.crt`. Absent: the CAs that the image trusts."""
+
+
+class FileSource(Document):
+    """Bytes from a folder, in folder mode."""
+
+    path: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_./]*$", max_length=512)
+    ]
+    """Path below the folder of the resources. Example: `model/occupancy-v1.onnx`."""
+
+    validations = (
+        Rule(
+            rule="!self.path.split('/').exists(part, part == '..')",
+            message="the path leads out of the folder",
+            field_path=".path",
+        ),
+    )
+
+
+class OciSource(Document):
+    """Bytes from an OCI registry."""
+
+    reference: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[a-z0-9][-a-z0-9.:]*(/[-a-z0-9._]+)+(:[-A-Za-z0-9._]+)?(@sha256:[a-f0-9]{64})?$",
+            max_length=512,
+        ),
+    ]
+    """Artefact in the registry. Example: `registry.example/models/occupancy:v1`."""
+
+    pull_secret_ref: meta.SecretReference | None = None
+    """Secret of type dockerconfigjson. Absent: the registry is open."""
+
+
+class Source(Document):
+    """Where the bytes come from: exactly one of the fields."""
+
+    https: HttpsSource | None = None
+    """Bytes from a web server. Absent: from another source."""
+
+    file: Annotated[FileSource | None, FolderOnly()] = None
+    """Bytes from the folder of the resources; folder mode only. Absent: from another source."""
+
+    oci: Annotated[OciSource | None, NotSupported()] = None
+    """Bytes from an OCI registry. Absent: from another source."""
+
+    validations = (
+        Rule(
+            rule="[has(self.https), has(self.file), has(self.oci)].filter(x, x).size() == 1",
+            message="exactly one of https, file and oci is needed",
+        ),
+    )
+
+
+class ModelResources(Document):
+    """What a replica that serves the version asks its node for."""
+
+    cpu: scalars.Quantity = "100m"
+    """CPU that is requested, in cores. Example: `100m`."""
+
+    memory: scalars.Quantity = "128Mi"
+    """Memory that is requested, in bytes, and its limit. Example: `128Mi`."""
+
+
+class ExpectedInference(Document):
+    """What is expected of an inference until it is measured."""
+
+    p99: scalars.PositiveDuration
+    """99th percentile of one inference on a common node. Example: `10ms`."""
+
+
+class ModelVersionSpec(Document):
+    """Desired state of a ModelVersion; it cannot change."""
+
+    model_ref: meta.ObjectReference
+    """The Model whose inputs and outputs this version has."""
+
+    source: Source
+    """Where the bytes come from."""
+
+    digest: scalars.Digest
+    """SHA-256 of the bytes; anything else is refused.
+    Example: `sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae`."""
+
+    resources: ModelResources = ModelResources()
+    """What a replica asks its node for."""
+
+    expected_inference: ExpectedInference | None = None
+    """What is expected until it is measured. Absent: nothing, so that a placement says
+    BudgetMet=Unknown until there are samples."""
+
+    validations = (
+        Rule(
+            rule="self == oldSelf",
+            message="a ModelVersion never changes: create another one",
+            reason="FieldValueForbidden",
+        ),
+    )
+
+
+class ModelVersionStatus(Observed):
+    """What the operator knows of a ModelVersion."""
+
+
+class ModelVersion(meta.Resource):
+    """One immutable ONNX artefact by digest."""
+
+    kind: ClassVar[str] = "ModelVersion"
+    plural: ClassVar[str] = "modelversions"
+    short_name: ClassVar[str] = "fsmv"
+
+    spec: ModelVersionSpec
+    """Desired state."""
+
+    status: ModelVersionStatus = ModelVersionStatus()
+    """Observed state, written by the operator."""

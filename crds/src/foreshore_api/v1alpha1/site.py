@@ -1,0 +1,105 @@
+"""Site: a place with a broker and nodes. A lost uplink silences all of it, so it is the domain of silence."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import pydantic
+from pydantic import StringConstraints
+
+from foreshore_api import meta, scalars
+from foreshore_api.contract import Document, Rule
+from foreshore_api.v1alpha1.statuses import Observed
+
+Host = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([-.:A-Za-z0-9]*[A-Za-z0-9])?$", max_length=253)
+]
+
+
+class Protocol(StrEnum):
+    """MQTT version."""
+
+    V5 = "V5"
+    V311 = "V311"
+
+
+class Transport(StrEnum):
+    """How the broker is reached."""
+
+    TLS = "TLS"
+    PLAIN = "Plain"
+
+
+class Broker(Document):
+    """The MQTT broker that the site's devices and agents meet on."""
+
+    host: Host
+    """Address of the broker. An IP address keeps the site independent of DNS. Example: `172.18.0.9`."""
+
+    port: Annotated[int, pydantic.Field(ge=1, le=65535)]
+    """TCP port of the broker. Example: `8883`."""
+
+    protocol: Protocol = Protocol.V5
+    """MQTT version: V5, or V311 for brokers and devices that know no better. Example: `V5`."""
+
+    transport: Transport = Transport.TLS
+    """TLS, or Plain for a broker on a network that is trusted. Example: `TLS`."""
+
+    credential: scalars.ObjectName | None = None
+    """Name of the credential (a folder or Secret with ca.crt, tls.crt, tls.key) that agents show.
+    Absent: none, which only Plain allows. Example: `hq-broker`."""
+
+    server_name: Host | None = None
+    """Name that the broker's certificate must carry. Absent: `host`. Example: `broker.hq.example`."""
+
+    validations = (
+        Rule(
+            rule="self.transport != 'TLS' || has(self.credential)",
+            message="transport TLS needs a credential with the broker's CA",
+            field_path=".credential",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            rule="self.transport == 'TLS' || !has(self.serverName)",
+            message="serverName is checked with transport TLS only",
+            field_path=".serverName",
+        ),
+    )
+
+
+class SiteSpec(Document):
+    """Desired state of a Site."""
+
+    broker: Broker
+    """The MQTT broker of the site."""
+
+    time_zone: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64),
+    ] = "UTC"
+    """Time zone that people of the site read times in (IANA name). Example: `Europe/Brussels`."""
+
+
+class SiteStatus(Observed):
+    """What the operator knows of a Site."""
+
+    nodes: Annotated[int, pydantic.Field(ge=0)] | None = None
+    """Nodes that carry the site's label. Absent: not counted yet. Example: `3`."""
+
+    agents: Annotated[int, pydantic.Field(ge=0)] | None = None
+    """Agents of the site that report. Absent: not counted yet. Example: `3`."""
+
+
+class Site(meta.Resource):
+    """A place: its broker, its nodes, its time zone. Node label foreshore.dev/site names it."""
+
+    kind: ClassVar[str] = "Site"
+    plural: ClassVar[str] = "sites"
+    short_name: ClassVar[str] = "fssite"
+
+    spec: SiteSpec
+    """Desired state."""
+
+    status: SiteStatus = SiteStatus()
+    """Observed state, written by the operator."""
