@@ -1,0 +1,135 @@
+"""The agent's three clocks behind one seam: the engine's time, the monotonic clock and the boot-time clock.
+
+The engine's time drives windows, ages, rates and the time of records; in a rehearsal it follows the recording, N times as fast.
+The real monotonic clock drives latency stages, timeouts and acknowledgements; the boot-time clock, which goes on while the machine
+sleeps and starts again at a reboot, drives grants. The runtime and the verbs take a `Clock`; nobody else asks the time.
+"""
+
+import asyncio
+import math
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from foreshore_agent.engine import events
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Clock(Protocol):
+    """What the runtime needs to know of time."""
+
+    @property
+    def virtual(self) -> bool:
+        """Whether the engine's time is a recording's and not the world's."""
+        ...
+
+    @property
+    def speed(self) -> float:
+        """Engine seconds that pass in one real second."""
+        ...
+
+    @property
+    def boot_id(self) -> str:
+        """Identity of this boot of the machine."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the engine's time, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return real seconds that never step back."""
+        ...
+
+    def instant(self) -> events.Instant:
+        """Return all three clocks, read together."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds of the engine's time."""
+        ...
+
+
+class SystemClock:
+    """The world's time, as the machine tells it."""
+
+    virtual: Final = False
+    speed: Final = 1.0
+
+    def __init__(self) -> None:
+        self.boot_id: Final = boot_id()
+
+    def now(self) -> datetime:
+        """Return the wall clock, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return the monotonic clock."""
+        return time.monotonic()
+
+    def instant(self) -> events.Instant:
+        """Return wall, monotonic and boot-time clock."""
+        return events.Instant(now=datetime.now(UTC), monotonic=time.monotonic(), boot=boot_seconds())
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for real seconds."""
+        await asyncio.sleep(seconds)
+
+
+class RecordingClock:
+    """A recording's time: it stands at the recording's start until `start`, then runs `speed` times as fast as the world."""
+
+    virtual: Final = True
+
+    def __init__(self, origin: datetime, speed: float) -> None:
+        if not (math.isfinite(speed) and speed > 0):
+            message = f"a speed is a positive number, not {speed}"
+            raise ValueError(message)
+        self.boot_id: Final = boot_id()
+        self.speed: Final = speed
+        self._origin = origin.astimezone(UTC)
+        self._started: float | None = None
+
+    def start(self) -> None:
+        """Let time run from here; a second call changes nothing."""
+        if self._started is None:
+            self._started = time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the recording's time, in UTC."""
+        return self._at(time.monotonic())
+
+    def monotonic(self) -> float:
+        """Return the real monotonic clock: latencies of a rehearsal are real."""
+        return time.monotonic()
+
+    def instant(self) -> events.Instant:
+        """Return the recording's time beside the real monotonic and boot-time clocks."""
+        monotonic = time.monotonic()
+        return events.Instant(now=self._at(monotonic), monotonic=monotonic, boot=boot_seconds())
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for seconds of the recording."""
+        await asyncio.sleep(seconds / self.speed)
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Wait until the recording's time has come; a moment that has passed is not waited for."""
+        await self.sleep(max(0.0, (moment - self.now()).total_seconds()))
+
+    def _at(self, monotonic: float) -> datetime:
+        if self._started is None:
+            return self._origin
+        return self._origin + timedelta(seconds=(monotonic - self._started) * self.speed)
+
+
+def boot_seconds() -> float:
+    """Return the boot-time clock: like monotonic, but it counts the time a machine slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Return the kernel's identity of this boot."""
+    with _BOOT_ID.open(encoding="ascii") as file:
+        return file.read(64).strip()

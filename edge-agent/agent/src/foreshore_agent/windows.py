@@ -1,0 +1,68 @@
+"""Latencies over the last five minutes and since the start, in the buckets that everybody shares.
+
+The runtime observes stages and probes here; the report takes the window, `/metrics` takes the totals. A window is a ring of slots, so
+that observing costs one bisection and two additions, and forgetting costs nothing until somebody looks.
+"""
+
+import math
+from collections import deque
+from typing import Final
+
+from foreshore_api.wire import histogram
+
+WINDOW_SECONDS: Final = 300.0
+_SLOTS: Final = 20
+_SLOT_SECONDS: Final = WINDOW_SECONDS / _SLOTS
+
+
+class Series:
+    """Durations of one kind: a sliding window beside totals since the start; times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self.counts: Final = [0] * (histogram.OVERFLOW + 1)
+        self.total_seconds = 0.0
+        self.newest: float | None = None
+        self._slots: deque[tuple[int, dict[int, int], list[float]]] = deque(maxlen=_SLOTS + 1)
+
+    def observe(self, seconds: float, at: float) -> None:
+        """Count one duration."""
+        index = histogram.bucket(seconds)
+        seconds = max(0.0, seconds)
+        self.counts[index] += 1
+        self.total_seconds += seconds
+        self.newest = at
+        slot = math.floor(at / _SLOT_SECONDS)
+        if not self._slots or self._slots[-1][0] != slot:
+            self._slots.append((slot, {}, [0.0]))
+        _, counts, total = self._slots[-1]
+        counts[index] = counts.get(index, 0) + 1
+        total[0] += seconds
+
+    def window(self, at: float) -> histogram.Histogram:
+        """Return what the last five minutes held (to the slot)."""
+        oldest = math.floor(at / _SLOT_SECONDS) - _SLOTS
+        while self._slots and self._slots[0][0] < oldest:
+            self._slots.popleft()
+        return histogram.merge(
+            histogram.Histogram(buckets=counts, total_seconds=total[0]) for _, counts, total in self._slots
+        )
+
+
+class Counts:
+    """Events of one kind over a shorter window, for reports that say how calls went lately."""
+
+    def __init__(self, window_seconds: float) -> None:
+        self._slot_seconds: Final = window_seconds / _SLOTS
+        self._slots: deque[list[int]] = deque(maxlen=_SLOTS + 1)
+
+    def add(self, at: float) -> None:
+        """Count one event."""
+        slot = math.floor(at / self._slot_seconds)
+        if not self._slots or self._slots[-1][0] != slot:
+            self._slots.append([slot, 0])
+        self._slots[-1][1] += 1
+
+    def window(self, at: float) -> int:
+        """Return how many events the window holds."""
+        oldest = math.floor(at / self._slot_seconds) - _SLOTS
+        return sum(count for slot, count in self._slots if slot >= oldest)
