@@ -5,25 +5,20 @@ an older generation within one lineage, writes what it takes to disk before it a
 a policy that compiled when a newer one does not.
 """
 
-from enum import StrEnum
-
 from pydantic import Field
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import document
 
-
-class Role(StrEnum):
-    """Whether a replica takes calls first or waits, warm."""
-
-    ACTIVE = "Active"
-    STANDBY = "Standby"
+Role = v1alpha1.inferenceplacement.Role
+"""Whether a replica takes calls first or waits, warm."""
 
 
 class Endpoint(document.Document):
     """Where one replica of a model answers; agents try endpoints in the order given."""
 
-    slot: int = Field(ge=0)
+    slot: str = Field(max_length=3)
+    """`r0`, `r1`, …: slots stay, roles move."""
     role: Role
     node: str = Field(max_length=253)
     url: str = Field(max_length=512)

@@ -16,7 +16,9 @@ from foreshore_api.wire import document
 PER_DECADE: Final = 16
 LOWEST: Final = 1e-5
 DECADES: Final = 7
-BOUNDS: Final[tuple[float, ...]] = tuple(LOWEST * 10 ** (i / PER_DECADE) for i in range(PER_DECADE * DECADES + 1))
+BOUNDS: Final[tuple[float, ...]] = tuple(
+    LOWEST * 10 ** (i / PER_DECADE) for i in range(PER_DECADE * DECADES + 1)
+)
 """Upper bounds in seconds, inclusive; bucket `len(BOUNDS)` holds what lasted longer."""
 
 OVERFLOW: Final = len(BOUNDS)
@@ -41,7 +43,9 @@ def bucket(seconds: float) -> int:
 class Histogram(document.Document):
     """Counts by bucket index; `total_seconds` is the sum of what was observed."""
 
-    buckets: dict[Annotated[int, Field(ge=0, le=OVERFLOW)], Annotated[int, Field(ge=0)]] = Field(default_factory=dict, max_length=OVERFLOW + 1)
+    buckets: dict[Annotated[int, Field(ge=0, le=OVERFLOW)], Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict, max_length=OVERFLOW + 1
+    )
     total_seconds: float = Field(default=0.0, ge=0)
 
     @property

@@ -12,26 +12,77 @@ class Metric(NamedTuple):
     help: str
 
 
-DECISIONS: Final = Metric("foreshore_decisions_total", "counter", ("policy", "verdict", "reason"), "Decisions by verdict, never sampled.")
-STAGE_SECONDS: Final = Metric("foreshore_decision_stage_seconds", "histogram", ("policy", "stage"), "Latency of a decision by stage.")
-PROBE_SECONDS: Final = Metric("foreshore_probe_seconds", "histogram", ("peer",), "Echo time to a peer agent.")
-TELEMETRY: Final = Metric("foreshore_telemetry_messages_total", "counter", ("result",), "Telemetry messages by what became of them.")
-COMMANDS: Final = Metric("foreshore_commands_total", "counter", ("policy", "outcome"), "Commands by outcome.")
-JOURNAL_RECORDS: Final = Metric("foreshore_journal_records", "gauge", ("state",), "Records in the journal: kept, unacknowledged.")
-JOURNAL_DROPPED: Final = Metric("foreshore_journal_dropped_total", "counter", ("reason",), "Routine records not kept.")
-BROKER_CONNECTED: Final = Metric("foreshore_broker_connected", "gauge", (), "1 while the site's broker is connected.")
+DECISIONS: Final = Metric(
+    "foreshore_decisions_total",
+    "counter",
+    ("policy", "verdict", "reason"),
+    "Decisions by verdict, never sampled.",
+)
+STAGE_SECONDS: Final = Metric(
+    "foreshore_decision_stage_seconds",
+    "histogram",
+    ("policy", "stage"),
+    "Latency of a decision by stage.",
+)
+PROBE_SECONDS: Final = Metric(
+    "foreshore_probe_seconds", "histogram", ("peer",), "Echo time to a peer agent."
+)
+TELEMETRY: Final = Metric(
+    "foreshore_telemetry_messages_total",
+    "counter",
+    ("result",),
+    "Telemetry messages by what became of them.",
+)
+COMMANDS: Final = Metric(
+    "foreshore_commands_total", "counter", ("policy", "outcome"), "Commands by outcome."
+)
+JOURNAL_RECORDS: Final = Metric(
+    "foreshore_journal_records",
+    "gauge",
+    ("state",),
+    "Records in the journal: kept, unacknowledged.",
+)
+JOURNAL_DROPPED: Final = Metric(
+    "foreshore_journal_dropped_total", "counter", ("reason",), "Routine records not kept."
+)
+BROKER_CONNECTED: Final = Metric(
+    "foreshore_broker_connected", "gauge", (), "1 while the site's broker is connected."
+)
 HUB_CONNECTED: Final = Metric("foreshore_hub_connected", "gauge", (), "1 while the hub answers.")
-AUTHORITY_HELD: Final = Metric("foreshore_devices_held", "gauge", (), "Devices this agent may command.")
+AUTHORITY_HELD: Final = Metric(
+    "foreshore_devices_held", "gauge", (), "Devices this agent may command."
+)
 
-INFER_SECONDS: Final = Metric("foreshore_serving_infer_seconds", "histogram", (), "Time in the model, without queueing.")
-SERVING_REQUESTS: Final = Metric("foreshore_serving_requests_total", "counter", ("code",), "Inference requests by status code.")
+INFER_SECONDS: Final = Metric(
+    "foreshore_serving_infer_seconds", "histogram", (), "Time in the model, without queueing."
+)
+SERVING_REQUESTS: Final = Metric(
+    "foreshore_serving_requests_total", "counter", ("code",), "Inference requests by status code."
+)
 
-HUB_AGENTS: Final = Metric("foreshore_hub_agents", "gauge", ("state",), "Agents by state: Reporting, Silent.")
+HUB_AGENTS: Final = Metric(
+    "foreshore_hub_agents", "gauge", ("state",), "Agents by state: Reporting, Silent."
+)
 HUB_RECORDS: Final = Metric("foreshore_hub_records_total", "counter", (), "Records committed.")
-HUB_REFUSED: Final = Metric("foreshore_hub_refused_total", "counter", ("reason",), "Requests refused, by reason.")
+HUB_REFUSED: Final = Metric(
+    "foreshore_hub_refused_total", "counter", ("reason",), "Requests refused, by reason."
+)
 
-OPERATOR_PASSES: Final = Metric("foreshore_operator_passes_total", "counter", ("result",), "Planning passes.")
-OPERATOR_PASS_SECONDS: Final = Metric("foreshore_operator_pass_seconds", "histogram", (), "Length of a planning pass.")
-OPERATOR_WRITES: Final = Metric("foreshore_operator_writes_total", "counter", ("kind", "result"), "Writes to the API server.")
-OPERATOR_LEADER: Final = Metric("foreshore_operator_leader", "gauge", (), "1 while this replica leads.")
-OPERATOR_MOVES: Final = Metric("foreshore_operator_moves_total", "counter", ("what", "cause"), "Replicas and authorities moved.")
+OPERATOR_PASSES: Final = Metric(
+    "foreshore_operator_passes_total", "counter", ("result",), "Planning passes."
+)
+OPERATOR_PASS_SECONDS: Final = Metric(
+    "foreshore_operator_pass_seconds", "histogram", (), "Length of a planning pass."
+)
+OPERATOR_WRITES: Final = Metric(
+    "foreshore_operator_writes_total", "counter", ("kind", "result"), "Writes to the API server."
+)
+OPERATOR_LEADER: Final = Metric(
+    "foreshore_operator_leader", "gauge", (), "1 while this replica leads."
+)
+OPERATOR_MOVES: Final = Metric(
+    "foreshore_operator_moves_total",
+    "counter",
+    ("what", "cause"),
+    "Replicas and authorities moved.",
+)

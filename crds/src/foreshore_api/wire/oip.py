@@ -8,7 +8,20 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DATA_TYPES: Final = ("BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64")
+DATA_TYPES: Final = (
+    "BOOL",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "FP16",
+    "FP32",
+    "FP64",
+)
 """Tensor element types that a Model may declare, in the protocol's spelling."""
 
 SERVER_TIMING: Final = "server-timing"

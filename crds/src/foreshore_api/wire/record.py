@@ -12,7 +12,8 @@ from typing import Final
 
 from pydantic import Field
 
-from foreshore_api.wire import command, document
+from foreshore_api.wire import document
+from foreshore_api.wire.command import Command, Scalar
 
 DECISION: Final = "dev.foreshore.decision.v1"
 OUTCOME: Final = "dev.foreshore.decision.outcome.v1"
@@ -102,7 +103,7 @@ class Input(document.Document):
     """One input as the chain saw it."""
 
     name: str
-    value: command.Scalar | bool | None = None
+    value: Scalar | bool | None = None
     unit: str | None = None
     age_seconds: float | None = None
     quality: str = "Good"
@@ -115,7 +116,7 @@ class Input(document.Document):
 class Attempt(document.Document):
     """One call of one replica."""
 
-    slot: int
+    slot: str
     node: str
     result: str
     """`Answered`, `Late`, `Failed`."""
@@ -134,8 +135,8 @@ class Recommendation(document.Document):
     """What the policy wants done, before limits; `limited` is after them."""
 
     action: str
-    input: dict[str, command.Scalar]
-    limited: dict[str, command.Scalar] | None = None
+    input: dict[str, Scalar]
+    limited: dict[str, Scalar] | None = None
 
 
 class GateEntry(document.Document):
@@ -147,7 +148,7 @@ class GateEntry(document.Document):
     name: str | None = None
     """Which rule, limit or input decided."""
     expression: str | None = None
-    operands: dict[str, command.Scalar | bool | None] = Field(default_factory=dict)
+    operands: dict[str, Scalar | bool | None] = Field(default_factory=dict)
     margin: float | None = None
     """Signed distance to the other result, in the operand's unit: how close it was."""
     message: str | None = None
@@ -200,17 +201,17 @@ class Decision(document.Document):
     trigger: Trigger
     inputs: tuple[Input, ...] = ()
     features: dict[str, float | None] = Field(default_factory=dict)
-    parameters: dict[str, command.Scalar] = Field(default_factory=dict)
-    variables: dict[str, command.Scalar | bool] = Field(default_factory=dict)
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    variables: dict[str, Scalar | bool] = Field(default_factory=dict)
     present: dict[str, float | None] = Field(default_factory=dict)
     """Measured value of each property that the action sets, by property."""
-    state: dict[str, command.Scalar | bool | None] = Field(default_factory=dict)
+    state: dict[str, Scalar | bool | None] = Field(default_factory=dict)
     """What else the gates read: lock, tokens left, seconds since the last command, held until, …"""
     inference: Inference | None = None
     recommendation: Recommendation | None = None
     gates: tuple[GateEntry, ...] = ()
     verdict: Decided
-    command: command.Command | None = None
+    command: Command | None = None
     authority: Authority = Authority()
     latency: dict[str, float] = Field(default_factory=dict)
     """Seconds by stage, as far as known when the record was written."""

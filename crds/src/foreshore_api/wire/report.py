@@ -45,7 +45,7 @@ class EndpointReport(document.Document):
 
     namespace: str
     policy: str
-    slot: int
+    slot: str
     node: str
     url: str
     good: int = Field(ge=0)
