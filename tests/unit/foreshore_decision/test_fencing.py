@@ -1,0 +1,316 @@
+"""What one holder may do, by what it has seen: the trap each test holds shut is in its name."""
+
+import dataclasses
+import itertools
+
+import pytest
+from foreshore_api.wire import beat
+from foreshore_decision import fencing
+from foreshore_decision.fencing import (
+    Answered,
+    BrokerChanged,
+    EpochSeen,
+    Granted,
+    PeerHeard,
+    Requested,
+    Standing,
+    State,
+    Ticked,
+    Withdrawn,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+LEASE = 15.0
+OFFLINE = 86400.0
+RENEWED = beat.Standing.RENEWED
+UNKNOWN = beat.Standing.UNKNOWN
+SUPERSEDED = beat.Standing.SUPERSEDED
+
+
+def run(*events: fencing.Event, state: State | None = None) -> State:
+    current = state or fencing.start("n1", "boot-1", 0.0)
+    for event in events:
+        current = fencing.step(current, event)
+    return current
+
+
+def grant(at: float = 0.0, epoch: int = 100, holder: str = "n1", **fields: bool) -> Granted:
+    return Granted(at, holder, epoch, LEASE, OFFLINE, **fields)
+
+
+def answer(at: float, number: int, epoch: int = 100, standing: beat.Standing = RENEWED) -> Answered:
+    return Answered(at, "boot-1", number, epoch, standing)
+
+
+def ticks(start: float, end: float) -> list[fencing.Event]:
+    return [Ticked(float(at)) for at in range(int(start), int(end) + 1)]
+
+
+def renewed_at(sent: float, epoch: int = 100) -> State:
+    """A holder on the broker whose request sent at `sent` was renewed at once."""
+    return run(
+        BrokerChanged(0.0, connected=True),
+        grant(epoch=epoch),
+        *ticks(0, sent),
+        Requested(sent, 1),
+        answer(sent, 1, epoch),
+    )
+
+
+def test_a_grant_alone_permits_nothing() -> None:
+    assert fencing.standing(run(grant()), 1.0) is Standing.LAPSED
+
+
+def test_without_a_grant_there_is_no_standing() -> None:
+    assert fencing.standing(run(), 1.0) is Standing.NONE
+
+
+def test_a_renewal_counts_from_when_it_was_asked_for_not_from_when_it_arrived() -> None:
+    connected = BrokerChanged(0.0, connected=True)
+    state = run(connected, grant(), Requested(1.0, 1), *ticks(2, 10), answer(10.0, 1))
+    assert fencing.standing(state, 15.9) is Standing.RENEWED
+    assert fencing.standing(state, 16.0) is not Standing.RENEWED
+
+
+def test_an_answer_that_nobody_asked_for_is_ignored() -> None:
+    assert fencing.standing(run(grant(), answer(1.0, 7)), 1.0) is Standing.LAPSED
+
+
+def test_an_older_answer_after_a_newer_one_is_ignored() -> None:
+    state = run(
+        grant(),
+        Requested(1.0, 1),
+        Requested(4.0, 2),
+        answer(5.0, 2, standing=UNKNOWN),
+        answer(6.0, 1),
+    )
+    assert fencing.standing(state, 7.0) is Standing.LAPSED
+
+
+def test_an_answer_of_another_boot_is_ignored() -> None:
+    state = run(grant(), Requested(1.0, 1), Answered(2.0, "boot-0", 1, 100, RENEWED))
+    assert fencing.standing(state, 2.0) is Standing.LAPSED
+
+
+def test_an_answer_asked_for_under_the_last_epoch_renews_nothing_of_the_next() -> None:
+    state = run(grant(), Requested(1.0, 1), grant(2.0, epoch=101), answer(3.0, 1, epoch=101))
+    assert fencing.standing(state, 3.0) is Standing.LAPSED
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        EpochSeen(5.0, 101),
+        Answered(5.0, "elsewhere", 99, 101, UNKNOWN),
+        grant(5.0, epoch=101, holder="n2"),
+        grant(5.0, epoch=100, holder="n2"),
+    ],
+    ids=["in a beat", "in a stray answer", "in an assignment", "equal epoch of another holder"],
+)
+def test_a_higher_epoch_seen_anywhere_ends_it_at_once(event: fencing.Event) -> None:
+    assert fencing.standing(run(event, state=renewed_at(4.0)), 5.0) is Standing.SUPERSEDED
+
+
+def test_the_hub_saying_superseded_ends_it_at_once() -> None:
+    state = run(Requested(5.0, 2), answer(5.1, 2, standing=SUPERSEDED), state=renewed_at(4.0))
+    assert fencing.standing(state, 5.1) is Standing.SUPERSEDED
+
+
+def test_only_a_higher_epoch_revives_a_superseded_holder() -> None:
+    state = run(EpochSeen(5.0, 101), grant(6.0), state=renewed_at(4.0))
+    assert fencing.standing(state, 6.0) is Standing.SUPERSEDED
+    state = run(grant(7.0, epoch=102), Requested(7.0, 9), answer(7.1, 9, 102), state=state)
+    assert fencing.standing(state, 7.1) is Standing.RENEWED
+
+
+def test_unrenewed_and_alone_it_goes_on_until_the_offline_grant_ends() -> None:
+    state = run(*ticks(11, 40), state=renewed_at(10.0))
+    assert fencing.standing(state, 24.9) is Standing.OFFLINE
+    state = dataclasses.replace(state, seen_at=10.0 + OFFLINE - 1)
+    assert fencing.standing(state, 10.0 + OFFLINE - 0.1) is Standing.OFFLINE
+    assert fencing.standing(state, 10.0 + OFFLINE) is Standing.LAPSED
+
+
+def test_unrenewed_it_stands_down_while_a_peer_claims_the_hub() -> None:
+    state = run(*ticks(11, 30), PeerHeard(30.0, "n2", has_hub=True), state=renewed_at(10.0))
+    assert fencing.standing(state, 30.0) is Standing.LAPSED
+    gone = run(PeerHeard(31.0, "n2", has_hub=False), state=state)
+    assert fencing.standing(gone, 31.0) is Standing.OFFLINE
+    silent = run(*ticks(31, 33), state=state)
+    assert fencing.standing(silent, 33.0) is Standing.OFFLINE
+
+
+def test_unrenewed_it_stands_down_while_the_hub_answers_it_without_renewing() -> None:
+    state = run(
+        *ticks(11, 26),
+        Requested(26.0, 2),
+        answer(26.1, 2, standing=UNKNOWN),
+        state=renewed_at(10.0),
+    )
+    assert fencing.standing(state, 27.0) is Standing.LAPSED
+
+
+def test_without_the_broker_it_never_goes_on_offline() -> None:
+    state = run(*ticks(11, 26), BrokerChanged(26.0, connected=False), state=renewed_at(10.0))
+    assert fencing.standing(state, 26.5) is Standing.LAPSED
+
+
+def test_after_a_broker_gap_an_unrenewed_holder_listens_three_beats_first() -> None:
+    state = run(
+        *ticks(11, 26),
+        BrokerChanged(26.0, connected=False),
+        BrokerChanged(28.0, connected=True),
+        state=renewed_at(10.0),
+    )
+    assert fencing.standing(state, 30.9) is Standing.LAPSED
+    assert fencing.standing(state, 31.0) is Standing.OFFLINE
+
+
+def test_after_a_pause_of_its_own_an_unrenewed_holder_listens_three_beats_first() -> None:
+    state = run(*ticks(11, 30), state=renewed_at(10.0))
+    assert fencing.standing(state, 60.0) is Standing.LAPSED, "even before the machine has run"
+    state = run(Ticked(60.0), state=state)
+    assert fencing.standing(state, 62.9) is Standing.LAPSED
+    assert fencing.standing(run(*ticks(61, 63), state=state), 63.0) is Standing.OFFLINE
+
+
+def test_an_answer_that_arrives_after_a_pause_is_already_too_old() -> None:
+    state = run(Requested(11.0, 2), state=renewed_at(10.0))
+    state = run(answer(40.0, 2), state=state)
+    assert fencing.standing(state, 40.0) is Standing.LAPSED
+
+
+def test_a_holder_that_has_the_hub_but_not_the_broker_gives_its_right_back_for_good() -> None:
+    state = run(BrokerChanged(11.0, connected=False), state=renewed_at(10.0))
+    for at in range(12, 30, 3):
+        state = run(Requested(at, at), answer(at + 0.1, at), state=state)
+    assert state.given_back
+    state = run(BrokerChanged(31.0, connected=True), grant(32.0), Withdrawn(33.0), state=state)
+    state = run(grant(34.0), Requested(35.0, 99), answer(35.0, 99), state=state)
+    assert fencing.standing(state, 36.0) is Standing.LAPSED
+
+
+def test_without_the_hub_a_lost_broker_gives_nothing_back() -> None:
+    state = run(
+        *ticks(11, 26), BrokerChanged(26.0, connected=False), *ticks(27, 90), state=renewed_at(10.0)
+    )
+    assert not state.given_back
+
+
+def test_a_reboot_forgets_renewals_but_not_epochs() -> None:
+    state = fencing.recall(renewed_at(10.0), "boot-2", 1.0)
+    state = run(BrokerChanged(1.0, connected=True), *ticks(1, 9), state=state)
+    assert fencing.standing(state, 9.0) is Standing.LAPSED
+    assert state.epoch == 100
+
+
+def test_a_restart_in_the_same_boot_keeps_the_renewal() -> None:
+    state = fencing.recall(renewed_at(10.0), "boot-1", 12.0)
+    assert fencing.standing(state, 13.0) is Standing.RENEWED
+
+
+def test_a_lone_agent_grants_itself() -> None:
+    state = run(grant(self_granted=True))
+    assert fencing.standing(state, 1e6) is Standing.RENEWED
+    assert fencing.next_due(state) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "expected"), [(0, 1000.9, 1000), (1000, 1000.9, 1001), (5000, 1000.0, 5001)]
+)
+def test_a_fresh_epoch_lies_above_its_past(last: int, now: float, expected: int) -> None:
+    assert fencing.next_epoch(last, now) == expected
+
+
+def test_a_site_cut_off_together_goes_from_renewed_to_offline_without_a_gap() -> None:
+    """The peers' claims end before the lease of the holder whose last renewal was the oldest
+    possible."""
+    cut = 30.0
+    state = renewed_at(cut - LEASE / fencing.RENEWALS_PER_LEASE)
+    for at in range(int(cut), 60):
+        claims = fencing.has_hub(cut, at, LEASE)
+        state = run(PeerHeard(float(at), "n2", has_hub=claims), state=state)
+        assert fencing.standing(state, at).is_permitting
+
+
+instants = st.floats(min_value=0.0, max_value=30.0)
+epochs = st.integers(min_value=100, max_value=103)
+numbers = st.integers(min_value=0, max_value=6)
+
+
+def _events(at: float) -> st.SearchStrategy[fencing.Event]:
+    return st.one_of(
+        st.builds(grant, st.just(at), epochs, st.sampled_from(["n1", "n2"])),
+        st.builds(Withdrawn, st.just(at)),
+        st.builds(Requested, st.just(at), numbers),
+        st.builds(
+            Answered,
+            st.just(at),
+            st.sampled_from(["boot-1", "boot-0"]),
+            numbers,
+            epochs,
+            st.sampled_from(beat.Standing),
+        ),
+        st.builds(EpochSeen, st.just(at), epochs),
+        st.builds(PeerHeard, st.just(at), st.sampled_from(["n2", "n3"]), st.booleans()),
+        st.builds(BrokerChanged, st.just(at), st.booleans()),
+        st.builds(Ticked, st.just(at)),
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[fencing.Event]:
+    gaps = draw(st.lists(st.floats(min_value=0.0, max_value=8.0), max_size=30))
+    return [draw(_events(at)) for at in itertools.accumulate(gaps)]
+
+
+@given(histories())
+def test_it_permits_only_what_was_renewed_in_this_boot_under_this_epoch(
+    history: list[fencing.Event],
+) -> None:
+    state = fencing.start("n1", "boot-1", 0.0)
+    for event in history:
+        state = fencing.step(state, event)
+        if fencing.standing(state, event.at).is_permitting:
+            assert state.renewed_at is not None
+            assert state.epoch is not None
+            assert state.epoch >= state.highest_seen
+
+
+@given(histories(), st.floats(min_value=0.0, max_value=40.0))
+def test_between_two_dues_the_standing_does_not_change(
+    history: list[fencing.Event], later: float
+) -> None:
+    state = run(*history)
+    due = fencing.next_due(state)
+    at = state.seen_at + later
+    if due is None or at < due:
+        assert fencing.standing(state, at) is fencing.standing(state, state.seen_at)
+
+
+@given(histories())
+def test_a_superseded_epoch_never_comes_back(history: list[fencing.Event]) -> None:
+    state, barred = fencing.start("n1", "boot-1", 0.0), set[int]()
+    for event in history:
+        state = fencing.step(state, event)
+        now = fencing.standing(state, event.at)
+        if now is Standing.SUPERSEDED and state.epoch is not None:
+            barred.add(state.epoch)
+        assert not (now.is_permitting and state.epoch in barred)
+
+
+def test_no_event_carries_a_wall_clock_so_that_no_jump_can_matter() -> None:
+    """A field named like a wall-clock time on any event would let one in."""
+    for event in (
+        Granted,
+        Withdrawn,
+        Requested,
+        Answered,
+        EpochSeen,
+        PeerHeard,
+        BrokerChanged,
+        Ticked,
+    ):
+        kinds = {field.type for field in dataclasses.fields(event)}
+        assert not any("datetime" in str(kind) for kind in kinds)
