@@ -1,0 +1,230 @@
+"""Writes: no-ops skipped, paced, only while leading, stamped with the leader's epoch.
+
+The operator's `act` is the caller. A write is tried once; what did not get through is found and
+written again by the next pass, which is the level trigger. Destructive writes all go through
+`Writer.delete`, which reads the live object again and carries its uid and resourceVersion.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import aiolimiter
+import orjson
+from foreshore_api import meta
+
+from foreshore_kube import api
+from foreshore_kube.kinds import Kind
+
+log = logging.getLogger(__name__)
+
+SETTLING = 5.0
+"""Seconds in which our own write may not have come back through the watch yet."""
+
+
+class Outcome(StrEnum):
+    """What became of a write; each is counted."""
+
+    WRITTEN = "Written"
+    UNCHANGED = "Unchanged"
+    """The API server already says so, or we wrote exactly this a moment ago."""
+    NOT_LEADING = "NotLeading"
+    MOVED_ON = "MovedOn"
+    """The object is not the one (or not in the version) that was decided on."""
+    REJECTED = "Rejected"
+    """The API server refuses it: trying the same again is of no use."""
+    UNAVAILABLE = "Unavailable"
+
+
+class Leadership(Protocol):
+    """The elector, as far as a writer needs it."""
+
+    epoch: int
+
+    def may_write(self) -> bool:
+        """Whether a write may begin now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast and how many at a time; a burst of a whole site's replicas fits in at once."""
+
+    concurrency: int = 16
+    per_second: float = 50.0
+    burst: float = 200.0
+    timeout: float = 2.0
+    """Seconds a write may take: the election's `write_timeout`, or a stale leader could land it."""
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes for one leader. `on_outcome(kind, outcome, message)` hears of every attempt."""
+
+    kube: api.KubeApi
+    leadership: Leadership
+    pace: Pace = field(default_factory=Pace)
+    on_outcome: Callable[[Kind, Outcome, str], None] = lambda _kind, _outcome, _message: None
+    clock: Callable[[], float] = time.monotonic
+    _slots: asyncio.Semaphore = field(init=False)
+    _bucket: aiolimiter.AsyncLimiter = field(init=False)
+    _recent: dict[tuple[str, ...], tuple[float, bytes]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.pace.concurrency)
+        self._bucket = aiolimiter.AsyncLimiter(
+            self.pace.burst, self.pace.burst / self.pace.per_second
+        )
+
+    async def apply(
+        self,
+        kind: Kind,
+        document: api.Json,
+        *,
+        manager: str,
+        owns: tuple[str, ...],
+        cached: Mapping[str, Any] | None,
+        subresource: str = "",
+    ) -> Outcome:
+        """Make the object hold this document's fields, unless the cached one does already.
+
+        `owns` names the dotted paths that belong to `manager` alone: they are compared as a whole,
+        so that a field that should go away counts as a difference. What the API server defaults or
+        others write lies outside.
+        """
+        if cached is not None and is_same(document, cached, owns):
+            return self._tell(kind, Outcome.UNCHANGED)
+        body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+        key = (kind.plural, *_names(document), manager, subresource)
+        at, last = self._recent.get(key, (-SETTLING, b""))
+        if body == last and self.clock() - at < SETTLING:
+            return self._tell(kind, Outcome.UNCHANGED)
+        outcome = await self._attempt(
+            kind,
+            lambda: self.kube.apply(
+                kind,
+                document if subresource else self._stamped(document),
+                manager=manager,
+                subresource=subresource,
+            ),
+        )
+        if outcome is Outcome.WRITTEN:
+            self._remember(key, body)
+        return outcome
+
+    async def create(self, kind: Kind, document: api.Json, *, manager: str) -> Outcome:
+        """Create an object whose name says what is in it: where it exists, it is done."""
+        key = (kind.plural, *_names(document), manager, "create")
+        at, _ = self._recent.get(key, (-SETTLING, b""))
+        if self.clock() - at < SETTLING:
+            return self._tell(kind, Outcome.UNCHANGED)
+        outcome = await self._attempt(
+            kind, lambda: self.kube.create(kind, self._stamped(document), manager=manager)
+        )
+        if outcome in (Outcome.WRITTEN, Outcome.MOVED_ON):
+            self._remember(key, b"")
+        return outcome
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        is_due: Callable[[api.Json], bool],
+    ) -> Outcome:
+        """Delete one object if, read again now, it is still the same one and still due.
+
+        An object that is on its way out already, or gone, is left alone; nothing is ever
+        force-deleted.
+        """
+
+        async def destroy() -> None:
+            live = await self.kube.get(kind, namespace, name)
+            metadata = live["metadata"]
+            if metadata.get("deletionTimestamp"):
+                raise api.ConflictError(409, f"{name} is being deleted", reason="Terminating")
+            if metadata["uid"] != uid or not is_due(live):
+                raise api.ConflictError(409, f"{name} is not what it was", reason="Conflict")
+            if not self.leadership.may_write():
+                raise api.UnavailableError(0, "no longer leading")
+            await self.kube.delete(
+                kind, namespace, name, uid=uid, resource_version=metadata["resourceVersion"]
+            )
+
+        return await self._attempt(kind, destroy)
+
+    async def _attempt(self, kind: Kind, write: Callable[[], Any]) -> Outcome:
+        """Wait for a turn, look once more whether we lead, write, and class what happened."""
+        async with self._slots:
+            await self._bucket.acquire()
+            if not self.leadership.may_write():
+                return self._tell(kind, Outcome.NOT_LEADING)
+            try:
+                async with asyncio.timeout(self.pace.timeout):
+                    await write()
+            except (api.ConflictError, api.NotFoundError) as error:
+                return self._tell(kind, Outcome.MOVED_ON, str(error))
+            except (api.RejectedError, api.GoneError) as error:
+                return self._tell(kind, Outcome.REJECTED, str(error))
+            except (api.UnavailableError, TimeoutError) as error:
+                return self._tell(kind, Outcome.UNAVAILABLE, str(error) or "no answer in time")
+            return self._tell(kind, Outcome.WRITTEN)
+
+    def _tell(self, kind: Kind, outcome: Outcome, message: str = "") -> Outcome:
+        if outcome in (Outcome.REJECTED, Outcome.UNAVAILABLE):
+            log.warning("%s: %s: %s", kind.kind, outcome, message)
+        self.on_outcome(kind, outcome, message)
+        return outcome
+
+    def _stamped(self, document: api.Json) -> api.Json:
+        metadata = dict(document["metadata"])
+        metadata["annotations"] = {
+            **(metadata.get("annotations") or {}),
+            meta.ANNOTATION_EPOCH: str(self.leadership.epoch),
+        }
+        return {**document, "metadata": metadata}
+
+    def _remember(self, key: tuple[str, ...], body: bytes) -> None:
+        now = self.clock()
+        if len(self._recent) > 10_000:
+            self._recent = {
+                known: entry for known, entry in self._recent.items() if now - entry[0] < SETTLING
+            }
+        self._recent[key] = (now, body)
+
+
+def is_same(desired: Mapping[str, Any], cached: Mapping[str, Any], owns: tuple[str, ...]) -> bool:
+    """Whether the cached object holds exactly what is desired at the owned paths."""
+    return all(_comparable(_at(desired, path)) == _comparable(_at(cached, path)) for path in owns)
+
+
+def _at(document: Mapping[str, Any], path: str) -> Any:
+    found: Any = document
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _comparable(value: Any) -> Any:
+    """The value without its absent parts; maps in a list have no order (they are list-maps)."""
+    if isinstance(value, Mapping):
+        parts = {key: _comparable(part) for key, part in value.items()}
+        return {key: part for key, part in parts.items() if part not in (None, {}, [])} or None
+    if isinstance(value, list | tuple):
+        items = [_comparable(item) for item in value]
+        if items and all(isinstance(item, dict) for item in items):
+            items.sort(key=lambda item: orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
+        return items or None
+    return value
+
+
+def _names(document: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = document["metadata"]
+    return metadata.get("namespace") or "", metadata["name"]

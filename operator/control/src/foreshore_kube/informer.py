@@ -1,0 +1,212 @@
+"""A mirror of one kind, kept by list and watch; the operator's and the hub's eyes.
+
+        ┌──────────── list in chunks ◄──────────────── 410, ERROR in the stream
+        │                  │                                    ▲
+     backoff               ▼ replace with difference            │
+        ▲           watch from the list's version ──────────────┤
+        │                  │ stream ended, 70 s of silence      │
+        └──────────────────┴──► watch again from the last version seen
+
+Nothing ends an informer but cancellation: refused connections, 5xx, 403 and errors inside the
+stream are waited out. Every list replaces the mirror and reports what the list no longer holds as
+deleted, because deletions during a gap leave no event.
+
+`on_change` runs in the informer's own loop right after the mirror changed; it must not block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from foreshore_kube import api, backoff
+from foreshore_kube.kinds import Kind
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Key(NamedTuple):
+    """Which object of a kind; `namespace` is empty for a cluster-scoped kind."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """One difference of the mirror: `old` is None when it appeared, `new` when it went away."""
+
+    kind: Kind
+    key: Key
+    old: T | None
+    new: T | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """What the mirror keeps of one object."""
+
+    uid: str
+    resource_version: str
+    value: T
+
+
+def stripped(document: api.Json) -> api.Json:
+    """The document without what nobody reads: managedFields and kubectl's copy of the object."""
+    metadata = dict(document.get("metadata") or {})
+    metadata.pop("managedFields", None)
+    annotations = dict(metadata.get("annotations") or {})
+    annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+    if annotations:
+        metadata["annotations"] = annotations
+    else:
+        metadata.pop("annotations", None)
+    return {**document, "metadata": metadata}
+
+
+class Informer(Generic[T]):
+    """One kind (in one namespace, or by selector) as a mapping from key to decoded object.
+
+    `decode` turns a stripped document into what the caller keeps. It may raise ValueError (that of
+    pydantic included): the object is then kept out of the mirror, logged and listed in
+    `undecodable`, so that one bad object stops nobody.
+    """
+
+    def __init__(
+        self,
+        kube: api.KubeApi,
+        kind: Kind,
+        *,
+        decode: Callable[[api.Json], T],
+        on_change: Callable[[Change[T]], None] | None = None,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        inactivity: float = api.INACTIVITY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.kind = kind
+        self.synced = asyncio.Event()
+        """Set once the first list is in the mirror; it stays set, `last_contact` tells the rest."""
+        self.last_contact: float | None = None
+        """When the API server last said anything on this stream, by `clock`."""
+        self.undecodable: dict[Key, str] = {}
+        self.relists = 0
+        self._kube = kube
+        self._decode = decode
+        self._on_change = on_change
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._field_selector = field_selector
+        self._inactivity = inactivity
+        self._clock = clock
+        self._entries: dict[Key, Entry[T]] = {}
+        self._values: dict[Key, T] = {}
+        self.store: Mapping[Key, T] = MappingProxyType(self._values)
+
+    async def run(self) -> None:
+        """Keep the mirror until cancelled."""
+        waits = backoff.delays()
+        version = ""
+        while True:
+            before = self.last_contact
+            try:
+                if not version:
+                    version = await self._list()
+                version = await self._watch(version)
+            except api.GoneError:
+                version = ""
+            except api.ApiError as error:
+                # an ERROR event says nothing of what was missed; a lost connection misses nothing
+                version = "" if error.status else version
+                log.info("%s: %s; trying again", self.kind.plural, error)
+                if self.last_contact != before:
+                    waits = backoff.delays()
+                await asyncio.sleep(next(waits))
+
+    async def _list(self) -> str:
+        found: dict[Key, api.Json] = {}
+        version = ""
+        async for page in self._kube.pages(
+            self.kind,
+            self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        ):
+            self.last_contact = self._clock()
+            found.update((_key(item), item) for item in page.items)
+            version = page.resource_version
+            await asyncio.sleep(0)  # a list of 100,000 must not hold the loop
+        self._replace(found)
+        self.relists += 1
+        self.synced.set()
+        return version
+
+    def _replace(self, found: Mapping[Key, api.Json]) -> None:
+        for key in [key for key in self._entries if key not in found]:
+            self._remove(key)
+        for key, document in found.items():
+            self._put(key, document)
+
+    async def _watch(self, version: str) -> str:
+        """Follow the stream to its end; the version to go on from."""
+        async for event in self._kube.watch(
+            self.kind,
+            self._namespace,
+            resource_version=version,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            inactivity=self._inactivity,
+        ):
+            self.last_contact = self._clock()
+            key = _key(event.object)
+            if event.type == "DELETED":
+                self._remove(key)
+            elif event.type in ("ADDED", "MODIFIED"):
+                self._put(key, event.object)
+            version = event.object.get("metadata", {}).get("resourceVersion") or version
+        return version
+
+    def _put(self, key: Key, document: api.Json) -> None:
+        metadata = document.get("metadata") or {}
+        uid, version = metadata.get("uid", ""), metadata.get("resourceVersion", "")
+        known = self._entries.get(key)
+        if known is not None and known.resource_version == version and known.uid == uid:
+            return
+        if known is not None and known.uid != uid:
+            self._remove(key)  # deleted and made again: two objects, not one changed
+            known = None
+        try:
+            value = self._decode(stripped(document))
+        except ValueError as error:
+            log.warning("%s %s/%s is not understood: %s", self.kind.kind, *key, error)
+            self._remove(key)
+            self.undecodable[key] = str(error)[:1000]
+            return
+        self.undecodable.pop(key, None)
+        self._entries[key] = Entry(uid, version, value)
+        self._values[key] = value
+        self._tell(Change(self.kind, key, known.value if known else None, value))
+
+    def _remove(self, key: Key) -> None:
+        self.undecodable.pop(key, None)
+        known = self._entries.pop(key, None)
+        if known is not None:
+            self._values.pop(key, None)
+            self._tell(Change(self.kind, key, known.value, None))
+
+    def _tell(self, change: Change[T]) -> None:
+        if self._on_change is not None:
+            self._on_change(change)
+
+
+def _key(document: Mapping[str, Any]) -> Key:
+    metadata = document.get("metadata") or {}
+    return Key(metadata.get("namespace") or "", metadata.get("name") or "")

@@ -1,0 +1,54 @@
+"""Which resource a document belongs to, and the paths it is served at.
+
+Informers, writers and tests name kinds by these constants; the kinds of `foreshore.dev` come from
+their models by `of`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foreshore_api import meta
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One served resource. `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`v1` or `apps/v1`, as documents write it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of the collection (in all namespaces if none is named) or of one object."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        tail = "".join(f"/{part}" for part in (name, subresource) if part)
+        return f"{root}{scope}/{self.plural}{tail}"
+
+
+NODES = Kind("", "v1", "nodes", "Node", namespaced=False)
+PODS = Kind("", "v1", "pods", "Pod")
+CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap")
+NAMESPACES = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
+LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+EVENTS = Kind("events.k8s.io", "v1", "events", "Event")
+TOKEN_REVIEWS = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+
+
+def of(resource: type[meta.Resource]) -> Kind:
+    """The kind of a model of the contract: `of(v1alpha1.Device)`."""
+    return Kind(
+        meta.GROUP,
+        meta.VERSION,
+        resource.plural,
+        resource.kind,
+        namespaced=resource.scope == "Namespaced",
+    )
