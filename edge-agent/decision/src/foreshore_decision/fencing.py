@@ -9,8 +9,7 @@ repeated commands. This keeps two agents from disagreeing for long.
                       │                             └──── renewal answered ─────┤
                       └── a peer claims the hub, grant too old, broker lost ────┘
     any ──a higher epoch, or the hub says so──► Superseded ──grant with a higher epoch──► Lapsed
-    Renewed ──broker lost for a lease──► given back (Lapsed for good, until a higher epoch is
-    granted)
+    Renewed ──broker lost for a lease──► given back (Lapsed until a higher epoch is granted)
 
 - A grant alone permits nothing: a renewal answered in this boot does, and it counts from when its
   request was *sent*.
@@ -61,9 +60,7 @@ class Standing(StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Granted:
-    """The assignment names the device's holder; `offline_seconds` is the device's
-    `offlineGrant`.
-    """
+    """The assignment names the device's holder; `offline_seconds` is its `offlineGrant`."""
 
     at: float
     holder: str
@@ -101,9 +98,7 @@ class Answered:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EpochSeen:
-    """Another holder's epoch was seen somewhere: in a beat, an acknowledgement, the device's
-    state.
-    """
+    """An epoch was seen somewhere: in a beat, an acknowledgement, the device's state."""
 
     at: float
     epoch: int
@@ -199,9 +194,7 @@ def recall(kept: State, boot_id: str, at: float) -> State:
 
 
 def next_epoch(last: int, unix_seconds: float) -> int:
-    """Return the epoch of a fresh grant: above its past even when the object was made anew or
-    restored.
-    """
+    """Return the epoch of a fresh grant: above its past even when the object was restored."""
     return max(last + 1, int(unix_seconds))
 
 
@@ -236,9 +229,7 @@ def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event
 
 
 def standing(state: State, at: float) -> Standing:
-    """Return the standing at a boot-clock instant, which may lie after the last event: the first
-    rule that holds decides.
-    """
+    """Return the standing at an instant, maybe after the last event: the first rule decides."""
     passed = _passed(state, at)
     for rule, result in RULES:
         if rule(passed):
@@ -247,8 +238,7 @@ def standing(state: State, at: float) -> Standing:
 
 
 def next_due(state: State) -> float | None:
-    """Return the next boot-clock instant at which the standing may change by itself, or None
-    without a grant.
+    """Return the next instant at which the standing may change by itself; None without a grant.
 
     While a grant is held it is never further away than a third of a lease: a step longer than a
     lease must mean a pause.
