@@ -1,1 +1,4 @@
-"""Every document that two processes of Foreshore share. One module a subject; import the module, not the names."""
+"""Every document that two processes of Foreshore share.
+
+One module a subject; import the module, not the names.
+"""

@@ -1,8 +1,10 @@
-"""The desired state of one agent: one document, computed by `foreshore_decision.assignment.compile`, carried down by the hub.
+"""The desired state of one agent: one document.
 
-It names credentials and never contains them. `digest` covers everything but lineage, generation and itself. An agent refuses
-an older generation within one lineage, writes what it takes to disk before it acts on it, and keeps the last version of
-a policy that compiled when a newer one does not.
+Computed by `foreshore_decision.assignment.compile`, carried down by the hub.
+
+It names credentials and never contains them. `digest` covers everything but lineage, generation and
+itself. An agent refuses an older generation within one lineage, writes what it takes to disk before
+it acts on it, and keeps the last version of a policy that compiled when a newer one does not.
 """
 
 from pydantic import Field
@@ -22,7 +24,7 @@ class Endpoint(document.Document):
     role: Role
     node: str = Field(max_length=253)
     url: str = Field(max_length=512)
-    """`http://<address>:<port>`, or `unix:<path>` in folder mode; never a DNS name of the cluster."""
+    """`http://<address>:<port>`, or `unix:<path>` in folder mode; never a DNS name."""
 
 
 class AssignedModel(document.Document):

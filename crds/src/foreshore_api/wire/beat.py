@@ -1,7 +1,10 @@
-"""What the agents of one site say to each other over the site's broker, and how a holder's grant is renewed.
+"""What the agents of one site say to each other over the site's broker.
 
-Each agent beats once a second: who it is, whether it has the hub, which epochs it holds. A holder that cannot reach the hub
-publishes a numbered renewal request; any agent that has the hub passes it on and the answer back, both unchanged.
+And how a holder's grant is renewed.
+
+Each agent beats once a second: who it is, whether it has the hub, which epochs it holds. A holder
+that cannot reach the hub publishes a numbered renewal request; any agent that has the hub passes it
+on and the answer back, both unchanged.
 
     foreshore/v1/<site>/beat/<node>              Beat, retained never
     foreshore/v1/<site>/renew/<node>             RenewalRequest of the holder <node>
@@ -81,7 +84,7 @@ class RenewedDevice(document.Document):
 
 
 class Renewal(document.Document):
-    """The hub's answer to one numbered request; it counts from when the holder sent that request."""
+    """The answer to one numbered request; it counts from when the holder sent that request."""
 
     node: str = Field(min_length=1, max_length=253)
     boot_id: str = Field(max_length=64)

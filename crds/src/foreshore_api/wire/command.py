@@ -1,7 +1,8 @@
 """What the agent says to a device and what the device answers, over MQTT, as JSON.
 
-Commands are never retained. `commandId` is the decision's id and pass (`<decision id>/<pass>`); the attempt is a field of its own,
-so that a receiver can drop what it has already seen. `notAfter` decides freshness; the broker's expiry is only a help.
+Commands are never retained. `commandId` is the decision's id and pass (`<decision id>/<pass>`); the
+attempt is a field of its own, so that a receiver can drop what it has already seen. `notAfter`
+decides freshness; the broker's expiry is only a help.
 """
 
 from datetime import datetime
@@ -51,7 +52,10 @@ class Acknowledgement(document.Document):
 
 
 class Advice(document.Document):
-    """A recommendation that nobody obeys by itself, published below Supervised to `mqtt.adviceTopic`."""
+    """A recommendation that nobody obeys by itself.
+
+    Published below Supervised to `mqtt.adviceTopic`.
+    """
 
     decision_id: str
     policy: str

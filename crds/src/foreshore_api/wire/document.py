@@ -1,7 +1,8 @@
 """The base of every wire document: frozen, camelCase on the wire, unknown fields ignored.
 
-Unknown fields are ignored on purpose: an older agent must survive a newer hub, and the reverse. Whoever must not
-ignore a field (tests, folder mode) validates strictly against the generated JSON Schema instead.
+Unknown fields are ignored on purpose: an older agent must survive a newer hub, and the reverse.
+Whoever must not ignore a field (tests, folder mode) validates strictly against the generated JSON
+Schema instead.
 """
 
 from typing import Self
@@ -11,7 +12,10 @@ from pydantic.alias_generators import to_camel
 
 
 class Document(BaseModel):
-    """A frozen value that two processes share; attributes are snake_case here and camelCase on the wire."""
+    """A frozen value that two processes share.
+
+    Attributes are snake_case here and camelCase on the wire.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -23,7 +27,10 @@ class Document(BaseModel):
     )
 
     def encode(self) -> bytes:
-        """Return the document as compact JSON; absent fields are left out, so that absent means unset."""
+        """Return the document as compact JSON.
+
+        Absent fields are left out, so that absent means unset.
+        """
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
     @classmethod

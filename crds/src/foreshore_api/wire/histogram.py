@@ -1,7 +1,10 @@
-"""Latency histograms that agents keep, hubs merge and planners read: log-spaced bounds shared by everyone.
+"""Latency histograms that agents keep, hubs merge and planners read.
 
-Sixteen buckets a decade (each 15.5 % wider than the last) from 10 µs to 100 s keep a quantile within one bucket, and merging is
-addition, so that agents, the hub and the operator may add in any order. Sparse on the wire: most buckets are empty.
+Log-spaced bounds shared by everyone.
+
+Sixteen buckets a decade (each 15.5 % wider than the last) from 10 µs to 100 s keep a quantile
+within one bucket, and merging is addition, so that agents, the hub and the operator may add in any
+order. Sparse on the wire: most buckets are empty.
 """
 
 from bisect import bisect_left
@@ -25,7 +28,10 @@ OVERFLOW: Final = len(BOUNDS)
 
 
 class Stage(StrEnum):
-    """Where the budget of a decision goes; `EndToEnd` is the whole, from sample (or receipt) to Accepted or Done."""
+    """Where the budget of a decision goes.
+
+    `EndToEnd` is the whole, from sample (or receipt) to Accepted or Done.
+    """
 
     UPLINK = "Uplink"
     DECIDE = "Decide"
@@ -76,10 +82,12 @@ def merge(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def quantile(histogram: Histogram, q: float) -> float | None:
-    """Return the upper bound in seconds of the bucket that holds quantile `q` (nearest rank), or None without observations.
+    """Return the upper bound in seconds of the bucket that holds quantile `q` (nearest rank).
 
-    The bound is the safe side for a budget: the true quantile is at most this. What fell into the overflow bucket
-    answers infinity, which no budget holds.
+    Or None without observations.
+
+    The bound is the safe side for a budget: the true quantile is at most this. What fell into the
+    overflow bucket answers infinity, which no budget holds.
     """
     if not 0 < q <= 1:
         message = f"a quantile lies in (0, 1], not {q}"

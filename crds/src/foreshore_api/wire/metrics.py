@@ -1,4 +1,7 @@
-"""Names of every Prometheus metric, once: base units, `_total` for counters, no identities of single devices in labels."""
+"""Names of every Prometheus metric, once.
+
+Base units, `_total` for counters, no identities of single devices in labels.
+"""
 
 from typing import Final, NamedTuple
 

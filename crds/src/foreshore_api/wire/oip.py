@@ -1,7 +1,8 @@
 """The messages of the Open Inference Protocol, version 2, that agent and serving exchange as JSON.
 
-The protocol's own names are snake_case, so these models carry no aliases. Tensors travel as flat lists in row-major order.
-Source: the Open Inference Protocol specification, REST, `v2/models/{name}/infer`.
+The protocol's own names are snake_case, so these models carry no aliases. Tensors travel as flat
+lists in row-major order. Source: the Open Inference Protocol specification, REST,
+`v2/models/{name}/infer`.
 """
 
 from typing import Final
@@ -25,7 +26,10 @@ DATA_TYPES: Final = (
 """Tensor element types that a Model may declare, in the protocol's spelling."""
 
 SERVER_TIMING: Final = "server-timing"
-"""Response header: `queue;dur=<ms>, infer;dur=<ms>`; what is left of the round trip is the network's."""
+"""Response header: `queue;dur=<ms>, infer;dur=<ms>`.
+
+What is left of the round trip is the network's.
+"""
 
 
 class _Message(BaseModel):
@@ -73,7 +77,10 @@ class TensorMetadata(_Message):
 
 
 class ModelMetadata(_Message):
-    """What `GET v2/models/{name}` answers; `digest` is ours: the SHA-256 of the bytes that were loaded."""
+    """What `GET v2/models/{name}` answers.
+
+    `digest` is ours: the SHA-256 of the bytes that were loaded.
+    """
 
     name: str
     versions: tuple[str, ...] = ()

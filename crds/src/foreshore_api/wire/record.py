@@ -1,9 +1,12 @@
-"""Decision records: CloudEvents that an agent writes to its journal, ships to the hub, and that every explanation is read from.
+"""Decision records: CloudEvents that an agent writes to its journal, ships to the hub.
 
-One decision is one event of type `DECISION`, written before anything is commanded: for a verdict of Commanded it is the durable
-intent. What happens afterwards (acknowledged, confirmed, unknown, …) are events of type `OUTCOME` with the same decision id. A routine record that
-was dropped leaves a `GAP`. The chain covers the exact stored bytes: `hash = SHA-256(previous hash ‖ body)`; it lives beside the body,
-so no canonical JSON is needed.
+And that every explanation is read from.
+
+One decision is one event of type `DECISION`, written before anything is commanded: for a verdict of
+Commanded it is the durable intent. What happens afterwards (acknowledged, confirmed, unknown, …)
+are events of type `OUTCOME` with the same decision id. A routine record that was dropped leaves a
+`GAP`. The chain covers the exact stored bytes: `hash = SHA-256(previous hash ‖ body)`; it lives
+beside the body, so no canonical JSON is needed.
 """
 
 from datetime import datetime
@@ -189,7 +192,7 @@ class Engine(document.Document):
 
 
 class Decision(document.Document):
-    """The data of a `DECISION` event: everything needed to explain the decision and to run it again."""
+    """The data of a `DECISION` event: all that explains it and runs it again."""
 
     decision_id: str
     pass_number: int = 1
@@ -245,7 +248,10 @@ class Gap(document.Document):
 
 
 class Notice(document.Document):
-    """The data of a `NOTICE` event: a change of the agent's own standing (mode capped, authority gained or lost, …)."""
+    """The data of a `NOTICE` event: a change of the agent's own standing (mode capped.
+
+    Authority gained or lost, …).
+    """
 
     reason: str
     message: str
@@ -255,7 +261,7 @@ class Notice(document.Document):
 
 
 class Event(document.Document):
-    """The CloudEvents envelope. `data` is one of Decision, DecisionOutcome, Gap, Notice, by `type`."""
+    """The CloudEvents envelope; `type` says which of four documents `data` is."""
 
     specversion: str = "1.0"
     id: str
@@ -274,7 +280,10 @@ class Event(document.Document):
 
 
 class ShippedRecord(document.Document):
-    """One record on its way to the hub: the exact bytes that were journalled, and their place in the chain."""
+    """One record on its way to the hub.
+
+    The exact bytes that were journalled, and their place in the chain.
+    """
 
     sequence: int = Field(ge=1)
     previous: str = Field(max_length=71)
@@ -290,7 +299,7 @@ class Batch(document.Document):
 
 
 class BatchAnswer(document.Document):
-    """What the hub has committed: everything up to and including `acknowledged` may be forgotten."""
+    """What the hub has committed: all up to and including `acknowledged` may be forgotten."""
 
     journal: str
     acknowledged: int = Field(ge=0)

@@ -1,4 +1,7 @@
-"""Facts up: what an agent tells the hub about itself every few seconds, and what the hub tells the operator about its fleet."""
+"""Facts up: what an agent tells the hub about itself every few seconds.
+
+And what the hub tells the operator about its fleet.
+"""
 
 from datetime import datetime
 
@@ -36,7 +39,10 @@ class HeldDevice(document.Document):
     epoch: int | None = None
     standing: str = "None"
     gave_back: bool = False
-    """The holder stood down by its own choice (broker lost): the operator may move the right at once."""
+    """The holder stood down by its own choice (broker lost).
+
+    The operator may move the right at once.
+    """
     highest_epoch_seen: int = 0
 
 
@@ -66,7 +72,10 @@ class PeerBeat(document.Document):
 
 
 class StageReport(document.Document):
-    """Latency of one stage of one policy over the last five minutes; `node` is the replica's node for Network and Inference."""
+    """Latency of one stage of one policy over the last five minutes.
+
+    `node` is the replica's node for Network and Inference.
+    """
 
     namespace: str
     policy: str
@@ -76,7 +85,10 @@ class StageReport(document.Document):
 
 
 class ProbeReport(document.Document):
-    """Echo times to one peer agent over the last five minutes; `age_seconds` is the age of the newest echo."""
+    """Echo times to one peer agent over the last five minutes.
+
+    `age_seconds` is the age of the newest echo.
+    """
 
     node: str
     histogram: histogram.Histogram
@@ -119,7 +131,10 @@ class Report(document.Document):
 
 
 class LastRenewal(document.Document):
-    """The newest renewal the hub has sent for a device: no grant elsewhere before its lease has run out."""
+    """The newest renewal the hub has sent for a device.
+
+    No grant elsewhere before its lease has run out.
+    """
 
     namespace: str
     device: str
@@ -138,7 +153,7 @@ class AgentEvidence(document.Document):
 
 
 class Fleet(document.Document):
-    """`GET /v1/fleet`: the hub's evidence for the operator; `revision` is for the next long-poll."""
+    """`GET /v1/fleet`: evidence for the operator; `revision` is for the next long-poll."""
 
     lineage: str
     revision: int

@@ -1,7 +1,9 @@
-"""What the one who starts `foreshore-serving` tells it (`model.json`), and what it leaves behind when it cannot serve.
+"""What the one who starts `foreshore-serving` tells it (`model.json`).
 
-The operator writes `model.json` into a ConfigMap, the agent in folder mode into its state directory; the operator reads the
-`Ending` back from the container's termination message.
+And what it leaves behind when it cannot serve.
+
+The operator writes `model.json` into a ConfigMap, the agent in folder mode into its state
+directory; the operator reads the `Ending` back from the container's termination message.
 """
 
 from pydantic import Field, model_validator
