@@ -1,0 +1,224 @@
+"""What happens to the engine: built by the shells, taken one at a time by `step`.
+
+Every event carries the moment it happened and a fresh UUIDv7, made by the shell, for whatever this
+event gives birth to: a decision, a notice. When one event starts several decisions, the engine
+counts up from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from foreshore_api.wire import assignment, beat, command, record
+from foreshore_decision.instant import Instant
+
+__all__ = [
+    "Acknowledged",
+    "Assigned",
+    "BrokerChanged",
+    "Event",
+    "HubChanged",
+    "InferenceFailed",
+    "InferenceLate",
+    "Inferred",
+    "Instant",
+    "IntentDurable",
+    "IntentFailed",
+    "Key",
+    "PeerBeat",
+    "PublishFailed",
+    "Published",
+    "RecorderChanged",
+    "Renewed",
+    "Sample",
+    "Tick",
+    "Value",
+]
+
+Value = float | int | bool | str
+"""A decoded property value; floats are finite."""
+
+
+class Key(NamedTuple):
+    """A namespaced object: a device or a policy."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    at: Instant
+    fresh: str
+    """A UUIDv7 for whatever this event starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(_Event):
+    """Telemetry of one device arrived, decoded and typed by its profile.
+
+    It is the read-back too: a property that a command sets is measured here and nowhere else. What
+    cannot be read at all (no JSON, too large, too deep) is counted by the shell and is no event;
+    one bad property among good ones is named in `refused`.
+    """
+
+    device: Key
+    values: Mapping[str, Value]
+    """By property name."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Properties whose value was refused, with the reason code (`NonFinite`, `WrongType`): the
+    property counts as invalid from now on."""
+    sampled_at: datetime | None = None
+    """The device's own time of the sample, if it says."""
+    retained: bool = False
+    """The broker had kept it: it says nothing about now."""
+    redelivered: bool = False
+    """MQTT's DUP flag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred(_Event):
+    """A replica answered the `Infer` effect; the shell has tried the replicas in order."""
+
+    decision_id: str
+    outputs: Mapping[str, tuple[float | int | bool, ...]]
+    """Flat data of each declared output."""
+    attempts: tuple[record.Attempt, ...] = ()
+    node: str = ""
+    """The replica's node."""
+    network: float = 0.0
+    """Seconds that neither model nor server spent, failed attempts included."""
+    inference: float | None = None
+    """Seconds that the server says it spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceLate(_Event):
+    """No replica answered before the deadline."""
+
+    decision_id: str
+    attempts: tuple[record.Attempt, ...] = ()
+    reason: str = "Deadline"
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceFailed(_Event):
+    """Every replica failed, or there is none."""
+
+    decision_id: str
+    reason: str
+    attempts: tuple[record.Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IntentDurable(_Event):
+    """The `Journal` effect with this token is on stable storage."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentFailed(_Event):
+    """The `Journal` effect with this token was not written: nothing may be commanded on it."""
+
+    token: str
+    reason: str
+    """`RecorderFull`, `DiskFailing`, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Published(_Event):
+    """The `Publish` effect with this command id was handed to a connected socket."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFailed(_Event):
+    """The `Publish` effect with this command id surely did not leave."""
+
+    command_id: str
+    reason: str
+    """`NotConnected`, `TooLate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged(_Event):
+    """The device answered a command on its acknowledgement topic."""
+
+    device: Key
+    acknowledgement: command.Acknowledgement
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned(_Event):
+    """A new desired state is durable on this node and now takes effect."""
+
+    assignment: assignment.Assignment
+    is_self_granted: bool = False
+    """Folder mode: the one agent grants itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed(_Event):
+    """The hub's answer to a numbered `RequestRenewal`, direct or relayed."""
+
+    renewal: beat.Renewal
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBeat(_Event):
+    """Another agent of the site beat on the broker."""
+
+    beat: beat.Beat
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerChanged(_Event):
+    """The command connection to the site's broker came up or went."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HubChanged(_Event):
+    """The hub began or ceased to answer this agent."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderChanged(_Event):
+    """The journal became full or failing, or works again."""
+
+    full: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(_Event):
+    """Time passed; due every `step.TICK_SECONDS`, harmless at any other time."""
+
+
+Event = (
+    Sample
+    | Inferred
+    | InferenceLate
+    | InferenceFailed
+    | IntentDurable
+    | IntentFailed
+    | Published
+    | PublishFailed
+    | Acknowledged
+    | Assigned
+    | Renewed
+    | PeerBeat
+    | BrokerChanged
+    | HubChanged
+    | RecorderChanged
+    | Tick
+)

@@ -1,0 +1,21 @@
+"""One moment on the agent's three clocks; every event and every fact carries one.
+
+The pure packages never ask what time it is. The shell reads the three clocks together and hands
+them in.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Instant(NamedTuple):
+    """One moment, as the agent's three clocks tell it."""
+
+    now: datetime
+    """The engine's time in UTC: the time that records carry. In a rehearsal it follows the
+    recording."""
+    monotonic: float
+    """Real seconds: latency stages, timeouts, acknowledgements."""
+    boot: float
+    """Seconds since boot, suspended time included: grants, and outside a rehearsal ages, windows
+    and rates."""
