@@ -10,9 +10,8 @@ The runtime carries effects out in the order given and answers with events:
 from dataclasses import dataclass
 from typing import Final
 
-from foreshore_api.wire import beat
-
 from foreshore_agent.engine.events import Key
+from foreshore_api.wire import beat
 
 DURABLE_PREFIX: Final = "engine/"
 """Every key of `Journal.values` and `Keep` starts with this; at start the runtime hands all of them

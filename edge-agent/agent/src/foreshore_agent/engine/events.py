@@ -72,8 +72,9 @@ class Sample(_Event):
     refused: Mapping[str, str] = field(default_factory=dict)
     """Properties whose value was refused, with the reason code (`NonFinite`, `WrongType`): the
     property counts as invalid from now on."""
-    sampled_at: datetime | None = None
-    """The device's own time of the sample, if it says."""
+    sampled_at: Mapping[str, datetime] = field(default_factory=dict)
+    """The device's own time of each value, where the property's timestampPath found one. It orders
+    samples and finds duplicates; ages count from receipt, because clocks differ."""
     retained: bool = False
     """The broker had kept it: it says nothing about now."""
     redelivered: bool = False
