@@ -1,0 +1,302 @@
+"""What belongs to what: sites, devices and policies with their references resolved, and what keeps an object from being accepted.
+
+Built once a pass and read by placement, authority and status, so that all three agree. Every list is in order of (namespace, name).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from foreshore_api import conditions, meta, scalars, support, v1alpha1
+from foreshore_decision import selectors
+from foreshore_planner import snapshot
+
+Key = tuple[str, str]
+"""(namespace, name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an object is not accepted; `is_final` until its own spec changes (Stalled), else it waits for others."""
+
+    reason: conditions.Reason
+    message: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BoundDevice:
+    """A Device with its profile, and the nodes whose agents may hold it."""
+
+    key: Key
+    device: v1alpha1.Device
+    profile: v1alpha1.DeviceProfile | None
+    reachable_from: tuple[str, ...]
+    problem: Problem | None
+
+    @property
+    def lease_seconds(self) -> float:
+        """The lease duration in force: the Device's where it says one, else the profile's."""
+        own = self.device.spec.authority
+        if own is not None and own.lease_duration is not None:
+            return scalars.seconds(own.lease_duration)
+        default = v1alpha1.protection.Authority().lease_duration
+        return scalars.seconds(
+            self.profile.spec.authority.lease_duration if self.profile is not None else default
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPolicy:
+    """A DecisionPolicy with its model version and the accepted devices it selects, by site."""
+
+    key: Key
+    policy: v1alpha1.DecisionPolicy
+    version: v1alpha1.ModelVersion | None
+    model: v1alpha1.Model | None
+    sites: Mapping[str, tuple[Key, ...]]
+    problem: Problem | None
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it needs inference replicas at all."""
+        return (
+            self.problem is None
+            and self.version is not None
+            and self.policy.spec.mode is not v1alpha1.Mode.DISABLED
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Everything resolved."""
+
+    sites: Mapping[Key, Problem | None]
+    profiles: Mapping[Key, Problem | None]
+    devices: Mapping[Key, BoundDevice]
+    models: Mapping[Key, Problem | None]
+    versions: Mapping[Key, Problem | None]
+    policies: Mapping[Key, BoundPolicy]
+
+    def policies_of(self, device: Key) -> tuple[v1alpha1.DecisionPolicy, ...]:
+        """Return the policies bound to a device."""
+        return tuple(
+            bound.policy
+            for bound in self.policies.values()
+            if any(device in devices for devices in bound.sites.values())
+        )
+
+
+def bind(seen: snapshot.Snapshot) -> Binding:
+    """Resolve every reference of the snapshot."""
+    sites = _sites(seen.sites)
+    profiles = {key(one): _own(one) for one in _ordered(seen.profiles)}
+    models = {key(one): _own(one) for one in _ordered(seen.models)}
+    devices = _devices(seen, sites)
+    versions = {
+        key(one): _own(one) or _missing(one, "Model", one.spec.model_ref.name, models)
+        for one in _ordered(seen.versions)
+    }
+    return Binding(
+        sites=sites,
+        profiles=profiles,
+        devices=devices,
+        models=models,
+        versions=versions,
+        policies=_policies(seen, devices, versions),
+    )
+
+
+def key(one: meta.Resource) -> Key:
+    """Return the identity of an object."""
+    return (one.metadata.namespace or "", one.metadata.name)
+
+
+def _ordered[T: meta.Resource](objects: Iterable[T]) -> list[T]:
+    return sorted(objects, key=key)
+
+
+def _own(one: meta.Resource, *, in_cluster: bool = True) -> Problem | None:
+    refused = support.unsupported(one)
+    if not refused:
+        return None
+    listed = ", ".join(f"{each.path}={each.value}" for each in refused[:4])
+    return Problem(
+        conditions.Reason.NOT_SUPPORTED, f"this release does not act on {listed}", is_final=True
+    )
+
+
+def _missing(
+    one: meta.Resource, kind: str, name: str, known: Mapping[Key, object]
+) -> Problem | None:
+    if (one.metadata.namespace or "", name) in known:
+        return None
+    return Problem(
+        conditions.Reason.REFERENCE_NOT_FOUND, f"{kind} {name} does not exist", is_final=False
+    )
+
+
+def _age(one: meta.Resource) -> tuple[str, Key]:
+    return (one.metadata.creation_timestamp or "", key(one))
+
+
+def _sites(sites: Iterable[v1alpha1.Site]) -> dict[Key, Problem | None]:
+    oldest: dict[str, v1alpha1.Site] = {}
+    for site in sorted(sites, key=_age):
+        oldest.setdefault(site.metadata.name, site)
+    found: dict[Key, Problem | None] = {}
+    for site in _ordered(sites):
+        first = oldest[site.metadata.name]
+        found[key(site)] = _own(site)
+        if first is not site:
+            found[key(site)] = Problem(
+                conditions.Reason.SITE_CONFLICT,
+                f"an older Site of this name is in namespace {first.metadata.namespace}",
+                is_final=True,
+            )
+    return found
+
+
+def _devices(
+    seen: snapshot.Snapshot, sites: Mapping[Key, Problem | None]
+) -> dict[Key, BoundDevice]:
+    profiles = {key(one): one for one in seen.profiles}
+    brokers = {key(one): one.spec.broker for one in seen.sites}
+    endpoints: dict[tuple[str, int, str], Key] = {}
+    found: dict[Key, BoundDevice] = {}
+    for device in sorted(seen.devices, key=_age):
+        namespace = device.metadata.namespace or ""
+        profile = profiles.get((namespace, device.spec.profile_ref.name))
+        problem = _own(device) or _device_references(device, profile, sites)
+        if problem is None and profile is not None:
+            problem = _endpoint_conflict(
+                device, profile, brokers[(namespace, device.spec.site)], endpoints
+            )
+        found[key(device)] = BoundDevice(
+            key=key(device),
+            device=device,
+            profile=profile,
+            reachable_from=_reachable(device, seen.nodes),
+            problem=problem,
+        )
+    return dict(sorted(found.items()))
+
+
+def _device_references(
+    device: v1alpha1.Device,
+    profile: v1alpha1.DeviceProfile | None,
+    sites: Mapping[Key, Problem | None],
+) -> Problem | None:
+    missing = _missing(device, "Site", device.spec.site, sites)
+    if missing is not None:
+        return missing
+    if sites[(device.metadata.namespace or "", device.spec.site)] is not None:
+        return Problem(
+            conditions.Reason.REFERENCE_NOT_FOUND,
+            f"Site {device.spec.site} is not accepted",
+            is_final=False,
+        )
+    if profile is None:
+        name = device.spec.profile_ref.name
+        return _missing(device, "DeviceProfile", name, {})
+    if _own(profile) is not None:
+        return Problem(
+            conditions.Reason.REFERENCE_NOT_FOUND,
+            f"DeviceProfile {profile.metadata.name} is not accepted",
+            is_final=False,
+        )
+    return None
+
+
+def _endpoint_conflict(
+    device: v1alpha1.Device,
+    profile: v1alpha1.DeviceProfile,
+    broker: v1alpha1.site.Broker,
+    taken: dict[tuple[str, int, str], Key],
+) -> Problem | None:
+    topic = profile.spec.mqtt.command_topic
+    if topic is None:
+        return None
+    rendered = topic.replace("{site}", device.spec.site).replace("{device}", device.metadata.name)
+    endpoint = (broker.host, broker.port, rendered)
+    first = taken.setdefault(endpoint, key(device))
+    if first == key(device):
+        return None
+    return Problem(
+        conditions.Reason.ENDPOINT_CONFLICT,
+        f"Device {first[0]}/{first[1]} already listens on {rendered} of this broker",
+        is_final=True,
+    )
+
+
+def _reachable(device: v1alpha1.Device, nodes: Iterable[snapshot.Node]) -> tuple[str, ...]:
+    narrowed = device.spec.reachable_from
+    return tuple(
+        sorted(
+            node.name
+            for node in nodes
+            if node.site == device.spec.site
+            and (
+                narrowed is None
+                or all(node.labels.get(k) == v for k, v in narrowed.node_selector.items())
+            )
+        )
+    )
+
+
+def _policies(
+    seen: snapshot.Snapshot,
+    devices: Mapping[Key, BoundDevice],
+    versions: Mapping[Key, Problem | None],
+) -> dict[Key, BoundPolicy]:
+    known = {key(one): one for one in seen.versions}
+    models = {key(one): one for one in seen.models}
+    found: dict[Key, BoundPolicy] = {}
+    for policy in _ordered(seen.policies):
+        namespace = policy.metadata.namespace or ""
+        reference = policy.spec.model_ref
+        wanted = reference.version if reference is not None else None
+        version = known.get((namespace, wanted)) if wanted is not None else None
+        found[key(policy)] = BoundPolicy(
+            key=key(policy),
+            policy=policy,
+            version=version,
+            model=models.get((namespace, version.spec.model_ref.name)) if version else None,
+            sites=_selected(policy, devices),
+            problem=_policy_problem(seen, policy, wanted, versions),
+        )
+    return found
+
+
+def _selected(
+    policy: v1alpha1.DecisionPolicy, devices: Mapping[Key, BoundDevice]
+) -> dict[str, tuple[Key, ...]]:
+    sites: dict[str, list[Key]] = {}
+    for bound in devices.values():
+        if bound.problem is None and bound.key[0] == policy.metadata.namespace:
+            labels = bound.device.metadata.labels or {}
+            if selectors.selects(policy.spec.device_selector, labels):
+                sites.setdefault(bound.device.spec.site, []).append(bound.key)
+    return {site: tuple(keys) for site, keys in sorted(sites.items())}
+
+
+def _policy_problem(
+    seen: snapshot.Snapshot,
+    policy: v1alpha1.DecisionPolicy,
+    version: str | None,
+    versions: Mapping[Key, Problem | None],
+) -> Problem | None:
+    problem = _own(policy)
+    if problem is None and version is not None:
+        problem = _missing(policy, "ModelVersion", version, versions)
+        if problem is None and versions[(policy.metadata.namespace or "", version)] is not None:
+            problem = Problem(
+                conditions.Reason.REFERENCE_NOT_FOUND,
+                f"ModelVersion {version} is not accepted",
+                is_final=False,
+            )
+    compiled = seen.compiled.get(key(policy))
+    if problem is None and compiled is not None and compiled.problem is not None:
+        if compiled.generation == policy.metadata.generation:
+            reason, message = compiled.problem
+            problem = Problem(conditions.Reason(reason), message, is_final=True)
+    return problem

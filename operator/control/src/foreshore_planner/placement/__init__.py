@@ -1,0 +1,1 @@
+"""Where the replicas of one policy at one site run: candidates → choose → explain."""

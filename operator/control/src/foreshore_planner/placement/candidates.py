@@ -1,0 +1,201 @@
+"""Which nodes may serve one policy at one site, and why the others may not.
+
+Every node is asked the same ordered questions; the first that says no gives the reason that users
+read, so that the order of nodes or of a set never decides what they see. Answers that concern what
+is there (`STANDING`) also hold for a replica that runs; answers that concern room (`ROOM`) only for
+a new one: a working replica is never evicted because its node filled up.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from foreshore_api import v1alpha1
+from foreshore_planner import health, latency, snapshot
+
+TAINTS_TOLERATED_ALWAYS = frozenset(
+    {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+)
+"""Inference Pods tolerate these without limit; whether such a node is used is ours to decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one placement asks of a node."""
+
+    namespace: str
+    policy: str
+    site: str
+    placement: v1alpha1.placing.Placement
+    requests: snapshot.Resources
+    budget: float
+    """The latency budget in seconds."""
+    expected_inference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a node may not serve."""
+
+    node: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that may serve, with what it would cost and how fast it would be."""
+
+    node: snapshot.Node
+    prediction: latency.Prediction
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One node with all that the questions need."""
+
+    demand: Demand
+    node: snapshot.Node
+    assessment: health.Assessment
+    free: snapshot.Resources
+    prediction: latency.Prediction
+
+
+Question = Callable[[View], Rejection | None]
+
+
+def _no(view: View, reason: str, message: str) -> Rejection:
+    return Rejection(view.node.name, reason, message)
+
+
+def is_of_site(view: View) -> Rejection | None:
+    """Candidates are the site's own nodes and nodes of tier Cloud, never another site's edge nodes."""
+    if view.node.site == view.demand.site or view.node.tier is snapshot.Tier.CLOUD:
+        return None
+    return _no(view, "OtherSite", "an edge node of another site")
+
+
+def is_of_tier(view: View) -> Rejection | None:
+    """EdgeOnly and CloudOnly exclude the other tier; EdgeFirst and Cheapest only rank."""
+    wanted = {"EdgeOnly": snapshot.Tier.EDGE, "CloudOnly": snapshot.Tier.CLOUD}.get(
+        view.demand.placement.tier.value
+    )
+    if wanted is None or view.node.tier is wanted:
+        return None
+    return _no(view, "Tier", f"the policy asks for {view.demand.placement.tier}")
+
+
+def is_selected(view: View) -> Rejection | None:
+    """Every label of `nodeSelector` is there with its value."""
+    for key, value in sorted(view.demand.placement.node_selector.items()):
+        if view.node.labels.get(key) != value:
+            return _no(view, "NodeSelector", f"it lacks the label {key}={value}")
+    return None
+
+
+def is_tolerated(view: View) -> Rejection | None:
+    """Every taint that keeps Pods away is tolerated."""
+    for taint in view.node.taints:
+        if taint.effect == "PreferNoSchedule" or taint.key in TAINTS_TOLERATED_ALWAYS:
+            continue
+        if not any(_tolerates(one, taint) for one in view.demand.placement.tolerations):
+            return _no(view, "Taint", f"the taint {taint.key} is not tolerated")
+    return None
+
+
+def is_usable(view: View) -> Rejection | None:
+    """The node answers for itself: Ready, with a fresh Lease."""
+    if view.assessment.is_usable:
+        return None
+    return _no(view, view.assessment.verdict.value, view.assessment.evidence)
+
+
+def is_schedulable(view: View) -> Rejection | None:
+    """The node is not cordoned."""
+    return None if view.node.is_schedulable else _no(view, "Cordoned", "the node is cordoned")
+
+
+def has_cpu(view: View) -> Rejection | None:
+    """The request fits into the CPU that nobody else has asked for."""
+    if view.free.cpu >= view.demand.requests.cpu:
+        return None
+    return _no(
+        view,
+        "InsufficientCPU",
+        f"{view.demand.requests.cpu}m asked, {max(0, view.free.cpu)}m free",
+    )
+
+
+def has_memory(view: View) -> Rejection | None:
+    """The request fits into the memory that nobody else has asked for."""
+    if view.free.memory >= view.demand.requests.memory:
+        return None
+    return _no(
+        view,
+        "InsufficientMemory",
+        f"{view.demand.requests.memory >> 20}Mi asked, {max(0, view.free.memory) >> 20}Mi free",
+    )
+
+
+def is_within_budget(view: View) -> Rejection | None:
+    """The predicted p99 holds the budget; an unknown one is only ranked last."""
+    total = view.prediction.total
+    if total is None or total <= view.demand.budget:
+        return None
+    return _no(
+        view,
+        "LatencyBudget",
+        f"predicted {_milliseconds(total)} of {_milliseconds(view.demand.budget)}",
+    )
+
+
+STANDING: tuple[Question, ...] = (
+    is_of_site,  # silent about nodes that were never meant
+    is_of_tier,
+    is_selected,
+    is_tolerated,
+)
+ROOM: tuple[Question, ...] = (
+    is_usable,  # health before room: a dead node has plenty of both
+    is_schedulable,
+    has_cpu,
+    has_memory,
+    is_within_budget,  # last: the nearest candidate is one that lacks nothing but time
+)
+
+
+def examine(view: View, questions: Sequence[Question]) -> Rejection | None:
+    """Return the first objection to a node."""
+    for question in questions:
+        if (objection := question(view)) is not None:
+            return objection
+    return None
+
+
+def find(
+    views: Sequence[View], prices: Mapping[tuple[str, snapshot.Tier], float]
+) -> tuple[tuple[Candidate, ...], tuple[Rejection, ...]]:
+    """Divide nodes into those that may serve and those that may not, each in order of name."""
+    usable: list[Candidate] = []
+    rejected: list[Rejection] = []
+    for view in sorted(views, key=lambda view: view.node.name):
+        objection = examine(view, (*STANDING, *ROOM))
+        if objection is not None:
+            rejected.append(objection)
+            continue
+        price = prices.get((view.node.cluster, view.node.tier), 0.0)
+        cost = price * view.demand.requests.cpu / 1000
+        usable.append(Candidate(view.node, view.prediction, cost))
+    return tuple(usable), tuple(rejected)
+
+
+def _tolerates(toleration: v1alpha1.selection.Toleration, taint: snapshot.Taint) -> bool:
+    if toleration.key is not None and toleration.key != taint.key:
+        return False
+    if toleration.effect is not None and toleration.effect.value != taint.effect:
+        return False
+    return toleration.operator.value == "Exists" or (toleration.value or "") == taint.value
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.3g}ms"

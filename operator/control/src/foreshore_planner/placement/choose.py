@@ -1,0 +1,116 @@
+"""Choosing nodes for the slots of one placement.
+
+Repair in place, and a total order for what is new.
+
+A replica that runs stays where it is until something forces it away; only empty slots are filled.
+Candidates are ranked by: known latency before unknown, a failure domain of its own before a shared
+one, tier as the policy asks, price, predicted latency, name. Ties cannot occur, because names
+differ. Roles are given afterwards: a ready standby is promoted at once when an active replica is
+lost, and whoever is active and ready stays so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foreshore_planner import snapshot
+from foreshore_planner.placement import candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Incumbent:
+    """The replica that fills a slot now."""
+
+    slot: int
+    node: str
+    is_ready: bool
+    was_active: bool
+
+
+def rank(
+    found: Sequence[candidates.Candidate],
+    demand: candidates.Demand,
+    taken_domains: frozenset[str],
+) -> list[candidates.Candidate]:
+    """Return candidates, best first."""
+
+    def key(candidate: candidates.Candidate) -> tuple[bool, bool, int, float, float, str]:
+        total = candidate.prediction.total
+        return (
+            total is None,
+            domain(candidate.node, demand) in taken_domains,
+            _tier_rank(candidate.node, demand),
+            candidate.price,
+            total if total is not None else float("inf"),
+            candidate.node.name,
+        )
+
+    return sorted(found, key=key)
+
+
+def fill(
+    slots: Sequence[int],
+    found: Sequence[candidates.Candidate],
+    demand: candidates.Demand,
+    taken: Mapping[int, snapshot.Node],
+    free: Mapping[str, snapshot.Resources],
+) -> dict[int, candidates.Candidate]:
+    """Choose a node for each empty slot, in order.
+
+    A slot that finds none is absent from the answer.
+
+    `taken` are the nodes of the slots that stay, `free` what is left on each node before this
+    placement.
+    """
+    left = dict(free)
+    domains = {domain(node, demand) for node in taken.values()}
+    chosen: dict[int, candidates.Candidate] = {}
+    for slot in slots:
+        fitting = [one for one in found if left[one.node.name].has_room_for(demand.requests)]
+        if not fitting:
+            continue
+        best = rank(fitting, demand, frozenset(domains))[0]
+        chosen[slot] = best
+        left[best.node.name] -= demand.requests
+        domains.add(domain(best.node, demand))
+    return chosen
+
+
+def roles(incumbents: Sequence[Incumbent], order: Sequence[str], active: int) -> dict[int, bool]:
+    """Return for each slot whether it is active.
+
+    Ready ones first, then those already active, then by rank.
+
+    `order` ranks the node names of this placement, best first.
+    """
+    place = {name: position for position, name in enumerate(order)}
+
+    def key(one: Incumbent) -> tuple[bool, bool, int, int]:
+        return (
+            not one.is_ready,
+            not one.was_active,
+            place.get(one.node, len(place)),
+            one.slot,
+        )
+
+    ordered = sorted(incumbents, key=key)
+    return {one.slot: position < active for position, one in enumerate(ordered)}
+
+
+def domain(node: snapshot.Node, demand: candidates.Demand) -> str:
+    """Return the failure domain of a node, as `spread` names it.
+
+    A node without a zone or site is its own.
+    """
+    match demand.placement.spread.value:
+        case "Zone":
+            return f"zone/{node.zone}" if node.zone else f"node/{node.name}"
+        case "Site":
+            return f"site/{node.site}" if node.site else f"node/{node.name}"
+        case _:
+            return f"node/{node.name}"
+
+
+def _tier_rank(node: snapshot.Node, demand: candidates.Demand) -> int:
+    if demand.placement.tier.value != "EdgeFirst":
+        return 0
+    return 0 if node.tier is snapshot.Tier.EDGE else 1

@@ -1,0 +1,90 @@
+"""One planning pass: the whole observed world in, everything to be written out, with reasons.
+
+Called by `foreshore_operator` after each change and at least every thirty seconds; it neither reads nor writes. A pass on the
+result of a pass plans nothing new (level, not edge), and the order of anything in the snapshot does not matter.
+
+    snapshot ─► health ─► binding ─► placement of each (policy, site) ─► authority of each device ─► status of each object
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from foreshore_api import v1alpha1
+from foreshore_planner import binding, health, placing, snapshot, status, succession
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWrite:
+    """The status that one object should have; the applier skips it when nothing changes."""
+
+    kind: str
+    namespace: str | None
+    name: str
+    status: v1alpha1.statuses.Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should be, as data. `wake_after` asks for a pass in so many seconds although nothing changes."""
+
+    placements: tuple[placing.PlacementPlan, ...]
+    grants: tuple[succession.Grant, ...]
+    statuses: tuple[StatusWrite, ...]
+    removals: tuple[placing.Removal, ...]
+    health: Mapping[str, health.Assessment]
+    wake_after: float | None = None
+
+
+def plan(seen: snapshot.Snapshot) -> Plan:
+    """Plan one pass."""
+    verdicts = health.assess(seen)
+    bound = binding.bind(seen)
+    placements = placing.place_all(seen, verdicts, bound)
+    standings = authorities(seen, verdicts, bound)
+    wakes = [one.wake_after for one in standings.values() if one.wake_after is not None]
+    grants = tuple(one.grant for one in standings.values() if one.grant is not None)
+    return Plan(
+        placements=placements,
+        grants=grants,
+        statuses=tuple(
+            StatusWrite(kind, namespace, name, value)
+            for kind, namespace, name, value in status.all_of(
+                seen, verdicts, bound, placements, standings
+            )
+        ),
+        removals=placing.superseded(seen, verdicts, placements),
+        health=verdicts.nodes,
+        wake_after=min(wakes) if wakes else None,
+    )
+
+
+def authorities(
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
+) -> Mapping[tuple[str, str], succession.Standing]:
+    """Decide the authority of every accepted device, by (namespace, name)."""
+    found: dict[tuple[str, str], succession.Standing] = {}
+    for device in bound.devices.values():
+        if device.problem is None:
+            found[device.key] = succession.decide(_authority_view(seen, verdicts, bound, device))
+    return found
+
+
+def _authority_view(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.Binding,
+    device: binding.BoundDevice,
+) -> succession.View:
+    authority = device.device.status.authority
+    holder = authority.holder if authority is not None else None
+    return succession.View(
+        now=seen.now,
+        device=device.device,
+        lease=device.lease_seconds,
+        longest_time_to_live=succession.longest_time_to_live(bound.policies_of(device.key)),
+        agents=succession.reporting(seen, device.reachable_from),
+        holder=verdicts.of(holder) if holder is not None else None,
+        is_held=device.device.spec.site in verdicts.held_sites,
+        fleet=seen.fleet,
+        fleet_age=seen.fleet_age,
+    )

@@ -1,0 +1,144 @@
+"""Everything one planning pass looks at, as one frozen value.
+
+`foreshore_operator.observe` builds it, `plan` reads it.
+
+Ages are seconds by the observer's own monotonic clock, never differences of wall clocks of two
+machines. What could not be read is None, and None is never a permit: an absent fleet moves nothing,
+an unknown node holds what it has.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from foreshore_api import v1alpha1
+from foreshore_api.wire import report
+
+
+class Tier(StrEnum):
+    """Where a node stands: beside the devices, or behind the uplink."""
+
+    EDGE = "Edge"
+    CLOUD = "Cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """CPU in thousandths of a core, memory in bytes."""
+
+    cpu: int = 0
+    memory: int = 0
+
+    def __add__(self, other: "Resources") -> "Resources":
+        return Resources(self.cpu + other.cpu, self.memory + other.memory)
+
+    def __sub__(self, other: "Resources") -> "Resources":
+        return Resources(self.cpu - other.cpu, self.memory - other.memory)
+
+    def has_room_for(self, other: "Resources") -> bool:
+        """Whether `other` fits into what this says is free."""
+        return self.cpu >= other.cpu and self.memory >= other.memory
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A node's taint; effects are Kubernetes' own."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of a member cluster."""
+
+    name: str
+    cluster: str = "local"
+    site: str | None = None
+    tier: Tier = Tier.CLOUD
+    zone: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    is_schedulable: bool = True
+    is_ready: bool | None = None
+    """The Ready condition: True, False, or None for Unknown or unread."""
+    lease_age: float | None = None
+    """Seconds since the node's Lease last changed, or None while no Lease was read."""
+    allocatable: Resources = Resources()
+    requested: Resources = Resources()
+    """By every pod on the node but inference replicas of ours."""
+
+
+class PodPhase(StrEnum):
+    """A replica's pod, as far as placement cares."""
+
+    PENDING = "Pending"
+    READY = "Ready"
+    UNREADY = "Unready"
+    FAILED = "Failed"
+    TERMINATING = "Terminating"
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One inference pod as it is."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    policy: str
+    site: str
+    slot: int
+    node: str
+    template: str
+    """Hash of everything the pod was made from (version digest, requests, image, …).
+
+    Another hash means superseded.
+    """
+    phase: PodPhase
+    address: str | None = None
+    """Pod address; the endpoint is `http://<address>:<port>`."""
+    phase_age: float = 0.0
+    """Seconds since the observer first saw the present phase."""
+    restarts: int = 0
+    reason: str | None = None
+    """Why it is not ready, from the waiting or termination state."""
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What compiling a policy said, for one generation."""
+
+    generation: int
+    digest: str
+    problem: tuple[str, str] | None = None
+    """(reason, message), or None where it compiles for every bound device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole observed world of one pass."""
+
+    now: datetime
+    monotonic: float
+    serving_image: str
+    sites: tuple[v1alpha1.Site, ...] = ()
+    profiles: tuple[v1alpha1.DeviceProfile, ...] = ()
+    devices: tuple[v1alpha1.Device, ...] = ()
+    models: tuple[v1alpha1.Model, ...] = ()
+    versions: tuple[v1alpha1.ModelVersion, ...] = ()
+    policies: tuple[v1alpha1.DecisionPolicy, ...] = ()
+    clusters: tuple[v1alpha1.Cluster, ...] = ()
+    placements: tuple[v1alpha1.InferencePlacement, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    replicas: tuple[Replica, ...] = ()
+    compiled: Mapping[tuple[str, str], Compiled] = field(default_factory=dict)
+    """By (namespace, policy)."""
+    fleet: report.Fleet | None = None
+    """The hub's evidence, or None while the hub is out of reach."""
+    fleet_age: float = 0.0
+    """Seconds since `fleet` was received: ages inside are that much older."""
