@@ -1,11 +1,12 @@
-"""The inference server: ONNX models over the Open Inference Protocol v2, one model version a process.
+"""The inference server: ONNX over the Open Inference Protocol v2, one model version a process.
 
-Two processes. The parent (`main`, `supervise`) fetches the artefact, verifies it, binds the address and watches. The child
-(`child`), started with lowered limits, is the only importer of onnxruntime: it loads the bytes, warms up and serves HTTP on
-the listening socket it inherits, so that no request crosses a second process. While there is no child that serves, the
-parent answers on the same socket with 503 and the reason (`standin`), so that callers turn elsewhere at once.
+Two processes. The parent (`main`, `supervise`) fetches the artefact, verifies it, binds the address
+and watches. The child (`child`), started with lowered limits, is the only importer of onnxruntime:
+it loads the bytes, warms up and serves HTTP on the listening socket it inherits, so that no request
+crosses a second process. While there is no child that serves, the parent answers on the same socket
+with 503 and the reason (`standin`), so that callers turn elsewhere at once.
 
-    fetch ──► spawn child ──► load, vet, check, warm ──ready──► serving ──crash, stall──► back off ──► spawn child
-      │                              │                             │
-      └── FetchFailed (exit 4)       └── refused (exit 3)          └── SIGTERM: drain, exit 0
+    fetch ──► spawn child: vet, load, check, warm ──ready──► serving ──crash, stall──► back off,
+      │                        │                                │                      spawn again
+      └─ FetchFailed, exit 4   └─ refused, exit 3               └─ SIGTERM: drain, exit 0
 """

@@ -1,10 +1,13 @@
-"""The limited process that holds the model: the only importer of onnxruntime. Started by `supervise`, never by hand:
+"""The limited process that holds the model: the only importer of onnxruntime.
 
-    python -I -m foreshore_serving.child <model fd> <listening fd> <control fd> <parent pid>   with the contract on standard input
+Started by `supervise`, never by hand, with the contract on standard input:
 
-It answers on the control descriptor, one JSON object a line: `{"ready": …}`, `{"refused": reason, "message": …}`, then an
-empty line each second while its event loop turns; the parent kills what stops beating. Order matters: limits first, then the digest
-of exactly the bytes that go on, then their structure, and only then the runtime.
+    python -I -m foreshore_serving.child <model fd> <listening fd> <control fd> <parent pid>
+
+It answers on the control descriptor, one JSON object a line: `{"ready": …}`, `{"refused": reason,
+"message": …}`, then an empty line each second while its event loop turns; the parent kills what
+stops beating. Order matters: limits first, then the digest of exactly the bytes that go on, then
+their structure, and only then the runtime.
 """
 
 import asyncio
@@ -58,7 +61,13 @@ def main(arguments: list[str]) -> int:
         _report(control_fd, {"refused": refused.reason, "message": refused.message[:2000]})
         return EXIT_REFUSED
     except MemoryError:
-        _report(control_fd, {"refused": Reason.LOAD_FAILED, "message": f"out of memory: {contract.memory_bytes} bytes are allowed"})
+        _report(
+            control_fd,
+            {
+                "refused": Reason.LOAD_FAILED,
+                "message": f"out of memory: it may have {contract.memory_bytes} bytes",
+            },
+        )
         return EXIT_REFUSED
     limits.relax()
     gc.collect()
@@ -94,42 +103,61 @@ def _load(body: bytes, contract: contracts.Contract) -> Any:
         session = onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
     except MemoryError:
         raise
-    except Exception as error:  # the runtime's exceptions share no base class; re-raised as the reason
+    except (
+        Exception
+    ) as error:  # the runtime's exceptions share no base class; re-raised as the reason
         raise Refused(Reason.LOAD_FAILED, f"the runtime refuses the model: {error}") from error
     _check("input", contract.inputs, session.get_inputs(), all_declared=True)
     _check("output", contract.outputs, session.get_outputs(), all_declared=False)
     return session
 
 
-def _check(what: str, declared: tuple[contracts.TensorSpec, ...], actual: list[Any], *, all_declared: bool) -> None:
-    """Hold the model to its declaration; outputs that nobody declared are never computed, inputs must all be fed."""
+def _check(
+    what: str, declared: tuple[contracts.TensorSpec, ...], actual: list[Any], *, all_declared: bool
+) -> None:
+    """Hold the model to its declaration: no input beyond it, no output short of it."""
     nodes = {node.name: node for node in actual}
     for spec in declared:
         node = nodes.get(spec.name)
         if node is None:
-            raise Refused(Reason.SCHEMA_MISMATCH, f"the model has no {what} {spec.name}; it has {', '.join(sorted(nodes))}")
+            raise Refused(
+                Reason.SCHEMA_MISMATCH,
+                f"the model has no {what} {spec.name}; it has {', '.join(sorted(nodes))}",
+            )
         if node.type not in ELEMENT_TYPES:
             raise Refused(Reason.UNSUPPORTED_TYPE, f"{what} {spec.name} is a {node.type}")
         if ELEMENT_TYPES[node.type] != spec.data_type:
-            raise Refused(Reason.SCHEMA_MISMATCH, f"{what} {spec.name} is {ELEMENT_TYPES[node.type]}, declared {spec.data_type}")
+            raise Refused(
+                Reason.SCHEMA_MISMATCH,
+                f"{what} {spec.name} is {ELEMENT_TYPES[node.type]}, declared {spec.data_type}",
+            )
         if not _agrees(node.shape, spec.shape):
-            raise Refused(Reason.SCHEMA_MISMATCH, f"{what} {spec.name} is of shape {node.shape}, declared {list(spec.shape)}")
+            raise Refused(
+                Reason.SCHEMA_MISMATCH,
+                f"{what} {spec.name} is of shape {node.shape}, declared {list(spec.shape)}",
+            )
     undeclared = sorted(set(nodes) - {spec.name for spec in declared})
     if all_declared and undeclared:
-        raise Refused(Reason.SCHEMA_MISMATCH, f"the model also needs {what} {', '.join(undeclared)}")
+        raise Refused(
+            Reason.SCHEMA_MISMATCH, f"the model also needs {what} {', '.join(undeclared)}"
+        )
 
 
 def _agrees(actual: list[int | str | None], declared: tuple[int, ...]) -> bool:
-    """A length the model leaves open may be declared as any; a fixed one must be declared as it is."""
+    """Tell whether every length the model fixes is declared as it is."""
     if len(actual) != len(declared):
         return False
-    return all(not isinstance(have, int) or have == want for have, want in zip(actual, declared, strict=True))
+    return all(
+        not isinstance(have, int) or have == want
+        for have, want in zip(actual, declared, strict=True)
+    )
 
 
 def _warm_up(session: Any, contract: contracts.Contract) -> float:
     """Run the model on zeros until its pages are in memory; returns its usual seconds.
 
-    Numbers that are not finite are no reason to refuse here: zeros may be no input that the model ever sees.
+    Numbers that are not finite are no reason to refuse here: zeros may be no input that the model
+    ever sees.
     """
     from foreshore_serving import tensors
 
@@ -142,36 +170,47 @@ def _warm_up(session: Any, contract: contracts.Contract) -> float:
             arrays = session.run(names, feeds)
         except MemoryError:
             raise
-        except Exception as error:  # the runtime's exceptions share no base class; re-raised as the reason
+        except (
+            Exception
+        ) as error:  # the runtime's exceptions share no base class; re-raised as the reason
             raise Refused(Reason.WARM_UP_FAILED, f"the first run failed: {error}") from error
         taken.append(time.perf_counter() - began)
     for spec, array in zip(contract.outputs, arrays, strict=True):
         if not tensors.fits(array.shape, spec.shape):
-            raise Refused(Reason.SCHEMA_MISMATCH, f"output {spec.name} came as {list(array.shape)}, declared {list(spec.shape)}")
+            raise Refused(
+                Reason.SCHEMA_MISMATCH,
+                f"output {spec.name} came as {list(array.shape)}, declared {list(spec.shape)}",
+            )
     return statistics.median(taken)
 
 
-def _serve(session: Any, usual_seconds: float, contract: contracts.Contract, listening_fd: int, control_fd: int) -> None:
+def _serve(
+    session: Any,
+    usual_seconds: float,
+    contract: contracts.Contract,
+    listening_fd: int,
+    control_fd: int,
+) -> None:
     import uvloop
 
     from foreshore_serving import listener, server
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     runner = server.Runner(session.run, usual_seconds)
-    http = listener.server(server.Application(contract, runner))
-    uvloop.run(_attend(http, runner, contract, listening_fd, control_fd, usual_seconds))
+    http = listener.server(
+        server.Application(contract, runner),
+        lambda: _report(control_fd, {"ready": True, "inferSeconds": usual_seconds}),
+    )
 
+    async def attend() -> None:
+        serving = asyncio.create_task(http.serve_on(listening_fd), name="serve")
+        while not serving.done():
+            await asyncio.wait((serving,), timeout=BEAT_SECONDS)
+            if not runner.is_stuck(time.perf_counter(), contract.stall_seconds):
+                os.write(control_fd, b"\n")
+        await serving
 
-async def _attend(http: Any, runner: Any, contract: contracts.Contract, listening_fd: int, control_fd: int, usual_seconds: float) -> None:
-    serving = asyncio.create_task(http.serve_on(listening_fd), name="serve")
-    while not http.started and not serving.done():
-        await asyncio.sleep(0.001)
-    _report(control_fd, {"ready": True, "inferSeconds": usual_seconds})
-    while not serving.done():
-        await asyncio.wait((serving,), timeout=BEAT_SECONDS)
-        if not runner.is_stuck(time.perf_counter(), contract.stall_seconds):
-            os.write(control_fd, b"\n")
-    await serving
+    uvloop.run(attend())
 
 
 def _report(descriptor: int, message: dict[str, object]) -> None:

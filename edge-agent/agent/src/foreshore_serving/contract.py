@@ -1,10 +1,12 @@
-"""What the parent hands the child on its standard input: plain dataclasses, so that the child needs no pydantic (13 MB).
+"""What the parent hands the child on its standard input.
 
-Called by `supervise` (encode) and `child` (decode). The values were validated by the parent.
+Plain dataclasses, so that the child needs no pydantic (13 MB). Made by `main`, passed on by
+`supervise`, read by `child`. The values were validated by the parent.
 """
 
 import dataclasses
 import json
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +41,13 @@ class Contract:
 
 def decode(body: bytes) -> Contract:
     """Read what `Contract.encode` wrote."""
-    fields = json.loads(body)
-    for key in ("inputs", "outputs"):
-        fields[key] = tuple(TensorSpec(t["name"], t["data_type"], tuple(t["shape"])) for t in fields[key])
-    return Contract(**fields)
+    return of(json.loads(body))
+
+
+def of(fields: dict[str, Any]) -> Contract:
+    """Return the contract of decoded JSON."""
+    tensors = {
+        key: tuple(TensorSpec(t["name"], t["data_type"], tuple(t["shape"])) for t in fields[key])
+        for key in ("inputs", "outputs")
+    }
+    return Contract(**{**fields, **tensors})

@@ -1,8 +1,11 @@
-"""Lower what the child may take before it looks at a model. Only these limits bound a hostile model: a 65-byte one can ask
+"""Lower what the child may take, before it looks at a model.
+
+Only these limits bound a hostile model: a 65-byte one can ask
 for 24 GB, a 214-byte one can loop for ever, and no static check sees either.
 
-Called once by `child`, before anything that parses the model is imported; hard limits fall with the soft ones, so that
-nothing loaded later can raise them again. CPU time is bounded while loading only: a server runs for months.
+Called once by `child`, before anything that parses the model is imported; hard limits fall with the
+soft ones, so that nothing loaded later can raise them again. CPU time is bounded while loading
+only: a server runs for months.
 """
 
 import ctypes
@@ -18,13 +21,13 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 def confine(memory_bytes: int, load_seconds: float) -> None:
-    """Bound address space, open files, core dumps and, until `relax`, CPU time; give up any way to new privileges."""
+    """Bound address space, open files, core dumps and, until `relax`, CPU time."""
     _lower(resource.RLIMIT_AS, memory_bytes)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(load_seconds) + 1, hard))
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)  # and no way to new privileges
 
 
 def relax() -> None:
@@ -34,7 +37,7 @@ def relax() -> None:
 
 
 def follow_parent(parent: int) -> None:
-    """Ask the kernel to end this process when its parent dies; ends it at once where that has happened already."""
+    """Have the kernel end this process when its parent dies, or now if it has died already."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,28 +1,32 @@
-"""`foreshore-serving`: the command line of the inference server. Started by kubelet in an inference pod, or by the agent.
+"""The command line of the inference server, started by kubelet in an inference pod or by the agent.
 
-Exit codes say what happens next: 0 asked to end; 2 wrong usage; 3 the model is refused until the ModelVersion changes;
-4 it may work the next time. The reason also goes to the container's termination message, as JSON.
+Exit codes say what happens next: 0 asked to end; 2 wrong usage; 3 the model is refused until the
+ModelVersion changes; 4 it may work the next time. The reason also goes to the container's
+termination message, as JSON.
 """
 
+import contextlib
 import os
-import sys
+import socket
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import pydantic
 import typer
-from foreshore_api.wire import serving
 
+from foreshore_api.wire import serving
+from foreshore_serving import contract as contracts
 from foreshore_serving import limits, models, standin, supervise
-from foreshore_serving.refusal import TRANSIENT, Reason, Refused
-from foreshore_serving.settings import Settings, address
+from foreshore_serving.refusal import Reason, Refused
+from foreshore_serving.settings import Settings, host_and_port
 
 EXIT_USAGE: Final = 2
-EXIT_REFUSED: Final = 3
-EXIT_TRANSIENT: Final = 4
+BACKLOG: Final = 128
 MAXIMUM_CONFIG_BYTES: Final = 1024 * 1024
 
-application = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+application = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 
 @application.callback()
@@ -30,35 +34,73 @@ def about() -> None:
     """Serve ONNX models over the Open Inference Protocol v2."""
 
 
+def _option(env: str, text: str, *names: str, least: float | None = None) -> Any:
+    return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text, min=least)
+
+
 @application.command()
 def run(
-    model_config: Annotated[Path, typer.Option(envvar="FORESHORE_MODEL_CONFIG", help="model.json: name, version, digest, source, inputs, outputs.")],
-    listen: Annotated[str | None, typer.Option(envvar="FORESHORE_LISTEN", help="HOST:PORT to listen on.")] = None,
-    socket: Annotated[Path | None, typer.Option(envvar="FORESHORE_SOCKET", help="Unix socket to listen on, instead of --listen.")] = None,
-    models_dir: Annotated[Path | None, typer.Option("--models", envvar="FORESHORE_MODELS", help="Folder of *.onnx files, asked by digest before the source.")] = None,
-    memory_mib: Annotated[int, typer.Option(envvar="FORESHORE_MEMORY_MIB", min=256, help="Address space of the model's process, on top of four times the model's size.")] = Settings.memory_mib,
-    load_seconds: Annotated[float, typer.Option(envvar="FORESHORE_LOAD_SECONDS", min=0.1, help="Loading and warm-up are killed after so long.")] = Settings.load_seconds,
-    fetch_seconds: Annotated[float, typer.Option(envvar="FORESHORE_FETCH_SECONDS", min=0, help="How long a source is asked again.")] = Settings.fetch_seconds,
-    stall_seconds: Annotated[float, typer.Option(envvar="FORESHORE_STALL_SECONDS", min=2, help="An inference longer than this is killed.")] = Settings.stall_seconds,
-    maximum_body_bytes: Annotated[int, typer.Option(envvar="FORESHORE_MAXIMUM_BODY_BYTES", min=1024, help="Larger requests are refused.")] = Settings.maximum_body_bytes,
-    termination_log: Annotated[Path, typer.Option(envvar="FORESHORE_TERMINATION_LOG", help="Where the reason of a fatal ending goes, if it exists.")] = Settings.termination_log,
-    die_with_parent: Annotated[bool, typer.Option("--die-with-parent", help="End when the process that started this one ends.")] = False,
+    model_config: Annotated[Path, _option("MODEL_CONFIG", "model.json: what to serve.")],
+    listen: Annotated[str | None, _option("LISTEN", "HOST:PORT to listen on.")] = None,
+    unix_socket: Annotated[
+        Path | None, _option("SOCKET", "Unix socket to listen on instead.", "--socket")
+    ] = None,
+    models_dir: Annotated[
+        Path | None,
+        _option("MODELS", "Folder of *.onnx, asked by digest before the source.", "--models"),
+    ] = None,
+    memory_mib: Annotated[
+        int,
+        _option("MEMORY_MIB", "Address space beyond four times the model's size.", least=256),
+    ] = Settings.memory_mib,
+    load_seconds: Annotated[
+        float, _option("LOAD_SECONDS", "Loading and warm-up are killed after so long.", least=0.1)
+    ] = Settings.load_seconds,
+    fetch_seconds: Annotated[
+        float, _option("FETCH_SECONDS", "How long a source is asked again.", least=0)
+    ] = Settings.fetch_seconds,
+    stall_seconds: Annotated[
+        float, _option("STALL_SECONDS", "An inference longer than this is killed.", least=2)
+    ] = Settings.stall_seconds,
+    maximum_body_bytes: Annotated[
+        int, _option("MAXIMUM_BODY_BYTES", "Larger requests are refused.", least=1024)
+    ] = Settings.maximum_body_bytes,
+    termination_log: Annotated[
+        Path, _option("TERMINATION_LOG", "File for the reason of a fatal ending, if it exists.")
+    ] = Settings.termination_log,
+    *,
+    die_with_parent: Annotated[
+        bool, typer.Option("--die-with-parent", help="End with the process that started this one.")
+    ] = False,
 ) -> None:
     """Serve one model version until SIGTERM."""
     if die_with_parent:
         limits.follow_parent(os.getppid())
     try:
         settings = Settings(
-            model_config, address(listen) if listen else None, socket, models_dir, memory_mib, load_seconds, fetch_seconds, stall_seconds, maximum_body_bytes, termination_log
-        )  # fmt: skip
-        if (settings.listen is None) == (settings.socket is None):
-            message = "exactly one of --listen and --socket must be given"
-            raise ValueError(message)
+            model_config=model_config,
+            address=_address(listen, unix_socket),
+            models=models_dir,
+            memory_mib=memory_mib,
+            load_seconds=load_seconds,
+            fetch_seconds=fetch_seconds,
+            stall_seconds=stall_seconds,
+            maximum_body_bytes=maximum_body_bytes,
+            termination_log=termination_log,
+        )
         config = read(model_config)
     except (OSError, ValueError) as error:
         supervise.say(str(error))
         raise typer.Exit(EXIT_USAGE) from error
     raise typer.Exit(serve(config, settings))
+
+
+def _address(listen: str | None, unix_socket: Path | None) -> tuple[str, int] | Path:
+    if listen is not None and unix_socket is None:
+        return host_and_port(listen)
+    if listen is None and unix_socket is not None:
+        return unix_socket
+    raise ValueError("exactly one of --listen and --socket must be given")
 
 
 def read(path: Path) -> serving.ModelConfig:
@@ -80,31 +122,75 @@ def read(path: Path) -> serving.ModelConfig:
 
 
 def serve(config: serving.ModelConfig, settings: Settings) -> int:
-    """Fetch, then serve until told to stop; returns the exit code."""
+    """Fetch, then become the supervisor; returns the exit code where it does not come to that."""
     supervise.stop_on_signals()
     try:
-        with supervise.bind(settings) as listening:
-            instead = standin.Standin(listening)
-            instead.start(Reason.LOADING, f"{config.version} is being loaded")
-            model, size = models.obtain(config, settings.models, settings.fetch_seconds)
-            supervise.run(listening, instead, model, supervise.contract(config, size, settings))
+        listening = bind(settings)
+        instead = standin.Standin(listening)
+        instead.start(Reason.LOADING, f"{config.version} is being fetched")
+        model, size = models.obtain(config, settings.models, settings.fetch_seconds)
+        supervise.become(
+            supervise.Orders(
+                listening.fileno(),
+                model,
+                contract(config, size, settings),
+                str(settings.address) if isinstance(settings.address, Path) else None,
+                str(settings.termination_log),
+            )
+        )
     except supervise.Stopping:
         return 0
     except Refused as refused:
-        return _end(refused, settings.termination_log)
+        return supervise.end(refused, settings.termination_log)
     finally:
-        if settings.socket is not None:
-            settings.socket.unlink(missing_ok=True)
-    return 0
+        if isinstance(settings.address, Path):
+            settings.address.unlink(missing_ok=True)
 
 
-def _end(refused: Refused, termination_log: Path) -> int:
-    """Say why, to the log and to whoever reads the container's termination message."""
-    supervise.say(f"{refused.reason}: {refused.message}")
-    if termination_log.exists():
-        ending = serving.Ending(reason=refused.reason, message=refused.message[:3000])
-        termination_log.write_bytes(ending.encode())
-    return EXIT_TRANSIENT if refused.reason in TRANSIENT else EXIT_REFUSED
+def bind(settings: Settings) -> socket.socket:
+    """Return the listening socket.
+
+    Raises:
+        OSError: the address is taken, or the path of the Unix socket is too long or not writable.
+    """
+    if isinstance(settings.address, Path):
+        return _bind_unix(settings.address)
+    host, port = settings.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(BACKLOG)
+    return listening
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_socket():
+            path.unlink()  # of a process that was killed
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening.bind(str(path))
+    path.chmod(0o600)
+    listening.listen(BACKLOG)
+    return listening
+
+
+def contract(
+    config: serving.ModelConfig, model_bytes: int, settings: Settings
+) -> contracts.Contract:
+    """Return what the child is told."""
+    return contracts.Contract(
+        name=config.name,
+        version=config.version,
+        digest=config.digest,
+        inputs=tuple(contracts.TensorSpec(t.name, t.data_type, t.shape) for t in config.inputs),
+        outputs=tuple(contracts.TensorSpec(t.name, t.data_type, t.shape) for t in config.outputs),
+        model_bytes=model_bytes,
+        memory_bytes=settings.memory_bytes(model_bytes),
+        load_seconds=settings.load_seconds,
+        stall_seconds=settings.stall_seconds,
+        maximum_body_bytes=settings.maximum_body_bytes,
+    )
 
 
 def main() -> None:
@@ -113,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,8 +1,9 @@
-"""Get the bytes of a model version, by digest, into a sealed file in memory. Called by `main`, once.
+"""Get the bytes of a model version, by digest, into a sealed file in memory.
 
-The digest decides, the source is a hint: a folder of artefacts is asked first, then the file or https source. The sealed
-file is what every child reads and hashes again: nothing can change between the check and the load, and a child that
-crashes is replaced without the network. Every read is bounded by size and time.
+Called by `main`, once. The digest decides, the source is a hint: a folder of artefacts is asked
+first, then the file or https source. The sealed file is what every child reads and hashes again:
+nothing can change between the check and the load, and a child that crashes is replaced without the
+network. Every read is bounded by size and time.
 """
 
 import fcntl
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from foreshore_api.wire import serving
-
 from foreshore_serving.refusal import Reason, Refused
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -32,11 +32,16 @@ FIRST_RETRY_SECONDS: Final = 0.5
 LAST_RETRY_SECONDS: Final = 10.0
 
 
-def obtain(config: serving.ModelConfig, folder: Path | None, seconds: float, sleep: Callable[[float], None] = time.sleep) -> tuple[int, int]:
+def obtain(
+    config: serving.ModelConfig,
+    folder: Path | None,
+    seconds: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[int, int]:
     """Return a descriptor of a sealed memory file with the artefact, and its size in bytes.
 
     Raises:
-        Refused: DigestMismatch, TooLarge or NotFound at once; FetchFailed once an https source failed for `seconds`.
+        Refused: DigestMismatch, TooLarge or NotFound at once; FetchFailed after `seconds`.
     """
     path = None if folder is None else find(folder, config.digest, config.maximum_bytes)
     if path is None and config.source.file is not None:
@@ -45,7 +50,9 @@ def obtain(config: serving.ModelConfig, folder: Path | None, seconds: float, sle
         return _seal(_local(path, config.maximum_bytes), config.digest)
     if config.source.https is None:
         raise Refused(Reason.NOT_FOUND, f"no file has the digest {config.digest}")
-    return _seal(_fetch_patiently(config.source.https, config.maximum_bytes, seconds, sleep), config.digest)
+    return _seal(
+        _fetch_patiently(config.source.https, config.maximum_bytes, seconds, sleep), config.digest
+    )
 
 
 def find(folder: Path, digest: str, maximum_bytes: int) -> Path | None:
@@ -72,14 +79,18 @@ def _local(path: Path, maximum_bytes: int) -> bytes:
         raise Refused(Reason.NOT_FOUND, f"{path} cannot be read: {error.strerror}") from error
 
 
-def _fetch_patiently(source: serving.HttpsSource, maximum_bytes: int, seconds: float, sleep: Callable[[float], None]) -> bytes:
+def _fetch_patiently(
+    source: serving.HttpsSource, maximum_bytes: int, seconds: float, sleep: Callable[[float], None]
+) -> bytes:
     deadline = time.monotonic() + seconds
     for pause in _pauses():
         try:
             return _fetch(source, maximum_bytes, deadline)
         except (OSError, client.HTTPException) as error:
             if time.monotonic() + pause >= deadline:
-                raise Refused(Reason.FETCH_FAILED, f"{source.url} cannot be fetched: {_cause(error)}") from error
+                raise Refused(
+                    Reason.FETCH_FAILED, f"{source.url} cannot be fetched: {_cause(error)}"
+                ) from error
         sleep(pause)
     raise AssertionError("the pauses never end")
 
@@ -101,7 +112,13 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
     max_redirections = MAXIMUM_REDIRECTS
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: client.HTTPMessage, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         if not newurl.startswith("https://"):
             raise Refused(Reason.FETCH_FAILED, f"{req.full_url} redirects away from https")
@@ -109,7 +126,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 
 
 def _opener(ca_file: str | None) -> urllib.request.OpenerDirector:
-    """Build an opener that knows https only; the default one would also open files, FTP and plain HTTP."""
+    """Build an opener that knows https only; the default one also opens files and plain HTTP."""
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     opener = urllib.request.OpenerDirector()
@@ -127,7 +144,10 @@ def _opener(ca_file: str | None) -> urllib.request.OpenerDirector:
 
 
 def _fetch(source: serving.HttpsSource, maximum_bytes: int, deadline: float) -> bytes:
-    request = urllib.request.Request(source.url, headers={"User-Agent": "foreshore-serving", "Accept": "application/octet-stream, */*"})
+    request = urllib.request.Request(  # noqa: S310 - the opener below knows https only
+        source.url,
+        headers={"User-Agent": "foreshore-serving", "Accept": "application/octet-stream, */*"},
+    )
     with _opener(source.ca_file).open(request, timeout=REQUEST_SECONDS) as answer:
         return _bounded(answer, maximum_bytes, deadline)
 
@@ -151,5 +171,9 @@ def _seal(body: bytes, digest: str) -> tuple[int, int]:
     descriptor = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(body)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    fcntl.fcntl(
+        descriptor,
+        fcntl.F_ADD_SEALS,
+        fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL,
+    )
     return descriptor, len(body)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ONNX's own generated message classes, verbatim below this header, from the package onnx (github.com/onnx/onnx). Kept here
 # because importing that package costs 35 MB and half a second; a contract test holds this file equal to the locked onnx.
-# ruff: noqa
+# ruff: noqa: E501, I001, SLF001
 # fmt: off
 # mypy: ignore-errors
 # -*- coding: utf-8 -*-

@@ -1,7 +1,7 @@
-"""Every reason for which serving refuses something, in one place: models at load, requests afterwards.
+"""Every reason for which serving refuses something: models at load, requests afterwards.
 
-Reasons are CamelCase constants for machines (a condition, a caller's record); the message is for people. Parent and child
-share this module, so it imports nothing heavy.
+Reasons are CamelCase constants for machines (a condition, a caller's record); the message is for
+people. Parent and child share this module, so it imports nothing heavy.
 """
 
 from enum import StrEnum, unique
@@ -10,7 +10,7 @@ from typing import Final
 
 @unique
 class Reason(StrEnum):
-    """Why a model is not served. The first three may pass by themselves; the rest hold until the ModelVersion changes."""
+    """Why a model is not served; but for `TRANSIENT`, until the ModelVersion changes."""
 
     FETCH_FAILED = "FetchFailed"  # the source could not be read in time
     CRASHED = "Crashed"  # the child ended by a signal while loading
@@ -21,7 +21,9 @@ class Reason(StrEnum):
     NOT_ONNX = "NotONNX"  # the bytes are no ONNX model
     EXTERNAL_DATA = "ExternalData"  # a tensor's values lie in another file
     UNKNOWN_DOMAIN = "UnknownDomain"  # an operator outside the allowed domains
-    LOCAL_FUNCTIONS = "LocalFunctions"  # operators that the model defines itself expand without bound
+    LOCAL_FUNCTIONS = (
+        "LocalFunctions"  # operators that the model defines itself expand without bound
+    )
     TOO_MANY_NODES = "TooManyNodes"
     SCHEMA_MISMATCH = "SchemaMismatch"  # inputs or outputs are not what the Model declares
     UNSUPPORTED_TYPE = "UnsupportedType"  # an element type the protocol's JSON cannot carry

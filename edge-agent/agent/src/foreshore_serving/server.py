@@ -1,8 +1,9 @@
 """The Open Inference Protocol v2 as one raw ASGI application, run by uvicorn in the child.
 
-Raw ASGI: a framework would add 30 µs to a 14 µs inference. All paths are known when the model is, so routing is one
-dictionary. A model that is quick at warm-up runs on the event loop, where it is done before a thread would have woken;
-a slow one runs on a single thread, so that health and metrics keep answering. Either way one inference at a time.
+Raw ASGI: a framework would add 30 µs to a 14 µs inference. All paths are known when the model is,
+so routing is one dictionary. A model that is quick at warm-up runs on the event loop, where it is
+done before a thread would have woken; a slow one runs on a single thread, so that health and
+metrics keep answering. Either way one inference at a time.
 
     GET  /v2                                     POST /v2/models/{name}[/versions/{version}]/infer
     GET  /v2/health/live, /v2/health/ready       GET  /v2/models/{name}[/versions/{version}][/ready]
@@ -19,8 +20,8 @@ from typing import Any, Final
 
 import orjson
 import prometheus_client
-from foreshore_api.wire import metrics
 
+from foreshore_api.wire import metrics
 from foreshore_serving import tensors
 from foreshore_serving.contract import Contract, TensorSpec
 from foreshore_serving.refusal import Fault, Rejected
@@ -42,7 +43,25 @@ BODY_SECONDS: Final = 10.0
 JSON: Final = b"application/json"
 TEXT: Final = prometheus_client.CONTENT_TYPE_LATEST.encode()
 
-BUCKETS: Final = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 5.0)
+BUCKETS: Final = (
+    1e-5,
+    2e-5,
+    5e-5,
+    1e-4,
+    2e-4,
+    5e-4,
+    1e-3,
+    2e-3,
+    5e-3,
+    1e-2,
+    2e-2,
+    5e-2,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    5.0,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,7 +79,9 @@ class Runner:
 
     def __init__(self, run: Run, usual_seconds: float) -> None:
         self._run = run
-        self._thread = futures.ThreadPoolExecutor(1, "infer") if usual_seconds > INLINE_SECONDS else None
+        self._thread = (
+            futures.ThreadPoolExecutor(1, "infer") if usual_seconds > INLINE_SECONDS else None
+        )
         self._waiting = 0
         self._busy_since: float | None = None
 
@@ -76,12 +97,14 @@ class Runner:
             raise Rejected(Fault.OVERLOADED, f"{MAXIMUM_WAITING} requests wait already")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._infer, request)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._infer, request
+            )
         finally:
             self._waiting -= 1
 
     def is_stuck(self, now: float, stall_seconds: float) -> bool:
-        """Tell whether the inference that runs now has been running for too long (`now`: `time.perf_counter`)."""
+        """Tell whether the present inference takes too long (`now`: `time.perf_counter`)."""
         since = self._busy_since
         return since is not None and now - since > stall_seconds
 
@@ -89,7 +112,7 @@ class Runner:
         began = self._busy_since = time.perf_counter()
         try:
             arrays = self._run([spec.name for spec in request.wanted], request.feeds)
-        except Exception as error:  # the runtime's exceptions share no base class; counted by status and answered with the reason
+        except Exception as error:  # they share no base class; counted by status, and answered
             raise Rejected(Fault.INFERENCE_FAILED, str(error)[:500]) from error
         finally:
             self._busy_since = None
@@ -104,10 +127,16 @@ class Application:
         self._runner = runner
         self._registry = prometheus_client.CollectorRegistry()
         self._infer_seconds = prometheus_client.Histogram(
-            metrics.INFER_SECONDS.name, metrics.INFER_SECONDS.help, registry=self._registry, buckets=BUCKETS
+            metrics.INFER_SECONDS.name,
+            metrics.INFER_SECONDS.help,
+            registry=self._registry,
+            buckets=BUCKETS,
         )
         self._requests = prometheus_client.Counter(
-            metrics.SERVING_REQUESTS.name, metrics.SERVING_REQUESTS.help, metrics.SERVING_REQUESTS.labels, registry=self._registry
+            metrics.SERVING_REQUESTS.name,
+            metrics.SERVING_REQUESTS.help,
+            metrics.SERVING_REQUESTS.labels,
+            registry=self._registry,
         )
         self._succeeded = self._requests.labels(code="200")
         self._fixed, self._infer_paths = _paths(contract)
@@ -122,7 +151,11 @@ class Application:
         except Rejected as rejected:
             answer = Answer(_failure(rejected), rejected.status)
         if scope["path"] in self._infer_paths:
-            (self._succeeded if answer.status == 200 else self._requests.labels(code=str(answer.status))).inc()
+            (
+                self._succeeded
+                if answer.status == 200
+                else self._requests.labels(code=str(answer.status))
+            ).inc()
         await _send(answer, scope["method"], send)
 
     async def _answer(self, scope: Scope, receive: Receive, began: float) -> Answer:
@@ -148,14 +181,19 @@ class Application:
         arrays, seconds = await self._runner.infer(request)
         self._infer_seconds.observe(seconds)
         rendered = tensors.encode(self._contract, request, arrays)
-        # Whatever is not the model is the queue: waiting, reading and writing JSON. The rest of the caller's round trip is the network's.
+        # What is not the model is queue: waiting, JSON. The rest of the round trip is network.
         queue = time.perf_counter() - began - seconds
-        return Answer(rendered, timing=b"queue;dur=%.3f, infer;dur=%.3f" % (queue * 1e3, seconds * 1e3))
+        return Answer(
+            rendered, timing=b"queue;dur=%.3f, infer;dur=%.3f" % (queue * 1e3, seconds * 1e3)
+        )
 
 
 def _paths(contract: Contract) -> tuple[dict[str, Answer], frozenset[str]]:
     """Return the answers that never change by path, and the paths that infer."""
-    models = (f"/v2/models/{contract.name}", f"/v2/models/{contract.name}/versions/{contract.version}")
+    models = (
+        f"/v2/models/{contract.name}",
+        f"/v2/models/{contract.name}/versions/{contract.version}",
+    )
     described = _json(
         {
             "name": contract.name,
@@ -168,7 +206,13 @@ def _paths(contract: Contract) -> tuple[dict[str, Answer], frozenset[str]]:
     )
     ready = _json({"name": contract.name, "ready": True})
     fixed = {
-        "/v2": _json({"name": "foreshore-serving", "version": metadata.version("foreshore-agent"), "extensions": []}),
+        "/v2": _json(
+            {
+                "name": "foreshore-serving",
+                "version": metadata.version("foreshore-agent"),
+                "extensions": [],
+            }
+        ),
         "/v2/health/live": _json({"live": True}),
         "/v2/health/ready": _json({"ready": True}),
         **dict.fromkeys(models, described),
@@ -205,7 +249,9 @@ async def _body(scope: Scope, receive: Receive, maximum: int) -> bytes:
                 if len(chunks) > maximum:
                     raise Rejected(Fault.BODY_TOO_LARGE, f"the body is larger than {maximum} bytes")
     except TimeoutError as error:
-        raise Rejected(Fault.BODY_TIMEOUT, f"the body did not arrive within {BODY_SECONDS:g} s") from error
+        raise Rejected(
+            Fault.BODY_TIMEOUT, f"the body did not arrive within {BODY_SECONDS:g} s"
+        ) from error
     return bytes(chunks)
 
 
@@ -216,7 +262,10 @@ def _bounded(body: bytes | bytearray, maximum: int) -> bytes:
 
 
 async def _send(answer: Answer, method: str, send: Send) -> None:
-    headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", b"%d" % len(answer.body)),
+    ]
     if answer.timing is not None:
         headers.append((b"server-timing", answer.timing))
     if answer.status in (408, 413):

@@ -1,4 +1,4 @@
-"""What the process was told, read once by `main`; every flag is also an environment variable FORESHORE_<FLAG>."""
+"""What the process was told, read once by `main`."""
 
 import dataclasses
 from pathlib import Path
@@ -12,10 +12,8 @@ class Settings:
     """One serving process."""
 
     model_config: Path
-    listen: tuple[str, int] | None = None
-    """Address to listen on; either this or `socket`."""
-    socket: Path | None = None
-    """Unix socket to listen on; only its owner may connect."""
+    address: tuple[str, int] | Path
+    """Host and port, or the Unix socket, to listen on; only its owner may connect to the latter."""
     models: Path | None = None
     """Folder whose *.onnx files are asked by digest before the source."""
     memory_mib: int = 512
@@ -31,11 +29,11 @@ class Settings:
     """Where the reason of a fatal ending goes, if the file exists (Kubernetes makes it)."""
 
     def memory_bytes(self, model_bytes: int) -> int:
-        """Address space for a model: parsing, the runtime's copy and its optimised copy each take about its size."""
+        """Return the address space: parsing and the runtime's copies each take a model's size."""
         return self.memory_mib * MEBIBYTE + 4 * model_bytes
 
 
-def address(text: str) -> tuple[str, int]:
+def host_and_port(text: str) -> tuple[str, int]:
     """Split `HOST:PORT`; an IPv6 host stands in brackets.
 
     Raises:

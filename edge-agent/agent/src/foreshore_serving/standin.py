@@ -1,8 +1,8 @@
-"""What answers while no child serves: 503 with the reason, on the same listening socket. Used by `supervise`.
+"""What answers while no child serves: 503 with the reason, on the same listening socket.
 
-Without it a caller would sit in the backlog of the socket until its own timeout; with it the agent turns to its next
-endpoint within a millisecond, and a readiness probe says why. Rarely used and never quick: the standard library's
-server on one thread is enough.
+Without it a caller would sit in the backlog of the socket until its own timeout; with it the agent
+turns to its next endpoint within a millisecond, and a readiness probe says why. Rarely used and
+never quick: the standard library's server on one thread is enough.
 """
 
 import json
@@ -30,7 +30,9 @@ class Standin:
         """Answer with this reason from now on."""
         _Handler.body = json.dumps({"ready": False, "error": reason, "message": message}).encode()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._http.serve_forever, args=(POLL_SECONDS,), name="standin", daemon=True)
+            self._thread = threading.Thread(
+                target=self._http.serve_forever, args=(POLL_SECONDS,), name="standin", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
@@ -68,5 +70,5 @@ class _Handler(server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
         """Say nothing: probes would fill the log."""

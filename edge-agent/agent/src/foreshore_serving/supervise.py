@@ -1,11 +1,17 @@
-"""Start the child, watch it, replace it: the life of the parent once the artefact is there. Called by `main`.
+"""Start the child, watch it, replace it: the parent's life once the artefact is there.
 
-A child that fails before it was ever ready ends the process with its reason: the same bytes would fail again, and whoever
-started us (kubelet, the agent) backs off better than we could. One that served before is replaced, after a pause that doubles
-while it keeps dying.
+`main` becomes this by exec:
+
+    python -I -m foreshore_serving.supervise <orders>
+
+It lives as long as the pod, so it imports little: the command line, validation and TLS of `main`
+are gone with the exec (20 MB). A child that fails before it was ever ready ends the process with
+its reason: the same bytes would fail again, and whoever started us (kubelet, the agent) backs off
+better than we could. One that served before is replaced, after a pause that doubles while it keeps
+dying.
 """
 
-import contextlib
+import dataclasses
 import json
 import os
 import select
@@ -15,14 +21,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
-
-from foreshore_api.wire import serving
+from typing import IO, Any, Final, NoReturn
 
 from foreshore_serving import contract as contracts
 from foreshore_serving import standin
-from foreshore_serving.refusal import Reason, Refused
-from foreshore_serving.settings import Settings
+from foreshore_serving.refusal import TRANSIENT, Reason, Refused
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LAST_PAUSE_SECONDS: Final = 30.0
@@ -30,8 +33,27 @@ STEADY_SECONDS: Final = 60.0
 """A child that served for so long starts again without a pause."""
 
 DRAIN_SECONDS: Final = 8.0
-BACKLOG: Final = 128
 MAXIMUM_MESSAGE_BYTES: Final = 65536
+
+
+EXIT_REFUSED: Final = 3
+EXIT_TRANSIENT: Final = 4
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Orders:
+    """What `main` hands over."""
+
+    listening: int
+    """Descriptor of the listening socket."""
+    model: int
+    """Descriptor of the sealed artefact."""
+    contract: contracts.Contract
+    socket: str | None
+    """Path of the Unix socket, to remove at the end."""
+    termination_log: str
 
 
 class Stopping(Exception):  # noqa: N818 - nobody's error
@@ -39,63 +61,62 @@ class Stopping(Exception):  # noqa: N818 - nobody's error
 
 
 def stop_on_signals() -> None:
-    """Raise `Stopping` in the main thread at the first SIGTERM or SIGINT, and ignore the next ones."""
+    """Raise `Stopping` in the main thread at the first SIGTERM or SIGINT; ignore the next ones."""
 
     def stop(_number: int, _frame: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         raise Stopping
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, stop)
 
 
-def bind(settings: Settings) -> socket.socket:
-    """Return the listening socket.
+def become(orders: Orders) -> NoReturn:
+    """Replace this process by the supervisor; SIGTERM waits until that one handles it."""
+    for descriptor in (orders.listening, orders.model):
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - its only name
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    told = json.dumps(dataclasses.asdict(orders))
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "foreshore_serving.supervise", told])  # noqa: S606
 
-    Raises:
-        OSError: the address is taken, or the path of the Unix socket is too long or not writable.
+
+def main(told: str) -> int:
+    """Serve until told to stop; returns the exit code."""
+    fields = json.loads(told)
+    orders = Orders(**{**fields, "contract": contracts.of(fields["contract"])})
+    stop_on_signals()
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        listening = socket.socket(fileno=orders.listening)
+        instead = standin.Standin(listening)
+        instead.start(Reason.LOADING, f"{orders.contract.version} is being loaded")
+        keep_serving(listening, instead, orders.model, orders.contract)
+    except Stopping:
+        return 0
+    except Refused as refused:
+        return end(refused, Path(orders.termination_log))
+    finally:
+        if orders.socket is not None:
+            Path(orders.socket).unlink(missing_ok=True)
+
+
+def end(refused: Refused, termination_log: Path) -> int:
+    """Say why, to the log and in the container's termination message; returns the exit code.
+
+    The message is a `foreshore_api.wire.serving.Ending`, written without its model: that would cost
+    13 MB.
     """
-    if settings.socket is not None:
-        return _bind_unix(settings.socket)
-    assert settings.listen is not None
-    host, port = settings.listen
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
-    listening.listen(BACKLOG)
-    return listening
+    say(f"{refused.reason}: {refused.message}")
+    if termination_log.exists():
+        ending = {"reason": refused.reason, "message": refused.message[:1000]}
+        termination_log.write_text(json.dumps(ending))
+    return EXIT_TRANSIENT if refused.reason in TRANSIENT else EXIT_REFUSED
 
 
-def _bind_unix(path: Path) -> socket.socket:
-    with contextlib.suppress(FileNotFoundError):
-        if path.is_socket():
-            path.unlink()  # a stale one of a killed process; a live one belongs to the same owner, who wants this
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listening.bind(str(path))
-    path.chmod(0o600)
-    listening.listen(BACKLOG)
-    return listening
-
-
-def contract(config: serving.ModelConfig, model_bytes: int, settings: Settings) -> contracts.Contract:
-    """Return what the child is told."""
-    return contracts.Contract(
-        name=config.name,
-        version=config.version,
-        digest=config.digest,
-        inputs=tuple(contracts.TensorSpec(t.name, t.data_type, t.shape) for t in config.inputs),
-        outputs=tuple(contracts.TensorSpec(t.name, t.data_type, t.shape) for t in config.outputs),
-        model_bytes=model_bytes,
-        memory_bytes=settings.memory_bytes(model_bytes),
-        load_seconds=settings.load_seconds,
-        stall_seconds=settings.stall_seconds,
-        maximum_body_bytes=settings.maximum_body_bytes,
-    )
-
-
-def run(listening: socket.socket, instead: standin.Standin, model: int, told: contracts.Contract) -> None:
+def keep_serving(
+    listening: socket.socket, instead: standin.Standin, model: int, told: contracts.Contract
+) -> NoReturn:
     """Keep a child serving until `Stopping` is raised.
 
     Raises:
@@ -118,14 +139,19 @@ def run(listening: socket.socket, instead: standin.Standin, model: int, told: co
         finally:
             child.close()
         instead.start(Reason.CRASHED, reason)
-        pause = FIRST_PAUSE_SECONDS if time.monotonic() - began > STEADY_SECONDS else min(2 * pause, LAST_PAUSE_SECONDS)
+        pause = (
+            FIRST_PAUSE_SECONDS
+            if time.monotonic() - began > STEADY_SECONDS
+            else min(2 * pause, LAST_PAUSE_SECONDS)
+        )
         say(f"{reason}; starting another in {pause:.1f} s")
         time.sleep(pause)
 
 
 def say(line: str) -> None:
     """Write one line to the log."""
-    print(f"foreshore-serving: {line}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"foreshore-serving: {line}\n")
+    sys.stderr.flush()
 
 
 class Child:
@@ -134,14 +160,15 @@ class Child:
     def __init__(self, listening: socket.socket, model: int, told: contracts.Contract) -> None:
         self._control, theirs = os.pipe()
         passed = (model, listening.fileno(), theirs)
-        command = [sys.executable, "-I", "-m", "foreshore_serving.child", *map(str, passed), str(os.getpid())]
+        numbers = [str(number) for number in (*passed, os.getpid())]
+        command = [sys.executable, "-I", "-m", "foreshore_serving.child", *numbers]
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, pass_fds=passed, env=_environment())
+            with _sheet(told.encode()) as sheet:
+                self._process = subprocess.Popen(
+                    command, stdin=sheet, stdout=sys.stderr, pass_fds=passed, env=_environment()
+                )
         finally:
             os.close(theirs)
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(told.encode())
         self._poll = select.poll()
         self._poll.register(self._control, select.POLLIN)
 
@@ -153,7 +180,10 @@ class Child:
         """
         line = self._line(time.monotonic() + seconds)
         if line is None:
-            raise Refused(Reason.LOAD_TIMEOUT, f"loading and warm-up took longer than {seconds:g} s and were killed")
+            raise Refused(
+                Reason.LOAD_TIMEOUT,
+                f"loading and warm-up took longer than {seconds:g} s and were killed",
+            )
         if line == b"":
             raise self._ended_while_loading(seconds)
         message: dict[str, Any] = json.loads(line)
@@ -162,7 +192,7 @@ class Child:
         say(f"ready; one inference takes {message['inferSeconds'] * 1e6:.0f} µs")
 
     def await_end(self, stall_seconds: float) -> str:
-        """Wait until the child ends, or kill it once it is silent for `stall_seconds`; returns what happened."""
+        """Wait until the child ends, or kill it when it is silent; returns what happened."""
         while True:
             if not self._poll.poll(stall_seconds * 1000):
                 self._process.kill()
@@ -182,7 +212,7 @@ class Child:
         os.close(self._control)
 
     def _line(self, deadline: float) -> bytes | None:
-        """Return the child's next line, empty if it ended, None if the deadline passed first (it is killed then)."""
+        """Return the child's line: empty if it ended, None if it was late (it is killed then)."""
         received = b""
         while not received.endswith(b"\n"):
             if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
@@ -197,8 +227,19 @@ class Child:
     def _ended_while_loading(self, seconds: float) -> Refused:
         code = self._process.wait()
         if code == -signal.SIGXCPU:
-            return Refused(Reason.LOAD_TIMEOUT, f"loading and warm-up took more than {seconds:g} s of CPU time and were killed")
+            return Refused(
+                Reason.LOAD_TIMEOUT,
+                f"loading and warm-up took more than {seconds:g} s of CPU time and were killed",
+            )
         return Refused(Reason.CRASHED, f"the child ended with {_ending(code)} while loading")
+
+
+def _sheet(body: bytes) -> IO[bytes]:
+    """Return a file in memory, to be read from its start: a pipe could fill up or break."""
+    sheet = os.fdopen(os.memfd_create("contract"), "w+b")
+    sheet.write(body)
+    sheet.seek(0)
+    return sheet
 
 
 def _ending(code: int) -> str:
@@ -206,10 +247,14 @@ def _ending(code: int) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """One thread, one allocator arena: a second would take 64 MB of address space and serve nobody."""
+    """One thread, one arena: a second would take 64 MB of address space and serve nobody."""
     return {
         "LANG": "C.UTF-8",
         "MALLOC_ARENA_MAX": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

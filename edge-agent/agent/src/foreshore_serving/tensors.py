@@ -1,7 +1,8 @@
-"""Requests and answers of the Open Inference Protocol as NumPy arrays: pure, called by `server` for every inference.
+"""Requests and answers of the Open Inference Protocol as NumPy arrays.
 
-The messages are those of `foreshore_api.wire.oip` (a test holds both together); the hot path checks them by hand, because
-pydantic's per-element validation of a batch costs more than the model. No element is looked at by a Python loop: the
+Pure, called by `server` for every inference. The messages are those of `foreshore_api.wire.oip` (a
+test holds both together); the hot path checks them by hand, because pydantic's per-element
+validation of a batch costs more than the model. No element is looked at by a Python loop: the
 element types of a list are one `set(map(type, …))`.
 """
 
@@ -32,7 +33,7 @@ TYPES: Final[Mapping[str, tuple[npt.DTypeLike, frozenset[type]]]] = {
     "FP32": (np.float32, frozenset({int, float})),
     "FP64": (np.float64, frozenset({int, float})),
 }
-"""By protocol datatype: the array's element type, and the JSON element types it may be written with."""
+"""By protocol datatype: the array's element type, and the JSON types it may be written with."""
 
 Array = npt.NDArray[Any]
 
@@ -79,21 +80,29 @@ def encode(contract: Contract, request: Request, arrays: Sequence[Array]) -> byt
     answer: dict[str, Any] = {"model_name": contract.name, "model_version": contract.version}
     if request.id is not None:
         answer["id"] = request.id
-    answer["outputs"] = [_rendered(spec, array) for spec, array in zip(request.wanted, arrays, strict=True)]
+    answer["outputs"] = [
+        _rendered(spec, array) for spec, array in zip(request.wanted, arrays, strict=True)
+    ]
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
     """Tell whether a concrete shape is one of those declared, where -1 is any length."""
-    return len(shape) == len(declared) and all(want in (-1, have) for have, want in zip(shape, declared, strict=True))
+    return len(shape) == len(declared) and all(
+        want in (-1, have) for have, want in zip(shape, declared, strict=True)
+    )
 
 
 def zeros(spec: TensorSpec) -> Array:
     """Return the smallest input of a declared shape, for warm-up: any length is 1."""
-    return np.zeros([1 if length < 0 else length for length in spec.shape], dtype=TYPES[spec.data_type][0])
+    return np.zeros(
+        [1 if length < 0 else length for length in spec.shape], dtype=TYPES[spec.data_type][0]
+    )
 
 
-def _by_name(entries: object, what: str, unknown: Fault, specs: Sequence[TensorSpec]) -> dict[str, dict[str, Any]]:
+def _by_name(
+    entries: object, what: str, unknown: Fault, specs: Sequence[TensorSpec]
+) -> dict[str, dict[str, Any]]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise Rejected(Fault.MALFORMED, f"{what} must be a list of objects")
     known = {spec.name for spec in specs}
@@ -103,7 +112,10 @@ def _by_name(entries: object, what: str, unknown: Fault, specs: Sequence[TensorS
         if not isinstance(name, str):
             raise Rejected(Fault.MALFORMED, f"each of {what} needs a name")
         if name not in known:
-            raise Rejected(unknown, f"the model has no {name[:64]} among its {what}: {', '.join(sorted(known))}")
+            raise Rejected(
+                unknown,
+                f"the model has no {name[:64]} among its {what}: {', '.join(sorted(known))}",
+            )
         if name in found:
             raise Rejected(Fault.MALFORMED, f"{name} is given twice in {what}")
         found[name] = entry
@@ -119,36 +131,54 @@ def _wanted(entries: object, contract: Contract) -> tuple[TensorSpec, ...]:
 
 def _array(entry: Mapping[str, Any], spec: TensorSpec) -> Array:
     if entry.get("datatype") != spec.data_type:
-        raise Rejected(Fault.WRONG_TYPE, f"input {spec.name} is {spec.data_type}, not {str(entry.get('datatype'))[:16]}")
+        raise Rejected(
+            Fault.WRONG_TYPE,
+            f"input {spec.name} is {spec.data_type}, not {str(entry.get('datatype'))[:16]}",
+        )
     shape = entry.get("shape")
-    if not isinstance(shape, list) or not all(type(length) is int and length > 0 for length in shape):
-        raise Rejected(Fault.WRONG_SHAPE, f"the shape of input {spec.name} must be a list of positive integers")
+    if not isinstance(shape, list) or not all(
+        type(length) is int and length > 0 for length in shape
+    ):
+        raise Rejected(
+            Fault.WRONG_SHAPE, f"the shape of input {spec.name} must be a list of positive integers"
+        )
     if not fits(shape, spec.shape):
-        raise Rejected(Fault.WRONG_SHAPE, f"input {spec.name} is of shape {list(spec.shape)}, not {shape[:8]}")
+        raise Rejected(
+            Fault.WRONG_SHAPE, f"input {spec.name} is of shape {list(spec.shape)}, not {shape[:8]}"
+        )
     flat = _flat(entry.get("data"), shape, spec.name)
     dtype, written_as = TYPES[spec.data_type]
     if not written_as.issuperset(map(type, flat)):
-        raise Rejected(Fault.WRONG_TYPE, f"input {spec.name} holds elements that are not {spec.data_type}")
+        raise Rejected(
+            Fault.WRONG_TYPE, f"input {spec.name} holds elements that are not {spec.data_type}"
+        )
     return _cast(flat, dtype, spec).reshape(shape)
 
 
 def _flat(data: object, shape: Sequence[int], name: str) -> list[Any]:
-    """Return the elements of a flat or nested list in row-major order; the protocol allows both, broadcasting neither."""
+    """Return the elements in row-major order; the protocol allows flat and nested lists."""
     if not isinstance(data, list):
         raise Rejected(Fault.MALFORMED, f"the data of input {name} must be a list")
     if data and type(data[0]) is list:
         data = _unnested(data, shape, name)
     if len(data) != math.prod(shape):
-        raise Rejected(Fault.WRONG_SHAPE, f"input {name} holds {len(data)} elements, its shape {math.prod(shape)}")
+        raise Rejected(
+            Fault.WRONG_SHAPE,
+            f"input {name} holds {len(data)} elements, its shape {math.prod(shape)}",
+        )
     return data
 
 
 def _unnested(data: list[Any], shape: Sequence[int], name: str) -> list[Any]:
     if len(data) != shape[0]:
-        raise Rejected(Fault.WRONG_SHAPE, f"the data of input {name} are not nested as its shape says")
+        raise Rejected(
+            Fault.WRONG_SHAPE, f"the data of input {name} are not nested as its shape says"
+        )
     for length in shape[1:]:
         if set(map(type, data)) != {list} or set(map(len, data)) != {length}:
-            raise Rejected(Fault.WRONG_SHAPE, f"the data of input {name} are not nested as its shape says")
+            raise Rejected(
+                Fault.WRONG_SHAPE, f"the data of input {name} are not nested as its shape says"
+            )
         data = list(itertools.chain.from_iterable(data))
     return data
 
@@ -158,18 +188,29 @@ def _cast(flat: list[Any], dtype: npt.DTypeLike, spec: TensorSpec) -> Array:
         with np.errstate(over="ignore"):
             array = np.array(flat, dtype=dtype)
     except OverflowError as error:
-        raise Rejected(Fault.OUT_OF_RANGE, f"input {spec.name} holds an element that does not fit {spec.data_type}") from error
+        raise Rejected(
+            Fault.OUT_OF_RANGE,
+            f"input {spec.name} holds an element that does not fit {spec.data_type}",
+        ) from error
     # JSON has no NaN, but 1e300 is infinite as FP32.
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise Rejected(Fault.OUT_OF_RANGE, f"input {spec.name} holds an element that is not finite as {spec.data_type}")
+        raise Rejected(
+            Fault.OUT_OF_RANGE,
+            f"input {spec.name} holds an element that is not finite as {spec.data_type}",
+        )
     return array
 
 
 def _rendered(spec: TensorSpec, array: Array) -> dict[str, Any]:
     if not fits(array.shape, spec.shape):
-        raise Rejected(Fault.OUTPUT_MISMATCH, f"output {spec.name} is of shape {list(array.shape)}, not {list(spec.shape)}")
+        raise Rejected(
+            Fault.OUTPUT_MISMATCH,
+            f"output {spec.name} is of shape {list(array.shape)}, not {list(spec.shape)}",
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise Rejected(Fault.NON_FINITE_OUTPUT, f"output {spec.name} holds a number that is not finite")
+        raise Rejected(
+            Fault.NON_FINITE_OUTPUT, f"output {spec.name} holds a number that is not finite"
+        )
     return {
         "name": spec.name,
         "datatype": spec.data_type,

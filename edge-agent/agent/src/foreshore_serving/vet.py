@@ -1,8 +1,9 @@
-"""Read an ONNX model's structure before any runtime sees it, and refuse what a small decision model has no need of.
+"""Read a model's structure before any runtime sees it, and refuse what it has no need of.
 
-Called by `child`, inside its limits. onnxruntime refuses junk and operators it has not registered, but loads what this
-module refuses: tensors in other files (a hard-linked file was read), vendor operators, functions that expand without bound.
-The walk is over protobuf's own reflection, so that a message type added to ONNX later cannot hide a node or a tensor.
+Called by `child`, inside its limits. onnxruntime refuses junk and operators it has not registered,
+but loads what this module refuses: tensors in other files (a hard-linked file was read), vendor
+operators, functions that expand without bound. The walk is over protobuf's own reflection, so that
+a message type added to ONNX later cannot hide a node or a tensor.
 """
 
 from collections.abc import Iterator
@@ -11,13 +12,13 @@ from typing import Any, Final
 from foreshore_serving.refusal import Reason, Refused
 
 DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
-"""Operator domains of the ONNX standard; the vendor domains of a runtime are not portable between nodes."""
+"""Operator domains of the ONNX standard; a runtime's own are not portable between nodes."""
 
 MAXIMUM_NODES: Final = 50_000
 
 
 def check(body: bytes) -> None:
-    """Parse a model and refuse it unless it is self-contained, of bounded size and made of standard operators.
+    """Refuse a model unless it is self-contained, bounded and made of standard operators.
 
     Raises:
         Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions or TooManyNodes.
@@ -31,21 +32,30 @@ def check(body: bytes) -> None:
             case "TensorProto":
                 _check_tensor(message)
             case "FunctionProto":
-                raise Refused(Reason.LOCAL_FUNCTIONS, f"the model defines the operator {message.name[:64]} itself; inline it")
+                raise Refused(
+                    Reason.LOCAL_FUNCTIONS,
+                    f"the model defines the operator {message.name[:64]} itself; inline it",
+                )
 
 
 def _parse(body: bytes) -> Any:
-    from google.protobuf import message  # here: the parent never parses a model
+    # Here, because the parent never parses a model.
+    from google.protobuf import message  # type: ignore[import-untyped]
 
     from foreshore_serving import onnx_ml_pb2
 
+    model_type: Any = vars(onnx_ml_pb2)[
+        "ModelProto"
+    ]  # the class is made when the module is imported
     try:
-        model = onnx_ml_pb2.ModelProto.FromString(body)
+        model = model_type.FromString(body)
     except message.DecodeError as error:
         raise Refused(Reason.NOT_ONNX, "the bytes are no ONNX model") from error
     # Many byte strings happen to parse: a model also has a version, an operator set and a graph.
     if model.ir_version < 1 or not model.opset_import or not model.HasField("graph"):
-        raise Refused(Reason.NOT_ONNX, "the bytes are no ONNX model: no IR version, operator set or graph")
+        raise Refused(
+            Reason.NOT_ONNX, "the bytes are no ONNX model: no IR version, operator set or graph"
+        )
     return model
 
 
@@ -65,9 +75,14 @@ def _check_node(node: Any, count: int) -> None:
     if count > MAXIMUM_NODES:
         raise Refused(Reason.TOO_MANY_NODES, f"the model has more than {MAXIMUM_NODES} nodes")
     if node.domain not in DOMAINS:
-        raise Refused(Reason.UNKNOWN_DOMAIN, f"the operator {node.op_type[:64]} is of domain {node.domain[:64]}, which is not served")
+        raise Refused(
+            Reason.UNKNOWN_DOMAIN,
+            f"operator {node.op_type[:64]} is of domain {node.domain[:64]}, not of the standard",
+        )
 
 
 def _check_tensor(tensor: Any) -> None:
     if tensor.data_location != 0 or len(tensor.external_data) > 0:
-        raise Refused(Reason.EXTERNAL_DATA, f"the values of tensor {tensor.name[:64]} lie in another file")
+        raise Refused(
+            Reason.EXTERNAL_DATA, f"the values of tensor {tensor.name[:64]} lie in another file"
+        )
