@@ -1,0 +1,103 @@
+"""A DeviceProfile as it holds for one Device: only ever narrower.
+
+`assignment.compile` calls it for agents, the operator for what it checks policies against.
+"""
+
+from foreshore_api import scalars, v1alpha1
+from foreshore_api.v1alpha1 import protection
+
+
+def narrow(
+    profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec
+) -> v1alpha1.DeviceProfileSpec:
+    """Return the profile as it holds for one device."""
+    return profile.model_copy(
+        update={
+            "limits": _narrow_limits(profile.limits, device.limits),
+            "interlocks": (*profile.interlocks, *device.interlocks),
+            "deadman": device.deadman or profile.deadman,
+            "relinquish_default": device.relinquish_default or profile.relinquish_default,
+            "actuator_rate_limit": _narrow_rate(
+                profile.actuator_rate_limit, device.actuator_rate_limit
+            ),
+            "override": device.override or profile.override,
+            "on_loss": device.on_loss or profile.on_loss,
+            "confirmation": device.confirmation or profile.confirmation,
+            "authority": _narrow_authority(profile.authority, device.authority),
+            "command_format": device.command_format or profile.command_format,
+            "guards": _narrow_guards(profile.guards, device.guards),
+            "clock": device.clock or profile.clock,
+        }
+    )
+
+
+def _narrow_limits(
+    profile: tuple[protection.Limit, ...], device: tuple[protection.Limit, ...]
+) -> tuple[protection.Limit, ...]:
+    merged: dict[tuple[str, str], protection.Limit] = {}
+    for limit in (*profile, *device):
+        key = (limit.action, limit.input)
+        known = merged.get(key)
+        merged[key] = limit if known is None else _tightest(known, limit)
+    return tuple(merged[key] for key in sorted(merged))
+
+
+def _tightest(one: protection.Limit, other: protection.Limit) -> protection.Limit:
+    minima = [each for each in (one.minimum, other.minimum) if each is not None]
+    maxima = [each for each in (one.maximum, other.maximum) if each is not None]
+    steps = [each for each in (one.maximum_step, other.maximum_step) if each is not None]
+    return one.model_copy(
+        update={
+            "minimum": max(minima, key=scalars.number, default=None),
+            "maximum": min(maxima, key=scalars.number, default=None),
+            "maximum_step": min(steps, key=scalars.number, default=None),
+        }
+    )
+
+
+def _narrow_rate(
+    profile: protection.RateLimit | None, device: protection.RateLimit | None
+) -> protection.RateLimit | None:
+    """Return one limit that keeps both: longer distance, smaller burst, longer window.
+
+    Where neither window implies the other this is stricter than both together, never looser.
+    """
+    if profile is None or device is None:
+        return profile or device
+    both = (profile, device)
+    intervals = [each.minimum_interval for each in both if each.minimum_interval is not None]
+    bursts = [each.burst for each in both if each.burst is not None]
+    windows = [each.per for each in both if each.per is not None]
+    return protection.RateLimit(
+        minimum_interval=max(intervals, key=scalars.seconds, default=None),
+        burst=min(bursts, default=None),
+        per=max(windows, key=scalars.seconds, default=None),
+    )
+
+
+def _narrow_authority(
+    profile: protection.Authority, device: protection.AuthorityNarrowing | None
+) -> protection.Authority:
+    if device is None:
+        return profile
+    return protection.Authority(
+        lease_duration=_shorter(profile.lease_duration, device.lease_duration),
+        offline_grant=_shorter(profile.offline_grant, device.offline_grant),
+    )
+
+
+def _shorter(profile: str, device: str | None) -> str:
+    return profile if device is None else min(profile, device, key=scalars.seconds)
+
+
+def _narrow_guards(
+    profile: protection.Guards, device: protection.GuardsNarrowing | None
+) -> protection.Guards:
+    if device is None:
+        return profile
+    ignored = {
+        name: protection.Check.IGNORED
+        for name in ("epoch", "freshness", "duplicates")
+        if getattr(device, name) is protection.Check.IGNORED
+    }
+    return profile.model_copy(update=ignored)
