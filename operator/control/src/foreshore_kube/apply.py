@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 import aiolimiter
 import orjson
-from foreshore_api import meta
 
+from foreshore_api import meta
 from foreshore_kube import api
 from foreshore_kube.kinds import Kind
 

@@ -24,7 +24,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from foreshore_api import meta
-
 from foreshore_kube import api, kinds
 
 log = logging.getLogger(__name__)

@@ -107,6 +107,7 @@ class Informer(Generic[T]):
         self._field_selector = field_selector
         self._inactivity = inactivity
         self._clock = clock
+        self._version = ""
         self._entries: dict[Key, Entry[T]] = {}
         self._values: dict[Key, T] = {}
         self.store: Mapping[Key, T] = MappingProxyType(self._values)
@@ -114,18 +115,17 @@ class Informer(Generic[T]):
     async def run(self) -> None:
         """Keep the mirror until cancelled."""
         waits = backoff.delays()
-        version = ""
         while True:
             before = self.last_contact
             try:
-                if not version:
-                    version = await self._list()
-                version = await self._watch(version)
+                if not self._version:
+                    self._version = await self._list()
+                await self._watch()
             except api.GoneError:
-                version = ""
+                self._version = ""
             except api.ApiError as error:
-                # an ERROR event says nothing of what was missed; a lost connection misses nothing
-                version = "" if error.status else version
+                if error.status:  # an ERROR event does not say what was missed; a lost line does
+                    self._version = ""
                 log.info("%s: %s; trying again", self.kind.plural, error)
                 if self.last_contact != before:
                     waits = backoff.delays()
@@ -155,12 +155,12 @@ class Informer(Generic[T]):
         for key, document in found.items():
             self._put(key, document)
 
-    async def _watch(self, version: str) -> str:
-        """Follow the stream to its end; the version to go on from."""
+    async def _watch(self) -> None:
+        """Follow the stream to its end, remembering the version to go on from."""
         async for event in self._kube.watch(
             self.kind,
             self._namespace,
-            resource_version=version,
+            resource_version=self._version,
             label_selector=self._label_selector,
             field_selector=self._field_selector,
             inactivity=self._inactivity,
@@ -171,8 +171,8 @@ class Informer(Generic[T]):
                 self._remove(key)
             elif event.type in ("ADDED", "MODIFIED"):
                 self._put(key, event.object)
-            version = event.object.get("metadata", {}).get("resourceVersion") or version
-        return version
+            version = event.object.get("metadata", {}).get("resourceVersion")
+            self._version = version or self._version
 
     def _put(self, key: Key, document: api.Json) -> None:
         metadata = document.get("metadata") or {}

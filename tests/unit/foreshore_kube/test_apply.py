@@ -1,0 +1,180 @@
+"""Writers against a counting API: what is skipped, what is refused, what carries preconditions."""
+
+from typing import Any, cast
+
+import pytest
+
+from foreshore_api import meta
+from foreshore_kube import api, apply, kinds
+
+
+class Recorder:
+    """A KubeApi that notes writes and answers reads from `live`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.live: api.Json = {}
+        self.failure: api.ApiError | None = None
+
+    async def apply(self, _kind: kinds.Kind, document: api.Json, **options: Any) -> api.Json:
+        return self._note("apply", {"document": document, **options})
+
+    async def create(self, _kind: kinds.Kind, document: api.Json, **options: Any) -> api.Json:
+        return self._note("create", {"document": document, **options})
+
+    async def delete(self, _kind: kinds.Kind, _namespace: str, name: str, **options: Any) -> None:
+        self._note("delete", {"name": name, **options})
+
+    async def get(self, *_: object) -> api.Json:
+        return self.live
+
+    def _note(self, verb: str, call: dict[str, Any]) -> api.Json:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append((verb, call))
+        return {}
+
+
+class Leader:
+    epoch = 42
+
+    def __init__(self) -> None:
+        self.leads = True
+
+    def may_write(self) -> bool:
+        return self.leads
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def leader() -> Leader:
+    return Leader()
+
+
+@pytest.fixture
+def writer(recorder: Recorder, leader: Leader) -> apply.Writer:
+    return apply.Writer(cast(api.KubeApi, recorder), leader)
+
+
+def config_map(**data: str) -> api.Json:
+    return {"metadata": {"namespace": "hq", "name": "m"}, "data": data}
+
+
+async def put(writer: apply.Writer, document: api.Json, cached: api.Json | None) -> apply.Outcome:
+    return await writer.apply(
+        kinds.CONFIG_MAPS, document, manager="foreshore-placement", owns=("data",), cached=cached
+    )
+
+
+async def test_what_the_api_server_already_says_is_not_written(
+    writer: apply.Writer, recorder: Recorder
+) -> None:
+    cached = config_map(a="1")
+    cached["metadata"]["annotations"] = {meta.ANNOTATION_EPOCH: "7", "someone": "else"}
+
+    assert await put(writer, config_map(a="1"), cached) is apply.Outcome.UNCHANGED
+    assert recorder.calls == []
+
+
+async def test_a_field_that_should_go_away_is_a_difference(writer: apply.Writer) -> None:
+    cached = config_map(a="1", b="2")
+
+    assert await put(writer, config_map(a="1"), cached) is apply.Outcome.WRITTEN
+
+
+async def test_the_order_of_a_list_map_is_no_difference() -> None:
+    ready, placed = {"type": "Ready", "status": "True"}, {"type": "Placed", "status": "True"}
+
+    assert apply.is_same(
+        {"status": {"conditions": [ready, placed]}},
+        {"status": {"conditions": [placed, ready], "authority": {"epoch": 3}}},
+        ("status.conditions",),
+    )
+
+
+async def test_the_same_write_is_not_repeated_before_the_watch_brings_it_back(
+    writer: apply.Writer, recorder: Recorder
+) -> None:
+    stale = config_map(a="0")
+    await put(writer, config_map(a="1"), stale)
+
+    assert await put(writer, config_map(a="1"), stale) is apply.Outcome.UNCHANGED
+    assert len(recorder.calls) == 1
+
+
+async def test_nothing_is_written_without_the_lease(
+    writer: apply.Writer, recorder: Recorder, leader: Leader
+) -> None:
+    leader.leads = False
+
+    assert await put(writer, config_map(a="1"), None) is apply.Outcome.NOT_LEADING
+    assert recorder.calls == []
+
+
+async def test_what_is_written_carries_the_epoch_but_a_status_does_not(
+    writer: apply.Writer, recorder: Recorder
+) -> None:
+    await put(writer, config_map(a="1"), None)
+    status = {"metadata": {"namespace": "hq", "name": "d"}, "status": {"phase": "Ready"}}
+    await writer.apply(
+        kinds.PODS, status, manager="m", owns=("status",), cached=None, subresource="status"
+    )
+
+    written, of_status = (call["document"] for _, call in recorder.calls)
+    assert written["metadata"]["annotations"] == {meta.ANNOTATION_EPOCH: "42"}
+    assert "annotations" not in of_status["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (api.ConflictError(409, ""), apply.Outcome.MOVED_ON),
+        (api.NotFoundError(404, ""), apply.Outcome.MOVED_ON),
+        (api.RejectedError(422, ""), apply.Outcome.REJECTED),
+        (api.UnavailableError(503, ""), apply.Outcome.UNAVAILABLE),
+    ],
+)
+async def test_failures_are_classed_by_what_happens_next(
+    writer: apply.Writer, recorder: Recorder, failure: api.ApiError, outcome: apply.Outcome
+) -> None:
+    recorder.failure = failure
+
+    assert await put(writer, config_map(a="1"), None) is outcome
+
+
+async def delete(writer: apply.Writer, *, is_due: bool = True) -> apply.Outcome:
+    return await writer.delete(kinds.PODS, "hq", "p", uid="one", is_due=lambda _: is_due)
+
+
+async def test_a_delete_names_the_version_it_looked_at(
+    writer: apply.Writer, recorder: Recorder
+) -> None:
+    recorder.live = {"metadata": {"uid": "one", "resourceVersion": "12"}}
+
+    assert await delete(writer) is apply.Outcome.WRITTEN
+    assert recorder.calls == [("delete", {"name": "p", "uid": "one", "resource_version": "12"})]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_due"),
+    [
+        ({"uid": "another", "resourceVersion": "12"}, True),
+        ({"uid": "one", "resourceVersion": "12"}, False),
+        (
+            {"uid": "one", "resourceVersion": "12", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            True,
+        ),
+    ],
+    ids=["made again under the same name", "no longer due", "already on its way out"],
+)
+async def test_a_live_object_that_is_not_what_was_decided_on_stays(
+    writer: apply.Writer, recorder: Recorder, metadata: dict[str, str], is_due: bool
+) -> None:
+    recorder.live = {"metadata": metadata}
+
+    assert await delete(writer, is_due=is_due) is apply.Outcome.MOVED_ON
+    assert recorder.calls == []

@@ -1,0 +1,164 @@
+"""The informer against a scripted API: what each end of a stream leads to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+
+from foreshore_kube import api, informer, kinds
+
+
+class Script:
+    """A KubeApi whose lists and watches are scripted; an exhausted script waits for ever."""
+
+    def __init__(
+        self,
+        *,
+        lists: list[list[api.Json] | api.ApiError],
+        watches: list[list[api.WatchEvent | api.ApiError]],
+    ) -> None:
+        self.lists = lists
+        self.watches = watches
+        self.versions: list[str] = []
+        self.done = asyncio.Event()
+
+    async def pages(self, *_: object, **__: object) -> AsyncIterator[api.Page]:
+        answer = self.lists.pop(0)
+        if isinstance(answer, api.ApiError):
+            raise answer
+        yield api.Page(tuple(answer), "100")
+
+    async def watch(
+        self, *_: object, resource_version: str, **__: object
+    ) -> AsyncIterator[api.WatchEvent]:
+        self.versions.append(resource_version)
+        if not self.watches:
+            self.done.set()
+            await asyncio.Event().wait()
+        for step in self.watches.pop(0):
+            if isinstance(step, api.ApiError):
+                raise step
+            yield step
+
+
+def node(name: str, *, uid: str = "", version: str = "1") -> api.Json:
+    return {"metadata": {"name": name, "uid": uid or f"uid-{name}", "resourceVersion": version}}
+
+
+async def follow(
+    script: Script, decode: Any = lambda document: document["metadata"]["name"]
+) -> tuple[informer.Informer[str], list[tuple[str, str]]]:
+    seen: list[tuple[str, str]] = []
+
+    def note(change: informer.Change[str]) -> None:
+        verb = "add" if change.old is None else "delete" if change.new is None else "change"
+        seen.append((verb, change.key.name))
+
+    mirror = informer.Informer(
+        cast(api.KubeApi, script), kinds.NODES, decode=decode, on_change=note
+    )
+    task = asyncio.create_task(mirror.run())
+    await script.done.wait()
+    task.cancel()
+    return mirror, seen
+
+
+@pytest.mark.looptime
+async def test_a_list_that_lacks_a_known_object_reports_it_as_deleted() -> None:
+    script = Script(
+        lists=[[node("a"), node("b")], [node("b")]],
+        watches=[[api.GoneError(410, "too old", reason="Expired")]],
+    )
+
+    mirror, seen = await follow(script)
+
+    assert seen == [("add", "a"), ("add", "b"), ("delete", "a")]
+    assert set(mirror.store) == {("", "b")}
+
+
+@pytest.mark.looptime
+async def test_an_error_inside_the_stream_that_is_no_410_lists_again_and_goes_on() -> None:
+    script = Script(
+        lists=[[node("a")], [node("a")]],
+        watches=[[api.failure(500, {"code": 500, "message": "etcdserver: leader changed"})]],
+    )
+
+    mirror, _ = await follow(script)
+
+    assert mirror.relists == 2
+
+
+@pytest.mark.looptime
+async def test_a_lost_connection_goes_on_from_the_last_version_seen_without_a_list() -> None:
+    bookmark = api.WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": "170"}})
+    script = Script(
+        lists=[[node("a")]],
+        watches=[[bookmark, api.UnavailableError(0, "connection reset")]],
+    )
+
+    mirror, seen = await follow(script)
+
+    assert script.versions == ["100", "170"]
+    assert mirror.relists == 1
+    assert seen == [("add", "a")]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("status", [403, 429, 503])
+async def test_refused_lists_are_waited_out_for_as_long_as_it_takes(status: int) -> None:
+    refused: list[list[api.Json] | api.ApiError] = [api.failure(status, {})] * 40
+    script = Script(lists=[*refused, [node("a")]], watches=[])
+
+    mirror, _ = await follow(script)
+
+    assert set(mirror.store) == {("", "a")}
+    assert asyncio.get_running_loop().time() > 60
+
+
+@pytest.mark.looptime
+async def test_an_object_deleted_and_made_again_between_lists_is_two_objects() -> None:
+    script = Script(
+        lists=[[node("a", uid="first")], [node("a", uid="second")]],
+        watches=[[api.GoneError(410, "too old")]],
+    )
+
+    _, seen = await follow(script)
+
+    assert seen == [("add", "a"), ("delete", "a"), ("add", "a")]
+
+
+@pytest.mark.looptime
+async def test_one_object_that_is_not_understood_stops_no_other() -> None:
+    def decode(document: api.Json) -> str:
+        if document["metadata"]["name"] == "bad":
+            raise ValueError("no spec")
+        return "good"
+
+    script = Script(lists=[[node("bad"), node("good")]], watches=[])
+
+    mirror, _ = await follow(script, decode)
+
+    assert dict(mirror.store) == {informer.Key("", "good"): "good"}
+    assert mirror.undecodable == {informer.Key("", "bad"): "no spec"}
+
+
+@pytest.mark.looptime
+async def test_the_same_version_listed_again_is_no_change() -> None:
+    script = Script(lists=[[node("a")], [node("a")]], watches=[[api.GoneError(410, "too old")]])
+
+    _, seen = await follow(script)
+
+    assert seen == [("add", "a")]
+
+
+def test_what_nobody_reads_is_left_out_of_the_mirror() -> None:
+    document = {
+        "metadata": {
+            "name": "a",
+            "managedFields": [{"manager": "kubectl"}],
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"},
+        }
+    }
+
+    assert informer.stripped(document) == {"metadata": {"name": "a"}}
