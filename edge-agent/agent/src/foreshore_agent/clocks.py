@@ -1,8 +1,9 @@
-"""The agent's three clocks behind one seam: the engine's time, the monotonic clock and the boot-time clock.
+"""The agent's clocks behind one seam: the engine's time, the monotonic clock, the boot-time clock.
 
-The engine's time drives windows, ages, rates and the time of records; in a rehearsal it follows the recording, N times as fast.
-The real monotonic clock drives latency stages, timeouts and acknowledgements; the boot-time clock, which goes on while the machine
-sleeps and starts again at a reboot, drives grants. The runtime and the verbs take a `Clock`; nobody else asks the time.
+The engine's time drives windows, ages, rates and the time of records; in a rehearsal it follows the
+recording, N times as fast. The real monotonic clock drives latency stages, timeouts and
+acknowledgements; the boot-time clock, which goes on while the machine sleeps and starts again at a
+reboot, drives grants. The runtime and the verbs take a `Clock`; nobody else asks the time.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from foreshore_agent.engine import events
+from foreshore_decision.instant import Instant
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -43,7 +44,7 @@ class Clock(Protocol):
         """Return real seconds that never step back."""
         ...
 
-    def instant(self) -> events.Instant:
+    def instant(self) -> Instant:
         """Return all three clocks, read together."""
         ...
 
@@ -69,9 +70,9 @@ class SystemClock:
         """Return the monotonic clock."""
         return time.monotonic()
 
-    def instant(self) -> events.Instant:
+    def instant(self) -> Instant:
         """Return wall, monotonic and boot-time clock."""
-        return events.Instant(now=datetime.now(UTC), monotonic=time.monotonic(), boot=boot_seconds())
+        return Instant(datetime.now(UTC), time.monotonic(), boot_seconds())
 
     async def sleep(self, seconds: float) -> None:
         """Wait for real seconds."""
@@ -79,7 +80,7 @@ class SystemClock:
 
 
 class RecordingClock:
-    """A recording's time: it stands at the recording's start until `start`, then runs `speed` times as fast as the world."""
+    """A recording's time: stands at its start until `start`, then runs `speed` times as fast."""
 
     virtual: Final = True
 
@@ -105,10 +106,10 @@ class RecordingClock:
         """Return the real monotonic clock: latencies of a rehearsal are real."""
         return time.monotonic()
 
-    def instant(self) -> events.Instant:
+    def instant(self) -> Instant:
         """Return the recording's time beside the real monotonic and boot-time clocks."""
         monotonic = time.monotonic()
-        return events.Instant(now=self._at(monotonic), monotonic=monotonic, boot=boot_seconds())
+        return Instant(self._at(monotonic), monotonic, boot_seconds())
 
     async def sleep(self, seconds: float) -> None:
         """Wait for seconds of the recording."""

@@ -1,11 +1,12 @@
 """Reading documents from a folder of YAML, as folder mode, `play` and `rehearse` do.
 
 Bounded in every direction, because a folder is an input like any other: size, number and depth are
-limited, aliases and duplicate keys are refused. Scalars are read as Kubernetes reads them: what looks
-like a date or a sexagesimal number stays text. What a document means is not decided here, see
+limited, aliases and duplicate keys are refused. Scalars are read as Kubernetes reads them: what
+looks like a date or a sexagesimal number stays text. What a document means is not decided here, see
 `resources`.
 """
 
+import re
 import stat
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells that a folder has changed, without reading it: name, time and size of each file."""
+    """What tells that a folder has changed without reading it: names, times and sizes."""
 
     files: tuple[tuple[str, int, int], ...]
 
@@ -43,14 +44,19 @@ class Fingerprint:
 class _Loader(yaml.CSafeLoader):
     """The safe loader without duplicate keys, dates and base-60 numbers."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - the loader's own signature
+    ) -> dict[Hashable, Any]:
         """Build a mapping; a key that appears twice is refused, not overwritten."""
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise UnreadableError(f"line {key.start_mark.line + 1}: a key is not a text")
             if key.value in seen:
-                raise UnreadableError(f"line {key.start_mark.line + 1}: {key.value!r} appears twice")
+                line = key.start_mark.line + 1
+                raise UnreadableError(f"line {line}: {key.value!r} appears twice")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -64,14 +70,20 @@ def _without(tags: tuple[str, ...]) -> dict[str, list[tuple[str, Any]]]:
 
 _PREFIX: Final = "tag:yaml.org,2002:"
 _Loader.yaml_implicit_resolvers = _without(
-    (f"{_PREFIX}timestamp", f"{_PREFIX}int", f"{_PREFIX}float", f"{_PREFIX}merge", f"{_PREFIX}value")
+    (
+        f"{_PREFIX}timestamp",
+        f"{_PREFIX}int",
+        f"{_PREFIX}float",
+        f"{_PREFIX}merge",
+        f"{_PREFIX}value",
+    )
 )
 _Loader.add_implicit_resolver(
-    f"{_PREFIX}int", yaml.resolver.re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789")
+    f"{_PREFIX}int", re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789")
 )
 _Loader.add_implicit_resolver(
     f"{_PREFIX}float",
-    yaml.resolver.re.compile(r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$"),
+    re.compile(r"^[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$"),
     list("-+0123456789."),
 )
 
@@ -82,7 +94,7 @@ def fingerprint(folder: Path) -> Fingerprint:
 
 
 def read(folder: Path) -> Iterator[Manifest | UnreadableError]:
-    """Yield every document of the folder, in order of file name; what cannot be read is yielded as error.
+    """Yield every document of the folder by file name; what cannot be read is yielded as an error.
 
     Raises:
         UnreadableError: the folder itself cannot be read, or holds too much.
@@ -93,7 +105,8 @@ def read(folder: Path) -> Iterator[Manifest | UnreadableError]:
             for manifest in _documents(path, size):
                 count += 1
                 if count > MAXIMUM_DOCUMENTS:
-                    raise UnreadableError(f"{folder} holds more than {MAXIMUM_DOCUMENTS} documents")
+                    yield UnreadableError(f"{folder} holds more than {MAXIMUM_DOCUMENTS} documents")
+                    return
                 yield manifest
         except (UnreadableError, yaml.YAMLError, OSError, RecursionError, ValueError) as error:
             yield UnreadableError(f"{path.name}: {_one_line(error)}")
@@ -121,7 +134,7 @@ def _documents(path: Path, size: int) -> Iterator[Manifest]:
     loader = _Loader(body)
     try:
         number = 0
-        while loader.check_data():
+        while loader.check_data():  # type: ignore[no-untyped-call]
             number += 1
             data = loader.get_data()
             if data is None:
@@ -138,7 +151,7 @@ def _check_events(body: bytes) -> None:
     depth = 0
     for event in yaml.parse(body, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 0
             raise UnreadableError(f"line {line}: an alias (*{event.anchor}) is not accepted")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

@@ -1,7 +1,8 @@
 """Latencies over the last five minutes and since the start, in the buckets that everybody shares.
 
-The runtime observes stages and probes here; the report takes the window, `/metrics` takes the totals. A window is a ring of slots, so
-that observing costs one bisection and two additions, and forgetting costs nothing until somebody looks.
+The runtime observes stages and probes here; the report takes the window, `/metrics` takes the
+totals. A window is a ring of slots, so that observing costs one bisection and two additions, and
+forgetting costs nothing until somebody looks.
 """
 
 import math
@@ -16,7 +17,7 @@ _SLOT_SECONDS: Final = WINDOW_SECONDS / _SLOTS
 
 
 class Series:
-    """Durations of one kind: a sliding window beside totals since the start; times are monotonic seconds."""
+    """Durations of one kind: a window beside totals since the start, on the monotonic clock."""
 
     def __init__(self) -> None:
         self.counts: Final = [0] * (histogram.OVERFLOW + 1)
@@ -44,7 +45,8 @@ class Series:
         while self._slots and self._slots[0][0] < oldest:
             self._slots.popleft()
         return histogram.merge(
-            histogram.Histogram(buckets=counts, total_seconds=total[0]) for _, counts, total in self._slots
+            histogram.Histogram(buckets=counts, total_seconds=total[0])
+            for _, counts, total in self._slots
         )
 
 

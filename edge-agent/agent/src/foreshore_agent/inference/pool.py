@@ -1,9 +1,9 @@
 """Asking a policy's replicas in order, and turning to the next at the first failure or lateness.
 
-Each ready replica has an equal share of the time; one that has not answered by then is not given up,
-but the next is asked beside it, and the first answer counts (a model that needs more than its share
-still decides). Whoever was overtaken, failed or never answered is rested: see `replica`. When none
-is ready the resting ones are asked all the same: a wrong guess must not make a model silent.
+Each ready replica has an equal share of the time; one that has not answered by then is not given
+up, but the next is asked beside it, and the first answer counts (a model that needs more than its
+share still decides). Whoever was overtaken, failed or never answered is rested: see `replica`. When
+none is ready the resting ones are asked all the same: a wrong guess must not make a model silent.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from foreshore_agent.inference import answer, replica
 from foreshore_api.wire import assignment, record, report
 
 _WATCH_SECONDS: Final = 0.1
-_READY_TIMEOUT: Final = 1.0
+_READY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Outputs by name, flat; `network` is what the server did not spend, or the whole if it did not say."""
+    """Outputs by name, flat; `network` is what no server spent, failed attempts included."""
 
     outputs: Mapping[str, tuple[float | int | bool, ...]]
     attempts: tuple[record.Attempt, ...]
@@ -45,7 +45,7 @@ class _Route:
     policy: tuple[str, str]
     outputs: tuple[answer.Declared, ...]
     replicas: tuple[replica.Replica, ...]
-    timeout: float = _READY_TIMEOUT
+    seconds: float = _READY_SECONDS
     trying: set[int] = field(default_factory=set)
 
 
@@ -85,20 +85,22 @@ class Pool:
         return session
 
     async def infer(
-        self, namespace: str, policy: str, body: bytes, timeout: float
+        self, namespace: str, policy: str, body: bytes, seconds: float
     ) -> Answered | Unanswered:
-        """Ask the policy's replicas for at most `timeout` seconds in all; never raises for their faults."""
+        """Ask the policy's replicas for at most `seconds` in all."""
         route = self._routes.get((namespace, policy))
         if route is None:
             return Unanswered("NoEndpoint", (), is_late=False)
-        route.timeout = timeout
-        return await _Race(route, body, timeout).run()
+        route.seconds = seconds
+        return await _Race(route, body, seconds).run()
 
     def reports(self) -> tuple[report.EndpointReport, ...]:
         """Return how the calls of every replica went lately."""
         at = asyncio.get_running_loop().time()
         return tuple(
-            one.report(*route.policy, at) for route in self._routes.values() for one in route.replicas
+            one.report(*route.policy, at)
+            for route in self._routes.values()
+            for one in route.replicas
         )
 
     async def watch(self) -> None:
@@ -130,9 +132,11 @@ async def _try(route: _Route, one: replica.Replica) -> None:
     """Ask in the background; the answer decides whether it rests (on)."""
     try:
         if one.is_rested() or one.last_body is None:
-            await one.is_ready(_READY_TIMEOUT)
+            await one.is_ready(_READY_SECONDS)
         else:
-            answer.read((await one.infer(one.last_body, route.timeout)).body, route.outputs)
+            answer.read((await one.infer(one.last_body, route.seconds)).body, route.outputs)
+        one.recover()
+    except replica.RejectedError:
         one.recover()
     except replica.LateError:
         one.rest("Late", asyncio.get_running_loop().time())
@@ -143,7 +147,7 @@ async def _try(route: _Route, one: replica.Replica) -> None:
 
 
 def _retrieve(task: asyncio.Task[replica.Reply]) -> None:
-    """Look at the result of a call that nobody waits for, so that it is not reported as forgotten."""
+    """Look at the result of a call that nobody waits for, or asyncio reports it as forgotten."""
     if not task.cancelled():
         task.exception()
 
@@ -151,15 +155,16 @@ def _retrieve(task: asyncio.Task[replica.Reply]) -> None:
 class _Race:
     """One inference: who was asked, who answers first."""
 
-    def __init__(self, route: _Route, body: bytes, timeout: float) -> None:
+    def __init__(self, route: _Route, body: bytes, seconds: float) -> None:
         self._route = route
         self._body = body
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + timeout
+        self._started = self._loop.time()
+        self._deadline = self._started + seconds
         ready = [one for one in route.replicas if one.is_rested()]
         resting = [one for one in route.replicas if not one.is_rested()]
         self._waiting = ready + resting
-        self._share = timeout / max(1, len(ready) or len(resting))
+        self._share = seconds / max(1, len(ready) or len(resting))
         self._asked: dict[asyncio.Task[replica.Reply], tuple[replica.Replica, float]] = {}
         self._attempts: list[record.Attempt] = []
 
@@ -209,6 +214,9 @@ class _Race:
         except replica.LateError:
             one.count_bad("late", "Late", now)
             self._note(one, "Late", "Deadline", seconds)
+        except replica.RejectedError as error:
+            self._waiting.clear()
+            self._note(one, "Failed", error.reason, seconds)
         except (replica.FailedError, answer.BadAnswerError) as error:
             one.count_bad("failed", error.reason, now)
             self._note(one, "Failed", error.reason, seconds)
@@ -217,7 +225,7 @@ class _Race:
             self._overtaken()
             self._note(one, "Answered", None, seconds)
             server = reply.server
-            network = max(0.0, reply.round_trip - (server or 0.0))
+            network = max(0.0, now - self._started - (server or 0.0))
             return Answered(outputs, tuple(self._attempts), one.endpoint.node, network, server)
         return None
 

@@ -1,4 +1,4 @@
-"""One replica of a model: its kept-alive connection, how its calls went, whether it is being rested.
+"""One replica of a model: its kept-alive connections, how calls went, whether it is being rested.
 
     Ready ──a call fails or is late──► Resting ──a try in the background succeeds──► Ready
                                           └──it fails──► Resting, twice as long
@@ -9,6 +9,7 @@ inference is a pure function, so that the try costs nothing but time and measure
 
 import asyncio
 import itertools
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ LONGEST_REST_SECONDS: Final = 8.0
 IDLE_PROBE_SECONDS: Final = 2.0
 """A replica that nobody asked for so long is asked whether it is ready: standbys stay known."""
 
+_OUR_FAULT: Final = (400, 413)
 _KEEP_ALIVE_SECONDS: Final = 60.0
 _HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
 _SKIPPED_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding")
@@ -36,11 +38,15 @@ class LateError(Exception):
 
 
 class FailedError(Exception):
-    """The replica could not be reached or refused; `reason` is a code."""
+    """The replica could not be reached or failed; `reason` is a code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason: Final = reason
+
+
+class RejectedError(FailedError):
+    """The request itself is wrong: every replica would say so, and none is to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +75,30 @@ class Replica:
         self._bad_since: float | None = None
         self._reason: str | None = None
 
-    async def infer(self, body: bytes, timeout: float) -> Reply:
-        """Ask once, for at most `timeout` seconds; a connection that died while idle is replaced.
+    async def infer(self, body: bytes, seconds: float) -> Reply:
+        """Ask once, for at most `seconds`; a connection that died while idle is replaced.
 
         Raises:
             LateError: no answer in time.
             FailedError: refused, unreachable, or answered with anything but 200.
         """
         self.last_body = body
-        return await self._exchange("POST", self._infer, body, timeout)
+        return await self._exchange("POST", self._infer, body, seconds)
 
-    async def is_ready(self, timeout: float) -> None:
+    async def is_ready(self, seconds: float) -> None:
         """Ask whether the model is ready. Raises as `infer`."""
-        await self._exchange("GET", self._ready, None, timeout)
+        await self._exchange("GET", self._ready, None, seconds)
 
-    async def _exchange(self, method: str, url: yarl.URL, body: bytes | None, timeout: float) -> Reply:
+    async def _exchange(
+        self, method: str, url: yarl.URL, body: bytes | None, seconds: float
+    ) -> Reply:
         loop = asyncio.get_running_loop()
         started = self.asked_at = loop.time()
         try:
             try:
-                return await self.session.exchange(method, url, body, timeout, started)
+                return await self.session.exchange(method, url, body, seconds, started)
             except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-                left = timeout - (loop.time() - started)
+                left = seconds - (loop.time() - started)
                 return await self.session.exchange(method, url, body, max(left, 0.001), started)
         except TimeoutError as error:
             raise LateError from error
@@ -142,7 +150,7 @@ class Replica:
 
 
 class Session:
-    """Kept-alive connections to one URL, `http://host:port` or `unix:<path>`, shared by its users."""
+    """Kept-alive connections to one URL, `http://host:port` or `unix:<path>`."""
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
@@ -167,7 +175,7 @@ class Session:
         )
 
     async def exchange(
-        self, method: str, url: yarl.URL, body: bytes | None, timeout: float, started: float
+        self, method: str, url: yarl.URL, body: bytes | None, seconds: float, started: float
     ) -> Reply:
         """Make one call. Raises TimeoutError, aiohttp's errors, or FailedError for a refusal."""
         loop = asyncio.get_running_loop()
@@ -177,10 +185,10 @@ class Session:
             data=body,
             headers=_HEADERS,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout),
+            timeout=aiohttp.ClientTimeout(total=seconds),
         ) as response:
             if response.status != 200:
-                raise FailedError(f"Status{response.status}")
+                raise await _refusal(response)
             if (response.content_length or 0) > answer.MAXIMUM_BYTES:
                 raise FailedError("AnswerTooLarge")
             data = await _read(response.content)
@@ -191,6 +199,14 @@ class Session:
     async def close(self) -> None:
         """Drop the connections."""
         await self._client.close()
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> FailedError:
+    """Return what an answer other than 200 means; a reason code in its `error` is passed on."""
+    body = await response.content.read(4096)
+    found = re.match(rb'\s*{\s*"error"\s*:\s*"([A-Z][A-Za-z]{2,40})\b', body)
+    reason = found[1].decode() if found else f"Status{response.status}"
+    return RejectedError(reason) if response.status in _OUR_FAULT else FailedError(reason)
 
 
 async def _read(stream: aiohttp.StreamReader) -> bytes:

@@ -1,0 +1,66 @@
+"""The agent's own HTTP port: /metrics, /healthz and /readyz, and /echo for peers.
+
+A peer times `/echo` to learn how long a call to this node takes; it answers without looking at
+anything. Readiness says in words what is missing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import prometheus_client
+from aiohttp import web
+
+MAXIMUM_HEADER_BYTES: Final = 8190
+Reasons = Callable[[], Sequence[str]]
+"""Returns what is missing for readiness, as sentences; nothing means ready."""
+
+
+def application(registry: prometheus_client.CollectorRegistry, reasons: Reasons) -> web.Application:
+    """Return the application; nothing it answers needs a body, so none is read."""
+
+    async def echo(_: web.Request) -> web.Response:
+        return web.Response(status=204)
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        missing = reasons()
+        if missing:
+            return web.Response(status=503, text="".join(f"{reason}\n" for reason in missing))
+        return web.Response(text="ok\n")
+
+    async def exposed(_: web.Request) -> web.Response:
+        body = prometheus_client.generate_latest(registry)
+        kind = prometheus_client.CONTENT_TYPE_LATEST
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    served = web.Application(client_max_size=1024)
+    served.router.add_get("/echo", echo)
+    served.router.add_get("/healthz", healthz)
+    served.router.add_get("/readyz", readyz)
+    served.router.add_get("/metrics", exposed)
+    return served
+
+
+class Port:
+    """The listening port; `start` binds it, so that a taken port is an error at start."""
+
+    def __init__(self, application: web.Application, host: str, port: int) -> None:
+        self._runner: Final = web.AppRunner(
+            application, access_log=None, handle_signals=False, keepalive_timeout=75.0
+        )
+        self._host: Final = host
+        self._port: Final = port
+
+    async def start(self) -> int:
+        """Listen; returns the port. Raises OSError."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        await site.start()
+        address = self._runner.addresses[0]
+        return int(address[1])
+
+    async def close(self) -> None:
+        """Stop listening and drop connections."""
+        await self._runner.cleanup()

@@ -1,0 +1,210 @@
+"""Folder mode's inference servers: one `foreshore-serving` child a model version, on a Unix socket.
+
+    wanted ──► Starting ──ready──► Serving ──ends──► Waiting ──backoff──► Starting
+                  └──exit code 3: this model is refused──► Refused, until another is wanted
+
+A child ends with the agent, also when the agent is killed. What it says goes to the agent's own
+standard error; why it refused a model it leaves in a file, as it does for kubelet.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pydantic
+
+from foreshore_agent.link import backoff
+from foreshore_api.wire import serving
+
+REFUSED: Final = 3
+"""Exit code of a child whose model is refused until the ModelVersion changes."""
+
+_MAXIMUM_SOCKET_PATH: Final = 100
+_STOP_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.05
+_STEADY_SECONDS: Final = 30.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Phase(StrEnum):
+    """Where one child stands."""
+
+    STARTING = "Starting"
+    SERVING = "Serving"
+    WAITING = "Waiting"
+    REFUSED = "Refused"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether waiting on would tell nothing new soon."""
+        return self in (Phase.SERVING, Phase.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a model is not served."""
+
+    reason: str
+    message: str
+
+
+class Child:
+    """One supervised inference server."""
+
+    def __init__(self, config: serving.ModelConfig, home: Path, models: Path | None) -> None:
+        self.config: Final = config
+        self.phase = Phase.STARTING
+        self.trouble: Trouble | None = None
+        self.settled: Final = asyncio.Event()
+        name = hashlib.sha256(config.encode()).hexdigest()[:12]
+        self.socket: Final = home / f"{name}.sock"
+        self._config_file = home / f"{name}.json"
+        self._ending_file = home / f"{name}.ending"
+        self._models = models
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address."""
+        return f"unix:{self.socket}"
+
+    async def supervise(self) -> None:
+        """Start it, and again whenever it ends, until it is refused or this is cancelled."""
+        wait = backoff.Backoff()
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            self.phase = Phase.STARTING
+            code = await self._live()
+            if code == REFUSED:
+                self._set(Phase.REFUSED, self._ending() or Trouble("Refused", "see the log"))
+                return
+            self._set(Phase.WAITING, self._ending() or Trouble("Crashed", f"exit code {code}"))
+            if loop.time() - started > _STEADY_SECONDS:
+                wait.reset()
+            await asyncio.sleep(wait.next())
+
+    async def _live(self) -> int:
+        """Run one process from start to end; returns its exit code."""
+        self._config_file.write_bytes(self.config.encode())
+        self._ending_file.write_bytes(b"")
+        self.socket.unlink(missing_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            *self._command(), stdin=asyncio.subprocess.DEVNULL, env=_environment()
+        )
+        watch = asyncio.create_task(self._await_ready())
+        try:
+            return await process.wait()
+        finally:
+            watch.cancel()
+            await _stop(process)
+
+    def _command(self) -> tuple[str, ...]:
+        models = () if self._models is None else ("--models", str(self._models))
+        return (
+            sys.executable,
+            *("-m", "foreshore_serving.main", "run", "--die-with-parent"),
+            *("--model-config", str(self._config_file)),
+            *("--socket", str(self.socket)),
+            *("--termination-log", str(self._ending_file)),
+            *models,
+        )
+
+    async def _await_ready(self) -> None:
+        connector = aiohttp.UnixConnector(path=str(self.socket))
+        limit = aiohttp.ClientTimeout(total=2.0)
+        async with aiohttp.ClientSession(connector=connector, timeout=limit) as client:
+            while not await _is_ready(client):  # noqa: ASYNC110 - another process, nothing wakes us
+                await asyncio.sleep(_POLL_SECONDS)
+        self._set(Phase.SERVING, None)
+
+    def _set(self, phase: Phase, trouble: Trouble | None) -> None:
+        self.phase, self.trouble = phase, trouble
+        log = _LOG.info if trouble is None else _LOG.warning
+        what = "serving" if trouble is None else f"{trouble.reason}: {trouble.message}"
+        log("model %s version %s: %s", self.config.name, self.config.version, what)
+        if phase.is_settled:
+            self.settled.set()
+
+    def _ending(self) -> Trouble | None:
+        try:
+            with self._ending_file.open("rb") as file:
+                ending = serving.Ending.decode(file.read(16384))
+        except (OSError, pydantic.ValidationError):
+            return None
+        return Trouble(ending.reason, ending.message)
+
+
+class Children:
+    """All inference servers of this agent, by model configuration."""
+
+    def __init__(self, state: Path, models: Path | None, tasks: asyncio.TaskGroup) -> None:
+        self._home = _home(state)
+        self._models = models
+        self._tasks = tasks
+        self._children: dict[serving.ModelConfig, tuple[Child, asyncio.Task[None]]] = {}
+
+    async def settle(
+        self, wanted: Iterable[serving.ModelConfig], patience: float
+    ) -> Mapping[serving.ModelConfig, Child]:
+        """Start what is wanted and not running; return once all serve or refuse, or time is up."""
+        found: dict[serving.ModelConfig, Child] = {}
+        for config in wanted:
+            if config not in self._children:
+                child = Child(config, self._home, self._models)
+                task = self._tasks.create_task(child.supervise(), name=f"serving-{config.version}")
+                self._children[config] = (child, task)
+            found[config] = self._children[config][0]
+        waits = [asyncio.ensure_future(child.settled.wait()) for child in found.values()]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=patience)
+            for wait in late:
+                wait.cancel()
+        return found
+
+    def keep_only(self, wanted: Iterable[serving.ModelConfig]) -> None:
+        """Stop every other child."""
+        for config in set(self._children) - set(wanted):
+            _, task = self._children.pop(config)
+            task.cancel()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without our own settings, which would be the child's too."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FORESHORE_")}
+
+
+async def _is_ready(client: aiohttp.ClientSession) -> bool:
+    try:
+        async with client.get("http://serving/v2/health/ready") as response:
+            return response.status == 200
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return False
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _home(state: Path) -> Path:
+    """Return the folder of sockets: in the state directory, unless its path is too long for one."""
+    home = state.absolute() / "serving"
+    if len(str(home)) + len("/0123456789ab.sock") > _MAXIMUM_SOCKET_PATH:
+        return Path(tempfile.mkdtemp(prefix="foreshore-"))
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home

@@ -1,0 +1,183 @@
+"""The agent's conversation with the hub: assignments down, records, reports and renewals up.
+
+Each loop fails alone and comes back with full jitter; none of them is ever waited for by a decision.
+
+    follow   long-poll, newest assignment to the runtime           report   every two seconds
+    ship     records in order, forgotten once acknowledged         renew    on demand, for us and peers
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from foreshore_agent.link import backoff, door
+from foreshore_api.wire import assignment, beat, record, report
+
+REPORT_SECONDS: Final = 2.0
+SHIP_IDLE_SECONDS: Final = 0.5
+BATCH_RECORDS: Final = 500
+RENEW_SECONDS: Final = 3.0
+"""An answer later than this is of little use: the next request is on its way."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Records(Protocol):
+    """The part of the journal that is shipped."""
+
+    journal_id: str
+
+    @property
+    def standing(self) -> "_Standing":
+        """Where the journal stands."""
+        ...
+
+    def after(self, sequence: int, limit: int) -> Awaitable[tuple[record.ShippedRecord, ...]]:
+        """Return the records behind a sequence number."""
+        ...
+
+    def acknowledge(self, sequence: int) -> Awaitable[None]:
+        """Note what the hub has committed."""
+        ...
+
+
+class _Standing(Protocol):
+    @property
+    def last(self) -> int: ...
+
+    @property
+    def acknowledged(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What the runtime is told and asked."""
+
+    assigned: Callable[[assignment.Assignment], Awaitable[None]]
+    renewed: Callable[[beat.Renewal], None]
+    facts: Callable[[], report.Report]
+    connected: Callable[[bool], None]
+
+
+class Hub:
+    """All loops of one agent's link."""
+
+    def __init__(self, way: door.Door, records: Records, calls: Calls) -> None:
+        self._door: Final = way
+        self._records: Final = records
+        self._calls: Final = calls
+        self._changed: Final = asyncio.Event()
+        self._is_connected = False
+        self._has_complained = False
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the hub last answered, on the boot-time clock."""
+        return self._door.answered_at
+
+    def hurry(self) -> None:
+        """Report now: something changed that others wait for."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Talk until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name="hub-assignment")
+                tasks.create_task(self._ship(), name="hub-records")
+                tasks.create_task(self._report(), name="hub-report")
+        finally:
+            await self._door.close()
+
+    async def renew(self, request: beat.RenewalRequest) -> beat.Renewal | None:
+        """Ask once for a renewal, ours or a peer's; None when there is no answer in time."""
+        try:
+            async with asyncio.timeout(RENEW_SECONDS):
+                renewal = await self._door.renew(request)
+        except (TimeoutError, door.DoorError) as error:
+            self._note_failure(error)
+            return None
+        self._note_success()
+        return renewal
+
+    async def _follow(self) -> None:
+        etag: str | None = None
+        wait = backoff.Backoff()
+        while True:
+            try:
+                fetched = await self._door.assignment(etag)
+            except door.DoorError as error:
+                self._note_failure(error)
+                await asyncio.sleep(wait.next())
+                continue
+            self._note_success()
+            wait.reset()
+            if fetched is not None:
+                await self._calls.assigned(fetched.assignment)
+                etag = fetched.etag or None
+            await asyncio.sleep(0)
+
+    async def _ship(self) -> None:
+        wait = backoff.Backoff()
+        while True:
+            standing = self._records.standing
+            if standing.acknowledged >= standing.last:
+                await asyncio.sleep(SHIP_IDLE_SECONDS)
+                continue
+            try:
+                await self._ship_batch(standing.acknowledged)
+            except door.DoorError as error:
+                self._note_failure(error)
+                await asyncio.sleep(wait.next())
+            else:
+                self._note_success()
+                wait.reset()
+
+    async def _ship_batch(self, acknowledged: int) -> None:
+        """Hand over what follows; only what the hub says it has committed is forgotten."""
+        records = await self._records.after(acknowledged, BATCH_RECORDS)
+        if not records:
+            await asyncio.sleep(SHIP_IDLE_SECONDS)
+            return
+        journal = self._records.journal_id
+        answer = await self._door.records(record.Batch(journal=journal, records=records))
+        if answer.journal != journal:
+            raise door.DoorError("WrongJournal", answer.journal)
+        if answer.acknowledged <= acknowledged:
+            raise door.DoorError("NothingAcknowledged", str(answer.acknowledged))
+        await self._records.acknowledge(min(answer.acknowledged, records[-1].sequence))
+
+    async def _report(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                await self._door.report(self._calls.facts())
+                self._note_success()
+            except door.DoorError as error:
+                self._note_failure(error)
+            try:
+                async with asyncio.timeout(REPORT_SECONDS):
+                    await self._changed.wait()
+                await asyncio.sleep(0.05)  # what changes together is reported together
+            except TimeoutError:
+                continue
+
+    def _note_success(self) -> None:
+        self._has_complained = False
+        if not self._is_connected:
+            self._is_connected = True
+            _LOG.info("the hub answers")
+            self._calls.connected(True)  # noqa: FBT003
+
+    def _note_failure(self, error: Exception) -> None:
+        """Say it once; one lost call is no lost hub, several seconds without an answer are."""
+        if not self._has_complained:
+            self._has_complained = True
+            _LOG.warning("the hub does not answer as it should: %s", error)
+        answered = self._door.answered_at
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if self._is_connected and (answered is None or now - answered > RENEW_SECONDS):
+            self._is_connected = False
+            self._calls.connected(False)  # noqa: FBT003
