@@ -1,0 +1,37 @@
+"""Expressions: CEL with static types, strict truth and finite numbers.
+
+    environment(names → types) ──compile(text, wanted)──► Expression
+    Expression ──evaluate(Bindings)──► Value | Problem
+
+`policy` compiles, the gates of `chain` evaluate; `lexis` reads the text for names and comparisons.
+"""
+
+from foreshore_decision.expr.compiler import (
+    ENGINE,
+    EXPRESSION_ERROR,
+    NON_FINITE,
+    Bindings,
+    CompileError,
+    Environment,
+    Expression,
+    Problem,
+    Value,
+    compile_shared,
+    environment,
+    missing,
+)
+
+__all__ = [
+    "ENGINE",
+    "EXPRESSION_ERROR",
+    "NON_FINITE",
+    "Bindings",
+    "CompileError",
+    "Environment",
+    "Expression",
+    "Problem",
+    "Value",
+    "compile_shared",
+    "environment",
+    "missing",
+]

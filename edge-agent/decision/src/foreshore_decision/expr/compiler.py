@@ -1,0 +1,260 @@
+"""The only module that touches the CEL library: compile with static types, evaluate to a value.
+
+Traps of the library that stop here, each with a test: `bool(result)` is true for CEL's false; an
+error is *returned* as a value, and its text is truthy; NaN makes `!(x > limit)` true; an integer
+passes where a double is declared, and the other way round it fails only at run time.
+
+So: every name has a declared type and the expression a wanted one; only Python's own `True` of a
+statically boolean expression counts as true; numbers that are not finite neither go in (the name
+counts as missing) nor come out (a `Problem`). What happens *inside* an expression is the author's:
+`0.0/0.0 > 1.0` is false and its negation true, so divide in a variable, whose value is checked.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_math
+
+from foreshore_api.v1alpha1 import DataType
+from foreshore_decision.expr import lexis
+
+Value = float | int | bool | str
+
+MAXIMUM_BYTES: Final = 4096
+ENGINE: Final = "cel-expr-python/0.1.3"
+"""Which engine evaluates; records name it, because a replay needs the same. A test compares it."""
+
+EXPRESSION_ERROR: Final = "ExpressionError"
+NON_FINITE: Final = "NonFinite"
+
+_TYPES: Final = {
+    DataType.NUMBER: cel.Type.DOUBLE,
+    DataType.INTEGER: cel.Type.INT,
+    DataType.BOOLEAN: cel.Type.BOOL,
+    DataType.STRING: cel.Type.STRING,
+}
+_PYTHON: Final[Mapping[DataType, type]] = {
+    DataType.NUMBER: float,
+    DataType.INTEGER: int,
+    DataType.BOOLEAN: bool,
+    DataType.STRING: str,
+}
+_INTEGER_HINT: Final = "; numbers are doubles: write 1000.0, not 1000"
+
+
+class CompileError(ValueError):
+    """An expression that is refused; the message says why, in the words of the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an expression has no value. It never counts as true."""
+
+    reason: str
+    message: str
+
+
+class Environment:
+    """Names with their types; expressions are compiled against one. Immutable."""
+
+    __slots__ = ("_cel", "names")
+
+    def __init__(self, names: Mapping[str, DataType]) -> None:
+        self.names: Final = MappingProxyType(dict(names))
+        self._cel = cel.NewEnv(
+            variables={name: _TYPES[kind] for name, kind in names.items()},
+            extensions=[ext_math.ExtMath()],
+        )
+
+    def compile(self, source: str, wanted: DataType) -> "Expression":
+        """Compile a text that must have the wanted type.
+
+        Raises:
+            CompileError: too long, an unknown name, another type, or types turned off.
+        """
+        if len(source.encode()) > MAXIMUM_BYTES:
+            raise CompileError(f"an expression has at most {MAXIMUM_BYTES} bytes")
+        if lexis.has_dynamic(source):
+            raise CompileError("dyn() is not allowed: types are checked before anything runs")
+        program = self._program(source)
+        if program.return_type() != _TYPES[wanted]:
+            found = program.return_type().name()
+            raise CompileError(f"is {found}, but {_TYPES[wanted].name()} is wanted")
+        references = tuple(sorted(lexis.names(source) & self.names.keys()))
+        return Expression(source, wanted, references, program, self._margin(source, wanted))
+
+    def bind(self, values: Mapping[str, Value]) -> "Bindings":
+        """Give names their values, for any number of expressions of this environment."""
+        return Bindings(self._cel.Activation, self.names, values)
+
+    def _program(self, source: str) -> cel.Expression:
+        try:
+            return self._cel.compile(source)
+        except RuntimeError as error:
+            raise CompileError(_explain(str(error))) from error
+
+    def _margin(self, source: str, wanted: DataType) -> "Margin | None":
+        """Compile both sides of a comparison, so that its margin can be measured."""
+        cut = lexis.comparison(source) if wanted is DataType.BOOLEAN else None
+        if cut is None:
+            return None
+        try:
+            left = self.compile(cut.left, DataType.NUMBER)
+            right = self.compile(cut.right, DataType.NUMBER)
+        except CompileError:
+            return None
+        sign = 1.0 if cut.operator.startswith(">") else -1.0
+        return Margin(_shortcut(left), _shortcut(right), sign)
+
+
+@lru_cache(maxsize=256)
+def _environment(names: tuple[tuple[str, DataType], ...]) -> Environment:
+    return Environment(dict(names))
+
+
+def environment(names: Mapping[str, DataType]) -> Environment:
+    """Return the environment of these names; devices of one profile share it."""
+    return _environment(tuple(sorted(names.items())))
+
+
+@lru_cache(maxsize=4096)
+def compile_shared(scope: Environment, source: str, wanted: DataType) -> "Expression":
+    """Compile once for all devices that share an environment; see `Environment.compile`."""
+    return scope.compile(source, wanted)
+
+
+class Bindings:
+    """Values under their names.
+
+    Building the library's activation costs more than one evaluation, so it is built at the first
+    and shared by the rest; nothing else ever changes here.
+    """
+
+    __slots__ = ("_activate", "_activation", "values")
+
+    def __init__(
+        self,
+        activate: Callable[[Mapping[str, Value]], cel.Activation],
+        names: Mapping[str, DataType],
+        values: Mapping[str, Value],
+    ) -> None:
+        self.values: Final = {
+            name: _PYTHON[names[name]](value)
+            for name, value in values.items()
+            if name in names and _is_fit(value, names[name])
+        }
+        self._activate = activate
+        self._activation: cel.Activation | None = None
+
+    @property
+    def activation(self) -> cel.Activation:
+        """The library's own form of the values."""
+        if self._activation is None:
+            self._activation = self._activate(self.values)
+        return self._activation
+
+
+def _is_fit(value: Value, kind: DataType) -> bool:
+    """Whether a value may go in: of the declared type (an integer is a number too) and finite."""
+    if type(value) is float:
+        return kind is DataType.NUMBER and math.isfinite(value)
+    if type(value) is int:
+        return kind in (DataType.NUMBER, DataType.INTEGER) and -(2**63) <= value < 2**63
+    return type(value) is _PYTHON[kind]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """A compiled text: pure, shared by everyone who compiled the same."""
+
+    source: str
+    type: DataType
+    references: tuple[str, ...]
+    """Declared names in the text, sorted."""
+    _program: cel.Expression
+    _margin: "Margin | None"
+
+    def evaluate(self, bindings: Bindings) -> Value | Problem:
+        """Return the value, of the declared type and finite, or why there is none."""
+        try:
+            result = self._program.eval(bindings.activation)
+            value: object = result.value()
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            return Problem(EXPRESSION_ERROR, _shorten(str(error)))
+        if isinstance(value, str) and result.type() == cel.Type.ERROR:
+            return Problem(EXPRESSION_ERROR, _shorten(value))
+        if not isinstance(value, Value) or type(value) is not _PYTHON[self.type]:
+            return Problem(EXPRESSION_ERROR, f"the result is {type(value).__name__}")
+        if isinstance(value, float) and not math.isfinite(value):
+            return Problem(NON_FINITE, f"the result is {value}")
+        return value
+
+    def is_true(self, bindings: Bindings) -> bool | Problem:
+        """Return the truth of a boolean expression, or why it has none: errors are not truth."""
+        value = self.evaluate(bindings)
+        return value if isinstance(value, Problem) else value is True
+
+    def operands(self, bindings: Bindings) -> dict[str, Value | None]:
+        """Return the value of each name in the text; None where it has none."""
+        values = bindings.values
+        return {name: values.get(name) for name in self.references}
+
+    def margin(self, bindings: Bindings) -> float | None:
+        """Return how far a single comparison is from its other result: positive when true.
+
+        In the operand's unit. None for anything but one comparison of order, or without values.
+        """
+        return self._margin.measure(bindings) if self._margin is not None else None
+
+
+Side = Callable[[Bindings], Value | Problem | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """The two sides of a comparison; `sign` is 1 where a larger left side is true."""
+
+    left: Side
+    right: Side
+    sign: float
+
+    def measure(self, bindings: Bindings) -> float | None:
+        """Return the signed distance, or None when a side has no finite number."""
+        left, right = self.left(bindings), self.right(bindings)
+        if not isinstance(left, float) or not isinstance(right, float):
+            return None
+        distance = self.sign * (left - right)
+        return distance if math.isfinite(distance) else None
+
+
+def _shortcut(side: Expression) -> Side:
+    """Return a way to the side's value that leaves the library out for a name or a literal."""
+    text = side.source.strip()
+    if side.references == (text,):
+        return lambda bindings: bindings.values.get(text)
+    try:
+        literal = float(text)
+    except ValueError:
+        return side.evaluate
+    return lambda _: literal
+
+
+def _explain(error: str) -> str:
+    """Keep what helps of the library's message: the first complaint, without its own prefix."""
+    line = error.split("\n", 1)[0].removeprefix("INVALID_ARGUMENT: ").removeprefix("ERROR: ")
+    line = _shorten(line.replace("<input>:1:", "at column "))
+    return line + _INTEGER_HINT if "double, int" in line or "int, double" in line else line
+
+
+def _shorten(text: str, limit: int = 200) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def missing(references: Iterable[str], bindings: Bindings) -> tuple[str, ...]:
+    """Return the names that have no value."""
+    return tuple(name for name in references if name not in bindings.values)
