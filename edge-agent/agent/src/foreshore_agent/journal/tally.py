@@ -1,0 +1,133 @@
+"""What a journal counts, and what it tells others of itself; used by the store."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from foreshore_agent.journal import chain
+from foreshore_api.wire import record
+
+MAXIMUM_BODY: Final = 65536
+"""Bytes of one record, as the hub takes it."""
+
+OVERHEAD: Final = 256
+"""Bytes that a row takes beside its body, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record to be written.
+
+    `body` is the JSON of a `wire.record.Event`; its empty `sequence` is filled in. `critical`
+    records are never dropped before they are acknowledged. After acknowledgement the newest `keep`
+    of each (policy, device, verdict) stay. `reserve` lets a record about something that is already
+    under way (an outcome, a capped mode) use the room that is kept back.
+    """
+
+    body: bytes
+    critical: bool
+    policy: str = ""
+    device: str = ""
+    verdict: str = ""
+    keep: int = 50
+    reserve: bool = False
+
+    @property
+    def weight(self) -> int:
+        """Bytes that count against the quota."""
+        return len(self.body) + OVERHEAD
+
+    def check(self) -> None:
+        """Refuse a body that the hub would refuse. Raises ValueError."""
+        if len(self.body) > MAXIMUM_BODY - chain.NUMBER_LENGTH:
+            raise ValueError(f"a record of {len(self.body)} bytes is longer than {MAXIMUM_BODY}")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the journal stands; replaced as a whole after every commit."""
+
+    last: int = 0
+    acknowledged: int = 0
+    kept: int = 0
+    critical_bytes: int = 0
+    routine_bytes: int = 0
+    dropped: int = 0
+    """Records that were not kept, since the journal was made."""
+    full: bool = False
+    reason: str | None = None
+    """Why it is full: `DiskFull`, `DiskFailing` or `CriticalQuota`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the next record builds on.
+
+    Written totals travel in the newest row, the others in a value of their own, so that opening a
+    large journal scans nothing.
+    """
+
+    last: int = 0
+    hash: str = chain.GENESIS
+    critical_written: int = 0
+    routine_written: int = 0
+    critical_removed: int = 0
+    routine_removed: int = 0
+    removed: int = 0
+    dropped: int = 0
+    critical_cursor: int = 0
+    routine_cursor: int = 0
+    acknowledged: int = 0
+
+    @property
+    def critical(self) -> int:
+        """Bytes of critical records on disk."""
+        return self.critical_written - self.critical_removed
+
+    @property
+    def routine(self) -> int:
+        """Bytes of routine records on disk."""
+        return self.routine_written - self.routine_removed
+
+
+SAVED: Final = (
+    "critical_removed",
+    "routine_removed",
+    "removed",
+    "dropped",
+    "critical_cursor",
+    "routine_cursor",
+    "acknowledged",
+)
+"""Fields of a tally that no row carries."""
+
+
+@dataclass(slots=True)
+class Lost:
+    """Records that are not kept, until a gap record has named them."""
+
+    dropped: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return sum(self.dropped.values())
+
+    def add(self, verdict: str, time: datetime, reason: str) -> None:
+        """Count one."""
+        self.dropped[verdict] = self.dropped.get(verdict, 0) + 1
+        self.since = min(self.since or time, time)
+        self.until = max(self.until or time, time)
+        self.reason = reason
+
+    def gap(self, now: datetime) -> record.Gap:
+        """The data of the record that names them."""
+        return record.Gap(
+            dropped=dict(sorted(self.dropped.items())),
+            reason=self.reason,
+            since=self.since or now,
+            until=self.until or now,
+        )

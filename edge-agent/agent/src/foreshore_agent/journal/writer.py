@@ -1,0 +1,255 @@
+"""The journal's only thread, and the way to it from asyncio.
+
+Callers queue operations and wait for futures. The thread takes all that is queued, writes it in one
+transaction, syncs once, and wakes the loop once (group commit): one record costs a thread switch
+and one `fdatasync`, and under load many records share them.
+
+    append ──► queue ──► [BEGIN … COMMIT + fdatasync] ──► futures
+                 ▲            │ no room: give up the ballast, fail, be full
+                 └── idle: forget, checkpoint, try to recover every second
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from foreshore_agent.journal.settings import Quotas
+from foreshore_agent.journal.store import JournalFull, Store
+from foreshore_agent.journal.tally import Entry, Standing
+from foreshore_api.wire import record
+
+_GROUP: Final = 256
+"""Operations in one transaction."""
+_CHORE_ROUNDS: Final = 16
+"""Under unbroken load, a slice of house-keeping comes after so many commits."""
+_RETRY_SECONDS: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
+_DEFAULT_QUOTAS: Final = Quotas()
+
+_Outcome = tuple["_Operation", Any]
+"""An operation and its result, or the exception that its caller gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    run: Callable[[Store], Any]
+    done: asyncio.Future[Any]
+    entries: tuple[Entry, ...] = ()
+    is_urgent: bool = False
+    """Whether it may use the room that the ballast leaves."""
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Journal:
+    """One agent's journal; made by `open`, used from one event loop."""
+
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
+        self._loop = loop
+        self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        self._standing = store.standing
+        self._watchers: list[Callable[[Standing], None]] = []
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+        self.journal_id = store.journal_id
+        """The UUID of this state directory's journal, made once."""
+
+    @classmethod
+    async def open(
+        cls,
+        directory: Path,
+        *,
+        quotas: Quotas = _DEFAULT_QUOTAS,
+        is_collected: bool = True,
+        now: Callable[[], datetime] = _wall_clock,
+    ) -> Self:
+        """Open the journal of a state directory, or make it.
+
+        `is_collected` says whether a hub collects the records; without one both classes are rings.
+        `now` is the engine's clock; it dates gap records.
+
+        Raises:
+            JournalInUse: another process has this directory.
+            sqlite3.DatabaseError: the file is damaged.
+            OSError: the directory cannot be written.
+        """
+        store = await asyncio.to_thread(Store, directory, quotas, now, is_collected=is_collected)
+        return cls(store, asyncio.get_running_loop())
+
+    @property
+    def standing(self) -> Standing:
+        """Where the journal stands, as of the last commit."""
+        return self._standing
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing may be commanded because it could not be recorded."""
+        return self._standing.full
+
+    def watch(self, changed: Callable[[Standing], None]) -> None:
+        """Call `changed` in the loop whenever the journal becomes full or has room again."""
+        self._watchers.append(changed)
+
+    def describe(self, source: str) -> None:
+        """Name the CloudEvents source of the records that the journal writes itself."""
+        self._store.source = source
+
+    def append(self, entries: Sequence[Entry]) -> asyncio.Future[tuple[int, ...]]:
+        """Write records, all or none; the future gives their numbers once they are on disk.
+
+        The future raises JournalFull when they were not written; they are then counted and named in
+        a gap record.
+
+        Raises:
+            ValueError: a body is longer than the hub takes.
+        """
+        batch = tuple(entries)
+        for entry in batch:
+            entry.check()
+        is_urgent = all(entry.reserve for entry in batch)
+        return self._submit(lambda store: store.append(batch), entries=batch, is_urgent=is_urgent)
+
+    def put(self, key: str, value: bytes) -> asyncio.Future[None]:
+        """Keep one value durably; the future ends once it is on disk."""
+        return self._submit(lambda store: store.put(f"agent/{key}", value), is_urgent=True)
+
+    def get(self, key: str) -> asyncio.Future[bytes | None]:
+        """Return a value that `put` kept, or None."""
+        return self._submit(lambda store: store.get(f"agent/{key}"), is_urgent=True)
+
+    def after(
+        self, sequence: int, limit: int = 500, size: int = record.MAXIMUM_BATCH_BYTES // 2
+    ) -> asyncio.Future[tuple[record.ShippedRecord, ...]]:
+        """Return records behind `sequence`: at most `limit`, about `size` bytes, at least one."""
+        return self._submit(lambda store: store.after(sequence, limit, size), is_urgent=True)
+
+    def newest(self, limit: int) -> asyncio.Future[tuple[record.ShippedRecord, ...]]:
+        """Return the newest records, oldest first: what a restart rebuilds its state from."""
+        return self._submit(lambda store: store.newest(limit), is_urgent=True)
+
+    def acknowledge(self, sequence: int) -> asyncio.Future[None]:
+        """Note that the hub has committed everything up to `sequence`."""
+        return self._submit(lambda store: store.acknowledge(sequence), is_urgent=True)
+
+    async def close(self) -> None:
+        """Write what is queued, and let go of the directory."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _submit(
+        self,
+        run: Callable[[Store], Any],
+        *,
+        entries: tuple[Entry, ...] = (),
+        is_urgent: bool = False,
+    ) -> asyncio.Future[Any]:
+        done: asyncio.Future[Any] = self._loop.create_future()
+        if self._is_closed:
+            done.set_exception(JournalFull("the journal is closed"))
+        else:
+            self._queue.put(_Operation(run, done, entries, is_urgent))
+        return done
+
+    # Everything below runs in the thread, but for `_deliver`.
+
+    def _work(self) -> None:
+        rounds = 0
+        while (batch := self._next()) is not None:
+            rounds += 1
+            if batch:
+                self._tell(self._commit(batch))
+            if not batch or rounds % _CHORE_ROUNDS == 0:
+                self._keep_house()
+        self._store.close()
+
+    def _next(self) -> list[_Operation] | None:
+        """Wait for operations; an empty list when there is time for chores, None at the end."""
+        batch: list[_Operation] = []
+        try:
+            operation = self._queue.get(timeout=self._patience())
+            while operation is not None:
+                batch.append(operation)
+                if len(batch) == _GROUP:
+                    return batch
+                operation = self._queue.get_nowait()
+        except queue.Empty:
+            return batch
+        if batch:
+            self._queue.put(None)  # the end comes after what was queued before it
+        return batch or None
+
+    def _patience(self) -> float | None:
+        if self._store.has_chores:
+            return 0.0
+        return _RETRY_SECONDS if self._store.is_failing else None
+
+    def _commit(self, batch: list[_Operation]) -> list[_Outcome]:
+        try:
+            return self._attempt(batch)
+        except JournalFull as error:
+            full = error
+        except Exception as error:  # noqa: BLE001 - logged; whoever waits must not wait for ever
+            _LOG.exception("the journal could not carry out what was asked")
+            return [(operation, error) for operation in batch]
+        refused = [(operation, full) for operation in batch if not operation.is_urgent]
+        urgent = [operation for operation in batch if operation.is_urgent]
+        try:
+            return refused + self._attempt(urgent)
+        except JournalFull as error:
+            return refused + [(operation, error) for operation in urgent]
+
+    def _attempt(self, batch: list[_Operation]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        with self._store.transaction():
+            for operation in batch:
+                try:
+                    outcomes.append((operation, operation.run(self._store)))
+                except JournalFull as error:
+                    outcomes.append((operation, error))
+        return outcomes
+
+    def _keep_house(self) -> None:
+        try:
+            if self._store.is_failing:
+                self._store.recover()
+            elif self._store.has_chores:
+                self._store.chore()
+        except JournalFull as error:
+            _LOG.warning("the journal could not tidy up: %s", error)
+        self._tell([])
+
+    def _tell(self, outcomes: list[_Outcome]) -> None:
+        for operation, value in outcomes:
+            if isinstance(value, JournalFull) and operation.entries:
+                self._store.count_lost(operation.entries)
+        standing = self._store.standing
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, outcomes, standing)
+        except RuntimeError:
+            _LOG.warning("the journal's loop ended before %d answers", len(outcomes))
+        self._store.checkpoint()
+
+    def _deliver(self, outcomes: list[_Outcome], standing: Standing) -> None:
+        before, self._standing = self._standing, standing
+        for operation, value in outcomes:
+            if operation.done.done():
+                continue
+            if isinstance(value, Exception):
+                operation.done.set_exception(value)
+            else:
+                operation.done.set_result(value)
+        if before.full != standing.full:
+            for changed in self._watchers:
+                changed(standing)

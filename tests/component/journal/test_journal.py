@@ -1,0 +1,312 @@
+"""The journal against real disks: kills, full file systems, quotas, two processes."""
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from foreshore_agent import journal
+from foreshore_agent.journal import chain, sqlite
+
+pytestmark = pytest.mark.component
+
+SMALL = journal.Quotas(critical=1 << 20, routine=1 << 20, ballast=1 << 18)
+
+
+def entry(
+    text: str = "x", *, critical: bool = True, verdict: str = "Commanded", size: int = 0
+) -> journal.Entry:
+    body = orjson.dumps({"sequence": "", "time": "2026-01-01T00:00:00Z", "data": text + "." * size})
+    return journal.Entry(body, critical, policy="p", device="d", verdict=verdict, keep=3)
+
+
+async def everything(opened: journal.Journal) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    after = 0
+    while batch := await opened.after(after):
+        found.extend(orjson.loads(item.body or b"null") for item in batch)
+        after = batch[-1].sequence
+    return found
+
+
+async def test_numbers_have_no_holes_and_are_in_the_bodies(tmp_path: Path) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    numbers = await asyncio.gather(*(opened.append([entry(str(i)), entry()]) for i in range(20)))
+    assert [number for pair in numbers for number in pair] == list(range(1, 41))
+    bodies = await everything(opened)
+    assert [body["sequence"] for body in bodies] == [f"{i:020d}" for i in range(1, 41)]
+    await opened.close()
+
+
+async def test_numbers_hashes_identity_and_values_go_on_after_a_restart(tmp_path: Path) -> None:
+    first = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await first.append([entry("a")])
+    await first.put("assignment", b"\x00bytes")
+    await first.close()
+    second = await journal.Journal.open(tmp_path, quotas=SMALL)
+    assert second.journal_id == first.journal_id
+    assert await second.append([entry("b")]) == (2,)
+    assert await second.get("assignment") == b"\x00bytes"
+    assert await second.get("absent") is None
+    assert chain.check(await second.after(0)) is None
+    await second.close()
+
+
+async def test_a_second_agent_on_one_directory_is_refused(tmp_path: Path) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    with pytest.raises(journal.JournalInUse, match="another agent works on"):
+        await journal.Journal.open(tmp_path, quotas=SMALL)
+    await opened.close()
+    again = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await again.close()
+
+
+async def test_acknowledged_records_are_forgotten_but_for_the_newest_of_each_verdict(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await opened.append([entry("interesting", verdict="Denied")])
+    for i in range(30):
+        await opened.append([entry(str(i), critical=False, verdict="NotTriggered")])
+    await opened.acknowledge(31)
+    await settled(opened, lambda: opened.standing.kept <= 4)
+    assert [body["data"] for body in await everything(opened)] == ["interesting", "27", "28", "29"]
+    assert await opened.append([entry("next")]) == (32,)
+    await opened.close()
+
+
+async def test_the_newest_record_stays_even_if_nothing_is_kept_so_that_the_chain_goes_on(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    bare = journal.Entry(b'{"sequence":""}', critical=True, keep=0)
+    await opened.append([bare, bare, bare])
+    await opened.acknowledge(99)
+    await settled(opened, lambda: opened.standing.kept == 1)
+    await opened.close()
+    again = await journal.Journal.open(tmp_path, quotas=SMALL)
+    assert await again.append([bare]) == (4,)
+    await again.close()
+
+
+async def test_old_news_of_acknowledgement_is_ignored(tmp_path: Path) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await opened.append([entry(), entry(), entry()])
+    await opened.acknowledge(3)
+    await opened.acknowledge(1)
+    await asyncio.sleep(0)
+    assert opened.standing.acknowledged == 3
+    await opened.close()
+
+
+async def test_a_full_routine_ring_drops_the_oldest_and_says_so_without_a_hole(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await opened.append([entry("intent")])
+    for i in range(60):
+        await opened.append([entry(str(i), critical=False, verdict="NotTriggered", size=30_000)])
+    found = await everything(opened)
+    gaps = [body for body in found if body and body.get("type") == "dev.foreshore.gap.v1"]
+    dropped = [body for body in found if body is None]
+    assert found[0] is not None
+    assert len(dropped) == sum(gap["data"]["dropped"]["NotTriggered"] for gap in gaps) > 0  # type: ignore[index]
+    assert opened.standing.last == len(found)
+    assert opened.standing.dropped == len(dropped)
+    assert opened.standing.routine_bytes <= SMALL.routine
+    assert not opened.full
+    await opened.close()
+
+
+async def test_unacknowledged_critical_records_are_never_dropped_a_full_quota_refuses(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    seen: list[bool] = []
+    opened.watch(lambda standing: seen.append(standing.full))
+    with pytest.raises(journal.JournalFull, match="CriticalQuota"):
+        await fill(opened, size=30_000)
+    assert opened.full
+    assert seen == [True]
+    late = journal.Entry(entry("outcome").body, critical=True, reserve=True)
+    await opened.append([late])
+    await opened.append([entry("routine", critical=False)])
+    await opened.acknowledge(opened.standing.last)
+    await settled(opened, lambda: not opened.full)
+    await opened.append([entry("goes on")])
+    found = await everything(opened)
+    assert any(body.get("type") == "dev.foreshore.gap.v1" for body in found)
+    assert seen == [True, False]
+    await opened.close()
+
+
+async def test_a_journal_that_nobody_collects_is_a_ring_in_both_classes(tmp_path: Path) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL, is_collected=False)
+    for i in range(100):
+        await opened.append([entry(str(i), size=30_000)])
+    assert not opened.full
+    assert opened.standing.critical_bytes <= SMALL.critical + 100_000
+    assert opened.standing.kept < 50
+    assert chain.check(await opened.after(0)) is None
+    await opened.close()
+
+
+async def test_a_body_longer_than_the_hub_takes_is_refused_before_it_is_numbered(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    with pytest.raises(ValueError, match="longer than"):
+        await opened.append([entry(size=70_000)])
+    assert await opened.append([entry()]) == (1,)
+    await opened.close()
+
+
+async def fill(opened: journal.Journal, *, size: int) -> None:
+    for i in range(1000):
+        await opened.append([entry(str(i), size=size)])
+
+
+async def settled(opened: journal.Journal, condition: object) -> None:
+    for _ in range(200):
+        await opened.get("turn")
+        if condition():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"the journal did not settle: {opened.standing}")
+
+
+CHILD = textwrap.dedent(
+    """
+    import asyncio, pathlib, sys
+    from foreshore_agent import journal
+
+    async def main():
+        opened = await journal.Journal.open(pathlib.Path(sys.argv[1]))
+        async def append(worker):
+            number = 0
+            while True:
+                body = b'{"sequence":"","w":%d,"n":%d}' % (worker, number)
+                (sequence,) = await opened.append([journal.Entry(body, critical=number % 2 == 0)])
+                sys.stdout.write(f"{sequence} {worker} {number}\\n")
+                sys.stdout.flush()
+                number += 1
+        await asyncio.gather(*(append(worker) for worker in range(4)))
+
+    asyncio.run(main())
+    """
+)
+
+
+async def test_no_acknowledged_record_is_lost_over_twenty_kills(tmp_path: Path) -> None:
+    chance = random.Random(20)  # noqa: S311 - moments of killing
+    acknowledged: dict[int, tuple[int, int]] = {}
+    for _ in range(20):
+        child = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here
+            [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        lines = [child.stdout.readline()]
+        await asyncio.sleep(chance.uniform(0.0, 0.08))
+        child.send_signal(signal.SIGKILL)
+        lines += child.stdout.read().splitlines()
+        child.wait()
+        child.stdout.close()
+        for line in lines:
+            if len(words := line.split()) == 3:
+                acknowledged[int(words[0])] = (int(words[1]), int(words[2]))
+    opened = await journal.Journal.open(tmp_path)
+    stored: dict[int, tuple[int, int]] = {}
+    after, previous = 0, None
+    while batch := await opened.after(after):
+        assert chain.check(batch, previous) is None
+        for item in batch:
+            body = orjson.loads(item.body)
+            stored[item.sequence] = (body["w"], body["n"])
+        after, previous = batch[-1].sequence, batch[-1]
+    await opened.close()
+    assert len(acknowledged) > 100
+    assert acknowledged.items() <= stored.items()
+    assert sorted(stored) == list(range(1, len(stored) + 1))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"this machine mounts no tmpfs: {mounted.stderr.decode()}")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+async def test_a_full_disk_refuses_keeps_what_it_acknowledged_and_recovers_by_itself(
+    small_disk: Path,
+) -> None:
+    opened = await journal.Journal.open(
+        small_disk / "state", quotas=journal.Quotas(ballast=1 << 20)
+    )
+    assert await opened.append([entry("before")]) == (1,)
+    hog = small_disk / "hog"
+    with hog.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 65536)
+        except OSError:
+            pass
+    with pytest.raises(journal.JournalFull):
+        await fill(opened, size=50_000)
+    acknowledged = opened.standing.last
+    assert opened.full
+    assert opened.standing.reason == "DiskFull"
+    outcome = journal.Entry(entry("outcome").body, critical=True, reserve=True)
+    assert await opened.append([outcome]) == (acknowledged + 1,), "the ballast holds room for it"
+    await opened.acknowledge(acknowledged)
+    with pytest.raises(journal.JournalFull):
+        await opened.append([entry("refused")])
+    hog.unlink()
+    await settled_after_retry(opened)
+    await opened.append([entry("after")])
+    bodies = await everything(opened)
+    texts = [body.get("data") for body in bodies]
+    assert "outcome" in texts
+    assert "after" in texts
+    assert "refused" not in texts
+    assert any(body.get("type") == "dev.foreshore.gap.v1" for body in bodies)
+    await opened.close()
+
+
+async def settled_after_retry(opened: journal.Journal) -> None:
+    for _ in range(100):
+        if not opened.full:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the journal did not recover: {opened.standing}")
+
+
+async def test_a_reader_beside_a_running_agent_sees_records_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await opened.append([entry("a")])
+    with sqlite3.connect(f"file:{tmp_path / sqlite.FILE}?mode=ro", uri=True) as reader:
+        assert reader.execute("SELECT count(*) FROM record").fetchone() == (1,)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.execute("DELETE FROM record")
+    reader.close()
+    await opened.append([entry("b")])
+    await opened.close()
