@@ -1,14 +1,20 @@
-"""What belongs to what: sites, devices and policies with their references resolved, and what keeps an object from being accepted.
+"""What belongs to what: sites, devices and policies with their references resolved.
 
-Built once a pass and read by placement, authority and status, so that all three agree. Every list is in order of (namespace, name).
+And what keeps an object from being accepted.
+
+Built once a pass and read by placement, authority and status, so that all three agree. Every list
+is in order of (namespace, name).
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
 from foreshore_decision import selectors
 from foreshore_planner import snapshot
+
+T = TypeVar("T", bound=meta.Resource)
 
 Key = tuple[str, str]
 """(namespace, name)."""
@@ -16,7 +22,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why an object is not accepted; `is_final` until its own spec changes (Stalled), else it waits for others."""
+    """Why an object is not accepted; `is_final` until its own spec changes (Stalled).
+
+    Else it waits for others.
+    """
 
     reason: conditions.Reason
     message: str
@@ -89,11 +98,11 @@ class Binding:
 def bind(seen: snapshot.Snapshot) -> Binding:
     """Resolve every reference of the snapshot."""
     sites = _sites(seen.sites)
-    profiles = {key(one): _own(one) for one in _ordered(seen.profiles)}
-    models = {key(one): _own(one) for one in _ordered(seen.models)}
+    profiles = {key(one): own_problem(one) for one in _ordered(seen.profiles)}
+    models = {key(one): own_problem(one) for one in _ordered(seen.models)}
     devices = _devices(seen, sites)
     versions = {
-        key(one): _own(one) or _missing(one, "Model", one.spec.model_ref.name, models)
+        key(one): own_problem(one) or _missing(one, "Model", one.spec.model_ref.name, models)
         for one in _ordered(seen.versions)
     }
     return Binding(
@@ -111,11 +120,12 @@ def key(one: meta.Resource) -> Key:
     return (one.metadata.namespace or "", one.metadata.name)
 
 
-def _ordered[T: meta.Resource](objects: Iterable[T]) -> list[T]:
+def _ordered(objects: Iterable[T]) -> list[T]:
     return sorted(objects, key=key)
 
 
-def _own(one: meta.Resource, *, in_cluster: bool = True) -> Problem | None:
+def own_problem(one: meta.Resource) -> Problem | None:
+    """Return what an object's own spec asks that this release does not do."""
     refused = support.unsupported(one)
     if not refused:
         return None
@@ -146,7 +156,7 @@ def _sites(sites: Iterable[v1alpha1.Site]) -> dict[Key, Problem | None]:
     found: dict[Key, Problem | None] = {}
     for site in _ordered(sites):
         first = oldest[site.metadata.name]
-        found[key(site)] = _own(site)
+        found[key(site)] = own_problem(site)
         if first is not site:
             found[key(site)] = Problem(
                 conditions.Reason.SITE_CONFLICT,
@@ -166,7 +176,7 @@ def _devices(
     for device in sorted(seen.devices, key=_age):
         namespace = device.metadata.namespace or ""
         profile = profiles.get((namespace, device.spec.profile_ref.name))
-        problem = _own(device) or _device_references(device, profile, sites)
+        problem = own_problem(device) or _device_references(device, profile, sites)
         if problem is None and profile is not None:
             problem = _endpoint_conflict(
                 device, profile, brokers[(namespace, device.spec.site)], endpoints
@@ -198,7 +208,7 @@ def _device_references(
     if profile is None:
         name = device.spec.profile_ref.name
         return _missing(device, "DeviceProfile", name, {})
-    if _own(profile) is not None:
+    if own_problem(profile) is not None:
         return Problem(
             conditions.Reason.REFERENCE_NOT_FOUND,
             f"DeviceProfile {profile.metadata.name} is not accepted",
@@ -285,7 +295,7 @@ def _policy_problem(
     version: str | None,
     versions: Mapping[Key, Problem | None],
 ) -> Problem | None:
-    problem = _own(policy)
+    problem = own_problem(policy)
     if problem is None and version is not None:
         problem = _missing(policy, "ModelVersion", version, versions)
         if problem is None and versions[(policy.metadata.namespace or "", version)] is not None:
@@ -295,8 +305,9 @@ def _policy_problem(
                 is_final=False,
             )
     compiled = seen.compiled.get(key(policy))
-    if problem is None and compiled is not None and compiled.problem is not None:
-        if compiled.generation == policy.metadata.generation:
-            reason, message = compiled.problem
-            problem = Problem(conditions.Reason(reason), message, is_final=True)
-    return problem
+    if problem is not None or compiled is None or compiled.problem is None:
+        return problem
+    if compiled.generation != policy.metadata.generation:
+        return None
+    reason, message = compiled.problem
+    return Problem(conditions.Reason(reason), message, is_final=True)

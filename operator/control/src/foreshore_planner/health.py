@@ -7,9 +7,9 @@ cannot tell. Its neighbours can: an agent of the same site that has the hub and 
 node's beats says that only the link is cut.
 
     not silent ─────────────────────────────► Healthy   (Suspect while its agent has not reported)
-    silent, beats heard by a peer ──────────► LinkCut   nothing moves: it works on, beside its devices
-    silent, a peer says the beats stopped ──► NodeDead  replicas and, by `succession`, authority move
-    silent, nobody can say ─────────────────► Unknown   replicas move (inference is a pure function), authority does not
+    silent, beats heard by a peer ──────────► LinkCut   nothing moves: it works on
+    silent, a peer says the beats stopped ──► NodeDead  replicas and authority move
+    silent, nobody can say ─────────────────► Unknown   replicas move, authority does not
     silent with more than half of its site ─► SiteCut   nothing moves
 
 Sources: Kubernetes' zone state of the node life-cycle controller (stop on mass silence),

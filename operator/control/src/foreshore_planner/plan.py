@@ -1,9 +1,10 @@
 """One planning pass: the whole observed world in, everything to be written out, with reasons.
 
-Called by `foreshore_operator` after each change and at least every thirty seconds; it neither reads nor writes. A pass on the
-result of a pass plans nothing new (level, not edge), and the order of anything in the snapshot does not matter.
+Called by `foreshore_operator` after each change and at least every thirty seconds; it neither reads
+nor writes. A pass on the result of a pass plans nothing new (level, not edge), and the order of
+anything in the snapshot does not matter.
 
-    snapshot ─► health ─► binding ─► placement of each (policy, site) ─► authority of each device ─► status of each object
+    snapshot ─► health ─► binding ─► placements ─► authorities ─► statuses
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
 from foreshore_planner import binding, health, placing, snapshot, status, succession
+from foreshore_planner.placement import case
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,15 @@ class StatusWrite:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What should be, as data. `wake_after` asks for a pass in so many seconds although nothing changes."""
+    """What should be, as data.
 
-    placements: tuple[placing.PlacementPlan, ...]
+    `wake_after` asks for a pass in so many seconds although nothing changes.
+    """
+
+    placements: tuple[case.PlacementPlan, ...]
     grants: tuple[succession.Grant, ...]
     statuses: tuple[StatusWrite, ...]
-    removals: tuple[placing.Removal, ...]
+    removals: tuple[case.Removal, ...]
     health: Mapping[str, health.Assessment]
     wake_after: float | None = None
 

@@ -91,7 +91,7 @@ class Replica:
     resource_version: str
     policy: str
     site: str
-    slot: int
+    slot: str
     node: str
     template: str
     """Hash of everything the pod was made from (version digest, requests, image, …).

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from foreshore_api import scalars, v1alpha1
+from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import health, snapshot
 
@@ -52,6 +52,7 @@ class Standing:
     grant: Grant | None
     waiting: str | None = None
     """Why nothing is granted although something is amiss, in words."""
+    waiting_reason: conditions.Reason = conditions.Reason.AUTHORITY_MOVING
     wake_after: float | None = None
     """Seconds after which a pass is due although nothing else changes."""
 
@@ -82,19 +83,22 @@ def decide(view: View) -> Standing:
     """Decide what becomes of one device's authority."""
     authority = view.device.status.authority
     if view.fleet is None:
-        return Standing(None, "the hub is out of reach: nothing is granted or moved")
+        message = "the hub is out of reach: nothing is granted or moved"
+        return Standing(None, message, conditions.Reason.HUB_UNREACHABLE)
     if authority is None or authority.holder is None:
         return _grant(view, "FirstGrant", "no agent holds the device")
     if gave_back(view, authority):
         return _grant(view, "GivenBack", f"{authority.holder} gave the device back")
     if view.is_held:
-        return Standing(None, "too much of the site is silent: nothing moves")
+        message = "too much of the site is silent: nothing moves"
+        return Standing(None, message, conditions.Reason.SITE_SILENT)
     signs = lost(view, authority)
     if signs is None:
         return Standing(None)
     left = remaining_wait(view, authority)
     if left > 0:
-        return Standing(None, f"{signs}; waiting until its last renewal has run out", left)
+        message = f"{signs}; waiting until its last renewal has run out"
+        return Standing(None, message, wake_after=left)
     return _grant(view, "HolderLost", signs)
 
 
@@ -169,7 +173,8 @@ def _grant(view: View, cause: str, evidence: str) -> Standing:
     previous = authority.holder if authority is not None else None
     chosen = successor(view, previous)
     if chosen is None:
-        return Standing(None, f"{evidence}, and no other agent of the site is connected")
+        message = f"{evidence}, and no other agent of the site is connected"
+        return Standing(None, message, conditions.Reason.NO_AGENT)
     epoch = next_epoch(authority, view.now)
     return Standing(
         Grant(

@@ -69,7 +69,7 @@ def _no(view: View, reason: str, message: str) -> Rejection:
 
 
 def is_of_site(view: View) -> Rejection | None:
-    """Candidates are the site's own nodes and nodes of tier Cloud, never another site's edge nodes."""
+    """It is the site's own, or of tier Cloud; never an edge node of another site."""
     if view.node.site == view.demand.site or view.node.tier is snapshot.Tier.CLOUD:
         return None
     return _no(view, "OtherSite", "an edge node of another site")

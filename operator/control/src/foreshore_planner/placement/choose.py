@@ -20,7 +20,7 @@ from foreshore_planner.placement import candidates
 class Incumbent:
     """The replica that fills a slot now."""
 
-    slot: int
+    slot: str
     node: str
     is_ready: bool
     was_active: bool
@@ -48,12 +48,12 @@ def rank(
 
 
 def fill(
-    slots: Sequence[int],
+    slots: Sequence[str],
     found: Sequence[candidates.Candidate],
     demand: candidates.Demand,
-    taken: Mapping[int, snapshot.Node],
+    taken: Mapping[str, snapshot.Node],
     free: Mapping[str, snapshot.Resources],
-) -> dict[int, candidates.Candidate]:
+) -> dict[str, candidates.Candidate]:
     """Choose a node for each empty slot, in order.
 
     A slot that finds none is absent from the answer.
@@ -63,7 +63,7 @@ def fill(
     """
     left = dict(free)
     domains = {domain(node, demand) for node in taken.values()}
-    chosen: dict[int, candidates.Candidate] = {}
+    chosen: dict[str, candidates.Candidate] = {}
     for slot in slots:
         fitting = [one for one in found if left[one.node.name].has_room_for(demand.requests)]
         if not fitting:
@@ -75,7 +75,7 @@ def fill(
     return chosen
 
 
-def roles(incumbents: Sequence[Incumbent], order: Sequence[str], active: int) -> dict[int, bool]:
+def roles(incumbents: Sequence[Incumbent], order: Sequence[str], active: int) -> dict[str, bool]:
     """Return for each slot whether it is active.
 
     Ready ones first, then those already active, then by rank.
@@ -84,7 +84,7 @@ def roles(incumbents: Sequence[Incumbent], order: Sequence[str], active: int) ->
     """
     place = {name: position for position, name in enumerate(order)}
 
-    def key(one: Incumbent) -> tuple[bool, bool, int, int]:
+    def key(one: Incumbent) -> tuple[bool, bool, int, str]:
         return (
             not one.is_ready,
             not one.was_active,

@@ -1,0 +1,99 @@
+"""One (policy, site) as placement sees it, and what placement says about it.
+
+The values the other modules here share.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from foreshore_api import v1alpha1
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_planner import binding, health, latency, snapshot
+from foreshore_planner.placement import candidates
+
+
+@dataclass(frozen=True, slots=True)
+class PodIntent:
+    """One inference pod that should exist; the operator renders the manifest."""
+
+    name: str
+    namespace: str
+    placement: str
+    policy: str
+    site: str
+    slot: str
+    node: str
+    template: str
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One inference pod that should go, gracefully, if it still is what was looked at."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the conditions of a placement are made from."""
+
+    wanted: int
+    unplaced: int
+    waiting: str | None
+    """Why a forced move is not made (site held, failover Never, move limit), in words."""
+    waiting_reason: str | None
+    nearest: str | None
+    summary: str
+    is_within_budget: bool | None
+    """True, False, or None while not measured."""
+    shares_domain: bool
+    broken: tuple[str, str] | None
+    """(reason, message) of a replica that cannot serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementPlan:
+    """What one (policy, site) should look like."""
+
+    namespace: str
+    name: str
+    policy: str
+    site: str
+    pods: tuple[PodIntent, ...]
+    replicas: tuple[inferenceplacement.Replica, ...]
+    budget: inferenceplacement.Budget
+    candidates: inferenceplacement.Candidates
+    moves: tuple[inferenceplacement.Move, ...]
+    findings: Findings
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One (policy, site) with all it depends on."""
+
+    seen: snapshot.Snapshot
+    verdicts: health.Health
+    bound: binding.BoundPolicy
+    version: v1alpha1.ModelVersion
+    site: str
+    demand: candidates.Demand
+    evidence: latency.Evidence
+    views: tuple[candidates.View, ...]
+    before: v1alpha1.InferencePlacement | None
+    replicas: tuple[snapshot.Replica, ...]
+    template: str
+    reported_bad: Mapping[str, str]
+    """Slots whose endpoint the agents call bad, with their reason."""
+    moves_left: int
+    """How many more moves this site may see within the minute."""
+
+    @property
+    def name(self) -> str:
+        """The placement's name."""
+        return f"{self.demand.policy}.{self.site}"

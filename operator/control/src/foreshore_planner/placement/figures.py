@@ -1,0 +1,138 @@
+"""How a placement is shown: replicas, the budget and its split, names of pods.
+
+Figures rounded so that status is rarely written.
+
+A figure replaces the one shown before only when it differs by more than `NOISE`: histogram buckets
+are 15.5 % wide, and a value that wavers between two of them is no news.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+from foreshore_api import scalars
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_planner import latency, snapshot
+from foreshore_planner.placement import incumbents
+from foreshore_planner.placement.case import Case, PodIntent
+
+PORT = 8080
+"""Where serving listens in a pod."""
+
+NOISE = 0.2
+
+_PHASES = {
+    snapshot.PodPhase.PENDING: inferenceplacement.Phase.PENDING,
+    snapshot.PodPhase.READY: inferenceplacement.Phase.READY,
+    snapshot.PodPhase.UNREADY: inferenceplacement.Phase.STARTING,
+    snapshot.PodPhase.FAILED: inferenceplacement.Phase.FAILED,
+    snapshot.PodPhase.TERMINATING: inferenceplacement.Phase.PENDING,
+}
+
+
+def pod_name(policy: str, slot: str, placement: str, node: str, template: str) -> str:
+    """Return `<policy>-<slot>-<hash>`.
+
+    The same for the same choice, so that creating it twice is harmless.
+
+    The hash covers the node, because the pod of a dead node stays Terminating and keeps its name.
+    """
+    digest = hashlib.sha256(f"{placement}\n{node}\n{template}".encode()).hexdigest()
+    return f"{policy[:45]}-{slot}-{digest[:8]}"
+
+
+def replica(
+    case: Case,
+    intent: PodIntent,
+    pod: snapshot.Replica | None,
+    held: incumbents.Incumbent | None,
+    is_active: bool,  # noqa: FBT001
+) -> inferenceplacement.Replica:
+    """Show one replica.
+
+    Its endpoint stays listed while its pod exists on a node that is not lost, even when the API
+    server has lost sight of it: agents judge an endpoint by calling it, and a site that is cut off
+    goes on using its own.
+    """
+    verdict = case.verdicts.of(intent.node)
+    if verdict.is_lost:
+        phase = inferenceplacement.Phase.LOST
+    elif pod is None:
+        phase = inferenceplacement.Phase.PENDING
+    else:
+        phase = _PHASES[pod.phase]
+    return inferenceplacement.Replica(
+        slot=intent.slot,
+        role=inferenceplacement.Role.ACTIVE if is_active else inferenceplacement.Role.STANDBY,
+        cluster="local",
+        node=intent.node,
+        endpoint=_endpoint(case, intent, pod, phase),
+        phase=phase,
+    )
+
+
+def budget(case: Case, nodes: Sequence[str]) -> inferenceplacement.Budget:
+    """Show the budget: predicted on the slowest active node, measured end to end.
+
+    And the split there.
+    """
+    predictions = [view.prediction for view in case.views if view.node.name in nodes]
+    known = [one for one in predictions if one.total is not None]
+    slowest = max(known, key=lambda one: one.total or 0.0) if known else None
+    shown = case.before.status.budget if case.before is not None else None
+    before = {} if shown is None else {one.stage: one.p99 for one in shown.split}
+    return inferenceplacement.Budget(
+        limit=duration(case.demand.budget),
+        from_=inferenceplacement.CountedFrom.RECEIPT,
+        predicted=_settled(
+            slowest.total if slowest is not None else None, shown.predicted if shown else None
+        ),
+        measured=_settled(case.evidence.measured(), shown.measured if shown else None),
+        split=tuple(
+            inferenceplacement.StageShare(
+                stage=inferenceplacement.Stage(stage.stage.value),
+                p99=_settled(stage.p99, before.get(inferenceplacement.Stage(stage.stage.value)))
+                or "0ms",
+            )
+            for stage in (slowest.stages if slowest is not None else ())
+            if stage.p99 is not None and stage.source is not latency.Source.UNKNOWN
+        ),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a duration of two significant digits: `4.2ms`, `31ms`, `1.2s`."""
+    if seconds <= 0 or not math.isfinite(seconds):
+        return "0ms" if seconds <= 0 else "8760h"
+    unit, factor = ("ms", 1000.0) if seconds < 1 else ("s", 1.0)
+    value = seconds * factor
+    digits = 1 - math.floor(math.log10(value))
+    rounded = round(value, digits)
+    text = f"{rounded:.{max(0, digits)}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
+
+
+def _settled(seconds: float | None, shown: str | None) -> str | None:
+    if seconds is None:
+        return None
+    if shown is not None:
+        old = scalars.seconds(shown)
+        if old > 0 and abs(seconds - old) / old <= NOISE:
+            return shown
+    return duration(seconds)
+
+
+def _endpoint(
+    case: Case,
+    intent: PodIntent,
+    pod: snapshot.Replica | None,
+    phase: inferenceplacement.Phase,
+) -> str | None:
+    if pod is None or pod.address is None or phase is inferenceplacement.Phase.LOST:
+        return None
+    address = f"{pod.address}:{PORT}"
+    if phase is inferenceplacement.Phase.READY:
+        return address
+    listed = case.before.status.replicas if case.before is not None else ()
+    was = any(one.slot == intent.slot and one.endpoint == address for one in listed)
+    return address if was and phase is inferenceplacement.Phase.STARTING else None

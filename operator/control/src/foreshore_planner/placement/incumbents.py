@@ -1,0 +1,88 @@
+"""Who fills each slot now, and whose endpoint the agents call bad."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foreshore_api import v1alpha1
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_api.wire import report
+from foreshore_planner import snapshot
+
+BAD_AFTER = 10.0
+"""Seconds of failed calls after which an endpoint counts as bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incumbent:
+    """The node that has a slot, and the pod there if it is seen."""
+
+    slot: str
+    node: str
+    pod: snapshot.Replica | None
+    was_active: bool
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its pod serves."""
+        return self.pod is not None and self.pod.phase is snapshot.PodPhase.READY
+
+
+def find(
+    replicas: Sequence[snapshot.Replica],
+    before: v1alpha1.InferencePlacement | None,
+    slots: Sequence[str],
+    template: str,
+) -> dict[str, Incumbent]:
+    """Return who has each slot: by the placement's status, else (status lost.
+
+    Restart) by the pods themselves.
+
+    Of several pods that claim a slot, those of the present template come first, then ready ones,
+    then names.
+    """
+    listed = {} if before is None else {one.slot: one for one in before.status.replicas}
+    found: dict[str, Incumbent] = {}
+    for slot in slots:
+        claims = [one for one in replicas if one.slot == slot and _is_alive(one)]
+        said = listed.get(slot)
+        was_active = said is not None and said.role is inferenceplacement.Role.ACTIVE
+        if said is not None:
+            here = [one for one in claims if one.node == said.node]
+            found[slot] = Incumbent(slot, said.node, _best(here, template), was_active)
+        elif claims:
+            best = _best(claims, template)
+            if best is not None:
+                found[slot] = Incumbent(slot, best.node, best, was_active)
+    return found
+
+
+def reported_bad(
+    agents: Sequence[report.AgentEvidence], namespace: str, policy: str
+) -> Mapping[str, str]:
+    """Return the slots whose endpoint has failed every caller for `BAD_AFTER`, with the reason."""
+    says: dict[str, list[report.EndpointReport]] = {}
+    for agent in agents:
+        for one in agent.report.endpoints:
+            if (one.namespace, one.policy) == (namespace, policy):
+                says.setdefault(one.slot, []).append(one)
+    return {
+        slot: min(one.reason or "calls fail" for one in lines)
+        for slot, lines in sorted(says.items())
+        if all((one.bad_for_seconds or 0.0) >= BAD_AFTER for one in lines)
+    }
+
+
+def _is_alive(replica: snapshot.Replica) -> bool:
+    return replica.phase is not snapshot.PodPhase.TERMINATING
+
+
+def _best(claims: Sequence[snapshot.Replica], template: str) -> snapshot.Replica | None:
+    ordered = sorted(
+        claims,
+        key=lambda one: (
+            one.template != template,
+            one.phase is not snapshot.PodPhase.READY,
+            one.name,
+        ),
+    )
+    return ordered[0] if ordered else None

@@ -1,0 +1,287 @@
+"""What becomes of each slot: what forces it to move, whether it may, how it is shown."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from foreshore_api import scalars
+from foreshore_api.v1alpha1 import inferenceplacement, placing
+from foreshore_planner import snapshot
+from foreshore_planner.placement import candidates, choose, explain, figures, incumbents
+from foreshore_planner.placement.case import Case, Findings, PlacementPlan, PodIntent
+
+STARTING_FOR = 60.0
+"""Seconds after which a pod that does not become ready is given up where it is."""
+
+MODEL_FAULTS = frozenset(
+    {
+        "DigestMismatch",
+        "ExternalData",
+        "LoadFailed",
+        "NotONNX",
+        "SchemaMismatch",
+        "TooLarge",
+        "TooManyNodes",
+        "UnknownDomain",
+        "UnsupportedType",
+        "WarmUpFailed",
+    }
+)
+"""Reasons of a pod that would be the same on every node: moving it would help nobody."""
+
+COMFORT = 0.8
+"""A node is worth a move for latency only when it is predicted within this share of the budget."""
+
+Force = tuple[str, str]
+"""(cause, evidence)."""
+
+Cause = Callable[[Case, incumbents.Incumbent], Force | None]
+
+
+def node_is_lost(case: Case, held: incumbents.Incumbent) -> Force | None:
+    """The node is dead or silent, as far as anybody can tell."""
+    verdict = case.verdicts.of(held.node)
+    return (verdict.verdict.value, verdict.evidence) if verdict.is_lost else None
+
+
+def node_is_unfit(case: Case, held: incumbents.Incumbent) -> Force | None:
+    """The policy or the node has changed so that the policy does not want this node any more."""
+    for view in case.views:
+        if view.node.name == held.node:
+            objection = candidates.examine(view, candidates.STANDING)
+            return (objection.reason, objection.message) if objection is not None else None
+    return None
+
+
+def node_is_cordoned(case: Case, held: incumbents.Incumbent) -> Force | None:
+    """Somebody wants the node empty."""
+    for view in case.views:
+        if view.node.name == held.node and not view.node.is_schedulable:
+            return "Cordoned", "the node is cordoned"
+    return None
+
+
+def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
+    """The pod failed, or has not become ready for too long, and not because of the model."""
+    pod = held.pod
+    if pod is None or pod.reason in MODEL_FAULTS or not case.verdicts.of(held.node).is_usable:
+        return None
+    if pod.phase is snapshot.PodPhase.FAILED:
+        return "PodFailed", pod.message or pod.reason or "the pod failed"
+    waits = pod.phase in (snapshot.PodPhase.PENDING, snapshot.PodPhase.UNREADY)
+    if waits and pod.phase_age >= STARTING_FOR:
+        return "PodNotReady", pod.message or pod.reason or "the pod does not become ready"
+    return None
+
+
+def endpoint_is_bad(case: Case, held: incumbents.Incumbent) -> Force | None:
+    """Every agent that calls it says that its calls fail, though the pod says it is ready."""
+    why = case.reported_bad.get(held.slot)
+    if why is None or not held.is_ready or held.pod is None:
+        return None
+    if held.pod.phase_age < incumbents.BAD_AFTER:
+        return None
+    return "EndpointBad", f"agents report: {why}"
+
+
+def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
+    """Measured over the budget here, and predicted comfortably within it elsewhere."""
+    measured = case.evidence.measured()
+    if measured is None or measured <= case.demand.budget or not held.was_active:
+        return None
+    here = [view for view in case.views if view.node.name == held.node]
+    totals = [
+        view.prediction.total
+        for view in case.views
+        if view.node.name != held.node
+        and candidates.examine(view, (*candidates.STANDING, *candidates.ROOM)) is None
+    ]
+    better = [total for total in totals if total is not None]
+    own = here[0].prediction.total if here else None
+    if own is None or own <= case.demand.budget:
+        return None
+    if not better or min(better) > COMFORT * case.demand.budget:
+        return None
+    return "OverBudget", "measured over the latency budget, another node is predicted within it"
+
+
+CAUSES: tuple[Cause, ...] = (
+    node_is_lost,  # nothing else matters on a lost node
+    node_is_unfit,
+    node_is_cordoned,
+    pod_has_failed,
+    endpoint_is_bad,
+    is_over_budget,  # last: the only one where the replica still works
+)
+BY_PERSON = frozenset({"OtherSite", "Tier", "NodeSelector", "Taint", "Cordoned"})
+"""Causes that a person asked for: neither `failover: Never` nor the move limit holds them."""
+
+
+def forced(case: Case, held: Mapping[str, incumbents.Incumbent]) -> dict[str, Force]:
+    """Return the slots that something forces away, with the first cause."""
+    found: dict[str, Force] = {}
+    for slot, incumbent in sorted(held.items()):
+        for cause in CAUSES:
+            force = cause(case, incumbent)
+            if force is not None:
+                found[slot] = force
+                break
+    return found
+
+
+def permitted(
+    case: Case, wanted: Mapping[str, Force]
+) -> tuple[dict[str, Force], tuple[str, str] | None]:
+    """Return the moves that may be made now, and why the others wait."""
+    if not wanted:
+        return {}, None
+    if case.site in case.verdicts.held_sites:
+        message = "more than half of the site's nodes are silent: nothing moves"
+        return {}, ("SiteSilent", message)
+    asked = {slot: force for slot, force in wanted.items() if force[0] in BY_PERSON}
+    others = {slot: force for slot, force in wanted.items() if slot not in asked}
+    if others and case.demand.placement.failover is placing.Failover.NEVER:
+        return asked, ("FailoverNever", f"failover is Never: {next(iter(others.values()))[1]}")
+    room = dict(sorted(others.items())[: max(0, case.moves_left)])
+    if len(room) < len(others):
+        return asked | room, ("MoveLimit", "the site's moves of this minute are used up")
+    return asked | room, None
+
+
+def moves(
+    case: Case,
+    held: Mapping[str, incumbents.Incumbent],
+    chosen: Mapping[str, candidates.Candidate],
+    causes: Mapping[str, Force],
+) -> tuple[inferenceplacement.Move, ...]:
+    """Return the placement's history with this pass's moves first, at most ten."""
+    now = scalars.timestamp(case.seen.now)
+    fresh = []
+    for slot, candidate in sorted(chosen.items()):
+        before = held.get(slot)
+        cause, evidence = causes.get(slot, ("FirstPlacement", "the slot was empty"))
+        fresh.append(
+            inferenceplacement.Move(
+                time=now,
+                from_=before.node if before is not None else None,
+                to=candidate.node.name,
+                cause=cause,
+                evidence=evidence[:256],
+            )
+        )
+    past = case.before.status.moves if case.before is not None else ()
+    return (*fresh, *past)[:10]
+
+
+def assemble(
+    case: Case,
+    layout: Mapping[str, str],
+    held: Mapping[str, incumbents.Incumbent],
+    history: tuple[inferenceplacement.Move, ...],
+    rejected: Sequence[candidates.Rejection],
+    waiting: tuple[str, str] | None,
+) -> PlacementPlan:
+    """Put the plan of one placement together."""
+    pods = {slot: _intent(case, slot, node) for slot, node in sorted(layout.items())}
+    seen = {replica.name: replica for replica in case.replicas}
+    order = [one.node.name for one in _ranked(case)]
+    present = [
+        choose.Incumbent(
+            slot=slot,
+            node=node,
+            is_ready=_serves(case, seen.get(pods[slot].name), node),
+            was_active=slot in held and held[slot].node == node and held[slot].was_active,
+        )
+        for slot, node in sorted(layout.items())
+    ]
+    active = choose.roles(present, order, case.demand.placement.replicas)
+    replicas = tuple(
+        figures.replica(case, pods[slot], seen.get(pods[slot].name), held.get(slot), active[slot])
+        for slot in pods
+    )
+    return PlacementPlan(
+        namespace=case.demand.namespace,
+        name=case.name,
+        policy=case.demand.policy,
+        site=case.site,
+        pods=tuple(pods.values()),
+        replicas=replicas,
+        budget=figures.budget(case, [pods[slot].node for slot in pods if active[slot]]),
+        candidates=inferenceplacement.Candidates(
+            total=len(case.views), rejected=explain.fold(rejected)
+        ),
+        moves=history,
+        findings=_findings(case, layout, rejected, waiting),
+    )
+
+
+def _intent(case: Case, slot: str, node: str) -> PodIntent:
+    placement = f"{case.demand.namespace}/{case.name}"
+    return PodIntent(
+        name=figures.pod_name(case.demand.policy, slot, placement, node, case.template),
+        namespace=case.demand.namespace,
+        placement=case.name,
+        policy=case.demand.policy,
+        site=case.site,
+        slot=slot,
+        node=node,
+        template=case.template,
+        model=case.version.spec.model_ref.name,
+        version=case.version.metadata.name,
+    )
+
+
+def _serves(case: Case, pod: snapshot.Replica | None, node: str) -> bool:
+    if pod is None or case.verdicts.of(node).is_lost:
+        return False
+    if case.verdicts.of(node).is_usable:
+        return pod.phase is snapshot.PodPhase.READY
+    return pod.address is not None
+
+
+def _ranked(case: Case) -> list[candidates.Candidate]:
+    every = [candidates.Candidate(view.node, view.prediction, 0.0) for view in case.views]
+    return choose.rank(every, case.demand, frozenset())
+
+
+def _findings(
+    case: Case,
+    layout: Mapping[str, str],
+    rejected: Sequence[candidates.Rejection],
+    waiting: tuple[str, str] | None,
+) -> Findings:
+    wanted = case.demand.placement.replicas + case.demand.placement.standby
+    nodes = {view.node.name: view.node for view in case.views}
+    domains = [choose.domain(nodes[node], case.demand) for node in layout.values() if node in nodes]
+    near = explain.nearest(case.views, rejected)
+    unplaced = wanted - len(layout)
+    return Findings(
+        wanted=wanted,
+        unplaced=unplaced,
+        waiting=waiting[1] if waiting is not None else None,
+        waiting_reason=waiting[0] if waiting is not None else None,
+        nearest=near,
+        summary=explain.summarise(len(case.views), rejected),
+        is_within_budget=_within(case, is_stuck=not layout and near is not None),
+        shares_domain=len(set(domains)) < len(domains),
+        broken=_broken(case, layout),
+    )
+
+
+def _within(case: Case, *, is_stuck: bool) -> bool | None:
+    if is_stuck:
+        return False
+    measured = case.evidence.measured()
+    return None if measured is None else measured <= case.demand.budget
+
+
+def _broken(case: Case, layout: Mapping[str, str]) -> tuple[str, str] | None:
+    for replica in sorted(case.replicas, key=lambda one: one.slot):
+        if replica.slot not in layout or replica.template != case.template:
+            continue
+        if replica.reason in MODEL_FAULTS:
+            return (
+                "ModelRejected",
+                f"{replica.reason}: {replica.message or 'the model was refused'}",
+            )
+        if replica.phase is snapshot.PodPhase.FAILED:
+            return "ReplicaFailed", replica.message or replica.reason or "the pod failed"
+    return None

@@ -1,0 +1,249 @@
+"""The placement of every (policy, site): which pods should be, where, in which role, and why.
+
+Steady state is repair in place: a replica stays until its node is lost, its pod has failed, agents
+agree that its endpoint is bad, its node no longer fits the policy, or it is measurably over the
+budget while another node is predicted well within it. Forced moves obey the policy's `failover`,
+the site's hold, and a cap of six moves a minute for each site. A replica of an older template is
+replaced where it stands.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from foreshore_api import scalars, v1alpha1
+from foreshore_planner import binding, health, latency, snapshot
+from foreshore_planner.placement import candidates, case, choose, incumbents, slots
+
+MOVES_PER_MINUTE = 6
+"""Moves of one site within sixty seconds (design/placement.md)."""
+
+DEFAULT_EXPECTED_INFERENCE = 0.05
+"""Seconds assumed for a ModelVersion that declares nothing, until it is measured."""
+
+
+def place_all(
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
+) -> tuple[case.PlacementPlan, ...]:
+    """Plan every placement in order of (namespace, policy, site); what one takes the next lacks."""
+    used = _used(seen, bound)
+    left = {node.site: moves_left(seen, node.site) for node in seen.nodes if node.site is not None}
+    existing = {replica.name for replica in seen.replicas}
+    plans: list[case.PlacementPlan] = []
+    for policy in bound.policies.values():
+        if not policy.is_placed or policy.version is None:
+            continue
+        for site in policy.sites:
+            one = _case(seen, verdicts, policy, policy.version, site, used, left.get(site, 0))
+            planned = place(one)
+            left[site] = left.get(site, 0) - _moves_made(one, planned)
+            for pod in planned.pods:
+                if pod.name not in existing:
+                    taken = used.get(pod.node, snapshot.Resources())
+                    used[pod.node] = taken + one.demand.requests
+            plans.append(planned)
+    return tuple(plans)
+
+
+def place(one: case.Case) -> case.PlacementPlan:
+    """Plan one placement."""
+    wanted = one.demand.placement.replicas + one.demand.placement.standby
+    names = tuple(f"r{number}" for number in range(wanted))
+    held = incumbents.find(one.replicas, one.before, names, one.template)
+    causes = slots.forced(one, held)
+    allowed, waiting = slots.permitted(one, causes)
+    staying = {slot: each for slot, each in held.items() if slot not in allowed}
+    found, rejected = candidates.find(one.views, prices(one.seen))
+    nodes = {node.name: node for node in one.seen.nodes}
+    left_behind = {held[slot].node for slot in allowed}
+    chosen = choose.fill(
+        [slot for slot in names if slot not in staying],
+        [each for each in found if each.node.name not in left_behind],
+        one.demand,
+        {slot: nodes[each.node] for slot, each in staying.items() if each.node in nodes},
+        {view.node.name: view.free for view in one.views},
+    )
+    layout = {slot: each.node for slot, each in staying.items()}
+    layout |= {slot: held[slot].node for slot in allowed if slot not in chosen}
+    layout |= {slot: each.node.name for slot, each in chosen.items()}
+    history = slots.moves(one, held, chosen, causes)
+    return slots.assemble(one, layout, held, history, rejected, waiting)
+
+
+def superseded(
+    seen: snapshot.Snapshot, verdicts: health.Health, plans: Sequence[case.PlacementPlan]
+) -> tuple[case.Removal, ...]:
+    """Return the pods that no placement wants any more.
+
+    A pod that serves stays until its successor in the slot does. A pod on a node that may only be
+    cut off is left alone: it may be serving its site.
+    """
+    wanted = {(pod.namespace, pod.name): pod for plan in plans for pod in plan.pods}
+    ready = {
+        (one.namespace, one.policy, one.site, one.slot)
+        for one in seen.replicas
+        if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
+    }
+    slots_wanted = {(pod.namespace, pod.policy, pod.site, pod.slot) for pod in wanted.values()}
+    removals = []
+    for replica in sorted(seen.replicas, key=lambda one: (one.namespace, one.name)):
+        slot = (replica.namespace, replica.policy, replica.site, replica.slot)
+        if (replica.namespace, replica.name) in wanted:
+            continue
+        if replica.phase is snapshot.PodPhase.TERMINATING:
+            continue
+        if verdicts.of(replica.node).verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT):
+            continue
+        if replica.phase is snapshot.PodPhase.READY and slot in slots_wanted - ready:
+            continue
+        removals.append(
+            case.Removal(
+                replica.namespace, replica.name, replica.uid, replica.resource_version, "Superseded"
+            )
+        )
+    return tuple(removals)
+
+
+def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, snapshot.Tier], float]:
+    """Return the price of a CPU hour by (cluster, tier)."""
+    found: dict[tuple[str, snapshot.Tier], float] = {}
+    for cluster in seen.clusters:
+        name = cluster.metadata.name
+        found[(name, snapshot.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
+        found[(name, snapshot.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
+    return found
+
+
+def moves_left(seen: snapshot.Snapshot, site: str) -> int:
+    """Return how many more moves the site may see within the minute."""
+    since = seen.now - timedelta(seconds=60)
+    made = sum(
+        1
+        for placement in seen.placements
+        if placement.spec.site == site
+        for move in placement.status.moves
+        if move.from_ is not None and scalars.instant(move.time) >= since
+    )
+    return max(0, MOVES_PER_MINUTE - made)
+
+
+def _case(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.BoundPolicy,
+    version: v1alpha1.ModelVersion,
+    site: str,
+    used: Mapping[str, snapshot.Resources],
+    left: int,
+) -> case.Case:
+    namespace, name = bound.key
+    demand = _demand(bound, version, site)
+    of_site = [node.name for node in seen.nodes if node.site == site]
+    reports = health.agent_reports(seen)
+    agents = [reports[node] for node in of_site if node in reports]
+    evidence = latency.gather(namespace, name, agents)
+    full = f"{name}.{site}"
+    before = [one for one in seen.placements if binding.key(one) == (namespace, full)]
+    replicas = [
+        one
+        for one in seen.replicas
+        if (one.namespace, one.policy, one.site) == (namespace, name, site)
+    ]
+    return case.Case(
+        seen=seen,
+        verdicts=verdicts,
+        bound=bound,
+        version=version,
+        site=site,
+        demand=demand,
+        evidence=evidence,
+        views=tuple(_view(seen, verdicts, demand, evidence, node, used) for node in seen.nodes),
+        before=before[0] if before else None,
+        replicas=tuple(replicas),
+        template=template(seen, bound, version),
+        reported_bad=incumbents.reported_bad(agents, namespace, name),
+        moves_left=left,
+    )
+
+
+def template(
+    seen: snapshot.Snapshot, bound: binding.BoundPolicy, version: v1alpha1.ModelVersion
+) -> str:
+    """Hash everything a pod is made from but its node; another hash means another pod."""
+    placement = bound.policy.spec.placement
+    model = bound.model.spec.document() if bound.model is not None else {}
+    parts = (
+        seen.serving_image,
+        version.metadata.name,
+        version.spec.document(),
+        model,
+        [one.document() for one in placement.tolerations],
+        placement.runtime_class_name,
+        placement.priority_class_name,
+        [one.document() for one in placement.image_pull_secrets],
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _used(seen: snapshot.Snapshot, bound: binding.Binding) -> dict[str, snapshot.Resources]:
+    used: dict[str, snapshot.Resources] = {}
+    for replica in seen.replicas:
+        if replica.phase is not snapshot.PodPhase.FAILED:
+            taken = used.get(replica.node, snapshot.Resources())
+            used[replica.node] = taken + _requests_of(bound, replica)
+    return used
+
+
+def _moves_made(one: case.Case, planned: case.PlacementPlan) -> int:
+    before = len(one.before.status.moves) if one.before is not None else 0
+    fresh = planned.moves[: max(0, len(planned.moves) - before)]
+    return sum(1 for move in fresh if move.from_ is not None)
+
+
+def _demand(
+    bound: binding.BoundPolicy, version: v1alpha1.ModelVersion, site: str
+) -> candidates.Demand:
+    expected = version.spec.expected_inference
+    return candidates.Demand(
+        namespace=bound.key[0],
+        policy=bound.key[1],
+        site=site,
+        placement=bound.policy.spec.placement,
+        requests=_requests(version),
+        budget=scalars.seconds(bound.policy.spec.latency_budget),
+        expected_inference=(
+            scalars.seconds(expected.p99) if expected is not None else DEFAULT_EXPECTED_INFERENCE
+        ),
+    )
+
+
+def _view(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    demand: candidates.Demand,
+    evidence: latency.Evidence,
+    node: snapshot.Node,
+    used: Mapping[str, snapshot.Resources],
+) -> candidates.View:
+    ours = used.get(node.name, snapshot.Resources())
+    return candidates.View(
+        demand=demand,
+        node=node,
+        assessment=verdicts.of(node.name),
+        free=node.allocatable - node.requested - ours,
+        prediction=latency.predict(evidence, node.name, demand.expected_inference),
+    )
+
+
+def _requests(version: v1alpha1.ModelVersion) -> snapshot.Resources:
+    asked = version.spec.resources
+    return snapshot.Resources(
+        cpu=round(scalars.quantity(asked.cpu) * 1000), memory=round(scalars.quantity(asked.memory))
+    )
+
+
+def _requests_of(bound: binding.Binding, replica: snapshot.Replica) -> snapshot.Resources:
+    policy = bound.policies.get((replica.namespace, replica.policy))
+    if policy is None or policy.version is None:
+        return snapshot.Resources()
+    return _requests(policy.version)

@@ -1,0 +1,399 @@
+"""The status of every object, from what was observed and decided.
+
+The one place where conditions and their messages are made.
+
+`Ready` means accepted and delivered, or queued for delivery, never online. `Reconciling` and
+`Stalled` exist only while they are true. Messages hold no volatile number. The holder of a device
+is written by another field manager (see `succession`), so a Device's status here leaves `authority`
+out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from foreshore_api import conditions, meta, scalars, v1alpha1
+from foreshore_api.wire import report
+from foreshore_planner import binding, health, snapshot, succession
+from foreshore_planner.placement import case as placement_case
+
+Row = tuple[str, str | None, str, v1alpha1.statuses.Observed]
+"""(kind, namespace, name, status)."""
+
+Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
+"""One condition without its times: (type, status, reason, message)."""
+
+TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
+Type, Reason = conditions.Type, conditions.Reason
+
+
+def all_of(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.Binding,
+    placements: Sequence[placement_case.PlacementPlan],
+    standings: Mapping[binding.Key, succession.Standing],
+) -> Iterator[Row]:
+    """Yield the status of every object of the snapshot, and of every placement that is planned."""
+    yield from sites(seen, verdicts, bound)
+    yield from profiles(seen, bound)
+    yield from devices(seen, bound, standings)
+    yield from models(seen, bound)
+    yield from versions(seen, bound, placements)
+    yield from policies(seen, bound)
+    yield from clusters(seen)
+    yield from planned(seen, placements)
+
+
+def sites(
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
+) -> Iterator[Row]:
+    """Say what is known of each Site."""
+    reports = health.agent_reports(seen)
+    for site in seen.sites:
+        problem = bound.sites[binding.key(site)]
+        nodes = [node.name for node in seen.nodes if node.site == site.metadata.name]
+        agents = [node for node in nodes if node in reports]
+        said = list(_acceptance(problem))
+        if problem is None:
+            said.append(_site_connected(seen, nodes, agents))
+            if site.metadata.name in verdicts.held_sites:
+                message = "more than half of the site's nodes are silent: nothing moves"
+                said.append((Type.HELD, TRUE, Reason.SITE_SILENT, message))
+        status = v1alpha1.SiteStatus(
+            observed_generation=_generation(site),
+            conditions=_merged(site, said, seen),
+            nodes=len(nodes),
+            agents=site.status.agents if seen.fleet is None else len(agents),
+        )
+        yield site.kind, site.metadata.namespace, site.metadata.name, status
+
+
+def profiles(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
+    """Say what is known of each DeviceProfile."""
+    for profile in seen.profiles:
+        users = sum(1 for device in bound.devices.values() if device.profile is profile)
+        status = v1alpha1.DeviceProfileStatus(
+            observed_generation=_generation(profile),
+            conditions=_merged(profile, _acceptance(bound.profiles[binding.key(profile)]), seen),
+            devices=users,
+        )
+        yield profile.kind, profile.metadata.namespace, profile.metadata.name, status
+
+
+def devices(
+    seen: snapshot.Snapshot,
+    bound: binding.Binding,
+    standings: Mapping[binding.Key, succession.Standing],
+) -> Iterator[Row]:
+    """Say what is known of each Device: accepted, delivered, heard."""
+    reports = health.agent_reports(seen)
+    for one in bound.devices.values():
+        said = list(_acceptance(one.problem))
+        if one.problem is None:
+            said = [_device_delivery(one, standings), _device_connected(seen, one, reports)]
+            standing = standings.get(one.key)
+            if standing is not None and standing.waiting is not None and _held(one):
+                said.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
+        status = v1alpha1.DeviceStatus(
+            observed_generation=_generation(one.device),
+            conditions=_merged(one.device, said, seen),
+        )
+        yield one.device.kind, one.key[0], one.key[1], status
+
+
+def models(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
+    """Say what is known of each Model."""
+    for model in seen.models:
+        status = v1alpha1.ModelStatus(
+            observed_generation=_generation(model),
+            conditions=_merged(model, _acceptance(bound.models[binding.key(model)]), seen),
+        )
+        yield model.kind, model.metadata.namespace, model.metadata.name, status
+
+
+def versions(
+    seen: snapshot.Snapshot,
+    bound: binding.Binding,
+    placements: Sequence[placement_case.PlacementPlan],
+) -> Iterator[Row]:
+    """Say what is known of each ModelVersion; one whose bytes a replica refused is Stalled."""
+    refused = {
+        (plan.namespace, pod.version): plan.findings.broken[1]
+        for plan in placements
+        for pod in plan.pods
+        if plan.findings.broken is not None
+        and plan.findings.broken[0] == Reason.MODEL_REJECTED.value
+    }
+    for version in seen.versions:
+        key = binding.key(version)
+        problem = bound.versions[key]
+        if problem is None and key in refused:
+            problem = binding.Problem(Reason.MODEL_REJECTED, refused[key], is_final=True)
+        status = v1alpha1.ModelVersionStatus(
+            observed_generation=_generation(version),
+            conditions=_merged(version, _acceptance(problem), seen),
+        )
+        yield version.kind, key[0], key[1], status
+
+
+def policies(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
+    """Say what is known of each DecisionPolicy: accepted, delivered, bound, and in which mode."""
+    reports = health.agent_reports(seen)
+    sites = {node.name: node.site for node in seen.nodes}
+    for one in bound.policies.values():
+        agents = [agent for node, agent in reports.items() if sites.get(node) in one.sites]
+        problem = one.problem or _agents_problem(one, agents)
+        said = list(_acceptance(problem))
+        if problem is None:
+            said = [_policy_delivery(seen, one, agents)]
+            capped = sorted({reason for agent in agents for reason in agent.report.capped_by})
+            if capped:
+                message = f"an agent lowers modes: {', '.join(capped)}"
+                said.append((Type.DEGRADED, TRUE, Reason.RECORDER_FULL, message))
+        compiled = seen.compiled.get(one.key)
+        status = v1alpha1.DecisionPolicyStatus(
+            observed_generation=_generation(one.policy),
+            conditions=_merged(one.policy, said, seen),
+            policy_digest=compiled.digest if compiled is not None and problem is None else None,
+            effective_mode=_effective_mode(one, bound),
+            bound=v1alpha1.decisionpolicy.Bound(
+                devices=sum(len(keys) for keys in one.sites.values()), sites=len(one.sites)
+            ),
+        )
+        yield one.policy.kind, one.key[0], one.key[1], status
+
+
+def clusters(seen: snapshot.Snapshot) -> Iterator[Row]:
+    """Say what is known of each Cluster; only the one we run in can be reached by this release."""
+    for cluster in seen.clusters:
+        nodes = sum(1 for node in seen.nodes if node.cluster == cluster.metadata.name)
+        problem = binding.own_problem(cluster)
+        status = v1alpha1.ClusterStatus(
+            observed_generation=_generation(cluster),
+            conditions=_merged(cluster, _acceptance(problem), seen),
+            nodes=nodes if problem is None else None,
+        )
+        yield cluster.kind, None, cluster.metadata.name, status
+
+
+def planned(
+    seen: snapshot.Snapshot, placements: Sequence[placement_case.PlacementPlan]
+) -> Iterator[Row]:
+    """Say what became of each placement."""
+    existing = {binding.key(one): one for one in seen.placements}
+    for plan in placements:
+        before = existing.get((plan.namespace, plan.name))
+        said = _placement_conditions(plan)
+        generation = before.metadata.generation if before is not None else None
+        status = v1alpha1.InferencePlacementStatus(
+            observed_generation=generation or 1,
+            conditions=conditions.merge(
+                before.status.conditions if before is not None else (),
+                [_condition(one, generation or 1, seen) for one in said],
+                seen.now,
+            ),
+            replicas=plan.replicas,
+            budget=plan.budget,
+            candidates=plan.candidates,
+            moves=plan.moves,
+        )
+        yield v1alpha1.InferencePlacement.kind, plan.namespace, plan.name, status
+
+
+def _placement_conditions(plan: placement_case.PlacementPlan) -> list[Said]:
+    found = plan.findings
+    placed = _placed(plan)
+    ready = [one for one in plan.replicas if one.phase.value == "Ready"]
+    active = [one for one in plan.replicas if one.role.value == "Active"]
+    serving = bool(active) and all(one in ready for one in active)
+    said: list[Said] = [placed, _budget_met(plan), _redundant(plan, len(ready))]
+    if found.broken is not None:
+        reason = Reason(found.broken[0])
+        said.append((Type.READY, FALSE, reason, found.broken[1]))
+        if reason is Reason.MODEL_REJECTED:
+            said.append((Type.STALLED, TRUE, reason, found.broken[1]))
+    elif serving:
+        said.append((Type.READY, TRUE, Reason.DELIVERED, "every active replica serves"))
+    elif placed[1] is FALSE and not plan.replicas:
+        said.append((Type.READY, FALSE, placed[2], placed[3]))
+    else:
+        message = "a replica has a node and does not serve yet"
+        said.append((Type.READY, FALSE, Reason.REPLICA_STARTING, message))
+        said.append((Type.RECONCILING, TRUE, Reason.PROGRESSING, message))
+    if found.waiting is not None and found.waiting_reason in ("SiteSilent", "MoveLimit"):
+        said.append((Type.HELD, TRUE, Reason(found.waiting_reason), found.waiting))
+    return said
+
+
+def _placed(plan: placement_case.PlacementPlan) -> Said:
+    found = plan.findings
+    if found.unplaced == 0 and found.waiting is None:
+        return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
+    if found.waiting is not None:
+        return (Type.PLACED, FALSE, Reason.REPLICA_FAILED, found.waiting)
+    reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
+    return (Type.PLACED, FALSE, reason, found.summary)
+
+
+def _budget_met(plan: placement_case.PlacementPlan) -> Said:
+    match plan.findings.is_within_budget:
+        case True:
+            message = "the measured p99 is within the latency budget"
+            return (Type.BUDGET_MET, TRUE, Reason.WITHIN_BUDGET, message)
+        case False:
+            message = plan.findings.nearest or "the measured p99 is above the latency budget"
+            return (Type.BUDGET_MET, FALSE, Reason.OVER_BUDGET, message)
+        case None:
+            message = "fewer than twenty samples end to end"
+            return (Type.BUDGET_MET, UNKNOWN, Reason.NOT_MEASURED, message)
+
+
+def _redundant(plan: placement_case.PlacementPlan, ready: int) -> Said:
+    if plan.findings.wanted < 2:
+        message = "the policy asks for one replica and no standby"
+        return (Type.REDUNDANT, FALSE, Reason.NO_STANDBY, message)
+    if ready < 2:
+        message = "fewer than two replicas serve"
+        return (Type.REDUNDANT, FALSE, Reason.REPLICA_STARTING, message)
+    if plan.findings.shares_domain:
+        message = "two replicas share a failure domain because no other has room"
+        return (Type.REDUNDANT, FALSE, Reason.SHARED_DOMAIN, message)
+    return (Type.REDUNDANT, TRUE, Reason.SPREAD, "no two replicas share a failure domain")
+
+
+def _acceptance(problem: binding.Problem | None) -> Iterator[Said]:
+    if problem is None:
+        yield (Type.READY, TRUE, Reason.ACCEPTED, "accepted")
+        return
+    yield (Type.READY, FALSE, problem.reason, problem.message)
+    if problem.is_final:
+        yield (Type.STALLED, TRUE, problem.reason, problem.message)
+    else:
+        yield (Type.RECONCILING, TRUE, problem.reason, problem.message)
+
+
+def _site_connected(seen: snapshot.Snapshot, nodes: list[str], agents: list[str]) -> Said:
+    if not nodes:
+        return (Type.CONNECTED, FALSE, Reason.NO_NODES, "no node carries the label of this site")
+    if seen.fleet is None:
+        return (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, "the hub is out of reach")
+    if not agents:
+        return (Type.CONNECTED, FALSE, Reason.AGENT_SILENT, "no agent of the site reports")
+    return (Type.CONNECTED, TRUE, Reason.AGENT_CONNECTED, "agents of the site report")
+
+
+def _held(one: binding.BoundDevice) -> bool:
+    authority = one.device.status.authority
+    return authority is not None and authority.holder is not None
+
+
+def _device_delivery(
+    one: binding.BoundDevice, standings: Mapping[binding.Key, succession.Standing]
+) -> Said:
+    granted = standings.get(one.key)
+    if _held(one) or (granted is not None and granted.grant is not None):
+        return (Type.READY, TRUE, Reason.DELIVERED, "an agent of the site holds it")
+    message = "accepted; no agent of the site is connected yet"
+    return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
+
+
+def _device_connected(
+    seen: snapshot.Snapshot,
+    one: binding.BoundDevice,
+    reports: Mapping[str, report.AgentEvidence],
+) -> Said:
+    if seen.fleet is None:
+        return (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, "the hub is out of reach")
+    authority = one.device.status.authority
+    holder = reports.get(authority.holder or "") if authority is not None else None
+    if holder is None:
+        return (Type.CONNECTED, UNKNOWN, Reason.AGENT_SILENT, "no agent that holds it reports")
+    if not holder.report.broker_connected:
+        message = "the holder cannot reach the site's broker"
+        return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, message)
+    heard = any(
+        line.connected for line in holder.report.devices if (line.namespace, line.device) == one.key
+    )
+    if heard:
+        return (Type.CONNECTED, TRUE, Reason.DEVICE_ONLINE, "the holder hears the device")
+    message = "the holder has not heard the device for a while"
+    return (Type.CONNECTED, FALSE, Reason.DEVICE_SILENT, message)
+
+
+def _agents_problem(
+    one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
+) -> binding.Problem | None:
+    for agent in agents:
+        for said in agent.report.problems:
+            same = (said.kind, said.namespace, said.name) == ("DecisionPolicy", *one.key)
+            if same and said.generation == one.policy.metadata.generation:
+                message = f"{agent.node}: {said.message}"
+                return binding.Problem(Reason.COMPILE_FAILED, message[:1024], is_final=True)
+    return None
+
+
+def _policy_delivery(
+    seen: snapshot.Snapshot, one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
+) -> Said:
+    if one.policy.spec.mode is v1alpha1.Mode.DISABLED:
+        return (Type.READY, TRUE, Reason.DISABLED, "the policy is not evaluated, as its mode says")
+    if not one.sites:
+        return (Type.READY, TRUE, Reason.NO_DEVICES, "the selector matches no accepted device")
+    if seen.fleet is None or not agents:
+        message = "accepted; agents get it when they are in reach"
+        return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
+    return (Type.READY, TRUE, Reason.DELIVERED, "agents of its sites work by it")
+
+
+def _effective_mode(one: binding.BoundPolicy, bound: binding.Binding) -> v1alpha1.Mode | None:
+    if one.problem is not None:
+        return None
+    mode = one.policy.spec.mode
+    if mode is not v1alpha1.Mode.AUTONOMOUS:
+        return mode
+    keys = [key for keys in one.sites.values() for key in keys]
+    guarded = all(_is_guarded(bound.devices[key]) for key in keys)
+    return mode if guarded else v1alpha1.Mode.ADVISE
+
+
+def _is_guarded(device: binding.BoundDevice) -> bool:
+    if device.profile is None:
+        return False
+    checked = v1alpha1.protection.Check.CHECKED
+    own = device.device.spec.guards
+    guards = device.profile.spec.guards
+    epoch = own.epoch if own is not None and own.epoch is not None else guards.epoch
+    duplicates = (
+        own.duplicates if own is not None and own.duplicates is not None else guards.duplicates
+    )
+    return epoch is checked and duplicates is checked
+
+
+def _generation(one: meta.Resource) -> int:
+    return one.metadata.generation or 0
+
+
+def _condition(said: Said, generation: int, seen: snapshot.Snapshot) -> conditions.Condition:
+    type_, status, reason, message = said
+    return conditions.Condition(
+        type=type_.value,
+        status=status,
+        reason=reason.value,
+        message=message,
+        last_transition_time=scalars.timestamp(seen.now),
+        observed_generation=generation,
+    )
+
+
+def _merged(
+    one: v1alpha1.Site
+    | v1alpha1.DeviceProfile
+    | v1alpha1.Device
+    | v1alpha1.Model
+    | v1alpha1.ModelVersion
+    | v1alpha1.DecisionPolicy
+    | v1alpha1.Cluster,
+    said: Sequence[Said] | Iterator[Said],
+    seen: snapshot.Snapshot,
+) -> tuple[conditions.Condition, ...]:
+    wanted = [_condition(each, _generation(one), seen) for each in said]
+    return conditions.merge(one.status.conditions, wanted, seen.now)
