@@ -5,6 +5,7 @@ not answer adds nothing: its newest echo grows old, which says more than a made-
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,7 +21,6 @@ MAXIMUM_AT_ONCE: Final = 64
 
 async def run(targets: Callable[[], Sequence[assignment.ProbeTarget]], into: meters.Meters) -> None:
     """Probe until cancelled; `targets` is asked anew in each round."""
-    loop = asyncio.get_running_loop()
     client = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAXIMUM_AT_ONCE, keepalive_timeout=30.0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -29,20 +29,19 @@ async def run(targets: Callable[[], Sequence[assignment.ProbeTarget]], into: met
     )
     async with client:
         while True:
-            started = loop.time()
+            started = time.monotonic()
             await asyncio.gather(*(_probe(client, target, into) for target in targets()))
-            await asyncio.sleep(max(0.05, started + PERIOD_SECONDS - loop.time()))
+            await asyncio.sleep(max(0.05, started + PERIOD_SECONDS - time.monotonic()))
 
 
 async def _probe(
     client: aiohttp.ClientSession, target: assignment.ProbeTarget, into: meters.Meters
 ) -> None:
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    started = time.monotonic()
     try:
         url = f"{target.url.rstrip('/')}/echo"
         async with client.get(url, allow_redirects=False) as response:
             if response.status == 204:
-                into.observe_probe(target.node, loop.time() - started, loop.time())
+                into.observe_probe(target.node, time.monotonic() - started, time.monotonic())
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
         return  # no echo is told by the age of the newest one

@@ -67,7 +67,7 @@ def _check_shape(tensor: oip.Tensor, declared: Sequence[int]) -> None:
         raise BadAnswerError("WrongShape")
 
 
-def server_seconds(header: str | None) -> float | None:
+def server_seconds(header: str) -> float | None:
     """Return the seconds that a `server-timing` header says the server spent, or None.
 
     The header is `queue;dur=<ms>, infer;dur=<ms>`; parts without a duration count nothing.

@@ -1,4 +1,4 @@
-"""One replica of a model: its kept-alive connections, how calls went, whether it is being rested.
+"""One replica of a model: how it is asked, how its calls went, whether it is being rested.
 
     Ready ──a call fails or is late──► Resting ──a try in the background succeeds──► Ready
                                           └──it fails──► Resting, twice as long
@@ -8,18 +8,15 @@ inference is a pure function, so that the try costs nothing but time and measure
 """
 
 import asyncio
-import itertools
 import re
+import time
 from dataclasses import dataclass
 from typing import Final
-
-import aiohttp
-import yarl
-from multidict import CIMultiDict
+from urllib import parse
 
 from foreshore_agent import windows
-from foreshore_agent.inference import answer
-from foreshore_api.wire import assignment, oip, report
+from foreshore_agent.inference import answer, connection, line
+from foreshore_api.wire import assignment, report
 
 LATELY_SECONDS: Final = 60.0
 FIRST_REST_SECONDS: Final = 0.25
@@ -28,13 +25,7 @@ IDLE_PROBE_SECONDS: Final = 2.0
 """A replica that nobody asked for so long is asked whether it is ready: standbys stay known."""
 
 _OUR_FAULT: Final = (400, 413)
-_KEEP_ALIVE_SECONDS: Final = 60.0
-_HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
-_SKIPPED_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding")
-
-
-class LateError(Exception):
-    """The replica did not answer in time."""
+_REASON: Final = re.compile(rb'\s*{\s*"error"\s*:\s*"([A-Z][A-Za-z]{2,40})\b')
 
 
 class FailedError(Exception):
@@ -50,62 +41,72 @@ class RejectedError(FailedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """The body of an answer and where its time went; `server` is None if the server did not say."""
+class Asked:
+    """One call under way; `reused` says that its connection had been idle before."""
 
-    body: bytes
-    round_trip: float
-    server: float | None
+    replica: "Replica"
+    at: float
+    answer: "asyncio.Future[connection.Response]"
+    reused: bool
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it failed only because its connection had died while idle."""
+        return self.reused and isinstance(self.answer.exception(), connection.LostError)
 
 
 class Replica:
     """One endpoint of one policy's model. Not shared between policies: evidence is per policy."""
 
-    def __init__(self, endpoint: assignment.Endpoint, model: str, session: "Session") -> None:
+    def __init__(self, endpoint: assignment.Endpoint, model: str, way: line.Line) -> None:
         self.endpoint: Final = endpoint
         self.model: Final = model
-        self.session: Final = session
         self.last_body: bytes | None = None
         self.asked_at = float("-inf")
         self.resting_until: float | None = None
-        self._infer: Final = session.base / "v2" / "models" / model / "infer"
-        self._ready: Final = session.base / "v2" / "models" / model / "ready"
+        self._line = way
+        path = f"/v2/models/{parse.quote(model, safe='')}"
+        host = f"HTTP/1.1\r\nHost: {way.host_header}\r\n"
+        self._infer = (
+            f"POST {path}/infer {host}Content-Type: application/json\r\nContent-Length: "
+        ).encode()
+        self._ready = f"GET {path}/ready {host}\r\n".encode()
         self._rest = FIRST_REST_SECONDS
         self._counts = {name: windows.Counts(LATELY_SECONDS) for name in ("good", "late", "failed")}
         self._bad_since: float | None = None
         self._reason: str | None = None
 
-    async def infer(self, body: bytes, seconds: float) -> Reply:
-        """Ask once, for at most `seconds`; a connection that died while idle is replaced.
+    def ask(self, body: bytes, *, anew: bool = False) -> Asked:
+        """Ask for an inference; the future raises LostError or OSError if there is no answer.
 
-        Raises:
-            LateError: no answer in time.
-            FailedError: refused, unreachable, or answered with anything but 200.
+        Args:
+            body: an infer request.
+            anew: whether to use a fresh connection, because an idle one turned out dead.
         """
         self.last_body = body
-        return await self._exchange("POST", self._infer, body, seconds)
+        return self._call(b"%b%d\r\n\r\n%b" % (self._infer, len(body), body), anew=anew)
 
-    async def is_ready(self, seconds: float) -> None:
-        """Ask whether the model is ready. Raises as `infer`."""
-        await self._exchange("GET", self._ready, None, seconds)
+    def ask_ready(self, *, anew: bool = False) -> Asked:
+        """Ask whether the model is ready."""
+        return self._call(self._ready, anew=anew)
 
-    async def _exchange(
-        self, method: str, url: yarl.URL, body: bytes | None, seconds: float
-    ) -> Reply:
+    def _call(self, request: bytes, *, anew: bool) -> Asked:
         loop = asyncio.get_running_loop()
-        started = self.asked_at = loop.time()
+        self.asked_at = time.monotonic()
+        idle = None if anew else self._line.take()
+        if idle is None:
+            fresh = loop.create_task(self._connect_and_call(request))
+            return Asked(self, self.asked_at, fresh, reused=False)
+        answer = idle.call(request)
+        answer.add_done_callback(lambda _: self._line.give_back(idle))
+        return Asked(self, self.asked_at, answer, reused=True)
+
+    async def _connect_and_call(self, request: bytes) -> connection.Response:
+        made = await self._line.open()
         try:
-            try:
-                return await self.session.exchange(method, url, body, seconds, started)
-            except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-                left = seconds - (loop.time() - started)
-                return await self.session.exchange(method, url, body, max(left, 0.001), started)
-        except TimeoutError as error:
-            raise LateError from error
-        except aiohttp.ClientConnectorError as error:
-            raise FailedError("Unreachable") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise FailedError("ConnectionLost") from error
+            return await made.call(request)
+        finally:
+            self._line.give_back(made)
 
     def is_rested(self) -> bool:
         """Whether it may be asked first."""
@@ -122,7 +123,7 @@ class Replica:
         self._rest = FIRST_REST_SECONDS
 
     def count_bad(self, kind: str, reason: str, at: float) -> None:
-        """Note a late or failed call and rest it, each time in a row twice as long."""
+        """Note a `late` or `failed` call and rest it, each time in a row twice as long."""
         self._counts[kind].add(at)
         self.rest(reason, at)
 
@@ -149,76 +150,31 @@ class Replica:
         )
 
 
-class Session:
-    """Kept-alive connections to one URL, `http://host:port` or `unix:<path>`."""
+def read(
+    asked: Asked, outputs: tuple[answer.Declared, ...]
+) -> tuple[dict[str, tuple[float | int | bool, ...]], connection.Response]:
+    """Return the outputs of a call that is over, with the answer they came in.
 
-    def __init__(self, url: str) -> None:
-        self.url: Final = url
-        self.users = 0
-        connector: aiohttp.BaseConnector
-        if url.startswith("unix:"):
-            connector = aiohttp.UnixConnector(
-                path=url.removeprefix("unix:"), keepalive_timeout=_KEEP_ALIVE_SECONDS
-            )
-            self.base = yarl.URL("http://replica")
-        else:
-            connector = aiohttp.TCPConnector(
-                keepalive_timeout=_KEEP_ALIVE_SECONDS, happy_eyeballs_delay=None
-            )
-            self.base = yarl.URL(url)
-        self._client = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_SKIPPED_HEADERS,
-            auto_decompress=False,
-            trust_env=False,
-        )
-
-    async def exchange(
-        self, method: str, url: yarl.URL, body: bytes | None, seconds: float, started: float
-    ) -> Reply:
-        """Make one call. Raises TimeoutError, aiohttp's errors, or FailedError for a refusal."""
-        loop = asyncio.get_running_loop()
-        async with self._client.request(
-            method,
-            url,
-            data=body,
-            headers=_HEADERS,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=seconds),
-        ) as response:
-            if response.status != 200:
-                raise await _refusal(response)
-            if (response.content_length or 0) > answer.MAXIMUM_BYTES:
-                raise FailedError("AnswerTooLarge")
-            data = await _read(response.content)
-            ended = loop.time()
-            server = answer.server_seconds(response.headers.get(oip.SERVER_TIMING))
-        return Reply(data, ended - started, server)
-
-    async def close(self) -> None:
-        """Drop the connections."""
-        await self._client.close()
+    Raises:
+        FailedError: it is no answer, or there is none; RejectedError if the request was wrong.
+    """
+    response = check(asked)
+    try:
+        return answer.read(response.body, outputs), response
+    except answer.BadAnswerError as error:
+        raise FailedError(error.reason) from error
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> FailedError:
-    """Return what an answer other than 200 means; a reason code in its `error` is passed on."""
-    body = await response.content.read(4096)
-    found = re.match(rb'\s*{\s*"error"\s*:\s*"([A-Z][A-Za-z]{2,40})\b', body)
-    reason = found[1].decode() if found else f"Status{response.status}"
-    return RejectedError(reason) if response.status in _OUR_FAULT else FailedError(reason)
-
-
-async def _read(stream: aiohttp.StreamReader) -> bytes:
-    """Read to the end, but no more than an answer may hold."""
-    chunks: list[bytes] = []
-    size = 0
-    for _ in itertools.count():
-        chunk = await stream.readany()
-        if not chunk:
-            break
-        size += len(chunk)
-        if size > answer.MAXIMUM_BYTES:
-            raise FailedError("AnswerTooLarge")
-        chunks.append(chunk)
-    return b"".join(chunks)
+def check(asked: Asked) -> connection.Response:
+    """Return the answer of a call that is over, if it says 200. Raises FailedError as `read`."""
+    try:
+        response = asked.answer.result()
+    except connection.LostError as error:
+        raise FailedError(error.reason) from error
+    except OSError as error:
+        raise FailedError("Unreachable") from error
+    if response.status != 200:
+        found = _REASON.match(response.body)
+        reason = found[1].decode() if found else f"Status{response.status}"
+        raise (RejectedError if response.status in _OUR_FAULT else FailedError)(reason)
+    return response

@@ -1,9 +1,11 @@
 """The agent's conversation with the hub: assignments down, records, reports and renewals up.
 
-Each loop fails alone and comes back with full jitter; none of them is ever waited for by a decision.
+Each loop fails alone and comes back with full jitter; no decision ever waits for any of them.
 
-    follow   long-poll, newest assignment to the runtime           report   every two seconds
-    ship     records in order, forgotten once acknowledged         renew    on demand, for us and peers
+    follow   long-poll, newest assignment to the runtime
+    ship     records in order, forgotten once acknowledged
+    report   every two seconds, or when something changed
+    renew    on demand, for ourselves and for peers
 """
 
 import asyncio

@@ -1,0 +1,163 @@
+"""One inference: the replicas are asked in order, the first answer counts.
+
+Callbacks and one timer instead of tasks: in the usual case (an idle connection, one answer) a race
+is one write, one read and one timer that never fires. Its end is told exactly once.
+
+    ask the first ──answer──► over
+        ├──failure──────► ask the next at once
+        └──share is up──► ask the next beside it ──deadline──► over, unanswered
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from foreshore_agent.inference import answer, connection, replica
+from foreshore_api.wire import record
+
+_TIMER_SLACK: Final = 0.0005
+"""A timer may fire this much early: it counts whole milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Outputs by name, flat; `network` is what no server spent, failed attempts included."""
+
+    outputs: Mapping[str, tuple[float | int | bool, ...]]
+    attempts: tuple[record.Attempt, ...]
+    node: str
+    network: float
+    inference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """No replica answered in time; `is_late` if one of them had merely not answered yet."""
+
+    reason: str
+    attempts: tuple[record.Attempt, ...]
+    is_late: bool
+
+
+Then = Callable[[Answered | Unanswered], None]
+
+
+class Race:
+    """Who was asked, who answers first; `start` begins it."""
+
+    def __init__(
+        self,
+        replicas: Sequence[replica.Replica],
+        outputs: tuple[answer.Declared, ...],
+        body: bytes,
+        seconds: float,
+        then: Then,
+    ) -> None:
+        ready = [one for one in replicas if one.is_rested()]
+        resting = [one for one in replicas if not one.is_rested()]
+        self._outputs: Final = outputs
+        self._body: Final = body
+        self._then: Final = then
+        self._loop: Final = asyncio.get_running_loop()
+        self._started: Final = time.monotonic()
+        self._deadline: Final = self._started + seconds
+        self._share: Final = seconds / max(1, len(ready) or len(resting))
+        self._waiting = ready + resting
+        self._asked: list[replica.Asked] = []
+        self._attempts: list[record.Attempt] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+
+    def start(self) -> None:
+        """Ask the first."""
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """Ask the next, if there is one and time is left."""
+        if self._timer is not None:
+            self._timer.cancel()
+        now = time.monotonic()
+        if now >= self._deadline - _TIMER_SLACK or not (self._waiting or self._asked):
+            self._give_up(now)
+            return
+        if self._waiting:
+            self._watch(self._waiting.pop(0).ask(self._body))
+        left = self._deadline - now
+        wait = min(left, self._share) if self._waiting else left
+        self._timer = self._loop.call_later(wait, self._proceed)
+
+    def _watch(self, asked: replica.Asked) -> None:
+        self._asked.append(asked)
+        asked.answer.add_done_callback(lambda _: self._settle(asked))
+
+    def _settle(self, asked: replica.Asked) -> None:
+        if self._is_over or asked.answer.cancelled():
+            _look_at(asked.answer)
+            return
+        self._asked.remove(asked)
+        if asked.is_stale:
+            self._watch(asked.replica.ask(self._body, anew=True))
+            return
+        now = time.monotonic()
+        try:
+            outputs, response = replica.read(asked, self._outputs)
+        except replica.FailedError as error:
+            self._failed(asked, error, now)
+            return
+        asked.replica.count_good(now)
+        self._overtake(now)
+        self._note(asked, "Answered", None, now)
+        server = answer.server_seconds(response.timing)
+        network = max(0.0, response.ended - self._started - (server or 0.0))
+        node = asked.replica.endpoint.node
+        self._end(Answered(outputs, tuple(self._attempts), node, network, server))
+
+    def _failed(self, asked: replica.Asked, error: replica.FailedError, now: float) -> None:
+        if isinstance(error, replica.RejectedError):
+            self._waiting.clear()
+        else:
+            asked.replica.count_bad("failed", error.reason, now)
+        self._note(asked, "Failed", error.reason, now)
+        if self._waiting or not self._asked:
+            self._proceed()
+
+    def _overtake(self, now: float) -> None:
+        for asked in self._asked:
+            asked.replica.count_bad("late", "Overtaken", now)
+            self._note(asked, "Late", "Overtaken", now)
+
+    def _give_up(self, now: float) -> None:
+        for asked in self._asked:
+            asked.replica.count_bad("late", "Late", now)
+            self._note(asked, "Late", "Deadline", now)
+        is_late = any(attempt.result == "Late" for attempt in self._attempts)
+        reason = self._attempts[-1].reason if self._attempts else None
+        self._end(Unanswered(reason or "Deadline", tuple(self._attempts), is_late))
+
+    def _end(self, result: Answered | Unanswered) -> None:
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for asked in self._asked:
+            asked.answer.cancel()
+        self._then(result)
+
+    def _note(self, asked: replica.Asked, result: str, reason: str | None, now: float) -> None:
+        endpoint = asked.replica.endpoint
+        self._attempts.append(
+            record.Attempt(
+                slot=endpoint.slot,
+                node=endpoint.node,
+                result=result,
+                reason=reason,
+                seconds=round(now - asked.at, 6),
+            )
+        )
+
+
+def _look_at(answer: "asyncio.Future[connection.Response]") -> None:
+    """Look at a result that nobody waits for, or asyncio reports it as forgotten."""
+    if not answer.cancelled():
+        answer.exception()
