@@ -61,6 +61,19 @@ async def test_numbers_hashes_identity_and_values_go_on_after_a_restart(tmp_path
     await second.close()
 
 
+async def test_values_go_with_their_records_or_not_at_all(tmp_path: Path) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await opened.append([entry()], values=[("engine/a", b"1"), ("engine/b", b"2")])
+    await opened.put("engine/a", b"")
+    await opened.put("other", b"3")
+    with pytest.raises(journal.JournalFull):
+        await fill(opened, size=30_000)
+    with pytest.raises(journal.JournalFull):
+        await opened.append([entry()], values=[("engine/c", b"4")])
+    assert await opened.values("engine/") == {"engine/b": b"2"}
+    await opened.close()
+
+
 async def test_a_second_agent_on_one_directory_is_refused(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
     with pytest.raises(journal.JournalInUse, match="another agent works on"):

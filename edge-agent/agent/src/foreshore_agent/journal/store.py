@@ -30,6 +30,7 @@ from foreshore_agent.journal.tally import (
     Lost,
     Standing,
     Tally,
+    Values,
 )
 from foreshore_api.wire import record
 
@@ -128,18 +129,23 @@ class Store:
             self._fail(error)
             raise JournalFull(f"the journal cannot write: {error}") from error
 
-    def append(self, entries: Sequence[Entry]) -> tuple[int, ...]:
-        """Write records, all or none, and return their numbers.
+    def append(self, entries: Sequence[Entry], values: Values = ()) -> tuple[int, ...]:
+        """Write records and values, all or none, and return the records' numbers.
 
         Raises:
             JournalFull: there is no room for their class.
         """
         self._make_room(entries)
+        for key, value in values:
+            self.put(key, value)
         return tuple(self._insert(entry) for entry in entries)
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep one value durably."""
-        self._connection.execute("INSERT OR REPLACE INTO value VALUES (?, ?)", (key, value))
+        """Keep one value durably; an empty one is forgotten."""
+        if value:
+            self._connection.execute("INSERT OR REPLACE INTO value VALUES (?, ?)", (key, value))
+        else:
+            self._connection.execute("DELETE FROM value WHERE key = ?", (key,))
 
     def acknowledge(self, sequence: int) -> None:
         """Note that everything up to `sequence` is safe elsewhere; older news is ignored."""
@@ -160,6 +166,13 @@ class Store:
         """Return a value that `put` kept."""
         row = self._connection.execute("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def values(self, prefix: str) -> dict[str, bytes]:
+        """Return every value whose key starts with `prefix`."""
+        rows = self._connection.execute(
+            "SELECT key, value FROM value WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
+        )
+        return {key: bytes(value) for key, value in rows}
 
     def after(self, sequence: int, limit: int, size: int) -> tuple[record.ShippedRecord, ...]:
         """Return records behind `sequence`: at most `limit`, about `size` bytes, at least one."""

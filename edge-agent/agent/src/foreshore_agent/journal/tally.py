@@ -1,5 +1,6 @@
 """What a journal counts, and what it tells others of itself; used by the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -12,6 +13,10 @@ MAXIMUM_BODY: Final = 65536
 
 OVERHEAD: Final = 256
 """Bytes that a row takes beside its body, roughly."""
+
+
+Values = Sequence[tuple[str, bytes]]
+"""Keys and what is kept under them; empty bytes forget."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 
 from foreshore_agent.journal.settings import Quotas
 from foreshore_agent.journal.store import JournalFull, Store
-from foreshore_agent.journal.tally import Entry, Standing
+from foreshore_agent.journal.tally import Entry, Standing, Values
 from foreshore_api.wire import record
 
 _GROUP: Final = 256
@@ -30,6 +30,8 @@ _CHORE_ROUNDS: Final = 16
 """Under unbroken load, a slice of house-keeping comes after so many commits."""
 _RETRY_SECONDS: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
+_PREFIX: Final = "agent/"
+"""Keys of the agent, apart from the journal's own."""
 _DEFAULT_QUOTAS: Final = Quotas()
 
 _Outcome = tuple["_Operation", Any]
@@ -104,8 +106,10 @@ class Journal:
         """Name the CloudEvents source of the records that the journal writes itself."""
         self._store.source = source
 
-    def append(self, entries: Sequence[Entry]) -> asyncio.Future[tuple[int, ...]]:
-        """Write records, all or none; the future gives their numbers once they are on disk.
+    def append(
+        self, entries: Sequence[Entry], values: Values = ()
+    ) -> asyncio.Future[tuple[int, ...]]:
+        """Write records and values, all or none; once on disk, give the records' numbers.
 
         The future raises JournalFull when they were not written; they are then counted and named in
         a gap record.
@@ -116,16 +120,29 @@ class Journal:
         batch = tuple(entries)
         for entry in batch:
             entry.check()
-        is_urgent = all(entry.reserve for entry in batch)
-        return self._submit(lambda store: store.append(batch), entries=batch, is_urgent=is_urgent)
+        kept = tuple((_PREFIX + key, value) for key, value in values)
+        return self._submit(
+            lambda store: store.append(batch, kept),
+            entries=batch,
+            is_urgent=all(entry.reserve for entry in batch),
+        )
 
     def put(self, key: str, value: bytes) -> asyncio.Future[None]:
-        """Keep one value durably; the future ends once it is on disk."""
-        return self._submit(lambda store: store.put(f"agent/{key}", value), is_urgent=True)
+        """Keep one value durably, or forget it if it is empty."""
+        return self._submit(lambda store: store.put(_PREFIX + key, value), is_urgent=True)
 
     def get(self, key: str) -> asyncio.Future[bytes | None]:
         """Return a value that `put` kept, or None."""
-        return self._submit(lambda store: store.get(f"agent/{key}"), is_urgent=True)
+        return self._submit(lambda store: store.get(_PREFIX + key), is_urgent=True)
+
+    def values(self, prefix: str) -> asyncio.Future[dict[str, bytes]]:
+        """Return every value that is kept under a key with this prefix, by its whole key."""
+
+        def run(store: Store) -> dict[str, bytes]:
+            found = store.values(_PREFIX + prefix)
+            return {key.removeprefix(_PREFIX): value for key, value in found.items()}
+
+        return self._submit(run, is_urgent=True)
 
     def after(
         self, sequence: int, limit: int = 500, size: int = record.MAXIMUM_BATCH_BYTES // 2
