@@ -11,38 +11,34 @@ stays Terminating), no service account appears by itself, and no kube-proxy rout
 address. Aggregated APIs are reached through `extension_service`.
 """
 
-import contextlib
-import json
 import re
-import secrets
 import signal
 import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from harness import certificates, kubeconfig, process, tools
+from harness import api, certificates, kubeconfig, process, tools
 
 ADDRESS = "127.0.0.1"
 FRONT_PROXY = "front-proxy-client"
 SERVICE_RANGE = "10.96.0.0/16"
 
 
-class ApiServer:
+class ApiServer(api.Api):
     """etcd and kube-apiserver as child processes; ports and state stay the same over restarts."""
 
     def __init__(self, folder: Path, *, name: str = "foreshore-apiserver") -> None:
+        super().__init__(folder / "admin.kubeconfig")
         self.folder = folder
         self.name = name
         self.port = process.free_port()
         self.server = f"https://{ADDRESS}:{self.port}"
         self.authority = certificates.Authority()
         self.front_proxy = certificates.Authority()  # signs what aggregated APIs must trust
-        self.kubeconfig = folder / "admin.kubeconfig"
         self._etcd_port = process.free_port()
         self._etcd_peer_port = process.free_port()
         self._etcd: subprocess.Popen[bytes] | None = None
@@ -108,44 +104,7 @@ class ApiServer:
             process.end(self._etcd, kill=True)
             self._etcd = None
 
-    def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
-        """Run kubectl as the administrator; its output."""
-        return process.run(
-            [tools.binary("kubectl"), "--kubeconfig", self.kubeconfig, *args],
-            stdin=stdin.encode() if stdin is not None else b"",
-            timeout=timeout,
-        )
-
-    def apply(self, *documents: dict[str, Any]) -> None:
-        """Apply objects as the administrator, server-side."""
-        items = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
-        self.kubectl(
-            "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(items)
-        )
-
-    def apply_crds(self, folder: Path) -> None:
-        """Apply every CRD file of a folder and wait until the API serves them."""
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(folder))
-        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-
-    @contextlib.contextmanager
-    def namespace(self, prefix: str = "test") -> Iterator[str]:
-        """A fresh namespace with its default service account, deleted afterwards."""
-        name = namespace_name(prefix)
-        self.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
-            {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": "default", "namespace": name},
-            },
-        )
-        try:
-            yield name
-        finally:
-            self._clear(name)
-
-    def _clear(self, namespace: str) -> None:
+    def clear(self, namespace: str) -> None:
         """Do what the absent namespace controller would: delete what tests leave behind."""
         listed = self.kubectl(
             "api-resources", "--namespaced", "--verbs=list,delete", "--api-group=foreshore.dev",
@@ -164,21 +123,6 @@ class ApiServer:
         identity = self.authority.issue(common_name=user, organization=group or "people")
         return kubeconfig.with_certificate(
             path, name=self.name, server=self.server, identity=identity
-        )
-
-    def token(self, account: str, *, namespace: str, audience: str | None = None) -> str:
-        """A token of a service account, as a projected volume would hold it."""
-        asked = ["--audience", audience] if audience else []
-        return self.kubectl("create", "token", account, "-n", namespace, *asked).strip()
-
-    def kubeconfig_for_account(self, account: str, *, namespace: str) -> Path:
-        """A kubeconfig that authenticates as a service account."""
-        return kubeconfig.with_token(
-            self.folder / "users" / f"{namespace}_{account}.kubeconfig",
-            name=self.name,
-            server=self.server,
-            authority=self.authority.certificate,
-            token=self.token(account, namespace=namespace),
         )
 
     def extension_service(
@@ -290,9 +234,3 @@ class ApiServer:
             "--shutdown-delay-duration=0s",
             "--allow-privileged=true",
         ]
-
-
-def namespace_name(prefix: str) -> str:
-    """A namespace name that no other test has: cleaned prefix, time, four random characters."""
-    cleaned = re.sub("[^a-z0-9-]+", "-", prefix.lower()).strip("-")[:40].strip("-") or "test"
-    return f"{cleaned}-{int(time.time()) % 100000}-{secrets.token_hex(2)}"

@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,9 +20,13 @@ def with_certificate(
     return write(path, name=name, server=server, authority=identity.authority, user=user)
 
 
-def with_token(path: Path, *, name: str, server: str, authority: bytes, token: str) -> Path:
-    """Write a kubeconfig that authenticates with a bearer token; its path."""
-    return write(path, name=name, server=server, authority=authority, user={"token": token})
+def with_token(path: Path, *, origin: Path, token: str) -> Path:
+    """Write a kubeconfig for the same server with a bearer token instead of `origin`'s user."""
+    document = yaml.safe_load(origin.read_text())
+    document["users"] = [
+        {"name": user["name"], "user": {"token": token}} for user in document["users"]
+    ]
+    return save(path, document)
 
 
 def write(path: Path, *, name: str, server: str, authority: bytes, user: dict[str, str]) -> Path:
@@ -39,6 +44,11 @@ def write(path: Path, *, name: str, server: str, authority: bytes, user: dict[st
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "current-context": name,
     }
+    return save(path, document)
+
+
+def save(path: Path, document: dict[str, Any]) -> Path:
+    """Write it for its owner's eyes only; the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -1,0 +1,60 @@
+"""The harness' command line: `uv run python tests/cluster/harness --help`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from harness import cluster, engine, kind, nodeimage, process, settings, toolbox, tools
+
+NAME = "foreshore"
+
+app = typer.Typer(
+    help="Real Kubernetes on this machine: build what it needs, bring it up, take it down.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Name = Annotated[str, typer.Option("--name", help="The cluster's name.")]
+
+
+@app.command()
+def binaries() -> None:
+    """Build kube-apiserver, etcd, kubectl: what tests without nodes need."""
+    for program in ("kube-apiserver", "etcd", "kubectl"):
+        print(tools.binary(program))
+
+
+@app.command("node-image")
+def node_image() -> None:
+    """Build everything a cluster needs: programs, node image, toolbox image."""
+    chosen = settings.read()
+    engine.ensure()
+    print(nodeimage.ensure(chosen))
+    print(toolbox.ensure(chosen))
+    for program in ("kind", "helm", "kubectl"):
+        tools.binary(program)
+
+
+@app.command()
+def up(name: Name = NAME) -> None:
+    """Bring a cluster up (three edge nodes, one cloud node), or find it up."""
+    found = cluster.create(name, settings.read())
+    for node in found.nodes:
+        print(f"{node.name:32} {node.address:16} {node.tier or 'control plane':14} {node.site}")
+    print(f"\nexport KUBECONFIG={found.kubeconfig}")
+
+
+@app.command()
+def down(name: Name = NAME) -> None:
+    """Take a cluster down, with its network and everything beside it."""
+    kind.delete(name)
+
+
+def main() -> None:
+    """Run a command; what the machine lacks is one line, not a trace."""
+    try:
+        app()
+    except process.HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,120 @@
+"""Faults of a node's link: packet filters and delays in the node's own network namespace.
+
+Filters stand in the raw table's PREROUTING (all that arrives, for the node or its pods) and the
+mangle table's POSTROUTING (all that leaves, from the node or its pods, after service addresses
+became pod addresses). So they hold for connections that are already open, and what kube-proxy
+does cannot go around them. `docker exec` is no packet: a cut node can still be healed.
+
+    healthy ── cut | isolate | block ──► filtered ── heal ──► healthy
+    healthy ── slow ──► slowed ── quicken ──► healthy             (a reboot clears both)
+"""
+
+from collections.abc import Iterable, Sequence
+
+from harness import docker, process, shaper
+
+CHAIN = "FORESHORE"
+EVERYWHERE = "0.0.0.0/0"
+ARRIVING = ("raw", "PREROUTING", "-i", "-s")  # table, hook, interface option, address option
+LEAVING = ("mangle", "POSTROUTING", "-o", "-d")
+PROBE_PATIENCE = 2  # seconds until silence counts as unreachable
+
+Door = tuple[str, int]
+
+
+def cut(node: str) -> None:
+    """Drop everything on the node's link."""
+    filter_link(node, passed=(), refused=(EVERYWHERE,))
+
+
+def isolate(node: str, inside: Iterable[str]) -> None:
+    """Drop everything on the node's link but what comes from or goes to these addresses."""
+    filter_link(node, passed=inside, refused=(EVERYWHERE,))
+
+
+def block(node: str, addresses: Iterable[str]) -> None:
+    """Drop what comes from or goes to these addresses or ranges."""
+    filter_link(node, passed=(), refused=addresses)
+
+
+def heal(node: str) -> None:
+    """Take the filters of `cut`, `isolate` and `block` away; nothing if there are none."""
+    interface = link(node)
+    for table, hook, direction, _ in (ARRIVING, LEAVING):
+        if is_filtered(node, table):
+            iptables(node, table, "-D", hook, direction, interface, "-j", CHAIN)
+            iptables(node, table, "-F", CHAIN)
+            iptables(node, table, "-X", CHAIN)
+
+
+def slow(node: str, *, delay: float, jitter: float, owner: str) -> None:
+    """Hold each packet that leaves the node for `delay` ± `jitter` seconds."""
+    interface = link(node)
+    shaper.quicken(node, interface)
+    shaper.slow(node, interface, delay=delay, jitter=jitter, owner=owner)
+
+
+def quicken(node: str) -> None:
+    """Let packets leave at once again; nothing if they do."""
+    shaper.quicken(node, link(node))
+
+
+def filter_link(node: str, *, passed: Iterable[str], refused: Iterable[str]) -> None:
+    """Put a chain of its own before everything else on the node's link, both ways."""
+    heal(node)
+    interface, inside, outside = link(node), list(passed), list(refused)
+    for table, _, _, address in (ARRIVING, LEAVING):
+        iptables(node, table, "-N", CHAIN)
+        for target, ranges in (("RETURN", inside), ("DROP", outside)):
+            for one in ranges:
+                iptables(node, table, "-A", CHAIN, address, one, "-j", target)
+    for table, hook, direction, _ in (ARRIVING, LEAVING):  # in force only when both are whole
+        iptables(node, table, "-I", hook, "1", direction, interface, "-j", CHAIN)
+
+
+def is_filtered(node: str, table: str) -> bool:
+    """Whether our chain stands in this table."""
+    listed = ["docker", "exec", node, "iptables", "-w", "10", "-t", table, "-S", CHAIN]
+    return process.succeeds(listed)
+
+
+def iptables(node: str, table: str, *rule: str) -> None:
+    """One change of a node's packet filter."""
+    docker.docker("exec", node, "iptables", "-w", "10", "-t", table, *rule)
+
+
+def link(node: str) -> str:
+    """The interface of the node's default route: its name may change when Docker reconnects it."""
+    words = docker.docker("exec", node, "ip", "-4", "route", "show", "default").split()
+    if "dev" not in words:
+        raise process.HarnessError(f"{node} has no default route: is it connected to its network?")
+    return words[words.index("dev") + 1]
+
+
+def reaches(node: str, door: Door) -> bool:
+    """Whether a TCP connection from the node to an address and port comes up."""
+    script = 'exec 3<>"/dev/tcp/$0/$1"'
+    return process.succeeds(
+        [
+            "docker",
+            "exec",
+            node,
+            "timeout",
+            str(PROBE_PATIENCE),
+            "bash",
+            "-c",
+            script,
+            *map(str, door),
+        ]
+    )
+
+
+def prove(nodes: Sequence[str], *, closed: Iterable[Door], opened: Iterable[Door]) -> None:
+    """HarnessError unless every node is kept from the closed doors and let to the open ones."""
+    shut, free = list(closed), list(opened)
+    leaks = [f"{node} → {a}:{p}" for node in nodes for a, p in shut if reaches(node, (a, p))]
+    losses = [f"{node} → {a}:{p}" for node in nodes for a, p in free if not reaches(node, (a, p))]
+    if leaks or losses:
+        raise process.HarnessError(
+            f"the fault is not what was asked: still reached {leaks}, lost {losses}"
+        )

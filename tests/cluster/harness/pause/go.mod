@@ -1,0 +1,3 @@
+module foreshore.dev/cluster/pause
+
+go 1.26

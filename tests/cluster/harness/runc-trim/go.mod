@@ -1,0 +1,3 @@
+module foreshore.dev/cluster/runc-trim
+
+go 1.26
