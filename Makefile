@@ -1,0 +1,86 @@
+# Everything a person runs. Each target brings what it needs: uv from PyPI if it is absent, Debian packages through apt when run
+# as root, Go modules at pinned versions. What is built stays in $(FORESHORE_CACHE), outside the tree.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+export FORESHORE_CACHE ?= $(HOME)/.cache/foreshore
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo $(FORESHORE_CACHE)/uv/bin/uv)
+RUN := $(UV) run --locked --quiet
+PYTEST := $(RUN) pytest
+HARNESS := $(RUN) python tests/cluster/harness
+
+##@ See it
+
+demo: sync ## A cluster with real nodes, the example on it, nodes that die, a site that is cut off
+	@$(RUN) python examples/01-ventilate-a-room/demo.py
+
+demo-local: sync broker ## Rehearse the same example in under a minute, without a cluster
+	@$(RUN) python examples/01-ventilate-a-room/demo_local.py
+
+##@ Check it
+
+test: sync tools ## Unit, contract, component and cluster tests (real API server, no nodes)
+	$(PYTEST) tests/unit tests/contract
+	$(PYTEST) tests/component tests/cluster -m "not e2e"
+
+test-unit: sync ## Unit and contract tests only
+	$(PYTEST) tests/unit tests/contract
+
+e2e: sync tools ## Tests on real nodes, with real faults
+	$(PYTEST) tests/cluster tests/e2e -m e2e
+
+bench: sync tools ## Figures, as ratios to a calibrator in the same run
+	@$(RUN) python tests/bench
+
+verify: sync helm ## Style, types, seams, generated files, charts
+	$(UV) lock --check --quiet
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports --no-cache
+	$(RUN) python -m foreshore_api.schema
+	$(RUN) python tests/contract/clean_tree.py crds charts
+	$(HARNESS) charts
+
+##@ Work on it
+
+sync: $(UV) ## Install the workspace as uv.lock says
+	@$(UV) sync --locked --quiet
+
+generate: sync ## Write CRDs, schemas, field reference and chart copies from the types
+	$(RUN) python -m foreshore_api.schema
+
+format: sync ## Format and mend what the linter can
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+cluster: sync ## A cluster with real nodes: three edge nodes of site hq, one cloud node
+	@$(HARNESS) up
+
+cluster-down: sync ## Take that cluster away
+	@$(HARNESS) down
+
+images: sync ## The two images, from the repository's Dockerfiles
+	@$(HARNESS) images
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  \033[1m%-13s\033[0m%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+broker:
+	@$(HARNESS) tools mosquitto
+
+helm:
+	@$(HARNESS) tools helm
+
+tools:
+	@$(HARNESS) tools
+
+$(FORESHORE_CACHE)/uv/bin/uv:
+	@echo "uv is absent: installing it from PyPI into $(FORESHORE_CACHE)/uv"
+	@python3 -m venv $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
+	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
+
+.PHONY: demo demo-local test test-unit e2e bench verify sync generate format cluster cluster-down images help broker helm tools
