@@ -40,6 +40,10 @@ class Access:
         self.tls = tls_context(configuration)
         self.server_hostname: str | None = getattr(configuration, "tls_server_name", None)
         self.proxy: str | None = configuration.proxy
+        self.ca_path: str | None = configuration.ssl_ca_cert
+        self.certificate_path: str | None = configuration.cert_file
+        self.key_path: str | None = configuration.key_file
+        self.is_insecure = not configuration.verify_ssl
         self._load = load
         self._period = period
         self._loaded = time.monotonic()

@@ -51,7 +51,8 @@ class Timing:
 class Elector:
     """One candidate. `identity` must be unique to the process, not only to the pod.
 
-    `on_change(leading)` is called in the loop whenever the answer of `is_leader` changes.
+    `on_change(leading)` is called in the loop whenever the answer of `is_leader` changes, and
+    `on_contact()` after each round in which the API server answered: once a second, leading or not.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Elector:
         identity: str,
         timing: Timing | None = None,
         on_change: Callable[[bool], None] | None = None,
+        on_contact: Callable[[], None] | None = None,
         clock: Callable[[], float] = boot_clock,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -73,6 +75,7 @@ class Elector:
         self._namespace = namespace
         self._name = name
         self._on_change = on_change
+        self._on_contact = on_contact
         self._clock = clock
         self._wall = wall
         self._lease: api.Json | None = None
@@ -106,6 +109,8 @@ class Elector:
         try:
             async with asyncio.timeout(self.timing.retry_period * 0.9):
                 await self._round()
+            if self._on_contact is not None:
+                self._on_contact()
         except (api.ApiError, TimeoutError) as error:
             self._lease = None if isinstance(error, api.ConflictError) else self._lease
             log.info("lease %s: %s", self._name, error or "no answer in time")

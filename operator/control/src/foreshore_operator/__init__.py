@@ -1,0 +1,18 @@
+"""The operator: what people want and what agents say, turned into Pods, rights and status.
+
+observe ─► decide (foreshore_planner) ─► act, again and again, only the leader writing
+
+main          the command line and the tasks of the process
+settings      what it was started with
+passes        when a pass is due, and what happens in it
+dirty         what changed since the last pass, and how long to wait for more
+store         mirrors of everything a pass looks at, from informers
+nodes, pods   what a pass needs of a Node, a Lease, a Pod
+compilation   whether each policy compiles for the devices it selects
+measure       the agents' evidence, from the hub
+observe       all of it as one frozen snapshot
+act           a plan, written
+manifests     how the objects that the operator owns look
+handlers      Kopf, for the kinds that people edit: a handler only enqueues a key
+metrics       Prometheus metrics and the probes' endpoints
+"""

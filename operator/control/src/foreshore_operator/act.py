@@ -1,0 +1,211 @@
+"""A plan, written: rights first, then what pods need, pods, what is superseded, status.
+
+Everything is server-side apply by a field manager of its own concern, skipped when nothing changes,
+and tried once: what did not get through is planned again by the next pass. Specs of objects that
+people own are never written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foreshore_api import meta, v1alpha1
+from foreshore_kube import apply, kinds
+from foreshore_operator import manifests, metrics, store
+from foreshore_planner import plan as planning
+from foreshore_planner import snapshot, succession
+from foreshore_planner.placement import case
+
+log = logging.getLogger(__name__)
+
+PLACEMENT = "foreshore-placement"
+"""Field manager of placements, pods and what they read."""
+LIFECYCLE = "foreshore-lifecycle"
+"""Field manager of every status but where another concern is named."""
+AUTHORITY = "foreshore-authority"
+"""Field manager of `Device.status.authority`, alone."""
+
+MODELS: Mapping[str, type[meta.Resource]] = {model.kind: model for model in v1alpha1.KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Carries plans out for one leader."""
+
+    writer: apply.Writer
+    store: store.Store
+    figures: metrics.Metrics
+    serving_image: str
+
+    async def carry_out(self, plan: planning.Plan) -> None:
+        """Write everything that a plan asks for and that is not so yet."""
+        await _all(self._grant(one) for one in plan.grants)
+        await _all(self._placement(one) for one in plan.placements)
+        await _all(self._pod(one) for each in plan.placements for one in each.pods)
+        await _all(self._removal(one) for one in plan.removals)
+        await _all(self._status(one) for one in plan.statuses)
+        await _all(self._sweep(plan))
+
+    async def _grant(self, grant: succession.Grant) -> None:
+        """Write a right, if the Device has not changed since it was looked at."""
+        outcome = await self.writer.apply(
+            kinds.of(v1alpha1.Device),
+            {
+                "metadata": {
+                    "namespace": grant.namespace,
+                    "name": grant.device,
+                    "resourceVersion": grant.resource_version,
+                },
+                "status": {"authority": grant.authority.document()},
+            },
+            manager=AUTHORITY,
+            owns=("status.authority",),
+            cached=self.store.document(v1alpha1.Device.kind, grant.namespace, grant.device),
+            subresource="status",
+        )
+        if outcome is apply.Outcome.WRITTEN:
+            self.figures.moves.labels("authority", grant.cause).inc()
+            log.info(
+                "device %s/%s: granted to %s with epoch %d (%s: %s)",
+                grant.namespace,
+                grant.device,
+                grant.authority.holder,
+                grant.authority.epoch,
+                grant.cause,
+                grant.evidence,
+            )
+
+    async def _placement(self, plan: case.PlacementPlan) -> None:
+        policy = self.store.find(v1alpha1.DecisionPolicy, plan.namespace, plan.policy)
+        if policy is None:
+            return
+        await self.writer.apply(
+            kinds.of(v1alpha1.InferencePlacement),
+            manifests.placement(plan, policy),
+            manager=PLACEMENT,
+            owns=("spec", "metadata.ownerReferences"),
+            cached=self.store.document(v1alpha1.InferencePlacement.kind, plan.namespace, plan.name),
+        )
+
+    async def _pod(self, intent: case.PodIntent) -> None:
+        """Create a pod and what it reads; the placement that owns both must have been seen."""
+        if self.store.has_pod(intent.namespace, intent.name):
+            return
+        owner = self.store.find(v1alpha1.InferencePlacement, intent.namespace, intent.placement)
+        policy = self.store.find(v1alpha1.DecisionPolicy, intent.namespace, intent.policy)
+        version = self.store.find(v1alpha1.ModelVersion, intent.namespace, intent.version)
+        model = self.store.find(v1alpha1.Model, intent.namespace, intent.model)
+        if owner is None or policy is None or version is None or model is None:
+            return  # not seen yet: its appearance makes the next pass
+        name = (intent.namespace, manifests.config_name(intent))
+        if name not in self.store.configs():
+            await self.writer.create(
+                kinds.CONFIG_MAPS,
+                manifests.config_map(intent, owner, model, version),
+                manager=PLACEMENT,
+            )
+        outcome = await self.writer.create(
+            kinds.PODS,
+            manifests.pod(intent, owner, policy, version, image=self.serving_image),
+            manager=PLACEMENT,
+        )
+        if outcome is apply.Outcome.WRITTEN:
+            self.figures.moves.labels("replica", "Placed").inc()
+            log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
+
+    async def _removal(self, removal: case.Removal) -> None:
+        outcome = await self.writer.delete(
+            kinds.PODS,
+            removal.namespace,
+            removal.name,
+            uid=removal.uid,
+            is_due=lambda live: manifests.is_ours(live["metadata"]),
+        )
+        if outcome is apply.Outcome.WRITTEN:
+            log.info("pod %s/%s: deleted (%s)", removal.namespace, removal.name, removal.cause)
+
+    async def _status(self, write: planning.StatusWrite) -> None:
+        namespace = write.namespace or ""
+        cached = self.store.document(write.kind, namespace, write.name)
+        if cached is None:
+            return
+        is_placement = write.kind == v1alpha1.InferencePlacement.kind
+        metadata = {"name": write.name, **({"namespace": namespace} if namespace else {})}
+        await self.writer.apply(
+            kinds.of(MODELS[write.kind]),
+            {"metadata": metadata, "status": _lifecycle(write.status)},
+            manager=PLACEMENT if is_placement else LIFECYCLE,
+            owns=_owned(write.status),
+            cached=cached,
+            subresource="status",
+        )
+
+    def _sweep(self, plan: planning.Plan) -> Iterable[Awaitable[None]]:
+        """Delete `model.json`s that no pod reads any more; those of whole placements go with them.
+
+        One is in use while a planned pod or any pod of its template is there, Terminating included.
+        """
+        used = {
+            (pod.namespace, manifests.config_name(pod))
+            for one in plan.placements
+            for pod in one.pods
+        }
+        used |= {
+            (one.namespace, f"{one.policy}.{one.site}-{one.template}")
+            for one in self.store.replicas()
+        }
+        for key, document in self.store.configs().items():
+            if tuple(key) not in used:
+                yield self._remove_config(key.namespace, key.name, document)
+
+    async def _remove_config(self, namespace: str, name: str, document: Any) -> None:
+        await self.writer.delete(
+            kinds.CONFIG_MAPS,
+            namespace,
+            name,
+            uid=document["metadata"]["uid"],
+            is_due=lambda live: manifests.is_ours(live["metadata"]),
+        )
+
+
+def has_moves(plan: planning.Plan) -> bool:
+    """Whether a plan takes a right away from somebody: that needs evidence of this very moment."""
+    return any(grant.cause != "FirstGrant" for grant in plan.grants)
+
+
+def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
+    """A status without what another field manager owns."""
+    document = status.document()
+    if isinstance(status, v1alpha1.DeviceStatus):
+        document.pop("authority", None)
+    return document
+
+
+def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
+    """The paths of a status that belong to its manager, whether they have a value now or not."""
+    aliases = (info.alias or name for name, info in type(status).model_fields.items())
+    return tuple(
+        f"status.{alias}"
+        for alias in aliases
+        if not (isinstance(status, v1alpha1.DeviceStatus) and alias == "authority")
+    )
+
+
+async def _all(writes: Iterable[Awaitable[None]]) -> None:
+    """All at once; the writer bounds how many really are."""
+    await asyncio.gather(*writes)
+
+
+def assumed(plan: planning.Plan, seen: snapshot.Snapshot) -> frozenset[tuple[str, str]]:
+    """Pods that were planned and are not seen yet."""
+    known = {(one.namespace, one.name) for one in seen.replicas}
+    return frozenset(
+        (pod.namespace, pod.name)
+        for one in plan.placements
+        for pod in one.pods
+        if (pod.namespace, pod.name) not in known
+    )

@@ -1,0 +1,238 @@
+"""The command line of the operator, and the tasks of its process.
+
+    informers ──┐
+    hub ────────┼─► dirty ─► passes ─► writes
+    kopf ───────┘               ▲
+    elector ────────────────────┘ may this replica write?
+
+SIGTERM ends passes first, then gives the Lease back, so that the other replica leads within a
+second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from aiohttp import web
+
+from foreshore_kube import api, apply, config, elector, kinds
+from foreshore_operator import (
+    act,
+    compilation,
+    dirty,
+    handlers,
+    measure,
+    metrics,
+    passes,
+    settings,
+    store,
+)
+from foreshore_planner import health as node_health
+
+log = logging.getLogger(__name__)
+
+application = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+@application.callback()
+def about() -> None:
+    """Put inference where its latency budget holds, and decide who may command a device."""
+
+
+def _option(env: str, text: str, *names: str) -> Any:
+    return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text)
+
+
+@application.command()
+def run(
+    serving_image: Annotated[str, _option("SERVING_IMAGE", "Image of inference pods.")],
+    identity: Annotated[str, _option("IDENTITY", "Name of this replica: the pod's.")],
+    namespace: Annotated[
+        str, _option("NAMESPACE", "Namespace of the operator's Lease.")
+    ] = "foreshore-system",
+    hub_url: Annotated[
+        str | None, _option("HUB_URL", "The hub's door. Absent: no evidence, nothing moves.")
+    ] = None,
+    hub_ca: Annotated[Path | None, _option("HUB_CA", "File with the hub's authority.")] = None,
+    hub_token_file: Annotated[
+        Path | None, _option("HUB_TOKEN_FILE", "Projected token with audience foreshore-hub.")
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None, _option("KUBECONFIG", "Absent: $KUBECONFIG, else the pod's account.")
+    ] = None,
+    metrics_port: Annotated[
+        int, _option("METRICS_PORT", "Port of /metrics, /healthz, /readyz.")
+    ] = 8080,
+    log_level: Annotated[str, _option("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Run one replica until SIGTERM."""
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    chosen = settings.Settings(
+        namespace=namespace,
+        serving_image=serving_image,
+        identity=identity,
+        hub_url=hub_url,
+        hub_ca=hub_ca,
+        hub_token_file=hub_token_file,
+        kubeconfig=kubeconfig,
+        metrics_port=metrics_port,
+    )
+    uvloop.run(until_signalled(chosen))
+
+
+async def until_signalled(chosen: settings.Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, ended.set)
+    async with operator(chosen):
+        await ended.wait()
+        log.info("asked to end")
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The parts of a running operator, for whoever has to look inside."""
+
+    store: store.Store
+    leader: elector.Elector
+    passes: passes.Passes
+    metrics: metrics.Metrics
+
+
+@contextlib.asynccontextmanager
+async def operator(chosen: settings.Settings) -> AsyncIterator[Operator]:
+    """A running operator; leaving the context stops its writes and gives the Lease back.
+
+    A task that fails ends the process with its error: kubelet starts it again.
+    """
+    access = await config.load(chosen.kubeconfig)
+    async with contextlib.AsyncExitStack() as stack:
+        kube = await stack.enter_async_context(
+            api.KubeApi(access, user_agent=f"foreshore-operator/{chosen.identity}")
+        )
+        marks = dirty.Dirty()
+        hub = await _hub(chosen, marks, stack)
+        parts, kopf_thread = _assemble(chosen, kube, access, hub, marks)
+        await _serve(chosen, parts.passes, stack)
+        stack.push_async_callback(asyncio.to_thread, kopf_thread.close)
+        async with asyncio.TaskGroup() as tasks:
+            election = tasks.create_task(parts.leader.run(), name="elector")
+            work = [
+                *(
+                    tasks.create_task(one.run(), name=f"informer {one.kind.plural}")
+                    for one in parts.store.informers()
+                ),
+                tasks.create_task(parts.passes.run(), name="passes"),
+                tasks.create_task(
+                    store.watch_lease_ages(parts.store, marks, node_health.LEASE_STALE),
+                    name="lease ages",
+                ),
+            ]
+            if hub is not None:
+                work.append(tasks.create_task(hub.run(), name="hub"))
+            try:
+                yield parts
+            finally:
+                for task in work:
+                    task.cancel()
+                await asyncio.wait(work)
+                election.cancel()
+
+
+def _assemble(
+    chosen: settings.Settings,
+    kube: api.KubeApi,
+    access: config.Access,
+    hub: measure.Hub | None,
+    marks: dirty.Dirty,
+) -> tuple[Operator, handlers.Handlers]:
+    figures = metrics.Metrics()
+    kopf_thread = handlers.Handlers(access, lambda key: marks.mark(key))
+    mirrors = store.Store(kube, marks)
+
+    def lead(is_leading: bool) -> None:  # noqa: FBT001 (the elector's word)
+        figures.leader.set(is_leading)
+        kopf_thread.set_leading(is_leading=is_leading)
+        marks.mark("leadership", urgent=True)
+
+    leader = elector.Elector(
+        kube,
+        namespace=chosen.namespace,
+        name=chosen.lease_name,
+        identity=f"{chosen.identity}_{uuid.uuid4().hex[:8]}",
+        on_change=lead,
+        on_contact=mirrors.lease_ages.reached,
+    )
+    writer = apply.Writer(
+        kube,
+        leader,
+        pace=apply.Pace(timeout=leader.timing.write_timeout),
+        on_outcome=lambda kind, outcome, _: _count(figures, kind, outcome),
+    )
+    loop = passes.Passes(
+        settings=chosen,
+        store=mirrors,
+        hub=hub,
+        leader=leader,
+        act=act.Act(writer, mirrors, figures, chosen.serving_image),
+        marks=marks,
+        figures=figures,
+        probes=metrics.Health(lambda: mirrors.is_synced),
+        compiler=compilation.Compiler(),
+    )
+    return Operator(mirrors, leader, loop, figures), kopf_thread
+
+
+def _count(figures: metrics.Metrics, kind: kinds.Kind, outcome: apply.Outcome) -> None:
+    figures.writes.labels(kind.kind, outcome.value).inc()
+
+
+async def _hub(
+    chosen: settings.Settings, marks: dirty.Dirty, stack: contextlib.AsyncExitStack
+) -> measure.Hub | None:
+    if chosen.hub_url is None:
+        log.warning("no hub is configured: agents' evidence is Unknown, no right is granted")
+        return None
+    return await stack.enter_async_context(
+        measure.Hub(
+            chosen.hub_url,
+            ca=chosen.hub_ca,
+            token_file=chosen.hub_token_file,
+            on_news=lambda urgent: marks.mark("fleet", urgent=urgent),
+        )
+    )
+
+
+async def _serve(
+    chosen: settings.Settings, loop: passes.Passes, stack: contextlib.AsyncExitStack
+) -> None:
+    runner = web.AppRunner(metrics.application(loop.figures, loop.probes), access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "0.0.0.0", chosen.metrics_port).start()  # noqa: S104 (kubelet probes the pod's address)
+
+
+def main() -> None:
+    """Run the command line."""
+    application()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""How the objects look that the operator owns: inference Pods, their `model.json`, placements.
+
+Pure: `act` writes what these render, `pods` reads the marks back. Pods pass the restricted Pod
+Security profile, know no API credential, and are pinned to their node by affinity rather than by
+`nodeName`, so that the scheduler still checks taints and room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from foreshore_api import meta, v1alpha1
+from foreshore_api.wire import serving
+from foreshore_planner.placement import case
+
+Json = dict[str, Any]
+
+ANNOTATION_TEMPLATE = f"{meta.GROUP}/template"
+"""On inference Pods: hash of everything the Pod was made from but its node."""
+NAME = "foreshore-serving"
+LABELS = {
+    "app.kubernetes.io/name": NAME,
+    "app.kubernetes.io/managed-by": "foreshore-operator",
+    "app.kubernetes.io/part-of": "foreshore",
+}
+SELECTOR = f"app.kubernetes.io/name={NAME}"
+PORT = 8080
+MODEL_FOLDER = "/etc/foreshore/model"
+CA_FOLDER = "/etc/foreshore/ca"
+USER = 65532
+"""Runs as nobody in particular: the number that distroless images call nonroot."""
+
+
+def is_ours(metadata: Mapping[str, Any]) -> bool:
+    """Whether a Pod is an inference pod that the operator made."""
+    labels = metadata.get("labels") or {}
+    return all(labels.get(key) == value for key, value in LABELS.items())
+
+
+def wanted_node(spec: Mapping[str, Any]) -> str | None:
+    """The node a Pod of ours is pinned to; it has no `nodeName` before it is scheduled."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in required.get("nodeSelectorTerms") or ():
+        for field in term.get("matchFields") or ():
+            if field.get("key") == "metadata.name" and len(field.get("values") or ()) == 1:
+                return str(field["values"][0])
+    return None
+
+
+def placement(plan: case.PlacementPlan, policy: v1alpha1.DecisionPolicy) -> Json:
+    """The InferencePlacement of a policy at a site, owned by the policy."""
+    return {
+        "metadata": {
+            "namespace": plan.namespace,
+            "name": plan.name,
+            "labels": {
+                **_managed(),
+                meta.LABEL_POLICY: plan.policy,
+                meta.LABEL_SITE: plan.site,
+            },
+            "ownerReferences": [owner(policy)],
+        },
+        "spec": {"policyRef": {"name": plan.policy}, "site": plan.site},
+    }
+
+
+def config_name(intent: case.PodIntent) -> str:
+    """The ConfigMap that tells a Pod what to serve: one a placement and template."""
+    return f"{intent.placement}-{intent.template}"
+
+
+def config_map(
+    intent: case.PodIntent,
+    owned_by: v1alpha1.InferencePlacement,
+    model: v1alpha1.Model,
+    version: v1alpha1.ModelVersion,
+) -> Json:
+    """`model.json` for one template; immutable, since another model means another template."""
+    return {
+        "metadata": {
+            "namespace": intent.namespace,
+            "name": config_name(intent),
+            "labels": _labels(intent),
+            "annotations": {ANNOTATION_TEMPLATE: intent.template},
+            "ownerReferences": [owner(owned_by)],
+        },
+        "immutable": True,
+        "data": {"model.json": model_config(model, version).encode().decode()},
+    }
+
+
+def model_config(model: v1alpha1.Model, version: v1alpha1.ModelVersion) -> serving.ModelConfig:
+    """What the serving process is told. Raises ValueError for a source no Pod can reach."""
+    https = version.spec.source.https
+    if https is None:
+        raise ValueError(f"ModelVersion {version.name} has no source that a Pod can reach")
+    ca = f"{CA_FOLDER}/ca.crt" if https.ca_secret_ref is not None else None
+    return serving.ModelConfig(
+        name=model.name,
+        version=version.name,
+        digest=version.spec.digest,
+        source=serving.Source(https=serving.HttpsSource(url=https.url, ca_file=ca)),
+        inputs=tuple(_declared(one) for one in model.spec.inputs),
+        outputs=tuple(_declared(one) for one in model.spec.outputs),
+    )
+
+
+def pod(
+    intent: case.PodIntent,
+    owned_by: v1alpha1.InferencePlacement,
+    policy: v1alpha1.DecisionPolicy,
+    version: v1alpha1.ModelVersion,
+    *,
+    image: str,
+) -> Json:
+    """One inference replica on its node."""
+    asked = policy.spec.placement
+    https = version.spec.source.https
+    ca = https.ca_secret_ref.name if https is not None and https.ca_secret_ref else None
+    spec: Json = {
+        "affinity": _pinned(intent.node),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "tolerations": [*_waiting(), *(one.document() for one in asked.tolerations)],
+        "containers": [_container(version, image, has_ca=ca is not None)],
+        "volumes": _volumes(config_name(intent), ca),
+    }
+    if asked.runtime_class_name is not None:
+        spec["runtimeClassName"] = asked.runtime_class_name
+    if asked.priority_class_name is not None:
+        spec["priorityClassName"] = asked.priority_class_name
+    if asked.image_pull_secrets:
+        spec["imagePullSecrets"] = [one.document() for one in asked.image_pull_secrets]
+    return {
+        "metadata": {
+            "namespace": intent.namespace,
+            "name": intent.name,
+            "labels": {**_labels(intent), meta.LABEL_SLOT: intent.slot},
+            "annotations": {ANNOTATION_TEMPLATE: intent.template},
+            "ownerReferences": [owner(owned_by)],
+        },
+        "spec": spec,
+    }
+
+
+def owner(one: meta.Resource) -> Json:
+    """The reference to the controlling owner, in the same namespace."""
+    return {
+        "apiVersion": meta.API_VERSION,
+        "kind": one.kind,
+        "name": one.name,
+        "uid": one.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _managed() -> dict[str, str]:
+    return {key: LABELS[key] for key in LABELS if not key.endswith("/name")}
+
+
+def _labels(intent: case.PodIntent) -> dict[str, str]:
+    return {**LABELS, meta.LABEL_POLICY: intent.policy, meta.LABEL_SITE: intent.site}
+
+
+def _declared(tensor: v1alpha1.model.Tensor) -> serving.DeclaredTensor:
+    return serving.DeclaredTensor(
+        name=tensor.name, data_type=tensor.data_type.value, shape=tensor.shape
+    )
+
+
+def _pinned(node: str) -> Json:
+    match = {"key": "metadata.name", "operator": "In", "values": [node]}
+    return {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchFields": [match]}]
+            }
+        }
+    }
+
+
+def _waiting() -> list[Json]:
+    """Without these the taint manager evicts after 300 s what we decided to hold."""
+    return [
+        {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute"}
+        for state in ("not-ready", "unreachable")
+    ]
+
+
+def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> Json:
+    asked = version.spec.resources
+    mounts = [{"name": "model", "mountPath": MODEL_FOLDER, "readOnly": True}]
+    if has_ca:
+        mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
+    return {
+        "name": "serving",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["foreshore-serving"],
+        "args": [
+            "run",
+            "--model-config",
+            f"{MODEL_FOLDER}/model.json",
+            "--listen",
+            f"0.0.0.0:{PORT}",
+        ],
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": {
+            "requests": {"cpu": asked.cpu, "memory": asked.memory},
+            "limits": {"memory": asked.memory},
+        },
+        "readinessProbe": _probe("ready", period=1, failures=2),
+        "livenessProbe": _probe("live", period=10, failures=6),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [*mounts, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (a volume of its own)
+    }
+
+
+def _probe(what: str, *, period: int, failures: int) -> Json:
+    return {
+        "httpGet": {"path": f"/v2/health/{what}", "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": 1 if period < 5 else 5,
+        "failureThreshold": failures,
+    }
+
+
+def _volumes(config: str, ca: str | None) -> list[Json]:
+    volumes: list[Json] = [
+        {"name": "model", "configMap": {"name": config}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    if ca is not None:
+        items = [{"key": "ca.crt", "path": "ca.crt"}]
+        volumes.append({"name": "ca", "secret": {"secretName": ca, "items": items}})
+    return volumes

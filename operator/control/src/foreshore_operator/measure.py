@@ -1,0 +1,154 @@
+"""What the agents measured, from the hub: `GET /v1/fleet` by long-poll.
+
+`observe` puts the newest answer into the snapshot. A hub that does not answer leaves no evidence
+rather than old evidence: Unknown is not healthy and not dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import pydantic
+
+from foreshore_api.wire import report
+from foreshore_kube import backoff
+
+log = logging.getLogger(__name__)
+
+WAIT = 5.0
+"""Seconds the hub may hold a question; short, because a hub that hangs must be noticed."""
+UNREACHABLE_AFTER = 12.0
+"""Seconds without an answer after which there is no evidence."""
+MAXIMUM_BODY = 256 << 20
+
+
+class Hub:
+    """The evidence of one hub. Use it as an async context manager; `run` keeps it fresh."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca: Path | None,
+        token_file: Path | None,
+        on_news: Callable[[bool], None] = lambda _urgent: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._ca = ca
+        self._token_file = token_file
+        self._on_news = on_news
+        self._clock = clock
+        self._fleet: report.Fleet | None = None
+        self._received_at = 0.0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        tls = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=4))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def evidence(self) -> tuple[report.Fleet | None, float]:
+        """The newest answer and its age in seconds; None while the hub is out of reach."""
+        age = self._clock() - self._received_at
+        if self._fleet is None or age > UNREACHABLE_AFTER:
+            return None, 0.0
+        return self._fleet, age
+
+    async def run(self) -> None:
+        """Ask again and again until cancelled."""
+        waits = backoff.delays(0.5, 5.0)
+        is_reached = False
+        while True:
+            try:
+                self._take(await self._ask(WAIT))
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                if is_reached:
+                    log.warning("the hub does not answer: %s", error or type(error).__name__)
+                is_reached = False
+                await asyncio.sleep(next(waits))
+                self._on_news(False)  # noqa: FBT003 (whether it is urgent)
+                continue
+            if not is_reached:
+                log.info("the hub answers")
+                waits = backoff.delays(0.5, 5.0)
+            is_reached = True
+
+    async def refresh(self) -> bool:
+        """Ask once, now; whether there is fresh evidence.
+
+        A right is moved on evidence of this moment only: what the hub has renewed since an older
+        answer is not in it.
+        """
+        try:
+            self._take(await self._ask(0))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            log.warning("no fresh evidence from the hub: %s", error or type(error).__name__)
+            return False
+        return True
+
+    def _take(self, fleet: report.Fleet) -> None:
+        before, self._fleet = self._fleet, fleet
+        self._received_at = self._clock()
+        if before is None or before.revision != fleet.revision:
+            self._on_news(gave_back(fleet) != (gave_back(before) if before else frozenset()))
+
+    async def _ask(self, wait: float) -> report.Fleet:
+        if self._session is None:
+            raise RuntimeError("Hub is used outside its context")
+        parameters = {"wait": f"{wait:g}s"}
+        if wait and self._fleet is not None:
+            parameters["revision"] = str(self._fleet.revision)
+        async with self._session.get(
+            f"{self._url}/v1/fleet",
+            params=parameters,
+            headers=await asyncio.to_thread(self._headers),
+            timeout=aiohttp.ClientTimeout(total=wait + 4),
+            allow_redirects=False,
+        ) as answer:
+            if answer.status == 304 and self._fleet is not None:
+                return self._fleet
+            answer.raise_for_status()
+            if answer.status != 200:
+                raise aiohttp.ClientPayloadError(f"the hub answered {answer.status}")
+            return await _fleet(answer)
+
+    def _headers(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
+
+
+async def _fleet(answer: aiohttp.ClientResponse) -> report.Fleet:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > MAXIMUM_BODY:
+            raise aiohttp.ClientPayloadError("the hub's answer is too large")
+        chunks.append(chunk)
+    try:
+        return report.Fleet.decode(b"".join(chunks))
+    except pydantic.ValidationError as error:
+        raise aiohttp.ClientPayloadError(f"not a Fleet: {error}") from error
+
+
+def gave_back(fleet: report.Fleet) -> frozenset[tuple[str, str]]:
+    """Devices whose holder stood down by its own choice: these move at once."""
+    return frozenset(
+        (held.namespace, held.device)
+        for agent in fleet.agents
+        for held in agent.report.devices
+        if held.gave_back
+    )

@@ -1,0 +1,122 @@
+"""What a pass needs of a Node and of its Lease.
+
+A Lease's age is the time since its `renewTime` last changed here, by our own monotonic clock:
+comparing clocks of two machines would turn a wrong clock into a dead node. While the API server
+could not be reached nobody could renew, so ages count from the end of the outage at the earliest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from foreshore_api import meta, scalars
+from foreshore_planner import snapshot
+
+ZONE = "topology.kubernetes.io/zone"
+OUTAGE = 3.0
+"""Seconds without any answer of the API server that count as an outage; it is asked each second."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What the mirror keeps of a Node; two equal records need no pass."""
+
+    name: str
+    labels: Mapping[str, str]
+    taints: tuple[snapshot.Taint, ...]
+    is_schedulable: bool
+    is_ready: bool | None
+    allocatable: snapshot.Resources
+
+
+def record(document: Mapping[str, Any]) -> NodeRecord:
+    """The record of a Node document. Raises ValueError on a quantity that nobody understands."""
+    spec, status = document.get("spec") or {}, document.get("status") or {}
+    metadata = document["metadata"]
+    return NodeRecord(
+        name=metadata["name"],
+        labels=dict(metadata.get("labels") or {}),
+        taints=tuple(
+            snapshot.Taint(taint["key"], taint.get("value") or "", taint["effect"])
+            for taint in spec.get("taints") or ()
+        ),
+        is_schedulable=not spec.get("unschedulable", False)
+        and not metadata.get("deletionTimestamp"),
+        is_ready=_readiness(status),
+        allocatable=resources(status.get("allocatable") or {}),
+    )
+
+
+def node(
+    kept: NodeRecord,
+    *,
+    default_tier: snapshot.Tier,
+    lease_age: float | None,
+    requested: snapshot.Resources,
+) -> snapshot.Node:
+    """The node as the planner sees it; a tier label that says neither word counts as absent."""
+    tier = kept.labels.get(meta.LABEL_TIER)
+    return snapshot.Node(
+        name=kept.name,
+        site=kept.labels.get(meta.LABEL_SITE) or None,
+        tier=snapshot.Tier(tier) if tier in tuple(snapshot.Tier) else default_tier,
+        zone=kept.labels.get(ZONE) or None,
+        labels=kept.labels,
+        taints=kept.taints,
+        is_schedulable=kept.is_schedulable,
+        is_ready=kept.is_ready,
+        lease_age=lease_age,
+        allocatable=kept.allocatable,
+        requested=requested,
+    )
+
+
+def resources(quantities: Mapping[str, Any]) -> snapshot.Resources:
+    """CPU and memory of a Kubernetes resource list; what is not named is 0."""
+    return snapshot.Resources(
+        cpu=round(scalars.quantity(quantities.get("cpu") or 0) * 1000),
+        memory=round(scalars.quantity(quantities.get("memory") or 0)),
+    )
+
+
+class LeaseAges:
+    """When each node's Lease last changed, as seen from here."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._changed: dict[str, tuple[str, float]] = {}
+        self._reached_at = clock()
+        self._counted_from = clock()
+
+    def reached(self) -> None:
+        """The API server has just answered."""
+        now = self._clock()
+        if now - self._reached_at > OUTAGE:
+            self._counted_from = now
+        self._reached_at = now
+
+    def note(self, name: str, renewed: str | None) -> None:
+        """A Lease as listed or watched; None when it went away."""
+        if renewed is None:
+            self._changed.pop(name, None)
+        elif self._changed.get(name, ("", 0.0))[0] != renewed:
+            self._changed[name] = (renewed, self._clock())
+
+    def age(self, name: str) -> float | None:
+        """Seconds since the Lease changed; None for a node that has none."""
+        known = self._changed.get(name)
+        return None if known is None else self._clock() - max(known[1], self._counted_from)
+
+
+def renewed(document: Mapping[str, Any]) -> str:
+    """The renewTime of a Lease document."""
+    return str((document.get("spec") or {}).get("renewTime") or "")
+
+
+def _readiness(status: Mapping[str, Any]) -> bool | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Ready":
+            return {"True": True, "False": False}.get(condition.get("status"))
+    return None

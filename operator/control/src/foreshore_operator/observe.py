@@ -1,0 +1,50 @@
+"""Everything that was seen, as one frozen snapshot with `now`; the first step of a pass."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+from foreshore_api import v1alpha1
+from foreshore_operator import compilation, measure, store
+from foreshore_planner import snapshot
+
+
+def observe(
+    seen: store.Store,
+    hub: measure.Hub | None,
+    compiler: compilation.Compiler,
+    *,
+    serving_image: str,
+) -> snapshot.Snapshot:
+    """Take the snapshot of this moment."""
+    fleet, fleet_age = hub.evidence() if hub is not None else (None, 0.0)
+    policies = tuple(seen.all_of(v1alpha1.DecisionPolicy))
+    profiles = tuple(seen.all_of(v1alpha1.DeviceProfile))
+    devices = tuple(seen.all_of(v1alpha1.Device))
+    models = tuple(seen.all_of(v1alpha1.Model))
+    versions = tuple(seen.all_of(v1alpha1.ModelVersion))
+    return snapshot.Snapshot(
+        now=datetime.datetime.now(datetime.UTC),
+        monotonic=time.monotonic(),
+        serving_image=serving_image,
+        sites=tuple(seen.all_of(v1alpha1.Site)),
+        profiles=profiles,
+        devices=devices,
+        models=models,
+        versions=versions,
+        policies=policies,
+        clusters=tuple(seen.all_of(v1alpha1.Cluster)),
+        placements=tuple(seen.all_of(v1alpha1.InferencePlacement)),
+        nodes=tuple(seen.observed_nodes(default_tier(seen))),
+        replicas=tuple(seen.replicas()),
+        compiled=compiler.compile_all(policies, devices, profiles, models, versions),
+        fleet=fleet,
+        fleet_age=fleet_age,
+    )
+
+
+def default_tier(seen: store.Store) -> snapshot.Tier:
+    """The tier of nodes without a label: that of the Cluster `local`, which is Cloud if unsaid."""
+    local = seen.find(v1alpha1.Cluster, "", v1alpha1.cluster.LOCAL)
+    return snapshot.Tier(local.spec.tier.value) if local is not None else snapshot.Tier.CLOUD

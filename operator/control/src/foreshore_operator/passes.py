@@ -1,0 +1,85 @@
+"""When a pass is due, and what happens in it: observe, decide, and, as the leader, act.
+
+    something is dirty ── 50–250 ms ──►┐
+    something is urgent ── at once ───►├─► observe ─► plan ─► leading? ─► act ─► wait
+    the plan asked to be woken ───────►│                          └─ no ─► compare only
+    half a minute is over ────────────►┘
+
+A replica that follows observes and plans as well, so that its mirrors are warm when it takes over.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from foreshore_kube import elector
+from foreshore_operator import act, compilation, dirty, measure, metrics, observe, store
+from foreshore_operator.settings import Settings
+from foreshore_planner import plan as planning
+from foreshore_planner import snapshot
+
+log = logging.getLogger(__name__)
+
+SPACING = 0.2
+"""Seconds after a failed pass before the next, so that a defect does not become a busy loop."""
+
+
+@dataclass(slots=True)
+class Passes:
+    """The loop of one operator."""
+
+    settings: Settings
+    store: store.Store
+    hub: measure.Hub | None
+    leader: elector.Elector
+    act: act.Act
+    marks: dirty.Dirty
+    figures: metrics.Metrics
+    probes: metrics.Health
+    compiler: compilation.Compiler
+    decide: Callable[[snapshot.Snapshot], planning.Plan] = planning.plan
+
+    async def run(self) -> None:
+        """Pass after pass until cancelled; the first once every mirror is filled."""
+        await self.store.synced()
+        patience = 0.0
+        while True:
+            causes = await self.marks.wait(patience)
+            log.debug("pass: %d causes", len(causes))
+            patience = await self.once()
+
+    async def once(self) -> float:
+        """One pass; in how many seconds the next is due at the latest."""
+        started = time.monotonic()
+        is_leading = self.leader.is_leader
+        try:
+            plan = await self._decided()
+            if is_leading:
+                await self.act.carry_out(plan)
+        except Exception:
+            # a defect in deciding must not end the process, which still holds mirrors and lease:
+            # it is counted, and the world stays as it is
+            log.exception("a pass failed")
+            self.figures.passes.labels("failed").inc()
+            return SPACING * 25
+        self.figures.passes.labels("acted" if is_leading else "followed").inc()
+        self.figures.pass_seconds.observe(time.monotonic() - started)
+        self.probes.passed()
+        wake = plan.wake_after if plan.wake_after is not None else self.settings.full_pass_seconds
+        return min(max(SPACING, wake), self.settings.full_pass_seconds)
+
+    async def _decided(self) -> planning.Plan:
+        """Observe and decide; twice when a right would move, on evidence of this very moment."""
+        plan = self.decide(self._observed())
+        if self.leader.is_leader and act.has_moves(plan) and self.hub is not None:
+            await self.hub.refresh()
+            plan = self.decide(self._observed())
+        return plan
+
+    def _observed(self) -> snapshot.Snapshot:
+        return observe.observe(
+            self.store, self.hub, self.compiler, serving_image=self.settings.serving_image
+        )

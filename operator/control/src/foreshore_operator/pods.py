@@ -1,0 +1,165 @@
+"""What a pass needs of a Pod: the room it takes, and, of one of ours, how it is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+
+from foreshore_api import meta
+from foreshore_api.wire import serving
+from foreshore_operator import manifests, nodes
+from foreshore_planner import snapshot
+
+EXIT_REFUSED = 3
+"""Exit code of `foreshore-serving`: this model version will never serve, wherever it runs."""
+MODEL_REJECTED = "ModelRejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What the mirror keeps of an inference pod of ours beyond its room."""
+
+    policy: str
+    site: str
+    slot: str
+    template: str
+    phase: snapshot.PodPhase
+    address: str | None
+    restarts: int
+    reason: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PodRecord:
+    """What the mirror keeps of a Pod; two equal records need no pass."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    requests: snapshot.Resources
+    inference: Inference | None
+    resource_version: str = ""
+    """Compared by nobody: `is_same` says whether two records differ."""
+
+
+def record(document: Mapping[str, Any]) -> PodRecord:
+    """The record of a Pod document. Raises ValueError on a quantity that nobody understands."""
+    metadata, spec = document["metadata"], document.get("spec") or {}
+    is_over = (document.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return PodRecord(
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        node=spec.get("nodeName") or manifests.wanted_node(spec) or "",
+        requests=snapshot.Resources() if is_over else requests(spec),
+        inference=_inference(document) if manifests.is_ours(metadata) else None,
+        resource_version=metadata.get("resourceVersion", ""),
+    )
+
+
+def is_same(one: PodRecord, other: PodRecord) -> bool:
+    """Whether nothing changed that a pass would look at."""
+    return (one.uid, one.node, one.requests, one.inference) == (
+        other.uid,
+        other.node,
+        other.requests,
+        other.inference,
+    )
+
+
+def requests(spec: Mapping[str, Any]) -> snapshot.Resources:
+    """What the scheduler counts: all containers, or the largest init container if that is more."""
+    running, starting = snapshot.Resources(), snapshot.Resources()
+    for container in spec.get("containers") or ():
+        running += _asked(container)
+    for container in spec.get("initContainers") or ():
+        if container.get("restartPolicy") == "Always":  # a sidecar runs beside the others
+            running += _asked(container)
+        else:
+            asked = _asked(container)
+            starting = snapshot.Resources(
+                max(starting.cpu, asked.cpu), max(starting.memory, asked.memory)
+            )
+    most = snapshot.Resources(max(running.cpu, starting.cpu), max(running.memory, starting.memory))
+    return most + nodes.resources(spec.get("overhead") or {})
+
+
+def _asked(container: Mapping[str, Any]) -> snapshot.Resources:
+    return nodes.resources((container.get("resources") or {}).get("requests") or {})
+
+
+def _inference(document: Mapping[str, Any]) -> Inference:
+    metadata, status = document["metadata"], document.get("status") or {}
+    labels = metadata.get("labels") or {}
+    container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
+    reason, message = _trouble(status, container)
+    return Inference(
+        policy=labels.get(meta.LABEL_POLICY, ""),
+        site=labels.get(meta.LABEL_SITE, ""),
+        slot=labels.get(meta.LABEL_SLOT, ""),
+        template=(metadata.get("annotations") or {}).get(manifests.ANNOTATION_TEMPLATE, ""),
+        phase=_phase(metadata, status),
+        address=status.get("podIP") or None,
+        restarts=int(container.get("restartCount") or 0),
+        reason=reason,
+        message=message,
+    )
+
+
+def _phase(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> snapshot.PodPhase:
+    if metadata.get("deletionTimestamp"):
+        return snapshot.PodPhase.TERMINATING
+    match status.get("phase"):
+        case "Failed" | "Succeeded":
+            return snapshot.PodPhase.FAILED
+        case "Running":
+            ready = _condition(status, "Ready").get("status") == "True"
+            return snapshot.PodPhase.READY if ready else snapshot.PodPhase.UNREADY
+        case _:
+            return snapshot.PodPhase.PENDING
+
+
+def _trouble(
+    status: Mapping[str, Any], container: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    """Why it does not serve, from the first of: how it ended, what it waits for, the scheduler."""
+    if container.get("ready"):
+        return None, None
+    for state in (container.get("state") or {}, container.get("lastState") or {}):
+        ended = state.get("terminated")
+        if ended:
+            return _ending(ended)
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    if waiting.get("reason") and waiting["reason"] != "ContainerCreating":
+        return waiting["reason"], _short(waiting.get("message"))
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return scheduled.get("reason"), _short(scheduled.get("message"))
+    return status.get("reason"), _short(status.get("message"))
+
+
+def _ending(ended: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """How the serving process ended, by its own words where it left any."""
+    is_refused = ended.get("exitCode") == EXIT_REFUSED
+    try:
+        said = serving.Ending.decode(str(ended.get("message") or ""))
+    except pydantic.ValidationError:
+        reason = ended.get("reason") or "Ended"
+        return (MODEL_REJECTED if is_refused else reason), _short(ended.get("message"))
+    if is_refused:
+        return MODEL_REJECTED, _short(f"{said.reason}: {said.message}")
+    return said.reason, _short(said.message)
+
+
+def _condition(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = (one for one in status.get("conditions") or () if one.get("type") == name)
+    return next(found, {})
+
+
+def _short(message: object) -> str | None:
+    return str(message)[:512] if message else None

@@ -1,0 +1,28 @@
+"""What the operator was started with; `main` builds it once from flags and environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One operator process."""
+
+    namespace: str
+    """Where the Lease lives."""
+    serving_image: str
+    """Image of the inference pods."""
+    identity: str
+    """Name of this replica; a random part is added, since a restarted process is another one."""
+    hub_url: str | None = None
+    hub_ca: Path | None = None
+    hub_token_file: Path | None = None
+    """Read again for each request: kubelet rotates it."""
+    kubeconfig: Path | None = None
+    """Absent: $KUBECONFIG, else the pod's service account."""
+    metrics_port: int = 8080
+    lease_name: str = "foreshore-operator"
+    full_pass_seconds: float = 30.0
+    """A pass is due after so long although nothing changed: the level trigger."""

@@ -1,0 +1,222 @@
+"""Mirrors of everything a pass looks at, and the secondary maps that spare it searching.
+
+Informers write, passes read, all in one loop, so that nothing is locked. A change that a pass would
+notice marks what is dirty; our own heartbeat-like neighbours (Lease renewals, a Node's status
+refresh) do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from foreshore_api import meta, v1alpha1
+from foreshore_kube import api, informer, kinds
+from foreshore_operator import dirty, manifests, nodes, pods
+from foreshore_planner import snapshot
+
+R = TypeVar("R", bound=meta.Resource)
+
+NODE_LEASES = "kube-node-lease"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[R]):
+    """A resource of ours, decoded for the planner and as it is written, to compare writes with."""
+
+    resource: R
+    document: api.Json
+
+
+class Store:
+    """The mirrors of one cluster."""
+
+    def __init__(
+        self,
+        kube: api.KubeApi,
+        marks: dirty.Dirty,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._marks = marks
+        self._clock = clock
+        self.lease_ages = nodes.LeaseAges(clock)
+        self._pods_on: dict[str, set[informer.Key]] = {}
+        self._replicas: set[informer.Key] = set()
+        self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
+        self._resources = {
+            model.kind: informer.Informer(
+                kube, kinds.of(model), decode=_decoder(model), on_change=self._resource_changed
+            )
+            for model in v1alpha1.KINDS
+        }
+        self._nodes = informer.Informer(
+            kube, kinds.NODES, decode=nodes.record, on_change=self._node_changed
+        )
+        self._leases = informer.Informer(
+            kube,
+            kinds.LEASES,
+            namespace=NODE_LEASES,
+            decode=nodes.renewed,
+            on_change=self._lease_changed,
+        )
+        self._pods = informer.Informer(
+            kube, kinds.PODS, decode=pods.record, on_change=self._pod_changed
+        )
+        self._configs = informer.Informer(
+            kube,
+            kinds.CONFIG_MAPS,
+            label_selector=manifests.SELECTOR,
+            decode=lambda document: document,
+        )
+
+    def informers(self) -> tuple[informer.Informer[Any], ...]:
+        """Every mirror; `main` runs one task each."""
+        return (*self._resources.values(), self._nodes, self._leases, self._pods, self._configs)
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every mirror holds at least one whole list: before that, absent means nothing."""
+        return all(one.synced.is_set() for one in self.informers())
+
+    async def synced(self) -> None:
+        """Wait until every mirror is filled."""
+        for one in self.informers():
+            await one.synced.wait()
+
+    def all_of(self, model: type[R]) -> Iterator[R]:
+        """The resources of a kind, in order of (namespace, name)."""
+        mirror = self._resources[model.kind].store
+        return (cast(R, mirror[key].resource) for key in sorted(mirror))
+
+    def find(self, model: type[R], namespace: str, name: str) -> R | None:
+        """One resource, if the mirror has it."""
+        kept = self._resources[model.kind].store.get(informer.Key(namespace, name))
+        return cast(R, kept.resource) if kept is not None else None
+
+    def document(self, kind: str, namespace: str, name: str) -> api.Json | None:
+        """One resource as the API server writes it."""
+        kept = self._resources[kind].store.get(informer.Key(namespace, name))
+        return kept.document if kept is not None else None
+
+    def undecodable(self) -> Mapping[str, Mapping[informer.Key, str]]:
+        """Objects that this release does not understand, by kind."""
+        return {kind: one.undecodable for kind, one in self._resources.items() if one.undecodable}
+
+    def observed_nodes(self, default_tier: snapshot.Tier) -> Iterator[snapshot.Node]:
+        """Every node with its Lease's age and the room that others take, in order of name."""
+        for key in sorted(self._nodes.store):
+            yield nodes.node(
+                self._nodes.store[key],
+                default_tier=default_tier,
+                lease_age=self.lease_ages.age(key.name),
+                requested=self._requested_on(key.name),
+            )
+
+    def replicas(self) -> Iterator[snapshot.Replica]:
+        """Every inference pod of ours, in order of (namespace, name)."""
+        for key in sorted(self._replicas):
+            record = self._pods.store[key]
+            one = record.inference
+            if one is None:
+                continue
+            yield snapshot.Replica(
+                name=record.name,
+                namespace=record.namespace,
+                uid=record.uid,
+                resource_version=record.resource_version,
+                policy=one.policy,
+                site=one.site,
+                slot=one.slot,
+                node=record.node,
+                template=one.template,
+                phase=one.phase,
+                address=one.address,
+                phase_age=self._clock() - self._phases[record.uid][1],
+                restarts=one.restarts,
+                reason=one.reason,
+                message=one.message,
+            )
+
+    def has_pod(self, namespace: str, name: str) -> bool:
+        """Whether the mirror has a pod of this name."""
+        return informer.Key(namespace, name) in self._pods.store
+
+    def configs(self) -> Mapping[informer.Key, api.Json]:
+        """The ConfigMaps that inference pods read."""
+        return self._configs.store
+
+    def _requested_on(self, node: str) -> snapshot.Resources:
+        total = snapshot.Resources()
+        for key in self._pods_on.get(node, ()):
+            if key not in self._replicas:
+                total += self._pods.store[key].requests
+        return total
+
+    def _resource_changed(self, change: informer.Change[Kept[Any]]) -> None:
+        self._marks.mark((change.kind.kind, change.key))
+
+    def _node_changed(self, change: informer.Change[nodes.NodeRecord]) -> None:
+        if change.old == change.new:
+            return
+        lost = change.new is None or (
+            change.new.is_ready is not True and (change.old is None or change.old.is_ready is True)
+        )
+        self._marks.mark(("Node", change.key), urgent=lost)
+
+    def _lease_changed(self, change: informer.Change[str]) -> None:
+        self.lease_ages.note(change.key.name, change.new)
+
+    def _pod_changed(self, change: informer.Change[pods.PodRecord]) -> None:
+        old, new = change.old, change.new
+        if old is not None:
+            self._pods_on.get(old.node, set()).discard(change.key)
+            self._replicas.discard(change.key)
+        if new is not None:
+            self._pods_on.setdefault(new.node, set()).add(change.key)
+        if new is not None and new.inference is not None:
+            self._replicas.add(change.key)
+            known = self._phases.get(new.uid)
+            if known is None or known[0] is not new.inference.phase:
+                self._phases[new.uid] = (new.inference.phase, self._clock())
+        if new is None and old is not None:
+            self._phases.pop(old.uid, None)
+        if old is None or new is None or not pods.is_same(old, new):
+            self._marks.mark(("Pod", change.key), urgent=_is_failure(new))
+
+
+def _is_failure(record: pods.PodRecord | None) -> bool:
+    return (
+        record is not None
+        and record.inference is not None
+        and record.inference.phase in (snapshot.PodPhase.FAILED, snapshot.PodPhase.UNREADY)
+    )
+
+
+def _decoder(model: type[R]) -> Callable[[api.Json], Kept[R]]:
+    def decode(document: api.Json) -> Kept[R]:
+        return Kept(model.read(document), document)
+
+    return decode
+
+
+async def watch_lease_ages(
+    store: Store, marks: dirty.Dirty, stale_after: float, period: float = 1.0
+) -> None:
+    """Mark a pass as urgent when a node's Lease becomes stale or is renewed again.
+
+    Silence makes no event, so somebody has to look.
+    """
+    stale: frozenset[str] = frozenset()
+    while True:
+        await asyncio.sleep(period)
+        now = frozenset(
+            node.name
+            for node in store.observed_nodes(snapshot.Tier.CLOUD)
+            if node.lease_age is not None and node.lease_age > stale_after
+        )
+        for name in now ^ stale:
+            marks.mark(("Lease", name), urgent=True)
+        stale = now
