@@ -25,6 +25,10 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 class UnreadableError(Exception):
     """A folder, file or document that cannot be read; the text says where and why."""
 
+    def __init__(self, message: str, file: str = "") -> None:
+        super().__init__(message)
+        self.file: Final = file
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -109,7 +113,7 @@ def read(folder: Path) -> Iterator[Manifest | UnreadableError]:
                     return
                 yield manifest
         except (UnreadableError, yaml.YAMLError, OSError, RecursionError, ValueError) as error:
-            yield UnreadableError(f"{path.name}: {_one_line(error)}")
+            yield UnreadableError(f"{path.name}: {_one_line(error)}", path.name)
 
 
 def _files(folder: Path) -> list[tuple[Path, int, int]]:

@@ -1,0 +1,161 @@
+"""What the documents of a folder mean: resources, and what is wrong with the others.
+
+Pure, called by `link.folder`. An object that is wrong, asks for what is not supported, or stands in
+a file that cannot be read stays as it last was: `kept` carries that over, also over a restart.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import pydantic
+
+from foreshore_agent import manifests
+from foreshore_api import conditions, meta, v1alpha1
+from foreshore_api.wire import report
+
+DEFAULT_NAMESPACE: Final = "default"
+FILE: Final = "File"
+"""`kind` of a problem with a whole file."""
+_KINDS: Final = {kind.kind: kind for kind in v1alpha1.KINDS}
+
+
+class Identity(NamedTuple):
+    """Which object a document is about."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An object as it last was right, and where it stood."""
+
+    place: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a folder."""
+
+    resources: tuple[meta.Resource, ...]
+    kept: Mapping[Identity, Kept]
+    problems: tuple[report.Problem, ...]
+
+
+@dataclass(slots=True)
+class _Sorting:
+    """The reading so far."""
+
+    before: Mapping[Identity, Kept]
+    good: dict[Identity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
+    problems: list[report.Problem] = field(default_factory=list)
+
+    def complain(self, identity: Identity, reason: str, message: str) -> None:
+        """Note a problem, and keep the object as it last was."""
+        kind, namespace, name = identity
+        self.problems.append(
+            report.Problem(
+                kind=kind, namespace=namespace, name=name, reason=reason, message=message[:1024]
+            )
+        )
+        before = self.before.get(identity)
+        if before is not None and identity not in self.good and kind in _KINDS:
+            self.good[identity] = (before, _KINDS[kind].read(before.document))
+
+
+def read(
+    documents: Iterable[manifests.Manifest | manifests.UnreadableError],
+    before: Mapping[Identity, Kept],
+) -> Reading:
+    """Return what a folder says now; `before` is `kept` of the last reading."""
+    sorting = _Sorting(before)
+    unreadable: list[manifests.UnreadableError] = []
+    for document in documents:
+        if isinstance(document, manifests.UnreadableError):
+            unreadable.append(document)
+        elif str(document.data.get("apiVersion", "")).split("/")[0] == meta.GROUP:
+            _sort(sorting, document)
+    for error in unreadable:  # last: what moved to another file is there, not here
+        _keep_file(sorting, error)
+    return Reading(
+        resources=tuple(resource for _, resource in sorting.good.values()),
+        kept={identity: kept for identity, (kept, _) in sorting.good.items()},
+        problems=tuple(sorting.problems),
+    )
+
+
+def _keep_file(sorting: _Sorting, error: manifests.UnreadableError) -> None:
+    """A file that cannot be read: what stood in it stays."""
+    message = str(error)[:1024]
+    sorting.problems.append(
+        report.Problem(
+            kind=FILE,
+            namespace="",
+            name=error.file,
+            reason=conditions.Reason.INVALID,
+            message=message,
+        )
+    )
+    for identity, kept in sorting.before.items():
+        if kept.place.partition("#")[0] == error.file and identity not in sorting.good:
+            sorting.good[identity] = (kept, _KINDS[identity.kind].read(kept.document))
+
+
+def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
+    """Take one document of our group in, or say what is wrong with it."""
+    data = manifest.data
+    metadata = data.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    kind = _KINDS.get(str(data.get("kind")))
+    namespace = str(metadata.get("namespace", DEFAULT_NAMESPACE))
+    identity = Identity(str(data.get("kind")), namespace, str(metadata.get("name", "")))
+    if kind is None or data.get("apiVersion") != meta.API_VERSION:
+        what = f"{data.get('apiVersion')} {data.get('kind')} is no kind of this release"
+        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
+        return
+    if identity in sorting.good and sorting.good[identity][0].place != manifest.place:
+        first = sorting.good[identity][0].place
+        what = f"is there twice, first in {first}"
+        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
+        return
+    document = {
+        "metadata": {key: metadata[key] for key in _METADATA if key in metadata}
+        | {"namespace": namespace},
+        "spec": data.get("spec", {}),
+    }
+    try:
+        resource = kind.model_validate(document, extra="forbid")
+    except pydantic.ValidationError as error:
+        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, places(error))
+        return
+    sorting.good[identity] = (Kept(manifest.place, document), resource)
+
+
+_METADATA: Final = ("name", "labels", "annotations", "generation", "uid")
+"""What is read of an object's metadata; an export from a cluster carries much more."""
+
+
+def _refuse(
+    sorting: _Sorting,
+    manifest: manifests.Manifest,
+    identity: Identity,
+    reason: str,
+    message: str,
+) -> None:
+    sorting.complain(identity, reason, f"{manifest.place}: {message}")
+
+
+def places(error: pydantic.ValidationError) -> str:
+    """Return what is wrong and where, as people write it: `spec.rules[0].effect: …`."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{_path(one['loc'])}: {one['msg']}" for one in found[:8])
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
