@@ -44,6 +44,7 @@ _PYTHON: Final[Mapping[DataType, type]] = {
     DataType.BOOLEAN: bool,
     DataType.STRING: str,
 }
+_DYNAMIC: Final = "dyn() is not allowed: types are checked before anything runs"
 _INTEGER_HINT: Final = "; numbers are doubles: write 1000.0, not 1000"
 
 
@@ -80,13 +81,27 @@ class Environment:
         if len(source.encode()) > MAXIMUM_BYTES:
             raise CompileError(f"an expression has at most {MAXIMUM_BYTES} bytes")
         if lexis.has_dynamic(source):
-            raise CompileError("dyn() is not allowed: types are checked before anything runs")
+            raise CompileError(_DYNAMIC)
         program = self._program(source)
         if program.return_type() != _TYPES[wanted]:
             found = program.return_type().name()
             raise CompileError(f"is {found}, but {_TYPES[wanted].name()} is wanted")
         references = tuple(sorted(lexis.names(source) & self.names.keys()))
         return Expression(source, wanted, references, program, self._margin(source, wanted))
+
+    def infer(self, source: str) -> DataType:
+        """Return the type of a text, for names that are declared by an expression.
+
+        Raises:
+            CompileError: it does not compile, or its type is none that names may have.
+        """
+        if lexis.has_dynamic(source):
+            raise CompileError(_DYNAMIC)
+        found = self._program(source).return_type()
+        for kind, library_type in _TYPES.items():
+            if found == library_type:
+                return kind
+        raise CompileError(f"is {found.name()}, which no name can be")
 
     def bind(self, values: Mapping[str, Value]) -> "Bindings":
         """Give names their values, for any number of expressions of this environment."""

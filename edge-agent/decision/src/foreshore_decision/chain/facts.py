@@ -1,0 +1,150 @@
+"""What a decision is made from: frozen, complete, and everything a record needs to run it again.
+
+The engine gathers `Given`; the gates add what they find to `Facts`, one at a time, by replacement.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from foreshore_api.v1alpha1 import Mode
+from foreshore_api.wire import record
+from foreshore_decision import expr, features, fencing
+from foreshore_decision.chain import limiter
+from foreshore_decision.instant import Instant
+from foreshore_decision.policy.compiled import Cap, CompiledPolicy
+
+
+class Reading(NamedTuple):
+    """The newest telemetry of one property."""
+
+    value: expr.Value | None
+    received: float
+    """Engine seconds."""
+    problem: str | None = None
+    """Why the value was refused at the door; it is None then."""
+    rate: float | None = None
+    """Units per second since the value before, if both are numbers."""
+
+
+class Good(NamedTuple):
+    """The last valid value of an input."""
+
+    value: expr.Value
+    received: float
+
+
+class Input(NamedTuple):
+    """One input as the chain saw it."""
+
+    name: str
+    value: expr.Value | None
+    unit: str | None
+    received: float | None
+    age: float | None
+    problem: str | None = None
+    substituted: str | None = None
+    """`LastGood` or `Default` when the value is not the sensor's own."""
+
+
+class Trigger(NamedTuple):
+    """What made the chain run."""
+
+    kind: str
+    """`Property` or `Silence`."""
+    name: str | None
+    received: datetime | None
+    sampled: datetime | None = None
+
+
+class Holder(NamedTuple):
+    """Under whose right the decision is taken."""
+
+    node: str | None
+    epoch: int | None
+    standing: fencing.Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking the model: outputs, or why there are none."""
+
+    outputs: Mapping[str, tuple[float | int | bool, ...]]
+    attempts: tuple[record.Attempt, ...] = ()
+    problem: str | None = None
+    """`InferenceLate` or `InferenceFailed`."""
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Everything the engine knows at the moment of a pass."""
+
+    decision_id: str
+    at: Instant
+    seconds: float
+    """Engine seconds: ages, windows and rates count in these."""
+    policy: CompiledPolicy
+    mode: Mode
+    """The effective mode, after every cap."""
+    caps: tuple[Cap, ...]
+    is_locked: bool
+    trigger: Trigger
+    readings: Mapping[str, Reading]
+    """By property."""
+    windows: Mapping[str, features.Window]
+    """By feature; a feature that is a last value has none."""
+    last_good: Mapping[str, Good]
+    """By input, for inputs with onInvalid LastGood."""
+    policy_log: limiter.Log
+    """Commands of this policy; below Supervised what it would have commanded."""
+    actuator_log: limiter.Log
+    """Commands of every policy to this actuator; below Supervised with the would-have ones."""
+    outstanding: int
+    """Commands of this actuator that wait for an answer."""
+    held_until: float | None
+    """Engine seconds until which the actuator is held for this policy."""
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was given and what the gates have found so far."""
+
+    given: Given
+    inputs: tuple[Input, ...] = ()
+    features: Mapping[str, float | None] = field(default_factory=dict)
+    values: Mapping[str, expr.Value] = field(default_factory=dict)
+    """Every name that has a value, for expressions."""
+    variables: Mapping[str, expr.Value] = field(default_factory=dict)
+    answer: Answer | None = None
+    outputs: Mapping[str, float] = field(default_factory=dict)
+    bindings: expr.Bindings | None = None
+    """The values, bound for the expressions after inference."""
+    present: Mapping[str, float | None] = field(default_factory=dict)
+    recommendation: Mapping[str, expr.Value] | None = None
+    limited: Mapping[str, expr.Value] | None = None
+    reason: str = ""
+    """Reason of the rule that permits."""
+    message: str = ""
+    """What that rule's messageExpression says."""
+
+
+class Entry(NamedTuple):
+    """One gate's line of a record."""
+
+    gate: str
+    phase: record.Phase
+    reason: str
+    name: str | None = None
+    expression: str | None = None
+    operands: Mapping[str, expr.Value | None] = {}
+    margin: float | None = None
+
+
+class Step(NamedTuple):
+    """What a gate returns."""
+
+    facts: Facts
+    entry: Entry

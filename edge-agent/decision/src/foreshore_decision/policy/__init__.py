@@ -1,0 +1,30 @@
+"""Policies compiled for devices, or every reason why they cannot be.
+
+    AssignedPolicy + AssignedDevice ──compile──► CompiledPolicy | PolicyError(problems)
+
+The agent compiles what it is assigned, the operator checks what people write, in the same words.
+`sources` resolves what is read, `scopes` the names of expressions, `shapes` the model's tensors,
+`actions` and `bounds` what is commanded.
+"""
+
+from foreshore_decision.policy.compile import (
+    ACKNOWLEDGEMENT_MISSING,
+    GUARDS_UNCHECKED,
+    caps,
+    check,
+    compile,  # noqa: A004 - called as policy.compile
+)
+from foreshore_decision.policy.compiled import Cap, CompiledPolicy
+from foreshore_decision.policy.problems import PolicyError, Problem
+
+__all__ = [
+    "ACKNOWLEDGEMENT_MISSING",
+    "GUARDS_UNCHECKED",
+    "Cap",
+    "CompiledPolicy",
+    "PolicyError",
+    "Problem",
+    "caps",
+    "check",
+    "compile",
+]

@@ -1,0 +1,305 @@
+"""Compile a DecisionPolicy for a device. The operator and the agent both call this.
+
+The agent calls `compile`: every policy, for every device it is bound to. The operator calls
+`check`, also while no device is bound yet. Both say the same of the same policy, and everything
+that is wrong at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from foreshore_api import conditions, meta, scalars, support
+from foreshore_api.v1alpha1 import (
+    DataType,
+    DecisionPolicy,
+    DecisionPolicySpec,
+    Device,
+    DeviceProfile,
+    DeviceProfileSpec,
+    DeviceSpec,
+    Mode,
+    ModelSpec,
+    evaluation,
+    protection,
+)
+from foreshore_api.v1alpha1.evaluation import Effect
+from foreshore_api.wire import assignment
+from foreshore_decision import expr
+from foreshore_decision.policy import actions, bounds, compiled, scopes, shapes, sources
+from foreshore_decision.policy.problems import PolicyError, Problem, Problems
+from foreshore_decision.policy.subject import Subject
+
+Reason = conditions.Reason
+
+GUARDS_UNCHECKED: Final = "GuardsUnchecked"
+ACKNOWLEDGEMENT_MISSING: Final = "AcknowledgementMissing"
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What both entries make of a subject."""
+
+    trigger: compiled.Trigger
+    inputs: tuple[compiled.Input, ...]
+    features: tuple[compiled.Feature, ...]
+    parameters: Mapping[str, expr.Value]
+    before: compiled.Scope
+    after: compiled.Scope
+    conditions: tuple[compiled.Named, ...]
+    permits: tuple[compiled.Rule, ...]
+    forbids: tuple[compiled.Rule, ...]
+    action: compiled.Action
+    confirmation: compiled.Confirmation | None
+
+
+def compile(  # noqa: A001 - called as policy.compile
+    assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice, site: str = ""
+) -> compiled.CompiledPolicy:
+    """Compile a policy for one device of a site.
+
+    Raises:
+        PolicyError: with every problem found.
+    """
+    spec, model = assigned.spec, assigned.model
+    if spec.model_ref is not None and model is None:
+        path, name = "spec.modelRef", spec.model_ref.version
+        raise PolicyError([Problem(Reason.REFERENCE_NOT_FOUND, path, f"{name} is not here")])
+    subject = Subject(spec, device.profile, device.spec, model.model if model else None)
+    parts = _compile(subject)
+    return compiled.CompiledPolicy(
+        namespace=assigned.namespace,
+        name=assigned.name,
+        uid=assigned.uid,
+        generation=assigned.generation,
+        digest=assigned.digest,
+        mode=spec.mode,
+        caps=caps(device.profile),
+        on_recorder_full=Mode(spec.degraded.on_recorder_full.value),
+        trigger=parts.trigger,
+        inputs=parts.inputs,
+        features=parts.features,
+        parameters=parts.parameters,
+        before=parts.before,
+        after=parts.after,
+        conditions=parts.conditions,
+        inference=shapes.inference(spec, model),
+        permits=parts.permits,
+        forbids=parts.forbids,
+        action=parts.action,
+        policy_rate=_rate("policy", spec.rate_limit),
+        actuator_rate=_rate("actuator", device.profile.actuator_rate_limit),
+        confirmation=parts.confirmation,
+        topics=_topics(device.profile, site, device.name),
+        sample_rate=scalars.number(spec.record.routine_sample_rate),
+        keep_per_verdict=spec.record.keep_per_verdict,
+        identity=_identity(assigned, device),
+    )
+
+
+def check(
+    spec: DecisionPolicySpec,
+    profile: DeviceProfileSpec,
+    device: DeviceSpec | None = None,
+    model: ModelSpec | None = None,
+) -> tuple[Problem, ...]:
+    """Return everything that keeps a policy from compiling against a (narrowed) profile.
+
+    Without a device, a parameter that every device must set is no problem; without a model, its
+    tensors are not looked at: whether it exists is the caller's to say.
+    """
+    try:
+        _compile(Subject(spec, profile, device, model))
+    except PolicyError as error:
+        return error.problems
+    return ()
+
+
+def caps(profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:
+    """Return why no policy may command a device of this profile, whatever it asks for."""
+    found: list[compiled.Cap] = []
+    checked = protection.Check.CHECKED
+    if profile.guards.epoch is not checked or profile.guards.duplicates is not checked:
+        found.append(compiled.Cap(GUARDS_UNCHECKED, Mode.ADVISE))
+    if profile.mqtt.acknowledgement_topic is None or profile.mqtt.command_topic is None:
+        found.append(compiled.Cap(ACKNOWLEDGEMENT_MISSING, Mode.ADVISE))
+    return tuple(found)
+
+
+def _compile(subject: Subject) -> _Parts:
+    problems = Problems()
+    _check_support(subject, problems)
+    spec = subject.spec
+    inputs = sources.inputs(subject, problems)
+    features = sources.features(spec, inputs, problems)
+    parameters = sources.parameters(subject, problems)
+    names = _names(spec, inputs, features, problems)
+    if subject.model is not None:
+        numbers = {each.name for each in features}
+        numbers.update(each.name for each in inputs if each.type in bounds.NUMERIC)
+        shapes.check(spec, subject.model, numbers, problems)
+    conditions_ = _conditions(spec, names, problems)
+    permits = _rules(spec, Effect.PERMIT, names, problems)
+    forbids = _rules(spec, Effect.FORBID, names, problems)
+    action = actions.action(subject, inputs, names, problems)
+    _check_rule_only(spec, names, (*permits, *forbids), action, problems)
+    confirmation = actions.confirmation(subject, action, problems)
+    trigger = sources.trigger(subject, inputs, problems)
+    problems.raise_any()
+    late = [each.expression for each in (*permits, *forbids)]
+    late += [each.expression for each in action.bounds]
+    late += [each.message for each in (*permits, *forbids) if each.message is not None]
+    return _Parts(
+        trigger=trigger,
+        inputs=inputs,
+        features=features,
+        parameters=parameters,
+        before=names.scope_before(each.expression for each in conditions_),
+        after=names.scope_after(late),
+        conditions=conditions_,
+        permits=permits,
+        forbids=forbids,
+        action=action,
+        confirmation=confirmation,
+    )
+
+
+def _check_support(subject: Subject, problems: Problems) -> None:
+    resources: list[meta.Resource] = [
+        DecisionPolicy.model_construct(spec=subject.spec),
+        DeviceProfile.model_construct(spec=subject.profile),
+    ]
+    if subject.device is not None:
+        resources.append(Device.model_construct(spec=subject.device))
+    for resource in resources:
+        whose = "" if isinstance(resource, DecisionPolicy) else f"{resource.kind} "
+        for found in support.unsupported(resource, in_cluster=False):
+            message = f"{found.value} is not supported by this release"
+            problems.add(Reason.NOT_SUPPORTED, f"{whose}{found.path}", message)
+
+
+def _names(
+    spec: DecisionPolicySpec,
+    inputs: Iterable[compiled.Input],
+    features: Iterable[compiled.Feature],
+    problems: Problems,
+) -> scopes.Names:
+    before = {each.name: DataType.NUMBER for each in features}
+    before.update({each.name: each.type for each in inputs})
+    outputs = {each.name: DataType.NUMBER for each in spec.inference.outputs}
+    _check_unique((*before, *outputs, *(each.name for each in spec.variables)), problems)
+    before.update({f"parameters.{each.name}": each.type for each in spec.parameters})
+    names = scopes.Names(before, outputs)
+    names.declare(spec.variables, problems)
+    return names
+
+
+def _check_unique(names: Iterable[str], problems: Problems) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            problems.add(Reason.INVALID, "spec", f"{name} names two things")
+        seen.add(name)
+
+
+def _conditions(
+    spec: DecisionPolicySpec, names: scopes.Names, problems: Problems
+) -> tuple[compiled.Named, ...]:
+    environment = names.environment_before()
+    found: list[compiled.Named] = []
+    for each in spec.match_conditions:
+        path = f"spec.matchConditions[{each.name}].expression"
+        expression = scopes.compile_into(
+            problems, environment, each.expression, DataType.BOOLEAN, path
+        )
+        if expression is not None:
+            found.append(compiled.Named(each.name, expression))
+    return tuple(found)
+
+
+def _rules(
+    spec: DecisionPolicySpec, effect: Effect, names: scopes.Names, problems: Problems
+) -> tuple[compiled.Rule, ...]:
+    environment = names.environment_after()
+    found: list[compiled.Rule] = []
+    for each in spec.rules:
+        if each.effect is not effect:
+            continue
+        path = f"spec.rules[{each.name}]"
+        expression = scopes.compile_into(
+            problems, environment, each.expression, DataType.BOOLEAN, f"{path}.expression"
+        )
+        message = each.message_expression and scopes.compile_into(
+            problems,
+            environment,
+            each.message_expression,
+            DataType.STRING,
+            f"{path}.messageExpression",
+        )
+        if expression is not None:
+            found.append(compiled.Rule(each.name, expression, each.reason, message or None))
+    return tuple(found)
+
+
+def _check_rule_only(
+    spec: DecisionPolicySpec,
+    names: scopes.Names,
+    rules: Iterable[compiled.Rule],
+    action: compiled.Action,
+    problems: Problems,
+) -> None:
+    if spec.inference.on_error is not evaluation.OnError.RULE_ONLY:
+        return
+    dependent = names.dependent()
+    readers = [(f"rule {each.name}", each.expression) for each in rules]
+    readers += [(f"input {each.name}", each.expression) for each in action.bounds]
+    for who, expression in readers:
+        read = sorted(dependent.intersection(expression.references))
+        if read:
+            message = f"RuleOnly goes on without outputs, but {who} reads {read[0]}"
+            problems.add(Reason.INVALID, "spec.inference.onError", message)
+
+
+def _rate(name: str, limit: protection.RateLimit | None) -> compiled.RateLimit | None:
+    if limit is None:
+        return None
+    return compiled.RateLimit(
+        name=name,
+        minimum_interval=scalars.seconds(limit.minimum_interval or "0s"),
+        burst=limit.burst or 0,
+        per=scalars.seconds(limit.per or "0s"),
+    )
+
+
+def _topics(profile: DeviceProfileSpec, site: str, device: str) -> compiled.Topics:
+    def fill(template: str | None) -> str | None:
+        return template and template.replace("{site}", site).replace("{device}", device)
+
+    mqtt = profile.mqtt
+    return compiled.Topics(
+        fill(mqtt.command_topic), fill(mqtt.acknowledgement_topic), fill(mqtt.advice_topic)
+    )
+
+
+def _identity(
+    assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice
+) -> dict[str, object]:
+    model = assigned.model
+    return {
+        "policy": {
+            "namespace": assigned.namespace,
+            "name": assigned.name,
+            "uid": assigned.uid,
+            "generation": assigned.generation,
+            "digest": assigned.digest,
+            "mode": assigned.spec.mode.value,
+        },
+        "device": {
+            "namespace": device.namespace,
+            "name": device.name,
+            "uid": device.uid,
+            "digest": device.digest,
+        },
+        "model": model
+        and {"name": model.name, "version": model.version, "digest": model.artefact.digest},
+    }

@@ -1,0 +1,213 @@
+"""A policy as the gates read it: names resolved, durations in seconds, expressions compiled.
+
+`compile` builds one for each (policy, device); the chain and the engine only read it. Plain frozen
+dataclasses: this is the hot path.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from foreshore_api.v1alpha1 import DataType, Mode
+from foreshore_api.v1alpha1.actuation import OnLimit
+from foreshore_api.v1alpha1.evaluation import Aggregate, OnInvalid
+from foreshore_decision import expr
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A property that the policy reads; bounds are the tightest of policy and profile."""
+
+    name: str
+    property: str
+    type: DataType
+    unit: str | None
+    maximum_age: float
+    minimum: float | None
+    maximum: float | None
+    maximum_rate: float | None
+    on_invalid: OnInvalid
+    default: expr.Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A number made of an input; `seconds` is 0 for Last."""
+
+    name: str
+    input: str
+    property: str
+    aggregate: Aggregate
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An expression under a name: a match condition or a variable."""
+
+    name: str
+    expression: expr.Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A Permit or a Forbid."""
+
+    name: str
+    expression: expr.Expression
+    reason: str
+    message: expr.Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one input of the action may be; `property` is measured for the step."""
+
+    name: str
+    property: str | None
+    type: DataType
+    unit: str | None
+    expression: expr.Expression
+    minimum: float | None
+    maximum: float | None
+    maximum_step: float | None
+    present_age: float
+    """Oldest measurement of `property`, in seconds, that a step may be counted from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One input tensor of the model: a batch of one."""
+
+    name: str
+    data_type: str
+    shape: tuple[int, ...]
+    features: tuple[str, ...]
+    is_integer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One number of the model's answer, under a name."""
+
+    name: str
+    tensor: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How the model is asked. `model` is its name in the inference protocol."""
+
+    model: str
+    version: str
+    digest: str
+    tensors: tuple[Tensor, ...]
+    outputs: tuple[Output, ...]
+    timeout: float
+    is_rule_only: bool
+    """Whether a failed inference leaves the rules to decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A smallest distance between commands, a number of them in any window, or both; 0: neither."""
+
+    name: str
+    minimum_interval: float
+    burst: int
+    per: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How a command is confirmed: `expression` over `difference`, within `timeout` seconds."""
+
+    property: str
+    input: str
+    expression: expr.Expression
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """Why the effective mode is lower than the one asked for."""
+
+    reason: str
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names that expressions of one stage may read, and those that any of them does."""
+
+    environment: expr.Environment
+    used: tuple[str, ...]
+    variables: tuple[Named, ...]
+    """Evaluated at the beginning of the stage, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the policy commands."""
+
+    name: str
+    bounds: tuple[Bound, ...]
+    on_limit: OnLimit
+    priority: int
+    time_to_live: float
+    settling_time: float
+    """Longest settling time of what it sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """When the policy is evaluated; `after_silence` 0 means never."""
+
+    properties: frozenset[str]
+    minimum_interval: float
+    after_silence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """MQTT topics of the device, filled in."""
+
+    command: str | None
+    acknowledgement: str | None
+    advice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPolicy:
+    """One policy, for one device."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    digest: str
+    mode: Mode
+    caps: tuple[Cap, ...]
+    """Caps that the device itself imposes."""
+    on_recorder_full: Mode
+    trigger: Trigger
+    inputs: tuple[Input, ...]
+    features: tuple[Feature, ...]
+    parameters: Mapping[str, expr.Value]
+    before: Scope
+    """Names before the model has answered."""
+    after: Scope
+    """Names after the model has answered: `before` and its outputs."""
+    conditions: tuple[Named, ...]
+    inference: Inference | None
+    permits: tuple[Rule, ...]
+    forbids: tuple[Rule, ...]
+    action: Action
+    policy_rate: RateLimit | None
+    actuator_rate: RateLimit | None
+    confirmation: Confirmation | None
+    topics: Topics
+    sample_rate: float
+    keep_per_verdict: int
+    identity: Mapping[str, object]
+    """The parts of a record that never change for this policy, rendered once."""

@@ -1,0 +1,46 @@
+"""Why a policy does not compile: every problem at once, as reason, path and message."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from foreshore_api import conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that keeps a policy from compiling; `reason` is one of `conditions.Reason`."""
+
+    reason: conditions.Reason
+    path: str
+    """Where, in the words of the resource: `spec.rules[occupied].expression`."""
+    message: str
+
+
+class PolicyError(ValueError):
+    """A policy that does not compile for a device; `problems` has everything that is wrong."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: Final = tuple(problems)
+        super().__init__("; ".join(f"{each.path}: {each.message}" for each in self.problems))
+
+    @property
+    def reason(self) -> conditions.Reason:
+        """The reason of the first problem."""
+        return self.problems[0].reason
+
+
+class Problems:
+    """Collects problems while a policy is being compiled."""
+
+    def __init__(self) -> None:
+        self.found: Final[list[Problem]] = []
+
+    def add(self, reason: conditions.Reason, path: str, message: str) -> None:
+        """Note a problem."""
+        self.found.append(Problem(reason, path, message))
+
+    def raise_any(self) -> None:
+        """Raise PolicyError if anything was noted."""
+        if self.found:
+            raise PolicyError(self.found)

@@ -1,0 +1,88 @@
+"""The model's tensors against the policy's features and outputs. Called by `compile`."""
+
+from collections.abc import Container, Iterable
+
+from foreshore_api import conditions, scalars
+from foreshore_api.v1alpha1.decisionpolicy import DecisionPolicySpec
+from foreshore_api.v1alpha1.evaluation import OnError
+from foreshore_api.v1alpha1.model import ModelInput, ModelSpec, TensorType
+from foreshore_api.v1alpha1.model import Tensor as ModelTensor
+from foreshore_api.wire import assignment
+from foreshore_decision.policy.compiled import Inference, Output, Tensor
+from foreshore_decision.policy.problems import Problems
+
+_FLOATS = (TensorType.FP32, TensorType.FP64)
+
+
+def inference(
+    spec: DecisionPolicySpec, assigned: assignment.AssignedModel | None
+) -> Inference | None:
+    """Return how the model is asked, or None for a policy of rules only."""
+    if assigned is None:
+        return None
+    return Inference(
+        model=assigned.name,
+        version=assigned.version,
+        digest=assigned.artefact.digest,
+        tensors=tuple(_tensor(each) for each in assigned.model.inputs),
+        outputs=tuple(
+            Output(each.name, each.output, each.index) for each in spec.inference.outputs
+        ),
+        timeout=scalars.seconds(spec.inference.timeout),
+        is_rule_only=spec.inference.on_error is OnError.RULE_ONLY,
+    )
+
+
+def check(
+    spec: DecisionPolicySpec, model: ModelSpec, features: Container[str], problems: Problems
+) -> None:
+    """Note what of the model does not fit the policy; `features` are the numbers it has."""
+    for tensor in model.inputs:
+        _check_input(tensor, features, problems)
+    _check_outputs(spec, model.outputs, problems)
+
+
+def _tensor(tensor: ModelInput) -> Tensor:
+    batch = tuple(1 for _ in tensor.shape[:-1])
+    shape = (*batch, len(tensor.features))
+    is_integer = tensor.data_type not in _FLOATS
+    return Tensor(tensor.name, tensor.data_type.value, shape, tensor.features, is_integer)
+
+
+def _check_input(tensor: ModelInput, features: Container[str], problems: Problems) -> None:
+    path = f"spec.modelRef: input {tensor.name}"
+    for name in tensor.features:
+        if name not in features:
+            message = f"the model takes {name}, which is no feature and no numeric input"
+            problems.add(conditions.Reason.REFERENCE_NOT_FOUND, path, message)
+    if tensor.shape[-1] not in (-1, len(tensor.features)):
+        message = f"{len(tensor.features)} features do not fill the shape {list(tensor.shape)}"
+        problems.add(conditions.Reason.INVALID, path, message)
+    if not _is_single(tensor):
+        message = f"the shape {list(tensor.shape)} has no batch of one"
+        problems.add(conditions.Reason.INVALID, path, message)
+    if tensor.data_type is TensorType.BOOL:
+        problems.add(conditions.Reason.INVALID, path, "a BOOL tensor takes no features")
+
+
+def _check_outputs(
+    spec: DecisionPolicySpec, outputs: Iterable[ModelTensor], problems: Problems
+) -> None:
+    known = {each.name: each for each in outputs}
+    for output in spec.inference.outputs:
+        path = f"spec.inference.outputs[{output.name}]"
+        tensor = known.get(output.output)
+        if tensor is None:
+            message = f"the model has no output {output.output}"
+            problems.add(conditions.Reason.REFERENCE_NOT_FOUND, f"{path}.output", message)
+        elif not _is_single(tensor):
+            message = f"the shape {list(tensor.shape)} of {tensor.name} has no batch of one"
+            problems.add(conditions.Reason.INVALID, f"{path}.output", message)
+        elif 0 <= tensor.shape[-1] <= output.index:
+            message = f"{output.index} lies beyond the {tensor.shape[-1]} elements of {tensor.name}"
+            problems.add(conditions.Reason.INVALID, f"{path}.index", message)
+
+
+def _is_single(tensor: ModelTensor) -> bool:
+    """Whether all dimensions but the last may be one."""
+    return all(size in (-1, 1) for size in tensor.shape[:-1])

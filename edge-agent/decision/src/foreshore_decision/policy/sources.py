@@ -1,0 +1,155 @@
+"""What a policy reads: inputs, features, parameters, and what triggers it. Called by `compile`."""
+
+from collections.abc import Iterable
+
+from foreshore_api import conditions, scalars
+from foreshore_api.v1alpha1 import DataType, DecisionPolicySpec, DeviceProfileSpec, evaluation
+from foreshore_api.v1alpha1.deviceprofile import Access, Property
+from foreshore_api.v1alpha1.evaluation import Aggregate
+from foreshore_decision import expr
+from foreshore_decision.policy import bounds, compiled
+from foreshore_decision.policy.problems import Problems
+from foreshore_decision.policy.subject import Subject
+
+Reason = conditions.Reason
+
+
+def inputs(subject: Subject, problems: Problems) -> tuple[compiled.Input, ...]:
+    """Return the inputs that name a property of the profile, or note what is wrong with them."""
+    found = (_input(each, subject.profile, problems) for each in subject.spec.inputs)
+    return tuple(each for each in found if each is not None)
+
+
+def _input(
+    source: evaluation.Input, profile: DeviceProfileSpec, problems: Problems
+) -> compiled.Input | None:
+    path = f"spec.inputs[{source.name}]"
+    prop = profile.find_property(source.property)
+    if prop is None:
+        message = f"the profile has no property {source.property}"
+        problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.property", message)
+        return None
+    _check_property(source, prop, path, problems)
+    asked = source.range or evaluation.Range()
+    span = bounds.narrow(
+        bounds.span(prop.minimum, prop.maximum),
+        bounds.span(asked.minimum, asked.maximum),
+        f"{path}.range",
+        problems,
+    )
+    return compiled.Input(
+        name=source.name,
+        property=source.property,
+        type=source.type,
+        unit=prop.unit,
+        maximum_age=scalars.seconds(source.maximum_age),
+        minimum=span.minimum,
+        maximum=span.maximum,
+        maximum_rate=None if source.maximum_rate is None else scalars.number(source.maximum_rate),
+        on_invalid=source.on_invalid,
+        default=_default(source, span, path, problems),
+    )
+
+
+def _check_property(
+    source: evaluation.Input, prop: Property, path: str, problems: Problems
+) -> None:
+    if prop.access is Access.WRITE:
+        problems.add(Reason.INVALID, f"{path}.property", f"{prop.name} cannot be read")
+    if source.type is not prop.type:
+        message = f"is {source.type}, but the property is {prop.type}"
+        problems.add(Reason.INVALID, f"{path}.type", message)
+    if source.unit is not None and source.unit != prop.unit:
+        message = f"is {source.unit}, but the property is in {prop.unit or 'no unit'}"
+        problems.add(Reason.UNIT_MISMATCH, f"{path}.unit", message)
+    bounded = source.range is not None or source.maximum_rate is not None
+    if bounded and source.type not in bounds.NUMERIC:
+        problems.add(Reason.INVALID, path, f"a {source.type} has no range and no rate")
+
+
+def _default(
+    source: evaluation.Input, span: bounds.Span, path: str, problems: Problems
+) -> expr.Value | None:
+    if source.default is None:
+        return None
+    return literal(source.default, source.type, span, f"{path}.default", problems)
+
+
+def literal(
+    written: int | str, kind: DataType, span: bounds.Span, path: str, problems: Problems
+) -> expr.Value | None:
+    """Read a written value of a type within bounds, or note why it is none."""
+    try:
+        value = scalars.literal(written, kind.value)
+    except ValueError as error:
+        problems.add(Reason.INVALID, path, str(error))
+        return None
+    if isinstance(value, str) or kind not in bounds.NUMERIC:
+        return value
+    low = span.minimum is not None and value < span.minimum
+    if low or (span.maximum is not None and value > span.maximum):
+        problems.add(Reason.INVALID, path, f"{written} lies outside its bounds")
+    return value
+
+
+def features(
+    spec: DecisionPolicySpec, inputs: Iterable[compiled.Input], problems: Problems
+) -> tuple[compiled.Feature, ...]:
+    """Return the declared features; a policy without any has every input's last value."""
+    known = {each.name: each for each in inputs}
+    found: list[compiled.Feature] = []
+    for feature in spec.features:
+        path = f"spec.features[{feature.name}]"
+        source = known.get(feature.input)
+        if source is None:
+            message = f"the policy has no valid input {feature.input}"
+            problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.input", message)
+            continue
+        if source.type not in bounds.NUMERIC:
+            problems.add(Reason.INVALID, f"{path}.input", f"{source.name} is no number")
+        if (feature.window is None) != (feature.aggregate is Aggregate.LAST):
+            message = "an aggregate other than Last needs a window, and Last takes none"
+            problems.add(Reason.INVALID, f"{path}.window", message)
+        seconds = 0.0 if feature.window is None else scalars.seconds(feature.window)
+        found.append(
+            compiled.Feature(
+                feature.name, feature.input, source.property, feature.aggregate, seconds
+            )
+        )
+    return tuple(found)
+
+
+def parameters(subject: Subject, problems: Problems) -> dict[str, expr.Value]:
+    """Return the value of each parameter, the device's own before the default."""
+    own = {each.name: each.value for each in subject.device.parameters} if subject.device else {}
+    values: dict[str, expr.Value] = {}
+    for parameter in subject.spec.parameters:
+        path = f"spec.parameters[{parameter.name}]"
+        written = own.get(parameter.name, parameter.default)
+        if written is None:
+            if subject.device is not None:
+                message = "the device sets no value and there is no default"
+                problems.add(Reason.REFERENCE_NOT_FOUND, path, message)
+            continue
+        span = bounds.span(parameter.minimum, parameter.maximum)
+        value = literal(written, parameter.type, span, path, problems)
+        if value is not None:
+            values[f"parameters.{parameter.name}"] = value
+    return values
+
+
+def trigger(
+    subject: Subject, inputs: Iterable[compiled.Input], problems: Problems
+) -> compiled.Trigger:
+    """Return when the policy is evaluated."""
+    trigger = subject.spec.trigger
+    for name in trigger.properties:
+        if subject.profile.find_property(name) is None:
+            message = f"the profile has no property {name}"
+            problems.add(Reason.REFERENCE_NOT_FOUND, "spec.trigger.properties", message)
+    properties = frozenset(trigger.properties or (each.property for each in inputs))
+    silence = 0.0 if trigger.after_silence is None else scalars.seconds(trigger.after_silence)
+    if not properties and not silence:
+        message = "nothing triggers the policy: it has no properties, inputs or afterSilence"
+        problems.add(Reason.INVALID, "spec.trigger", message)
+    return compiled.Trigger(properties, scalars.seconds(trigger.minimum_interval), silence)
