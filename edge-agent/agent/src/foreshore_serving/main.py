@@ -5,7 +5,6 @@ ModelVersion changes; 4 it may work the next time. The reason also goes to the c
 termination message, as JSON.
 """
 
-import contextlib
 import os
 import socket
 from pathlib import Path
@@ -89,10 +88,11 @@ def run(
             termination_log=termination_log,
         )
         config = read(model_config)
+        listening = bind(settings)
     except (OSError, ValueError) as error:
         supervise.say(str(error))
         raise typer.Exit(EXIT_USAGE) from error
-    raise typer.Exit(serve(config, settings))
+    raise typer.Exit(serve(config, settings, listening))
 
 
 def _address(listen: str | None, unix_socket: Path | None) -> tuple[str, int] | Path:
@@ -121,11 +121,10 @@ def read(path: Path) -> serving.ModelConfig:
         raise ValueError(message) from error
 
 
-def serve(config: serving.ModelConfig, settings: Settings) -> int:
+def serve(config: serving.ModelConfig, settings: Settings, listening: socket.socket) -> int:
     """Fetch, then become the supervisor; returns the exit code where it does not come to that."""
     supervise.stop_on_signals()
     try:
-        listening = bind(settings)
         instead = standin.Standin(listening)
         instead.start(Reason.LOADING, f"{config.version} is being fetched")
         model, size = models.obtain(config, settings.models, settings.fetch_seconds)
@@ -154,24 +153,26 @@ def bind(settings: Settings) -> socket.socket:
         OSError: the address is taken, or the path of the Unix socket is too long or not writable.
     """
     if isinstance(settings.address, Path):
-        return _bind_unix(settings.address)
+        family, address = socket.AF_UNIX, str(settings.address)
+        if settings.address.is_socket():
+            settings.address.unlink()  # of a process that was killed
+        return _listening(family, address)
     host, port = settings.address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return _listening(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
+
+
+def _listening(family: socket.AddressFamily, address: str | tuple[str, int]) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
-    listening.listen(BACKLOG)
-    return listening
-
-
-def _bind_unix(path: Path) -> socket.socket:
-    with contextlib.suppress(FileNotFoundError):
-        if path.is_socket():
-            path.unlink()  # of a process that was killed
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listening.bind(str(path))
-    path.chmod(0o600)
-    listening.listen(BACKLOG)
+    try:
+        if family is socket.AF_UNIX:
+            os.fchmod(listening.fileno(), 0o600)  # before it has a name; bind keeps it
+        else:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

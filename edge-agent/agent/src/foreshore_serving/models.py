@@ -8,6 +8,7 @@ network. Every read is bounded by size and time.
 
 import fcntl
 import hashlib
+import math
 import os
 import ssl
 import stat
@@ -26,7 +27,10 @@ CHUNK_BYTES: Final = 256 * 1024
 MAXIMUM_FILES: Final = 1000
 """Files of a folder that are looked at; more artefacts than this want a registry, not a folder."""
 
-REQUEST_SECONDS: Final = 10.0
+SILENCE_SECONDS: Final = 10.0
+ATTEMPT_SECONDS: Final = 600.0
+"""The largest artefact by default takes so long over a 4 Mbit/s uplink."""
+
 MAXIMUM_REDIRECTS: Final = 3
 FIRST_RETRY_SECONDS: Final = 0.5
 LAST_RETRY_SECONDS: Final = 10.0
@@ -71,10 +75,11 @@ def digest_of(body: bytes) -> str:
 
 def _local(path: Path, maximum_bytes: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        # Not blocking: opening a pipe that nobody writes would never return.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Refused(Reason.NOT_FOUND, f"{path} is no regular file")
-            return _bounded(file, maximum_bytes, None)
+            return _bounded(file, maximum_bytes, math.inf)
     except OSError as error:
         raise Refused(Reason.NOT_FOUND, f"{path} cannot be read: {error.strerror}") from error
 
@@ -85,8 +90,10 @@ def _fetch_patiently(
     deadline = time.monotonic() + seconds
     for pause in _pauses():
         try:
-            return _fetch(source, maximum_bytes, deadline)
+            return _fetch(source, maximum_bytes)
         except (OSError, client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it holds the connection
             if time.monotonic() + pause >= deadline:
                 raise Refused(
                     Reason.FETCH_FAILED, f"{source.url} cannot be fetched: {_cause(error)}"
@@ -121,6 +128,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if not newurl.startswith("https://"):
+            fp.close()
             raise Refused(Reason.FETCH_FAILED, f"{req.full_url} redirects away from https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -143,22 +151,22 @@ def _opener(ca_file: str | None) -> urllib.request.OpenerDirector:
     return opener
 
 
-def _fetch(source: serving.HttpsSource, maximum_bytes: int, deadline: float) -> bytes:
+def _fetch(source: serving.HttpsSource, maximum_bytes: int) -> bytes:
     request = urllib.request.Request(  # noqa: S310 - the opener below knows https only
         source.url,
         headers={"User-Agent": "foreshore-serving", "Accept": "application/octet-stream, */*"},
     )
-    with _opener(source.ca_file).open(request, timeout=REQUEST_SECONDS) as answer:
-        return _bounded(answer, maximum_bytes, deadline)
+    with _opener(source.ca_file).open(request, timeout=SILENCE_SECONDS) as answer:
+        return _bounded(answer, maximum_bytes, time.monotonic() + ATTEMPT_SECONDS)
 
 
-def _bounded(stream: Any, maximum_bytes: int, deadline: float | None) -> bytes:
+def _bounded(stream: Any, maximum_bytes: int, deadline: float) -> bytes:
     body = bytearray()
     while chunk := stream.read(CHUNK_BYTES):
         body += chunk
         if len(body) > maximum_bytes:
             raise Refused(Reason.TOO_LARGE, f"the artefact is larger than {maximum_bytes} bytes")
-        if deadline is not None and time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             message = "the artefact did not arrive in time"
             raise TimeoutError(message)
     return bytes(body)

@@ -39,6 +39,7 @@ MAXIMUM_WAITING: Final = 64
 """Requests that may wait for the thread; one more is refused: an answer so late helps nobody."""
 
 BODY_SECONDS: Final = 10.0
+DISCARDED_BYTES: Final = 16 * 1024 * 1024
 
 JSON: Final = b"application/json"
 TEXT: Final = prometheus_client.CONTENT_TYPE_LATEST.encode()
@@ -163,7 +164,7 @@ class Application:
         if path in self._infer_paths:
             if method != "POST":
                 raise Rejected(Fault.METHOD_NOT_ALLOWED, "inference is a POST")
-            return await self._infer(scope, receive, began)
+            return await self._infer(receive, began)
         if path == "/metrics" or path in self._fixed:
             if method not in ("GET", "HEAD"):
                 raise Rejected(Fault.METHOD_NOT_ALLOWED, f"{path} is a GET")
@@ -175,8 +176,8 @@ class Application:
             raise Rejected(Fault.UNKNOWN_MODEL, f"this server serves {served}, and nothing else")
         raise Rejected(Fault.NO_SUCH_PATH, "no such path; see GET /v2")
 
-    async def _infer(self, scope: Scope, receive: Receive, began: float) -> Answer:
-        body = await _body(scope, receive, self._contract.maximum_body_bytes)
+    async def _infer(self, receive: Receive, began: float) -> Answer:
+        body = await _body(receive, self._contract.maximum_body_bytes)
         request = tensors.decode(body, self._contract)
         arrays, seconds = await self._runner.infer(request)
         self._infer_seconds.observe(seconds)
@@ -233,32 +234,31 @@ def _failure(rejected: Rejected) -> bytes:
     return orjson.dumps({"error": str(rejected.fault), "message": rejected.message})
 
 
-async def _body(scope: Scope, receive: Receive, maximum: int) -> bytes:
-    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if int(declared) > maximum:  # the parser lets only digits through
-        raise Rejected(Fault.BODY_TOO_LARGE, f"the body is larger than {maximum} bytes")
-    event = await receive()
-    if not event.get("more_body"):
-        return _bounded(event.get("body", b""), maximum)
-    chunks = bytearray(event.get("body", b""))
+async def _body(receive: Receive, maximum: int) -> bytes:
+    """Read a body of at most `maximum` bytes.
+
+    What is larger is still read for a while, but not kept: a caller that is cut off while it
+    sends never sees why.
+    """
+    kept = bytearray()
+    size, is_whole = 0, False
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            while event.get("more_body"):
+            while not is_whole and size <= maximum + DISCARDED_BYTES:
                 event = await receive()
-                chunks += event.get("body", b"")
-                if len(chunks) > maximum:
-                    raise Rejected(Fault.BODY_TOO_LARGE, f"the body is larger than {maximum} bytes")
+                chunk = event.get("body", b"")
+                is_whole = not event.get("more_body")
+                size += len(chunk)
+                if is_whole and size == len(chunk) <= maximum:
+                    return bytes(chunk)  # the usual case: one piece, nothing to put together
+                if size <= maximum:
+                    kept += chunk
     except TimeoutError as error:
-        raise Rejected(
-            Fault.BODY_TIMEOUT, f"the body did not arrive within {BODY_SECONDS:g} s"
-        ) from error
-    return bytes(chunks)
-
-
-def _bounded(body: bytes | bytearray, maximum: int) -> bytes:
-    if len(body) > maximum:
+        message = f"the body did not arrive within {BODY_SECONDS:g} s"
+        raise Rejected(Fault.BODY_TIMEOUT, message) from error
+    if size > maximum:
         raise Rejected(Fault.BODY_TOO_LARGE, f"the body is larger than {maximum} bytes")
-    return bytes(body)
+    return bytes(kept)
 
 
 async def _send(answer: Answer, method: str, send: Send) -> None:
