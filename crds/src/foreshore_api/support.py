@@ -26,7 +26,7 @@ class Unsupported:
 
 
 def unsupported(resource: meta.Resource, *, in_cluster: bool = True) -> tuple[Unsupported, ...]:
-    """Return every field of the spec that this release does not act on, in the order of the schema."""
+    """Return every field of the spec that this release does not act on, in schema order."""
     spec: object = getattr(resource, "spec", None)
     if not isinstance(spec, pydantic.BaseModel):
         return ()
