@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness import cluster, engine, kind, nodeimage, process, settings, toolbox, tools
+from harness import cluster, engine, images, kind, nodeimage, process, settings, toolbox, tools
 
 NAME = "foreshore"
 
@@ -34,6 +34,14 @@ def node_image() -> None:
     print(toolbox.ensure(chosen))
     for program in ("kind", "helm", "kubectl"):
         tools.binary(program)
+
+
+@app.command("images")
+def product_images() -> None:
+    """Build the product's images from this tree; nothing if it did not change."""
+    engine.ensure()
+    for image, key in images.build(settings.read()).items():
+        print(image, key)
 
 
 @app.command()

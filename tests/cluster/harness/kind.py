@@ -90,9 +90,9 @@ def ensure(name: str, chosen: settings.Settings, *, workers: int) -> network.Net
     with cache.lock(f"cluster-{name}"):
         refuse_foreign(name)
         lan = network.ensure(name, owner=name, subnets=chosen.subnets)
-        if is_up(name, workers):
-            return lan
         image = nodeimage.ensure(chosen)
+        if is_up(name, workers, image):
+            return lan
         remove(name)
         home = folder(name)
         home.mkdir(parents=True, exist_ok=True)
@@ -120,12 +120,20 @@ def attached(name: str) -> network.Network:
     return network.ensure(name, owner=name, subnets="")
 
 
-def is_up(name: str, workers: int) -> bool:
+def runs_from(node: str, image: str) -> bool:
+    """Whether a node runs, and from this very image."""
+    container, source = docker.inspect("container", node), docker.inspect("image", image)
+    if container is None or source is None:
+        return False
+    return bool(container["State"]["Running"]) and container["Image"] == source["Id"]
+
+
+def is_up(name: str, workers: int, image: str) -> bool:
     """Whether the whole cluster is there and its API server answers."""
     kubeconfig = folder(name) / "kubeconfig"
     if not kubeconfig.exists() or len(node_names(name)) != workers + 1:
         return False
-    if not all(docker.is_running(node) for node in node_names(name)):
+    if not all(runs_from(node, image) for node in node_names(name)):
         return False
     ready = ["get", "--raw", "/readyz", "--request-timeout=5s"]
     return process.succeeds([tools.binary("kubectl"), "--kubeconfig", kubeconfig, *ready])

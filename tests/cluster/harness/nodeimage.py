@@ -17,6 +17,14 @@ NODE = f"foreshore-node:v{tools.KUBERNETES}"
 BARE = "foreshore-node:bare"
 BASE = "foreshore-base:bookworm"
 BASE_PACKAGES = "ca-certificates,python3,iproute2"
+SHED = (
+    "var/cache/apt/*.bin",
+    "var/cache/apt/archives/*.deb",
+    "var/lib/apt/lists/*",
+    "usr/share/doc/*",
+    "usr/share/locale/*",
+    "usr/share/man/*",
+)
 PAUSE = "registry.k8s.io/pause:3.10.2"
 ETCD = "registry.k8s.io/etcd:3.6.8-0"
 COREDNS = "registry.k8s.io/coredns/coredns:v1.14.2"
@@ -67,12 +75,13 @@ def base_image(chosen: settings.Settings) -> str:
     if chosen.base_image:
         return chosen.base_image
     with cache.lock("base-image"):
-        if docker.inspect("image", BASE) is None:
-            bootstrap()
+        wanted = cache.key([BASE_PACKAGES, *SHED])
+        if docker.image_key(BASE) != wanted:
+            bootstrap(wanted)
     return BASE
 
 
-def bootstrap() -> None:
+def bootstrap(wanted: str) -> None:
     """Make the Debian base image from the distribution's packages."""
     if os.geteuid() != 0:
         raise process.MissingRequirementError(
@@ -88,11 +97,20 @@ def bootstrap() -> None:
             ["debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", "bookworm", rootfs],
             timeout=900,
         )
+        shed(rootfs)
         archive = rootfs.with_suffix(".tar")
         process.run(["tar", "-C", rootfs, "-cf", archive, "."], timeout=300)
-        docker.docker("import", archive, BASE, timeout=300)
+        label = f'LABEL {cache.LABEL}="{wanted}"'
+        docker.docker("import", "--change", label, archive, BASE, timeout=300)
         archive.unlink()
     shutil.rmtree(rootfs, ignore_errors=True)
+
+
+def shed(rootfs: Path) -> None:
+    """Take out of a bootstrapped system what no container reads: half of its size."""
+    for pattern in SHED:
+        for path in rootfs.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def images(base: str) -> None:

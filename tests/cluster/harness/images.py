@@ -1,0 +1,163 @@
+"""The product's two images, built from this tree and put onto a cluster's nodes.
+
+Packages are installed outside, by uv from uv.lock with their hashes checked, and copied in: a build
+needs no package index, and an unchanged lock no download. An image carries the key of its inputs;
+an unchanged tree builds nothing, and a node that has the image is not given it again.
+"""
+
+import concurrent.futures
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import cache, docker, nodeimage, process, settings, tools
+
+REPOSITORY = tools.HERE.parents[2]
+PYTHON = "3.11"  # of the base image
+
+
+@dataclass(frozen=True)
+class Image:
+    """One of the product's images: its recipe and the distributions in it, the main one last."""
+
+    name: str
+    dockerfile: str
+    distributions: Mapping[str, str]  # name → folder
+    extras: tuple[str, ...] = ()
+
+
+SHARED = {"foreshore-api": "crds", "foreshore-decision": "edge-agent/decision"}
+CONTROL = Image(
+    "foreshore-control:dev",
+    "operator/Dockerfile",
+    {**SHARED, "foreshore-operator": "operator/control"},
+)
+EDGE = Image(
+    "foreshore-edge:dev",
+    "edge-agent/Dockerfile",
+    {**SHARED, "foreshore-agent": "edge-agent/agent"},
+    extras=("serving",),
+)
+
+
+def build(chosen: settings.Settings) -> Mapping[str, str]:
+    """Both images, built where their inputs changed; name → key."""
+    return {image.name: ensure(image, chosen) for image in (CONTROL, EDGE)}
+
+
+def ensure(image: Image, chosen: settings.Settings) -> str:
+    """One image, built if the engine has none of this tree's key; the key."""
+    with cache.lock(f"image-{image.name}"):
+        base = nodeimage.base_image(chosen)
+        requirements = export(image)
+        wanted = cache.key(
+            [
+                base,
+                nodeimage.base_id(base),
+                requirements,
+                REPOSITORY / image.dockerfile,
+                *sources(image),
+            ]
+        )
+        if docker.image_key(image.name) != wanted:
+            with process.step(f"building the image {image.name}"):
+                context = stage(image, requirements)
+                docker.build(
+                    image.name,
+                    context,
+                    key=wanted,
+                    dockerfile=REPOSITORY / image.dockerfile,
+                    arguments={"BASE": base},
+                )
+    return wanted
+
+
+def sources(image: Image) -> list[Path]:
+    """What of this tree goes into an image."""
+    folders = [REPOSITORY / folder for folder in image.distributions.values()]
+    return [path for folder in folders for path in (folder / "src", folder / "pyproject.toml")]
+
+
+def export(image: Image) -> str:
+    """The locked requirements of an image's main distribution, with hashes."""
+    main = list(image.distributions)[-1]
+    extras = [f"--extra={extra}" for extra in image.extras]
+    return process.run(
+        [
+            "uv", "export", "--quiet", "--locked", "--package", main, *extras,
+            "--no-emit-workspace", "--no-dev", "--no-header", "--format", "requirements-txt",
+        ],
+        cwd=REPOSITORY,
+    )  # fmt: skip
+
+
+def stage(image: Image, requirements: str) -> Path:
+    """The build context: `third/`, others' packages as locked, and `own/`, ours as wheels say."""
+    context = cache.work(image.name.replace(":", "-"))
+    third, own = context / "third", context / "own"
+    lock = context / "requirements.txt"
+    if not third.exists() or not lock.exists() or lock.read_text() != requirements:
+        shutil.rmtree(third, ignore_errors=True)
+        lock.write_text(requirements)
+        install(third, "--require-hashes", "--requirement", lock)
+        shutil.rmtree(third / "bin", ignore_errors=True)
+    shutil.rmtree(own, ignore_errors=True)
+    wheels = context / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    for name in image.distributions:
+        process.run(
+            ["uv", "build", "--quiet", "--wheel", "--package", name, "--out-dir", wheels],
+            cwd=REPOSITORY,
+            timeout=300,
+        )
+    install(own, "--no-deps", "--no-index", *sorted(wheels.glob("*.whl")))
+    (context / ".dockerignore").write_text("*\n!third\n!own\n")
+    return context
+
+
+def install(target: Path, *what: str | Path) -> None:
+    """Install packages for the base image's Python into a folder."""
+    process.run(
+        [
+            "uv", "pip", "install", "--quiet", "--target", target, "--python-version", PYTHON,
+            "--only-binary", ":all:", "--link-mode", "copy", *what,
+        ],
+        cwd=REPOSITORY,
+        timeout=900,
+    )  # fmt: skip
+
+
+def load(image: str, nodes: Iterable[str]) -> None:
+    """Put an image into the containerd of each node that lacks this very one, all at once."""
+    found = docker.inspect("image", image)
+    if found is None:
+        raise process.MissingRequirementError(
+            f"the image {image}", "Build it: uv run python tests/cluster/harness images"
+        )
+    identity = str(found["Id"])
+    lacking = [node for node in nodes if not has(node, image, identity)]
+    if not lacking:
+        return
+    archive = cache.work("load") / f"{image.replace(':', '-')}.tar"
+    with process.step(f"loading {image} onto {', '.join(lacking)}"):
+        docker.docker("save", "-o", archive, image, timeout=300)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
+            list(pool.map(lambda node: bring(node, archive), lacking))
+        archive.unlink()
+
+
+def has(node: str, image: str, identity: str) -> bool:
+    """Whether a node's containerd has an image of this name and configuration."""
+    listed = docker.docker(
+        "exec", node, "crictl", "images", "-o", "json", "--no-trunc", f"docker.io/library/{image}"
+    )
+    return identity.removeprefix("sha256:") in listed
+
+
+def bring(node: str, archive: Path) -> None:
+    """Import an archive of images into one node."""
+    docker.docker(
+        "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "--all-platforms",
+        "--digests", "--snapshotter=overlayfs", "-", stdin=archive, timeout=300,
+    )  # fmt: skip
