@@ -1,7 +1,7 @@
 """Why a gate passed or not: every reason code of the chain, in one table.
 
-Gates name these, `messages` renders them, people search for them in records. A rule's own reason, as
-its author wrote it, takes the place of a code where a rule decided.
+Gates name these, `messages` renders them, people search for them in records. A rule's own reason,
+as its author wrote it, takes the place of a code where a rule decided.
 """
 
 from types import MappingProxyType

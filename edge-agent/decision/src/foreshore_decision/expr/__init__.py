@@ -18,7 +18,7 @@ from foreshore_decision.expr.compiler import (
     Value,
     compile_shared,
     environment,
-    missing,
+    is_fit,
 )
 
 __all__ = [
@@ -33,5 +33,5 @@ __all__ = [
     "Value",
     "compile_shared",
     "environment",
-    "missing",
+    "is_fit",
 ]

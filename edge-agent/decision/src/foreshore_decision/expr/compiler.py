@@ -11,7 +11,7 @@ counts as missing) nor come out (a `Problem`). What happens *inside* an expressi
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -161,7 +161,7 @@ class Bindings:
         self.values: Final = {
             name: _PYTHON[names[name]](value)
             for name, value in values.items()
-            if name in names and _is_fit(value, names[name])
+            if name in names and is_fit(value, names[name])
         }
         self._activate = activate
         self._activation: cel.Activation | None = None
@@ -174,7 +174,7 @@ class Bindings:
         return self._activation
 
 
-def _is_fit(value: Value, kind: DataType) -> bool:
+def is_fit(value: Value, kind: DataType) -> bool:
     """Whether a value may go in: of the declared type (an integer is a number too) and finite."""
     if type(value) is float:
         return kind is DataType.NUMBER and math.isfinite(value)
@@ -268,8 +268,3 @@ def _explain(error: str) -> str:
 
 def _shorten(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def missing(references: Iterable[str], bindings: Bindings) -> tuple[str, ...]:
-    """Return the names that have no value."""
-    return tuple(name for name in references if name not in bindings.values)

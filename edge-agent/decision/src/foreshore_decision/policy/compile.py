@@ -7,7 +7,7 @@ that is wrong at once.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from foreshore_api import conditions, meta, scalars, support
 from foreshore_api.v1alpha1 import (
@@ -165,12 +165,13 @@ def _compile(subject: Subject) -> _Parts:
 
 
 def _check_support(subject: Subject, problems: Problems) -> None:
+    nameless = meta.ObjectMeta(name="")
     resources: list[meta.Resource] = [
-        DecisionPolicy.model_construct(spec=subject.spec),
-        DeviceProfile.model_construct(spec=subject.profile),
+        DecisionPolicy.model_construct(metadata=nameless, spec=subject.spec),
+        DeviceProfile.model_construct(metadata=nameless, spec=subject.profile),
     ]
     if subject.device is not None:
-        resources.append(Device.model_construct(spec=subject.device))
+        resources.append(Device.model_construct(metadata=nameless, spec=subject.device))
     for resource in resources:
         whose = "" if isinstance(resource, DecisionPolicy) else f"{resource.kind} "
         for found in support.unsupported(resource, in_cluster=False):
@@ -283,7 +284,7 @@ def _topics(profile: DeviceProfileSpec, site: str, device: str) -> compiled.Topi
 
 def _identity(
     assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice
-) -> dict[str, object]:
+) -> dict[str, Any]:
     model = assigned.model
     return {
         "policy": {

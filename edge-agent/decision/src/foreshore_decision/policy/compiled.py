@@ -6,6 +6,7 @@ dataclasses: this is the hot path.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from foreshore_api.v1alpha1 import DataType, Mode
 from foreshore_api.v1alpha1.actuation import OnLimit
@@ -209,5 +210,5 @@ class CompiledPolicy:
     topics: Topics
     sample_rate: float
     keep_per_verdict: int
-    identity: Mapping[str, object]
+    identity: Mapping[str, Any]
     """The parts of a record that never change for this policy, rendered once."""

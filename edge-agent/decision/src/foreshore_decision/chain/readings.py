@@ -1,0 +1,72 @@
+"""Whether a reading of a property can be believed as an input of a policy.
+
+The Validity gate asks for every input; the engine asks the same before a value enters a window, so
+that what a gate would refuse never makes a feature.
+"""
+
+import math
+
+from foreshore_api.v1alpha1.evaluation import OnInvalid
+from foreshore_decision import expr
+from foreshore_decision.chain import reasons
+from foreshore_decision.chain.facts import Good, Input, Reading
+from foreshore_decision.policy import compiled
+
+
+def judge(source: compiled.Input, reading: Reading) -> str | None:
+    """Return why the reading is not to be believed, whatever its age, or None."""
+    value = reading.value
+    if reading.problem is not None or value is None:
+        return reasons.INPUT_REFUSED
+    if not expr.is_fit(value, source.type):
+        return reasons.INPUT_REFUSED
+    if isinstance(value, str):
+        return None
+    if source.minimum is not None and value < source.minimum:
+        return reasons.INPUT_OUT_OF_RANGE
+    if source.maximum is not None and value > source.maximum:
+        return reasons.INPUT_OUT_OF_RANGE
+    fastest, rate = source.maximum_rate, reading.rate
+    if fastest is not None and rate is not None and abs(rate) > fastest:
+        return reasons.INPUT_IMPLAUSIBLE
+    return None
+
+
+def rate_of(value: expr.Value, at: float, before: Reading | None) -> float | None:
+    """Return the change per second since the reading before; infinite for a jump in no time."""
+    if before is None or isinstance(value, bool | str) or isinstance(before.value, bool | str):
+        return None
+    if before.value is None:
+        return None
+    change, seconds = value - before.value, at - before.received
+    if seconds > 0:
+        return change / seconds
+    return math.inf if change else 0.0
+
+
+def input_of(
+    source: compiled.Input, reading: Reading | None, good: Good | None, now: float
+) -> Input:
+    """Return the input as the chain sees it: the value, what stands in for it, or the problem."""
+    if reading is None:
+        return _substitute(source, Input(source.name, None, source.unit, None, None), good, now)
+    age = now - reading.received
+    problem = judge(source, reading)
+    if problem is None and age > source.maximum_age:
+        problem = reasons.INPUT_STALE
+    seen = Input(source.name, reading.value, source.unit, reading.received, age, problem)
+    return seen if problem is None else _substitute(source, seen, good, now)
+
+
+def _substitute(source: compiled.Input, seen: Input, good: Good | None, now: float) -> Input:
+    """Apply onInvalid. The last good value stands in no longer than the input's maximumAge."""
+    problem = seen.problem or reasons.INPUT_MISSING
+    if source.on_invalid is OnInvalid.DEFAULT and source.default is not None:
+        return seen._replace(value=source.default, problem=problem, substituted="Default")
+    if source.on_invalid is OnInvalid.LAST_GOOD and good is not None:
+        age = now - good.received
+        if age <= source.maximum_age:
+            return Input(
+                source.name, good.value, source.unit, good.received, age, problem, "LastGood"
+            )
+    return seen._replace(problem=problem)

@@ -1,0 +1,230 @@
+"""Render decisions as records, and chain records by their exact bytes. Called by the engine.
+
+Built as plain dictionaries, because a record is rendered on the path of every decision; a test
+holds them to `wire.record`. The rest (outcomes, notices) is rare and goes through the wire models.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from foreshore_api.wire import record
+from foreshore_decision import expr
+from foreshore_decision.chain import evaluate, limiter, messages
+from foreshore_decision.chain.facts import Entry, Facts, Input
+from foreshore_decision.policy import compiled
+
+SKIPPED: Final = {"phase": record.Phase.SKIPPED.value, "reason": "Skipped"}
+PASS_NUMBER: Final = 1
+"""The first run of the chain over a decision; further passes come with approvals."""
+
+
+def decision(
+    evaluation: evaluate.Evaluation,
+    verdict: record.Verdict,
+    *,
+    command: Mapping[str, Any] | None,
+    latency: Mapping[str, float],
+    engine: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the data of a `DECISION` event; `engine` holds site, node, clock and engine."""
+    facts = evaluation.facts
+    given, policy = facts.given, facts.given.policy
+    identity = policy.identity
+    data: dict[str, Any] = {
+        "decisionId": given.decision_id,
+        "passNumber": PASS_NUMBER,
+        **engine,
+        "policy": _policy(facts),
+        "device": identity["device"],
+        "trigger": _trigger(facts),
+        "inputs": [_input(each) for each in facts.inputs],
+        "gates": [*map(_entry_of(facts), evaluation.entries)],
+        "verdict": _decided(evaluation, verdict),
+        "authority": {
+            "holder": given.holder.node,
+            "epoch": given.holder.epoch,
+            "standing": given.holder.standing.value,
+        },
+        "state": _state(facts),
+        "latency": dict(latency),
+    }
+    data["gates"] += [{"gate": name, **SKIPPED} for name in evaluate.skipped(evaluation.entries)]
+    optional = {
+        "model": identity["model"],
+        "features": facts.features,
+        "parameters": _parameters(policy.parameters),
+        "variables": facts.variables,
+        "present": facts.present,
+        "inference": _inference(facts),
+        "recommendation": _recommendation(facts),
+        "command": command,
+    }
+    data.update((key, value) for key, value in optional.items() if value)
+    return data
+
+
+def event(
+    *,
+    id: str,  # noqa: A002 - the CloudEvents attribute
+    type: str,  # noqa: A002 - the CloudEvents attribute
+    source: str,
+    subject: str | None,
+    time: datetime,
+    data: Mapping[str, Any],
+    sampled_rate: int | None = None,
+) -> dict[str, Any]:
+    """Return the CloudEvents envelope; the journal fills in `sequence`."""
+    envelope: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": id,
+        "source": source,
+        "type": type,
+        "subject": subject,
+        "time": stamp(time),
+        "datacontenttype": "application/json",
+        "sequence": "",
+        "sampledrate": sampled_rate,
+        "data": data,
+    }
+    return {key: value for key, value in envelope.items() if value is not None}
+
+
+def stamp(moment: datetime) -> str:
+    """Return RFC 3339 in UTC with microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def link(previous: str, body: bytes) -> str:
+    """Return the hash of a record that follows `previous`: over both, exactly as they travel."""
+    return "sha256:" + hashlib.sha256(previous.encode("ascii") + body).hexdigest()
+
+
+def is_sampled(decision_id: str, rate: float) -> bool:
+    """Whether a routine decision is kept: the same answer for the same decision, everywhere."""
+    if rate >= 1.0:
+        return True
+    drawn = hashlib.blake2b(decision_id.encode(), digest_size=8).digest()
+    return int.from_bytes(drawn, "big") < rate * 2**64
+
+
+def _policy(facts: Facts) -> dict[str, Any]:
+    given = facts.given
+    policy: dict[str, Any] = {**given.policy.identity["policy"]}
+    policy["effectiveMode"] = given.mode.value
+    if given.caps:
+        policy["cappedBy"] = [cap.reason for cap in given.caps]
+    return policy
+
+
+def _trigger(facts: Facts) -> dict[str, Any]:
+    trigger = facts.given.trigger
+    rendered: dict[str, Any] = {"kind": trigger.kind}
+    if trigger.name is not None:
+        rendered["name"] = trigger.name
+    if trigger.received is not None:
+        rendered["receivedAt"] = stamp(trigger.received)
+    if trigger.sampled is not None:
+        rendered["sampledAt"] = stamp(trigger.sampled)
+    return rendered
+
+
+def _input(found: Input) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"name": found.name, "quality": "Good"}
+    if found.problem is not None:
+        rendered["problem"] = found.problem
+        rendered["quality"] = "Bad"
+    if found.substituted is not None:
+        rendered["substituted"] = found.substituted
+    if found.value is not None:
+        rendered["value"] = found.value
+    if found.unit is not None:
+        rendered["unit"] = found.unit
+    if found.age is not None:
+        rendered["ageSeconds"] = round(found.age, 6)
+    return rendered
+
+
+def _entry_of(facts: Facts) -> Any:
+    def rendered(entry: Entry) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "gate": entry.gate,
+            "phase": entry.phase.value,
+            "reason": entry.reason,
+        }
+        if entry.name is not None:
+            line["name"] = entry.name
+        if entry.expression is not None:
+            line["expression"] = entry.expression
+        if entry.operands:
+            line["operands"] = dict(entry.operands)
+        if entry.margin is not None:
+            line["margin"] = entry.margin
+        if entry.phase is not record.Phase.PASS:
+            line["message"] = messages.render(entry, facts)
+        return line
+
+    return rendered
+
+
+def _decided(evaluation: evaluate.Evaluation, verdict: record.Verdict) -> dict[str, Any]:
+    entry, facts = evaluation.decided_by, evaluation.facts
+    reason = facts.reason if entry is None else entry.reason
+    decided: dict[str, Any] = {
+        "result": verdict.value,
+        "reason": reason,
+        "message": messages.render(entry, facts),
+    }
+    if entry is not None:
+        decided["decidedBy"] = f"{entry.gate}/{entry.name}" if entry.name else entry.gate
+    return decided
+
+
+def _state(facts: Facts) -> dict[str, Any]:
+    given = facts.given
+    state: dict[str, Any] = {"locked": given.is_locked, "outstanding": given.outstanding}
+    policy = given.policy
+    state |= _rate(policy.policy_rate, given.policy_log, given.seconds)
+    state |= _rate(policy.actuator_rate, given.actuator_log, given.seconds)
+    if given.held_until is not None and given.held_until > given.seconds:
+        state["heldForSeconds"] = round(given.held_until - given.seconds, 6)
+    return state
+
+
+def _rate(limit: compiled.RateLimit | None, log: limiter.Log, now: float) -> dict[str, Any]:
+    """Return what a rate limit looked at: enough to ask it again."""
+    if limit is None or not log:
+        return {}
+    state: dict[str, Any] = {f"{limit.name}SinceSeconds": round(now - log[-1], 6)}
+    if limit.burst:
+        state[f"{limit.name}CommandsLeft"] = limiter.left(limit, log, now)
+    if limit.burst and len(log) >= limit.burst:
+        state[f"{limit.name}OldestSeconds"] = round(now - log[-limit.burst], 6)
+    return state
+
+
+def _parameters(values: Mapping[str, expr.Value]) -> dict[str, expr.Value]:
+    return {name.removeprefix("parameters."): value for name, value in values.items()}
+
+
+def _inference(facts: Facts) -> dict[str, Any] | None:
+    answer = facts.answer
+    if answer is None:
+        return None
+    attempts = [
+        each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in answer.attempts
+    ]
+    return {"attempts": attempts, "outputs": dict(facts.outputs)}
+
+
+def _recommendation(facts: Facts) -> dict[str, Any] | None:
+    if facts.recommendation is None:
+        return None
+    rendered: dict[str, Any] = {
+        "action": facts.given.policy.action.name,
+        "input": dict(facts.recommendation),
+    }
+    if facts.limited is not None:
+        rendered["limited"] = dict(facts.limited)
+    return rendered
