@@ -1,0 +1,129 @@
+"""How the objects look that the operator makes."""
+
+import json
+from typing import Any
+
+from builders import room
+from foreshore_api import v1alpha1
+from foreshore_api.wire import serving
+from foreshore_operator import manifests
+from foreshore_planner.placement import case
+
+INTENT = case.PodIntent(
+    name="ventilate-when-occupied-r0-12345678",
+    namespace="hq",
+    placement="ventilate-when-occupied.hq",
+    policy="ventilate-when-occupied",
+    site="hq",
+    slot="r0",
+    node="edge-2",
+    template="0123456789abcdef",
+    model="occupancy",
+    version="occupancy-v1",
+)
+OWNER = v1alpha1.InferencePlacement.read(
+    room.resource(
+        "InferencePlacement",
+        "hq",
+        "ventilate-when-occupied.hq",
+        {"policyRef": {"name": "ventilate-when-occupied"}, "site": "hq"},
+        uid="owner",
+    )
+)
+
+
+def pod(**policy: Any) -> dict[str, Any]:
+    return manifests.pod(
+        INTENT,
+        OWNER,
+        v1alpha1.DecisionPolicy.read(room.changed(room.policy(), **policy)),
+        v1alpha1.ModelVersion.read(room.version()),
+        image="foreshore-edge:dev",
+    )
+
+
+def test_a_pod_is_recognised_by_what_was_put_on_it() -> None:
+    made = pod()
+
+    assert manifests.is_ours(made["metadata"])
+    assert manifests.wanted_node(made["spec"]) == "edge-2"
+
+
+def test_the_scheduler_still_places_it() -> None:
+    assert "nodeName" not in pod()["spec"]
+
+
+def test_a_pod_passes_restricted_pod_security() -> None:
+    spec = pod()["spec"]
+    container = spec["containers"][0]
+
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert spec["automountServiceAccountToken"] is False
+    assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} == {
+        "configMap",
+        "emptyDir",
+        "secret",
+    }
+
+
+def test_a_pod_is_not_evicted_from_a_node_that_is_only_silent() -> None:
+    tolerations = pod()["spec"]["tolerations"]
+
+    assert {each["key"] for each in tolerations} == {
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    }
+    assert all("tolerationSeconds" not in each for each in tolerations)
+
+
+def test_what_the_policy_says_about_pods_reaches_them() -> None:
+    spec = pod(
+        spec__placement={
+            "tolerations": [{"key": "edge", "operator": "Exists"}],
+            "runtimeClassName": "nvidia",
+            "priorityClassName": "decisions",
+            "imagePullSecrets": [{"name": "registry"}],
+        }
+    )["spec"]
+
+    assert {"key": "edge", "operator": "Exists"} in spec["tolerations"]
+    assert (spec["runtimeClassName"], spec["priorityClassName"]) == ("nvidia", "decisions")
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_a_pod_goes_away_with_its_placement() -> None:
+    assert pod()["metadata"]["ownerReferences"] == [
+        {
+            "apiVersion": "foreshore.dev/v1alpha1",
+            "kind": "InferencePlacement",
+            "name": "ventilate-when-occupied.hq",
+            "uid": "owner",
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+    ]
+
+
+def test_the_model_file_says_what_to_serve_and_whom_to_trust() -> None:
+    made = manifests.config_map(
+        INTENT,
+        OWNER,
+        v1alpha1.Model.read(room.model()),
+        v1alpha1.ModelVersion.read(room.version()),
+    )
+
+    config = serving.ModelConfig.decode(made["data"]["model.json"])
+    assert config.digest == room.DIGEST
+    assert config.source.https is not None
+    assert config.source.https.ca_file == "/etc/foreshore/ca/ca.crt"
+    assert [one.name for one in config.outputs] == ["probabilities"]
+    assert json.loads(made["data"]["model.json"])["inputs"][0]["dataType"] == "FP32"
+
+
+def test_pod_and_model_file_agree_on_its_name() -> None:
+    volume = next(one for one in pod()["spec"]["volumes"] if one["name"] == "model")
+
+    assert volume["configMap"]["name"] == "ventilate-when-occupied.hq-0123456789abcdef"

@@ -1,0 +1,106 @@
+"""What is read of Nodes and their Leases."""
+
+from typing import Any
+
+import pytest
+
+from foreshore_operator import nodes
+from foreshore_planner import snapshot
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def document(**status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "edge-1", "labels": {"foreshore.dev/site": "hq"}},
+        "spec": {"taints": [{"key": "edge", "effect": "NoSchedule"}]},
+        "status": {"allocatable": {"cpu": "1900m", "memory": "2Gi"}, **status},
+    }
+
+
+def seen(**status: Any) -> snapshot.Node:
+    return nodes.node(
+        nodes.record(document(**status)),
+        default_tier=snapshot.Tier.CLOUD,
+        lease_age=1.0,
+        requested=snapshot.Resources(),
+    )
+
+
+def test_room_is_counted_in_thousandths_of_a_core_and_bytes() -> None:
+    assert seen().allocatable == snapshot.Resources(1900, 2 << 30)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_ready"), [("True", True), ("False", False), ("Unknown", None)]
+)
+def test_an_unknown_readiness_is_neither_true_nor_false(status: str, is_ready: bool | None) -> None:
+    assert seen(conditions=[{"type": "Ready", "status": status}]).is_ready is is_ready
+
+
+def test_a_tier_label_that_says_neither_word_counts_as_absent() -> None:
+    labelled = document()
+    labelled["metadata"]["labels"]["foreshore.dev/tier"] = "edge"
+
+    node = nodes.node(
+        nodes.record(labelled),
+        default_tier=snapshot.Tier.CLOUD,
+        lease_age=None,
+        requested=snapshot.Resources(),
+    )
+
+    assert node.tier is snapshot.Tier.CLOUD
+
+
+def test_a_refreshed_heartbeat_makes_no_difference() -> None:
+    one = document(conditions=[{"type": "Ready", "status": "True", "lastHeartbeatTime": "1"}])
+    other = document(conditions=[{"type": "Ready", "status": "True", "lastHeartbeatTime": "2"}])
+
+    assert nodes.record(one) == nodes.record(other)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_lease_ages_from_when_it_last_changed_here(clock: Clock) -> None:
+    ages = nodes.LeaseAges(clock)
+    ages.note("edge-1", "a")
+    clock.now += 5
+    ages.note("edge-1", "a")
+    clock.now += 5
+
+    assert ages.age("edge-1") == 10
+
+
+def test_a_node_without_a_lease_has_no_age(clock: Clock) -> None:
+    assert nodes.LeaseAges(clock).age("edge-1") is None
+
+
+def test_after_an_outage_of_the_api_server_ages_count_from_its_end(clock: Clock) -> None:
+    ages = nodes.LeaseAges(clock)
+    ages.note("edge-1", "a")
+    ages.reached()
+    clock.now += 60
+    ages.reached()
+    clock.now += 2
+    ages.reached()
+
+    assert ages.age("edge-1") == 2
+
+
+def test_an_api_server_that_answers_each_second_resets_no_age(clock: Clock) -> None:
+    ages = nodes.LeaseAges(clock)
+    ages.note("edge-1", "a")
+    for _ in range(20):
+        clock.now += 1
+        ages.reached()
+
+    assert ages.age("edge-1") == 20

@@ -1,0 +1,137 @@
+"""What is read of Pods."""
+
+import json
+from typing import Any
+
+import pytest
+
+from foreshore_operator import manifests, pods
+from foreshore_planner import snapshot
+
+
+def ours(**status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "hq",
+            "name": "p-r0-1",
+            "uid": "u",
+            "labels": {
+                **manifests.LABELS,
+                "foreshore.dev/policy": "p",
+                "foreshore.dev/site": "hq",
+                "foreshore.dev/slot": "r0",
+            },
+            "annotations": {manifests.ANNOTATION_TEMPLATE: "t"},
+        },
+        "spec": {
+            "containers": [{"name": "serving", "resources": {"requests": {"cpu": "100m"}}}],
+            "affinity": manifests._pinned("edge-1"),
+        },
+        "status": status,
+    }
+
+
+def inference(document: dict[str, Any]) -> pods.Inference:
+    found = pods.record(document).inference
+    assert found is not None
+    return found
+
+
+def test_a_pod_that_is_not_scheduled_yet_counts_for_the_node_it_is_pinned_to() -> None:
+    assert pods.record(ours(phase="Pending")).node == "edge-1"
+
+
+def test_somebody_elses_pod_is_only_room() -> None:
+    document = ours(phase="Running")
+    document["metadata"]["labels"] = {"app": "other"}
+
+    found = pods.record(document)
+
+    assert found.inference is None
+    assert found.requests == snapshot.Resources(cpu=100)
+
+
+@pytest.mark.parametrize(
+    ("status", "phase"),
+    [
+        ({"phase": "Pending"}, snapshot.PodPhase.PENDING),
+        ({"phase": "Running"}, snapshot.PodPhase.UNREADY),
+        (
+            {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+            snapshot.PodPhase.READY,
+        ),
+        ({"phase": "Failed", "reason": "Evicted"}, snapshot.PodPhase.FAILED),
+    ],
+    ids=["pending", "running, not ready", "ready", "evicted"],
+)
+def test_a_pods_phase_is_what_placement_cares_about(
+    status: dict[str, Any], phase: snapshot.PodPhase
+) -> None:
+    assert inference(ours(**status)).phase is phase
+
+
+def test_a_pod_of_a_dead_node_that_stays_is_terminating_although_it_says_running() -> None:
+    document = ours(phase="Running", conditions=[{"type": "Ready", "status": "True"}])
+    document["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+    assert inference(document).phase is snapshot.PodPhase.TERMINATING
+
+
+def test_a_refused_model_is_told_by_exit_code_and_in_the_servers_own_words() -> None:
+    said = json.dumps({"reason": "DigestMismatch", "message": "the bytes are others"})
+    ended = {"terminated": {"exitCode": 3, "message": said, "reason": "Error"}}
+    found = inference(
+        ours(
+            phase="Running",
+            containerStatuses=[
+                {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}
+            ],
+        )
+    )
+
+    assert found.reason == "ModelRejected"
+    assert found.message == "DigestMismatch: the bytes are others"
+
+
+def test_an_image_that_cannot_be_pulled_is_told() -> None:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
+    found = inference(ours(phase="Pending", containerStatuses=[{"state": waiting}]))
+
+    assert (found.reason, found.message) == ("ErrImagePull", "no such image")
+
+
+def test_a_pod_nobody_can_schedule_says_why() -> None:
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/4 nodes are available",
+    }
+    found = inference(ours(phase="Pending", conditions=[condition]))
+
+    assert (found.reason, found.message) == ("Unschedulable", "0/4 nodes are available")
+
+
+def test_a_pod_that_serves_again_has_no_trouble_left() -> None:
+    ended = {"terminated": {"exitCode": 4, "message": "", "reason": "Error"}}
+    found = inference(
+        ours(phase="Running", containerStatuses=[{"ready": True, "lastState": ended}])
+    )
+
+    assert found.reason is None
+
+
+def test_the_largest_init_container_counts_if_it_asks_for_more_than_all_others() -> None:
+    spec = {
+        "containers": [{"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}] * 2,
+        "initContainers": [
+            {"resources": {"requests": {"cpu": "5"}}},
+            {"restartPolicy": "Always", "resources": {"requests": {"memory": "1Gi"}}},
+        ],
+    }
+
+    assert pods.requests(spec) == snapshot.Resources(5000, 3 << 30)
+
+
+def test_a_finished_pod_takes_no_room() -> None:
+    assert pods.record(ours(phase="Failed")).requests == snapshot.Resources()
