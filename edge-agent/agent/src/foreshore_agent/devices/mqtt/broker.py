@@ -1,0 +1,145 @@
+"""The broker of one site, as an agent uses it: two connections, kept up, turned into engine events.
+
+    telemetry   what devices measure, in bulk: the oldest gives way under load, counted; advice goes
+    out here control     commands out, answers in, what agents say to each other: never dropped,
+    never queued
+
+Each connection is opened anew, with full jitter, when it breaks. `BrokerChanged` is about control:
+it is up once its subscriptions are confirmed, so that no answer to a command is missed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from foreshore_agent import clocks
+from foreshore_agent.devices.mqtt import connection, lane, topics, translate
+from foreshore_agent.engine import effects, events
+from foreshore_api.wire import assignment, beat
+
+TELEMETRY_BACKLOG: Final = 1024
+"""Telemetry messages that may wait for the engine; beyond, the oldest is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Whom the broker tells; every call is made in the event loop and must not block."""
+
+    deliver: Callable[[events.Event], None]
+    relay: Callable[[beat.RenewalRequest], None]
+    """A holder of this site asks for renewal over the broker."""
+    count: Callable[[str], None]
+    """What became of one message: `translate.Heard.result`, or `Dropped`."""
+
+
+class Broker:
+    """One agent's side of its site's broker; `run` keeps it connected until cancelled."""
+
+    def __init__(
+        self, node: str, clock: clocks.Clock, fresh: Callable[[], str], calls: Calls
+    ) -> None:
+        self._node: Final = node
+        self._clock: Final = clock
+        self._fresh: Final = fresh
+        self._calls: Final = calls
+        self._address: connection.Address | None = None
+        self._routes = topics.Routes()
+        bulk = lane.Traffic(self._on_telemetry, self._on_overflow, TELEMETRY_BACKLOG)
+        self._telemetry: Final = lane.Lane("telemetry", bulk, lambda _: None)
+        self._control: Final = lane.Lane("control", lane.Traffic(self._on_control), self._changed)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a command could be sent now."""
+        return self._control.is_up
+
+    def assign(
+        self,
+        site: assignment.AssignedSite | None,
+        devices: Iterable[assignment.AssignedDevice],
+        credentials: Path | None,
+    ) -> None:
+        """Take a new desired state: connect to another broker, listen on other topics."""
+        if site is None:
+            self._routes, self._address = topics.Routes(), None
+        else:
+            self._routes = topics.routes(self._node, site.name, devices)
+            self._address = connection.Address.of(site.spec.broker, credentials)
+        filters = (self._routes.telemetry_filters, self._routes.control_filters)
+        for each, wanted in zip((self._telemetry, self._control), filters, strict=True):
+            each.want(self._address, wanted if site is not None else ())
+
+    async def run(self) -> None:
+        """Keep both connections up."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._telemetry.keep(self._node), name="mqtt-telemetry")
+            group.create_task(self._control.keep(self._node), name="mqtt-control")
+
+    def publish(self, effect: effects.Publish) -> events.Published | events.PublishFailed:
+        """Send one command, now or never, and say which."""
+        at, fresh = self._clock.instant(), self._fresh()
+        if at.monotonic > effect.deadline:
+            return events.PublishFailed(at, fresh, effect.command_id, "TooLate")
+        try:
+            self._control.publish(
+                effect.topic, effect.payload, qos=effect.qos, expiry=effect.expiry, is_command=True
+            )
+        except connection.NotSentError as error:
+            return events.PublishFailed(at, fresh, effect.command_id, error.reason)
+        return events.Published(at, fresh, effect.command_id)
+
+    def advise(self, effect: effects.Advise) -> bool:
+        """Publish advice; False when it did not leave."""
+        return _say(self._telemetry, effect.topic, effect.payload)
+
+    def live(self, said: beat.Beat) -> bool:
+        """Tell the other agents of the site that this one lives; False when it did not leave."""
+        return _say(self._control, beat.beat_topic(self._routes.site, self._node), said.encode())
+
+    def ask(self, request: beat.RenewalRequest) -> bool:
+        """Ask the site's agents for renewal; False when it did not leave."""
+        return _say(
+            self._control, beat.renew_topic(self._routes.site, self._node), request.encode()
+        )
+
+    def answer(self, renewal: beat.Renewal) -> bool:
+        """Pass the hub's answer on to the holder who asked; False when it did not leave."""
+        return _say(
+            self._control, beat.renewed_topic(self._routes.site, renewal.node), renewal.encode()
+        )
+
+    def _on_telemetry(self, message: connection.Message) -> None:
+        for route in (self._routes.telemetry or {}).get(message.topic, ()):
+            self._tell(translate.telemetry(message, route, self._clock.instant(), self._fresh()))
+
+    def _on_control(self, message: connection.Message) -> None:
+        at = self._clock.instant()
+        routes = (self._routes.acknowledgements or {}).get(message.topic)
+        if routes is None:
+            self._tell(translate.peer(message, self._routes, at, self._fresh()))
+            return
+        for route in routes:
+            self._tell(translate.answer(message, route, at, self._fresh()))
+
+    def _tell(self, heard: translate.Heard) -> None:
+        self._calls.count(heard.result)
+        if heard.event is not None:
+            self._calls.deliver(heard.event)
+        elif heard.request is not None:
+            self._calls.relay(heard.request)
+
+    def _on_overflow(self, _message: connection.Message) -> None:
+        self._calls.count("Dropped")
+
+    def _changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
+        self._calls.deliver(events.BrokerChanged(self._clock.instant(), self._fresh(), is_up))
+
+
+def _say(way: lane.Lane, topic: str, body: bytes) -> bool:
+    try:
+        way.publish(topic, body)
+    except connection.NotSentError:
+        return False
+    return True

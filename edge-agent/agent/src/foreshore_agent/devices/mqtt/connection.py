@@ -1,0 +1,396 @@
+"""One session with a broker, over paho-mqtt without its threads: the event loop watches the socket.
+
+    open ──► CONNACK ──► open: subscribe, publish, messages to `received` ──► closed (with a reason)
+      └─ refused or timed out: ConnectionFailedError                              never open again
+
+There is no way back: whoever wants another session opens another connection, with an empty outbox.
+A client that reconnects by itself delivers its stale queue after a successor's command. Nothing is
+ever retained.
+
+Nagle's algorithm is switched off (paho leaves it on: 40 ms at 20 Hz). Messages are handed over
+outside paho's callbacks, because paho holds a lock there that its own error handling takes again.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Self, TypeVar
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from foreshore_agent.devices.mqtt import credentials, session
+from foreshore_agent.devices.mqtt.session import (
+    Address,
+    ConnectionFailedError,
+    Message,
+    NotSentError,
+    Will,
+)
+
+MAXIMUM_OUTSTANDING: Final = 1000
+"""Publications that wait for the broker's PUBACK; a broker may ask for fewer."""
+
+_UNSENT_MILLISECONDS: Final = 10_000
+"""Bytes that the network does not take for so long end the connection (TCP_USER_TIMEOUT)."""
+_FILTERS: Final = 100
+_PAUSE: Final = 1024
+_READS: Final = 64
+_HANDED_OVER: Final = 16
+"""Messages handed over before the event loop sees to others."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+__all__ = [
+    "Address",
+    "Connection",
+    "ConnectionFailedError",
+    "Message",
+    "NotSentError",
+    "Received",
+    "Will",
+]
+
+Received = Callable[[Message], None]
+_Answer = TypeVar("_Answer")
+
+
+class Connection:
+    """One session; made by `open`."""
+
+    def __init__(
+        self,
+        client: paho.Client,
+        received: Received,
+        overflowed: Callable[[Message], None] | None,
+        backlog: int | None,
+    ) -> None:
+        self._client: Final = client
+        self._received: Final = received
+        self._overflowed: Final = overflowed
+        self._loop: Final = asyncio.get_running_loop()
+        self._arrived: Final = deque[Message]()
+        self._backlog: Final = backlog
+        self._socket: socket.socket | None = None
+        self._descriptor = -1
+        self._is_writing = False
+        self._is_paused = False
+        self._is_dispatching = False
+        self._misc: asyncio.TimerHandle | None = None
+        self._packets = 0
+        self._is_v5 = client.protocol == paho.MQTTv5
+        self._limit = MAXIMUM_OUTSTANDING
+        self._drained: asyncio.Future[None] | None = None
+        self._outstanding: dict[int, asyncio.Future[None] | None] = {}
+        self._subscriptions: dict[int, asyncio.Future[list[ReasonCode]]] = {}
+        self._accepted: asyncio.Future[None] = self._loop.create_future()
+        self.closed: Final[asyncio.Future[str]] = self._loop.create_future()
+        """Ends, with a reason for people, when the session has ended."""
+
+    @classmethod
+    async def open(
+        cls,
+        address: Address,
+        *,
+        name: str,
+        received: Received,
+        will: Will | None = None,
+        overflowed: Callable[[Message], None] | None = None,
+        backlog: int | None = None,
+    ) -> Self:
+        """Open a session and wait until the broker has accepted it.
+
+        `name` is the beginning of the client identifier; its end is new each time, so that no
+        session throws another out. `backlog` bounds the messages that wait to be handed over: the
+        oldest goes to `overflowed` instead; without a bound, reading stops for a while.
+
+        Raises:
+            ConnectionFailedError: the broker did not answer, or refused.
+        """
+        try:
+            client = session.client(address, name, will)
+        except credentials.CredentialError as error:
+            raise ConnectionFailedError(str(error)) from error
+        connection = cls(client, received, overflowed, backlog)
+        try:
+            async with asyncio.timeout(session.CONNECT_SECONDS * 2):
+                await asyncio.to_thread(session.connect, client, address)
+                connection._attach()
+                await connection._accepted
+        except (OSError, ValueError) as error:
+            raise ConnectionFailedError(session.describe(error, address)) from error
+        finally:
+            if not connection.is_open:
+                connection._end("it was never open")
+        return connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return not self.closed.done() and self._client.is_connected()
+
+    async def subscribe(self, filters: Sequence[str], qos: int = 1) -> tuple[str, ...]:
+        """Subscribe, wait for the broker's word on each filter, and return those it refuses.
+
+        Raises:
+            ConnectionFailedError: the session ended.
+        """
+        refused: list[str] = []
+        for start in range(0, len(filters), _FILTERS):
+            batch = filters[start : start + _FILTERS]
+            options = SubscribeOptions(qos=qos)
+            code, number = self._client.subscribe(
+                [(each, options) for each in batch]
+                if self._is_v5
+                else [(each, qos) for each in batch]
+            )
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS or number is None or self.closed.done():
+                raise ConnectionFailedError("the session has ended")
+            answer: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
+            self._subscriptions[number] = answer
+            self._flush()
+            codes = await self._within_session(answer)
+            granted = zip(batch, codes, strict=True)
+            refused.extend(each for each, code in granted if code.is_failure)
+        return tuple(refused)
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Stop hearing; messages under way may still come."""
+        if filters and self.is_open:
+            self._client.unsubscribe(list(filters))
+            self._flush()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 0,
+        expiry: int | None = None,
+        is_command: bool = False,
+    ) -> None:
+        """Hand a message to the socket now, or raise.
+
+        `expiry` is in whole seconds; MQTT 3.1.1 knows none. A command that the network does not
+        take at once ends the session: completed later, it would arrive late.
+
+        Raises:
+            NotSentError: it did not leave and will not.
+        """
+        self._send(topic, payload, qos, expiry, None)
+        if is_command and self._client.want_write():
+            self._reset()
+            self._end("the network takes no more")
+            raise NotSentError("Congested")
+
+    async def deliver(self, topic: str, payload: bytes) -> None:
+        """Publish with QoS 1 and wait for the broker's PUBACK; for senders that have time.
+
+        Raises:
+            NotSentError: it did not leave, or the session ended first.
+        """
+        answer: asyncio.Future[None] = self._loop.create_future()
+        try:
+            while self._client.want_write() and self.is_open:
+                self._drained = self._drained or self._loop.create_future()
+                await self._within_session(self._drained)
+            self._send(topic, payload, 1, None, answer)
+            await self._within_session(answer)
+        except ConnectionFailedError as error:
+            raise NotSentError("NotConnected") from error
+
+    async def close(self) -> None:
+        """Say good-bye and end the session."""
+        if self.is_open:
+            self._client.disconnect()
+            self._flush()
+        self._end("closed")
+
+    def _send(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        expiry: int | None,
+        answer: asyncio.Future[None] | None,
+    ) -> None:
+        if not self.is_open:
+            raise NotSentError("NotConnected")
+        if self._client.want_write():
+            raise NotSentError("Congested")
+        if qos and len(self._outstanding) >= self._limit:
+            raise NotSentError("Busy")
+        properties = None
+        if self._is_v5 and expiry is not None:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = max(1, expiry)
+        info = self._client.publish(topic, payload, qos=qos, retain=False, properties=properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise NotSentError("NotConnected")
+        if qos:
+            self._outstanding[info.mid] = answer
+        self._flush()
+
+    async def _within_session(self, answer: asyncio.Future[_Answer]) -> _Answer:
+        await asyncio.wait((answer, self.closed), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ConnectionFailedError(self.closed.result())
+        return answer.result()
+
+    # The socket, watched by the event loop.
+
+    def _attach(self) -> None:
+        raw = self._client.socket()
+        if not isinstance(raw, socket.socket):
+            raise ConnectionResetError("the broker closed the connection at once")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNSENT_MILLISECONDS)
+        self._socket = raw
+        self._descriptor = raw.fileno()
+        client = self._client
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_socket_close = self._on_socket_close
+        self._loop.add_reader(self._descriptor, self._read)
+        self._tend()
+
+    def _read(self) -> None:
+        for _ in range(_READS):
+            before = self._packets
+            self._client.loop_read()
+            if self.closed.done() or (self._packets == before and not self._has_decrypted()):
+                break
+        self._flush()
+        self._hand_over()
+
+    def _has_decrypted(self) -> bool:
+        """Whether TLS holds bytes that the event loop cannot see."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+
+    def _flush(self) -> None:
+        if not self.closed.done() and self._client.want_write():
+            self._client.loop_write()
+        if self.closed.done():
+            return
+        wants = self._client.want_write()
+        if wants and not self._is_writing:
+            self._loop.add_writer(self._descriptor, self._flush)
+        elif self._is_writing and not wants:
+            self._loop.remove_writer(self._descriptor)
+        self._is_writing = wants
+        if not wants and self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    def _tend(self) -> None:
+        """Let the client see to its keep-alive."""
+        if not self.closed.done():
+            self._client.loop_misc()
+            self._flush()
+            self._misc = self._loop.call_later(1.0, self._tend)
+
+    def _hand_over(self) -> None:
+        self._is_dispatching = False
+        for _ in range(min(_HANDED_OVER, len(self._arrived))):
+            message = self._arrived.popleft()
+            try:
+                self._received(message)
+            except Exception:  # noqa: BLE001 - logged; one bad message must not end the session
+                _LOG.exception("a message on %s could not be taken", message.topic)
+        if self._arrived:
+            self._is_dispatching = True
+            self._loop.call_soon(self._hand_over)
+        if self._is_paused and len(self._arrived) < _PAUSE // 2 and not self.closed.done():
+            self._is_paused = False
+            self._loop.add_reader(self._descriptor, self._read)
+
+    def _end(self, reason: str) -> None:
+        if self.closed.done():
+            return
+        self.closed.set_result(reason)
+        self._on_socket_close()
+        if self._misc is not None:
+            self._misc.cancel()
+        if self._socket is not None:
+            self._socket.close()
+        if not self._accepted.done():
+            self._accepted.set_exception(ConnectionFailedError(reason))
+            self._accepted.exception()  # it may be that nobody waits any more
+
+    def _reset(self) -> None:
+        """Throw away what the kernel still holds."""
+        if self._socket is not None:
+            linger = struct.pack("ii", 1, 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    # The client's callbacks: they hold its lock, so they only take notes.
+
+    def _on_connect(
+        self,
+        _client: object,
+        _data: object,
+        _flags: paho.ConnectFlags,
+        code: ReasonCode,
+        said: Properties | None,
+    ) -> None:
+        self._packets += 1
+        if self._accepted.done():
+            return
+        if code.is_failure:
+            self._accepted.set_exception(ConnectionFailedError(f"the broker refuses us: {code}"))
+            return
+        self._limit = min(MAXIMUM_OUTSTANDING, getattr(said, "ReceiveMaximum", MAXIMUM_OUTSTANDING))
+        self._accepted.set_result(None)
+
+    def _on_disconnect(
+        self, _client: object, _data: object, _flags: object, code: ReasonCode, _said: object
+    ) -> None:
+        self._end(f"the broker is gone: {code}")
+
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        self._packets += 1
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # no topic of ours
+        self._arrived.append(Message(topic, bytes(message.payload), message.retain, message.dup))
+        if self._backlog is not None and len(self._arrived) > self._backlog:
+            oldest = self._arrived.popleft()
+            if self._overflowed is not None:
+                self._overflowed(oldest)
+        elif self._backlog is None and len(self._arrived) > _PAUSE and not self._is_paused:
+            self._is_paused = True
+            self._loop.remove_reader(self._descriptor)
+
+    def _on_publish(
+        self, _client: object, _data: object, number: int, _code: object, _said: object
+    ) -> None:
+        self._packets += 1
+        answer = self._outstanding.pop(number, None)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
+
+    def _on_subscribe(
+        self, _client: object, _data: object, number: int, codes: list[ReasonCode], _said: object
+    ) -> None:
+        self._packets += 1
+        answer = self._subscriptions.pop(number, None)
+        if answer is not None and not answer.done():
+            answer.set_result(codes)
+
+    def _on_socket_close(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
+            self._descriptor = -1

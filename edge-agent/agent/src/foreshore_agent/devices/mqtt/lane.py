@@ -1,0 +1,137 @@
+"""One purpose's connection, kept up: opened anew with full jitter, subscribed to what is wanted.
+
+    wanted ──► open ──► subscribed (up) ──► broken (down) ──► wait, full jitter ──► open …
+                            └─ other topics: subscribe, unsubscribe     other broker: close, open
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from foreshore_agent.devices.mqtt import connection
+from foreshore_agent.link import backoff
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Who takes what comes, and how much of it may wait (see `connection.Connection.open`)."""
+
+    received: connection.Received
+    overflowed: Callable[[connection.Message], None] | None = None
+    backlog: int | None = None
+
+
+class Lane:
+    """One connection after another for one purpose; `keep` runs until cancelled."""
+
+    def __init__(self, name: str, traffic: Traffic, changed: Callable[[bool], None]) -> None:
+        self._name: Final = name
+        self._traffic: Final = traffic
+        self._changed: Final = changed
+        self._news: Final = asyncio.Event()
+        self._address: connection.Address | None = None
+        self._filters: tuple[str, ...] = ()
+        self._session: connection.Connection | None = None
+        self._complaint = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is connected and hears everything it should."""
+        return self._session is not None and self._session.is_open
+
+    def want(self, address: connection.Address | None, filters: tuple[str, ...]) -> None:
+        """Set what is wanted; it is made so by `keep`."""
+        if (address, filters) != (self._address, self._filters):
+            self._address, self._filters = address, filters
+            self._news.set()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 0,
+        expiry: int | None = None,
+        is_command: bool = False,
+    ) -> None:
+        """Send now, or raise `connection.NotSentError`."""
+        if self._session is None:
+            raise connection.NotSentError("NotConnected")
+        self._session.publish(topic, payload, qos=qos, expiry=expiry, is_command=is_command)
+
+    async def keep(self, node: str) -> None:
+        """Keep the connection up."""
+        waits = backoff.Backoff()
+        while True:
+            address = self._address
+            if address is None:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            try:
+                await self._hold(address, f"{node}-{self._name}", waits)
+            except connection.ConnectionFailedError as error:
+                self._complain(str(error))
+            await asyncio.sleep(waits.next())
+
+    async def _hold(self, address: connection.Address, name: str, waits: backoff.Backoff) -> None:
+        session = await connection.Connection.open(
+            address,
+            name=name,
+            received=self._traffic.received,
+            overflowed=self._traffic.overflowed,
+            backlog=self._traffic.backlog,
+        )
+        heard: tuple[str, ...] = ()
+        try:
+            while self._address == address and not session.closed.done():
+                self._news.clear()
+                heard = await self._listen(session, heard)
+                self._rise(session)
+                waits.reset()
+                await _first(self._news.wait(), session.closed)
+        finally:
+            self._fall()
+            await session.close()
+        self._complain(session.closed.result())
+
+    async def _listen(
+        self, session: connection.Connection, heard: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        wanted = self._filters
+        fresh = [each for each in wanted if each not in set(heard)]
+        stale = [each for each in heard if each not in set(wanted)]
+        for refused in await session.subscribe(fresh):
+            _LOG.warning("the broker does not let this node listen on %s", refused)
+        session.unsubscribe(stale)
+        return wanted
+
+    def _rise(self, session: connection.Connection) -> None:
+        if self._session is None and session.is_open:
+            self._session = session
+            self._complaint = ""
+            _LOG.info("%s connected to the broker", self._name)
+            self._changed(True)  # noqa: FBT003 - a callback
+
+    def _fall(self) -> None:
+        if self._session is not None:
+            self._session = None
+            self._changed(False)  # noqa: FBT003 - a callback
+
+    def _complain(self, complaint: str) -> None:
+        if complaint != self._complaint:
+            self._complaint = complaint
+            _LOG.warning("%s has no broker: %s", self._name, complaint)
+
+
+async def _first(waiting: Coroutine[Any, Any, object], ended: asyncio.Future[str]) -> None:
+    """Wait for one of the two; the future is left alone."""
+    task = asyncio.ensure_future(waiting)
+    try:
+        await asyncio.wait((task, ended), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()

@@ -1,0 +1,216 @@
+"""Telemetry as JSON, read strictly and within bounds: every refusal has a reason code.
+
+JSON readers differ where it hurts: some take NaN, turn 1e999 into infinity, or keep the last of two
+equal keys. Here none of that passes. A document that cannot be trusted as a whole is refused as a
+whole; one bad property among good ones is refused alone.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeGuard
+
+from foreshore_api.v1alpha1 import deviceprofile
+
+MAXIMUM_BYTES: Final = 65536
+MAXIMUM_DEPTH: Final = 8
+MAXIMUM_TEXT: Final = 1024
+"""Characters of a property of type String."""
+
+_INT64: Final = 1 << 63
+_LATEST_UNIX: Final = 253402300800.0
+"""The year 10000: seconds beyond it are no time."""
+
+Value = float | int | bool | str
+
+
+class RefusedError(ValueError):
+    """The document says nothing that can be used; `reason` says why.
+
+    `TooLarge`, `InvalidUTF8`, `InvalidJSON`, `NonFinite`, `DuplicateKey`, `TooDeep`, `NotAnObject`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one document says of the properties it names; properties it does not name are absent."""
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Reason codes by property: `WrongType`, `NonFinite`, `OutOfRange`, `TooLong`,
+    `InvalidTimestamp`. OutOfRange is beyond the type, not beyond the profile's bounds."""
+    sampled_at: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    name: str
+    type: deviceprofile.DataType
+    path: tuple[str, ...]
+    timestamp_path: tuple[str, ...] | None
+
+
+class Decoder:
+    """Reads the documents of one device profile."""
+
+    def __init__(self, properties: Sequence[deviceprofile.Property]) -> None:
+        self._places: Final = tuple(
+            _Place(
+                each.name,
+                each.type,
+                pointer(each.path or f"/{each.name}"),
+                pointer(each.timestamp_path) if each.timestamp_path else None,
+            )
+            for each in properties
+        )
+
+    def decode(self, body: bytes) -> Reading:
+        """Read one document. Raises RefusedError."""
+        document = read(body)
+        values: dict[str, Value] = {}
+        refused: dict[str, str] = {}
+        sampled_at: dict[str, datetime] = {}
+        for place in self._places:
+            found = find(document, place.path)
+            if found is _ABSENT:
+                continue
+            try:
+                values[place.name] = typed(found, place.type)
+                if place.timestamp_path is not None:
+                    said = find(document, place.timestamp_path)
+                    if said is not _ABSENT:
+                        sampled_at[place.name] = moment(said)
+            except RefusedError as error:
+                values.pop(place.name, None)
+                refused[place.name] = error.reason
+        return Reading(values, refused, sampled_at)
+
+
+_ABSENT: Final = object()
+
+
+def read(body: bytes) -> dict[str, Any]:
+    """Read a JSON object within the bounds. Raises RefusedError."""
+    if len(body) > MAXIMUM_BYTES:
+        raise RefusedError("TooLarge")
+    try:
+        document = _JSON.decode(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise RefusedError("InvalidUTF8") from error
+    except RecursionError as error:
+        raise RefusedError("TooDeep") from error
+    except RefusedError:
+        raise
+    except ValueError as error:
+        raise RefusedError("InvalidJSON") from error
+    if not isinstance(document, dict):
+        raise RefusedError("NotAnObject")
+    if _depth_exceeds(document, MAXIMUM_DEPTH):
+        raise RefusedError("TooDeep")
+    return document
+
+
+def pointer(path: str) -> tuple[str, ...]:
+    """Split a JSON Pointer (RFC 6901) into its steps."""
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:])
+
+
+def find(document: object, path: tuple[str, ...]) -> Any:
+    """Follow a pointer; what is not there is `_ABSENT`, which is not null."""
+    for step in path:
+        if isinstance(document, dict):
+            document = document.get(step, _ABSENT)
+        elif isinstance(document, list) and step.isascii() and step.isdigit():
+            document = document[int(step)] if int(step) < len(document) else _ABSENT
+        else:
+            return _ABSENT
+    return document
+
+
+def typed(value: object, data_type: deviceprofile.DataType) -> Value:
+    """Return a value as its declared type; a boolean is no number, a text is never parsed.
+
+    Raises RefusedError.
+    """
+    match data_type:
+        case deviceprofile.DataType.NUMBER:
+            return _number(value)
+        case deviceprofile.DataType.INTEGER:
+            return _integer(value)
+        case deviceprofile.DataType.BOOLEAN if isinstance(value, bool):
+            return value
+        case deviceprofile.DataType.STRING if isinstance(value, str):
+            if len(value) > MAXIMUM_TEXT:
+                raise RefusedError("TooLong")
+            return value
+    raise RefusedError("WrongType")
+
+
+def moment(said: object) -> datetime:
+    """Read a device's own time: RFC 3339 text with a zone, or Unix seconds. Raises RefusedError."""
+    try:
+        if isinstance(said, str) and len(said) <= 40:
+            parsed = datetime.fromisoformat(said)
+            if parsed.tzinfo is not None:
+                return parsed.astimezone(UTC)
+        elif _is_number(said) and 0 <= said < _LATEST_UNIX:
+            return datetime.fromtimestamp(said, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise RefusedError("InvalidTimestamp") from error
+    raise RefusedError("InvalidTimestamp")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: object) -> float:
+    if not _is_number(value):
+        raise RefusedError("WrongType")
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise RefusedError("NonFinite") from error
+    if not math.isfinite(number):
+        raise RefusedError("NonFinite")
+    return number
+
+
+def _integer(value: object) -> int:
+    number = _number(value)
+    if isinstance(value, float):
+        if not number.is_integer():
+            raise RefusedError("WrongType")
+        value = int(number)
+    if not isinstance(value, int) or not -_INT64 <= value < _INT64:
+        raise RefusedError("OutOfRange")
+    return value
+
+
+def _depth_exceeds(document: object, depth: int) -> bool:
+    if not isinstance(document, dict | list):
+        return False
+    if depth == 0:
+        return True
+    children = document.values() if isinstance(document, dict) else document
+    return any(_depth_exceeds(child, depth - 1) for child in children)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise RefusedError("DuplicateKey")
+    return document
+
+
+def _constant(name: str) -> float:
+    raise RefusedError("NonFinite")
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
