@@ -1,0 +1,223 @@
+"""A decision's latency against a C echo over one broker, its shares, and the memory it takes."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from bench import resources
+from builders import onnx_models
+from harness import cache, mosquitto, process
+
+SOURCE = Path(__file__).with_name("calibrator.c")
+TELEMETRY = f"{resources.SITE}/{resources.DEVICE}/telemetry"
+COMMAND = f"{resources.SITE}/{resources.DEVICE}/command"
+ACKNOWLEDGEMENT = f"{resources.SITE}/{resources.DEVICE}/ack"
+LIMIT_P50, LIMIT_P99 = 4.0, 8.0
+LIMIT_MEMORY = 220.0
+HTTP = 18981
+
+
+def report(folder: Path, *, samples: int, rate: int) -> None:
+    """Run echo, agent, echo; print the ratios, the shares and the memory."""
+    calibrator = compiled()
+    with mosquitto.Broker(folder / "broker") as broker:
+        before = echo(calibrator, broker.port, rate, samples)
+        with agent(folder, broker.port) as process_id:
+            decided = drive(calibrator, broker.port, rate, samples)
+            stages = measured(f"http://127.0.0.1:{HTTP}/metrics")
+            memory = resident(process_id)
+        after = echo(calibrator, broker.port, rate, samples)
+    show(sorted([*before, *after]), sorted(decided), stages, memory, synced(folder))
+
+
+def compiled() -> Path:
+    """The calibrator, compiled once for each version of its source."""
+    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
+    program = cache.binaries() / f"calibrator-{digest}"
+    if not program.exists():
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            raise SystemExit("a C compiler is needed: on Debian, apt install gcc libmosquitto-dev")
+        command = [compiler, "-O2", "-o", str(program), str(SOURCE), "-lmosquitto", "-lpthread"]
+        if subprocess.run(command, check=False).returncode:
+            raise SystemExit("libmosquitto is needed: on Debian, apt install libmosquitto-dev")
+    return program
+
+
+def echo(calibrator: Path, port: int, rate: int, samples: int) -> list[int]:
+    """Round trips in microseconds through the C echo."""
+    arguments = ["echo", "127.0.0.1", str(port), "echo/in", "echo/out"]
+    with running([str(calibrator), *arguments]):
+        time.sleep(0.3)
+        return trips(calibrator, port, ("echo/in", "echo/out", "-"), rate, samples)
+
+
+def drive(calibrator: Path, port: int, rate: int, samples: int) -> list[int]:
+    """Sample to command in microseconds through the agent."""
+    topics = (TELEMETRY, COMMAND, ACKNOWLEDGEMENT)
+    return trips(calibrator, port, topics, rate, samples)
+
+
+def trips(
+    calibrator: Path, port: int, topics: tuple[str, str, str], rate: int, samples: int
+) -> list[int]:
+    """Run the device; an unanswered sample counts as one second."""
+    arguments = ["device", "127.0.0.1", str(port), *topics, str(rate), str(samples)]
+    done = subprocess.run(
+        [str(calibrator), *arguments], check=True, capture_output=True, text=True, timeout=300
+    )
+    found = [int(line) for line in done.stdout.split()]
+    return [value if value >= 0 else 1_000_000 for value in found]
+
+
+@contextlib.contextmanager
+def agent(folder: Path, port: int) -> Iterator[int]:
+    """An agent in folder mode, ready to decide; its process id."""
+    home = folder / "resources"
+    home.mkdir()
+    body = onnx_models.model()
+    (home / "tiny-v1.onnx").write_bytes(body)
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    documents = resources.documents(port, digest, home / "tiny-v1.onnx")
+    (home / "bench.yaml").write_text(yaml.safe_dump_all(documents))
+    program = Path(sys.executable).with_name("foreshore-agent")
+    command = [str(program), "run", "--resources", str(home), "--state", str(folder / "state")]
+    with (
+        (folder / "agent.log").open("w") as log,
+        running([*command, "--port", str(HTTP)], log) as child,
+    ):
+        process.eventually(
+            lambda: answers(f"http://127.0.0.1:{HTTP}/readyz"),
+            what=f"the agent is ready (its log: {folder / 'agent.log'})",
+            timeout=60,
+        )
+        yield child.pid
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], log: object = subprocess.DEVNULL
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A child process for as long as the block lasts."""
+    child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # type: ignore[call-overload]
+    try:
+        yield child
+    finally:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(15)
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def answers(url: str) -> bool:
+    """Whether a GET succeeds."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def measured(url: str) -> dict[str, float]:
+    """Mean milliseconds a stage, from the agent's own metrics."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        lines = answer.read(4 << 20).decode().splitlines()
+    sums: dict[str, float] = {}
+    counts: dict[str, float] = {}
+    for line in lines:
+        for suffix, into in (("_sum", sums), ("_count", counts)):
+            if line.startswith(f"foreshore_decision_stage_seconds{suffix}{{"):
+                stage = line.split('stage="')[1].split('"')[0]
+                into[stage] = into.get(stage, 0.0) + float(line.rsplit(" ", 1)[1])
+    return {stage: sums[stage] / counts[stage] * 1000 for stage in sums if counts.get(stage)}
+
+
+def resident(process_id: int) -> float:
+    """Proportional set size in MB of a process and everything it started."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    total, waiting = 0, [process_id]
+    while waiting:
+        one = waiting.pop()
+        waiting += children.get(one, [])
+        with contextlib.suppress(OSError):
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+            line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+            total += int(line.split()[1])
+    return total / 1000
+
+
+def synced(folder: Path) -> float:
+    """Median microseconds of writing a page and fdatasync, where the journal lies."""
+    took = []
+    with (folder / "sync").open("wb") as file:
+        for _ in range(500):
+            start = time.perf_counter()
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fdatasync(file.fileno())
+            took.append((time.perf_counter() - start) * 1e6)
+    return statistics.median(took)
+
+
+def show(
+    calibrated: list[int],
+    decided: list[int],
+    stages: dict[str, float],
+    memory: float,
+    sync: float,
+) -> None:
+    """Print what was measured, each figure beside its limit."""
+    base = (quantile(calibrated, 0.5), quantile(calibrated, 0.99))
+    ours = (quantile(decided, 0.5), quantile(decided, 0.99))
+    lost = sum(1 for value in decided if value >= 1_000_000)
+    print("decision latency, sample → command, QoS 1, intent durable before the command")
+    print(f"  C echo      p50 {base[0]:>7} µs   p99 {base[1]:>7} µs   n {len(calibrated)}")
+    print(f"  decision    p50 {ours[0]:>7} µs   p99 {ours[1]:>7} µs   n {len(decided)}")
+    for name, value, limit in (
+        ("p50", ours[0] / base[0], LIMIT_P50),
+        ("p99", ours[1] / base[1], LIMIT_P99),
+    ):
+        print(f"  ratio {name}   {value:.2f}   (limit {limit:g})   {verdict(value, limit)}")
+    print(f"  samples without a command: {lost}")
+    print("shares of a decision's p50")
+    print(f"  echo {share(base[0], ours[0])}, fdatasync {share(sync, ours[0])}", end="")
+    inference = stages.get("Inference", 0.0) + stages.get("Network", 0.0)
+    print(f", inference {share(inference * 1000, ours[0])}")
+    print(f"  fdatasync p50 {sync:.0f} µs; mean stages of the agent: {json.dumps(rounded(stages))}")
+    print("resident memory, agent and serving with one model (PSS)")
+    print(f"  {memory:.0f} MB   (limit {LIMIT_MEMORY:g})   {verdict(memory, LIMIT_MEMORY)}\n")
+
+
+def quantile(values: list[int], q: float) -> int:
+    """Nearest-rank quantile of sorted values."""
+    return values[max(0, int(len(values) * q + 0.5) - 1)]
+
+
+def verdict(value: float, limit: float) -> str:
+    """Whether a figure holds its limit."""
+    return "holds" if value <= limit else "MISSED"
+
+
+def share(part: float, whole: float) -> str:
+    """A part in percent."""
+    return f"{part / whole * 100:.0f} %"
+
+
+def rounded(stages: dict[str, float]) -> dict[str, str]:
+    """Milliseconds to two digits."""
+    return {stage: f"{value:.2g} ms" for stage, value in sorted(stages.items())}

@@ -1,0 +1,102 @@
+"""The resources of the latency bench: one device, one tiny model, one rule, no rate limit."""
+
+from pathlib import Path
+from typing import Any
+
+NAMESPACE = "bench"
+SITE = "bench"
+DEVICE = "rig"
+
+
+def documents(port: int, digest: str, model: Path) -> list[dict[str, Any]]:
+    """The folder's documents for a plain broker on loopback and one model file."""
+    return [
+        document(
+            "Site", SITE, {"broker": {"host": "127.0.0.1", "port": port, "transport": "Plain"}}
+        ),
+        document("DeviceProfile", "rig", profile()),
+        document("Device", DEVICE, {"profileRef": {"name": "rig"}, "site": SITE}, zone="bench"),
+        document("Model", "tiny", tiny()),
+        document(
+            "ModelVersion",
+            "tiny-v1",
+            {
+                "modelRef": {"name": "tiny"},
+                "source": {"file": {"path": model.name}},
+                "digest": digest,
+            },
+        ),
+        document("DecisionPolicy", "always", policy()),
+    ]
+
+
+def document(kind: str, name: str, spec: dict[str, Any], **labels: str) -> dict[str, Any]:
+    """One document of the group."""
+    metadata: dict[str, Any] = {"name": name, "namespace": NAMESPACE}
+    if labels:
+        metadata["labels"] = labels
+    return {
+        "apiVersion": "foreshore.dev/v1alpha1",
+        "kind": kind,
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def profile() -> dict[str, Any]:
+    """A device that checks everything and answers at once."""
+    number = {"type": "Number", "minimum": 0, "maximum": 1000000}
+    return {
+        "mqtt": {
+            "telemetryTopic": "{site}/{device}/telemetry",
+            "commandTopic": "{site}/{device}/command",
+            "acknowledgementTopic": "{site}/{device}/ack",
+        },
+        "properties": [{"name": name, **number} for name in ("co2", "light", "temperature")],
+        "actions": [
+            {"name": "set", "idempotency": "Idempotent", "input": [{"name": "value", **number}]}
+        ],
+        "guards": {"epoch": "Checked", "duplicates": "Checked"},
+    }
+
+
+def tiny() -> dict[str, Any]:
+    """Three numbers in, two probabilities out."""
+    features = ["light", "co2", "temperature"]
+    return {
+        "format": "ONNX",
+        "inputs": [
+            {"name": "features", "dataType": "FP32", "shape": [-1, 3], "features": features}
+        ],
+        "outputs": [{"name": "probabilities", "dataType": "FP32", "shape": [-1, 2]}],
+    }
+
+
+def policy() -> dict[str, Any]:
+    """Every sample is decided, permitted and commanded; the command carries the sample's number."""
+    return {
+        "mode": "Autonomous",
+        "hazard": "Low",
+        "latencyBudget": "50ms",
+        "deviceSelector": {"matchLabels": {"zone": "bench"}},
+        "modelRef": {"version": "tiny-v1"},
+        "trigger": {"properties": ["co2"]},
+        "inputs": [
+            {"name": name, "property": name, "maximumAge": "10s"}
+            for name in ("light", "co2", "temperature")
+        ],
+        "inference": {"outputs": [{"name": "score", "output": "probabilities", "index": 1}]},
+        "rules": [
+            {
+                "name": "finite",
+                "effect": "Permit",
+                "expression": "score >= 0.0",
+                "reason": "ScoreIsFinite",
+            }
+        ],
+        "action": {
+            "name": "set",
+            "input": [{"name": "value", "expression": "co2"}],
+            "timeToLive": "1s",
+        },
+    }
