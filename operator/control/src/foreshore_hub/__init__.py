@@ -1,0 +1,1 @@
+"""The hub: the agents' door and the record store, started by `main`."""

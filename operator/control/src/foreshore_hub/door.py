@@ -1,0 +1,292 @@
+"""The agents' door: assignments down, records, reports and renewals up, evidence for the operator.
+
+`main` puts it behind `guard.Guard` on a TLS listener. An agent's token is bound to a node, and that
+node's assignment, records and report are all it reaches; a renewal may be asked for on behalf of
+any node of the same site, because holders that cannot reach the hub are heard through their peers.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import fastapi
+from fastapi import exceptions
+from starlette import types
+
+from foreshore_api.wire import assignment, beat, record, report
+from foreshore_hub import (
+    assigning,
+    authn,
+    fleet,
+    guard,
+    ingest,
+    measures,
+    renewals,
+    store,
+    world,
+)
+
+log = logging.getLogger(__name__)
+
+MAXIMUM_WAIT: Final = 60.0
+MAXIMUM_REPORT_BYTES: Final = 256 << 10
+MAXIMUM_BODIES: Final = {
+    "records": record.MAXIMUM_BATCH_BYTES,
+    "report": MAXIMUM_REPORT_BYTES,
+    "renewals": 256 << 10,
+}
+"""Largest body by the last part of a path; every other path takes none."""
+RATE: Final = guard.Rate(per_second=50.0, burst=200.0)
+"""What one node may ask: two-second reports, group-committed records, renewals for a site."""
+COALESCE_SECONDS: Final = 0.25
+"""Reports that arrive together make one answer to the operator."""
+_WAIT: Final = re.compile(r"([0-9]{1,3})s")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Which service accounts may do what, as `system:serviceaccount:<namespace>:<name>`."""
+
+    agent: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the routes work with."""
+
+    accounts: Accounts
+    assigning: assigning.Assigning
+    fleet: fleet.Fleet
+    store: store.Store
+    world: world.World
+    measured: measures.Measures
+    clock: Callable[[], float] = time.monotonic
+
+
+def account(written: str) -> str:
+    """Return the user name of a service account given as `namespace/name`."""
+    namespace, _, name = written.partition("/")
+    return f"system:serviceaccount:{namespace}:{name}"
+
+
+def build(desk: Desk, authenticator: authn.Authenticator) -> types.ASGIApp:
+    """Return the door with its guard."""
+    return guard.Guard(
+        routes(desk),
+        authenticator=authenticator,
+        limiter=guard.Limiter(RATE, desk.clock),
+        open_paths=frozenset({"/openapi.json"}),
+        maximum_bodies=MAXIMUM_BODIES,
+        measured=desk.measured,
+    )
+
+
+Wait = Annotated[str, fastapi.Query(pattern=r"^[0-9]{1,3}s$", description="How long to wait.")]
+
+
+def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the other
+    """Return the door's routes; they trust `request.state.identity`."""
+    app = fastapi.FastAPI(
+        title="Foreshore hub",
+        version="v1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.add_exception_handler(guard.RefusedError, _on_refused(desk))
+    app.add_exception_handler(exceptions.RequestValidationError, _on_invalid(desk))
+
+    @app.get("/v1/agents/{node}/assignment", response_model=assignment.Assignment)
+    async def get_assignment(
+        request: fastapi.Request, node: str, wait: Wait = "0s"
+    ) -> fastapi.Response:
+        """Wait for an assignment other than If-None-Match names; 304 when there is none."""
+        _require_agent(desk, request, node)
+        etag = request.headers.get("if-none-match", "").strip('"') or None
+        found = await desk.assigning.wait(node, etag, seconds(wait))
+        if found is None:
+            raise guard.RefusedError(503, "NotCompiled", f"node {node} is not known yet", 2)
+        headers = {"etag": f'"{found.digest}"'}
+        if found.digest == etag:
+            return fastapi.Response(status_code=304, headers=headers)
+        return _json(found.encode(), headers)
+
+    @app.post("/v1/agents/{node}/records", response_model=record.BatchAnswer)
+    async def post_records(
+        request: fastapi.Request, node: str, batch: record.Batch
+    ) -> fastapi.Response:
+        """Commit records; everything up to the acknowledged number may be forgotten."""
+        _require_agent(desk, request, node)
+        return _json((await commit(desk, node, batch)).encode())
+
+    @app.post("/v1/agents/{node}/report", status_code=204)
+    async def post_report(
+        request: fastapi.Request, node: str, facts: report.Report
+    ) -> fastapi.Response:
+        """Take an agent's facts about itself."""
+        _require_agent(desk, request, node)
+        if facts.node != node:
+            raise guard.RefusedError(403, "AnotherNode", "a node reports of itself only")
+        if desk.fleet.note_report(facts, desk.clock()):
+            desk.assigning.touch_all()
+        return fastapi.Response(status_code=204)
+
+    @app.post("/v1/renewals", response_model=beat.Renewal)
+    async def post_renewals(
+        request: fastapi.Request, asked: beat.RenewalRequest
+    ) -> fastapi.Response:
+        """Say whether a holder may go on; any agent of its site may ask for it."""
+        _require_same_site(desk, request, asked.node)
+        return _json((await renew(desk, asked)).encode())
+
+    @app.get("/v1/fleet", response_model=report.Fleet)
+    async def get_fleet(
+        request: fastapi.Request, wait: Wait = "0s", revision: int = 0
+    ) -> fastapi.Response:
+        """Wait for evidence newer than a revision; for the operator's account only."""
+        _require_operator(desk, request)
+        return _json((await evidence(desk, revision, seconds(wait))).encode())
+
+    return app
+
+
+async def commit(desk: Desk, node: str, batch: record.Batch) -> record.BatchAnswer:
+    """Commit a batch of a node's journal. Raises guard.RefusedError."""
+    try:
+        acknowledged, added, flaws = await desk.store.append(node, batch)
+    except store.ForeignJournalError as error:
+        raise guard.RefusedError(403, "ForeignJournal", str(error)) from error
+    except ingest.ForkedError as error:
+        raise guard.RefusedError(409, "JournalForked", str(error)) from error
+    except ValueError as error:
+        raise guard.RefusedError(400, "NotContiguous", str(error)) from error
+    desk.measured.committed(added)
+    if flaws:
+        desk.measured.refused("ChainBroken")
+        log.warning("journal %s of %s: %d records do not fit its chain", batch.journal, node, flaws)
+    return record.BatchAnswer(journal=batch.journal, acknowledged=acknowledged)
+
+
+async def renew(desk: Desk, asked: beat.RenewalRequest) -> beat.Renewal:
+    """Answer a renewal request; what the ledger must keep is kept before the answer leaves."""
+    now = desk.clock()
+    answers: list[beat.RenewedDevice] = []
+    changed: dict[renewals.Device, renewals.Renewed] = {}
+    must_keep: dict[renewals.Device, renewals.Renewed] = {}
+    for held in asked.held:
+        device = (held.namespace, held.device)
+        answer = renewals.answer(asked.node, held.epoch, knowledge(desk, device), now)
+        if answer.changed is not None:
+            changed[device] = answer.changed
+            must_keep |= {device: answer.changed} if answer.must_keep else {}
+        answers.append(
+            beat.RenewedDevice(
+                namespace=held.namespace,
+                device=held.device,
+                epoch=answer.epoch,
+                standing=answer.standing,
+            )
+        )
+    desk.fleet.note_renewals(changed)
+    await desk.store.renew(must_keep)
+    return beat.Renewal(
+        node=asked.node, boot_id=asked.boot_id, number=asked.number, devices=tuple(answers)
+    )
+
+
+def knowledge(desk: Desk, device: renewals.Device) -> renewals.Knowledge:
+    """Gather what the hub knows of a device."""
+    return renewals.Knowledge(
+        named=desk.world.named(device),
+        is_synced=desk.world.is_synced,
+        last=desk.fleet.last_renewal(device),
+        started_at=desk.fleet.started_at,
+        given_back=desk.fleet.given_back(device),
+    )
+
+
+async def evidence(desk: Desk, revision: int, wait: float) -> report.Fleet:
+    """Return the fleet once it is newer than a revision, or when time is up."""
+    try:
+        async with asyncio.timeout(wait):
+            while desk.fleet.revision == revision:
+                await desk.fleet.changed.wait()
+            await asyncio.sleep(COALESCE_SECONDS if revision else 0)
+    except TimeoutError:
+        pass
+    return desk.fleet.evidence(desk.clock())
+
+
+def seconds(wait: str) -> float:
+    """Return the seconds of `30s`, at most a minute."""
+    match = _WAIT.fullmatch(wait)
+    return min(float(match[1]), MAXIMUM_WAIT) if match else 0.0
+
+
+def _require_agent(desk: Desk, request: fastapi.Request, node: str) -> None:
+    identity: authn.Identity = request.state.identity
+    if identity.username != desk.accounts.agent or identity.node is None:
+        raise guard.RefusedError(403, "NotAnAgent", "this token is not an agent's")
+    if identity.node != node:
+        raise guard.RefusedError(403, "AnotherNode", "this token belongs to another node")
+
+
+def _require_same_site(desk: Desk, request: fastapi.Request, holder: str) -> None:
+    identity: authn.Identity = request.state.identity
+    if identity.username != desk.accounts.agent or identity.node is None:
+        raise guard.RefusedError(403, "NotAnAgent", "this token is not an agent's")
+    if identity.node == holder:
+        return
+    own = site_of(desk, identity.node)
+    if own is None or own != site_of(desk, holder):
+        raise guard.RefusedError(403, "AnotherSite", "the holder is of another site")
+
+
+def _require_operator(desk: Desk, request: fastapi.Request) -> None:
+    identity: authn.Identity = request.state.identity
+    if identity.username != desk.accounts.operator:
+        raise guard.RefusedError(403, "NotTheOperator", "the fleet is the operator's to read")
+
+
+def site_of(desk: Desk, node: str) -> str | None:
+    """Return the site of a node: its label, or what it was last assigned."""
+    if (seen := desk.world.node(node)) is not None:
+        return seen.site
+    known = desk.assigning.current(node)
+    return known.site.name if known is not None and known.site is not None else None
+
+
+def _json(body: bytes, headers: dict[str, str] | None = None) -> fastapi.Response:
+    return fastapi.Response(body, media_type="application/json", headers=headers)
+
+
+def _on_refused(desk: Desk) -> Any:
+    async def answer(_: fastapi.Request, error: guard.RefusedError) -> fastapi.Response:
+        desk.measured.refused(error.reason)
+        headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
+        content = {"reason": error.reason, "message": error.message}
+        return fastapi.responses.JSONResponse(content, error.status, headers)
+
+    return answer
+
+
+def _on_invalid(desk: Desk) -> Any:
+    """Say where a body is wrong without sending it back."""
+
+    async def answer(
+        _: fastapi.Request, error: exceptions.RequestValidationError
+    ) -> fastapi.Response:
+        desk.measured.refused("Invalid")
+        found = [
+            f"{'.'.join(str(part) for part in each['loc'])[:200]}: {each['msg'][:200]}"
+            for each in error.errors()[:5]
+        ]
+        content = {"reason": "Invalid", "message": "; ".join(found)}
+        return fastapi.responses.JSONResponse(content, 422)
+
+    return answer

@@ -1,0 +1,119 @@
+"""What the hub knows of its agents, in memory: their last reports and the last renewals sent.
+
+Agents write it through the door, the operator reads it by long-poll, `assigning` takes peers'
+addresses from it. A restart forgets the reports (agents report every few seconds) but not whom it
+renewed; when it did counts as its start.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from foreshore_api.wire import report
+from foreshore_hub import renewals
+
+SILENT_SECONDS: Final = 15.0
+"""An agent that has not reported for so long counts as silent in metrics."""
+FORGOTTEN_SECONDS: Final = 7 * 86400.0
+"""An agent that has not reported for so long is no longer evidence of anything."""
+MAXIMUM_AGENTS: Final = 20_000
+
+
+class Fleet:
+    """Evidence by node; all times are the caller's monotonic seconds."""
+
+    def __init__(
+        self,
+        lineage: str,
+        started_at: float,
+        renewed: Mapping[renewals.Device, renewals.Renewed],
+    ) -> None:
+        self._lineage: Final = lineage
+        self.started_at: Final = started_at
+        self.revision = 1
+        self.changed = asyncio.Event()
+        self._reports: dict[str, tuple[float, report.Report]] = {}
+        self._renewed = dict(renewed)
+        self._given_back: dict[renewals.Device, frozenset[tuple[str, int]]] = {}
+
+    def note_report(self, facts: report.Report, now: float) -> bool:
+        """Take a report in; returns whether the agent's address is new."""
+        known = self._reports.get(facts.node)
+        if known is None and len(self._reports) >= MAXIMUM_AGENTS:
+            self._forget(now)
+        self._reports[facts.node] = (now, facts)
+        self._note_given_back(facts, known[1] if known else None)
+        self._touch()
+        return known is None or known[1].address != facts.address
+
+    def note_renewals(self, changed: Mapping[renewals.Device, renewals.Renewed]) -> None:
+        """Take in what was just renewed."""
+        self._renewed.update(changed)
+
+    def last_renewal(self, device: renewals.Device) -> renewals.Renewed | None:
+        """Return whom the hub renewed last for a device."""
+        return self._renewed.get(device)
+
+    def given_back(self, device: renewals.Device) -> frozenset[tuple[str, int]]:
+        """Return which holders gave the device back, and under which epoch."""
+        return self._given_back.get(device, frozenset())
+
+    def addresses(self) -> Iterable[tuple[str, str]]:
+        """Return node and echo address of every agent that has one, in order of node."""
+        for node, (_, facts) in sorted(self._reports.items()):
+            if facts.address is not None:
+                yield node, facts.address
+
+    def evidence(self, now: float) -> report.Fleet:
+        """Return everything, with ages as of now."""
+        return report.Fleet(
+            lineage=self._lineage,
+            revision=self.revision,
+            uptime_seconds=max(0.0, now - self.started_at),
+            agents=tuple(
+                report.AgentEvidence(node=node, age_seconds=max(0.0, now - at), report=facts)
+                for node, (at, facts) in sorted(self._reports.items())
+            ),
+            renewals=tuple(
+                report.LastRenewal(
+                    namespace=namespace,
+                    device=device,
+                    epoch=last.epoch,
+                    holder=last.holder,
+                    age_seconds=renewals.age(last, self.started_at, now),
+                )
+                for (namespace, device), last in sorted(self._renewed.items())
+            ),
+        )
+
+    def count(self, now: float) -> tuple[int, int]:
+        """Return how many agents report and how many are silent."""
+        silent = sum(now - at > SILENT_SECONDS for at, _ in self._reports.values())
+        return len(self._reports) - silent, silent
+
+    def wake_all(self) -> None:
+        """Let everybody who waits go: the hub is about to stop."""
+        self._touch()
+
+    def _note_given_back(self, facts: report.Report, before: report.Report | None) -> None:
+        """Replace what this node gave back earlier by what it says now."""
+        stale = [] if before is None else [each for each in before.devices if each.gave_back]
+        for each in stale:
+            key = (each.namespace, each.device)
+            left = {entry for entry in self.given_back(key) if entry[0] != facts.node}
+            self._given_back[key] = frozenset(left)
+        for each in facts.devices:
+            if each.gave_back and each.epoch is not None:
+                key = (each.namespace, each.device)
+                self._given_back[key] = self.given_back(key) | {(facts.node, each.epoch)}
+
+    def _forget(self, now: float) -> None:
+        for node in [
+            node for node, (at, _) in self._reports.items() if now - at > FORGOTTEN_SECONDS
+        ]:
+            del self._reports[node]
+
+    def _touch(self) -> None:
+        self.revision += 1
+        self.changed.set()
+        self.changed = asyncio.Event()

@@ -1,0 +1,199 @@
+"""What every request to the door passes before any of our routes sees it.
+
+    who is it? ──► not too often? ──► body small, in time, not deep? ──► the route
+
+Whoever is unknown cannot make the hub hold a body. Refusals are counted by reason and answered
+with `{"reason", "message"}`.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from starlette import types
+
+from foreshore_hub import authn, measures
+
+MAXIMUM_DEPTH: Final = 32
+BODY_SECONDS: Final = 10.0
+MAXIMUM_NODES: Final = 20_000
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+
+
+class RefusedError(Exception):
+    """A request is refused; `reason` is a code of the contract."""
+
+    def __init__(
+        self, status: int, reason: str, message: str, retry_after: int | None = None
+    ) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A token bucket's shape."""
+
+    per_second: float
+    burst: float
+
+
+class Limiter:
+    """A token bucket a caller; the longest unused is forgotten first."""
+
+    def __init__(self, rate: Rate, clock: Callable[[], float]) -> None:
+        self._rate: Final = rate
+        self._clock: Final = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, caller: str) -> bool:
+        """Whether the caller may go on now."""
+        now = self._clock()
+        left, at = self._buckets.get(caller, (self._rate.burst, now))
+        left = min(self._rate.burst, left + (now - at) * self._rate.per_second)
+        is_allowed = left >= 1
+        self._buckets[caller] = (left - 1 if is_allowed else left, now)
+        self._buckets.move_to_end(caller)
+        if len(self._buckets) > MAXIMUM_NODES:
+            self._buckets.popitem(last=False)
+        return is_allowed
+
+
+class Guard:
+    """An ASGI application around the door's own."""
+
+    def __init__(
+        self,
+        app: types.ASGIApp,
+        *,
+        authenticator: authn.Authenticator,
+        limiter: Limiter,
+        open_paths: frozenset[str],
+        maximum_bodies: Mapping[str, int],
+        measured: measures.Measures,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self._app: Final = app
+        self._authenticator: Final = authenticator
+        self._limiter: Final = limiter
+        self._open_paths: Final = open_paths
+        self._maximum_bodies: Final = maximum_bodies
+        self._measured: Final = measured
+        self._body_seconds: Final = body_seconds
+
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] != "http" or scope["path"] in self._open_paths:
+            await self._app(scope, receive, send)
+            return
+        try:
+            receive = await self._admit(scope, receive)
+        except RefusedError as refused:
+            self._measured.refused(refused.reason)
+            await refuse(send, refused)
+            return
+        await self._app(scope, receive, send)
+
+    async def _admit(self, scope: types.Scope, receive: types.Receive) -> types.Receive:
+        identity = await self._identify(scope)
+        scope.setdefault("state", {})["identity"] = identity
+        if not self._limiter.take(identity.node or identity.username):
+            raise RefusedError(429, "TooManyRequests", "slow down", retry_after=1)
+        if scope["method"] in ("GET", "HEAD"):
+            return receive
+        body = await self._body(scope, receive)
+        return _replay(body, receive)
+
+    async def _identify(self, scope: types.Scope) -> authn.Identity:
+        token = bearer(scope)
+        if not token:
+            raise RefusedError(401, "Unauthorized", "a bearer token is needed")
+        try:
+            identity = await self._authenticator.identify(token)
+        except authn.UnknownError as error:
+            raise RefusedError(503, "ReviewUnavailable", str(error), retry_after=2) from error
+        if identity is None:
+            raise RefusedError(401, "Unauthorized", "the token is not valid here")
+        return identity
+
+    async def _body(self, scope: types.Scope, receive: types.Receive) -> bytes:
+        limit = self._maximum_bodies.get(scope["path"].rsplit("/", 1)[-1], 0)
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await read(receive, limit)
+        except TimeoutError as error:
+            raise RefusedError(408, "BodyTooSlow", "the body did not arrive in time") from error
+        if depth(body) > MAXIMUM_DEPTH:
+            raise RefusedError(400, "BodyTooDeep", f"nested deeper than {MAXIMUM_DEPTH}")
+        return body
+
+
+def bearer(scope: types.Scope) -> str:
+    """Return the bearer token of a request, or nothing."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, token = value.decode("latin-1").partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else ""
+    return ""
+
+
+async def read(receive: types.Receive, limit: int) -> bytes:
+    """Return a whole body of at most `limit` bytes. Raises RefusedError."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RefusedError(400, "Disconnected", "the caller went away")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise RefusedError(413, "BodyTooLarge", f"more than {limit} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def depth(body: bytes) -> int:
+    """Return how deep the brackets of a JSON text nest, without decoding it."""
+    deepest = level = 0
+    for match in _BRACKETS.finditer(body):
+        first = match.group()[:1]
+        if first in b"[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif first in b"]}":
+            level -= 1
+    return deepest
+
+
+async def refuse(send: types.Send, refused: RefusedError) -> None:
+    """Answer with the reason, and close: what else the caller sends is not read."""
+    body = orjson.dumps({"reason": refused.reason, "message": refused.message})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    if refused.retry_after is not None:
+        headers.append((b"retry-after", str(refused.retry_after).encode()))
+    if refused.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _replay(body: bytes, receive: types.Receive) -> types.Receive:
+    pending: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> types.Message:
+        return pending.pop() if pending else await receive()
+
+    return again

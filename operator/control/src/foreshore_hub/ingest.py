@@ -1,0 +1,154 @@
+"""What to do with a batch of records, decided without touching the store.
+
+The store calls `examine` inside the transaction that commits the result. Nothing an agent sends can
+block its journal: a body that nobody understands is kept as it is, a link that does not fit is kept
+and flagged, because a record that is evidence of tampering must not be the one that is thrown away.
+Only a fork is refused: the same sequence number with other bytes means that the agent's state was
+copied or restored, and what it would overwrite was promised to be kept.
+"""
+
+import datetime
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from foreshore_api.wire import record
+
+GENESIS: Final = "sha256:" + "0" * 64
+UNREADABLE: Final = "unreadable"
+"""Type of a record whose body is no event that this hub knows the shape of."""
+_NAME: Final = 63
+
+
+class ForkedError(Exception):
+    """The journal holds other bytes under a number that was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a journal is committed, and the hash its next record must follow."""
+
+    acknowledged: int = 0
+    hash: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What people look for in a record; `time` is microseconds since 1970."""
+
+    type: str = UNREADABLE
+    time: int = 0
+    namespace: str = ""
+    decision: str | None = None
+    device: str | None = None
+    policy: str | None = None
+    verdict: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record to be committed."""
+
+    shipped: record.ShippedRecord
+    described: Described
+    is_intact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a batch adds to a journal."""
+
+    rows: tuple[Row, ...]
+    head: Head
+    flaws: int
+
+
+def examine(
+    batch: record.Batch, head: Head, known: Mapping[int, str], namespaces: frozenset[str]
+) -> Examined:
+    """Return what is new in a batch.
+
+    A batch that starts behind the next expected number is taken: the agent only forgets what a hub
+    has acknowledged, so a store that was restored from a copy is what lacks it. It counts as a
+    flaw.
+
+    Args:
+        batch: records in sequence, without holes.
+        head: how far the journal is committed.
+        known: hashes of committed records by sequence, at least that of the newest in the batch.
+        namespaces: where the node may write; a record of another one is kept without namespace,
+            so that nobody is shown it as a fact of that namespace.
+
+    Raises:
+        ForkedError: a committed number comes with another hash.
+        ValueError: the numbers have holes.
+    """
+    rows: list[Row] = []
+    flaws = 0
+    for position, shipped in enumerate(batch.records):
+        if shipped.sequence != batch.records[0].sequence + position:
+            raise ValueError(f"sequence {shipped.sequence} does not follow its predecessor")
+        if shipped.sequence <= head.acknowledged:
+            if known.get(shipped.sequence, shipped.hash) != shipped.hash:
+                raise ForkedError(f"sequence {shipped.sequence} was committed with another hash")
+            continue
+        follows = shipped.sequence == head.acknowledged + 1 and shipped.previous == head.hash
+        is_intact = follows and _is_whole(shipped)
+        flaws += not is_intact
+        rows.append(Row(shipped, _within(describe(shipped.body), namespaces), is_intact))
+        head = Head(shipped.sequence, shipped.hash)
+    return Examined(tuple(rows), head, flaws)
+
+
+def link(previous: str, body: str) -> str:
+    """Return the hash of a record that follows `previous`: over the text of both."""
+    return "sha256:" + hashlib.sha256(f"{previous}{body}".encode()).hexdigest()
+
+
+def describe(body: str) -> Described:
+    """Return what is searched for; anything that is not as expected stays empty."""
+    try:
+        event = orjson.loads(body)
+        data = event["data"]
+        moment = datetime.datetime.fromisoformat(event["time"])
+        verdict = data.get("verdict") if isinstance(data.get("verdict"), dict) else {}
+        device, policy = data.get("device"), data.get("policy")
+        return Described(
+            type=str(event["type"])[:64],
+            time=micros(moment),
+            namespace=_text(_field(device, "namespace")) or "",
+            decision=_text(data.get("decisionId")),
+            device=_text(_field(device, "name")),
+            policy=_text(_field(policy, "name")),
+            verdict=_text(verdict.get("result")),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        return Described()
+
+
+def micros(moment: datetime.datetime) -> int:
+    """Return microseconds since 1970 of an aware datetime; one without a zone counts as UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
+    return round(aware.timestamp() * 1_000_000)
+
+
+def _is_whole(shipped: record.ShippedRecord) -> bool:
+    """Whether the bytes give the hash; a body that the agent dropped for want of room is empty."""
+    return not shipped.body or link(shipped.previous, shipped.body) == shipped.hash
+
+
+def _within(described: Described, namespaces: frozenset[str]) -> Described:
+    if described.namespace in namespaces or not described.namespace:
+        return described
+    return Described(type=described.type, time=described.time)
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= _NAME else None

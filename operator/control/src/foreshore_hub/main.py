@@ -1,0 +1,95 @@
+"""`foreshore-hub run`: read the settings, serve until SIGTERM."""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from foreshore_hub import hub, settings
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The hub of Foreshore.")
+
+
+@app.callback()
+def root() -> None:
+    """Keep `run` a command although it is the only one."""
+
+
+def _variable(name: str) -> str:
+    return f"FORESHORE_{name}"
+
+
+@app.command()
+def run(
+    database: Annotated[
+        str, typer.Option(envvar=_variable("DATABASE"), help="SQLAlchemy URL of the record store.")
+    ],
+    tls_dir: Annotated[
+        Path, typer.Option(envvar=_variable("TLS_DIR"), help="tls.crt and tls.key of the door.")
+    ],
+    records_tls_dir: Annotated[
+        Path,
+        typer.Option(
+            envvar=_variable("RECORDS_TLS_DIR"), help="tls.crt and tls.key of the aggregated API."
+        ),
+    ],
+    door_port: Annotated[int, typer.Option(envvar=_variable("DOOR_PORT"))] = 8443,
+    records_port: Annotated[int, typer.Option(envvar=_variable("RECORDS_PORT"))] = 9443,
+    metrics_port: Annotated[int, typer.Option(envvar=_variable("METRICS_PORT"))] = 8080,
+    operator_service_account: Annotated[
+        str,
+        typer.Option(
+            envvar=_variable("OPERATOR_SERVICE_ACCOUNT"), help="namespace/name; may read the fleet."
+        ),
+    ] = "foreshore-system/foreshore-operator",
+    agent_namespace: Annotated[
+        str, typer.Option(envvar=_variable("AGENT_NAMESPACE"))
+    ] = "foreshore-agents",
+    agent_service_account: Annotated[
+        str, typer.Option(envvar=_variable("AGENT_SERVICE_ACCOUNT"))
+    ] = "foreshore-agent",
+    host: Annotated[
+        str, typer.Option(envvar=_variable("HOST"), help="Address to listen on.")
+    ] = "0.0.0.0",  # noqa: S104 - a pod's listener is for its network
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(envvar="KUBECONFIG", help="Outside a cluster: how to reach it."),
+    ] = None,
+) -> None:
+    """Serve agents, the operator and `kubectl get decisions`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    chosen = settings.Settings(
+        database=database,
+        tls_dir=tls_dir,
+        records_tls_dir=records_tls_dir,
+        door_port=door_port,
+        records_port=records_port,
+        metrics_port=metrics_port,
+        operator_service_account=operator_service_account,
+        agent_namespace=agent_namespace,
+        agent_service_account=agent_service_account,
+        host=host,
+        kubeconfig=kubeconfig,
+    )
+    uvloop.run(_serve(chosen))
+
+
+async def _serve(chosen: settings.Settings) -> None:
+    async with hub.opened(chosen) as running:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, running.stop)
+        await running.run()
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

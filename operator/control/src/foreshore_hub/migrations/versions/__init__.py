@@ -1,0 +1,1 @@
+"""Alembic's steps, in order of their number."""

@@ -1,0 +1,48 @@
+"""The hub's eyes: informers of every kind it compiles from, and of nodes.
+
+Each runs until cancelled and waits an absent API server out by itself. Only when all have listed
+once is the world called synced; before that nothing is compiled and what the store kept is served.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from foreshore_api import meta
+from foreshore_hub import world
+from foreshore_kube import api, informer, kinds
+
+log = logging.getLogger(__name__)
+
+
+class Observing:
+    """All informers and the world they feed."""
+
+    def __init__(self, kube: api.KubeApi, on_touched: Callable[[world.Touched], None]) -> None:
+        self._on_touched: Final = on_touched
+        self._nodes: Final = informer.Informer(
+            kube, kinds.NODES, decode=world.Node.read, on_change=self._note
+        )
+        self._resources: Final[Mapping[type[meta.Resource], informer.Informer[Any]]] = {
+            kind: informer.Informer(kube, kinds.of(kind), decode=kind.read, on_change=self._note)
+            for kind in world.KINDS
+        }
+        self.world: Final = world.World(
+            self._nodes.store, {kind: each.store for kind, each in self._resources.items()}
+        )
+
+    def _note(self, change: informer.Change[Any]) -> None:
+        self._on_touched(world.touched(change))
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        every = (self._nodes, *self._resources.values())
+        async with asyncio.TaskGroup() as tasks:
+            for each in every:
+                tasks.create_task(each.run(), name=f"observe-{each.kind.plural}")
+            for each in every:
+                await each.synced.wait()
+            self.world.is_synced = True
+            log.info("every kind was listed once")
+            self._on_touched(world.Touched(nodes=frozenset({"*"})))

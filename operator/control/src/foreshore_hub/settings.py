@@ -1,0 +1,21 @@
+"""The hub's settings, read once from flags and FORESHORE_… variables by `main`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a person can set."""
+
+    database: str
+    tls_dir: Path
+    records_tls_dir: Path
+    door_port: int = 8443
+    records_port: int = 9443
+    metrics_port: int = 8080
+    operator_service_account: str = "foreshore-system/foreshore-operator"
+    agent_namespace: str = "foreshore-agents"
+    agent_service_account: str = "foreshore-agent"
+    host: str = "0.0.0.0"  # noqa: S104 - a pod's listener is for its network
+    kubeconfig: Path | None = None

@@ -1,0 +1,325 @@
+"""Everything the hub must not forget: records, assignments, who was renewed last.
+
+SQLite in WAL mode with `synchronous=FULL`, one writer at a time; the SQL is portable, so that a
+PostgreSQL URL works as well. Opening migrates. A method returns only after its commit, because
+agents forget what the hub acknowledges.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import sqlalchemy as sa
+from alembic import command, config
+from sqlalchemy.ext import asyncio as sa_asyncio
+
+from foreshore_api.wire import assignment, record
+from foreshore_hub import ingest, renewals, tables
+
+PAGE: Final = 500
+
+
+class ForeignJournalError(Exception):
+    """The journal belongs to another node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which decisions are asked for; None leaves a field open. Times: microseconds since 1970."""
+
+    namespace: str | None = None
+    decision: str | None = None
+    device: str | None = None
+    policy: str | None = None
+    verdict: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One stored decision with what was learnt of it later, oldest first."""
+
+    id: int
+    time: int
+    namespace: str
+    decision: str
+    journal: str
+    sequence: int
+    hash: str
+    is_intact: bool
+    body: str
+    outcomes: tuple[str, ...]
+
+
+class Store:
+    """The record store. Use `open` and `close`, or the class as an async context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._engine: Final = sa_asyncio.create_async_engine(url)
+        self._writing: Final = asyncio.Lock()
+        self.lineage = ""
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine.sync_engine, "connect", _prepare)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Bring the tables to this release's shape and read who this store is."""
+        async with self._engine.begin() as connection:
+            await connection.run_sync(_migrate)
+            lineage = await connection.scalar(sa.select(tables.identity.c.lineage))
+            if lineage is None:
+                lineage = str(uuid.uuid4())
+                await connection.execute(tables.identity.insert().values(id=1, lineage=lineage))
+        self.lineage = lineage
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._engine.dispose()
+
+    async def is_ready(self) -> bool:
+        """Whether the store answers."""
+        try:
+            async with self._engine.connect() as connection:
+                return await connection.scalar(sa.select(1)) == 1
+        except (sa.exc.SQLAlchemyError, OSError):
+            return False
+
+    async def append(self, node: str, batch: record.Batch) -> tuple[int, int, int]:
+        """Commit a batch; returns what is acknowledged now, how many records are new, and flaws.
+
+        Raises:
+            ForeignJournalError: another node came first with this journal.
+            ingest.ForkedError, ValueError: see `ingest.examine`.
+        """
+        async with self._writing, self._engine.begin() as connection:
+            head = await _head(connection, node, batch.journal)
+            known = await _known(connection, batch)
+            namespaces = await connection.scalars(
+                sa.select(tables.reaches.c.namespace).where(tables.reaches.c.node == node)
+            )
+            examined = ingest.examine(batch, head, known, frozenset(namespaces))
+            if examined.rows:
+                await connection.execute(
+                    tables.records.insert(),
+                    [_row(batch.journal, each) for each in examined.rows],
+                )
+                await connection.execute(
+                    tables.journals.update()
+                    .where(tables.journals.c.journal == batch.journal)
+                    .values(
+                        acknowledged=examined.head.acknowledged,
+                        head=examined.head.hash,
+                        flaws=tables.journals.c.flaws + examined.flaws,
+                    )
+                )
+        return examined.head.acknowledged, len(examined.rows), examined.flaws
+
+    async def find(
+        self, selection: Selection, *, limit: int = PAGE, before: tuple[int, int] | None = None
+    ) -> tuple[Found, ...]:
+        """Return decisions with outcomes, newest first; `before` is (time, id) of the last seen."""
+        columns = tables.records.c
+        query = (
+            sa.select(tables.records)
+            .where(*_conditions(selection))
+            .order_by(columns.time.desc(), columns.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(sa.tuple_(columns.time, columns.id) < sa.tuple_(*before))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            outcomes = await _outcomes(connection, rows)
+        return tuple(_found(row, outcomes) for row in rows)
+
+    async def assignments(self) -> Mapping[str, assignment.Assignment]:
+        """Return the newest assignment of every node."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(sa.select(tables.assignments))).mappings().all()
+        return {row["node"]: assignment.Assignment.decode(row["body"]) for row in rows}
+
+    async def assign(self, document: assignment.Assignment) -> None:
+        """Keep a counted assignment as its node's newest, and where its records may belong."""
+        table = tables.assignments
+        values = {
+            "generation": document.generation,
+            "digest": document.digest,
+            "body": document.encode().decode(),
+        }
+        async with self._writing, self._engine.begin() as connection:
+            done = await connection.execute(
+                table.update().where(table.c.node == document.node).values(values)
+            )
+            if done.rowcount == 0:
+                await connection.execute(table.insert().values(node=document.node, **values))
+            if document.site is not None:
+                await _reach(connection, document.node, document.site.namespace)
+
+    async def last_renewals(self) -> Mapping[renewals.Device, renewals.Renewed]:
+        """Return whom a hub on this store renewed last; when is not known, which counts as now."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(sa.select(tables.renewals))).mappings().all()
+        return {
+            (row["namespace"], row["device"]): renewals.Renewed(
+                epoch=row["epoch"], holder=row["holder"], lease_seconds=row["lease_seconds"]
+            )
+            for row in rows
+        }
+
+    async def renew(self, changed: Mapping[renewals.Device, renewals.Renewed]) -> None:
+        """Keep whom the hub is about to renew."""
+        if not changed:
+            return
+        table = tables.renewals
+        async with self._writing, self._engine.begin() as connection:
+            for (namespace, device), renewed in sorted(changed.items()):
+                await connection.execute(
+                    table.delete().where(table.c.namespace == namespace, table.c.device == device)
+                )
+                await connection.execute(
+                    table.insert().values(
+                        namespace=namespace,
+                        device=device,
+                        epoch=renewed.epoch,
+                        holder=renewed.holder,
+                        lease_seconds=renewed.lease_seconds,
+                    )
+                )
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    """Make SQLite keep what it acknowledged, also when the power goes."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _migrate(connection: sa.Connection) -> None:
+    settings = config.Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")
+
+
+async def _head(connection: sa_asyncio.AsyncConnection, node: str, journal: str) -> ingest.Head:
+    """Return how far a journal is, bound to this node from its first use on."""
+    table = tables.journals
+    row = (
+        (await connection.execute(sa.select(table).where(table.c.journal == journal)))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        head = ingest.Head()
+        await connection.execute(
+            table.insert().values(
+                journal=journal, node=node, acknowledged=0, head=head.hash, flaws=0
+            )
+        )
+        return head
+    if row["node"] != node:
+        raise ForeignJournalError(f"journal {journal} belongs to another node")
+    return ingest.Head(row["acknowledged"], row["head"])
+
+
+async def _known(connection: sa_asyncio.AsyncConnection, batch: record.Batch) -> Mapping[int, str]:
+    columns = tables.records.c
+    numbers = [each.sequence for each in batch.records]
+    rows = await connection.execute(
+        sa.select(columns.sequence, columns.hash).where(
+            columns.journal == batch.journal, columns.sequence.in_(numbers)
+        )
+    )
+    return {row.sequence: row.hash for row in rows}
+
+
+async def _reach(connection: sa_asyncio.AsyncConnection, node: str, namespace: str) -> None:
+    table = tables.reaches
+    same = (table.c.node == node, table.c.namespace == namespace)
+    if await connection.scalar(sa.select(sa.func.count()).select_from(table).where(*same)) == 0:
+        await connection.execute(table.insert().values(node=node, namespace=namespace))
+
+
+async def _outcomes(
+    connection: sa_asyncio.AsyncConnection, rows: Sequence[Mapping[Any, Any]]
+) -> Mapping[str, tuple[str, ...]]:
+    columns = tables.records.c
+    names = sorted({row["decision"] for row in rows})
+    if not names:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    query = (
+        sa.select(columns.decision, columns.body)
+        .where(columns.decision.in_(names), columns.type == record.OUTCOME)
+        .order_by(columns.id)
+    )
+    for row in await connection.execute(query):
+        found[row.decision] = (*found.get(row.decision, ()), row.body)
+    return found
+
+
+def _row(journal: str, row: ingest.Row) -> dict[str, Any]:
+    shipped, described = row.shipped, row.described
+    return {
+        "journal": journal,
+        "sequence": shipped.sequence,
+        "previous": shipped.previous,
+        "hash": shipped.hash,
+        "is_intact": row.is_intact,
+        "body": shipped.body,
+        "type": described.type,
+        "time": described.time,
+        "namespace": described.namespace,
+        "decision": described.decision,
+        "device": described.device,
+        "policy": described.policy,
+        "verdict": described.verdict,
+    }
+
+
+def _conditions(selection: Selection) -> list[sa.ColumnElement[bool]]:
+    columns = tables.records.c
+    equal = {
+        columns.namespace: selection.namespace,
+        columns.decision: selection.decision,
+        columns.device: selection.device,
+        columns.policy: selection.policy,
+        columns.verdict: selection.verdict,
+    }
+    asked = [
+        columns.type == record.DECISION,
+        columns.decision.is_not(None),
+        columns.namespace != "",
+    ]
+    asked += [column == value for column, value in equal.items() if value is not None]
+    if selection.since is not None:
+        asked.append(columns.time >= selection.since)
+    if selection.until is not None:
+        asked.append(columns.time <= selection.until)
+    return asked
+
+
+def _found(row: Mapping[Any, Any], outcomes: Mapping[str, tuple[str, ...]]) -> Found:
+    return Found(
+        id=row["id"],
+        time=row["time"],
+        namespace=row["namespace"],
+        decision=row["decision"],
+        journal=row["journal"],
+        sequence=row["sequence"],
+        hash=row["hash"],
+        is_intact=row["is_intact"],
+        body=row["body"],
+        outcomes=outcomes.get(row["decision"], ()),
+    )

@@ -1,0 +1,183 @@
+"""How a stored decision looks to people: the object, the row of a table, the error.
+
+`records` serves these; nothing here asks the store or the clock.
+"""
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from foreshore_hub import store
+
+GROUP: Final = "records.foreshore.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "Decision"
+PLURAL: Final = "decisions"
+
+COLUMNS: Final[tuple[tuple[str, str, str, int], ...]] = (
+    ("Name", "name", "Identity of the decision.", 0),
+    ("Time", "date-time", "When it was decided, by the engine's clock.", 1),
+    ("Device", "", "Device it is about.", 0),
+    ("Policy", "", "Policy that decided.", 0),
+    ("Verdict", "", "How the chain ended.", 0),
+    ("Reason", "", "Why it ended so.", 0),
+    ("Outcome", "", "What was learnt afterwards, the latest.", 0),
+    ("Node", "", "Node whose agent decided.", 1),
+    ("Epoch", "", "Number of the right under which it was decided.", 1),
+    ("Message", "", "The verdict in words.", 1),
+    ("Age", "", "Time since the decision.", 0),
+)
+"""Name, format, description and priority of each column; priority 1 shows with `-o wide`."""
+
+
+def decision(found: store.Found) -> dict[str, Any]:
+    """Return the Decision object: the record's data, what was learnt later, and its place."""
+    event = orjson.loads(found.body)
+    data = event["data"]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": found.decision,
+            "namespace": found.namespace,
+            "uid": found.decision,
+            "resourceVersion": str(found.id),
+            "creationTimestamp": moment(found.time)[:19] + "Z",
+        },
+        "decision": data,
+        "outcomes": [_outcome(each) for each in found.outcomes],
+        "event": {key: value for key, value in event.items() if key != "data"},
+        "chain": {
+            "journal": found.journal,
+            "sequence": found.sequence,
+            "hash": found.hash,
+            "integrity": "Intact" if found.is_intact else "Broken",
+        },
+    }
+
+
+def listing(
+    objects: Sequence[dict[str, Any]], resource_version: str, following: str
+) -> dict[str, Any]:
+    """Return a DecisionList."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": f"{KIND}List",
+        "metadata": list_metadata(resource_version, following),
+        "items": list(objects),
+    }
+
+
+def table(
+    objects: Sequence[dict[str, Any]],
+    now: datetime.datetime,
+    *,
+    include: str = "Metadata",
+    metadata: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a meta.k8s.io/v1 Table; `include` is None, Metadata or Object, as kubectl asks."""
+    return {
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "Table",
+        "metadata": metadata or {},
+        "columnDefinitions": [
+            {
+                "name": name,
+                "type": "string",
+                "format": form,
+                "description": description,
+                "priority": priority,
+            }
+            for name, form, description, priority in COLUMNS
+        ],
+        "rows": [{"cells": _cells(each, now), **_object_of(each, include)} for each in objects],
+    }
+
+
+def list_metadata(resource_version: str, following: str) -> dict[str, Any]:
+    """Return the metadata of a list or table."""
+    return {"resourceVersion": resource_version, **({"continue": following} if following else {})}
+
+
+def failure(
+    code: int, reason: str, message: str, details: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a Status, as Kubernetes says that something did not work."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Status",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        **({"details": details} if details else {}),
+        "code": code,
+    }
+
+
+def moment(micros: int) -> str:
+    """Return RFC 3339 in UTC with microseconds."""
+    written = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(
+        microseconds=micros
+    )
+    return written.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def age(seconds: float) -> str:
+    """Return a duration as kubectl shows ages: `45s`, `3m10s`, `5h`, `12d`."""
+    whole = max(0, int(seconds))
+    for unit, length, finer, below in (
+        ("d", 86400, "h", 8),
+        ("h", 3600, "m", 8),
+        ("m", 60, "s", 10),
+    ):
+        if whole >= 2 * length or (unit != "m" and whole >= length):
+            count, rest = divmod(whole, length)
+            fine = rest // {"h": 3600, "m": 60, "s": 1}[finer]
+            return f"{count}{unit}{fine}{finer}" if count < below and fine else f"{count}{unit}"
+    return f"{whole}s"
+
+
+def _outcome(body: str) -> dict[str, Any]:
+    event = orjson.loads(body)
+    data = event.get("data") or {}
+    shown = ("outcome", "reason", "message", "commandId", "readBack", "latency")
+    return {"time": event.get("time"), **{key: data[key] for key in shown if key in data}}
+
+
+def _cells(shown: dict[str, Any], now: datetime.datetime) -> list[str]:
+    data = shown["decision"]
+    verdict = data.get("verdict") or {}
+    outcomes = shown["outcomes"]
+    epoch = (data.get("authority") or {}).get("epoch")
+    made = datetime.datetime.fromisoformat(shown["event"]["time"])
+    return [
+        shown["metadata"]["name"],
+        shown["event"]["time"],
+        (data.get("device") or {}).get("name", ""),
+        (data.get("policy") or {}).get("name", ""),
+        verdict.get("result", ""),
+        verdict.get("reason", ""),
+        outcomes[-1].get("outcome", "") if outcomes else "",
+        data.get("node", ""),
+        "" if epoch is None else str(epoch),
+        verdict.get("message", ""),
+        age((now - made).total_seconds()),
+    ]
+
+
+def _object_of(shown: dict[str, Any], include: str) -> dict[str, Any]:
+    if include == "None":
+        return {}
+    if include == "Object":
+        return {"object": shown}
+    return {
+        "object": {
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadata",
+            "metadata": shown["metadata"],
+        }
+    }

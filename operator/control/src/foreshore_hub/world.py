@@ -1,0 +1,162 @@
+"""The resources as last observed, and what follows from them for one node or one device.
+
+`observe` feeds it from informers, `assigning` asks it for assignments, the door for who is named
+holder. Nothing here talks to anybody.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from foreshore_api import meta, scalars, v1alpha1
+from foreshore_decision import assignment, narrowing
+from foreshore_hub import renewals
+from foreshore_kube import informer
+
+KINDS: Final[tuple[type[meta.Resource], ...]] = (
+    v1alpha1.Site,
+    v1alpha1.DeviceProfile,
+    v1alpha1.Device,
+    v1alpha1.Model,
+    v1alpha1.ModelVersion,
+    v1alpha1.DecisionPolicy,
+    v1alpha1.InferencePlacement,
+)
+"""What assignments are compiled from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the hub reads of a node."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def site(self) -> str | None:
+        """The site it is labelled with."""
+        return self.labels.get(meta.LABEL_SITE)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Node":
+        """Return the node of a document from the API server."""
+        metadata = document.get("metadata") or {}
+        labels = {str(key): str(value) for key, value in (metadata.get("labels") or {}).items()}
+        return cls(name=str(metadata["name"]), labels=labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a change can have an effect on: namespaces, single nodes, or everything."""
+
+    namespaces: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
+
+
+NOTHING: Final = Touched()
+
+
+class World:
+    """Mirrors by kind, kept by somebody else, read here."""
+
+    def __init__(
+        self,
+        nodes: Mapping[informer.Key, Node],
+        mirrors: Mapping[type[meta.Resource], Mapping[informer.Key, meta.Resource]],
+    ) -> None:
+        self._nodes: Final = nodes
+        self._mirrors: Final = mirrors
+        self.is_synced = False
+        """Whether every mirror was filled at least once; set by `observe`."""
+
+    def node(self, name: str) -> Node | None:
+        """Return a node by name."""
+        return self._nodes.get(informer.Key("", name))
+
+    def resources(self, namespace: str) -> assignment.Resources:
+        """Return the resources of a namespace, and the sites of all: site names are unique."""
+        found: list[meta.Resource] = list(self._mirrors[v1alpha1.Site].values())
+        for kind in KINDS[1:]:
+            mirror = self._mirrors[kind]
+            found += [value for key, value in mirror.items() if key.namespace == namespace]
+        return assignment.Resources.of(found)
+
+    def site_namespace(self, site: str) -> str | None:
+        """Return the namespace of the site that has this name."""
+        sites = assignment.Resources(sites=self._sites())
+        found = assignment.find_site(sites, site)
+        return found.namespace if found is not None else None
+
+    def question(
+        self, name: str, addresses: Iterable[tuple[str, str]]
+    ) -> Callable[[], assignment.Compilation] | None:
+        """Return what compiles a node's assignment, on a copy that another thread may read.
+
+        None for a node that the API server does not know.
+        """
+        node = self.node(name)
+        if node is None:
+            return None
+        namespace = self.site_namespace(node.site) if node.site is not None else None
+        return functools.partial(
+            assignment.compile,
+            self.resources(namespace) if namespace is not None else assignment.Resources(),
+            name,
+            site=node.site,
+            labels=node.labels,
+            peers=self._peers(addresses),
+        )
+
+    def named(self, device: renewals.Device) -> renewals.Named | None:
+        """Return whom the API server names as holder of a device."""
+        found = self._mirrors[v1alpha1.Device].get(informer.Key(*device))
+        if not isinstance(found, v1alpha1.Device) or found.status.authority is None:
+            return None
+        key = informer.Key(found.namespace, found.spec.profile_ref.name)
+        profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
+        if not isinstance(profile, v1alpha1.DeviceProfile):
+            return None
+        times = narrowing.narrow(profile.spec, found.spec).authority
+        return renewals.Named(
+            holder=found.status.authority.holder,
+            epoch=found.status.authority.epoch,
+            lease_seconds=scalars.seconds(times.lease_duration),
+        )
+
+    def _sites(self) -> tuple[v1alpha1.Site, ...]:
+        found = self._mirrors[v1alpha1.Site].values()
+        return tuple(each for each in found if isinstance(each, v1alpha1.Site))
+
+    def _peers(self, addresses: Iterable[tuple[str, str]]) -> list[assignment.Peer]:
+        """Return the agents whose node is known: an unknown one must not look like a cloud node."""
+        known = ((self.node(name), url) for name, url in addresses)
+        return [
+            assignment.Peer(node=node.name, site=node.site, url=url)
+            for node, url in known
+            if node is not None
+        ]
+
+
+def touched(change: informer.Change[Any]) -> Touched:
+    """Return what a change of a mirror can have an effect on; conditions and counts have none."""
+    if isinstance(change.old or change.new, Node):
+        return Touched(nodes=frozenset({change.key.name}))
+    if _substance(change.old) == _substance(change.new):
+        return NOTHING
+    if change.kind.kind == v1alpha1.Site.kind:
+        return Touched(namespaces=frozenset({change.key.namespace}), nodes=frozenset({"*"}))
+    return Touched(namespaces=frozenset({change.key.namespace}))
+
+
+def _substance(resource: meta.Resource | None) -> tuple[Any, ...] | None:
+    """Return the part of a resource that assignments are made of."""
+    match resource:
+        case None:
+            return None
+        case v1alpha1.Device():
+            return resource.spec, resource.metadata.labels, resource.status.authority
+        case v1alpha1.InferencePlacement():
+            return resource.spec, resource.status.replicas
+        case _:
+            return getattr(resource, "spec", None), resource.metadata.labels

@@ -1,0 +1,120 @@
+"""What is taken of a batch: duplicates, holes, forks, broken chains, bodies nobody understands."""
+
+import json
+from typing import Any
+
+import pytest
+
+from foreshore_api.wire import record
+from foreshore_hub import ingest
+
+HQ = frozenset({"hq"})
+
+
+def body(**data: Any) -> str:
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": "1",
+            "source": "/sites/hq/nodes/edge-1/journals/j",
+            "type": record.DECISION,
+            "time": "2026-03-01T10:00:00.000001Z",
+            "data": {
+                "decisionId": "d-1",
+                "device": {"namespace": "hq", "name": "room-301"},
+                "policy": {"namespace": "hq", "name": "ventilate"},
+                "verdict": {"result": "Commanded"},
+                **data,
+            },
+        }
+    )
+
+
+def chain(*bodies: str, first: int = 1, previous: str = ingest.GENESIS) -> record.Batch:
+    shipped = []
+    for number, text in enumerate(bodies, start=first):
+        hashed = ingest.link(previous, text)
+        shipped.append(
+            record.ShippedRecord(sequence=number, previous=previous, hash=hashed, body=text)
+        )
+        previous = hashed
+    return record.Batch(journal="j", records=tuple(shipped))
+
+
+def test_a_first_batch_is_taken_whole() -> None:
+    batch = chain(body(), body())
+    examined = ingest.examine(batch, ingest.Head(), {}, HQ)
+    assert [row.is_intact for row in examined.rows] == [True, True]
+    assert examined.head == ingest.Head(2, batch.records[-1].hash)
+
+
+def test_what_was_committed_before_is_not_taken_twice() -> None:
+    batch = chain(body(), body(), body())
+    known = {1: batch.records[0].hash, 2: batch.records[1].hash}
+    examined = ingest.examine(batch, ingest.Head(2, batch.records[1].hash), known, HQ)
+    assert [row.shipped.sequence for row in examined.rows] == [3]
+    assert examined.flaws == 0
+
+
+def test_the_same_number_with_other_bytes_is_a_fork_and_refused() -> None:
+    batch = chain(body(decisionId="other"))
+    with pytest.raises(ingest.ForkedError):
+        ingest.examine(batch, ingest.Head(1, "x"), {1: "sha256:elsewhere"}, HQ)
+
+
+def test_a_changed_body_is_kept_and_flagged() -> None:
+    batch = chain(body(), body())
+    changed = batch.records[0].model_copy(update={"body": body(decisionId="forged")})
+    batch = batch.model_copy(update={"records": (changed, batch.records[1])})
+    examined = ingest.examine(batch, ingest.Head(), {}, HQ)
+    assert [row.is_intact for row in examined.rows] == [False, True]
+
+
+def test_a_body_that_was_dropped_for_want_of_room_keeps_its_link() -> None:
+    batch = chain(body())
+    empty = batch.records[0].model_copy(update={"body": ""})
+    examined = ingest.examine(batch.model_copy(update={"records": (empty,)}), ingest.Head(), {}, HQ)
+    assert examined.flaws == 0
+
+
+def test_a_store_restored_from_a_copy_takes_what_the_agent_still_has_and_flags_the_hole() -> None:
+    batch = chain(body(), first=201, previous="sha256:" + "1" * 64)
+    examined = ingest.examine(batch, ingest.Head(100, "sha256:" + "2" * 64), {}, HQ)
+    assert examined.head.acknowledged == 201
+    assert examined.flaws == 1
+
+
+def test_a_batch_with_holes_is_refused() -> None:
+    batch = chain(body(), body(), body())
+    holes = batch.model_copy(update={"records": (batch.records[0], batch.records[2])})
+    with pytest.raises(ValueError, match="does not follow"):
+        ingest.examine(holes, ingest.Head(), {}, HQ)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", "1", '{"type": 1}', '{"data": null, "time": "x", "type": "t"}', "{"],
+)
+def test_a_body_that_nobody_understands_blocks_nothing(text: str) -> None:
+    (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
+    assert row.described.type == ingest.UNREADABLE
+    assert row.is_intact
+
+
+def test_a_record_is_described_by_what_people_look_for() -> None:
+    (row,) = ingest.examine(chain(body()), ingest.Head(), {}, HQ).rows
+    assert row.described == ingest.Described(
+        type=record.DECISION,
+        time=1_772_359_200_000_001,
+        namespace="hq",
+        decision="d-1",
+        device="room-301",
+        policy="ventilate",
+        verdict="Commanded",
+    )
+
+
+def test_a_record_of_a_namespace_the_node_was_never_given_is_shown_to_nobody() -> None:
+    text = body(device={"namespace": "bank", "name": "vault"})
+    (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
+    assert (row.described.namespace, row.described.decision) == ("", None)
