@@ -100,13 +100,15 @@ def fingerprint(folder: Path) -> Fingerprint:
 def read(folder: Path) -> Iterator[Manifest | UnreadableError]:
     """Yield every document of the folder by file name; what cannot be read is yielded as an error.
 
+    A file is read as a whole or not at all: half a file is what nobody wrote.
+
     Raises:
         UnreadableError: the folder itself cannot be read, or holds too much.
     """
     count = 0
     for path, _, size in _files(folder):
         try:
-            for manifest in _documents(path, size):
+            for manifest in list(_documents(path, size)):
                 count += 1
                 if count > MAXIMUM_DOCUMENTS:
                     yield UnreadableError(f"{folder} holds more than {MAXIMUM_DOCUMENTS} documents")

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import pydantic
 
 from foreshore_agent import manifests
-from foreshore_api import conditions, meta, v1alpha1
+from foreshore_api import conditions, meta, support, v1alpha1
 from foreshore_api.wire import report
 
 DEFAULT_NAMESPACE: Final = "default"
@@ -130,6 +130,12 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
         resource = kind.model_validate(document, extra="forbid")
     except pydantic.ValidationError as error:
         _refuse(sorting, manifest, identity, conditions.Reason.INVALID, places(error))
+        return
+    unsupported = support.unsupported(resource, in_cluster=False)
+    if unsupported:
+        what = ", ".join(f"{one.path} {one.value}" for one in unsupported[:8])
+        message = f"this release does not act on {what}"
+        _refuse(sorting, manifest, identity, conditions.Reason.NOT_SUPPORTED, message)
         return
     sorting.good[identity] = (Kept(manifest.place, document), resource)
 

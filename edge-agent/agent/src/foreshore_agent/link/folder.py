@@ -4,7 +4,7 @@
       ▲                                                          │
       └───────── names, times, sizes looked at every second ─────┘
 
-The one agent grants itself each device, under a number above every earlier one, durable before it is
+The one agent grants itself each device, under a number above all earlier ones, durable before it is
 used. What was last right is durable too, so that a mistake in a file stops nothing, not even over
 a restart.
 """

@@ -1,0 +1,1 @@
+"""The agent's shell: `core` hosts the engine, `agent` puts the parts together."""

@@ -1,0 +1,178 @@
+"""The engine's host: events in, one at a time; effects out, in the order given.
+
+Everything here runs in the event loop and nothing here waits: a sample goes from the broker's
+socket through `step` to the replica's socket in one turn of the loop, and its answer to the journal
+in another. What takes time comes back as an event.
+
+    broker, replicas, journal, link, timer ──take──► step ──effects──► replicas, journal, broker
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import uuid_utils
+
+from foreshore_agent import clocks, journal, meters
+from foreshore_agent.engine import effects, events, state, step
+from foreshore_agent.inference import pool, race
+
+_LOG: Final = logging.getLogger(__name__)
+TOO_LATE: Final = "TooLate"
+
+
+class Commands(Protocol):
+    """The way to the devices."""
+
+    def command(self, effect: effects.Publish) -> str | None:
+        """Send a command now; returns why it surely did not leave, or None."""
+        ...
+
+    def advise(self, effect: effects.Advise) -> None:
+        """Send a recommendation, if possible."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What carries effects out."""
+
+    journal: journal.Journal
+    pool: pool.Pool
+    commands: Commands
+    meters: meters.Meters
+    renew: Callable[[effects.RequestRenewal], None]
+    failed: Callable[[BaseException], None]
+    """Told of a defect: the process must end, and start again from what is durable."""
+
+
+class Core:
+    """One engine and its state."""
+
+    def __init__(self, clock: clocks.Clock, initial: state.State, ports: Ports) -> None:
+        self.state = initial
+        self._clock: Final = clock
+        self._ports: Final = ports
+        self._waiting: Final[deque[events.Event]] = deque()
+        self._is_taking = False
+        self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
+            effects.Infer: self._infer,
+            effects.Journal: self._journal,
+            effects.Keep: self._keep,
+            effects.Publish: self._publish,
+            effects.Advise: self._advise,
+            effects.Notice: self._notice,
+            effects.Count: ports.meters.count,
+            effects.Observe: self._observe,
+            effects.RequestRenewal: ports.renew,
+        }
+        """What carries out which effect: one entry for each, held by a test."""
+
+    def stamp(self) -> tuple[events.Instant, str]:
+        """Return what every event begins with: now, and a fresh UUIDv7."""
+        return self._clock.instant(), str(uuid_utils.uuid7())
+
+    def take(self, event: events.Event) -> None:
+        """Take one event, and what its effects answer at once."""
+        self._waiting.append(event)
+        if self._is_taking:
+            return
+        self._is_taking = True
+        try:
+            while self._waiting:
+                self.state, wanted = step.step(self.state, self._waiting.popleft())
+                for effect in wanted:
+                    self._carry(effect)
+        except Exception as error:
+            self._ports.failed(error)
+            raise
+        finally:
+            self._is_taking = False
+
+    def _carry(self, effect: effects.Effect) -> None:
+        self.carriers[type(effect)](effect)
+
+    def _infer(self, effect: effects.Infer) -> None:
+        def then(result: race.Answered | race.Unanswered) -> None:
+            self.take(self._answer(effect.decision_id, result))
+
+        self._ports.pool.ask(effect.policy, effect.body, effect.timeout, then)
+
+    def _answer(self, decision: str, result: race.Answered | race.Unanswered) -> events.Event:
+        at, fresh = self.stamp()
+        if isinstance(result, race.Answered):
+            return events.Inferred(
+                at,
+                fresh,
+                decision,
+                result.outputs,
+                result.attempts,
+                result.node,
+                result.network,
+                result.inference,
+            )
+        if result.is_late:
+            return events.InferenceLate(at, fresh, decision, result.attempts, result.reason)
+        return events.InferenceFailed(at, fresh, decision, result.reason, result.attempts)
+
+    def _journal(self, effect: effects.Journal) -> None:
+        entries = [
+            journal.Entry(
+                one.body, one.critical, one.policy, one.device, one.verdict, one.keep, one.reserve
+            )
+            for one in effect.records
+        ]
+        try:
+            written = self._ports.journal.append(entries, effect.values)
+        except ValueError as error:
+            _LOG.error("a record is too long to be kept: %s", error)
+            self._not_written(effect.token, "RecordTooLarge")
+            return
+        token = effect.token
+        written.add_done_callback(lambda done: self._written(token, done))
+
+    def _written(self, token: str | None, done: Any) -> None:
+        error = None if done.cancelled() else done.exception()
+        if done.cancelled() or error is not None:
+            self._not_written(token, self._ports.journal.standing.reason or "RecorderFull")
+        elif token is not None:
+            at, fresh = self.stamp()
+            self.take(events.IntentDurable(at, fresh, token))
+
+    def _not_written(self, token: str | None, reason: str) -> None:
+        if token is not None:
+            at, fresh = self.stamp()
+            self.take(events.IntentFailed(at, fresh, token, reason))
+
+    def _keep(self, effect: effects.Keep) -> None:
+        kept = self._ports.journal.put(effect.key, effect.value)
+        kept.add_done_callback(_look_at)
+
+    def _publish(self, effect: effects.Publish) -> None:
+        if self._clock.monotonic() > effect.deadline:
+            reason: str | None = TOO_LATE
+        else:
+            reason = self._ports.commands.command(effect)
+        at, fresh = self.stamp()
+        if reason is None:
+            self.take(events.Published(at, fresh, effect.command_id))
+        else:
+            self.take(events.PublishFailed(at, fresh, effect.command_id, reason))
+
+    def _advise(self, effect: effects.Advise) -> None:
+        self._ports.commands.advise(effect)
+
+    def _notice(self, effect: effects.Notice) -> None:
+        about = " ".join(str(each) for each in (effect.device, effect.policy) if each is not None)
+        _LOG.info("%s: %s%s", effect.reason, effect.message, f" ({about})" if about else "")
+
+    def _observe(self, effect: effects.Observe) -> None:
+        self._ports.meters.observe(effect, self._clock.monotonic())
+
+
+def _look_at(done: Any) -> None:
+    """A value that could not be kept is the journal's to report; look, or asyncio complains."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,289 @@
+"""The inference pool against HTTP servers that answer well, badly, late and not at all."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+
+from foreshore_agent.inference import pool, race
+from foreshore_api.wire import assignment, serving
+
+POLICY = ("hq", "ventilate")
+OUTPUTS = (serving.DeclaredTensor(name="probabilities", data_type="FP32", shape=(-1, 2)),)
+GOOD = {
+    "model_name": "occupancy",
+    "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.2, 0.8]}],
+}
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Server:
+    """A replica on a Unix socket whose behaviour a test sets."""
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"unix:{path}"
+        self.path = path
+        self.calls = 0
+        self.delay = 0.0
+        self.answer: Callable[[], web.Response] = good
+        self.runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        application = web.Application()
+        application.router.add_post("/v2/models/occupancy/infer", self._infer)
+        application.router.add_get("/v2/models/occupancy/ready", self._ready)
+        self.runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.UnixSite(self.runner, str(self.path)).start()
+
+    async def stop(self) -> None:
+        if self.runner is not None:
+            await self.runner.cleanup()
+            self.runner = None
+        self.path.unlink(missing_ok=True)
+
+    async def _infer(self, request: web.Request) -> web.Response:
+        self.calls += 1
+        await request.read()
+        await asyncio.sleep(self.delay)
+        return self.answer()
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        await asyncio.sleep(self.delay)
+        return self.answer()
+
+
+def good() -> web.Response:
+    headers = {"server-timing": "queue;dur=0.5, infer;dur=0.5"}
+    return web.json_response(GOOD, headers=headers)
+
+
+def policy(*servers: Server) -> assignment.AssignedPolicy:
+    endpoints = tuple(
+        assignment.Endpoint(slot=f"a{i}", role="Active", node=f"edge-{i}", url=server.url)
+        for i, server in enumerate(servers)
+    )
+    model = SimpleNamespace(name="occupancy", model=SimpleNamespace(outputs=OUTPUTS))
+    found = SimpleNamespace(namespace="hq", name="ventilate", endpoints=endpoints, model=model)
+    return cast("assignment.AssignedPolicy", found)
+
+
+@pytest.fixture
+async def servers(tmp_path: Path) -> AsyncIterator[tuple[Server, Server]]:
+    found = (Server(tmp_path / "0.sock"), Server(tmp_path / "1.sock"))
+    for server in found:
+        await server.start()
+    yield found
+    for server in found:
+        await server.stop()
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[pool.Pool]:
+    found = pool.Pool()
+    yield found
+    found.close()
+
+
+async def infer(asked: pool.Pool, seconds: float = 0.4) -> race.Answered | race.Unanswered:
+    result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    asked.ask(POLICY, b'{"inputs":[]}', seconds, result.set_result)
+    return cast("race.Answered | race.Unanswered", await asyncio.wait_for(result, 5))
+
+
+def results(result: race.Answered | race.Unanswered) -> list[tuple[str, str, str | None]]:
+    return [(one.node, one.result, one.reason) for one in result.attempts]
+
+
+async def test_the_first_replica_answers_and_its_time_is_split(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    result = await infer(asked)
+    assert isinstance(result, race.Answered)
+    assert result.outputs == {"probabilities": (0.2, 0.8)}
+    assert result.node == "edge-0"
+    assert result.inference == 0.001
+    assert 0 < result.network < 0.4
+    assert servers[1].calls == 0
+
+
+async def test_a_dead_replica_costs_no_decision_and_is_not_asked_first_again(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    await servers[0].stop()
+    result = await infer(asked)
+    assert results(result) == [("edge-0", "Failed", "Unreachable"), ("edge-1", "Answered", None)]
+    assert results(await infer(asked)) == [("edge-1", "Answered", None)]
+
+
+async def test_a_replica_that_dies_with_a_call_under_way_is_replaced_at_once(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    await infer(asked)
+
+    def die() -> web.Response:
+        raise asyncio.CancelledError  # aiohttp drops the connection without an answer
+
+    servers[0].answer = die
+    result = await infer(asked)
+    assert results(result)[0][:2] == ("edge-0", "Failed")
+    assert isinstance(result, race.Answered)
+
+
+async def test_a_hanging_replica_is_overtaken_after_its_share(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].delay = 5.0
+    began = time.monotonic()
+    result = await infer(asked, seconds=0.4)
+    assert isinstance(result, race.Answered)
+    assert results(result) == [("edge-0", "Late", "Overtaken"), ("edge-1", "Answered", None)]
+    assert 0.19 < time.monotonic() - began < 0.35
+
+
+async def test_a_model_slower_than_its_share_still_decides(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].delay = servers[1].delay = 0.3
+    result = await infer(asked, seconds=0.5)
+    assert isinstance(result, race.Answered)
+    assert result.node == "edge-0"
+
+
+async def test_when_all_are_late_the_deadline_holds(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].delay = servers[1].delay = 5.0
+    began = time.monotonic()
+    result = await infer(asked, seconds=0.2)
+    assert isinstance(result, race.Unanswered)
+    assert result.is_late
+    assert time.monotonic() - began < 0.35
+
+
+async def test_without_an_endpoint_there_is_no_answer(asked: pool.Pool) -> None:
+    result = await infer(asked)
+    assert result == race.Unanswered("NoEndpoint", (), is_late=False)
+
+
+async def test_resting_replicas_are_asked_when_no_other_is_left(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(servers[0])])
+    await servers[0].stop()
+    await infer(asked)
+    await servers[0].start()
+    assert isinstance(await infer(asked), race.Answered)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(lambda: web.Response(status=503), "Status503", id="not ready"),
+        pytest.param(
+            lambda: web.json_response({"error": "NonFiniteOutput: x"}, status=500),
+            "NonFiniteOutput",
+            id="a reason of the server's own",
+        ),
+        pytest.param(lambda: web.Response(body=b"hello"), "MalformedAnswer", id="no JSON"),
+        pytest.param(
+            lambda: web.Response(body=json.dumps(GOOD).replace("0.2", "NaN").encode()),
+            "NotFinite",
+            id="NaN",
+        ),
+        pytest.param(
+            lambda: web.Response(body=b" " * (2 << 20)), "MalformedAnswer", id="oversized"
+        ),
+    ],
+)
+async def test_a_wrong_answer_is_no_answer_and_the_next_replica_decides(
+    servers: tuple[Server, Server],
+    asked: pool.Pool,
+    answer: Callable[[], web.Response],
+    reason: str,
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].answer = answer
+    result = await infer(asked)
+    assert isinstance(result, race.Answered)
+    assert results(result)[0] == ("edge-0", "Failed", reason)
+
+
+async def test_a_wrong_request_blames_nobody_and_is_asked_once(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].answer = lambda: web.json_response({"error": "WrongShape: x"}, status=400)
+    result = await infer(asked)
+    assert isinstance(result, race.Unanswered)
+    assert result.reason == "WrongShape"
+    assert servers[1].calls == 0
+    servers[0].answer = good
+    assert results(await infer(asked)) == [("edge-0", "Answered", None)]
+
+
+async def test_a_connection_that_died_while_idle_costs_nothing(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(servers[0])])
+    await infer(asked)
+    await servers[0].stop()
+    await servers[0].start()
+    assert results(await infer(asked)) == [("edge-0", "Answered", None)]
+
+
+async def test_a_rested_replica_comes_back_by_itself(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    await servers[0].stop()
+    await infer(asked)
+    (first, _) = asked.reports()
+    assert first.bad_for_seconds is not None
+    assert first.reason == "Unreachable"
+    await servers[0].start()
+    watch = asyncio.create_task(asked.watch())
+    for _ in range(40):
+        await asyncio.sleep(0.05)
+        if asked.reports()[0].bad_for_seconds is None:
+            break
+    watch.cancel()
+    assert (await infer(asked)).attempts[0].node == "edge-0"
+
+
+async def test_a_standby_that_nobody_asks_is_known_to_be_gone(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    await servers[1].stop()
+    watch = asyncio.create_task(asked.watch())
+    await asyncio.sleep(0.3)
+    watch.cancel()
+    first, second = asked.reports()
+    assert first.bad_for_seconds is None
+    assert second.bad_for_seconds is not None
+    assert second.failed == 0, "a background try is no call"
+
+
+async def test_an_assignment_that_keeps_a_replica_keeps_its_evidence(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    await infer(asked)
+    asked.assign([policy(servers[0])])
+    (report,) = asked.reports()
+    assert report.good == 1
+    asked.assign([])
+    assert asked.reports() == ()

@@ -1,0 +1,96 @@
+import json
+from typing import Any
+
+from builders import room
+from foreshore_agent import manifests, resources
+
+
+def manifest(document: dict[str, Any], place: str = "room.yaml#1") -> manifests.Manifest:
+    return manifests.Manifest(place, document)
+
+
+def names(reading: resources.Reading) -> set[str]:
+    return {f"{one.kind}/{one.name}" for one in reading.resources}
+
+
+def test_the_smallest_useful_set_has_no_problem() -> None:
+    documents = [room.site(), room.profile(), room.device(), room.policy()]
+    reading = resources.read([manifest(one, f"a.yaml#{i}") for i, one in enumerate(documents)], {})
+    assert reading.problems == ()
+    assert len(reading.resources) == 4
+
+
+def test_a_mistake_names_file_document_and_field_and_keeps_the_last_good_one() -> None:
+    good = resources.read([manifest(room.policy())], {})
+    bad = room.changed(room.policy(), spec__latencyBudget="soon")
+    reading = resources.read([manifest(bad)], good.kept)
+    (problem,) = reading.problems
+    assert problem.reason == "Invalid"
+    assert "room.yaml#1: spec.latencyBudget" in problem.message
+    assert reading.resources == good.resources
+    assert reading.kept == good.kept
+
+
+def test_a_misspelt_field_is_refused_not_ignored() -> None:
+    reading = resources.read([manifest(room.changed(room.policy(), spec__ruels=[]))], {})
+    assert "spec.ruels" in reading.problems[0].message
+    assert reading.resources == ()
+
+
+def test_what_is_not_supported_is_named_and_the_last_good_one_stays() -> None:
+    good = resources.read([manifest(room.policy())], {})
+    edited = room.changed(room.policy(), spec__hazard="High")
+    reading = resources.read([manifest(edited)], good.kept)
+    assert reading.problems[0].reason == "NotSupported"
+    assert "spec.hazard High" in reading.problems[0].message
+    assert reading.resources == good.resources
+
+
+def test_a_file_that_cannot_be_read_keeps_what_stood_in_it() -> None:
+    good = resources.read(
+        [manifest(room.site(), "site.yaml#1"), manifest(room.policy(), "policy.yaml#1")], {}
+    )
+    broken = manifests.UnreadableError("policy.yaml: half a list", "policy.yaml")
+    reading = resources.read([manifest(room.site(), "site.yaml#1"), broken], good.kept)
+    assert names(reading) == {"Site/hq", "DecisionPolicy/ventilate-when-occupied"}
+    assert reading.problems[0].kind == "File"
+
+
+def test_what_moved_out_of_an_unreadable_file_is_not_there_twice() -> None:
+    good = resources.read([manifest(room.policy(), "policy.yaml#1")], {})
+    broken = manifests.UnreadableError("policy.yaml: half a list", "policy.yaml")
+    reading = resources.read([broken, manifest(room.policy(), "new.yaml#1")], good.kept)
+    assert [problem.kind for problem in reading.problems] == ["File"]
+    assert len(reading.resources) == 1
+
+
+def test_a_deleted_object_is_gone() -> None:
+    good = resources.read([manifest(room.policy())], {})
+    assert resources.read([], good.kept).resources == ()
+
+
+def test_the_same_object_twice_is_a_problem() -> None:
+    reading = resources.read([manifest(room.site(), "a#1"), manifest(room.site(), "b#1")], {})
+    assert "first in a#1" in reading.problems[0].message
+    assert len(reading.resources) == 1
+
+
+def test_an_export_from_a_cluster_is_read() -> None:
+    exported = room.site() | {"status": {"conditions": []}}
+    exported["metadata"] |= {"managedFields": [], "creationTimestamp": None, "uid": "u"}
+    assert resources.read([manifest(exported)], {}).problems == ()
+
+
+def test_objects_of_other_groups_are_no_business_of_ours() -> None:
+    other = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hq"}}
+    assert resources.read([manifest(other)], {}) == resources.Reading((), {}, ())
+
+
+def test_an_unknown_kind_of_our_group_is_a_problem() -> None:
+    odd = room.site() | {"kind": "Sight"}
+    assert "no kind" in resources.read([manifest(odd)], {}).problems[0].message
+
+
+def test_what_is_kept_can_be_written_as_json() -> None:
+    kept = resources.read([manifest(room.policy())], {}).kept
+    assert json.loads(json.dumps([one.document for one in kept.values()]))
