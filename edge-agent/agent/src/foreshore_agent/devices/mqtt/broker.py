@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import clocks
 from foreshore_agent.devices.mqtt import connection, lane, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import assignment, beat
 
 TELEMETRY_BACKLOG: Final = 1024
 """Telemetry messages that may wait for the engine; beyond, the oldest is dropped."""
+Stamp = Callable[[], tuple[events.Instant, str]]
+"""What every event begins with: now, and a fresh UUIDv7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,9 @@ class Calls:
 class Broker:
     """One agent's side of its site's broker; `run` keeps it connected until cancelled."""
 
-    def __init__(
-        self, node: str, clock: clocks.Clock, fresh: Callable[[], str], calls: Calls
-    ) -> None:
+    def __init__(self, node: str, stamp: Stamp, calls: Calls) -> None:
         self._node: Final = node
-        self._clock: Final = clock
-        self._fresh: Final = fresh
+        self._stamp: Final = stamp
         self._calls: Final = calls
         self._address: connection.Address | None = None
         self._routes = topics.Routes()
@@ -77,22 +75,19 @@ class Broker:
             group.create_task(self._telemetry.keep(self._node), name="mqtt-telemetry")
             group.create_task(self._control.keep(self._node), name="mqtt-control")
 
-    def publish(self, effect: effects.Publish) -> events.Published | events.PublishFailed:
-        """Send one command, now or never, and say which."""
-        at, fresh = self._clock.instant(), self._fresh()
-        if at.monotonic > effect.deadline:
-            return events.PublishFailed(at, fresh, effect.command_id, "TooLate")
+    def command(self, effect: effects.Publish) -> str | None:
+        """Send one command, now or never; return why it surely did not leave, or None."""
         try:
             self._control.publish(
                 effect.topic, effect.payload, qos=effect.qos, expiry=effect.expiry, is_command=True
             )
         except connection.NotSentError as error:
-            return events.PublishFailed(at, fresh, effect.command_id, error.reason)
-        return events.Published(at, fresh, effect.command_id)
+            return error.reason
+        return None
 
-    def advise(self, effect: effects.Advise) -> bool:
-        """Publish advice; False when it did not leave."""
-        return _say(self._telemetry, effect.topic, effect.payload)
+    def advise(self, effect: effects.Advise) -> None:
+        """Publish advice; if it does not leave, nothing is lost."""
+        _say(self._telemetry, effect.topic, effect.payload)
 
     def live(self, said: beat.Beat) -> bool:
         """Tell the other agents of the site that this one lives; False when it did not leave."""
@@ -112,16 +107,15 @@ class Broker:
 
     def _on_telemetry(self, message: connection.Message) -> None:
         for route in (self._routes.telemetry or {}).get(message.topic, ()):
-            self._tell(translate.telemetry(message, route, self._clock.instant(), self._fresh()))
+            self._tell(translate.telemetry(message, route, *self._stamp()))
 
     def _on_control(self, message: connection.Message) -> None:
-        at = self._clock.instant()
         routes = (self._routes.acknowledgements or {}).get(message.topic)
         if routes is None:
-            self._tell(translate.peer(message, self._routes, at, self._fresh()))
+            self._tell(translate.peer(message, self._routes, *self._stamp()))
             return
         for route in routes:
-            self._tell(translate.answer(message, route, at, self._fresh()))
+            self._tell(translate.answer(message, route, *self._stamp()))
 
     def _tell(self, heard: translate.Heard) -> None:
         self._calls.count(heard.result)
@@ -134,7 +128,7 @@ class Broker:
         self._calls.count("Dropped")
 
     def _changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
-        self._calls.deliver(events.BrokerChanged(self._clock.instant(), self._fresh(), is_up))
+        self._calls.deliver(events.BrokerChanged(*self._stamp(), is_up))
 
 
 def _say(way: lane.Lane, topic: str, body: bytes) -> bool:

@@ -2,6 +2,8 @@
 
     wanted ──► open ──► subscribed (up) ──► broken (down) ──► wait, full jitter ──► open …
                             └─ other topics: subscribe, unsubscribe     other broker: close, open
+
+`broker` keeps two of them.
 """
 
 import asyncio
