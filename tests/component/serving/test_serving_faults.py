@@ -228,6 +228,23 @@ def test_an_inference_without_end_costs_one_child_and_not_the_server() -> None:
         assert "no life" in running.log
 
 
+def test_a_paused_node_costs_no_child() -> None:
+    with serving_process.serving_process(onnx_models.model(), "--stall-seconds", "2") as running:
+        running.await_ready()
+        child = running.child()
+        both = (running.process.pid, child)
+
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(4)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+
+        assert running.infer(0, 0, 0)[0] == 200
+        time.sleep(1)
+        assert running.child() == child
+
+
 def test_an_inference_that_asks_for_all_memory_is_refused_by_the_limit() -> None:
     with serving_process.serving_process(onnx_models.memory_bomb_on_request()) as running:
         running.await_ready()

@@ -32,6 +32,7 @@ LAST_PAUSE_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
 """A child that served for so long starts again without a pause."""
 
+SLICE_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 8.0
 MAXIMUM_MESSAGE_BYTES: Final = 65536
 
@@ -178,7 +179,7 @@ class Child:
         Raises:
             Refused: it refuses the model, ended, or took longer than `seconds`.
         """
-        line = self._line(time.monotonic() + seconds)
+        line = self._line(seconds)
         if line is None:
             raise Refused(
                 Reason.LOAD_TIMEOUT,
@@ -193,13 +194,12 @@ class Child:
 
     def await_end(self, stall_seconds: float) -> str:
         """Wait until the child ends, or kill it when it is silent; returns what happened."""
-        while True:
-            if not self._poll.poll(stall_seconds * 1000):
-                self._process.kill()
-                self._process.wait()
-                return f"the child showed no life for {stall_seconds:g} s and was killed"
+        while self._speaks_within(stall_seconds):
             if not os.read(self._control, MAXIMUM_MESSAGE_BYTES):
                 return f"the child ended with {_ending(self._process.wait())}"
+        self._process.kill()
+        self._process.wait()
+        return f"the child showed no life for {stall_seconds:g} s and was killed"
 
     def close(self) -> None:
         """End the child: let it finish what it serves, then kill it."""
@@ -211,11 +211,11 @@ class Child:
             self._process.wait()
         os.close(self._control)
 
-    def _line(self, deadline: float) -> bytes | None:
+    def _line(self, seconds: float) -> bytes | None:
         """Return the child's line: empty if it ended, None if it was late (it is killed then)."""
         received = b""
         while not received.endswith(b"\n"):
-            if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            if not self._speaks_within(seconds):
                 self._process.kill()
                 return None
             chunk = os.read(self._control, MAXIMUM_MESSAGE_BYTES)
@@ -223,6 +223,18 @@ class Child:
             if not chunk or len(received) > MAXIMUM_MESSAGE_BYTES:
                 return b""
         return received
+
+    def _speaks_within(self, seconds: float) -> bool:
+        """Wait for the child's next word, counting only time in which this process runs itself.
+
+        A node that was paused for a while wakes both: the child must not be killed for that.
+        """
+        waited = 0.0
+        while waited < seconds:
+            if self._poll.poll(SLICE_SECONDS * 1000):
+                return True
+            waited += SLICE_SECONDS
+        return False
 
     def _ended_while_loading(self, seconds: float) -> Refused:
         code = self._process.wait()
