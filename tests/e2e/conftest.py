@@ -1,0 +1,41 @@
+"""One cluster with the product a session; every test starts from a healthy site."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e import world as worlds
+from harness import cluster, settings
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs real nodes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[worlds.World]:
+    """The installed product with the example applied and its device played."""
+    made = cluster.create("foreshore-e2e", settings.read())
+    try:
+        with worlds.raised(made, tmp_path_factory.mktemp("world")) as world:
+            world.until_redundant()
+            world.play()
+            world.until_deciding()
+            yield world
+    finally:
+        if not settings.read().keep:
+            made.close()
+
+
+@pytest.fixture
+def world(site: worlds.World) -> Iterator[worlds.World]:
+    """The site, healed before and after each test."""
+    site.cluster.heal()
+    site.until_redundant()
+    site.until_deciding()
+    yield site
+    site.cluster.heal()

@@ -1,0 +1,252 @@
+"""The whole product on a real cluster, as a story tells it.
+
+Given a site, when a node dies, then decisions go on.
+
+Used by the e2e tests, the failover bench and the demo; `tests/cluster/harness` brings cluster,
+images, broker and charts.
+"""
+
+import contextlib
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness import cluster, install, process, services, settings
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples/01-ventilate-a-room"
+NAMESPACE = "hq"
+DEVICE = "room-301"
+POLICY = "ventilate-when-occupied"
+PLACEMENT = f"{POLICY}.hq"
+INFERENCE_LABEL = "example.com/inference=true"
+COLUMNS = ("Light=light", "CO2=co2", "Temperature=temperature")
+OCCUPIED = (400, 800)
+"""Rows of the recording, by number, in which the room is occupied without a break."""
+
+
+@dataclass(frozen=True)
+class Obeyed:
+    """One line of the device's own log: a command and what the device made of it."""
+
+    time: datetime
+    result: str
+    reason: str | None
+    holder: str
+    epoch: int
+    command: str
+
+
+class World:
+    """A site on a cluster, with the example applied and the device played."""
+
+    def __init__(self, made: cluster.Cluster, installed: install.Product, folder: Path) -> None:
+        self.cluster = made
+        self.installed = installed
+        self.folder = folder
+        self.resources = folder / "resources"
+        self.credentials = folder / "credentials"
+        self._players: list[subprocess.Popen[bytes]] = []
+
+    # -- given -------------------------------------------------------------------------------
+
+    def apply_example(self, *, slow_cloud: float = 0.04) -> None:
+        """The example's resources, with this site's addresses.
+
+        Inference kept off the first holder's node.
+        """
+        first, *others = self.cluster.edge
+        for node in (*others, *self.cluster.cloud):
+            self.cluster.kubectl("label", "node", node.name, "--overwrite", INFERENCE_LABEL)
+        self.cluster.kubectl("label", "node", first.name, f"{INFERENCE_LABEL.split('=')[0]}-")
+        for node in self.cluster.cloud:
+            self.cluster.slow(node, delay=slow_cloud)
+        (self.installed.models.files / "occupancy-v1.onnx").write_bytes(
+            (EXAMPLE / "occupancy-v1.onnx").read_bytes()
+        )
+        self.resources.mkdir(exist_ok=True)
+        text = yaml.safe_dump_all(self.documents())
+        (self.resources / "example.yaml").write_text(text)
+        self.cluster.kubectl("apply", "--server-side", "-f", self.resources / "example.yaml")
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The example's documents, rewritten for this site."""
+        found: list[dict[str, Any]] = []
+        for path in sorted(EXAMPLE.glob("*.yaml")):
+            found += [one for one in yaml.safe_load_all(path.read_text()) if one is not None]
+        for one in found:
+            if one["kind"] == "Site":
+                one["spec"]["broker"] |= {
+                    "host": self.installed.broker.address,
+                    "port": services.BROKER_PORT,
+                }
+            if one["kind"] == "ModelVersion":
+                one["spec"]["source"] = {
+                    "https": {
+                        "url": self.installed.models.url("occupancy-v1.onnx"),
+                        "caSecretRef": {"name": "models-ca"},
+                    }
+                }
+        return found
+
+    def edit_policy(self, **spec: Any) -> None:
+        """Merge fields into the policy's spec, as `kubectl patch` does."""
+        patch = json.dumps({"spec": spec})
+        self.cluster.kubectl(
+            "patch", "decisionpolicies.foreshore.dev", POLICY,
+            "-n", NAMESPACE, "--type=merge", "-p", patch,
+        )  # fmt: skip
+
+    def play(self, *, rate: float = 5.0, rows: tuple[int, int] | None = OCCUPIED) -> Path:
+        """Be the device until the world closes; the path of its own log."""
+        self.installed.broker.credential(self.credentials, "hq-broker")
+        recording = self.folder / "recording.csv"
+        lines = (EXAMPLE / "occupancy.csv").read_text().splitlines()
+        body = lines[1:] if rows is None else lines[1 + rows[0] : 1 + rows[1]]
+        recording.write_text("\n".join([lines[0], *body]) + "\n")
+        log = self.folder / "device.jsonl"
+        mapped = [part for column in COLUMNS for part in ("--map", column)]
+        command = [
+            str(Path(sys.executable).with_name("foreshore-agent")), "play",
+            "--resources", str(self.resources), "--credentials", str(self.credentials),
+            "--device", DEVICE, "--csv", str(recording), *mapped,
+            "--rate", str(rate), "--log", str(log), "--loop",
+        ]  # fmt: skip
+        with (self.folder / "player.log").open("ab") as output:
+            player = subprocess.Popen(command, stdout=output, stderr=output)
+        self._players.append(player)
+        return log
+
+    def close(self) -> None:
+        """Stop the device; the cluster belongs to somebody else."""
+        for player in self._players:
+            player.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                player.wait(10)
+            if player.poll() is None:
+                player.kill()
+                player.wait()
+        self._players.clear()
+
+    # -- then --------------------------------------------------------------------------------
+
+    def find(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+        """One object of our group as it is now."""
+        return self.cluster.get(f"{kind}.foreshore.dev", name, "-n", namespace)
+
+    def condition(self, kind: str, name: str, type_: str) -> tuple[str, str] | None:
+        """(status, reason) of a condition, or None where it is absent."""
+        for one in self.find(kind, name).get("status", {}).get("conditions", []):
+            if one["type"] == type_:
+                return one["status"], one["reason"]
+        return None
+
+    def placement(self) -> dict[str, Any]:
+        """The placement's status."""
+        status: dict[str, Any] = self.find("inferenceplacements", PLACEMENT)["status"]
+        return status
+
+    def replicas(self) -> Mapping[str, str]:
+        """Node by role of every replica that is ready."""
+        return {
+            one["role"]: one["node"]
+            for one in self.placement().get("replicas", [])
+            if one["phase"] == "Ready"
+        }
+
+    def authority(self) -> tuple[str, int] | None:
+        """(holder, epoch) of the device."""
+        found = self.find("devices", DEVICE).get("status", {}).get("authority")
+        return (found["holder"], found["epoch"]) if found and "holder" in found else None
+
+    def decisions(self, *selectors: str) -> list[dict[str, Any]]:
+        """Decision records of the namespace that the hub has, oldest first."""
+        chosen = ("--field-selector", ",".join(selectors)) if selectors else ()
+        listed = self.cluster.get("decisions.records.foreshore.dev", "-n", NAMESPACE, *chosen)
+        return sorted(listed["items"], key=lambda one: str(one["decision"]["time"]))
+
+    def obeyed(self) -> list[Obeyed]:
+        """Every command in the device's own log."""
+        log = self.folder / "device.jsonl"
+        if not log.exists():
+            return []
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+        return [
+            Obeyed(
+                time=datetime.fromisoformat(line["time"]),
+                result=line["result"],
+                reason=line.get("reason"),
+                holder=line["command"]["holder"],
+                epoch=line["command"]["epoch"],
+                command=line["command"]["commandId"],
+            )
+            for line in lines
+            if "command" in line
+        ]
+
+    def commands_since(self, moment: datetime) -> list[Obeyed]:
+        """Commands that the device took after a moment."""
+        return [one for one in self.obeyed() if one.time > moment and one.result != "Rejected"]
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    def until(self, condition: Callable[[], object], what: str, timeout: float = 60) -> None:
+        """Wait; what is not there yet, or out of reach for a moment, counts as not so."""
+
+        def holds() -> bool:
+            with contextlib.suppress(process.CommandError, KeyError, IndexError):
+                return bool(condition())
+            return False
+
+        process.eventually(holds, what=what, timeout=timeout, interval=0.5)
+
+    def until_deciding(self, timeout: float = 120) -> None:
+        """Wait until the device obeys commands."""
+        since = now()
+        self.until(lambda: self.commands_since(since), "the device is commanded", timeout)
+
+    def until_redundant(self, timeout: float = 180) -> None:
+        """Wait until an active and a standby replica serve."""
+        self.until(
+            lambda: set(self.replicas()) == {"Active", "Standby"},
+            "an active and a standby replica serve",
+            timeout,
+        )
+
+
+def gap(commands: Sequence[Obeyed], moment: datetime) -> timedelta | None:
+    """The longest time between two commands around a moment: the last before it counts."""
+    before = [one.time for one in commands if one.time <= moment][-1:]
+    times = before + [one.time for one in commands if one.time > moment]
+    return max((later - earlier for earlier, later in itertools.pairwise(times)), default=None)
+
+
+def now() -> datetime:
+    """This machine's time, which the device's log is stamped with too."""
+    return datetime.now(UTC)
+
+
+def wait(seconds: float) -> None:
+    """Let the real world go on for so long; faults take the time they take."""
+    time.sleep(seconds)
+
+
+@contextlib.contextmanager
+def raised(made: cluster.Cluster, folder: Path) -> Iterator[World]:
+    """The product installed on a cluster, the example applied, nothing played yet."""
+    world = World(made, install.install(made, settings.read()), folder)
+    try:
+        world.apply_example()
+        yield world
+    finally:
+        world.close()
