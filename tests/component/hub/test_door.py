@@ -1,0 +1,355 @@
+"""The agents' door over real HTTP: who gets what, once, and what is refused."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from builders import resources
+from component.hub import hub_under_test
+from component.hub.hub_under_test import Door
+from foreshore_api.wire import assignment, beat, record, report
+from foreshore_hub import ingest, store
+
+pytestmark = pytest.mark.component
+
+
+@pytest_asyncio.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    async with hub_under_test.opened(tmp_path / "hub.db") as opened:
+        yield opened
+
+
+def facts(node: str = "edge-1", **fields: Any) -> bytes:
+    said = {
+        "bootId": "b",
+        "agentVersion": "0.1.0",
+        "sentAt": "2026-03-01T10:00:00Z",
+        "uptimeSeconds": 5,
+        **fields,
+    }
+    return json.dumps({"node": node, **said}).encode()
+
+
+def decided(identity: str, **fields: Any) -> str:
+    data = {
+        "decisionId": identity,
+        "device": {"namespace": "hq", "name": "room-301"},
+        "policy": {"namespace": "hq", "name": "ventilate"},
+        "verdict": {"result": "Commanded", "reason": "RoomOccupied"},
+    }
+    return json.dumps(
+        {
+            "id": identity,
+            "type": record.DECISION,
+            "time": "2026-03-01T10:00:00Z",
+            "data": data,
+            **fields,
+        }
+    )
+
+
+def shipped(*bodies: str, journal: str = "j-1") -> record.Batch:
+    found, previous = [], ingest.GENESIS
+    for number, body in enumerate(bodies, start=1):
+        hashed = ingest.link(previous, body)
+        found.append(
+            record.ShippedRecord(sequence=number, previous=previous, hash=hashed, body=body)
+        )
+        previous = hashed
+    return record.Batch(journal=journal, records=tuple(found))
+
+
+def asked(node: str = "edge-1", epoch: int = 100, number: int = 1) -> bytes:
+    held = beat.Held(namespace="hq", device="room-301", epoch=epoch)
+    return beat.RenewalRequest(node=node, boot_id="b", number=number, held=(held,)).encode()
+
+
+async def test_an_agent_gets_its_assignment_and_304_while_nothing_changed(door: Door) -> None:
+    answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    assert answer.status == 200
+    found = assignment.Assignment.decode(answer.body)
+    assert [each.name for each in found.devices] == ["room-301"]
+    assert found.lineage == door.desk.store.lineage
+    assert found.generation >= 1
+    again = await door.call(
+        "GET",
+        "/v1/agents/edge-1/assignment?wait=0s",
+        headers={"If-None-Match": answer.headers["ETag"]},
+    )
+    assert again.status == 304
+
+
+async def test_a_change_answers_a_waiting_agent_with_the_next_generation(door: Door) -> None:
+    first = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    await asyncio.sleep(0.2)
+    first = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    before = assignment.Assignment.decode(first.body)
+    waiting = asyncio.create_task(
+        door.call(
+            "GET",
+            "/v1/agents/edge-1/assignment?wait=10s",
+            headers={"If-None-Match": first.headers["ETag"]},
+        )
+    )
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    door.apply(resources.device("room-302"))
+    answer = await asyncio.wait_for(waiting, 5)
+    found = assignment.Assignment.decode(answer.body)
+    assert [each.name for each in found.devices] == ["room-301", "room-302"]
+    assert found.generation == before.generation + 1
+
+
+async def test_after_a_restart_generations_go_on_within_the_lineage(tmp_path: Path) -> None:
+    async with hub_under_test.opened(tmp_path / "hub.db") as door:
+        answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+        before = assignment.Assignment.decode(answer.body)
+    async with hub_under_test.opened(tmp_path / "hub.db") as door:
+        door.apply(resources.device("room-303"))
+        await asyncio.sleep(0.3)
+        answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+        after = assignment.Assignment.decode(answer.body)
+    assert after.lineage == before.lineage
+    assert after.generation > before.generation
+
+
+async def test_a_hub_without_an_api_server_serves_what_it_kept(tmp_path: Path) -> None:
+    async with hub_under_test.opened(tmp_path / "hub.db") as door:
+        answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+        before = assignment.Assignment.decode(answer.body)
+    async with hub_under_test.opened(tmp_path / "hub.db") as door:
+        door.desk.world.is_synced = False
+        door.nodes.clear()
+        answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=0s")
+        after = assignment.Assignment.decode(answer.body)
+    assert after.digest == before.digest
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "who", "status"),
+    [
+        ("GET", "/v1/agents/edge-2/assignment", "agent:edge-1", 403),
+        ("POST", "/v1/agents/edge-2/records", "agent:edge-1", 403),
+        ("POST", "/v1/agents/edge-2/report", "agent:edge-1", 403),
+        ("GET", "/v1/agents/edge-1/assignment", "operator", 403),
+        ("GET", "/v1/agents/edge-1/assignment", "agent", 403),
+        ("GET", "/v1/fleet", "agent:edge-1", 403),
+        ("GET", "/v1/fleet", "stranger", 403),
+        ("GET", "/v1/agents/edge-1/assignment", "nobody", 401),
+        ("GET", "/v1/nothing", "agent:edge-1", 404),
+    ],
+    ids=[
+        "another node's assignment",
+        "another node's records",
+        "another node's report",
+        "the operator is no agent",
+        "an agent's token that is bound to no node",
+        "an agent reads no fleet",
+        "a stranger reads no fleet",
+        "a token that nobody vouches for",
+        "no such path",
+    ],
+)
+async def test_nobody_reaches_what_is_not_theirs(
+    door: Door, method: str, path: str, who: str, status: int
+) -> None:
+    bodies = {"records": shipped(decided("a")).encode(), "report": facts("edge-2")}
+    data = bodies.get(path.rsplit("/", 1)[-1]) if method == "POST" else None
+    assert (await door.call(method, path, who, data=data)).status == status
+
+
+async def test_without_a_token_no_body_is_read(door: Door) -> None:
+    async with door.session.post(door.url + "/v1/agents/edge-1/records", data=b"x") as answer:
+        assert answer.status == 401
+
+
+async def test_a_known_token_outlives_the_api_server(door: Door) -> None:
+    assert (await door.call("POST", "/v1/agents/edge-1/report", data=facts())).status == 204
+    door.reviews.is_absent = True
+    assert (await door.call("POST", "/v1/agents/edge-1/report", data=facts())).status == 204
+    unknown = await door.call(
+        "POST", "/v1/agents/edge-2/report", "agent:edge-2", data=facts("edge-2")
+    )
+    assert unknown.status == 503
+
+
+async def test_records_are_acknowledged_once_and_stored_once(door: Door) -> None:
+    await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    batch = shipped(decided("a"), decided("b"))
+    for _ in range(2):
+        answer = await door.call("POST", "/v1/agents/edge-1/records", data=batch.encode())
+        assert record.BatchAnswer.decode(answer.body).acknowledged == 2
+    found = await door.desk.store.find(store.Selection(namespace="hq"))
+    assert sorted(each.decision for each in found) == ["a", "b"]
+    assert all(each.is_intact for each in found)
+
+
+async def test_two_batches_at_the_same_time_commit_each_record_once(door: Door) -> None:
+    await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    batch = shipped(*(decided(f"d-{number}") for number in range(50)))
+    answers = await asyncio.gather(
+        *(door.call("POST", "/v1/agents/edge-1/records", data=batch.encode()) for _ in range(5))
+    )
+    assert {answer.status for answer in answers} == {200}
+    assert len(await door.desk.store.find(store.Selection(namespace="hq"))) == 50
+
+
+async def test_a_journal_belongs_to_the_node_that_came_first(door: Door) -> None:
+    door.label("edge-2", "hq")
+    batch = shipped(decided("a")).encode()
+    assert (await door.call("POST", "/v1/agents/edge-1/records", data=batch)).status == 200
+    refused = await door.call("POST", "/v1/agents/edge-2/records", "agent:edge-2", data=batch)
+    assert refused.status == 403
+
+
+async def test_a_forked_journal_is_refused(door: Door) -> None:
+    one, other = shipped(decided("a")), shipped(decided("b"))
+    assert (await door.call("POST", "/v1/agents/edge-1/records", data=one.encode())).status == 200
+    refused = await door.call("POST", "/v1/agents/edge-1/records", data=other.encode())
+    assert refused.status == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"x" * ((1 << 20) + 1), 413),
+        (b"[" * 10_000, 400),
+        (b"no json", 422),
+        (b"{}", 422),
+        (b'{"journal": "j", "records": []}', 422),
+        (b"\xff\xfe", 422),
+    ],
+    ids=["too large", "too deep", "no JSON", "no batch", "an empty batch", "no UTF-8"],
+)
+async def test_a_bad_body_is_refused_with_a_reason_and_never_sent_back(
+    door: Door, body: bytes, status: int
+) -> None:
+    answer = await door.call("POST", "/v1/agents/edge-1/records", data=body)
+    assert answer.status == status
+    said = answer.body
+    assert json.loads(said)["reason"]
+    assert len(said) < 2000
+
+
+async def test_a_body_that_drips_in_is_given_up(tmp_path: Path) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield b" "
+            await asyncio.sleep(0.1)
+
+    async with hub_under_test.opened(tmp_path / "hub.db", body_seconds=0.3) as door:
+        try:
+            answer = await door.call("POST", "/v1/agents/edge-1/records", data=drip())
+        except aiohttp.ClientConnectionError:
+            return
+        assert answer.status == 408
+
+
+async def test_one_node_that_asks_too_often_is_slowed_down_and_others_are_not(door: Door) -> None:
+    answers = await asyncio.gather(
+        *(door.call("POST", "/v1/agents/edge-1/report", data=facts()) for _ in range(150))
+    )
+    assert 429 in {answer.status for answer in answers}
+    other = await door.call(
+        "POST", "/v1/agents/edge-2/report", "agent:edge-2", data=facts("edge-2")
+    )
+    assert other.status == 204
+
+
+def held(epoch: int = 100, holder: str = "edge-1") -> Any:
+    authority = {"holder": holder, "epoch": epoch, "lastIssued": epoch}
+    return resources.device(status={"authority": authority})
+
+
+async def renewal(door: Door, who: str, body: bytes) -> beat.RenewedDevice:
+    answer = await door.call("POST", "/v1/renewals", who, data=body)
+    assert answer.status == 200, answer.body
+    return beat.Renewal.decode(answer.body).devices[0]
+
+
+async def test_a_holder_is_renewed_and_the_operator_is_told_when(door: Door) -> None:
+    door.apply(held())
+    first = await renewal(door, "agent:edge-1", asked())
+    assert first.standing is beat.Standing.UNKNOWN, "a new store counts its start as a renewal"
+    object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
+    assert (await renewal(door, "agent:edge-1", asked())).standing is beat.Standing.RENEWED
+    answer = await door.call("GET", "/v1/fleet", "operator")
+    (last,) = report.Fleet.decode(answer.body).renewals
+    assert (last.holder, last.epoch) == ("edge-1", 100)
+    assert last.age_seconds < 5
+    assert await door.desk.store.last_renewals()
+
+
+async def test_a_peer_of_the_site_may_relay_and_another_site_may_not(door: Door) -> None:
+    door.label("edge-2", "hq")
+    door.label("far-1", "plant")
+    door.apply(held())
+    object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
+    relayed = await renewal(door, "agent:edge-2", asked("edge-1"))
+    assert relayed.standing is beat.Standing.RENEWED
+    refused = await door.call("POST", "/v1/renewals", "agent:far-1", data=asked("edge-1"))
+    assert refused.status == 403
+
+
+async def test_a_replaced_holder_is_told_and_its_successor_waits_out_the_lease(door: Door) -> None:
+    door.label("edge-2", "hq")
+    door.apply(held())
+    object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
+    await renewal(door, "agent:edge-1", asked())
+    door.apply(held(101, "edge-2"))
+    old = await renewal(door, "agent:edge-1", asked(epoch=100, number=2))
+    new = await renewal(door, "agent:edge-2", asked("edge-2", 101))
+    assert (old.standing, old.epoch) == (beat.Standing.SUPERSEDED, 101)
+    assert new.standing is beat.Standing.UNKNOWN
+    gave = {
+        "namespace": "hq",
+        "device": "room-301",
+        "connected": False,
+        "epoch": 100,
+        "gaveBack": True,
+    }
+    await door.call("POST", "/v1/agents/edge-1/report", data=facts(devices=[gave]))
+    new = await renewal(door, "agent:edge-2", asked("edge-2", 101, 2))
+    assert new.standing is beat.Standing.RENEWED, "the one before gave it back"
+
+
+async def test_the_operator_waits_for_news_of_the_fleet(door: Door) -> None:
+    answer = await door.call("GET", "/v1/fleet", "operator")
+    revision = report.Fleet.decode(answer.body).revision
+    waiting = asyncio.create_task(
+        door.call("GET", f"/v1/fleet?wait=10s&revision={revision}", "operator")
+    )
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await door.call("POST", "/v1/agents/edge-1/report", data=facts())
+    found = report.Fleet.decode((await asyncio.wait_for(waiting, 5)).body)
+    assert [each.node for each in found.agents] == ["edge-1"]
+    assert found.revision > revision
+
+
+async def test_a_new_address_makes_a_peer_a_probe_target(door: Door) -> None:
+    door.label("edge-2", "hq")
+    await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    where = facts("edge-2", address="http://10.0.0.2:8081")
+    await door.call("POST", "/v1/agents/edge-2/report", "agent:edge-2", data=where)
+    await asyncio.sleep(0.3)
+    answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    found = assignment.Assignment.decode(answer.body)
+    assert [each.node for each in found.probes] == ["edge-2"]
+
+
+async def test_the_door_describes_itself(door: Door) -> None:
+    async with door.session.get(door.url + "/openapi.json") as answer:
+        described = await answer.json()
+    assert "/v1/agents/{node}/records" in described["paths"]
+
+
+async def test_refusals_are_counted_by_reason(door: Door) -> None:
+    await door.call("GET", "/v1/agents/edge-2/assignment")
+    assert b'foreshore_hub_refused_total{reason="AnotherNode"} 1.0' in door.desk.measured.render()
