@@ -10,15 +10,21 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo $(FORESHORE_CACHE)/uv/bin/uv)
 RUN := $(UV) run --locked --quiet
 PYTEST := $(RUN) pytest
+EXAMPLE := examples/01-ventilate-a-room
+SPEED ?= 3000
 HARNESS := $(RUN) python tests/cluster/harness
 
 ##@ See it
 
 demo: sync ## A cluster with real nodes, the example on it, nodes that die, a site that is cut off
-	@$(RUN) python examples/01-ventilate-a-room/demo.py
+	@$(RUN) python tests/demo
 
 demo-local: sync broker ## Rehearse the same example in under a minute, without a cluster
-	@$(RUN) python examples/01-ventilate-a-room/demo_local.py
+	@state=$$(mktemp -d); trap 'rm -rf $$state' EXIT; \
+	$(RUN) foreshore-agent rehearse --resources $(EXAMPLE) --state $$state --device room-301 \
+	  --csv $(EXAMPLE)/occupancy.csv --time-column Date --map Light=light --map CO2=co2 --map Temperature=temperature \
+	  --truth Occupancy --speed $(SPEED); \
+	echo; $(RUN) foreshore-agent why --last --state $$state
 
 ##@ Check it
 

@@ -1,0 +1,48 @@
+"""`make demo`: the example on a cluster of its own; nodes die, a site is cut off, decisions go on.
+
+Everything shown is read from the cluster through the product's own commands, or from the device's
+own log.
+"""
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "cluster")]
+
+from demo import story, view  # noqa: E402
+from harness import cluster, engine, process, settings  # noqa: E402
+
+NAME = "foreshore-demo"
+
+
+def main() -> int:
+    """Tell the story and leave nothing behind."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", action="store_true", help="leave the cluster up afterwards")
+    chosen = parser.parse_args()
+    started = engine.ensure()
+    made = None
+    try:
+        with tempfile.TemporaryDirectory(prefix="foreshore-demo-") as folder:
+            view.title()
+            made = cluster.create(NAME, settings.read())
+            story.tell(made, Path(folder))
+    except process.HarnessError as error:
+        view.failure(str(error))
+        return 1
+    except KeyboardInterrupt:
+        view.failure("interrupted")
+        return 130
+    finally:
+        if made is not None and not chosen.keep:
+            with contextlib.suppress(process.HarnessError):
+                made.close()
+        view.farewell(kept=chosen.keep, engine_started=bool(started))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
