@@ -83,6 +83,7 @@ class Connection:
         self._descriptor = -1
         self._is_writing = False
         self._is_paused = False
+        self._is_closing = False
         self._is_dispatching = False
         self._misc: asyncio.TimerHandle | None = None
         self._packets = 0
@@ -209,6 +210,7 @@ class Connection:
 
     async def close(self) -> None:
         """Say good-bye and end the session."""
+        self._is_closing = True
         if self.is_open:
             self._client.disconnect()
             self._flush()
@@ -356,7 +358,7 @@ class Connection:
     def _on_disconnect(
         self, _client: object, _data: object, _flags: object, code: ReasonCode, _said: object
     ) -> None:
-        self._end(f"the broker is gone: {code}")
+        self._end("closed" if self._is_closing else f"the broker is gone: {code}")
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         self._packets += 1

@@ -17,9 +17,22 @@ class CredentialError(ValueError):
     """A credential that is not there or cannot be used; the text never shows its content."""
 
 
+class _Socket(ssl.SSLSocket):
+    """A socket that does not outlive a failed handshake; the client library forgets it there."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is called
+        """Shake hands, or close."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class _Context(ssl.SSLContext):
     """A context that checks the certificate against a name that is not the address."""
 
+    sslsocket_class = _Socket
     server_name: str | None = None
 
     def wrap_socket(  # type: ignore[override]

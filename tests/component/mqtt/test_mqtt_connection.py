@@ -1,0 +1,234 @@
+"""One session with a real Mosquitto: both protocols, TLS, faults."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from foreshore_agent.devices.mqtt import connection
+from foreshore_api.v1alpha1 import site
+from harness import mosquitto
+
+pytestmark = pytest.mark.component
+
+BOTH = pytest.mark.parametrize("protocol", list(site.Protocol))
+
+
+class Inbox:
+    """What came, in order."""
+
+    def __init__(self) -> None:
+        self.messages: list[connection.Message] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, message: connection.Message) -> None:
+        self.messages.append(message)
+        self._news.set()
+
+    async def until(self, count: int) -> list[connection.Message]:
+        async with asyncio.timeout(10):
+            while len(self.messages) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.messages
+
+
+def nothing(message: connection.Message) -> None:
+    raise AssertionError(f"nothing should come: {message}")
+
+
+def address(
+    broker: mosquitto.Broker, protocol: site.Protocol = site.Protocol.V5
+) -> connection.Address:
+    return connection.Address(broker.host, broker.port, protocol)
+
+
+@BOTH
+async def test_messages_go_round(broker: mosquitto.Broker, protocol: site.Protocol) -> None:
+    inbox = Inbox()
+    hears = await connection.Connection.open(
+        address(broker, protocol), name="hears", received=inbox
+    )
+    assert await hears.subscribe([f"room/{i}" for i in range(250)]) == ()
+    says = await connection.Connection.open(
+        address(broker, protocol), name="says", received=nothing
+    )
+    says.publish("room/7", b"zero", qos=0)
+    await says.deliver("room/8", b"one")
+    says.publish("room/9", b"expiring", qos=1, expiry=5, is_command=True)
+    got = await inbox.until(3)
+    assert [(each.topic, each.payload, each.retained) for each in got] == [
+        ("room/7", b"zero", False),
+        ("room/8", b"one", False),
+        ("room/9", b"expiring", False),
+    ]
+    hears.unsubscribe(["room/7"])
+    says.publish("room/7", b"gone")
+    await says.deliver("room/8", b"still")
+    await inbox.until(4)
+    assert inbox.messages[-1].payload == b"still"
+    await says.close()
+    await hears.close()
+    assert says.closed.result() == "closed"
+
+
+async def test_nagle_is_switched_off(broker: mosquitto.Broker) -> None:
+    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    assert opened._socket is not None
+    assert opened._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    await opened.close()
+
+
+@BOTH
+async def test_tls_with_a_client_certificate(
+    tls_broker: mosquitto.Broker, protocol: site.Protocol, tmp_path: Path
+) -> None:
+    tls_broker.credential(tmp_path / "credentials", "hq-broker")
+    inbox = Inbox()
+    opened = await connection.Connection.open(
+        connection.Address(
+            tls_broker.host, tls_broker.port, protocol, "hq-broker", tmp_path / "credentials"
+        ),
+        name="a",
+        received=inbox,
+    )
+    await opened.subscribe(["t"])
+    for number in range(300):
+        opened.publish("t", b"%d" % number + b"." * 500)
+    got = await inbox.until(300)
+    assert [int(each.payload.rstrip(b".")) for each in got] == list(range(300)), (
+        "bytes that TLS had decrypted already were left lying"
+    )
+    await opened.close()
+
+
+async def test_a_server_name_other_than_the_address_is_checked(
+    tls_broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    tls_broker.credential(tmp_path, "c")
+    right = connection.Address(
+        tls_broker.host, tls_broker.port, site.Protocol.V5, "c", tmp_path, "localhost"
+    )
+    opened = await connection.Connection.open(right, name="a", received=nothing)
+    await opened.close()
+    wrong = connection.Address(
+        tls_broker.host, tls_broker.port, site.Protocol.V5, "c", tmp_path, "elsewhere.example"
+    )
+    with pytest.raises(connection.ConnectionFailedError, match=r"elsewhere\.example"):
+        await connection.Connection.open(wrong, name="a", received=nothing)
+
+
+async def test_a_stranger_without_a_certificate_is_refused(
+    tls_broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    place = tls_broker.credential(tmp_path, "c")
+    (place / "tls.crt").unlink()
+    where = connection.Address(tls_broker.host, tls_broker.port, site.Protocol.V5, "c", tmp_path)
+    with pytest.raises(connection.ConnectionFailedError):
+        await connection.Connection.open(where, name="a", received=nothing)
+
+
+async def test_a_missing_credential_is_named_and_no_plain_connection_is_made(
+    broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    where = connection.Address(broker.host, broker.port, site.Protocol.V5, "absent", tmp_path)
+    with pytest.raises(connection.ConnectionFailedError, match="'absent'"):
+        await connection.Connection.open(where, name="a", received=nothing)
+
+
+async def test_nobody_at_home_is_said_with_the_address() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(connection.ConnectionFailedError, match=f"127.0.0.1:{port}"):
+        await connection.Connection.open(
+            connection.Address("127.0.0.1", port), name="a", received=nothing
+        )
+
+
+async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
+    broker: mosquitto.Broker,
+) -> None:
+    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    broker.kill()
+    async with asyncio.timeout(5):
+        await asyncio.shield(opened.closed)
+    with pytest.raises(connection.NotSentError, match="NotConnected"):
+        opened.publish("t", b"late", qos=1, is_command=True)
+    broker.start()
+    await asyncio.sleep(0.3)
+    assert not opened.is_open
+    inbox = Inbox()
+    hears = await connection.Connection.open(address(broker), name="b", received=inbox)
+    await hears.subscribe(["t"])
+    await hears.deliver("t", b"only this")
+    assert [each.payload for each in await inbox.until(1)] == [b"only this"]
+    await hears.close()
+
+
+async def test_a_broker_that_hangs_is_noticed_by_keep_alive(broker: mosquitto.Broker) -> None:
+    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    broker.pause()
+    async with asyncio.timeout(15):
+        await asyncio.shield(opened.closed)
+    broker.resume()
+
+
+def flood(opened: connection.Connection) -> None:
+    for _ in range(1000):
+        opened.publish("t", b"x" * 60000, is_command=True)
+
+
+async def test_a_command_that_the_network_does_not_take_ends_the_session(
+    broker: mosquitto.Broker,
+) -> None:
+    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    broker.pause()
+    with pytest.raises(connection.NotSentError, match="Congested"):
+        flood(opened)
+    assert not opened.is_open
+    broker.resume()
+
+
+async def test_the_oldest_message_gives_way_when_too_many_wait(broker: mosquitto.Broker) -> None:
+    every, kept = Inbox(), list[connection.Message]()
+
+    def keep(message: connection.Message) -> None:
+        kept.append(message)
+        every(message)
+
+    hears = await connection.Connection.open(
+        address(broker), name="h", received=keep, overflowed=every, backlog=5
+    )
+    await hears.subscribe(["t"], qos=0)
+    says = await connection.Connection.open(address(broker), name="s", received=nothing)
+    for number in range(400):
+        says.publish("t", b"%d" % number)
+    await says.deliver("t", b"end")
+    await every.until(401)
+    assert kept[-1].payload == b"end"
+    numbers = [int(each.payload) for each in kept[:-1]]
+    assert numbers == sorted(numbers)
+    assert len(numbers) < 400
+    await says.close()
+    await hears.close()
+
+
+async def test_a_message_that_its_taker_chokes_on_does_not_end_the_session(
+    broker: mosquitto.Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = Inbox()
+
+    def choke(message: connection.Message) -> None:
+        if message.payload == b"bad":
+            raise ValueError("choked")
+        inbox(message)
+
+    opened = await connection.Connection.open(address(broker), name="a", received=choke)
+    await opened.subscribe(["t"])
+    await opened.deliver("t", b"bad")
+    await opened.deliver("t", b"good")
+    await inbox.until(1)
+    assert "could not be taken" in caplog.text
+    await opened.close()

@@ -1,0 +1,147 @@
+"""Telemetry read strictly: recorded payloads, and every way a document can lie."""
+
+import json
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foreshore_agent.devices.mqtt import payload
+from foreshore_api.v1alpha1 import deviceprofile
+
+Property = deviceprofile.Property
+Type = deviceprofile.DataType
+
+ROOM = payload.Decoder(
+    (
+        Property(name="co2", path="/values/co2", timestamp_path="/time"),
+        Property(name="airflow"),
+        Property(name="people", type=Type.INTEGER),
+        Property(name="windowOpen", type=Type.BOOLEAN),
+        Property(name="state", type=Type.STRING),
+    )
+)
+
+
+def refusal(body: bytes) -> str:
+    with pytest.raises(payload.RefusedError) as caught:
+        ROOM.decode(body)
+    return caught.value.reason
+
+
+def test_a_recorded_document_of_every_type() -> None:
+    body = (
+        b'{"time":"2026-03-01T10:00:00.5+01:00","values":{"co2":749.2,"other":{"deep":[1]}},'
+        b'"airflow":300,"people":2,"windowOpen":false,"state":"Auto"}'
+    )
+    reading = ROOM.decode(body)
+    assert reading.values == {
+        "co2": 749.2,
+        "airflow": 300.0,
+        "people": 2,
+        "windowOpen": False,
+        "state": "Auto",
+    }
+    assert isinstance(reading.values["airflow"], float)
+    assert reading.refused == {}
+    assert reading.sampled_at == {"co2": datetime(2026, 3, 1, 9, 0, 0, 500000, UTC)}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "InvalidJSON"),
+        (b'{"co2":', "InvalidJSON"),
+        (b"{'co2': 1}", "InvalidJSON"),
+        (b'{"co2": 1} trailing', "InvalidJSON"),
+        (b"\xef\xbb\xbf{}", "InvalidJSON"),
+        (b'{"co2": "\xff"}', "InvalidUTF8"),
+        (b'{"airflow": NaN}', "NonFinite"),
+        (b'{"airflow": -Infinity}', "NonFinite"),
+        (b'{"airflow": 1, "airflow": 2}', "DuplicateKey"),
+        (b'{"values": {"co2": 1, "co2": 2}}', "DuplicateKey"),
+        (b"[1, 2]", "NotAnObject"),
+        (b"12", "NotAnObject"),
+        (b'{"a":' * 9 + b"1" + b"}" * 9, "TooDeep"),
+        (b'{"a":' + b"[" * 20000 + b"]" * 20000 + b"}", "TooDeep"),
+        (b'{"a":"' + b"x" * payload.MAXIMUM_BYTES + b'"}', "TooLarge"),
+        (b'{"a":' + b"9" * 5000 + b"}", "InvalidJSON"),
+    ],
+    ids=lambda value: value[:24] if isinstance(value, bytes) else value,
+)
+def test_a_document_that_lies_is_refused_as_a_whole(body: bytes, reason: str) -> None:
+    assert refusal(body) == reason
+
+
+def test_eight_levels_are_read() -> None:
+    assert ROOM.decode(b'{"a":' * 8 + b"1" + b"}" * 8).values == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "reason"),
+    [
+        (b'{"airflow": 1e999}', "airflow", "NonFinite"),
+        (b'{"airflow": ' + b"9" * 400 + b"}", "airflow", "NonFinite"),
+        (b'{"airflow": "300"}', "airflow", "WrongType"),
+        (b'{"airflow": true}', "airflow", "WrongType"),
+        (b'{"airflow": null}', "airflow", "WrongType"),
+        (b'{"people": 1.5}', "people", "WrongType"),
+        (b'{"people": 9223372036854775808}', "people", "OutOfRange"),
+        (b'{"windowOpen": 1}', "windowOpen", "WrongType"),
+        (b'{"state": 1}', "state", "WrongType"),
+        (b'{"state": "' + b"x" * 1025 + b'"}', "state", "TooLong"),
+        (b'{"values":{"co2":1},"time":"yesterday"}', "co2", "InvalidTimestamp"),
+        (b'{"values":{"co2":1},"time":"2026-03-01T10:00:00"}', "co2", "InvalidTimestamp"),
+        (b'{"values":{"co2":1},"time":1e300}', "co2", "InvalidTimestamp"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, bytes) else value,
+)
+def test_one_bad_property_is_refused_alone(body: bytes, name: str, reason: str) -> None:
+    reading = ROOM.decode(body[:-1] + b',"extra":1}')
+    assert reading.refused == {name: reason}
+    assert name not in reading.values
+    assert name not in reading.sampled_at
+
+
+def test_a_whole_number_written_as_a_fraction_is_an_integer() -> None:
+    assert ROOM.decode(b'{"people": 2.0}').values == {"people": 2}
+
+
+def test_unix_seconds_are_a_time() -> None:
+    reading = ROOM.decode(b'{"values":{"co2":1},"time":1767225600.25}')
+    assert reading.sampled_at["co2"] == datetime(2026, 1, 1, 0, 0, 0, 250000, UTC)
+
+
+def test_pointers_unescape_and_index_arrays() -> None:
+    decoder = payload.Decoder((Property(name="a", path="/x~1y/1/~0z"),))
+    assert decoder.decode(b'{"x/y":[0,{"~z":7}]}').values == {"a": 7.0}
+    assert decoder.decode(b'{"x/y":[0]}').values == {}
+    assert decoder.decode(b'{"x/y":5}').values == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+@given(st.binary(max_size=64) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_nothing_but_a_reading_or_a_reason_comes_out(body: bytes) -> None:
+    try:
+        reading = ROOM.decode(body)
+    except payload.RefusedError:
+        return
+    assert not set(reading.values) & set(reading.refused)
+
+
+@given(st.floats())
+def test_no_value_that_is_not_finite_passes(number: float) -> None:
+    body = json.dumps({"airflow": number, "people": number}).encode()
+    if not math.isfinite(number):
+        assert refusal(body) == "NonFinite"
+        return
+    values = ROOM.decode(body).values
+    assert values["airflow"] == number
