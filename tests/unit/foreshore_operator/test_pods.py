@@ -77,7 +77,7 @@ def test_a_pod_of_a_dead_node_that_stays_is_terminating_although_it_says_running
     assert inference(document).phase is snapshot.PodPhase.TERMINATING
 
 
-def test_a_refused_model_is_told_by_exit_code_and_in_the_servers_own_words() -> None:
+def test_a_refused_model_is_told_in_the_servers_own_words() -> None:
     said = json.dumps({"reason": "DigestMismatch", "message": "the bytes are others"})
     ended = {"terminated": {"exitCode": 3, "message": said, "reason": "Error"}}
     found = inference(
@@ -89,8 +89,14 @@ def test_a_refused_model_is_told_by_exit_code_and_in_the_servers_own_words() -> 
         )
     )
 
+    assert (found.reason, found.message) == ("DigestMismatch", "the bytes are others")
+
+
+def test_a_refusal_in_words_that_nobody_can_read_is_still_a_refusal() -> None:
+    ended = {"terminated": {"exitCode": 3, "message": "Killed", "reason": "Error"}}
+    found = inference(ours(phase="Running", containerStatuses=[{"state": ended}]))
+
     assert found.reason == "ModelRejected"
-    assert found.message == "DigestMismatch: the bytes are others"
 
 
 def test_an_image_that_cannot_be_pulled_is_told() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from typing import Any
 
 import pytest
 
@@ -208,3 +209,43 @@ def test_without_a_hub_a_silent_nodes_replica_still_moves() -> None:
     settled = build.settle(build.world())
     lost = dataclasses.replace(build.silenced(settled, "edge-1"), fleet=None)
     assert placed(lost) == {"r0": "edge-2"}
+
+
+def broken(seen: snapshot.Snapshot, **spec: Any) -> snapshot.Snapshot:
+    """The policy was edited and does not compile any more."""
+    edited = build.policy(**spec)
+    problem = ("CompileFailed", "spec.rules[high]: no such name")
+    compiled = {("hq", "ventilate"): snapshot.Compiled(1, "sha256:0", problem)}
+    return dataclasses.replace(seen, policies=(edited,), compiled=compiled)
+
+
+def test_an_edit_that_does_not_compile_keeps_the_replicas_of_what_did() -> None:
+    edited = broken(build.settle(build.world()))
+    made = planning.plan(edited)
+    assert (made.removals, made.retired) == ((), ())
+    assert placed(build.silenced(edited, "edge-1")) == {"r0": "edge-2"}
+
+
+def test_an_edit_that_does_not_compile_and_names_another_model_touches_nothing() -> None:
+    edited = broken(
+        build.settle(build.world()), placement={"tolerations": [{"operator": "Exists"}]}
+    )
+    made = planning.plan(edited)
+    assert (made.placements, made.removals, made.retired) == ((), (), ())
+
+
+def test_a_new_policy_that_does_not_compile_is_placed_nowhere() -> None:
+    assert planning.plan(broken(build.world())).placements == ()
+
+
+def test_a_disabled_policy_gives_its_replicas_and_its_placement_back() -> None:
+    settled = build.settle(build.world())
+    disabled = dataclasses.replace(settled, policies=(build.policy(mode="Disabled"),))
+    made = planning.plan(disabled)
+    assert [one.name for one in made.retired] == ["ventilate.hq"]
+    assert [one.name for one in made.removals] == [settled.replicas[0].name]
+
+
+def test_a_site_without_bound_devices_loses_its_placement() -> None:
+    settled = dataclasses.replace(build.settle(build.world()), devices=())
+    assert [one.name for one in planning.plan(settled).retired] == ["ventilate.hq"]

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+LONGEST_WAIT = 5.0
+"""Seconds between two tries; short, because a few informers are no load and a fleet waits."""
+
 
 class Key(NamedTuple):
     """Which object of a kind; `namespace` is empty for a cluster-scoped kind."""
@@ -114,7 +117,7 @@ class Informer(Generic[T]):
 
     async def run(self) -> None:
         """Keep the mirror until cancelled."""
-        waits = backoff.delays()
+        waits = backoff.delays(cap=LONGEST_WAIT)
         while True:
             before = self.last_contact
             try:
@@ -128,7 +131,7 @@ class Informer(Generic[T]):
                     self._version = ""
                 log.info("%s: %s; trying again", self.kind.plural, error)
                 if self.last_contact != before:
-                    waits = backoff.delays()
+                    waits = backoff.delays(cap=LONGEST_WAIT)
                 await asyncio.sleep(next(waits))
 
     async def _list(self) -> str:

@@ -47,6 +47,7 @@ class Act:
         await _all(self._placement(one) for one in plan.placements)
         await _all(self._pod(one) for each in plan.placements for one in each.pods)
         await _all(self._removal(one) for one in plan.removals)
+        await _all(self._retirement(one) for one in plan.retired)
         await _all(self._status(one) for one in plan.statuses)
         await _all(self._sweep(plan))
 
@@ -127,6 +128,15 @@ class Act:
         )
         if outcome is apply.Outcome.WRITTEN:
             log.info("pod %s/%s: deleted (%s)", removal.namespace, removal.name, removal.cause)
+
+    async def _retirement(self, removal: case.Removal) -> None:
+        await self.writer.delete(
+            kinds.of(v1alpha1.InferencePlacement),
+            removal.namespace,
+            removal.name,
+            uid=removal.uid,
+            is_due=lambda live: live["metadata"]["resourceVersion"] == removal.resource_version,
+        )
 
     async def _status(self, write: planning.StatusWrite) -> None:
         namespace = write.namespace or ""

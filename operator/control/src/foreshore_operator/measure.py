@@ -49,6 +49,8 @@ class Hub:
         self._fleet: report.Fleet | None = None
         self._received_at = 0.0
         self._session: aiohttp.ClientSession | None = None
+        self.asked = asyncio.Event()
+        """Set once the hub has answered, or has failed to, for the first time."""
 
     async def __aenter__(self) -> Self:
         tls = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
@@ -77,6 +79,7 @@ class Hub:
                 if is_reached:
                     log.warning("the hub does not answer: %s", error or type(error).__name__)
                 is_reached = False
+                self.asked.set()
                 await asyncio.sleep(next(waits))
                 self._on_news(False)  # noqa: FBT003 (whether it is urgent)
                 continue
@@ -101,6 +104,7 @@ class Hub:
     def _take(self, fleet: report.Fleet) -> None:
         before, self._fleet = self._fleet, fleet
         self._received_at = self._clock()
+        self.asked.set()
         if before is None or before.revision != fleet.revision:
             self._on_news(gave_back(fleet) != (gave_back(before) if before else frozenset()))
 

@@ -43,8 +43,14 @@ class Passes:
     decide: Callable[[snapshot.Snapshot], planning.Plan] = planning.plan
 
     async def run(self) -> None:
-        """Pass after pass until cancelled; the first once every mirror is filled."""
+        """Pass after pass until cancelled.
+
+        The first comes once every mirror is filled and the hub was asked: a restart must not look
+        like a hub that is out of reach.
+        """
         await self.store.synced()
+        if self.hub is not None:
+            await self.hub.asked.wait()
         patience = 0.0
         while True:
             causes = await self.marks.wait(patience)

@@ -151,8 +151,6 @@ def _ending(ended: Mapping[str, Any]) -> tuple[str | None, str | None]:
     except pydantic.ValidationError:
         reason = ended.get("reason") or "Ended"
         return (MODEL_REJECTED if is_refused else reason), _short(ended.get("message"))
-    if is_refused:
-        return MODEL_REJECTED, _short(f"{said.reason}: {said.message}")
     return said.reason, _short(said.message)
 
 

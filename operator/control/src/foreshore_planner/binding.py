@@ -68,11 +68,15 @@ class BoundPolicy:
     @property
     def is_placed(self) -> bool:
         """Whether it needs inference replicas at all."""
-        return (
-            self.problem is None
-            and self.version is not None
-            and self.policy.spec.mode is not v1alpha1.Mode.DISABLED
-        )
+        return self.version is not None and self.policy.spec.mode is not v1alpha1.Mode.DISABLED
+
+    @property
+    def is_retained(self) -> bool:
+        """Whether what it has stays because what it asks for now is not accepted.
+
+        Agents go on with the last version that compiled, and that one needs its replicas.
+        """
+        return self.problem is not None and self.policy.spec.mode is not v1alpha1.Mode.DISABLED
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ def place_all(
             continue
         for site in policy.sites:
             one = _case(seen, verdicts, policy, policy.version, site, used, left.get(site, 0))
+            if policy.problem is not None and not _is_as_before(one):
+                continue
             planned = place(one)
             left[site] = left.get(site, 0) - _moves_made(one, planned)
             for pod in planned.pods:
@@ -43,6 +45,14 @@ def place_all(
                     used[pod.node] = taken + one.demand.requests
             plans.append(planned)
     return tuple(plans)
+
+
+def _is_as_before(one: case.Case) -> bool:
+    """Whether replicas of this very model run already.
+
+    Those of a policy that is not accepted any more are kept alive; none are begun for it.
+    """
+    return any(replica.template == one.template for replica in one.replicas)
 
 
 def place(one: case.Case) -> case.PlacementPlan:
@@ -71,13 +81,19 @@ def place(one: case.Case) -> case.PlacementPlan:
 
 
 def superseded(
-    seen: snapshot.Snapshot, verdicts: health.Health, plans: Sequence[case.PlacementPlan]
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.Binding,
+    plans: Sequence[case.PlacementPlan],
 ) -> tuple[case.Removal, ...]:
     """Return the pods that no placement wants any more.
 
     A pod that serves stays until its successor in the slot does. A pod on a node that may only be
-    cut off is left alone: it may be serving its site.
+    cut off is left alone: it may be serving its site. So are those of a policy that is not accepted
+    as it stands: agents go on with the version that was.
     """
+    planned = {(plan.namespace, plan.policy) for plan in plans}
+    retained = {one.key for one in bound.policies.values() if one.is_retained} - planned
     wanted = {(pod.namespace, pod.name): pod for plan in plans for pod in plan.pods}
     ready = {
         (one.namespace, one.policy, one.site, one.slot)
@@ -92,6 +108,8 @@ def superseded(
             continue
         if replica.phase is snapshot.PodPhase.TERMINATING:
             continue
+        if (replica.namespace, replica.policy) in retained:
+            continue
         if verdicts.of(replica.node).verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT):
             continue
         if replica.phase is snapshot.PodPhase.READY and slot in slots_wanted - ready:
@@ -102,6 +120,31 @@ def superseded(
             )
         )
     return tuple(removals)
+
+
+def retired(
+    seen: snapshot.Snapshot, bound: binding.Binding, plans: Sequence[case.PlacementPlan]
+) -> tuple[case.Removal, ...]:
+    """Return the placements that nobody asks for any more.
+
+    Their policy infers no more, or no longer at that site. Those of a policy that is gone go with
+    it, by their owner.
+    """
+    planned = {(plan.namespace, plan.name) for plan in plans}
+    found = []
+    for one in sorted(seen.placements, key=binding.key):
+        policy = bound.policies.get((binding.key(one)[0], one.spec.policy_ref.name))
+        if policy is None or policy.is_retained or binding.key(one) in planned:
+            continue
+        found.append(
+            case.Removal(
+                *binding.key(one),
+                one.metadata.uid or "",
+                one.metadata.resource_version or "",
+                "Retired",
+            )
+        )
+    return tuple(found)
 
 
 def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, snapshot.Tier], float]:

@@ -36,6 +36,9 @@ class Plan:
     grants: tuple[succession.Grant, ...]
     statuses: tuple[StatusWrite, ...]
     removals: tuple[case.Removal, ...]
+    """Pods that should go."""
+    retired: tuple[case.Removal, ...]
+    """InferencePlacements that should go."""
     health: Mapping[str, health.Assessment]
     wake_after: float | None = None
 
@@ -57,7 +60,8 @@ def plan(seen: snapshot.Snapshot) -> Plan:
                 seen, verdicts, bound, placements, standings
             )
         ),
-        removals=placing.superseded(seen, verdicts, placements),
+        removals=placing.superseded(seen, verdicts, bound, placements),
+        retired=placing.retired(seen, bound, placements),
         health=verdicts.nodes,
         wake_after=min(wakes) if wakes else None,
     )

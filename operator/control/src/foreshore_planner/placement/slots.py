@@ -16,6 +16,10 @@ MODEL_FAULTS = frozenset(
         "DigestMismatch",
         "ExternalData",
         "LoadFailed",
+        "LoadTimeout",
+        "LocalFunctions",
+        "ModelRejected",  # refused, in words that nobody could read
+        "NotFound",
         "NotONNX",
         "SchemaMismatch",
         "TooLarge",
