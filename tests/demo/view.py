@@ -1,4 +1,4 @@
-"""What the demo prints: chapters, one sentence of what is happening, and the product's own output."""
+"""What the demo prints: chapters, what is happening, and the product's own output."""
 
 import contextlib
 from collections.abc import Iterator, Mapping

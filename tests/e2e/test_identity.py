@@ -8,7 +8,7 @@ from harness import process
 
 def test_a_kubelet_may_not_label_its_own_node_into_a_site(world: worlds.World) -> None:
     node = world.cluster.cloud[0].name
-    with pytest.raises(process.CommandError, match="foreshore.dev/ labels"):
+    with pytest.raises(process.CommandError, match="a kubelet may not set"):
         world.cluster.run_on(
             node, "kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf",
             "label", "node", node, "foreshore.dev/site=hq",
