@@ -45,12 +45,15 @@ def adopt(
     """
     devices = {(device.namespace, device.name): device for device in fresh.devices}
     before = {(policy.namespace, policy.name): policy for policy in (last.policies if last else ())}
+    known = {(each.namespace, each.name): each.digest for each in (last.devices if last else ())}
     site = fresh.site.name if fresh.site is not None else ""
     taken: list[assignment.AssignedPolicy] = []
     problems: list[report.Problem] = []
     for policy in fresh.policies:
         name = (policy.namespace, policy.name)
-        problem = (rejected or {}).get(name) or _problem(policy, devices, site)
+        problem = (rejected or {}).get(name)
+        if problem is None and not _is_unchanged(policy, before.get(name), devices, known):
+            problem = _problem(policy, devices, site)
         if problem is None:
             taken.append(policy)
             continue
@@ -60,6 +63,21 @@ def adopt(
             taken.append(kept)
     adopted = fresh.model_copy(update={"policies": tuple(taken)})
     return Adoption(adopted, tuple(problems))
+
+
+def _is_unchanged(
+    policy: assignment.AssignedPolicy,
+    before: assignment.AssignedPolicy | None,
+    devices: Mapping[Name, assignment.AssignedDevice],
+    known: Mapping[Name, str],
+) -> bool:
+    """Whether this very version is in force on these very devices: it compiled already."""
+    if before is None or before.digest != policy.digest or before.model != policy.model:
+        return False
+    names = [(policy.namespace, name) for name in policy.devices]
+    return before.devices == policy.devices and all(
+        name in devices and known.get(name) == devices[name].digest for name in names
+    )
 
 
 def _problem(

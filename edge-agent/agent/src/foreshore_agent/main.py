@@ -1,4 +1,4 @@
-"""`foreshore-agent`: the command line of the edge agent. Each verb imports what it needs when it runs.
+"""`foreshore-agent`: the command line of the edge agent. Verbs import what they need when they run.
 
 Started by kubelet or systemd (`run --node … --hub …`), or by a person in a folder of resources.
 Exit codes: 0 asked to end; 1 a defect or a state directory that cannot be used, worth another
@@ -78,15 +78,10 @@ def run(
     from foreshore_agent import settings
 
     try:
-        source: settings.HubSettings | settings.FolderSettings
-        if resources is not None:
-            if hub is not None:
-                raise settings.SettingsError("--resources and --hub exclude each other")
-            source = settings.FolderSettings(resources, models, site)
-        else:
-            source = settings.hub_settings(
-                hub=hub, token_file=token_file, ca_file=hub_ca, node=node
-            )
+        source = settings.source(
+            settings.HubFlags(node, hub, token_file, hub_ca),
+            settings.FolderFlags(resources, models, site),
+        )
     except settings.SettingsError as error:
         _say(str(error))
         raise typer.Exit(EXIT_USAGE) from error
@@ -98,13 +93,9 @@ def run(
         address=address,
         port=port or None,
     )
-    raise typer.Exit(_run(told, log_level))
-
-
-def _run(told: "object", log_level: str) -> int:
     from foreshore_agent.runtime import process
 
-    return process.run(told, log_level)
+    raise typer.Exit(process.run(told, log_level))
 
 
 def _say(message: str) -> None:

@@ -45,22 +45,38 @@ class Settings:
     journal_mebibytes: int | None = None
 
 
-def hub_settings(
-    *, hub: str | None, token_file: Path | None, ca_file: Path | None, node: str | None
-) -> HubSettings:
-    """Check what an agent of a cluster needs. Raises SettingsError."""
-    missing = [
-        flag
-        for flag, value in (("--node", node), ("--hub", hub), ("--token-file", token_file))
-        if value is None
-    ]
-    if missing or hub is None or token_file is None:
-        raise SettingsError(
-            f"an agent of a cluster needs {', '.join(missing)} too; without a cluster: --resources"
-        )
-    if not hub.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):
-        raise SettingsError(f"--hub must be an https:// URL, not {hub}")
-    return HubSettings(hub, token_file, ca_file)
+@dataclass(frozen=True, slots=True)
+class HubFlags:
+    """Flags of an agent of a cluster, as given."""
+
+    node: str | None
+    hub: str | None
+    token_file: Path | None
+    ca_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFlags:
+    """Flags of an agent by itself, as given."""
+
+    resources: Path | None
+    models: Path | None
+    site: str | None
+
+
+def source(hub: HubFlags, folder: FolderFlags) -> HubSettings | FolderSettings:
+    """Return where the assignment comes from. Raises SettingsError."""
+    if folder.resources is not None:
+        if hub.hub is not None:
+            raise SettingsError("--resources and --hub exclude each other")
+        return FolderSettings(folder.resources, folder.models, folder.site)
+    if hub.hub is None:
+        raise SettingsError("either --resources (a folder) or --hub (a cluster) is needed")
+    if hub.node is None or hub.token_file is None:
+        raise SettingsError("an agent of a cluster needs --node and --token-file too")
+    if not hub.hub.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):
+        raise SettingsError(f"--hub must be an https:// URL, not {hub.hub}")
+    return HubSettings(hub.hub, hub.token_file, hub.ca_file)
 
 
 def default_node() -> str:

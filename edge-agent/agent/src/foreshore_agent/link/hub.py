@@ -79,6 +79,11 @@ class Hub:
         """When the hub last answered, on the boot-time clock."""
         return self._door.answered_at
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the hub answers."""
+        return self._is_connected
+
     def hurry(self) -> None:
         """Report now: something changed that others wait for."""
         self._changed.set()

@@ -48,13 +48,20 @@ class Ports:
     """Told of a defect: the process must end, and start again from what is durable."""
 
 
+Tap = Callable[[effects.Effect], None]
+"""Sees every effect before it is carried out."""
+
+
 class Core:
     """One engine and its state."""
 
-    def __init__(self, clock: clocks.Clock, initial: state.State, ports: Ports) -> None:
+    def __init__(
+        self, clock: clocks.Clock, initial: state.State, ports: Ports, tap: Tap | None = None
+    ) -> None:
         self.state = initial
         self._clock: Final = clock
         self._ports: Final = ports
+        self._tap: Final = tap
         self._waiting: Final[deque[events.Event]] = deque()
         self._is_taking = False
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
@@ -72,7 +79,7 @@ class Core:
 
     def stamp(self) -> tuple[events.Instant, str]:
         """Return what every event begins with: now, and a fresh UUIDv7."""
-        return self._clock.instant(), str(uuid_utils.uuid7())
+        return stamp(self._clock)
 
     def take(self, event: events.Event) -> None:
         """Take one event, and what its effects answer at once."""
@@ -92,6 +99,8 @@ class Core:
             self._is_taking = False
 
     def _carry(self, effect: effects.Effect) -> None:
+        if self._tap is not None:
+            self._tap(effect)
         self.carriers[type(effect)](effect)
 
     def _infer(self, effect: effects.Infer) -> None:
@@ -170,6 +179,11 @@ class Core:
 
     def _observe(self, effect: effects.Observe) -> None:
         self._ports.meters.observe(effect, self._clock.monotonic())
+
+
+def stamp(clock: clocks.Clock) -> tuple[events.Instant, str]:
+    """Return what every event begins with: now, and a fresh UUIDv7."""
+    return clock.instant(), str(uuid_utils.uuid7())
 
 
 def _look_at(done: Any) -> None:

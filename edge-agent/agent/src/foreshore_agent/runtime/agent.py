@@ -1,0 +1,93 @@
+"""One agent, put together: engine, journal, replicas, broker, link, port; one TaskGroup for all.
+
+    open journal ─► restore engine ─► last assignment ─► broker, link, probes, beats, ticks ─► stop
+
+`process` runs one for `foreshore-agent run`, `rehearse` one beside a player on a recording's clock.
+Stopping stands down: the broker is left first, so that nothing is commanded any more, then the
+journal writes what is queued. The right to a device is not given back by a stop: the same node is
+usually back before anybody else could take over, and the operator sees a node that is gone.
+"""
+
+import asyncio
+from importlib import metadata
+from typing import Final
+
+from foreshore_agent import clocks, journal, meters, settings
+from foreshore_agent.engine import durable, effects, state
+from foreshore_agent.runtime import core, facts, life
+from foreshore_api.v1alpha1 import site as sites
+
+
+class Agent:
+    """One agent; `run` is its life."""
+
+    def __init__(
+        self,
+        told: settings.Settings,
+        clock: clocks.Clock,
+        *,
+        instead: sites.Broker | None = None,
+        tap: core.Tap | None = None,
+    ) -> None:
+        """Prepare an agent.
+
+        Args:
+            told: its settings.
+            clock: the world's, or a recording's.
+            instead: a broker to use in place of the Site's, which is then never contacted.
+            tap: sees every effect before it is carried out.
+        """
+        self.meters: Final = meters.Meters()
+        self._told: Final = told
+        self._clock: Final = clock
+        self._instead: Final = instead
+        self._tap: Final = tap
+        self._facts: facts.Facts | None = None
+
+    def missing(self) -> tuple[str, ...]:
+        """Return what is missing for readiness, as sentences; nothing means ready."""
+        return ("the agent is starting",) if self._facts is None else self._facts.missing()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Live until `stop` is set.
+
+        Raises:
+            journal.JournalInUse: another process works in the state directory.
+            folder.FolderError: folder mode has nothing to work from.
+            OSError: the state directory or the port cannot be used.
+        """
+        self._told.state.mkdir(parents=True, exist_ok=True)
+        is_collected = isinstance(self._told.source, settings.HubSettings)
+        book = await journal.Journal.open(
+            self._told.state, is_collected=is_collected, now=self._clock.now
+        )
+        try:
+            kept = await book.values(effects.DURABLE_PREFIX)
+            identity = _identity(self._told.node, self._clock, book)
+            ground = life.Ground(
+                told=self._told,
+                clock=self._clock,
+                book=book,
+                meters=self.meters,
+                restored=durable.restore(identity, kept, self._clock.instant()),
+                tap=self._tap,
+                instead=self._instead,
+            )
+            async with asyncio.TaskGroup() as tasks:
+                living = life.Life(ground, tasks)
+                await living.begin()
+                self._facts = living.facts
+                await living.until(stop)
+        finally:
+            self._facts = None
+            await book.close()
+
+
+def _identity(node: str, clock: clocks.Clock, book: journal.Journal) -> state.Identity:
+    return state.Identity(
+        node=node,
+        boot_id=clock.boot_id,
+        journal=book.journal_id,
+        agent_version=metadata.version("foreshore-agent"),
+        virtual=clock.virtual,
+    )

@@ -1,0 +1,95 @@
+"""The assignment in force: what is taken, made durable, and only then takes effect.
+
+hub ──take──► older? refused ──► adopted: policies as they compile ──► durable ──► in effect
+folder ──put──────────────────────────────────────────────────────────► durable ──► in effect
+start ──recall──► the durable one takes effect at once, hub or no hub
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import pydantic
+
+from foreshore_agent import adoption
+from foreshore_api.wire import assignment, report
+
+KEY: Final = "assignment"
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Values(Protocol):
+    """The durable values of the journal."""
+
+    def put(self, key: str, value: bytes) -> Awaitable[None]:
+        """Keep a value durably."""
+        ...
+
+    def get(self, key: str) -> Awaitable[bytes | None]:
+        """Return a value, or None."""
+        ...
+
+
+class Desired:
+    """The assignment this agent works by."""
+
+    def __init__(
+        self, node: str, values: Values, effect: Callable[[assignment.Assignment], None]
+    ) -> None:
+        self._node: Final = node
+        self._values: Final = values
+        self._effect: Final = effect
+        self._turn: Final = asyncio.Lock()
+        self.present: assignment.Assignment | None = None
+        self.problems: tuple[report.Problem, ...] = ()
+
+    async def recall(self) -> assignment.Assignment | None:
+        """Return what was durable when the agent last ran; it is not in effect yet."""
+        body = await self._values.get(KEY)
+        if body is None:
+            return None
+        try:
+            return assignment.Assignment.decode(body)
+        except pydantic.ValidationError as error:
+            _LOG.warning("the last assignment cannot be read by this release: %s", error)
+            return None
+
+    def resume(self, recalled: assignment.Assignment) -> None:
+        """Let a recalled assignment take effect."""
+        self.present = recalled
+        self._effect(recalled)
+
+    async def take(self, fresh: assignment.Assignment) -> None:
+        """Take an assignment from the hub, unless it is older or another node's."""
+        async with self._turn:
+            last = self.present
+            if fresh.node != self._node:
+                _LOG.error("an assignment for node %s is not ours, refused", fresh.node)
+                return
+            if adoption.is_stale(fresh, last):
+                _LOG.warning("generation %d is older than ours, refused", fresh.generation)
+                return
+            adopted = await asyncio.to_thread(adoption.adopt, fresh, last)
+            self.problems = adopted.problems
+            for problem in adopted.problems:
+                _LOG.warning("%s/%s: %s", problem.namespace, problem.name, problem.message)
+            await self._put(adopted.assignment)
+
+    async def put(self, adopted: assignment.Assignment) -> None:
+        """Take an assignment that folder mode has compiled and adopted."""
+        async with self._turn:
+            await self._put(adopted)
+
+    async def _put(self, adopted: assignment.Assignment) -> None:
+        if adopted == self.present:
+            return
+        await self._values.put(KEY, adopted.encode())
+        self.present = adopted
+        _LOG.info(
+            "assignment %d: %d devices, %d policies",
+            adopted.generation,
+            len(adopted.devices),
+            len(adopted.policies),
+        )
+        self._effect(adopted)

@@ -1,0 +1,117 @@
+"""What the agent says of itself: report for the hub, readiness for kubelet, gauges for Prometheus.
+
+Read when somebody asks, from the parts themselves; nothing here keeps a state of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from foreshore_agent import clocks, journal, meters
+from foreshore_agent.devices.mqtt import broker
+from foreshore_agent.engine import view
+from foreshore_agent.inference import pool
+from foreshore_agent.link import hub
+from foreshore_agent.runtime import core, desired
+from foreshore_api.wire import metrics, report
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The parts that are asked."""
+
+    node: str
+    version: str
+    address: str | None
+    clock: clocks.Clock
+    started: float
+    core: core.Core
+    book: journal.Journal
+    pool: pool.Pool
+    broker: broker.Broker
+    meters: meters.Meters
+    desired: desired.Desired
+    problems: Callable[[], tuple[report.Problem, ...]]
+    hub: hub.Hub | None
+
+    def report(self) -> report.Report:
+        """Return everything this agent says about itself."""
+        at = self.clock.instant()
+        state = self.core.state
+        present = self.desired.present
+        targets = () if present is None else present.probes
+        standing = self.book.standing
+        return report.Report(
+            node=self.node,
+            boot_id=self.clock.boot_id,
+            agent_version=self.version,
+            address=self.address,
+            sent_at=at.now,
+            uptime_seconds=at.monotonic - self.started,
+            assignment=None
+            if present is None
+            else report.AssignmentReference(
+                lineage=present.lineage, generation=present.generation, digest=present.digest
+            ),
+            problems=(*self.desired.problems, *self.problems())[:1000],
+            broker_connected=self.broker.is_connected,
+            devices=view.devices(state, at)[:10000],
+            endpoints=self.pool.reports()[:1000],
+            peers=view.peers(state, at)[:1000],
+            stages=self.meters.stages(at.monotonic),
+            probes=self.meters.probes((one.node for one in targets), at.monotonic)[:1000],
+            journal=report.JournalReport(
+                journal=self.book.journal_id,
+                last=standing.last,
+                acknowledged=standing.acknowledged,
+                full=standing.full,
+                dropped=standing.dropped,
+            ),
+            capped_by=view.capped_by(state),
+            decisions=dict(self.meters.decisions),
+        )
+
+    def missing(self) -> tuple[str, ...]:
+        """Return what is missing for readiness, as sentences."""
+        return tuple(self._missing())
+
+    def _missing(self) -> Iterator[str]:
+        present = self.desired.present
+        if present is None:
+            yield "no assignment yet"
+            return
+        if present.site is not None and not self.broker.is_connected:
+            yield "the site's broker is not connected"
+        if self.book.full:
+            yield f"the journal is full ({self.book.standing.reason})"
+        bad: dict[tuple[str, str], bool] = {}
+        for one in self.pool.reports():
+            asked = (one.namespace, one.policy)
+            bad[asked] = bad.get(asked, True) and one.bad_for_seconds is not None
+        for policy in present.policies:
+            if policy.model is not None and bad.get((policy.namespace, policy.name), True):
+                yield f"no replica answers for policy {policy.namespace}/{policy.name}"
+
+    def gauges(self) -> Iterator[tuple[metrics.Metric, tuple[str, ...], float]]:
+        """Yield every gauge."""
+        standing = self.book.standing
+        yield metrics.JOURNAL_RECORDS, ("kept",), standing.kept
+        unacknowledged = standing.last - standing.acknowledged if self.hub is not None else 0
+        yield metrics.JOURNAL_RECORDS, ("unacknowledged",), unacknowledged
+        yield metrics.BROKER_CONNECTED, (), float(self.broker.is_connected)
+        if self.hub is not None:
+            yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)
+        at = self.clock.instant()
+        held = view.beat(self.core.state, at, 0).held
+        yield metrics.AUTHORITY_HELD, (), float(len(held))
+
+
+MINIMUM_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+
+
+def url(address: str, port: int | None) -> str | None:
+    """Return where peers find this agent, unless it listens on every address or on none."""
+    if port is None or address in MINIMUM_ADDRESS:
+        return None
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{port}"

@@ -1,0 +1,220 @@
+"""The parts of one running agent and how they call each other; built by `agent`, for one run.
+
+Everything is a named task of one group: a defect in one ends all, and the process starts again from
+what is durable.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from foreshore_agent import clocks, health, journal, meters, probes, settings
+from foreshore_agent.devices.mqtt import broker
+from foreshore_agent.engine import effects, events, state, step, view
+from foreshore_agent.inference import pool
+from foreshore_agent.link import children, door, folder, hub
+from foreshore_agent.runtime import core, desired, facts, peers
+from foreshore_api.v1alpha1 import site as sites
+from foreshore_api.wire import assignment, beat, metrics, report
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What an agent stands on: told or opened before anything runs."""
+
+    told: settings.Settings
+    clock: clocks.Clock
+    book: journal.Journal
+    meters: meters.Meters
+    restored: state.State
+    tap: core.Tap | None
+    instead: sites.Broker | None
+
+
+class Life:
+    """One agent while it runs."""
+
+    def __init__(self, ground: Ground, tasks: asyncio.TaskGroup) -> None:
+        self._ground: Final = ground
+        self._tasks: Final = tasks
+        self._running: Final[list[asyncio.Task[None]]] = []
+        self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
+        self._pool: Final = pool.Pool()
+        node, clock = ground.told.node, ground.clock
+        calls = broker.Calls(self._take, self._relay, self._heard)
+        self._broker: Final = broker.Broker(node, lambda: core.stamp(clock), calls)
+        self._desired: Final = desired.Desired(node, ground.book, self._take_effect)
+        self._hub: Final = self._link()
+        voice = peers.Voice(node, clock.boot_id, self._renewed, self._beat)
+        self._peers: Final = peers.Peers(voice, self._broker, self._hub, tasks)
+        ports = core.Ports(
+            journal=ground.book,
+            pool=self._pool,
+            commands=self._broker,
+            meters=ground.meters,
+            renew=self._peers.renew,
+            failed=self._fail,
+        )
+        self._core: Final = core.Core(clock, ground.restored, ports, ground.tap)
+        self._folder: folder.Folder | None = None
+        self._port: health.Port | None = None
+        self.facts: Final = self._facts()
+
+    async def begin(self) -> None:
+        """Let the last assignment take effect and start every task.
+
+        Raises:
+            folder.FolderError, OSError: as `Agent.run`.
+        """
+        ground = self._ground
+        ground.meters.read_gauges(self.facts.gauges)
+        ground.book.watch(self._recorder_changed)
+        if ground.book.full:
+            self._recorder_changed(ground.book.standing)
+        if ground.told.port is not None:
+            served = health.application(ground.meters.registry, self.facts.missing)
+            self._port = health.Port(served, ground.told.address, ground.told.port)
+            await self._port.start()
+        recalled = await self._desired.recall()
+        if self._hub is not None:
+            if recalled is not None:
+                self._desired.resume(recalled)
+            self._start("hub", self._hub.run())
+        else:
+            await self._follow_folder(recalled)
+        self._start("broker", self._broker.run())
+        self._start("replicas", self._pool.watch())
+        self._start("beats", self._peers.speak())
+        self._start("ticks", self._tick())
+        self._start("probes", probes.run(self._targets, ground.meters))
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Wait until told to stop or until a task ends, then stand down.
+
+        Raises:
+            Exception: the defect that ended a task or the engine.
+        """
+        stopping = self._tasks.create_task(stop.wait(), name="stop")
+        ends: tuple[asyncio.Future[Any], ...] = (stopping, self._broken, *self._running)
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._stand_down()
+            stopping.cancel()
+        for each in done:
+            each.result()
+
+    async def _stand_down(self) -> None:
+        """Leave the broker first, so that nothing is commanded any more; then everything else."""
+        for task in sorted(self._running, key=lambda task: task.get_name() != "broker"):
+            task.cancel()
+            await asyncio.wait((task,))
+        self._pool.close()
+        if self._port is not None:
+            await self._port.close()
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._running.append(self._tasks.create_task(work, name=name))
+
+    def _link(self) -> hub.Hub | None:
+        source = self._ground.told.source
+        if not isinstance(source, settings.HubSettings):
+            return None
+        way = door.Door(source.url, self._ground.told.node, source.token_file, source.ca_file)
+        calls = hub.Calls(
+            assigned=lambda fresh: self._desired.take(fresh),
+            renewed=self._renewed,
+            facts=lambda: self.facts.report(),
+            connected=self._hub_changed,
+        )
+        return hub.Hub(way, self._ground.book, calls)
+
+    async def _follow_folder(self, recalled: assignment.Assignment | None) -> None:
+        told, source = self._ground.told, self._ground.told.source
+        if not isinstance(source, settings.FolderSettings):
+            return
+        places = folder.Places(source.resources, told.credentials, told.node, source.site)
+        models = source.models or source.resources
+        servers = children.Children(told.state, models, self._tasks)
+        book = self._ground.book
+        self._folder = folder.Folder(
+            places, book, servers, self._desired.put, recalled, book.journal_id
+        )
+        await self._folder.start()
+        self._start("folder", self._folder.follow())
+
+    def _facts(self) -> facts.Facts:
+        told = self._ground.told
+        return facts.Facts(
+            node=told.node,
+            version=self._ground.restored.identity.agent_version,
+            address=facts.url(told.address, told.port),
+            clock=self._ground.clock,
+            started=time.monotonic(),
+            core=self._core,
+            book=self._ground.book,
+            pool=self._pool,
+            broker=self._broker,
+            meters=self._ground.meters,
+            desired=self._desired,
+            problems=self._problems,
+            hub=self._hub,
+        )
+
+    def _problems(self) -> tuple[report.Problem, ...]:
+        return () if self._folder is None else self._folder.problems()
+
+    # What the parts call.
+
+    def _take(self, event: events.Event) -> None:
+        self._core.take(event)
+
+    def _take_effect(self, taken: assignment.Assignment) -> None:
+        """Point everything at an assignment: replicas, engine, then the broker's topics."""
+        instead = self._ground.instead
+        if instead is not None and taken.site is not None:
+            spec = taken.site.spec.model_copy(update={"broker": instead})
+            taken = taken.model_copy(update={"site": taken.site.model_copy(update={"spec": spec})})
+        self._pool.assign(taken.policies)
+        is_self_granted = self._hub is None
+        self._take(events.Assigned(*self._core.stamp(), taken, is_self_granted))
+        self._broker.assign(taken.site, taken.devices, self._ground.told.credentials)
+        self._ground.meters.forget_others(
+            (events.Key(one.namespace, one.name) for one in taken.policies),
+            (one.node for one in taken.probes),
+        )
+        if self._hub is not None:
+            self._hub.hurry()
+
+    def _targets(self) -> tuple[assignment.ProbeTarget, ...]:
+        present = self._desired.present
+        return () if present is None else present.probes
+
+    def _heard(self, result: str) -> None:
+        self._ground.meters.count(effects.Count(metrics.TELEMETRY.name, (result,)))
+
+    def _relay(self, request: beat.RenewalRequest) -> None:
+        self._peers.relay(request)
+
+    def _renewed(self, renewal: beat.Renewal) -> None:
+        self._take(events.Renewed(*self._core.stamp(), renewal))
+
+    def _beat(self, sequence: int) -> beat.Beat:
+        return view.beat(self._core.state, self._ground.clock.instant(), sequence)
+
+    def _hub_changed(self, connected: bool) -> None:  # noqa: FBT001 - a callback
+        self._take(events.HubChanged(*self._core.stamp(), connected))
+
+    def _recorder_changed(self, standing: journal.Standing) -> None:
+        self._take(events.RecorderChanged(*self._core.stamp(), standing.full, standing.reason))
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(step.TICK_SECONDS)
+            self._take(events.Tick(*self._core.stamp()))

@@ -1,0 +1,99 @@
+"""What the agents of a site do for each other: beats, and renewals passed on.
+
+A holder asks the hub itself and, when the hub does not answer, any agent of the site over the
+broker. An agent that has the hub passes a peer's request on and the answer back, both unchanged.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from foreshore_agent.devices.mqtt import broker
+from foreshore_agent.engine import effects
+from foreshore_api.wire import beat
+
+MAXIMUM_RELAYS: Final = 16
+"""Renewals under way for peers; one more is not passed on, the holder asks again."""
+
+
+class Hub(Protocol):
+    """The part of the link that renews."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the hub answers."""
+        ...
+
+    async def renew(self, request: beat.RenewalRequest) -> beat.Renewal | None:
+        """Ask once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who speaks, and how the engine hears the answer."""
+
+    node: str
+    boot_id: str
+    renewed: Callable[[beat.Renewal], None]
+    say: Callable[[int], beat.Beat]
+    """Returns this agent's beat with a sequence number."""
+
+
+class Peers:
+    """One agent among those of its site."""
+
+    def __init__(
+        self, voice: Voice, site: broker.Broker, hub: Hub | None, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._voice: Final = voice
+        self._site: Final = site
+        self._hub: Final = hub
+        self._tasks: Final = tasks
+        self._relays = 0
+
+    async def speak(self) -> None:
+        """Tell the site each second that this agent lives, until cancelled."""
+        sequence = 0
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            self._site.live(self._voice.say(sequence))
+            sequence += 1
+            due = max(due + beat.BEAT_PERIOD, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def renew(self, effect: effects.RequestRenewal) -> None:
+        """Ask for our own renewal; without a hub that answers, peers are asked at the same time."""
+        voice = self._voice
+        request = beat.RenewalRequest(
+            node=voice.node, boot_id=voice.boot_id, number=effect.number, held=effect.held
+        )
+        if self._hub is None or not self._hub.is_connected:
+            self._site.ask(request)
+        if self._hub is not None:
+            self._tasks.create_task(self._renew(self._hub, request), name="renewal")
+
+    async def _renew(self, hub: Hub, request: beat.RenewalRequest) -> None:
+        was_connected = hub.is_connected
+        renewal = await hub.renew(request)
+        if renewal is not None:
+            self._voice.renewed(renewal)
+        elif was_connected:
+            self._site.ask(request)
+
+    def relay(self, request: beat.RenewalRequest) -> None:
+        """Pass a peer's request on, if the hub answers us."""
+        if self._hub is None or not self._hub.is_connected or self._relays >= MAXIMUM_RELAYS:
+            return
+        self._relays += 1
+        self._tasks.create_task(self._relay(self._hub, request), name="relay")
+
+    async def _relay(self, hub: Hub, request: beat.RenewalRequest) -> None:
+        try:
+            renewal = await hub.renew(request)
+            if renewal is not None:
+                self._site.answer(renewal)
+        finally:
+            self._relays -= 1

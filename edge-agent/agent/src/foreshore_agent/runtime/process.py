@@ -1,0 +1,55 @@
+"""The process around an agent: event loop, signals, log, exit code. `main` calls `run`."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sqlite3
+import sys
+from typing import Final
+
+import uvloop
+
+from foreshore_agent import clocks, journal, settings
+from foreshore_agent.link import folder
+from foreshore_agent.runtime import agent
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+_LOG: Final = logging.getLogger(__name__)
+
+
+def run(told: settings.Settings, log_level: str) -> int:
+    """Run one agent until SIGTERM or SIGINT; returns the exit code."""
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    gc.set_threshold(50_000, 50, 100)  # collections of the young cost milliseconds on this path
+    code = 0
+    try:
+        uvloop.run(_live(told))
+    except* folder.FolderError as group:
+        code = _say(group, EXIT_USAGE)
+    except* (journal.JournalInUse, sqlite3.DatabaseError, OSError) as group:
+        code = _say(group, EXIT_FAILED)
+    return code
+
+
+async def _live(told: settings.Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await agent.Agent(told, clocks.SystemClock()).run(stop)
+
+
+def _say(group: BaseExceptionGroup[BaseException], code: int) -> int:
+    for error in _leaves(group):
+        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - the last word
+    return code
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]

@@ -1,0 +1,322 @@
+"""The link to the hub against a hub that answers, refuses, goes away and comes back."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from aiohttp import web
+
+from foreshore_agent.link import backoff, door, hub
+from foreshore_api.wire import assignment, beat, record, report
+
+NODE = "edge-1"
+REQUEST = beat.RenewalRequest(
+    node=NODE,
+    boot_id="boot",
+    number=7,
+    held=(beat.Held(namespace="hq", device="room-301", epoch=5),),
+)
+
+
+class FakeHub:
+    """A hub's door on loopback; `gone` makes it drop every call, `answer` overrides one route."""
+
+    def __init__(self) -> None:
+        self.assignment = assignment.Assignment(
+            node=NODE, lineage="store", generation=1, digest="a"
+        )
+        self.tokens: list[str] = []
+        self.batches: list[record.Batch] = []
+        self.reports: list[report.Report] = []
+        self.committed = 0
+        self.status: int | None = None
+        self.answer: Callable[[record.Batch], record.BatchAnswer] | None = None
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        application = web.Application(middlewares=[self._watch], client_max_size=4 << 20)
+        application.router.add_get(f"/v1/agents/{NODE}/assignment", self._assignment)
+        application.router.add_post(f"/v1/agents/{NODE}/records", self._records)
+        application.router.add_post(f"/v1/agents/{NODE}/report", self._report)
+        application.router.add_post("/v1/renewals", self._renew)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.tokens.append(request.headers["Authorization"])
+        if self.status is not None:
+            return web.Response(status=self.status, text="no")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _assignment(self, request: web.Request) -> web.Response:
+        if request.headers.get("If-None-Match") == f'"{self.assignment.digest}"':
+            await asyncio.sleep(0.1)
+            return web.Response(status=304)
+        headers = {"ETag": f'"{self.assignment.digest}"'}
+        return web.Response(body=self.assignment.encode(), headers=headers)
+
+    async def _records(self, request: web.Request) -> web.Response:
+        batch = record.Batch.decode(await request.read())
+        self.batches.append(batch)
+        self.committed = max(self.committed, batch.records[-1].sequence)
+        said = self.answer(batch) if self.answer else None
+        answer = said or record.BatchAnswer(journal=batch.journal, acknowledged=self.committed)
+        return web.Response(body=answer.encode())
+
+    async def _report(self, request: web.Request) -> web.Response:
+        self.reports.append(report.Report.decode(await request.read()))
+        return web.Response(status=204)
+
+    async def _renew(self, request: web.Request) -> web.Response:
+        asked = beat.RenewalRequest.decode(await request.read())
+        devices = tuple(
+            beat.RenewedDevice(
+                namespace=one.namespace, device=one.device, epoch=one.epoch, standing="Renewed"
+            )
+            for one in asked.held
+        )
+        renewal = beat.Renewal(
+            node=asked.node, boot_id=asked.boot_id, number=asked.number, devices=devices
+        )
+        return web.Response(body=renewal.encode())
+
+
+class Book:
+    """A journal of so many records."""
+
+    journal_id = "journal-1"
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.acknowledged = 0
+
+    @property
+    def standing(self) -> "Book":
+        return self
+
+    async def after(self, sequence: int, limit: int) -> tuple[record.ShippedRecord, ...]:
+        numbers = range(sequence + 1, min(self.last, sequence + limit) + 1)
+        return tuple(
+            record.ShippedRecord(sequence=one, previous="p", hash="h", body="{}") for one in numbers
+        )
+
+    async def acknowledge(self, sequence: int) -> None:
+        assert sequence > self.acknowledged
+        self.acknowledged = sequence
+
+
+class Runtime:
+    """What the link tells the runtime."""
+
+    def __init__(self) -> None:
+        self.taken: list[assignment.Assignment] = []
+        self.connected: list[bool] = []
+
+    def calls(self) -> hub.Calls:
+        async def take(fresh: assignment.Assignment) -> None:
+            self.taken.append(fresh)
+
+        def facts() -> report.Report:
+            now = datetime(2026, 1, 1, tzinfo=UTC)
+            return report.Report(
+                node=NODE, boot_id="b", agent_version="0", sent_at=now, uptime_seconds=0
+            )
+
+        return hub.Calls(take, lambda _: None, facts, self.connected.append)
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[FakeHub]:
+    found = FakeHub()
+    await found.start()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text("first\n")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.02)
+    monkeypatch.setattr(hub, "SHIP_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(hub, "REPORT_SECONDS", 0.05)
+
+
+def way(there: FakeHub, token: Path) -> door.Door:
+    return door.Door(f"http://127.0.0.1:{there.port}", NODE, token, None)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def linked(
+    there: FakeHub, token: Path
+) -> AsyncIterator[tuple[FakeHub, hub.Hub, Runtime, Book]]:
+    runtime, book = Runtime(), Book(last=1200)
+    link = hub.Hub(way(there, token), book, runtime.calls())
+    task = asyncio.create_task(link.run())
+    yield there, link, runtime, book
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+Linked = tuple[FakeHub, hub.Hub, Runtime, Book]
+
+
+async def test_assignments_come_down_and_unchanged_ones_only_once(linked: Linked) -> None:
+    there, _, runtime, _ = linked
+    await until(lambda: len(runtime.taken) == 1)
+    await asyncio.sleep(0.25)
+    assert len(runtime.taken) == 1
+    there.assignment = there.assignment.model_copy(update={"generation": 2, "digest": "b"})
+    await until(lambda: len(runtime.taken) == 2)
+    assert runtime.taken[1].generation == 2
+
+
+async def test_records_are_shipped_in_bounded_batches_until_all_are_acknowledged(
+    linked: Linked,
+) -> None:
+    there, _, _, book = linked
+    await until(lambda: book.acknowledged == 1200)
+    sequences = [one.sequence for batch in there.batches for one in batch.records]
+    assert sequences == list(range(1, 1201))
+    assert max(len(batch.records) for batch in there.batches) <= 500
+
+
+async def test_an_answer_that_is_lost_is_asked_again_and_nothing_is_skipped(
+    linked: Linked,
+) -> None:
+    there, _, _, book = linked
+    there.status = 503
+    await asyncio.sleep(0.1)
+    assert book.acknowledged == 0
+    there.status = None
+    await until(lambda: book.acknowledged == 1200)
+
+
+async def test_an_answer_beyond_what_was_sent_forgets_no_record_that_was_not_shipped(
+    linked: Linked,
+) -> None:
+    there, _, _, book = linked
+    there.answer = lambda batch: record.BatchAnswer(journal=batch.journal, acknowledged=10**9)
+    await until(lambda: book.acknowledged == 1200)
+    assert [one.sequence for one in there.batches[-1].records][-1] == 1200
+
+
+async def test_another_journals_answer_forgets_nothing(linked: Linked) -> None:
+    there, _, _, book = linked
+    there.answer = lambda _: record.BatchAnswer(journal="journal-2", acknowledged=500)
+    await until(lambda: len(there.batches) > 3)
+    assert book.acknowledged == 0
+
+
+async def test_the_hub_is_there_gone_and_back(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, link, runtime, _ = linked
+    monkeypatch.setattr(hub, "RENEW_SECONDS", 0.2)
+    await until(lambda: link.is_connected)
+    await there.stop()
+    await until(lambda: not link.is_connected)
+    await there.start()
+    await until(lambda: link.is_connected)
+    assert runtime.connected == [True, False, True]
+
+
+async def test_a_report_is_hurried_when_something_changed(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, link, _, _ = linked
+    monkeypatch.setattr(hub, "REPORT_SECONDS", 60.0)
+    await asyncio.sleep(0.2)
+    before = len(there.reports)
+    link.hurry()
+    await until(lambda: len(there.reports) == before + 1)
+
+
+async def test_a_renewal_is_passed_on_unchanged(linked: Linked) -> None:
+    _, link, _, _ = linked
+    renewal = await link.renew(REQUEST)
+    assert renewal is not None
+    assert (renewal.node, renewal.boot_id, renewal.number) == (NODE, "boot", 7)
+
+
+async def test_a_renewal_without_a_hub_is_none(there: FakeHub, token: Path) -> None:
+    await there.stop()
+    asked = way(there, token)
+    link = hub.Hub(asked, Book(0), Runtime().calls())
+    assert await link.renew(REQUEST) is None
+    await asked.close()
+
+
+async def test_a_token_that_rotated_is_read_again(there: FakeHub, token: Path) -> None:
+    asked = way(there, token)
+    await asked.assignment(None)
+    token.write_text("second\n")  # noqa: ASYNC240 - as the kubelet does
+    await asked.assignment(None)
+    await asked.close()
+    assert there.tokens == ["Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, door.DoorError), (429, door.DoorError), (500, door.DoorError), (404, door.RefusedError)],
+)
+async def test_a_refusal_is_told_from_a_failure(
+    there: FakeHub, token: Path, status: int, error: type[Exception]
+) -> None:
+    there.status = status
+    asked = way(there, token)
+    with pytest.raises(error, match=f"Status{status}"):
+        await asked.renew(REQUEST)
+    await asked.close()
+
+
+async def test_a_missing_token_is_a_failure_not_a_crash(there: FakeHub, tmp_path: Path) -> None:
+    asked = door.Door(f"http://127.0.0.1:{there.port}", NODE, tmp_path / "none", None)
+    with pytest.raises(door.DoorError):
+        await asked.renew(REQUEST)
+    await asked.close()
+
+
+async def test_a_certificate_of_another_authority_is_refused_until_the_ca_file_is_replaced(
+    token: Path, tmp_path: Path
+) -> None:
+    ours, theirs = trustme.CA(), trustme.CA()
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.issue_cert("127.0.0.1").configure_cert(served)
+    ca_file = tmp_path / "ca.crt"
+    ours.cert_pem.write_to_path(str(ca_file))
+    there = FakeHub()
+    await there.start(served)
+    asked = door.Door(f"https://127.0.0.1:{there.port}", NODE, token, ca_file)
+    with pytest.raises(door.DoorError, match="Unreachable"):
+        await asked.renew(REQUEST)
+    theirs.cert_pem.write_to_path(str(ca_file))
+    assert (await asked.renew(REQUEST)).number == 7
+    await asked.close()
+    await there.stop()
