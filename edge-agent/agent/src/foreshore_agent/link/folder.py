@@ -83,6 +83,7 @@ class Folder:
         self._servers: Final = servers
         self._take: Final = take
         self._epoch = 0
+        self._seen: manifests.Fingerprint | None = None
         self._kept: Mapping[resources.Identity, resources.Kept] = {}
         self._problems: tuple[report.Problem, ...] = ()
         self._serving: Mapping[serving.ModelConfig, children.Child] = {}
@@ -117,12 +118,9 @@ class Folder:
 
     async def follow(self) -> None:
         """Read the folder again whenever it changes, until cancelled."""
-        seen = await self._fingerprint()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            now = await self._fingerprint()
-            if now != seen:
-                seen = now
+            if await self._fingerprint() != self._seen:
                 try:
                     await self._adopt()
                 except FolderError as error:
@@ -137,6 +135,7 @@ class Folder:
 
     async def _adopt(self) -> None:
         """Read, compile, have the models served, and hand over what takes effect."""
+        self._seen = await self._fingerprint()  # before reading: an edit meanwhile is seen again
         reading = await asyncio.to_thread(self._read)
         compiled = self._compile(reading)
         adopted = adoption.adopt(compiled.assignment, self._last)

@@ -1,0 +1,208 @@
+"""Folder mode with real inference servers: what takes effect, what a mistake leaves in force."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import onnx_models, room
+from foreshore_agent.link import children, folder
+from foreshore_api.wire import assignment
+from foreshore_serving import models
+
+BODY = onnx_models.model()
+
+
+class Values:
+    """Durable values, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def put(self, key: str, value: bytes) -> None:
+        self.kept[key] = value
+
+    async def get(self, key: str) -> bytes | None:
+        return self.kept.get(key)
+
+
+class Bench:
+    """A folder of resources and the agent's side of it; `begin` is a start of the agent."""
+
+    def __init__(self, place: Path) -> None:
+        self.resources = place / "resources"
+        self.resources.mkdir()
+        self.state = place / "state"
+        self.values = Values()
+        self.taken: list[assignment.Assignment] = []
+        (self.resources / "occupancy-v1.onnx").write_bytes(BODY)
+        for document in room.all_of():
+            self.write(document)
+
+    def write(self, document: dict[str, Any], **changed: Any) -> None:
+        if document["kind"] == "ModelVersion":
+            source = {"file": {"path": "occupancy-v1.onnx"}}
+            document = room.changed(
+                document, spec__source=source, spec__digest=models.digest_of(BODY)
+            )
+        path = self.resources / f"{document['kind']}-{document['metadata']['name']}.yaml"
+        path.write_text(json.dumps(room.changed(document, **changed)))
+
+    @property
+    def policy(self) -> assignment.AssignedPolicy:
+        (policy,) = self.taken[-1].policies
+        return policy
+
+
+Begin = Callable[[], Awaitable[folder.Folder]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+async def begin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Begin]:
+    monkeypatch.setattr(folder, "LOOK_SECONDS", 0.05)
+    async with asyncio.TaskGroup() as tasks:
+        running: list[asyncio.Task[None]] = []
+        servers = children.Children(bench.state, None, tasks)
+
+        async def take(fresh: assignment.Assignment) -> None:
+            bench.taken.append(fresh)
+
+        async def start() -> folder.Folder:
+            last = bench.taken[-1] if bench.taken else None
+            places = folder.Places(bench.resources, None, "edge-1")
+            found = folder.Folder(places, bench.values, servers, take, last, "journal-1")
+            await found.start()
+            running.append(tasks.create_task(found.follow()))
+            return found
+
+        yield start
+        for task in running:
+            task.cancel()
+        servers.keep_only(())
+
+
+def servers_of_ours() -> list[int]:
+    """Process IDs of the inference servers that this process has started."""
+    tasks = Path("/proc/self/task").iterdir()
+    ours = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours}
+    return [pid for pid, line in lines.items() if b"foreshore_serving" in line]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.02)
+
+
+async def test_a_folder_becomes_an_assignment_with_a_served_model_and_a_grant(
+    bench: Bench, begin: Begin
+) -> None:
+    found = await begin()
+    assert found.problems() == ()
+    (endpoint,) = bench.policy.endpoints
+    assert endpoint.url.startswith("unix:")
+    grant = bench.taken[0].devices[0].grant
+    assert grant is not None
+    assert grant.holder == "edge-1"
+    assert int(bench.values.kept["folder/epoch"]) == grant.epoch
+
+
+async def test_each_start_takes_a_higher_number(bench: Bench, begin: Begin) -> None:
+    bench.values.kept["folder/epoch"] = b"99999999999"
+    await begin()
+    grant = bench.taken[0].devices[0].grant
+    assert grant is not None
+    assert grant.epoch == 100000000000
+
+
+async def test_an_edit_takes_effect_and_counts_a_generation(bench: Bench, begin: Begin) -> None:
+    await begin()
+    bench.write(room.policy(), spec__latencyBudget="300ms")
+    await until(lambda: len(bench.taken) == 2)
+    assert bench.policy.spec.latency_budget == "300ms"
+    assert [one.generation for one in bench.taken] == [1, 2]
+
+
+async def test_a_mistake_leaves_the_last_version_in_force_also_over_a_restart(
+    bench: Bench, begin: Begin
+) -> None:
+    found = await begin()
+    bench.write(room.policy(), spec__latencyBudget="soon")
+    await until(lambda: bool(found.problems()))
+    assert len(bench.taken) == 1
+    again = await begin()
+    assert again.problems()[0].reason == "Invalid"
+    assert bench.policy.spec.latency_budget == "200ms"
+
+
+async def test_a_policy_that_does_not_compile_leaves_the_last_version_in_force(
+    bench: Bench, begin: Begin
+) -> None:
+    found = await begin()
+    bench.write(room.policy(), spec__matchConditions=[{"name": "odd", "expression": "co2 +"}])
+    await until(lambda: bool(found.problems()))
+    assert found.problems()[0].reason == "CompileFailed"
+    assert not bench.policy.spec.match_conditions
+
+
+async def test_a_model_with_the_wrong_digest_leaves_the_last_version_in_force(
+    bench: Bench, begin: Begin
+) -> None:
+    found = await begin()
+    served = bench.policy.endpoints
+    (bench.resources / "other.onnx").write_bytes(BODY + b"x")
+    bench.write(
+        room.version(name="occupancy-v2") | {"kind": "ModelVersion"},
+    )
+    version = room.changed(
+        room.version(name="occupancy-v2"), spec__source={"file": {"path": "other.onnx"}}
+    )
+    (bench.resources / "v2.yaml").write_text(json.dumps(version))
+    (bench.resources / "ModelVersion-occupancy-v2.yaml").unlink()
+    bench.write(room.policy(), spec__modelRef={"version": "occupancy-v2"})
+    await until(lambda: any(one.reason == "ModelRejected" for one in found.problems()))
+    assert "DigestMismatch" in found.problems()[-1].message
+    await asyncio.sleep(0.2)
+    assert bench.policy.model is not None
+    assert bench.policy.model.version == "occupancy-v1"
+    assert bench.policy.endpoints == served
+
+
+async def test_two_sites_need_a_word_which(bench: Bench, begin: Begin) -> None:
+    bench.write(room.site(name="annex"))
+    with pytest.raises(folder.FolderError, match="annex, hq"):
+        await begin()
+
+
+async def test_an_empty_folder_says_so(bench: Bench, begin: Begin) -> None:
+    for path in bench.resources.glob("*.yaml"):
+        path.unlink()
+    with pytest.raises(folder.FolderError, match="found: none"):
+        await begin()
+
+
+async def test_a_server_that_is_killed_comes_back(bench: Bench, begin: Begin) -> None:
+    await begin()
+    socket = Path(bench.policy.endpoints[0].url.removeprefix("unix:"))
+    (server,) = await asyncio.to_thread(servers_of_ours)
+    os.kill(server, signal.SIGKILL)
+    await asyncio.sleep(0.1)
+    reader = None
+    async with asyncio.timeout(20):
+        while reader is None:
+            try:
+                reader, writer = await asyncio.open_unix_connection(str(socket))
+                writer.close()
+            except OSError:
+                await asyncio.sleep(0.1)
