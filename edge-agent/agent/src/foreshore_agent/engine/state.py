@@ -1,10 +1,28 @@
 """Everything the engine knows between two events. Frozen: `step` returns a new one.
 
-Built by `start` in a fresh state directory and by `durable.restore` after a restart; read by `view`
-for reports, beats and metrics.
+    State ─ devices ─ Device ─ bindings ─ Binding (policy × device) ─ Flight (one decision at most)
+                            └─ open ─ Intent (a command whose fate is not known yet)
+
+Built by `durable.restore`, read by `view` for reports, beats and metrics. Devices live in a
+persistent map, so that one sample costs the same at one device and at ten thousand.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import immutables
+
+from foreshore_agent.engine.events import Instant, Key
+from foreshore_api.wire import assignment, report
+from foreshore_decision import features, fencing
+from foreshore_decision.chain import evaluate, facts, limiter
+from foreshore_decision.policy import CompiledPolicy
+
+EMPTY: Mapping[Any, Any] = immutables.Map()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +35,11 @@ class Identity:
     """The journal's UUID: records name it in their source."""
     agent_version: str
     virtual: bool = False
-    """True in a rehearsal: ages, windows and rates follow `Instant.now` instead of the boot
-    clock."""
+    """True in a rehearsal: ages, windows and rates follow `Instant.now`, not the boot clock."""
+
+    def seconds(self, at: Instant) -> float:
+        """Return engine seconds: steady, whatever happens to the wall clock."""
+        return at.now.timestamp() if self.virtual else at.boot
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +51,172 @@ class Recorder:
 
 
 @dataclass(frozen=True, slots=True)
+class Flight:
+    """A decision that waits for the model, or for its intent to be durable."""
+
+    found: facts.Facts
+    entries: tuple[facts.Entry, ...]
+    received: float
+    """Monotonic, of the sample that triggered it."""
+    asked: float
+    """Monotonic, when the model was asked."""
+
+
+class Phase(StrEnum):
+    """What a command waits for."""
+
+    INTENT = "Intent"
+    """To be durable."""
+    SENDING = "Sending"
+    """To leave."""
+    ANSWER = "Answer"
+    """For the device to answer."""
+    CONFIRMATION = "Confirmation"
+    """For the read-back to come near what was commanded."""
+    UNKNOWN = "Unknown"
+    """A restart came between: for a read-back to show that it was done, or for time to pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A command on its way. Moments are monotonic seconds."""
+
+    decision_id: str
+    policy: Key
+    action: str
+    values: Mapping[str, Any]
+    """What was commanded, by input of the action."""
+    properties: Mapping[str, str]
+    """Property that each input sets, where there is one."""
+    phase: Phase
+    time_to_live: float
+    settling: float
+    """Seconds that what it sets takes to follow."""
+    issued: float
+    """Engine seconds: the rate limits' moment."""
+    deadline: float
+    """Never sent after this."""
+    received: float
+    """When the sample arrived that triggered the decision."""
+    waited: float = 0.0
+    """Seconds of inference, which are no part of the stage Decide."""
+    due: float = math.inf
+    """When waiting ends, in the present phase."""
+    published: float = 0.0
+    answered: float = 0.0
+    payload: bytes = b""
+    identity: Mapping[str, Any] = EMPTY
+    """Policy and device as records name them."""
+    evaluation: evaluate.Evaluation | None = None
+    """Until the intent is durable: what to record if it does not become so."""
+
+    @property
+    def command_id(self) -> str:
+        """The key of the command: decision and pass."""
+        return f"{self.decision_id}/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One policy on one device."""
+
+    compiled: CompiledPolicy
+    origin: tuple[str, str, assignment.AssignedModel | None]
+    """Digests of policy and device, and the model: while they are the same, so is `compiled`."""
+    since: float
+    """Engine seconds; silence counts from here until the first sample."""
+    windows: Mapping[str, features.Window] = EMPTY
+    last_good: Mapping[str, facts.Good] = EMPTY
+    flight: Flight | None = None
+    pending: tuple[facts.Trigger, float] | None = None
+    """A trigger that waits (and when it arrived, monotonic): for the flight, or for its
+    interval."""
+    evaluated: float | None = None
+    """Engine seconds of the newest evaluation."""
+    policy_log: limiter.Log = ()
+    would_policy_log: limiter.Log = ()
+    """Commands that a lower mode kept from being issued; private to this binding."""
+    would_actuator_log: limiter.Log = ()
+    held_until: float | None = None
+    """Engine seconds."""
+    last: tuple[str, str, str | None] | None = None
+    """Verdict, reason and name of the newest evaluation: a change is always recorded."""
+
+
+class Stamp(NamedTuple):
+    """The device's own time of a property's newest value."""
+
+    sampled: datetime
+    received: float
+    """Engine seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One assigned device."""
+
+    assigned: assignment.AssignedDevice
+    authority: fencing.State
+    standing: fencing.Standing = fencing.Standing.NONE
+    """As last noticed and recorded."""
+    readings: Mapping[str, facts.Reading] = EMPTY
+    stamps: Mapping[str, Stamp] = EMPTY
+    bindings: Mapping[Key, Binding] = EMPTY
+    """By policy, in the order of the assignment."""
+    actuators: Mapping[str, limiter.Log] = EMPTY
+    """Commands of every policy, by action."""
+    open: Mapping[str, Intent] = EMPTY
+    """By command id, oldest first."""
+    heard: float | None = None
+    """Engine seconds of the newest telemetry."""
+    period: float | None = None
+    """Usual seconds between two messages, smoothed."""
+
+    @property
+    def key(self) -> Key:
+        """Its name."""
+        return Key(self.assigned.namespace, self.assigned.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a device's durable value says after a restart, until the device is assigned again."""
+
+    actuators: Mapping[str, limiter.Log]
+    policies: Mapping[Key, limiter.Log]
+    held: Mapping[Key, float]
+    """Engine seconds until which a policy may not command."""
+    open: tuple[Intent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """The engine between two events."""
 
     identity: Identity
+    site: str = ""
+    source: str = ""
+    """CloudEvents source of every record."""
+    devices: "immutables.Map[Key, Device]" = field(default_factory=immutables.Map)
+    flights: "immutables.Map[str, Key]" = field(default_factory=immutables.Map)
+    """Device by the id of a decision that waits: for the model, the journal or the broker."""
+    awake: "immutables.Map[Key, None]" = field(default_factory=immutables.Map)
+    """Devices that a tick has to look at: something of theirs may become due."""
+    in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY
+    """Versions of each policy that devices work by: the newest that compiled, for each device."""
+    problems: tuple[report.Problem, ...] = ()
+    remembered: Mapping[Key, Remembered] = EMPTY
+    authorities: Mapping[Key, fencing.State] = EMPTY
+    """What was durable of authorities before the restart, for devices not yet assigned."""
     broker_connected: bool = False
     hub_connected: bool = False
     recorder: Recorder = field(default_factory=Recorder)
+    swept: float = 0.0
+    """Boot seconds of the newest look at every authority."""
+    requested: float = 0.0
+    """Boot seconds of the newest renewal request."""
 
 
 def start(identity: Identity) -> State:
-    """Return the state of an engine that has seen nothing yet."""
+    """Return the state of an engine that has seen nothing and remembers nothing."""
     return State(identity)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from foreshore_decision import expr
+from foreshore_decision import expr, fencing
 from foreshore_decision.chain import reasons
 from foreshore_decision.chain.facts import Entry, Facts
 
@@ -47,6 +47,16 @@ TEMPLATES: Final = MappingProxyType(
     }
 )
 COMMANDED: Final = "commands {action}"
+STANDING: Final = MappingProxyType(
+    {
+        fencing.Standing.RENEWED: "the right to command is renewed",
+        fencing.Standing.OFFLINE: "the hub is away; going on alone as the grant allows",
+        fencing.Standing.LAPSED: "the right to command is not renewed, or given back",
+        fencing.Standing.SUPERSEDED: "another agent holds a higher epoch: deciding stops",
+        fencing.Standing.NONE: "no grant for the device: deciding stops",
+    }
+)
+"""What a change of an agent's own standing means."""
 
 
 def render(entry: Entry | None, facts: Facts) -> str:

@@ -15,3 +15,8 @@ def effective(asked: Mode, caps: Iterable[Cap]) -> tuple[Mode, tuple[Cap, ...]]:
     lowering = tuple(cap for cap in caps if RANK[cap.mode] < RANK[asked])
     mode = min((cap.mode for cap in lowering), key=RANK.__getitem__, default=asked)
     return mode, lowering
+
+
+def is_acting(mode: Mode) -> bool:
+    """Whether a policy in this mode moves anything; below, everything is "would have"."""
+    return RANK[mode] > RANK[Mode.ADVISE]

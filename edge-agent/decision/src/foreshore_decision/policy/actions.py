@@ -151,4 +151,7 @@ def confirmation(
     if expression is None:
         return None
     timeout = scalars.seconds(declared.timeout)
-    return compiled.Confirmation(declared.property, setter.name, expression, timeout)
+    if timeout <= action.settling_time:
+        message = f"is not longer than the {action.settling_time:g} s that the property settles"
+        problems.add(Reason.INVALID, f"{path}.timeout", message)
+    return compiled.Confirmation(declared.property, setter.name, environment, expression, timeout)

@@ -125,6 +125,7 @@ class Confirmation:
 
     property: str
     input: str
+    environment: expr.Environment
     expression: expr.Expression
     timeout: float
 

@@ -1,0 +1,259 @@
+"""A new desired state: devices, policies and grants come, change and go.
+
+A version of a policy that does not compile for a device leaves the newest that did in force there,
+in no higher mode than the new one asks for; `state.problems` says so until it compiles. What has
+not changed keeps everything it has learnt: windows, limits, decisions in flight.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import immutables
+
+from foreshore_agent.engine import authority, commanding, deciding, durable, effects, identifiers
+from foreshore_agent.engine.events import Assigned, Instant, Key
+from foreshore_agent.engine.state import Binding, Device, Remembered, State
+from foreshore_api.wire import assignment, report
+from foreshore_decision import fencing, policy
+from foreshore_decision.chain import modes
+from foreshore_decision.policy.compiled import CompiledPolicy
+
+MAXIMUM_MESSAGE: Final = 1024
+Origin = tuple[str, str, assignment.AssignedModel | None]
+
+
+@dataclass
+class _Plan:
+    """What an assignment comes to, while it is being read."""
+
+    compiled: dict[Key, dict[Key, tuple[CompiledPolicy, Origin]]] = field(default_factory=dict)
+    """By device and policy."""
+    in_force: dict[Key, tuple[assignment.AssignedPolicy, ...]] = field(default_factory=dict)
+    problems: list[report.Problem] = field(default_factory=list)
+
+
+def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, ...]]:
+    """Work by a new assignment from now on."""
+    wanted = event.assignment
+    site = wanted.site.name if wanted.site is not None else ""
+    identity = state.identity
+    state = replace(
+        state,
+        site=site,
+        source=f"/sites/{site}/nodes/{identity.node}/journals/{identity.journal}",
+    )
+    assigned = {Key(each.namespace, each.name): each for each in wanted.devices}
+    plan = _Plan()
+    for each in wanted.policies:
+        _resolve(state, each, assigned, site, plan)
+    kept = _keep(state.in_force, plan.in_force)
+    remembered = _forget(state, assigned)
+    devices: dict[Key, Device] = {}
+    done: list[effects.Effect] = []
+    for key, device in assigned.items():
+        fresh = identifiers.nth(event.fresh, len(done))
+        entered, more = _enter(state, device, plan.compiled.get(key, {}), event, fresh)
+        devices[key] = entered
+        done += more
+        remembered.pop(key, None)
+    state = replace(
+        state,
+        devices=immutables.Map(devices),
+        in_force=plan.in_force,
+        problems=tuple(plan.problems),
+        remembered=remembered,
+    )
+    return state, (*kept, *done, durable.authorities_value(state))
+
+
+def _resolve(
+    state: State,
+    wanted: assignment.AssignedPolicy,
+    assigned: Mapping[Key, assignment.AssignedDevice],
+    site: str,
+    plan: _Plan,
+) -> None:
+    """Find the version of a policy that is in force on each of its devices."""
+    key = Key(wanted.namespace, wanted.name)
+    versions = (wanted, *(each for each in state.in_force.get(key, ()) if each != wanted))
+    names: dict[int, list[str]] = {}
+    failed: policy.PolicyError | None = None
+    for name in wanted.devices:
+        device = assigned.get(Key(wanted.namespace, name))
+        if device is None:
+            continue
+        for position, version in enumerate(versions):
+            if position and name not in version.devices:
+                continue
+            try:
+                found = _compiled(state, _lowered(version, wanted), device, site)
+            except policy.PolicyError as error:
+                failed = failed or error
+                continue
+            plan.compiled.setdefault(Key(*_key(device)), {})[key] = found
+            names.setdefault(position, []).append(name)
+            break
+    if failed is not None:
+        plan.problems.append(_problem(wanted, failed))
+    plan.in_force[key] = tuple(
+        versions[position].model_copy(update={"devices": tuple(bound)})
+        for position, bound in sorted(names.items())
+    )
+
+
+def _lowered(
+    version: assignment.AssignedPolicy, wanted: assignment.AssignedPolicy
+) -> assignment.AssignedPolicy:
+    """Return an older version in no higher mode than the newest asks for, at its endpoints."""
+    if version is wanted:
+        return version
+    mode = min(version.spec.mode, wanted.spec.mode, key=modes.RANK.__getitem__)
+    spec = version.spec.model_copy(update={"mode": mode})
+    return version.model_copy(update={"spec": spec, "endpoints": wanted.endpoints})
+
+
+def _compiled(
+    state: State,
+    version: assignment.AssignedPolicy,
+    device: assignment.AssignedDevice,
+    site: str,
+) -> tuple[CompiledPolicy, Origin]:
+    """Compile, or take what is already there for the same policy, device and model."""
+    origin = (f"{version.digest}/{version.spec.mode}", device.digest, version.model)
+    known = state.devices.get(Key(*_key(device)))
+    bound = known.bindings.get(Key(version.namespace, version.name)) if known else None
+    if bound is not None and bound.origin == origin:
+        return bound.compiled, origin
+    return policy.compile(version, device, site), origin
+
+
+def _enter(
+    state: State,
+    assigned: assignment.AssignedDevice,
+    compiled: Mapping[Key, tuple[CompiledPolicy, Origin]],
+    event: Assigned,
+    fresh: str,
+) -> tuple[Device, tuple[effects.Effect, ...]]:
+    """Bring one device to the new assignment."""
+    at = event.at
+    key = Key(*_key(assigned))
+    device = state.devices.get(key)
+    memory = state.remembered.get(key)
+    done: tuple[effects.Effect, ...] = ()
+    if device is None:
+        device = Device(assigned, _authority(state, key, at))
+        device = replace(device, actuators=memory.actuators if memory else {})
+    for name, binding in device.bindings.items():
+        if compiled.get(name, (None,))[0] is not binding.compiled:
+            device, more = deciding.abandon(state, device, name, binding, at)
+            done += more
+    seconds = state.identity.seconds(at)
+    bindings = {
+        name: _bind(device.bindings.get(name), found, seconds, name, memory)
+        for name, found in compiled.items()
+    }
+    device = replace(device, assigned=assigned, bindings=bindings)
+    device = replace(device, authority=_granted(device, event))
+    if memory is not None:
+        device, more = commanding.recover(state, device, memory.open, at)
+        done += more
+    device, said = authority.follow(state, device, at, fresh)
+    return device, (*done, *said)
+
+
+def _bind(
+    before: Binding | None,
+    found: tuple[CompiledPolicy, Origin],
+    seconds: float,
+    name: Key,
+    memory: Remembered | None,
+) -> Binding:
+    """Bind a policy to a device, with what an earlier version has learnt as far as it fits."""
+    compiled, origin = found
+    if before is None:
+        binding = Binding(compiled, origin, seconds)
+        if memory is None:
+            return binding
+        return replace(
+            binding,
+            policy_log=memory.policies.get(name, ()),
+            held_until=memory.held.get(name),
+        )
+    if before.compiled is compiled:
+        return before
+    same = {each.name for each in compiled.features if each in before.compiled.features}
+    return replace(
+        before,
+        compiled=compiled,
+        origin=origin,
+        flight=None,
+        pending=None,
+        windows={name: each for name, each in before.windows.items() if name in same},
+        last=None,
+    )
+
+
+def _authority(state: State, key: Key, at: Instant) -> fencing.State:
+    """Return what is known of the right to a device that was not assigned until now."""
+    known = state.authorities.get(key)
+    if known is None:
+        known = fencing.start(state.identity.node, state.identity.boot_id, at.boot)
+    return fencing.step(known, fencing.BrokerChanged(at.boot, state.broker_connected))
+
+
+def _granted(device: Device, event: Assigned) -> fencing.State:
+    grant, boot = device.assigned.grant, event.at.boot
+    if grant is None:
+        return fencing.step(device.authority, fencing.Withdrawn(boot))
+    granted = fencing.Granted(
+        at=boot,
+        holder=grant.holder,
+        epoch=grant.epoch,
+        lease_seconds=grant.lease_seconds,
+        offline_seconds=grant.offline_seconds,
+        self_granted=event.is_self_granted,
+    )
+    return fencing.step(device.authority, granted)
+
+
+def _forget(
+    state: State, assigned: Mapping[Key, assignment.AssignedDevice]
+) -> dict[Key, Remembered]:
+    """Remember the limits and open intents of devices that go, in case they come back."""
+    remembered = dict(state.remembered)
+    for key, device in state.devices.items():
+        if key not in assigned:
+            bindings = device.bindings.items()
+            remembered[key] = Remembered(
+                actuators=device.actuators,
+                policies={name: one.policy_log for name, one in bindings},
+                held={name: one.held_until for name, one in bindings if one.held_until},
+                open=tuple(device.open.values()),
+            )
+    return remembered
+
+
+def _keep(
+    before: Mapping[Key, tuple[assignment.AssignedPolicy, ...]],
+    after: Mapping[Key, tuple[assignment.AssignedPolicy, ...]],
+) -> tuple[effects.Effect, ...]:
+    """Make the versions in force durable where they have changed."""
+    changed = [key for key in after if after[key] != before.get(key)]
+    gone = [key for key in before if key not in after]
+    return tuple(durable.policy_value(key, after.get(key, ())) for key in (*changed, *gone))
+
+
+def _problem(wanted: assignment.AssignedPolicy, error: policy.PolicyError) -> report.Problem:
+    return report.Problem(
+        kind="DecisionPolicy",
+        namespace=wanted.namespace,
+        name=wanted.name,
+        generation=wanted.generation,
+        reason=error.reason.value,
+        message=str(error)[:MAXIMUM_MESSAGE],
+    )
+
+
+def _key(device: assignment.AssignedDevice) -> tuple[str, str]:
+    return device.namespace, device.name

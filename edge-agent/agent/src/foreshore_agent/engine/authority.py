@@ -1,0 +1,151 @@
+"""This agent's right to each device: feeds `fencing`, asks for renewal, says when it changes.
+
+Whether a command may leave is asked of `fencing.standing` at the moment it matters (the Authority
+gate, and again when the intent is durable); what is kept here is for reports, notices and for not
+deciding at all where another agent does.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from foreshore_agent.engine import durable, effects, identifiers, recording
+from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine.state import Device, State
+from foreshore_api.wire import beat
+from foreshore_decision import fencing
+from foreshore_decision.chain import gates, messages
+
+SWEEP_SECONDS: Final = 1.0
+"""How often every authority is looked at; a pause is noticed only by a step that comes late."""
+MAXIMUM_HELD: Final = 1000
+"""Devices of one renewal request."""
+
+Effects = tuple[effects.Effect, ...]
+
+
+def sweep(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
+    """Look at every authority once a second, and ask for renewal when that is due."""
+    if at.boot - state.swept < SWEEP_SECONDS:
+        return state, ()
+    state = replace(state, swept=at.boot)
+    state, done = broadcast(state, lambda _: (fencing.Ticked(at.boot),), at, fresh)
+    state, asked = _request(state, at)
+    return state, (*done, *asked)
+
+
+def broadcast(
+    state: State,
+    tell: Callable[[Device], tuple[fencing.Event, ...]],
+    at: Instant,
+    fresh: str,
+) -> tuple[State, Effects]:
+    """Step the authority of every device that this agent was ever named for."""
+    devices, done = state.devices, ()
+    changed: dict[Key, Device] = {}
+    for key, device in state.devices.items():
+        if device.authority.epoch is None and not device.authority.is_named:
+            continue
+        told = device
+        for event in tell(device):
+            told = replace(told, authority=fencing.step(told.authority, event))
+        changed[key] = told
+    effects_: list[effects.Effect] = []
+    with devices.mutate() as mutation:
+        for key, device in changed.items():
+            identity = identifiers.nth(fresh, len(effects_))
+            mutation[key], more = follow(state, device, at, identity)
+            effects_ += more
+        devices = mutation.finish()
+    return replace(state, devices=devices), (*done, *effects_)
+
+
+def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[Device, Effects]:
+    """Notice a change of standing, and record it."""
+    standing = fencing.standing(device.authority, at.boot)
+    if standing is device.standing:
+        return device, ()
+    reason = gates.AUTHORITY[standing]
+    epoch = device.authority.epoch
+    text = messages.STANDING[standing]
+    said = recording.notice(state, at, identity, reason, text, device=device.key, epoch=epoch)
+    return replace(device, standing=standing), said
+
+
+def renewed(state: State, renewal: beat.Renewal, at: Instant, fresh: str) -> tuple[State, Effects]:
+    """Take the hub's answer in, for each device of the request."""
+    if renewal.node != state.identity.node:
+        return state, ()
+    known = {Key(each.namespace, each.device): each for each in renewal.devices}
+
+    def tell(device: Device) -> tuple[fencing.Event, ...]:
+        answer = known.get(device.key)
+        if answer is None:
+            return ()
+        event = fencing.Answered(
+            at.boot, renewal.boot_id, renewal.number, answer.epoch, answer.standing
+        )
+        return (event,)
+
+    state, done = broadcast(state, tell, at, fresh)
+    return state, (*done, durable.authorities_value(state))
+
+
+def heard(state: State, said: beat.Beat, at: Instant, fresh: str) -> tuple[State, Effects]:
+    """Take a peer's beat in: whether it claims the hub, and the epochs it holds."""
+    if said.node == state.identity.node:
+        return state, ()
+    epochs = {Key(each.namespace, each.device): each.epoch for each in said.held}
+
+    def tell(device: Device) -> tuple[fencing.Event, ...]:
+        peer = fencing.PeerHeard(at.boot, said.node, said.has_hub)
+        epoch = epochs.get(device.key)
+        return (peer,) if epoch is None else (peer, fencing.EpochSeen(at.boot, epoch))
+
+    return broadcast(state, tell, at, fresh)
+
+
+def held(state: State) -> tuple[beat.Held, ...]:
+    """Return the devices that this agent holds by what it knows: for beats and requests."""
+    return tuple(
+        beat.Held(namespace=key.namespace, device=key.name, epoch=device.authority.epoch)
+        for key, device in state.devices.items()
+        if _is_held(device) and device.authority.epoch is not None
+    )
+
+
+def _is_held(device: Device) -> bool:
+    known = device.authority
+    return known.is_named and not known.is_superseded and not known.given_back
+
+
+def _request(state: State, at: Instant) -> tuple[State, Effects]:
+    """Ask for the renewal of everything held, five times in the shortest lease."""
+    ours = {
+        key: device
+        for key, device in state.devices.items()
+        if _is_held(device) and not device.authority.self_granted
+    }
+    if not ours:
+        return state, ()
+    lease = min(device.authority.lease_seconds for device in ours.values())
+    if at.boot - state.requested < lease / fencing.RENEWALS_PER_LEASE - SWEEP_SECONDS / 2:
+        return state, ()
+    devices, asked = state.devices, []
+    keys = sorted(ours)
+    for position, start in enumerate(range(0, len(keys), MAXIMUM_HELD)):
+        number = int(at.boot * 1000) + position
+        batch = keys[start : start + MAXIMUM_HELD]
+        for key in batch:
+            event = fencing.Requested(at.boot, number)
+            device = replace(ours[key], authority=fencing.step(ours[key].authority, event))
+            devices = devices.set(key, device)
+        asked.append(effects.RequestRenewal(number, _named(ours, batch)))
+    return replace(state, devices=devices, requested=at.boot), tuple(asked)
+
+
+def _named(devices: dict[Key, Device], keys: list[Key]) -> tuple[beat.Held, ...]:
+    return tuple(
+        beat.Held(namespace=key.namespace, device=key.name, epoch=devices[key].authority.epoch or 0)
+        for key in keys
+    )

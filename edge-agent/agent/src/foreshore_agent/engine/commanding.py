@@ -1,0 +1,416 @@
+"""A command's life after the verdict: intent, sending, answer, confirmation; or nobody knows.
+
+    issue ──► Intent ──durable──► Sending ──Published──► Answer ──Accepted, Done──► Confirmation
+                │ failed             │ PublishFailed        │ Rejected                 │ read back
+                ▼                    ▼                      ▼                          ▼
+              Error               Rejected               Rejected            Confirmed, Unconfirmed
+    Answer, and nobody answers: Unknown.       a newer command on the actuator: Superseded
+    a restart: Unknown, and the actuator is held for this policy until a read-back shows that it was
+    done, or time to live and settling time have passed (idempotent: doing it again is harmless)
+
+At most once: a command leaves on `IntentDurable` and on nothing else, and nothing sends it again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from math import ceil, inf, isclose
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from foreshore_agent.engine import durable, effects, recording
+from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine.state import Binding, Device, Intent, Phase, State
+from foreshore_api.v1alpha1.device import Lock
+from foreshore_api.wire import command, histogram, metrics
+from foreshore_api.wire import record as wire
+from foreshore_decision import fencing, record
+from foreshore_decision.chain import evaluate, facts, limiter, reasons
+from foreshore_decision.policy import compiled
+
+ANSWER_GRACE: Final = 1.0
+"""Seconds beyond its time to live after which a command without an answer is Unknown."""
+
+TOO_LATE: Final = "TooLate"
+AUTHORITY_LOST: Final = "AuthorityLost"
+DEVICE_LOCKED: Final = "DeviceLocked"
+NO_ACKNOWLEDGEMENT: Final = "NoAcknowledgement"
+RESTARTED: Final = "Restarted"
+NEWER_COMMAND: Final = "NewerCommand"
+READ_BACK_NEAR: Final = "ReadBackNear"
+READ_BACK_DIFFERS: Final = "ReadBackDiffers"
+NO_READ_BACK: Final = "NoReadBack"
+
+Outcome = wire.Outcome
+
+Effects = tuple[effects.Effect, ...]
+
+
+class Done(NamedTuple):
+    """The device after a step of a command's life, and what is to be done."""
+
+    device: Device
+    effects: Effects = ()
+
+
+Act = Callable[[State, Device, Intent, Instant], Done]
+
+
+def issue(
+    state: State,
+    device: Device,
+    policy: Key,
+    evaluation: evaluate.Evaluation,
+    received: float,
+    at: Instant,
+    latency: Mapping[str, float],
+) -> Done:
+    """Take the rate limits' tokens and make the intent durable; nothing has left yet."""
+    found, given = evaluation.facts, evaluation.facts.given
+    compiled_policy = given.policy
+    message = _command(found, at)
+    intent = Intent(
+        decision_id=given.decision_id,
+        policy=policy,
+        action=compiled_policy.action.name,
+        values=dict(found.limited or {}),
+        properties={
+            bound.name: bound.property
+            for bound in compiled_policy.action.bounds
+            if bound.property is not None
+        },
+        phase=Phase.INTENT,
+        time_to_live=compiled_policy.action.time_to_live,
+        settling=compiled_policy.action.settling_time,
+        issued=given.seconds,
+        deadline=at.monotonic + compiled_policy.action.time_to_live,
+        received=received,
+        waited=sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0),
+        payload=orjson.dumps(message),
+        identity={
+            "policy": {**compiled_policy.identity["policy"], "effectiveMode": given.mode.value},
+            "device": compiled_policy.identity["device"],
+        },
+        evaluation=evaluation,
+    )
+    device = _open(_charged(device, policy, given.seconds), intent)
+    line = recording.decision(
+        state,
+        evaluation,
+        wire.Verdict.COMMANDED,
+        at,
+        command=message,
+        latency=latency,
+        sampled_rate=None,
+    )
+    value = durable.device_value(device, state.identity, given.seconds)
+    return Done(device, (effects.Journal((line,), intent.decision_id, (value,)),))
+
+
+def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
+    """Send what is durable, unless meanwhile it must not leave any more."""
+    obstacle = _obstacle(device, intent, at)
+    if obstacle is not None:
+        return close(state, device, intent, Outcome.REJECTED, obstacle, at)
+    topic = device.bindings[intent.policy].compiled.topics.command
+    if topic is None:
+        return close(state, device, intent, Outcome.REJECTED, AUTHORITY_LOST, at)
+    device = _open(device, replace(intent, phase=Phase.SENDING, payload=b"", evaluation=None))
+    publish = effects.Publish(
+        command_id=intent.command_id,
+        device=device.key,
+        topic=topic,
+        payload=intent.payload,
+        expiry=max(1, ceil(intent.time_to_live)),
+        deadline=intent.deadline,
+    )
+    return Done(device, (publish,))
+
+
+def not_recorded(state: State, device: Device, intent: Intent, at: Instant) -> Done:
+    """Undo an intent that could not be written: no record, no act."""
+    evaluation = intent.evaluation
+    device = _uncharged(_closed(device, intent), intent)
+    if evaluation is None:
+        return Done(device)
+    entry = facts.Entry("Record", wire.Phase.ERROR, reasons.RECORDER_FULL)
+    failed = replace(evaluation, decided_by=entry, entries=(*evaluation.entries, entry))
+    line = recording.decision(
+        state, failed, wire.Verdict.ERROR, at, command=None, latency={}, sampled_rate=None
+    )
+    labels = (str(intent.policy), wire.Verdict.ERROR.value, reasons.RECORDER_FULL)
+    return Done(device, (effects.Journal((line,)), effects.Count(metrics.DECISIONS.name, labels)))
+
+
+def not_sent(reason: str) -> Act:
+    """Return the step of a command that surely did not leave."""
+
+    def act(state: State, device: Device, intent: Intent, at: Instant) -> Done:
+        return close(state, device, intent, Outcome.REJECTED, reason, at)
+
+    return act
+
+
+def sent(state: State, device: Device, intent: Intent, at: Instant) -> Done:
+    """Wait for the answer; older commands of the actuator need no confirmation any more."""
+    due = max(intent.deadline, at.monotonic) + ANSWER_GRACE
+    waiting = replace(intent, phase=Phase.ANSWER, published=at.monotonic, due=due)
+    device = _open(device, waiting)
+    decide = max(0.0, at.monotonic - intent.received - intent.waited)
+    done: tuple[effects.Effect, ...] = (
+        effects.Observe(intent.policy, histogram.Stage.DECIDE, decide),
+    )
+    for older in tuple(device.open.values()):
+        is_waiting = older.phase is Phase.CONFIRMATION and older.action == intent.action
+        if is_waiting and older.decision_id != intent.decision_id:
+            device, more = close(state, device, older, Outcome.SUPERSEDED, NEWER_COMMAND, at)
+            done += more
+    return Done(device, done)
+
+
+def answered(
+    state: State, device: Device, intent: Intent, answer: command.Acknowledgement, at: Instant
+) -> Done:
+    """Take the device's answer; a second one of the same command says nothing new."""
+    if intent.phase not in (Phase.SENDING, Phase.ANSWER):
+        return Done(device)
+    reason = answer.reason or answer.result.value
+    if answer.result is command.Result.REJECTED:
+        return close(state, device, intent, Outcome.REJECTED, reason, at)
+    actuate = max(0.0, at.monotonic - (intent.published or at.monotonic))
+    whole = max(0.0, at.monotonic - intent.received)
+    latency = {histogram.Stage.ACTUATE.value: actuate, histogram.Stage.END_TO_END.value: whole}
+    stages = tuple(effects.Observe(intent.policy, stage, each) for stage, each in latency.items())
+    confirmation = _confirmation(device, intent)
+    if confirmation is None:
+        device, done = close(
+            state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency
+        )
+        return Done(device, (*stages, *done))
+    due = at.monotonic + confirmation.timeout
+    waiting = replace(intent, phase=Phase.CONFIRMATION, answered=at.monotonic, due=due)
+    device = _open(device, waiting)
+    done = _recorded(state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency)
+    return Done(device, (*stages, *done))
+
+
+def read_back(state: State, device: Device, properties: frozenset[str], at: Instant) -> Done:
+    """Compare fresh measurements with what was commanded."""
+    done: tuple[effects.Effect, ...] = ()
+    for intent in tuple(device.open.values()):
+        if not properties.intersection(intent.properties.values()):
+            continue
+        if _is_near(device, intent, properties, at):
+            device, more = close(
+                state,
+                device,
+                intent,
+                Outcome.CONFIRMED,
+                READ_BACK_NEAR,
+                at,
+                read_back=_measured(device, intent),
+            )
+            done += more
+    return Done(device, done)
+
+
+def expire(state: State, device: Device, at: Instant) -> Done:
+    """End what has waited long enough."""
+    done: tuple[effects.Effect, ...] = ()
+    for intent in tuple(device.open.values()):
+        if at.monotonic < intent.due:
+            continue
+        measured = _measured(device, intent)
+        if intent.phase is Phase.ANSWER:
+            result, reason = Outcome.UNKNOWN, NO_ACKNOWLEDGEMENT
+        else:
+            result = Outcome.UNCONFIRMED
+            has_any = any(value is not None for value in measured.values())
+            reason = READ_BACK_DIFFERS if has_any else NO_READ_BACK
+        device, more = close(state, device, intent, result, reason, at, read_back=measured)
+        done += more
+    return Done(device, done)
+
+
+def recover(state: State, device: Device, intents: Iterable[Intent], at: Instant) -> Done:
+    """After a restart: nobody knows what became of these. Say so, hold, and read back."""
+    done: tuple[effects.Effect, ...] = ()
+    seconds = state.identity.seconds(at)
+    for intent in intents:
+        wait = intent.time_to_live + intent.settling
+        known = intent.phase is Phase.UNKNOWN
+        unknown = replace(intent, phase=Phase.UNKNOWN, due=at.monotonic + wait)
+        device = _held(_open(device, unknown), intent.policy, seconds + wait)
+        if not known:
+            done += _recorded(state, device, intent, Outcome.UNKNOWN, RESTARTED, at)
+    return Done(device, done)
+
+
+def close(
+    state: State,
+    device: Device,
+    intent: Intent,
+    result: Outcome,
+    reason: str,
+    at: Instant,
+    *,
+    read_back: Mapping[str, float | None] | None = None,
+    latency: Mapping[str, float] | None = None,
+) -> Done:
+    """Record the last word about a command and forget it; a hold ends with what it waited for."""
+    device = _closed(device, intent)
+    if intent.phase is Phase.UNKNOWN:
+        device = _held(device, intent.policy, None)
+    done = _recorded(
+        state, device, intent, result, reason, at, read_back=read_back, latency=latency
+    )
+    return Done(device, done)
+
+
+def _recorded(
+    state: State,
+    device: Device,
+    intent: Intent,
+    result: Outcome,
+    reason: str,
+    at: Instant,
+    *,
+    read_back: Mapping[str, float | None] | None = None,
+    latency: Mapping[str, float] | None = None,
+) -> tuple[effects.Effect, ...]:
+    line = recording.outcome(
+        state, device, intent, result, reason, at, read_back=read_back, latency=latency
+    )
+    value = durable.device_value(device, state.identity, state.identity.seconds(at))
+    count = effects.Count(metrics.COMMANDS.name, (str(intent.policy), result.value))
+    return (effects.Journal((line,), None, (value,)), count)
+
+
+def _command(found: facts.Facts, at: Instant) -> dict[str, Any]:
+    """Render the envelope; a test holds it to `wire.command.Command`."""
+    given = found.given
+    action = given.policy.action
+    return {
+        "commandId": f"{given.decision_id}/{record.PASS_NUMBER}",
+        "attempt": 1,
+        "action": action.name,
+        "input": dict(found.limited or {}),
+        "holder": given.holder.node,
+        "epoch": given.holder.epoch,
+        "priority": action.priority,
+        "issuedAt": record.stamp(at.now),
+        "notAfter": record.stamp(at.now + timedelta(seconds=action.time_to_live)),
+    }
+
+
+def _obstacle(device: Device, intent: Intent, at: Instant) -> str | None:
+    """Return why an intent that is durable by now must not leave any more."""
+    if at.monotonic > intent.deadline:
+        return TOO_LATE
+    if not fencing.standing(device.authority, at.boot).is_permitting:
+        return AUTHORITY_LOST
+    if device.assigned.spec.lock is Lock.LOCKED:
+        return DEVICE_LOCKED
+    return None if intent.policy in device.bindings else reasons.POLICY_CHANGED
+
+
+def _charged(device: Device, policy: Key, seconds: float) -> Device:
+    """Take a token of the policy's and of the actuator's rate limit."""
+    binding = device.bindings[policy]
+    limits = binding.compiled
+    log = limiter.taken((limits.policy_rate,), binding.policy_log, seconds)
+    action = limits.action.name
+    shared = limiter.taken((limits.actuator_rate,), device.actuators.get(action, ()), seconds)
+    return replace(
+        device,
+        bindings={**device.bindings, policy: replace(binding, policy_log=log)},
+        actuators={**device.actuators, action: shared},
+    )
+
+
+def _uncharged(device: Device, intent: Intent) -> Device:
+    """Give the tokens back of a command that was never issued."""
+    shared = device.actuators.get(intent.action, ())
+    actuators = {**device.actuators, intent.action: _without(shared, intent.issued)}
+    binding = device.bindings.get(intent.policy)
+    if binding is None:
+        return replace(device, actuators=actuators)
+    binding = replace(binding, policy_log=_without(binding.policy_log, intent.issued))
+    bindings = {**device.bindings, intent.policy: binding}
+    return replace(device, bindings=bindings, actuators=actuators)
+
+
+def _without(log: limiter.Log, moment: float) -> limiter.Log:
+    if moment not in log:
+        return log
+    position = log.index(moment)
+    return (*log[:position], *log[position + 1 :])
+
+
+def _open(device: Device, intent: Intent) -> Device:
+    return replace(device, open={**device.open, intent.command_id: intent})
+
+
+def _closed(device: Device, intent: Intent) -> Device:
+    kept = {key: each for key, each in device.open.items() if key != intent.command_id}
+    return replace(device, open=kept)
+
+
+def _held(device: Device, policy: Key, until: float | None) -> Device:
+    """Hold the actuator for a policy; with None, only if no other command of it is unknown."""
+    binding = device.bindings.get(policy)
+    if binding is None:
+        return device
+    if until is None:
+        if any(
+            each.policy == policy and each.phase is Phase.UNKNOWN for each in device.open.values()
+        ):
+            return device
+    else:
+        until = max(until, binding.held_until or -inf)
+    binding = replace(binding, held_until=until)
+    return replace(device, bindings={**device.bindings, policy: binding})
+
+
+def _confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:
+    binding: Binding | None = device.bindings.get(intent.policy)
+    return None if binding is None else binding.compiled.confirmation
+
+
+def _measured(device: Device, intent: Intent) -> dict[str, float | None]:
+    """Return the newest measurement of everything that the command sets."""
+    measured: dict[str, float | None] = {}
+    for name in intent.properties.values():
+        reading = device.readings.get(name)
+        value = None if reading is None else reading.value
+        measured[name] = None if value is None or isinstance(value, str) else float(value)
+    return measured
+
+
+def _is_near(device: Device, intent: Intent, properties: frozenset[str], at: Instant) -> bool:
+    """Whether what was just measured is what was commanded, in a phase that waits for it."""
+    if intent.phase is Phase.CONFIRMATION:
+        if at.monotonic - intent.answered < intent.settling:
+            return False
+    elif intent.phase is not Phase.UNKNOWN:
+        return False
+    measured = _measured(device, intent)
+    confirmation = _confirmation(device, intent)
+    if confirmation is None:
+        return all(
+            _is_same(measured[name], intent.values.get(key))
+            for key, name in intent.properties.items()
+        )
+    value, wanted = measured.get(confirmation.property), intent.values.get(confirmation.input)
+    if confirmation.property not in properties or value is None or wanted is None:
+        return False
+    environment = confirmation.environment
+    difference = environment.bind({"difference": abs(value - float(wanted))})
+    return confirmation.expression.is_true(difference) is True
+
+
+def _is_same(measured: float | None, wanted: Any) -> bool:
+    if measured is None or isinstance(wanted, str) or wanted is None:
+        return False
+    return isclose(measured, float(wanted), rel_tol=1e-6, abs_tol=1e-9)

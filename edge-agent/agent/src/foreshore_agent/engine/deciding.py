@@ -1,0 +1,294 @@
+"""One decision: gather the facts, run the gates, ask the model between, act on the verdict.
+
+    trigger ──begin──► BEFORE_INFERENCE ──Infer──► (waits) ──resume──► AFTER_INFERENCE ──conclude──►
+    NotTriggered … Denied: recorded · Shadowed, Advised: would have · Commanded: `commanding.issue`
+
+Facts are gathered anew after the model has answered: limits, rates, caps and authority count as
+they are then. Below Supervised everything is "would have": the real logs are read and never
+written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import orjson
+
+from foreshore_agent.engine import commanding, effects, events, recording
+from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine.state import Binding, Device, Flight, Phase, State
+from foreshore_api.v1alpha1 import Mode
+from foreshore_api.v1alpha1.device import Lock
+from foreshore_api.v1alpha1.evaluation import OnInvalid
+from foreshore_api.wire import command, histogram, metrics
+from foreshore_api.wire import record as wire
+from foreshore_decision import fencing, record
+from foreshore_decision.chain import evaluate, facts, limiter, modes, order, reasons
+from foreshore_decision.policy import compiled
+
+FLIGHT_GRACE: Final = 5.0
+"""Seconds beyond its timeout after which a question that nobody answered counts as late."""
+
+Effects = tuple[effects.Effect, ...]
+
+
+class Outcome(NamedTuple):
+    """The device after one step of a decision, and what is to be done."""
+
+    device: Device
+    effects: Effects = ()
+
+
+def is_evaluating(standing: fencing.Standing) -> bool:
+    """Whether this agent decides for the device: it holds a grant, renewed or not."""
+    return standing not in (fencing.Standing.NONE, fencing.Standing.SUPERSEDED)
+
+
+def begin(
+    state: State,
+    device: Device,
+    policy: Key,
+    trigger: facts.Trigger,
+    received: float,
+    at: Instant,
+    decision_id: str,
+) -> Outcome:
+    """Start a decision; a policy without a model ends in the same step."""
+    binding = device.bindings[policy]
+    seconds = state.identity.seconds(at)
+    binding = replace(binding, pending=None, evaluated=seconds)
+    given = gather(state, device, binding, trigger, at, decision_id)
+    evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
+    asked = binding.compiled.inference
+    if evaluation.decided_by is None and asked is not None:
+        body = request(asked, evaluation.facts, decision_id)
+        if body is not None:
+            flight = Flight(evaluation.facts, evaluation.entries, received, at.monotonic)
+            device = _bound(device, policy, replace(binding, flight=flight))
+            infer = effects.Infer(decision_id, policy, device.key, asked.model, body, asked.timeout)
+            return Outcome(device, (infer,))
+        answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail="FeatureNotInteger")
+        evaluation = replace(evaluation, facts=replace(evaluation.facts, answer=answer))
+    if evaluation.decided_by is None:
+        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
+    return conclude(state, device, policy, binding, evaluation, received, at, {})
+
+
+def resume(
+    state: State,
+    device: Device,
+    policy: Key,
+    answer: facts.Answer,
+    at: Instant,
+    latency: Mapping[str, float],
+    node: str,
+) -> Outcome:
+    """Go on with a decision whose model has answered, or will not."""
+    binding = device.bindings[policy]
+    flight = binding.flight
+    if flight is None:
+        return Outcome(device)
+    before = flight.found.given
+    given = gather(state, device, binding, before.trigger, at, before.decision_id)
+    found = replace(flight.found, given=given, answer=answer)
+    if given.is_locked or given.mode is Mode.DISABLED:
+        reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
+        evaluation = evaluate.abandon(found, reason)
+    else:
+        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, found, flight.entries)
+    binding = replace(binding, flight=None)
+    device, done = conclude(
+        state, device, policy, binding, evaluation, flight.received, at, latency
+    )
+    stages = tuple(
+        effects.Observe(policy, stage, seconds, node) for stage, seconds in latency.items()
+    )
+    return Outcome(device, (*done, *stages))
+
+
+def abandon(state: State, device: Device, policy: Key, binding: Binding, at: Instant) -> Outcome:
+    """Drop a decision whose policy or device was replaced while the model was being asked."""
+    if binding.flight is None:
+        return Outcome(device)
+    evaluation = evaluate.abandon(binding.flight.found, reasons.POLICY_CHANGED)
+    received = binding.flight.received
+    binding = replace(binding, flight=None)
+    return conclude(state, device, policy, binding, evaluation, received, at, {})
+
+
+def gather(
+    state: State,
+    device: Device,
+    binding: Binding,
+    trigger: facts.Trigger,
+    at: Instant,
+    decision_id: str,
+) -> facts.Given:
+    """Collect everything that the gates may look at, as it is now."""
+    policy = binding.compiled
+    mode, caps = modes.effective(policy.mode, _caps(state, policy))
+    actuator = device.actuators.get(policy.action.name, ())
+    policy_log = binding.policy_log
+    if not modes.is_acting(mode):
+        policy_log = limiter.merged(policy_log, binding.would_policy_log)
+        actuator = limiter.merged(actuator, binding.would_actuator_log)
+    return facts.Given(
+        decision_id=decision_id,
+        at=at,
+        seconds=state.identity.seconds(at),
+        policy=policy,
+        mode=mode,
+        caps=caps,
+        is_locked=device.assigned.spec.lock is Lock.LOCKED,
+        trigger=trigger,
+        readings=device.readings,
+        windows=binding.windows,
+        last_good=binding.last_good,
+        policy_log=policy_log,
+        actuator_log=actuator,
+        outstanding=_outstanding(device, policy.action.name),
+        held_until=binding.held_until,
+        holder=facts.Holder(
+            state.identity.node,
+            device.authority.epoch,
+            fencing.standing(device.authority, at.boot),
+        ),
+    )
+
+
+def conclude(
+    state: State,
+    device: Device,
+    policy: Key,
+    binding: Binding,
+    evaluation: evaluate.Evaluation,
+    received: float,
+    at: Instant,
+    latency: Mapping[str, float],
+) -> Outcome:
+    """Act on a verdict: issue, advise or only remember, and record."""
+    verdict = evaluate.verdict(evaluation)
+    entry, given = evaluation.decided_by, evaluation.facts.given
+    reason = evaluation.facts.reason if entry is None else entry.reason
+    label = (verdict.value, reason, None if entry is None else entry.name)
+    is_new = label != binding.last
+    binding = replace(binding, last=label, last_good=_remember_good(binding, evaluation.facts))
+    count = effects.Count(metrics.DECISIONS.name, (str(policy), verdict.value, reason))
+    waited = sum(latency.values())
+    stages = {**latency, "Decide": max(0.0, at.monotonic - received - waited)}
+    if verdict is wire.Verdict.COMMANDED:
+        device = _bound(device, policy, binding)
+        device, done = commanding.issue(state, device, policy, evaluation, received, at, stages)
+        return Outcome(device, (*done, count))
+    written: tuple[effects.Effect, ...] = ()
+    if evaluate.would_command(evaluation):
+        binding = _would_take(binding, given)
+        written = (effects.Observe(policy, histogram.Stage.DECIDE, stages["Decide"]),)
+        if verdict is wire.Verdict.ADVISED and binding.compiled.topics.advice is not None:
+            written += (_advice(evaluation, binding.compiled, at),)
+    device = _bound(device, policy, binding)
+    is_routine = verdict in evaluate.ROUTINE
+    rate = binding.compiled.sample_rate
+    is_sampled = is_routine and not is_new
+    if not is_sampled or record.is_sampled(given.decision_id, rate):
+        line = recording.decision(
+            state,
+            evaluation,
+            verdict,
+            at,
+            command=None,
+            latency=stages,
+            sampled_rate=round(1 / rate) if is_sampled and rate < 1 else None,
+        )
+        written += (effects.Journal((line,)),)
+    return Outcome(device, (*written, count))
+
+
+def request(asked: compiled.Inference, found: facts.Facts, decision_id: str) -> bytes | None:
+    """Render the question to the model; None where a whole number is wanted and there is none."""
+    tensors = []
+    for tensor in asked.tensors:
+        data: list[float | int] = []
+        for name in tensor.features:
+            number = found.features[name]
+            if number is None or (tensor.is_integer and not number.is_integer()):
+                return None
+            data.append(int(number) if tensor.is_integer else number)
+        tensors.append(
+            {
+                "name": tensor.name,
+                "datatype": tensor.data_type,
+                "shape": tensor.shape,
+                "data": data,
+            }
+        )
+    return orjson.dumps({"id": decision_id, "inputs": tensors})
+
+
+def answered(event: events.Inferred) -> tuple[facts.Answer, dict[str, float]]:
+    """Read an answer, and where its time went."""
+    latency = {histogram.Stage.NETWORK.value: event.network}
+    if event.inference is not None:
+        latency[histogram.Stage.INFERENCE.value] = event.inference
+    return facts.Answer(event.outputs, event.attempts), latency
+
+
+def _caps(state: State, policy: compiled.CompiledPolicy) -> tuple[compiled.Cap, ...]:
+    if not state.recorder.full:
+        return policy.caps
+    return (*policy.caps, compiled.Cap(reasons.RECORDER_FULL, policy.on_recorder_full))
+
+
+def _outstanding(device: Device, action: str) -> int:
+    waiting = (Phase.INTENT, Phase.SENDING, Phase.ANSWER)
+    return sum(
+        1 for intent in device.open.values() if intent.action == action and intent.phase in waiting
+    )
+
+
+def _bound(device: Device, policy: Key, binding: Binding) -> Device:
+    return replace(device, bindings={**device.bindings, policy: binding})
+
+
+def _would_take(binding: Binding, given: facts.Given) -> Binding:
+    """Note a command that only the mode kept from being issued."""
+    policy = binding.compiled
+    return replace(
+        binding,
+        would_policy_log=limiter.taken(
+            (policy.policy_rate,), binding.would_policy_log, given.seconds
+        ),
+        would_actuator_log=limiter.taken(
+            (policy.actuator_rate,), binding.would_actuator_log, given.seconds
+        ),
+    )
+
+
+def _remember_good(binding: Binding, found: facts.Facts) -> Mapping[str, facts.Good]:
+    kept = {each.name for each in binding.compiled.inputs if each.on_invalid is OnInvalid.LAST_GOOD}
+    if not kept:
+        return binding.last_good
+    good = {
+        each.name: facts.Good(each.value, each.received)
+        for each in found.inputs
+        if each.name in kept
+        and each.problem is None
+        and each.value is not None
+        and each.received is not None
+    }
+    return {**binding.last_good, **good}
+
+
+def _advice(
+    evaluation: evaluate.Evaluation, policy: compiled.CompiledPolicy, at: Instant
+) -> effects.Advise:
+    found = evaluation.facts
+    advice = command.Advice(
+        decision_id=found.given.decision_id,
+        policy=f"{policy.namespace}/{policy.name}",
+        action=policy.action.name,
+        input=dict(found.limited or {}),
+        reason=found.reason,
+        time=at.now,
+    )
+    return effects.Advise(policy.topics.advice or "", advice.encode())

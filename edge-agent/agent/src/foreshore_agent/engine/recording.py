@@ -1,0 +1,149 @@
+"""Bodies for the journal: decisions, outcomes, notices, as `Record` effects."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from foreshore_agent.engine import effects
+from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine.state import Device, Intent, State
+from foreshore_api.wire import record as wire
+from foreshore_decision import expr, record
+from foreshore_decision.chain import evaluate
+
+CRITICAL: Final = frozenset({wire.Verdict.COMMANDED, wire.Verdict.ADVISED, wire.Verdict.DENIED})
+"""Verdicts that are never dropped before the hub has them."""
+
+
+def decision(
+    state: State,
+    evaluation: evaluate.Evaluation,
+    verdict: wire.Verdict,
+    at: Instant,
+    *,
+    command: Mapping[str, Any] | None,
+    latency: Mapping[str, float],
+    sampled_rate: int | None,
+) -> effects.Record:
+    """Render the record of one pass of the chain."""
+    policy = evaluation.facts.given.policy
+    device = policy.identity["device"]["name"]
+    data = record.decision(
+        evaluation, verdict, command=command, latency=latency, engine=_engine(state, at)
+    )
+    event = record.event(
+        id=data["decisionId"],
+        type=wire.DECISION,
+        source=state.source,
+        subject=f"{policy.namespace}/devices/{device}",
+        time=at.now,
+        data=data,
+        sampled_rate=sampled_rate,
+    )
+    return effects.Record(
+        body=orjson.dumps(event),
+        critical=verdict in CRITICAL,
+        policy=f"{policy.namespace}/{policy.name}",
+        device=f"{policy.namespace}/{device}",
+        verdict=verdict.value,
+        keep=policy.keep_per_verdict,
+    )
+
+
+def outcome(
+    state: State,
+    device: Device,
+    intent: Intent,
+    result: wire.Outcome,
+    reason: str,
+    at: Instant,
+    *,
+    message: str = "",
+    read_back: Mapping[str, float | None] | None = None,
+    latency: Mapping[str, float] | None = None,
+) -> effects.Record:
+    """Render what became of a command."""
+    data = {
+        "decisionId": intent.decision_id,
+        "commandId": intent.command_id,
+        **intent.identity,
+        "site": state.site,
+        "node": state.identity.node,
+        "outcome": result.value,
+        "reason": reason,
+        "message": message,
+        "readBack": dict(read_back or {}),
+        "latency": dict(latency or {}),
+    }
+    event = record.event(
+        id=f"{intent.command_id}/{result.value}",
+        type=wire.OUTCOME,
+        source=state.source,
+        subject=f"{device.key.namespace}/devices/{device.key.name}",
+        time=at.now,
+        data=data,
+    )
+    return effects.Record(
+        body=orjson.dumps(event),
+        critical=True,
+        policy=str(intent.policy),
+        device=str(device.key),
+        verdict=result.value,
+        reserve=True,
+    )
+
+
+def notice(
+    state: State,
+    at: Instant,
+    identity: str,
+    reason: str,
+    message: str,
+    *,
+    device: Key | None = None,
+    policy: Key | None = None,
+    epoch: int | None = None,
+) -> tuple[effects.Effect, ...]:
+    """Record and announce a change of the agent's own standing."""
+    data = {
+        "reason": reason,
+        "message": message,
+        "device": None if device is None else str(device),
+        "policy": None if policy is None else str(policy),
+        "epoch": epoch,
+    }
+    event = record.event(
+        id=identity,
+        type=wire.NOTICE,
+        source=state.source,
+        subject=None if device is None else f"{device.namespace}/devices/{device.name}",
+        time=at.now,
+        data={key: value for key, value in data.items() if value is not None},
+    )
+    body = effects.Record(
+        body=orjson.dumps(event),
+        critical=False,
+        policy=str(policy or ""),
+        device=str(device or ""),
+        verdict="Notice",
+        reserve=True,
+    )
+    return (
+        effects.Journal((body,)),
+        effects.Notice(reason, message, device, policy, epoch),
+    )
+
+
+def _engine(state: State, at: Instant) -> dict[str, Any]:
+    identity = state.identity
+    return {
+        "site": state.site,
+        "node": identity.node,
+        "clock": {
+            "bootId": identity.boot_id,
+            "monotonicSeconds": at.monotonic,
+            "virtual": identity.virtual,
+        },
+        "engine": {"agent": identity.agent_version, "expressions": expr.ENGINE},
+    }

@@ -1,0 +1,129 @@
+"""Telemetry in: what is new, what came twice or too late, and what it adds to windows.
+
+Devices' clocks cannot be compared with ours, so their timestamps only tell order: a value with the
+stamp of the newest is a duplicate, one with an older stamp is late. A device whose clock was set
+back would be late for ever; so once nothing was accepted for `RESET_SECONDS`, its stamps start
+anew. Ages count from receipt, on a clock that never steps.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from foreshore_agent.engine import events
+from foreshore_agent.engine.state import Binding, Device, Stamp
+from foreshore_decision import expr, features
+from foreshore_decision.chain import facts, readings
+from foreshore_decision.policy import compiled
+
+RESET_SECONDS: Final = 60.0
+SMOOTHING: Final = 0.2
+"""Weight of the newest distance in a device's usual period."""
+
+ACCEPTED: Final = "Accepted"
+RETAINED: Final = "Retained"
+DUPLICATE: Final = "Duplicate"
+LATE: Final = "Late"
+
+
+class Taken(NamedTuple):
+    """What became of a sample: the device with it, the properties that are new, and the result."""
+
+    device: Device
+    properties: frozenset[str]
+    result: str
+
+
+def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
+    """Take a sample in, at an engine time; the result is the best of any of its properties."""
+    if sample.retained:
+        return Taken(device, frozenset(), RETAINED)
+    results = {
+        name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
+    }
+    fresh = frozenset(name for name, result in results.items() if result == ACCEPTED)
+    changed = fresh | frozenset(sample.refused)
+    if not changed:
+        result = LATE if LATE in results.values() else DUPLICATE
+        return Taken(device, frozenset(), result)
+    read, stamps = dict(device.readings), dict(device.stamps)
+    for name in fresh:
+        value = sample.values[name]
+        rate = readings.rate_of(value, seconds, read.get(name))
+        read[name] = facts.Reading(value, seconds, None, rate)
+        if name in sample.sampled_at:
+            stamps[name] = Stamp(sample.sampled_at[name], seconds)
+    for name, problem in sample.refused.items():
+        read[name] = facts.Reading(None, seconds, problem)
+    device = replace(
+        device,
+        readings=read,
+        stamps=stamps,
+        heard=seconds,
+        period=_period(device, seconds),
+        bindings={
+            key: _widen(binding, read, fresh, seconds) for key, binding in device.bindings.items()
+        },
+    )
+    return Taken(device, changed, ACCEPTED)
+
+
+def newest_stamp(sample: events.Sample, properties: frozenset[str]) -> datetime | None:
+    """Return the device's newest time of these properties."""
+    return max(
+        (sample.sampled_at[name] for name in properties if name in sample.sampled_at), default=None
+    )
+
+
+def _place(
+    device: Device, sample: events.Sample, name: str, value: expr.Value, seconds: float
+) -> str:
+    """Say whether one value is new."""
+    before = device.stamps.get(name)
+    stamp = sample.sampled_at.get(name)
+    if stamp is None or before is None:
+        known = device.readings.get(name)
+        is_same = known is not None and known.value == value
+        return DUPLICATE if sample.redelivered and is_same else ACCEPTED
+    if seconds - before.received > RESET_SECONDS or stamp > before.sampled:
+        return ACCEPTED
+    return DUPLICATE if stamp == before.sampled else LATE
+
+
+def _period(device: Device, seconds: float) -> float | None:
+    if device.heard is None:
+        return None
+    distance = max(0.0, seconds - device.heard)
+    if device.period is None:
+        return distance
+    return device.period + SMOOTHING * (distance - device.period)
+
+
+def _widen(
+    binding: Binding,
+    read: Mapping[str, facts.Reading],
+    fresh: frozenset[str],
+    seconds: float,
+) -> Binding:
+    """Add new values to the windows of a policy's features, if they can be believed."""
+    windowed = [
+        each for each in binding.compiled.features if each.seconds and each.property in fresh
+    ]
+    if not windowed:
+        return binding
+    windows = dict(binding.windows)
+    sources = {each.name: each for each in binding.compiled.inputs}
+    for feature in windowed:
+        number = _believed(sources[feature.input], read[feature.property])
+        if number is not None:
+            window = windows.get(feature.name, features.Window(feature.seconds))
+            windows[feature.name] = features.add(window, seconds, number)
+    return replace(binding, windows=windows)
+
+
+def _believed(source: compiled.Input, reading: facts.Reading) -> float | None:
+    value = reading.value
+    if value is None or isinstance(value, str) or readings.judge(source, reading) is not None:
+        return None
+    return float(value)

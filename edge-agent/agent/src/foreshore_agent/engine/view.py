@@ -1,0 +1,73 @@
+"""What others may know of the engine: for reports, beats, metrics and the health check."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from foreshore_agent.engine import authority
+from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine.state import Device, State
+from foreshore_api.wire import beat, report
+from foreshore_decision import fencing
+from foreshore_decision.chain import reasons
+from foreshore_decision.policy import CompiledPolicy
+
+PERIODS: Final = 3.0
+"""A device that was not heard for so many of its usual periods is not connected."""
+SHORTEST_SILENCE: Final = 5.0
+"""Seconds of silence that say nothing, however fast a device usually speaks."""
+
+
+def problems(state: State) -> tuple[report.Problem, ...]:
+    """Return what could not be done as asked."""
+    return state.problems
+
+
+def capped_by(state: State) -> tuple[str, ...]:
+    """Return why modes are lowered on this node."""
+    return (reasons.RECORDER_FULL,) if state.recorder.full else ()
+
+
+def held(state: State) -> tuple[beat.Held, ...]:
+    """Return the devices that this agent says it holds, for its beats."""
+    return authority.held(state)
+
+
+def held_count(state: State, at: Instant) -> int:
+    """Return how many devices this agent may command now."""
+    return sum(
+        fencing.standing(device.authority, at.boot).is_permitting
+        for device in state.devices.values()
+    )
+
+
+def devices(state: State, at: Instant) -> tuple[report.HeldDevice, ...]:
+    """Return each device as this agent sees it."""
+    seconds = state.identity.seconds(at)
+    return tuple(
+        report.HeldDevice(
+            namespace=key.namespace,
+            device=key.name,
+            connected=_is_connected(device, seconds),
+            epoch=device.authority.epoch,
+            standing=fencing.standing(device.authority, at.boot).value,
+            gave_back=device.authority.given_back,
+            highest_epoch_seen=device.authority.highest_seen,
+        )
+        for key, device in sorted(state.devices.items())
+    )
+
+
+def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:
+    """Yield device, policy and the compiled policy in force."""
+    for key, device in state.devices.items():
+        for name, binding in device.bindings.items():
+            yield key, name, binding.compiled
+
+
+def _is_connected(device: Device, seconds: float) -> bool:
+    """Whether telemetry came within three usual periods, or the longest maximumAge."""
+    if device.heard is None:
+        return False
+    ages = [each.maximum_age for one in device.bindings.values() for each in one.compiled.inputs]
+    patience = max([PERIODS * (device.period or 0.0), SHORTEST_SILENCE, *ages])
+    return seconds - device.heard <= patience
