@@ -1,0 +1,201 @@
+"""`play` for a person: the run, its progress and its summary; called by the verb."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from rich import console, progress
+
+from foreshore_agent import clocks
+from foreshore_agent.devices.mqtt import connection
+from foreshore_agent.play import player, recording, stage
+
+USAGE_ERRORS: Final = (stage.StageError, recording.RecordingError)
+_LINE_SECONDS: Final = 10.0
+"""Between two lines of progress where there is no terminal."""
+_QUIET_SECONDS: Final = 1.0
+"""After the last row: no command for so long means that none will come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the person asked for."""
+
+    resources: Path
+    device: str
+    csv: Path
+    mapped: tuple[str, ...]
+    rate: float
+    credentials: Path | None
+    credential: str | None
+    log: Path | None
+    is_looped: bool
+
+
+def run(request: Request) -> None:
+    """Play until the recording ends, or SIGTERM. Raises USAGE_ERRORS, OSError."""
+    played = stage.find(request.resources, request.device)
+    mapped = recording.mapping(request.mapped)
+    rows = recording.read(
+        request.csv, played.profile.properties, recording.Wanted(mapped), played.zone
+    )
+    address = connection.Address.of(played.site.spec.broker, request.credentials)
+    if request.credential is not None and address.credential is not None:
+        address = replace(address, credential=request.credential)
+    log = player.DeviceLog(request.log)
+    try:
+        uvloop.run(_play(request, played, rows, address, log))
+    finally:
+        log.close()
+
+
+async def _play(
+    request: Request,
+    played: stage.Stage,
+    rows: recording.Recording,
+    address: connection.Address,
+    log: player.DeviceLog,
+) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    clock = clocks.SystemClock()
+    device = player.Player(played, clock, address, log, _said(request.device, address, stop))
+    log.write("Started", clock.now(), device=request.device, rows=rows.rows)
+    keeping = asyncio.create_task(device.run(), name="device")
+    telling = asyncio.create_task(_tell(device, rows, request, stop), name="rows")
+    await asyncio.wait((keeping, telling), return_when=asyncio.FIRST_COMPLETED)
+    stop.set()  # from here on a lost broker is no news
+    keeping.cancel()
+    await asyncio.gather(keeping, telling, return_exceptions=True)
+    log.write("Stopped", clock.now(), **_facts(device.tally))
+    _summarise(request.device, device.tally)
+    if not telling.cancelled() and (error := telling.exception()) is not None:
+        raise error
+
+
+async def _tell(
+    device: player.Player, rows: recording.Recording, request: Request, stop: asyncio.Event
+) -> None:
+    """Publish the rows at their rate, once connected; while nobody hears, rows are lost."""
+    while not device.is_connected:
+        if await _stopped(stop, 0.05):
+            return
+    period, started, count = 1.0 / request.rate, time.monotonic(), 0
+    with _Progress(request, rows) as shown:
+        while True:
+            for row in rows:
+                due = started + count * period - time.monotonic()
+                if await _stopped(stop, due):
+                    return
+                device.say(row.values)
+                count += 1
+                shown.show(row.number, device)
+            if not request.is_looped:
+                await _settled(device, stop)
+                return
+
+
+async def _settled(device: player.Player, stop: asyncio.Event) -> None:
+    """Give the last rows' commands time to come and to be done."""
+    quiet_since = time.monotonic()
+    while not await _stopped(stop, 0.05) and time.monotonic() - quiet_since < _QUIET_SECONDS:
+        if device.is_settling:
+            quiet_since = time.monotonic()
+
+
+async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait, at most until told to stop; whether it was."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), max(0.0, seconds))
+    return stop.is_set()
+
+
+class _Progress:
+    """A live line on a terminal, a plain one now and then elsewhere; both on standard error."""
+
+    def __init__(self, request: Request, rows: recording.Recording) -> None:
+        self._name = request.device
+        self._total = rows.rows
+        self._said = time.monotonic()
+        output = console.Console(stderr=True)
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[state]}"),
+            console=output,
+            disable=not output.is_terminal,
+        )
+        self._task = self._bar.add_task(self._name, total=self._total, state="")
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, row: int, device: player.Player) -> None:
+        """Say how far it is."""
+        state = describe(device)
+        if not self._bar.disable:
+            self._bar.update(self._task, completed=row, state=state)
+        elif time.monotonic() - self._said > _LINE_SECONDS:
+            self._said = time.monotonic()
+            _say(f"{self._name}: row {row} of {self._total}, {state}")
+
+
+def describe(device: player.Player) -> str:
+    """Say in a few words how the device stands."""
+    tally = device.tally
+    refused = sum(tally.commands.values()) - tally.commands["Accepted"]
+    values = " ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in device.values.items()
+    )
+    parts = [
+        "" if device.is_connected else "no broker",
+        values,
+        f"{tally.commands['Accepted']} commands",
+        f"{refused} refused" if refused else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _said(name: str, address: connection.Address, stop: asyncio.Event) -> Callable[[bool], None]:
+    def changed(is_up: bool) -> None:  # noqa: FBT001 - a callback
+        where = f"{address.host}:{address.port}"
+        if is_up or not stop.is_set():
+            _say(f"{name}: {'connected to' if is_up else 'lost'} the broker at {where}")
+
+    return changed
+
+
+def _facts(tally: player.Tally) -> dict[str, object]:
+    return {
+        "published": tally.published,
+        "unsent": tally.unsent,
+        "commands": dict(tally.commands),
+        "applied": tally.applied,
+    }
+
+
+def _summarise(name: str, tally: player.Tally) -> None:
+    commands = ", ".join(f"{count} {result}" for result, count in sorted(tally.commands.items()))
+    lost = f", {tally.unsent} while the broker was away" if tally.unsent else ""
+    print(  # noqa: T201 - the summary
+        f"{name}: {tally.published} messages published{lost};"
+        f" commands: {commands or 'none'}; {tally.applied} done"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress

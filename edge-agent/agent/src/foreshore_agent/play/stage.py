@@ -1,0 +1,73 @@
+"""Which device is played, from a folder of resources; shared by `play` and `rehearse`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from foreshore_agent import manifests, resources
+from foreshore_agent.devices.mqtt import topics
+from foreshore_api import v1alpha1
+from foreshore_api.v1alpha1 import deviceprofile
+from foreshore_decision import assignment as compiling
+from foreshore_decision import narrowing
+
+
+class StageError(ValueError):
+    """The folder does not hold what is needed; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One device of a folder, with all that it takes to be it."""
+
+    site: v1alpha1.Site
+    device: v1alpha1.Device
+    profile: deviceprofile.DeviceProfileSpec
+    """Narrowed by the device."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the site, in which recordings without a zone are read."""
+        try:
+            return ZoneInfo(self.site.spec.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise StageError(f"time zone {self.site.spec.time_zone} is not known here") from error
+
+    def topic(self, template: str) -> str:
+        """Fill in one of the profile's topics."""
+        return topics.render(template, site=self.site.name, device=self.device.name)
+
+
+def find(folder: Path, name: str) -> Stage:
+    """Find a device by name (or `namespace/name`) in a folder of YAML. Raises StageError."""
+    try:
+        reading = resources.read(manifests.read(folder), {})
+    except manifests.UnreadableError as error:
+        raise StageError(str(error)) from error
+    found = compiling.Resources.of(reading.resources)
+    named = [each for each in found.devices if name in (each.name, f"{each.namespace}/{each.name}")]
+    if len(named) != 1:
+        known = ", ".join(f"{each.namespace}/{each.name}" for each in found.devices) or "none"
+        wrong = "; ".join(f"{each.kind} {each.name}: {each.message}" for each in reading.problems)
+        raise StageError(
+            f"{folder} must hold one Device {name}; it holds {known}"
+            + (f" ({wrong})" * bool(wrong))
+        )
+    device = named[0]
+    profile = next(
+        (
+            each
+            for each in found.profiles
+            if (each.namespace, each.name) == (device.namespace, device.spec.profile_ref.name)
+        ),
+        None,
+    )
+    site = compiling.find_site(found, device.spec.site)
+    if profile is None or site is None:
+        missing = (
+            f"DeviceProfile {device.spec.profile_ref.name}"
+            if profile is None
+            else f"Site {device.spec.site}"
+        )
+        raise StageError(f"{folder} does not hold the {missing} of Device {device.name}")
+    return Stage(site, device, narrowing.narrow(profile.spec, device.spec))
