@@ -316,7 +316,7 @@ async def test_an_api_server_that_restarts_costs_nothing_but_time(world: World) 
     async with world.operator():
         await settled(world)
         before = {pod["metadata"]["name"] for pod in await world.pods()}
-        world.apiserver.restart()
+        world.apiserver.restart(kill=True)
         await asyncio.sleep(3)
         await world.apply(room.changed(room.device(world.namespace), metadata__name="room-302"))
         await world.until_held("room-302", "edge-1", seconds=40)

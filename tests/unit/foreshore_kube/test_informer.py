@@ -140,7 +140,7 @@ async def test_one_object_that_is_not_understood_stops_no_other() -> None:
     mirror, _ = await follow(script, decode)
 
     assert dict(mirror.store) == {informer.Key("", "good"): "good"}
-    assert mirror.undecodable == {informer.Key("", "bad"): "no spec"}
+    assert mirror.undecodable == {informer.Key("", "bad"): (node("bad"), "no spec")}
 
 
 @pytest.mark.looptime

@@ -249,3 +249,14 @@ def test_a_disabled_policy_gives_its_replicas_and_its_placement_back() -> None:
 def test_a_site_without_bound_devices_loses_its_placement() -> None:
     settled = dataclasses.replace(build.settle(build.world()), devices=())
     assert [one.name for one in planning.plan(settled).retired] == ["ventilate.hq"]
+
+
+def test_a_pod_that_failed_on_the_only_node_is_made_again() -> None:
+    settled = build.settle(build.world(nodes=(build.edge("edge-1"),)))
+    (pod,) = settled.replicas
+    failed = dataclasses.replace(pod, phase=snapshot.PodPhase.FAILED, phase_age=1.0)
+    fresh = dataclasses.replace(settled, replicas=(failed,))
+    assert planning.plan(fresh).removals == ()
+    old = dataclasses.replace(failed, phase_age=30.0)
+    made = planning.plan(dataclasses.replace(settled, replicas=(old,)))
+    assert [(one.name, one.cause) for one in made.removals] == [(pod.name, "Failed")]

@@ -44,7 +44,10 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """One difference of the mirror: `old` is None when it appeared, `new` when it went away."""
+    """One difference of the mirror: `old` is None when it appeared, `new` when it went away.
+
+    Both are None when an object is not understood: there is something to say, and nothing to keep.
+    """
 
     kind: Kind
     key: Key
@@ -100,7 +103,8 @@ class Informer(Generic[T]):
         """Set once the first list is in the mirror; it stays set, `last_contact` tells the rest."""
         self.last_contact: float | None = None
         """When the API server last said anything on this stream, by `clock`."""
-        self.undecodable: dict[Key, str] = {}
+        self.undecodable: dict[Key, tuple[api.Json, str]] = {}
+        """What `decode` refused: the document and why."""
         self.relists = 0
         self._kube = kube
         self._decode = decode
@@ -191,7 +195,8 @@ class Informer(Generic[T]):
         except ValueError as error:
             log.warning("%s %s/%s is not understood: %s", self.kind.kind, *key, error)
             self._remove(key)
-            self.undecodable[key] = str(error)[:1000]
+            self.undecodable[key] = (stripped(document), str(error)[:1000])
+            self._tell(Change(self.kind, key, None, None))
             return
         self.undecodable.pop(key, None)
         self._entries[key] = Entry(uid, version, value)

@@ -8,16 +8,18 @@ people own are never written.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import datetime
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from foreshore_api import meta, v1alpha1
-from foreshore_kube import apply, kinds
+from foreshore_kube import api, apply, kinds
 from foreshore_operator import manifests, metrics, store
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot, succession
+from foreshore_planner import succession
 from foreshore_planner.placement import case
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ LIFECYCLE = "foreshore-lifecycle"
 """Field manager of every status but where another concern is named."""
 AUTHORITY = "foreshore-authority"
 """Field manager of `Device.status.authority`, alone."""
+FIRST_GRANT = "FirstGrant"
+"""Cause of a grant that takes nothing from anybody."""
 
 MODELS: Mapping[str, type[meta.Resource]] = {model.kind: model for model in v1alpha1.KINDS}
 
@@ -49,6 +53,7 @@ class Act:
         await _all(self._removal(one) for one in plan.removals)
         await _all(self._retirement(one) for one in plan.retired)
         await _all(self._status(one) for one in plan.statuses)
+        await _all(self._refusal(*one) for one in self.store.undecodable())
         await _all(self._sweep(plan))
 
     async def _grant(self, grant: succession.Grant) -> None:
@@ -154,6 +159,25 @@ class Act:
             subresource="status",
         )
 
+    async def _refusal(self, kind: str, document: api.Json, why: str) -> None:
+        """Say of an object that this release does not understand it: nothing is ignored silently.
+
+        The schema keeps such objects out; one can be left from before the schema was tightened.
+        """
+        status = manifests.refusal(document, why, datetime.datetime.now(datetime.UTC))
+        metadata = {key: document["metadata"].get(key) for key in ("namespace", "name")}
+        await self.writer.apply(
+            kinds.of(MODELS[kind]),
+            {
+                "metadata": {key: value for key, value in metadata.items() if value},
+                "status": status.document(),
+            },
+            manager=LIFECYCLE,
+            owns=_owned(status),
+            cached=document,
+            subresource="status",
+        )
+
     def _sweep(self, plan: planning.Plan) -> Iterable[Awaitable[None]]:
         """Delete `model.json`s that no pod reads any more; those of whole placements go with them.
 
@@ -184,7 +208,13 @@ class Act:
 
 def has_moves(plan: planning.Plan) -> bool:
     """Whether a plan takes a right away from somebody: that needs evidence of this very moment."""
-    return any(grant.cause != "FirstGrant" for grant in plan.grants)
+    return any(grant.cause != FIRST_GRANT for grant in plan.grants)
+
+
+def without_moves(plan: planning.Plan) -> planning.Plan:
+    """The plan without taking a right away from anybody."""
+    kept = tuple(grant for grant in plan.grants if grant.cause == FIRST_GRANT)
+    return dataclasses.replace(plan, grants=kept)
 
 
 def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
@@ -208,14 +238,3 @@ def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
 async def _all(writes: Iterable[Awaitable[None]]) -> None:
     """All at once; the writer bounds how many really are."""
     await asyncio.gather(*writes)
-
-
-def assumed(plan: planning.Plan, seen: snapshot.Snapshot) -> frozenset[tuple[str, str]]:
-    """Pods that were planned and are not seen yet."""
-    known = {(one.namespace, one.name) for one in seen.replicas}
-    return frozenset(
-        (pod.namespace, pod.name)
-        for one in plan.placements
-        for pod in one.pods
-        if (pod.namespace, pod.name) not in known
-    )

@@ -7,10 +7,11 @@ Security profile, know no API credential, and are pinned to their node by affini
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from foreshore_api import meta, v1alpha1
+from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import serving
 from foreshore_planner.placement import case
 
@@ -30,6 +31,33 @@ MODEL_FOLDER = "/etc/foreshore/model"
 CA_FOLDER = "/etc/foreshore/ca"
 USER = 65532
 """Runs as nobody in particular: the number that distroless images call nonroot."""
+
+
+def refusal(document: Json, why: str, now: datetime.datetime) -> v1alpha1.statuses.Observed:
+    """The status of an object that this release does not understand."""
+    generation = int(document["metadata"].get("generation") or 0)
+    try:
+        before = v1alpha1.statuses.Observed.model_validate(document.get("status") or {})
+    except ValueError:
+        before = v1alpha1.statuses.Observed()
+    wanted = [
+        conditions.Condition(
+            type=type_.value,
+            status=value,
+            reason=conditions.Reason.INVALID.value,
+            message=why[:1024],
+            last_transition_time=scalars.timestamp(now),
+            observed_generation=generation,
+        )
+        for type_, value in (
+            (conditions.Type.READY, conditions.Status.FALSE),
+            (conditions.Type.STALLED, conditions.Status.TRUE),
+        )
+    ]
+    return v1alpha1.statuses.Observed(
+        observed_generation=generation,
+        conditions=conditions.merge(before.conditions, wanted, now),
+    )
 
 
 def is_ours(metadata: Mapping[str, Any]) -> bool:

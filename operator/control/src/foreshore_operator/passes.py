@@ -80,10 +80,11 @@ class Passes:
     async def _decided(self) -> planning.Plan:
         """Observe and decide; twice when a right would move, on evidence of this very moment."""
         plan = self.decide(self._observed())
-        if self.leader.is_leader and act.has_moves(plan) and self.hub is not None:
-            await self.hub.refresh()
-            plan = self.decide(self._observed())
-        return plan
+        if not (self.leader.is_leader and act.has_moves(plan)):
+            return plan
+        if self.hub is not None and await self.hub.refresh():
+            return self.decide(self._observed())
+        return act.without_moves(plan)
 
     def _observed(self) -> snapshot.Snapshot:
         return observe.observe(

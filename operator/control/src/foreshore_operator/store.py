@@ -101,9 +101,11 @@ class Store:
         kept = self._resources[kind].store.get(informer.Key(namespace, name))
         return kept.document if kept is not None else None
 
-    def undecodable(self) -> Mapping[str, Mapping[informer.Key, str]]:
-        """Objects that this release does not understand, by kind."""
-        return {kind: one.undecodable for kind, one in self._resources.items() if one.undecodable}
+    def undecodable(self) -> Iterator[tuple[str, api.Json, str]]:
+        """Resources that this release does not understand: kind, document, why."""
+        for kind, mirror in self._resources.items():
+            for document, why in mirror.undecodable.values():
+                yield kind, document, why
 
     def observed_nodes(self, default_tier: snapshot.Tier) -> Iterator[snapshot.Node]:
         """Every node with its Lease's age and the room that others take, in order of name."""

@@ -18,6 +18,9 @@ from foreshore_planner.placement import candidates, case, choose, incumbents, sl
 MOVES_PER_MINUTE = 6
 """Moves of one site within sixty seconds (design/placement.md)."""
 
+AGAIN_AFTER = 15.0
+"""Seconds after which a pod that failed on the node it should be on is made again there."""
+
 DEFAULT_EXPECTED_INFERENCE = 0.05
 """Seconds assumed for a ModelVersion that declares nothing, until it is measured."""
 
@@ -90,7 +93,8 @@ def superseded(
 
     A pod that serves stays until its successor in the slot does. A pod on a node that may only be
     cut off is left alone: it may be serving its site. So are those of a policy that is not accepted
-    as it stands: agents go on with the version that was.
+    as it stands: agents go on with the version that was. One that has failed where it should be
+    goes after a while, so that it is made again: Kubernetes never starts a failed pod.
     """
     planned = {(plan.namespace, plan.policy) for plan in plans}
     retained = {one.key for one in bound.policies.values() if one.is_retained} - planned
@@ -105,6 +109,8 @@ def superseded(
     for replica in sorted(seen.replicas, key=lambda one: (one.namespace, one.name)):
         slot = (replica.namespace, replica.policy, replica.site, replica.slot)
         if (replica.namespace, replica.name) in wanted:
+            if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER:
+                removals.append(_removal(replica, "Failed"))
             continue
         if replica.phase is snapshot.PodPhase.TERMINATING:
             continue
@@ -114,12 +120,14 @@ def superseded(
             continue
         if replica.phase is snapshot.PodPhase.READY and slot in slots_wanted - ready:
             continue
-        removals.append(
-            case.Removal(
-                replica.namespace, replica.name, replica.uid, replica.resource_version, "Superseded"
-            )
-        )
+        removals.append(_removal(replica, "Superseded"))
     return tuple(removals)
+
+
+def _removal(replica: snapshot.Replica, cause: str) -> case.Removal:
+    return case.Removal(
+        replica.namespace, replica.name, replica.uid, replica.resource_version, cause
+    )
 
 
 def retired(

@@ -39,6 +39,8 @@ EDITED = (
 Enqueue = Callable[[tuple[str, str, str]], None]
 """Takes (kind, namespace, name)."""
 
+GOODBYE = 0.3
+"""Seconds for Kopf's TLS connections to close before its loop goes."""
 RESTART = 5.0
 """Seconds before Kopf is started again: an ERROR in one of its streams ends it."""
 
@@ -75,17 +77,21 @@ class Handlers:
         """Run Kopf again and again until asked to stop."""
         while not stop.is_set():
             try:
-                kopf.run(
-                    registry=self._registry(),
-                    settings=settings(),
-                    standalone=True,
-                    clusterwide=True,
-                    stop_flag=stop,
-                )
+                asyncio.run(self._operate(stop))
             except Exception:
                 # Kopf ends on upstream conditions that pass by; informers carry on meanwhile
                 log.exception("kopf ended")
             stop.wait(RESTART)
+
+    async def _operate(self, stop: threading.Event) -> None:
+        await kopf.operator(
+            registry=self._registry(),
+            settings=settings(),
+            standalone=True,
+            clusterwide=True,
+            stop_flag=stop,
+        )
+        await asyncio.sleep(GOODBYE)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
