@@ -146,16 +146,6 @@ async def test_a_mistake_leaves_the_last_version_in_force_also_over_a_restart(
     assert bench.policy.spec.latency_budget == "200ms"
 
 
-async def test_a_policy_that_does_not_compile_leaves_the_last_version_in_force(
-    bench: Bench, begin: Begin
-) -> None:
-    found = await begin()
-    bench.write(room.policy(), spec__matchConditions=[{"name": "odd", "expression": "co2 +"}])
-    await until(lambda: bool(found.problems()))
-    assert found.problems()[0].reason == "CompileFailed"
-    assert not bench.policy.spec.match_conditions
-
-
 async def test_a_model_with_the_wrong_digest_leaves_the_last_version_in_force(
     bench: Bench, begin: Begin
 ) -> None:

@@ -5,9 +5,10 @@ import pytest
 from builders import room
 from foreshore_agent import adoption
 from foreshore_api import meta, v1alpha1
-from foreshore_api.wire import assignment, report
+from foreshore_api.wire import assignment
 from foreshore_decision import assignment as compiling
 
+NAME = ("hq", "ventilate-when-occupied")
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 
 
@@ -34,53 +35,27 @@ def counted(found: assignment.Assignment, lineage: str, generation: int) -> assi
 RULE = {"name": "occupied", "effect": "Permit", "expression": "nonsense >", "reason": "Occupied"}
 
 
-def test_what_compiles_is_taken_as_it_is() -> None:
+def test_a_policy_whose_model_is_rejected_stays_as_it_was() -> None:
+    before, fresh = assigned(), assigned(spec__latencyBudget="300ms")
+    kept = adoption.without(fresh, {NAME}, before)
+    assert kept.policies == before.policies
+    assert adoption.without(fresh, (), before) == fresh
+
+
+def test_the_version_that_stays_acts_in_no_higher_mode_than_the_new_one_asks_for() -> None:
+    lowered = adoption.without(assigned(spec__mode="Shadow"), {NAME}, assigned())
+    raised = adoption.without(assigned(), {NAME}, assigned(spec__mode="Shadow"))
+    assert lowered.policies[0].spec.mode == raised.policies[0].spec.mode == "Shadow"
+
+
+def test_a_rejected_policy_that_is_new_stays_in_the_assignment() -> None:
     fresh = assigned()
-    adopted = adoption.adopt(fresh, None)
-    assert adopted.assignment == fresh
-    assert adopted.problems == ()
+    assert adoption.without(fresh, {NAME}, None) == fresh
 
 
-def test_an_edit_that_does_not_compile_leaves_the_last_version_in_force() -> None:
-    before = assigned()
-    fresh = assigned(spec__rules=[RULE])
-    adopted = adoption.adopt(fresh, before)
-    assert adopted.assignment.policies == before.policies
-    assert adopted.assignment.digest == fresh.digest, "what was asked for is what is referred to"
-    (problem,) = adopted.problems
-    assert problem.kind == "DecisionPolicy"
-    assert problem.reason == "CompileFailed"
-
-
-def test_with_no_version_that_compiles_nothing_decides() -> None:
-    adopted = adoption.adopt(assigned(spec__rules=[RULE]), None)
-    assert adopted.assignment.policies == ()
-    assert len(adopted.problems) == 1
-
-
-def test_a_kept_version_stays_kept_over_the_next_assignment() -> None:
-    before = assigned()
-    first = adoption.adopt(assigned(spec__rules=[RULE]), before).assignment
-    again = adoption.adopt(assigned(spec__rules=[RULE]), first)
-    assert again.assignment.policies == before.policies
-
-
-def test_a_policy_that_is_deleted_is_gone() -> None:
-    before = assigned()
-    fresh = before.model_copy(update={"policies": ()})
-    assert adoption.adopt(fresh, before).assignment.policies == ()
-
-
-def test_a_rejected_model_leaves_the_last_version_in_force() -> None:
-    before = assigned()
-    fresh = assigned(spec__latencyBudget="300ms")
-    problem = report.Problem(
-        kind="DecisionPolicy", namespace="hq", name="x", reason="ModelRejected", message=""
-    )
-    name = (fresh.policies[0].namespace, fresh.policies[0].name)
-    adopted = adoption.adopt(fresh, before, {name: problem})
-    assert adopted.assignment.policies == before.policies
-    assert adopted.problems == (problem,)
+def test_a_version_that_stays_keeps_no_device_that_is_gone() -> None:
+    fresh = assigned().model_copy(update={"devices": ()})
+    assert adoption.without(fresh, {NAME}, assigned()).policies[0].devices == ()
 
 
 @pytest.mark.parametrize(

@@ -138,17 +138,17 @@ class Folder:
         self._seen = await self._fingerprint()  # before reading: an edit meanwhile is seen again
         reading = await asyncio.to_thread(self._read)
         compiled = self._compile(reading)
-        adopted = adoption.adopt(compiled.assignment, self._last)
-        await self._serve(adopted.assignment)
-        rejected = self._rejected(adopted.assignment)
+        adopted = compiled.assignment
+        await self._serve(adopted)
+        rejected = self._rejected(adopted)
         if rejected:
-            adopted = adoption.adopt(compiled.assignment, self._last, rejected)
-            await self._serve(adopted.assignment)
-        self._problems = (*reading.problems, *compiled.problems, *adopted.problems)
+            adopted = adoption.without(adopted, rejected, self._last)
+            await self._serve(adopted)
+        self._problems = (*reading.problems, *compiled.problems, *rejected.values())
         self._say()
         await self._values.put(_KEPT, _freeze(reading.kept))
         self._kept = reading.kept
-        assigned = self._sealed(adopted.assignment)
+        assigned = self._sealed(adopted)
         if self._last is None or assigned.digest != self._last.digest:
             await self._take(assigned)
             self._last = assigned

@@ -1,8 +1,10 @@
 """The assignment in force: what is taken, made durable, and only then takes effect.
 
-hub ──take──► older? refused ──► adopted: policies as they compile ──► durable ──► in effect
-folder ──put──────────────────────────────────────────────────────────► durable ──► in effect
-start ──recall──► the durable one takes effect at once, hub or no hub
+    hub ──take──► older, or another node's? refused ──► durable ──► in effect
+    folder ──put───────────────────────────────────────► durable ──► in effect
+    start ──recall──► the durable one takes effect at once, hub or no hub
+
+`life` makes one and says what taking effect means.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from typing import Final, Protocol
 import pydantic
 
 from foreshore_agent import adoption
-from foreshore_api.wire import assignment, report
+from foreshore_api.wire import assignment
 
 KEY: Final = "assignment"
 _LOG: Final = logging.getLogger(__name__)
@@ -42,7 +44,6 @@ class Desired:
         self._effect: Final = effect
         self._turn: Final = asyncio.Lock()
         self.present: assignment.Assignment | None = None
-        self.problems: tuple[report.Problem, ...] = ()
 
     async def recall(self) -> assignment.Assignment | None:
         """Return what was durable when the agent last ran; it is not in effect yet."""
@@ -70,26 +71,22 @@ class Desired:
             if adoption.is_stale(fresh, last):
                 _LOG.warning("generation %d is older than ours, refused", fresh.generation)
                 return
-            adopted = await asyncio.to_thread(adoption.adopt, fresh, last)
-            self.problems = adopted.problems
-            for problem in adopted.problems:
-                _LOG.warning("%s/%s: %s", problem.namespace, problem.name, problem.message)
-            await self._put(adopted.assignment)
+            await self._put(fresh)
 
-    async def put(self, adopted: assignment.Assignment) -> None:
-        """Take an assignment that folder mode has compiled and adopted."""
+    async def put(self, taken: assignment.Assignment) -> None:
+        """Take an assignment that folder mode has compiled."""
         async with self._turn:
-            await self._put(adopted)
+            await self._put(taken)
 
-    async def _put(self, adopted: assignment.Assignment) -> None:
-        if adopted == self.present:
+    async def _put(self, taken: assignment.Assignment) -> None:
+        if taken == self.present:
             return
-        await self._values.put(KEY, adopted.encode())
-        self.present = adopted
+        await self._values.put(KEY, taken.encode())
+        self.present = taken
         _LOG.info(
             "assignment %d: %d devices, %d policies",
-            adopted.generation,
-            len(adopted.devices),
-            len(adopted.policies),
+            taken.generation,
+            len(taken.devices),
+            len(taken.policies),
         )
-        self._effect(adopted)
+        self._effect(taken)

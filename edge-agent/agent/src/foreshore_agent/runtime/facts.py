@@ -12,7 +12,7 @@ from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import hub
-from foreshore_agent.runtime import core, desired
+from foreshore_agent.runtime import core, desired, peers
 from foreshore_api.wire import metrics, report
 
 
@@ -30,6 +30,7 @@ class Facts:
     pool: pool.Pool
     broker: broker.Broker
     meters: meters.Meters
+    peers: peers.Peers
     desired: desired.Desired
     problems: Callable[[], tuple[report.Problem, ...]]
     hub: hub.Hub | None
@@ -53,11 +54,11 @@ class Facts:
             else report.AssignmentReference(
                 lineage=present.lineage, generation=present.generation, digest=present.digest
             ),
-            problems=(*self.desired.problems, *self.problems())[:1000],
+            problems=(*self.problems(), *view.problems(state))[:1000],
             broker_connected=self.broker.is_connected,
             devices=view.devices(state, at)[:10000],
             endpoints=self.pool.reports()[:1000],
-            peers=view.peers(state, at)[:1000],
+            peers=self.peers.reports(at.monotonic)[:1000],
             stages=self.meters.stages(at.monotonic),
             probes=self.meters.probes((one.node for one in targets), at.monotonic)[:1000],
             journal=report.JournalReport(
@@ -102,8 +103,7 @@ class Facts:
         if self.hub is not None:
             yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)
         at = self.clock.instant()
-        held = view.beat(self.core.state, at, 0).held
-        yield metrics.AUTHORITY_HELD, (), float(len(held))
+        yield metrics.AUTHORITY_HELD, (), float(view.held_count(self.core.state, at))
 
 
 MINIMUM_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to

@@ -16,8 +16,12 @@ from foreshore_agent.engine import effects, events, state, step, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import children, door, folder, hub
 from foreshore_agent.runtime import core, desired, facts, peers
+from foreshore_api import scalars
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, metrics, report
+from foreshore_decision import fencing
+
+DEFAULT_LEASE_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Life:
         )
         self._core: Final = core.Core(clock, ground.restored, ports, ground.tap)
         self._folder: folder.Folder | None = None
+        self._lease = DEFAULT_LEASE_SECONDS
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
 
@@ -158,6 +163,7 @@ class Life:
             pool=self._pool,
             broker=self._broker,
             meters=self._ground.meters,
+            peers=self._peers,
             desired=self._desired,
             problems=self._problems,
             hub=self._hub,
@@ -169,6 +175,8 @@ class Life:
     # What the parts call.
 
     def _take(self, event: events.Event) -> None:
+        if isinstance(event, events.PeerBeat):
+            self._peers.hear(event.beat, event.at.monotonic)
         self._core.take(event)
 
     def _take_effect(self, taken: assignment.Assignment) -> None:
@@ -177,6 +185,7 @@ class Life:
         if instead is not None and taken.site is not None:
             spec = taken.site.spec.model_copy(update={"broker": instead})
             taken = taken.model_copy(update={"site": taken.site.model_copy(update={"spec": spec})})
+        self._lease = _shortest_lease(taken)
         self._pool.assign(taken.policies)
         is_self_granted = self._hub is None
         self._take(events.Assigned(*self._core.stamp(), taken, is_self_granted))
@@ -202,7 +211,15 @@ class Life:
         self._take(events.Renewed(*self._core.stamp(), renewal))
 
     def _beat(self, sequence: int) -> beat.Beat:
-        return view.beat(self._core.state, self._ground.clock.instant(), sequence)
+        clock = self._ground.clock
+        answered = None if self._hub is None else self._hub.answered_at
+        return beat.Beat(
+            node=self._ground.told.node,
+            boot_id=clock.boot_id,
+            sequence=sequence,
+            has_hub=fencing.has_hub(answered, clock.instant().boot, self._lease),
+            held=view.held(self._core.state),
+        )
 
     def _hub_changed(self, connected: bool) -> None:  # noqa: FBT001 - a callback
         self._take(events.HubChanged(*self._core.stamp(), connected))
@@ -218,3 +235,9 @@ class Life:
         while True:
             await asyncio.sleep(step.TICK_SECONDS)
             self._take(events.Tick(*self._core.stamp()))
+
+
+def _shortest_lease(taken: assignment.Assignment) -> float:
+    """Return the lease by which a claim of the hub is measured: the shortest of the site."""
+    leases = [scalars.seconds(device.profile.authority.lease_duration) for device in taken.devices]
+    return min(leases, default=DEFAULT_LEASE_SECONDS)

@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects
-from foreshore_api.wire import beat
+from foreshore_api.wire import beat, report
 
+MAXIMUM_PEERS: Final = 1000
 MAXIMUM_RELAYS: Final = 16
 """Renewals under way for peers; one more is not passed on, the holder asks again."""
 
@@ -52,6 +53,7 @@ class Peers:
         self._hub: Final = hub
         self._tasks: Final = tasks
         self._relays = 0
+        self._beats: dict[str, tuple[beat.Beat, float]] = {}
 
     async def speak(self) -> None:
         """Tell the site each second that this agent lives, until cancelled."""
@@ -63,6 +65,24 @@ class Peers:
             sequence += 1
             due = max(due + beat.BEAT_PERIOD, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    def hear(self, said: beat.Beat, at: float) -> None:
+        """Note a peer's beat; who has been silent for long is forgotten when there is no room."""
+        if len(self._beats) >= MAXIMUM_PEERS and said.node not in self._beats:
+            del self._beats[min(self._beats, key=lambda node: self._beats[node][1])]
+        self._beats[said.node] = (said, at)
+
+    def reports(self, at: float) -> tuple[report.PeerBeat, ...]:
+        """Return every peer that was heard, and how long ago; also those long silent."""
+        return tuple(
+            report.PeerBeat(
+                node=node,
+                age_seconds=max(0.0, at - heard),
+                has_hub=said.has_hub,
+                held=said.held,
+            )
+            for node, (said, heard) in sorted(self._beats.items())
+        )
 
     def renew(self, effect: effects.RequestRenewal) -> None:
         """Ask for our own renewal; without a hub that answers, peers are asked at the same time."""
