@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from harness import cluster, engine, images, kind, nodeimage, process, settings, toolbox, tools
+from harness import (
+    cluster,
+    engine,
+    images,
+    install,
+    kind,
+    nodeimage,
+    process,
+    settings,
+    toolbox,
+    tools,
+)
 
 NAME = "foreshore"
 
@@ -51,6 +62,15 @@ def up(name: Name = NAME) -> None:
     for node in found.nodes:
         print(f"{node.name:32} {node.address:16} {node.tier or 'control plane':14} {node.site}")
     print(f"\nexport KUBECONFIG={found.kubeconfig}")
+
+
+@app.command("install")
+def install_product(name: Name = NAME) -> None:
+    """Build the product, load it onto a cluster that is up, and install it with Helm."""
+    chosen = settings.read()
+    product = install.install(cluster.attach(name), chosen)
+    print(f"hub {product.hub}, broker {product.broker.address}:{product.broker.port}")
+    print(f"model files: put them into {product.models.files}, served at {product.models.url('')}")
 
 
 @app.command()

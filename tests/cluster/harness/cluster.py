@@ -74,20 +74,24 @@ class Cluster(api.Api):
 
     def run_on(self, node: Node | str, *args: str | Path, timeout: float = 60) -> str:
         """Run a program on a node; its output."""
-        return docker.docker("exec", named(node), *args, timeout=timeout)
+        return docker.docker("exec", self.container(node), *args, timeout=timeout)
+
+    def container(self, node: Node | str) -> str:
+        """The container that is this node; every fault goes through it."""
+        return named(node)
 
     # -- faults ------------------------------------------------------------------------------
 
     def kill(self, node: Node | str) -> None:
         """A node dies: power lost."""
-        docker.docker("kill", named(node))
+        docker.docker("kill", self.container(node))
 
     def restart(self, node: Node | str, *, timeout: float = 120) -> None:
         """A dead (or living) node boots, with the address it had, and is Ready again.
 
         Packet filters and delays of before are gone, as they are after a real boot.
         """
-        held = self.node(named(node))
+        held = self.node(self.container(node))
         if docker.is_running(held.name):
             docker.docker("kill", held.name)
         # Docker hands a stopped container's address to the next one that starts: ask for ours
@@ -99,23 +103,23 @@ class Cluster(api.Api):
 
     def pause(self, node: Node | str) -> None:
         """A node hangs: nothing on it runs, its connections stay open."""
-        docker.docker("pause", named(node))
+        docker.docker("pause", self.container(node))
 
     def resume(self, node: Node | str) -> None:
         """A hung node goes on where it was."""
-        docker.docker("unpause", named(node))
+        docker.docker("unpause", self.container(node))
 
     def cut(self, node: Node | str) -> None:
         """A node loses its link; what runs on it goes on."""
-        faults.cut(named(node))
+        faults.cut(self.container(node))
 
     def join(self, node: Node | str) -> None:
         """A cut node has its link back."""
-        faults.heal(named(node))
+        faults.heal(self.container(node))
 
     def isolate(self, nodes: Sequence[Node | str]) -> None:
         """A group of nodes loses the rest of the cluster; inside, and to its broker, it goes on."""
-        group = [self.node(named(node)) for node in nodes]
+        group = [self.node(self.container(node)) for node in nodes]
         names = [node.name for node in group]
         closed, opened = self._doors(group)
         # a door that was shut before proves nothing
@@ -130,23 +134,23 @@ class Cluster(api.Api):
     def rejoin(self, nodes: Sequence[Node | str]) -> None:
         """An isolated group has its uplink back."""
         for node in nodes:
-            faults.heal(named(node))
+            faults.heal(self.container(node))
 
     def block(self, node: Node | str, *addresses: str) -> None:
         """A node loses only these addresses or ranges, for example the site's broker."""
-        faults.block(named(node), addresses)
+        faults.block(self.container(node), addresses)
 
     def unblock(self, node: Node | str) -> None:
         """A node that lost some addresses has them back."""
-        faults.heal(named(node))
+        faults.heal(self.container(node))
 
     def slow(self, node: Node | str, *, delay: float, jitter: float = 0.0) -> None:
         """A node's link takes `delay` ± `jitter` seconds longer, there and back together."""
-        faults.slow(named(node), delay=delay, jitter=jitter, owner=self.name)
+        faults.slow(self.container(node), delay=delay, jitter=jitter, owner=self.name)
 
     def quicken(self, node: Node | str) -> None:
         """A slowed node's link is as fast as before."""
-        faults.quicken(named(node))
+        faults.quicken(self.container(node))
 
     def restart_api(self, *, timeout: float = 120) -> None:
         """The API server's container dies and comes back."""
@@ -219,6 +223,32 @@ class Cluster(api.Api):
         with contextlib.suppress(process.CommandError):
             return self.kubectl("get", "--raw", "/readyz", timeout=5).strip() == "ok"
         return False
+
+
+class Existing(Cluster):
+    """Somebody's own cluster: its API is used, its machines are left alone."""
+
+    def __init__(self, context: str, path: Path) -> None:
+        api.Api.__init__(self, path)
+        self.name = context
+
+    def close(self) -> None:
+        """Nothing: it is not ours."""
+
+    def container(self, node: Node | str) -> str:
+        """HarnessError: node faults are for clusters of the harness."""
+        raise process.HarnessError(f"{named(node)} is no node of a cluster of the harness")
+
+
+def existing(chosen: settings.Settings, path: Path) -> Existing:
+    """The cluster of a kubeconfig's current context, if the settings allow it by name."""
+    context = api.Api(path).kubectl("config", "current-context").strip()
+    if chosen.provider is not settings.Provider.EXISTING or context not in chosen.contexts:
+        raise process.HarnessError(
+            f"the context {context} was not made by this harness and is left alone; to use it, set "
+            f"PROVIDER=existing FORESHORE_CONTEXTS={context}"
+        )
+    return Existing(context, path)
 
 
 def named(node: Node | str) -> str:

@@ -17,16 +17,34 @@ from harness import cache, docker, process, tools
 CONFIGURATION = Path("/etc/docker/daemon.json")
 RUNTIME = Path("/usr/local/sbin/runc-trim")
 PAUSE = "foreshore-pause:local"
+WATCHERS = 1024
 PACKAGES = ("docker.io", "containerd", "runc", "iptables", "ca-certificates")
 
 
 def ensure() -> None:
     """The engine runs and grants privileged containers; started here if need be."""
+    allow_watches()
     with cache.lock("engine"):
         if not answers():
             start()
         if not grants_privilege():
             install_runtime()
+
+
+def allow_watches() -> None:
+    """Let many nodes watch files: each takes a dozen of the inotify instances of one user.
+
+    With the usual 128, kubelets of a second cluster fail at start, after minutes and without a
+    word that says why.
+    """
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if not limit.exists() or int(limit.read_text()) >= WATCHERS:
+        return
+    if os.access(limit, os.W_OK):
+        process.say(f"raising fs.inotify.max_user_instances to {WATCHERS}, until the next boot")
+        limit.write_text(str(WATCHERS))
+    else:
+        process.say(f"as root: sysctl fs.inotify.max_user_instances={WATCHERS}  (else nodes fail)")
 
 
 def answers() -> bool:

@@ -1,10 +1,14 @@
 """Pytest fixtures that stand on the harness; a conftest imports the ones its folder wants."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness import apiserver as plain
+from harness import cluster as whole
+from harness import kind, settings
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +23,27 @@ def namespace(apiserver: plain.ApiServer, request: pytest.FixtureRequest) -> Ite
     """A namespace of this test's own on the plain API server."""
     with apiserver.namespace(request.node.name) as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def session_cluster() -> Iterator[whole.Cluster]:
+    """The session's cluster with real nodes; taken down afterwards, or by the next session."""
+    chosen = settings.read()
+    if chosen.provider is settings.Provider.EXISTING:
+        yield whole.existing(chosen, Path(os.environ.get("KUBECONFIG", "~/.kube/config")))
+        return
+    found = whole.create(chosen.name, chosen)
+    if chosen.keep:
+        yield found
+        return
+    kind.own(found.name)
+    with found:
+        yield found
+
+
+@pytest.fixture
+def cluster(session_cluster: whole.Cluster) -> Iterator[whole.Cluster]:
+    """The session's cluster, whole before the test and whole again after it."""
+    yield session_cluster
+    if not isinstance(session_cluster, whole.Existing):
+        session_cluster.heal()

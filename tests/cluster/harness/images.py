@@ -128,6 +128,13 @@ def install(target: Path, *what: str | Path) -> None:
     )  # fmt: skip
 
 
+def tag(name: str, key: str) -> str:
+    """A name for one content of an image, so that an upgrade rolls when the content changed."""
+    precise = f"{name.partition(':')[0]}:{key}"
+    docker.docker("tag", name, precise)
+    return precise
+
+
 def load(image: str, nodes: Iterable[str]) -> None:
     """Put an image into the containerd of each node that lacks this very one, all at once."""
     found = docker.inspect("image", image)

@@ -99,15 +99,29 @@ def ensure(name: str, chosen: settings.Settings, *, workers: int) -> network.Net
         config = home / "kind.yaml"
         config.write_text(yaml.safe_dump(configuration(workers, own_image=not chosen.node_image)))
         with process.step(f"creating the cluster {name}: a control plane and {workers} workers"):
-            process.run(
-                [
-                    tools.binary("kind"), "create", "cluster", "--name", name, "--image", image,
-                    "--config", config, "--kubeconfig", home / "kubeconfig", "--wait", "120s",
-                ],
-                env=kind_env(name),
-                timeout=CREATE_TIMEOUT,
-            )  # fmt: skip
+            try:
+                process.run(
+                    [
+                        tools.binary("kind"), "create", "cluster", "--name", name,
+                        "--image", image, "--config", config,
+                        "--kubeconfig", home / "kubeconfig", "--wait", "120s",
+                    ],
+                    env=kind_env(name),
+                    timeout=CREATE_TIMEOUT,
+                )  # fmt: skip
+            except process.CommandError as failure:
+                raise process.HarnessError(explain(failure.output)) from failure
     return lan
+
+
+def explain(output: str) -> str:
+    """What kind and kubeadm say went wrong, without their traces of calls."""
+    telling = [
+        line.strip()
+        for line in output.splitlines()
+        if any(word in line.lower() for word in ("error", "fail", "timed out", "refused"))
+    ]
+    return "kind could not create the cluster:\n  " + "\n  ".join(telling[:20])
 
 
 def attached(name: str) -> network.Network:

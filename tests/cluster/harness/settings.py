@@ -32,6 +32,7 @@ class Settings:
     node_image: str | None = None
     base_image: str | None = None
     subnets: str = "172.30"
+    name: str = "foreshore-e2e"
     keep: bool = False
     contexts: tuple[str, ...] = ()
 
@@ -43,6 +44,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         node_image=environment.get("FORESHORE_NODE_IMAGE") or None,
         base_image=environment.get("FORESHORE_BASE_IMAGE") or None,
         subnets=environment.get("FORESHORE_SUBNETS") or Settings.subnets,
+        name=environment.get("FORESHORE_CLUSTER") or Settings.name,
         keep=environment.get("FORESHORE_KEEP") == "1",
         contexts=tuple(
             context.strip()

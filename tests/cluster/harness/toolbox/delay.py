@@ -30,7 +30,7 @@ def main() -> None:
 
     def hold(packet: netfilterqueue.Packet) -> None:
         packet.retain()
-        late = random.uniform(-asked.jitter, asked.jitter)  # noqa: S311  not a secret
+        late = random.uniform(-asked.jitter, asked.jitter)
         due = time.monotonic() + asked.delay + late
         held.append((max(due, held[-1][0]) if held else due, packet))
 
