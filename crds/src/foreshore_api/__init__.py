@@ -1,0 +1,1 @@
+"""The contract: resources, conditions, wire documents, and what is generated from them."""

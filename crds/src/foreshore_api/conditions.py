@@ -1,9 +1,9 @@
 """Conditions: what objects say of themselves, and the one table of their types and reasons.
 
-The operator writes them, people and GitOps tools read them. `Ready` is there from the first visit and
-means accepted and delivered, or queued for delivery, never online. `Reconciling` and `Stalled` exist
-only while they are true (kstatus). Messages hold no volatile number: a message that changes each
-second is a write each second.
+The operator writes them, people and GitOps tools read them. `Ready` is there from the first
+visit and means accepted and delivered, or queued for delivery, never online. `Reconciling` and
+`Stalled` exist only while they are true (kstatus). Messages hold no volatile number: a message
+that changes each second is a write each second.
 """
 
 from __future__ import annotations
@@ -90,19 +90,32 @@ class Reason(StrEnum):
 
 MEANING: Mapping[Reason, str] = MappingProxyType(
     {
-        Reason.ACCEPTED: "The object is well formed, its references exist; nothing has to be delivered.",
+        Reason.ACCEPTED: (
+            "The object is well formed, its references exist; nothing has to be delivered."
+        ),
         Reason.DELIVERED: "Every agent that needs it has confirmed this generation.",
-        Reason.AWAITING_DELIVERY: "Accepted and queued; an agent that is out of reach gets it when it is back.",
+        Reason.AWAITING_DELIVERY: (
+            "Accepted and queued; an agent that is out of reach gets it when it is back."
+        ),
         Reason.PROGRESSING: "The operator is bringing the world to this generation of the spec.",
-        Reason.NOT_SUPPORTED: "The spec uses a field or a value that this release does not act on; the message names it.",
+        Reason.NOT_SUPPORTED: (
+            "The spec uses a field or a value that this release does not act on; the message names "
+            "it."
+        ),
         Reason.INVALID: "The spec contradicts itself; the message names the field.",
-        Reason.COMPILE_FAILED: "An expression or a type does not compile; the last policy that did stays in force.",
-        Reason.REFERENCE_NOT_FOUND: "An object that the spec names does not exist in the namespace; it is looked for again.",
+        Reason.COMPILE_FAILED: (
+            "An expression or a type does not compile; the last policy that did stays in force."
+        ),
+        Reason.REFERENCE_NOT_FOUND: (
+            "An object that the spec names does not exist in the namespace; it is looked for again."
+        ),
         Reason.SITE_CONFLICT: "An older Site in another namespace has this name.",
         Reason.ENDPOINT_CONFLICT: "An older Device listens on the same broker and command topic.",
         Reason.WIDER_THAN_DEVICE: "A limit of the policy or device is wider than what it narrows.",
         Reason.UNIT_MISMATCH: "A unit of the spec differs from the unit of what it refers to.",
-        Reason.MODE_CAPPED: "The effective mode is lower than the one asked for; the message says why.",
+        Reason.MODE_CAPPED: (
+            "The effective mode is lower than the one asked for; the message says why."
+        ),
         Reason.DISABLED: "The policy is not evaluated, as its mode says.",
         Reason.NO_DEVICES: "The selector matches no device that is ready.",
         Reason.NO_NODES: "No node carries the label of this site.",
@@ -118,17 +131,29 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.INSUFFICIENT_ROOM: "Fewer nodes have room than the policy asks replicas for.",
         Reason.REPLICA_STARTING: "A replica has a node and does not serve yet.",
         Reason.REPLICA_FAILED: "A replica does not serve; the message names the cause.",
-        Reason.MODEL_REJECTED: "The bytes are not the model that the version declares: digest, format, inputs or outputs.",
+        Reason.MODEL_REJECTED: (
+            "The bytes are not the model that the version declares: digest, format, inputs or "
+            "outputs."
+        ),
         Reason.WITHIN_BUDGET: "The measured end-to-end p99 is within the latency budget.",
-        Reason.OVER_BUDGET: "The end-to-end p99 is above the latency budget; the message names the nearest candidate.",
+        Reason.OVER_BUDGET: (
+            "The end-to-end p99 is above the latency budget; the message names the nearest "
+            "candidate."
+        ),
         Reason.NOT_MEASURED: "Too few samples, or none recent enough, to say anything.",
         Reason.SPREAD: "No two replicas share a failure domain.",
         Reason.SHARED_DOMAIN: "Two replicas share a failure domain because no other has room.",
         Reason.NO_STANDBY: "One replica only: its loss is a gap until its replacement serves.",
-        Reason.SITE_SILENT: "More than half of the site's nodes are silent; nothing moves until evidence returns.",
-        Reason.MOVE_LIMIT: "Moves of this site have used up their share of the minute; the rest waits.",
+        Reason.SITE_SILENT: (
+            "More than half of the site's nodes are silent; nothing moves until evidence returns."
+        ),
+        Reason.MOVE_LIMIT: (
+            "Moves of this site have used up their share of the minute; the rest waits."
+        ),
         Reason.RECORDER_FULL: "An agent cannot write records; its policies are capped as they ask.",
-        Reason.HUB_UNREACHABLE: "The operator cannot read the agents' evidence; nothing moves on guesses.",
+        Reason.HUB_UNREACHABLE: (
+            "The operator cannot read the agents' evidence; nothing moves on guesses."
+        ),
         Reason.UNREACHABLE: "The cluster's API server does not answer.",
     }
 )
@@ -141,13 +166,16 @@ class Condition(Document):
     """Aspect that is described. Example: `Ready`."""
 
     status: Status
-    """Whether the aspect holds: True, False, or Unknown while evidence is missing. Example: `True`."""
+    """Whether the aspect holds: True, False, or Unknown while evidence is missing. Example:
+    `True`."""
 
     reason: scalars.Reason
-    """Machine-readable cause of the last change, from the documented table. Example: `Delivered`."""
+    """Machine-readable cause of the last change, from the documented table. Example:
+    `Delivered`."""
 
     message: Annotated[str, StringConstraints(max_length=1024)] = ""
-    """What a person should know, without volatile numbers. Example: `waiting for model occupancy-v1`."""
+    """What a person should know, without volatile numbers. Example: `waiting for model
+    occupancy-v1`."""
 
     last_transition_time: scalars.Timestamp
     """When the status last changed. Example: `2026-03-01T10:00:00Z`."""

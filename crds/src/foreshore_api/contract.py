@@ -1,14 +1,14 @@
 """The base of every document of the contract, and the marks that its fields carry.
 
-Resources are written once, as frozen Pydantic models; CRDs, JSON Schemas and the field reference are
-rendered from them (`foreshore_api.schema`), and `foreshore_api.support` reads the same marks. A mark
-is an object inside `Annotated[...]`: it adds what Kubernetes needs to know to the JSON Schema, and,
-where the rule can be checked without an API server, checks it while parsing, because folder mode has
-no API server.
+Resources are written once, as frozen Pydantic models; CRDs, JSON Schemas and the field reference
+are rendered from them (`foreshore_api.schema`), and `foreshore_api.support` reads the same marks. A
+mark is an object inside `Annotated[...]`: it adds what Kubernetes needs to know to the JSON Schema,
+and, where the rule can be checked without an API server, checks it while parsing, because folder
+mode has no API server.
 
 Attribute names are snake_case here and camelCase on the wire. Unknown fields are ignored while
-reading, so that an older agent survives a newer CRD; `foreshore_api.resources` parses strictly where
-a person wrote the file.
+reading, so that an older agent survives a newer CRD; `foreshore_api.resources` parses strictly
+where a person wrote the file.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pydantic
-from pydantic import alias_generators
-from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
+from pydantic import GetJsonSchemaHandler, alias_generators
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 NOT_SUPPORTED_KEY = "x-foreshore-not-supported"
@@ -28,7 +28,7 @@ NOT_SUPPORTED_KEY = "x-foreshore-not-supported"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One CEL rule of the schema (`x-kubernetes-validations`), checked by the API server at apply."""
+    """One CEL rule (`x-kubernetes-validations`), checked by the API server at apply."""
 
     rule: str
     message: str

@@ -1,10 +1,10 @@
 """Scalars of the contract: durations, decimals, digests, names; how each is written and read.
 
-Everybody who reads a resource calls these (`scalars.seconds(policy.spec.latency_budget)`), so that a
-duration or a decimal means the same in the API server, the operator, the hub and the agent.
+Everybody who reads a resource calls these (`scalars.seconds(policy.spec.latency_budget)`), so that
+a duration or a decimal means the same in the API server, the operator, the hub and the agent.
 
-No floats: a decimal is an integer or a string, because JSON numbers lose digits on their way through
-five programs. No booleans: two words can become three later.
+No floats: a decimal is an integer or a string, because JSON numbers lose digits on their way
+through five programs. No booleans: two words can become three later.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import StringConstraints
-from pydantic.json_schema import GetJsonSchemaHandler, JsonSchemaValue
+from pydantic import GetJsonSchemaHandler, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from foreshore_api.contract import Rule
@@ -50,7 +50,7 @@ def seconds(duration: str) -> float:
 
 
 def number(value: int | str) -> float:
-    """The float of a decimal: `number("81.5") == 81.5`. Raises ValueError; never NaN or infinite."""
+    """The float of a decimal, always finite: `number("81.5") == 81.5`. Raises ValueError."""
     return float(_decimal(value))
 
 
@@ -92,11 +92,13 @@ def literal(value: int | str, data_type: str) -> float | int | bool | str:
     raise ValueError(f"{value!r} is not a {data_type}")
 
 
+# Validators say ValueError for wrong types too: Pydantic turns that into an error with its place,
+# and lets a TypeError through.
 def _decimal(value: object) -> int | str:
     if isinstance(value, float):
-        raise ValueError(f'a decimal is an integer or a string: write "{value}" in quotes')
+        raise ValueError(f'a decimal is an integer or a string: write "{value}" in quotes')  # noqa: TRY004
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("a decimal is an integer or a string of digits")
+        raise ValueError("a decimal is an integer or a string of digits")  # noqa: TRY004
     if len(str(value)) > 24 or re.fullmatch(DECIMAL_PATTERN, str(value)) is None:
         raise ValueError(f"{value!r} is not a decimal such as 600 or 81.5")
     if not math.isfinite(float(value)):
@@ -106,7 +108,7 @@ def _decimal(value: object) -> int | str:
 
 def _literal(value: object) -> int | str:
     if isinstance(value, bool | float) or not isinstance(value, int | str):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004
             f'a value is an integer or a string: write "{str(value).lower()}" in quotes'
         )
     if len(str(value)) > 64:
@@ -171,8 +173,11 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
-class Fraction:
-    """Bounds of a decimal that is a share: 0 to 1, both included."""
+class Within:
+    """Bounds of a decimal, both ends included: `Annotated[Decimal, Within(0, 1)]`."""
+
+    minimum: int
+    maximum: int | None = None
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: pydantic.GetCoreSchemaHandler
@@ -185,18 +190,25 @@ class Fraction:
     ) -> JsonSchemaValue:
         """Let the API server check the bounds."""
         schema = handler(core)
+        upper = "" if self.maximum is None else f" && double(self) <= {self.maximum}.0"
         rule = Rule(
-            rule="double(self) >= 0.0 && double(self) <= 1.0",
-            message="must be between 0 and 1",
+            rule=f"double(self) >= {self.minimum}.0{upper}",
+            message=f"must be {self._wanted()}",
+            message_expression=f"string(self) + ' is not {self._wanted()}'",
         )
         schema.setdefault("x-kubernetes-validations", []).append(rule.document())
         return schema
 
     def check(self, value: int | str) -> int | str:
-        """The value, if it is a share. Raises ValueError."""
-        if not 0.0 <= number(value) <= 1.0:
-            raise ValueError(f"{value} is not between 0 and 1")
+        """The value, if it lies within the bounds. Raises ValueError."""
+        if not self.minimum <= number(value) <= (self.maximum or math.inf):
+            raise ValueError(f"{value} is not {self._wanted()}")
         return value
+
+    def _wanted(self) -> str:
+        if self.maximum is None:
+            return f"{self.minimum} or above"
+        return f"between {self.minimum} and {self.maximum}"
 
 
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=16)]
@@ -231,7 +243,10 @@ Identifier = Annotated[
         message_expression="self + ' is a reserved word of expressions'",
     ),
 ]
-"""A name that expressions read: a CEL identifier in camelCase."""
+"""A name that expressions read, where it is declared: a CEL identifier in camelCase."""
+
+CamelCase = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9]*$", max_length=63)]
+"""A name in camelCase that no expression reads, or that is declared elsewhere."""
 
 EntryName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$", max_length=63)

@@ -1,4 +1,4 @@
-"""What a DecisionPolicy does about its decision: action, approval, degradation, outcomes, record."""
+"""What a DecisionPolicy does about a decision: action, approval, degradation, outcomes, record."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pydantic
 
 from foreshore_api import scalars
 from foreshore_api.contract import Document, ListMap, ListSet, NotSupported, Rule
-from foreshore_api.v1alpha1.protection import NOT_NEGATIVE, ordered
+from foreshore_api.v1alpha1.protection import ordered
 
 
 class ActionInputExpression(Document):
     """How an input of the action is computed."""
 
-    name: scalars.Identifier
+    name: scalars.CamelCase
     """Input of the action. Example: `value`."""
 
     expression: scalars.Expression
@@ -28,7 +28,7 @@ class ActionInputExpression(Document):
 class ActionLimit(Document):
     """Bounds of an input, never wider than the device's."""
 
-    input: scalars.Identifier
+    input: scalars.CamelCase
     """Input of the action. Example: `value`."""
 
     minimum: scalars.Decimal | None = None
@@ -37,10 +37,10 @@ class ActionLimit(Document):
     maximum: scalars.Decimal | None = None
     """Highest value, in the input's unit. Absent: the device's. Example: `600`."""
 
-    maximum_step: scalars.Decimal | None = None
+    maximum_step: Annotated[scalars.Decimal, scalars.Within(0)] | None = None
     """Largest distance from the measured value. Absent: the device's. Example: `300`."""
 
-    validations = (ordered("minimum", "maximum"), NOT_NEGATIVE)
+    validations = (ordered("minimum", "maximum"),)
 
 
 class OnLimit(StrEnum):
@@ -61,16 +61,16 @@ class OnClear(StrEnum):
 class PolicyAction(Document):
     """What the policy wants done."""
 
-    name: scalars.Identifier
+    name: scalars.CamelCase
     """Action of the devices' profile. Example: `setAirflow`."""
 
     input: Annotated[
-        tuple[ActionInputExpression, ...], ListMap(), pydantic.Field(max_length=16)
+        tuple[ActionInputExpression, ...], pydantic.Field(max_length=16), ListMap()
     ] = ()
     """How each input is computed. Absent: the action takes none."""
 
     limits: Annotated[
-        tuple[ActionLimit, ...], ListMap(("input",)), pydantic.Field(max_length=16)
+        tuple[ActionLimit, ...], pydantic.Field(max_length=16), ListMap(("input",))
     ] = ()
     """Bounds narrower than the device's. Absent: the device's."""
 
@@ -159,7 +159,8 @@ class Degraded(Document):
     on_clock_unsynchronised: Annotated[DegradedCap, NotSupported(unless=("Ignore",))] = (
         DegradedCap.IGNORE
     )
-    """Mode when the node's clock is not synchronised; Ignore: none is lowered. Example: `Ignore`."""
+    """Mode when the node's clock is not synchronised; Ignore: none is lowered. Example:
+    `Ignore`."""
 
     model_stale_after: Annotated[scalars.PositiveDuration | None, NotSupported()] = None
     """Age at which the model counts as stale. Absent: never. Example: `720h`."""
@@ -204,7 +205,7 @@ class OutcomeWindow(Document):
 class Outcome(Document):
     """What happened next, joined to the decision."""
 
-    name: scalars.Identifier
+    name: scalars.CamelCase
     """Name of the label. Example: `failedWithinDay`."""
 
     kind: OutcomeKind = OutcomeKind.EXPECTATION
@@ -226,7 +227,7 @@ class Outcome(Document):
     """Sensitive: acting changes the outcome, so acted rows are no labels. Independent: it does not.
     Example: `Sensitive`."""
 
-    holdout: Annotated[scalars.Decimal, scalars.Fraction()] = 0
+    holdout: Annotated[scalars.Decimal, scalars.Within(0, 1)] = 0
     """Share of decisions that do not act, to learn what would have happened. Example: `"0.05"`."""
 
 
@@ -240,7 +241,7 @@ class Attribution(StrEnum):
 class Record(Document):
     """What is kept of decisions."""
 
-    routine_sample_rate: Annotated[scalars.Decimal, scalars.Fraction()] = "0.01"
+    routine_sample_rate: Annotated[scalars.Decimal, scalars.Within(0, 1)] = "0.01"
     """Share of routine decisions (nothing was to be done) that are kept. Example: `"0.01"`."""
 
     keep_per_verdict: Annotated[int, pydantic.Field(ge=0, le=10000)] = 50
@@ -251,7 +252,7 @@ class Record(Document):
     """None, or Occlusion: how much each feature moved the score. Example: `None`."""
 
     mask: Annotated[
-        tuple[scalars.JsonPointer, ...], ListSet(), NotSupported(), pydantic.Field(max_length=32)
+        tuple[scalars.JsonPointer, ...], pydantic.Field(max_length=32), NotSupported(), ListSet()
     ] = ()
     """Places of the record that are blanked before it leaves the node. Absent: none.
     Example: `[/inputs/badge]`."""

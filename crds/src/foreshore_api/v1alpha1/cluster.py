@@ -62,18 +62,11 @@ class Connection(Document):
 class Price(Document):
     """What a CPU hour costs, in any one currency for the whole fleet."""
 
-    edge: scalars.Decimal = 0
+    edge: Annotated[scalars.Decimal, scalars.Within(0)] = 0
     """Price of a CPU hour on a node of tier Edge. Example: `"0.01"`."""
 
-    cloud: scalars.Decimal = 0
+    cloud: Annotated[scalars.Decimal, scalars.Within(0)] = 0
     """Price of a CPU hour on a node of tier Cloud. Example: `"0.05"`."""
-
-    validations = (
-        Rule(
-            rule="double(self.edge) >= 0.0 && double(self.cloud) >= 0.0",
-            message="a price is not negative",
-        ),
-    )
 
 
 class ClusterSpec(Document):

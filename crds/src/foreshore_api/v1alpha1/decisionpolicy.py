@@ -1,8 +1,8 @@
-"""DecisionPolicy: the central kind. Which devices, which model, within which time, under which rules.
+"""DecisionPolicy: which devices, which model, within which time, under which rules.
 
 Rules that a policy can break on its own are refused at apply; what depends on other objects
-(references, units, limits wider than the device's) becomes `Ready=False` with a reason, so that the
-order of apply does not matter.
+(references, units, limits wider than the device's) becomes `Ready=False` with a reason, so that
+the order of apply does not matter.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ NAME_RULES = (
     ),
     Rule(
         rule="!has(self.features) || !has(self.inputs) || self.features.all(f,"
-        " !self.inputs.exists(i, i.name == f.name) || (f.input == f.name && f.aggregate == 'Last'))",
+        " !self.inputs.exists(i, i.name == f.name) || (f.input == f.name"
+        " && f.aggregate == 'Last'))",
         message="a feature has the name of an input that it is not the last value of",
         field_path=".features",
     ),
@@ -144,7 +145,7 @@ class DecisionPolicySpec(Document):
     """Model that is asked. Absent: the policy is rules only."""
 
     parameters: Annotated[
-        tuple[evaluation.Parameter, ...], ListMap(), pydantic.Field(max_length=32)
+        tuple[evaluation.Parameter, ...], pydantic.Field(max_length=32), ListMap()
     ] = ()
     """Values that devices may set for themselves. Absent: none."""
 
@@ -154,21 +155,21 @@ class DecisionPolicySpec(Document):
     trigger: evaluation.Trigger = evaluation.Trigger()
     """When the policy is evaluated."""
 
-    inputs: Annotated[tuple[evaluation.Input, ...], ListMap(), pydantic.Field(max_length=64)] = ()
+    inputs: Annotated[tuple[evaluation.Input, ...], pydantic.Field(max_length=64), ListMap()] = ()
     """Properties that the policy reads. Absent: none."""
 
     features: Annotated[
-        tuple[evaluation.Feature, ...], ListMap(), pydantic.Field(max_length=64)
+        tuple[evaluation.Feature, ...], pydantic.Field(max_length=64), ListMap()
     ] = ()
     """Numbers that the model takes. Absent: every input, its last value."""
 
     match_conditions: Annotated[
-        tuple[evaluation.MatchCondition, ...], ListMap(), pydantic.Field(max_length=16)
+        tuple[evaluation.MatchCondition, ...], pydantic.Field(max_length=16), ListMap()
     ] = ()
     """Conditions that must hold for the policy to apply. Absent: it always applies."""
 
     variables: Annotated[
-        tuple[evaluation.Variable, ...], ListMap(), pydantic.Field(max_length=32)
+        tuple[evaluation.Variable, ...], pydantic.Field(max_length=32), ListMap()
     ] = ()
     """Named expressions, in order. Absent: none."""
 
@@ -179,7 +180,7 @@ class DecisionPolicySpec(Document):
     """Hysteresis. Absent: the gate is off, every permitted evaluation commands."""
 
     rules: Annotated[
-        tuple[evaluation.DecisionRule, ...], ListMap(), pydantic.Field(min_length=1, max_length=64)
+        tuple[evaluation.DecisionRule, ...], pydantic.Field(min_length=1, max_length=64), ListMap()
     ]
     """Rules over the facts. Forbid overrides Permit; without a true Permit nothing happens."""
 
@@ -200,7 +201,7 @@ class DecisionPolicySpec(Document):
     """Which mode is left when something the policy leans on is weak."""
 
     outcomes: Annotated[
-        tuple[actuation.Outcome, ...], ListMap(), NotSupported(), pydantic.Field(max_length=16)
+        tuple[actuation.Outcome, ...], pydantic.Field(max_length=16), NotSupported(), ListMap()
     ] = ()
     """What happened next, joined to decisions. Absent: nothing is joined."""
 
@@ -240,7 +241,8 @@ class DecisionPolicyStatus(Observed):
     Example: `sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae`."""
 
     effective_mode: Mode | None = None
-    """Mode in force, never above the one asked for. Absent: not evaluated yet. Example: `Advise`."""
+    """Mode in force, never above the one asked for. Absent: not evaluated yet. Example:
+    `Advise`."""
 
     bound: Bound | None = None
     """What the policy is bound to. Absent: not looked at yet."""

@@ -28,7 +28,7 @@ class Lock(StrEnum):
 class DeviceParameter(Document):
     """A value of this device for a parameter that policies declare."""
 
-    name: scalars.Identifier
+    name: scalars.CamelCase
     """Parameter, as the policy declares it. Example: `setpoint`."""
 
     value: scalars.Literal
@@ -59,7 +59,7 @@ class DeviceSpec(Document):
     """Site the device stands at; it cannot change. Example: `hq`."""
 
     parameters: Annotated[
-        tuple[DeviceParameter, ...], ListMap(), pydantic.Field(max_length=32)
+        tuple[DeviceParameter, ...], pydantic.Field(max_length=32), ListMap()
     ] = ()
     """Values for parameters of policies. Absent: the policies' defaults."""
 
@@ -134,10 +134,12 @@ class DeviceAuthority(Document):
     """Who may command the device. One holder, numbered by an epoch that only rises."""
 
     holder: scalars.SubdomainName | None = None
-    """Node whose agent may command. Absent: none may, the right was given back. Example: `edge-1`."""
+    """Node whose agent may command. Absent: none may, the right was given back. Example:
+    `edge-1`."""
 
     epoch: Annotated[int, pydantic.Field(ge=0)]
-    """Number of this grant; a device that checks epochs refuses lower ones. Example: `1767225600`."""
+    """Number of this grant; a device that checks epochs refuses lower ones. Example:
+    `1767225600`."""
 
     last_issued: Annotated[int, pydantic.Field(ge=0)]
     """Highest epoch ever issued, successors included; the next grant lies above.

@@ -74,10 +74,10 @@ class Property(Document):
 class ActionInput(Document):
     """A value that an action takes."""
 
-    name: scalars.Identifier
+    name: scalars.CamelCase
     """Name of the input in the command. Example: `value`."""
 
-    property: scalars.Identifier | None = None
+    property: scalars.CamelCase | None = None
     """Property that this input sets: read-back and maximumStep use its measured value.
     Absent: it sets nothing that can be read. Example: `airflow`."""
 
@@ -93,13 +93,12 @@ class ActionInput(Document):
     maximum: scalars.Decimal | None = None
     """Highest value the device may be told, in the unit. Absent: no bound. Example: `800`."""
 
-    maximum_step: scalars.Decimal | None = None
+    maximum_step: Annotated[scalars.Decimal, scalars.Within(0)] | None = None
     """Largest distance from the measured value of `property`, in the unit. Absent: no bound.
     Example: `500`."""
 
     validations = (
         protection.ordered("minimum", "maximum"),
-        protection.NOT_NEGATIVE,
         Rule(
             rule="!has(self.maximumStep) || has(self.property)",
             message="maximumStep needs the property that is measured",
@@ -111,14 +110,14 @@ class ActionInput(Document):
 class Action(Document):
     """Something the device can be told to do."""
 
-    name: scalars.Identifier
+    name: scalars.CamelCase
     """Name that policies and commands use. Example: `setAirflow`."""
 
     idempotency: Annotated[protection.Idempotency, NotSupported(unless=("Idempotent",))]
     """Idempotent: doing it twice is the same as once. NonIdempotent: it is not, and after a crash a
     person decides. Example: `Idempotent`."""
 
-    input: Annotated[tuple[ActionInput, ...], ListMap(), pydantic.Field(max_length=16)] = ()
+    input: Annotated[tuple[ActionInput, ...], pydantic.Field(max_length=16), ListMap()] = ()
     """Values that the action takes. Absent: none."""
 
     def find_input(self, name: str) -> ActionInput | None:
@@ -166,11 +165,11 @@ class DeviceProfileSpec(Document):
     """How the device speaks MQTT."""
 
     properties: Annotated[
-        tuple[Property, ...], ListMap(), pydantic.Field(min_length=1, max_length=64)
+        tuple[Property, ...], pydantic.Field(min_length=1, max_length=64), ListMap()
     ]
     """What the device measures or is set to."""
 
-    actions: Annotated[tuple[Action, ...], ListMap(), pydantic.Field(max_length=32)] = ()
+    actions: Annotated[tuple[Action, ...], pydantic.Field(max_length=32), ListMap()] = ()
     """What the device can be told to do. Absent: nothing; it is only watched."""
 
     safe_state: protection.ActionCall | None = None
@@ -190,13 +189,15 @@ class DeviceProfileSpec(Document):
     """What the actuator does when nobody commands it. Absent: it keeps its value."""
 
     actuator_rate_limit: protection.RateLimit | None = None
-    """How often each action of a device may be commanded, over all policies. Absent: the gate is off."""
+    """How often each action of a device may be commanded, over all policies. Absent: the gate is
+    off."""
 
     override: Annotated[protection.Override | None, NotSupported()] = None
     """How a person taking over is noticed and respected. Absent: the gate is off."""
 
     on_loss: Annotated[protection.OnLoss | None, NotSupported()] = None
-    """What a loss of agent, authority, model, input or confidence leads to. Absent: the value stays."""
+    """What a loss of agent, authority, model, input or confidence leads to. Absent: the value
+    stays."""
 
     confirmation: protection.Confirmation | None = None
     """How a command is confirmed by reading back. Absent: the acknowledgement is the last word."""
@@ -214,8 +215,8 @@ class DeviceProfileSpec(Document):
     """What the device itself refuses."""
 
     clock: Annotated[protection.Clock, NotSupported(unless=("Unknown",))] = protection.Clock.UNKNOWN
-    """Synchronised: the device's timestamps can be compared with ours, so the budget counts from the
-    sample. Unknown: it counts from receipt. Example: `Unknown`."""
+    """Synchronised: the device's timestamps can be compared with ours, so the budget counts from
+    the sample. Unknown: it counts from receipt. Example: `Unknown`."""
 
     validations = (
         Rule(

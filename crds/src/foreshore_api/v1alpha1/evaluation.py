@@ -1,4 +1,4 @@
-"""How a DecisionPolicy evaluates: trigger, inputs, features, conditions, inference, signal, rules."""
+"""How a DecisionPolicy evaluates: trigger, inputs, features, inference, signal, rules."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ class Trigger(Document):
     """When the policy is evaluated."""
 
     properties: Annotated[
-        tuple[scalars.Identifier, ...], ListSet(), pydantic.Field(max_length=16)
+        tuple[scalars.CamelCase, ...], pydantic.Field(max_length=16), ListSet()
     ] = ()
-    """Properties whose samples evaluate the policy. Absent: those of every input. Example: `[co2]`."""
+    """Properties whose samples evaluate the policy. Absent: those of every input. Example:
+    `[co2]`."""
 
     minimum_interval: scalars.Duration = "0s"
     """Smallest time between two evaluations; samples in between are coalesced to the newest.
@@ -87,7 +88,7 @@ class Input(Document):
     name: scalars.Identifier
     """Name that expressions and features use. Example: `co2`."""
 
-    property: scalars.Identifier
+    property: scalars.CamelCase
     """Property of the device's profile. Example: `co2`."""
 
     type: DataType = DataType.NUMBER
@@ -120,7 +121,8 @@ class Input(Document):
         Rule(
             rule="(self.onInvalid == 'Default') == has(self.default)",
             message="onInvalid Default needs default, and only it takes one",
-            message_expression="self.name + ': onInvalid Default needs default, and only it takes one'",
+            message_expression="self.name"
+            " + ': onInvalid Default needs default, and only it takes one'",
             field_path=".default",
         ),
         Rule(
@@ -149,15 +151,15 @@ class Feature(Document):
     name: scalars.Identifier
     """Name that models and expressions use. Example: `co2Slope`."""
 
-    input: scalars.Identifier
+    input: scalars.CamelCase
     """Input it is made of. Example: `co2`."""
 
     window: Annotated[scalars.Duration, scalars.Between("1ms", "24h")] | None = None
     """How far back it looks. Absent: not at all, as Last allows. Example: `10m`."""
 
     aggregate: Aggregate = Aggregate.LAST
-    """Last, Mean, Minimum, Maximum, StandardDeviation (of the sample), Slope (unit per second, least
-    squares) or Count. Example: `Slope`."""
+    """Last, Mean, Minimum, Maximum, StandardDeviation (of the sample), Slope (unit per second,
+    least squares) or Count. Example: `Slope`."""
 
     validations = (
         Rule(
@@ -177,7 +179,8 @@ class MatchCondition(Document):
     """Name in records. Example: `working-hours`."""
 
     expression: scalars.Expression
-    """CEL, true when the policy applies; an error is an Error and no act. Example: `light > 0.0`."""
+    """CEL, true when the policy applies; an error is an Error and no act. Example: `light >
+    0.0`."""
 
 
 class Variable(Document):
@@ -187,7 +190,8 @@ class Variable(Document):
     """Name that expressions use. Example: `excess`."""
 
     expression: scalars.Expression
-    """CEL over inputs, features, parameters, outputs and earlier variables. Example: `co2 - 400.0`."""
+    """CEL over inputs, features, parameters, outputs and earlier variables. Example: `co2 -
+    400.0`."""
 
 
 class Output(Document):
@@ -216,7 +220,7 @@ class Inference(Document):
     timeout: Annotated[scalars.Duration, scalars.Between("1ms", "1m")] = "100ms"
     """Time for all endpoints together; a later answer is not used. Example: `100ms`."""
 
-    outputs: Annotated[tuple[Output, ...], ListMap(), pydantic.Field(max_length=32)] = ()
+    outputs: Annotated[tuple[Output, ...], pydantic.Field(max_length=32), ListMap()] = ()
     """Numbers of the answer that expressions read. Absent: none."""
 
     on_error: OnError = OnError.SKIP
@@ -234,7 +238,7 @@ class Direction(StrEnum):
 class Signal(Document):
     """Hysteresis: the level that rules read as `raised`."""
 
-    of: scalars.Identifier
+    of: scalars.CamelCase
     """Output, feature or variable that is compared. Example: `score`."""
 
     raise_at: scalars.Decimal

@@ -1,4 +1,4 @@
-"""InferencePlacement: where one policy infers for one site, and why. The operator writes all of it."""
+"""InferencePlacement: where one policy infers for one site, and why; the operator writes it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Budget(Document):
     measured: scalars.Duration | None = None
     """End-to-end p99 that agents measured, rounded. Absent: too few samples. Example: `27ms`."""
 
-    split: Annotated[tuple[StageShare, ...], ListMap(("stage",)), pydantic.Field(max_length=8)] = ()
+    split: Annotated[tuple[StageShare, ...], pydantic.Field(max_length=8), ListMap(("stage",))] = ()
     """Measured share of each stage. Absent: too few samples."""
 
 
@@ -141,7 +141,7 @@ class Candidates(Document):
     """Nodes that were looked at. Example: `4`."""
 
     rejected: Annotated[
-        tuple[Rejection, ...], ListMap(("reason",)), pydantic.Field(max_length=32)
+        tuple[Rejection, ...], pydantic.Field(max_length=32), ListMap(("reason",))
     ] = ()
     """Those that were not usable, by cause. Absent: none."""
 
@@ -168,7 +168,7 @@ class Move(Document):
 class InferencePlacementStatus(Observed):
     """Where the replicas are, what they cost of the budget, and why they are there."""
 
-    replicas: Annotated[tuple[Replica, ...], ListMap(("slot",)), pydantic.Field(max_length=32)] = ()
+    replicas: Annotated[tuple[Replica, ...], pydantic.Field(max_length=32), ListMap(("slot",))] = ()
     """Replicas that were placed. Absent: none."""
 
     budget: Budget | None = None

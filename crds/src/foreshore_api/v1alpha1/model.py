@@ -57,7 +57,7 @@ class ModelInput(Tensor):
     """A tensor that the model takes."""
 
     features: Annotated[
-        tuple[scalars.Identifier, ...], ListSet(), pydantic.Field(min_length=1, max_length=256)
+        tuple[scalars.CamelCase, ...], pydantic.Field(min_length=1, max_length=256), ListSet()
     ]
     """Features of the policy that fill the last dimension, in this order.
     Example: `[light, co2, temperature]`."""
@@ -70,11 +70,11 @@ class ModelSpec(Document):
     """Format of the artefact; ONNX is the only one. Example: `ONNX`."""
 
     inputs: Annotated[
-        tuple[ModelInput, ...], ListMap(), pydantic.Field(min_length=1, max_length=16)
+        tuple[ModelInput, ...], pydantic.Field(min_length=1, max_length=16), ListMap()
     ]
     """Tensors the model takes. Every version must take the same."""
 
-    outputs: Annotated[tuple[Tensor, ...], ListMap(), pydantic.Field(min_length=1, max_length=16)]
+    outputs: Annotated[tuple[Tensor, ...], pydantic.Field(min_length=1, max_length=16), ListMap()]
     """Tensors the model gives. Every version must give the same."""
 
 
@@ -105,10 +105,10 @@ class ModelStatus(Observed):
     version_count: Annotated[int, pydantic.Field(ge=0)] | None = None
     """Versions that name this model. Absent: not counted yet. Example: `2`."""
 
-    versions: Annotated[tuple[KnownVersion, ...], ListMap(), pydantic.Field(max_length=100)] = ()
+    versions: Annotated[tuple[KnownVersion, ...], pydantic.Field(max_length=100), ListMap()] = ()
     """The newest hundred versions, by name. Absent: none."""
 
-    aliases: Annotated[tuple[Alias, ...], ListMap(), pydantic.Field(max_length=16)] = ()
+    aliases: Annotated[tuple[Alias, ...], pydantic.Field(max_length=16), ListMap()] = ()
     """Where each alias points. Absent: none."""
 
 

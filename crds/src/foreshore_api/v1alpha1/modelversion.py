@@ -1,4 +1,4 @@
-"""ModelVersion: one artefact by digest, where its bytes come from and what it needs. It never changes."""
+"""ModelVersion: one immutable artefact by digest, where its bytes come from, what it needs."""
 
 from __future__ import annotations
 

@@ -58,15 +58,16 @@ class Placement(Document):
     Cheapest: by price alone. Example: `EdgeFirst`."""
 
     failover: Annotated[Failover, NotSupported(unless=("Automatic", "Never"))] = Failover.AUTOMATIC
-    """Automatic: the operator moves replicas off lost nodes. Manual: it proposes and a person agrees.
-    Never: they wait. Example: `Automatic`."""
+    """Automatic: the operator moves replicas off lost nodes. Manual: it proposes and a person
+    agrees. Never: they wait. Example: `Automatic`."""
 
     failback: Annotated[Failback | None, NotSupported(unless=("Never",))] = None
-    """WhenStable: a replica returns to a better node that has been well for an hour. Never: it stays.
-    Absent: it stays. Example: `Never`."""
+    """WhenStable: a replica returns to a better node that has been well for an hour. Never: it
+    stays. Absent: it stays. Example: `Never`."""
 
     spread: Spread = Spread.NODE
-    """Domain that no two replicas share while another has room: Node, Zone or Site. Example: `Node`."""
+    """Domain that no two replicas share while another has room: Node, Zone or Site. Example:
+    `Node`."""
 
     node_selector: selection.Labels = pydantic.Field(default_factory=dict)
     """Labels that the serving node must have. Absent: any node. Example: `{accelerator: none}`."""
@@ -78,7 +79,7 @@ class Placement(Document):
     """RuntimeClass of the serving Pods. Absent: the node's default. Example: `nvidia`."""
 
     image_pull_secrets: Annotated[
-        tuple[selection.ImagePullSecret, ...], ListMap(), pydantic.Field(max_length=8)
+        tuple[selection.ImagePullSecret, ...], pydantic.Field(max_length=8), ListMap()
     ] = ()
     """Secrets that the serving image is pulled with. Absent: none."""
 

@@ -41,20 +41,13 @@ def ordered(lower: str, upper: str) -> Rule:
     )
 
 
-NOT_NEGATIVE = Rule(
-    rule="!has(self.maximumStep) || double(self.maximumStep) >= 0.0",
-    message="maximumStep is negative",
-    field_path=".maximumStep",
-)
-
-
 class Limit(Document):
     """Bounds of one input of one action; the tightest of profile, device and policy binds."""
 
-    action: scalars.Identifier
+    action: scalars.CamelCase
     """Action that is bounded. Example: `setAirflow`."""
 
-    input: scalars.Identifier
+    input: scalars.CamelCase
     """Input of the action that is bounded. Example: `value`."""
 
     minimum: scalars.Decimal | None = None
@@ -63,14 +56,14 @@ class Limit(Document):
     maximum: scalars.Decimal | None = None
     """Highest value, in the input's unit. Absent: what the action's input says. Example: `600`."""
 
-    maximum_step: scalars.Decimal | None = None
-    """Largest distance from the measured value, in the input's unit. Absent: what the action's input
-    says. Example: `"62.5"`."""
+    maximum_step: Annotated[scalars.Decimal, scalars.Within(0)] | None = None
+    """Largest distance from the measured value, in the input's unit. Absent: what the action's
+    input says. Example: `"62.5"`."""
 
-    validations = (ordered("minimum", "maximum"), NOT_NEGATIVE)
+    validations = (ordered("minimum", "maximum"),)
 
 
-Limits = Annotated[tuple[Limit, ...], ListMap(("action", "input")), pydantic.Field(max_length=64)]
+Limits = Annotated[tuple[Limit, ...], pydantic.Field(max_length=64), ListMap(("action", "input"))]
 
 
 class RateLimit(Document):
@@ -140,7 +133,8 @@ class Interlock(Document):
     """Permissive: true allows acting. Trip: true trips. Example: `Trip`."""
 
     latch: Latch = Latch.LATCHED
-    """Latched: a trip stays until it is reset. Unlatched: it goes with its cause. Example: `Latched`."""
+    """Latched: a trip stays until it is reset. Unlatched: it goes with its cause. Example:
+    `Latched`."""
 
     reset: Reset = Reset.MANUAL
     """Manual: a named person resets. Automatic: the cause going away resets. Example: `Manual`."""
@@ -150,7 +144,7 @@ class Interlock(Document):
 
 
 Interlocks = Annotated[
-    tuple[Interlock, ...], ListMap(), NotSupported(), pydantic.Field(max_length=16)
+    tuple[Interlock, ...], pydantic.Field(max_length=16), NotSupported(), ListMap()
 ]
 
 
@@ -232,7 +226,7 @@ class OnFailure(StrEnum):
 class Confirmation(Document):
     """How a command is confirmed: the device's own reading must come near what was commanded."""
 
-    property: scalars.Identifier
+    property: scalars.CamelCase
     """Property that is read back; an input of the action must set it. Example: `airflow`."""
 
     expression: scalars.Expression
@@ -313,7 +307,7 @@ class GuardsNarrowing(Document):
 class ActionValue(Document):
     """A value for one input of an action."""
 
-    name: scalars.Identifier
+    name: scalars.CamelCase
     """Input of the action. Example: `value`."""
 
     value: scalars.Literal
@@ -323,8 +317,8 @@ class ActionValue(Document):
 class ActionCall(Document):
     """An action with a value for each of its inputs."""
 
-    action: scalars.Identifier
+    action: scalars.CamelCase
     """Action of the profile. Example: `setAirflow`."""
 
-    input: Annotated[tuple[ActionValue, ...], ListMap(), pydantic.Field(max_length=16)] = ()
+    input: Annotated[tuple[ActionValue, ...], pydantic.Field(max_length=16), ListMap()] = ()
     """Values, one an input. Absent: the action takes none."""

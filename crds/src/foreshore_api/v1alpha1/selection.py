@@ -42,14 +42,17 @@ class SelectorRequirement(Document):
     operator: SelectorOperator
     """Comparison: In or NotIn a list of values, Exists, DoesNotExist. Example: `In`."""
 
-    values: Annotated[tuple[LabelValue, ...], ListSet(), pydantic.Field(max_length=64)] = ()
-    """Values for In and NotIn. Absent: none, as Exists and DoesNotExist want. Example: `[west, east]`."""
+    values: Annotated[tuple[LabelValue, ...], pydantic.Field(max_length=64), ListSet()] = ()
+    """Values for In and NotIn. Absent: none, as Exists and DoesNotExist want. Example: `[west,
+    east]`."""
 
     validations = (
         Rule(
-            rule="(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            rule="(self.operator in ['In', 'NotIn'])"
+            " == (has(self.values) && size(self.values) > 0)",
             message="In and NotIn need values; Exists and DoesNotExist take none",
-            message_expression="self.key + ': In and NotIn need values; Exists and DoesNotExist take none'",
+            message_expression="self.key"
+            " + ': In and NotIn need values; Exists and DoesNotExist take none'",
             field_path=".values",
         ),
     )
@@ -63,8 +66,8 @@ class LabelSelector(Document):
 
     match_expressions: Annotated[
         tuple[SelectorRequirement, ...],
-        ListMap(("key", "operator")),
         pydantic.Field(max_length=16),
+        ListMap(("key", "operator")),
     ] = ()
     """Comparisons beyond equality. Absent: none asked."""
 

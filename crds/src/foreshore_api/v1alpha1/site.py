@@ -1,4 +1,7 @@
-"""Site: a place with a broker and nodes. A lost uplink silences all of it, so it is the domain of silence."""
+"""Site: a place with a broker and nodes.
+
+A lost uplink silences all of it at once, so a site is the domain of silence.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ class Broker(Document):
     """The MQTT broker that the site's devices and agents meet on."""
 
     host: Host
-    """Address of the broker. An IP address keeps the site independent of DNS. Example: `172.18.0.9`."""
+    """Address of the broker. An IP address keeps the site independent of DNS. Example:
+    `172.18.0.9`."""
 
     port: Annotated[int, pydantic.Field(ge=1, le=65535)]
     """TCP port of the broker. Example: `8883`."""
@@ -51,7 +55,8 @@ class Broker(Document):
     Absent: none, which only Plain allows. Example: `hq-broker`."""
 
     server_name: Host | None = None
-    """Name that the broker's certificate must carry. Absent: `host`. Example: `broker.hq.example`."""
+    """Name that the broker's certificate must carry. Absent: `host`. Example:
+    `broker.hq.example`."""
 
     validations = (
         Rule(

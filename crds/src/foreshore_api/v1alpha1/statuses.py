@@ -21,6 +21,6 @@ class Observed(Document):
     """Generation of the spec that this status describes; -1: not seen yet. Example: `3`."""
 
     conditions: Annotated[
-        tuple[Condition, ...], ListMap(("type",)), pydantic.Field(max_length=16)
+        tuple[Condition, ...], pydantic.Field(max_length=16), ListMap(("type",))
     ] = ()
     """State of the object, one entry a type. Absent: nothing said yet."""

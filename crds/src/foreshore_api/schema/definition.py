@@ -1,0 +1,169 @@
+"""One CustomResourceDefinition a kind: the schema, and how `kubectl get` and selectors show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from foreshore_api import meta, scalars
+from foreshore_api.schema import prose, structural
+
+Schema = dict[str, Any]
+
+LABEL = scalars.LABEL_PATTERN
+PLACEMENT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`; priority 1 shows with `-o wide` only."""
+
+    name: str
+    path: str
+    description: str
+    type: str = "string"
+    priority: int = 0
+
+    def document(self) -> Schema:
+        """The column as a CRD writes it."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "description": self.description,
+            "jsonPath": self.path,
+            **({"priority": self.priority} if self.priority else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What a kind shows beside its schema: the one domain fact, what is selectable, its names."""
+
+    facts: tuple[Column, ...]
+    selectable: tuple[str, ...] = ()
+    name_length: int = 52
+    name_pattern: str = LABEL
+
+
+READY = (
+    Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Accepted and delivered."),
+    Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', "Why Ready is as it is."),
+)
+AGE = Column("Age", ".metadata.creationTimestamp", "Time since creation.", type="date")
+
+SURFACES: Mapping[str, Surface] = MappingProxyType(
+    {
+        "Site": Surface(
+            (Column("Agents", ".status.agents", "Agents that report.", type="integer"),),
+            name_length=32,
+        ),
+        "DeviceProfile": Surface(
+            (Column("Devices", ".status.devices", "Devices of the profile.", type="integer"),)
+        ),
+        "Device": Surface(
+            (
+                Column("Holder", ".status.authority.holder", "Node whose agent may command."),
+                Column("Site", ".spec.site", "Site of the device.", priority=1),
+                Column("Profile", ".spec.profileRef.name", "Profile of the device.", priority=1),
+                Column("Epoch", ".status.authority.epoch", "Epoch of the grant.", "integer", 1),
+            ),
+            selectable=(".spec.site", ".spec.profileRef.name", ".status.authority.holder"),
+        ),
+        "Model": Surface(
+            (Column("Versions", ".status.versionCount", "Versions of the model.", type="integer"),)
+        ),
+        "ModelVersion": Surface(
+            (
+                Column("Model", ".spec.modelRef.name", "Model of the version."),
+                Column("Digest", ".spec.digest", "Digest of the bytes.", priority=1),
+            )
+        ),
+        "DecisionPolicy": Surface(
+            (
+                Column("Mode", ".status.effectiveMode", "Mode in force."),
+                Column("Model", ".spec.modelRef.version", "Version that is asked.", priority=1),
+                Column("Devices", ".status.bound.devices", "Devices bound.", "integer", 1),
+            )
+        ),
+        "Cluster": Surface((Column("Tier", ".spec.tier", "Tier of nodes without a label."),)),
+        "InferencePlacement": Surface(
+            (
+                Column("Node", ".status.replicas[0].node", "Node of the first replica."),
+                Column("Budget", ".status.budget.limit", "Latency budget.", priority=1),
+                Column("Measured", ".status.budget.measured", "Measured p99.", priority=1),
+            ),
+            selectable=(".spec.policyRef.name", ".spec.site"),
+            name_length=85,
+            name_pattern=PLACEMENT_NAME,
+        ),
+    }
+)
+
+
+def document(kind: type[meta.Resource]) -> Schema:
+    """Return the CustomResourceDefinition of a kind."""
+    surface = SURFACES[kind.kind]
+    version: Schema = {
+        "name": meta.VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [column.document() for column in (*READY, *surface.facts, AGE)],
+        "schema": {"openAPIV3Schema": _root(kind, surface)},
+    }
+    if surface.selectable:
+        version["selectableFields"] = [{"jsonPath": path} for path in surface.selectable]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{meta.GROUP}"},
+        "spec": {
+            "group": meta.GROUP,
+            "scope": kind.scope,
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": [kind.short_name],
+                "categories": [meta.CATEGORY],
+            },
+            "versions": [version],
+        },
+    }
+
+
+def _root(kind: type[meta.Resource], surface: Surface) -> Schema:
+    spec, status, rules = structural.of(kind)
+    return {
+        "description": " ".join((kind.__doc__ or "").split()),
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {
+                "description": "Version of the schema of this object, foreshore.dev/v1alpha1.",
+                "type": "string",
+                "maxLength": 64,
+            },
+            "kind": {
+                "description": f"Kind of this object, {kind.kind}.",
+                "type": "string",
+                "maxLength": 64,
+            },
+            "metadata": {
+                "type": "object",
+                "properties": {
+                    "name": {
+                        "type": "string",
+                        "maxLength": surface.name_length,
+                        "pattern": surface.name_pattern,
+                    }
+                },
+            },
+            "spec": prose.complete(spec, required=True),
+            "status": prose.complete(status),
+        },
+        **rules,
+    }
