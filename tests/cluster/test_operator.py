@@ -91,6 +91,13 @@ async def test_an_applied_example_is_placed_granted_and_explained(world: World) 
         assert placement["status"]["candidates"]["total"] == 4
         assert placement["metadata"]["ownerReferences"][0]["kind"] == "DecisionPolicy"
         assert pod["metadata"]["ownerReferences"][0]["uid"] == placement["metadata"]["uid"]
+        (config,) = [
+            each
+            for each in await world.kube.list(kinds.CONFIG_MAPS, world.namespace)
+            if each["metadata"]["name"] == pod["metadata"]["name"]
+        ]
+        assert config["metadata"]["ownerReferences"][0]["uid"] == pod["metadata"]["uid"]
+        assert json.loads(config["data"]["model.json"])["digest"] == room.DIGEST
         assert int(pod["metadata"]["annotations"]["foreshore.dev/leader-epoch"]) > 1_000_000_000
 
 

@@ -9,6 +9,7 @@ does cannot go around them. `docker exec` is no packet: a cut node can still be 
     healthy ── slow ──► slowed ── quicken ──► healthy             (a reboot clears both)
 """
 
+import concurrent.futures
 from collections.abc import Iterable, Sequence
 
 from harness import docker, process, shaper
@@ -17,6 +18,7 @@ CHAIN = "FORESHORE"
 EVERYWHERE = "0.0.0.0/0"
 ARRIVING = ("raw", "PREROUTING", "-i", "-s")  # table, hook, interface option, address option
 LEAVING = ("mangle", "POSTROUTING", "-o", "-d")
+PROBES = 8  # at once
 PROBE_PATIENCE = 2  # seconds until silence counts as unreachable
 
 Door = tuple[str, int]
@@ -109,11 +111,25 @@ def reaches(node: str, door: Door) -> bool:
     )
 
 
+def unexpected(
+    pool: concurrent.futures.Executor, nodes: Sequence[str], doors: list[Door], *, reached: bool
+) -> list[str]:
+    """The ways from a node to a door that are (not) open, though they should (not) be."""
+    ways = [(node, door) for node in nodes for door in doors]
+    answers = pool.map(lambda way: reaches(*way), ways)
+    return [
+        f"{node} → {door}"
+        for (node, door), open_ in zip(ways, answers, strict=True)
+        if open_ is reached
+    ]
+
+
 def prove(nodes: Sequence[str], *, closed: Iterable[Door], opened: Iterable[Door]) -> None:
     """HarnessError unless every node is kept from the closed doors and let to the open ones."""
     shut, free = list(closed), list(opened)
-    leaks = [f"{node} → {a}:{p}" for node in nodes for a, p in shut if reaches(node, (a, p))]
-    losses = [f"{node} → {a}:{p}" for node in nodes for a, p in free if not reaches(node, (a, p))]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=PROBES) as pool:
+        leaks = unexpected(pool, nodes, shut, reached=True)
+        losses = unexpected(pool, nodes, free, reached=False)
     if leaks or losses:
         raise process.HarnessError(
             f"the fault is not what was asked: still reached {leaks}, lost {losses}"

@@ -29,7 +29,6 @@ def main() -> None:
     held: collections.deque[tuple[float, netfilterqueue.Packet]] = collections.deque()
 
     def hold(packet: netfilterqueue.Packet) -> None:
-        packet.retain()
         late = random.uniform(-asked.jitter, asked.jitter)
         due = time.monotonic() + asked.delay + late
         held.append((max(due, held[-1][0]) if held else due, packet))

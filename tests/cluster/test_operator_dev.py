@@ -1,0 +1,348 @@
+"""The whole operator on a real API server, with nodes and a hub that tests play."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from builders import room
+from foreshore_api import v1alpha1
+from foreshore_api.wire import report
+from foreshore_kube import api, config, kinds
+from harness import apiserver as plain
+from harness import process
+from operator_world import Hub, Json, Kubelets, World
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+CRDS = Path("/tmp/fs-crds")
+POLICY, PLACEMENT = "ventilate-when-occupied", "ventilate-when-occupied.hq"
+
+
+@pytest.fixture(scope="module")
+def crds(apiserver: plain.ApiServer) -> plain.ApiServer:
+    apiserver.apply_crds(CRDS)
+    apiserver.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-node-lease"}}
+    )
+    return apiserver
+
+
+@pytest_asyncio.fixture
+async def world(crds: plain.ApiServer, namespace: str) -> AsyncIterator[World]:
+    """Three edge nodes of a site with agents that report, and one cloud node."""
+    access = await config.load(crds.kubeconfig)
+    hub = Hub()
+    async with (
+        api.KubeApi(access, user_agent="test") as kube,
+        hub.open() as url,
+    ):
+        kubelets = Kubelets(kube)
+        for name in ("edge-1", "edge-2", "edge-3"):
+            await kubelets.join(name, **{"foreshore.dev/site": "hq", "foreshore.dev/tier": "Edge"})
+            hub.speak(name)
+        await kubelets.join("cloud-1")
+        task = asyncio.create_task(kubelets.run())
+        try:
+            yield World(crds, kube, namespace, kubelets, hub, url)
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await clean(kube, namespace)
+
+
+async def clean(kube: api.KubeApi, namespace: str) -> None:
+    """Nothing collects garbage here, and operators see every namespace."""
+    for model in v1alpha1.KINDS:
+        kind = kinds.of(model)
+        await kube.write("DELETE", kind.path(namespace), {})
+    await kube.write("DELETE", kinds.PODS.path(namespace), {"gracePeriodSeconds": 0})
+    for name in [node["metadata"]["name"] for node in await kube.list(kinds.NODES)]:
+        await kube.write("DELETE", kinds.NODES.path(name=name), {})
+    await kube.write("DELETE", kinds.LEASES.path("kube-node-lease"), {})
+
+
+def node_of(pod: Json) -> str:
+    return str(pod["spec"].get("nodeName"))
+
+
+async def settled(world: World) -> None:
+    await world.until_condition(
+        v1alpha1.InferencePlacement, PLACEMENT, "Ready", "True", "Delivered"
+    )
+    await world.until_held("room-301", "edge-1")
+
+
+async def test_an_applied_example_is_placed_granted_and_explained(world: World) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+
+        placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+        (pod,) = await world.pods()
+        (replica,) = placement["status"]["replicas"]
+        assert (replica["node"], replica["role"]) == (node_of(pod), "Active")
+        assert replica["endpoint"].endswith(":8080")
+        assert placement["status"]["candidates"]["total"] == 4
+        assert placement["metadata"]["ownerReferences"][0]["kind"] == "DecisionPolicy"
+        assert pod["metadata"]["ownerReferences"][0]["uid"] == placement["metadata"]["uid"]
+        (config,) = [
+            each
+            for each in await world.kube.list(kinds.CONFIG_MAPS, world.namespace)
+            if each["metadata"]["name"] == pod["metadata"]["name"]
+        ]
+        assert config["metadata"]["ownerReferences"][0]["uid"] == pod["metadata"]["uid"]
+        assert json.loads(config["data"]["model.json"])["digest"] == room.DIGEST
+        assert int(pod["metadata"]["annotations"]["foreshore.dev/leader-epoch"]) > 1_000_000_000
+
+
+async def test_every_kind_says_ready_from_the_first_visit(world: World) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        for document in room.all_of(world.namespace):
+            model = next(each for each in v1alpha1.KINDS if each.kind == document["kind"])
+            live = await world.read(model, document["metadata"]["name"])
+            said = {each["type"]: each["status"] for each in live["status"]["conditions"]}
+            assert said["Ready"] == "True", live["status"]
+            assert not said.keys() & {"Stalled", "Reconciling"}
+            assert live["status"]["observedGeneration"] == live["metadata"]["generation"]
+
+
+async def test_when_nothing_changes_nothing_is_written(world: World) -> None:
+    await world.apply_example()
+    async with world.operator() as running:
+        await settled(world)
+        await asyncio.sleep(1.5)
+        before = await world.versions()
+        for _ in range(8):
+            for node in world.hub.agents:
+                world.hub.speak(node)
+            running.passes.marks.mark("test", urgent=True)
+            await asyncio.sleep(0.5)
+
+        assert await world.versions() == before
+
+
+async def test_what_people_wrote_stays_as_they_wrote_it(world: World, tmp_path: Path) -> None:
+    documents = room.all_of(world.namespace)
+    file = tmp_path / "example.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))
+    apply = ("apply", "--server-side", "-f", str(file))
+    await asyncio.to_thread(world.apiserver.kubectl, *apply)
+    async with world.operator():
+        await settled(world)
+        difference = ("diff", "--server-side", "-f", str(file))
+        assert await asyncio.to_thread(world.apiserver.kubectl, *difference) == ""
+
+        for document in documents:
+            model = next(each for each in v1alpha1.KINDS if each.kind == document["kind"])
+            live = await world.read(model, document["metadata"]["name"])
+            assert "finalizers" not in live["metadata"]
+            assert "annotations" not in live["metadata"]
+            ours = [
+                each
+                for each in live["metadata"]["managedFields"]
+                if each["manager"].startswith("foreshore") or each["manager"] == "kopf"
+            ]
+            assert all(each.get("subresource") == "status" for each in ours)
+
+
+async def test_a_lost_node_is_replaced_and_its_pod_not_forced_away(world: World) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        (first,) = await world.pods()
+        lost = node_of(first)
+        world.kubelets.silent.add(lost)
+        await world.kubelets.set_ready(lost, "Unknown")
+
+        async def elsewhere() -> Json | None:
+            found = [pod for pod in await world.pods() if node_of(pod) not in (lost, "None")]
+            return found[0] if found else None
+
+        replacement = await world.until(elsewhere, what="a replica on another node")
+        await world.until_condition(
+            v1alpha1.InferencePlacement, PLACEMENT, "Ready", "True", "Delivered"
+        )
+        placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+        assert placement["status"]["moves"][0]["from"] == lost
+        assert placement["status"]["moves"][0]["to"] == node_of(replacement)
+
+
+async def test_a_stale_lease_is_enough_although_the_node_still_says_ready(world: World) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        (first,) = await world.pods()
+        lost = node_of(first)
+        world.kubelets.silent.add(lost)
+
+        async def elsewhere() -> bool:
+            return any(node_of(pod) not in (lost, "None") for pod in await world.pods())
+
+        await world.until(elsewhere, what="a replica on another node", seconds=30)
+
+
+async def test_the_right_moves_only_when_both_signs_are_there(world: World) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        before = (await world.read(v1alpha1.Device, "room-301"))["status"]["authority"]
+        world.hub.renewals = (
+            report.LastRenewal(
+                namespace=world.namespace,
+                device="room-301",
+                epoch=before["epoch"],
+                holder="edge-1",
+                age_seconds=60,
+            ),
+        )
+        heard = [report.PeerBeat(node="edge-1", age_seconds=0.5, has_hub=False)]
+        world.hub.speak("edge-2", peers=tuple(heard))
+        world.hub.speak("edge-3", peers=tuple(heard))
+        del world.hub.agents["edge-1"]
+        world.kubelets.silent.add("edge-1")
+        await world.kubelets.set_ready("edge-1", "Unknown")
+        await asyncio.sleep(3)
+        still = (await world.read(v1alpha1.Device, "room-301"))["status"]["authority"]
+        assert still["holder"] == "edge-1"
+
+        stopped = [report.PeerBeat(node="edge-1", age_seconds=40, has_hub=False)]
+        world.hub.speak("edge-2", peers=tuple(stopped))
+        world.hub.speak("edge-3", peers=tuple(stopped))
+        after = await world.until_held("room-301", "edge-2")
+
+        assert after["epoch"] > before["lastIssued"]
+
+
+async def test_without_the_hub_no_right_is_granted(world: World) -> None:
+    world.hub.is_down = True
+    await world.apply_example()
+    async with world.operator():
+        await world.until_condition(
+            v1alpha1.InferencePlacement, PLACEMENT, "Ready", "True", "Delivered"
+        )
+        assert "authority" not in (await world.read(v1alpha1.Device, "room-301"))["status"]
+        world.hub.is_down = False
+        await world.until_held("room-301", "edge-1")
+
+
+async def test_a_policy_that_does_not_compile_is_stalled_and_its_replicas_stay(
+    world: World,
+) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        before = await world.pods()
+        broken = room.policy(world.namespace)
+        broken["spec"]["rules"][0]["expression"] = "scroe >= 0.8"
+        await world.apply(broken)
+        said = await world.until_condition(
+            v1alpha1.DecisionPolicy, POLICY, "Stalled", "True", "CompileFailed"
+        )
+        assert "scroe" in said["message"]
+        await asyncio.sleep(1)
+
+        names = [pod["metadata"]["name"] for pod in await world.pods()]
+        assert names == [pod["metadata"]["name"] for pod in before]
+
+        await world.apply(room.policy(world.namespace))
+        await world.until_condition(v1alpha1.DecisionPolicy, POLICY, "Ready", "True", "Delivered")
+
+
+async def test_apply_order_does_not_matter(world: World) -> None:
+    async with world.operator():
+        for document in reversed(room.all_of(world.namespace)):
+            await world.apply(document)
+            await asyncio.sleep(0.3)
+        await settled(world)
+
+
+async def test_an_unknown_reference_is_named(world: World) -> None:
+    device = room.changed(room.device(world.namespace), spec__profileRef__name="no-such")
+    await world.apply(room.site(world.namespace), device)
+    async with world.operator():
+        said = await world.until_condition(
+            v1alpha1.Device, "room-301", "Ready", "False", "ReferenceNotFound"
+        )
+        assert "no-such" in said["message"]
+
+
+async def test_a_second_site_of_the_name_is_stalled(world: World) -> None:
+    await world.apply(room.site(world.namespace))
+    await asyncio.sleep(1.1)  # creation times have whole seconds
+    with world.apiserver.namespace("younger") as other:
+        await world.apply(room.site(other))
+        async with world.operator():
+
+            async def stalled() -> Json | None:
+                live = await world.kube.get(kinds.of(v1alpha1.Site), other, "hq")
+                said = live.get("status", {}).get("conditions", [])
+                return next((each for each in said if each["type"] == "Stalled"), None)
+
+            found = await world.until(stalled, what="the younger Site is Stalled")
+            assert found["reason"] == "SiteConflict"
+        await clean_site(world, other)
+
+
+async def clean_site(world: World, namespace: str) -> None:
+    await world.kube.write("DELETE", kinds.of(v1alpha1.Site).path(namespace), {})
+
+
+async def test_the_second_replica_takes_over_with_a_higher_epoch_and_writes_nothing_new(
+    world: World,
+) -> None:
+    await world.apply_example()
+    async with world.operator("b") as second, contextlib.AsyncExitStack() as stack:
+        await world.until(lambda: answered(second.leader.is_leader), what="b leads")
+        first = await stack.enter_async_context(world.operator("a"))
+        await settled(world)
+        assert not first.leader.is_leader
+    await asyncio.sleep(0.1)
+    before = await world.versions()
+    async with world.operator("c") as third:
+        await world.until(lambda: answered(third.leader.is_leader), what="c leads")
+        assert third.leader.epoch > second.leader.epoch
+        await asyncio.sleep(2)
+
+        assert await world.versions() == before
+
+
+async def answered(value: bool) -> bool:
+    return value
+
+
+async def test_an_api_server_that_restarts_costs_nothing_but_time(world: World) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        before = {pod["metadata"]["name"] for pod in await world.pods()}
+        world.apiserver.restart(kill=True)
+        await asyncio.sleep(3)
+        await world.apply(room.changed(room.device(world.namespace), metadata__name="room-302"))
+        await world.until_held("room-302", "edge-1", seconds=40)
+
+        assert {pod["metadata"]["name"] for pod in await world.pods()} == before
+
+
+async def test_readiness_is_told_and_writes_are_counted(world: World) -> None:
+    await world.apply_example()
+    async with world.operator() as running:
+        await settled(world)
+        port = running.passes.settings.metrics_port
+        page = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/metrics")
+        ready = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/readyz")
+
+    assert 'foreshore_operator_writes_total{kind="Pod",result="Written"} 1.0' in page
+    assert "foreshore_operator_leader 1.0" in page
+    assert ready == "ok\n"
+
+
+def fetch(url: str) -> str:
+    return process.run(["curl", "-sS", url], timeout=10)
