@@ -93,7 +93,8 @@ def event(
 
 def stamp(moment: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def link(previous: str, body: bytes) -> str:

@@ -6,7 +6,7 @@ not changed keeps everything it has learnt: windows, limits, decisions in flight
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import immutables
@@ -38,8 +38,7 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
     wanted = event.assignment
     site = wanted.site.name if wanted.site is not None else ""
     identity = state.identity
-    state = replace(
-        state,
+    state = state._replace(
         site=site,
         source=f"/sites/{site}/nodes/{identity.node}/journals/{identity.journal}",
     )
@@ -57,8 +56,7 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
         devices[key] = entered
         done += more
         remembered.pop(key, None)
-    state = replace(
-        state,
+    state = state._replace(
         devices=immutables.Map(devices),
         in_force=plan.in_force,
         problems=tuple(plan.problems),
@@ -143,7 +141,7 @@ def _enter(
     done: tuple[effects.Effect, ...] = ()
     if device is None:
         device = Device(assigned, _authority(state, key, at))
-        device = replace(device, actuators=memory.actuators if memory else {})
+        device = device._replace(actuators=memory.actuators if memory else {})
     for name, binding in device.bindings.items():
         if compiled.get(name, (None,))[0] is not binding.compiled:
             device, more = deciding.abandon(state, device, name, binding, at)
@@ -153,8 +151,8 @@ def _enter(
         name: _bind(device.bindings.get(name), found, seconds, name, memory)
         for name, found in compiled.items()
     }
-    device = replace(device, assigned=assigned, bindings=bindings)
-    device = replace(device, authority=_granted(device, event))
+    device = device._replace(assigned=assigned, bindings=bindings)
+    device = device._replace(authority=_granted(device, event))
     if memory is not None:
         device, more = commanding.recover(state, device, memory.open, at)
         done += more
@@ -175,16 +173,14 @@ def _bind(
         binding = Binding(compiled, origin, seconds)
         if memory is None:
             return binding
-        return replace(
-            binding,
+        return binding._replace(
             policy_log=memory.policies.get(name, ()),
             held_until=memory.held.get(name),
         )
     if before.compiled is compiled:
         return before
     same = {each.name for each in compiled.features if each in before.compiled.features}
-    return replace(
-        before,
+    return before._replace(
         compiled=compiled,
         origin=origin,
         flight=None,

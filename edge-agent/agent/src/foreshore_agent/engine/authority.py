@@ -6,7 +6,6 @@ deciding at all where another agent does.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from foreshore_agent.engine import durable, effects, identifiers, recording
@@ -28,7 +27,7 @@ def sweep(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
     """Look at every authority once a second, and ask for renewal when that is due."""
     if at.boot - state.swept < SWEEP_SECONDS:
         return state, ()
-    state = replace(state, swept=at.boot)
+    state = state._replace(swept=at.boot)
     state, done = broadcast(state, lambda _: (fencing.Ticked(at.boot),), at, fresh)
     state, asked = _request(state, at)
     return state, (*done, *asked)
@@ -48,7 +47,7 @@ def broadcast(
             continue
         told = device
         for event in tell(device):
-            told = replace(told, authority=fencing.step(told.authority, event))
+            told = told._replace(authority=fencing.step(told.authority, event))
         changed[key] = told
     effects_: list[effects.Effect] = []
     with devices.mutate() as mutation:
@@ -57,7 +56,7 @@ def broadcast(
             mutation[key], more = follow(state, device, at, identity)
             effects_ += more
         devices = mutation.finish()
-    return replace(state, devices=devices), (*done, *effects_)
+    return state._replace(devices=devices), (*done, *effects_)
 
 
 def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[Device, Effects]:
@@ -69,7 +68,7 @@ def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[De
     epoch = device.authority.epoch
     text = messages.STANDING[standing]
     said = recording.notice(state, at, identity, reason, text, device=device.key, epoch=epoch)
-    return replace(device, standing=standing), said
+    return device._replace(standing=standing), said
 
 
 def renewed(state: State, renewal: beat.Renewal, at: Instant, fresh: str) -> tuple[State, Effects]:
@@ -138,10 +137,10 @@ def _request(state: State, at: Instant) -> tuple[State, Effects]:
         batch = keys[start : start + MAXIMUM_HELD]
         for key in batch:
             event = fencing.Requested(at.boot, number)
-            device = replace(ours[key], authority=fencing.step(ours[key].authority, event))
+            device = ours[key]._replace(authority=fencing.step(ours[key].authority, event))
             devices = devices.set(key, device)
         asked.append(effects.RequestRenewal(number, _named(ours, batch)))
-    return replace(state, devices=devices, requested=at.boot), tuple(asked)
+    return state._replace(devices=devices, requested=at.boot), tuple(asked)
 
 
 def _named(devices: dict[Key, Device], keys: list[Key]) -> tuple[beat.Held, ...]:

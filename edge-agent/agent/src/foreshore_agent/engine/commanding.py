@@ -12,7 +12,6 @@ At most once: a command leaves on `IntentDurable` and on nothing else, and nothi
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from math import ceil, inf, isclose
 from typing import Any, Final, NamedTuple
@@ -116,7 +115,7 @@ def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     topic = device.bindings[intent.policy].compiled.topics.command
     if topic is None:
         return close(state, device, intent, Outcome.REJECTED, AUTHORITY_LOST, at)
-    device = _open(device, replace(intent, phase=Phase.SENDING, payload=b"", evaluation=None))
+    device = _open(device, intent._replace(phase=Phase.SENDING, payload=b"", evaluation=None))
     publish = effects.Publish(
         command_id=intent.command_id,
         device=device.key,
@@ -135,7 +134,7 @@ def not_recorded(state: State, device: Device, intent: Intent, at: Instant) -> D
     if evaluation is None:
         return Done(device)
     entry = facts.Entry("Record", wire.Phase.ERROR, reasons.RECORDER_FULL)
-    failed = replace(evaluation, decided_by=entry, entries=(*evaluation.entries, entry))
+    failed = evaluation._replace(decided_by=entry, entries=(*evaluation.entries, entry))
     line = recording.decision(
         state, failed, wire.Verdict.ERROR, at, command=None, latency={}, sampled_rate=None
     )
@@ -155,7 +154,7 @@ def not_sent(reason: str) -> Act:
 def sent(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Wait for the answer; older commands of the actuator need no confirmation any more."""
     due = max(intent.deadline, at.monotonic) + ANSWER_GRACE
-    waiting = replace(intent, phase=Phase.ANSWER, published=at.monotonic, due=due)
+    waiting = intent._replace(phase=Phase.ANSWER, published=at.monotonic, due=due)
     device = _open(device, waiting)
     decide = max(0.0, at.monotonic - intent.received - intent.waited)
     done: tuple[effects.Effect, ...] = (
@@ -189,7 +188,7 @@ def answered(
         )
         return Done(device, (*stages, *done))
     due = at.monotonic + confirmation.timeout
-    waiting = replace(intent, phase=Phase.CONFIRMATION, answered=at.monotonic, due=due)
+    waiting = intent._replace(phase=Phase.CONFIRMATION, answered=at.monotonic, due=due)
     device = _open(device, waiting)
     done = _recorded(state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency)
     return Done(device, (*stages, *done))
@@ -240,7 +239,7 @@ def recover(state: State, device: Device, intents: Iterable[Intent], at: Instant
     for intent in intents:
         wait = intent.time_to_live + intent.settling
         known = intent.phase is Phase.UNKNOWN
-        unknown = replace(intent, phase=Phase.UNKNOWN, due=at.monotonic + wait)
+        unknown = intent._replace(phase=Phase.UNKNOWN, due=at.monotonic + wait)
         device = _held(_open(device, unknown), intent.policy, seconds + wait)
         if not known:
             done += _recorded(state, device, intent, Outcome.UNKNOWN, RESTARTED, at)
@@ -322,9 +321,8 @@ def _charged(device: Device, policy: Key, seconds: float) -> Device:
     log = limiter.taken((limits.policy_rate,), binding.policy_log, seconds)
     action = limits.action.name
     shared = limiter.taken((limits.actuator_rate,), device.actuators.get(action, ()), seconds)
-    return replace(
-        device,
-        bindings={**device.bindings, policy: replace(binding, policy_log=log)},
+    return device._replace(
+        bindings={**device.bindings, policy: binding._replace(policy_log=log)},
         actuators={**device.actuators, action: shared},
     )
 
@@ -335,10 +333,10 @@ def _uncharged(device: Device, intent: Intent) -> Device:
     actuators = {**device.actuators, intent.action: _without(shared, intent.issued)}
     binding = device.bindings.get(intent.policy)
     if binding is None:
-        return replace(device, actuators=actuators)
-    binding = replace(binding, policy_log=_without(binding.policy_log, intent.issued))
+        return device._replace(actuators=actuators)
+    binding = binding._replace(policy_log=_without(binding.policy_log, intent.issued))
     bindings = {**device.bindings, intent.policy: binding}
-    return replace(device, bindings=bindings, actuators=actuators)
+    return device._replace(bindings=bindings, actuators=actuators)
 
 
 def _without(log: limiter.Log, moment: float) -> limiter.Log:
@@ -349,12 +347,12 @@ def _without(log: limiter.Log, moment: float) -> limiter.Log:
 
 
 def _open(device: Device, intent: Intent) -> Device:
-    return replace(device, open={**device.open, intent.command_id: intent})
+    return device._replace(open={**device.open, intent.command_id: intent})
 
 
 def _closed(device: Device, intent: Intent) -> Device:
     kept = {key: each for key, each in device.open.items() if key != intent.command_id}
-    return replace(device, open=kept)
+    return device._replace(open=kept)
 
 
 def _held(device: Device, policy: Key, until: float | None) -> Device:
@@ -369,8 +367,8 @@ def _held(device: Device, policy: Key, until: float | None) -> Device:
             return device
     else:
         until = max(until, binding.held_until or -inf)
-    binding = replace(binding, held_until=until)
-    return replace(device, bindings={**device.bindings, policy: binding})
+    binding = binding._replace(held_until=until)
+    return device._replace(bindings={**device.bindings, policy: binding})
 
 
 def _confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:

@@ -9,7 +9,6 @@ written.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import orjson
@@ -56,7 +55,7 @@ def begin(
     """Start a decision; a policy without a model ends in the same step."""
     binding = device.bindings[policy]
     seconds = state.identity.seconds(at)
-    binding = replace(binding, pending=None, evaluated=seconds)
+    binding = binding._replace(pending=None, evaluated=seconds)
     given = gather(state, device, binding, trigger, at, decision_id)
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     asked = binding.compiled.inference
@@ -64,11 +63,11 @@ def begin(
         body = request(asked, evaluation.facts, decision_id)
         if body is not None:
             flight = Flight(evaluation.facts, evaluation.entries, received, at.monotonic)
-            device = _bound(device, policy, replace(binding, flight=flight))
+            device = _bound(device, policy, binding._replace(flight=flight))
             infer = effects.Infer(decision_id, policy, device.key, asked.model, body, asked.timeout)
             return Outcome(device, (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail="FeatureNotInteger")
-        evaluation = replace(evaluation, facts=replace(evaluation.facts, answer=answer))
+        evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))
     if evaluation.decided_by is None:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
     return conclude(state, device, policy, binding, evaluation, received, at, {})
@@ -90,13 +89,13 @@ def resume(
         return Outcome(device)
     before = flight.found.given
     given = gather(state, device, binding, before.trigger, at, before.decision_id)
-    found = replace(flight.found, given=given, answer=answer)
+    found = flight.found._replace(given=given, answer=answer)
     if given.is_locked or given.mode is Mode.DISABLED:
         reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
         evaluation = evaluate.abandon(found, reason)
     else:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, found, flight.entries)
-    binding = replace(binding, flight=None)
+    binding = binding._replace(flight=None)
     device, done = conclude(
         state, device, policy, binding, evaluation, flight.received, at, latency
     )
@@ -112,7 +111,7 @@ def abandon(state: State, device: Device, policy: Key, binding: Binding, at: Ins
         return Outcome(device)
     evaluation = evaluate.abandon(binding.flight.found, reasons.POLICY_CHANGED)
     received = binding.flight.received
-    binding = replace(binding, flight=None)
+    binding = binding._replace(flight=None)
     return conclude(state, device, policy, binding, evaluation, received, at, {})
 
 
@@ -172,7 +171,7 @@ def conclude(
     reason = evaluation.facts.reason if entry is None else entry.reason
     label = (verdict.value, reason, None if entry is None else entry.name)
     is_new = label != binding.last
-    binding = replace(binding, last=label, last_good=_remember_good(binding, evaluation.facts))
+    binding = binding._replace(last=label, last_good=_remember_good(binding, evaluation.facts))
     count = effects.Count(metrics.DECISIONS.name, (str(policy), verdict.value, reason))
     waited = sum(latency.values())
     stages = {**latency, "Decide": max(0.0, at.monotonic - received - waited)}
@@ -247,14 +246,13 @@ def _outstanding(device: Device, action: str) -> int:
 
 
 def _bound(device: Device, policy: Key, binding: Binding) -> Device:
-    return replace(device, bindings={**device.bindings, policy: binding})
+    return device._replace(bindings={**device.bindings, policy: binding})
 
 
 def _would_take(binding: Binding, given: facts.Given) -> Binding:
     """Note a command that only the mode kept from being issued."""
     policy = binding.compiled
-    return replace(
-        binding,
+    return binding._replace(
         would_policy_log=limiter.taken(
             (policy.policy_rate,), binding.would_policy_log, given.seconds
         ),

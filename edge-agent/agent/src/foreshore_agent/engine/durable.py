@@ -10,7 +10,7 @@ another boot say nothing about how long ago they were, and count as if just now.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -80,8 +80,8 @@ def restore(identity: Identity, values: Mapping[str, bytes], at: Instant) -> Sta
             for device, kept in orjson.loads(body).items():
                 state = fencing.recall(_authority(kept), identity.boot_id, at.boot)
                 authorities[_key(device)] = state
-    return replace(
-        start(identity), remembered=remembered, in_force=in_force, authorities=authorities
+    return start(identity)._replace(
+        remembered=remembered, in_force=in_force, authorities=authorities
     )
 
 

@@ -7,7 +7,6 @@ anew. Ages count from receipt, on a clock that never steps.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -56,8 +55,7 @@ def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
             stamps[name] = Stamp(sample.sampled_at[name], seconds)
     for name, problem in sample.refused.items():
         read[name] = facts.Reading(None, seconds, problem)
-    device = replace(
-        device,
+    device = device._replace(
         readings=read,
         stamps=stamps,
         heard=seconds,
@@ -119,7 +117,7 @@ def _widen(
         if number is not None:
             window = windows.get(feature.name, features.Window(feature.seconds))
             windows[feature.name] = features.add(window, seconds, number)
-    return replace(binding, windows=windows)
+    return binding._replace(windows=windows)
 
 
 def _believed(source: compiled.Input, reading: facts.Reading) -> float | None:

@@ -9,7 +9,7 @@ persistent map, so that one sample costs the same at one device and at ten thous
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -50,8 +50,7 @@ class Recorder:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """A decision that waits for the model, or for its intent to be durable."""
 
     found: facts.Facts
@@ -77,8 +76,7 @@ class Phase(StrEnum):
     """A restart came between: for a read-back to show that it was done, or for time to pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A command on its way. Moments are monotonic seconds."""
 
     decision_id: str
@@ -116,8 +114,7 @@ class Intent:
         return f"{self.decision_id}/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(NamedTuple):
     """One policy on one device."""
 
     compiled: CompiledPolicy
@@ -151,8 +148,7 @@ class Stamp(NamedTuple):
     """Engine seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """One assigned device."""
 
     assigned: assignment.AssignedDevice
@@ -189,18 +185,17 @@ class Remembered:
     open: tuple[Intent, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """The engine between two events."""
 
     identity: Identity
     site: str = ""
     source: str = ""
     """CloudEvents source of every record."""
-    devices: "immutables.Map[Key, Device]" = field(default_factory=immutables.Map)
-    flights: "immutables.Map[str, Key]" = field(default_factory=immutables.Map)
+    devices: "immutables.Map[Key, Device]" = immutables.Map()
+    flights: "immutables.Map[str, Key]" = immutables.Map()
     """Device by the id of a decision that waits: for the model, the journal or the broker."""
-    awake: "immutables.Map[Key, None]" = field(default_factory=immutables.Map)
+    awake: "immutables.Map[Key, None]" = immutables.Map()
     """Devices that a tick has to look at: something of theirs may become due."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY
     """Versions of each policy that devices work by: the newest that compiled, for each device."""
@@ -210,7 +205,7 @@ class State:
     """What was durable of authorities before the restart, for devices not yet assigned."""
     broker_connected: bool = False
     hub_connected: bool = False
-    recorder: Recorder = field(default_factory=Recorder)
+    recorder: Recorder = Recorder()
     swept: float = 0.0
     """Boot seconds of the newest look at every authority."""
     requested: float = 0.0

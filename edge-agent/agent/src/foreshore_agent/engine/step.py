@@ -4,7 +4,6 @@ Called by the runtime only, one event at a time, in the order in which things ha
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -131,7 +130,7 @@ def _assigned(state: State, event: events.Assigned) -> Stepped:
         for key, device in state.devices.items()
         for intent in device.open.values()
     }
-    return replace(state, awake=immutables.Map(awake), flights=immutables.Map(flights)), done
+    return state._replace(awake=immutables.Map(awake), flights=immutables.Map(flights)), done
 
 
 def _renewed(state: State, event: events.Renewed) -> Stepped:
@@ -143,19 +142,19 @@ def _peer_beat(state: State, event: events.PeerBeat) -> Stepped:
 
 
 def _broker_changed(state: State, event: events.BrokerChanged) -> Stepped:
-    state = replace(state, broker_connected=event.connected)
+    state = state._replace(broker_connected=event.connected)
     told = fencing.BrokerChanged(event.at.boot, event.connected)
     return authority.broadcast(state, lambda _: (told,), event.at, event.fresh)
 
 
 def _hub_changed(state: State, event: events.HubChanged) -> Stepped:
-    return replace(state, hub_connected=event.connected), ()
+    return state._replace(hub_connected=event.connected), ()
 
 
 def _recorder_changed(state: State, event: events.RecorderChanged) -> Stepped:
     if event.full == state.recorder.full:
-        return replace(state, recorder=Recorder(event.full, event.reason)), ()
-    state = replace(state, recorder=Recorder(event.full, event.reason))
+        return state._replace(recorder=Recorder(event.full, event.reason)), ()
+    state = state._replace(recorder=Recorder(event.full, event.reason))
     reason = reasons.RECORDER_FULL if event.full else RECORDER_WORKS
     text = "modes are capped until records can be written" if event.full else "records are written"
     said = recording.notice(state, event.at, event.fresh, reason, f"{text} ({event.reason})")
@@ -197,7 +196,7 @@ def _put(state: State, key: Key, device: Device, done: tuple[effects.Effect, ...
     elif key in awake:
         awake = awake.delete(key)
     devices = state.devices.set(key, device)
-    return replace(state, devices=devices, flights=flights, awake=awake), done
+    return state._replace(devices=devices, flights=flights, awake=awake), done
 
 
 def _landed(state: State, decision_id: str) -> tuple[State, Key | None]:
@@ -205,7 +204,7 @@ def _landed(state: State, decision_id: str) -> tuple[State, Key | None]:
     key = state.flights.get(decision_id)
     if key is None:
         return state, None
-    return replace(state, flights=state.flights.delete(decision_id)), key
+    return state._replace(flights=state.flights.delete(decision_id)), key
 
 
 def _act(state: State, decision_id: str, act: commanding.Act, event: events.Event) -> Stepped:

@@ -5,8 +5,6 @@ tick   ──► pending and ready, silence over ──► begin;  a question no
 answer ──► conclude, then what is pending
 """
 
-from dataclasses import replace
-
 from foreshore_agent.engine import deciding, effects, events, identifiers, samples
 from foreshore_agent.engine.deciding import Outcome
 from foreshore_agent.engine.events import Instant, Key
@@ -38,8 +36,8 @@ def sampled(
             )
             done += more
         else:
-            binding = replace(binding, pending=(trigger, event.at.monotonic))
-            device = replace(device, bindings={**device.bindings, policy: binding})
+            binding = binding._replace(pending=(trigger, event.at.monotonic))
+            device = device._replace(bindings={**device.bindings, policy: binding})
     return Outcome(device, done)
 
 

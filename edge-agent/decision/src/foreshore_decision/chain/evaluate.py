@@ -4,9 +4,8 @@ facts ──BEFORE_INFERENCE──► passed ──(the model is asked)──►
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
@@ -35,8 +34,7 @@ ROUTINE: Final = frozenset({Verdict.NOT_TRIGGERED, Verdict.NOT_APPLICABLE, Verdi
 """Nothing was to be done: these are sampled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """What the gates made of the facts; `decided_by` is None when all of them passed."""
 
     facts: Facts

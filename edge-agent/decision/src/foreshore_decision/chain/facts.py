@@ -4,9 +4,9 @@ The engine gathers `Given`; the gates add what they find to `Facts`, one at a ti
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
@@ -14,6 +14,8 @@ from foreshore_decision import expr, features, fencing
 from foreshore_decision.chain import limiter
 from foreshore_decision.instant import Instant
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
+
+NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Reading(NamedTuple):
@@ -66,8 +68,7 @@ class Holder(NamedTuple):
     standing: fencing.Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came of asking the model: outputs, or why there are none."""
 
     outputs: Mapping[str, tuple[float | int | bool, ...]]
@@ -77,8 +78,7 @@ class Answer:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """Everything the engine knows at the moment of a pass."""
 
     decision_id: str
@@ -108,21 +108,20 @@ class Given:
     holder: Holder
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What was given and what the gates have found so far."""
 
     given: Given
     inputs: tuple[Input, ...] = ()
-    features: Mapping[str, float | None] = field(default_factory=dict)
-    values: Mapping[str, expr.Value] = field(default_factory=dict)
+    features: Mapping[str, float | None] = NONE
+    values: Mapping[str, expr.Value] = NONE
     """Every name that has a value, for expressions."""
-    variables: Mapping[str, expr.Value] = field(default_factory=dict)
+    variables: Mapping[str, expr.Value] = NONE
     answer: Answer | None = None
-    outputs: Mapping[str, float] = field(default_factory=dict)
+    outputs: Mapping[str, float] = NONE
     bindings: expr.Bindings | None = None
     """The values, bound for the expressions after inference."""
-    present: Mapping[str, float | None] = field(default_factory=dict)
+    present: Mapping[str, float | None] = NONE
     recommendation: Mapping[str, expr.Value] | None = None
     limited: Mapping[str, expr.Value] | None = None
     reason: str = ""
@@ -139,7 +138,7 @@ class Entry(NamedTuple):
     reason: str
     name: str | None = None
     expression: str | None = None
-    operands: Mapping[str, expr.Value | None] = {}
+    operands: Mapping[str, expr.Value | None] = NONE
     margin: float | None = None
 
 

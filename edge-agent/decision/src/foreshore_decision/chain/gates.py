@@ -6,7 +6,6 @@ goes into the operands of its entry; how close it was goes into the margin.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import assert_never
 
 from foreshore_api.v1alpha1 import Mode
@@ -53,7 +52,7 @@ def validity(facts: Facts) -> Step:
     values.update(given.policy.parameters)
     measured = _features(facts, values)
     values.update({name: each for name, each in measured.items() if each is not None})
-    facts = replace(facts, inputs=inputs, features=measured, values=values)
+    facts = facts._replace(inputs=inputs, features=measured, values=values)
     for each, source in zip(inputs, given.policy.inputs, strict=True):
         if each.problem is not None and each.substituted is None:
             operands = {"value": each.value, "age": each.age, "maximumAge": source.maximum_age}
@@ -72,7 +71,7 @@ def context(facts: Facts) -> Step:
         return Step(facts, Entry("Context", PASS, reasons.CONDITIONS_HOLD))
     facts = _with_variables(facts, policy.before)
     bindings = _bind(policy.before, facts.values)
-    facts = replace(facts, bindings=None)
+    facts = facts._replace(bindings=None)
     for condition in policy.conditions:
         truth = condition.expression.is_true(bindings)
         if truth is not True:
@@ -107,7 +106,7 @@ def inference(facts: Facts) -> Step:
         outputs[output.name] = float(data[output.index])
         if not math.isfinite(outputs[output.name]):
             return Step(facts, Entry("Inference", FAIL, reasons.OUTPUT_NOT_FINITE, output.name))
-    facts = replace(facts, outputs=outputs, values={**facts.values, **outputs})
+    facts = facts._replace(outputs=outputs, values={**facts.values, **outputs})
     return Step(_after(facts), Entry("Inference", PASS, reasons.ANSWERED))
 
 
@@ -118,14 +117,14 @@ def rule(facts: Facts) -> Step:
         truth = each.expression.is_true(bindings)
         if truth is not False:
             reason = each.reason if truth is True else reasons.EXPRESSION_ERROR
-            facts = replace(facts, message=_message(each, bindings))
+            facts = facts._replace(message=_message(each, bindings))
             return Step(facts, _entry("Rule", FAIL, reason, each, bindings))
     nearest: Entry | None = None
     for each in policy.permits:
         truth = each.expression.is_true(bindings)
         if truth is True:
             entry = _entry("Rule", PASS, each.reason, each, bindings)
-            facts = replace(facts, reason=each.reason, message=_message(each, bindings))
+            facts = facts._replace(reason=each.reason, message=_message(each, bindings))
             return Step(facts, entry)
         phase = FAIL if truth is False else ERROR
         reason = reasons.NO_RULE_PERMITS if truth is False else reasons.EXPRESSION_ERROR
@@ -150,7 +149,7 @@ def limits(facts: Facts) -> Step:
         for bound in policy.action.bounds
         if bound.property is not None
     }
-    facts = replace(facts, recommendation=wanted, present=present)
+    facts = facts._replace(recommendation=wanted, present=present)
     limited: dict[str, expr.Value] = {}
     entry = Entry("Limits", PASS, reasons.WITHIN_LIMITS)
     for bound in policy.action.bounds:
@@ -161,7 +160,7 @@ def limits(facts: Facts) -> Step:
             return Step(facts, found)
         limited[bound.name] = value
         entry = bounding.tighter(entry, found)
-    return Step(replace(facts, limited=limited), entry)
+    return Step(facts._replace(limited=limited), entry)
 
 
 def rate_limit(facts: Facts) -> Step:
@@ -260,7 +259,7 @@ def _with_variables(facts: Facts, scope: compiled.Scope) -> Facts:
         value = variable.expression.evaluate(bindings)
         if not isinstance(value, expr.Problem):
             values[variable.name] = variables[variable.name] = value
-    return replace(facts, values=values, variables=variables)
+    return facts._replace(values=values, variables=variables)
 
 
 def _bind(scope: compiled.Scope, values: Mapping[str, expr.Value]) -> expr.Bindings:
@@ -275,7 +274,7 @@ def _after(facts: Facts) -> Facts:
     """Bind what the expressions after inference read."""
     scope = facts.given.policy.after
     facts = _with_variables(facts, scope)
-    return replace(facts, bindings=_bind(scope, facts.values))
+    return facts._replace(bindings=_bind(scope, facts.values))
 
 
 def _bound(facts: Facts) -> expr.Bindings:
