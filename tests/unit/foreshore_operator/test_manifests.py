@@ -1,5 +1,6 @@
 """How the objects look that the operator makes."""
 
+import datetime
 import json
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_a_pod_goes_away_with_its_placement() -> None:
 def test_the_model_file_says_what_to_serve_and_whom_to_trust() -> None:
     made = manifests.config_map(
         INTENT,
-        OWNER,
+        "pod-uid",
         v1alpha1.Model.read(room.model()),
         v1alpha1.ModelVersion.read(room.version()),
     )
@@ -123,7 +124,28 @@ def test_the_model_file_says_what_to_serve_and_whom_to_trust() -> None:
     assert json.loads(made["data"]["model.json"])["inputs"][0]["dataType"] == "FP32"
 
 
-def test_pod_and_model_file_agree_on_its_name() -> None:
+def test_pod_and_model_file_agree_on_its_name_and_it_goes_away_with_the_pod() -> None:
     volume = next(one for one in pod()["spec"]["volumes"] if one["name"] == "model")
+    made = manifests.config_map(
+        INTENT,
+        "pod-uid",
+        v1alpha1.Model.read(room.model()),
+        v1alpha1.ModelVersion.read(room.version()),
+    )
 
-    assert volume["configMap"]["name"] == "ventilate-when-occupied.hq-0123456789abcdef"
+    assert volume["configMap"]["name"] == made["metadata"]["name"]
+    (owner,) = made["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"]) == ("Pod", "pod-uid")
+
+
+def test_an_object_nobody_understands_is_refused_in_its_status() -> None:
+    document = {"metadata": {"name": "x", "generation": 4}, "status": {"conditions": "nonsense"}}
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+    status = manifests.refusal(document, "spec.mode: no such word", now)
+
+    assert status.observed_generation == 4
+    assert {(one.type, one.status.value, one.reason) for one in status.conditions} == {
+        ("Ready", "False", "Invalid"),
+        ("Stalled", "True", "Invalid"),
+    }

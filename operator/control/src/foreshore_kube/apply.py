@@ -117,18 +117,25 @@ class Writer:
             self._remember(key, body)
         return outcome
 
-    async def create(self, kind: Kind, document: api.Json, *, manager: str) -> Outcome:
-        """Create an object whose name says what is in it: where it exists, it is done."""
+    async def create(self, kind: Kind, document: api.Json, *, manager: str) -> api.Json | None:
+        """Create an object whose name says what is in it: where it exists, it is done.
+
+        The object as the API server made it, or None if this call did not make it.
+        """
         key = (kind.plural, *_names(document), manager, "create")
         at, _ = self._recent.get(key, (-SETTLING, b""))
         if self.clock() - at < SETTLING:
-            return self._tell(kind, Outcome.UNCHANGED)
-        outcome = await self._attempt(
-            kind, lambda: self.kube.create(kind, self._stamped(document), manager=manager)
-        )
+            self._tell(kind, Outcome.UNCHANGED)
+            return None
+        made: list[api.Json] = []
+
+        async def write() -> None:
+            made.append(await self.kube.create(kind, self._stamped(document), manager=manager))
+
+        outcome = await self._attempt(kind, write)
         if outcome in (Outcome.WRITTEN, Outcome.MOVED_ON):
             self._remember(key, b"")
-        return outcome
+        return made[0] if made else None
 
     async def delete(
         self,

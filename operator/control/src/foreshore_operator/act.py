@@ -19,7 +19,7 @@ from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, kinds
 from foreshore_operator import manifests, metrics, store
 from foreshore_planner import plan as planning
-from foreshore_planner import succession
+from foreshore_planner import snapshot, succession
 from foreshore_planner.placement import case
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,6 @@ class Act:
         await _all(self._retirement(one) for one in plan.retired)
         await _all(self._status(one) for one in plan.statuses)
         await _all(self._refusal(*one) for one in self.store.undecodable())
-        await _all(self._sweep(plan))
 
     async def _grant(self, grant: succession.Grant) -> None:
         """Write a right, if the Device has not changed since it was looked at."""
@@ -98,30 +97,38 @@ class Act:
         )
 
     async def _pod(self, intent: case.PodIntent) -> None:
-        """Create a pod and what it reads; the placement that owns both must have been seen."""
-        if self.store.has_pod(intent.namespace, intent.name):
-            return
-        owner = self.store.find(v1alpha1.InferencePlacement, intent.namespace, intent.placement)
+        """Create a pod, then what it reads, which goes away with it.
+
+        The placement that owns the pod must have been seen. A pod that waits may wait for a file
+        that was never written because this operator, or the one before, ended in between.
+        """
         policy = self.store.find(v1alpha1.DecisionPolicy, intent.namespace, intent.policy)
         version = self.store.find(v1alpha1.ModelVersion, intent.namespace, intent.version)
         model = self.store.find(v1alpha1.Model, intent.namespace, intent.model)
+        owner = self.store.find(v1alpha1.InferencePlacement, intent.namespace, intent.placement)
         if owner is None or policy is None or version is None or model is None:
             return  # not seen yet: its appearance makes the next pass
-        name = (intent.namespace, manifests.config_name(intent))
-        if name not in self.store.configs():
-            await self.writer.create(
-                kinds.CONFIG_MAPS,
-                manifests.config_map(intent, owner, model, version),
+        known = self.store.pod(intent.namespace, intent.name)
+        if known is None:
+            made = await self.writer.create(
+                kinds.PODS,
+                manifests.pod(intent, owner, policy, version, image=self.serving_image),
                 manager=PLACEMENT,
             )
-        outcome = await self.writer.create(
-            kinds.PODS,
-            manifests.pod(intent, owner, policy, version, image=self.serving_image),
-            manager=PLACEMENT,
-        )
-        if outcome is apply.Outcome.WRITTEN:
+            if made is None:
+                return
             self.figures.moves.labels("replica", "Placed").inc()
             log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
+            uid = str(made["metadata"]["uid"])
+        elif known.inference is not None and known.inference.phase is snapshot.PodPhase.PENDING:
+            uid = known.uid
+        else:
+            return
+        await self.writer.create(
+            kinds.CONFIG_MAPS,
+            manifests.config_map(intent, uid, model, version),
+            manager=PLACEMENT,
+        )
 
     async def _removal(self, removal: case.Removal) -> None:
         outcome = await self.writer.delete(
@@ -176,33 +183,6 @@ class Act:
             owns=_owned(status),
             cached=document,
             subresource="status",
-        )
-
-    def _sweep(self, plan: planning.Plan) -> Iterable[Awaitable[None]]:
-        """Delete `model.json`s that no pod reads any more; those of whole placements go with them.
-
-        One is in use while a planned pod or any pod of its template is there, Terminating included.
-        """
-        used = {
-            (pod.namespace, manifests.config_name(pod))
-            for one in plan.placements
-            for pod in one.pods
-        }
-        used |= {
-            (one.namespace, f"{one.policy}.{one.site}-{one.template}")
-            for one in self.store.replicas()
-        }
-        for key, document in self.store.configs().items():
-            if tuple(key) not in used:
-                yield self._remove_config(key.namespace, key.name, document)
-
-    async def _remove_config(self, namespace: str, name: str, document: Any) -> None:
-        await self.writer.delete(
-            kinds.CONFIG_MAPS,
-            namespace,
-            name,
-            uid=document["metadata"]["uid"],
-            is_due=lambda live: manifests.is_ours(live["metadata"]),
         )
 
 

@@ -94,25 +94,21 @@ def placement(plan: case.PlacementPlan, policy: v1alpha1.DecisionPolicy) -> Json
     }
 
 
-def config_name(intent: case.PodIntent) -> str:
-    """The ConfigMap that tells a Pod what to serve: one a placement and template."""
-    return f"{intent.placement}-{intent.template}"
-
-
 def config_map(
-    intent: case.PodIntent,
-    owned_by: v1alpha1.InferencePlacement,
-    model: v1alpha1.Model,
-    version: v1alpha1.ModelVersion,
+    intent: case.PodIntent, pod_uid: str, model: v1alpha1.Model, version: v1alpha1.ModelVersion
 ) -> Json:
-    """`model.json` for one template; immutable, since another model means another template."""
+    """`model.json` of one Pod, under the Pod's name.
+
+    Owned by the Pod, so that it goes away with it and the operator need not list, watch or delete
+    ConfigMaps, which would be a right to read everybody's. Immutable: another model is another Pod.
+    """
+    owned_by = {"apiVersion": "v1", "kind": "Pod", "name": intent.name, "uid": pod_uid}
     return {
         "metadata": {
             "namespace": intent.namespace,
-            "name": config_name(intent),
+            "name": intent.name,
             "labels": _labels(intent),
-            "annotations": {ANNOTATION_TEMPLATE: intent.template},
-            "ownerReferences": [owner(owned_by)],
+            "ownerReferences": [{**owned_by, "controller": True, "blockOwnerDeletion": False}],
         },
         "immutable": True,
         "data": {"model.json": model_config(model, version).encode().decode()},
@@ -162,7 +158,7 @@ def pod(
         },
         "tolerations": [*_waiting(), *(one.document() for one in asked.tolerations)],
         "containers": [_container(version, image, has_ca=ca is not None)],
-        "volumes": _volumes(config_name(intent), ca),
+        "volumes": _volumes(intent.name, ca),
     }
     if asked.runtime_class_name is not None:
         spec["runtimeClassName"] = asked.runtime_class_name

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, informer, kinds
-from foreshore_operator import dirty, manifests, nodes, pods
+from foreshore_operator import dirty, nodes, pods
 from foreshore_planner import snapshot
 
 R = TypeVar("R", bound=meta.Resource)
@@ -65,16 +65,10 @@ class Store:
         self._pods = informer.Informer(
             kube, kinds.PODS, decode=pods.record, on_change=self._pod_changed
         )
-        self._configs = informer.Informer(
-            kube,
-            kinds.CONFIG_MAPS,
-            label_selector=manifests.SELECTOR,
-            decode=lambda document: document,
-        )
 
     def informers(self) -> tuple[informer.Informer[Any], ...]:
         """Every mirror; `main` runs one task each."""
-        return (*self._resources.values(), self._nodes, self._leases, self._pods, self._configs)
+        return (*self._resources.values(), self._nodes, self._leases, self._pods)
 
     @property
     def is_synced(self) -> bool:
@@ -142,13 +136,9 @@ class Store:
                 message=one.message,
             )
 
-    def has_pod(self, namespace: str, name: str) -> bool:
-        """Whether the mirror has a pod of this name."""
-        return informer.Key(namespace, name) in self._pods.store
-
-    def configs(self) -> Mapping[informer.Key, api.Json]:
-        """The ConfigMaps that inference pods read."""
-        return self._configs.store
+    def pod(self, namespace: str, name: str) -> pods.PodRecord | None:
+        """One pod, if the mirror has it."""
+        return self._pods.store.get(informer.Key(namespace, name))
 
     def _requested_on(self, node: str) -> snapshot.Resources:
         total = snapshot.Resources()
