@@ -220,7 +220,7 @@ CHILD = textwrap.dedent(
 
 
 async def test_no_acknowledged_record_is_lost_over_twenty_kills(tmp_path: Path) -> None:
-    chance = random.Random(20)  # noqa: S311 - moments of killing
+    chance = random.Random(20)
     acknowledged: dict[int, tuple[int, int]] = {}
     for _ in range(20):
         child = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here

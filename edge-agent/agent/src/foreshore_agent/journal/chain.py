@@ -5,12 +5,14 @@ as ASCII, so that a person can check one link with `printf '%s' "$previous$body"
 first record follows `GENESIS`.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from foreshore_api.wire import record
+from foreshore_decision.record import link
+
+__all__ = ["GENESIS", "NUMBER_LENGTH", "Break", "check", "link", "stamp"]
 
 GENESIS: Final = "sha256:" + "0" * 64
 """What the first record of a journal names as its predecessor."""
@@ -30,11 +32,6 @@ class Break:
     """`HashMismatch`: the body was changed. `LinkMismatch`: the record does not follow its
     predecessor.
     """
-
-
-def link(previous: str, body: bytes) -> str:
-    """Return the hash of a record that follows `previous`."""
-    return "sha256:" + hashlib.sha256(previous.encode("ascii") + body).hexdigest()
 
 
 def stamp(body: bytes, sequence: int) -> bytes:

@@ -74,8 +74,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def shipped(row: Any) -> record.ShippedRecord:
-    """Read a row of sequence, previous, hash and body."""
+    """Read a row of sequence, previous, hash and body, even one that was tampered with."""
     sequence, previous, digest, body = row
-    return record.ShippedRecord(
-        sequence=sequence, previous=previous, hash=digest, body=body.decode()
-    )
+    text = body if isinstance(body, str) else body.decode(errors="replace")
+    return record.ShippedRecord(sequence=sequence, previous=previous, hash=digest, body=text)

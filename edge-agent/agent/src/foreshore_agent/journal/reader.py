@@ -1,0 +1,178 @@
+"""Reading a journal from another process, beside a running agent or after it.
+
+The file is opened read-only, in short transactions: readers commit and checkpoint nothing, so they
+neither meet SQLite's WAL-reset race (see `sqlite`) nor hold the agent's log back. After a clean
+stop in a directory that cannot be written there is no log to share, and the file alone is whole.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from foreshore_agent.journal import chain, sqlite
+from foreshore_api.wire import record
+
+_PAGE: Final = 500
+_WANTED: Final = """
+  FROM record WHERE length(body) > 0
+  AND (:device IS NULL OR device = :device OR substr(device, -length(:device) - 1) = '/' || :device)
+  AND (:policy IS NULL OR policy = :policy OR substr(policy, -length(:policy) - 1) = '/' || :policy)
+  AND (:verdict IS NULL OR verdict = :verdict COLLATE NOCASE)"""
+_FORWARD: Final = (
+    f"SELECT sequence, body {_WANTED} AND sequence > :after ORDER BY sequence LIMIT :page"
+)
+_BACKWARD: Final = f"SELECT body {_WANTED} ORDER BY sequence DESC"
+
+
+class NoJournalError(FileNotFoundError):
+    """The directory holds no journal, or none that can be read; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which records are wanted; what is None does not matter."""
+
+    device: str | None = None
+    """`name` or `namespace/name`."""
+    policy: str | None = None
+    verdict: str | None = None
+    """Of decisions; of outcomes their outcome."""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What checking the chain came to."""
+
+    journal: str
+    records: int
+    """Records that are there."""
+    last: int
+    acknowledged: int
+    broken: chain.Break | None
+
+
+class Reader:
+    """One opened journal."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @property
+    def journal_id(self) -> str:
+        """The journal's UUID."""
+        return (self._value("journal/id") or b"").decode()
+
+    @property
+    def acknowledged(self) -> int:
+        """The highest number that the hub has."""
+        tally = self._value("journal/tally")
+        return int(orjson.loads(tally)["acknowledged"]) if tally else 0
+
+    def events(self, filters: Filters, after: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the events that pass, oldest first, by number; dropped bodies are left out."""
+        page = _PAGE
+        while page == _PAGE:
+            wanted = {**_operands(filters), "after": after, "page": _PAGE}
+            rows = self._connection.execute(_FORWARD, wanted).fetchall()
+            page = len(rows)
+            for sequence, body in rows:
+                after = sequence
+                event = orjson.loads(body)
+                if _is_within(event, filters):
+                    yield sequence, event
+
+    def about(self, decision: str) -> list[dict[str, Any]]:
+        """Return the events of one decision: the decision itself, then what followed."""
+        rows = self._connection.execute(
+            "SELECT body FROM record WHERE instr(body, ?) > 0 ORDER BY sequence LIMIT 100",
+            (f'"decisionId":"{decision}"'.encode(),),
+        ).fetchall()
+        events = [orjson.loads(body) for (body,) in rows]
+        return [event for event in events if event["data"].get("decisionId") == decision]
+
+    def last_decision(self, filters: Filters) -> str | None:
+        """Return the identity of the newest decision that passes."""
+        rows = self._connection.execute(_BACKWARD, _operands(filters))
+        for (body,) in rows:
+            event = orjson.loads(body)
+            if event["type"] == record.DECISION and _is_within(event, filters):
+                return str(event["data"]["decisionId"])
+        return None
+
+    def verify(self) -> Verified:
+        """Check every record and every link."""
+        before: record.ShippedRecord | None = None
+        broken: chain.Break | None = None
+        count, after, page = 0, 0, _PAGE
+        while page == _PAGE and broken is None:
+            rows = self._connection.execute(
+                "SELECT sequence, previous, hash, body FROM record"
+                " WHERE sequence > ? ORDER BY sequence LIMIT ?",
+                (after, _PAGE),
+            ).fetchall()
+            page = len(rows)
+            records = [sqlite.shipped(row) for row in rows]
+            broken = chain.check(records, before)
+            count += page
+            if records:
+                before, after = records[-1], records[-1].sequence
+        return Verified(self.journal_id, count, after, self.acknowledged, broken)
+
+    def _value(self, key: str) -> bytes | None:
+        row = self._connection.execute("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+
+@contextmanager
+def open_reader(directory: Path) -> Iterator[Reader]:
+    """Open the journal of a state directory for reading. Raises NoJournalError."""
+    path = directory / sqlite.FILE
+    if not path.exists():
+        raise NoJournalError(f"{directory} holds no journal ({sqlite.FILE})")
+    try:
+        connection = _connect(path)
+    except sqlite3.Error as error:
+        raise NoJournalError(f"{path} cannot be read: {error}") from error
+    try:
+        yield Reader(connection)
+    finally:
+        connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    where = path.absolute().as_uri()
+    options = ["mode=ro"]
+    if not path.with_name(f"{path.name}-wal").exists():
+        options.append("mode=ro&immutable=1")
+    for number, option in enumerate(options, start=1):
+        connection = sqlite3.connect(f"{where}?{option}", uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT max(sequence) FROM record").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            if number == len(options):
+                raise
+        else:
+            return connection
+    raise AssertionError("no way to open the journal was tried")
+
+
+def _operands(filters: Filters) -> dict[str, str | None]:
+    return {"device": filters.device, "policy": filters.policy, "verdict": filters.verdict}
+
+
+def _is_within(event: dict[str, Any], filters: Filters) -> bool:
+    if filters.since is None and filters.until is None:
+        return True
+    time = datetime.fromisoformat(event["time"])
+    if filters.since is not None and time < filters.since:
+        return False
+    return filters.until is None or time < filters.until

@@ -1,0 +1,171 @@
+"""`foreshore-agent records | why | verify`: what a state directory's journal says.
+
+They work beside a running agent and after it. Exit codes: 0; 1 nothing found, or the chain is
+broken; 2 no journal, or wrong usage.
+"""
+
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from foreshore_agent.journal import reader
+
+_FOLLOW_SECONDS: Final = 0.5
+_NOTHING: Final = 1
+_USAGE: Final = 2
+
+_State = Annotated[
+    Path, typer.Option(envvar="FORESHORE_STATE", help="State directory of the agent.")
+]
+_Device = Annotated[str | None, typer.Option(help="Only of this Device.")]
+_Policy = Annotated[str | None, typer.Option(help="Only of this DecisionPolicy.")]
+_Verdict = Annotated[str | None, typer.Option(help="Only this verdict, such as Commanded.")]
+_Since = Annotated[str | None, typer.Option(help="From this time on (RFC 3339).")]
+_Until = Annotated[str | None, typer.Option(help="Before this time (RFC 3339).")]
+
+
+def records(
+    state: _State,
+    device: _Device = None,
+    policy: _Policy = None,
+    verdict: _Verdict = None,
+    since: _Since = None,
+    until: _Until = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the newest so many.  [default: all]")
+    ] = None,
+    follow: Annotated[  # noqa: FBT002 - an option of the command line
+        bool, typer.Option("--follow", "-f", help="Wait for more.")
+    ] = False,
+) -> None:
+    """Print records as JSON Lines, oldest first."""
+    from collections import deque
+
+    filters = _filters(device, policy, verdict, since, until)
+    with _opened(state) as found:
+        after = 0
+        chosen: Iterable[tuple[int, dict[str, Any]]] = found.events(filters)
+        if limit is not None:
+            chosen = deque(chosen, maxlen=limit)
+        try:
+            for number, event in chosen:
+                after = number
+                _print(event)
+            while follow:
+                time.sleep(_FOLLOW_SECONDS)
+                for number, event in found.events(filters, after):
+                    after = number
+                    _print(event)
+        except (BrokenPipeError, KeyboardInterrupt):
+            sys.stderr.close()  # whoever read has read enough
+
+
+def why(
+    state: _State,
+    decision: Annotated[str | None, typer.Argument(help="Identity of a decision.")] = None,
+    last: Annotated[  # noqa: FBT002 - an option of the command line
+        bool, typer.Option("--last", help="The newest decision.")
+    ] = False,
+    device: _Device = None,
+    policy: _Policy = None,
+    verdict: _Verdict = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """Explain one decision: the gate that decided, what it looked at, and what followed."""
+    if (decision is None) != last:
+        _fail("say which decision: an identity, or --last", _USAGE)
+    if output not in ("text", "json"):
+        _fail(f"--output is text or json, not {output}", _USAGE)
+    filters = _filters(device, policy, verdict, None, None)
+    with _opened(state) as found:
+        wanted = decision or found.last_decision(filters)
+        events = found.about(wanted) if wanted is not None else []
+    if not events:
+        _fail("there is no such decision in this journal", _NOTHING)
+    if output == "json":
+        import orjson
+
+        print(orjson.dumps(events, option=orjson.OPT_INDENT_2).decode())  # noqa: T201
+        return
+    from foreshore_agent import explaining
+
+    print(explaining.render(events))  # noqa: T201 - the answer
+
+
+def verify(
+    state: _State,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """Check the hash chain over every record; exit code 1 names the first that does not fit."""
+    with _opened(state) as found:
+        verified = found.verify()
+    broken = verified.broken
+    if output == "json":
+        import dataclasses
+
+        import orjson
+
+        print(orjson.dumps(dataclasses.asdict(verified)).decode())  # noqa: T201 - the answer
+    elif broken is None:
+        print(  # noqa: T201 - the answer
+            f"journal {verified.journal}: {verified.records} records, the newest {verified.last},"
+            f" {verified.acknowledged} acknowledged; every link holds"
+        )
+    else:
+        print(  # noqa: T201 - the answer
+            f"journal {verified.journal}: broken at record {broken.sequence} ({broken.reason})"
+        )
+    if broken is not None:
+        raise typer.Exit(_NOTHING)
+
+
+def _filters(
+    device: str | None,
+    policy: str | None,
+    verdict: str | None,
+    since: str | None,
+    until: str | None,
+) -> "reader.Filters":
+    from foreshore_agent.journal import reader
+
+    return reader.Filters(device, policy, verdict, _moment(since), _moment(until))
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        _fail(f"{text!r} is no time, such as 2026-03-01T10:00:00Z", _USAGE)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _opened(state: Path) -> "Iterator[reader.Reader]":
+    from foreshore_agent.journal import reader
+
+    try:
+        with reader.open_reader(state) as found:
+            yield found
+    except reader.NoJournalError as error:
+        _fail(str(error), _USAGE)
+
+
+def _print(event: "dict[str, Any]") -> None:
+    import orjson
+
+    print(orjson.dumps(event).decode(), flush=True)  # noqa: T201 - the answer
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"foreshore-agent: {message}", file=sys.stderr)  # noqa: T201 - a command line speaks
+    raise typer.Exit(code)

@@ -1,0 +1,137 @@
+"""`records`, `why`, `verify`: beside an agent, after it, and on a journal tampered with."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import typer
+from typer import testing
+
+from foreshore_agent import journal, records
+from foreshore_agent.journal import sqlite
+from foreshore_api.wire import record
+
+pytestmark = pytest.mark.component
+
+APPLICATION = typer.Typer()
+APPLICATION.command()(records.records)
+APPLICATION.command()(records.why)
+APPLICATION.command()(records.verify)
+
+
+def run(*arguments: object) -> testing.Result:
+    return testing.CliRunner().invoke(APPLICATION, [str(each) for each in arguments])
+
+
+def decision(number: int, device: str = "room-301", verdict: str = "Commanded") -> journal.Entry:
+    data: dict[str, Any] = {
+        "decisionId": f"d{number}",
+        "node": "edge-1",
+        "policy": {"namespace": "hq", "name": "ventilate"},
+        "device": {"namespace": "hq", "name": device},
+        "inputs": [{"name": "co2", "value": 1200.0}],
+        "recommendation": {"action": "setAirflow", "input": {"value": 600.0}},
+        "gates": [{"gate": "Rule", "phase": "Pass", "reason": "RoomOccupied", "margin": 0.2}],
+        "verdict": {"result": verdict, "reason": "RoomOccupied", "message": "occupied"},
+    }
+    return entry(record.DECISION, number, data, device, verdict)
+
+
+def outcome(number: int, device: str = "room-301") -> journal.Entry:
+    data = {"decisionId": f"d{number}", "outcome": "Confirmed", "reason": "ReadBack"}
+    return entry(record.OUTCOME, number, data, device, "Confirmed")
+
+
+def entry(kind: str, number: int, data: object, device: str, verdict: str) -> journal.Entry:
+    body = {"type": kind, "time": f"2026-01-01T00:00:{number:02}Z", "sequence": "", "data": data}
+    return journal.Entry(orjson.dumps(body), True, "hq/ventilate", f"hq/{device}", verdict)
+
+
+async def written(state: Path, *entries: journal.Entry) -> journal.Journal:
+    opened = await journal.Journal.open(state)
+    for each in entries:
+        await opened.append([each])
+    return opened
+
+
+def identities(result: testing.Result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line)["data"]["decisionId"] for line in result.output.splitlines()]
+
+
+async def test_filters_choose_beside_a_running_agent(tmp_path: Path) -> None:
+    opened = await written(
+        tmp_path,
+        decision(1),
+        decision(2, verdict="Denied"),
+        decision(3, device="room-302"),
+        outcome(3, device="room-302"),
+    )
+    assert identities(run("records", "--state", tmp_path)) == ["d1", "d2", "d3", "d3"]
+    assert identities(run("records", "--state", tmp_path, "--device", "room-302")) == ["d3", "d3"]
+    assert identities(run("records", "--state", tmp_path, "--device", "hq/room-301")) == [
+        "d1",
+        "d2",
+    ]
+    assert identities(run("records", "--state", tmp_path, "--device", "301")) == []
+    assert identities(run("records", "--state", tmp_path, "--verdict", "denied")) == ["d2"]
+    assert identities(
+        run("records", "--state", tmp_path, "--policy", "ventilate", "--limit", 1)
+    ) == ["d3"]
+    since = ("--since", "2026-01-01T00:00:02Z", "--until", "2026-01-01T00:00:03Z")
+    assert identities(run("records", "--state", tmp_path, *since)) == ["d2"]
+    await opened.append([decision(5)])
+    await opened.close()
+    assert identities(run("records", "--state", tmp_path, "--limit", 1)) == ["d5"]
+
+
+async def test_why_explains_the_last_decision_and_what_followed(tmp_path: Path) -> None:
+    opened = await written(tmp_path, decision(1), decision(2), outcome(2))
+    last = run("why", "--last", "--state", tmp_path)
+    assert last.exit_code == 0, last.output
+    assert "d2" in last.output
+    assert "Commanded" in last.output
+    assert "Confirmed" in last.output
+    assert "RoomOccupied" in last.output
+    first = run("why", "d1", "--state", tmp_path, "-o", "json")
+    assert [event["data"]["decisionId"] for event in json.loads(first.output)] == ["d1"]
+    assert run("why", "d9", "--state", tmp_path).exit_code == 1
+    assert run("why", "--state", tmp_path).exit_code == 2
+    await opened.close()
+
+
+async def test_verify_names_the_first_record_that_was_changed(tmp_path: Path) -> None:
+    opened = await written(tmp_path, *(decision(number) for number in range(1, 8)))
+    await opened.close()
+    whole = run("verify", "--state", tmp_path)
+    assert (whole.exit_code, "7 records" in whole.output) == (0, True), whole.output
+    with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
+        tampered.execute(
+            "UPDATE record SET body = replace(body, 'Commanded', 'Suppressed') WHERE sequence = 4"
+        )
+    tampered.close()
+    broken = run("verify", "--state", tmp_path, "-o", "json")
+    assert broken.exit_code == 1
+    assert json.loads(broken.output)["broken"] == {"sequence": 4, "reason": "HashMismatch"}
+
+
+async def test_a_directory_without_a_journal_is_said(tmp_path: Path) -> None:
+    for verb in (["records"], ["why", "--last"], ["verify"]):
+        result = run(*verb, "--state", tmp_path)
+        assert result.exit_code == 2
+        assert "holds no journal" in result.output
+
+
+async def test_a_stopped_agents_journal_in_a_read_only_place_can_be_read(tmp_path: Path) -> None:
+    opened = await written(tmp_path / "state", decision(1))
+    await opened.close()
+    for name in ("journal.db-wal", "journal.db-shm"):
+        assert not (tmp_path / "state" / name).exists(), "a clean stop leaves one whole file"
+    (tmp_path / "state").chmod(0o555)
+    try:
+        assert identities(run("records", "--state", tmp_path / "state")) == ["d1"]
+    finally:
+        (tmp_path / "state").chmod(0o755)
