@@ -1,0 +1,352 @@
+"""Why a decision ended as it did: from its record alone, never from a guess.
+
+`foreshore-agent why` and `kubectl foreshore why` call `of_events` or `of_object`, then print
+`lines` or `document`. The structured form is the same facts for programs; `would_change` is what
+would have given another verdict, `close_calls` are the gates that nearly did.
+"""
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from foreshore_api.wire import record
+from foreshore_decision.chain import reasons
+
+CLOSE: Final = 3
+"""How many gates that nearly decided otherwise are told."""
+
+CHANGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        reasons.DISABLED: "another mode than Disabled",
+        reasons.DEVICE_LOCKED: "the device unlocked (spec.lock)",
+        reasons.POLICY_CHANGED: "no change of policy or device while the model was asked",
+        reasons.INPUT_MISSING: "a first sample of {name}",
+        reasons.INPUT_STALE: "a sample of {name} younger than its maximumAge",
+        reasons.INPUT_REFUSED: "a readable sample of {name}",
+        reasons.INPUT_OUT_OF_RANGE: "a value of {name} within its range",
+        reasons.INPUT_IMPLAUSIBLE: "a slower change of {name}",
+        reasons.FEATURE_NOT_READY: "more samples in the window of {name}",
+        reasons.CONDITION_FALSE: "{name} true: {expression}",
+        reasons.EXPRESSION_ERROR: "values for everything that {name} reads",
+        reasons.INFERENCE_LATE: "an answer of the model within its timeout",
+        reasons.INFERENCE_FAILED: "a replica that answers",
+        reasons.OUTPUT_MISSING: "an answer that holds {name}",
+        reasons.OUTPUT_NOT_FINITE: "a finite {name}",
+        reasons.NO_RULE_PERMITS: "{name} true: {expression}",
+        reasons.OUT_OF_LIMITS: "a value of {name} from {minimum} to {maximum}",
+        reasons.STEP_TOO_LARGE: "a value of {name} within {maximumStep} of the measured {present}",
+        reasons.PRESENT_VALUE_UNKNOWN: "a fresh measurement of what {name} sets",
+        reasons.VALUE_NOT_FINITE: "a finite {name}",
+        reasons.MINIMUM_INTERVAL: "{seconds} s more since the last command ({name})",
+        reasons.BURST_SPENT: "{seconds} s more, until the burst has room ({name})",
+        reasons.ACTUATOR_HELD: "{seconds} s more, until the last command's fate is clear",
+        reasons.TOO_MANY_OUTSTANDING: "answers of the device to what it was told",
+        reasons.ADVISE_MODE: "mode Autonomous, and nothing that caps it",
+        reasons.SHADOW_MODE: "mode Advise or Autonomous",
+        reasons.AUTHORITY_LAPSED: "a renewal of this agent's right",
+        reasons.AUTHORITY_SUPERSEDED: "this agent as holder: another one is, and decides",
+        reasons.AUTHORITY_MISSING: "a grant for this agent",
+        reasons.RECORDER_FULL: "room in the journal: no record, no act",
+    }
+)
+"""What would have passed the gate that decided, by its reason."""
+
+
+class UnknownDecisionError(Exception):
+    """The records do not hold this decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateLine:
+    """What one gate said."""
+
+    gate: str
+    phase: str
+    reason: str
+    text: str
+    margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Afterwards:
+    """What was learnt later."""
+
+    outcome: str
+    reason: str
+    message: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One decision, explained. Text is for people, the fields are for programs."""
+
+    decision_id: str
+    time: str
+    verdict: str
+    reason: str
+    because: str
+    decided_by: str
+    policy: str
+    device: str
+    node: str
+    mode: str
+    trigger: str
+    authority: str
+    inputs: tuple[str, ...]
+    model: tuple[str, ...]
+    wanted: str
+    gates: tuple[GateLine, ...]
+    would_change: str
+    close_calls: tuple[str, ...]
+    afterwards: tuple[Afterwards, ...]
+    latency: Mapping[str, float]
+
+
+def of_events(bodies: Iterable[bytes | str], decision_id: str | None = None) -> Explanation:
+    """Explain a decision from journalled events; without an id, the last decision.
+
+    Raises:
+        UnknownDecisionError: the events hold no such decision.
+    """
+    found: tuple[str, record.Decision] | None = None
+    later: dict[str, list[Afterwards]] = {}
+    for body in bodies:
+        event = json.loads(body) if body else {}
+        data = event.get("data") or {}
+        if event.get("type") == record.OUTCOME:
+            later.setdefault(data["decisionId"], []).append(_afterwards(event["time"], data))
+        elif event.get("type") == record.DECISION and decision_id in (None, data["decisionId"]):
+            found = event["time"], record.Decision.model_validate(data)
+    if found is None:
+        raise UnknownDecisionError(decision_id or "there is no decision")
+    return explain(found[1], found[0], later.get(found[1].decision_id, ()))
+
+
+def of_object(document: Mapping[str, Any]) -> Explanation:
+    """Explain a Decision object of `records.foreshore.dev`."""
+    return explain(
+        record.Decision.model_validate(document["decision"]),
+        document["event"]["time"],
+        [_afterwards(each["time"], each) for each in document.get("outcomes", ())],
+    )
+
+
+def explain(
+    decision: record.Decision, time: str, afterwards: Sequence[Afterwards] = ()
+) -> Explanation:
+    """Put a decision into words."""
+    deciding = next((each for each in decision.gates if not _is_passed(each)), None)
+    return Explanation(
+        decision_id=decision.decision_id,
+        time=time,
+        verdict=decision.verdict.result.value,
+        reason=decision.verdict.reason,
+        because=decision.verdict.message,
+        decided_by=decision.verdict.decided_by or "",
+        policy=f"{decision.policy.namespace}/{decision.policy.name}"
+        f" (generation {decision.policy.generation})",
+        device=f"{decision.device.namespace}/{decision.device.name}",
+        node=f"{decision.node} of site {decision.site}",
+        mode=_mode(decision.policy),
+        trigger=_trigger(decision.trigger, time),
+        authority=_authority(decision.authority),
+        inputs=tuple(map(_input, decision.inputs)),
+        model=_model(decision),
+        wanted=_wanted(decision.recommendation),
+        gates=tuple(map(_gate, decision.gates)),
+        would_change=_change(deciding) if deciding is not None else "",
+        close_calls=_close_calls(decision.gates),
+        afterwards=tuple(afterwards),
+        latency=dict(decision.latency),
+    )
+
+
+def document(explanation: Explanation) -> dict[str, Any]:
+    """Return the structured form as plain data."""
+    return asdict(explanation)
+
+
+def lines(explanation: Explanation) -> tuple[str, ...]:
+    """Return the text form: the verdict and why first, then what it was made from."""
+    head = f"{explanation.verdict}: {explanation.reason}"
+    told = [f"{head} ({explanation.because})" if explanation.because else head, ""]
+    told += _pairs(explanation)
+    told += ["", "gates"]
+    width = max((len(each.gate) for each in explanation.gates), default=0)
+    for each in explanation.gates:
+        text = f": {each.text}" if each.text else ""
+        told.append(f"  {_mark(each)} {each.gate:<{width}}  {each.reason}{text}")
+    if explanation.would_change:
+        told += ["", f"it would have gone on with {explanation.would_change}"]
+    told += [f"close call: {each}" for each in explanation.close_calls]
+    told += ["", *_later(explanation)]
+    return tuple(told)
+
+
+def _pairs(explanation: Explanation) -> list[str]:
+    facts: list[tuple[str, str]] = [
+        ("decision", explanation.decision_id),
+        ("time", f"{explanation.time}, {explanation.trigger}"),
+        ("device", explanation.device),
+        ("policy", f"{explanation.policy}, {explanation.mode}"),
+        ("agent", f"{explanation.node}, {explanation.authority}"),
+        *(("input", each) for each in explanation.inputs),
+        *(("model", each) for each in explanation.model),
+        *((("wanted", explanation.wanted),) if explanation.wanted else ()),
+    ]
+    return [f"{name:<9} {text}" for name, text in facts]
+
+
+def _later(explanation: Explanation) -> list[str]:
+    if explanation.verdict != record.Verdict.COMMANDED:
+        return ["nothing was commanded"]
+    if not explanation.afterwards:
+        return ["afterwards: nothing is known yet"]
+    return [
+        f"afterwards: {each.outcome} at {each.time}"
+        + (f" ({each.message or each.reason})" if each.message or each.reason else "")
+        for each in explanation.afterwards
+    ]
+
+
+def _mark(line: GateLine) -> str:
+    return {"Pass": "+", "Skipped": " "}.get(line.phase, "x")
+
+
+def _is_passed(entry: record.GateEntry) -> bool:
+    return entry.phase is record.Phase.PASS
+
+
+def _gate(entry: record.GateEntry) -> GateLine:
+    parts = [entry.message or _expression(entry)]
+    if entry.margin is not None:
+        parts.append(f"margin {_plain(entry.margin)}")
+    return GateLine(
+        gate=entry.gate,
+        phase=entry.phase.value,
+        reason=entry.reason,
+        text=", ".join(part for part in parts if part),
+        margin=entry.margin,
+    )
+
+
+def _expression(entry: record.GateEntry) -> str:
+    operands = ", ".join(f"{name} = {_plain(value)}" for name, value in entry.operands.items())
+    if entry.expression is None:
+        return f"{entry.name}: {operands}" if entry.name and operands else entry.name or operands
+    given = f" with {operands}" if operands else ""
+    return f"{entry.name}: {entry.expression}{given}"
+
+
+def _change(entry: record.GateEntry) -> str:
+    """Return what would have passed the gate that decided."""
+    words = {key: _plain(value) for key, value in entry.operands.items()}
+    words |= {"name": entry.name or "it", "expression": entry.expression or ""}
+    template = CHANGES.get(entry.reason)
+    if template is None:  # a Forbid, with the author's own reason
+        template = "{name} false: {expression}"
+    text = template.format_map(_Words(words))
+    if entry.margin is not None and entry.expression is not None:
+        text += f" (it missed by {_plain(abs(entry.margin))})"
+    return text
+
+
+def _close_calls(entries: Sequence[record.GateEntry]) -> tuple[str, ...]:
+    """Return the gates that passed with the least room, told as the room they had."""
+    passed = [
+        each for each in entries if _is_passed(each) and each.margin is not None and each.expression
+    ]
+    nearest = sorted(passed, key=lambda each: abs(each.margin or 0.0))[:CLOSE]
+    return tuple(
+        f"{each.gate}/{each.name} had {_plain(abs(each.margin or 0.0))} to spare: {each.expression}"
+        for each in nearest
+    )
+
+
+def _mode(policy: record.PolicyReference) -> str:
+    if policy.mode == policy.effective_mode:
+        return f"mode {policy.mode}"
+    why = ", ".join(policy.capped_by) or "capped"
+    return f"mode {policy.effective_mode} instead of {policy.mode} ({why})"
+
+
+def _trigger(trigger: record.Trigger, time: str) -> str:
+    if trigger.name is None:
+        return "nothing had come for a while"
+    if trigger.received_at is None:
+        return f"a sample of {trigger.name}"
+    waited = (datetime.datetime.fromisoformat(time) - trigger.received_at).total_seconds()
+    return f"{_plain(round(1000 * waited, 1))} ms after a sample of {trigger.name}"
+
+
+def _authority(authority: record.Authority) -> str:
+    if authority.epoch is None:
+        return "without a grant"
+    return f"epoch {authority.epoch}, {authority.standing}"
+
+
+def _input(found: record.Input) -> str:
+    unit = f" {found.unit}" if found.unit else ""
+    age = f", {_plain(round(found.age_seconds, 3))} s old" if found.age_seconds is not None else ""
+    stand_in = f", {found.substituted} stands in" if found.substituted else ""
+    problem = f", {found.problem}" if found.problem else ""
+    return f"{found.name} = {_plain(found.value)}{unit}{age}{stand_in}{problem}"
+
+
+def _model(decision: record.Decision) -> tuple[str, ...]:
+    if decision.model is None:
+        return ()
+    name = f"{decision.model.name} {decision.model.version}"
+    if decision.inference is None:
+        return (f"{name} was not asked",)
+    outputs = ", ".join(
+        f"{key} = {_plain(value)}" for key, value in decision.inference.outputs.items()
+    )
+    attempts = tuple(
+        f"asked {each.slot} on {each.node}: {each.result}"
+        + (f" ({each.reason})" if each.reason else "")
+        + (f" in {_plain(round(1000 * each.seconds, 2))} ms" if each.seconds is not None else "")
+        for each in decision.inference.attempts
+    )
+    return (f"{name}: {outputs or 'no answer'}", *attempts)
+
+
+def _wanted(recommendation: record.Recommendation | None) -> str:
+    if recommendation is None:
+        return ""
+    wanted = ", ".join(f"{key} = {_plain(each)}" for key, each in recommendation.input.items())
+    limited = recommendation.limited
+    if limited is None or limited == recommendation.input:
+        return f"{recommendation.action} {wanted}".strip()
+    bound = ", ".join(f"{key} = {_plain(each)}" for key, each in limited.items())
+    return f"{recommendation.action} {wanted}, limited to {bound}"
+
+
+def _afterwards(time: str, data: Mapping[str, Any]) -> Afterwards:
+    return Afterwards(
+        outcome=str(data.get("outcome", "")),
+        reason=str(data.get("reason", "")),
+        message=str(data.get("message", "")),
+        time=time,
+    )
+
+
+def _plain(value: object) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.6g}"
+        case _:
+            return str(value)
+
+
+class _Words(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "unknown"
