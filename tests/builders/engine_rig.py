@@ -1,8 +1,8 @@
 """An engine on a bench: a clock that moves when told, a journal, a broker and a model that obey.
 
-    rig = engine_rig.Rig(room.policy(...), ...)   # documents replace those of `room` by kind and name
+    rig = Rig((room.policy(), ...))   # documents replace those of `room` by kind and name
     rig.sample(co2=900.0, light=400.0, temperature=21.0, airflow=300.0)
-    rig.verdicts(), rig.commands
+    rig.verdicts, rig.sent
 
 Effects are answered at once unless `hold` names their type; then they wait in `rig.waiting`.
 """
@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from builders import room
 
+from builders import room
 from foreshore_agent.engine import durable, effects, events, state, step
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment as wire_assignment
@@ -44,9 +44,11 @@ def assign(
 ) -> wire_assignment.Assignment:
     """Compile the assignment of one agent."""
     known = assignment.Resources.of(resources(documents))
-    grants = {} if holder is None else {
-        (each.namespace, each.name): (holder, epoch) for each in known.devices
-    }
+    grants = (
+        {}
+        if holder is None
+        else {(each.namespace, each.name): (holder, epoch) for each in known.devices}
+    )
     given = assignment.Given(grants=grants)
     return assignment.compile(known, node, site="hq", given=given).assignment
 
@@ -109,7 +111,9 @@ class Rig:
     def feed(self, kind: type, **fields: Any) -> None:
         """Take one event, and carry out what comes of it."""
         self.counter += 1
-        fresh = str(uuid.UUID(int=(0x01900000 << 96) | (0x7 << 76) | (0x2 << 62) | self.counter * 1000))
+        fresh = str(
+            uuid.UUID(int=(0x01900000 << 96) | (0x7 << 76) | (0x2 << 62) | self.counter * 1000)
+        )
         self.state, done = step.step(self.state, kind(self.at, fresh, **fields))
         for effect in done:
             self.seen.append(effect)

@@ -1,0 +1,231 @@
+"""A command's life: sent once or never, answered, confirmed, unknown after a restart."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import engine_rig, room
+from builders.engine_rig import OCCUPIED, POLICY, Rig
+from foreshore_agent.engine import effects, events
+
+
+def profile(**confirmation: object) -> room.Json:
+    changed = room.profile()
+    changed["spec"]["confirmation"] = {
+        "property": "airflow",
+        "expression": "difference <= 5.0",
+        "timeout": "10s",
+        **confirmation,
+    }
+    return changed
+
+
+def quiet(**more: object) -> room.Json:
+    """A policy that commands once and is then silent for an hour."""
+    return room.changed(room.policy(), spec__rateLimit={"minimumInterval": "1h"}, **more)
+
+
+def test_a_command_that_did_not_leave_is_said_so_and_not_sent_again() -> None:
+    rig = Rig((quiet(),), hold=(effects.Publish,))
+    rig.sample()
+    [publish] = rig.waiting
+    assert isinstance(publish, effects.Publish)
+    rig.feed(events.PublishFailed, command_id=publish.command_id, reason="NotConnected")
+    rig.wait(30)
+    assert rig.outcomes == [("Rejected", "NotConnected")]
+    assert rig.sent == []
+
+
+def test_an_intent_that_is_durable_twice_is_sent_once() -> None:
+    rig = Rig((quiet(),))
+    rig.sample()
+    token = rig.decisions[0]["decisionId"]
+    rig.feed(events.IntentDurable, token=token)
+    assert len(rig.sent) == 1
+
+
+def test_a_rejection_of_the_device_is_recorded_with_its_reason() -> None:
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample()
+    rig.acknowledge(rig.sent[0][1].command_id, "Rejected", "LowerEpoch")
+    assert rig.outcomes == [("Rejected", "LowerEpoch")]
+
+
+def test_a_device_that_never_answers_leaves_the_command_unknown() -> None:
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample()
+    rig.wait(7)
+    assert rig.outcomes == [("Unknown", "NoAcknowledgement")]
+
+
+def test_accepted_and_then_done_is_one_acknowledgement() -> None:
+    rig = Rig((quiet(),))
+    rig.sample()
+    rig.acknowledge(rig.sent[0][1].command_id, "Done")
+    assert rig.outcomes == [("Acknowledged", "Accepted")]
+
+
+def test_an_answer_to_a_command_of_nobody_is_ignored() -> None:
+    rig = Rig()
+    rig.acknowledge("0190/1")
+    assert rig.outcomes == []
+
+
+def test_a_read_back_near_the_command_confirms_once_it_has_settled() -> None:
+    rig = Rig((profile(), quiet()))
+    rig.sample()
+    rig.sample(airflow=301.0)
+    assert rig.outcomes == [("Acknowledged", "Accepted")]
+    rig.wait(2.5)
+    rig.sample(airflow=301.0)
+    assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
+
+
+def test_a_read_back_that_stays_away_is_unconfirmed() -> None:
+    rig = Rig((profile(), quiet()))
+    rig.sample()
+    for _ in range(5):
+        rig.wait(2.5)
+        rig.sample(airflow=100.0)
+    assert rig.outcomes[-1] == ("Unconfirmed", "ReadBackDiffers")
+
+
+def test_another_property_confirms_nothing() -> None:
+    rig = Rig((profile(), quiet()))
+    rig.sample()
+    rig.wait(3)
+    rig.sample(light=1.0)
+    assert rig.outcomes == [("Acknowledged", "Accepted")]
+
+
+def test_a_confirmation_that_cannot_be_evaluated_has_failed() -> None:
+    broken = profile(expression="1 / int(difference) > 0")
+    rig = Rig((broken, quiet()))
+    rig.sample()
+    for _ in range(6):
+        rig.wait(2.5)
+        rig.sample(airflow=300.0)
+    assert rig.outcomes[-1][0] == "Unconfirmed"
+
+
+def test_a_newer_command_supersedes_what_waits_for_confirmation() -> None:
+    rig = Rig((profile(),))
+    rig.sample()
+    rig.sample(**{**OCCUPIED, "co2": 1500.0})
+    assert ("Superseded", "NewerCommand") in rig.outcomes
+
+
+def test_too_many_commands_without_an_answer_hold_back_the_next() -> None:
+    rig = Rig(acknowledges=False)
+    for index in range(80):
+        rig.sample(**{**OCCUPIED, "co2": 900.0 + index})
+    assert len(rig.sent) == 64
+    assert rig.counted[-1] == ("Suppressed", "TooManyOutstanding")
+
+
+# Restarts.
+
+
+def test_an_open_intent_is_unknown_after_a_restart_and_holds_the_actuator() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.boot()
+    assert rig.outcomes == [("Unknown", "Restarted")]
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    assert rig.counted[-1] == ("Suppressed", "ActuatorHeld")
+    rig.wait(7.5)
+    assert rig.outcomes[-1] == ("Unconfirmed", "ReadBackDiffers")
+    rig.sample()
+    assert len(rig.sent) == 2
+
+
+def test_a_read_back_that_shows_the_command_ends_the_hold() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.boot()
+    rig.sample(airflow=300.0)
+    assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
+    rig.sample()
+    assert len(rig.sent) == 2
+
+
+def test_a_second_restart_says_unknown_once_and_holds_on() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.boot()
+    rig.boot()
+    assert rig.outcomes == [("Unknown", "Restarted")]
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    assert rig.counted[-1] == ("Suppressed", "ActuatorHeld")
+
+
+def test_what_was_confirmed_before_the_restart_is_not_unknown() -> None:
+    rig = Rig((quiet(),))
+    rig.sample()
+    rig.boot()
+    assert rig.outcomes == [("Acknowledged", "Accepted")]
+
+
+@pytest.mark.parametrize("boot", [None, "boot-2"])
+def test_rate_limits_survive_restarts_and_reboots(boot: str | None) -> None:
+    rig = Rig((quiet(),))
+    rig.sample()
+    rig.wait(60)
+    if boot is not None:
+        rig.seconds = 30.0
+    rig.boot(boot)
+    rig.sample()
+    assert len(rig.sent) == 1
+    assert rig.counted[-1] == ("Suppressed", "MinimumInterval")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.booleans())
+def test_a_crash_at_any_effect_never_sends_one_command_twice(
+    cuts: list[int], loses_records: bool
+) -> None:
+    """Each run drops every effect after the n-th and starts again from what is durable."""
+    rig = Rig(acknowledges=False)
+    for index, cut in enumerate(cuts):
+        carried = 0
+
+        def carry(effect: effects.Effect, cut: int = cut) -> None:
+            nonlocal carried
+            carried += 1
+            if carried <= cut:
+                engine_rig.Rig.carry(rig, effect)
+
+        rig.carry = carry  # type: ignore[method-assign]
+        rig.sample(**{**OCCUPIED, "co2": 900.0 + index})
+        rig.wait(0.5)
+        del rig.carry
+        rig.boot()
+        rig.wait(9 if loses_records else 1)
+    ids = [command.command_id for _, command in rig.sent]
+    assert len(ids) == len(set(ids))
+    intents = {each["decisionId"] for each in rig.decisions if "command" in each}
+    assert {each.split("/")[0] for each in ids} <= intents
+
+
+# Several policies, one actuator.
+
+
+def test_the_actuators_rate_limit_is_shared_by_all_policies() -> None:
+    limited = room.profile()
+    limited["spec"]["actuatorRateLimit"] = {"minimumInterval": "60s"}
+    other = room.policy(name="ventilate-too")
+    rig = Rig((limited, other))
+    rig.sample()
+    assert len(rig.sent) == 1
+    assert ("Suppressed", "MinimumInterval") in rig.counted
+    ids = [each["decisionId"] for each in rig.decisions]
+    assert len(ids) == len(set(ids)) == 2
+
+
+def test_a_hold_is_of_one_policy() -> None:
+    rig = Rig((room.policy(name="other"),), acknowledges=False)
+    rig.sample()
+    held = rig.state.devices[engine_rig.DEVICE]
+    assert POLICY in held.bindings
+    rig.boot()
+    assert [each for each in rig.outcomes if each[0] == "Unknown"] == [("Unknown", "Restarted")] * 2
