@@ -9,6 +9,7 @@ import contextlib
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -190,14 +191,16 @@ class World:
     hub_url: str
 
     @contextlib.asynccontextmanager
-    async def operator(self, identity: str = "a") -> AsyncIterator[main.Operator]:
-        """A running operator."""
+    async def operator(
+        self, identity: str = "a", kubeconfig: Path | None = None, namespace: str = ""
+    ) -> AsyncIterator[main.Operator]:
+        """A running operator, as the administrator unless another kubeconfig is given."""
         chosen = settings.Settings(
-            namespace=self.namespace,
+            namespace=namespace or self.namespace,
             serving_image="foreshore-edge:test",
             identity=identity,
             hub_url=self.hub_url,
-            kubeconfig=self.apiserver.kubeconfig,
+            kubeconfig=kubeconfig or self.apiserver.kubeconfig,
             metrics_port=process.free_port(),
         )
         async with main.operator(chosen) as running:

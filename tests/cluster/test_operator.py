@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from builders import room
 from foreshore_api import v1alpha1
 from foreshore_api.wire import report
 from foreshore_kube import api, config, kinds
 from harness import apiserver as plain
-from harness import process
+from harness import process, tools
 from operator_world import Hub, Json, Kubelets, World
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-CRDS = Path(__file__).parents[2] / "crds"
+ROOT = Path(__file__).parents[2]
+CRDS = ROOT / "crds"
+CHART = ROOT / "charts" / "foreshore"
 POLICY, PLACEMENT = "ventilate-when-occupied", "ventilate-when-occupied.hq"
 
 
@@ -342,6 +345,42 @@ async def test_readiness_is_told_and_writes_are_counted(world: World) -> None:
     assert 'foreshore_operator_writes_total{kind="Pod",result="Written"} 1.0' in page
     assert "foreshore_operator_leader 1.0" in page
     assert ready == "ok\n"
+
+
+async def test_the_rights_of_the_chart_are_enough(world: World) -> None:
+    rendered = process.run(
+        [
+            tools.binary("helm"),
+            *("template", "foreshore", str(CHART), "--namespace", world.namespace),
+            *("--kube-version", "1.36.0", "--show-only", "templates/operator.yaml"),
+        ]
+    )
+    rights = [
+        document
+        for document in yaml.safe_load_all(rendered)
+        if "rbac" in document["apiVersion"] or document["kind"] == "ServiceAccount"
+    ]
+    world.apiserver.apply(*rights)
+    account = world.apiserver.kubeconfig_for_account(
+        "foreshore-operator", namespace=world.namespace
+    )
+    await world.apply_example()
+    async with world.operator(kubeconfig=account) as running:
+        await settled(world)
+        (pod,) = await world.pods()
+        assert await world.kube.get(kinds.CONFIG_MAPS, world.namespace, pod["metadata"]["name"])
+        disabled = room.changed(room.policy(world.namespace), spec__mode="Disabled")
+        await world.apply(disabled)
+
+        async def gone() -> bool:
+            placements = kinds.of(v1alpha1.InferencePlacement)
+            return not await world.kube.list(placements, world.namespace)
+
+        await world.until(gone, what="the placement is gone")
+        page = await asyncio.to_thread(
+            fetch, f"http://127.0.0.1:{running.passes.settings.metrics_port}/metrics"
+        )
+    assert 'result="Rejected"' not in page
 
 
 def fetch(url: str) -> str:

@@ -10,6 +10,7 @@ A replica that follows observes and plans as well, so that its mirrors are warm 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -79,14 +80,16 @@ class Passes:
 
     async def _decided(self) -> planning.Plan:
         """Observe and decide; twice when a right would move, on evidence of this very moment."""
-        plan = self.decide(self._observed())
+        plan = await self._plan()
         if not (self.leader.is_leader and act.has_moves(plan)):
             return plan
         if self.hub is not None and await self.hub.refresh():
-            return self.decide(self._observed())
+            return await self._plan()
         return act.without_moves(plan)
 
-    def _observed(self) -> snapshot.Snapshot:
-        return observe.observe(
+    async def _plan(self) -> planning.Plan:
+        """Observe here, decide in a thread: a long plan must not cost the lease its renewal."""
+        seen = observe.observe(
             self.store, self.hub, self.compiler, serving_image=self.settings.serving_image
         )
+        return await asyncio.to_thread(self.decide, seen)

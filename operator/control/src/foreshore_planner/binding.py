@@ -8,6 +8,7 @@ is in order of (namespace, name).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
@@ -128,8 +129,30 @@ def _ordered(objects: Iterable[T]) -> list[T]:
     return sorted(objects, key=key)
 
 
+class _Same:
+    """A resource as a key: the same object, not an equal one, whose comparison would cost more."""
+
+    __slots__ = ("resource",)
+
+    def __init__(self, resource: meta.Resource) -> None:
+        self.resource = resource
+
+    def __hash__(self) -> int:
+        return id(self.resource)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.resource is self.resource
+
+
 def own_problem(one: meta.Resource) -> Problem | None:
     """Return what an object's own spec asks that this release does not do."""
+    return _own_problem(_Same(one))
+
+
+@lru_cache(maxsize=1 << 15)
+def _own_problem(same: _Same) -> Problem | None:
+    """Walk an object once: observers keep objects from pass to pass until they change."""
+    one = same.resource
     refused = support.unsupported(one)
     if not refused:
         return None
@@ -176,6 +199,9 @@ def _devices(
     profiles = {key(one): one for one in seen.profiles}
     brokers = {key(one): one.spec.broker for one in seen.sites}
     endpoints: dict[tuple[str, int, str], Key] = {}
+    nodes: dict[str, list[snapshot.Node]] = {}
+    for node in seen.nodes:
+        nodes.setdefault(node.site or "", []).append(node)
     found: dict[Key, BoundDevice] = {}
     for device in sorted(seen.devices, key=_age):
         namespace = device.metadata.namespace or ""
@@ -189,7 +215,7 @@ def _devices(
             key=key(device),
             device=device,
             profile=profile,
-            reachable_from=_reachable(device, seen.nodes),
+            reachable_from=_reachable(device, nodes.get(device.spec.site, ())),
             problem=problem,
         )
     return dict(sorted(found.items()))
@@ -248,11 +274,8 @@ def _reachable(device: v1alpha1.Device, nodes: Iterable[snapshot.Node]) -> tuple
         sorted(
             node.name
             for node in nodes
-            if node.site == device.spec.site
-            and (
-                narrowed is None
-                or all(node.labels.get(k) == v for k, v in narrowed.node_selector.items())
-            )
+            if narrowed is None
+            or all(node.labels.get(k) == v for k, v in narrowed.node_selector.items())
         )
     )
 
