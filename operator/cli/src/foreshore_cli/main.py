@@ -1,0 +1,211 @@
+"""`kubectl-foreshore`: the verbs, their options and their help. A verb is imported when it runs.
+
+kubectl finds the program by its name on the PATH and runs it as `kubectl foreshore`. Help is plain
+text on purpose: rich's panels alone would take twice the time that the rest of `--help` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from foreshore_cli import errors, options
+
+application = typer.Typer(
+    name="kubectl-foreshore",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 well; 1 something is Stalled or not Ready (status only); 2 wrong usage;"
+    " 3 no answer: out of reach, forbidden, not found, not installed.",
+)
+
+
+def _examples(*lines: str) -> str:
+    """Lines that help shows as they are, after everything else."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+STATUS_EXAMPLES: Final = _examples(
+    "kubectl foreshore status -n hq",
+    "kubectl foreshore status -A -o wide",
+    "kubectl foreshore status -n hq --wait --wait-duration 2m",
+    "kubectl foreshore status -A -o json | jq '.devices[] | select(.state != \"Ready\")'",
+)
+PLACEMENTS_EXAMPLES: Final = _examples(
+    "kubectl foreshore placements -n hq",
+    "kubectl foreshore placements ventilate-when-occupied -n hq -o wide",
+    "kubectl foreshore placements -A --site hq -o yaml",
+)
+WHY_EXAMPLES: Final = _examples(
+    "kubectl foreshore why --device room-301 --last -n hq",
+    "kubectl foreshore why --policy ventilate-when-occupied --verdict Denied -n hq",
+    "kubectl foreshore why 0195cafe-0000-7000-8000-000000000001 -n hq -o json",
+)
+
+
+def _version(*, is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata
+
+        typer.echo(f"kubectl-foreshore {metadata.version('kubectl-foreshore')}")
+        raise typer.Exit
+
+
+@application.callback()
+def about(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda value: _version(is_asked=value),
+            help="Say which version this is.",
+        ),
+    ] = False,
+) -> None:
+    """See how a Foreshore fleet stands, where its inference runs, and why it decided as it did.
+
+    Everything is read through the Kubernetes API server with your kubeconfig and your rights, and
+    nothing is ever written. Answers go to standard output, everything else to standard error.
+    NO_COLOR is heeded.
+    """
+
+
+@application.command(epilog=STATUS_EXAMPLES)
+def status(
+    *,
+    namespace: options.Namespace = None,
+    all_namespaces: options.AllNamespaces = False,
+    selector: options.Selector = None,
+    output: options.OutputAs = options.Output.TABLE,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Look again until all is well, saying what changes.")
+    ] = False,
+    wait_duration: Annotated[
+        str, typer.Option("--wait-duration", metavar="DURATION", help="Longest time to wait.")
+    ] = "5m",
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+    as_user: options.AsUser = None,
+    request_timeout: options.Timeout = "10s",
+) -> None:
+    """Say on one screen whether everything is as it should be.
+
+    Sites with their nodes and agents, devices with who may command them and under which epoch,
+    policies with the mode that is in force, placements with their latency budget, models. Below
+    the tables stands what to look at, with its reason.
+
+    Exits with 0 only if nothing is Stalled and everything is Ready, so that a pipeline can wait on
+    it. Ready means accepted and delivered; whether a device is online just now is CONNECTED, and
+    does not count.
+    """
+    from foreshore_cli import status as verb
+
+    target = options.Target(
+        namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
+    )
+    raise typer.Exit(verb.run(target, output, selector, wait_duration if wait else None))
+
+
+@application.command(
+    short_help="Show where each policy infers, and why there.", epilog=PLACEMENTS_EXAMPLES
+)
+def placements(
+    *,
+    policy: Annotated[
+        str | None,
+        typer.Argument(metavar="POLICY", help="Only this policy, or <policy>.<site>."),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="NAME", help="Only this site.")
+    ] = None,
+    namespace: options.Namespace = None,
+    all_namespaces: options.AllNamespaces = False,
+    selector: options.Selector = None,
+    output: options.OutputAs = options.Output.TABLE,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+    as_user: options.AsUser = None,
+    request_timeout: options.Timeout = "10s",
+) -> None:
+    """Show where each policy infers, what that takes of its latency budget, and why there.
+
+    A tree from policy to site: its replicas with node, phase and endpoint; the budget with what is
+    measured, what is predicted and the share of each stage (each stage's own p99: tails do not add
+    up); the nodes that were rejected, counted by reason; the last moves with their cause and what
+    was seen.
+    """
+    from foreshore_cli import placements as verb
+
+    target = options.Target(
+        namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
+    )
+    raise typer.Exit(verb.run(target, output, verb.Filter(policy, site, selector)))
+
+
+@application.command(short_help="Explain one decision, from its record.", epilog=WHY_EXAMPLES)
+def why(
+    *,
+    identity: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="The decision, as `kubectl get decisions` names it."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="The last one about this device.")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", metavar="NAME", help="The last one of this policy.")
+    ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(
+            "--verdict", metavar="VERDICT", help="The last one that ended so, such as Denied."
+        ),
+    ] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="The last one that fits; alone: the last of all.")
+    ] = False,
+    namespace: options.Namespace = None,
+    all_namespaces: options.AllNamespaces = False,
+    output: options.OutputAs = options.Output.TABLE,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+    as_user: options.AsUser = None,
+    request_timeout: options.Timeout = "10s",
+) -> None:
+    """Explain one decision: what was seen, what each gate said, which one decided, what came of it.
+
+    From the durable record alone, never from a guess: the inputs with their age, the model's
+    answer, every gate with its operands and how close it was, what would have changed the verdict,
+    and what the device said afterwards. `-o json` holds the record and the explanation.
+    """
+    named = [name for name in (device, policy, verdict) if name is not None]
+    if identity is not None and (named or last):
+        raise errors.UsageError("an ID names one decision: leave --device, --policy, … out")
+    if identity is None and not named and not last:
+        raise errors.UsageError("which decision? Give an ID, or --device NAME, or --last")
+    from foreshore_cli import why as verb
+
+    target = options.Target(
+        namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
+    )
+    plain = identity.rpartition("/")[2] if identity is not None else None  # as kubectl: decision/ID
+    raise typer.Exit(verb.run(target, output, verb.Question(plain, device, policy, verdict)))
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        application()
+    except errors.CommandError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

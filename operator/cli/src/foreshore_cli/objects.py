@@ -1,0 +1,118 @@
+"""Objects as they were read, and how each stands by the rules that kubectl and GitOps tools use.
+
+The verbs read with `read` and judge with `standing`; both are pure. An object that this version
+cannot read (written by a newer one) is kept as `Unreadable`, so that one stranger does not take the
+whole screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+
+import pydantic
+
+from foreshore_api import conditions, meta
+from foreshore_api.v1alpha1 import statuses
+
+
+class Observable(Protocol):
+    """An object of the group, with the part of its status that every kind shares."""
+
+    @property
+    def metadata(self) -> meta.ObjectMeta:
+        """Standard object metadata."""
+
+    @property
+    def status(self) -> statuses.Observed:
+        """What the operator said."""
+
+
+R = TypeVar("R", bound=meta.Resource)
+
+
+class State(StrEnum):
+    """How an object stands, worst first."""
+
+    STALLED = "Stalled"
+    UNREADABLE = "Unreadable"
+    NOT_READY = "NotReady"
+    UNKNOWN = "Unknown"
+    TERMINATING = "Terminating"
+    PROGRESSING = "Progressing"
+    READY = "Ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an object stands and what it says about that."""
+
+    state: State
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is left to wait for or to mend."""
+        return self.state is State.READY
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that does not have the shape this version knows."""
+
+    namespace: str
+    name: str
+    problem: str
+
+
+def read(
+    kind: type[R], documents: Iterable[Mapping[str, Any]]
+) -> tuple[tuple[R, ...], tuple[Unreadable, ...]]:
+    """The objects of documents by namespace and name, and those that cannot be read."""
+    found: list[R] = []
+    strange: list[Unreadable] = []
+    for document in documents:
+        try:
+            found.append(kind.read(document))
+        except pydantic.ValidationError as error:
+            metadata = document.get("metadata") or {}
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            strange.append(
+                Unreadable(
+                    namespace=str(metadata.get("namespace", "")),
+                    name=str(metadata.get("name", "")),
+                    problem=f"this version of the command cannot read {place}: {first['msg']}",
+                )
+            )
+    return tuple(sorted(found, key=lambda one: (one.namespace, one.name))), tuple(strange)
+
+
+def standing(one: Observable) -> Standing:
+    """How an object stands: kstatus, in the order in which it looks."""
+    said = one.status.conditions
+    ready = conditions.find(said, conditions.Type.READY)
+    stalled = conditions.find(said, conditions.Type.STALLED)
+    if one.metadata.deletion_timestamp is not None:
+        return Standing(State.TERMINATING, "Deleted", "it is being deleted")
+    if one.status.observed_generation < (one.metadata.generation or 0) or ready is None:
+        return Standing(State.PROGRESSING, "NotSeen", "the operator has not looked at it yet")
+    if stalled is not None and stalled.status is conditions.Status.TRUE:
+        return Standing(State.STALLED, stalled.reason, stalled.message)
+    if conditions.is_true(said, conditions.Type.RECONCILING):
+        return Standing(State.PROGRESSING, ready.reason, ready.message)
+    state = {
+        conditions.Status.TRUE: State.READY,
+        conditions.Status.FALSE: State.NOT_READY,
+        conditions.Status.UNKNOWN: State.UNKNOWN,
+    }[ready.status]
+    return Standing(state, ready.reason, ready.message)
+
+
+def says(one: Observable, type_: conditions.Type) -> str | None:
+    """The status of a condition, `True`, `False` or `Unknown`; None where it is absent."""
+    found = conditions.find(one.status.conditions, type_)
+    return None if found is None else found.status.value

@@ -1,0 +1,318 @@
+"""`kubectl foreshore placements`: where each policy infers, what that takes of its budget, and why.
+
+look (policies, placements) ─► tree policy → site → replicas, budget, candidates, moves | documents
+
+Everything shown is in the placement's status: the operator explains itself there, this draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import rich.text
+import rich.tree
+
+from foreshore_api import conditions, meta, scalars, v1alpha1
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_cli import api, errors, objects, options, terminal
+
+Json = dict[str, Any]
+
+MOVES: Final = 3
+"""Moves that are shown; `-o wide` shows all that are kept."""
+BAR: Final = 20
+"""Cells that a whole budget fills."""
+
+PHASES: Final[Mapping[inferenceplacement.Phase, terminal.Mark]] = {
+    inferenceplacement.Phase.PENDING: terminal.Mark.BUSY,
+    inferenceplacement.Phase.STARTING: terminal.Mark.BUSY,
+    inferenceplacement.Phase.READY: terminal.Mark.GOOD,
+    inferenceplacement.Phase.FAILED: terminal.Mark.BAD,
+    inferenceplacement.Phase.LOST: terminal.Mark.BAD,
+}
+SHOWN: Final = (
+    conditions.Type.READY,
+    conditions.Type.PLACED,
+    conditions.Type.BUDGET_MET,
+    conditions.Type.REDUNDANT,
+    conditions.Type.HELD,
+    conditions.Type.STALLED,
+)
+"""Conditions of a placement, in the order in which they are told."""
+TROUBLE: Final = frozenset({conditions.Type.HELD, conditions.Type.STALLED})
+"""Conditions that are good news when they are absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which placements are meant."""
+
+    policy: str | None = None
+    site: str | None = None
+    selector: str | None = None
+
+    def takes(self, placement: v1alpha1.InferencePlacement) -> bool:
+        """Whether a placement is one of those; by its own name too."""
+        names = (placement.spec.policy_ref.name, placement.name)
+        is_named = self.policy is None or self.policy in names
+        return is_named and self.site in (None, placement.spec.site)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One policy and its placements; either may be missing while the other is there."""
+
+    namespace: str
+    name: str
+    policy: v1alpha1.DecisionPolicy | None
+    placements: tuple[v1alpha1.InferencePlacement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read: branches to draw, the documents they come from, what cannot be read."""
+
+    branches: tuple[Branch, ...]
+    documents: tuple[Json, ...]
+    unreadable: tuple[objects.Unreadable, ...]
+
+
+def run(target: options.Target, output: options.Output, chosen: Filter) -> int:
+    """Read, draw, return the exit code."""
+    server = api.connect(target)
+    seen = look(server, chosen)
+    for one in seen.unreadable:
+        terminal.say(f"{one.name}: {one.problem}")
+    if output.is_document:
+        listed = {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": [*seen.documents]}
+        terminal.document(listed, output)
+    elif not seen.branches:
+        place = f"namespace {server.namespace}" if server.namespace else "any namespace"
+        terminal.say(f"No placement in {place}.")
+    else:
+        is_wide = output is options.Output.WIDE
+        terminal.show(*(drawn(one, is_wide=is_wide, on=server.namespace) for one in seen.branches))
+    return errors.EXIT_WELL
+
+
+def look(server: api.Reads, chosen: Filter) -> Seen:
+    """Read placements and their policies. Raises CommandError when what is named is not there."""
+    query = {"labelSelector": chosen.selector} if chosen.selector else {}
+    kind = v1alpha1.InferencePlacement
+    listed = server.list(meta.API_VERSION, kind.plural, query)
+    found, strange = objects.read(kind, listed)
+    placements = tuple(one for one in found if chosen.takes(one))
+    documents = server.list(meta.API_VERSION, v1alpha1.DecisionPolicy.plural, {})
+    policies, odd = objects.read(v1alpha1.DecisionPolicy, documents)
+    names = {(one.namespace, one.name) for one in placements}
+    seen = Seen(
+        branches=tuple(branches(policies, placements, chosen)),
+        documents=tuple(one for one in listed if _key(one) in names),
+        unreadable=(*strange, *odd),
+    )
+    if chosen.policy is not None and not seen.branches:
+        where = f"namespace {server.namespace}" if server.namespace else "any namespace"
+        raise errors.CommandError(f"no policy or placement {chosen.policy!r} in {where}")
+    return seen
+
+
+def branches(
+    policies: Sequence[v1alpha1.DecisionPolicy],
+    placements: Sequence[v1alpha1.InferencePlacement],
+    chosen: Filter,
+) -> Iterator[Branch]:
+    """Placements under their policies, by namespace and name.
+
+    A policy without a placement is told as well, unless only placements of a site or with a label
+    are asked for: that nothing was placed is the answer that is looked for then.
+    """
+    known = {(one.namespace, one.name): one for one in policies}
+    under: dict[tuple[str, str], list[v1alpha1.InferencePlacement]] = {}
+    for one in placements:
+        under.setdefault((one.namespace, one.spec.policy_ref.name), []).append(one)
+    wanted = set(under)
+    if chosen.site is None and chosen.selector is None:
+        wanted |= {key for key in known if chosen.policy in (None, key[1])}
+    for key in sorted(wanted):
+        yield Branch(*key, policy=known.get(key), placements=tuple(under.get(key, ())))
+
+
+def drawn(branch: Branch, *, is_wide: bool, on: str) -> rich.tree.Tree:
+    """One policy as a tree."""
+    name = branch.name if on else f"{branch.namespace}/{branch.name}"
+    tree = rich.tree.Tree(terminal.text((name, "bold"), *_policy(branch)), guide_style="dim")
+    for placement in branch.placements:
+        site = tree.add(_site(placement))
+        for line in _troubles(placement):
+            site.add(line)
+        _draw_replicas(site, placement, is_wide=is_wide)
+        if placement.status.budget is not None:
+            _draw_budget(site, placement.status.budget)
+        if placement.status.candidates is not None:
+            _draw_candidates(site, placement.status.candidates)
+        if placement.status.moves:
+            _draw_moves(site, placement.status.moves if is_wide else placement.status.moves[:MOVES])
+    if not branch.placements:
+        tree.add(_nothing_placed(branch))
+    return tree
+
+
+def _policy(branch: Branch) -> Iterator[str | tuple[str, str]]:
+    if branch.policy is None:
+        yield ("  the policy is gone", "yellow")
+        return
+    spec, force = branch.policy.spec, branch.policy.status.effective_mode
+    capped = f" ({force} is in force)" if force is not None and force is not spec.mode else ""
+    model = spec.model_ref.version if spec.model_ref is not None else None
+    asks = f", asks {model}" if model else ""
+    yield f"  {spec.mode}{capped}, within {spec.latency_budget} at p99{asks}"
+
+
+def _nothing_placed(branch: Branch) -> rich.text.Text:
+    if branch.policy is None or branch.policy.spec.model_ref is None:
+        return terminal.text(("rules only: no model to place", "dim"))
+    stands = objects.standing(branch.policy)
+    if stands.is_well and stands.reason in (
+        conditions.Reason.NO_DEVICES,
+        conditions.Reason.DISABLED,
+    ):
+        return terminal.text(f"nothing to place: {terminal.clean(stands.message)}")
+    mark = terminal.Mark.BUSY if stands.is_well else terminal.Mark.BAD
+    return terminal.text(
+        mark.beside("nothing placed"), f"  {stands.reason}: {terminal.clean(stands.message)}"
+    )
+
+
+def _site(placement: v1alpha1.InferencePlacement) -> rich.text.Text:
+    line = terminal.text("site ", (placement.spec.site, "bold"))
+    for type_ in SHOWN:
+        found = conditions.find(placement.status.conditions, type_)
+        if found is not None:
+            line.append("  ")
+            line.append_text(_condition(type_, found))
+    return line
+
+
+def _condition(type_: conditions.Type, found: conditions.Condition) -> rich.text.Text:
+    is_good = (found.status is conditions.Status.TRUE) is not (type_ in TROUBLE)
+    word = type_.value if found.status is conditions.Status.TRUE else f"{type_}={found.status}"
+    if is_good:
+        return terminal.Mark.GOOD.beside(word)
+    is_asked_for = found.reason == conditions.Reason.NO_STANDBY
+    is_unknown = found.status is conditions.Status.UNKNOWN
+    mark = terminal.Mark.ODD if is_asked_for or is_unknown else terminal.Mark.BAD
+    return mark.beside(word)
+
+
+def _troubles(placement: v1alpha1.InferencePlacement) -> Iterator[rich.text.Text]:
+    """Why a condition is not as one would wish; the same sentence only once."""
+    said: set[str] = set()
+    for type_ in SHOWN:
+        found = conditions.find(placement.status.conditions, type_)
+        if found is None or (found.status is conditions.Status.TRUE) is not (type_ in TROUBLE):
+            continue
+        if found.message not in said:
+            said.add(found.message)
+            yield terminal.text((found.reason, "yellow"), f": {terminal.clean(found.message)}")
+
+
+def _draw_replicas(
+    site: rich.tree.Tree, placement: v1alpha1.InferencePlacement, *, is_wide: bool
+) -> None:
+    """One line a replica: slot, role, node, phase, endpoint."""
+    if not placement.status.replicas:
+        return
+    rows = [
+        [
+            terminal.text((one.slot, "bold")),
+            terminal.text(one.role),
+            *([terminal.text(one.cluster)] if is_wide else []),
+            terminal.text(one.node),
+            PHASES[one.phase].beside(one.phase),
+            terminal.text((one.endpoint or "no endpoint yet", "" if one.endpoint else "dim")),
+        ]
+        for one in placement.status.replicas
+    ]
+    branch = site.add("replicas")
+    for line in terminal.aligned(rows):
+        branch.add(line)
+
+
+def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> None:
+    """The budget, and what each stage takes of it. Tails do not add up: p99s are not a sum."""
+    limit = scalars.seconds(budget.limit)
+    start = "sample" if budget.from_ is inferenceplacement.CountedFrom.SAMPLE else "receipt"
+    line = terminal.text("budget ", (budget.limit, "bold"), f" from {start}, p99")
+    line.append_text(_figure("measured", budget.measured, limit))
+    line.append_text(_figure("predicted", budget.predicted, limit))
+    branch = site.add(line)
+    rows = [
+        [
+            terminal.text(one.stage),
+            terminal.text(one.p99.rjust(max(len(each.p99) for each in budget.split))),
+            terminal.text(f"{_share(one.p99, limit):.1%}".rjust(6)),
+            _bar(_share(one.p99, limit)),
+        ]
+        for one in budget.split
+    ]
+    for stage in terminal.aligned(rows) if rows else ():
+        branch.add(stage)
+
+
+def _figure(word: str, figure: str | None, limit: float) -> rich.text.Text:
+    if figure is None:
+        return terminal.text((f"  not {word} yet", "dim"))
+    share = _share(figure, limit)
+    style = terminal.Mark.BAD.style if share > 1 else terminal.Mark.GOOD.style
+    return terminal.text(f"  {word} ", (figure, style), f" ({share:.0%})")
+
+
+def _share(figure: str, limit: float) -> float:
+    return scalars.seconds(figure) / limit if limit > 0 else 0.0
+
+
+def _bar(share: float) -> rich.text.Text:
+    """A budget's share as cells; a full one says that it is over."""
+    cells = min(BAR, round(share * BAR))
+    sign = "█" if terminal.speaks_unicode() else "#"
+    style = terminal.Mark.BAD.style if share > 1 else terminal.Mark.GOOD.style
+    return terminal.text((sign * cells, style), (" over" if share > 1 else "", style))
+
+
+def _draw_candidates(site: rich.tree.Tree, candidates: inferenceplacement.Candidates) -> None:
+    """How many nodes were looked at, and why some were not taken."""
+    rejected = sum(one.count for one in candidates.rejected)
+    branch = site.add(f"candidates: {candidates.total} looked at, {rejected} rejected")
+    rows = [
+        [
+            terminal.text(f"{one.count} ×" if terminal.speaks_unicode() else f"{one.count} x"),
+            terminal.text((one.reason, "bold")),
+            terminal.text(("such as ", "dim"), terminal.clean(one.example)),
+        ]
+        for one in candidates.rejected
+    ]
+    for line in terminal.aligned(rows) if rows else ():
+        branch.add(line)
+
+
+def _draw_moves(site: rich.tree.Tree, moves: Sequence[inferenceplacement.Move]) -> None:
+    """What went where, newest first, with what was seen."""
+    branch = site.add("last moves")
+    arrow = "→" if terminal.speaks_unicode() else "->"
+    rows = [
+        [
+            terminal.text((one.time, "dim")),
+            terminal.text(f"{one.from_ or '(new)'} {arrow} {one.to}"),
+            terminal.text((one.cause, "bold"), f": {terminal.clean(one.evidence)}"),
+        ]
+        for one in moves
+    ]
+    for line in terminal.aligned(rows):
+        branch.add(line)
+
+
+def _key(document: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = document.get("metadata") or {}
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))

@@ -1,0 +1,133 @@
+"""How answers reach a person or a program: data on standard output, talk on standard error.
+
+Every verb ends here. Nothing is said by colour or sign alone: a mark stands beside its word, and
+has a twin for terminals that know no Unicode. What comes from the cluster may have been written by
+anybody, so control characters never reach the terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Final
+
+import rich.cells
+import rich.console
+import rich.text
+
+from foreshore_cli import options
+
+WIDTH: Final = 100
+"""Columns where nobody says how many there are: pipes, files, the output of a job."""
+
+_CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160)), "�")
+_ESCAPES: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
+
+class Mark(Enum):
+    """How something stands: sign, its twin without Unicode, style."""
+
+    GOOD = ("✓", "+", "green")
+    BUSY = ("◌", "~", "cyan")
+    ODD = ("!", "!", "yellow")
+    BAD = ("✗", "x", "red")
+
+    @property
+    def style(self) -> str:
+        """The style of the sign and its word."""
+        return self.value[2]
+
+    def beside(self, word: str) -> rich.text.Text:
+        """The word behind its mark."""
+        sign = self.value[0] if speaks_unicode() else self.value[1]
+        return rich.text.Text(f"{sign} {clean(word)}", style=self.style)
+
+
+def speaks_unicode() -> bool:
+    """Whether standard output can carry signs beyond ASCII."""
+    return "utf" in (sys.stdout.encoding or "").lower()
+
+
+def clean(said: object) -> str:
+    """One line without control characters."""
+    return " ".join(str(said).split()).translate(_CONTROLS)
+
+
+def text(*parts: str | tuple[str, str] | rich.text.Text) -> rich.text.Text:
+    """Parts in a row: plain words, (words, style), or text that is ready."""
+    built = rich.text.Text()
+    for part in parts:
+        if isinstance(part, rich.text.Text):
+            built.append_text(part)
+        elif isinstance(part, tuple):
+            built.append(part[0].translate(_CONTROLS), style=part[1])
+        else:
+            built.append(part.translate(_CONTROLS))
+    return built
+
+
+def aligned(rows: Sequence[Sequence[rich.text.Text]]) -> list[rich.text.Text]:
+    """One text a row, its cells padded so that columns stand under each other."""
+    widths = [
+        max(rich.cells.cell_len(cell.plain) for cell in column)
+        for column in zip(*rows, strict=True)
+    ]
+    lines = []
+    for row in rows:
+        line = rich.text.Text()
+        for cell, width in zip(row[:-1], widths, strict=False):
+            line.append_text(cell)
+            line.append(" " * (width - rich.cells.cell_len(cell.plain) + 2))
+        line.append_text(row[-1])
+        line.rstrip()
+        lines.append(line)
+    return lines
+
+
+def console() -> rich.console.Console:
+    """Standard output; rich itself heeds NO_COLOR, FORCE_COLOR, TERM and COLUMNS."""
+    is_wide_known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return rich.console.Console(
+        file=sys.stdout,
+        width=None if is_wide_known else WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def show(*answers: rich.console.RenderableType) -> None:
+    """Write answers for a person, without blanks at the ends of lines."""
+    chosen = console()
+    with chosen.capture() as captured:
+        for answer in answers:
+            chosen.print(answer)
+    lines = captured.get().splitlines()
+    write("".join(f"{line.rstrip()}\n" for line in lines))
+
+
+def document(value: Any, output: options.Output) -> None:
+    """Write an answer for a program."""
+    if output is options.Output.YAML:
+        import yaml
+
+        write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH))
+        return
+    write(json.dumps(value, indent=2, ensure_ascii=False).translate(_ESCAPES) + "\n")
+
+
+def write(said: str) -> None:
+    """Write to standard output; what its encoding cannot carry becomes a question mark."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    sys.stdout.write(said)
+    sys.stdout.flush()
+
+
+def say(said: str) -> None:
+    """Talk to the person, on standard error."""
+    print(clean(said), file=sys.stderr)  # noqa: T201 - a command line speaks
