@@ -64,6 +64,7 @@ class Life:
         self._core: Final = core.Core(clock, ground.restored, ports, ground.tap)
         self._folder: folder.Folder | None = None
         self._lease = DEFAULT_LEASE_SECONDS
+        self._servers: children.Children | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
 
@@ -117,6 +118,8 @@ class Life:
             task.cancel()
             await asyncio.wait((task,))
         self._pool.close()
+        if self._servers is not None:
+            self._servers.keep_only(())
         if self._port is not None:
             await self._port.close()
 
@@ -142,7 +145,7 @@ class Life:
             return
         places = folder.Places(source.resources, told.credentials, told.node, source.site)
         models = source.models or source.resources
-        servers = children.Children(told.state, models, self._tasks)
+        servers = self._servers = children.Children(told.state, models, self._tasks)
         book = self._ground.book
         self._folder = folder.Folder(
             places, book, servers, self._desired.put, recalled, book.journal_id
