@@ -197,8 +197,15 @@ def _pairs(explanation: Explanation) -> list[str]:
         *(("input", each) for each in explanation.inputs),
         *(("model", each) for each in explanation.model),
         *((("wanted", explanation.wanted),) if explanation.wanted else ()),
+        *((("took", _took(explanation.latency)),) if explanation.latency else ()),
     ]
     return [f"{name:<9} {text}" for name, text in facts]
+
+
+def _took(latency: Mapping[str, float]) -> str:
+    return ", ".join(
+        f"{stage} {_plain(round(1000 * each, 2))} ms" for stage, each in latency.items()
+    )
 
 
 def _later(explanation: Explanation) -> list[str]:

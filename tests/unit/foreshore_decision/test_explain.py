@@ -1,0 +1,122 @@
+"""What a person is told of a decision: why, how close, what else would have done it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from builders import engine_rig, room
+from foreshore_api.wire import record
+from foreshore_decision import explain
+from foreshore_decision.chain import reasons
+
+
+def events(*documents: room.Json, score: float = 0.93, **sample: float) -> list[str]:
+    """What an engine journals of one sample."""
+    rig = engine_rig.Rig(documents, score=score)
+    rig.sample(**(sample or engine_rig.OCCUPIED))
+    return [json.dumps(each) for each in rig.records]
+
+
+def told(*documents: room.Json, **arguments: Any) -> str:
+    return "\n".join(explain.lines(explain.of_events(events(*documents, **arguments))))
+
+
+def test_a_command_is_told_with_its_reason_its_inputs_its_model_and_what_came_of_it() -> None:
+    text = told()
+    for part in (
+        "Commanded: RoomOccupied",
+        "hq/room-301",
+        "co2 = 900 [ppm]",
+        "occupancy occupancy-v1: score = 0.93",
+        "wanted    setAirflow value = 300",
+        "+ Rule",
+        "close call: Rule/occupied had 0.13 to spare: score >= 0.8",
+        "afterwards: Acknowledged",
+    ):
+        assert part in text
+
+
+def test_a_rule_that_missed_says_by_how_much() -> None:
+    text = told(room.changed(room.policy(), spec__record={"routineSampleRate": "1"}), score=0.75)
+    assert "NotTriggered: NoRulePermits" in text
+    assert "it would have gone on with occupied true: score >= 0.8 (it missed by 0.05)" in text
+    assert "nothing was commanded" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"spec__mode": "Shadow"}, "mode Advise or Autonomous"),
+        ({"spec__mode": "Disabled"}, "another mode than Disabled"),
+        (
+            {"spec__action__limits": [{"input": "value", "maximum": 200}]},
+            "a value of value from 0 to 200",
+        ),
+        (
+            {
+                "spec__rules": [
+                    {
+                        "name": "busy",
+                        "effect": "Forbid",
+                        "expression": "score >= 0.8",
+                        "reason": "TooBusy",
+                    }
+                ]
+            },
+            "busy false: score >= 0.8 (it missed by 0.13)",
+        ),
+    ],
+    ids=["shadow", "disabled", "limits", "a forbid with the author's own reason"],
+)
+def test_what_would_have_changed_it(changes: dict[str, Any], expected: str) -> None:
+    text = told(room.changed(room.policy(), **changes))
+    assert f"it would have gone on with {expected}" in text
+
+
+def test_every_reason_of_the_chain_that_ends_a_decision_says_what_would_have_changed_it() -> None:
+    passing = {
+        reasons.ARMED,
+        reasons.INPUTS_VALID,
+        reasons.CONDITIONS_HOLD,
+        reasons.NO_MODEL,
+        reasons.ANSWERED,
+        reasons.RULE_ONLY,
+        reasons.WITHIN_LIMITS,
+        reasons.CLAMPED,
+        reasons.WITHIN_RATE,
+        reasons.AUTONOMOUS_MODE,
+        reasons.AUTHORITY_RENEWED,
+        reasons.AUTHORITY_OFFLINE,
+        reasons.SKIPPED,
+    }
+    assert set(explain.CHANGES) == set(reasons.MEANING) - passing
+
+
+def test_the_structured_form_is_plain_data() -> None:
+    found = explain.document(explain.of_events(events()))
+    assert json.loads(json.dumps(found))["verdict"] == "Commanded"
+
+
+def test_an_object_of_the_api_is_told_like_the_journal() -> None:
+    bodies = [json.loads(each) for each in events()]
+    decision = next(each for each in bodies if each["type"] == record.DECISION)
+    later = [each for each in bodies if each["type"] == record.OUTCOME]
+    found = explain.of_object(
+        {
+            "decision": decision["data"],
+            "event": {"time": decision["time"]},
+            "outcomes": [{"time": each["time"], **each["data"]} for each in later],
+        }
+    )
+    assert found == explain.of_events(events())
+
+
+def test_without_an_id_the_last_decision_is_told_and_an_unknown_one_is_an_error() -> None:
+    bodies = events()
+    last = explain.of_events(bodies)
+    assert explain.of_events(bodies, last.decision_id) == last
+    with pytest.raises(explain.UnknownDecisionError):
+        explain.of_events(bodies, "nothing")
+    with pytest.raises(explain.UnknownDecisionError):
+        explain.of_events(["", "{}"])
