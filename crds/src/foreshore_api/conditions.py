@@ -174,8 +174,8 @@ class Condition(Document):
     `Delivered`."""
 
     message: Annotated[str, StringConstraints(max_length=1024)] = ""
-    """What a person should know, without volatile numbers. Example: `waiting for model
-    occupancy-v1`."""
+    """What a person should know, without volatile numbers. Absent: nothing to add.
+    Example: `waiting for model occupancy-v1`."""
 
     last_transition_time: scalars.Timestamp
     """When the status last changed. Example: `2026-03-01T10:00:00Z`."""

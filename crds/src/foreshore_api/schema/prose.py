@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from foreshore_api import contract
+from foreshore_api.schema import structural
 
 Schema = dict[str, Any]
+
+OURS = (contract.NOT_SUPPORTED_KEY, structural.PLANNED_KEY)
+"""Keywords that are told in words and then taken out."""
 
 
 def complete(node: Schema, *, required: bool = False, refused: bool = False) -> Schema:
     """Return the schema with descriptions that also tell default, necessity and support."""
     mark = node.get(contract.NOT_SUPPORTED_KEY)
-    result = {key: value for key, value in node.items() if key != contract.NOT_SUPPORTED_KEY}
+    result = {key: value for key, value in node.items() if key not in OURS}
     if "description" in node:
         words = [node["description"], *_facts(node, required=required)]
         if not refused:
@@ -40,8 +44,12 @@ def complete(node: Schema, *, required: bool = False, refused: bool = False) -> 
 def _facts(node: Schema, *, required: bool) -> Iterator[str]:
     if required:
         yield "Required."
-    if "default" in node and "properties" not in node:
+    if "properties" in node:
+        return
+    if "default" in node:
         yield f"Default: {json.dumps(node['default'])}."
+    if structural.PLANNED_KEY in node:
+        yield f"Default once acted on: {json.dumps(node[structural.PLANNED_KEY])}."
 
 
 def _support(mark: list[str | int] | None) -> Iterator[str]:

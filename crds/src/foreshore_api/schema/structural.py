@@ -15,6 +15,9 @@ from foreshore_api import contract, meta
 
 Schema = dict[str, Any]
 
+PLANNED_KEY = "x-foreshore-planned-default"
+"""Default of a field that is not acted on yet: told in words, not applied to stored objects."""
+
 KEPT = (
     "type", "format", "pattern", "enum", "minLength", "maxLength", "minimum", "maximum",
     "minItems", "maxItems", "minProperties", "maxProperties",
@@ -72,8 +75,9 @@ def convert(
     result |= _children(flat, definitions, live=live)
     if contract.NOT_SUPPORTED_KEY in flat:
         result[contract.NOT_SUPPORTED_KEY] = flat[contract.NOT_SUPPORTED_KEY]
-    if live and _is_default(flat):
-        result["default"] = {} if "properties" in flat else flat["default"]
+    if _is_default(flat):
+        key = "default" if live else PLANNED_KEY
+        result[key] = {} if "properties" in flat else flat["default"]
     return result
 
 

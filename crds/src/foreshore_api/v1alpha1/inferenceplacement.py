@@ -131,7 +131,8 @@ class Rejection(Document):
     """Nodes rejected for it. Example: `2`."""
 
     example: Text = ""
-    """One of them, with the figures. Example: `edge-3: 128Mi asked, 40Mi free`."""
+    """One of them, with the figures. Absent: none told.
+    Example: `edge-3: 128Mi asked, 40Mi free`."""
 
 
 class Candidates(Document):
@@ -162,7 +163,7 @@ class Move(Document):
     """Why. Example: `NodeDead`."""
 
     evidence: Text = ""
-    """What was seen. Example: `lease 9s old, 2 peers miss its beats`."""
+    """What was seen. Absent: nothing to add. Example: `lease 9s old, 2 peers miss its beats`."""
 
 
 class InferencePlacementStatus(Observed):
