@@ -8,6 +8,7 @@ written again by the next pass, which is the level trigger. Destructive writes a
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -33,7 +34,9 @@ class Outcome(StrEnum):
 
     WRITTEN = "Written"
     UNCHANGED = "Unchanged"
-    """The API server already says so, or we wrote exactly this a moment ago."""
+    """The API server already says so."""
+    SETTLING = "Settling"
+    """We wrote exactly this a moment ago, and the watch has not brought it back yet."""
     NOT_LEADING = "NotLeading"
     MOVED_ON = "MovedOn"
     """The object is not the one (or not in the version) that was decided on."""
@@ -71,6 +74,8 @@ class Writer:
     pace: Pace = field(default_factory=Pace)
     on_outcome: Callable[[Kind, Outcome, str], None] = lambda _kind, _outcome, _message: None
     clock: Callable[[], float] = time.monotonic
+    tally: collections.Counter[Outcome] = field(default_factory=collections.Counter)
+    """What became of writes since the caller last cleared it."""
     _slots: asyncio.Semaphore = field(init=False)
     _bucket: aiolimiter.AsyncLimiter = field(init=False)
     _recent: dict[tuple[str, ...], tuple[float, bytes]] = field(init=False, default_factory=dict)
@@ -103,7 +108,7 @@ class Writer:
         key = (kind.plural, *_names(document), manager, subresource)
         at, last = self._recent.get(key, (-SETTLING, b""))
         if body == last and self.clock() - at < SETTLING:
-            return self._tell(kind, Outcome.UNCHANGED)
+            return self._tell(kind, Outcome.SETTLING)
         outcome = await self._attempt(
             kind,
             lambda: self.kube.apply(
@@ -125,7 +130,7 @@ class Writer:
         key = (kind.plural, *_names(document), manager, "create")
         at, _ = self._recent.get(key, (-SETTLING, b""))
         if self.clock() - at < SETTLING:
-            self._tell(kind, Outcome.UNCHANGED)
+            self._tell(kind, Outcome.SETTLING)
             return None
         made: list[api.Json] = []
 
@@ -187,6 +192,7 @@ class Writer:
     def _tell(self, kind: Kind, outcome: Outcome, message: str = "") -> Outcome:
         if outcome in (Outcome.REJECTED, Outcome.UNAVAILABLE):
             log.warning("%s: %s: %s", kind.kind, outcome, message)
+        self.tally[outcome] += 1
         self.on_outcome(kind, outcome, message)
         return outcome
 

@@ -30,6 +30,12 @@ LIFECYCLE = "foreshore-lifecycle"
 """Field manager of every status but where another concern is named."""
 AUTHORITY = "foreshore-authority"
 """Field manager of `Device.status.authority`, alone."""
+AGAIN = {
+    apply.Outcome.MOVED_ON: 0.5,
+    apply.Outcome.UNAVAILABLE: 1.0,
+    apply.Outcome.SETTLING: apply.SETTLING,
+}
+"""Seconds until the next look after a write that did not get through, whatever events come."""
 FIRST_GRANT = "FirstGrant"
 """Cause of a grant that takes nothing from anybody."""
 
@@ -45,8 +51,12 @@ class Act:
     figures: metrics.Metrics
     serving_image: str
 
-    async def carry_out(self, plan: planning.Plan) -> None:
-        """Write everything that a plan asks for and that is not so yet."""
+    async def carry_out(self, plan: planning.Plan) -> float | None:
+        """Write everything that a plan asks for and that is not so yet.
+
+        In how many seconds to look again, if something did not get through.
+        """
+        self.writer.tally.clear()
         await _all(self._grant(one) for one in plan.grants)
         await _all(self._placement(one) for one in plan.placements)
         await _all(self._pod(one) for each in plan.placements for one in each.pods)
@@ -54,6 +64,8 @@ class Act:
         await _all(self._retirement(one) for one in plan.retired)
         await _all(self._status(one) for one in plan.statuses)
         await _all(self._refusal(*one) for one in self.store.undecodable())
+        waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
+        return min(waits, default=None)
 
     async def _grant(self, grant: succession.Grant) -> None:
         """Write a right, if the Device has not changed since it was looked at."""

@@ -133,7 +133,7 @@ async def operator(chosen: settings.Settings) -> AsyncIterator[Operator]:
         await _serve(chosen, parts.passes, stack)
         stack.push_async_callback(asyncio.to_thread, kopf_thread.close)
         async with asyncio.TaskGroup() as tasks:
-            election = tasks.create_task(parts.leader.run(), name="elector")
+            election = tasks.create_task(_campaign(parts), name="elector")
             work = [
                 *(
                     tasks.create_task(one.run(), name=f"informer {one.kind.plural}")
@@ -154,6 +154,12 @@ async def operator(chosen: settings.Settings) -> AsyncIterator[Operator]:
                     task.cancel()
                 await asyncio.wait(work)
                 election.cancel()
+
+
+async def _campaign(parts: Operator) -> None:
+    """Take part in the election once the mirrors are filled: who leads must be able to plan."""
+    await parts.store.synced()
+    await parts.leader.run()
 
 
 def _assemble(

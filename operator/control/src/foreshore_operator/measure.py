@@ -53,13 +53,19 @@ class Hub:
         """Set once the hub has answered, or has failed to, for the first time."""
 
     async def __aenter__(self) -> Self:
-        tls = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=4))
+        await self._connect()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def _connect(self) -> None:
+        """Begin a session with the authority as its file says now: certificates rotate."""
+        tls = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        if self._session is not None:
+            await self._session.close()
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=4))
 
     def evidence(self) -> tuple[report.Fleet | None, float]:
         """The newest answer and its age in seconds; None while the hub is out of reach."""
@@ -81,12 +87,19 @@ class Hub:
                 is_reached = False
                 self.asked.set()
                 await asyncio.sleep(next(waits))
+                await self._reconnect()
                 self._on_news(False)  # noqa: FBT003 (whether it is urgent)
                 continue
             if not is_reached:
                 log.info("the hub answers")
                 waits = backoff.delays(0.5, 5.0)
             is_reached = True
+
+    async def _reconnect(self) -> None:
+        try:
+            await self._connect()
+        except (OSError, ssl.SSLError) as error:
+            log.warning("the hub's authority cannot be read: %s", error)
 
     async def refresh(self) -> bool:
         """Ask once, now; whether there is fresh evidence.

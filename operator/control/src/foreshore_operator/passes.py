@@ -64,8 +64,7 @@ class Passes:
         is_leading = self.leader.is_leader
         try:
             plan = await self._decided()
-            if is_leading:
-                await self.act.carry_out(plan)
+            again = await self.act.carry_out(plan) if is_leading else None
         except Exception:
             # a defect in deciding must not end the process, which still holds mirrors and lease:
             # it is counted, and the world stays as it is
@@ -75,8 +74,8 @@ class Passes:
         self.figures.passes.labels("acted" if is_leading else "followed").inc()
         self.figures.pass_seconds.observe(time.monotonic() - started)
         self.probes.passed()
-        wake = plan.wake_after if plan.wake_after is not None else self.settings.full_pass_seconds
-        return min(max(SPACING, wake), self.settings.full_pass_seconds)
+        wakes = (plan.wake_after, again, self.settings.full_pass_seconds)
+        return max(SPACING, min(wake for wake in wakes if wake is not None))
 
     async def _decided(self) -> planning.Plan:
         """Observe and decide; twice when a right would move, on evidence of this very moment."""
