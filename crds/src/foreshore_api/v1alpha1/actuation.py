@@ -218,7 +218,7 @@ class Outcome(Document):
     """CEL that makes the label. Absent: the source gives it. Example: `co2 > 1500.0`."""
 
     window: OutcomeWindow = OutcomeWindow()
-    """When it may be seen."""
+    """When it may be seen. Absent: its defaults."""
 
     maturity: scalars.PositiveDuration = "48h"
     """How long after the decision a label counts as final. Example: `48h`."""
