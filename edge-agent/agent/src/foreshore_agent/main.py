@@ -11,6 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
+from foreshore_agent import play, records
+
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
@@ -96,6 +98,12 @@ def run(
     from foreshore_agent.runtime import process
 
     raise typer.Exit(process.run(told, log_level))
+
+
+application.command()(play.play)
+application.command()(records.records)
+application.command()(records.why)
+application.command()(records.verify)
 
 
 def _say(message: str) -> None:
