@@ -141,15 +141,17 @@ def _enter(
     done: tuple[effects.Effect, ...] = ()
     if device is None:
         device = Device(assigned, _authority(state, key, at))
-        device = device._replace(actuators=memory.actuators if memory else {})
+        if memory is not None:
+            device = device._replace(
+                actuators=memory.actuators, policy_logs=memory.policies, held=memory.held
+            )
     for name, binding in device.bindings.items():
         if compiled.get(name, (None,))[0] is not binding.compiled:
             device, more = deciding.abandon(state, device, name, binding, at)
             done += more
     seconds = state.identity.seconds(at)
     bindings = {
-        name: _bind(device.bindings.get(name), found, seconds, name, memory)
-        for name, found in compiled.items()
+        name: _bind(device.bindings.get(name), found, seconds) for name, found in compiled.items()
     }
     device = device._replace(assigned=assigned, bindings=bindings)
     device = device._replace(authority=_granted(device, event))
@@ -164,19 +166,11 @@ def _bind(
     before: Binding | None,
     found: tuple[CompiledPolicy, Origin],
     seconds: float,
-    name: Key,
-    memory: Remembered | None,
 ) -> Binding:
     """Bind a policy to a device, with what an earlier version has learnt as far as it fits."""
     compiled, origin = found
     if before is None:
-        binding = Binding(compiled, origin, seconds)
-        if memory is None:
-            return binding
-        return binding._replace(
-            policy_log=memory.policies.get(name, ()),
-            held_until=memory.held.get(name),
-        )
+        return Binding(compiled, origin, seconds)
     if before.compiled is compiled:
         return before
     same = {each.name for each in compiled.features if each in before.compiled.features}
@@ -220,11 +214,10 @@ def _forget(
     remembered = dict(state.remembered)
     for key, device in state.devices.items():
         if key not in assigned:
-            bindings = device.bindings.items()
             remembered[key] = Remembered(
                 actuators=device.actuators,
-                policies={name: one.policy_log for name, one in bindings},
-                held={name: one.held_until for name, one in bindings if one.held_until},
+                policies=device.policy_logs,
+                held=device.held,
                 open=tuple(device.open.values()),
             )
     return remembered

@@ -13,7 +13,7 @@ At most once: a command leaves on `IntentDurable` and on nothing else, and nothi
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from math import ceil, inf, isclose
+from math import ceil, isclose
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -260,7 +260,7 @@ def close(
     """Record the last word about a command and forget it; a hold ends with what it waited for."""
     device = _closed(device, intent)
     if intent.phase is Phase.UNKNOWN:
-        device = _held(device, intent.policy, None)
+        device = _let_go(device, intent.policy)
     done = _recorded(
         state, device, intent, result, reason, at, read_back=read_back, latency=latency
     )
@@ -316,27 +316,24 @@ def _obstacle(device: Device, intent: Intent, at: Instant) -> str | None:
 
 def _charged(device: Device, policy: Key, seconds: float) -> Device:
     """Take a token of the policy's and of the actuator's rate limit."""
-    binding = device.bindings[policy]
-    limits = binding.compiled
-    log = limiter.taken((limits.policy_rate,), binding.policy_log, seconds)
-    action = limits.action.name
-    shared = limiter.taken((limits.actuator_rate,), device.actuators.get(action, ()), seconds)
+    made = device.bindings[policy].compiled
+    action = made.action.name
+    own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
+    shared = limiter.taken((made.actuator_rate,), device.actuators.get(action, ()), seconds)
     return device._replace(
-        bindings={**device.bindings, policy: binding._replace(policy_log=log)},
+        policy_logs={**device.policy_logs, policy: own},
         actuators={**device.actuators, action: shared},
     )
 
 
 def _uncharged(device: Device, intent: Intent) -> Device:
     """Give the tokens back of a command that was never issued."""
-    shared = device.actuators.get(intent.action, ())
-    actuators = {**device.actuators, intent.action: _without(shared, intent.issued)}
-    binding = device.bindings.get(intent.policy)
-    if binding is None:
-        return device._replace(actuators=actuators)
-    binding = binding._replace(policy_log=_without(binding.policy_log, intent.issued))
-    bindings = {**device.bindings, intent.policy: binding}
-    return device._replace(bindings=bindings, actuators=actuators)
+    own = _without(device.policy_logs.get(intent.policy, ()), intent.issued)
+    shared = _without(device.actuators.get(intent.action, ()), intent.issued)
+    return device._replace(
+        policy_logs={**device.policy_logs, intent.policy: own},
+        actuators={**device.actuators, intent.action: shared},
+    )
 
 
 def _without(log: limiter.Log, moment: float) -> limiter.Log:
@@ -355,20 +352,18 @@ def _closed(device: Device, intent: Intent) -> Device:
     return device._replace(open=kept)
 
 
-def _held(device: Device, policy: Key, until: float | None) -> Device:
-    """Hold the actuator for a policy; with None, only if no other command of it is unknown."""
-    binding = device.bindings.get(policy)
-    if binding is None:
+def _held(device: Device, policy: Key, until: float) -> Device:
+    until = max(until, device.held.get(policy, until))
+    return device._replace(held={**device.held, policy: until})
+
+
+def _let_go(device: Device, policy: Key) -> Device:
+    """End a policy's hold, unless another command of it is unknown too."""
+    others = (each for each in device.open.values() if each.policy == policy)
+    if any(each.phase is Phase.UNKNOWN for each in others):
         return device
-    if until is None:
-        if any(
-            each.policy == policy and each.phase is Phase.UNKNOWN for each in device.open.values()
-        ):
-            return device
-    else:
-        until = max(until, binding.held_until or -inf)
-    binding = binding._replace(held_until=until)
-    return device._replace(bindings={**device.bindings, policy: binding})
+    kept = {key: until for key, until in device.held.items() if key != policy}
+    return device._replace(held=kept)
 
 
 def _confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:

@@ -56,7 +56,7 @@ def begin(
     binding = device.bindings[policy]
     seconds = state.identity.seconds(at)
     binding = binding._replace(pending=None, evaluated=seconds)
-    given = gather(state, device, binding, trigger, at, decision_id)
+    given = gather(state, device, policy, binding, trigger, at, decision_id)
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     asked = binding.compiled.inference
     if evaluation.decided_by is None and asked is not None:
@@ -88,7 +88,7 @@ def resume(
     if flight is None:
         return Outcome(device)
     before = flight.found.given
-    given = gather(state, device, binding, before.trigger, at, before.decision_id)
+    given = gather(state, device, policy, binding, before.trigger, at, before.decision_id)
     found = flight.found._replace(given=given, answer=answer)
     if given.is_locked or given.mode is Mode.DISABLED:
         reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
@@ -118,16 +118,17 @@ def abandon(state: State, device: Device, policy: Key, binding: Binding, at: Ins
 def gather(
     state: State,
     device: Device,
+    policy: Key,
     binding: Binding,
     trigger: facts.Trigger,
     at: Instant,
     decision_id: str,
 ) -> facts.Given:
     """Collect everything that the gates may look at, as it is now."""
-    policy = binding.compiled
-    mode, caps = modes.effective(policy.mode, _caps(state, policy))
-    actuator = device.actuators.get(policy.action.name, ())
-    policy_log = binding.policy_log
+    made = binding.compiled
+    mode, caps = modes.effective(made.mode, _caps(state, made))
+    actuator = device.actuators.get(made.action.name, ())
+    policy_log = device.policy_logs.get(policy, ())
     if not modes.is_acting(mode):
         policy_log = limiter.merged(policy_log, binding.would_policy_log)
         actuator = limiter.merged(actuator, binding.would_actuator_log)
@@ -135,7 +136,7 @@ def gather(
         decision_id=decision_id,
         at=at,
         seconds=state.identity.seconds(at),
-        policy=policy,
+        policy=made,
         mode=mode,
         caps=caps,
         is_locked=device.assigned.spec.lock is Lock.LOCKED,
@@ -145,8 +146,8 @@ def gather(
         last_good=binding.last_good,
         policy_log=policy_log,
         actuator_log=actuator,
-        outstanding=_outstanding(device, policy.action.name),
-        held_until=binding.held_until,
+        outstanding=_outstanding(device, made.action.name),
+        held_until=device.held.get(policy),
         holder=facts.Holder(
             state.identity.node,
             device.authority.epoch,

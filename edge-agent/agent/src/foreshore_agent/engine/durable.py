@@ -32,13 +32,12 @@ _VERSIONS: Final = pydantic.TypeAdapter(tuple[assignment.AssignedPolicy, ...])
 
 def device_value(device: Device, identity: Identity, seconds: float) -> tuple[str, bytes]:
     """Return the durable value of one device."""
-    bindings = device.bindings.items()
     document = {
         "boot": identity.boot_id,
         "seconds": seconds,
         "actuators": dict(device.actuators),
-        "policies": {str(key): one.policy_log for key, one in bindings if one.policy_log},
-        "held": {str(key): one.held_until for key, one in bindings if one.held_until is not None},
+        "policies": {str(key): log for key, log in device.policy_logs.items()},
+        "held": {str(key): until for key, until in device.held.items()},
         "open": [_intent(each) for each in device.open.values()],
     }
     return f"{DEVICE}{device.key}", orjson.dumps(document)

@@ -130,12 +130,9 @@ class Binding(NamedTuple):
     interval."""
     evaluated: float | None = None
     """Engine seconds of the newest evaluation."""
-    policy_log: limiter.Log = ()
     would_policy_log: limiter.Log = ()
     """Commands that a lower mode kept from being issued; private to this binding."""
     would_actuator_log: limiter.Log = ()
-    held_until: float | None = None
-    """Engine seconds."""
     last: tuple[str, str, str | None] | None = None
     """Verdict, reason and name of the newest evaluation: a change is always recorded."""
 
@@ -161,6 +158,10 @@ class Device(NamedTuple):
     """By policy, in the order of the assignment."""
     actuators: Mapping[str, limiter.Log] = EMPTY
     """Commands of every policy, by action."""
+    policy_logs: Mapping[Key, limiter.Log] = EMPTY
+    """Commands of each policy, also of one that is no longer bound: it may come back."""
+    held: Mapping[Key, float] = EMPTY
+    """Engine seconds until which a policy may not command."""
     open: Mapping[str, Intent] = EMPTY
     """By command id, oldest first."""
     heard: float | None = None

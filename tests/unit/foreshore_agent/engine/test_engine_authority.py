@@ -1,0 +1,158 @@
+"""Who decides: grants, renewals, successors, and what is said when the right goes."""
+
+from builders import engine_rig, room
+from builders.engine_rig import NODE, Rig
+from foreshore_agent.engine import effects, events, view
+from foreshore_api.wire import beat
+
+
+def heard(rig: Rig, *, has_hub: bool = False, epoch: int | None = None) -> None:
+    held: tuple[beat.Held, ...] = ()
+    if epoch is not None:
+        held = (beat.Held(namespace="hq", device="room-301", epoch=epoch),)
+    said = beat.Beat(node="edge-2", boot_id="b", sequence=1, has_hub=has_hub, held=held)
+    rig.feed(events.PeerBeat, beat=said)
+
+
+def test_a_grant_that_was_never_renewed_commands_nothing() -> None:
+    rig = Rig(renews=False)
+    rig.sample()
+    assert rig.verdicts == [("Denied", "AuthorityLapsed")]
+    assert rig.sent == []
+
+
+def test_a_device_of_another_holder_is_not_evaluated_and_its_windows_stay_warm() -> None:
+    warm = room.policy()
+    warm["spec"]["features"] = [
+        {"name": "mean", "input": "co2", "window": "1m", "aggregate": "Mean"}
+    ]
+    rig = Rig((warm,))
+    rig.assign(warm, holder="edge-2", epoch=8)
+    rig.sample()
+    binding = rig.state.devices[engine_rig.DEVICE].bindings[engine_rig.POLICY]
+    assert rig.counted == []
+    assert binding.windows["mean"].panes
+
+
+def test_losing_a_device_to_another_agent_is_recorded_once() -> None:
+    rig = Rig()
+    rig.assign(holder="edge-2", epoch=8)
+    rig.wait(5)
+    assert rig.notices[-1] == "AuthoritySuperseded"
+    assert rig.notices.count("AuthoritySuperseded") == 1
+
+
+def test_a_higher_epoch_in_a_peers_beat_stops_commands_at_once() -> None:
+    rig = Rig(hold=(effects.Infer,))
+    rig.sample()
+    heard(rig, epoch=8)
+    rig.release()
+    assert rig.sent == []
+    assert rig.verdicts == [("Denied", "AuthoritySuperseded")]
+    rig.sample()
+    assert len(rig.counted) == 1
+
+
+def test_a_right_lost_between_intent_and_sending_sends_nothing() -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    waiting = list(rig.waiting)
+    rig.hold = ()
+    heard(rig, epoch=8)
+    rig.waiting = waiting
+    rig.release()
+    assert rig.sent == []
+    assert ("Rejected", "AuthorityLost") in rig.outcomes
+
+
+def test_the_hub_gone_and_no_peer_with_it_goes_on_offline() -> None:
+    rig = Rig()
+    rig.wait(4)
+    rig.renews = False
+    rig.wait(30)
+    rig.sample()
+    assert rig.decisions[-1]["authority"]["standing"] == "Offline"
+    assert len(rig.sent) == 1
+
+
+def test_the_hub_gone_while_a_peer_has_it_stands_down() -> None:
+    rig = Rig()
+    rig.wait(4)
+    rig.renews = False
+    rig.wait(20)
+    heard(rig, has_hub=True)
+    rig.sample()
+    assert rig.verdicts[-1] == ("Denied", "AuthorityLapsed")
+
+
+def test_the_renewal_of_everything_held_is_asked_five_times_a_lease() -> None:
+    rig = Rig()
+    start = rig.seconds
+    rig.wait(30)
+    asked = [each for each in rig.seen if isinstance(each, effects.RequestRenewal)]
+    numbers = [each.number for each in asked]
+    assert 9 <= len(asked) <= (rig.seconds - start) / 3 + 2
+    assert numbers == sorted(set(numbers))
+    assert asked[0].held[0].epoch == 7
+
+
+def test_renewal_numbers_rise_over_a_restart_of_the_process() -> None:
+    rig = Rig()
+    rig.wait(10)
+    before = [each.number for each in rig.seen if isinstance(each, effects.RequestRenewal)]
+    rig.boot()
+    rig.wait(10)
+    after = [each.number for each in rig.seen if isinstance(each, effects.RequestRenewal)]
+    assert min(after[len(before) :]) > max(before)
+
+
+def test_a_renewed_right_holds_over_a_restart_of_the_process_without_the_hub() -> None:
+    rig = Rig()
+    rig.wait(4)
+    rig.renews = False
+    rig.boot()
+    rig.wait(3.5)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_a_reboot_ends_the_right_until_it_is_renewed() -> None:
+    rig = Rig()
+    rig.wait(4)
+    rig.renews = False
+    rig.boot("boot-2")
+    rig.wait(3.5)
+    rig.sample()
+    assert rig.verdicts[-1] == ("Denied", "AuthorityLapsed")
+
+
+def test_an_older_epoch_after_a_restart_is_not_taken_up_again() -> None:
+    rig = Rig()
+    rig.assign(holder="edge-2", epoch=8)
+    rig.boot()
+    rig.assign(holder=NODE, epoch=7)
+    rig.sample()
+    assert rig.sent == []
+
+
+def test_a_holder_that_lost_the_broker_gives_its_right_back_and_reports_so() -> None:
+    rig = Rig()
+    rig.wait(4)
+    rig.feed(events.BrokerChanged, connected=False)
+    rig.wait(17)
+    [device] = view.devices(rig.state, rig.at)
+    assert device.gave_back
+    assert view.held(rig.state) == ()
+
+
+def test_the_view_says_what_is_held_and_connected() -> None:
+    rig = Rig()
+    [silent] = view.devices(rig.state, rig.at)
+    assert not silent.connected
+    rig.sample()
+    [device] = view.devices(rig.state, rig.at)
+    assert (device.epoch, device.standing, device.connected) == (7, "Renewed", True)
+    assert [each.epoch for each in view.held(rig.state)] == [7]
+    assert view.held_count(rig.state, rig.at) == 1
+    rig.wait(91)
+    assert not view.devices(rig.state, rig.at)[0].connected

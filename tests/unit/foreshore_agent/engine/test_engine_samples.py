@@ -1,0 +1,118 @@
+"""Telemetry that comes twice, late, out of the past or out of the future."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders.engine_rig import DEVICE, OCCUPIED, START, Rig
+from foreshore_agent.engine import effects, events, step
+
+
+def stamped(rig: Rig, seconds: float, co2: float = 900.0) -> None:
+    moment = START + timedelta(seconds=seconds)
+    values = {**OCCUPIED, "co2": co2}
+    stamps = dict.fromkeys(values, moment)
+    rig.feed(events.Sample, device=DEVICE, values=values, sampled_at=stamps)
+
+
+def results(rig: Rig) -> list[str]:
+    return [
+        each.labels[0]
+        for each in rig.seen
+        if isinstance(each, effects.Count) and each.metric == "foreshore_telemetry_messages_total"
+    ]
+
+
+def test_a_sample_with_the_stamp_of_the_newest_is_a_duplicate() -> None:
+    rig = Rig()
+    stamped(rig, 0)
+    stamped(rig, 0)
+    assert results(rig) == ["Duplicate"]
+    assert len(rig.counted) == 1
+
+
+def test_a_sample_older_than_the_newest_is_late() -> None:
+    rig = Rig()
+    stamped(rig, 10)
+    stamped(rig, 5, co2=2000.0)
+    assert results(rig) == ["Late"]
+    assert rig.state.devices[DEVICE].readings["co2"].value == 900.0
+
+
+def test_a_redelivered_sample_without_a_stamp_is_a_duplicate() -> None:
+    rig = Rig()
+    rig.sample()
+    rig.feed(events.Sample, device=DEVICE, values=OCCUPIED, redelivered=True)
+    assert results(rig) == ["Duplicate"]
+
+
+def test_a_redelivered_sample_that_was_never_seen_counts() -> None:
+    rig = Rig()
+    rig.feed(events.Sample, device=DEVICE, values=OCCUPIED, redelivered=True)
+    assert len(rig.counted) == 1
+
+
+def test_what_the_broker_had_kept_says_nothing_about_now() -> None:
+    rig = Rig()
+    rig.feed(events.Sample, device=DEVICE, values=OCCUPIED, retained=True)
+    assert results(rig) == ["Retained"]
+    assert rig.counted == []
+
+
+def test_a_stamp_from_the_future_makes_a_value_no_younger() -> None:
+    rig = Rig()
+    stamped(rig, 1e6)
+    rig.wait(91)
+    rig.sample(co2=900.0)
+    assert rig.counted[-1] == ("NotApplicable", "InputStale")
+
+
+def test_a_device_whose_clock_was_set_back_is_heard_again() -> None:
+    rig = Rig()
+    stamped(rig, 1e6)
+    rig.wait(30)
+    stamped(rig, 30)
+    assert results(rig) == ["Late"]
+    rig.wait(31)
+    stamped(rig, 61)
+    stamped(rig, 62)
+    assert len(rig.counted) == 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_duplicated_and_reordered_telemetry_decides_the_same_or_is_refused(
+    data: st.DataObject,
+) -> None:
+    clean = [(index, 500.0 + 100 * index) for index in range(5)]
+    noisy: list[tuple[int, float]] = []
+    for position, sample in enumerate(clean):
+        noisy.append(sample)
+        if position and data.draw(st.booleans()):
+            noisy.append(clean[data.draw(st.integers(0, position))])
+    seen = []
+    for stream in (clean, noisy):
+        rig = Rig()
+        for index, co2 in stream:
+            stamped(rig, index, co2)
+        seen.append([each["recommendation"]["input"] for each in rig.decisions])
+    assert seen[0] == seen[1]
+
+
+def test_every_event_has_its_step() -> None:
+    assert set(step.TABLE) == set(events.Event.__args__)
+
+
+@pytest.mark.parametrize("kind", [events.Inferred, events.IntentDurable, events.Published])
+def test_an_answer_to_a_question_of_nobody_does_nothing(kind: type) -> None:
+    rig = Rig()
+    before = rig.state
+    fields: dict[type, dict[str, object]] = {
+        events.Inferred: {"decision_id": "x", "outputs": {}},
+        events.IntentDurable: {"token": "x"},
+        events.Published: {"command_id": "x/1"},
+    }
+    rig.feed(kind, **fields[kind])
+    assert rig.state == before
