@@ -39,6 +39,8 @@ EDITED = (
 Enqueue = Callable[[tuple[str, str, str]], None]
 """Takes (kind, namespace, name)."""
 
+IDENTITY: Any = "foreshore-operator"
+"""Said because Kopf would make one of the user's name, and a container's user has none."""
 GOODBYE = 0.3
 """Seconds for Kopf's TLS connections to close before its loop goes."""
 RESTART = 5.0
@@ -87,6 +89,7 @@ class Handlers:
         await kopf.operator(
             registry=self._registry(),
             settings=settings(),
+            identity=IDENTITY,
             standalone=True,
             clusterwide=True,
             stop_flag=stop,
