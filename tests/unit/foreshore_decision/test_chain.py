@@ -1,5 +1,6 @@
 """The gates, one at a time and together: what passes, what decides, what can never happen."""
 
+import itertools
 import math
 from typing import Any
 
@@ -12,6 +13,7 @@ from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision import features, fencing, policy
 from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order, reasons
+from foreshore_decision.instant import Instant
 from foreshore_decision.policy import CompiledPolicy
 from foreshore_decision.policy.compiled import Cap, RateLimit
 
@@ -29,7 +31,7 @@ def made(*documents: room.Json, **spec: Any) -> CompiledPolicy:
 def given_(compiled: CompiledPolicy, values: dict[str, Any] = GOOD, **more: Any) -> facts.Given:
     defaults: dict[str, Any] = {
         "decision_id": "d",
-        "at": engine_rig.Instant(engine_rig.START, 100.0, 100.0),
+        "at": Instant(engine_rig.START, 100.0, 100.0),
         "seconds": 100.0,
         "policy": compiled,
         "mode": Mode.AUTONOMOUS,
@@ -347,16 +349,16 @@ def test_a_limiter_never_lets_more_through_than_it_says(
     gaps: list[float], burst: int, per: float, interval: float
 ) -> None:
     limit = RateLimit("policy", interval, burst, per)
-    now, log = 0.0, ()
+    now = 0.0
+    log: limiter.Log = ()
     issued: list[float] = []
     for gap in gaps:
         now += gap
         if limiter.blocked(limit, log, now) is None:
             log = limiter.taken((limit,), log, now)
             issued.append(now)
-    assert all(
-        later - earlier >= interval for earlier, later in zip(issued, issued[1:], strict=False)
-    )
+    pairs = itertools.pairwise(issued)
+    assert all(later - earlier >= interval for earlier, later in pairs)
     for start in issued:
         assert sum(start <= moment < start + per * (1 - 1e-9) for moment in issued) <= burst
     assert len(log) <= burst
