@@ -55,15 +55,23 @@ class Found:
     outcomes: tuple[str, ...]
 
 
+DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+
+
 class Store:
     """The record store. Use `open` and `close`, or the class as an async context manager."""
 
     def __init__(self, url: str) -> None:
-        self._engine: Final = sa_asyncio.create_async_engine(url)
+        self._engine: Final = sa_asyncio.create_async_engine(_asynchronous(url))
         self._writing: Final = asyncio.Lock()
         self.lineage = ""
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine.sync_engine, "connect", _prepare)
+
+    @property
+    def driver(self) -> str:
+        """The database driver in use."""
+        return self._engine.dialect.driver
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -195,6 +203,13 @@ class Store:
                         lease_seconds=renewed.lease_seconds,
                     )
                 )
+
+
+def _asynchronous(url: str) -> sa.URL:
+    """Take the URL that people write (`sqlite:////path`) to the driver that does not block."""
+    made = sa.make_url(url)
+    driver = DRIVERS.get(made.drivername)
+    return made if driver is None else made.set(drivername=driver)
 
 
 def _prepare(connection: Any, _: Any) -> None:
