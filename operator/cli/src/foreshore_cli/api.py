@@ -93,11 +93,12 @@ class Server:
 
     def _read(self, path: str, query: Mapping[str, str], api_version: str) -> Json:
         import urllib3
+        from kubernetes import client
 
         written = f"{path}?{parse.urlencode(query)}" if query else path
         try:
             status, body = self._exchange(written)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
             raise unreachable(self._client.configuration.host, error) from error
         try:
             document = json.loads(body)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import pydantic
 
@@ -31,6 +31,9 @@ class Observable(Protocol):
 
 
 R = TypeVar("R", bound=meta.Resource)
+
+NOT_SEEN: Final = "NotSeen"
+"""Our own reason, where the operator has not given one yet."""
 
 
 class State(StrEnum):
@@ -99,7 +102,7 @@ def standing(one: Observable) -> Standing:
     if one.metadata.deletion_timestamp is not None:
         return Standing(State.TERMINATING, "Deleted", "it is being deleted")
     if one.status.observed_generation < (one.metadata.generation or 0) or ready is None:
-        return Standing(State.PROGRESSING, "NotSeen", "the operator has not looked at it yet")
+        return Standing(State.PROGRESSING, NOT_SEEN, "the operator has not looked at it yet")
     if stalled is not None and stalled.status is conditions.Status.TRUE:
         return Standing(State.STALLED, stalled.reason, stalled.message)
     if conditions.is_true(said, conditions.Type.RECONCILING):

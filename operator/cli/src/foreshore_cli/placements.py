@@ -93,7 +93,10 @@ def run(target: options.Target, output: options.Output, chosen: Filter) -> int:
         terminal.say(f"No placement in {place}.")
     else:
         is_wide = output is options.Output.WIDE
-        terminal.show(*(drawn(one, is_wide=is_wide, on=server.namespace) for one in seen.branches))
+        terminal.show(
+            *(drawn(one, is_wide=is_wide, on=server.namespace) for one in seen.branches),
+            is_wide=is_wide,
+        )
     return errors.EXIT_WELL
 
 
@@ -187,23 +190,34 @@ def _nothing_placed(branch: Branch) -> rich.text.Text:
 
 def _site(placement: v1alpha1.InferencePlacement) -> rich.text.Text:
     line = terminal.text("site ", (placement.spec.site, "bold"))
+    stands = objects.standing(placement)
+    if stands.reason == objects.NOT_SEEN:
+        return terminal.text(line, "  ", terminal.Mark.BUSY.beside(stands.message))
     for type_ in SHOWN:
         found = conditions.find(placement.status.conditions, type_)
         if found is not None:
             line.append("  ")
-            line.append_text(_condition(type_, found))
+            line.append_text(_mark(found, stands).beside(_word(found)))
     return line
 
 
-def _condition(type_: conditions.Type, found: conditions.Condition) -> rich.text.Text:
-    is_good = (found.status is conditions.Status.TRUE) is not (type_ in TROUBLE)
-    word = type_.value if found.status is conditions.Status.TRUE else f"{type_}={found.status}"
-    if is_good:
-        return terminal.Mark.GOOD.beside(word)
+def _word(found: conditions.Condition) -> str:
+    is_true = found.status is conditions.Status.TRUE
+    return found.type if is_true else f"{found.type}={found.status}"
+
+
+def _is_good(found: conditions.Condition) -> bool:
+    return (found.status is conditions.Status.TRUE) is not (found.type in TROUBLE)
+
+
+def _mark(found: conditions.Condition, stands: objects.Standing) -> terminal.Mark:
+    if _is_good(found):
+        return terminal.Mark.GOOD
+    if found.type == conditions.Type.READY and stands.state is objects.State.PROGRESSING:
+        return terminal.Mark.BUSY
     is_asked_for = found.reason == conditions.Reason.NO_STANDBY
     is_unknown = found.status is conditions.Status.UNKNOWN
-    mark = terminal.Mark.ODD if is_asked_for or is_unknown else terminal.Mark.BAD
-    return mark.beside(word)
+    return terminal.Mark.ODD if is_asked_for or is_unknown else terminal.Mark.BAD
 
 
 def _troubles(placement: v1alpha1.InferencePlacement) -> Iterator[rich.text.Text]:
@@ -211,9 +225,7 @@ def _troubles(placement: v1alpha1.InferencePlacement) -> Iterator[rich.text.Text
     said: set[str] = set()
     for type_ in SHOWN:
         found = conditions.find(placement.status.conditions, type_)
-        if found is None or (found.status is conditions.Status.TRUE) is not (type_ in TROUBLE):
-            continue
-        if found.message not in said:
+        if found is not None and not _is_good(found) and found.message not in said:
             said.add(found.message)
             yield terminal.text((found.reason, "yellow"), f": {terminal.clean(found.message)}")
 
@@ -231,7 +243,7 @@ def _draw_replicas(
             *([terminal.text(one.cluster)] if is_wide else []),
             terminal.text(one.node),
             PHASES[one.phase].beside(one.phase),
-            terminal.text((one.endpoint or "no endpoint yet", "" if one.endpoint else "dim")),
+            terminal.text((one.endpoint or "no endpoint", "" if one.endpoint else "dim")),
         ]
         for one in placement.status.replicas
     ]
@@ -244,8 +256,9 @@ def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> Non
     """The budget, and what each stage takes of it. Tails do not add up: p99s are not a sum."""
     limit = scalars.seconds(budget.limit)
     start = "sample" if budget.from_ is inferenceplacement.CountedFrom.SAMPLE else "receipt"
-    line = terminal.text("budget ", (budget.limit, "bold"), f" from {start}, p99")
+    line = terminal.text("budget ", (budget.limit, "bold"), f" at p99, counted from {start}:")
     line.append_text(_figure("measured", budget.measured, limit))
+    line.append_text(terminal.text(","))
     line.append_text(_figure("predicted", budget.predicted, limit))
     branch = site.add(line)
     rows = [
@@ -263,10 +276,10 @@ def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> Non
 
 def _figure(word: str, figure: str | None, limit: float) -> rich.text.Text:
     if figure is None:
-        return terminal.text((f"  not {word} yet", "dim"))
+        return terminal.text((f" not {word} yet", "dim"))
     share = _share(figure, limit)
     style = terminal.Mark.BAD.style if share > 1 else terminal.Mark.GOOD.style
-    return terminal.text(f"  {word} ", (figure, style), f" ({share:.0%})")
+    return terminal.text(f" {word} ", (figure, style), f" ({share:.0%})")
 
 
 def _share(figure: str, limit: float) -> float:

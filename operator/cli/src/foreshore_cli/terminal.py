@@ -17,12 +17,18 @@ from typing import Any, Final
 
 import rich.cells
 import rich.console
+import rich.measure
+import rich.table
 import rich.text
 
 from foreshore_cli import options
 
 WIDTH: Final = 100
 """Columns where nobody says how many there are: pipes, files, the output of a job."""
+WIDE: Final = 250
+"""Columns of `-o wide`, wherever it goes: as with kubectl, the terminal breaks its lines."""
+MOST: Final = 1000
+"""Columns that no table needs."""
 
 _CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160)), "�")
 _ESCAPES: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
@@ -100,14 +106,24 @@ def console() -> rich.console.Console:
     )
 
 
-def show(*answers: rich.console.RenderableType) -> None:
+def show(*answers: rich.console.RenderableType, is_wide: bool = False) -> None:
     """Write answers for a person, without blanks at the ends of lines."""
     chosen = console()
+    width = max(WIDE, chosen.width) if is_wide else chosen.width
     with chosen.capture() as captured:
         for answer in answers:
+            chosen.width = max(width, _needs(answer, chosen))
             chosen.print(answer)
     lines = captured.get().splitlines()
     write("".join(f"{line.rstrip()}\n" for line in lines))
+
+
+def _needs(answer: rich.console.RenderableType, chosen: rich.console.Console) -> int:
+    """Columns below which a table would lose something; a narrow terminal breaks its lines."""
+    if not isinstance(answer, rich.table.Table):
+        return 0
+    room = chosen.options.update(max_width=MOST)
+    return rich.measure.Measurement.get(chosen, room, answer).minimum
 
 
 def document(value: Any, output: options.Output) -> None:

@@ -1,0 +1,285 @@
+"""What the status screen knows of a fleet: a section a kind, a row an object, and what to look at.
+
+`status` reads and draws; everything here is pure. The table and `-o json` come from the same
+columns, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from foreshore_api import conditions, meta, v1alpha1
+from foreshore_cli import objects
+
+Fact = str | int | None
+T = TypeVar("T", bound=meta.Resource)
+
+RANKS: Final = {state: rank for rank, state in enumerate(objects.State)}
+
+NOTABLE: Final[tuple[tuple[conditions.Type, conditions.Status, frozenset[str]], ...]] = (
+    (conditions.Type.HELD, conditions.Status.TRUE, frozenset()),
+    (conditions.Type.DEGRADED, conditions.Status.TRUE, frozenset()),
+    (conditions.Type.CONNECTED, conditions.Status.FALSE, frozenset()),
+    (conditions.Type.PLACED, conditions.Status.FALSE, frozenset()),
+    (conditions.Type.BUDGET_MET, conditions.Status.FALSE, frozenset()),
+    (conditions.Type.REDUNDANT, conditions.Status.FALSE, frozenset({conditions.Reason.NO_STANDBY})),
+)
+"""What is worth a line although it is no part of Ready: condition, status, reasons that are as
+asked for."""
+
+
+@dataclass(frozen=True)  # with slots, a parametrised generic cannot be made
+class Column(Generic[T]):
+    """One fact of a kind: heading of the table, key of the document, where it comes from.
+
+    A wide one waits for `-o wide`; a long one may be broken over lines.
+    """
+
+    heading: str
+    key: str
+    value: Callable[[T], Fact]
+    is_wide: bool = False
+    is_long: bool = False
+
+
+@dataclass(frozen=True)  # with slots, a parametrised generic cannot be made
+class Section(Generic[T]):
+    """One kind on the screen; a quiet one is shown only when something is wrong with it."""
+
+    title: str
+    noun: str
+    key: str
+    kind: type[T]
+    columns: tuple[Column[T], ...] = ()
+    is_quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a person should know of an object."""
+
+    what: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object."""
+
+    kind: str
+    namespace: str
+    name: str
+    standing: objects.Standing
+    facts: tuple[Fact, ...]
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Every object that was looked at, by section."""
+
+    rows: Mapping[str, tuple[Row, ...]]
+
+    @property
+    def every(self) -> Iterator[Row]:
+        """All rows, section by section."""
+        for rows in self.rows.values():
+            yield from rows
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is Stalled and everything is Ready."""
+        return all(row.standing.is_well for row in self.every)
+
+
+def _connected(one: objects.Observable) -> Fact:
+    return objects.says(one, conditions.Type.CONNECTED)
+
+
+def _serving(role: v1alpha1.inferenceplacement.Role) -> Callable[[Any], Fact]:
+    def count(placement: v1alpha1.InferencePlacement) -> Fact:
+        found = [one for one in placement.status.replicas if one.role is role]
+        ready = sum(1 for one in found if one.phase is v1alpha1.inferenceplacement.Phase.READY)
+        return f"{ready}/{len(found)}"
+
+    return count
+
+
+def _at(path: str) -> Callable[[Any], Fact]:
+    """Read what stands at the end of a path of attributes; None where a part of it is absent."""
+
+    def read(one: Any) -> Fact:
+        for part in path.split("."):
+            one = getattr(one, part, None)
+        found: Fact = one
+        return found
+
+    return read
+
+
+def _on(placement: v1alpha1.InferencePlacement) -> Fact:
+    nodes = dict.fromkeys(one.node for one in placement.status.replicas)
+    return ", ".join(nodes) or None
+
+
+SECTIONS: Final[tuple[Section[Any], ...]] = (
+    Section[v1alpha1.Site](
+        "Sites",
+        "Site",
+        "sites",
+        v1alpha1.Site,
+        (
+            Column("CONNECTED", "connected", _connected),
+            Column("NODES", "nodes", _at("status.nodes")),
+            Column("AGENTS", "agents", _at("status.agents")),
+            Column("BROKER", "broker", _at("spec.broker.host"), is_wide=True),
+        ),
+    ),
+    Section[v1alpha1.Device](
+        "Devices",
+        "Device",
+        "devices",
+        v1alpha1.Device,
+        (
+            Column("SITE", "site", _at("spec.site")),
+            Column("HOLDER", "holder", _at("status.authority.holder")),
+            Column("EPOCH", "epoch", _at("status.authority.epoch")),
+            Column("CONNECTED", "connected", _connected),
+            Column("LOCK", "lock", _at("spec.lock"), is_wide=True),
+            Column(
+                "TAKEOVER", "takeoverBound", _at("status.authority.takeover_bound"), is_wide=True
+            ),
+            Column("PROFILE", "profile", _at("spec.profile_ref.name"), is_wide=True),
+        ),
+    ),
+    Section[v1alpha1.DecisionPolicy](
+        "Policies",
+        "Policy",
+        "policies",
+        v1alpha1.DecisionPolicy,
+        (
+            Column("MODE", "mode", _at("spec.mode")),
+            Column("IN FORCE", "effectiveMode", _at("status.effective_mode")),
+            Column("DEVICES", "devices", _at("status.bound.devices")),
+            Column("SITES", "sites", _at("status.bound.sites")),
+            Column("MODEL", "modelVersion", _at("spec.model_ref.version"), is_wide=True),
+            Column("BUDGET", "latencyBudget", _at("spec.latency_budget"), is_wide=True),
+        ),
+    ),
+    Section[v1alpha1.InferencePlacement](
+        "Placements",
+        "Placement",
+        "placements",
+        v1alpha1.InferencePlacement,
+        (
+            Column("ACTIVE", "active", _serving(v1alpha1.inferenceplacement.Role.ACTIVE)),
+            Column("STANDBY", "standby", _serving(v1alpha1.inferenceplacement.Role.STANDBY)),
+            Column(
+                "BUDGETMET",
+                "budgetMet",
+                lambda one: objects.says(one, conditions.Type.BUDGET_MET),
+            ),
+            Column("BUDGET", "limit", _at("status.budget.limit")),
+            Column("P99", "measured", _at("status.budget.measured")),
+            Column("PREDICTED", "predicted", _at("status.budget.predicted"), is_wide=True),
+            Column("NODES", "nodes", _on, is_long=True),
+        ),
+    ),
+    Section[v1alpha1.Model](
+        "Models",
+        "Model",
+        "models",
+        v1alpha1.Model,
+        (Column("VERSIONS", "versions", _at("status.version_count")),),
+    ),
+    Section[v1alpha1.ModelVersion](
+        "Model versions",
+        "Version",
+        "modelVersions",
+        v1alpha1.ModelVersion,
+        (
+            Column("MODEL", "model", _at("spec.model_ref.name")),
+            Column("DIGEST", "digest", lambda version: version.spec.digest[7:19]),
+        ),
+    ),
+    Section[v1alpha1.DeviceProfile](
+        "Device profiles", "Profile", "deviceProfiles", v1alpha1.DeviceProfile, is_quiet=True
+    ),
+    Section[v1alpha1.Cluster](
+        "Clusters",
+        "Cluster",
+        "clusters",
+        v1alpha1.Cluster,
+        (Column("NODES", "nodes", _at("status.nodes")),),
+        is_quiet=True,
+    ),
+)
+"""Everything on the screen, in the order in which trouble travels: places, then who decides, then
+where it runs, then what it runs."""
+
+
+def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+    """The rows of a kind: troubled ones first, then by namespace and name."""
+    found, strange = objects.read(section.kind, documents)
+    rows = [
+        Row(
+            kind=section.noun,
+            namespace=one.namespace,
+            name=one.name,
+            standing=objects.standing(one),
+            facts=tuple(column.value(one) for column in section.columns),
+            notes=notes(one),
+        )
+        for one in found
+    ] + [
+        Row(
+            kind=section.noun,
+            namespace=one.namespace,
+            name=one.name,
+            standing=objects.Standing(objects.State.UNREADABLE, "NewerVersion", one.problem),
+            facts=(None,) * len(section.columns),
+            notes=(Note(objects.State.UNREADABLE, "NewerVersion", one.problem),),
+        )
+        for one in strange
+    ]
+    return tuple(sorted(rows, key=lambda row: (RANKS[row.standing.state], row.namespace, row.name)))
+
+
+def notes(one: Any) -> tuple[Note, ...]:
+    """What a person should know of an object, first of all why it is not Ready."""
+    found: list[Note] = []
+    stands = objects.standing(one)
+    if not stands.is_well:
+        found.append(Note(stands.state, stands.reason, stands.message))
+    for type_, status, expected in NOTABLE:
+        condition = conditions.find(one.status.conditions, type_)
+        if condition is None or condition.status is not status or condition.reason in expected:
+            continue
+        if (condition.reason, condition.message) != (stands.reason, stands.message):
+            found.append(Note(_word(type_, status), condition.reason, condition.message))
+    if isinstance(one, v1alpha1.Site):
+        found.extend(_unknown(one))
+    if isinstance(one, v1alpha1.DecisionPolicy):
+        found.extend(_capped(one))
+    return tuple(found)
+
+
+def _word(type_: conditions.Type, status: conditions.Status) -> str:
+    return type_.value if status is conditions.Status.TRUE else f"{type_.value}={status.value}"
+
+
+def _unknown(site: v1alpha1.Site) -> Iterator[Note]:
+    """Nothing is known of a whole site: said once there, and not again for each of its devices."""
+    found = conditions.find(site.status.conditions, conditions.Type.CONNECTED)
+    if found is not None and found.status is conditions.Status.UNKNOWN:
+        yield Note("Connected=Unknown", found.reason, found.message)
+
+
+def _capped(policy: v1alpha1.DecisionPolicy) -> Iterator[Note]:
+    force, asked = policy.status.effective_mode, policy.spec.mode
+    if force is not None and force is not asked:
+        message = f"the policy asks for {asked}, {force} is in force"
+        yield Note("Capped", conditions.Reason.MODE_CAPPED, message)
