@@ -38,10 +38,10 @@ test-unit: sync ## Unit and contract tests only
 e2e: sync tools ## Tests on real nodes, with real faults
 	$(PYTEST) tests/cluster tests/e2e -m e2e
 
-bench: sync tools ## Figures, as ratios to a calibrator in the same run
+bench: sync tools calibrator ## Figures, as ratios to a calibrator in the same run
 	@$(RUN) python tests/bench
 
-verify: sync helm ## Style, types, seams, generated files, charts
+verify: sync ## Style, types, seams, generated files, charts
 	$(UV) lock --check --quiet
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
@@ -75,18 +75,18 @@ images: sync ## The two images, from the repository's Dockerfiles
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  \033[1m%-13s\033[0m%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-broker:
+broker: sync
 	@$(HARNESS) tools mosquitto
 
-helm:
-	@$(HARNESS) tools helm
+tools: sync
+	@$(HARNESS) tools mosquitto kube-apiserver etcd kubectl
 
-tools:
-	@$(HARNESS) tools
+calibrator: sync
+	@$(HARNESS) tools mosquitto cc libmosquitto
 
 $(FORESHORE_CACHE)/uv/bin/uv:
 	@echo "uv is absent: installing it from PyPI into $(FORESHORE_CACHE)/uv"
 	@python3 -m venv $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
 	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-.PHONY: demo demo-local test test-unit e2e bench verify sync generate format cluster cluster-down images help broker helm tools
+.PHONY: demo demo-local test test-unit e2e bench verify sync generate format cluster cluster-down images help broker tools calibrator

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from e2e import world as worlds
-from harness import cluster, settings
+from harness import cluster
+from harness.fixtures import session_cluster
+
+__all__ = ["session_cluster"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,18 +20,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[worlds.World]:
+def site(
+    session_cluster: cluster.Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[worlds.World]:
     """The installed product with the example applied and its device played."""
-    made = cluster.create("foreshore-e2e", settings.read())
-    try:
-        with worlds.raised(made, tmp_path_factory.mktemp("world")) as world:
-            world.until_redundant()
-            world.play()
-            world.until_deciding()
-            yield world
-    finally:
-        if not settings.read().keep:
-            made.close()
+    with worlds.raised(session_cluster, tmp_path_factory.mktemp("world")) as world:
+        world.until_redundant()
+        world.play()
+        world.until_deciding()
+        yield world
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 """The harness' command line: `uv run python tests/cluster/harness --help`."""
 
+import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness import (
+    charts,
     cluster,
     engine,
     images,
@@ -29,11 +33,35 @@ app = typer.Typer(
 Name = Annotated[str, typer.Option("--name", help="The cluster's name.")]
 
 
+DEBIAN = {"mosquitto": "mosquitto", "libmosquitto": "libmosquitto-dev", "cc": "gcc"}
+"""What Debian brings, by what it is asked for here."""
+
+
 @app.command()
 def binaries() -> None:
     """Build kube-apiserver, etcd, kubectl: what tests without nodes need."""
     for program in ("kube-apiserver", "etcd", "kubectl"):
         print(tools.binary(program))
+
+
+@app.command("tools")
+def needed(names: Annotated[list[str], typer.Argument(help="Programs, by name.")]) -> None:
+    """Bring programs: built from their pins, or from Debian where Debian has them."""
+    for name in names:
+        if name not in DEBIAN:
+            tools.binary(name)
+        elif not is_there(name):
+            engine.install((DEBIAN[name],))
+
+
+@app.command("charts")
+def check_charts() -> None:
+    """Lint and render the charts, and look for what no chart of ours may contain."""
+    found = charts.check()
+    for fault in found:
+        print(f"error: {fault}", file=sys.stderr)
+    if found:
+        raise typer.Exit(1)
 
 
 @app.command("node-image")
@@ -77,6 +105,13 @@ def install_product(name: Name = NAME) -> None:
 def down(name: Name = NAME) -> None:
     """Take a cluster down, with its network and everything beside it."""
     kind.delete(name)
+
+
+def is_there(name: str) -> bool:
+    """Whether the machine has what Debian would bring, from Debian or from elsewhere."""
+    if name == "libmosquitto":
+        return Path("/usr/include/mosquitto.h").exists()
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
 
 
 def main() -> None:
