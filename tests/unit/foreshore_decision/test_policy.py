@@ -328,3 +328,65 @@ def test_the_operator_checks_without_a_device_or_a_model() -> None:
     assert policy.check(found.spec, profile) == ()  # type: ignore[attr-defined]
     device = known["Device"].spec  # type: ignore[attr-defined]
     assert policy.check(found.spec, profile, device) != ()  # type: ignore[attr-defined]
+
+
+# What a profile and a device say of actuators.
+
+
+def faults(profile: room.Json, device: room.Json | None = None) -> list[tuple[str, str]]:
+    documents = [profile] if device is None else [profile, device]
+    known = {each.kind: each for each in engine_rig.resources(documents)}
+    narrower = None if device is None else known["Device"].spec  # type: ignore[attr-defined]
+    found = policy.check_device(known["DeviceProfile"].spec, narrower)  # type: ignore[attr-defined]
+    return [(each.reason.value, each.path) for each in found]
+
+
+LIMIT = {"action": "setAirflow", "input": "value"}
+DEVICE_RULES = {
+    "a safe state that gives nothing": (
+        put(safeState={"action": "setAirflow", "input": []}),
+        ("Invalid", "spec.safeState.input[value]"),
+    ),
+    "a safe state out of bounds": (
+        put(safeState={"action": "setAirflow", "input": [{"name": "value", "value": 900}]}),
+        ("Invalid", "spec.safeState.input[value]"),
+    ),
+    "a safe state out of the profile's own limits": (
+        put(limits=[{**LIMIT, "minimum": 200}]),
+        ("Invalid", "spec.safeState.input[value]"),
+    ),
+    "a safe state that gives too much": (
+        put(
+            safeState={
+                "action": "setAirflow",
+                "input": [{"name": "value", "value": 120}, {"name": "speed", "value": 1}],
+            }
+        ),
+        ("ReferenceNotFound", "spec.safeState.input[speed]"),
+    ),
+    "a limit wider than the action's": (
+        put(limits=[{**LIMIT, "maximum": 900}]),
+        ("WiderThanDevice", "spec.limits[setAirflow,value].maximum"),
+    ),
+    "a limit of nothing": (
+        put(limits=[{"action": "setAirflow", "input": "speed", "maximum": 1}]),
+        ("ReferenceNotFound", "spec.limits[setAirflow,speed]"),
+    ),
+    "a confirmation that is no truth": (
+        put(confirmation={**CONFIRMATION, "expression": "difference"}),
+        ("CompileFailed", "spec.confirmation.expression"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEVICE_RULES)
+def test_a_profile_is_refused_for(name: str) -> None:
+    change, problem = DEVICE_RULES[name]
+    assert problem in faults(edited(room.profile(), change))
+
+
+def test_a_device_may_not_be_wider_than_its_profile() -> None:
+    profile = edited(room.profile(), put(limits=[{**LIMIT, "maximum": 600}]))
+    device = edited(room.device(), put(limits=[{**LIMIT, "maximum": 700}]))
+    assert faults(profile) == []
+    assert faults(profile, device) == [("WiderThanDevice", "spec.limits[setAirflow,value].maximum")]

@@ -28,7 +28,10 @@ def sweep(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
     if at.boot - state.swept < SWEEP_SECONDS:
         return state, ()
     state = state._replace(swept=at.boot)
-    state, done = broadcast(state, lambda _: (fencing.Ticked(at.boot),), at, fresh)
+    ticked = (fencing.Ticked(at.boot),)
+    state, done = broadcast(
+        state, lambda device: ticked if _is_due(device.authority, at) else (), at, fresh
+    )
     state, asked = _request(state, at)
     return state, (*done, *asked)
 
@@ -40,23 +43,24 @@ def broadcast(
     fresh: str,
 ) -> tuple[State, Effects]:
     """Step the authority of every device that this agent was ever named for."""
-    devices, done = state.devices, ()
     changed: dict[Key, Device] = {}
     for key, device in state.devices.items():
         if device.authority.epoch is None and not device.authority.is_named:
             continue
-        told = device
-        for event in tell(device):
-            told = told._replace(authority=fencing.step(told.authority, event))
-        changed[key] = told
-    effects_: list[effects.Effect] = []
-    with devices.mutate() as mutation:
+        told = tell(device)
+        if told:
+            known = device.authority
+            for event in told:
+                known = fencing.step(known, event)
+            changed[key] = device._replace(authority=known)
+    done: list[effects.Effect] = []
+    with state.devices.mutate() as mutation:
         for key, device in changed.items():
-            identity = identifiers.nth(fresh, len(effects_))
+            identity = identifiers.nth(fresh, len(done))
             mutation[key], more = follow(state, device, at, identity)
-            effects_ += more
+            done += more
         devices = mutation.finish()
-    return state._replace(devices=devices), (*done, *effects_)
+    return state._replace(devices=devices), tuple(done)
 
 
 def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[Device, Effects]:
@@ -111,6 +115,12 @@ def held(state: State) -> tuple[beat.Held, ...]:
         for key, device in state.devices.items()
         if _is_held(device) and device.authority.epoch is not None
     )
+
+
+def _is_due(known: fencing.State, at: Instant) -> bool:
+    """Whether time alone may have changed the standing."""
+    due = fencing.next_due(known)
+    return due is not None and at.boot >= due
 
 
 def _is_held(device: Device) -> bool:

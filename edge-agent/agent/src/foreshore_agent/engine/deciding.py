@@ -56,7 +56,10 @@ def begin(
     binding = device.bindings[policy]
     seconds = state.identity.seconds(at)
     binding = binding._replace(pending=None, evaluated=seconds)
-    given = gather(state, device, policy, binding, trigger, at, decision_id)
+    standing = device.standing  # as last noticed: it is asked again once the model has answered
+    if binding.compiled.inference is None:
+        standing = fencing.standing(device.authority, at.boot)
+    given = gather(state, device, policy, binding, trigger, at, decision_id, standing)
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     asked = binding.compiled.inference
     if evaluation.decided_by is None and asked is not None:
@@ -88,7 +91,8 @@ def resume(
     if flight is None:
         return Outcome(device)
     before = flight.found.given
-    given = gather(state, device, policy, binding, before.trigger, at, before.decision_id)
+    standing = fencing.standing(device.authority, at.boot)
+    given = gather(state, device, policy, binding, before.trigger, at, before.decision_id, standing)
     found = flight.found._replace(given=given, answer=answer)
     if given.is_locked or given.mode is Mode.DISABLED:
         reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
@@ -123,6 +127,7 @@ def gather(
     trigger: facts.Trigger,
     at: Instant,
     decision_id: str,
+    standing: fencing.Standing,
 ) -> facts.Given:
     """Collect everything that the gates may look at, as it is now."""
     made = binding.compiled
@@ -148,11 +153,7 @@ def gather(
         actuator_log=actuator,
         outstanding=_outstanding(device, made.action.name),
         held_until=device.held.get(policy),
-        holder=facts.Holder(
-            state.identity.node,
-            device.authority.epoch,
-            fencing.standing(device.authority, at.boot),
-        ),
+        holder=facts.Holder(state.identity.node, device.authority.epoch, standing),
     )
 
 

@@ -16,6 +16,7 @@ from foreshore_decision.policy.compile import (
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 from foreshore_decision.policy.problems import PolicyError, Problem
+from foreshore_decision.policy.profiles import check_device
 
 __all__ = [
     "ACKNOWLEDGEMENT_MISSING",
@@ -26,5 +27,6 @@ __all__ = [
     "Problem",
     "caps",
     "check",
+    "check_device",
     "compile",
 ]

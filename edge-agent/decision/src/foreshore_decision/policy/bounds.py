@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from foreshore_api import conditions, scalars
 from foreshore_api.v1alpha1 import DataType
+from foreshore_decision import expr
 from foreshore_decision.policy.problems import Problems
 
 NUMERIC = (DataType.NUMBER, DataType.INTEGER)
@@ -64,6 +65,23 @@ def narrow(outer: Span, inner: Span, path: str, problems: Problems) -> Span:
             f"no value is left between {both.minimum:g} and {both.maximum:g}",
         )
     return both
+
+
+def literal(
+    written: int | str, kind: DataType, within: Span, path: str, problems: Problems
+) -> expr.Value | None:
+    """Read a written value of a type within bounds, or note why it is none."""
+    try:
+        value = scalars.literal(written, kind.value)
+    except ValueError as error:
+        problems.add(conditions.Reason.INVALID, path, str(error))
+        return None
+    if isinstance(value, str) or kind not in NUMERIC:
+        return value
+    low = within.minimum is not None and value < within.minimum
+    if low or (within.maximum is not None and value > within.maximum):
+        problems.add(conditions.Reason.INVALID, path, f"{written} lies outside its bounds")
+    return value
 
 
 def _number(value: int | str | None) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from foreshore_api import conditions, scalars
-from foreshore_api.v1alpha1 import DataType, DecisionPolicySpec, DeviceProfileSpec, evaluation
+from foreshore_api.v1alpha1 import DecisionPolicySpec, DeviceProfileSpec, evaluation
 from foreshore_api.v1alpha1.deviceprofile import Access, Property
 from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_decision import expr
@@ -72,24 +72,7 @@ def _default(
 ) -> expr.Value | None:
     if source.default is None:
         return None
-    return literal(source.default, source.type, span, f"{path}.default", problems)
-
-
-def literal(
-    written: int | str, kind: DataType, span: bounds.Span, path: str, problems: Problems
-) -> expr.Value | None:
-    """Read a written value of a type within bounds, or note why it is none."""
-    try:
-        value = scalars.literal(written, kind.value)
-    except ValueError as error:
-        problems.add(Reason.INVALID, path, str(error))
-        return None
-    if isinstance(value, str) or kind not in bounds.NUMERIC:
-        return value
-    low = span.minimum is not None and value < span.minimum
-    if low or (span.maximum is not None and value > span.maximum):
-        problems.add(Reason.INVALID, path, f"{written} lies outside its bounds")
-    return value
+    return bounds.literal(source.default, source.type, span, f"{path}.default", problems)
 
 
 def features(
@@ -132,7 +115,7 @@ def parameters(subject: Subject, problems: Problems) -> dict[str, expr.Value]:
                 problems.add(Reason.REFERENCE_NOT_FOUND, path, message)
             continue
         span = bounds.span(parameter.minimum, parameter.maximum)
-        value = literal(written, parameter.type, span, path, problems)
+        value = bounds.literal(written, parameter.type, span, path, problems)
         if value is not None:
             values[f"parameters.{parameter.name}"] = value
     return values

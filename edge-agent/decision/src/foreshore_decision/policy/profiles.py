@@ -1,0 +1,115 @@
+"""What a DeviceProfile and a Device say of actuators, checked against each other.
+
+The operator calls `check_device` for `Ready` of both kinds. Policies are checked against what is
+left after narrowing; here is checked that nothing is narrowed in the wrong direction, and that the
+safe state could be applied, although nothing applies it yet.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from foreshore_api import conditions, scalars
+from foreshore_api.v1alpha1 import DataType, DeviceProfileSpec, DeviceSpec, protection
+from foreshore_api.v1alpha1.deviceprofile import ActionInput
+from foreshore_decision import expr
+from foreshore_decision.policy import bounds, scopes
+from foreshore_decision.policy.problems import Problem, Problems
+
+Reason = conditions.Reason
+
+
+def check_device(
+    profile: DeviceProfileSpec, device: DeviceSpec | None = None
+) -> tuple[Problem, ...]:
+    """Return what is wrong with a profile as written, and with a device of it if one is given."""
+    problems = Problems()
+    _check_limits(profile, profile.limits, (), problems)
+    _check_confirmation(profile, profile.confirmation, problems)
+    _check_safe_state(profile, problems)
+    if device is not None:
+        _check_limits(profile, device.limits, profile.limits, problems)
+        _check_confirmation(profile, device.confirmation, problems)
+    return tuple(problems.found)
+
+
+def _check_limits(
+    profile: DeviceProfileSpec,
+    limits: Iterable[protection.Limit],
+    outer: Sequence[protection.Limit],
+    problems: Problems,
+) -> None:
+    """Note limits that bound nothing, or are wider than the action's own and the outer ones."""
+    for limit in limits:
+        where = f"spec.limits[{limit.action},{limit.input}]"
+        taken = _taken(profile, limit.action, limit.input)
+        if taken is None:
+            message = f"there is no action {limit.action} that takes {limit.input}"
+            problems.add(Reason.REFERENCE_NOT_FOUND, where, message)
+            continue
+        if taken.type not in bounds.NUMERIC:
+            problems.add(Reason.INVALID, where, f"a {taken.type} has no bounds")
+            continue
+        if limit.maximum_step is not None and taken.property is None:
+            message = f"a step needs the property that {taken.name} sets"
+            problems.add(Reason.INVALID, f"{where}.maximumStep", message)
+        asked = bounds.span(limit.minimum, limit.maximum, limit.maximum_step)
+        bounds.narrow(_allowed(taken, limit.action, outer), asked, where, problems)
+
+
+def _check_confirmation(
+    profile: DeviceProfileSpec, declared: protection.Confirmation | None, problems: Problems
+) -> None:
+    if declared is None:
+        return
+    path = "spec.confirmation"
+    read = profile.find_property(declared.property)
+    if read is None:
+        message = f"the profile has no property {declared.property}"
+        problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.property", message)
+    elif read.type not in bounds.NUMERIC:
+        problems.add(Reason.INVALID, f"{path}.property", f"{read.name} is no number")
+    elif scalars.seconds(declared.timeout) <= scalars.seconds(read.settling_time):
+        message = f"is not longer than the settling time of {read.name}"
+        problems.add(Reason.INVALID, f"{path}.timeout", message)
+    environment = expr.environment({"difference": DataType.NUMBER})
+    scopes.compile_into(
+        problems, environment, declared.expression, DataType.BOOLEAN, f"{path}.expression"
+    )
+
+
+def _check_safe_state(profile: DeviceProfileSpec, problems: Problems) -> None:
+    call = profile.safe_state
+    if call is None:
+        return
+    action = profile.find_action(call.action)
+    if action is None:
+        message = f"the profile has no action {call.action}"
+        problems.add(Reason.REFERENCE_NOT_FOUND, "spec.safeState.action", message)
+        return
+    given = {each.name: each.value for each in call.input}
+    for name in sorted(given.keys() - {each.name for each in action.input}):
+        path = f"spec.safeState.input[{name}]"
+        problems.add(Reason.REFERENCE_NOT_FOUND, path, f"{action.name} takes no {name}")
+    for taken in action.input:
+        path = f"spec.safeState.input[{taken.name}]"
+        if taken.name not in given:
+            problems.add(Reason.INVALID, path, f"{action.name} takes {taken.name}: none is given")
+            continue
+        within = _allowed(taken, action.name, profile.limits)
+        bounds.literal(given[taken.name], taken.type, within, path, problems)
+
+
+def _allowed(taken: ActionInput, action: str, outer: Iterable[protection.Limit]) -> bounds.Span:
+    """Return what an input may be, by the action itself and by these limits."""
+    return bounds.tightest(
+        bounds.span(taken.minimum, taken.maximum, taken.maximum_step),
+        *(
+            bounds.span(each.minimum, each.maximum, each.maximum_step)
+            for each in outer
+            if (each.action, each.input) == (action, taken.name)
+        ),
+    )
+
+
+def _taken(profile: DeviceProfileSpec, action: str, name: str) -> ActionInput | None:
+    found = profile.find_action(action)
+    return None if found is None else found.find_input(name)
