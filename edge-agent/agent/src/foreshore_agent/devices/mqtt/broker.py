@@ -32,7 +32,8 @@ class Calls:
     relay: Callable[[beat.RenewalRequest], None]
     """A holder of this site asks for renewal over the broker."""
     count: Callable[[str], None]
-    """What became of one message: `translate.Heard.result`, or `Dropped`."""
+    """What became of one message of a device: `translate.Heard.result`, or `Dropped`; of a peer's
+    only what was refused."""
 
 
 class Broker:
@@ -112,13 +113,19 @@ class Broker:
     def _on_control(self, message: connection.Message) -> None:
         routes = (self._routes.acknowledgements or {}).get(message.topic)
         if routes is None:
-            self._tell(translate.peer(message, self._routes, *self._stamp()))
+            heard = translate.peer(message, self._routes, *self._stamp())
+            if heard.result not in (translate.ACCEPTED, translate.ECHO):
+                self._calls.count(heard.result)
+            self._pass_on(heard)
             return
         for route in routes:
             self._tell(translate.answer(message, route, *self._stamp()))
 
     def _tell(self, heard: translate.Heard) -> None:
         self._calls.count(heard.result)
+        self._pass_on(heard)
+
+    def _pass_on(self, heard: translate.Heard) -> None:
         if heard.event is not None:
             self._calls.deliver(heard.event)
         elif heard.request is not None:

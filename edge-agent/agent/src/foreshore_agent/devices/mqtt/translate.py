@@ -16,6 +16,8 @@ from foreshore_agent.engine import events
 from foreshore_api.wire import beat, command, document
 
 ACCEPTED: Final = "Accepted"
+ECHO: Final = "Echo"
+"""What this node said itself, or what was said to another."""
 _Document = TypeVar("_Document", bound=document.Document)
 
 
@@ -78,7 +80,7 @@ def peer(message: Message, routes: Routes, at: events.Instant, fresh: str) -> He
     if subject is None:
         return Heard("UnknownTopic")
     if (node == routes.node) != (subject is Subject.RENEWAL):
-        return Heard("Echo")
+        return Heard(ECHO)
     heard = _document(message, _KINDS[subject])
     if isinstance(heard, str):
         return Heard(heard)

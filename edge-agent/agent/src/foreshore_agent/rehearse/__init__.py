@@ -1,0 +1,105 @@
+"""`foreshore-agent rehearse`: a policy on a recording, before it goes live; nothing is touched.
+
+    recording ──rows, on its own time──► player ──► a Mosquitto of our own ──► agent ──► journal
+                                           ▲                                     │
+                                           └──────────── commands ◄──────────────┘
+
+The agent is the one that `run` runs, the player the one of `play`. `clock` is the clock of both;
+`watch` knows when a row has been decided; `score` counts, purely; `view` shows; `stage` of `play`
+finds the device. The Site's broker is never contacted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_FAILED = 1
+_USAGE = 2
+
+
+def rehearse(
+    resources: Annotated[
+        Path, typer.Option(envvar="FORESHORE_RESOURCES", help="Folder of YAML with the policy.")
+    ],
+    state: Annotated[
+        Path,
+        typer.Option(
+            envvar="FORESHORE_STATE",
+            help="Where records go; what an earlier rehearsal left there is replaced.",
+        ),
+    ],
+    device: Annotated[
+        str, typer.Option(envvar="FORESHORE_DEVICE", help="Name of the Device to rehearse with.")
+    ],
+    csv: Annotated[
+        Path, typer.Option(envvar="FORESHORE_CSV", help="The recording: `,` or `;`, with a header.")
+    ],
+    time_column: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FORESHORE_TIME_COLUMN",
+            help="Column with the time of a row.  [default: one named like it]",
+        ),
+    ] = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="COLUMN=PROPERTY", help="Which column is which property; repeatable."
+        ),
+    ] = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FORESHORE_TRUTH",
+            metavar="COLUMN[=VALUE]",
+            help="Column that says when acting was right (by default where it is 1 or true).",
+        ),
+    ] = None,
+    speed: Annotated[
+        float,
+        typer.Option(
+            envvar="FORESHORE_SPEED",
+            min=0.0,
+            help="How many times as fast as the recording; 0: as fast as the agent decides.",
+        ),
+    ] = 0.0,
+    models: Annotated[
+        Path | None,
+        typer.Option(envvar="FORESHORE_MODELS", help="Folder of *.onnx, found by digest."),
+    ] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(envvar="FORESHORE_CREDENTIALS", help="For models that are fetched by https."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The summary as text or json.")
+    ] = "text",
+) -> None:
+    """Try a policy on recorded data: decide every row, count, and compare with the truth."""
+    from foreshore_agent.rehearse import run
+
+    request = run.Request(
+        resources=resources,
+        state=state,
+        device=device,
+        csv=csv,
+        time_column=time_column,
+        mapped=tuple(mapped or ()),
+        truth=truth,
+        speed=speed,
+        models=models,
+        credentials=credentials,
+        is_json=output == "json",
+    )
+    try:
+        if output not in ("text", "json"):
+            raise run.RehearsalError(f"--output is text or json, not {output}")
+        run.rehearse(request)
+    except run.USAGE_ERRORS as error:
+        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
+        raise typer.Exit(_USAGE) from error
+    except OSError as error:
+        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
+        raise typer.Exit(_FAILED) from error

@@ -1,0 +1,101 @@
+"""What the agent does in a rehearsal, seen at its effects; and whether it is done with a row."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from typing import Final
+
+from foreshore_agent.engine import effects
+from foreshore_api.wire import metrics
+from foreshore_api.wire.record import Outcome
+from foreshore_decision.chain import reasons
+
+_FIRST: Final = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.UNKNOWN)
+"""The first thing that is learnt about a command: it has left, or it will not."""
+_PATIENCE: Final = 1.0
+"""Seconds to wait for a row's first sign of a decision, until it is known how long that takes."""
+_LONGEST: Final = 5.0
+"""Seconds after which a row is left behind, whatever is still open."""
+_QUIET: Final = 0.003
+
+
+class Watch:
+    """Counts and latencies of one rehearsal; `tap` is called with every effect."""
+
+    def __init__(self) -> None:
+        self.decisions: Final[Counter[tuple[str, str, str]]] = Counter()
+        """By policy, verdict and reason; never sampled."""
+        self.outcomes: Final[Counter[str]] = Counter()
+        self.stages: Final[defaultdict[tuple[str, str], list[float]]] = defaultdict(list)
+        """Seconds by policy and stage."""
+        self.undecided = 0
+        """Rows that led to no decision."""
+        self._signs = 0
+        """Questions and decisions so far."""
+        self._asking = 0
+        self._unanswered = 0
+        """Intents that are being written, sent or carried out."""
+        self._active = time.monotonic()
+        self._news: Final = asyncio.Event()
+        self._slowest = 0.0
+
+    def tap(self, effect: effects.Effect) -> None:
+        """Note one effect."""
+        match effect:
+            case effects.Infer():
+                self._signs += 1
+                self._asking += 1
+            case effects.Journal(token=str()):
+                self._unanswered += 1
+            case effects.Count(metric=metrics.DECISIONS.name, labels=labels):
+                self.decisions[(labels[0], labels[1], labels[2])] += effect.amount
+                self._signs += 1
+                self._asking = max(0, self._asking - 1)
+                if labels[2] == reasons.RECORDER_FULL:
+                    self._answer()
+            case effects.Count(metric=metrics.COMMANDS.name, labels=labels):
+                self.outcomes[labels[1]] += effect.amount
+                if labels[1] in _FIRST:
+                    self._answer()
+            case effects.Observe():
+                self.stages[(str(effect.policy), effect.stage)].append(effect.seconds)
+            case _:
+                pass
+        self._active = time.monotonic()
+        self._news.set()
+
+    async def decided(self) -> None:
+        """Wait until the row that was just published has been decided, and its command answered."""
+        started, before = time.monotonic(), self._signs
+        patience = min(_PATIENCE, 0.02 + 10 * self._slowest) if self._slowest else _PATIENCE
+        while self._signs == before:
+            if time.monotonic() - started > patience:
+                self.undecided += 1
+                return
+            await self._wait(patience)
+        self._slowest = max(0.98 * self._slowest, time.monotonic() - started)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until nothing is on its way."""
+        started = time.monotonic()
+        while time.monotonic() - started < _LONGEST:
+            if (
+                not self._asking
+                and not self._unanswered
+                and time.monotonic() - self._active > _QUIET
+            ):
+                return
+            await self._wait(_QUIET)
+        self._asking = self._unanswered = 0
+
+    def _answer(self) -> None:
+        self._unanswered = max(0, self._unanswered - 1)
+
+    async def _wait(self, seconds: float) -> None:
+        self._news.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
