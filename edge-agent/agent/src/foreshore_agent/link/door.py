@@ -55,6 +55,7 @@ class Door:
         self._ca_file = ca_file
         self._ca_seen: tuple[int, int] | None = None
         self._client: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
         self.answered_at: float | None = None
         """When the hub last answered anything but an error of its own, on the boot-time clock."""
 
@@ -137,24 +138,27 @@ class Door:
             return file.read(_MAXIMUM_TOKEN_BYTES).decode("ascii").strip()
 
     async def _session(self) -> aiohttp.ClientSession:
-        """Return the client, made anew when the CA file changed."""
-        seen = None
-        if self._ca_file is not None:
-            status = self._ca_file.stat()
-            seen = (status.st_mtime_ns, status.st_ino)
-        if self._client is not None and seen == self._ca_seen:
+        """Return the client, made anew when the CA file changed; several tasks ask at once."""
+        async with self._opening:
+            seen = None
+            if self._ca_file is not None:
+                status = self._ca_file.stat()
+                seen = (status.st_mtime_ns, status.st_ino)
+            if self._client is None or seen != self._ca_seen:
+                await self.close()
+                self._client = await self._opened()
+                self._ca_seen = seen
             return self._client
-        await self.close()
+
+    async def _opened(self) -> aiohttp.ClientSession:
         context: ssl.SSLContext | bool = True
         if self._ca_file is not None:
             context = await asyncio.to_thread(ssl.create_default_context, cafile=str(self._ca_file))
-        self._client = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, keepalive_timeout=60.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
-        self._ca_seen = seen
-        return self._client
 
 
 @dataclass(frozen=True, slots=True)
