@@ -4,6 +4,9 @@ import dataclasses
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from foreshore_api.wire import beat
 from foreshore_decision import fencing
 from foreshore_decision.fencing import (
@@ -18,8 +21,6 @@ from foreshore_decision.fencing import (
     Ticked,
     Withdrawn,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 LEASE = 15.0
 OFFLINE = 86400.0

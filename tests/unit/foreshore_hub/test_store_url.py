@@ -1,6 +1,7 @@
 """The database URL that people write."""
 
 import pytest
+
 from foreshore_hub import store
 
 

@@ -19,6 +19,8 @@ from foreshore_hub import store, world
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS: Final = 0.05
+AGAIN_SECONDS: Final = 10.0
+"""After a failure to compile or keep an assignment."""
 
 
 class Assigning:
@@ -29,10 +31,12 @@ class Assigning:
         kept: store.Store,
         seen: world.World,
         addresses: Callable[[], Iterable[tuple[str, str]]],
+        count_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._store: Final = kept
         self._world: Final = seen
         self._addresses: Final = addresses
+        self._count_failure: Final = count_failure
         self._current: dict[str, wire.Assignment] = {}
         self._wanted: set[str] = set()
         self._touched_nodes: set[str] = set()
@@ -90,7 +94,17 @@ class Assigning:
                 await asyncio.sleep(QUIET_SECONDS)
                 continue
             for node in self._take():
-                await self._refresh(node)
+                try:
+                    await self._refresh(node)
+                except Exception:  # one node's resources must not keep the others waiting
+                    log.exception("the assignment of %s stays as it is", node)
+                    self._failed(node)
+
+    def _failed(self, node: str) -> None:
+        """Count, and look again in a while."""
+        self._count_failure()
+        what = world.Touched(nodes=frozenset({node}))
+        asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.touch, what)
 
     def _want(self, node: str) -> None:
         if node not in self._wanted:

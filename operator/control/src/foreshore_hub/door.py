@@ -99,6 +99,7 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
         openapi_url="/openapi.json",
     )
     app.add_exception_handler(guard.RefusedError, _on_refused(desk))
+    app.add_exception_handler(store.UnavailableError, _on_unavailable(desk))
     app.add_exception_handler(exceptions.RequestValidationError, _on_invalid(desk))
 
     @app.get("/v1/agents/{node}/assignment", response_model=assignment.Assignment)
@@ -271,6 +272,18 @@ def _on_refused(desk: Desk) -> Any:
         headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
         content = {"reason": error.reason, "message": error.message}
         return fastapi.responses.JSONResponse(content, error.status, headers)
+
+    return answer
+
+
+def _on_unavailable(desk: Desk) -> Any:
+    """Nothing was committed: the agent keeps what it has and tries again."""
+
+    async def answer(_: fastapi.Request, error: store.UnavailableError) -> fastapi.Response:
+        desk.measured.refused("StoreUnavailable")
+        log.error("the store cannot be written: %s", error.__cause__)
+        content = {"reason": "StoreUnavailable", "message": "the store cannot be written"}
+        return fastapi.responses.JSONResponse(content, 503, {"retry-after": "5"})
 
     return answer
 

@@ -55,7 +55,12 @@ class Hub:
             self._store.lineage, time.monotonic(), await self._store.last_renewals()
         )
         observing = observe.Observing(self._kube, lambda what: assigned.touch(what))
-        assigned = assigning.Assigning(self._store, observing.world, evidence.addresses)
+        assigned = assigning.Assigning(
+            self._store,
+            observing.world,
+            evidence.addresses,
+            lambda: self._measured.refused("AssignmentFailed"),
+        )
         await assigned.load()
         desk = door.Desk(
             accounts=self._accounts(),

@@ -62,6 +62,7 @@ def run(
 ) -> None:
     """Serve agents, the operator and `kubectl get decisions`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     chosen = settings.Settings(
         database=database,
         tls_dir=tls_dir,

@@ -6,8 +6,9 @@ agents forget what the hub acknowledges.
 """
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -20,6 +21,10 @@ from foreshore_api.wire import assignment, record
 from foreshore_hub import ingest, renewals, tables
 
 PAGE: Final = 500
+
+
+class UnavailableError(Exception):
+    """The store cannot be written: full, failing, or away."""
 
 
 class ForeignJournalError(Exception):
@@ -108,8 +113,9 @@ class Store:
         Raises:
             ForeignJournalError: another node came first with this journal.
             ingest.ForkedError, ValueError: see `ingest.examine`.
+            UnavailableError: nothing was committed.
         """
-        async with self._writing, self._engine.begin() as connection:
+        async with self._write() as connection:
             head = await _head(connection, node, batch.journal)
             known = await _known(connection, batch)
             namespaces = await connection.scalars(
@@ -164,7 +170,7 @@ class Store:
             "digest": document.digest,
             "body": document.encode().decode(),
         }
-        async with self._writing, self._engine.begin() as connection:
+        async with self._write() as connection:
             done = await connection.execute(
                 table.update().where(table.c.node == document.node).values(values)
             )
@@ -189,7 +195,7 @@ class Store:
         if not changed:
             return
         table = tables.renewals
-        async with self._writing, self._engine.begin() as connection:
+        async with self._write() as connection:
             for (namespace, device), renewed in sorted(changed.items()):
                 await connection.execute(
                     table.delete().where(table.c.namespace == namespace, table.c.device == device)
@@ -203,6 +209,15 @@ class Store:
                         lease_seconds=renewed.lease_seconds,
                     )
                 )
+
+    @contextlib.asynccontextmanager
+    async def _write(self) -> AsyncIterator[sa_asyncio.AsyncConnection]:
+        """One transaction, one at a time; committed at the end or not at all."""
+        try:
+            async with self._writing, self._engine.begin() as connection:
+                yield connection
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise UnavailableError(type(error).__name__) from error
 
 
 def _asynchronous(url: str) -> sa.URL:

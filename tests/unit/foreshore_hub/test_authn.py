@@ -1,0 +1,132 @@
+"""Whose token it is: remembered, asked again, and what an absent API server changes."""
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+
+from foreshore_hub import authn
+from foreshore_kube import api
+
+ACCOUNT = "system:serviceaccount:foreshore-agents:foreshore-agent"
+
+
+def token(expires: float = 10_000.0) -> str:
+    claims = base64.urlsafe_b64encode(orjson.dumps({"exp": expires})).rstrip(b"=")
+    return f"header.{claims.decode()}.signature"
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    user = {"username": ACCOUNT, "extra": {authn.NODE_NAME: ["edge-1"]}}
+    return {"authenticated": True, "audiences": [authn.AUDIENCE], "user": user, **changes}
+
+
+class Reviews:
+    """An API server that says what it is told to, and can be away."""
+
+    def __init__(self) -> None:
+        self.answer = status()
+        self.is_absent = False
+        self.asked = 0
+
+    async def review(self, token: str) -> dict[str, Any]:
+        self.asked += 1
+        if self.is_absent:
+            raise api.UnavailableError(0, "refused")
+        return self.answer
+
+
+class Bench:
+    """An authenticator with clocks that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.reviews = Reviews()
+        self.authenticator = authn.Authenticator(
+            self.reviews, clock=lambda: self.now, wall_clock=lambda: self.now
+        )
+
+    async def identify(self, written: str | None = None) -> authn.Identity | None:
+        return await self.authenticator.identify(token() if written is None else written)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_the_node_is_the_api_servers_word(bench: Bench) -> None:
+    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
+
+
+async def test_a_known_token_is_not_reviewed_for_every_request(bench: Bench) -> None:
+    for _ in range(5):
+        await bench.identify()
+    assert bench.reviews.asked == 1
+
+
+async def test_a_revoked_token_is_noticed_within_a_minute(bench: Bench) -> None:
+    await bench.identify()
+    bench.reviews.answer = {"authenticated": False}
+    bench.now = 61.0
+    assert await bench.identify() is None
+
+
+async def test_while_the_api_server_is_away_a_known_token_holds_until_it_expires(
+    bench: Bench,
+) -> None:
+    await bench.identify()
+    bench.reviews.is_absent = True
+    bench.now = 9_999.0
+    assert await bench.identify() is not None
+    bench.now = 10_000.0
+    assert await bench.identify() is None
+
+
+async def test_while_the_api_server_is_away_an_unknown_token_is_neither_good_nor_bad(
+    bench: Bench,
+) -> None:
+    bench.reviews.is_absent = True
+    with pytest.raises(authn.UnknownError):
+        await bench.identify()
+
+
+async def test_a_refused_token_is_not_asked_about_again_at_once(bench: Bench) -> None:
+    bench.reviews.answer = {"authenticated": False}
+    for _ in range(5):
+        assert await bench.identify("garbage") is None
+    assert bench.reviews.asked == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"authenticated": "yes"},
+        status(audiences=["https://kubernetes.default.svc"]),
+        status(audiences=None),
+    ],
+    ids=["nothing", "not true", "another audience", "no audience"],
+)
+async def test_what_does_not_vouch_for_this_audience_vouches_for_nobody(
+    bench: Bench, answer: dict[str, Any]
+) -> None:
+    bench.reviews.answer = answer
+    assert await bench.identify() is None
+
+
+async def test_a_token_bound_to_no_node_has_none(bench: Bench) -> None:
+    bench.reviews.answer = status(user={"username": ACCOUNT})
+    assert await bench.identify() == authn.Identity(ACCOUNT, None)
+
+
+@pytest.mark.parametrize("written", ["", "x" * 20_000], ids=["empty", "endless"])
+async def test_what_is_no_token_is_not_even_reviewed(bench: Bench, written: str) -> None:
+    assert await bench.identify(written) is None
+    assert bench.reviews.asked == 0
+
+
+@pytest.mark.parametrize("written", ["", "a", "a.b.c", "a.e30.c", "a.!!.c"])
+def test_a_token_that_does_not_say_when_it_ends_has_ended(written: str) -> None:
+    assert authn.expiry(written) == 0.0

@@ -1,0 +1,129 @@
+"""What a change touches, and what the hub reads off the resources."""
+
+from typing import Any
+
+import pytest
+
+from builders import resources
+from foreshore_api import meta, v1alpha1
+from foreshore_hub import fleet, world
+from foreshore_hub.renewals import Named
+from foreshore_kube import informer, kinds
+
+
+def seen(*found: meta.Resource, nodes: dict[str, str | None] | None = None) -> world.World:
+    mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+        kind: {} for kind in world.KINDS
+    }
+    for each in found:
+        mirrors[type(each)][informer.Key(each.namespace, each.name)] = each
+    labelled = {
+        informer.Key("", name): world.Node(name, {meta.LABEL_SITE: site} if site else {})
+        for name, site in (nodes or {}).items()
+    }
+    return world.World(labelled, mirrors)
+
+
+def change(old: meta.Resource | None, new: meta.Resource | None) -> informer.Change[Any]:
+    either = old or new
+    assert either is not None
+    key = informer.Key(either.namespace, either.name)
+    return informer.Change(kinds.of(type(either)), key, old, new)
+
+
+def held(holder: str | None = "edge-1", epoch: int = 100, **spec: Any) -> v1alpha1.Device:
+    authority = {"epoch": epoch, "lastIssued": epoch, **({"holder": holder} if holder else {})}
+    return resources.device(status={"authority": authority}, spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (resources.device(), resources.device(status={"observedGeneration": 3})),
+        (resources.policy(), resources.policy()),
+        (resources.placement(), resources.placement()),
+    ],
+    ids=["a condition of a device", "a policy seen again", "a placement measured again"],
+)
+def test_what_is_only_told_about_an_object_touches_nothing(
+    old: meta.Resource, new: meta.Resource
+) -> None:
+    assert world.touched(change(old, new)) == world.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (resources.device(), held()),
+        (held(), held(epoch=101)),
+        (None, resources.policy()),
+        (resources.policy(), None),
+        (resources.placement(), resources.placement(("r0", "Active", "Ready", "10.0.0.1:80"))),
+    ],
+    ids=["a first grant", "a new epoch", "appeared", "went away", "a replica is ready"],
+)
+def test_what_changes_an_assignment_touches_its_namespace(
+    old: meta.Resource | None, new: meta.Resource | None
+) -> None:
+    assert world.touched(change(old, new)).namespaces == {"hq"}
+
+
+def test_a_changed_site_touches_every_node_because_names_are_unique_in_the_cluster() -> None:
+    assert world.touched(change(None, resources.site())).nodes == {"*"}
+
+
+def test_the_named_holder_comes_with_the_lease_that_holds_for_the_device() -> None:
+    device = held(authority={"leaseDuration": "10s"})
+    found = seen(resources.profile(), device).named(("hq", "room-301"))
+    assert found == Named("edge-1", 100, 10.0)
+
+
+def test_a_device_that_nobody_was_granted_names_nobody() -> None:
+    profile = resources.profile()
+    assert seen(profile, resources.device()).named(("hq", "room-301")) is None
+    assert seen(profile).named(("hq", "room-301")) is None
+    assert seen(profile, held(None)).named(("hq", "room-301")) == Named(None, 100, 15.0)
+
+
+def test_a_node_that_the_api_server_does_not_know_is_not_compiled_as_one_of_no_site() -> None:
+    assert seen(*resources.everything()).question("stranger", ()) is None
+
+
+def test_peers_whose_node_is_unknown_are_no_probe_targets() -> None:
+    nodes: dict[str, str | None] = {"edge-1": "hq", "edge-2": "hq", "cloud-1": None}
+    addresses = [(name, f"http://{name}") for name in (*nodes, "stranger")]
+    question = seen(*resources.everything(), nodes=nodes).question("edge-1", addresses)
+    assert question is not None
+    assert [each.node for each in question().assignment.probes] == ["cloud-1", "edge-2"]
+
+
+def report_of(node: str, **fields: Any) -> Any:
+    from foreshore_api.wire import report
+
+    return report.Report.model_validate(
+        {
+            "node": node,
+            "bootId": "b",
+            "agentVersion": "0",
+            "sentAt": "2026-03-01T10:00:00Z",
+            "uptimeSeconds": 1,
+            **fields,
+        }
+    )
+
+
+def test_what_was_given_back_is_forgotten_when_the_agent_no_longer_says_so() -> None:
+    device = {"namespace": "hq", "device": "room-301", "connected": False, "epoch": 5}
+    evidence = fleet.Fleet("lineage", 0.0, {})
+    evidence.note_report(report_of("edge-1", devices=[{**device, "gaveBack": True}]), 1.0)
+    assert evidence.given_back(("hq", "room-301")) == {("edge-1", 5)}
+    evidence.note_report(report_of("edge-1", devices=[device]), 2.0)
+    assert evidence.given_back(("hq", "room-301")) == frozenset()
+
+
+def test_ages_count_from_when_the_report_came_by_the_hubs_own_clock() -> None:
+    evidence = fleet.Fleet("lineage", 0.0, {})
+    evidence.note_report(report_of("edge-1"), 10.0)
+    assert evidence.evidence(14.0).agents[0].age_seconds == 4.0
+    assert evidence.count(14.0) == (1, 0)
+    assert evidence.count(40.0) == (0, 1)
