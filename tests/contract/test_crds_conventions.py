@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from builders import refusals
 from foreshore_api import v1alpha1
 
 ROOT = Path(__file__).parents[2]
@@ -297,3 +298,9 @@ def test_a_device_inherits_so_it_has_no_defaults_of_its_own() -> None:
     assert "default" not in str(
         {name: device[name] for name in ("authority", "guards", "limits")}.values()
     ).replace("Default", "")
+
+
+def test_every_rule_has_a_document_that_it_refuses() -> None:
+    """The documents meet a real API server in `tests/cluster/test_crds.py`."""
+    cases = (*refusals.REFUSALS, *refusals.CHANGES, *refusals.AUTHORITIES)
+    assert {rule["message"] for _, rule in RULES} == {case.rule for case in cases}

@@ -165,5 +165,15 @@ class Document(pydantic.BaseModel):
         return schema
 
     def document(self) -> dict[str, Any]:
-        """This part as plain JSON data with wire names; absent fields are left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """This part as plain JSON data with wire names; what is absent or empty is left out."""
+        written = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {key: _filled(value) for key, value in written.items() if value not in ([], {})}
+
+
+def _filled(value: Any) -> Any:
+    """The value without empty lists and maps, as the API server stores an object."""
+    if isinstance(value, dict):
+        return {key: _filled(each) for key, each in value.items() if each not in ([], {})}
+    if isinstance(value, list):
+        return [_filled(each) for each in value]
+    return value

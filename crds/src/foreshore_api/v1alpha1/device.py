@@ -201,10 +201,10 @@ class Device(meta.Resource):
         Rule(
             rule="!has(oldSelf.status) || !has(oldSelf.status.authority)"
             " || !has(self.status) || !has(self.status.authority)"
-            " || !has(oldSelf.status.authority.holder) || !has(self.status.authority.holder)"
-            " || self.status.authority.holder == oldSelf.status.authority.holder"
+            " || !has(self.status.authority.holder) || (has(oldSelf.status.authority.holder)"
+            " && self.status.authority.holder == oldSelf.status.authority.holder)"
             " || self.status.authority.epoch > oldSelf.status.authority.epoch",
-            message="another holder needs a higher epoch",
+            message="a grant needs a higher epoch",
             field_path=".status.authority.holder",
             reason="FieldValueForbidden",
         ),

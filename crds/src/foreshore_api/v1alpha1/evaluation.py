@@ -264,9 +264,9 @@ class Signal(Document):
 
     validations = (
         Rule(
-            rule="!has(self.direction) || (self.direction == 'Below' ?"
+            rule="has(self.direction) && self.direction == 'Below' ?"
             " double(self.raiseAt) <= double(self.clearAt)"
-            " : double(self.raiseAt) >= double(self.clearAt))",
+            " : double(self.raiseAt) >= double(self.clearAt)",
             message="raiseAt and clearAt are the wrong way round for the direction",
             field_path=".clearAt",
         ),
