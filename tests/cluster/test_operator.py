@@ -383,5 +383,27 @@ async def test_the_rights_of_the_chart_are_enough(world: World) -> None:
     assert 'result="Rejected"' not in page
 
 
+async def test_transitions_are_events_and_repetitions_are_not(world: World) -> None:
+    await world.apply_example()
+    async with world.operator() as running:
+        await settled(world)
+        for _ in range(5):
+            running.passes.marks.mark("test", urgent=True)
+            await asyncio.sleep(0.2)
+
+        async def told() -> set[tuple[str, str]] | None:
+            found = await world.kube.list(kinds.EVENTS, world.namespace)
+            said = {(each["regarding"]["kind"], each["reason"]) for each in found}
+            return said if ("Device", "FirstGrant") in said else None
+
+        said = await world.until(told, what="events are posted")
+        await asyncio.sleep(1)
+        found = await world.kube.list(kinds.EVENTS, world.namespace)
+
+    assert {("Site", "Accepted"), ("InferencePlacement", "FirstPlacement")} <= said
+    keys = [(each["regarding"]["uid"], each["reason"], each["action"]) for each in found]
+    assert len(keys) == len(set(keys))
+
+
 def fetch(url: str) -> str:
     return process.run(["curl", "-sS", url], timeout=10)

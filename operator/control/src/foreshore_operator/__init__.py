@@ -12,6 +12,7 @@ compilation   whether each policy compiles for the devices it selects
 measure       the agents' evidence, from the hub
 observe       all of it as one frozen snapshot
 act           a plan, written
+events        transitions, for people who look at `kubectl events`
 manifests     how the objects that the operator owns look
 handlers      Kopf, for the kinds that people edit: a handler only enqueues a key
 metrics       Prometheus metrics and the probes' endpoints

@@ -17,7 +17,7 @@ from typing import Any
 
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, kinds
-from foreshore_operator import manifests, metrics, store
+from foreshore_operator import events, manifests, metrics, store
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, succession
 from foreshore_planner.placement import case
@@ -50,6 +50,7 @@ class Act:
     store: store.Store
     figures: metrics.Metrics
     serving_image: str
+    recorder: events.Recorder
 
     async def carry_out(self, plan: planning.Plan) -> float | None:
         """Write everything that a plan asks for and that is not so yet.
@@ -86,6 +87,7 @@ class Act:
         )
         if outcome is apply.Outcome.WRITTEN:
             self.figures.moves.labels("authority", grant.cause).inc()
+            self.recorder.record(events.of_grant(self._device(grant), grant))
             log.info(
                 "device %s/%s: granted to %s with epoch %d (%s: %s)",
                 grant.namespace,
@@ -95,6 +97,11 @@ class Act:
                 grant.cause,
                 grant.evidence,
             )
+
+    def _device(self, grant: succession.Grant) -> events.Subject:
+        device = self.store.find(v1alpha1.Device, grant.namespace, grant.device)
+        uid = device.metadata.uid if device is not None else None
+        return events.Subject(v1alpha1.Device.kind, grant.namespace, grant.device, uid or "")
 
     async def _placement(self, plan: case.PlacementPlan) -> None:
         policy = self.store.find(v1alpha1.DecisionPolicy, plan.namespace, plan.policy)
@@ -169,7 +176,7 @@ class Act:
             return
         is_placement = write.kind == v1alpha1.InferencePlacement.kind
         metadata = {"name": write.name, **({"namespace": namespace} if namespace else {})}
-        await self.writer.apply(
+        outcome = await self.writer.apply(
             kinds.of(MODELS[write.kind]),
             {"metadata": metadata, "status": _lifecycle(write.status)},
             manager=PLACEMENT if is_placement else LIFECYCLE,
@@ -177,6 +184,11 @@ class Act:
             cached=cached,
             subresource="status",
         )
+        if outcome is apply.Outcome.WRITTEN:
+            uid = str(cached["metadata"].get("uid", ""))
+            subject = events.Subject(write.kind, namespace, write.name, uid)
+            for event in events.of_status(subject, cached.get("status") or {}, write.status):
+                self.recorder.record(event)
 
     async def _refusal(self, kind: str, document: api.Json, why: str) -> None:
         """Say of an object that this release does not understand it: nothing is ignored silently.

@@ -30,6 +30,7 @@ from foreshore_operator import (
     act,
     compilation,
     dirty,
+    events,
     handlers,
     measure,
     metrics,
@@ -140,6 +141,7 @@ async def operator(chosen: settings.Settings) -> AsyncIterator[Operator]:
                     for one in parts.store.informers()
                 ),
                 tasks.create_task(parts.passes.run(), name="passes"),
+                tasks.create_task(parts.passes.act.recorder.run(), name="events"),
                 tasks.create_task(
                     store.watch_lease_ages(parts.store, marks, node_health.LEASE_STALE),
                     name="lease ages",
@@ -197,7 +199,13 @@ def _assemble(
         store=mirrors,
         hub=hub,
         leader=leader,
-        act=act.Act(writer, mirrors, figures, chosen.serving_image),
+        act=act.Act(
+            writer,
+            mirrors,
+            figures,
+            chosen.serving_image,
+            events.Recorder(kube, leader, chosen.identity),
+        ),
         marks=marks,
         figures=figures,
         probes=metrics.Health(lambda: mirrors.is_synced),
