@@ -18,14 +18,14 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from foreshore_agent.engine import durable, effects, recording
+from foreshore_agent.engine import durable, effects, ledger, recording
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Intent, Phase, State
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
-from foreshore_decision.chain import evaluate, facts, limiter, reasons
+from foreshore_decision.chain import evaluate, facts, reasons
 from foreshore_decision.policy import compiled
 
 ANSWER_GRACE: Final = 1.0
@@ -66,34 +66,13 @@ def issue(
     latency: Mapping[str, float],
 ) -> Done:
     """Take the rate limits' tokens and make the intent durable; nothing has left yet."""
-    found, given = evaluation.facts, evaluation.facts.given
-    compiled_policy = given.policy
-    message = _command(found, at)
-    intent = Intent(
-        decision_id=given.decision_id,
-        policy=policy,
-        action=compiled_policy.action.name,
-        values=dict(found.limited or {}),
-        properties={
-            bound.name: bound.property
-            for bound in compiled_policy.action.bounds
-            if bound.property is not None
-        },
-        phase=Phase.INTENT,
-        time_to_live=compiled_policy.action.time_to_live,
-        settling=compiled_policy.action.settling_time,
-        issued=given.seconds,
-        deadline=at.monotonic + compiled_policy.action.time_to_live,
-        received=received,
-        waited=sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0),
-        payload=orjson.dumps(message),
-        identity={
-            "policy": {**compiled_policy.identity["policy"], "effectiveMode": given.mode.value},
-            "device": compiled_policy.identity["device"],
-        },
-        evaluation=evaluation,
+    given = evaluation.facts.given
+    message = _command(evaluation.facts, at)
+    waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
+    intent = _intent(policy, evaluation, received, at)._replace(
+        waited=waited, payload=orjson.dumps(message), evaluation=evaluation
     )
-    device = _open(_charged(device, policy, given.seconds), intent)
+    device = ledger.opened(ledger.charged(device, policy, given.seconds), intent)
     line = recording.decision(
         state,
         evaluation,
@@ -115,7 +94,9 @@ def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     topic = device.bindings[intent.policy].compiled.topics.command
     if topic is None:
         return close(state, device, intent, Outcome.REJECTED, AUTHORITY_LOST, at)
-    device = _open(device, intent._replace(phase=Phase.SENDING, payload=b"", evaluation=None))
+    device = ledger.opened(
+        device, intent._replace(phase=Phase.SENDING, payload=b"", evaluation=None)
+    )
     publish = effects.Publish(
         command_id=intent.command_id,
         device=device.key,
@@ -130,7 +111,7 @@ def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
 def not_recorded(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Undo an intent that could not be written: no record, no act."""
     evaluation = intent.evaluation
-    device = _uncharged(_closed(device, intent), intent)
+    device = ledger.refunded(ledger.closed(device, intent), intent)
     if evaluation is None:
         return Done(device)
     entry = facts.Entry("Record", wire.Phase.ERROR, reasons.RECORDER_FULL)
@@ -155,7 +136,7 @@ def sent(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Wait for the answer; older commands of the actuator need no confirmation any more."""
     due = max(intent.deadline, at.monotonic) + ANSWER_GRACE
     waiting = intent._replace(phase=Phase.ANSWER, published=at.monotonic, due=due)
-    device = _open(device, waiting)
+    device = ledger.opened(device, waiting)
     decide = max(0.0, at.monotonic - intent.received - intent.waited)
     done: tuple[effects.Effect, ...] = (
         effects.Observe(intent.policy, histogram.Stage.DECIDE, decide),
@@ -189,7 +170,7 @@ def answered(
         return Done(device, (*stages, *done))
     due = at.monotonic + confirmation.timeout
     waiting = intent._replace(phase=Phase.CONFIRMATION, answered=at.monotonic, due=due)
-    device = _open(device, waiting)
+    device = ledger.opened(device, waiting)
     done = _recorded(state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency)
     return Done(device, (*stages, *done))
 
@@ -240,7 +221,7 @@ def recover(state: State, device: Device, intents: Iterable[Intent], at: Instant
         wait = intent.time_to_live + intent.settling
         known = intent.phase is Phase.UNKNOWN
         unknown = intent._replace(phase=Phase.UNKNOWN, due=at.monotonic + wait)
-        device = _held(_open(device, unknown), intent.policy, seconds + wait)
+        device = ledger.held(ledger.opened(device, unknown), intent.policy, seconds + wait)
         if not known:
             done += _recorded(state, device, intent, Outcome.UNKNOWN, RESTARTED, at)
     return Done(device, done)
@@ -258,9 +239,9 @@ def close(
     latency: Mapping[str, float] | None = None,
 ) -> Done:
     """Record the last word about a command and forget it; a hold ends with what it waited for."""
-    device = _closed(device, intent)
+    device = ledger.closed(device, intent)
     if intent.phase is Phase.UNKNOWN:
-        device = _let_go(device, intent.policy)
+        device = ledger.let_go(device, intent.policy)
     done = _recorded(
         state, device, intent, result, reason, at, read_back=read_back, latency=latency
     )
@@ -303,6 +284,31 @@ def _command(found: facts.Facts, at: Instant) -> dict[str, Any]:
     }
 
 
+def _intent(policy: Key, evaluation: evaluate.Evaluation, received: float, at: Instant) -> Intent:
+    """Return the command that a verdict asks for, before anything is written."""
+    given = evaluation.facts.given
+    made = given.policy
+    return Intent(
+        decision_id=given.decision_id,
+        policy=policy,
+        action=made.action.name,
+        values=dict(evaluation.facts.limited or {}),
+        properties={
+            bound.name: bound.property for bound in made.action.bounds if bound.property is not None
+        },
+        phase=Phase.INTENT,
+        time_to_live=made.action.time_to_live,
+        settling=made.action.settling_time,
+        issued=given.seconds,
+        deadline=at.monotonic + made.action.time_to_live,
+        received=received,
+        identity={
+            "policy": {**made.identity["policy"], "effectiveMode": given.mode.value},
+            "device": made.identity["device"],
+        },
+    )
+
+
 def _obstacle(device: Device, intent: Intent, at: Instant) -> str | None:
     """Return why an intent that is durable by now must not leave any more."""
     if at.monotonic > intent.deadline:
@@ -312,58 +318,6 @@ def _obstacle(device: Device, intent: Intent, at: Instant) -> str | None:
     if device.assigned.spec.lock is Lock.LOCKED:
         return DEVICE_LOCKED
     return None if intent.policy in device.bindings else reasons.POLICY_CHANGED
-
-
-def _charged(device: Device, policy: Key, seconds: float) -> Device:
-    """Take a token of the policy's and of the actuator's rate limit."""
-    made = device.bindings[policy].compiled
-    action = made.action.name
-    own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
-    shared = limiter.taken((made.actuator_rate,), device.actuators.get(action, ()), seconds)
-    return device._replace(
-        policy_logs={**device.policy_logs, policy: own},
-        actuators={**device.actuators, action: shared},
-    )
-
-
-def _uncharged(device: Device, intent: Intent) -> Device:
-    """Give the tokens back of a command that was never issued."""
-    own = _without(device.policy_logs.get(intent.policy, ()), intent.issued)
-    shared = _without(device.actuators.get(intent.action, ()), intent.issued)
-    return device._replace(
-        policy_logs={**device.policy_logs, intent.policy: own},
-        actuators={**device.actuators, intent.action: shared},
-    )
-
-
-def _without(log: limiter.Log, moment: float) -> limiter.Log:
-    if moment not in log:
-        return log
-    position = log.index(moment)
-    return (*log[:position], *log[position + 1 :])
-
-
-def _open(device: Device, intent: Intent) -> Device:
-    return device._replace(open={**device.open, intent.command_id: intent})
-
-
-def _closed(device: Device, intent: Intent) -> Device:
-    kept = {key: each for key, each in device.open.items() if key != intent.command_id}
-    return device._replace(open=kept)
-
-
-def _held(device: Device, policy: Key, until: float) -> Device:
-    until = max(until, device.held.get(policy, until))
-    return device._replace(held={**device.held, policy: until})
-
-
-def _let_go(device: Device, policy: Key) -> Device:
-    """End a policy's hold, unless another command of it is unknown too."""
-    others = (each for each in device.open.values() if each.policy == policy)
-    if any(each.phase is Phase.UNKNOWN for each in others):
-        return device
-    kept = {key: until for key, until in device.held.items() if key != policy}
-    return device._replace(held=kept)
 
 
 def _confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:

@@ -187,11 +187,8 @@ def conclude(
         written = (effects.Observe(policy, histogram.Stage.DECIDE, stages["Decide"]),)
         if verdict is wire.Verdict.ADVISED and binding.compiled.topics.advice is not None:
             written += (_advice(evaluation, binding.compiled, at),)
-    device = _bound(device, policy, binding)
-    is_routine = verdict in evaluate.ROUTINE
-    rate = binding.compiled.sample_rate
-    is_sampled = is_routine and not is_new
-    if not is_sampled or record.is_sampled(given.decision_id, rate):
+    rate = _sample_rate(evaluation, verdict, is_new=is_new)
+    if record.is_sampled(given.decision_id, rate):
         line = recording.decision(
             state,
             evaluation,
@@ -199,10 +196,18 @@ def conclude(
             at,
             command=None,
             latency=stages,
-            sampled_rate=round(1 / rate) if is_sampled and rate < 1 else None,
+            sampled_rate=round(1 / rate) if rate < 1 else None,
         )
         written += (effects.Journal((line,)),)
+    device = _bound(device, policy, binding)
     return Outcome(device, (*written, count))
+
+
+def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_new: bool) -> float:
+    """Return the share of such decisions that is kept: all, but of dull ones that repeat."""
+    if is_new or verdict not in evaluate.ROUTINE:
+        return 1.0
+    return evaluation.facts.given.policy.sample_rate
 
 
 def request(asked: compiled.Inference, found: facts.Facts, decision_id: str) -> bytes | None:
