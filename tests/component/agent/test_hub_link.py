@@ -5,12 +5,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
-from aiohttp import web
 
+from builders.fake_hub import FakeHub
 from foreshore_agent.link import backoff, door, hub
 from foreshore_api.wire import assignment, beat, record, report
 
@@ -21,79 +20,6 @@ REQUEST = beat.RenewalRequest(
     number=7,
     held=(beat.Held(namespace="hq", device="room-301", epoch=5),),
 )
-
-
-class FakeHub:
-    """A hub's door on loopback; `gone` makes it drop every call, `answer` overrides one route."""
-
-    def __init__(self) -> None:
-        self.assignment = assignment.Assignment(
-            node=NODE, lineage="store", generation=1, digest="a"
-        )
-        self.tokens: list[str] = []
-        self.batches: list[record.Batch] = []
-        self.reports: list[report.Report] = []
-        self.committed = 0
-        self.status: int | None = None
-        self.answer: Callable[[record.Batch], record.BatchAnswer] | None = None
-        self.port = 0
-        self._runner: web.AppRunner | None = None
-
-    async def start(self, tls: ssl.SSLContext | None = None) -> None:
-        application = web.Application(middlewares=[self._watch], client_max_size=4 << 20)
-        application.router.add_get(f"/v1/agents/{NODE}/assignment", self._assignment)
-        application.router.add_post(f"/v1/agents/{NODE}/records", self._records)
-        application.router.add_post(f"/v1/agents/{NODE}/report", self._report)
-        application.router.add_post("/v1/renewals", self._renew)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    @web.middleware
-    async def _watch(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        self.tokens.append(request.headers["Authorization"])
-        if self.status is not None:
-            return web.Response(status=self.status, text="no")
-        response: web.StreamResponse = await handler(request)
-        return response
-
-    async def _assignment(self, request: web.Request) -> web.Response:
-        if request.headers.get("If-None-Match") == f'"{self.assignment.digest}"':
-            await asyncio.sleep(0.1)
-            return web.Response(status=304)
-        headers = {"ETag": f'"{self.assignment.digest}"'}
-        return web.Response(body=self.assignment.encode(), headers=headers)
-
-    async def _records(self, request: web.Request) -> web.Response:
-        batch = record.Batch.decode(await request.read())
-        self.batches.append(batch)
-        self.committed = max(self.committed, batch.records[-1].sequence)
-        said = self.answer(batch) if self.answer else None
-        answer = said or record.BatchAnswer(journal=batch.journal, acknowledged=self.committed)
-        return web.Response(body=answer.encode())
-
-    async def _report(self, request: web.Request) -> web.Response:
-        self.reports.append(report.Report.decode(await request.read()))
-        return web.Response(status=204)
-
-    async def _renew(self, request: web.Request) -> web.Response:
-        asked = beat.RenewalRequest.decode(await request.read())
-        devices = tuple(
-            beat.RenewedDevice(
-                namespace=one.namespace, device=one.device, epoch=one.epoch, standing="Renewed"
-            )
-            for one in asked.held
-        )
-        renewal = beat.Renewal(
-            node=asked.node, boot_id=asked.boot_id, number=asked.number, devices=devices
-        )
-        return web.Response(body=renewal.encode())
 
 
 class Book:
@@ -142,7 +68,7 @@ class Runtime:
 
 @pytest.fixture
 async def there() -> AsyncIterator[FakeHub]:
-    found = FakeHub()
+    found = FakeHub(NODE)
     await found.start()
     yield found
     await found.stop()
@@ -311,7 +237,7 @@ async def test_a_certificate_of_another_authority_is_refused_until_the_ca_file_i
     theirs.issue_cert("127.0.0.1").configure_cert(served)
     ca_file = tmp_path / "ca.crt"
     ours.cert_pem.write_to_path(str(ca_file))
-    there = FakeHub()
+    there = FakeHub(NODE)
     await there.start(served)
     asked = door.Door(f"https://127.0.0.1:{there.port}", NODE, token, ca_file)
     with pytest.raises(door.DoorError, match="Unreachable"):

@@ -1,0 +1,376 @@
+"""A whole agent on a real broker: folder mode with real serving, and a hub that comes and goes."""
+
+import asyncio
+import contextlib
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import fake_hub, onnx_models, room, room_device
+from foreshore_agent import clocks, journal, settings
+from foreshore_agent.link import backoff, folder
+from foreshore_agent.runtime import agent
+from foreshore_api import meta, v1alpha1
+from foreshore_api.wire import assignment, record
+from foreshore_decision import assignment as compiling
+from foreshore_serving import models
+from harness import mosquitto
+
+KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
+NODE = "edge-1"
+EPOCH = 1000
+
+
+def site(port: int) -> dict[str, Any]:
+    broker = {"host": "127.0.0.1", "port": port, "transport": "Plain"}
+    return room.changed(room.site(), spec__broker=broker)
+
+
+def rules_only(**changed: Any) -> dict[str, Any]:
+    """The policy without a model: whoever breathes is there."""
+    rule = {"name": "stale", "effect": "Permit", "expression": "co2 > 800.0", "reason": "StaleAir"}
+    return room.changed(
+        room.policy(), spec__modelRef=None, spec__inference=None, spec__rules=[rule], **changed
+    )
+
+
+def assigned(port: int, *documents: dict[str, Any], generation: int = 1) -> assignment.Assignment:
+    every = (site(port), room.profile(), room.device(), *(documents or (rules_only(),)))
+    found: list[meta.Resource] = [KINDS[one["kind"]].read(one) for one in every]
+    given = compiling.Given(grants={("hq", "room-301"): (NODE, EPOCH)})
+    made = compiling.compile(compiling.Resources.of(found), NODE, site="hq", given=given)
+    return made.assignment.model_copy(update={"lineage": "store", "generation": generation})
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
+    with mosquitto.Broker(tmp_path / "broker") as found:
+        yield found
+
+
+@pytest.fixture
+async def device(broker: mosquitto.Broker) -> AsyncIterator[room_device.RoomDevice]:
+    async with room_device.RoomDevice().connected(broker.port) as found:
+        yield found
+
+
+@pytest.fixture
+async def hub(broker: mosquitto.Broker) -> AsyncIterator[fake_hub.FakeHub]:
+    found = fake_hub.FakeHub(NODE)
+    found.assignment = assigned(broker.port)
+    await found.start()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.1)
+
+
+@contextlib.asynccontextmanager
+async def living(told: settings.Settings) -> AsyncIterator[agent.Agent]:
+    """An agent that lives for as long as the block lasts, and then stops as on SIGTERM."""
+    stop = asyncio.Event()
+    found = agent.Agent(told, clocks.SystemClock())
+    life = asyncio.create_task(found.run(stop))
+    try:
+        await until(lambda: not found.missing() or life.done())
+        yield found
+    finally:
+        stop.set()
+        async with asyncio.timeout(20):
+            await life
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.02)
+
+
+def of_hub(hub: fake_hub.FakeHub, state: Path) -> settings.Settings:
+    token = state.parent / "token"
+    token.write_text("token")
+    source = settings.HubSettings(f"http://127.0.0.1:{hub.port}", token, None)
+    return settings.Settings(NODE, state, source, port=None)
+
+
+async def events(state: Path) -> list[record.Event]:
+    book = await journal.Journal.open(state)
+    shipped = await book.newest(100_000)
+    await book.close()
+    return [record.Event.decode(one.body) for one in shipped]
+
+
+def decisions(found: list[record.Event]) -> list[record.Decision]:
+    return [one.data for one in found if isinstance(one.data, record.Decision)]
+
+
+def outcomes(found: list[record.Event]) -> list[record.Outcome]:
+    return [one.data.outcome for one in found if isinstance(one.data, record.DecisionOutcome)]
+
+
+# Folder mode
+
+
+@pytest.fixture
+def resources(tmp_path: Path, broker: mosquitto.Broker) -> Path:
+    home = tmp_path / "resources"
+    home.mkdir()
+    body = onnx_models.model()
+    (home / "occupancy-v1.onnx").write_bytes(body)
+    version = room.changed(room.version(), spec__digest=models.digest_of(body))
+    occupied = {"name": "any", "effect": "Permit", "expression": "score >= 0.0", "reason": "Any"}
+    documents = [
+        *(site(broker.port), room.profile(), room.device(), room.model(), version),
+        room.changed(room.policy(), spec__rules=[occupied]),
+    ]
+    for document in documents:
+        path = home / f"{document['kind']}-{document['metadata']['name']}.json"
+        path.write_text(json.dumps(document))
+    return home
+
+
+def of_folder(resources: Path, state: Path, port: int | None = None) -> settings.Settings:
+    return settings.Settings(NODE, state, settings.FolderSettings(resources, None, None), port=port)
+
+
+async def test_a_sample_becomes_a_recorded_command_that_the_device_confirms(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    async with living(of_folder(resources, state)) as found:
+        await device.measure_until(commands=3)
+        assert found.meters.decisions["Commanded"] >= 3
+    said = device.commands[-1]
+    assert said.holder == NODE
+    assert said.input == {"value": 600.0}
+    recorded = await events(state)
+    commanded = [one for one in decisions(recorded) if one.command is not None]
+    assert {one.command.command_id for one in commanded if one.command} >= {
+        one.command_id for one in device.commands
+    }
+    assert commanded[-1].model is not None
+    assert commanded[-1].inference is not None
+    assert record.Outcome.ACKNOWLEDGED in outcomes(recorded)
+    assert device.refused == []
+
+
+async def test_metrics_and_readiness_are_served(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    def get(path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{unused_tcp_port}{path}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+
+    async with living(of_folder(resources, tmp_path / "state", unused_tcp_port)):
+        await device.measure_until(commands=1)
+        status, body = await asyncio.to_thread(get, "/metrics")
+        assert status == 200
+        assert 'foreshore_decisions_total{policy="hq/ventilate-when-occupied"' in body
+        assert 'foreshore_decision_stage_seconds_bucket{le="+Inf"' in body
+        assert "foreshore_broker_connected 1.0" in body
+        assert "foreshore_devices_held 1.0" in body
+        assert 'foreshore_telemetry_messages_total{result="Accepted"}' in body
+        assert (await asyncio.to_thread(get, "/readyz"))[0] == 200
+        assert (await asyncio.to_thread(get, "/echo"))[0] == 204
+
+
+async def test_an_edited_policy_takes_effect_without_a_restart(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    policy = resources / "DecisionPolicy-ventilate-when-occupied.json"
+    async with living(of_folder(resources, tmp_path / "state")):
+        await device.measure_until(commands=1)
+        edited = json.loads(policy.read_text())
+        edited["spec"]["action"]["input"] = [{"name": "value", "expression": "444.0"}]
+        policy.write_text(json.dumps(edited))
+        async with asyncio.timeout(30):
+            while device.airflow != 444.0:
+                device.measure()
+                await asyncio.sleep(0.1)
+
+
+async def test_a_policy_that_does_not_compile_stays_as_it_was_also_over_a_restart(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    policy, state = resources / "DecisionPolicy-ventilate-when-occupied.json", tmp_path / "state"
+    async with living(of_folder(resources, state)):
+        await device.measure_until(commands=1)
+        edited = json.loads(policy.read_text())
+        edited["spec"]["action"]["input"] = [{"name": "value", "expression": "nonsense >"}]
+        policy.write_text(json.dumps(edited))
+        await asyncio.sleep(2 * folder.LOOK_SECONDS)
+        await device.measure_until(commands=len(device.commands) + 1)
+    async with living(of_folder(resources, state)):
+        await device.measure_until(commands=len(device.commands) + 2)
+    assert device.airflow == 600.0
+
+
+async def test_each_start_commands_under_a_higher_number(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    for count in (1, 2):
+        async with living(of_folder(resources, tmp_path / "state")):
+            await device.measure_until(commands=len(device.commands) + count)
+    assert device.commands[-1].epoch > device.commands[0].epoch
+    assert device.refused == []
+
+
+async def test_two_agents_in_one_state_directory_are_refused(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    told = of_folder(resources, tmp_path / "state")
+    async with living(told):
+        second = agent.Agent(told, clocks.SystemClock())
+        with pytest.raises(journal.JournalInUse):
+            await second.run(asyncio.Event())
+
+
+# With a hub
+
+
+async def test_records_arrive_exactly_once_and_in_a_chain(
+    hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    async with living(of_hub(hub, tmp_path / "state")):
+        await device.measure_until(commands=5)
+        await until(lambda: bool(hub.stored))
+        (name,) = hub.stored
+        await until(lambda: hub.committed(name) == max(hub.stored[name]))
+    check_chain(hub)
+    assert device.commands[0].epoch == EPOCH
+
+
+def check_chain(hub: fake_hub.FakeHub) -> None:
+    """Every number once, each link the hash of the one before and the very bytes."""
+    for stored in hub.stored.values():
+        assert sorted(stored) == list(range(1, len(stored) + 1))
+        for number in range(2, len(stored) + 1):
+            assert stored[number].previous == stored[number - 1].hash
+        for one in stored.values():
+            assert one.hash == journal.link(one.previous, one.body.encode())
+
+
+async def test_without_the_hub_decisions_go_on_and_every_record_arrives_afterwards(
+    hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    async with living(of_hub(hub, tmp_path / "state")) as found:
+        await device.measure_until(commands=2)
+        await hub.stop()
+        await device.measure_until(commands=12)
+        await hub.start()
+        await until(lambda: bool(hub.stored))
+        (name,) = hub.stored
+        commanded = found.meters.decisions["Commanded"]
+        await until(lambda: len(commands_stored(hub, name)) >= commanded)
+    check_chain(hub)
+
+
+def commands_stored(hub: fake_hub.FakeHub, name: str) -> set[str]:
+    found = [record.Event.decode(one.body) for one in hub.stored[name].values()]
+    return {one.decision_id for one in decisions(found) if one.command is not None}
+
+
+async def test_an_agent_starts_from_what_is_durable_when_the_hub_is_gone(
+    hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    told = of_hub(hub, tmp_path / "state")
+    async with living(told):
+        await device.measure_until(commands=1)
+    await hub.stop()
+    async with living(told):
+        await device.measure_until(commands=3)
+    assert device.refused == []
+
+
+async def test_a_hub_that_says_superseded_silences_the_holder_at_once(
+    hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    async with living(of_hub(hub, tmp_path / "state")):
+        await device.measure_until(commands=1)
+        hub.standing = hub.standing.SUPERSEDED
+        asked = len(hub.renewals)
+        await until(lambda: len(hub.renewals) > asked)
+        await asyncio.sleep(0.5)
+        before = len(device.commands)
+        for _ in range(10):
+            device.measure()
+            await asyncio.sleep(0.05)
+        assert len(device.commands) == before
+
+
+async def test_an_older_generation_is_refused(
+    hub: fake_hub.FakeHub, broker: mosquitto.Broker, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    def wants(value: str, generation: int) -> assignment.Assignment:
+        action = [{"name": "value", "expression": value}]
+        policy = rules_only(spec__action__input=action)
+        return assigned(broker.port, policy, generation=generation)
+
+    hub.assignment = wants("300.0", 5)
+    async with living(of_hub(hub, tmp_path / "state")) as found:
+        await device.measure_until(commands=1)
+        hub.assignment = wants("500.0", 4)
+        await asyncio.sleep(1.0)
+        await device.measure_until(commands=len(device.commands) + 2)
+        assert device.airflow == 300.0
+        hub.assignment = wants("400.0", 6)
+        async with asyncio.timeout(20):
+            while device.airflow != 400.0:
+                device.measure()
+                await asyncio.sleep(0.1)
+        assert found.missing() == ()
+
+
+async def test_a_broker_that_restarts_is_found_again(
+    hub: fake_hub.FakeHub, broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    async with living(of_hub(hub, tmp_path / "state")) as found:
+        async with room_device.RoomDevice().connected(broker.port) as device:
+            await device.measure_until(commands=1)
+        await asyncio.to_thread(broker.restart)
+        await until(lambda: not found.missing())
+        async with room_device.RoomDevice().connected(broker.port) as device:
+            await device.measure_until(commands=2)
+
+
+async def test_a_report_says_what_the_agent_does(
+    hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    async with living(of_hub(hub, tmp_path / "state")):
+        await device.measure_until(commands=3)
+        seen = len(hub.reports)
+        await until(lambda: len(hub.reports) > seen + 1)
+    said = hub.reports[-1]
+    assert said.node == NODE
+    assert said.broker_connected
+    assert said.assignment is not None
+    assert said.assignment.lineage == "store"
+    (held,) = said.devices
+    assert (held.connected, held.epoch, held.standing) == (True, EPOCH, "Renewed")
+    assert {one.stage for one in said.stages} >= {"Decide", "Actuate", "EndToEnd"}
+    assert said.decisions["Commanded"] >= 3
+    assert said.journal is not None
+    assert said.journal.last > 0
+
+
+async def test_malformed_telemetry_changes_nothing(
+    hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    async with living(of_hub(hub, tmp_path / "state")) as found:
+        await device.measure_until(commands=1)
+        before = found.meters.decisions.get("Commanded", 0)
+        device.measure(co2=float("nan"))
+        device.measure(co2="many")
+        device.measure(co2=1e9)
+        device.measure(co2=1200, padding="x" * 70_000)
+        await asyncio.sleep(0.5)
+        assert found.meters.decisions.get("Commanded", 0) == before
+        await device.measure_until(commands=len(device.commands) + 1)
