@@ -88,15 +88,14 @@ def issue(
 
 def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Send what is durable, unless meanwhile it must not leave any more."""
+    binding = device.bindings.get(intent.policy)
+    topic = None if binding is None else binding.compiled.topics.command
     obstacle = _obstacle(device, intent, at)
-    if obstacle is not None:
-        return close(state, device, intent, Outcome.REJECTED, obstacle, at)
-    topic = device.bindings[intent.policy].compiled.topics.command
-    if topic is None:
-        return close(state, device, intent, Outcome.REJECTED, AUTHORITY_LOST, at)
-    device = ledger.opened(
-        device, intent._replace(phase=Phase.SENDING, payload=b"", evaluation=None)
-    )
+    if obstacle is not None or topic is None:
+        reason = obstacle or reasons.POLICY_CHANGED
+        return close(state, device, intent, Outcome.REJECTED, reason, at)
+    sending = intent._replace(phase=Phase.SENDING, payload=b"", evaluation=None)
+    device = ledger.opened(device, sending)
     publish = effects.Publish(
         command_id=intent.command_id,
         device=device.key,
@@ -317,7 +316,7 @@ def _obstacle(device: Device, intent: Intent, at: Instant) -> str | None:
         return AUTHORITY_LOST
     if device.assigned.spec.lock is Lock.LOCKED:
         return DEVICE_LOCKED
-    return None if intent.policy in device.bindings else reasons.POLICY_CHANGED
+    return None
 
 
 def _confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:
