@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from foreshore_agent import play, records
+from foreshore_agent import play, records, rehearse
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -101,6 +101,7 @@ def run(
 
 
 application.command()(play.play)
+application.command()(rehearse.rehearse)
 application.command()(records.records)
 application.command()(records.why)
 application.command()(records.verify)
