@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import fastapi
+import pydantic
 from fastapi import exceptions
 from starlette import types
 
@@ -85,6 +86,29 @@ def build(desk: Desk, authenticator: authn.Authenticator) -> types.ASGIApp:
         measured=desk.measured,
     )
 
+
+class Refusal(pydantic.BaseModel):
+    """Why a request was refused: a code for programs, a sentence for people."""
+
+    reason: str
+    message: str
+
+
+REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"model": Refusal, "description": description}
+    for code, description in (
+        (400, "The body is no batch without holes, or nested too deeply."),
+        (401, "No token, or one that is not valid here."),
+        (403, "The token's account or node may not ask this."),
+        (408, "The body did not arrive in time."),
+        (409, "The journal holds other bytes under an acknowledged number."),
+        (413, "The body is too large."),
+        (422, "The body is not of the documented shape."),
+        (429, "Too many requests of one node; Retry-After says how long to wait."),
+        (503, "Not now: no assignment yet, no store, or a token that nobody can review."),
+    )
+}
+"""Every route's refusals, for the description that the door serves."""
 
 Wait = Annotated[str, fastapi.Query(pattern=r"^[0-9]{1,3}s$", description="How long to wait.")]
 

@@ -88,7 +88,7 @@ class Store:
     async def open(self) -> None:
         """Bring the tables to this release's shape and read who this store is."""
         async with self._engine.begin() as connection:
-            await connection.run_sync(_migrate)
+            await connection.run_sync(migrate)
             lineage = await connection.scalar(sa.select(tables.identity.c.lineage))
             if lineage is None:
                 lineage = str(uuid.uuid4())
@@ -235,7 +235,8 @@ def _prepare(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _migrate(connection: sa.Connection) -> None:
+def migrate(connection: sa.Connection) -> None:
+    """Bring the tables to this release's shape; the caller ends the transaction."""
     settings = config.Config()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     settings.attributes["connection"] = connection
