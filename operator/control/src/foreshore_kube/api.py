@@ -305,7 +305,7 @@ class KubeApi:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # ValueError: a line longer than the buffer, or no JSON
             raise UnavailableError(
-                0, f"{method} {path}: {error or type(error).__name__}"
+                0, f"{method} {path}: {str(error) or type(error).__name__}"
             ) from error
 
     async def _failure(self, answer: aiohttp.ClientResponse) -> ApiError:

@@ -43,6 +43,15 @@ class Timing:
     retry_period: float = 1.0
 
     @property
+    def request_timeout(self) -> float:
+        """How long one request of the election may take: two of them fit before the deadline.
+
+        Longer than `retry_period`, since a loaded API server often takes a second, and harmless: a
+        renewal counts from when it was sent, and `may_write` watches the deadline by itself.
+        """
+        return self.renew_deadline / 2
+
+    @property
     def write_timeout(self) -> float:
         """How long a write may take that was begun while leading."""
         return self.duration - self.renew_deadline
@@ -107,13 +116,12 @@ class Elector:
     async def attempt(self) -> None:
         """One round: look at the lease, renew it or take it if it is due."""
         try:
-            async with asyncio.timeout(self.timing.retry_period * 0.9):
+            async with asyncio.timeout(self.timing.request_timeout):
                 await self._round()
             if self._on_contact is not None:
                 self._on_contact()
         except (api.ApiError, TimeoutError) as error:
-            self._lease = None if isinstance(error, api.ConflictError) else self._lease
-            log.info("lease %s: %s", self._name, error or "no answer in time")
+            log.info("lease %s: %s", self._name, str(error) or "no answer in time")
         self._settle()
 
     async def release(self) -> None:
@@ -134,8 +142,9 @@ class Elector:
     async def _round(self) -> None:
         started = self._clock()
         if self._lease is not None and self._renewed_at is not None:
-            await self._write(self._lease, started, epoch=self.epoch)  # the holder only renews
-            return
+            if await self._renew(self._lease, started):
+                return
+            started = self._clock()
         await self._look()
         if self._lease is None:
             await self._create(started)
@@ -175,12 +184,31 @@ class Elector:
         document = self._claim({"metadata": metadata, "spec": {}}, epoch)
         self._won(await self._kube.create(kinds.LEASES, document), started, epoch)
 
-    async def _write(self, lease: api.Json, started: float, *, epoch: int) -> None:
+    async def _renew(self, lease: api.Json, started: float) -> bool:
+        """Renew what we hold; False, and no longer leading, when the lease is not ours any more.
+
+        A renewal whose answer got lost may have been stored: the record is then another version,
+        and still ours.
+        """
         try:
-            answer = await self._kube.replace(kinds.LEASES, self._claim(lease, epoch))
+            await self._write(lease, started, epoch=self.epoch)
         except (api.ConflictError, api.NotFoundError):
-            self._renewed_at = None  # somebody else took it: stop at once
-            raise
+            await self._look()
+            if self._lease is not None and self._is_own(self._lease):
+                await self._write(self._lease, self._clock(), epoch=self.epoch)
+                return True
+            self._renewed_at = None
+            return False
+        return True
+
+    def _is_own(self, lease: api.Json) -> bool:
+        """Whether a lease is held by this process under its present epoch."""
+        written = (lease.get("metadata") or {}).get("annotations") or {}
+        holder = (lease.get("spec") or {}).get("holderIdentity")
+        return holder == self.identity and written.get(meta.ANNOTATION_EPOCH) == str(self.epoch)
+
+    async def _write(self, lease: api.Json, started: float, *, epoch: int) -> None:
+        answer = await self._kube.replace(kinds.LEASES, self._claim(lease, epoch))
         self._won(answer, started, epoch)
 
     def _claim(self, lease: api.Json, epoch: int) -> api.Json:

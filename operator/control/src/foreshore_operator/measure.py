@@ -83,7 +83,7 @@ class Hub:
                 self._take(await self._ask(WAIT))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 if is_reached:
-                    log.warning("the hub does not answer: %s", error or type(error).__name__)
+                    log.warning("the hub does not answer: %s", str(error) or type(error).__name__)
                 is_reached = False
                 self.asked.set()
                 await asyncio.sleep(next(waits))
@@ -110,7 +110,7 @@ class Hub:
         try:
             self._take(await self._ask(0))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            log.warning("no fresh evidence from the hub: %s", error or type(error).__name__)
+            log.warning("no fresh evidence from the hub: %s", str(error) or type(error).__name__)
             return False
         return True
 
