@@ -7,9 +7,8 @@ reboot, drives grants. The runtime and the verbs take a `Clock`; nobody else ask
 """
 
 import asyncio
-import math
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -77,52 +76,6 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for real seconds."""
         await asyncio.sleep(seconds)
-
-
-class RecordingClock:
-    """A recording's time: stands at its start until `start`, then runs `speed` times as fast."""
-
-    virtual: Final = True
-
-    def __init__(self, origin: datetime, speed: float) -> None:
-        if not (math.isfinite(speed) and speed > 0):
-            message = f"a speed is a positive number, not {speed}"
-            raise ValueError(message)
-        self.boot_id: Final = boot_id()
-        self.speed: Final = speed
-        self._origin = origin.astimezone(UTC)
-        self._started: float | None = None
-
-    def start(self) -> None:
-        """Let time run from here; a second call changes nothing."""
-        if self._started is None:
-            self._started = time.monotonic()
-
-    def now(self) -> datetime:
-        """Return the recording's time, in UTC."""
-        return self._at(time.monotonic())
-
-    def monotonic(self) -> float:
-        """Return the real monotonic clock: latencies of a rehearsal are real."""
-        return time.monotonic()
-
-    def instant(self) -> Instant:
-        """Return the recording's time beside the real monotonic and boot-time clocks."""
-        monotonic = time.monotonic()
-        return Instant(self._at(monotonic), monotonic, boot_seconds())
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait for seconds of the recording."""
-        await asyncio.sleep(seconds / self.speed)
-
-    async def sleep_until(self, moment: datetime) -> None:
-        """Wait until the recording's time has come; a moment that has passed is not waited for."""
-        await self.sleep(max(0.0, (moment - self.now()).total_seconds()))
-
-    def _at(self, monotonic: float) -> datetime:
-        if self._started is None:
-            return self._origin
-        return self._origin + timedelta(seconds=(monotonic - self._started) * self.speed)
 
 
 def boot_seconds() -> float:

@@ -1,0 +1,226 @@
+import asyncio
+import typing
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from foreshore_agent import meters
+from foreshore_agent.engine import effects, events, state, step
+from foreshore_agent.inference import race
+from foreshore_agent.journal import JournalFull
+from foreshore_agent.runtime import core
+from foreshore_decision.instant import Instant
+
+POLICY = events.Key("hq", "ventilate")
+DEVICE = events.Key("hq", "room-301")
+
+
+class Clock:
+    """A clock that stands still."""
+
+    virtual = False
+    speed = 1.0
+    boot_id = "boot"
+    seconds = 100.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def instant(self) -> Instant:
+        return Instant(self.now(), self.seconds, self.seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
+class Bench:
+    """A core whose engine is a script: which effects follow which event."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[events.Event] = []
+        self.script: dict[type, tuple[effects.Effect, ...]] = {}
+        self.asked: list[tuple[Any, ...]] = []
+        self.appended: list[tuple[Any, Any]] = []
+        self.writing: asyncio.Future[Any] | None = None
+        self.not_sent: str | None = None
+        self.failures: list[BaseException] = []
+        self.clock = Clock()
+        monkeypatch.setattr(step, "step", self._step)
+        book = SimpleNamespace(
+            append=self._append, put=self._put, standing=SimpleNamespace(reason="DiskFull")
+        )
+        ports = core.Ports(
+            journal=cast("Any", book),
+            pool=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
+            commands=cast("Any", SimpleNamespace(command=lambda _: self.not_sent)),
+            meters=meters.Meters(),
+            renew=lambda _: None,
+            failed=self.failures.append,
+        )
+        initial = state.start(state.Identity("edge-1", "boot", "journal", "0"))
+        self.core = core.Core(self.clock, initial, ports)
+
+    def _step(
+        self, before: state.State, event: events.Event
+    ) -> tuple[state.State, tuple[effects.Effect, ...]]:
+        self.seen.append(event)
+        return before, self.script.get(type(event), ())
+
+    def _append(self, entries: Any, values: Any) -> Awaitable[Any]:
+        self.appended.append((entries, values))
+        self.writing = asyncio.get_running_loop().create_future()
+        return self.writing
+
+    def _put(self, _key: str, _value: bytes) -> Awaitable[Any]:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_exception(JournalFull("full"))
+        return done
+
+    def begin(self, *wanted: effects.Effect) -> None:
+        self.script[events.Tick] = wanted
+        self.core.take(events.Tick(*self.core.stamp()))
+
+    @property
+    def answers(self) -> list[events.Event]:
+        return [one for one in self.seen if not isinstance(one, events.Tick)]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+async def turn() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def publish(deadline: float = 200.0) -> effects.Publish:
+    return effects.Publish("d/1", DEVICE, "hq/room/command", b"{}", 5, deadline)
+
+
+INFER = effects.Infer("d", POLICY, DEVICE, "occupancy", b"{}", 0.1)
+INTENT = effects.Journal((effects.Record(b"{}", critical=True),), "token", (("engine/x", b"1"),))
+
+
+def test_every_effect_has_a_carrier(bench: Bench) -> None:
+    assert set(bench.core.carriers) == set(typing.get_args(effects.Effect))
+
+
+async def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> None:
+    bench.begin(INTENT)
+    await turn()
+    assert bench.answers == []
+    assert bench.writing is not None
+    bench.writing.set_result((1,))
+    await turn()
+    (answer,) = bench.answers
+    assert isinstance(answer, events.IntentDurable)
+    assert answer.token == "token"
+    assert bench.appended[0][1] == (("engine/x", b"1"),)
+
+
+async def test_an_intent_that_could_not_be_written_has_failed(bench: Bench) -> None:
+    bench.begin(INTENT)
+    assert bench.writing is not None
+    bench.writing.set_exception(JournalFull("no space"))
+    await turn()
+    (answer,) = bench.answers
+    assert isinstance(answer, events.IntentFailed)
+    assert answer.reason == "DiskFull"
+
+
+async def test_records_without_a_token_that_are_lost_are_no_defect(bench: Bench) -> None:
+    bench.begin(effects.Journal((effects.Record(b"{}", critical=False),)), effects.Keep("k", b"v"))
+    assert bench.writing is not None
+    bench.writing.set_exception(JournalFull("no space"))
+    await turn()
+    assert bench.answers == []
+    assert bench.failures == []
+
+
+async def test_a_record_that_is_too_long_is_an_intent_that_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_entries: Any, _values: Any) -> Awaitable[Any]:
+        raise ValueError("too long")
+
+    monkeypatch.setattr(bench.core._ports.journal, "append", refuse)
+    bench.begin(INTENT)
+    (answer,) = bench.answers
+    assert isinstance(answer, events.IntentFailed)
+    assert answer.reason == "RecordTooLarge"
+
+
+@pytest.mark.parametrize(
+    ("not_sent", "deadline", "expected"),
+    [
+        pytest.param(None, 200.0, None, id="sent"),
+        pytest.param("NotConnected", 200.0, "NotConnected", id="not connected"),
+        pytest.param(None, 99.0, core.TOO_LATE, id="never after its deadline"),
+    ],
+)
+def test_a_command_leaves_or_surely_does_not(
+    bench: Bench, not_sent: str | None, deadline: float, expected: str | None
+) -> None:
+    bench.not_sent = not_sent
+    bench.begin(publish(deadline))
+    (answer,) = bench.answers
+    if expected is None:
+        assert isinstance(answer, events.Published)
+    else:
+        assert isinstance(answer, events.PublishFailed)
+        assert answer.reason == expected
+
+
+def _ask(bench: Bench) -> Callable[[race.Answered | race.Unanswered], None]:
+    bench.begin(INFER)
+    ((policy, body, seconds, then),) = bench.asked
+    assert (policy, body, seconds) == (POLICY, b"{}", 0.1)
+    return cast("Callable[[race.Answered | race.Unanswered], None]", then)
+
+
+def test_an_answer_is_told_with_where_its_time_went(bench: Bench) -> None:
+    _ask(bench)(race.Answered({"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
+    (answer,) = bench.answers
+    assert isinstance(answer, events.Inferred)
+    assert (answer.decision_id, answer.node) == ("d", "edge-2")
+    assert (answer.network, answer.inference) == (0.003, 0.002)
+
+
+def test_late_and_failed_are_told_apart(bench: Bench) -> None:
+    then = _ask(bench)
+    then(race.Unanswered("Deadline", (), is_late=True))
+    then(race.Unanswered("NoEndpoint", (), is_late=False))
+    assert [type(one) for one in bench.answers] == [events.InferenceLate, events.InferenceFailed]
+
+
+def test_what_an_effect_answers_at_once_is_taken_after_the_other_effects(bench: Bench) -> None:
+    bench.script[events.Published] = (INFER,)
+    bench.begin(publish(), publish())
+    assert [type(one) for one in bench.answers] == [events.Published, events.Published]
+    assert len(bench.asked) == 2
+
+
+def test_a_defect_of_the_engine_is_told_and_not_survived(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_state: state.State, _event: events.Event) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(step, "step", broken)
+    with pytest.raises(ZeroDivisionError):
+        bench.begin()
+    assert isinstance(bench.failures[0], ZeroDivisionError)
+
+
+def test_every_event_has_an_identity_of_its_own(bench: Bench) -> None:
+    first, second = bench.core.stamp()[1], bench.core.stamp()[1]
+    assert first < second
+    assert first[14] == "7"
