@@ -21,6 +21,7 @@ from harness import certificates, process
 SYSTEM = "foreshore-system"
 AGENTS = "foreshore-agents"
 GROUP = "records.foreshore.dev"
+CRDS = Path(__file__).parents[2] / "crds"
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class HubProcess:
     def prepare(self) -> None:
         """Accounts, their rights and the kinds, as the charts bring them."""
         self.api.apply(*(_namespace(name) for name in (SYSTEM, AGENTS)))
-        self.api.apply(*_accounts(), *_rights(), *_kinds())
-        self.api.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        self.api.apply(*_accounts(), *_rights())
+        self.api.apply_crds(CRDS)
 
     def register(self) -> None:
         """Make the API server pass decisions on to this hub."""
@@ -274,35 +275,4 @@ def _rights() -> list[dict[str, Any]]:
             },
             "subjects": [subject],
         },
-    ]
-
-
-def _kinds() -> list[dict[str, Any]]:
-    """The kinds without their schema: these tests are about decisions, not about admission."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return [
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{kind.plural}.foreshore.dev"},
-            "spec": {
-                "group": "foreshore.dev",
-                "scope": kind.scope,
-                "names": {
-                    "plural": kind.plural,
-                    "singular": kind.kind.lower(),
-                    "kind": kind.kind,
-                },
-                "versions": [
-                    {
-                        "name": "v1alpha1",
-                        "served": True,
-                        "storage": True,
-                        "subresources": {"status": {}},
-                        "schema": {"openAPIV3Schema": anything},
-                    }
-                ],
-            },
-        }
-        for kind in v1alpha1.KINDS
     ]
