@@ -145,6 +145,7 @@ def connect(target: options.Target) -> Server:
     Raises:
         CommandError: no usable configuration, or a timeout that is no duration.
     """
+    import yaml
     from kubernetes import client, config
 
     timeout = seconds(target.timeout, "--request-timeout")
@@ -153,7 +154,7 @@ def connect(target: options.Target) -> Server:
         named = _configure(configuration, config, target)
     except config.ConfigException as error:
         raise errors.CommandError(_without_access(target, error)) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise errors.CommandError(f"the kubeconfig cannot be read: {one_line(error)}") from error
     configuration.retries = False  # it would warn on standard error, once an attempt
     opened: Any = client.ApiClient(configuration)

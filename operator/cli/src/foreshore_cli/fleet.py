@@ -241,7 +241,7 @@ def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tup
             name=one.name,
             standing=objects.Standing(objects.State.UNREADABLE, "NewerVersion", one.problem),
             facts=(None,) * len(section.columns),
-            notes=(Note(objects.State.UNREADABLE, "NewerVersion", one.problem),),
+            notes=(Note(objects.State.UNREADABLE.value, "NewerVersion", one.problem),),
         )
         for one in strange
     ]
@@ -253,7 +253,7 @@ def notes(one: Any) -> tuple[Note, ...]:
     found: list[Note] = []
     stands = objects.standing(one)
     if not stands.is_well:
-        found.append(Note(stands.state, stands.reason, stands.message))
+        found.append(Note(stands.state.value, stands.reason, stands.message))
     for type_, status, expected in NOTABLE:
         condition = conditions.find(one.status.conditions, type_)
         if condition is None or condition.status is not status or condition.reason in expected:
@@ -282,4 +282,4 @@ def _capped(policy: v1alpha1.DecisionPolicy) -> Iterator[Note]:
     force, asked = policy.status.effective_mode, policy.spec.mode
     if force is not None and force is not asked:
         message = f"the policy asks for {asked}, {force} is in force"
-        yield Note("Capped", conditions.Reason.MODE_CAPPED, message)
+        yield Note("Capped", conditions.Reason.MODE_CAPPED.value, message)

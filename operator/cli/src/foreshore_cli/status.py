@@ -130,8 +130,7 @@ def written(found: fleet.Report) -> Json:
 def _written_row(section: fleet.Section[Any], row: fleet.Row) -> Json:
     facts = zip(section.columns, row.facts, strict=True)
     notes = [
-        {"what": str(note.what), "reason": note.reason, "message": note.message}
-        for note in row.notes
+        {"what": note.what, "reason": note.reason, "message": note.message} for note in row.notes
     ]
     return {
         **({"namespace": row.namespace} if row.namespace else {}),

@@ -1,0 +1,122 @@
+"""The command line itself: quick to answer, honest in its help, clear when it is used wrongly."""
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from foreshore_cli import errors, main, why
+
+HEAVY = ("kubernetes", "rich", "foreshore_api", "foreshore_decision", "yaml", "urllib3", "pydantic")
+
+LIGHT = f"""
+import sys
+from foreshore_cli import main
+sys.argv[0] = "kubectl-foreshore"
+try:
+    main.main()
+except SystemExit as ended:
+    found = sorted(name for name in {HEAVY!r} if name in sys.modules)
+    print("loaded:", *found, file=sys.stderr)
+    raise
+"""
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", LIGHT, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nowhere"},
+    )
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["status", "-h"],
+        ["placements", "--help"],
+        ["why", "--help"],
+        ["--show-completion", "bash"],
+        ["why"],
+        ["status", "--nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_help_completion_and_mistakes_load_nothing_that_is_slow(args: list[str]) -> None:
+    loaded = run(*args).stderr.splitlines()[-1]
+    assert loaded in ("loaded:", "loaded: pydantic")  # typer checks a verb's options with it
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"]], ids=" ".join)
+def test_the_first_help_loads_nothing_but_the_parser(args: list[str]) -> None:
+    assert run(*args).stderr.splitlines()[-1] == "loaded:"
+
+
+def test_kubectl_finds_the_program_by_its_name() -> None:
+    (script,) = metadata.entry_points(group="console_scripts", name="kubectl-foreshore")
+    assert script.load() is main.main
+
+
+@pytest.mark.parametrize("verb", ["status", "placements", "why"])
+def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) -> None:
+    text = run(verb, "--help").stdout
+    known = set(re.findall(r"(?:^|\s)(--?[a-zA-Z-]+)", text.partition("Examples:")[0]))
+    examples = [line.strip() for line in text.partition("Examples:")[2].splitlines() if line]
+    assert len(examples) >= 3
+    for example in examples:
+        words = example.partition("|")[0].split()
+        assert words[:3] == ["kubectl", "foreshore", verb]
+        assert {word for word in words if word.startswith("-")} <= known
+
+
+def test_help_names_every_verb_in_a_line_that_is_not_cut_off() -> None:
+    listed = run("--help").stdout.partition("Commands:")[2]
+    assert "..." not in listed
+    for verb in ("status", "placements", "why"):
+        assert f"  {verb} " in listed
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["why"], "which decision? Give an ID, or --device NAME, or --last"),
+        (["why", "x", "--last"], "an ID names one decision"),
+        (["why", "x", "--device", "y"], "an ID names one decision"),
+        (["status", "-o", "xml"], "xml"),
+    ],
+)
+def test_wrong_usage_is_said_on_standard_error_with_code_two(args: list[str], words: str) -> None:
+    done = run(*args)
+    assert done.returncode == errors.EXIT_USAGE
+    assert done.stdout == ""
+    assert words in done.stderr
+
+
+def test_a_question_that_cannot_be_answered_ends_with_code_three_and_one_line() -> None:
+    done = run("status", "--kubeconfig", "/nowhere/config")
+    assert done.returncode == errors.EXIT_FAILED
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[0] == "error: there is no kubeconfig /nowhere/config"
+
+
+@pytest.mark.parametrize("written", ["abc", "decision/abc", "decisions.records.foreshore.dev/abc"])
+def test_a_decision_may_be_named_as_kubectl_names_objects(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[why.Question] = []
+
+    def remember(_: object, __: object, question: why.Question) -> int:
+        asked.append(question)
+        return 0
+
+    monkeypatch.setattr(why, "run", remember)
+    monkeypatch.setattr("sys.argv", ["kubectl-foreshore", "why", written])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 0
+    assert asked == [why.Question(identity="abc")]
