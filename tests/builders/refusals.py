@@ -285,6 +285,7 @@ POLICIES = (
         _policy(deviceSelector={"matchExpressions": [{"key": "zone", "operator": "In"}]}),
         "In and NotIn need values; Exists and DoesNotExist take none",
         "spec.deviceSelector.matchExpressions[0].values",
+        "zone: In and NotIn need values; Exists and DoesNotExist take none",
     ),
     Refusal(
         "a toleration of every key that compares a value",

@@ -54,7 +54,10 @@ def parse(document: Mapping[str, Any], *, strict: bool = False) -> meta.Resource
 def explain(error: pydantic.ValidationError) -> str:
     """Return what is wrong and where, as people write it: `spec.rules[0].effect: …`."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    told = [f"{_path(each['loc'])}: {each['msg']}" for each in found[:SHOWN]]
+    told = [
+        f"{_path(each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
+        for each in found[:SHOWN]
+    ]
     if len(found) > SHOWN:
         told.append(f"and {len(found) - SHOWN} more")
     return "; ".join(told)

@@ -125,7 +125,7 @@ def _quantity(value: object) -> int | str:
 
 def _identifier(value: str) -> str:
     if value in RESERVED_IDENTIFIERS:
-        raise ValueError(f"{value!r} is a reserved word of expressions")
+        raise ValueError(f"{value} is a reserved word of expressions")
     return value
 
 

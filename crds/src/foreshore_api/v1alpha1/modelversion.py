@@ -31,7 +31,7 @@ class FileSource(Document):
 
     validations = (
         Rule(
-            rule="!self.path.split('/').exists(part, part == '..')",
+            rule="!self.path.matches('(^|/)[.][.](/|$)')",
             message="the path leads out of the folder",
             field_path=".path",
         ),

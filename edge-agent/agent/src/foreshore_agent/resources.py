@@ -8,16 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-import pydantic
-
 from foreshore_agent import manifests
-from foreshore_api import conditions, meta, support, v1alpha1
+from foreshore_api import conditions, meta, support
+from foreshore_api import resources as contract
 from foreshore_api.wire import report
+from foreshore_decision import admission
 
 DEFAULT_NAMESPACE: Final = "default"
 FILE: Final = "File"
 """`kind` of a problem with a whole file."""
-_KINDS: Final = {kind.kind: kind for kind in v1alpha1.KINDS}
 
 
 class Identity(NamedTuple):
@@ -62,8 +61,8 @@ class _Sorting:
             )
         )
         before = self.before.get(identity)
-        if before is not None and identity not in self.good and kind in _KINDS:
-            self.good[identity] = (before, _KINDS[kind].read(before.document))
+        if before is not None and identity not in self.good and kind in contract.KINDS:
+            self.good[identity] = (before, contract.KINDS[kind].read(before.document))
 
 
 def read(
@@ -101,7 +100,7 @@ def _keep_file(sorting: _Sorting, error: manifests.UnreadableError) -> None:
     )
     for identity, kept in sorting.before.items():
         if kept.place.partition("#")[0] == error.file and identity not in sorting.good:
-            sorting.good[identity] = (kept, _KINDS[identity.kind].read(kept.document))
+            sorting.good[identity] = (kept, contract.KINDS[identity.kind].read(kept.document))
 
 
 def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
@@ -109,13 +108,8 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
     data = manifest.data
     metadata = data.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    kind = _KINDS.get(str(data.get("kind")))
     namespace = str(metadata.get("namespace", DEFAULT_NAMESPACE))
     identity = Identity(str(data.get("kind")), namespace, str(metadata.get("name", "")))
-    if kind is None or data.get("apiVersion") != meta.API_VERSION:
-        what = f"{data.get('apiVersion')} {data.get('kind')} is no kind of this release"
-        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
-        return
     if identity in sorting.good and sorting.good[identity][0].place != manifest.place:
         first = sorting.good[identity][0].place
         what = f"is there twice, first in {first}"
@@ -126,16 +120,22 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
         | {"namespace": namespace},
         "spec": data.get("spec", {}),
     }
+    head = {key: data.get(key) for key in ("apiVersion", "kind")}
     try:
-        resource = kind.model_validate(document, extra="forbid")
-    except pydantic.ValidationError as error:
-        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, places(error))
+        resource = contract.parse({**head, **document}, strict=True)
+    except contract.InvalidError as error:
+        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, str(error))
         return
     unsupported = support.unsupported(resource, in_cluster=False)
     if unsupported:
         what = ", ".join(f"{one.path} {one.value}" for one in unsupported[:8])
         message = f"this release does not act on {what}"
         _refuse(sorting, manifest, identity, conditions.Reason.NOT_SUPPORTED, message)
+        return
+    breaches = admission.check(resource)
+    if breaches:
+        what = "; ".join(f"{one.path}: {one.message}" for one in breaches[:8])
+        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
         return
     sorting.good[identity] = (Kept(manifest.place, document), resource)
 
@@ -152,16 +152,3 @@ def _refuse(
     message: str,
 ) -> None:
     sorting.complain(identity, reason, f"{manifest.place}: {message}")
-
-
-def places(error: pydantic.ValidationError) -> str:
-    """Return what is wrong and where, as people write it: `spec.rules[0].effect: …`."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{_path(one['loc'])}: {one['msg']}" for one in found[:8])
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
