@@ -23,9 +23,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
     parser.add_argument("--keep", action="store_true", help="leave the cluster up afterwards")
     chosen = parser.parse_args()
-    started = engine.ensure()
+    was_running = engine.answers()
     made = None
     try:
+        engine.ensure()
         with tempfile.TemporaryDirectory(prefix="foreshore-demo-") as folder:
             view.title()
             made = cluster.create(NAME, settings.read())
@@ -40,7 +41,7 @@ def main() -> int:
         if made is not None and not chosen.keep:
             with contextlib.suppress(process.HarnessError):
                 made.close()
-        view.farewell(kept=chosen.keep, engine_started=bool(started))
+        view.farewell(kept=chosen.keep, engine_started=not was_running)
     return 0
 
 
