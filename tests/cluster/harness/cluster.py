@@ -7,8 +7,9 @@ One control plane and four workers: three edge nodes of one site and a cloud nod
 it from the fixture `cluster`, people from `uv run python tests/cluster/harness up`.
 """
 
+import concurrent.futures
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -125,16 +126,14 @@ class Cluster(api.Api):
         # a door that was shut before proves nothing
         faults.prove(names, closed=(), opened=[*closed, *opened])
         inside = [part for node in group for part in (node.address, node.pod_range)]
-        for node in group:
-            faults.isolate(node.name, [*inside, self.network.broker])
+        each(names, lambda name: faults.isolate(name, [*inside, self.network.broker]))
         faults.prove(names, closed=closed, opened=opened)
         back = [(node.address, KUBELET) for node in group]
         faults.prove([self.control_plane.name], closed=back, opened=())
 
     def rejoin(self, nodes: Sequence[Node | str]) -> None:
         """An isolated group has its uplink back."""
-        for node in nodes:
-            faults.heal(self.container(node))
+        each([self.container(node) for node in nodes], faults.heal)
 
     def block(self, node: Node | str, *addresses: str) -> None:
         """A node loses only these addresses or ranges, for example the site's broker."""
@@ -169,8 +168,9 @@ class Cluster(api.Api):
                 self.resume(node)
             elif not state.get("Running"):
                 self.restart(node)
-            faults.heal(node.name)
-            faults.quicken(node.name)
+        names = [node.name for node in self.nodes]
+        each(names, faults.heal)
+        each(names, faults.quicken)
         self.wait_ready(*self.nodes)
 
     # -- waiting -----------------------------------------------------------------------------
@@ -249,6 +249,12 @@ def existing(chosen: settings.Settings, path: Path) -> Existing:
             f"PROVIDER=existing FORESHORE_CONTEXTS={context}"
         )
     return Existing(context, path)
+
+
+def each(names: Sequence[str], act: Callable[[str], None]) -> None:
+    """Do it on all of these nodes at once."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(names) or 1) as pool:
+        list(pool.map(act, names))
 
 
 def named(node: Node | str) -> str:

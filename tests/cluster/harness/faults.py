@@ -15,10 +15,12 @@ from collections.abc import Iterable, Sequence
 from harness import docker, process, shaper
 
 CHAIN = "FORESHORE"
+EMPTY = f":{CHAIN} - [0:0]"  # makes the chain, or flushes it
 EVERYWHERE = "0.0.0.0/0"
 ARRIVING = ("raw", "PREROUTING", "-i", "-s")  # table, hook, interface option, address option
 LEAVING = ("mangle", "POSTROUTING", "-o", "-d")
-PROBES = 8  # at once
+HOOKS = (ARRIVING, LEAVING)
+PROBES = 16  # at once
 PROBE_PATIENCE = 2  # seconds until silence counts as unreachable
 
 Door = tuple[str, int]
@@ -41,12 +43,7 @@ def block(node: str, addresses: Iterable[str]) -> None:
 
 def heal(node: str) -> None:
     """Take the filters of `cut`, `isolate` and `block` away; nothing if there are none."""
-    interface = link(node)
-    for table, hook, direction, _ in (ARRIVING, LEAVING):
-        if is_filtered(node, table):
-            iptables(node, table, "-D", hook, direction, interface, "-j", CHAIN)
-            iptables(node, table, "-F", CHAIN)
-            iptables(node, table, "-X", CHAIN)
+    restore(node, [line for table, *_ in HOOKS for line in (f"*{table}", EMPTY, "COMMIT")])
 
 
 def slow(node: str, *, delay: float, jitter: float, owner: str) -> None:
@@ -62,27 +59,28 @@ def quicken(node: str) -> None:
 
 
 def filter_link(node: str, *, passed: Iterable[str], refused: Iterable[str]) -> None:
-    """Put a chain of its own before everything else on the node's link, both ways."""
-    heal(node)
+    """Put a chain of its own before everything else on the node's link, both ways and at once."""
     interface, inside, outside = link(node), list(passed), list(refused)
-    for table, _, _, address in (ARRIVING, LEAVING):
-        iptables(node, table, "-N", CHAIN)
+    standing = docker.docker("exec", node, "iptables-save")
+    lines: list[str] = []
+    for table, hook, direction, address in HOOKS:
+        lines += [f"*{table}", EMPTY]
         for target, ranges in (("RETURN", inside), ("DROP", outside)):
-            for one in ranges:
-                iptables(node, table, "-A", CHAIN, address, one, "-j", target)
-    for table, hook, direction, _ in (ARRIVING, LEAVING):  # in force only when both are whole
-        iptables(node, table, "-I", hook, "1", direction, interface, "-j", CHAIN)
+            lines += [
+                f"-A {CHAIN} {direction} {interface} {address} {r} -j {target}" for r in ranges
+            ]
+        if f"-A {hook} -j {CHAIN}" not in standing:
+            lines.append(f"-I {hook} 1 -j {CHAIN}")
+        lines.append("COMMIT")
+    restore(node, lines)
 
 
-def is_filtered(node: str, table: str) -> bool:
-    """Whether our chain stands in this table."""
-    listed = ["docker", "exec", node, "iptables", "-w", "10", "-t", table, "-S", CHAIN]
-    return process.succeeds(listed)
-
-
-def iptables(node: str, table: str, *rule: str) -> None:
-    """One change of a node's packet filter."""
-    docker.docker("exec", node, "iptables", "-w", "10", "-t", table, *rule)
+def restore(node: str, lines: Iterable[str]) -> None:
+    """Change a node's packet filter in one go; what is not named stays."""
+    rules = "\n".join(lines) + "\n"
+    docker.docker(
+        "exec", "-i", node, "iptables-restore", "--noflush", "--wait", stdin=rules.encode()
+    )
 
 
 def link(node: str) -> str:

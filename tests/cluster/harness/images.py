@@ -1,13 +1,12 @@
-"""The product's two images, built from this tree and put onto a cluster's nodes.
+"""The product's two images, built from this tree.
 
 Packages are installed outside, by uv from uv.lock with their hashes checked, and copied in: a build
 needs no package index, and an unchanged lock no download. An image carries the key of its inputs;
-an unchanged tree builds nothing, and a node that has the image is not given it again.
+an unchanged tree builds nothing.
 """
 
-import concurrent.futures
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,38 +132,3 @@ def tag(name: str, key: str) -> str:
     precise = f"{name.partition(':')[0]}:{key}"
     docker.docker("tag", name, precise)
     return precise
-
-
-def load(image: str, nodes: Iterable[str]) -> None:
-    """Put an image into the containerd of each node that lacks this very one, all at once."""
-    found = docker.inspect("image", image)
-    if found is None:
-        raise process.MissingRequirementError(
-            f"the image {image}", "Build it: uv run python tests/cluster/harness images"
-        )
-    identity = str(found["Id"])
-    lacking = [node for node in nodes if not has(node, image, identity)]
-    if not lacking:
-        return
-    archive = cache.work("load") / f"{image.replace(':', '-')}.tar"
-    with process.step(f"loading {image} onto {', '.join(lacking)}"):
-        docker.docker("save", "-o", archive, image, timeout=300)
-        with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
-            list(pool.map(lambda node: bring(node, archive), lacking))
-        archive.unlink()
-
-
-def has(node: str, image: str, identity: str) -> bool:
-    """Whether a node's containerd has an image of this name and configuration."""
-    listed = docker.docker(
-        "exec", node, "crictl", "images", "-o", "json", "--no-trunc", f"docker.io/library/{image}"
-    )
-    return identity.removeprefix("sha256:") in listed
-
-
-def bring(node: str, archive: Path) -> None:
-    """Import an archive of images into one node."""
-    docker.docker(
-        "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "--all-platforms",
-        "--digests", "--snapshotter=overlayfs", "-", stdin=archive, timeout=300,
-    )  # fmt: skip

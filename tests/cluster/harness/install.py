@@ -13,7 +13,17 @@ from typing import Any
 
 import yaml
 
-from harness import certificates, cluster, docker, images, process, services, settings, tools
+from harness import (
+    certificates,
+    cluster,
+    docker,
+    images,
+    loading,
+    process,
+    services,
+    settings,
+    tools,
+)
 
 SYSTEM = "foreshore-system"
 AGENTS = "foreshore-agents"
@@ -49,8 +59,8 @@ def install(
     keys = images.build(chosen)
     tags = {name: images.tag(name, key) for name, key in keys.items()}
     workers = [node.name for node in (*target.edge, *target.cloud)]
-    images.load(tags[images.CONTROL.name], [target.control_plane.name])
-    images.load(tags[images.EDGE.name], workers)
+    loading.load(tags[images.CONTROL.name], [target.control_plane.name])
+    loading.load(tags[images.EDGE.name], workers)
 
     broker = services.Broker(target.name, target.network, target.folder / "broker")
     models = services.Models(target.name, target.network, target.folder / "models")
