@@ -8,8 +8,8 @@ import pytest
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the main thread without an event loop.
 
-    pytest-asyncio otherwise lets the policy make one while it looks for the old one, and never closes it: an error at exit
-    whenever a plain test ran before the first asynchronous one.
+    pytest-asyncio otherwise lets the policy make one while it looks for the old one, and never
+    closes it: an error at exit whenever a plain test ran before the first asynchronous one.
     """
     del config
     asyncio.set_event_loop(None)

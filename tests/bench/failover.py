@@ -65,11 +65,8 @@ def holder_killed(world: worlds.World) -> None:
     world.until(lambda: (world.authority() or before)[1] > before[1], "the right moves", 120)
     world.until(lambda: of_the_next(world, before[1]), "the next holder is obeyed", 60)
     first = min(one.time for one in of_the_next(world, before[1]))
-    print(
-        f"  holder killed → first command of the next after {(first - moment).total_seconds():.1f} s",
-        end="",
-    )
-    print(f"   (takeoverBound {bound})")
+    took = (first - moment).total_seconds()
+    print(f"  holder killed → first command of the next {took:.1f} s   (takeoverBound {bound})")
 
 
 def of_the_next(world: worlds.World, epoch: int) -> list[worlds.Obeyed]:

@@ -118,7 +118,7 @@ def site_is_cut_off(world: worlds.World) -> None:
     view.chapter(
         5,
         "The site is cut off",
-        "No packet passes between the site and the rest. The control plane sees three silent nodes.",
+        "No packet passes between the site and the rest: three nodes fall silent.",
     )
     authority, placement = world.authority(), world.placement()["replicas"]
     world.cluster.isolate(world.cluster.edge)
@@ -196,7 +196,7 @@ def acted(record: Record) -> bool:
 
 
 def truth_of(record: Record) -> bool | None:
-    """Whether somebody was there in the row that the decision saw; None where the row is not found."""
+    """Whether somebody was there in the row that was seen; None where it is not found."""
     inputs = {one["name"]: one.get("value") for one in record["decision"].get("inputs", [])}
     return recording().get((inputs.get("light"), inputs.get("co2"), inputs.get("temperature")))
 

@@ -12,7 +12,7 @@ from foreshore_api.wire import document
 
 
 class HttpsSource(document.Document):
-    """An artefact behind https; `ca_file` verifies the server instead of the system's trust store."""
+    """An artefact behind https; `ca_file` verifies the server, not the system's trust store."""
 
     url: str = Field(max_length=2048, pattern="^https://")
     ca_file: str | None = Field(default=None, max_length=4096)

@@ -1,9 +1,9 @@
 """The edge agent: devices on one side, the hub (or a folder) on the other, decisions in between.
 
-    engine      pure: step(state, event) → (state, effects)
-    runtime     carries effects out, turns what happens into events
-    devices     MQTT: telemetry in, commands out
-    inference   asks replicas, falls through to the next
-    journal     durable, chained records
-    link        where the assignment comes from and records go to: hub or folder
+engine      pure: step(state, event) → (state, effects)
+runtime     carries effects out, turns what happens into events
+devices     MQTT: telemetry in, commands out
+inference   asks replicas, falls through to the next
+journal     durable, chained records
+link        where the assignment comes from and records go to: hub or folder
 """

@@ -1,4 +1,4 @@
-"""Which objects a label selector selects, as Kubernetes defines it; agents, hub and planner ask alike."""
+"""Which objects a label selector selects, as Kubernetes defines it; everybody asks alike."""
 
 from collections.abc import Mapping
 
