@@ -81,6 +81,21 @@ def test_a_read_back_near_the_command_confirms_once_it_has_settled() -> None:
     assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
 
 
+def test_a_read_back_after_done_counts_at_once() -> None:
+    rig = Rig((profile(), quiet()))
+    rig.sample()
+    rig.acknowledge(rig.sent[0][1].command_id, "Done")
+    rig.sample(airflow=300.0)
+    assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
+
+
+def test_no_read_back_at_all_is_unconfirmed_too() -> None:
+    rig = Rig((profile(), quiet()))
+    rig.sample()
+    rig.wait(11)
+    assert rig.outcomes[-1] == ("Unconfirmed", "NoReadBack")
+
+
 def test_a_read_back_that_stays_away_is_unconfirmed() -> None:
     rig = Rig((profile(), quiet()))
     rig.sample()

@@ -151,7 +151,9 @@ def sent(state: State, device: Device, intent: Intent, at: Instant) -> Done:
 def answered(
     state: State, device: Device, intent: Intent, answer: command.Acknowledgement, at: Instant
 ) -> Done:
-    """Take the device's answer; a second one of the same command says nothing new."""
+    """Take the device's answer; Done after Accepted says that the values have settled."""
+    if intent.phase is Phase.CONFIRMATION and answer.result is command.Result.DONE:
+        return Done(ledger.opened(device, intent._replace(settles=at.monotonic)))
     if intent.phase not in (Phase.SENDING, Phase.ANSWER):
         return Done(device)
     reason = answer.reason or answer.result.value
@@ -167,8 +169,10 @@ def answered(
             state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency
         )
         return Done(device, (*stages, *done))
+    is_done = answer.result is command.Result.DONE
+    settles = at.monotonic if is_done else intent.published + intent.settling
     due = at.monotonic + confirmation.timeout
-    waiting = intent._replace(phase=Phase.CONFIRMATION, answered=at.monotonic, due=due)
+    waiting = intent._replace(phase=Phase.CONFIRMATION, settles=settles, due=due)
     device = ledger.opened(device, waiting)
     done = _recorded(state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency)
     return Done(device, (*stages, *done))
@@ -178,19 +182,16 @@ def read_back(state: State, device: Device, properties: frozenset[str], at: Inst
     """Compare fresh measurements with what was commanded."""
     done: tuple[effects.Effect, ...] = ()
     for intent in tuple(device.open.values()):
-        if not properties.intersection(intent.properties.values()):
+        if not _counts(device, intent, properties, at):
             continue
-        if _is_near(device, intent, properties, at):
-            device, more = close(
-                state,
-                device,
-                intent,
-                Outcome.CONFIRMED,
-                READ_BACK_NEAR,
-                at,
-                read_back=_measured(device, intent),
-            )
-            done += more
+        if not _is_near(device, intent):
+            device = ledger.opened(device, intent._replace(is_compared=True))
+            continue
+        measured = _measured(device, intent)
+        device, more = close(
+            state, device, intent, Outcome.CONFIRMED, READ_BACK_NEAR, at, read_back=measured
+        )
+        done += more
     return Done(device, done)
 
 
@@ -201,12 +202,10 @@ def expire(state: State, device: Device, at: Instant) -> Done:
         if at.monotonic < intent.due:
             continue
         measured = _measured(device, intent)
-        if intent.phase is Phase.ANSWER:
-            result, reason = Outcome.UNKNOWN, NO_ACKNOWLEDGEMENT
-        else:
+        result, reason = Outcome.UNKNOWN, NO_ACKNOWLEDGEMENT
+        if intent.phase is not Phase.ANSWER:
+            reason = READ_BACK_DIFFERS if intent.is_compared else NO_READ_BACK
             result = Outcome.UNCONFIRMED
-            has_any = any(value is not None for value in measured.values())
-            reason = READ_BACK_DIFFERS if has_any else NO_READ_BACK
         device, more = close(state, device, intent, result, reason, at, read_back=measured)
         done += more
     return Done(device, done)
@@ -334,13 +333,18 @@ def _measured(device: Device, intent: Intent) -> dict[str, float | None]:
     return measured
 
 
-def _is_near(device: Device, intent: Intent, properties: frozenset[str], at: Instant) -> bool:
-    """Whether what was just measured is what was commanded, in a phase that waits for it."""
-    if intent.phase is Phase.CONFIRMATION:
-        if at.monotonic - intent.answered < intent.settling:
-            return False
-    elif intent.phase is not Phase.UNKNOWN:
+def _counts(device: Device, intent: Intent, properties: frozenset[str], at: Instant) -> bool:
+    """Whether a measurement of these properties, just taken, says anything about a command."""
+    if intent.phase is Phase.UNKNOWN:
+        return not properties.isdisjoint(intent.properties.values())
+    confirmation = _confirmation(device, intent)
+    if intent.phase is not Phase.CONFIRMATION or confirmation is None:
         return False
+    return confirmation.property in properties and at.monotonic >= intent.settles
+
+
+def _is_near(device: Device, intent: Intent) -> bool:
+    """Whether what is measured is what was commanded."""
     measured = _measured(device, intent)
     confirmation = _confirmation(device, intent)
     if confirmation is None:
@@ -349,11 +353,10 @@ def _is_near(device: Device, intent: Intent, properties: frozenset[str], at: Ins
             for key, name in intent.properties.items()
         )
     value, wanted = measured.get(confirmation.property), intent.values.get(confirmation.input)
-    if confirmation.property not in properties or value is None or wanted is None:
+    if value is None or wanted is None:
         return False
-    environment = confirmation.environment
-    difference = environment.bind({"difference": abs(value - float(wanted))})
-    return confirmation.expression.is_true(difference) is True
+    bindings = confirmation.environment.bind({"difference": abs(value - float(wanted))})
+    return confirmation.expression.is_true(bindings) is True
 
 
 def _is_same(measured: float | None, wanted: Any) -> bool:

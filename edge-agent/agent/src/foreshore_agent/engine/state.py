@@ -101,7 +101,11 @@ class Intent(NamedTuple):
     due: float = math.inf
     """When waiting ends, in the present phase."""
     published: float = 0.0
-    answered: float = 0.0
+    settles: float = 0.0
+    """Before this a read-back proves nothing; counted from sending, and over when the device says
+    Done."""
+    is_compared: bool = False
+    """Whether a read-back counted and was not near."""
     payload: bytes = b""
     identity: Mapping[str, Any] = EMPTY
     """Policy and device as records name them."""
