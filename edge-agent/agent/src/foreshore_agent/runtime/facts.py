@@ -13,7 +13,7 @@ from foreshore_agent.engine import view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import hub
 from foreshore_agent.runtime import core, desired, peers
-from foreshore_api.wire import metrics, report
+from foreshore_api.wire import assignment, metrics, report
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,15 @@ class Facts:
             yield "the site's broker is not connected"
         if self.book.full:
             yield f"the journal is full ({self.book.standing.reason})"
+        if self.hub is None:
+            yield from self._unserved(present)
+
+    def _unserved(self, present: assignment.Assignment) -> Iterator[str]:
+        """Name policies that nobody infers for.
+
+        Asked in folder mode only, where the servers are our own. In a cluster they are the
+        operator's, which must not wait for an agent that waits for them.
+        """
         bad: dict[tuple[str, str], bool] = {}
         for one in self.pool.reports():
             asked = (one.namespace, one.policy)
