@@ -15,7 +15,7 @@ from foreshore_api import meta, scalars
 from foreshore_planner import snapshot
 
 ZONE = "topology.kubernetes.io/zone"
-OUTAGE = 3.0
+OUTAGE = 6.0
 """Seconds without any answer of the API server that count as an outage; it is asked each second."""
 
 

@@ -21,6 +21,10 @@ from foreshore_planner import snapshot
 R = TypeVar("R", bound=meta.Resource)
 
 NODE_LEASES = "kube-node-lease"
+LEASES_FRESH = 11.0
+"""Seconds in which any node at all renews its Lease: each does every ten."""
+LEASES_QUIET = 20.0
+"""Seconds without a renewal of any node after which the stream is taken for dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Store:
             namespace=NODE_LEASES,
             decode=nodes.renewed,
             on_change=self._lease_changed,
+            inactivity=LEASES_QUIET,
         )
         self._pods = informer.Informer(
             kube, kinds.PODS, decode=pods.record, on_change=self._pod_changed
@@ -107,7 +112,7 @@ class Store:
             yield nodes.node(
                 self._nodes.store[key],
                 default_tier=default_tier,
-                lease_age=self.lease_ages.age(key.name),
+                lease_age=self._lease_age(key.name),
                 requested=self._requested_on(key.name),
             )
 
@@ -139,6 +144,16 @@ class Store:
     def pod(self, namespace: str, name: str) -> pods.PodRecord | None:
         """One pod, if the mirror has it."""
         return self._pods.store.get(informer.Key(namespace, name))
+
+    def _lease_age(self, name: str) -> float | None:
+        """The age of a Lease, or None while we ourselves hear of no Lease at all.
+
+        A broken stream of ours must not look like dead nodes.
+        """
+        heard = self._leases.last_contact
+        if heard is None or self._clock() - heard > LEASES_FRESH:
+            return None
+        return self.lease_ages.age(name)
 
     def _requested_on(self, node: str) -> snapshot.Resources:
         total = snapshot.Resources()
