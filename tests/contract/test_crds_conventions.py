@@ -304,3 +304,9 @@ def test_every_rule_has_a_document_that_it_refuses() -> None:
     """The documents meet a real API server in `tests/cluster/test_crds.py`."""
     cases = (*refusals.REFUSALS, *refusals.CHANGES, *refusals.AUTHORITIES)
     assert {rule["message"] for _, rule in RULES} == {case.rule for case in cases}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "crds").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_crd_fits_the_annotation_of_a_client_side_apply(path: Path) -> None:
+    """`kubectl apply -f crds/` keeps the last version in an annotation of at most 256 KiB."""
+    assert len(path.read_bytes()) < 200_000
