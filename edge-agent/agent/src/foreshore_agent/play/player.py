@@ -138,7 +138,7 @@ class Player:
             return
         taken = self._machine.take(self._state, message.payload, now)
         self._state = taken.state
-        self.tally.commands[taken.reason or str(taken.result)] += 1
+        self.tally.commands[str(taken.reason or taken.result)] += 1
         if taken.order is None or taken.result is None:
             self._log.write("Malformed", now, size=len(message.payload))
             return

@@ -27,7 +27,7 @@ _SHORTEST: Final = 1e-3
 
 
 class RehearsalClock:
-    """Starts at `origin`, held; a `clocks.Clock`."""
+    """Stands at `origin` until the first `forward`; a `clocks.Clock`."""
 
     virtual: Final = True
     speed: Final = 1.0
@@ -42,7 +42,7 @@ class RehearsalClock:
         self._since = time.monotonic()
         self._pace = 1.0
         self._skipped = 0.0
-        self._limit: datetime | None = None
+        self._limit: datetime | None = self._base
         self._order: Final = itertools.count()
         self._sleepers: Final[list[tuple[datetime, int, asyncio.Future[None]]]] = []
 

@@ -144,7 +144,7 @@ def _clear(state: Path) -> None:
 async def _rehearse(plan: _Plan) -> score.Summary:
     request = plan.request
     ours = clock.RehearsalClock(plan.origin, _speed(plan))
-    seen = watch.Watch()
+    seen = watch.Watch(is_confirmed=plan.played.profile.confirmation is not None)
     async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
         host = agent.Agent(
             settings.Settings(
@@ -226,7 +226,7 @@ async def _play(
     what = f"rehearsing {plan.request.device} on {plan.rows.rows} rows of {plan.request.csv.name}"
     with view.View(plan.rows.rows, what) as shown:
         for row, following in _ahead(plan.rows):
-            await ours.forward(row.time or ours.now(), following, seen.settled)
+            await ours.forward(row.time or ours.now(), following, seen.woken)
             run.times.append(ours.now())
             run.truths.append(row.truth or "")
             run.unread += len(row.unread)
@@ -236,7 +236,7 @@ async def _play(
                 run.unsent += 1
             shown.show(row.number, ours, seen, device)
         while (last := ours.latest_sleeper) is not None:
-            await ours.forward(last + timedelta(milliseconds=1), None, seen.settled)
+            await ours.forward(last + timedelta(milliseconds=1), None, seen.woken)
     return run
 
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import alias_generators
+
 from foreshore_api.wire import histogram, record
 
 _TRUE: Final = ("1", "1.0", "true", "yes", "t")
@@ -63,11 +65,17 @@ class Summary:
     journal: str
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return it as plain data, its keys in camelCase as on every wire."""
         found = asdict(self)
         if self.accuracy is not None:
             found["accuracy"]["share"] = self.accuracy.share
-        return found
+            found["accuracy"] = _camel(found["accuracy"])
+        found["stages"] = [_camel(each) for each in found["stages"]]
+        return _camel(found)
+
+
+def _camel(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {alias_generators.to_camel(key): value for key, value in document.items()}
 
 
 def verdicts(decisions: Mapping[tuple[str, str, str], int]) -> dict[str, int]:

@@ -22,7 +22,10 @@ _QUIET: Final = 0.003
 class Watch:
     """Counts and latencies of one rehearsal; `tap` is called with every effect."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_confirmed: bool) -> None:
+        """Begin to count; `is_confirmed` says whether commands are read back."""
+        self._is_confirmed: Final = is_confirmed
+        self._confirming = 0
         self.decisions: Final[Counter[tuple[str, str, str]]] = Counter()
         """By policy, verdict and reason; never sampled."""
         self.outcomes: Final[Counter[str]] = Counter()
@@ -47,16 +50,10 @@ class Watch:
                 self._asking += 1
             case effects.Journal(token=str()):
                 self._unanswered += 1
-            case effects.Count(metric=metrics.DECISIONS.name, labels=labels):
-                self.decisions[(labels[0], labels[1], labels[2])] += effect.amount
-                self._signs += 1
-                self._asking = max(0, self._asking - 1)
-                if labels[2] == reasons.RECORDER_FULL:
-                    self._answer()
-            case effects.Count(metric=metrics.COMMANDS.name, labels=labels):
-                self.outcomes[labels[1]] += effect.amount
-                if labels[1] in _FIRST:
-                    self._answer()
+            case effects.Count(metric=metrics.DECISIONS.name, labels=(policy, verdict, reason)):
+                self._decide(policy, verdict, reason)
+            case effects.Count(metric=metrics.COMMANDS.name, labels=(_, outcome)):
+                self._learn(outcome)
             case effects.Observe():
                 self.stages[(str(effect.policy), effect.stage)].append(effect.seconds)
             case _:
@@ -64,16 +61,39 @@ class Watch:
         self._active = time.monotonic()
         self._news.set()
 
+    def _decide(self, policy: str, verdict: str, reason: str) -> None:
+        self.decisions[(policy, verdict, reason)] += 1
+        self._signs += 1
+        self._asking = max(0, self._asking - 1)
+        if reason == reasons.RECORDER_FULL:
+            self._unanswered = max(0, self._unanswered - 1)
+
+    def _learn(self, outcome: str) -> None:
+        self.outcomes[outcome] += 1
+        if outcome in _FIRST:
+            self._unanswered = max(0, self._unanswered - 1)
+        if outcome == Outcome.ACKNOWLEDGED:
+            self._confirming += self._is_confirmed
+        elif outcome != Outcome.REJECTED:
+            self._confirming = max(0, self._confirming - 1)
+
     async def decided(self) -> None:
         """Wait until the row that was just published has been decided, and its command answered."""
         started, before = time.monotonic(), self._signs
-        patience = min(_PATIENCE, 0.02 + 10 * self._slowest) if self._slowest else _PATIENCE
+        patience = self._patience()
         while self._signs == before:
             if time.monotonic() - started > patience:
                 self.undecided += 1
                 return
             await self._wait(patience)
         self._slowest = max(0.98 * self._slowest, time.monotonic() - started)
+        await self.settled()
+
+    async def woken(self) -> None:
+        """Wait until what just woke up on the clock (a settled value) has been read back."""
+        started, patience = time.monotonic(), self._patience()
+        while self._confirming and time.monotonic() - started < patience:
+            await self._wait(patience)
         await self.settled()
 
     async def settled(self) -> None:
@@ -89,8 +109,8 @@ class Watch:
             await self._wait(_QUIET)
         self._asking = self._unanswered = 0
 
-    def _answer(self) -> None:
-        self._unanswered = max(0, self._unanswered - 1)
+    def _patience(self) -> float:
+        return min(_PATIENCE, 0.02 + 10 * self._slowest) if self._slowest else _PATIENCE
 
     async def _wait(self, seconds: float) -> None:
         self._news.clear()

@@ -1,0 +1,110 @@
+"""`foreshore-agent rehearse` on the example: the same engine, nothing real touched."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "01-ventilate-a-room"
+ROWS = slice(20, 60)
+"""Forty minutes in which people come."""
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    lines = (EXAMPLE / "occupancy.csv").read_text().splitlines()
+    short = tmp_path / "recording.csv"
+    short.write_text("\n".join([lines[0], *lines[1:][ROWS]]) + "\n")
+    return short
+
+
+def rehearse(*more: object, resources: Path = EXAMPLE) -> subprocess.CompletedProcess[str]:
+    verb = (sys.executable, "-m", "foreshore_agent.main", "rehearse")
+    return subprocess.run(
+        [*verb, "--resources", str(resources), "--device", "room-301", *map(str, more)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def summary(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def test_the_example_decides_on_the_recording_and_every_row_is_recorded(
+    tmp_path: Path, recording: Path
+) -> None:
+    state = tmp_path / "state"
+    run = rehearse("--state", state, "--csv", recording, "--truth", "Occupancy", "-o", "json")
+    found = summary(run)
+    assert found["rows"] == found["decisions"] == 40
+    assert found["verdicts"]["Commanded"] > 5
+    assert found["verdicts"]["NotTriggered"] > 2
+    accuracy = found["accuracy"]
+    assert accuracy["right"] + accuracy["wrongToAct"] + accuracy["wrongToRest"] == 40
+    assert accuracy["share"] == accuracy["right"] / 40
+    assert accuracy["share"] > 0.5
+    assert found["records"] >= found["decisions"]
+    assert found["outcomes"]["Confirmed"] > 5
+    stages = {each["stage"] for each in found["stages"]}
+    assert stages == {"Decide", "Network", "Inference", "Actuate", "EndToEnd"}
+    assert found["recordingSeconds"] > 2000
+
+
+def test_a_second_rehearsal_replaces_the_first_and_a_strangers_directory_is_left_alone(
+    tmp_path: Path, recording: Path
+) -> None:
+    state = tmp_path / "state"
+    first = summary(rehearse("--state", state, "--csv", recording, "-o", "json"))
+    second = summary(rehearse("--state", state, "--csv", recording, "-o", "json"))
+    assert second["records"] == pytest.approx(first["records"], abs=10)
+    assert second["journal"] != first["journal"]
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "journal.db").write_text("somebody's")
+    refused = rehearse("--state", stranger, "--csv", recording)
+    assert refused.returncode == 2
+    assert "no rehearsal's" in refused.stderr
+    assert (stranger / "journal.db").read_text() == "somebody's"
+
+
+def test_the_sites_broker_is_never_contacted_and_windows_follow_the_recording(
+    tmp_path: Path, recording: Path
+) -> None:
+    resources = tmp_path / "resources"
+    shutil.copytree(EXAMPLE, resources)
+    documents = list(yaml.safe_load_all((EXAMPLE / "room.yaml").read_text()))
+    for each in documents:
+        if each["kind"] == "DecisionPolicy":
+            each["spec"]["mode"] = "Shadow"
+            each["spec"]["rateLimit"] = {"minimumInterval": "10m"}
+    (resources / "room.yaml").write_text(yaml.safe_dump_all(documents))
+    state = tmp_path / "state"
+    found = summary(
+        rehearse("--state", state, "--csv", recording, "-o", "json", resources=resources)
+    )
+    assert 2 <= found["verdicts"]["Shadowed"] <= 4, "one in ten minutes of the recording"
+    assert found["reasons"]["Suppressed/MinimumInterval"] > 10
+    assert found["outcomes"] == {}
+
+
+def test_an_absent_mosquitto_is_said_with_the_way_to_get_it(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foreshore_agent.rehearse import mosquitto
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(mosquitto, "_PLACES", str(tmp_path))
+    with pytest.raises(mosquitto.NoMosquittoError, match="apt install mosquitto"):
+        mosquitto.find()

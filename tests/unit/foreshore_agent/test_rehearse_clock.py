@@ -1,0 +1,85 @@
+"""The one clock of a rehearsal: exact between rows, real while something is decided."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from foreshore_agent.rehearse import clock
+
+ORIGIN = datetime(2015, 2, 2, 14, 19, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+async def nothing() -> None:
+    return None
+
+
+async def test_time_stands_until_the_first_row_however_long_the_start_takes() -> None:
+    ours = clock.RehearsalClock(ORIGIN)
+    await asyncio.sleep(0.002)
+    assert ours.now() == ORIGIN
+
+
+async def test_time_stands_before_the_next_row_while_this_one_is_decided() -> None:
+    ours = clock.RehearsalClock(ORIGIN)
+    next_row = ORIGIN + timedelta(microseconds=2)
+    await ours.forward(ORIGIN, next_row, nothing)
+    await asyncio.sleep(0.001)
+    assert ORIGIN <= ours.now() < next_row
+    assert ours.now() == ours.now(), "it stands"
+
+
+async def test_forward_is_exact_and_the_monotonic_clock_skips_what_is_skipped() -> None:
+    ours = clock.RehearsalClock(ORIGIN)
+    before = ours.monotonic()
+    await ours.forward(ORIGIN + 60 * SECOND, ORIGIN + 61 * SECOND, nothing)
+    at = ours.instant()
+    assert ORIGIN + 60 * SECOND <= at.now < ORIGIN + 61 * SECOND
+    assert 59 < at.monotonic - before < 61.5
+
+
+async def test_sleepers_wake_on_the_way_each_at_its_own_moment() -> None:
+    ours = clock.RehearsalClock(ORIGIN)
+    woken: list[tuple[str, float]] = []
+
+    async def sleep(name: str, seconds: float) -> None:
+        await ours.sleep(seconds)
+        woken.append((name, round((ours.now() - ORIGIN).total_seconds(), 1)))
+
+    tasks = [asyncio.create_task(sleep(name, each)) for name, each in (("b", 20), ("a", 10))]
+    tasks.append(asyncio.create_task(sleep("never", 600)))
+    await asyncio.sleep(0)
+    await ours.forward(ORIGIN + 60 * SECOND, None, lambda: asyncio.sleep(0.001))
+    assert woken == [("a", 10.0), ("b", 20.0)]
+    assert ours.latest_sleeper is not None
+    tasks[2].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_row_from_the_past_does_not_turn_time_back() -> None:
+    ours = clock.RehearsalClock(ORIGIN)
+    await ours.forward(ORIGIN + 60 * SECOND, None, nothing)
+    now, monotonic = ours.now(), ours.monotonic()
+    await ours.forward(ORIGIN, None, nothing)
+    assert ours.now() >= now
+    assert ours.monotonic() >= monotonic
+
+
+async def test_at_a_pace_time_flows_and_never_steps_back() -> None:
+    ours = clock.RehearsalClock(ORIGIN, 1000.0)
+    task = asyncio.create_task(ours.forward(ORIGIN + 30 * SECOND, None, nothing))
+    seen = []
+    while not task.done():
+        seen.append((ours.now(), ours.monotonic()))
+        await asyncio.sleep(0.001)
+    seen.append((ours.now(), ours.monotonic()))
+    assert seen == sorted(seen)
+    assert [each[1] for each in seen] == sorted(each[1] for each in seen)
+    assert any(ORIGIN + SECOND < moment < ORIGIN + 29 * SECOND for moment, _ in seen)
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_speed_that_is_none_is_refused(speed: float) -> None:
+    with pytest.raises(ValueError, match="positive"):
+        clock.RehearsalClock(ORIGIN, speed)
