@@ -89,6 +89,17 @@ def test_a_read_back_after_done_counts_at_once() -> None:
     assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
 
 
+def test_a_read_back_that_overtakes_done_counts_with_it() -> None:
+    rig = Rig((profile(), quiet()))
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    rig.acknowledge(rig.sent[0][1].command_id, "Done")
+    assert rig.outcomes[-1] == ("Acknowledged", "Accepted")
+    rig.seconds += 0.5
+    rig.sample(airflow=300.0)
+    rig.acknowledge(rig.sent[0][1].command_id, "Done")
+    assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
+
+
 def test_no_read_back_at_all_is_unconfirmed_too() -> None:
     rig = Rig((profile(), quiet()))
     rig.sample()

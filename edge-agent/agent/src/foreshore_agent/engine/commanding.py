@@ -153,7 +153,7 @@ def answered(
 ) -> Done:
     """Take the device's answer; Done after Accepted says that the values have settled."""
     if intent.phase is Phase.CONFIRMATION and answer.result is command.Result.DONE:
-        return Done(ledger.opened(device, intent._replace(settles=at.monotonic)))
+        return _settled(state, device, intent, at)
     if intent.phase not in (Phase.SENDING, Phase.ANSWER):
         return Done(device)
     reason = answer.reason or answer.result.value
@@ -176,6 +176,17 @@ def answered(
     device = ledger.opened(device, waiting)
     done = _recorded(state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency)
     return Done(device, (*stages, *done))
+
+
+def _settled(state: State, device: Device, intent: Intent, at: Instant) -> Done:
+    """Believe the device that its values have settled; the reading may have come before Done."""
+    device = ledger.opened(device, intent._replace(settles=at.monotonic))
+    confirmation = _confirmation(device, intent)
+    reading = None if confirmation is None else device.readings.get(confirmation.property)
+    if reading is None or reading.received <= intent.issued or not _is_near(device, intent):
+        return Done(device)
+    measured = _measured(device, intent)
+    return close(state, device, intent, Outcome.CONFIRMED, READ_BACK_NEAR, at, read_back=measured)
 
 
 def read_back(state: State, device: Device, properties: frozenset[str], at: Instant) -> Done:
