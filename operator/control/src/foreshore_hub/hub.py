@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 USER_AGENT: Final = "foreshore-hub"
 RETRY_SECONDS: Final = 2.0
+PRUNE_SECONDS: Final = 60.0
+PRUNE_AGAIN_SECONDS: Final = 0.5
+"""While there is more to forget than fits into one transaction."""
 
 
 class Hub:
@@ -77,6 +80,7 @@ class Hub:
                 tasks.create_task(observing.run(), name="observe"),
                 tasks.create_task(assigned.run(), name="assign"),
                 tasks.create_task(self._serve_records(), name="records"),
+                tasks.create_task(self._prune(), name="prune"),
             ]
             tasks.create_task(self.door.serve(), name="door")
             tasks.create_task(self.figures.serve(), name="figures")
@@ -87,6 +91,19 @@ class Hub:
             self.figures.stop()
             for task in background:
                 task.cancel()
+
+    async def _prune(self) -> None:
+        """Keep the store within its bounds."""
+        chosen = self._settings
+        while True:
+            before = int((time.time() - chosen.keep_days * 86400) * 1_000_000)
+            gone = 0
+            try:
+                gone = await self._store.prune(before=before, most=chosen.keep_records)
+            except store.UnavailableError as error:
+                log.warning("nothing could be forgotten: %s", error)
+            is_behind = gone >= store.CHUNK
+            await asyncio.sleep(PRUNE_AGAIN_SECONDS if is_behind else PRUNE_SECONDS)
 
     def _accounts(self) -> door.Accounts:
         chosen = self._settings

@@ -55,6 +55,17 @@ def run(
     host: Annotated[
         str, typer.Option(envvar=_variable("HOST"), help="Address to listen on.")
     ] = "0.0.0.0",  # noqa: S104 - a pod's listener is for its network
+    keep_days: Annotated[
+        int, typer.Option(envvar=_variable("KEEP_DAYS"), min=1, help="Days to keep records for.")
+    ] = 30,
+    keep_records: Annotated[
+        int,
+        typer.Option(
+            envvar=_variable("KEEP_RECORDS"),
+            min=1000,
+            help="Records to keep at most, about 5 KiB each; routine ones are forgotten first.",
+        ),
+    ] = 400_000,
     kubeconfig: Annotated[
         Path | None,
         typer.Option(envvar="KUBECONFIG", help="Outside a cluster: how to reach it."),
@@ -75,6 +86,8 @@ def run(
         agent_service_account=agent_service_account,
         host=host,
         kubeconfig=kubeconfig,
+        keep_days=keep_days,
+        keep_records=keep_records,
     )
     uvloop.run(_serve(chosen))
 

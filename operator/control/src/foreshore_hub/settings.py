@@ -19,3 +19,7 @@ class Settings:
     agent_service_account: str = "foreshore-agent"
     host: str = "0.0.0.0"  # noqa: S104 - a pod's listener is for its network
     kubeconfig: Path | None = None
+    keep_days: int = 30
+    """Days for which records are kept."""
+    keep_records: int = 400_000
+    """Records that are kept at most: about 2 GiB. Routine decisions are forgotten first."""

@@ -21,6 +21,14 @@ from foreshore_api.wire import assignment, record
 from foreshore_hub import ingest, renewals, tables
 
 PAGE: Final = 500
+CHUNK: Final = 2000
+"""Records that are forgotten in one transaction."""
+ROUTINE: Final = (
+    record.Verdict.NOT_TRIGGERED.value,
+    record.Verdict.NOT_APPLICABLE.value,
+    record.Verdict.SUPPRESSED.value,
+)
+"""Verdicts of decisions in which nothing was to be done."""
 
 
 class UnavailableError(Exception):
@@ -155,6 +163,29 @@ class Store:
             rows = (await connection.execute(query)).mappings().all()
             outcomes = await _outcomes(connection, rows)
         return tuple(_found(row, outcomes) for row in rows)
+
+    async def prune(self, *, before: int, most: int) -> int:
+        """Forget records from before a time (microseconds), and the oldest beyond `most`.
+
+        Routine decisions go first, so that what was commanded stays longest. What was acknowledged
+        stays acknowledged. At most `CHUNK` go in one transaction; returns how many went.
+        """
+        columns = tables.records.c
+        async with self._write() as connection:
+            count = await connection.scalar(sa.select(sa.func.count()).select_from(tables.records))
+            surplus = min(CHUNK, max(0, (count or 0) - most))
+            old = sa.select(columns.id).where(columns.time < before).order_by(columns.id)
+            gone = list(await connection.scalars(old.limit(CHUNK)))
+            for routine in (True, False):
+                room = surplus - len(gone)
+                if room > 0:
+                    oldest = sa.select(columns.id).where(columns.id.not_in(gone))
+                    if routine:
+                        oldest = oldest.where(columns.verdict.in_(ROUTINE))
+                    gone += await connection.scalars(oldest.order_by(columns.id).limit(room))
+            if gone:
+                await connection.execute(tables.records.delete().where(columns.id.in_(gone)))
+        return len(gone)
 
     async def assignments(self) -> Mapping[str, assignment.Assignment]:
         """Return the newest assignment of every node."""

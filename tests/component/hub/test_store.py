@@ -1,0 +1,141 @@
+"""The record store on a real file: full, pruned, restored, opened twice."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from foreshore_api.wire import assignment, record
+from foreshore_hub import ingest, store
+from foreshore_hub.renewals import Renewed
+
+pytestmark = pytest.mark.component
+
+NODE = "edge-1"
+
+
+@pytest_asyncio.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[store.Store]:
+    async with store.Store(f"sqlite:///{tmp_path / 'hub.db'}") as opened:
+        await opened.assign(assigned())
+        yield opened
+
+
+def assigned() -> assignment.Assignment:
+    broker = {"host": "10.0.0.9", "port": 1883, "transport": "Plain"}
+    return assignment.Assignment.model_validate(
+        {
+            "node": NODE,
+            "lineage": "l",
+            "generation": 1,
+            "digest": "d",
+            "site": {"namespace": "hq", "name": "hq", "spec": {"broker": broker}},
+        }
+    )
+
+
+def decided(number: int, verdict: str = "Commanded", second: int | None = None) -> str:
+    moment = number if second is None else second
+    return json.dumps(
+        {
+            "id": f"d-{number}",
+            "type": record.DECISION,
+            "time": f"2026-03-01T10:{moment // 60:02}:{moment % 60:02}Z",
+            "data": {
+                "decisionId": f"d-{number}",
+                "device": {"namespace": "hq", "name": "room"},
+                "policy": {"namespace": "hq", "name": "p"},
+                "verdict": {"result": verdict, "reason": "R"},
+            },
+        }
+    )
+
+
+def batch(*bodies: str, first: int = 1, previous: str = ingest.GENESIS) -> record.Batch:
+    shipped = []
+    for number, body in enumerate(bodies, start=first):
+        hashed = ingest.link(previous, body)
+        shipped.append(
+            record.ShippedRecord(sequence=number, previous=previous, hash=hashed, body=body)
+        )
+        previous = hashed
+    return record.Batch(journal="j", records=tuple(shipped))
+
+
+async def names(kept: store.Store) -> list[str]:
+    return [each.decision for each in await kept.find(store.Selection())]
+
+
+async def test_a_full_store_acknowledges_nothing_and_goes_on_when_there_is_room(
+    kept: store.Store,
+) -> None:
+    small, large = batch(decided(1)), batch(decided(1), "x" * 60000)
+    pages = 0
+    async with kept._engine.connect() as connection:
+        pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
+
+    async def limit(most: int) -> None:
+        async with kept._engine.connect() as connection:
+            await connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+
+    await limit(pages)
+    with pytest.raises(store.UnavailableError):
+        await kept.append(NODE, large)
+    assert await names(kept) == []
+    await limit(pages + 1000)
+    assert (await kept.append(NODE, small))[0] == 1
+    assert await names(kept) == ["d-1"]
+
+
+async def test_routine_decisions_are_forgotten_before_commands(kept: store.Store) -> None:
+    verdicts = ["Commanded", "NotTriggered", "Commanded", "Suppressed", "Commanded"]
+    bodies = [decided(number, verdict) for number, verdict in enumerate(verdicts)]
+    await kept.append(NODE, batch(*bodies))
+    assert await kept.prune(before=0, most=4) == 1
+    assert await names(kept) == ["d-4", "d-3", "d-2", "d-0"]
+    assert await kept.prune(before=0, most=2) == 2
+    assert await names(kept) == ["d-4", "d-2"]
+
+
+async def test_what_is_too_old_is_forgotten_and_stays_acknowledged(kept: store.Store) -> None:
+    bodies = [decided(number) for number in range(5)]
+    await kept.append(NODE, batch(*bodies))
+    before = ingest.describe(bodies[3]).time
+    assert await kept.prune(before=before, most=1000) == 3
+    acknowledged, added, flaws = await kept.append(NODE, batch(*bodies))
+    assert (acknowledged, added, flaws) == (5, 0, 0)
+
+
+async def test_a_store_that_was_restored_from_a_copy_catches_up_and_says_so(
+    tmp_path: Path,
+) -> None:
+    path, copy = tmp_path / "hub.db", tmp_path / "copy.db"
+    bodies = [decided(number) for number in range(4)]
+    whole = batch(*bodies)
+    async with store.Store(f"sqlite:///{path}") as kept:
+        await kept.assign(assigned())
+        await kept.append(NODE, batch(bodies[0]))
+        with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+        source.close()
+        target.close()
+        await kept.append(NODE, batch(*bodies[:3]))
+        lineage = kept.lineage
+    async with store.Store(f"sqlite:///{copy}") as kept:
+        rest = record.Batch(journal="j", records=whole.records[3:])
+        acknowledged, added, flaws = await kept.append(NODE, rest)
+        assert (acknowledged, added, flaws) == (4, 1, 1)
+        assert kept.lineage == lineage
+        assert [each.is_intact for each in await kept.find(store.Selection())] == [False, True]
+
+
+async def test_whom_was_renewed_last_survives_a_restart_without_its_time(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hub.db'}"
+    async with store.Store(url) as kept:
+        await kept.renew({("hq", "room"): Renewed(5, "edge-1", 15.0, at=12.0)})
+        await kept.renew({("hq", "room"): Renewed(6, "edge-2", 10.0, at=20.0)})
+    async with store.Store(url) as kept:
+        assert dict(await kept.last_renewals()) == {("hq", "room"): Renewed(6, "edge-2", 10.0)}
