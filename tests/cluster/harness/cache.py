@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -83,9 +84,16 @@ def stamp_of(thing: Path) -> Path:
 
 @contextlib.contextmanager
 def lock(name: str) -> Iterator[None]:
-    """One builder at a time for a thing of that name, over all processes of this machine."""
+    """One at a time for a thing of that name, over all processes of this machine.
+
+    The system gives the lock back when its holder ends, however it ends.
+    """
     folder = root() / "locks"
     folder.mkdir(exist_ok=True)
     with (folder / name.replace("/", "_").replace(":", "_")).open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting: another process works on {name}", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -43,6 +43,7 @@ class Cluster(api.Api):
         self.folder = kind.folder(name)
         self.network = lan
         self.nodes: tuple[Node, ...] = ()
+        self._delays: dict[str, tuple[float, float]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +91,7 @@ class Cluster(api.Api):
     def restart(self, node: Node | str, *, timeout: float = 120) -> None:
         """A dead (or living) node boots, with the address it had, and is Ready again.
 
-        Packet filters and delays of before are gone, as they are after a real boot.
+        Packet filters of before are gone, as after a real boot; a slow link is slow again.
         """
         held = self.node(self.container(node))
         if docker.is_running(held.name):
@@ -100,6 +101,8 @@ class Cluster(api.Api):
         docker.docker("network", "connect", "--ip", held.address, self.network.name, held.name)
         docker.docker("start", held.name)
         shaper.forget(held.name)
+        if held.name in self._delays:
+            self._slow(held.name)
         self.wait_ready(held, timeout=timeout)
 
     def pause(self, node: Node | str) -> None:
@@ -145,10 +148,16 @@ class Cluster(api.Api):
 
     def slow(self, node: Node | str, *, delay: float, jitter: float = 0.0) -> None:
         """A node's link takes `delay` ± `jitter` seconds longer, there and back together."""
-        faults.slow(self.container(node), delay=delay, jitter=jitter, owner=self.name)
+        self._delays[self.container(node)] = (delay, jitter)
+        self._slow(self.container(node))
+
+    def _slow(self, name: str) -> None:
+        delay, jitter = self._delays[name]
+        faults.slow(name, delay=delay, jitter=jitter, owner=self.name)
 
     def quicken(self, node: Node | str) -> None:
         """A slowed node's link is as fast as before."""
+        self._delays.pop(self.container(node), None)
         faults.quicken(self.container(node))
 
     def restart_api(self, *, timeout: float = 120) -> None:
@@ -161,7 +170,10 @@ class Cluster(api.Api):
         )
 
     def heal(self) -> None:
-        """Undo every fault: what is dead boots, what hangs goes on, what is cut joins."""
+        """Undo every fault: what is dead boots, what hangs goes on, what is cut joins.
+
+        A slow link is no fault but how that link is; `quicken` ends it.
+        """
         for node in self.nodes:
             state = (docker.inspect("container", node.name) or {}).get("State", {})
             if state.get("Paused"):
@@ -170,7 +182,6 @@ class Cluster(api.Api):
                 self.restart(node)
         names = [node.name for node in self.nodes]
         each(names, faults.heal)
-        each(names, faults.quicken)
         self.wait_ready(*self.nodes)
 
     # -- waiting -----------------------------------------------------------------------------

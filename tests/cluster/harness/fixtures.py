@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness import apiserver as plain
+from harness import cache, kind, settings
 from harness import cluster as whole
-from harness import kind, settings
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +32,14 @@ def session_cluster() -> Iterator[whole.Cluster]:
     if chosen.provider is settings.Provider.EXISTING:
         yield whole.existing(chosen, Path(os.environ.get("KUBECONFIG", "~/.kube/config")))
         return
-    found = whole.create(chosen.name, chosen)
-    if chosen.keep:
-        yield found
-        return
-    kind.own(found.name)
-    with found:
-        yield found
+    with cache.lock(f"session-{chosen.name}"):  # a second session waits, or names another
+        found = whole.create(chosen.name, chosen)
+        if chosen.keep:
+            yield found
+            return
+        kind.own(found.name)
+        with found:
+            yield found
 
 
 @pytest.fixture

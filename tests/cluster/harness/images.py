@@ -84,7 +84,7 @@ def export(image: Image) -> str:
     extras = [f"--extra={extra}" for extra in image.extras]
     return process.run(
         [
-            "uv", "export", "--quiet", "--locked", "--package", main, *extras,
+            tools.uv(), "export", "--quiet", "--locked", "--package", main, *extras,
             "--no-emit-workspace", "--no-dev", "--no-header", "--format", "requirements-txt",
         ],
         cwd=REPOSITORY,
@@ -106,7 +106,7 @@ def stage(image: Image, requirements: str) -> Path:
     shutil.rmtree(wheels, ignore_errors=True)
     for name in image.distributions:
         process.run(
-            ["uv", "build", "--quiet", "--wheel", "--package", name, "--out-dir", wheels],
+            [tools.uv(), "build", "--quiet", "--wheel", "--package", name, "--out-dir", wheels],
             cwd=REPOSITORY,
             timeout=300,
         )
@@ -119,7 +119,7 @@ def install(target: Path, *what: str | Path) -> None:
     """Install packages for the base image's Python into a folder."""
     process.run(
         [
-            "uv", "pip", "install", "--quiet", "--target", target, "--python-version", PYTHON,
+            tools.uv(), "pip", "install", "--quiet", "--target", target, "--python-version", PYTHON,
             "--only-binary", ":all:", "--link-mode", "copy", *what,
         ],
         cwd=REPOSITORY,
@@ -131,4 +131,7 @@ def tag(name: str, key: str) -> str:
     """A name for one content of an image, so that an upgrade rolls when the content changed."""
     precise = f"{name.partition(':')[0]}:{key}"
     docker.docker("tag", name, precise)
+    for old in docker.docker("image", "ls", "--format", "{{.Tag}}", name.partition(":")[0]).split():
+        if old not in {key, name.partition(":")[2]}:
+            process.succeeds(["docker", "rmi", "--no-prune", f"{name.partition(':')[0]}:{old}"])
     return precise

@@ -73,6 +73,11 @@ def install(
     release(target, "foreshore-crds", SYSTEM, {})
     release(target, "foreshore", SYSTEM, control_values(target, tags))
     release(target, "foreshore-agent", AGENTS, agent_values(tags, credential))
+    # Helm is content with all agents but one
+    target.kubectl(
+        "rollout", "status", "daemonset/foreshore-agent", "-n", AGENTS, f"--timeout={TIMEOUT}s",
+        timeout=TIMEOUT + 10,
+    )  # fmt: skip
     return Product(broker, models)
 
 

@@ -73,6 +73,9 @@ def base_id(base: str) -> str:
 def base_image(chosen: settings.Settings) -> str:
     """What images are built on: the one that is set, else a bootstrapped Debian."""
     if chosen.base_image:
+        if docker.inspect("image", chosen.base_image) is None:
+            with process.step(f"pulling {chosen.base_image}"):
+                docker.docker("pull", chosen.base_image, timeout=900)
         return chosen.base_image
     with cache.lock("base-image"):
         wanted = cache.key([BASE_PACKAGES, *SHED])

@@ -28,8 +28,8 @@ def fetch(context: Path) -> None:
     """Fetch the source archive that the image compiles, checked against its hash."""
     process.run(
         [
-            "uv", "run", "--no-project", "--with", "pip", "--", "python", "-m", "pip", "download",
-            "--quiet", "--no-deps", "--no-binary", "netfilterqueue", "--require-hashes",
+            tools.uv(), "run", "--no-project", "--with", "pip", "--",
+            "python", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "netfilterqueue", "--require-hashes",
             "--requirement", RECIPE / "requirements.txt", "--dest", context,
         ],
         timeout=300,

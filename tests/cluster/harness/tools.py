@@ -5,6 +5,7 @@ A program is built again when its pin, its flags or its source here changes.
 """
 
 import functools
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,6 +124,11 @@ def key(name: str) -> str:
 def pause_key() -> str:
     """The key of the image that holds a pod's namespaces, which is its program's."""
     return key("pause")
+
+
+def uv() -> str:
+    """The uv command: the one this process runs under, wherever it stands, else PATH's."""
+    return os.environ.get("UV") or "uv"
 
 
 @functools.cache

@@ -1,0 +1,139 @@
+"""Keys, configurations and archives of the harness, without a cluster."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import cache, cluster, kind, loading, process, settings, tools
+
+
+def test_a_key_follows_names_modes_and_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "recipe"
+    file.write_text("a")
+    first = cache.key([tmp_path])
+    file.write_text("b")
+    second = cache.key([tmp_path])
+    file.chmod(0o755)
+    assert len({first, second, cache.key([tmp_path])}) == 3
+
+
+def test_a_pin_that_changes_makes_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tools.key("etcd")
+    changed = tools.Program("go/etcd", "go.etcd.io/etcd/server/v3", "-X a=b")
+    monkeypatch.setattr(tools, "PROGRAMS", {**tools.PROGRAMS, "etcd": changed})
+    assert tools.key("etcd") != before
+
+
+def test_every_pinned_module_builds_the_program_it_is_for() -> None:
+    for name, program in tools.PROGRAMS.items():
+        assert (tools.HERE / program.folder / "go.mod").exists(), name
+
+
+def test_fast_failure_detection_is_asked_of_kind() -> None:
+    configured = kind.configuration(4, own_image=True)
+    patches = [yaml.safe_load(patch) for patch in configured["kubeadmConfigPatches"]]
+    assert [node["role"] for node in configured["nodes"]].count("worker") == 4
+    assert {"name": "node-monitor-grace-period", "value": f"{kind.GRACE}s"} in patches[0][
+        "controllerManager"
+    ]["extraArgs"]
+    assert patches[1]["failCgroupV1"] is False
+    stock = yaml.safe_load(kind.configuration(1, own_image=False)["kubeadmConfigPatches"][1])
+    assert "cgroupDriver" not in stock  # a stock image has its own
+
+
+def test_a_context_that_is_not_on_the_list_is_refused(tmp_path: Path) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "production",
+        "contexts": [{"name": "production", "context": {"cluster": "c", "user": "u"}}],
+    }
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config))
+    for chosen in (
+        settings.Settings(),
+        settings.Settings(provider=settings.Provider.EXISTING, contexts=("staging",)),
+        settings.Settings(contexts=("production",)),
+    ):
+        with pytest.raises(process.HarnessError, match="left alone"):
+            cluster.existing(chosen, path)
+    allowed = settings.read({"PROVIDER": "existing", "FORESHORE_CONTEXTS": "staging, production"})
+    found = cluster.existing(allowed, path)
+    with pytest.raises(process.HarnessError, match="no node of a cluster of the harness"):
+        found.kill("worker")
+
+
+def test_an_image_is_packed_without_the_layers_a_node_has(tmp_path: Path) -> None:
+    archive = saved(tmp_path, layers={"a/layer.tar": b"base", "b/layer.tar": b"ours"})
+    image = loading.read("thing:1", archive)
+    base, ours = image.layers
+    loading.pack(image, tmp_path / "partial.tar", without={base.digest})
+    with tarfile.open(tmp_path / "partial.tar") as tar:
+        names = tar.getnames()
+        index = json.loads(loading.content(tar, "index.json"))
+        manifest = json.loads(
+            loading.content(tar, loading.path_of(index["manifests"][0]["digest"]))
+        )
+        assert loading.content(tar, loading.path_of(ours.digest)) == b"ours"
+    assert loading.path_of(base.digest) not in names
+    assert [layer["digest"] for layer in manifest["layers"]] == [base.digest, ours.digest]
+
+
+def test_a_missing_program_is_one_line_that_says_how_to_get_it() -> None:
+    with pytest.raises(process.MissingRequirementError, match="debootstrap is missing"):
+        raise process.MissingRequirementError("debootstrap", process.how_to_get("debootstrap"))
+    with pytest.raises(process.MissingRequirementError, match="Install the program no-such-thing"):
+        process.run(["no-such-thing"])
+
+
+def test_a_command_that_takes_too_long_says_so() -> None:
+    with pytest.raises(process.CommandError, match="not done in 0 s"):
+        process.run([sys.executable, "-c", "import time; time.sleep(9)"], timeout=0.2)
+
+
+def test_a_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from pathlib import Path; from harness import process;"
+        "child = process.start(['sleep', '60'], log=Path(sys.argv[2])).pid; print(child, flush=True);"
+        "name = Path(f'/proc/{child}/comm');"
+        "process.eventually(lambda: name.read_text() == 'sleep\\n', what='runs', timeout=9);"
+        "import os; os.kill(os.getpid(), 9)"
+    )
+    folder = Path(process.__file__).parents[1]
+    command = [sys.executable, "-c", script, str(folder), str(tmp_path / "log")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    child = int(told.stdout)
+    process.eventually(lambda: not is_alive(child), what="the child ended", timeout=5)
+
+
+def test_an_owner_that_is_gone_is_told_from_a_later_process_of_its_id() -> None:
+    assert kind.started_at(os.getpid()) > 0
+    assert kind.started_at(2**22 + 1) == 0
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead but not yet collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def saved(folder: Path, layers: dict[str, bytes]) -> Path:
+    """An archive as `docker save` writes it."""
+    archive = folder / "image.tar"
+    entry = {"Config": "config.json", "RepoTags": ["thing:1"], "Layers": list(layers)}
+    with tarfile.open(archive, "w") as tar:
+        loading.add(tar, "manifest.json", json.dumps([entry]).encode())
+        loading.add(tar, "config.json", b"{}")
+        for name, data in layers.items():
+            loading.add(tar, name, data)
+    return archive
