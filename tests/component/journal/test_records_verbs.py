@@ -29,8 +29,16 @@ def run(*arguments: object) -> testing.Result:
 def decision(number: int, device: str = "room-301", verdict: str = "Commanded") -> journal.Entry:
     data: dict[str, Any] = {
         "decisionId": f"d{number}",
+        "site": "hq",
         "node": "edge-1",
-        "policy": {"namespace": "hq", "name": "ventilate"},
+        "trigger": {"kind": "Property", "name": "co2"},
+        "engine": {"agent": "0", "expressions": "cel"},
+        "policy": {
+            "namespace": "hq",
+            "name": "ventilate",
+            "mode": "Autonomous",
+            "effectiveMode": "Autonomous",
+        },
         "device": {"namespace": "hq", "name": device},
         "inputs": [{"name": "co2", "value": 1200.0}],
         "recommendation": {"action": "setAirflow", "input": {"value": 600.0}},
@@ -97,7 +105,7 @@ async def test_why_explains_the_last_decision_and_what_followed(tmp_path: Path) 
     assert "Confirmed" in last.output
     assert "RoomOccupied" in last.output
     first = run("why", "d1", "--state", tmp_path, "-o", "json")
-    assert [event["data"]["decisionId"] for event in json.loads(first.output)] == ["d1"]
+    assert json.loads(first.output)["decision_id"] == "d1"
     assert run("why", "d9", "--state", tmp_path).exit_code == 1
     assert run("why", "--state", tmp_path).exit_code == 2
     await opened.close()

@@ -87,17 +87,20 @@ def why(
     filters = _filters(device, policy, verdict, None, None)
     with _opened(state) as found:
         wanted = decision or found.last_decision(filters)
-        events = found.about(wanted) if wanted is not None else []
-    if not events:
+        bodies = found.about(wanted) if wanted is not None else []
+    from foreshore_decision import explain
+
+    try:
+        explanation = explain.of_events(bodies, wanted)
+    except explain.UnknownDecisionError:
         _fail("there is no such decision in this journal", _NOTHING)
     if output == "json":
         import orjson
 
-        print(orjson.dumps(events, option=orjson.OPT_INDENT_2).decode())  # noqa: T201
-        return
-    from foreshore_agent import explaining
-
-    print(explaining.render(events))  # noqa: T201 - the answer
+        found_out = explain.document(explanation)
+        print(orjson.dumps(found_out, option=orjson.OPT_INDENT_2).decode())  # noqa: T201
+    else:
+        print("\n".join(explain.lines(explanation)))  # noqa: T201 - the answer
 
 
 def verify(

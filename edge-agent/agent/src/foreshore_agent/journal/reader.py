@@ -89,14 +89,13 @@ class Reader:
                 if _is_within(event, filters):
                     yield sequence, event
 
-    def about(self, decision: str) -> list[dict[str, Any]]:
-        """Return the events of one decision: the decision itself, then what followed."""
+    def about(self, decision: str) -> list[bytes]:
+        """Return the bodies of one decision: the decision itself, then what followed."""
         rows = self._connection.execute(
             "SELECT body FROM record WHERE instr(body, ?) > 0 ORDER BY sequence LIMIT 100",
             (f'"decisionId":"{decision}"'.encode(),),
         ).fetchall()
-        events = [orjson.loads(body) for (body,) in rows]
-        return [event for event in events if event["data"].get("decisionId") == decision]
+        return [bytes(body) for (body,) in rows]
 
     def last_decision(self, filters: Filters) -> str | None:
         """Return the identity of the newest decision that passes."""
