@@ -101,7 +101,8 @@ def test_a_child_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
         "from pathlib import Path; from harness import process;"
-        "child = process.start(['sleep', '60'], log=Path(sys.argv[2])).pid; print(child, flush=True);"
+        "child = process.start(['sleep', '60'], log=Path(sys.argv[2])).pid;"
+        "print(child, flush=True);"
         "name = Path(f'/proc/{child}/comm');"
         "process.eventually(lambda: name.read_text() == 'sleep\\n', what='runs', timeout=9);"
         "import os; os.kill(os.getpid(), 9)"

@@ -29,7 +29,8 @@ def fetch(context: Path) -> None:
     process.run(
         [
             tools.uv(), "run", "--no-project", "--with", "pip", "--",
-            "python", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "netfilterqueue", "--require-hashes",
+            "python", "-m", "pip", "download", "--quiet", "--no-deps",
+            "--no-binary", "netfilterqueue", "--require-hashes",
             "--requirement", RECIPE / "requirements.txt", "--dest", context,
         ],
         timeout=300,
