@@ -151,7 +151,7 @@ def _entry_of(facts: Facts) -> Any:
     def rendered(entry: Entry) -> dict[str, Any]:
         line: dict[str, Any] = {
             "gate": entry.gate,
-            "phase": entry.phase.value,
+            "phase": entry.phase,
             "reason": entry.reason,
         }
         if entry.name is not None:

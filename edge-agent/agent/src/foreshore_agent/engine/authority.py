@@ -60,7 +60,10 @@ def broadcast(
             mutation[key], more = follow(state, device, at, identity)
             done += more
         devices = mutation.finish()
-    return state._replace(devices=devices), tuple(done)
+    state = state._replace(devices=devices)
+    if done:  # what superseded us must hold over a crash too
+        done.append(durable.authorities_value(state))
+    return state, tuple(done)
 
 
 def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[Device, Effects]:
