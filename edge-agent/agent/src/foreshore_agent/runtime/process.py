@@ -17,7 +17,7 @@ from foreshore_agent.runtime import agent
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 _SWITCH_SECONDS: Final = 0.0005
-"""The journal's thread gets its turn this soon also while the loop is busy; Python's own is 5 ms."""
+"""The journal's thread gets its turn this soon also while the loop is busy; by default 5 ms."""
 
 
 def run(told: settings.Settings, log_level: str) -> int:
