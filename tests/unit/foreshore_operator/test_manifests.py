@@ -149,3 +149,19 @@ def test_an_object_nobody_understands_is_refused_in_its_status() -> None:
         ("Ready", "False", "Invalid"),
         ("Stalled", "True", "Invalid"),
     }
+
+
+def test_a_figure_that_wavers_is_no_news_and_a_new_endpoint_is() -> None:
+    condition = {"type": "BudgetMet", "status": "False", "reason": "OverBudget", "message": "31ms"}
+    status = {
+        "budget": {"limit": "200ms", "from": "Receipt", "measured": "31ms"},
+        "candidates": {"total": 4},
+        "conditions": [condition],
+        "replicas": [{"slot": "r0", "endpoint": "10.244.1.7:8080"}],
+    }
+    wavered = room.changed(status, budget__measured="36ms", candidates__total=5)
+    wavered["conditions"] = [{**condition, "message": "36ms"}]
+    moved = room.changed(status, replicas=[{"slot": "r0", "endpoint": "10.244.2.7:8080"}])
+
+    assert manifests.without_figures(wavered) == manifests.without_figures(status)
+    assert manifests.without_figures(moved) != manifests.without_figures(status)

@@ -11,7 +11,8 @@ import asyncio
 import dataclasses
 import datetime
 import logging
-from collections.abc import Awaitable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,8 @@ AGAIN = {
     apply.Outcome.SETTLING: apply.SETTLING,
 }
 """Seconds until the next look after a write that did not get through, whatever events come."""
+FIGURES_PERIOD = 60.0
+"""Seconds between two writes of measured figures of one placement."""
 FIRST_GRANT = "FirstGrant"
 """Cause of a grant that takes nothing from anybody."""
 
@@ -51,6 +54,9 @@ class Act:
     figures: metrics.Metrics
     serving_image: str
     recorder: events.Recorder
+    clock: Callable[[], float] = time.monotonic
+    _figures_written: dict[tuple[str, str], float] = dataclasses.field(default_factory=dict)
+    """By placement: when its figures were last written."""
 
     async def carry_out(self, plan: planning.Plan) -> float | None:
         """Write everything that a plan asks for and that is not so yet.
@@ -175,6 +181,8 @@ class Act:
         if cached is None:
             return
         is_placement = write.kind == v1alpha1.InferencePlacement.kind
+        if is_placement and not self._is_worth_writing(write, cached):
+            return
         metadata = {"name": write.name, **({"namespace": namespace} if namespace else {})}
         outcome = await self.writer.apply(
             kinds.of(MODELS[write.kind]),
@@ -189,6 +197,21 @@ class Act:
             subject = events.Subject(write.kind, namespace, write.name, uid)
             for event in events.of_status(subject, cached.get("status") or {}, write.status):
                 self.recorder.record(event)
+
+    def _is_worth_writing(self, write: planning.StatusWrite, cached: api.Json) -> bool:
+        """Whether more than figures changed, or figures were not written for a minute.
+
+        Figures waver with every sample; transitions are written at once.
+        """
+        key, now = (write.namespace or "", write.name), self.clock()
+        is_news = manifests.without_figures(write.status.document()) != (
+            manifests.without_figures(cached.get("status") or {})
+        )
+        last = self._figures_written.get(key)
+        if not is_news and last is not None and now - last < FIGURES_PERIOD:
+            return False
+        self._figures_written[key] = now
+        return True
 
     async def _refusal(self, kind: str, document: api.Json, why: str) -> None:
         """Say of an object that this release does not understand it: nothing is ignored silently.

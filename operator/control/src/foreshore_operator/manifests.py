@@ -60,6 +60,23 @@ def refusal(document: Json, why: str, now: datetime.datetime) -> v1alpha1.status
     )
 
 
+def without_figures(status: Json) -> Json:
+    """A placement's status without what is measured anew all the time.
+
+    Condition messages go too: those of the budget name the nearest candidate with its figures.
+    """
+    budget = {key: status.get("budget", {}).get(key) for key in ("limit", "from")}
+    said = [
+        {key: each.get(key) for key in ("type", "status", "reason", "observedGeneration")}
+        for each in status.get("conditions") or ()
+    ]
+    return {
+        **{key: value for key, value in status.items() if key != "candidates" and value},
+        "budget": budget,
+        "conditions": sorted(said, key=lambda each: str(each["type"])),
+    }
+
+
 def is_ours(metadata: Mapping[str, Any]) -> bool:
     """Whether a Pod is an inference pod that the operator made."""
     labels = metadata.get("labels") or {}

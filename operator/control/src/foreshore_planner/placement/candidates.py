@@ -145,7 +145,7 @@ def is_within_budget(view: View) -> Rejection | None:
     return _no(
         view,
         "LatencyBudget",
-        f"predicted {_milliseconds(total)} of {_milliseconds(view.demand.budget)}",
+        f"predicted {milliseconds(total)} of {milliseconds(view.demand.budget)}",
     )
 
 
@@ -197,5 +197,6 @@ def _tolerates(toleration: v1alpha1.selection.Toleration, taint: snapshot.Taint)
     return toleration.operator.value == "Exists" or (toleration.value or "") == taint.value
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.3g}ms"
+def milliseconds(seconds: float) -> str:
+    """Write seconds for a person, in milliseconds."""
+    return f"{seconds * 1000:.0f}ms" if seconds >= 0.1 else f"{seconds * 1000:.3g}ms"

@@ -46,9 +46,11 @@ def nearest(
     best = min(late, key=lambda view: (view.prediction.total or 0.0, view.node.name))
     total = best.prediction.total or 0.0
     stages = ", ".join(
-        f"{stage} {seconds * 1000:.3g}ms" for stage, seconds in latency.split(best.prediction)
+        f"{stage} {candidates.milliseconds(seconds)}"
+        for stage, seconds in latency.split(best.prediction)
     )
-    return f"nearest is {best.node.name}: it would need a budget of {total * 1000:.3g}ms ({stages})"
+    needed = candidates.milliseconds(total)
+    return f"nearest is {best.node.name}: it would need a budget of {needed} ({stages})"
 
 
 def summarise(total: int, rejections: Sequence[candidates.Rejection]) -> str:
