@@ -187,7 +187,6 @@ def decided(
             "data": {
                 "decisionId": identity,
                 "site": "hq",
-                "node": "edge-1",
                 "device": {"namespace": namespace, "name": device},
                 "policy": {"namespace": namespace, "name": policy, "mode": "Autonomous"},
                 "verdict": {"result": verdict, "reason": reason, "message": "someone is in"},

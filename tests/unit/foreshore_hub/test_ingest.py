@@ -8,7 +8,7 @@ import pytest
 from foreshore_api.wire import record
 from foreshore_hub import ingest
 
-HQ = frozenset({"hq"})
+HQ = ingest.Writer("edge-1", frozenset({"hq"}))
 
 
 def body(**data: Any) -> str:
@@ -118,3 +118,11 @@ def test_a_record_of_a_namespace_the_node_was_never_given_is_shown_to_nobody() -
     text = body(device={"namespace": "bank", "name": "vault"})
     (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
     assert (row.described.namespace, row.described.decision) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("node", "is_shown"), [("edge-1", True), (None, True), ("edge-2", False), (7, True)]
+)
+def test_a_record_in_another_nodes_name_is_shown_to_nobody(node: Any, is_shown: bool) -> None:
+    (row,) = ingest.examine(chain(body(node=node)), ingest.Head(), {}, HQ).rows
+    assert (row.described.decision is not None) == is_shown

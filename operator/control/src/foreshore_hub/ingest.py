@@ -20,6 +20,7 @@ from foreshore_api.wire import record
 GENESIS: Final = "sha256:" + "0" * 64
 UNREADABLE: Final = "unreadable"
 """Type of a record whose body is no event that this hub knows the shape of."""
+MAXIMUM_NODE: Final = 253
 _NAME: Final = 63
 
 
@@ -46,6 +47,15 @@ class Described:
     device: str | None = None
     policy: str | None = None
     verdict: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The node that ships a journal, and the namespaces it was ever given devices of."""
+
+    node: str
+    namespaces: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +76,7 @@ class Examined:
     flaws: int
 
 
-def examine(
-    batch: record.Batch, head: Head, known: Mapping[int, str], namespaces: frozenset[str]
-) -> Examined:
+def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: Writer) -> Examined:
     """Return what is new in a batch.
 
     A batch that starts behind the next expected number is taken: the agent only forgets what a hub
@@ -79,8 +87,8 @@ def examine(
         batch: records in sequence, without holes.
         head: how far the journal is committed.
         known: hashes of committed records by sequence, at least that of the newest in the batch.
-        namespaces: where the node may write; a record of another one is kept without namespace,
-            so that nobody is shown it as a fact of that namespace.
+        writer: whose journal it is. A record about another namespace, or in another node's name, is
+            kept without namespace, so that nobody is shown it as a fact.
 
     Raises:
         ForkedError: a committed number comes with another hash.
@@ -98,7 +106,7 @@ def examine(
         follows = shipped.sequence == head.acknowledged + 1 and shipped.previous == head.hash
         is_intact = follows and _is_whole(shipped)
         flaws += not is_intact
-        rows.append(Row(shipped, _within(describe(shipped.body), namespaces), is_intact))
+        rows.append(Row(shipped, _attributed(describe(shipped.body), writer), is_intact))
         head = Head(shipped.sequence, shipped.hash)
     return Examined(tuple(rows), head, flaws)
 
@@ -124,6 +132,7 @@ def describe(body: str) -> Described:
             device=_text(_field(device, "name")),
             policy=_text(_field(policy, "name")),
             verdict=_text(verdict.get("result")),
+            node=_text(data.get("node"), MAXIMUM_NODE),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return Described()
@@ -140,8 +149,10 @@ def _is_whole(shipped: record.ShippedRecord) -> bool:
     return not shipped.body or link(shipped.previous, shipped.body) == shipped.hash
 
 
-def _within(described: Described, namespaces: frozenset[str]) -> Described:
-    if described.namespace in namespaces or not described.namespace:
+def _attributed(described: Described, writer: Writer) -> Described:
+    """Believe a record about what its writer may write about, in its own name."""
+    is_own = described.node in (None, writer.node) and described.namespace in writer.namespaces
+    if is_own or not described.namespace:
         return described
     return Described(type=described.type, time=described.time)
 
@@ -150,5 +161,5 @@ def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= _NAME else None
+def _text(value: Any, most: int = _NAME) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= most else None

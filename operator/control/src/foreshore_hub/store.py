@@ -129,7 +129,8 @@ class Store:
             namespaces = await connection.scalars(
                 sa.select(tables.reaches.c.namespace).where(tables.reaches.c.node == node)
             )
-            examined = ingest.examine(batch, head, known, frozenset(namespaces))
+            writer = ingest.Writer(node, frozenset(namespaces))
+            examined = ingest.examine(batch, head, known, writer)
             if examined.rows:
                 await connection.execute(
                     tables.records.insert(),
