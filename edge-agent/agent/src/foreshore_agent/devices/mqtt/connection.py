@@ -22,7 +22,6 @@ from typing import Final, Self, TypeVar
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -87,6 +86,7 @@ class Connection:
         self._is_dispatching = False
         self._misc: asyncio.TimerHandle | None = None
         self._packets = 0
+        self._defects = 0
         self._is_v5 = client.protocol == paho.MQTTv5
         self._limit = MAXIMUM_OUTSTANDING
         self._drained: asyncio.Future[None] | None = None
@@ -211,6 +211,7 @@ class Connection:
     async def close(self) -> None:
         """Say good-bye and end the session."""
         self._is_closing = True
+        self._arrived.clear()
         if self.is_open:
             self._client.disconnect()
             self._flush()
@@ -230,10 +231,7 @@ class Connection:
             raise NotSentError("Congested")
         if qos and len(self._outstanding) >= self._limit:
             raise NotSentError("Busy")
-        properties = None
-        if self._is_v5 and expiry is not None:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.MessageExpiryInterval = max(1, expiry)
+        properties = session.expiring(expiry) if self._is_v5 and expiry is not None else None
         info = self._client.publish(topic, payload, qos=qos, retain=False, properties=properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise NotSentError("NotConnected")
@@ -309,13 +307,19 @@ class Connection:
             try:
                 self._received(message)
             except Exception:  # noqa: BLE001 - logged; one bad message must not end the session
-                _LOG.exception("a message on %s could not be taken", message.topic)
+                self._complain(message.topic)
         if self._arrived:
             self._is_dispatching = True
             self._loop.call_soon(self._hand_over)
         if self._is_paused and len(self._arrived) < _PAUSE // 2 and not self.closed.done():
             self._is_paused = False
             self._loop.add_reader(self._descriptor, self._read)
+
+    def _complain(self, topic: str) -> None:
+        """Log a taker's defect, the first of a session only: there may be thousands a second."""
+        self._defects += 1
+        if self._defects == 1:
+            _LOG.exception("a message on %s could not be taken; more are not logged", topic)
 
     def _end(self, reason: str) -> None:
         if self.closed.done():

@@ -1,5 +1,6 @@
 """What a connection is asked to be: address, will, limits; and the client library set up for it."""
 
+import functools
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Final, NamedTuple, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_api.v1alpha1 import site
@@ -95,6 +98,14 @@ def client(address: Address, name: str, will: Will | None) -> paho.Client:
         )
     if will is not None:
         made.will_set(will.topic, will.payload, qos=1, retain=False)
+    return made
+
+
+@functools.lru_cache(maxsize=64)
+def expiring(seconds: int) -> Properties:
+    """Return the properties of a message that expires; they are dear to make, and there are few."""
+    made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    made.MessageExpiryInterval = max(1, seconds)
     return made
 
 
