@@ -1,0 +1,193 @@
+"""Safety properties, each with the mutant that it must catch: what nothing can fail is no test."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders import room
+from builders.engine_rig import OCCUPIED, Rig
+from foreshore_agent.engine import commanding, effects, events, state
+from foreshore_api.v1alpha1 import Mode
+from foreshore_decision import expr, fencing
+from foreshore_decision.chain import bounding, gates, limiter, modes, readings
+
+
+def nothing_leaves_before_its_intent_is_durable() -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    assert rig.sent == []
+
+
+def an_input_past_its_age_commands_nothing() -> None:
+    silent = room.changed(
+        room.policy(), spec__trigger={"properties": ["co2"], "afterSilence": "100s"}
+    )
+    rig = Rig((silent,))
+    rig.sample()
+    rig.wait(101, period=5)
+    assert len(rig.sent) == 1
+
+
+def a_forbid_that_errors_forbids() -> None:
+    document = room.policy()
+    document["spec"]["rules"].append(
+        {
+            "name": "broken",
+            "effect": "Forbid",
+            "expression": "1 / int(light - light) > 0",
+            "reason": "Broken",
+        }
+    )
+    rig = Rig((document,))
+    rig.sample()
+    assert rig.sent == []
+
+
+def a_higher_epoch_stops_what_is_durable_and_not_sent() -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    rig.assign(holder="edge-2", epoch=8)
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+
+
+def a_restart_sends_nothing_again() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.boot()
+    rig.wait(1)
+    assert len(rig.sent) == 1
+
+
+def a_full_recorder_commands_nothing() -> None:
+    rig = Rig()
+    rig.feed(events.RecorderChanged, full=True, reason="DiskFull")
+    rig.sample()
+    assert rig.sent == []
+
+
+def a_rate_limit_holds_over_a_reboot() -> None:
+    rig = Rig((room.changed(room.policy(), spec__rateLimit={"minimumInterval": "1h"}),))
+    rig.sample()
+    rig.seconds = 20_000.0
+    rig.boot("boot-2")
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def a_sample_that_comes_twice_decides_once() -> None:
+    rig = Rig()
+    rig.sample()
+    rig.feed(events.Sample, device=rig_device(), values=OCCUPIED, redelivered=True)
+    assert len(rig.sent) == 1
+
+
+def rig_device() -> events.Key:
+    return events.Key("hq", "room-301")
+
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def sends_at_once(patch: pytest.MonkeyPatch) -> None:
+    issue = commanding.issue
+
+    def mutant(state_: state.State, device: state.Device, *rest: Any) -> commanding.Done:
+        device, done = issue(state_, device, *rest)
+        intent = list(device.open.values())[-1]
+        device, more = commanding.send(state_, device, intent, rest[3])
+        return commanding.Done(device, (*done, *more))
+
+    patch.setattr(commanding, "issue", mutant)
+
+
+def forgets_age(patch: pytest.MonkeyPatch) -> None:
+    """Everywhere: the Validity gate, the Inference gate and the step's measurement look at it."""
+    input_of = readings.input_of
+
+    def mutant(source: Any, reading: Any, good: Any, now: float) -> Any:
+        return input_of(source, reading, good, reading.received if reading else now)
+
+    patch.setattr(readings, "input_of", mutant)
+    patch.setattr(gates, "_grown_stale", lambda _: None)
+    patch.setattr(bounding, "present_value", lambda *_: 300.0)
+
+
+def takes_an_error_for_false(patch: pytest.MonkeyPatch) -> None:
+    def mutant(self: expr.Expression, bindings: expr.Bindings) -> bool:
+        return self.evaluate(bindings) is True
+
+    patch.setattr(expr.Expression, "is_true", mutant)
+
+
+def ignores_the_standing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(commanding, "_obstacle", lambda *_: None)
+
+
+def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
+    recover = commanding.recover
+
+    def mutant(state_: state.State, device: state.Device, intents: Any, at: Any) -> Any:
+        device, done = recover(state_, device, intents, at)
+        for intent in list(device.open.values()):
+            late = intent._replace(payload=b"", deadline=at.monotonic + 9)
+            publish = effects.Publish(late.command_id, device.key, "t", RESENT, 1, late.deadline)
+            done = (*done, publish)
+        return commanding.Done(device, done)
+
+    patch.setattr(commanding, "recover", mutant)
+
+
+RESENT = (
+    b'{"commandId":"x/1","action":"setAirflow","input":{},"holder":"edge-1","epoch":7,"priority":12,'
+    b'"issuedAt":"2026-03-01T10:00:00Z","notAfter":"2026-03-01T10:00:05Z"}'
+)
+
+
+def raises_the_mode(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(modes, "effective", lambda asked, _: (Mode(asked), ()))
+
+
+def forgets_the_log_of_another_boot(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(limiter, "rebased", lambda log, now: log)
+
+
+def never_finds_a_duplicate(patch: pytest.MonkeyPatch) -> None:
+    from foreshore_agent.engine import samples
+
+    patch.setattr(samples, "_place", lambda *_: samples.ACCEPTED)
+
+
+PAIRS: dict[str, tuple[Callable[[], None], Patch]] = {
+    "sends at once": (nothing_leaves_before_its_intent_is_durable, sends_at_once),
+    "forgets age": (an_input_past_its_age_commands_nothing, forgets_age),
+    "takes an error for false": (a_forbid_that_errors_forbids, takes_an_error_for_false),
+    "ignores the standing": (
+        a_higher_epoch_stops_what_is_durable_and_not_sent,
+        ignores_the_standing,
+    ),
+    "sends again after a restart": (a_restart_sends_nothing_again, sends_again_after_a_restart),
+    "raises the mode": (a_full_recorder_commands_nothing, raises_the_mode),
+    "forgets the log of another boot": (
+        a_rate_limit_holds_over_a_reboot,
+        forgets_the_log_of_another_boot,
+    ),
+    "never finds a duplicate": (a_sample_that_comes_twice_decides_once, never_finds_a_duplicate),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_property_holds_and_catches_an_engine_that(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds, mutate = PAIRS[name]
+    holds()
+    mutate(monkeypatch)
+    with pytest.raises(AssertionError):
+        holds()
+
+
+def test_standings_that_permit_are_two() -> None:
+    assert [each.value for each in fencing.Standing if each.is_permitting] == ["Renewed", "Offline"]
