@@ -347,7 +347,9 @@ async def test_readiness_is_told_and_writes_are_counted(world: World) -> None:
     assert ready == "ok\n"
 
 
-async def test_the_rights_of_the_chart_are_enough(world: World) -> None:
+async def test_the_rights_of_the_chart_are_enough_and_pods_pass_restricted_security(
+    world: World,
+) -> None:
     rendered = process.run(
         [
             tools.binary("helm"),
@@ -361,6 +363,8 @@ async def test_the_rights_of_the_chart_are_enough(world: World) -> None:
         if "rbac" in document["apiVersion"] or document["kind"] == "ServiceAccount"
     ]
     world.apiserver.apply(*rights)
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    world.apiserver.kubectl("label", "namespace", world.namespace, label)
     account = world.apiserver.kubeconfig_for_account(
         "foreshore-operator", namespace=world.namespace
     )
