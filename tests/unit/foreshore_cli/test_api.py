@@ -1,6 +1,7 @@
 """How the API server is found and read, and what is said when that fails."""
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib import parse
 import pytest
 import urllib3
 import yaml
+from kubernetes.client.exceptions import ApiException
 
 from foreshore_api import meta
 from foreshore_cli import api, errors, options
@@ -176,7 +178,7 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
         pytest.param(
             (403, {"message": FORBIDDEN}),
             meta.API_VERSION,
-            errors.CommandError,
+            errors.ForbiddenError,
             FORBIDDEN,
             id="forbidden",
         ),
@@ -214,6 +216,32 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
             errors.UnreachableError,
             "the API server https://10.0.0.1:6443 cannot be reached: no answer in time",
             id="no answer",
+        ),
+        pytest.param(
+            urllib3.exceptions.NameResolutionError(
+                "k8s.example",
+                None,  # type: ignore[arg-type]
+                socket.gaierror(-2, "Name or service not known"),
+            ),
+            meta.API_VERSION,
+            errors.UnreachableError,
+            "the API server https://10.0.0.1:6443 cannot be reached: its name does not resolve",
+            id="no such name",
+        ),
+        pytest.param(
+            ApiException(status=0, reason="SSLError\n[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+            meta.API_VERSION,
+            errors.UnreachableError,
+            "the API server https://10.0.0.1:6443 cannot be reached: its certificate is not one"
+            " that the kubeconfig trusts",
+            id="another certificate",
+        ),
+        pytest.param(
+            ValueError("Invalid header value b'a\\nb'"),
+            meta.API_VERSION,
+            errors.UnreachableError,
+            "the API server https://10.0.0.1:6443 cannot be reached: Invalid header value b'a\\nb'",
+            id="a user that is no header",
         ),
         pytest.param(
             ConnectionRefusedError(111, "Connection refused"),

@@ -4,10 +4,11 @@ import re
 import subprocess
 import sys
 from importlib import metadata
+from types import ModuleType
 
 import pytest
 
-from foreshore_cli import errors, main, why
+from foreshore_cli import completion, errors, main, why
 
 HEAVY = ("kubernetes", "rich", "foreshore_api", "foreshore_decision", "yaml", "urllib3", "pydantic")
 
@@ -57,9 +58,37 @@ def test_the_first_help_loads_nothing_but_the_parser(args: list[str]) -> None:
     assert run(*args).stderr.splitlines()[-1] == "loaded:"
 
 
-def test_kubectl_finds_the_program_by_its_name() -> None:
-    (script,) = metadata.entry_points(group="console_scripts", name="kubectl-foreshore")
-    assert script.load() is main.main
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("kubectl-foreshore", main), ("kubectl_complete-foreshore", completion)],
+)
+def test_kubectl_finds_the_program_by_its_name(name: str, module: ModuleType) -> None:
+    (script,) = metadata.entry_points(group="console_scripts", name=name)
+    assert script.load() is module.main
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([""], {"status", "placements", "why"}),
+        (["st"], {"status"}),
+        (["status", "--all"], {"--all-namespaces"}),
+        (["status", "-n", "hq", "-o", "j"], {"json"}),
+        (["why", "--device", "a b"], set()),
+    ],
+    ids=" ".join,
+)
+def test_tab_behind_kubectl_foreshore_proposes_words(words: list[str], expected: set[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "foreshore_cli.completion", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    *proposed, directive = done.stdout.splitlines()
+    assert set(proposed) == expected
+    assert directive == ":4"
 
 
 @pytest.mark.parametrize("verb", ["status", "placements", "why"])

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -183,6 +184,32 @@ def test_clusters_are_asked_for_with_all_namespaces_only() -> None:
         server = recorded.server("well", namespace=namespace)
         status.look(server)
         assert any(plural == "clusters" for plural, _ in server.asked) == expected
+
+
+@pytest.mark.parametrize("kind", ["clusters", "devices"])
+def test_who_may_see_all_namespaces_and_no_clusters_sees_the_rest(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Guarded(recorded.Server):
+        def list(
+            self,
+            api_version: str,
+            plural: str,
+            query: Mapping[str, str],
+            *,
+            limit: int | None = None,
+        ) -> Sequence[Json]:
+            if plural == kind:
+                raise errors.ForbiddenError(f"{kind} is forbidden")
+            return super().list(api_version, plural, query, limit=limit)
+
+    server = Guarded("", recorded.documents("well"))
+    if kind == "clusters":
+        assert status.look(server).is_well
+        assert capsys.readouterr().err == "Clusters are left out: clusters is forbidden\n"
+    else:
+        with pytest.raises(errors.ForbiddenError):
+            status.look(server)
 
 
 def test_a_selector_goes_to_every_list() -> None:

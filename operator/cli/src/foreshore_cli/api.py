@@ -98,7 +98,7 @@ class Server:
         written = f"{path}?{parse.urlencode(query)}" if query else path
         try:
             status, body = self._exchange(written)
-        except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
+        except (urllib3.exceptions.HTTPError, client.ApiException, OSError, ValueError) as error:
             raise unreachable(self._client.configuration.host, error) from error
         try:
             document = json.loads(body)
@@ -214,10 +214,10 @@ def unreachable(host: str, error: Exception) -> errors.UnreachableError:
         what = "its certificate is not one that the kubeconfig trusts"
     elif "timed out" in words:
         what = "no answer in time"
-    elif "Errno" in words:
-        what = words[words.index("[") :].partition("] ")[2].lower() or words
     elif "resolve" in words:
         what = "its name does not resolve"
+    elif "[Errno" in words:
+        what = words[words.index("[Errno") :].partition("] ")[2].rstrip("')").lower()
     else:
         what = words
     return errors.UnreachableError(f"the API server {host} cannot be reached: {what}")
@@ -232,7 +232,9 @@ def failure(status: int, said: Mapping[str, Any], api_version: str) -> errors.Co
     match status:
         case 401:
             return errors.CommandError(f"the API server does not accept who you are: {message}")
-        case 403 | 404:
+        case 403:
+            return errors.ForbiddenError(message)
+        case 404:
             return errors.CommandError(message)
         case 429 | 502 | 503 | 504 if api_version == RECORDS:
             return errors.UnreachableError(f"the hub, which keeps decisions, is away: {message}")

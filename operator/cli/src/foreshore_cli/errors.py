@@ -25,5 +25,9 @@ class UsageError(CommandError):
     exit_code = EXIT_USAGE
 
 
+class ForbiddenError(CommandError):
+    """The user may not read this."""
+
+
 class UnreachableError(CommandError):
     """The API server, or what stands behind it, does not answer now; it may later."""

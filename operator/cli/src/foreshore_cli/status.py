@@ -65,13 +65,23 @@ def run(
 
 
 def look(server: api.Reads, selector: str | None = None) -> fleet.Report:
-    """Read every kind and judge it. Clusters have no namespace: seen with all namespaces only."""
+    """Read every kind and judge it.
+
+    Clusters have no namespace and are seen with all namespaces only; whoever may see namespaces
+    and not those (as with the cluster's own role `view`) is told and sees the rest.
+    """
     query = {"labelSelector": selector} if selector else {}
     rows: dict[str, tuple[fleet.Row, ...]] = {}
     for section in fleet.SECTIONS:
         if section.kind.scope == "Cluster" and server.namespace:
             continue
-        documents = server.list(meta.API_VERSION, section.kind.plural, query)
+        try:
+            documents = server.list(meta.API_VERSION, section.kind.plural, query)
+        except errors.ForbiddenError as error:
+            if section.kind.scope != "Cluster":
+                raise
+            terminal.say(f"{section.title} are left out: {error}")
+            continue
         rows[section.key] = fleet.judged(section, documents)
     return fleet.Report(rows)
 

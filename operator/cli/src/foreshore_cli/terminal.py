@@ -38,6 +38,7 @@ class Mark(Enum):
     """How something stands: sign, its twin without Unicode, style."""
 
     GOOD = ("✓", "+", "green")
+    CALM = ("○", "o", "blue")
     BUSY = ("◌", "~", "cyan")
     ODD = ("!", "!", "yellow")
     BAD = ("✗", "x", "red")

@@ -128,7 +128,7 @@ def worded(
 ) -> Iterator[rich.console.RenderableType]:
     """The explanation for a person: the verdict behind its mark, then line by line."""
     head, *lines = explain.lines(explanation)
-    mark = VERDICTS.get(explanation.verdict, terminal.Mark.ODD)
+    mark = VERDICTS.get(explanation.verdict, terminal.Mark.CALM)
     sign, _, _ = mark.beside("").plain.partition(" ")
     verdict, _, rest = head.partition(": ")
     yield terminal.text((f"{sign} {verdict}", f"bold {mark.style}"), f": {terminal.clean(rest)}")
