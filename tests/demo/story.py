@@ -6,6 +6,7 @@ Every figure comes from the cluster's records or the device's log.
 import csv
 import functools
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -57,7 +58,7 @@ def decided(world: worlds.World) -> None:
         world.until(lambda: len(world.decisions()) > 50, "decisions are stored", 120)
     with view.waiting("the room was commanded"):
         world.until_deciding(180)
-    kubectl(world, "get", "decisions", "-n", worlds.NAMESPACE, "--sort-by=.decision.time", tail=8)
+    kubectl(world, "get", "decisions", "-n", worlds.NAMESPACE, "--sort-by=.event.time", tail=8)
     foreshore(world, "why", "--device", worlds.DEVICE, "--last", "-n", worlds.NAMESPACE)
 
 
@@ -152,7 +153,7 @@ def summary(world: worlds.World, began: datetime) -> None:
     records = world.decisions()
     judged = [one for one in records if truth_of(one) is not None]
     right = sum(1 for one in judged if acted(one) == truth_of(one))
-    written, stored = journalled(world), hub_records(world)
+    written, stored = journals(world)
     view.fact("decisions", str(len(records)))
     for verdict, count in counted(one["decision"]["verdict"]["result"] for one in records):
         view.fact(f"  {verdict}", str(count))
@@ -187,7 +188,7 @@ def since(records: Iterable[Record], moment: datetime) -> list[Record]:
 
 def time_of(record: Record) -> datetime:
     """When a decision was taken."""
-    return datetime.fromisoformat(record["decision"]["time"])
+    return datetime.fromisoformat(record["event"]["time"])
 
 
 def acted(record: Record) -> bool:
@@ -247,37 +248,23 @@ def nodes(replicas: Iterable[Record]) -> list[tuple[str, str]]:
 
 
 def is_complete(world: worlds.World) -> bool:
-    """Whether the hub has every record that the journals hold."""
-    return hub_records(world) >= journalled(world) > 0
+    """Whether the hub has committed every record that the journals hold."""
+    written, stored = journals(world)
+    return stored >= written > 0
 
 
-def journalled(world: worlds.World) -> int:
-    """Records written by all agents: the metric counts what each journal has numbered."""
-    listed = world.cluster.get("pods", "-n", install.AGENTS)["items"]
-    return sum(
-        metric(
-            world, install.AGENTS, pod["metadata"]["name"], 8081, "foreshore_journal_last_sequence"
-        )
-        for pod in listed
-    )
-
-
-def hub_records(world: worlds.World) -> int:
-    """Records that the hub has committed."""
-    listed = world.cluster.get(
-        "pods", "-n", install.SYSTEM, "-l", "app.kubernetes.io/name=foreshore-hub"
-    )["items"]
-    name = listed[0]["metadata"]["name"]
-    return metric(world, install.SYSTEM, name, 8080, "foreshore_hub_records_total")
-
-
-def metric(world: worlds.World, namespace: str, pod: str, port: int, name: str) -> int:
-    """One figure of a pod's metrics, through the API server."""
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics"
-    for line in world.cluster.kubectl("get", "--raw", path).splitlines():
-        if line.startswith(f"{name} "):
-            return int(float(line.split()[1]))
-    return 0
+def journals(world: worlds.World) -> tuple[int, int]:
+    """Records that the agents wrote, and those the hub acknowledged after its own commit."""
+    written = stored = 0
+    for pod in world.cluster.get("pods", "-n", install.AGENTS)["items"]:
+        said = world.cluster.kubectl(
+            "exec", pod["metadata"]["name"], "-n", install.AGENTS, "-c", "agent", "--",
+            "foreshore-agent", "verify", "--state", "/state", "-o", "json",
+        )  # fmt: skip
+        journal = json.loads(said)
+        written += journal["last"]
+        stored += journal["acknowledged"]
+    return written, stored
 
 
 # -- commands ------------------------------------------------------------------------------------

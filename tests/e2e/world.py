@@ -173,7 +173,7 @@ class World:
         """Decision records of the namespace that the hub has, oldest first."""
         chosen = ("--field-selector", ",".join(selectors)) if selectors else ()
         listed = self.cluster.get("decisions.records.foreshore.dev", "-n", NAMESPACE, *chosen)
-        return sorted(listed["items"], key=lambda one: str(one["decision"]["time"]))
+        return sorted(listed["items"], key=lambda one: str(one["event"]["time"]))
 
     def obeyed(self) -> list[Obeyed]:
         """Every command in the device's own log."""
