@@ -61,6 +61,7 @@ class Bench:
             commands=cast("Any", SimpleNamespace(command=lambda _: self.not_sent)),
             meters=meters.Meters(),
             renew=lambda _: None,
+            changed=lambda: None,
             failed=self.failures.append,
         )
         initial = state.start(state.Identity("edge-1", "boot", "journal", "0"))

@@ -75,9 +75,8 @@ class Agent:
             )
             async with asyncio.TaskGroup() as tasks:
                 living = life.Life(ground, tasks)
-                await living.begin()
                 self._facts = living.facts
-                await living.until(stop)
+                await living.live(stop)
         finally:
             self._facts = None
             await book.close()

@@ -44,6 +44,8 @@ class Ports:
     commands: Commands
     meters: meters.Meters
     renew: Callable[[effects.RequestRenewal], None]
+    changed: Callable[[], None]
+    """Told after a notice: the agent's own standing is no longer what was reported."""
     failed: Callable[[BaseException], None]
     """Told of a defect: the process must end, and start again from what is durable."""
 
@@ -176,6 +178,7 @@ class Core:
     def _notice(self, effect: effects.Notice) -> None:
         about = " ".join(str(each) for each in (effect.device, effect.policy) if each is not None)
         _LOG.info("%s: %s%s", effect.reason, effect.message, f" ({about})" if about else "")
+        self._ports.changed()
 
     def _observe(self, effect: effects.Observe) -> None:
         self._ports.meters.observe(effect, self._clock.monotonic())

@@ -59,6 +59,7 @@ class Life:
             commands=self._broker,
             meters=ground.meters,
             renew=self._peers.renew,
+            changed=self._changed,
             failed=self._fail,
         )
         self._core: Final = core.Core(clock, ground.restored, ports, ground.tap)
@@ -68,12 +69,32 @@ class Life:
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
 
-    async def begin(self) -> None:
-        """Let the last assignment take effect and start every task.
+    async def live(self, stop: asyncio.Event) -> None:
+        """Begin, and go on until told to stop or until a task ends; then stand down.
 
         Raises:
             folder.FolderError, OSError: as `Agent.run`.
+            Exception: the defect that ended a task or the engine.
         """
+        stopping = self._tasks.create_task(stop.wait(), name="stop")
+        beginning = self._tasks.create_task(self._begin(), name="begin")
+        ends: tuple[asyncio.Future[Any], ...] = (stopping, self._broken)
+        try:
+            await asyncio.wait((*ends, beginning), return_when=asyncio.FIRST_COMPLETED)
+            if beginning.done():
+                beginning.result()
+                ends += tuple(self._running)
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            beginning.cancel()
+            await self._stand_down()
+            stopping.cancel()
+        for each in ends:
+            if each.done() and not each.cancelled():
+                each.result()
+
+    async def _begin(self) -> None:
+        """Let the last assignment take effect and start every task."""
         ground = self._ground
         ground.meters.read_gauges(self.facts.gauges)
         ground.book.watch(self._recorder_changed)
@@ -95,22 +116,6 @@ class Life:
         self._start("beats", self._peers.speak())
         self._start("ticks", self._tick())
         self._start("probes", probes.run(self._targets, ground.meters))
-
-    async def until(self, stop: asyncio.Event) -> None:
-        """Wait until told to stop or until a task ends, then stand down.
-
-        Raises:
-            Exception: the defect that ended a task or the engine.
-        """
-        stopping = self._tasks.create_task(stop.wait(), name="stop")
-        ends: tuple[asyncio.Future[Any], ...] = (stopping, self._broken, *self._running)
-        try:
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await self._stand_down()
-            stopping.cancel()
-        for each in done:
-            each.result()
 
     async def _stand_down(self) -> None:
         """Leave the broker first, so that nothing is commanded any more; then everything else."""
@@ -181,6 +186,13 @@ class Life:
         if isinstance(event, events.PeerBeat):
             self._peers.hear(event.beat, event.at.monotonic)
         self._core.take(event)
+        if isinstance(event, events.BrokerChanged):
+            self._changed()
+
+    def _changed(self) -> None:
+        """Something changed that the operator may wait for: do not wait with the report."""
+        if self._hub is not None:
+            self._hub.hurry()
 
     def _take_effect(self, taken: assignment.Assignment) -> None:
         """Point everything at an assignment: replicas, engine, then the broker's topics."""
@@ -197,8 +209,7 @@ class Life:
             (events.Key(one.namespace, one.name) for one in taken.policies),
             (one.node for one in taken.probes),
         )
-        if self._hub is not None:
-            self._hub.hurry()
+        self._changed()
 
     def _targets(self) -> tuple[assignment.ProbeTarget, ...]:
         present = self._desired.present
