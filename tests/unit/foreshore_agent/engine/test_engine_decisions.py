@@ -170,6 +170,15 @@ def test_samples_within_the_interval_are_coalesced_to_the_newest() -> None:
     assert [each[1].input["value"] for each in rig.sent] == [300.0, 600.0]
 
 
+def test_the_interval_that_a_sample_waits_for_is_no_latency() -> None:
+    rig = Rig((policy(spec__trigger={"properties": ["co2"], "minimumInterval": "10s"}),))
+    rig.sample()
+    rig.sample(**{**OCCUPIED, "co2": 901.0})
+    rig.wait(10.2, period=0.4)
+    assert len(rig.sent) == 2
+    assert all(each.seconds <= 0.4 for each in rig.seen if isinstance(each, effects.Observe))
+
+
 def test_a_silent_device_is_evaluated_after_silence() -> None:
     rig = Rig((policy(spec__trigger={"properties": ["co2"], "afterSilence": "30s"}),))
     rig.sample()

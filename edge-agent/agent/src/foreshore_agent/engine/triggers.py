@@ -69,11 +69,12 @@ def ticked(state: State, device: Device, at: Instant, fresh: str) -> Outcome:
 def pending(state: State, device: Device, policy: Key, at: Instant, identity: str) -> Outcome:
     """Evaluate on the newest trigger that had to wait, if it need not wait any more."""
     binding = device.bindings[policy]
-    waiting = binding.pending
-    is_ready = _is_ready(binding, state.identity.seconds(at))
+    waiting, seconds = binding.pending, state.identity.seconds(at)
+    is_ready = _is_ready(binding, seconds)
     if waiting is None or not is_ready or not deciding.is_evaluating(device.standing):
         return Outcome(device)
     trigger, received = waiting
+    received = max(received, at.monotonic - _overdue(binding, seconds))
     return deciding.begin(state, device, policy, trigger, received, at, identity)
 
 
@@ -93,6 +94,13 @@ def _is_ready(binding: Binding, seconds: float) -> bool:
     if binding.evaluated is None:
         return True
     return seconds - binding.evaluated >= binding.compiled.trigger.minimum_interval
+
+
+def _overdue(binding: Binding, seconds: float) -> float:
+    """Return the seconds since the interval was over: what it waited before is no latency."""
+    if binding.evaluated is None:
+        return 0.0
+    return seconds - binding.evaluated - binding.compiled.trigger.minimum_interval
 
 
 def _is_silent(device: Device, binding: Binding, seconds: float) -> bool:
