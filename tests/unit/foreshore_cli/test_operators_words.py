@@ -1,0 +1,60 @@
+"""What the operator's planner writes is what the command line reads: no drift between the two."""
+
+from typing import Any
+
+import pytest
+
+from builders import planning, recorded
+from foreshore_api import meta, v1alpha1
+from foreshore_cli import fleet, placements, status, terminal
+from foreshore_planner import plan as planner
+from foreshore_planner import snapshot
+
+Json = dict[str, Any]
+
+
+def listed(seen: snapshot.Snapshot) -> recorded.Server:
+    """The objects of a world, with the statuses that a pass over it would write."""
+    objects = (
+        *seen.sites, *seen.profiles, *seen.devices, *seen.models, *seen.versions, *seen.policies,
+        *seen.placements,
+    )  # fmt: skip
+    documents = {(one.kind, one.name): one.document() for one in objects}
+    for row in planner.plan(seen).statuses:
+        document = documents.get((row.kind, row.name))
+        if document is not None:
+            document["status"] = {**document.get("status", {}), **row.status.document()}
+    return recorded.Server(planning.NAMESPACE, [*documents.values()])
+
+
+def test_a_settled_world_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    server = listed(planning.settle(planning.world()))
+    found = status.look(server)
+    assert found.is_well, status.written(found)
+    seen = placements.look(server, placements.Filter())
+    assert seen.unreadable == ()
+    terminal.show(*(placements.drawn(one, is_wide=False, on="hq") for one in seen.branches))
+    tree = capsys.readouterr().out
+    assert "✓ Ready  ✓ Placed" in tree
+    assert "FirstPlacement" in tree
+
+
+def test_a_world_that_nothing_was_done_for_yet_is_not_well() -> None:
+    found = status.look(listed(planning.world()))
+    assert {row.kind for row in found.every} >= {"Site", "Device", "Policy", "Model", "Version"}
+    assert all(row.standing.reason for row in found.every)
+
+
+def test_a_silent_node_shows_where_its_replica_went(capsys: pytest.CaptureFixture[str]) -> None:
+    settled = planning.settle(planning.world())
+    (replica, *_) = settled.placements[0].status.replicas
+    after = planning.settle(planning.silenced(settled, replica.node))
+    seen = placements.look(listed(after), placements.Filter())
+    terminal.show(*(placements.drawn(one, is_wide=True, on="hq") for one in seen.branches))
+    moves = capsys.readouterr().out.partition("last moves")[2]
+    assert f"{replica.node} → " in moves
+
+
+def test_every_kind_of_the_group_has_its_section() -> None:
+    shown: list[type[meta.Resource]] = [section.kind for section in fleet.SECTIONS]
+    assert sorted(kind.kind for kind in shown) == sorted(kind.kind for kind in v1alpha1.KINDS)
