@@ -1,7 +1,8 @@
-"""The door's OpenAPI description as a file: `python -m foreshore_hub.openapi` writes it.
+"""The door's routes as a file: `python -m foreshore_hub.openapi` writes it.
 
-The running hub serves the same at `/openapi.json`; the committed copy makes a change of the door
-visible in review, and a contract test keeps it current.
+The running hub serves the whole description at `/openapi.json`. The committed copy holds what is
+the door's own (routes, parameters, refusals), so that a change of the door shows in review; the
+shapes of documents are generated elsewhere (`crds/wire/`), once.
 """
 
 import json
@@ -12,14 +13,18 @@ import typer
 
 from foreshore_hub import door
 
+OWN = (door.Refusal.__name__,)
+"""Shapes that are not wire documents."""
 FILE = Path("operator/control/openapi.json")
 
 
 def render() -> str:
     """Return the description as it is committed."""
     # the description is of routes and shapes: nothing asks the desk before a request comes
-    app = door.routes(cast(Any, None))
-    return json.dumps(app.openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    described = door.routes(cast(Any, None)).openapi()
+    own = {name: described["components"]["schemas"][name] for name in OWN}
+    shown = {**described, "components": {"schemas": own}}
+    return json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
