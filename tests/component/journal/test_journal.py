@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from foreshore_agent import journal
-from foreshore_agent.journal import chain, sqlite
+from foreshore_agent.journal import chain, sqlite, writer
 
 pytestmark = pytest.mark.component
 
@@ -186,6 +186,22 @@ async def test_a_body_longer_than_the_hub_takes_is_refused_before_it_is_numbered
 async def fill(opened: journal.Journal, *, size: int) -> None:
     for i in range(1000):
         await opened.append([entry(str(i), size=size)])
+
+
+async def test_a_disk_that_hangs_fills_no_memory_and_what_was_refused_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_BACKLOG", 5)
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    written = [opened.append([entry(str(i))]) for i in range(8)]
+    done = await asyncio.gather(*written, return_exceptions=True)
+    assert [isinstance(each, journal.JournalFull) for each in done] == [False] * 5 + [True] * 3
+    await opened.append([entry("after")])
+    await settled(opened, lambda: opened.standing.last == 7)
+    gap = (await everything(opened))[-1]
+    assert gap["data"]["dropped"] == {"Commanded": 3}  # type: ignore[index]
+    assert gap["data"]["reason"] == "DiskSlow"  # type: ignore[index]
+    await opened.close()
 
 
 async def settled(opened: journal.Journal, condition: object) -> None:

@@ -9,7 +9,7 @@ rehearsal) is a ring in both classes instead: its oldest records go, whole.
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -159,6 +159,12 @@ class Store:
         reason = self.standing.reason or "RoutineQuota"
         for entry in entries:
             self._lost.add(entry.verdict, self._now(), reason)
+
+    def count_refused(self, verdicts: Mapping[str, int]) -> None:
+        """Remember records that nobody even tried to write."""
+        for verdict, count in verdicts.items():
+            for _ in range(count):
+                self._lost.add(verdict, self._now(), "DiskSlow")
 
     # Reading.
 

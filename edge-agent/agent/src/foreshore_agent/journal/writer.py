@@ -13,6 +13,7 @@ import asyncio
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from foreshore_api.wire import record
 
 _GROUP: Final = 256
 """Operations in one transaction."""
+_BACKLOG: Final = 10_000
+"""Operations that may wait for a slow disk; beyond, records are refused at once."""
 _CHORE_ROUNDS: Final = 16
 """Under unbroken load, a slice of house-keeping comes after so many commits."""
 _RETRY_SECONDS: Final = 1.0
@@ -60,6 +63,8 @@ class Journal:
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._standing = store.standing
         self._watchers: list[Callable[[Standing], None]] = []
+        self._waiting = 0
+        self._refused: Counter[str] = Counter()
         self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
@@ -175,9 +180,24 @@ class Journal:
         done: asyncio.Future[Any] = self._loop.create_future()
         if self._is_closed:
             done.set_exception(JournalFull("the journal is closed"))
+        elif self._waiting >= _BACKLOG and not is_urgent:
+            self._refused.update(entry.verdict for entry in entries)
+            done.set_exception(JournalFull(f"the disk is slow: {self._waiting} writes wait"))
         else:
+            self._waiting += 1
             self._queue.put(_Operation(run, done, entries, is_urgent))
+            self._own_up()
         return done
+
+    def _own_up(self) -> None:
+        """Have what a slow disk cost named in a gap record."""
+        if self._refused:
+            refused, self._refused = self._refused, Counter()
+            self._waiting += 1
+            done: asyncio.Future[Any] = self._loop.create_future()
+            self._queue.put(
+                _Operation(lambda store: store.count_refused(refused), done, is_urgent=True)
+            )
 
     # Everything below runs in the thread, but for `_deliver`.
 
@@ -260,6 +280,7 @@ class Journal:
 
     def _deliver(self, outcomes: list[_Outcome], standing: Standing) -> None:
         before, self._standing = self._standing, standing
+        self._waiting -= len(outcomes)
         for operation, value in outcomes:
             if operation.done.done():
                 continue

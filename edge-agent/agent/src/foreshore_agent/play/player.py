@@ -23,6 +23,7 @@ from foreshore_agent.play import machine, stage
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command
 
+_BUSY_SECONDS: Final = 0.001
 _TAIL: Final = 1 << 20
 """Bytes of an older log that are read again."""
 _LOG: Final = logging.getLogger(__name__)
@@ -105,6 +106,11 @@ class Player:
         finally:
             for task in self._settling:
                 task.cancel()
+
+    async def room(self) -> None:
+        """Wait until a message would be taken, or nobody hears."""
+        while self._lane.is_up and not self._lane.has_room:  # noqa: ASYNC110 - paho has no event
+            await asyncio.sleep(_BUSY_SECONDS)
 
     def say(self, measured: Mapping[str, payload.Value]) -> bool:
         """Publish what the device measures now, and what it is set to; False when nobody heard."""

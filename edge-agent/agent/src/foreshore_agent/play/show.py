@@ -95,6 +95,7 @@ async def _tell(
                 due = started + count * period - time.monotonic()
                 if await _stopped(stop, due):
                     return
+                await device.room()
                 device.say(row.values)
                 count += 1
                 shown.show(row.number, device)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import signal
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -95,6 +96,8 @@ def rehearse(request: Request) -> None:
         summary = uvloop.run(_rehearse(plan))
     except* folder.FolderError as group:
         raise RehearsalError("; ".join(str(each) for each in group.exceptions)) from group
+    except* asyncio.CancelledError:
+        raise RehearsalError("ended before the recording did") from None
     if request.is_json:
         print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode())  # noqa: T201
     else:
@@ -142,7 +145,9 @@ def _clear(state: Path) -> None:
 
 
 async def _rehearse(plan: _Plan) -> score.Summary:
-    request = plan.request
+    request, here = plan.request, asyncio.current_task()
+    if here is not None:  # asked to end: leave no broker and no server behind
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
     ours = clock.RehearsalClock(plan.origin, _speed(plan))
     seen = watch.Watch(is_confirmed=plan.played.profile.confirmation is not None)
     async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
@@ -230,6 +235,7 @@ async def _play(
             run.times.append(ours.now())
             run.truths.append(row.truth or "")
             run.unread += len(row.unread)
+            await device.room()
             if device.say(row.values):
                 await seen.decided()
             else:

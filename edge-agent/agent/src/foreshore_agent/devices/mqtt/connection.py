@@ -138,6 +138,12 @@ class Connection:
         """Whether messages can be sent."""
         return not self.closed.done() and self._client.is_connected()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a message with QoS 1 would be taken now."""
+        is_free = len(self._outstanding) < self._limit and not self._client.want_write()
+        return self.is_open and is_free
+
     async def subscribe(self, filters: Sequence[str], qos: int = 1) -> tuple[str, ...]:
         """Subscribe, wait for the broker's word on each filter, and return those it refuses.
 

@@ -45,6 +45,11 @@ class Lane:
         """Whether it is connected and hears everything it should."""
         return self._session is not None and self._session.is_open
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a message would be taken now."""
+        return self._session is not None and self._session.has_room
+
     def want(self, address: connection.Address | None, filters: tuple[str, ...]) -> None:
         """Set what is wanted; it is made so by `keep`."""
         if (address, filters) != (self._address, self._filters):
