@@ -9,12 +9,12 @@ it from the fixture `cluster`, people from `uv run python tests/cluster/harness 
 
 import concurrent.futures
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from harness import api, docker, faults, kind, network, process, services, settings, shaper
+from harness import api, cache, docker, faults, kind, network, process, services, settings, shaper
 
 LABEL_SITE = "foreshore.dev/site"
 LABEL_TIER = "foreshore.dev/tier"
@@ -283,6 +283,21 @@ def create(name: str, chosen: settings.Settings, *, edge: int = 3, cloud: int = 
         labels = [f"{LABEL_TIER}={tier}"] + ([f"{LABEL_SITE}={SITE}"] if tier == "Edge" else [])
         cluster.kubectl("label", "node", worker, "--overwrite", *labels)
     return seen(cluster)
+
+
+@contextlib.contextmanager
+def owned(name: str, chosen: settings.Settings) -> Iterator[Cluster]:
+    """A cluster for as long as this lasts, deleted afterwards also where making it was broken off.
+
+    One process at a time has a name; another waits. Should this process be killed, the next one
+    that makes a cluster deletes this one.
+    """
+    with cache.lock(f"session-{name}"):
+        kind.own(name)
+        try:
+            yield create(name, chosen)
+        finally:
+            kind.delete(name)
 
 
 def attach(name: str) -> Cluster:

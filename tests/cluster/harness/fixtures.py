@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness import apiserver as plain
-from harness import cache, kind, settings
 from harness import cluster as whole
+from harness import settings
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +32,11 @@ def session_cluster() -> Iterator[whole.Cluster]:
     if chosen.provider is settings.Provider.EXISTING:
         yield whole.existing(chosen, Path(os.environ.get("KUBECONFIG", "~/.kube/config")))
         return
-    with cache.lock(f"session-{chosen.name}"):  # a second session waits, or names another
-        found = whole.create(chosen.name, chosen)
-        if chosen.keep:
-            yield found
-            return
-        kind.own(found.name)
-        with found:
-            yield found
+    if chosen.keep:
+        yield whole.create(chosen.name, chosen)
+        return
+    with whole.owned(chosen.name, chosen) as made:
+        yield made
 
 
 @pytest.fixture

@@ -75,8 +75,8 @@ def configuration(workers: int, *, own_image: bool) -> dict[str, Any]:
 def refuse_foreign(name: str) -> None:
     """HarnessError if a cluster of that name was not made by the harness."""
     for node in node_names(name):
-        container = docker.inspect("container", node) or {}
-        if name not in container.get("NetworkSettings", {}).get("Networks", {}):
+        container = docker.inspect("container", node)  # None: gone since, in a create broken off
+        if container is not None and name not in container["NetworkSettings"]["Networks"]:
             raise process.HarnessError(
                 f"a kind cluster {name} exists that this harness did not make; it is left alone. "
                 f"Delete it yourself (kind delete cluster --name {name}) or use another name."
@@ -167,16 +167,25 @@ def remove(name: str) -> None:
     """Delete the cluster's containers, its own and those beside it."""
     for container in docker.labelled("container", name):
         docker.remove(container)
-    if node_names(name):
-        with process.step(f"deleting the cluster {name}"):
-            process.run(
-                [
-                    tools.binary("kind"), "delete", "cluster", "--name", name,
-                    "--kubeconfig", folder(name) / "kubeconfig",
-                ],
-                env=kind_env(name),
-                timeout=120,
-            )  # fmt: skip
+    if not node_names(name):
+        return
+    with process.step(f"deleting the cluster {name}"):
+        process.eventually(
+            lambda: not delete_nodes(name), what=f"the nodes of {name} are gone", timeout=60
+        )
+
+
+def delete_nodes(name: str) -> list[str]:
+    """Delete the cluster's nodes; what is left, made meanwhile for a create that was broken off."""
+    process.run(
+        [
+            tools.binary("kind"), "delete", "cluster", "--name", name,
+            "--kubeconfig", folder(name) / "kubeconfig",
+        ],
+        env=kind_env(name),
+        timeout=120,
+    )  # fmt: skip
+    return node_names(name)
 
 
 def own(name: str) -> None:
