@@ -58,7 +58,7 @@ def decided(world: worlds.World) -> None:
         world.until(lambda: len(world.decisions()) > 50, "decisions are stored", 120)
     with view.waiting("the room was commanded"):
         world.until_deciding(180)
-    kubectl(world, "get", "decisions", "-n", worlds.NAMESPACE, "--sort-by=.event.time", tail=8)
+    kubectl(world, "get", "decisions", "-n", worlds.NAMESPACE, rows=8)
     foreshore(world, "why", "--device", worlds.DEVICE, "--last", "-n", worlds.NAMESPACE)
 
 
@@ -270,10 +270,12 @@ def journals(world: worlds.World) -> tuple[int, int]:
 # -- commands ------------------------------------------------------------------------------------
 
 
-def kubectl(world: worlds.World, *args: str, tail: int | None = None) -> None:
-    """Show a kubectl command and the end of its output."""
+def kubectl(world: worlds.World, *args: str, rows: int | None = None) -> None:
+    """Show a kubectl command and the first rows of its output (the newest, for decisions)."""
     lines = world.cluster.kubectl(*args).splitlines()
-    shown = lines if tail is None else [*lines[:1], *lines[1:][-tail:]]
+    shown = (
+        lines if rows is None else [*lines[: rows + 1], f"… {max(0, len(lines) - 1 - rows)} more"]
+    )
     view.command(f"kubectl {' '.join(args)}", "\n".join(shown))
 
 
