@@ -1,7 +1,10 @@
 """`foreshore-agent rehearse` on the example: the same engine, nothing real touched."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +100,38 @@ def test_the_sites_broker_is_never_contacted_and_windows_follow_the_recording(
     assert 2 <= found["verdicts"]["Shadowed"] <= 4, "one in ten minutes of the recording"
     assert found["reasons"]["Suppressed/MinimumInterval"] > 10
     assert found["outcomes"] == {}
+
+
+def test_a_rehearsal_that_is_asked_to_end_leaves_no_process_behind(
+    tmp_path: Path, recording: Path
+) -> None:
+    state = tmp_path / "state"
+    verb = (sys.executable, "-m", "foreshore_agent.main", "rehearse", "--state", str(state))
+    what = ("--resources", str(EXAMPLE), "--device", "room-301", "--csv", str(recording))
+    child = subprocess.Popen(
+        [*verb, *what, "--speed", "60"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FORESHORE_TEST_MARK": str(tmp_path)},
+    )
+    assert child.stderr is not None
+    while "rehearsing" not in child.stderr.readline():
+        assert child.poll() is None, "it ended before it began"
+    child.send_signal(signal.SIGTERM)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 2
+    assert "ended before the recording did" in said
+    assert marked(str(tmp_path)) == []
+
+
+def marked(mark: str) -> list[str]:
+    """Commands of processes that carry a mark in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"FORESHORE_TEST_MARK={mark}".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+    return found
 
 
 def test_an_absent_mosquitto_is_said_with_the_way_to_get_it(
