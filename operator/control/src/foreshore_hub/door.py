@@ -121,6 +121,7 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        responses=REFUSALS,
     )
     app.add_exception_handler(guard.RefusedError, _on_refused(desk))
     app.add_exception_handler(store.UnavailableError, _on_unavailable(desk))
