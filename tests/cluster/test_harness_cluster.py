@@ -7,7 +7,7 @@ import pytest
 from harness import cluster as whole
 from harness import faults, process
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400, func_only=True)]
 KUBELET = 10250
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness import certificates, faults, process, services
 from harness import cluster as whole
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300, func_only=True)]
 
 
 @pytest.fixture
