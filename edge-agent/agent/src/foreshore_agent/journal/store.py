@@ -233,8 +233,9 @@ class Store:
         system.
         """
         try:
+            fresh = sqlite.connect(self._directory)
             self._connection.close()
-            self._connection = sqlite.connect(self._directory)
+            self._connection = fresh
             self._tally = self._load()
             with self.transaction():
                 self._drop(critical=False, size=_drop_bytes(self._tally.routine))
