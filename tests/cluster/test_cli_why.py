@@ -39,13 +39,16 @@ def hub(
         apiserver.kubectl("delete", "apiservice", "v1alpha1.records.foreshore.dev")
 
 
-def bodies(document: dict[str, Any], namespace: str, identity: str) -> Iterator[str]:
-    """The journalled events behind a recorded Decision object, in another namespace."""
+def bodies(
+    document: dict[str, Any], namespace: str, identity: str, *, node: str, site: str
+) -> Iterator[str]:
+    """The journalled events behind a recorded Decision object, as another node's agent says it."""
     data = copy.deepcopy(document["decision"])
-    data["decisionId"] = identity
+    data |= {"decisionId": identity, "node": node, "site": site}
     data["device"]["namespace"] = data["policy"]["namespace"] = namespace
     data["device"]["name"] = "room-301"
-    envelope = {**document["event"], "id": identity, "type": record.DECISION}
+    source = f"/sites/{site}/nodes/{node}/journals/j"
+    envelope = {**document["event"], "id": identity, "type": record.DECISION, "source": source}
     yield json.dumps({**envelope, "data": data})
     for number, later in enumerate(document["outcomes"]):
         said = {key: value for key, value in later.items() if key != "time"}
@@ -71,7 +74,8 @@ def shipped(hub: HubProcess, namespace: str) -> tuple[str, str]:
     assert assigned.status == 200, assigned.body
     commanded, denied = str(uuid.uuid4()), str(uuid.uuid4())
     batch = Journal(str(uuid.uuid4())).batch(
-        *bodies(DENIED, namespace, denied), *bodies(COMMANDED, namespace, commanded)
+        *bodies(DENIED, namespace, denied, node=node, site=site),
+        *bodies(COMMANDED, namespace, commanded, node=node, site=site),
     )
     answer = hub.call("POST", f"/v1/agents/{node}/records", token, batch)
     assert answer.status == 200, answer.body
