@@ -229,7 +229,7 @@ async def _play(
 ) -> _Run:
     run = _Run([], [], started=time.monotonic())
     what = f"rehearsing {plan.request.device} on {plan.rows.rows} rows of {plan.request.csv.name}"
-    with view.View(plan.rows.rows, what) as shown:
+    with view.View(plan.rows.rows, what, plan.played.zone) as shown:
         for row, following in _ahead(plan.rows):
             await ours.forward(row.time or ours.now(), following, seen.woken)
             run.times.append(ours.now())

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Final
 
 from rich import box, console, live, progress_bar, table, text
@@ -25,7 +26,8 @@ _COLOURS: Final = {
 class View:
     """What a person sees while it runs; on standard error."""
 
-    def __init__(self, rows: int, what: str) -> None:
+    def __init__(self, rows: int, what: str, zone: tzinfo) -> None:
+        self._zone = zone
         self._rows = rows
         self._what = what
         self._console = console.Console(stderr=True)
@@ -64,7 +66,11 @@ class View:
     ) -> table.Table:
         frame = table.Table.grid(padding=(0, 2))
         bar = progress_bar.ProgressBar(total=self._rows, completed=row, width=40)
-        frame.add_row("recording", bar, f"{row}/{self._rows}  {at.now():%Y-%m-%d %H:%M:%S}")
+        frame.add_row(
+            "recording",
+            bar,
+            f"{row}/{self._rows}  {at.now().astimezone(self._zone):%Y-%m-%d %H:%M:%S}",
+        )
         most = max(counts.values(), default=1)
         for verdict, count in counts.items():
             block = text.Text("▇" * max(1, 40 * count // most), _COLOURS.get(verdict, "dim"))
