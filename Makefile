@@ -36,9 +36,11 @@ test-unit: sync ## Unit and contract tests only
 	$(PYTEST) tests/unit tests/contract
 
 e2e: sync tools ## Tests on real nodes, with real faults
+	@$(HARNESS) node-image
 	$(PYTEST) tests/cluster tests/e2e -m e2e
 
 bench: sync tools calibrator ## Figures, as ratios to a calibrator in the same run
+	@$(HARNESS) node-image
 	@$(RUN) python tests/bench
 
 verify: sync ## Style, types, seams, generated files, charts

@@ -169,7 +169,7 @@ def volume(target: cluster.Cluster) -> None:
             "kind": "PersistentVolume",
             "metadata": {"name": "foreshore-hub"},
             "spec": {
-                "capacity": {"storage": "2Gi"},
+                "capacity": {"storage": "4Gi"},
                 "accessModes": ["ReadWriteOnce"],
                 "persistentVolumeReclaimPolicy": "Retain",
                 "storageClassName": "",

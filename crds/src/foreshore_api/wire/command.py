@@ -12,8 +12,8 @@ from pydantic import Field
 
 from foreshore_api.wire import document
 
-Scalar = float | int | str
-"""A value that an action takes: a number or a text; non-finite numbers are refused."""
+Scalar = bool | int | float | str
+"""A value that an action takes; non-finite numbers are refused."""
 
 
 class Command(document.Document):

@@ -106,7 +106,7 @@ class Input(document.Document):
     """One input as the chain saw it."""
 
     name: str
-    value: Scalar | bool | None = None
+    value: Scalar | None = None
     unit: str | None = None
     age_seconds: float | None = None
     quality: str = "Good"
@@ -151,7 +151,7 @@ class GateEntry(document.Document):
     name: str | None = None
     """Which rule, limit or input decided."""
     expression: str | None = None
-    operands: dict[str, Scalar | bool | None] = Field(default_factory=dict)
+    operands: dict[str, Scalar | None] = Field(default_factory=dict)
     margin: float | None = None
     """Signed distance to the other result, in the operand's unit: how close it was."""
     message: str | None = None
@@ -205,10 +205,10 @@ class Decision(document.Document):
     inputs: tuple[Input, ...] = ()
     features: dict[str, float | None] = Field(default_factory=dict)
     parameters: dict[str, Scalar] = Field(default_factory=dict)
-    variables: dict[str, Scalar | bool] = Field(default_factory=dict)
+    variables: dict[str, Scalar] = Field(default_factory=dict)
     present: dict[str, float | None] = Field(default_factory=dict)
     """Measured value of each property that the action sets, by property."""
-    state: dict[str, Scalar | bool | None] = Field(default_factory=dict)
+    state: dict[str, Scalar | None] = Field(default_factory=dict)
     """What else the gates read: lock, tokens left, seconds since the last command, held until, …"""
     inference: Inference | None = None
     recommendation: Recommendation | None = None

@@ -2,7 +2,7 @@
 
 from builders import engine_rig, room
 from builders.engine_rig import NODE, Rig
-from foreshore_agent.engine import effects, events, view
+from foreshore_agent.engine import durable, effects, events, state, view
 from foreshore_api.wire import beat
 
 
@@ -156,3 +156,17 @@ def test_the_view_says_what_is_held_and_connected() -> None:
     assert view.held_count(rig.state, rig.at) == 1
     rig.wait(91)
     assert not view.devices(rig.state, rig.at)[0].connected
+
+
+def test_a_successor_that_started_before_its_broker_keeps_what_it_is_granted() -> None:
+    rig = Rig()
+    who = state.Identity(NODE, rig.boot_id, "journal-1", "0.1.0")
+    rig.state = durable.restore(who, {}, rig.at)
+    rig.assign(holder="edge-2", epoch=8)
+    rig.feed(events.BrokerChanged, connected=True)
+    rig.wait(60)
+    rig.assign(holder=NODE, epoch=9)
+    rig.wait(20)
+    rig.sample()
+    assert "AuthorityGivenBack" not in rig.notices
+    assert rig.verdicts[-1] == ("Commanded", "RoomOccupied")

@@ -154,7 +154,7 @@ def _enter(
         name: _bind(device.bindings.get(name), found, seconds) for name, found in compiled.items()
     }
     device = device._replace(assigned=assigned, bindings=bindings)
-    device = device._replace(authority=_granted(device, event))
+    device = device._replace(authority=_granted(state, device, event))
     if memory is not None:
         device, more = commanding.recover(state, device, memory.open, at)
         done += more
@@ -192,10 +192,16 @@ def _authority(state: State, key: Key, at: Instant) -> fencing.State:
     return fencing.step(known, fencing.BrokerChanged(at.boot, state.broker_connected))
 
 
-def _granted(device: Device, event: Assigned) -> fencing.State:
+def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
+    """Step a device's authority to its grant.
+
+    The broker's state first: who held nothing was not told of its changes, and a successor that
+    believed it gone would give back what it has just been granted.
+    """
     grant, boot = device.assigned.grant, event.at.boot
+    known = fencing.step(device.authority, fencing.BrokerChanged(boot, state.broker_connected))
     if grant is None:
-        return fencing.step(device.authority, fencing.Withdrawn(boot))
+        return fencing.step(known, fencing.Withdrawn(boot))
     granted = fencing.Granted(
         at=boot,
         holder=grant.holder,
@@ -204,7 +210,7 @@ def _granted(device: Device, event: Assigned) -> fencing.State:
         offline_seconds=grant.offline_seconds,
         self_granted=event.is_self_granted,
     )
-    return fencing.step(device.authority, granted)
+    return fencing.step(known, granted)
 
 
 def _forget(
