@@ -11,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(FORESHORE_CACHE)/uv/bin/uv)
 RUN := $(UV) run --locked --quiet
 PYTEST := $(RUN) pytest
 EXAMPLE := examples/01-ventilate-a-room
-SPEED ?= 3000
+SPEED ?= 0
 HARNESS := $(RUN) python tests/cluster/harness
 
 ##@ See it
