@@ -12,6 +12,7 @@ RUN := $(UV) run --locked --quiet
 PYTEST := $(RUN) pytest
 EXAMPLE := examples/01-ventilate-a-room
 SPEED ?= 0
+NAME ?= foreshore
 HARNESS := $(RUN) python tests/cluster/harness
 
 ##@ See it
@@ -66,10 +67,10 @@ format: sync ## Format and mend what the linter can
 	$(RUN) ruff check --fix .
 
 cluster: sync ## A cluster with real nodes: three edge nodes of site hq, one cloud node
-	@$(HARNESS) up
+	@$(HARNESS) up --name $(NAME)
 
 cluster-down: sync ## Take that cluster away
-	@$(HARNESS) down
+	@$(HARNESS) down --name $(NAME)
 
 images: sync ## The two images, from the repository's Dockerfiles
 	@$(HARNESS) images

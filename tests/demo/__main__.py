@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "cluster")]
@@ -24,12 +25,12 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the cluster up afterwards")
     chosen = parser.parse_args()
     was_running = engine.answers()
-    made = None
     try:
         engine.ensure()
-        with tempfile.TemporaryDirectory(prefix="foreshore-demo-") as folder:
-            view.title()
-            made = cluster.create(NAME, settings.read())
+        with (
+            tempfile.TemporaryDirectory(prefix="foreshore-demo-") as folder,
+            provided(keep=chosen.keep) as made,
+        ):
             story.tell(made, Path(folder))
     except process.HarnessError as error:
         view.failure(str(error))
@@ -38,11 +39,19 @@ def main() -> int:
         view.failure("interrupted")
         return 130
     finally:
-        if made is not None and not chosen.keep:
-            with contextlib.suppress(process.HarnessError):
-                made.close()
         view.farewell(kept=chosen.keep, engine_started=not was_running)
     return 0
+
+
+@contextlib.contextmanager
+def provided(*, keep: bool) -> Iterator[cluster.Cluster]:
+    """A cluster of the demo's own, deleted afterwards unless it is to be kept."""
+    view.title()
+    if keep:
+        yield cluster.create(NAME, settings.read())
+        return
+    with cluster.owned(NAME, settings.read()) as made:
+        yield made
 
 
 if __name__ == "__main__":

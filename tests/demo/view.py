@@ -73,7 +73,9 @@ def farewell(*, kept: bool, engine_started: bool) -> None:
     """Say what is left running."""
     console.print()
     if kept:
-        console.print("The cluster is still up: take it away with `make demo` or `kind delete`.")
+        console.print(
+            "The cluster is still up; `make cluster-down NAME=foreshore-demo` takes it away."
+        )
     else:
         console.print("Cluster, broker and device are gone.")
     if engine_started:
