@@ -21,6 +21,9 @@ from harness import cluster, install
 BUDGET = 200.0
 """The policy's latency budget in milliseconds."""
 
+JUDGED = ("Commanded", "NotTriggered")
+"""Verdicts that say whether somebody was thought to be there; a Denied or an Error says nothing."""
+
 Record = dict[str, Any]
 
 
@@ -148,14 +151,15 @@ def site_is_cut_off(world: worlds.World) -> None:
 def summary(world: worlds.World, began: datetime) -> None:
     """Chapter six: the figures of the whole run."""
     view.chapter(6, "Summary", "From the records at the hub, and the journals on the nodes.")
+    world.close()  # the device falls silent, so that no more records are made
     with view.waiting("the last records arrive"):
         world.until(lambda: is_complete(world), "every record has arrived", 120)
     records = world.decisions()
-    judged = [one for one in records if truth_of(one) is not None]
+    judged = [one for one in records if verdict_of(one) in JUDGED and truth_of(one) is not None]
     right = sum(1 for one in judged if acted(one) == truth_of(one))
     written, stored = journals(world)
     view.fact("decisions", str(len(records)))
-    for verdict, count in counted(one["decision"]["verdict"]["result"] for one in records):
+    for verdict, count in counted(verdict_of(one) for one in records):
         view.fact(f"  {verdict}", str(count))
     if judged:
         view.fact("accuracy against who was really there", f"{right / len(judged) * 100:.1f} %")
@@ -193,7 +197,12 @@ def time_of(record: Record) -> datetime:
 
 def acted(record: Record) -> bool:
     """Whether the decision was to ventilate."""
-    return bool(record["decision"]["verdict"]["result"] == "Commanded")
+    return verdict_of(record) == "Commanded"
+
+
+def verdict_of(record: Record) -> str:
+    """How the decision ended."""
+    return str(record["decision"]["verdict"]["result"])
 
 
 def truth_of(record: Record) -> bool | None:
