@@ -4,8 +4,11 @@ import dataclasses
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import planning as build
+from foreshore_api import scalars
 from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, succession
@@ -145,4 +148,127 @@ def test_reachable_from_narrows_who_may_hold() -> None:
 def test_the_bound_is_shown_and_covers_lease_margin_and_time_to_live() -> None:
     grant = only(build.world())
     assert grant is not None
-    assert grant.authority.takeover_bound == "22s"
+    assert grant.authority.takeover_bound == "23s"
+
+
+@pytest.mark.parametrize("time_to_live", ["0.5s", "5s", "60s"])
+def test_the_bound_is_never_shorter_than_what_the_move_waits_for(time_to_live: str) -> None:
+    action = build.policy().spec.action.document() | {"timeToLive": time_to_live}
+    seen = build.world(policies=(build.policy(action=action),))
+    grant = only(seen)
+    assert grant is not None
+    bound = scalars.seconds(str(grant.authority.takeover_bound))
+    lease, beat_missing_in_a_report = 15.0, 3.0
+    waited = lease + succession.CLOCK_MARGIN + scalars.seconds(time_to_live)
+    assert bound > max(waited, lease + beat_missing_in_a_report, succession.DETECTION)
+
+
+def line(**changes: Any) -> report.HeldDevice:
+    values = {"namespace": "hq", "device": "room-301", "connected": True, "epoch": EPOCH}
+    return report.HeldDevice(**(values | changes))
+
+
+def test_a_right_given_back_at_a_site_of_one_node_returns_to_it_with_a_fresh_number() -> None:
+    back = build.agent("edge-1", devices=(line(gave_back=True),))
+    seen = dataclasses.replace(
+        held(), nodes=(build.edge("edge-1"),), fleet=build.fleet([back], uptime=5.0)
+    )
+    grant = only(seen)
+    assert grant is not None
+    assert (grant.authority.holder, grant.cause) == ("edge-1", "GivenBack")
+    assert grant.authority.epoch > EPOCH
+
+
+def test_a_right_given_back_waits_while_its_only_node_has_no_broker() -> None:
+    back = build.agent("edge-1", devices=(line(gave_back=True),), broker_connected=False)
+    nodes = (build.edge("edge-1"),)
+    assert only(dataclasses.replace(held(), nodes=nodes, fleet=build.fleet([back]))) is None
+
+
+def test_a_give_back_of_an_older_number_takes_nothing_from_the_present_one() -> None:
+    back = build.agent("edge-1", devices=(line(gave_back=True, epoch=EPOCH - 1),))
+    assert only(dataclasses.replace(held(), fleet=build.fleet([back]))) is None
+
+
+def test_a_holder_whose_node_was_deleted_is_replaced_when_its_beats_have_stopped() -> None:
+    seen = lost(30.0)
+    gone = dataclasses.replace(seen, nodes=tuple(n for n in seen.nodes if n.name != "edge-1"))
+    grant = only(gone)
+    assert grant is not None
+    assert (grant.authority.holder, grant.cause) == ("edge-2", "HolderLost")
+
+
+def moved_away(own: report.AgentEvidence, renewed: float) -> snapshot.Snapshot:
+    """edge-1 is healthy, and belongs to another site now."""
+    others = [
+        build.agent("edge-2", hears=["edge-1", "edge-3"]),
+        build.agent("edge-3", hears=["edge-1", "edge-2"]),
+    ]
+    renewals = [build.renewal(EPOCH, age=renewed)]
+    seen = dataclasses.replace(held(), fleet=build.fleet([own, *others], renewals))
+    return build.with_nodes(
+        seen,
+        lambda one: dataclasses.replace(one, site="annex") if one.name == "edge-1" else one,
+    )
+
+
+def test_a_holder_that_left_the_site_and_let_go_does_not_stall_the_device() -> None:
+    assert only(moved_away(build.agent("edge-1"), renewed=21.0)) is None
+    grant = only(moved_away(build.agent("edge-1"), renewed=30.0))
+    assert grant is not None
+    assert (grant.authority.holder, grant.cause) == ("edge-2", "HolderDisplaced")
+
+
+def test_a_holder_that_left_the_site_and_still_commands_keeps_the_right() -> None:
+    own = build.agent("edge-1", devices=(line(standing="Offline"),))
+    assert only(moved_away(own, renewed=30.0)) is None
+
+
+def superseded(highest: int, renewed: float = 30.0) -> snapshot.Snapshot:
+    own = build.agent(
+        "edge-1", devices=(line(standing="Superseded", highest_epoch_seen=highest),)
+    )
+    renewals = [build.renewal(EPOCH, age=renewed)]
+    agents = [own, build.agent("edge-2", hears=["edge-1"])]
+    return dataclasses.replace(held(), fleet=build.fleet(agents, renewals))
+
+
+def test_a_device_that_has_seen_a_higher_number_gets_one_above_it() -> None:
+    ahead = int(build.NOW.timestamp()) + 1000
+    assert only(superseded(ahead, renewed=10.0)) is None
+    grant = only(superseded(ahead))
+    assert grant is not None
+    assert grant.authority.epoch == ahead + 1
+
+
+def test_a_number_beyond_belief_moves_nothing_and_is_not_built_upon() -> None:
+    assert only(superseded(1 << 62)) is None
+    agents = [build.agent("edge-1", devices=(line(epoch=None, highest_epoch_seen=1 << 62),))]
+    grant = only(build.world(fleet=build.fleet(agents)))
+    assert grant is not None
+    assert grant.authority.epoch == int(build.NOW.timestamp())
+
+
+def test_a_grant_is_above_what_the_hub_has_renewed_although_the_clock_fell_back() -> None:
+    ahead = int(build.NOW.timestamp()) + 5000
+    grant = only(build.world(fleet=build.fleet(renewals=[build.renewal(ahead, age=100.0)])))
+    assert grant is not None
+    assert grant.authority.epoch == ahead + 1
+
+
+@given(st.lists(st.integers(min_value=-1_000_000, max_value=1_000_000), min_size=1, max_size=8))
+def test_numbers_rise_strictly_over_any_sequence_of_grants_whatever_the_clock_does(
+    jumps: list[int],
+) -> None:
+    seen, last = build.world(), 0
+    for jump in jumps:
+        seen = build.later(seen, jump)
+        (grant,) = planning.plan(seen).grants
+        assert grant.authority.epoch == grant.authority.last_issued > last
+        last = grant.authority.epoch
+        seen = build.applied(seen, planning.plan(seen))
+        back = build.agent(
+            str(grant.authority.holder), devices=(line(gave_back=True, epoch=last),)
+        )
+        others = [build.agent(name) for name in build.EDGES if name != back.node]
+        seen = dataclasses.replace(seen, fleet=build.fleet([back, *others]))

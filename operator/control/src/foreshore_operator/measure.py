@@ -134,8 +134,6 @@ class Hub:
             timeout=aiohttp.ClientTimeout(total=wait + 4),
             allow_redirects=False,
         ) as answer:
-            if answer.status == 304 and self._fleet is not None:
-                return self._fleet
             answer.raise_for_status()
             if answer.status != 200:
                 raise aiohttp.ClientPayloadError(f"the hub answered {answer.status}")

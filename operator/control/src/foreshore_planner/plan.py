@@ -93,6 +93,8 @@ def _authority_view(
         longest_time_to_live=succession.longest_time_to_live(bound.policies_of(device.key)),
         agents=succession.reporting(seen, device.reachable_from),
         holder=verdicts.of(holder) if holder is not None else None,
+        own=health.agent_reports(seen).get(holder) if holder is not None else None,
+        may_hold=holder in device.reachable_from,
         is_held=device.device.spec.site in verdicts.held_sites,
         fleet=seen.fleet,
         fleet_age=seen.fleet_age,

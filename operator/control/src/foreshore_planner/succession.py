@@ -1,8 +1,13 @@
 """Who may command each device: the first grant, and moving it without an adapter.
 
     no authority ──── an agent of the site is connected ───────────► granted to the lowest node name
-    granted ───────── holder gave it back ─────────────────────────► granted to another, at once
+    granted ───────── holder gave it back ─────────────────────────► granted to another, at once;
+                                                                      to itself if there is no other
+    granted ───────── superseded by a number nobody granted,
+                      and the wait is over ────────────────────────► granted anew, above that number
     granted ───────── both signs of loss, and the wait is over ────► granted to another
+    granted ───────── its node may not hold the device any more,
+                      has let go, and the wait is over ────────────► granted to another
     granted ───────── anything else ───────────────────────────────► stays
 
 The two signs: the holder's node is silent (not Ready, or its Lease is stale), and another agent of
@@ -15,6 +20,7 @@ seconds). The fence itself is at the device, which refuses lower numbers; this o
 from disagreeing for long. Source: design/decisions.md, "Authority".
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +37,18 @@ DETECTION = 13.0
 
 Part of `takeoverBound` only.
 """
+
+WITNESSING = 3.0
+"""Seconds until a beat that is missing is in a peer's report. Part of `takeoverBound` only."""
+
+REACTION = 1.0
+"""Seconds for the pass that grants. Part of `takeoverBound` only."""
+
+FARTHEST_AHEAD = 10 * 365 * 86_400
+"""Seconds above now up to which an agent is believed that a device has seen a higher number."""
+
+COMMANDING = frozenset({"Renewed", "Offline"})
+"""Standings in which an agent may command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,10 @@ class View:
     agents: Mapping[str, report.AgentEvidence]
     """Reporting agents on nodes of the device's site that `reachableFrom` allows, by node."""
     holder: health.Assessment | None
+    own: report.AgentEvidence | None
+    """What the holder's agent says, wherever its node belongs now."""
+    may_hold: bool
+    """Whether the holder's node is one of the device's site that `reachableFrom` allows."""
     is_held: bool
     fleet: report.Fleet | None
     fleet_age: float
@@ -75,8 +97,9 @@ class View:
     @property
     def bound(self) -> str:
         """Return `takeoverBound`: from the holder's death to the next grant, in whole seconds."""
-        wait = max(DETECTION, self.lease) + CLOCK_MARGIN + self.longest_time_to_live
-        return f"{int(wait + 0.999)}s"
+        run_out = self.lease + CLOCK_MARGIN + self.longest_time_to_live
+        wait = max(DETECTION, self.lease + WITNESSING, run_out) + REACTION
+        return f"{math.ceil(wait)}s"
 
 
 def decide(view: View) -> Standing:
@@ -92,40 +115,77 @@ def decide(view: View) -> Standing:
     if view.is_held:
         message = "too much of the site is silent: nothing moves"
         return Standing(None, message, conditions.Reason.SITE_SILENT)
-    signs = lost(view, authority)
-    if signs is None:
+    found = lost(view, authority) or displaced(view, authority) or superseded(view, authority)
+    if found is None:
         return Standing(None)
+    cause, signs = found
     left = remaining_wait(view, authority)
     if left > 0:
         message = f"{signs}; waiting until its last renewal has run out"
         return Standing(None, message, wake_after=left)
-    return _grant(view, "HolderLost", signs)
+    return _grant(view, cause, signs)
 
 
 def gave_back(view: View, authority: v1alpha1.DeviceAuthority) -> bool:
     """Whether the holder itself says that it stood down from this very epoch."""
-    own = view.agents.get(authority.holder or "")
-    if own is None:
-        return False
-    return any(
-        held.gave_back and held.epoch == authority.epoch
-        for held in own.report.devices
-        if _is_device(view, held.namespace, held.device)
-    )
+    held = _own_line(view)
+    return held is not None and held.gave_back and held.epoch == authority.epoch
 
 
-def lost(view: View, authority: v1alpha1.DeviceAuthority) -> str | None:
-    """Return the evidence when both signs of loss are there, else None."""
+def superseded(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
+    """Return (cause, evidence) when the holder has seen a number above the one it was granted.
+
+    It never takes up that epoch again, so only a fresh one ends the standstill. The wait keeps a
+    device that makes numbers up from moving its holder with every report.
+    """
+    held = _own_line(view)
+    if held is None or held.epoch != authority.epoch or held.standing != "Superseded":
+        return None
+    if held.highest_epoch_seen > view.now.timestamp() + FARTHEST_AHEAD:
+        return None
+    return "Superseded", f"{authority.holder} has seen a higher number than the one it was granted"
+
+
+def lost(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
+    """Return (cause, evidence) when both signs of loss are there, else None."""
     if view.holder is None or view.holder.is_usable:
         return None
-    witnesses = [
+    witnesses = _witnesses(view, authority)
+    if not witnesses:
+        return None
+    silent = f"{view.holder.evidence}; {min(witnesses)} has not heard it for its lease duration"
+    return "HolderLost", silent
+
+
+def displaced(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
+    """Return (cause, evidence) when the holder's node may not hold the device and has let go.
+
+    Its label or `reachableFrom` changed: its agent is not assigned the device any more. It has let
+    go when it says so itself, or when the peers it left behind do not hear it.
+    """
+    if view.may_hold or view.holder is None:
+        return None
+    held = _own_line(view)
+    says_so = view.own is not None and (held is None or held.standing not in COMMANDING)
+    if not says_so and not _witnesses(view, authority):
+        return None
+    return "HolderDisplaced", f"{authority.holder} is no node any more that may hold the device"
+
+
+def _own_line(view: View) -> report.HeldDevice | None:
+    if view.own is None:
+        return None
+    said = view.own.report.devices
+    return next((one for one in said if _is_device(view, one.namespace, one.device)), None)
+
+
+def _witnesses(view: View, authority: v1alpha1.DeviceAuthority) -> list[str]:
+    """Return the agents of the site that say that the holder's beats have stopped."""
+    return [
         peer.node
         for peer in view.agents.values()
         if peer.node != authority.holder and _has_stopped(peer, authority.holder or "", view)
     ]
-    if not witnesses:
-        return None
-    return f"{view.holder.evidence}; {min(witnesses)} has not heard it for its lease duration"
 
 
 def remaining_wait(view: View, authority: v1alpha1.DeviceAuthority) -> float:
@@ -143,13 +203,12 @@ def remaining_wait(view: View, authority: v1alpha1.DeviceAuthority) -> float:
 
 
 def successor(view: View, previous: str | None) -> str | None:
-    """Return the lowest node name among connected agents other than the previous holder."""
-    able = [
-        node
-        for node, agent in view.agents.items()
-        if agent.report.broker_connected and node != previous
-    ]
-    return min(able) if able else None
+    """Return the lowest node name among connected agents: another than the previous holder.
+
+    The previous one only where there is no other: at a site of one node nobody else will come.
+    """
+    able = [node for node, agent in view.agents.items() if agent.report.broker_connected]
+    return min(able, key=lambda node: (node == previous, node), default=None)
 
 
 def longest_time_to_live(policies: Sequence[v1alpha1.DecisionPolicy]) -> float:
@@ -159,13 +218,26 @@ def longest_time_to_live(policies: Sequence[v1alpha1.DecisionPolicy]) -> float:
     )
 
 
-def next_epoch(authority: v1alpha1.DeviceAuthority | None, now: datetime) -> int:
-    """Return a fresh number: above everything ever issued.
+def next_epoch(view: View) -> int:
+    """Return a fresh number: above everything ever issued, renewed by the hub, or seen in use.
 
     And above the past of a re-created Device.
     """
-    issued = authority.last_issued if authority is not None else 0
-    return max(issued + 1, int(now.timestamp()))
+    authority, fleet, now = view.device.status.authority, view.fleet, int(view.now.timestamp())
+    issued = max(authority.last_issued, authority.epoch) if authority is not None else 0
+    renewed = [
+        one.epoch
+        for one in (fleet.renewals if fleet is not None else ())
+        if _is_device(view, one.namespace, one.device)
+    ]
+    seen = [
+        held.highest_epoch_seen
+        for agent in view.agents.values()
+        for held in agent.report.devices
+        if _is_device(view, held.namespace, held.device)
+    ]
+    believed = [one for one in seen if one <= now + FARTHEST_AHEAD]
+    return max(now, 1 + max([issued, *renewed, *believed]))
 
 
 def _grant(view: View, cause: str, evidence: str) -> Standing:
@@ -175,7 +247,7 @@ def _grant(view: View, cause: str, evidence: str) -> Standing:
     if chosen is None:
         message = f"{evidence}, and no other agent of the site is connected"
         return Standing(None, message, conditions.Reason.NO_AGENT)
-    epoch = next_epoch(authority, view.now)
+    epoch = next_epoch(view)
     return Standing(
         Grant(
             namespace=view.device.metadata.namespace or "",
