@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -374,3 +375,31 @@ async def test_malformed_telemetry_changes_nothing(
         await asyncio.sleep(0.5)
         assert found.meters.decisions.get("Commanded", 0) == before
         await device.measure_until(commands=len(device.commands) + 1)
+
+
+async def test_a_journal_without_room_stops_commands_says_so_and_recovers(
+    hub: fake_hub.FakeHub, broker: mosquitto.Broker, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    hub.assignment = assigned(broker.port, rules_only(spec__record={"keepPerVerdict": 1}))
+    small = journal.Quotas(critical=100_000, routine=100_000, ballast=50_000)
+    told = dataclasses.replace(of_hub(hub, tmp_path / "state"), quotas=small)
+    async with living(told):
+        await device.measure_until(commands=1)
+        hub.answer = lambda batch: record.BatchAnswer(journal=batch.journal, acknowledged=0)
+        async with asyncio.timeout(60):
+            while not (hub.reports and hub.reports[-1].capped_by):
+                device.measure()
+                await asyncio.sleep(0.02)
+        assert hub.reports[-1].capped_by == ("RecorderFull",)
+        assert hub.reports[-1].journal is not None
+        assert hub.reports[-1].journal.full
+        await asyncio.sleep(0.5)
+        before = len(device.commands)
+        for _ in range(20):
+            device.measure()
+            await asyncio.sleep(0.02)
+        assert len(device.commands) == before
+        assert hub.reports[-1].decisions.get("Advised", 0) > 0
+        hub.answer = None
+        await device.measure_until(commands=before + 2)
+    check_chain(hub)

@@ -72,6 +72,18 @@ def run(
             envvar="FORESHORE_PORT", min=0, max=65535, help="For /metrics, /readyz, /echo; 0: none."
         ),
     ] = 8081,
+    critical_mib: Annotated[
+        int,
+        typer.Option(
+            envvar="FORESHORE_CRITICAL_MIB", min=1, help="Room for records that must not be lost."
+        ),
+    ] = 256,
+    routine_mib: Annotated[
+        int,
+        typer.Option(
+            envvar="FORESHORE_ROUTINE_MIB", min=1, help="Room for routine records; a ring."
+        ),
+    ] = 1024,
     log_level: Annotated[
         str, typer.Option(envvar="FORESHORE_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "info",
@@ -94,6 +106,7 @@ def run(
         credentials=credentials,
         address=address,
         port=port or None,
+        quotas=settings.quotas(critical_mib, routine_mib),
     )
     from foreshore_agent.runtime import process
 

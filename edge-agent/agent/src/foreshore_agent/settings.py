@@ -1,9 +1,11 @@
 """What `foreshore-agent run` was told, checked once; everything else is in the assignment."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from foreshore_agent.journal.settings import MEBIBYTE, Quotas
 
 DEFAULT_PORT: Final = 8081
 
@@ -42,7 +44,7 @@ class Settings:
     """Where the port listens, and, but for a wildcard, where peers find it."""
     port: int | None = DEFAULT_PORT
     """None: no port at all (a rehearsal, a second agent on one machine)."""
-    journal_mebibytes: int | None = None
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ def source(hub: HubFlags, folder: FolderFlags) -> HubSettings | FolderSettings:
     if not hub.hub.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):
         raise SettingsError(f"--hub must be an https:// URL, not {hub.hub}")
     return HubSettings(hub.hub, hub.token_file, hub.ca_file)
+
+
+def quotas(critical_mib: int, routine_mib: int) -> Quotas:
+    """Return how much room the journal may take."""
+    return Quotas(critical=critical_mib * MEBIBYTE, routine=routine_mib * MEBIBYTE)
 
 
 def default_node() -> str:

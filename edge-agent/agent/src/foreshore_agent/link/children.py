@@ -83,11 +83,15 @@ class Child:
         while True:
             started = loop.time()
             self.phase = Phase.STARTING
-            code = await self._live()
-            if code == REFUSED:
-                self._set(Phase.REFUSED, self._ending() or Trouble("Refused", "see the log"))
-                return
-            self._set(Phase.WAITING, self._ending() or Trouble("Crashed", f"exit code {code}"))
+            try:
+                code = await self._live()
+            except OSError as error:
+                self._set(Phase.WAITING, Trouble("CannotStart", str(error)))
+            else:
+                if code == REFUSED:
+                    self._set(Phase.REFUSED, self._ending() or Trouble("Refused", "see the log"))
+                    return
+                self._set(Phase.WAITING, self._ending() or Trouble("Crashed", f"exit code {code}"))
             if loop.time() - started > _STEADY_SECONDS:
                 wait.reset()
             await asyncio.sleep(wait.next())

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from foreshore_agent import adoption, clocks, manifests, resources
+from foreshore_agent import adoption, clocks, journal, manifests, resources
 from foreshore_agent.link import children
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import modelversion
@@ -27,6 +27,7 @@ from foreshore_decision import assignment as compiling
 from foreshore_decision import fencing
 
 LOOK_SECONDS: Final = 1.0
+NOT_DURABLE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 20.0
 """How long a new model may take to be served before its policy is assigned all the same."""
 SLOT: Final = "a0"
@@ -109,6 +110,7 @@ class Folder:
 
         Raises:
             FolderError: the folder cannot be read, or holds no site for this agent.
+            journal.JournalFull: nothing can be made durable, so nothing can be granted.
         """
         self._kept = _thaw(await self._values.get(_KEPT))
         last = int(await self._values.get(_EPOCH) or b"0")
@@ -125,6 +127,10 @@ class Folder:
                     await self._adopt()
                 except FolderError as error:
                     _LOG.warning("%s; what was assigned stays in force", error)
+                except journal.JournalFull as error:
+                    _LOG.warning("%s; what was assigned stays in force", error)
+                    self._seen = None  # the edit is good: try again
+                    await asyncio.sleep(NOT_DURABLE_SECONDS)
             self._say()
 
     async def _fingerprint(self) -> manifests.Fingerprint | None:

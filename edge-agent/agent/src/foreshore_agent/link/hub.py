@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from foreshore_agent import journal
 from foreshore_agent.link import backoff, door
 from foreshore_api.wire import assignment, beat, record, report
 
 REPORT_SECONDS: Final = 2.0
 SHIP_IDLE_SECONDS: Final = 0.5
 BATCH_RECORDS: Final = 500
+NOT_DURABLE_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 3.0
 """An answer later than this is of little use: the next request is on its way."""
 _LOG: Final = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class Hub:
         self._calls: Final = calls
         self._changed: Final = asyncio.Event()
         self._is_connected = False
-        self._has_complained = False
+        self._complaints: dict[str, str] = {}
 
     @property
     def answered_at(self) -> float | None:
@@ -104,9 +106,9 @@ class Hub:
             async with asyncio.timeout(RENEW_SECONDS):
                 renewal = await self._door.renew(request)
         except (TimeoutError, door.DoorError) as error:
-            self._note_failure(error)
+            self._note_failure("renewals", error)
             return None
-        self._note_success()
+        self._note_success("renewals")
         return renewal
 
     async def _follow(self) -> None:
@@ -116,15 +118,26 @@ class Hub:
             try:
                 fetched = await self._door.assignment(etag)
             except door.DoorError as error:
-                self._note_failure(error)
+                self._note_failure("assignments", error)
                 await asyncio.sleep(wait.next())
                 continue
-            self._note_success()
+            self._note_success("assignments")
             wait.reset()
             if fetched is not None:
-                await self._calls.assigned(fetched.assignment)
-                etag = fetched.etag or None
+                if await self._hand_over(fetched.assignment):
+                    etag = fetched.etag or None
+                else:
+                    await asyncio.sleep(NOT_DURABLE_SECONDS)
             await asyncio.sleep(0)
+
+    async def _hand_over(self, fresh: assignment.Assignment) -> bool:
+        """Hand an assignment to the runtime; False when the disk does not take it now."""
+        try:
+            await self._calls.assigned(fresh)
+        except journal.JournalFull as error:
+            _LOG.warning("a new assignment cannot be made durable and must wait: %s", error)
+            return False
+        return True
 
     async def _ship(self) -> None:
         wait = backoff.Backoff()
@@ -135,11 +148,11 @@ class Hub:
                 continue
             try:
                 await self._ship_batch(standing.acknowledged)
-            except door.DoorError as error:
-                self._note_failure(error)
+            except (door.DoorError, journal.JournalFull) as error:
+                self._note_failure("records", error)
                 await asyncio.sleep(wait.next())
             else:
-                self._note_success()
+                self._note_success("records")
                 wait.reset()
 
     async def _ship_batch(self, acknowledged: int) -> None:
@@ -161,9 +174,9 @@ class Hub:
             self._changed.clear()
             try:
                 await self._door.report(self._calls.facts())
-                self._note_success()
+                self._note_success("reports")
             except door.DoorError as error:
-                self._note_failure(error)
+                self._note_failure("reports", error)
             try:
                 async with asyncio.timeout(REPORT_SECONDS):
                     await self._changed.wait()
@@ -171,20 +184,21 @@ class Hub:
             except TimeoutError:
                 continue
 
-    def _note_success(self) -> None:
-        self._has_complained = False
+    def _note_success(self, what: str) -> None:
+        self._complaints.pop(what, None)
         if not self._is_connected:
             self._is_connected = True
             _LOG.info("the hub answers")
-            self._calls.connected(True)  # noqa: FBT003
+            self._calls.connected(True)  # noqa: FBT003 - a callback
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, what: str, error: Exception) -> None:
         """Say it once; one lost call is no lost hub, several seconds without an answer are."""
-        if not self._has_complained:
-            self._has_complained = True
-            _LOG.warning("the hub does not answer as it should: %s", error)
+        complaint = str(error)
+        if self._complaints.get(what) != complaint:
+            self._complaints[what] = complaint
+            _LOG.warning("the hub and %s: %s", what, complaint)
         answered = self._door.answered_at
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         if self._is_connected and (answered is None or now - answered > RENEW_SECONDS):
             self._is_connected = False
-            self._calls.connected(False)  # noqa: FBT003
+            self._calls.connected(False)  # noqa: FBT003 - a callback

@@ -59,7 +59,10 @@ class Agent:
         self._told.state.mkdir(parents=True, exist_ok=True)
         is_collected = isinstance(self._told.source, settings.HubSettings)
         book = await journal.Journal.open(
-            self._told.state, is_collected=is_collected, now=self._clock.now
+            self._told.state,
+            quotas=self._told.quotas,
+            is_collected=is_collected,
+            now=self._clock.now,
         )
         try:
             kept = await book.values(effects.DURABLE_PREFIX)

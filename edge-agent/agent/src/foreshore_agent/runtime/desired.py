@@ -62,7 +62,11 @@ class Desired:
         self._effect(recalled)
 
     async def take(self, fresh: assignment.Assignment) -> None:
-        """Take an assignment from the hub, unless it is older or another node's."""
+        """Take an assignment from the hub, unless it is older or another node's.
+
+        Raises:
+            journal.JournalFull: it could not be made durable and does not take effect.
+        """
         async with self._turn:
             last = self.present
             if fresh.node != self._node:
@@ -74,7 +78,7 @@ class Desired:
             await self._put(fresh)
 
     async def put(self, taken: assignment.Assignment) -> None:
-        """Take an assignment that folder mode has compiled."""
+        """Take an assignment that folder mode has compiled. Raises as `take`."""
         async with self._turn:
             await self._put(taken)
 

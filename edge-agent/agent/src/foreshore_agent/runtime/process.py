@@ -32,7 +32,12 @@ def run(told: settings.Settings, log_level: str) -> int:
         uvloop.run(_live(told))
     except* folder.FolderError as group:
         code = _say(group, EXIT_USAGE)
-    except* (journal.JournalInUse, sqlite3.DatabaseError, OSError) as group:
+    except* (
+        journal.JournalInUse,
+        journal.JournalFull,
+        sqlite3.DatabaseError,
+        OSError,
+    ) as group:
         code = _say(group, EXIT_FAILED)
     return code
 
