@@ -13,10 +13,11 @@ __all__ = ["session_cluster"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs real nodes."""
+    """Everything here needs real nodes, and the time that real faults take."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(400, func_only=True))
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ POLICY = "ventilate-when-occupied"
 PLACEMENT = f"{POLICY}.hq"
 INFERENCE_LABEL = "example.com/inference=true"
 COLUMNS = ("Light=light", "CO2=co2", "Temperature=temperature")
-OCCUPIED = (400, 800)
+OCCUPIED = (385, 620)
 """Rows of the recording, by number, in which the room is occupied without a break."""
 
 
