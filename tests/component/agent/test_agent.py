@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from builders import fake_hub, onnx_models, room, room_device
-from foreshore_agent import clocks, journal, settings
+from foreshore_agent import clocks, health, journal, meters, settings
 from foreshore_agent.link import backoff, folder
 from foreshore_agent.runtime import agent
 from foreshore_api import meta, v1alpha1
@@ -403,3 +403,29 @@ async def test_a_journal_without_room_stops_commands_says_so_and_recovers(
         hub.answer = None
         await device.measure_until(commands=before + 2)
     check_chain(hub)
+
+
+async def test_an_agent_of_no_site_is_ready_and_times_its_peers(
+    hub: fake_hub.FakeHub, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    served = health.application(meters.Meters().registry, lambda: ("never ready",))
+    peer = health.Port(served, "127.0.0.1", unused_tcp_port)
+    await peer.start()
+    hub.assignment = assignment.Assignment(
+        node=NODE,
+        lineage="store",
+        generation=1,
+        digest="d",
+        probes=(
+            assignment.ProbeTarget(node="edge-2", url=f"http://127.0.0.1:{unused_tcp_port}"),
+            assignment.ProbeTarget(node="gone", url="http://127.0.0.1:9"),
+        ),
+    )
+    async with living(of_hub(hub, tmp_path / "state")) as found:
+        assert found.missing() == ()
+        await until(lambda: any(one.histogram.count > 1 for one in hub.reports[-1].probes))
+    near, gone = hub.reports[-1].probes
+    assert near.age_seconds is not None
+    assert gone.age_seconds is None
+    assert hub.reports[-1].devices == ()
+    await peer.close()

@@ -225,3 +225,17 @@ def test_every_event_has_an_identity_of_its_own(bench: Bench) -> None:
     first, second = bench.core.stamp()[1], bench.core.stamp()[1]
     assert first < second
     assert first[14] == "7"
+
+
+async def test_records_that_wait_for_the_disk_make_telemetry_give_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "MAXIMUM_UNWRITTEN", 1)
+    bench.begin(INTENT)
+    assert not bench.core.is_behind
+    bench.begin(INTENT)
+    assert bench.core.is_behind
+    assert bench.writing is not None
+    bench.writing.set_result((2,))
+    await turn()
+    assert not bench.core.is_behind

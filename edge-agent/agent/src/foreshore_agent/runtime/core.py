@@ -21,6 +21,8 @@ from foreshore_agent.inference import pool, race
 
 _LOG: Final = logging.getLogger(__name__)
 TOO_LATE: Final = "TooLate"
+MAXIMUM_UNWRITTEN: Final = 1024
+"""Appends that may wait for the disk before samples are dropped, counted."""
 
 
 class Commands(Protocol):
@@ -66,6 +68,7 @@ class Core:
         self._tap: Final = tap
         self._waiting: Final[deque[events.Event]] = deque()
         self._is_taking = False
+        self._unwritten = 0
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
             effects.Journal: self._journal,
@@ -82,6 +85,14 @@ class Core:
     def stamp(self) -> tuple[events.Instant, str]:
         """Return what every event begins with: now, and a fresh UUIDv7."""
         return stamp(self._clock)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many records wait for the disk that telemetry must give way: records come last.
+
+        A disk that is merely slow is noticed here; one that is full says so by itself.
+        """
+        return self._unwritten > MAXIMUM_UNWRITTEN
 
     def take(self, event: events.Event) -> None:
         """Take one event, and what its effects answer at once."""
@@ -141,10 +152,12 @@ class Core:
             _LOG.error("a record is too long to be kept: %s", error)
             self._not_written(effect.token, "RecordTooLarge")
             return
+        self._unwritten += 1
         token = effect.token
         written.add_done_callback(lambda done: self._written(token, done))
 
     def _written(self, token: str | None, done: Any) -> None:
+        self._unwritten -= 1
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
             self._not_written(token, self._ports.journal.standing.reason or "RecorderFull")

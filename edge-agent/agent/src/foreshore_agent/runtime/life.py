@@ -22,6 +22,8 @@ from foreshore_api.wire import assignment, beat, metrics, report
 from foreshore_decision import fencing
 
 DEFAULT_LEASE_SECONDS: Final = 15.0
+OVERLOADED: Final = "Overloaded"
+"""What became of a sample that was dropped because records wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,9 @@ class Life:
     # What the parts call.
 
     def _take(self, event: events.Event) -> None:
+        if isinstance(event, events.Sample) and self._core.is_behind:
+            self._heard(OVERLOADED)
+            return
         if isinstance(event, events.PeerBeat):
             self._peers.hear(event.beat, event.at.monotonic)
         self._core.take(event)

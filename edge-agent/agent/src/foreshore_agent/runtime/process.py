@@ -16,8 +16,10 @@ from foreshore_agent.runtime import agent
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+_SETTLE_SECONDS: Final = 0.5
 _SWITCH_SECONDS: Final = 0.0005
 """The journal's thread gets its turn this soon also while the loop is busy; by default 5 ms."""
+_LOG: Final = logging.getLogger(__name__)
 
 
 def run(told: settings.Settings, log_level: str) -> int:
@@ -47,10 +49,24 @@ async def _live(told: settings.Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await agent.Agent(told, clocks.SystemClock()).run(stop)
+    host = agent.Agent(told, clocks.SystemClock())
+    settling = asyncio.create_task(_settle(host))
+    try:
+        await host.run(stop)
+    finally:
+        settling.cancel()
+
+
+async def _settle(host: agent.Agent) -> None:
+    """Once everything is up, tell the collector that it stays: collections then look at less."""
+    while host.missing():  # noqa: ASYNC110 - readiness has no event
+        await asyncio.sleep(_SETTLE_SECONDS)
+    gc.collect()
+    gc.freeze()
 
 
 def _say(group: BaseExceptionGroup[BaseException], code: int) -> int:
+    _LOG.debug("where it came from", exc_info=group)
     for error in _leaves(group):
         print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - the last word
     return code
