@@ -163,7 +163,8 @@ def summary(world: worlds.World, began: datetime) -> None:
         view.fact(f"  {verdict}", str(count))
     if judged:
         view.fact("accuracy against who was really there", f"{right / len(judged) * 100:.1f} %")
-    view.fact("commands that the device took", str(len(world.commands_since(began))))
+    done = [one for one in world.commands_since(began) if one.result == "Done"]
+    view.fact("commands that the device carried out", str(len(done)))
     view.fact("records written on the nodes", str(written))
     view.fact("records stored at the hub", str(stored))
     view.stages(stages(records), BUDGET)
