@@ -163,7 +163,9 @@ def probes(**milliseconds: float) -> tuple[report.ProbeReport, ...]:
     """Echo times to peers, by node name with `_` for `-`."""
     return tuple(
         report.ProbeReport(
-            node=name.replace("_", "-"), histogram=histogram.Histogram.of([value / 1000] * 50)
+            node=name.replace("_", "-"),
+            histogram=histogram.Histogram.of([value / 1000] * 50),
+            age_seconds=1.0,
         )
         for name, value in milliseconds.items()
     )

@@ -1,5 +1,6 @@
 """What is read of Nodes and their Leases."""
 
+import math
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ def seen(**status: Any) -> snapshot.Node:
         nodes.record(document(**status)),
         default_tier=snapshot.Tier.CLOUD,
         lease_age=1.0,
+        ready_age=math.inf,
         requested=snapshot.Resources(),
     )
 
@@ -52,6 +54,7 @@ def test_a_tier_label_that_says_neither_word_counts_as_absent() -> None:
         nodes.record(labelled),
         default_tier=snapshot.Tier.CLOUD,
         lease_age=None,
+        ready_age=math.inf,
         requested=snapshot.Resources(),
     )
 

@@ -95,7 +95,7 @@ def test_a_full_edge_does_not_overflow_past_the_budget_and_names_the_nearest() -
 
 
 def test_a_node_nobody_has_probed_is_the_last_resort() -> None:
-    agents = [build.agent("edge-1", probes=build.probes(edge_3=1))]
+    agents = [build.agent(name, probes=build.probes(edge_3=1)) for name in ("edge-1", "edge-2")]
     seen = build.world(fleet=build.fleet(agents))
     assert placed(seen) == {"r0": "edge-3"}
 

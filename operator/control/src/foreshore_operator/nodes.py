@@ -54,6 +54,7 @@ def node(
     *,
     default_tier: snapshot.Tier,
     lease_age: float | None,
+    ready_age: float,
     requested: snapshot.Resources,
 ) -> snapshot.Node:
     """The node as the planner sees it; a tier label that says neither word counts as absent."""
@@ -67,6 +68,7 @@ def node(
         taints=kept.taints,
         is_schedulable=kept.is_schedulable,
         is_ready=kept.is_ready,
+        ready_age=ready_age,
         lease_age=lease_age,
         allocatable=kept.allocatable,
         requested=requested,

@@ -8,6 +8,7 @@ refresh) do not.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Store:
         self.lease_ages = nodes.LeaseAges(clock)
         self._pods_on: dict[str, set[informer.Key]] = {}
         self._replicas: set[informer.Key] = set()
+        self._returned: dict[str, float] = {}
+        """By node: when it became Ready again."""
         self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
         self._resources = {
             model.kind: informer.Informer(
@@ -113,6 +116,7 @@ class Store:
                 self._nodes.store[key],
                 default_tier=default_tier,
                 lease_age=self._lease_age(key.name),
+                ready_age=self._clock() - self._returned.get(key.name, -math.inf),
                 requested=self._requested_on(key.name),
             )
 
@@ -171,6 +175,10 @@ class Store:
         lost = change.new is None or (
             change.new.is_ready is not True and (change.old is None or change.old.is_ready is True)
         )
+        if change.new is None:
+            self._returned.pop(change.key.name, None)
+        elif change.new.is_ready and change.old is not None and not change.old.is_ready:
+            self._returned[change.key.name] = self._clock()
         self._marks.mark(("Node", change.key), urgent=lost)
 
     def _lease_changed(self, change: informer.Change[str]) -> None:

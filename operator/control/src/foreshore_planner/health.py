@@ -11,12 +11,15 @@ node's beats says that only the link is cut.
     silent, a peer says the beats stopped ──► NodeDead  replicas and authority move
     silent, nobody can say ─────────────────► Unknown   replicas move, authority does not
     silent with more than half of its site ─► SiteCut   nothing moves
+    silent, and the hub hears no agent of
+    its site ───────────────────────────────► SiteCut   nothing moves: a site that was cut off comes
+                                                        back node by node, its agents last
 
 Sources: Kubernetes' zone state of the node life-cycle controller (stop on mass silence),
 design/placement.md.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,7 +87,12 @@ def assess(seen: snapshot.Snapshot) -> Health:
     silence = {node.name: _silence(node) for node in seen.nodes}
     held = held_sites(seen.nodes, {name for name, why in silence.items() if why})
     reports = agent_reports(seen)
-    nodes = {node.name: _assess(node, silence[node.name], held, reports) for node in seen.nodes}
+    spoken_for = {node.site for node in seen.nodes if node.name in reports}
+    mute = {node.site for node in seen.nodes} - spoken_for - {None} if seen.fleet else set()
+    nodes = {
+        node.name: _assess(node, silence[node.name], (held, mute), reports, seen.fleet_age)
+        for node in seen.nodes
+    }
     return Health(nodes=nodes, held_sites=held)
 
 
@@ -128,16 +136,23 @@ def _silence(node: snapshot.Node) -> str | None:
 def _assess(
     node: snapshot.Node,
     silence: str | None,
-    held: frozenset[str],
+    quiet: tuple[Collection[str], Collection[str | None]],
     reports: Mapping[str, report.AgentEvidence],
+    fleet_age: float,
 ) -> Assessment:
+    """Judge one node; `quiet` are the held sites, and those of which the hub hears no agent."""
+    held, mute = quiet
     if silence is None:
         if node.name in reports:
             return Assessment(node.name, Verdict.HEALTHY, "Ready, and its agent reports")
         return Assessment(node.name, Verdict.SUSPECT, "Ready, but its agent does not report")
     if node.site in held:
         return Assessment(node.name, Verdict.SITE_CUT, f"{silence}, with most of its site")
-    match is_beating(node.name, node.site, reports):
+    if node.site in mute:
+        return Assessment(
+            node.name, Verdict.SITE_CUT, f"{silence}, and no agent of its site reports"
+        )
+    match is_beating(node.name, node.site, reports, fleet_age):
         case True:
             return Assessment(
                 node.name, Verdict.LINK_CUT, f"{silence}, but a peer of its site hears its beats"
@@ -153,14 +168,18 @@ def _assess(
 
 
 def is_beating(
-    node: str, site: str | None, reports: Mapping[str, report.AgentEvidence]
+    node: str,
+    site: str | None,
+    reports: Mapping[str, report.AgentEvidence],
+    fleet_age: float = 0.0,
 ) -> bool | None:
     """Whether peers hear a node's beats on the site's broker.
 
     True, False, or None where no peer can tell.
 
     A peer that has been up and connected to the broker for longer than `BEAT_FRESH` and does not
-    list the node says that it is silent.
+    list the node says that it is silent. A report that heard the node, but is old itself, says
+    neither.
     """
     heard: list[bool] = []
     for peer in reports.values():
@@ -169,7 +188,10 @@ def is_beating(
         if peer.report.uptime_seconds < BEAT_FRESH:
             continue
         ages = [beat.age_seconds for beat in peer.report.peers if beat.node == node]
-        heard.append(bool(ages) and min(ages) + peer.age_seconds <= BEAT_FRESH)
+        if not ages or min(ages) > BEAT_FRESH:
+            heard.append(False)
+        elif min(ages) + peer.age_seconds + fleet_age <= BEAT_FRESH:
+            heard.append(True)
     if not heard:
         return None
     return any(heard)

@@ -19,6 +19,12 @@ from foreshore_api.wire import histogram, report
 ENOUGH = 20
 """Samples below which a measured quantile is not believed (design/placement.md)."""
 
+SAME_NODE = 0.001
+"""Seconds of Network within one node: the only agent of a site has no peer that would probe it."""
+
+PROBE_STALE = 60.0
+"""Seconds without an echo after which what was measured before says nothing any more."""
+
 TARGET = 0.99
 
 STAGES = (
@@ -83,6 +89,8 @@ class Evidence:
     """By (stage, node); node is None for what does not depend on the replica."""
     probes: Mapping[str, histogram.Histogram]
     """Echo times of the site's agents to each node's agent."""
+    callers: frozenset[str] = frozenset()
+    """Nodes of the agents that call."""
 
     def measured(self) -> float | None:
         """Return the measured end-to-end p99, or None below `ENOUGH` samples."""
@@ -96,15 +104,19 @@ def gather(namespace: str, policy: str, agents: Iterable[report.AgentEvidence]) 
     """Merge what the agents of one site report about one policy."""
     stages: dict[tuple[histogram.Stage, str | None], list[histogram.Histogram]] = {}
     probes: dict[str, list[histogram.Histogram]] = {}
+    callers: set[str] = set()
     for agent in agents:
+        callers.add(agent.node)
         for line in agent.report.stages:
             if (line.namespace, line.policy) == (namespace, policy):
                 stages.setdefault((line.stage, line.node), []).append(line.histogram)
         for probe in agent.report.probes:
-            probes.setdefault(probe.node, []).append(probe.histogram)
+            if probe.age_seconds is not None and probe.age_seconds <= PROBE_STALE:
+                probes.setdefault(probe.node, []).append(probe.histogram)
     return Evidence(
         stages={key: histogram.merge(parts) for key, parts in stages.items()},
         probes={node: histogram.merge(parts) for node, parts in probes.items()},
+        callers=frozenset(callers),
     )
 
 
@@ -113,6 +125,7 @@ def predict(evidence: Evidence, node: str, expected_inference: float) -> Predict
 
     `expected_inference` is the declared p99 in seconds.
     """
+    expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
     found = [_stage(evidence, stage, node) for stage in STAGES]
     known = sum(1 for _, source, _ in found if source is not Source.UNKNOWN)
     share = (1 - TARGET) / known
@@ -121,8 +134,8 @@ def predict(evidence: Evidence, node: str, expected_inference: float) -> Predict
             StageLatency(
                 stage,
                 source,
-                p99=_quantile(seen, TARGET, expected_inference, source),
-                tail=_quantile(seen, 1 - share, expected_inference, source),
+                p99=_quantile(seen, TARGET, expected[stage], source),
+                tail=_quantile(seen, 1 - share, expected[stage], source),
             )
             for (stage, source, seen) in found
         )
@@ -146,6 +159,8 @@ def _stage(
     probe = evidence.probes.get(node)
     if stage is histogram.Stage.NETWORK and probe is not None and probe.count > 0:
         return stage, Source.PROBED, probe
+    if stage is histogram.Stage.NETWORK and evidence.callers == {node}:
+        return stage, Source.EXPECTED, None
     return stage, Source.UNKNOWN, None
 
 

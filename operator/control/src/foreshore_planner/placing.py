@@ -69,9 +69,13 @@ def place(one: case.Case) -> case.PlacementPlan:
     found, rejected = candidates.find(one.views, prices(one.seen))
     nodes = {node.name: node for node in one.seen.nodes}
     left_behind = {held[slot].node for slot in allowed}
+    offered = [each for each in found if each.node.name not in left_behind]
     chosen = choose.fill(
-        [slot for slot in names if slot not in staying],
-        [each for each in found if each.node.name not in left_behind],
+        {
+            slot: slots.suitable(one, allowed.get(slot), offered)
+            for slot in names
+            if slot not in staying
+        },
         one.demand,
         {slot: nodes[each.node] for slot, each in staying.items() if each.node in nodes},
         {view.node.name: view.free for view in one.views},
@@ -246,9 +250,9 @@ def _used(seen: snapshot.Snapshot, bound: binding.Binding) -> dict[str, snapshot
 
 
 def _moves_made(one: case.Case, planned: case.PlacementPlan) -> int:
-    before = len(one.before.status.moves) if one.before is not None else 0
-    fresh = planned.moves[: max(0, len(planned.moves) - before)]
-    return sum(1 for move in fresh if move.from_ is not None)
+    """Count this pass's moves; the history is bounded, so its length tells nothing."""
+    before = one.before.status.moves if one.before is not None else ()
+    return sum(1 for move in planned.moves if move.from_ is not None and move not in before)
 
 
 def _demand(

@@ -7,6 +7,7 @@ machines. What could not be read is None, and None is never a permit: an absent 
 an unknown node holds what it has.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -64,6 +65,11 @@ class Node:
     is_schedulable: bool = True
     is_ready: bool | None = None
     """The Ready condition: True, False, or None for Unknown or unread."""
+    ready_age: float = math.inf
+    """Seconds since the observer saw it become Ready again; infinite where it always was.
+
+    What is said of its pods is stale until its kubelet has had time to say it anew.
+    """
     lease_age: float | None = None
     """Seconds since the node's Lease last changed, or None while no Lease was read."""
     allocatable: Resources = Resources()

@@ -94,9 +94,18 @@ def is_selected(view: View) -> Rejection | None:
 
 
 def is_tolerated(view: View) -> Rejection | None:
-    """Every taint that keeps Pods away is tolerated."""
+    """Every taint that keeps new Pods away is tolerated."""
+    return _untolerated(view, frozenset({"NoSchedule", "NoExecute"}))
+
+
+def is_suffered(view: View) -> Rejection | None:
+    """Every taint that drives running Pods away is tolerated."""
+    return _untolerated(view, frozenset({"NoExecute"}))
+
+
+def _untolerated(view: View, effects: frozenset[str]) -> Rejection | None:
     for taint in view.node.taints:
-        if taint.effect == "PreferNoSchedule" or taint.key in TAINTS_TOLERATED_ALWAYS:
+        if taint.effect not in effects or taint.key in TAINTS_TOLERATED_ALWAYS:
             continue
         if not any(_tolerates(one, taint) for one in view.demand.placement.tolerations):
             return _no(view, "Taint", f"the taint {taint.key} is not tolerated")
@@ -153,9 +162,10 @@ STANDING: tuple[Question, ...] = (
     is_of_site,  # silent about nodes that were never meant
     is_of_tier,
     is_selected,
-    is_tolerated,
+    is_suffered,
 )
 ROOM: tuple[Question, ...] = (
+    is_tolerated,
     is_usable,  # health before room: a dead node has plenty of both
     is_schedulable,
     has_cpu,

@@ -11,6 +11,9 @@ from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import candidates
 
+RETURNING = 30.0
+"""Seconds that a node has, once it is Ready again, to say how its pods are."""
+
 
 @dataclass(frozen=True, slots=True)
 class PodIntent:
@@ -88,8 +91,8 @@ class Case:
     before: v1alpha1.InferencePlacement | None
     replicas: tuple[snapshot.Replica, ...]
     template: str
-    reported_bad: Mapping[str, str]
-    """Slots whose endpoint the agents call bad, with their reason."""
+    reported_bad: Mapping[tuple[str, str], str]
+    """(slot, node) of endpoints that the agents call bad, with their reason."""
     moves_left: int
     """How many more moves this site may see within the minute."""
 
@@ -97,3 +100,16 @@ class Case:
     def name(self) -> str:
         """The placement's name."""
         return f"{self.demand.policy}.{self.site}"
+
+    def is_out_of_sight(self, node: str) -> bool:
+        """Whether what the API server says of a node's pods may be stale.
+
+        It calls every pod of a silent node unready, and goes on until the kubelet that is back has
+        told otherwise.
+        """
+        verdict = self.verdicts.of(node)
+        if not verdict.is_usable:
+            return not verdict.is_lost
+        return any(
+            view.node.name == node and view.node.ready_age < RETURNING for view in self.views
+        )

@@ -48,13 +48,12 @@ def rank(
 
 
 def fill(
-    slots: Sequence[str],
-    found: Sequence[candidates.Candidate],
+    offers: Mapping[str, Sequence[candidates.Candidate]],
     demand: candidates.Demand,
     taken: Mapping[str, snapshot.Node],
     free: Mapping[str, snapshot.Resources],
 ) -> dict[str, candidates.Candidate]:
-    """Choose a node for each empty slot, in order.
+    """Choose a node for each empty slot, in order, among what `offers` has for it.
 
     A slot that finds none is absent from the answer.
 
@@ -64,7 +63,7 @@ def fill(
     left = dict(free)
     domains = {domain(node, demand) for node in taken.values()}
     chosen: dict[str, candidates.Candidate] = {}
-    for slot in slots:
+    for slot, found in offers.items():
         fitting = [one for one in found if left[one.node.name].has_room_for(demand.requests)]
         if not fitting:
             continue

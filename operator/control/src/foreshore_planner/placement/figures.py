@@ -59,6 +59,8 @@ def replica(
         phase = inferenceplacement.Phase.LOST
     elif pod is None:
         phase = inferenceplacement.Phase.PENDING
+    elif pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(intent.node):
+        phase = _shown(case, intent) or _PHASES[pod.phase]
     else:
         phase = _PHASES[pod.phase]
     return inferenceplacement.Replica(
@@ -120,6 +122,13 @@ def _settled(seconds: float | None, shown: str | None) -> str | None:
         if old > 0 and abs(seconds - old) / old <= NOISE:
             return shown
     return duration(seconds)
+
+
+def _shown(case: Case, intent: PodIntent) -> inferenceplacement.Phase | None:
+    """Return how the replica was shown before, unless as lost."""
+    listed = case.before.status.replicas if case.before is not None else ()
+    phases = [one.phase for one in listed if (one.slot, one.node) == (intent.slot, intent.node)]
+    return next((one for one in phases if one is not inferenceplacement.Phase.LOST), None)
 
 
 def _endpoint(

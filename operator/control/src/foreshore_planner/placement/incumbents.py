@@ -58,16 +58,19 @@ def find(
 
 def reported_bad(
     agents: Sequence[report.AgentEvidence], namespace: str, policy: str
-) -> Mapping[str, str]:
-    """Return the slots whose endpoint has failed every caller for `BAD_AFTER`, with the reason."""
-    says: dict[str, list[report.EndpointReport]] = {}
+) -> Mapping[tuple[str, str], str]:
+    """Return (slot, node) of what has failed every caller for `BAD_AFTER`, with the reason.
+
+    The node counts, because agents may still tell of the endpoint that a slot has just left.
+    """
+    says: dict[tuple[str, str], list[report.EndpointReport]] = {}
     for agent in agents:
         for one in agent.report.endpoints:
             if (one.namespace, one.policy) == (namespace, policy):
-                says.setdefault(one.slot, []).append(one)
+                says.setdefault((one.slot, one.node), []).append(one)
     return {
-        slot: min(one.reason or "calls fail" for one in lines)
-        for slot, lines in sorted(says.items())
+        where: min(one.reason or "calls fail" for one in lines)
+        for where, lines in sorted(says.items())
         if all((one.bad_for_seconds or 0.0) >= BAD_AFTER for one in lines)
     }
 

@@ -1,6 +1,7 @@
 """What becomes of each slot: what forces it to move, whether it may, how it is shown."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import inferenceplacement, placing
@@ -71,6 +72,8 @@ def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
     if pod.phase is snapshot.PodPhase.FAILED:
         return "PodFailed", pod.message or pod.reason or "the pod failed"
     waits = pod.phase in (snapshot.PodPhase.PENDING, snapshot.PodPhase.UNREADY)
+    if case.is_out_of_sight(held.node):
+        return None
     if waits and pod.phase_age >= STARTING_FOR:
         return "PodNotReady", pod.message or pod.reason or "the pod does not become ready"
     return None
@@ -78,7 +81,7 @@ def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
 
 def endpoint_is_bad(case: Case, held: incumbents.Incumbent) -> Force | None:
     """Every agent that calls it says that its calls fail, though the pod says it is ready."""
-    why = case.reported_bad.get(held.slot)
+    why = case.reported_bad.get((held.slot, held.node))
     if why is None or not held.is_ready or held.pod is None:
         return None
     if held.pod.phase_age < incumbents.BAD_AFTER:
@@ -91,20 +94,62 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     measured = case.evidence.measured()
     if measured is None or measured <= case.demand.budget or not held.was_active:
         return None
-    here = [view for view in case.views if view.node.name == held.node]
-    totals = [
-        view.prediction.total
-        for view in case.views
-        if view.node.name != held.node
-        and candidates.examine(view, (*candidates.STANDING, *candidates.ROOM)) is None
-    ]
-    better = [total for total in totals if total is not None]
-    own = here[0].prediction.total if here else None
+    here = [view.prediction.total for view in case.views if view.node.name == held.node]
+    own = here[0] if here else None
     if own is None or own <= case.demand.budget:
         return None
-    if not better or min(better) > COMFORT * case.demand.budget:
+    avoided = left_lately(case, TROUBLES)
+    if not any(
+        view.node.name not in avoided | {held.node}
+        and is_comfortable(case, view.prediction.total)
+        and candidates.examine(view, (*candidates.STANDING, *candidates.ROOM)) is None
+        for view in case.views
+    ):
         return None
     return "OverBudget", "measured over the latency budget, another node is predicted within it"
+
+
+def is_comfortable(case: Case, total: float | None) -> bool:
+    """Whether a predicted latency is worth a move for latency only."""
+    return total is not None and total <= COMFORT * case.demand.budget
+
+
+TROUBLES = frozenset({"PodFailed", "PodNotReady", "EndpointBad", "OverBudget"})
+"""Causes that lie with the replica on its node: it would likely meet them there again."""
+
+AVOIDED_FOR = 3600.0
+"""Seconds for which a placement does not return to a node that it left in trouble.
+
+So a pod that starts nowhere visits each node once an hour instead of going round for ever.
+"""
+
+
+def left_lately(case: Case, causes: frozenset[str]) -> frozenset[str]:
+    """Return the nodes that this placement left within the hour for one of these causes."""
+    since = case.seen.now - timedelta(seconds=AVOIDED_FOR)
+    past = case.before.status.moves if case.before is not None else ()
+    return frozenset(
+        move.from_
+        for move in past
+        if move.from_ is not None and move.cause in causes and scalars.instant(move.time) >= since
+    )
+
+
+def suitable(
+    case: Case, force: Force | None, found: Sequence[candidates.Candidate]
+) -> list[candidates.Candidate]:
+    """Return the candidates that help against what forces a slot away.
+
+    An empty slot, or one whose node is lost, takes any; a replica in trouble tries no node twice
+    an hour; one that is too slow only goes where it is predicted to be well within the budget.
+    """
+    if force is None or force[0] not in TROUBLES:
+        return list(found)
+    avoided = left_lately(case, TROUBLES)
+    fresh = [one for one in found if one.node.name not in avoided]
+    if force[0] != "OverBudget":
+        return fresh
+    return [one for one in fresh if is_comfortable(case, one.prediction.total)]
 
 
 CAUSES: tuple[Cause, ...] = (
@@ -236,9 +281,10 @@ def _intent(case: Case, slot: str, node: str) -> PodIntent:
 def _serves(case: Case, pod: snapshot.Replica | None, node: str) -> bool:
     if pod is None or case.verdicts.of(node).is_lost:
         return False
-    if case.verdicts.of(node).is_usable:
-        return pod.phase is snapshot.PodPhase.READY
-    return pod.address is not None
+    if pod.phase is snapshot.PodPhase.READY:
+        return True
+    is_stale = pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(node)
+    return is_stale and pod.address is not None
 
 
 def _ranked(case: Case) -> list[candidates.Candidate]:

@@ -1,0 +1,107 @@
+"""Silence and return: what a site keeps while it is out of sight, and that nothing flaps after."""
+
+import dataclasses
+
+import pytest
+
+from builders import planning as build
+from foreshore_planner import health, snapshot
+from foreshore_planner import plan as planning
+
+TWO = build.policy(placement={"replicas": 1, "standby": 1})
+
+
+def unready(seen: snapshot.Snapshot, age: float = 120.0) -> snapshot.Snapshot:
+    """The node controller calls every pod of a silent node unready."""
+    return dataclasses.replace(
+        seen,
+        replicas=tuple(
+            dataclasses.replace(one, phase=snapshot.PodPhase.UNREADY, phase_age=age)
+            for one in seen.replicas
+        ),
+    )
+
+
+def shown(seen: snapshot.Snapshot) -> list[tuple[str, str, str, str | None]]:
+    (placement,) = planning.plan(seen).placements
+    return [(one.node, one.role, one.phase, one.endpoint) for one in placement.replicas]
+
+
+def test_a_silent_site_is_shown_as_it_was_and_keeps_its_endpoints_and_roles() -> None:
+    settled = build.settle(build.world(policies=(TWO,)))
+    silent = unready(build.silenced(settled, *build.EDGES))
+    made = planning.plan(silent)
+    assert shown(silent) == shown(settled)
+    assert (made.removals, made.retired, made.grants) == ((), (), ())
+
+
+@pytest.mark.parametrize("back", [1, 2, 3])
+def test_nothing_moves_while_a_site_comes_back_node_by_node_before_its_agents_report(
+    back: int,
+) -> None:
+    settled = build.settle(build.world(policies=(TWO,)))
+    silent = unready(build.silenced(settled, *build.EDGES[back:]))
+    returned = dataclasses.replace(
+        build.with_nodes(
+            silent,
+            lambda one: dataclasses.replace(one, ready_age=1.0) if one.site == "hq" else one,
+        ),
+        fleet=build.fleet([]),
+    )
+    made = planning.plan(returned)
+    assert shown(returned) == shown(settled)
+    assert (made.removals, made.retired, made.grants) == ((), (), ())
+
+
+def test_a_pod_that_stays_unready_on_a_node_that_is_back_for_good_moves() -> None:
+    settled = build.settle(build.world())
+    back = build.with_nodes(
+        unready(settled),
+        lambda one: dataclasses.replace(one, ready_age=40.0) if one.site == "hq" else one,
+    )
+    assert build.where(planning.plan(back)) == {"r0": "edge-2"}
+
+
+def heard(age: float, report_age: float, fleet_age: float) -> bool | None:
+    beat = build.agent("edge-2", hears=["edge-1"]).report.peers[0]
+    peers = (beat.model_copy(update={"age_seconds": age}),)
+    agent = build.agent("edge-2", age=report_age, peers=peers)
+    return health.is_beating("edge-1", "hq", {"edge-2": agent}, fleet_age)
+
+
+@pytest.mark.parametrize(
+    ("age", "report_age", "fleet_age", "answer"),
+    [
+        (0.5, 1.0, 1.0, True),
+        (7.0, 1.0, 0.0, False),
+        (0.5, 9.0, 0.0, None),
+        (0.5, 1.0, 8.0, None),
+        (7.0, 9.0, 8.0, False),
+    ],
+)
+def test_an_old_report_that_heard_a_beat_says_neither_that_it_lives_nor_that_it_died(
+    age: float, report_age: float, fleet_age: float, answer: bool | None
+) -> None:
+    assert heard(age, report_age, fleet_age) is answer
+
+
+def test_a_taint_that_only_keeps_new_pods_away_moves_no_running_one() -> None:
+    settled = build.settle(build.world())
+
+    def tainted(effect: str) -> snapshot.Snapshot:
+        taint = (snapshot.Taint("node.kubernetes.io/disk-pressure", "", effect),)
+        return build.with_nodes(
+            settled,
+            lambda one: dataclasses.replace(one, taints=taint) if one.name == "edge-1" else one,
+        )
+
+    assert build.where(planning.plan(tainted("NoSchedule"))) == {"r0": "edge-1"}
+    assert build.where(planning.plan(tainted("NoExecute"))) == {"r0": "edge-2"}
+
+
+def test_the_only_node_of_a_site_comes_before_a_cloud_that_was_probed() -> None:
+    agents = [build.agent("edge-1", probes=build.probes(cloud_1=40))]
+    seen = build.world(
+        nodes=(build.edge("edge-1"), build.node("cloud-1")), fleet=build.fleet(agents)
+    )
+    assert build.where(planning.plan(seen)) == {"r0": "edge-1"}

@@ -1,0 +1,144 @@
+"""Moves: how many, how often, and only to where it helps."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders import planning as build
+from foreshore_api.wire import histogram, report
+from foreshore_planner import latency, snapshot
+from foreshore_planner import plan as planning
+
+POLICY = {"namespace": "hq", "policy": "ventilate"}
+
+
+def troubled(seen: snapshot.Snapshot, **changes: Any) -> snapshot.Snapshot:
+    return dataclasses.replace(
+        seen, replicas=tuple(dataclasses.replace(one, **changes) for one in seen.replicas)
+    )
+
+
+def visited(
+    seen: snapshot.Snapshot, trouble: Callable[[snapshot.Snapshot], snapshot.Snapshot], rounds: int
+) -> list[str]:
+    """The node of the replica in each round of trouble, two minutes apart."""
+    nodes = []
+    for _ in range(rounds):
+        seen = build.later(trouble(seen), 120.0)
+        made = planning.plan(seen)
+        nodes.append(build.where(made)["r0"])
+        seen = build.applied(seen, made)
+    return nodes
+
+
+def test_a_pod_that_starts_nowhere_visits_each_node_once_and_then_stays() -> None:
+    settled = build.settle(build.world())
+    pending = {"phase": snapshot.PodPhase.PENDING, "phase_age": 70.0}
+    nodes = visited(settled, lambda seen: troubled(seen, **pending), rounds=8)
+    assert nodes == ["edge-2", "edge-3", *["cloud-1"] * 6]
+
+
+def test_a_node_left_in_trouble_is_tried_again_after_an_hour() -> None:
+    settled = build.settle(build.world())
+    failed = {"phase": snapshot.PodPhase.FAILED, "reason": "Evicted"}
+    seen = build.later(troubled(settled, **failed), 1.0)
+    seen = build.applied(seen, planning.plan(seen))
+    assert build.where(planning.plan(troubled(seen, **failed))) == {"r0": "edge-3"}
+    later = build.later(troubled(seen, **failed), 3700.0)
+    assert build.where(planning.plan(later)) == {"r0": "edge-1"}
+
+
+def slow(stage: histogram.Stage, seconds: float, node: str | None = None) -> report.StageReport:
+    measured = histogram.Histogram.of([seconds] * 50)
+    return report.StageReport(**POLICY, stage=stage, node=node, histogram=measured)
+
+
+def over_budget(*nodes: str, probes: tuple[report.ProbeReport, ...] = build.FAST) -> report.Fleet:
+    """Inference takes half a second on these nodes, and the whole is over the budget of 200 ms."""
+    inference = [slow(histogram.Stage.INFERENCE, 0.5, node) for node in nodes]
+    network = [slow(histogram.Stage.NETWORK, 0.001, node) for node in nodes]
+    stages = (slow(histogram.Stage.END_TO_END, 0.5), *inference, *network)
+    hears = ["edge-2", "edge-3"]
+    return build.fleet([build.agent("edge-1", hears=hears, probes=probes, stages=stages)])
+
+
+def test_a_replica_over_its_budget_moves_to_where_it_is_well_within() -> None:
+    settled = build.settle(build.world())
+    late = dataclasses.replace(settled, fleet=over_budget("edge-1"))
+    assert build.where(planning.plan(late)) == {"r0": "edge-2"}
+
+
+def test_a_move_for_latency_passes_over_a_nearer_node_that_barely_holds_the_budget() -> None:
+    settled = build.settle(build.world())
+    probes = build.probes(edge_1=1, edge_2=175, edge_3=175, cloud_1=40)
+    late = dataclasses.replace(settled, fleet=over_budget("edge-1", probes=probes))
+    assert build.where(planning.plan(late)) == {"r0": "cloud-1"}
+
+
+def test_nothing_moves_for_latency_when_every_node_is_as_slow() -> None:
+    settled = build.settle(build.world())
+    late = dataclasses.replace(settled, fleet=over_budget(*build.EDGES, "cloud-1"))
+    made = planning.plan(late)
+    assert build.where(made) == {"r0": "edge-1"}
+    met = build.condition(made, "InferencePlacement", "ventilate.hq", "BudgetMet")
+    assert met == ("False", "OverBudget")
+
+
+def test_a_slow_machine_whose_old_figures_fade_is_not_toured_for_ever() -> None:
+    """Only the node in use has figures: each other one looks fast until it is tried."""
+    settled = build.settle(build.world())
+
+    def late(seen: snapshot.Snapshot) -> snapshot.Snapshot:
+        return dataclasses.replace(
+            seen, fleet=over_budget(seen.placements[0].status.replicas[0].node)
+        )
+
+    nodes = visited(settled, late, rounds=8)
+    assert nodes == ["edge-2", "edge-3", *["cloud-1"] * 6]
+
+
+@pytest.mark.parametrize(("node", "expected"), [("edge-1", "edge-2"), ("edge-3", "edge-1")])
+def test_only_calls_to_the_node_that_has_the_slot_make_its_endpoint_bad(
+    node: str, expected: str
+) -> None:
+    line = report.EndpointReport(
+        **POLICY,
+        slot="r0",
+        node=node,
+        url="http://10.244.1.7:8080",
+        good=0,
+        late=0,
+        failed=9,
+        bad_for_seconds=20.0,
+    )
+    settled = troubled(build.settle(build.world()), phase_age=60.0)
+    agents = [build.agent("edge-1", probes=build.FAST, endpoints=(line,))]
+    bad = dataclasses.replace(settled, fleet=build.fleet(agents))
+    assert build.where(planning.plan(bad)) == {"r0": expected}
+
+
+def test_the_move_limit_holds_for_placements_whose_history_is_full() -> None:
+    policies = tuple(build.policy(f"p{number}") for number in range(8))
+    settled = build.settle(build.world(policies=policies))
+    old = {"time": "2026-03-01T08:00:00Z", "from": "edge-3", "to": "edge-1", "cause": "NodeDead"}
+    full = tuple(
+        type(one).read(one.document() | {"status": one.status.document() | {"moves": [old] * 10}})
+        for one in settled.placements
+    )
+    seen = build.silenced(dataclasses.replace(settled, placements=full), "edge-1")
+    made = planning.plan(seen)
+    moved = [one for one in made.placements if one.pods[0].node != "edge-1"]
+    assert len(moved) == 6
+
+
+@pytest.mark.parametrize("age", [None, latency.PROBE_STALE + 1])
+def test_a_probe_that_nobody_answered_for_a_minute_says_nothing(age: float | None) -> None:
+    (probe,) = build.probes(edge_2=1)
+    agents = [
+        build.agent(name, probes=(probe.model_copy(update={"age_seconds": age}),))
+        for name in ("edge-1", "edge-3")
+    ]
+    found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-2", 0.01)
+    assert found.total is None
