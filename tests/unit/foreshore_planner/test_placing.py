@@ -246,6 +246,21 @@ def test_a_disabled_policy_gives_its_replicas_and_its_placement_back() -> None:
     assert [one.name for one in made.removals] == [settled.replicas[0].name]
 
 
+def test_a_profile_edit_that_is_not_accepted_tears_down_nothing() -> None:
+    settled = build.settle(build.world())
+    orphaned = dataclasses.replace(settled, profiles=())
+    made = planning.plan(orphaned)
+    assert (made.placements, made.removals, made.retired) == ((), (), ())
+    disabled = dataclasses.replace(orphaned, policies=(build.policy(mode="Disabled"),))
+    assert len(planning.plan(disabled).removals) == 1
+
+
+def test_a_policy_that_cannot_be_read_any_more_loses_no_replica() -> None:
+    unread = dataclasses.replace(build.settle(build.world()), policies=())
+    made = planning.plan(unread)
+    assert (made.removals, made.retired) == ((), ())
+
+
 def test_a_site_without_bound_devices_loses_its_placement() -> None:
     settled = dataclasses.replace(build.settle(build.world()), devices=())
     assert [one.name for one in planning.plan(settled).retired] == ["ventilate.hq"]

@@ -6,7 +6,7 @@ Built once a pass and read by placement, authority and status, so that all three
 is in order of (namespace, name).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -64,6 +64,11 @@ class BoundPolicy:
     version: v1alpha1.ModelVersion | None
     model: v1alpha1.Model | None
     sites: Mapping[str, tuple[Key, ...]]
+    suspended: frozenset[str]
+    """Sites where it selects only devices that are not accepted as they stand.
+
+    A mistake in a Site, DeviceProfile or Device must not tear down what serves them.
+    """
     problem: Problem | None
 
     @property
@@ -288,28 +293,33 @@ def _policies(
     known = {key(one): one for one in seen.versions}
     models = {key(one): one for one in seen.models}
     found: dict[Key, BoundPolicy] = {}
+    broken = {at: one for at, one in devices.items() if one.problem is not None}
     for policy in _ordered(seen.policies):
         namespace = policy.metadata.namespace or ""
         reference = policy.spec.model_ref
         wanted = reference.version if reference is not None else None
         version = known.get((namespace, wanted)) if wanted is not None else None
+        sites = _selected(policy, devices.keys() - broken.keys(), devices)
+        suspended = _selected(policy, broken, devices).keys() - sites.keys()
         found[key(policy)] = BoundPolicy(
             key=key(policy),
             policy=policy,
             version=version,
             model=models.get((namespace, version.spec.model_ref.name)) if version else None,
-            sites=_selected(policy, devices),
+            sites=sites,
+            suspended=frozenset(suspended),
             problem=_policy_problem(seen, policy, wanted, versions),
         )
     return found
 
 
 def _selected(
-    policy: v1alpha1.DecisionPolicy, devices: Mapping[Key, BoundDevice]
+    policy: v1alpha1.DecisionPolicy, among: Collection[Key], devices: Mapping[Key, BoundDevice]
 ) -> dict[str, tuple[Key, ...]]:
+    """Return the devices that a policy selects `among` some, by site."""
     sites: dict[str, list[Key]] = {}
     for bound in devices.values():
-        if bound.problem is None and bound.key[0] == policy.metadata.namespace:
+        if bound.key in among and bound.key[0] == policy.metadata.namespace:
             labels = bound.device.metadata.labels or {}
             if selectors.selects(policy.spec.device_selector, labels):
                 sites.setdefault(bound.device.spec.site, []).append(bound.key)

@@ -96,8 +96,9 @@ def superseded(
     """Return the pods that no placement wants any more.
 
     A pod that serves stays until its successor in the slot does. A pod on a node that may only be
-    cut off is left alone: it may be serving its site. So are those of a policy that is not accepted
-    as it stands: agents go on with the version that was. One that has failed where it should be
+    cut off is left alone: it may be serving its site. So are those of a policy, or for devices,
+    not accepted as they stand: agents go on with what was. Those of a policy that is gone, or that
+    this release cannot read, are its owner's to take along. One that has failed where it should be
     goes after a while, so that it is made again: Kubernetes never starts a failed pod.
     """
     planned = {(plan.namespace, plan.policy) for plan in plans}
@@ -118,7 +119,8 @@ def superseded(
             continue
         if replica.phase is snapshot.PodPhase.TERMINATING:
             continue
-        if (replica.namespace, replica.policy) in retained:
+        owner = bound.policies.get((replica.namespace, replica.policy))
+        if owner is None or owner.key in retained or _is_suspended(owner, replica.site):
             continue
         if verdicts.of(replica.node).verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT):
             continue
@@ -126,6 +128,10 @@ def superseded(
             continue
         removals.append(_removal(replica, "Superseded"))
     return tuple(removals)
+
+
+def _is_suspended(policy: binding.BoundPolicy, site: str) -> bool:
+    return policy.is_placed and site in policy.suspended
 
 
 def _removal(replica: snapshot.Replica, cause: str) -> case.Removal:
@@ -147,6 +153,8 @@ def retired(
     for one in sorted(seen.placements, key=binding.key):
         policy = bound.policies.get((binding.key(one)[0], one.spec.policy_ref.name))
         if policy is None or policy.is_retained or binding.key(one) in planned:
+            continue
+        if _is_suspended(policy, one.spec.site):
             continue
         found.append(
             case.Removal(
