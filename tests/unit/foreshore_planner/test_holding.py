@@ -49,6 +49,8 @@ def test_nothing_moves_while_a_site_comes_back_node_by_node_before_its_agents_re
         fleet=build.fleet([]),
     )
     made = planning.plan(returned)
+    held = build.condition(made, "Site", "hq", "Held")
+    assert held == (("True", "SiteSilent") if back < 3 else None)
     assert shown(returned) == shown(settled)
     assert (made.removals, made.retired, made.grants) == ((), (), ())
 

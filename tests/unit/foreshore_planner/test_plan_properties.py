@@ -4,6 +4,7 @@ import dataclasses
 import math
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,7 +70,7 @@ def test_the_order_of_anything_seen_never_changes_the_plan(
         return tuple(order.sample(list(things), len(things)))
 
     names = ("nodes", "policies", "replicas", "placements", "devices", "versions")
-    changes = {name: mixed(getattr(seen, name)) for name in names}
+    changes: dict[str, Any] = {name: mixed(getattr(seen, name)) for name in names}
     fleet = seen.fleet.model_copy(update={"agents": mixed(seen.fleet.agents)})
     assert planning.plan(dataclasses.replace(seen, fleet=fleet, **changes)) == planning.plan(seen)
 
@@ -135,7 +136,7 @@ def test_missing_evidence_never_counts_as_within_the_budget(
         )
         for stage, seen in stages.items()
     )
-    probes = ()
+    probes: tuple[report.ProbeReport, ...] = ()
     if probe is not None:
         probes = (report.ProbeReport(node="edge-1", histogram=probe[0], age_seconds=probe[1]),)
     agents = [build.agent(name, stages=lines, probes=probes) for name in ("edge-2", "edge-3")]
@@ -150,8 +151,9 @@ def test_missing_evidence_never_counts_as_within_the_budget(
         assert evidence.measured() is None
     network = stages.get("Network")
     is_measured = network is not None and network.count * 2 >= latency.ENOUGH
-    is_probed = probe is not None and probe[0].count > 0 and probe[1] is not None
-    if not is_measured and not (is_probed and probe[1] <= latency.PROBE_STALE):
+    is_fresh = probe is not None and probe[1] is not None and probe[1] <= latency.PROBE_STALE
+    is_probed = probe is not None and probe[0].count > 0 and is_fresh
+    if not is_measured and not is_probed:
         assert latency.predict(evidence, "edge-1", 0.01).total is None
 
 

@@ -76,6 +76,11 @@ class Health:
     nodes: Mapping[str, Assessment]
     held_sites: frozenset[str]
 
+    def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
+        """Whether too little is heard of a site to move anything off its silent nodes."""
+        cut = any(self.of(node).verdict is Verdict.SITE_CUT for node in nodes)
+        return cut or site in self.held_sites
+
     def of(self, node: str) -> Assessment:
         """Return the verdict on a node; one that is not in the API any more is dead."""
         gone = Assessment(node, Verdict.NODE_DEAD, "the node is no longer registered")

@@ -117,17 +117,20 @@ def superseded(
             if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER:
                 removals.append(_removal(replica, "Failed"))
             continue
-        if replica.phase is snapshot.PodPhase.TERMINATING:
-            continue
         owner = bound.policies.get((replica.namespace, replica.policy))
         if owner is None or owner.key in retained or _is_suspended(owner, replica.site):
             continue
-        if verdicts.of(replica.node).verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT):
-            continue
-        if replica.phase is snapshot.PodPhase.READY and slot in slots_wanted - ready:
-            continue
-        removals.append(_removal(replica, "Superseded"))
+        is_last = replica.phase is snapshot.PodPhase.READY and slot in slots_wanted - ready
+        if not is_last and _may_go(replica, verdicts):
+            removals.append(_removal(replica, "Superseded"))
     return tuple(removals)
+
+
+def _may_go(replica: snapshot.Replica, verdicts: health.Health) -> bool:
+    """Whether a pod is not on its way out already, nor perhaps serving a site that is cut off."""
+    verdict = verdicts.of(replica.node).verdict
+    is_cut = verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT)
+    return not is_cut and replica.phase is not snapshot.PodPhase.TERMINATING
 
 
 def _is_suspended(policy: binding.BoundPolicy, site: str) -> bool:

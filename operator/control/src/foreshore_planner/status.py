@@ -55,8 +55,8 @@ def sites(
         said = list(_acceptance(problem))
         if problem is None:
             said.append(_site_connected(seen, nodes, agents))
-            if site.metadata.name in verdicts.held_sites:
-                message = "more than half of the site's nodes are silent: nothing moves"
+            if verdicts.is_quiet(site.metadata.name, nodes):
+                message = "too little is heard of the site's nodes and agents: nothing moves"
                 said.append((Type.HELD, TRUE, Reason.SITE_SILENT, message))
         status = v1alpha1.SiteStatus(
             observed_generation=_generation(site),

@@ -1,0 +1,65 @@
+"""What the mirrors remember beyond the objects themselves."""
+
+import itertools
+import math
+from typing import Any, cast
+
+import pytest
+
+from foreshore_kube import api, informer
+from foreshore_operator import dirty, store
+from foreshore_planner import snapshot
+
+EDGE = informer.Key("", "edge-1")
+VERSIONS = itertools.count(1)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def mirrors(clock: Clock) -> store.Store:
+    return store.Store(cast(api.KubeApi, None), dirty.Dirty(), clock)
+
+
+def age_after(mirrors: store.Store, *readies: str) -> float:
+    """List the node in these states; how long it has been Ready again, or infinity."""
+    mirror = cast(Any, mirrors)._nodes
+    for ready in readies:
+        version = str(next(VERSIONS))
+        mirror._put(
+            EDGE,
+            {
+                "metadata": {"name": "edge-1", "uid": "1", "resourceVersion": version},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            },
+        )
+    (found,) = mirrors.observed_nodes(snapshot.Tier.CLOUD)
+    return found.ready_age
+
+
+def test_a_node_that_returns_is_young_and_one_that_was_always_ready_is_not(
+    mirrors: store.Store, clock: Clock
+) -> None:
+    assert age_after(mirrors, "True") == math.inf
+    assert age_after(mirrors, "Unknown") == math.inf
+    clock.now += 50.0
+    assert age_after(mirrors, "True") == 0.0
+    clock.now += 12.0
+    assert age_after(mirrors, "True") == 12.0
+
+
+def test_a_deleted_node_leaves_nothing_behind(mirrors: store.Store) -> None:
+    assert age_after(mirrors, "False", "True") == 0.0
+    cast(Any, mirrors)._nodes._remove(EDGE)
+    assert age_after(mirrors, "True") == math.inf
