@@ -42,6 +42,7 @@ class Meters:
             for metric in _COUNTERS
         }
         self._children: dict[tuple[str, tuple[str, ...]], prometheus_client.Counter] = {}
+        self._telemetry: dict[str, prometheus_client.Counter] = {}
         self._stages: dict[tuple[events.Key, str, str | None], windows.Series] = {}
         self._probes: dict[str, windows.Series] = {}
         self._gauges: Gauges = tuple
@@ -61,6 +62,14 @@ class Meters:
         if effect.metric == metrics.DECISIONS.name:
             verdict = effect.labels[1]
             self.decisions[verdict] = self.decisions.get(verdict, 0) + effect.amount
+
+    def count_telemetry(self, result: str) -> None:
+        """Add one message by what became of it; on every sample's path, so without an effect."""
+        child = self._telemetry.get(result)
+        if child is None:
+            child = self._counters[metrics.TELEMETRY.name].labels(result)
+            self._telemetry[result] = child
+        child.inc()
 
     def observe(self, effect: effects.Observe, at: float) -> None:
         """Note one latency of one stage at a monotonic moment."""

@@ -88,7 +88,7 @@ class Core:
 
     @property
     def is_behind(self) -> bool:
-        """Whether so many records wait for the disk that telemetry must give way: records come last.
+        """Whether so many records wait for the disk that telemetry must give way, and records not.
 
         A disk that is merely slow is noticed here; one that is full says so by itself.
         """

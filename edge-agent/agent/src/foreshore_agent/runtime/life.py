@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from foreshore_agent import clocks, health, journal, meters, probes, settings
 from foreshore_agent.devices.mqtt import broker
-from foreshore_agent.engine import effects, events, state, step, view
+from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import children, door, folder, hub
 from foreshore_agent.runtime import core, desired, facts, peers
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import site as sites
-from foreshore_api.wire import assignment, beat, metrics, report
+from foreshore_api.wire import assignment, beat, report
 from foreshore_decision import fencing
 
 DEFAULT_LEASE_SECONDS: Final = 15.0
@@ -49,7 +49,7 @@ class Life:
         self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self._pool: Final = pool.Pool()
         node, clock = ground.told.node, ground.clock
-        calls = broker.Calls(self._take, self._relay, self._heard)
+        calls = broker.Calls(self._take, self._relay, ground.meters.count_telemetry)
         self._broker: Final = broker.Broker(node, lambda: core.stamp(clock), calls)
         self._desired: Final = desired.Desired(node, ground.book, self._take_effect)
         self._hub: Final = self._link()
@@ -186,7 +186,7 @@ class Life:
 
     def _take(self, event: events.Event) -> None:
         if isinstance(event, events.Sample) and self._core.is_behind:
-            self._heard(OVERLOADED)
+            self._ground.meters.count_telemetry(OVERLOADED)
             return
         if isinstance(event, events.PeerBeat):
             self._peers.hear(event.beat, event.at.monotonic)
@@ -219,9 +219,6 @@ class Life:
     def _targets(self) -> tuple[assignment.ProbeTarget, ...]:
         present = self._desired.present
         return () if present is None else present.probes
-
-    def _heard(self, result: str) -> None:
-        self._ground.meters.count(effects.Count(metrics.TELEMETRY.name, (result,)))
 
     def _relay(self, request: beat.RenewalRequest) -> None:
         self._peers.relay(request)
