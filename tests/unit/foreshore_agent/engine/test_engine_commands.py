@@ -255,3 +255,47 @@ def test_a_hold_is_of_one_policy() -> None:
     assert POLICY in held.bindings
     rig.boot()
     assert [each for each in rig.outcomes if each[0] == "Unknown"] == [("Unknown", "Restarted")] * 2
+
+
+# Between the intent and the sending.
+
+
+@pytest.mark.parametrize("mode", ["Disabled", "Shadow", "Advise"])
+def test_a_mode_lowered_while_the_intent_is_written_stops_the_command(mode: str) -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    rig.assign(room.changed(room.policy(), spec__mode=mode))
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+    assert rig.outcomes == [("Rejected", "ModeLowered")]
+
+
+def test_a_recorder_that_fills_while_the_intent_is_written_stops_the_command() -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    rig.feed(events.RecorderChanged, full=True, reason="DiskFull")
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+    assert rig.outcomes == [("Rejected", "RecorderFull")]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        room.changed(room.policy(), spec__hazard="Medium"),
+        room.changed(
+            room.device(), spec__limits=[{"action": "setAirflow", "input": "value", "maximum": 200}]
+        ),
+    ],
+    ids=["policy", "device"],
+)
+def test_an_edit_while_the_intent_is_written_stops_the_command(document: room.Json) -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    rig.assign(document)
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+    assert rig.outcomes == [("Rejected", "PolicyChanged")]

@@ -53,6 +53,15 @@ def a_higher_epoch_stops_what_is_durable_and_not_sent() -> None:
     assert rig.sent == []
 
 
+def a_lowered_mode_stops_what_is_durable_and_not_sent() -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    rig.feed(events.RecorderChanged, full=True, reason="DiskFull")
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+
+
 def a_restart_sends_nothing_again() -> None:
     rig = Rig(acknowledges=False)
     rig.sample()
@@ -126,6 +135,10 @@ def ignores_the_standing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(commanding, "_obstacle", lambda *_: None)
 
 
+def asks_the_mode_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(commanding, "_change", lambda *_: None)
+
+
 def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     recover = commanding.recover
 
@@ -168,6 +181,7 @@ PAIRS: dict[str, tuple[Callable[[], None], Patch]] = {
         a_higher_epoch_stops_what_is_durable_and_not_sent,
         ignores_the_standing,
     ),
+    "asks the mode once": (a_lowered_mode_stops_what_is_durable_and_not_sent, asks_the_mode_once),
     "sends again after a restart": (a_restart_sends_nothing_again, sends_again_after_a_restart),
     "raises the mode": (a_full_recorder_commands_nothing, raises_the_mode),
     "forgets the log of another boot": (

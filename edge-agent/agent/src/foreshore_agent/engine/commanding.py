@@ -18,14 +18,14 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from foreshore_agent.engine import durable, effects, ledger, recording
+from foreshore_agent.engine import durable, effects, ledger, lowering, recording
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Intent, Phase, State
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
-from foreshore_decision.chain import evaluate, facts, reasons
+from foreshore_decision.chain import evaluate, facts, modes, reasons
 from foreshore_decision.policy import compiled
 
 ANSWER_GRACE: Final = 1.0
@@ -34,6 +34,7 @@ ANSWER_GRACE: Final = 1.0
 TOO_LATE: Final = "TooLate"
 AUTHORITY_LOST: Final = "AuthorityLost"
 DEVICE_LOCKED: Final = "DeviceLocked"
+MODE_LOWERED: Final = "ModeLowered"
 NO_ACKNOWLEDGEMENT: Final = "NoAcknowledgement"
 RESTARTED: Final = "Restarted"
 NEWER_COMMAND: Final = "NewerCommand"
@@ -90,7 +91,7 @@ def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Send what is durable, unless meanwhile it must not leave any more."""
     binding = device.bindings.get(intent.policy)
     topic = None if binding is None else binding.compiled.topics.command
-    obstacle = _obstacle(device, intent, at)
+    obstacle = _obstacle(state, device, intent, at)
     if obstacle is not None or topic is None:
         reason = obstacle or reasons.POLICY_CHANGED
         return close(state, device, intent, Outcome.REJECTED, reason, at)
@@ -318,7 +319,7 @@ def _intent(policy: Key, evaluation: evaluate.Evaluation, received: float, at: I
     )
 
 
-def _obstacle(device: Device, intent: Intent, at: Instant) -> str | None:
+def _obstacle(state: State, device: Device, intent: Intent, at: Instant) -> str | None:
     """Return why an intent that is durable by now must not leave any more."""
     if at.monotonic > intent.deadline:
         return TOO_LATE
@@ -326,7 +327,22 @@ def _obstacle(device: Device, intent: Intent, at: Instant) -> str | None:
         return AUTHORITY_LOST
     if device.assigned.spec.lock is Lock.LOCKED:
         return DEVICE_LOCKED
-    return None
+    binding = device.bindings.get(intent.policy)
+    if binding is None:
+        return reasons.POLICY_CHANGED
+    return _change(state, binding.compiled, intent)
+
+
+def _change(state: State, made: compiled.CompiledPolicy, intent: Intent) -> str | None:
+    """Return what of the policy has changed since the verdict."""
+    mode, caps = lowering.effective(state, made)
+    if not modes.is_acting(mode):
+        return caps[0].reason if caps else MODE_LOWERED
+    is_same = all(
+        intent.identity[kind]["digest"] == made.identity[kind]["digest"]
+        for kind in ("policy", "device")
+    )
+    return None if is_same else reasons.POLICY_CHANGED
 
 
 def _confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:

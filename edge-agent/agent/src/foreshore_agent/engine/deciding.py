@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from foreshore_agent.engine import commanding, effects, events, recording
+from foreshore_agent.engine import commanding, effects, events, lowering, recording
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Flight, Phase, State
 from foreshore_api.v1alpha1 import Mode
@@ -131,7 +131,7 @@ def gather(
 ) -> facts.Given:
     """Collect everything that the gates may look at, as it is now."""
     made = binding.compiled
-    mode, caps = modes.effective(made.mode, _caps(state, made))
+    mode, caps = lowering.effective(state, made)
     actuator = device.actuators.get(made.action.name, ())
     policy_log = device.policy_logs.get(policy, ())
     if not modes.is_acting(mode):
@@ -237,12 +237,6 @@ def answered(event: events.Inferred) -> tuple[facts.Answer, dict[str, float]]:
     if event.inference is not None:
         latency[histogram.Stage.INFERENCE.value] = event.inference
     return facts.Answer(event.outputs, event.attempts), latency
-
-
-def _caps(state: State, policy: compiled.CompiledPolicy) -> tuple[compiled.Cap, ...]:
-    if not state.recorder.full:
-        return policy.caps
-    return (*policy.caps, compiled.Cap(reasons.RECORDER_FULL, policy.on_recorder_full))
 
 
 def _outstanding(device: Device, action: str) -> int:
