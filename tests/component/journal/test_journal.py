@@ -162,6 +162,43 @@ async def test_unacknowledged_critical_records_are_never_dropped_a_full_quota_re
     await opened.close()
 
 
+async def test_retained_records_that_the_hub_has_do_not_fill_the_critical_quota_for_ever(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    body = entry(size=30_000).body
+    number = 0
+    while not opened.full:
+        await opened.append([journal.Entry(body, critical=True, device=f"d{number}")])
+        number += 1
+    await opened.acknowledge(opened.standing.last)
+    assert not opened.full, "what the hub has gives way"
+    assert opened.standing.dropped == 0, "and is not lost"
+    kept = opened.standing.kept
+    for other in range(100):
+        await opened.append([journal.Entry(body, critical=True, device=f"e{other}")])
+        await opened.acknowledge(opened.standing.last)
+        assert not opened.full
+    assert opened.standing.critical_bytes <= SMALL.critical
+    assert opened.standing.kept <= kept + 2, "only what is needed went"
+    assert opened.standing.kept > kept - 10
+    await opened.close()
+
+
+async def test_a_quota_full_of_what_the_hub_has_opens_again_after_a_restart(tmp_path: Path) -> None:
+    wide = journal.Quotas(critical=4 << 20, routine=1 << 20, ballast=0)
+    first = await journal.Journal.open(tmp_path, quotas=wide)
+    for number in range(100):
+        await first.append([journal.Entry(entry(size=30_000).body, True, device=f"d{number}")])
+    await first.acknowledge(100)
+    await first.close()
+    second = await journal.Journal.open(tmp_path, quotas=SMALL)
+    assert await second.append([entry("goes on")]) == (101,)
+    assert not second.full
+    assert second.standing.critical_bytes <= SMALL.critical
+    await second.close()
+
+
 async def test_a_journal_that_nobody_collects_is_a_ring_in_both_classes(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL, is_collected=False)
     for i in range(100):

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshore_agent.journal import chain
-from foreshore_agent.journal.retention import Retention
+from foreshore_agent.journal import chain, retention
 from foreshore_api.wire import record
 
 
@@ -82,17 +81,35 @@ def test_stamping(body: bytes, stamped: bytes) -> None:
 
 
 def test_dull_records_never_displace_the_interesting_one() -> None:
-    retention = Retention()
-    retention.admit(1, ("p", "d", "Commanded"), keep=2)
+    kept = retention.Retention()
+    kept.admit(1, ("p", "d", "Commanded"), keep=2)
     for sequence in range(2, 100):
-        retention.admit(sequence, ("p", "d", "NotTriggered"), keep=2)
-    expired = retention.take(1000)
+        kept.admit(sequence, ("p", "d", "NotTriggered"), keep=2)
+    expired = kept.oldest(1000)
     assert 1 not in expired
     assert set(expired) == set(range(2, 98))
 
 
 def test_an_acknowledgement_repeated_after_a_rolled_back_commit_counts_once() -> None:
-    retention = Retention()
+    kept = retention.Retention()
     for _ in range(2):
-        retention.admit(1, ("p", "d", "v"), keep=1)
-    assert retention.take(10) == ()
+        kept.admit(1, ("p", "d", "v"), keep=1)
+    assert kept.oldest(10) == ()
+
+
+def test_the_buckets_of_devices_that_are_gone_expire(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "MAXIMUM_BUCKETS", 2)
+    kept = retention.Retention()
+    for sequence, device in enumerate(("gone", "a", "b", "a"), start=1):
+        kept.admit(sequence, ("p", device, "Commanded"), keep=2)
+    assert kept.oldest(10) == (1,)
+    assert list(kept.kept) == [("p", "b", "Commanded"), ("p", "a", "Commanded")]
+
+
+def test_what_could_not_be_removed_stays_expired() -> None:
+    kept = retention.Retention()
+    for sequence in (1, 2, 3):
+        kept.admit(sequence, ("p", "d", "v"), keep=1)
+    assert kept.oldest(1) == kept.oldest(1) == (1,)
+    kept.forget(1)
+    assert kept.oldest(10) == (2,)

@@ -21,7 +21,7 @@ class Ballast:
         """Whether the whole file is there."""
         try:
             return self.path.stat().st_size >= self.size
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def lay(self) -> bool:

@@ -2,7 +2,8 @@
 
 Records are numbered without holes. A routine record that gives way to newer ones before it was
 acknowledged keeps its row, with its links and without its body, so that the hub still sees an
-unbroken chain; a gap record says what went. A journal that nobody collects from (folder mode,
+unbroken chain; a gap record says what went. Critical records go once the hub has them, the oldest
+first, when their room runs short; never before. A journal that nobody collects from (folder mode,
 rehearsal) is a ring in both classes instead: its oldest records go, whole.
 """
 
@@ -74,7 +75,7 @@ class Store:
         self.journal_id = self._identify()
         self.source = f"/journals/{self.journal_id}"
         sqlite.sync_directory(directory)
-        self._retire(0, self._tally.acknowledged)
+        self._retire()
         if not self._ballast.lay():
             self._failing = "DiskFull"
 
@@ -102,7 +103,9 @@ class Store:
     @property
     def has_chores(self) -> bool:
         """Whether `chore` has something to do."""
-        return bool(self._retention.expired) or (self._lost.count > 0 and not self.standing.full)
+        if self._retention.expired or self._retention.admitted < self._tally.acknowledged:
+            return True
+        return self._lost.count > 0 and not self.standing.full
 
     # Writing: call these inside `transaction`.
 
@@ -151,8 +154,8 @@ class Store:
         """Note that everything up to `sequence` is safe elsewhere; older news is ignored."""
         sequence = min(sequence, self._tally.last)
         if sequence > self._tally.acknowledged:
-            self._retire(self._tally.acknowledged, sequence)
             self._tally = replace(self._tally, acknowledged=sequence)
+            self._make_critical_room(0)
 
     def count_lost(self, entries: Sequence[Entry]) -> None:
         """Remember records that were not written, for a gap record as soon as there is room."""
@@ -207,11 +210,14 @@ class Store:
 
     def chore(self) -> None:
         """Forget a slice of what was acknowledged, and write an outstanding gap record."""
-        expired = self._retention.take(_SLICE)
+        self._retire()
+        expired = self._retention.oldest(_SLICE)
         with self.transaction():
             self._remove(expired)
+            self._make_critical_room(0)
             if self._lost.count and not self.standing.full:
                 self._write_gap(self._lost)
+        self._retention.forget(len(expired))
         if not self.standing.full:
             self._lost = Lost()
 
@@ -223,14 +229,14 @@ class Store:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except FileNotFoundError:
             return
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._fail(error)
 
     def recover(self) -> bool:
         """Try to write again after a failure; True when the journal works and its ballast is laid.
 
-        The oldest routine records give way first, and the room they leave goes back to the file
-        system.
+        The oldest routine records give way first, then critical ones that the hub has; their room
+        goes back to the file system.
         """
         try:
             fresh = sqlite.connect(self._directory)
@@ -238,7 +244,10 @@ class Store:
             self._connection = fresh
             self._tally = self._load()
             with self.transaction():
+                has_routine = self._tally.routine > _DROP_BYTES
                 self._drop(critical=False, size=_drop_bytes(self._tally.routine))
+                if not has_routine:
+                    self._drop(critical=True, size=_drop_bytes(self._tally.critical))
                 self.put("journal/recovered", self._now().isoformat().encode())
             for statement in ("wal_checkpoint(TRUNCATE)", "incremental_vacuum"):
                 self._connection.execute(f"PRAGMA {statement}").fetchall()
@@ -262,7 +271,7 @@ class Store:
         room = self._quotas.critical - self._tally.critical
         return self._is_collected and room < MAXIMUM_BODY + OVERHEAD
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _fail(self, error: sqlite3.Error | OSError) -> None:
         full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
         self._failing = "DiskFull" if full else "DiskFailing"
         self._ballast.release()
@@ -290,19 +299,25 @@ class Store:
         return known.decode()
 
     def _make_room(self, entries: Sequence[Entry]) -> None:
+        critical = sum(entry.weight for entry in entries if entry.critical)
+        routine = sum(entry.weight for entry in entries if not entry.critical)
+        self._make_critical_room(critical)
         has_reserve = all(entry.reserve for entry in entries)
         if self.standing.full and not has_reserve and any(entry.critical for entry in entries):
             raise JournalFull(f"the journal is full: {self.standing.reason}")
         if self._failing and not has_reserve:
             raise JournalFull(f"the journal is full: {self._failing}")
-        critical = sum(entry.weight for entry in entries if entry.critical)
-        routine = sum(entry.weight for entry in entries if not entry.critical)
-        if not self._is_collected and self._tally.critical + critical > self._quotas.critical:
-            self._drop(critical=True, size=max(critical, _drop_bytes(self._quotas.critical)))
         if routine and self._tally.routine + routine > self._quotas.routine:
             self._drop(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
             if self._tally.routine + routine > self._quotas.routine:
                 raise JournalFull("the journal is full: RoutineQuota")
+
+    def _make_critical_room(self, wanted: int) -> None:
+        """Let critical records go that may go, before their class has no room for one more."""
+        spare = MAXIMUM_BODY + OVERHEAD if self._is_collected else 0
+        missing = self._tally.critical + wanted + spare - self._quotas.critical
+        if missing > 0 and not self._failing:
+            self._drop(critical=True, size=max(missing, _drop_bytes(self._quotas.critical)))
 
     def _insert(self, entry: Entry) -> int:
         tally = self._tally
@@ -328,7 +343,9 @@ class Store:
         self._insert(Entry(event.encode(), critical=True, reserve=True))
         self._tally = replace(self._tally, dropped=self._tally.dropped + lost.count)
 
-    def _retire(self, after: int, until: int) -> None:
+    def _retire(self) -> None:
+        """See which records may go, of those that were acknowledged since the last time."""
+        after, until = self._retention.admitted, self._tally.acknowledged
         cursor = self._connection.execute(
             "SELECT sequence, policy, device, verdict, keep, length(body) FROM record"
             " WHERE sequence > ? AND sequence <= ? ORDER BY sequence",
@@ -336,13 +353,20 @@ class Store:
         )
         for sequence, policy, device, verdict, keep, length in cursor:
             self._retention.admit(sequence, (policy, device, verdict), keep if length else 0)
+        self._retention.admitted = until
 
     def _drop(self, *, critical: bool, size: int) -> None:
-        """Let the oldest records of a class go until `size` bytes are free; a gap names them."""
+        """Let the oldest records of a class go until `size` bytes are free; a gap names them.
+
+        Critical ones that a hub collects go only once it has them, so there may be too few.
+        """
         cursor = self._tally.critical_cursor if critical else self._tally.routine_cursor
+        end = self._tally.last
+        if critical and self._is_collected:
+            end = min(end, self._tally.acknowledged + 1)
         reason = "CriticalQuota" if critical else "RoutineQuota"
         lost, whole, emptied, freed = Lost(), list[int](), list[int](), 0
-        rows = self._connection.execute(_OLDEST, (critical, cursor, self._tally.last))
+        rows = self._connection.execute(_OLDEST, (critical, cursor, end))
         for sequence, body, verdict in rows:
             if freed >= size:
                 break
@@ -352,6 +376,8 @@ class Store:
             cursor, freed = sequence, freed + len(body) + (OVERHEAD if goes_whole else 0)
             if not is_safe:
                 lost.add(verdict, _time(body) or self._now(), reason)
+        else:
+            cursor = max(cursor, end - 1)  # there is no more; do not look through these again
         rows.close()
         self._remove(whole)
         self._empty(emptied)

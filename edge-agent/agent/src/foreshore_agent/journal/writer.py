@@ -228,9 +228,9 @@ class Journal:
         return batch or None
 
     def _patience(self) -> float | None:
-        if self._store.has_chores:
-            return 0.0
-        return _RETRY_SECONDS if self._store.is_failing else None
+        if self._store.is_failing:
+            return _RETRY_SECONDS
+        return 0.0 if self._store.has_chores else None
 
     def _commit(self, batch: list[_Operation]) -> list[_Outcome]:
         try:
