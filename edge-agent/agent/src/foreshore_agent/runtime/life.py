@@ -80,7 +80,7 @@ class Life:
         """
         stopping = self._tasks.create_task(stop.wait(), name="stop")
         beginning = self._tasks.create_task(self._begin(), name="begin")
-        ends: tuple[asyncio.Future[Any], ...] = (stopping, self._broken)
+        ends: tuple[asyncio.Future[Any], ...] = (stopping, self._broken, self._ground.book.broken)
         try:
             await asyncio.wait((*ends, beginning), return_when=asyncio.FIRST_COMPLETED)
             if beginning.done():
@@ -121,6 +121,7 @@ class Life:
 
     async def _stand_down(self) -> None:
         """Leave the broker first, so that nothing is commanded any more; then everything else."""
+        self._peers.close()
         for task in sorted(self._running, key=lambda task: task.get_name() != "broker"):
             task.cancel()
             await asyncio.wait((task,))

@@ -5,9 +5,9 @@ broker. An agent that has the hub passes a peer's request on and the answer back
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects
@@ -53,6 +53,7 @@ class Peers:
         self._hub: Final = hub
         self._tasks: Final = tasks
         self._relays = 0
+        self._asking: set[asyncio.Task[None]] = set()
         self._beats: dict[str, tuple[beat.Beat, float]] = {}
 
     async def speak(self) -> None:
@@ -65,6 +66,16 @@ class Peers:
             sequence += 1
             due = max(due + beat.BEAT_PERIOD, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    def close(self) -> None:
+        """Ask for nothing any more."""
+        for task in self._asking:
+            task.cancel()
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._tasks.create_task(work, name=name)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     def hear(self, said: beat.Beat, at: float) -> None:
         """Note a peer's beat; who has been silent for long is forgotten when there is no room."""
@@ -93,7 +104,7 @@ class Peers:
         if self._hub is None or not self._hub.is_connected:
             self._site.ask(request)
         if self._hub is not None:
-            self._tasks.create_task(self._renew(self._hub, request), name="renewal")
+            self._start(self._renew(self._hub, request), "renewal")
 
     async def _renew(self, hub: Hub, request: beat.RenewalRequest) -> None:
         was_connected = hub.is_connected
@@ -108,7 +119,7 @@ class Peers:
         if self._hub is None or not self._hub.is_connected or self._relays >= MAXIMUM_RELAYS:
             return
         self._relays += 1
-        self._tasks.create_task(self._relay(self._hub, request), name="relay")
+        self._start(self._relay(self._hub, request), "relay")
 
     async def _relay(self, hub: Hub, request: beat.RenewalRequest) -> None:
         try:
