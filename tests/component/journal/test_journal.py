@@ -1,6 +1,7 @@
 """The journal against real disks: kills, full file systems, quotas, two processes."""
 
 import asyncio
+import errno
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ import orjson
 import pytest
 
 from foreshore_agent import journal
-from foreshore_agent.journal import chain, sqlite, writer
+from foreshore_agent.journal import chain, sqlite, store, writer
 
 pytestmark = pytest.mark.component
 
@@ -375,4 +376,67 @@ async def test_a_reader_beside_a_running_agent_sees_records_and_changes_nothing(
             reader.execute("DELETE FROM record")
     reader.close()
     await opened.append([entry("b")])
+    await opened.close()
+
+
+async def test_a_disk_that_fails_where_only_its_log_is_looked_at_stops_commands_and_recovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await opened.append([entry()])
+    real = Path.stat
+
+    def failing(path: Path, **options: bool) -> os.stat_result:
+        if path.name.endswith("-wal"):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", failing)
+    await asyncio.wait_for(opened.get("turn"), 5)
+    await settled(opened, lambda: opened.full)
+    assert opened.standing.reason == "DiskFailing"
+    monkeypatch.setattr(Path, "stat", real)
+    await settled_after_retry(opened)
+    await opened.close()
+
+
+async def test_a_defect_in_the_journals_thread_leaves_nobody_waiting_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    seen: list[bool] = []
+    opened.watch(lambda standing: seen.append(standing.full))
+
+    def defective(_: store.Store) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(store.Store, "checkpoint", defective)
+    await opened.append([entry()])
+    with pytest.raises(ValueError, match="a defect"):
+        await asyncio.wait_for(asyncio.shield(opened.broken), 5)
+    for late in (opened.append([entry()]), opened.put("key", b"value")):
+        with pytest.raises(journal.JournalFull):
+            await asyncio.wait_for(late, 5)
+    assert seen == [True]
+    assert opened.full
+    await opened.close()
+
+
+async def test_chores_that_wait_for_a_failing_disk_do_not_keep_the_thread_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    attempts = 0
+
+    def failing(kept: store.Store) -> bool:
+        nonlocal attempts
+        attempts += 1
+        return False
+
+    monkeypatch.setattr(store.Store, "recover", failing)
+    monkeypatch.setattr(store.Store, "is_failing", True)
+    monkeypatch.setattr(store.Store, "has_chores", True)
+    await opened.get("turn")
+    await asyncio.sleep(0.3)
+    assert attempts <= 1
     await opened.close()

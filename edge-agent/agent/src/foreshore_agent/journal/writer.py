@@ -10,12 +10,13 @@ and one `fdatasync`, and under load many records share them.
 """
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -63,9 +64,11 @@ class Journal:
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._standing = store.standing
         self._watchers: list[Callable[[Standing], None]] = []
-        self._waiting = 0
+        self._waiting: set[asyncio.Future[Any]] = set()
         self._refused: Counter[str] = Counter()
         self._is_closed = False
+        self.broken: Final[asyncio.Future[None]] = loop.create_future()
+        """Ends, with the defect, when the thread has ended before it was told to."""
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
         self.journal_id = store.journal_id
@@ -180,11 +183,13 @@ class Journal:
         done: asyncio.Future[Any] = self._loop.create_future()
         if self._is_closed:
             done.set_exception(JournalFull("the journal is closed"))
-        elif self._waiting >= _BACKLOG and not is_urgent:
+        elif self.broken.done():
+            done.set_exception(JournalFull("the journal is broken"))
+        elif len(self._waiting) >= _BACKLOG and not is_urgent:
             self._refused.update(entry.verdict for entry in entries)
-            done.set_exception(JournalFull(f"the disk is slow: {self._waiting} writes wait"))
+            done.set_exception(JournalFull(f"the disk is slow: {len(self._waiting)} writes wait"))
         else:
-            self._waiting += 1
+            self._waiting.add(done)
             self._queue.put(_Operation(run, done, entries, is_urgent))
             self._own_up()
         return done
@@ -193,15 +198,25 @@ class Journal:
         """Have what a slow disk cost named in a gap record."""
         if self._refused:
             refused, self._refused = self._refused, Counter()
-            self._waiting += 1
             done: asyncio.Future[Any] = self._loop.create_future()
+            self._waiting.add(done)
             self._queue.put(
                 _Operation(lambda store: store.count_refused(refused), done, is_urgent=True)
             )
 
-    # Everything below runs in the thread, but for `_deliver`.
+    # Everything below runs in the thread, but for `_deliver` and `_break`.
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # noqa: BLE001 - logged, and told to the owner
+            _LOG.exception("the journal's thread ends")
+            with contextlib.suppress(RuntimeError):  # the loop may have ended before
+                self._loop.call_soon_threadsafe(self._break, error)
+        finally:
+            self._store.close()
+
+    def _serve(self) -> None:
         rounds = 0
         while (batch := self._next()) is not None:
             rounds += 1
@@ -209,7 +224,6 @@ class Journal:
                 self._tell(self._commit(batch))
             if not batch or rounds % _CHORE_ROUNDS == 0:
                 self._keep_house()
-        self._store.close()
 
     def _next(self) -> list[_Operation] | None:
         """Wait for operations; an empty list when there is time for chores, None at the end."""
@@ -280,8 +294,8 @@ class Journal:
 
     def _deliver(self, outcomes: list[_Outcome], standing: Standing) -> None:
         before, self._standing = self._standing, standing
-        self._waiting -= len(outcomes)
         for operation, value in outcomes:
+            self._waiting.discard(operation.done)
             if operation.done.done():
                 continue
             if isinstance(value, Exception):
@@ -291,3 +305,15 @@ class Journal:
         if before.full != standing.full:
             for changed in self._watchers:
                 changed(standing)
+
+    def _break(self, error: Exception) -> None:
+        """Nobody writes any more: fail whoever waits, be full, have the owner end the process."""
+        self.broken.set_exception(error)
+        self.broken.exception()  # it may be that nobody looks
+        waiting, self._waiting = self._waiting, set()
+        for done in waiting:
+            if not done.done():
+                done.set_exception(JournalFull("the journal is broken"))
+        self._standing = replace(self._standing, full=True, reason="DiskFailing")
+        for changed in self._watchers:
+            changed(self._standing)
