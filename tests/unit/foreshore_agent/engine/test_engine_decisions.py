@@ -3,6 +3,7 @@
 import math
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from builders import engine_rig, room
@@ -371,3 +372,37 @@ def test_latency_stages_are_observed_where_they_are_known() -> None:
     assert stages["Actuate"][0] == pytest.approx(0.25)
     assert stages["EndToEnd"][0] == pytest.approx(0.25)
     assert stages["Decide"][0] >= 0
+
+
+@pytest.mark.parametrize(
+    ("data_type", "light", "body"),
+    [
+        ("INT64", 1e300, None),
+        ("INT64", 2.0**63, None),
+        ("INT64", -(2.0**63), -(2**63)),
+        ("UINT64", 2.0**63, 2**63),
+        ("UINT8", -1.0, None),
+        ("INT8", 128.0, None),
+        ("FP32", 1e300, None),
+        ("FP64", 1e300, 1e300),
+    ],
+)
+def test_a_feature_beyond_the_tensors_type_is_not_asked_and_ends_nothing(
+    data_type: str, light: float, body: object
+) -> None:
+    model, unbounded = room.model(), room.profile()
+    tensor = model["spec"]["inputs"][0]
+    rest = {**tensor, "name": "rest", "features": ["co2", "temperature"], "shape": [-1, 2]}
+    one = {**tensor, "dataType": data_type, "features": ["light"], "shape": [-1, 1]}
+    model["spec"]["inputs"] = [one, rest]
+    del unbounded["spec"]["properties"][1]["maximum"]
+    del unbounded["spec"]["properties"][1]["minimum"]
+    rig = Rig((model, unbounded))
+    rig.sample(**{**OCCUPIED, "light": light})
+    asked = [orjson.loads(each.body) for each in rig.seen if isinstance(each, effects.Infer)]
+    if body is None:
+        assert asked == []
+        assert rig.verdicts == [("Error", "InferenceFailed")]
+        assert "FeatureOutOfRange" in str(rig.decisions[0])
+    else:
+        assert asked[0]["inputs"][0]["data"] == [body]

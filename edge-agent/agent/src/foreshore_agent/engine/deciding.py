@@ -11,9 +11,7 @@ written.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-import orjson
-
-from foreshore_agent.engine import commanding, effects, events, lowering, recording
+from foreshore_agent.engine import asking, commanding, effects, events, lowering, recording
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Flight, Phase, State
 from foreshore_api.v1alpha1 import Mode
@@ -63,13 +61,13 @@ def begin(
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     asked = binding.compiled.inference
     if evaluation.decided_by is None and asked is not None:
-        body = request(asked, evaluation.facts, decision_id)
-        if body is not None:
+        body, problem = asking.request(asked, evaluation.facts, decision_id)
+        if problem is None:
             flight = Flight(evaluation.facts, evaluation.entries, received, at.monotonic)
             device = _bound(device, policy, binding._replace(flight=flight))
             infer = effects.Infer(decision_id, policy, device.key, asked.model, body, asked.timeout)
             return Outcome(device, (infer,))
-        answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail="FeatureNotInteger")
+        answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
         evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))
     if evaluation.decided_by is None:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
@@ -208,27 +206,6 @@ def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_n
     if is_new or verdict not in evaluate.ROUTINE:
         return 1.0
     return evaluation.facts.given.policy.sample_rate
-
-
-def request(asked: compiled.Inference, found: facts.Facts, decision_id: str) -> bytes | None:
-    """Render the question to the model; None where a whole number is wanted and there is none."""
-    tensors = []
-    for tensor in asked.tensors:
-        data: list[float | int] = []
-        for name in tensor.features:
-            number = found.features[name]
-            if number is None or (tensor.is_integer and not number.is_integer()):
-                return None
-            data.append(int(number) if tensor.is_integer else number)
-        tensors.append(
-            {
-                "name": tensor.name,
-                "datatype": tensor.data_type,
-                "shape": tensor.shape,
-                "data": data,
-            }
-        )
-    return orjson.dumps({"id": decision_id, "inputs": tensors})
 
 
 def answered(event: events.Inferred) -> tuple[facts.Answer, dict[str, float]]:
