@@ -53,7 +53,7 @@ class Life:
         self._broker: Final = broker.Broker(node, lambda: core.stamp(clock), calls)
         self._desired: Final = desired.Desired(node, ground.book, self._take_effect)
         self._hub: Final = self._link()
-        voice = peers.Voice(node, clock.boot_id, self._renewed, self._beat)
+        voice = peers.Voice(node, clock.boot_id, self._renewed, self._beat, self._held)
         self._peers: Final = peers.Peers(voice, self._broker, self._hub, tasks)
         ports = core.Ports(
             journal=ground.book,
@@ -235,8 +235,10 @@ class Life:
             boot_id=clock.boot_id,
             sequence=sequence,
             has_hub=fencing.has_hub(answered, clock.instant().boot, self._lease),
-            held=view.held(self._core.state),
         )
+
+    def _held(self) -> tuple[beat.Held, ...]:
+        return view.held(self._core.state)
 
     def _hub_changed(self, connected: bool) -> None:  # noqa: FBT001 - a callback
         self._take(events.HubChanged(*self._core.stamp(), connected))

@@ -2,6 +2,7 @@
 
 A holder asks the hub itself and, when the hub does not answer, any agent of the site over the
 broker. An agent that has the hub passes a peer's request on and the answer back, both unchanged.
+Whoever holds more devices than one message may name says it in several.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from foreshore_agent.engine import effects
 from foreshore_api.wire import beat, report
 
 MAXIMUM_PEERS: Final = 1000
+MAXIMUM_NAMED: Final = 300
+"""Devices of one message: with the longest names and their answers below what peers read."""
 MAXIMUM_RELAYS: Final = 16
 """Renewals under way for peers; one more is not passed on, the holder asks again."""
 
@@ -39,7 +42,9 @@ class Voice:
     boot_id: str
     renewed: Callable[[beat.Renewal], None]
     say: Callable[[int], beat.Beat]
-    """Returns this agent's beat with a sequence number."""
+    """Returns this agent's beat with a sequence number; it names no device yet."""
+    held: Callable[[], tuple[beat.Held, ...]]
+    """Returns what this agent holds."""
 
 
 class Peers:
@@ -62,8 +67,10 @@ class Peers:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            self._site.live(self._voice.say(sequence))
-            sequence += 1
+            for named in named_at_once(self._voice.held()):
+                said = self._voice.say(sequence)
+                self._site.live(said.model_copy(update={"held": named}))
+                sequence += 1
             due = max(due + beat.BEAT_PERIOD, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -102,7 +109,7 @@ class Peers:
             node=voice.node, boot_id=voice.boot_id, number=effect.number, held=effect.held
         )
         if self._hub is None or not self._hub.is_connected:
-            self._site.ask(request)
+            self._ask(request)
         if self._hub is not None:
             self._start(self._renew(self._hub, request), "renewal")
 
@@ -112,7 +119,12 @@ class Peers:
         if renewal is not None:
             self._voice.renewed(renewal)
         elif was_connected:
-            self._site.ask(request)
+            self._ask(request)
+
+    def _ask(self, request: beat.RenewalRequest) -> None:
+        """Ask the site, in parts of one number: each answer is about the devices that it names."""
+        for named in named_at_once(request.held):
+            self._site.ask(request.model_copy(update={"held": named}))
 
     def relay(self, request: beat.RenewalRequest) -> None:
         """Pass a peer's request on, if the hub answers us."""
@@ -128,3 +140,9 @@ class Peers:
                 self._site.answer(renewal)
         finally:
             self._relays -= 1
+
+
+def named_at_once(held: tuple[beat.Held, ...]) -> tuple[tuple[beat.Held, ...], ...]:
+    """Cut what is held into the parts of single messages; at least one, if empty."""
+    starts = range(0, max(1, len(held)), MAXIMUM_NAMED)
+    return tuple(held[start : start + MAXIMUM_NAMED] for start in starts)
