@@ -170,3 +170,47 @@ def test_a_successor_that_started_before_its_broker_keeps_what_it_is_granted() -
     rig.sample()
     assert "AuthorityGivenBack" not in rig.notices
     assert rig.verdicts[-1] == ("Commanded", "RoomOccupied")
+
+
+def away(rig: Rig) -> None:
+    """Take every device from the agent for a moment."""
+    assigned = engine_rig.assign()
+    rig.feed(events.Assigned, assignment=assigned.model_copy(update={"devices": ()}))
+
+
+def back(rig: Rig) -> None:
+    """Give the devices back under the old grant, while the hub is away."""
+    rig.feed(events.Assigned, assignment=engine_rig.assign())
+    rig.wait(20)
+    rig.sample()
+
+
+def test_a_superseded_right_is_not_revived_by_a_device_that_comes_back() -> None:
+    rig = Rig()
+    rig.boot()
+    heard(rig, epoch=99)
+    rig.renews = False
+    away(rig)
+    back(rig)
+    assert rig.sent == []
+    assert rig.state.devices[engine_rig.DEVICE].standing == "Superseded"
+
+
+def test_a_higher_epoch_heard_while_a_device_is_away_holds_when_it_comes_back() -> None:
+    rig = Rig()
+    rig.renews = False
+    away(rig)
+    heard(rig, epoch=99)
+    back(rig)
+    assert rig.sent == []
+
+
+def test_a_superseded_right_to_a_device_that_left_survives_a_restart() -> None:
+    rig = Rig()
+    heard(rig, epoch=99)
+    rig.renews = False
+    away(rig)
+    rig.boot()
+    rig.wait(20)
+    rig.sample()
+    assert rig.sent == []

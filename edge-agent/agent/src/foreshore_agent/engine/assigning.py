@@ -48,6 +48,7 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
         _resolve(state, each, assigned, site, plan)
     kept = _keep(state.in_force, plan.in_force)
     remembered = _forget(state, assigned)
+    state = state._replace(authorities=_departed(state, assigned))
     devices: dict[Key, Device] = {}
     done: list[effects.Effect] = []
     for key, device in assigned.items():
@@ -185,10 +186,15 @@ def _bind(
 
 
 def _authority(state: State, key: Key, at: Instant) -> fencing.State:
-    """Return what is known of the right to a device that was not assigned until now."""
-    known = state.authorities.get(key)
-    if known is None:
-        known = fencing.start(state.identity.node, state.identity.boot_id, at.boot)
+    """Return what is known of the right to a device that was not assigned until now.
+
+    As after a restart: while it was away nobody told it of the broker, so it has to listen anew.
+    """
+    kept, identity = state.authorities.get(key), state.identity
+    if kept is None:
+        known = fencing.start(identity.node, identity.boot_id, at.boot)
+    else:
+        known = fencing.recall(kept, identity.boot_id, at.boot)
     return fencing.step(known, fencing.BrokerChanged(at.boot, state.broker_connected))
 
 
@@ -227,6 +233,18 @@ def _forget(
                 open=tuple(device.open.values()),
             )
     return remembered
+
+
+def _departed(
+    state: State, assigned: Mapping[Key, assignment.AssignedDevice]
+) -> dict[Key, fencing.State]:
+    """Remember the rights to devices that go: a device that returns must not revive an old one.
+
+    What was remembered of a device that stays is outdated by what the device knows itself.
+    """
+    gone = {key: each.authority for key, each in state.devices.items() if key not in assigned}
+    before = {key: each for key, each in state.authorities.items() if key not in state.devices}
+    return {**before, **gone}
 
 
 def _keep(

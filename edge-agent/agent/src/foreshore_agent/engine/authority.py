@@ -5,7 +5,7 @@ gate, and again when the intent is durable); what is kept here is for reports, n
 deciding at all where another agent does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from foreshore_agent.engine import durable, effects, identifiers, recording
@@ -108,7 +108,18 @@ def heard(state: State, said: beat.Beat, at: Instant, fresh: str) -> tuple[State
         epoch = epochs.get(device.key)
         return (peer,) if epoch is None else (peer, fencing.EpochSeen(at.boot, epoch))
 
-    return broadcast(state, tell, at, fresh)
+    state, done = broadcast(_overtaken(state, epochs, at), tell, at, fresh)
+    return state, done
+
+
+def _overtaken(state: State, epochs: Mapping[Key, int], at: Instant) -> State:
+    """Take higher epochs in also of devices that are not assigned now: they may come back."""
+    news = {
+        key: fencing.step(known, fencing.EpochSeen(at.boot, epochs[key]))
+        for key, known in state.authorities.items()
+        if key in epochs and key not in state.devices and epochs[key] > known.highest_seen
+    }
+    return state._replace(authorities={**state.authorities, **news}) if news else state
 
 
 def held(state: State) -> tuple[beat.Held, ...]:

@@ -50,8 +50,9 @@ def policy_value(key: Key, versions: tuple[assignment.AssignedPolicy, ...]) -> e
 
 
 def authorities_value(state: State) -> effects.Keep:
-    """Return the effect that keeps what this node knows of its rights."""
-    known = {str(key): asdict(device.authority) for key, device in state.devices.items()}
+    """Return the effect that keeps this node's rights, also to devices that have left."""
+    known = {str(key): asdict(each) for key, each in state.authorities.items()}
+    known |= {str(key): asdict(device.authority) for key, device in state.devices.items()}
     return effects.Keep(AUTHORITIES, orjson.dumps(known))
 
 
