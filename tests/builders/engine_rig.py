@@ -65,7 +65,9 @@ class Rig:
     is_virtual: bool = False
     boot_id: str = "boot-1"
     seconds: float = 1000.0
-    """Monotonic and boot-time clock."""
+    """Monotonic clock; the boot-time clock too, but for what was slept."""
+    slept: float = 0.0
+    """Seconds of suspend: the boot clock counts them, the monotonic one does not."""
     skew: timedelta = timedelta()
     """Of the wall clock."""
     values: dict[str, bytes] = field(default_factory=dict)
@@ -91,8 +93,9 @@ class Rig:
     @property
     def at(self) -> Instant:
         """Now."""
-        now = START + timedelta(seconds=self.seconds - 1000.0) + self.skew
-        return Instant(now, self.seconds, self.seconds)
+        boot = self.seconds + self.slept
+        now = START + timedelta(seconds=boot - 1000.0) + self.skew
+        return Instant(now, self.seconds, boot)
 
     def assign(self, *documents: room.Json, **more: Any) -> None:
         """Give the engine a new assignment, and its grants a renewal."""

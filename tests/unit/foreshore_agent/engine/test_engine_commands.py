@@ -1,5 +1,6 @@
 """A command's life: sent once or never, answered, confirmed, unknown after a restart."""
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -299,3 +300,39 @@ def test_an_edit_while_the_intent_is_written_stops_the_command(document: room.Js
     rig.release()
     assert rig.sent == []
     assert rig.outcomes == [("Rejected", "PolicyChanged")]
+
+
+def test_a_machine_that_slept_over_the_time_to_live_sends_nothing() -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    rig.slept = 6.0
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+    assert rig.outcomes == [("Rejected", "TooLate")]
+
+
+def test_what_the_machine_slept_is_taken_off_the_time_to_publish() -> None:
+    rig = Rig(hold=(effects.Journal, effects.Publish))
+    rig.sample()
+    rig.slept = 3.0
+    rig.release()
+    [publish] = [each for each in rig.waiting if isinstance(each, effects.Publish)]
+    assert publish.deadline == pytest.approx(rig.seconds + 2.0)
+
+
+def test_a_crash_while_open_intents_are_recovered_forgets_none_of_them() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.sample(**{**OCCUPIED, "co2": 1500.0})
+    rig.boot()
+    [recovered] = [
+        each
+        for each in rig.seen
+        if isinstance(each, effects.Journal) and each.records[0].verdict == "Unknown"
+    ]
+    assert len(recovered.records) == 2
+    assert len(orjson.loads(recovered.values[0][1])["open"]) == 2
+    rig.boot()
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    assert rig.counted[-1] == ("Suppressed", "ActuatorHeld")

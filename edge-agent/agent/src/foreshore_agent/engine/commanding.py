@@ -103,7 +103,7 @@ def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
         topic=topic,
         payload=intent.payload,
         expiry=max(1, ceil(intent.time_to_live)),
-        deadline=intent.deadline,
+        deadline=at.monotonic + (intent.deadline - at.boot),
     )
     return Done(device, (publish,))
 
@@ -134,7 +134,7 @@ def not_sent(reason: str) -> Act:
 
 def sent(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Wait for the answer; older commands of the actuator need no confirmation any more."""
-    due = max(intent.deadline, at.monotonic) + ANSWER_GRACE
+    due = at.monotonic + max(0.0, intent.deadline - at.boot) + ANSWER_GRACE
     waiting = intent._replace(phase=Phase.ANSWER, published=at.monotonic, due=due)
     device = ledger.opened(device, waiting)
     decide = max(0.0, at.monotonic - intent.received - intent.waited)
@@ -224,17 +224,24 @@ def expire(state: State, device: Device, at: Instant) -> Done:
 
 
 def recover(state: State, device: Device, intents: Iterable[Intent], at: Instant) -> Done:
-    """After a restart: nobody knows what became of these. Say so, hold, and read back."""
-    done: tuple[effects.Effect, ...] = ()
+    """After a restart: nobody knows what became of these. Say so, hold, and read back.
+
+    All of it in one effect: a crash in the middle must not leave some of them forgotten.
+    """
     seconds = state.identity.seconds(at)
+    lines: list[effects.Record] = []
+    counts: list[effects.Effect] = []
     for intent in intents:
         wait = intent.time_to_live + intent.settling
-        known = intent.phase is Phase.UNKNOWN
         unknown = intent._replace(phase=Phase.UNKNOWN, due=at.monotonic + wait)
         device = ledger.held(ledger.opened(device, unknown), intent.policy, seconds + wait)
-        if not known:
-            done += _recorded(state, device, intent, Outcome.UNKNOWN, RESTARTED, at)
-    return Done(device, done)
+        if intent.phase is not Phase.UNKNOWN:
+            lines.append(recording.outcome(state, device, intent, Outcome.UNKNOWN, RESTARTED, at))
+            counts.append(_count(intent, Outcome.UNKNOWN))
+    if not lines:
+        return Done(device)
+    value = durable.device_value(device, state.identity, seconds)
+    return Done(device, (effects.Journal(tuple(lines), None, (value,)), *counts))
 
 
 def close(
@@ -273,8 +280,11 @@ def _recorded(
         state, device, intent, result, reason, at, read_back=read_back, latency=latency
     )
     value = durable.device_value(device, state.identity, state.identity.seconds(at))
-    count = effects.Count(metrics.COMMANDS.name, (str(intent.policy), result.value))
-    return (effects.Journal((line,), None, (value,)), count)
+    return (effects.Journal((line,), None, (value,)), _count(intent, result))
+
+
+def _count(intent: Intent, result: Outcome) -> effects.Count:
+    return effects.Count(metrics.COMMANDS.name, (str(intent.policy), result.value))
 
 
 def _command(found: facts.Facts, at: Instant) -> dict[str, Any]:
@@ -310,7 +320,7 @@ def _intent(policy: Key, evaluation: evaluate.Evaluation, received: float, at: I
         time_to_live=made.action.time_to_live,
         settling=made.action.settling_time,
         issued=given.seconds,
-        deadline=at.monotonic + made.action.time_to_live,
+        deadline=at.boot + made.action.time_to_live,
         received=received,
         identity={
             "policy": {**made.identity["policy"], "effectiveMode": given.mode.value},
@@ -321,7 +331,7 @@ def _intent(policy: Key, evaluation: evaluate.Evaluation, received: float, at: I
 
 def _obstacle(state: State, device: Device, intent: Intent, at: Instant) -> str | None:
     """Return why an intent that is durable by now must not leave any more."""
-    if at.monotonic > intent.deadline:
+    if at.boot > intent.deadline:
         return TOO_LATE
     if not fencing.standing(device.authority, at.boot).is_permitting:
         return AUTHORITY_LOST

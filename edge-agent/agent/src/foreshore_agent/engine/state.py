@@ -77,7 +77,7 @@ class Phase(StrEnum):
 
 
 class Intent(NamedTuple):
-    """A command on its way. Moments are monotonic seconds."""
+    """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
     decision_id: str
     policy: Key
@@ -93,7 +93,7 @@ class Intent(NamedTuple):
     issued: float
     """Engine seconds: the rate limits' moment."""
     deadline: float
-    """Never sent after this."""
+    """Boot seconds; never sent after this, however long the machine slept."""
     received: float
     """When the sample arrived that triggered the decision."""
     waited: float = 0.0
@@ -207,7 +207,7 @@ class State(NamedTuple):
     problems: tuple[report.Problem, ...] = ()
     remembered: Mapping[Key, Remembered] = EMPTY
     authorities: Mapping[Key, fencing.State] = EMPTY
-    """What was durable of authorities before the restart, for devices not yet assigned."""
+    """Rights to devices that are not assigned: no longer, or not yet since the restart."""
     broker_connected: bool = False
     hub_connected: bool = False
     recorder: Recorder = Recorder()
