@@ -13,6 +13,8 @@ import pytest
 
 from builders import fake_hub, onnx_models, room, room_device
 from foreshore_agent import clocks, health, journal, meters, settings
+from foreshore_agent.engine import events as engine_events
+from foreshore_agent.engine import step
 from foreshore_agent.link import backoff, folder
 from foreshore_agent.runtime import agent
 from foreshore_api import meta, v1alpha1
@@ -429,3 +431,31 @@ async def test_an_agent_of_no_site_is_ready_and_times_its_peers(
     assert gone.age_seconds is None
     assert hub.reports[-1].devices == ()
     await peer.close()
+
+
+async def test_a_durable_assignment_that_makes_the_engine_fail_bricks_no_agent(
+    hub: fake_hub.FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    async with living(of_hub(hub, state)) as found:
+        assert not found.missing()
+    real = step.step
+
+    def failing(before: Any, event: Any) -> Any:
+        if isinstance(event, engine_events.Assigned) and event.assignment.generation == 1:
+            raise ValueError("a defect that this assignment brings out")
+        return real(before, event)
+
+    monkeypatch.setattr(step, "step", failing)
+    stop = asyncio.Event()
+    again = agent.Agent(of_hub(hub, state), clocks.SystemClock())
+    life = asyncio.create_task(again.run(stop))
+    seen = len(hub.reports)
+    await until(lambda: len(hub.reports) > seen and bool(hub.reports[-1].problems))
+    assert [one.reason for one in hub.reports[-1].problems] == ["AssignmentSetAside"]
+    assert again.missing() == ("no assignment yet",)
+    hub.assignment = hub.assignment.model_copy(update={"generation": 2, "digest": "mended"})
+    await until(lambda: not again.missing())
+    await until(lambda: hub.reports[-1].problems == ())
+    stop.set()
+    await life

@@ -95,7 +95,15 @@ class Core:
         return self._unwritten > MAXIMUM_UNWRITTEN
 
     def take(self, event: events.Event) -> None:
-        """Take one event, and what its effects answer at once."""
+        """Take one event, and what its effects answer at once; a defect ends the process."""
+        try:
+            self.attempt(event)
+        except Exception as error:
+            self._ports.failed(error)
+            raise
+
+    def attempt(self, event: events.Event) -> None:
+        """Take one event whose failure the caller survives."""
         self._waiting.append(event)
         if self._is_taking:
             return
@@ -105,9 +113,6 @@ class Core:
                 self.state, wanted = step.step(self.state, self._waiting.popleft())
                 for effect in wanted:
                     self._carry(effect)
-        except Exception as error:
-            self._ports.failed(error)
-            raise
         finally:
             self._is_taking = False
 

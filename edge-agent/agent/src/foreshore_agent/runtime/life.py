@@ -5,6 +5,7 @@ what is durable.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, report
 from foreshore_decision import fencing
 
+_LOG: Final = logging.getLogger(__name__)
 DEFAULT_LEASE_SECONDS: Final = 15.0
 OVERLOADED: Final = "Overloaded"
 """What became of a sample that was dropped because records wait for the disk."""
@@ -67,6 +69,7 @@ class Life:
         self._core: Final = core.Core(clock, ground.restored, ports, ground.tap)
         self._folder: folder.Folder | None = None
         self._lease = DEFAULT_LEASE_SECONDS
+        self._is_resuming = False
         self._servers: children.Children | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
@@ -109,7 +112,7 @@ class Life:
         recalled = await self._desired.recall()
         if self._hub is not None:
             if recalled is not None:
-                self._desired.resume(recalled)
+                self._resume(recalled)
             self._start("hub", self._hub.run())
         else:
             await self._follow_folder(recalled)
@@ -118,6 +121,18 @@ class Life:
         self._start("beats", self._peers.speak())
         self._start("ticks", self._tick())
         self._start("probes", probes.run(self._targets, ground.meters))
+
+    def _resume(self, recalled: assignment.Assignment) -> None:
+        """Work by the last assignment; one that fails must not keep the hub from mending it."""
+        self._is_resuming = True
+        try:
+            self._desired.resume(recalled)
+        except Exception:  # noqa: BLE001 - logged and reported; the hub may mend it
+            _LOG.exception("the last assignment cannot take effect and is set aside")
+            self._desired.set_aside(recalled)
+            self._pool.assign(())
+        finally:
+            self._is_resuming = False
 
     async def _stand_down(self) -> None:
         """Leave the broker first, so that nothing is commanded any more; then everything else."""
@@ -181,7 +196,8 @@ class Life:
         )
 
     def _problems(self) -> tuple[report.Problem, ...]:
-        return () if self._folder is None else self._folder.problems()
+        found = () if self._folder is None else self._folder.problems()
+        return (*found, *self._desired.problems())
 
     # What the parts call.
 
@@ -209,7 +225,8 @@ class Life:
         self._lease = _shortest_lease(taken)
         self._pool.assign(taken.policies)
         is_self_granted = self._hub is None
-        self._take(events.Assigned(*self._core.stamp(), taken, is_self_granted))
+        into = self._core.attempt if self._is_resuming else self._core.take
+        into(events.Assigned(*self._core.stamp(), taken, is_self_granted))
         self._broker.assign(taken.site, taken.devices, self._ground.told.credentials)
         self._ground.meters.forget_others(
             (events.Key(one.namespace, one.name) for one in taken.policies),
