@@ -13,6 +13,7 @@ from foreshore_decision.fencing import (
     Answered,
     BrokerChanged,
     EpochSeen,
+    Fenced,
     Granted,
     PeerHeard,
     Requested,
@@ -254,6 +255,7 @@ def _events(at: float) -> st.SearchStrategy[fencing.Event]:
             st.sampled_from(beat.Standing),
         ),
         st.builds(EpochSeen, st.just(at), epochs),
+        st.builds(Fenced, st.just(at)),
         st.builds(PeerHeard, st.just(at), st.sampled_from(["n2", "n3"]), st.booleans()),
         st.builds(BrokerChanged, st.just(at), st.booleans()),
         st.builds(Ticked, st.just(at)),
@@ -309,9 +311,28 @@ def test_no_event_carries_a_wall_clock_so_that_no_jump_can_matter() -> None:
         Requested,
         Answered,
         EpochSeen,
+        Fenced,
         PeerHeard,
         BrokerChanged,
         Ticked,
     ):
         kinds = {field.type for field in dataclasses.fields(event)}
         assert not any("datetime" in str(kind) for kind in kinds)
+
+
+def test_a_refusal_of_the_device_outlives_the_answer_to_an_earlier_request() -> None:
+    state = run(Requested(11.0, 2), Fenced(12.0), answer(12.5, 2), state=renewed_at(10.0))
+    assert fencing.standing(state, 13.0) is Standing.LAPSED
+    state = run(Requested(13.0, 3), answer(13.1, 3), state=state)
+    assert fencing.standing(state, 13.2) is Standing.RENEWED
+
+
+def test_a_new_grant_ends_what_the_device_refused_under_the_old_one() -> None:
+    state = run(Fenced(12.0), grant(13.0, epoch=101), Requested(13.5, 4), state=renewed_at(10.0))
+    state = run(answer(13.6, 4, epoch=101), state=state)
+    assert fencing.standing(state, 14.0) is Standing.RENEWED
+
+
+def test_who_grants_himself_is_not_stood_down_for_ever_by_one_refusal() -> None:
+    state = run(grant(self_granted=True), Fenced(1.0))
+    assert fencing.standing(state, 2.0) is Standing.RENEWED

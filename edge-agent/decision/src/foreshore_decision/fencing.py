@@ -8,6 +8,7 @@ repeated commands. This keeps two agents from disagreeing for long.
                       ▲                             ▲                           │
                       │                             └──── renewal answered ─────┤
                       └── a peer claims the hub, grant too old, broker lost ────┘
+    Renewed, Offline ──the device refuses us──► Lapsed ──a later request is renewed──► Renewed
     any ──a higher epoch, or the hub says so──► Superseded ──grant with a higher epoch──► Lapsed
     Renewed ──broker lost for a lease──► given back (Lapsed until a higher epoch is granted)
 
@@ -105,6 +106,13 @@ class EpochSeen:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Fenced:
+    """The device itself refused a command: it knows a higher epoch, or another holder."""
+
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PeerHeard:
     """A peer of the site beat on the broker."""
 
@@ -128,7 +136,17 @@ class Ticked:
     at: float
 
 
-Event = Granted | Withdrawn | Requested | Answered | EpochSeen | PeerHeard | BrokerChanged | Ticked
+Event = (
+    Granted
+    | Withdrawn
+    | Requested
+    | Answered
+    | EpochSeen
+    | Fenced
+    | PeerHeard
+    | BrokerChanged
+    | Ticked
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,6 +177,8 @@ class State:
     """When the newest renewed request was *sent*."""
     refused_at: float | None = None
     """When the newest request that the hub answered without renewing was sent."""
+    fenced_at: float | None = None
+    """When the device refused us; until a request sent later is renewed, we command nothing."""
     claims: tuple[tuple[str, float], ...] = ()
     """Peers whose last beat claimed the hub, and when it was heard."""
     broker_connected: bool = False
@@ -187,6 +207,7 @@ def recall(kept: State, boot_id: str, at: float) -> State:
         answered=kept.answered if same_boot else -1,
         renewed_at=kept.renewed_at if same_boot else None,
         refused_at=kept.refused_at if same_boot else None,
+        fenced_at=kept.fenced_at if same_boot else None,
         claims=(),
         broker_connected=False,
         broker_since=at,
@@ -218,6 +239,8 @@ def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event
             return _answered(state, event)
         case EpochSeen():
             return _seen(state, event.epoch)
+        case Fenced():
+            return dataclasses.replace(state, fenced_at=event.at)
         case PeerHeard():
             return _heard(state, event)
         case BrokerChanged():
@@ -272,6 +295,11 @@ def _is_given_back(state: State) -> bool:
     return state.given_back
 
 
+def _is_fenced(state: State) -> bool:
+    """Whether the device refuses us; who grants himself has nobody to renew him, and goes on."""
+    return state.fenced_at is not None and not state.self_granted
+
+
 def _is_self_granted(state: State) -> bool:
     return state.self_granted
 
@@ -295,6 +323,7 @@ RULES: Final[tuple[tuple[Callable[[State], bool], Standing], ...]] = (
     (_is_without_grant, Standing.NONE),  # nobody named this agent
     (_is_superseded, Standing.SUPERSEDED),  # somebody else was named since
     (_is_given_back, Standing.LAPSED),  # it stood down by its own choice
+    (_is_fenced, Standing.LAPSED),  # the device knows of somebody else
     (_is_self_granted, Standing.RENEWED),  # folder mode: there is nobody else
     (_is_renewed, Standing.RENEWED),  # the hub says so, and said so lately
     (_is_offline, Standing.OFFLINE),  # nobody within earshot could have been named instead
@@ -351,6 +380,7 @@ def _granted(state: State, event: Granted) -> State:
         answered=-1,
         renewed_at=None,
         refused_at=None,
+        fenced_at=None,
     )
 
 
@@ -386,7 +416,8 @@ def _answered(state: State, event: Answered) -> State:
     if event.standing is beat.Standing.SUPERSEDED:
         return dataclasses.replace(state, is_superseded=True)
     if event.standing is beat.Standing.RENEWED and event.epoch == state.epoch:
-        return dataclasses.replace(state, renewed_at=sent, refused_at=None)
+        fenced = state.fenced_at if sent <= (state.fenced_at or -1.0) else None
+        return dataclasses.replace(state, renewed_at=sent, refused_at=None, fenced_at=fenced)
     return dataclasses.replace(state, refused_at=sent)
 
 

@@ -1,5 +1,7 @@
 """Who decides: grants, renewals, successors, and what is said when the right goes."""
 
+import pytest
+
 from builders import engine_rig, room
 from builders.engine_rig import NODE, Rig
 from foreshore_agent.engine import durable, effects, events, state, view
@@ -214,3 +216,35 @@ def test_a_superseded_right_to_a_device_that_left_survives_a_restart() -> None:
     rig.wait(20)
     rig.sample()
     assert rig.sent == []
+
+
+@pytest.mark.parametrize("reason", ["LowerEpoch", "OtherHolder"])
+def test_a_device_that_knows_another_holder_stands_us_down_until_we_are_renewed(
+    reason: str,
+) -> None:
+    rig = Rig(acknowledges=False)
+    rig.wait(4)
+    rig.renews = False
+    rig.sample()
+    rig.acknowledge(rig.sent[0][1].command_id, "Rejected", reason)
+    rig.wait(1)
+    rig.sample()
+    assert len(rig.sent) == 1
+    assert rig.verdicts[-1] == ("Denied", "AuthorityLapsed")
+    assert rig.notices[-1] == "AuthorityLapsed"
+    rig.boot()
+    rig.wait(4)
+    rig.sample()
+    assert len(rig.sent) == 1
+    rig.renews = True
+    rig.wait(4)
+    rig.sample()
+    assert len(rig.sent) == 2
+
+
+def test_a_device_that_rejects_a_value_stands_nobody_down() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.acknowledge(rig.sent[0][1].command_id, "Rejected", "OutOfBounds")
+    rig.sample()
+    assert len(rig.sent) == 2

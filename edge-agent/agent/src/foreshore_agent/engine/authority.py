@@ -11,12 +11,14 @@ from typing import Final
 from foreshore_agent.engine import durable, effects, identifiers, recording
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Device, State
-from foreshore_api.wire import beat
+from foreshore_api.wire import beat, command
 from foreshore_decision import fencing
 from foreshore_decision.chain import gates, messages
 
 SWEEP_SECONDS: Final = 1.0
 """How often every authority is looked at; a pause is noticed only by a step that comes late."""
+OVERTAKEN: Final = frozenset({"LowerEpoch", "OtherHolder"})
+"""Reasons of a device for refusing a command that is another's right."""
 MAXIMUM_HELD: Final = 1000
 """Devices of one renewal request."""
 
@@ -110,6 +112,19 @@ def heard(state: State, said: beat.Beat, at: Instant, fresh: str) -> tuple[State
 
     state, done = broadcast(_overtaken(state, epochs, at), tell, at, fresh)
     return state, done
+
+
+def refused(
+    state: State, key: Key, answer: command.Acknowledgement, at: Instant, fresh: str
+) -> tuple[State, Effects]:
+    """Stand down where the device itself says that somebody else commands it."""
+    device = state.devices[key]
+    if answer.result is not command.Result.REJECTED or answer.reason not in OVERTAKEN:
+        return state, ()
+    known = fencing.step(device.authority, fencing.Fenced(at.boot))
+    device, said = follow(state, device._replace(authority=known), at, fresh)
+    state = state._replace(devices=state.devices.set(key, device))
+    return state, (*said, durable.authorities_value(state))
 
 
 def _overtaken(state: State, epochs: Mapping[Key, int], at: Instant) -> State:

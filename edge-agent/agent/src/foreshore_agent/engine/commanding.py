@@ -13,14 +13,14 @@ At most once: a command leaves on `IntentDurable` and on nothing else, and nothi
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from math import ceil, isclose
+from math import ceil
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from foreshore_agent.engine import durable, effects, ledger, lowering, recording
+from foreshore_agent.engine import durable, effects, ledger, lowering, reading_back, recording
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Binding, Device, Intent, Phase, State
+from foreshore_agent.engine.state import Device, Intent, Phase, State
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics
 from foreshore_api.wire import record as wire
@@ -164,7 +164,7 @@ def answered(
     whole = max(0.0, at.monotonic - intent.received)
     latency = {histogram.Stage.ACTUATE.value: actuate, histogram.Stage.END_TO_END.value: whole}
     stages = tuple(effects.Observe(intent.policy, stage, each) for stage, each in latency.items())
-    confirmation = _confirmation(device, intent)
+    confirmation = reading_back.confirmation(device, intent)
     if confirmation is None:
         device, done = close(
             state, device, intent, Outcome.ACKNOWLEDGED, reason, at, latency=latency
@@ -182,11 +182,15 @@ def answered(
 def _settled(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Believe the device that its values have settled; the reading may have come before Done."""
     device = ledger.opened(device, intent._replace(settles=at.monotonic))
-    confirmation = _confirmation(device, intent)
+    confirmation = reading_back.confirmation(device, intent)
     reading = None if confirmation is None else device.readings.get(confirmation.property)
-    if reading is None or reading.received <= intent.issued or not _is_near(device, intent):
+    if (
+        reading is None
+        or reading.received <= intent.issued
+        or not reading_back.is_near(device, intent)
+    ):
         return Done(device)
-    measured = _measured(device, intent)
+    measured = reading_back.measured(device, intent)
     return close(state, device, intent, Outcome.CONFIRMED, READ_BACK_NEAR, at, read_back=measured)
 
 
@@ -194,12 +198,12 @@ def read_back(state: State, device: Device, properties: frozenset[str], at: Inst
     """Compare fresh measurements with what was commanded."""
     done: tuple[effects.Effect, ...] = ()
     for intent in tuple(device.open.values()):
-        if not _counts(device, intent, properties, at):
+        if not reading_back.counts(device, intent, properties, at):
             continue
-        if not _is_near(device, intent):
+        if not reading_back.is_near(device, intent):
             device = ledger.opened(device, intent._replace(is_compared=True))
             continue
-        measured = _measured(device, intent)
+        measured = reading_back.measured(device, intent)
         device, more = close(
             state, device, intent, Outcome.CONFIRMED, READ_BACK_NEAR, at, read_back=measured
         )
@@ -213,7 +217,7 @@ def expire(state: State, device: Device, at: Instant) -> Done:
     for intent in tuple(device.open.values()):
         if at.monotonic < intent.due:
             continue
-        measured = _measured(device, intent)
+        measured = reading_back.measured(device, intent)
         result, reason = Outcome.UNKNOWN, NO_ACKNOWLEDGEMENT
         if intent.phase is not Phase.ANSWER:
             reason = READ_BACK_DIFFERS if intent.is_compared else NO_READ_BACK
@@ -353,50 +357,3 @@ def _change(state: State, made: compiled.CompiledPolicy, intent: Intent) -> str 
         for kind in ("policy", "device")
     )
     return None if is_same else reasons.POLICY_CHANGED
-
-
-def _confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:
-    binding: Binding | None = device.bindings.get(intent.policy)
-    return None if binding is None else binding.compiled.confirmation
-
-
-def _measured(device: Device, intent: Intent) -> dict[str, float | None]:
-    """Return the newest measurement of everything that the command sets."""
-    measured: dict[str, float | None] = {}
-    for name in intent.properties.values():
-        reading = device.readings.get(name)
-        value = None if reading is None else reading.value
-        measured[name] = None if value is None or isinstance(value, str) else float(value)
-    return measured
-
-
-def _counts(device: Device, intent: Intent, properties: frozenset[str], at: Instant) -> bool:
-    """Whether a measurement of these properties, just taken, says anything about a command."""
-    if intent.phase is Phase.UNKNOWN:
-        return not properties.isdisjoint(intent.properties.values())
-    confirmation = _confirmation(device, intent)
-    if intent.phase is not Phase.CONFIRMATION or confirmation is None:
-        return False
-    return confirmation.property in properties and at.monotonic >= intent.settles
-
-
-def _is_near(device: Device, intent: Intent) -> bool:
-    """Whether what is measured is what was commanded."""
-    measured = _measured(device, intent)
-    confirmation = _confirmation(device, intent)
-    if confirmation is None:
-        return all(
-            _is_same(measured[name], intent.values.get(key))
-            for key, name in intent.properties.items()
-        )
-    value, wanted = measured.get(confirmation.property), intent.values.get(confirmation.input)
-    if value is None or wanted is None:
-        return False
-    bindings = confirmation.environment.bind({"difference": abs(value - float(wanted))})
-    return confirmation.expression.is_true(bindings) is True
-
-
-def _is_same(measured: float | None, wanted: Any) -> bool:
-    if measured is None or isinstance(wanted, str) or wanted is None:
-        return False
-    return isclose(measured, float(wanted), rel_tol=1e-6, abs_tol=1e-9)

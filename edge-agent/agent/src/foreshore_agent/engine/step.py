@@ -113,7 +113,11 @@ def _acknowledged(state: State, event: events.Acknowledged) -> Stepped:
     if device is None or intent is None:
         return state, ()
     device, done = commanding.answered(state, device, intent, event.acknowledgement, event.at)
-    return _put(state, event.device, device, done)
+    state, done = _put(state, event.device, device, done)
+    state, fenced = authority.refused(
+        state, device.key, event.acknowledgement, event.at, event.fresh
+    )
+    return state, (*done, *fenced)
 
 
 def _assigned(state: State, event: events.Assigned) -> Stepped:
