@@ -39,6 +39,11 @@ class Kubelets:
     nodes: list[str] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
 
+    async def clear(self) -> None:
+        """Forget the nodes that other tests on this API server have left."""
+        for node in await self.kube.list(kinds.NODES):
+            await self.kube.write("DELETE", kinds.NODES.path(name=node["metadata"]["name"]), {})
+
     async def join(self, name: str, **labels: str) -> None:
         """A ready node with room for much."""
         document = {"metadata": {"name": name, "labels": labels}}

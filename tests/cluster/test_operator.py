@@ -45,6 +45,7 @@ async def world(crds: plain.ApiServer, namespace: str) -> AsyncIterator[World]:
         hub.open() as url,
     ):
         kubelets = Kubelets(kube)
+        await kubelets.clear()
         for name in ("edge-1", "edge-2", "edge-3"):
             await kubelets.join(name, **{"foreshore.dev/site": "hq", "foreshore.dev/tier": "Edge"})
             hub.speak(name)
