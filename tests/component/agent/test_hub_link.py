@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiohttp import web
 
 from builders.fake_hub import FakeHub
 from foreshore_agent.link import backoff, door, hub
+from foreshore_agent.runtime import facts
 from foreshore_api.wire import assignment, beat, record, report
 
 NODE = "edge-1"
@@ -246,3 +248,36 @@ async def test_a_certificate_of_another_authority_is_refused_until_the_ca_file_i
     assert (await asked.renew(REQUEST)).number == 7
     await asked.close()
     await there.stop()
+
+
+@pytest.mark.parametrize(("status", "is_answer"), [(401, False), (403, False), (400, True)])
+async def test_a_hub_that_does_not_know_us_is_no_hub_that_answers(
+    there: FakeHub, token: Path, status: int, is_answer: bool
+) -> None:
+    there.status = status
+    asked = way(there, token)
+    with pytest.raises(door.DoorError):
+        await asked.renew(REQUEST)
+    await asked.close()
+    assert (asked.answered_at is not None) is is_answer
+
+
+async def test_one_record_that_the_hub_refuses_holds_back_none_before_it_and_is_reported(
+    linked: Linked,
+) -> None:
+    there, link, _, book = linked
+    refused_from = 317
+
+    def answer(batch: record.Batch) -> record.BatchAnswer:
+        if batch.records[-1].sequence >= refused_from:
+            raise web.HTTPBadRequest(text="not this one")
+        return record.BatchAnswer(journal=batch.journal, acknowledged=batch.records[-1].sequence)
+
+    there.answer = answer
+    await until(lambda: bool(link.refused))
+    assert book.acknowledged == refused_from - 1
+    assert "Status400" in link.refused
+    (problem,) = facts.unshipped(NODE, link.refused)
+    assert problem.reason == hub.REFUSED
+    there.answer = None
+    await until(lambda: not link.refused)

@@ -19,6 +19,11 @@ from foreshore_api.wire import assignment, beat, record, report
 MAXIMUM_ASSIGNMENT_BYTES: Final = 64 << 20
 MAXIMUM_ANSWER_BYTES: Final = 4 << 20
 WAIT_SECONDS: Final = 30
+_GOOD: Final = frozenset({200, 202, 204, 304})
+_OF_CONTENT: Final = frozenset({400, 409, 413, 415, 422})
+"""The hub knows us, and will not take what we said."""
+_FOR_NOW: Final = frozenset({401, 403, 408, 429})
+"""Another token or another moment may change the answer."""
 _MARGIN_SECONDS: Final = 10.0
 _CALL_SECONDS: Final = 10.0
 _MAXIMUM_TOKEN_BYTES: Final = 64 << 10
@@ -57,7 +62,9 @@ class Door:
         self._client: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self.answered_at: float | None = None
-        """When the hub last answered anything but an error of its own, on the boot-time clock."""
+        """When the hub last answered us, on the boot-time clock: with what was asked for or with a
+        refusal of its content. One that does not know us, or has no time, has not answered.
+        """
 
     async def assignment(self, etag: str | None) -> Fetched | None:
         """Wait for an assignment other than `etag`; None when there was none within the wait.
@@ -124,14 +131,15 @@ class Door:
         return self._judge(answer)
 
     def _judge(self, answer: "_Answer") -> "_Answer":
-        if answer.status < 500 and answer.status != 429:
+        status = answer.status
+        if status in _GOOD or status in _OF_CONTENT:
             self.answered_at = time.clock_gettime(time.CLOCK_BOOTTIME)
-        if answer.status in (200, 202, 204, 304):
+        if status in _GOOD:
             return answer
         text = answer.body[:300].decode(errors="replace")
-        if answer.status in (401, 403, 408, 429) or answer.status >= 500:
-            raise DoorError(f"Status{answer.status}", text)
-        raise RefusedError(f"Status{answer.status}", text)
+        if status in _FOR_NOW or status >= 500:
+            raise DoorError(f"Status{status}", text)
+        raise RefusedError(f"Status{status}", text)
 
     def _token(self) -> str:
         with self._token_file.open("rb") as file:

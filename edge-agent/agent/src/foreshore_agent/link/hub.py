@@ -22,6 +22,8 @@ from foreshore_api.wire import assignment, beat, record, report
 REPORT_SECONDS: Final = 2.0
 SHIP_IDLE_SECONDS: Final = 0.5
 BATCH_RECORDS: Final = 500
+REFUSED: Final = "RecordsRefused"
+"""Reason of the problem that the hub takes a record of this agent's in no company."""
 NOT_DURABLE_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 3.0
 """An answer later than this is of little use: the next request is on its way."""
@@ -75,6 +77,8 @@ class Hub:
         self._changed: Final = asyncio.Event()
         self._is_connected = False
         self._complaints: dict[str, str] = {}
+        self._batch = BATCH_RECORDS
+        self._refused = ""
 
     @property
     def answered_at(self) -> float | None:
@@ -85,6 +89,11 @@ class Hub:
     def is_connected(self) -> bool:
         """Whether the hub answers."""
         return self._is_connected
+
+    @property
+    def refused(self) -> str:
+        """Why the hub does not take the next record, if it refuses it even alone."""
+        return self._refused
 
     def hurry(self) -> None:
         """Report now: something changed that others wait for."""
@@ -150,14 +159,26 @@ class Hub:
                 await self._ship_batch(standing.acknowledged)
             except (door.DoorError, journal.JournalFull) as error:
                 self._note_failure("records", error)
-                await asyncio.sleep(wait.next())
+                if not self._has_smaller_batch(error):
+                    await asyncio.sleep(wait.next())
             else:
                 self._note_success("records")
+                self._batch, self._refused = min(BATCH_RECORDS, self._batch * 2), ""
                 wait.reset()
+
+    def _has_smaller_batch(self, error: Exception) -> bool:
+        """Ask for half of what was refused next: one record must not hold back those before it."""
+        if not isinstance(error, door.RefusedError):
+            return False
+        if self._batch == 1:
+            self._refused = str(error)
+            return False
+        self._batch //= 2
+        return True
 
     async def _ship_batch(self, acknowledged: int) -> None:
         """Hand over what follows; only what the hub says it has committed is forgotten."""
-        records = await self._records.after(acknowledged, BATCH_RECORDS)
+        records = await self._records.after(acknowledged, self._batch)
         if not records:
             await asyncio.sleep(SHIP_IDLE_SECONDS)
             return

@@ -115,6 +115,17 @@ class Facts:
         yield metrics.AUTHORITY_HELD, (), float(view.held_count(self.core.state, at))
 
 
+def unshipped(node: str, why: str) -> tuple[report.Problem, ...]:
+    """Say that records pile up behind one that the hub refuses; nothing if it refuses none."""
+    if not why:
+        return ()
+    message = f"the hub refuses the next record, and all others wait behind it: {why}"
+    problem = report.Problem(
+        kind=desired.NODE, namespace="", name=node, reason=hub.REFUSED, message=message[:1024]
+    )
+    return (problem,)
+
+
 MINIMUM_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 
 

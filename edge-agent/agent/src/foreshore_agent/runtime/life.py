@@ -197,7 +197,12 @@ class Life:
 
     def _problems(self) -> tuple[report.Problem, ...]:
         found = () if self._folder is None else self._folder.problems()
-        return (*found, *self._desired.problems())
+        refused = "" if self._hub is None else self._hub.refused
+        return (
+            *found,
+            *self._desired.problems(),
+            *facts.unshipped(self._ground.told.node, refused),
+        )
 
     # What the parts call.
 
