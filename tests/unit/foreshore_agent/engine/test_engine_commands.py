@@ -336,3 +336,42 @@ def test_a_crash_while_open_intents_are_recovered_forgets_none_of_them() -> None
     rig.boot()
     rig.sample(**{**OCCUPIED, "airflow": 100.0})
     assert rig.counted[-1] == ("Suppressed", "ActuatorHeld")
+
+
+def boosting(**more: object) -> tuple[room.Json, room.Json]:
+    """A profile with a second action on the same property, and a policy that uses it."""
+    twice = profile(**more)
+    [action] = twice["spec"]["actions"]
+    twice["spec"]["actions"].append({**action, "name": "boostAirflow"})
+    other = room.changed(room.policy(name="boost"), spec__action__name="boostAirflow")
+    return twice, other
+
+
+def test_two_actions_that_set_one_property_share_the_actuators_rate_limit() -> None:
+    twice, other = boosting()
+    twice["spec"]["actuatorRateLimit"] = {"burst": 2, "per": "1h"}
+    rig = Rig((twice, other))
+    for _ in range(4):
+        rig.wait(1)
+        rig.sample()
+    assert len(rig.sent) == 2
+    rig.boot()
+    rig.wait(1)
+    rig.sample()
+    assert len(rig.sent) == 2
+
+
+def test_another_action_on_the_same_property_supersedes_what_waits_for_confirmation() -> None:
+    twice, other = boosting()
+    rig = Rig((twice, other))
+    rig.sample()
+    assert len(rig.sent) == 2
+    assert rig.outcomes.count(("Superseded", "NewerCommand")) == 1
+
+
+def test_commands_of_two_actions_on_one_property_are_outstanding_together() -> None:
+    twice, other = boosting()
+    rig = Rig((twice, other), acknowledges=False)
+    for index in range(40):
+        rig.sample(**{**OCCUPIED, "co2": 900.0 + index})
+    assert len(rig.sent) == 64

@@ -142,8 +142,8 @@ def sent(state: State, device: Device, intent: Intent, at: Instant) -> Done:
         effects.Observe(intent.policy, histogram.Stage.DECIDE, decide),
     )
     for older in tuple(device.open.values()):
-        is_waiting = older.phase is Phase.CONFIRMATION and older.action == intent.action
-        if is_waiting and older.decision_id != intent.decision_id:
+        is_waiting = older.phase is Phase.CONFIRMATION and older.decision_id != intent.decision_id
+        if is_waiting and not older.actuators.isdisjoint(intent.actuators):
             device, more = close(state, device, older, Outcome.SUPERSEDED, NEWER_COMMAND, at)
             done += more
     return Done(device, done)

@@ -11,9 +11,9 @@ written.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from foreshore_agent.engine import asking, commanding, effects, events, lowering, recording
+from foreshore_agent.engine import asking, commanding, effects, events, ledger, lowering, recording
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Binding, Device, Flight, Phase, State
+from foreshore_agent.engine.state import Binding, Device, Flight, State
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
@@ -130,7 +130,7 @@ def gather(
     """Collect everything that the gates may look at, as it is now."""
     made = binding.compiled
     mode, caps = lowering.effective(state, made)
-    actuator = device.actuators.get(made.action.name, ())
+    actuator = ledger.spent(device, made.action)
     policy_log = device.policy_logs.get(policy, ())
     if not modes.is_acting(mode):
         policy_log = limiter.merged(policy_log, binding.would_policy_log)
@@ -149,7 +149,7 @@ def gather(
         last_good=binding.last_good,
         policy_log=policy_log,
         actuator_log=actuator,
-        outstanding=_outstanding(device, made.action.name),
+        outstanding=ledger.outstanding(device, made.action),
         held_until=device.held.get(policy),
         holder=facts.Holder(state.identity.node, device.authority.epoch, standing),
     )
@@ -214,13 +214,6 @@ def answered(event: events.Inferred) -> tuple[facts.Answer, dict[str, float]]:
     if event.inference is not None:
         latency[histogram.Stage.INFERENCE.value] = event.inference
     return facts.Answer(event.outputs, event.attempts), latency
-
-
-def _outstanding(device: Device, action: str) -> int:
-    waiting = (Phase.INTENT, Phase.SENDING, Phase.ANSWER)
-    return sum(
-        1 for intent in device.open.values() if intent.action == action and intent.phase in waiting
-    )
 
 
 def _bound(device: Device, policy: Key, binding: Binding) -> Device:

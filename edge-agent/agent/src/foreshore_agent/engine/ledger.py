@@ -1,33 +1,70 @@
-"""A device's ledger: tokens taken, commands open, actuators held. Called by `commanding` only.
+"""A device's ledger: tokens taken, commands open, actuators held. Written by `commanding` only.
 
-Each function returns the device with one entry changed; none of them has effects. The ledger is
-what `durable` keeps.
+Each function that changes it returns the device with one entry changed; none has effects. The
+ledger is what `durable` keeps.
 """
 
+from collections import Counter
+from functools import reduce
+from operator import or_
+from typing import Final
+
+from foreshore_agent.engine import state
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Device, Intent, Phase
 from foreshore_decision.chain import limiter
+from foreshore_decision.policy import compiled
+
+WAITING: Final = frozenset({Phase.INTENT, Phase.SENDING, Phase.ANSWER})
+
+
+def actuators_of(action: compiled.Action) -> frozenset[str]:
+    """Return what an action moves: two actions that set one property move one actuator."""
+    return state.moved(action.name, (bound.property for bound in action.bounds))
+
+
+def spent(device: Device, action: compiled.Action) -> limiter.Log:
+    """Return the commands of every policy to any of the actuators that the action moves.
+
+    One command that moved several of them counts once.
+    """
+    logs = (Counter(device.actuators.get(each, ())) for each in actuators_of(action))
+    return tuple(sorted(reduce(or_, logs, Counter[float]()).elements()))
+
+
+def outstanding(device: Device, action: compiled.Action) -> int:
+    """Return how many commands to any of these actuators wait for an answer."""
+    moved = actuators_of(action)
+    return sum(
+        1
+        for intent in device.open.values()
+        if intent.phase in WAITING and not moved.isdisjoint(intent.actuators)
+    )
 
 
 def charged(device: Device, policy: Key, seconds: float) -> Device:
     """Take a token of the policy's and of the actuator's rate limit."""
     made = device.bindings[policy].compiled
-    action = made.action.name
     own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
-    shared = limiter.taken((made.actuator_rate,), device.actuators.get(action, ()), seconds)
+    shared = {
+        each: limiter.taken((made.actuator_rate,), device.actuators.get(each, ()), seconds)
+        for each in actuators_of(made.action)
+    }
     return device._replace(
         policy_logs={**device.policy_logs, policy: own},
-        actuators={**device.actuators, action: shared},
+        actuators={**device.actuators, **shared},
     )
 
 
 def refunded(device: Device, intent: Intent) -> Device:
     """Give the tokens back of a command that was never issued."""
     own = _without(device.policy_logs.get(intent.policy, ()), intent.issued)
-    shared = _without(device.actuators.get(intent.action, ()), intent.issued)
+    shared = {
+        each: _without(device.actuators.get(each, ()), intent.issued) for each in intent.actuators
+    }
     return device._replace(
         policy_logs={**device.policy_logs, intent.policy: own},
-        actuators={**device.actuators, intent.action: shared},
+        actuators={**device.actuators, **shared},
     )
 
 

@@ -8,7 +8,7 @@ persistent map, so that one sample costs the same at one device and at ten thous
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -76,6 +76,11 @@ class Phase(StrEnum):
     """A restart came between: for a read-back to show that it was done, or for time to pass."""
 
 
+def moved(action: str, properties: Iterable[str | None]) -> frozenset[str]:
+    """Name the actuators of an action: the properties it sets, or itself where it sets none."""
+    return frozenset(each for each in properties if each is not None) or frozenset({action})
+
+
 class Intent(NamedTuple):
     """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
@@ -111,6 +116,11 @@ class Intent(NamedTuple):
     """Policy and device as records name them."""
     evaluation: evaluate.Evaluation | None = None
     """Until the intent is durable: what to record if it does not become so."""
+
+    @property
+    def actuators(self) -> frozenset[str]:
+        """What it moves."""
+        return moved(self.action, self.properties.values())
 
     @property
     def command_id(self) -> str:
@@ -161,7 +171,7 @@ class Device(NamedTuple):
     bindings: Mapping[Key, Binding] = EMPTY
     """By policy, in the order of the assignment."""
     actuators: Mapping[str, limiter.Log] = EMPTY
-    """Commands of every policy, by action."""
+    """Commands of every policy, by actuator: the property set, or an action that sets none."""
     policy_logs: Mapping[Key, limiter.Log] = EMPTY
     """Commands of each policy, also of one that is no longer bound: it may come back."""
     held: Mapping[Key, float] = EMPTY
