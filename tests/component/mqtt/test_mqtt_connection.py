@@ -2,12 +2,16 @@
 
 import asyncio
 import socket
+import struct
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.v1alpha1 import site
+from foreshore_decision.instant import Instant
 from harness import mosquitto
 
 pytestmark = pytest.mark.component
@@ -56,7 +60,7 @@ async def test_messages_go_round(broker: mosquitto.Broker, protocol: site.Protoc
     )
     says.publish("room/7", b"zero", qos=0)
     await says.deliver("room/8", b"one")
-    says.publish("room/9", b"expiring", qos=1, expiry=5, is_command=True)
+    says.publish("room/9", b"expiring", qos=1, expiry=5, within=5.0)
     got = await inbox.until(3)
     assert [(each.topic, each.payload, each.retained) for each in got] == [
         ("room/7", b"zero", False),
@@ -155,7 +159,7 @@ async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
     async with asyncio.timeout(5):
         await asyncio.shield(opened.closed)
     with pytest.raises(connection.NotSentError, match="NotConnected"):
-        opened.publish("t", b"late", qos=1, is_command=True)
+        opened.publish("t", b"late", qos=1, within=5.0)
     broker.start()
     await asyncio.sleep(0.3)
     assert not opened.is_open
@@ -177,7 +181,7 @@ async def test_a_broker_that_hangs_is_noticed_by_keep_alive(broker: mosquitto.Br
 
 def flood(opened: connection.Connection) -> None:
     for _ in range(1000):
-        opened.publish("t", b"x" * 60000, is_command=True)
+        opened.publish("t", b"x" * 60000, within=5.0)
 
 
 async def test_a_command_that_the_network_does_not_take_ends_the_session(
@@ -232,3 +236,73 @@ async def test_a_message_that_its_taker_chokes_on_does_not_end_the_session(
     await inbox.until(1)
     assert "could not be taken" in caplog.text
     await opened.close()
+
+
+async def test_a_command_that_nobody_acknowledged_in_time_is_not_sent_again_later(
+    broker: mosquitto.Broker,
+) -> None:
+    opened = await connection.Connection.open(
+        address(broker), name="a", received=nothing, carries_commands=True
+    )
+    broker.pause()
+    opened.publish("t", b"late", qos=1, within=0.2)
+    async with asyncio.timeout(5):
+        assert await opened.closed == "a command was not acknowledged in time"
+    assert not opened.is_open
+    broker.resume()
+
+
+async def test_a_command_that_was_acknowledged_in_time_ends_no_session(
+    broker: mosquitto.Broker,
+) -> None:
+    opened = await connection.Connection.open(
+        address(broker), name="a", received=nothing, carries_commands=True
+    )
+    opened.publish("t", b"in time", qos=1, within=0.3)
+    await opened.deliver("t", b"next")
+    await asyncio.sleep(0.5)
+    assert opened.is_open
+    await opened.close()
+
+
+async def test_a_cut_throws_away_the_commands_that_the_kernel_still_holds(
+    broker: mosquitto.Broker,
+) -> None:
+    opened = await connection.Connection.open(
+        address(broker), name="a", received=nothing, carries_commands=True
+    )
+    other = await connection.Connection.open(address(broker), name="b", received=nothing)
+    for each, is_reset in ((opened, 1), (other, 0)):
+        assert each._socket is not None
+        linger = each._socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        assert struct.unpack("ii", linger) == (is_reset, 0)
+        await each.close()
+
+
+async def test_a_message_is_dated_when_it_arrives_not_when_its_turn_comes(
+    broker: mosquitto.Broker,
+) -> None:
+    inbox = Inbox()
+    loop = asyncio.get_running_loop()
+    delays: list[float] = []
+
+    def slow(message: connection.Message) -> None:
+        assert message.at is not None
+        delays.append(loop.time() - message.at.monotonic)
+        time.sleep(0.005)
+        inbox(message)
+
+    hears = await connection.Connection.open(
+        address(broker),
+        name="h",
+        received=slow,
+        now=lambda: Instant(datetime.now(UTC), loop.time(), loop.time()),
+    )
+    await hears.subscribe(["t"], qos=0)
+    says = await connection.Connection.open(address(broker), name="s", received=nothing)
+    for _ in range(100):
+        says.publish("t", b"x")
+    await inbox.until(100)
+    assert max(delays) > 0.02, "those that waited are as old as they are"
+    await says.close()
+    await hears.close()

@@ -45,9 +45,12 @@ class Broker:
         self._calls: Final = calls
         self._address: connection.Address | None = None
         self._routes = topics.Routes()
-        bulk = lane.Traffic(self._on_telemetry, self._on_overflow, TELEMETRY_BACKLOG)
+        bulk = lane.Traffic(
+            self._on_telemetry, self._on_overflow, TELEMETRY_BACKLOG, now=lambda: stamp()[0]
+        )
         self._telemetry: Final = lane.Lane("telemetry", bulk, lambda _: None)
-        self._control: Final = lane.Lane("control", lane.Traffic(self._on_control), self._changed)
+        orders = lane.Traffic(self._on_control, carries_commands=True)
+        self._control: Final = lane.Lane("control", orders, self._changed)
 
     @property
     def is_connected(self) -> bool:
@@ -78,9 +81,10 @@ class Broker:
 
     def command(self, effect: effects.Publish) -> str | None:
         """Send one command, now or never; return why it surely did not leave, or None."""
+        within = max(0.0, effect.deadline - self._stamp()[0].monotonic)
         try:
             self._control.publish(
-                effect.topic, effect.payload, qos=effect.qos, expiry=effect.expiry, is_command=True
+                effect.topic, effect.payload, qos=effect.qos, expiry=effect.expiry, within=within
             )
         except connection.NotSentError as error:
             return error.reason
@@ -108,7 +112,8 @@ class Broker:
 
     def _on_telemetry(self, message: connection.Message) -> None:
         for route in (self._routes.telemetry or {}).get(message.topic, ()):
-            self._tell(translate.telemetry(message, route, *self._stamp()))
+            at, fresh = self._stamp()
+            self._tell(translate.telemetry(message, route, message.at or at, fresh))
 
     def _on_control(self, message: connection.Message) -> None:
         routes = (self._routes.acknowledgements or {}).get(message.topic)

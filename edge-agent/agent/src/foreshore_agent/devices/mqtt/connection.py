@@ -34,6 +34,7 @@ from foreshore_agent.devices.mqtt.session import (
     NotSentError,
     Will,
 )
+from foreshore_decision.instant import Instant
 
 MAXIMUM_OUTSTANDING: Final = 1000
 """Publications that wait for the broker's PUBACK; a broker may ask for fewer."""
@@ -71,8 +72,11 @@ class Connection:
         received: Received,
         overflowed: Callable[[Message], None] | None,
         backlog: int | None,
+        now: Callable[[], Instant] | None,
     ) -> None:
         self._client: Final = client
+        self._now: Final = now
+        self._due: Final[dict[int, asyncio.TimerHandle]] = {}
         self._received: Final = received
         self._overflowed: Final = overflowed
         self._loop: Final = asyncio.get_running_loop()
@@ -106,12 +110,16 @@ class Connection:
         will: Will | None = None,
         overflowed: Callable[[Message], None] | None = None,
         backlog: int | None = None,
+        now: Callable[[], Instant] | None = None,
+        carries_commands: bool = False,
     ) -> Self:
         """Open a session and wait until the broker has accepted it.
 
         `name` is the beginning of the client identifier; its end is new each time, so that no
         session throws another out. `backlog` bounds the messages that wait to be handed over: the
-        oldest goes to `overflowed` instead; without a bound, reading stops for a while.
+        oldest goes to `overflowed` instead; without a bound, reading stops for a while. `now` dates
+        messages as they arrive. What `carries_commands` takes what the kernel still holds with it
+        when it ends: a command that arrives late is worse than one that does not arrive.
 
         Raises:
             ConnectionFailedError: the broker did not answer, or refused.
@@ -120,11 +128,13 @@ class Connection:
             client = session.client(address, name, will)
         except credentials.CredentialError as error:
             raise ConnectionFailedError(str(error)) from error
-        connection = cls(client, received, overflowed, backlog)
+        connection = cls(client, received, overflowed, backlog, now)
         try:
             async with asyncio.timeout(session.CONNECT_SECONDS * 2):
                 await asyncio.to_thread(session.connect, client, address)
                 connection._attach()
+                if carries_commands:
+                    connection._linger(is_reset=True)
                 await connection._accepted
         except (OSError, ValueError) as error:
             raise ConnectionFailedError(session.describe(error, address)) from error
@@ -182,21 +192,26 @@ class Connection:
         *,
         qos: int = 0,
         expiry: int | None = None,
-        is_command: bool = False,
+        within: float | None = None,
     ) -> None:
         """Hand a message to the socket now, or raise.
 
-        `expiry` is in whole seconds; MQTT 3.1.1 knows none. A command that the network does not
-        take at once ends the session: completed later, it would arrive late.
+        `expiry` is in whole seconds; MQTT 3.1.1 knows none. A command must arrive `within` seconds:
+        one that the network does not take at once, or the broker does not acknowledge in time, ends
+        the session: completed later, it would arrive late.
 
         Raises:
             NotSentError: it did not leave and will not.
         """
-        self._send(topic, payload, qos, expiry, None)
-        if is_command and self._client.want_write():
-            self._reset()
-            self._end("the network takes no more")
+        number = self._send(topic, payload, qos, expiry, None)
+        if within is None:
+            return
+        if self._client.want_write():
+            self._reset("the network takes no more")
             raise NotSentError("Congested")
+        if number in self._outstanding:
+            overdue = "a command was not acknowledged in time"
+            self._due[number] = self._loop.call_later(within, self._reset, overdue)
 
     async def deliver(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 1 and wait for the broker's PUBACK; for senders that have time.
@@ -219,6 +234,8 @@ class Connection:
         self._is_closing = True
         self._arrived.clear()
         if self.is_open:
+            if not self._outstanding:
+                self._linger(is_reset=False)
             self._client.disconnect()
             self._flush()
         self._end("closed")
@@ -230,7 +247,7 @@ class Connection:
         qos: int,
         expiry: int | None,
         answer: asyncio.Future[None] | None,
-    ) -> None:
+    ) -> int:
         if not self.is_open:
             raise NotSentError("NotConnected")
         if self._client.want_write():
@@ -244,6 +261,7 @@ class Connection:
         if qos:
             self._outstanding[info.mid] = answer
         self._flush()
+        return info.mid
 
     async def _within_session(self, answer: asyncio.Future[_Answer]) -> _Answer:
         await asyncio.wait((answer, self.closed), return_when=asyncio.FIRST_COMPLETED)
@@ -332,18 +350,24 @@ class Connection:
             return
         self.closed.set_result(reason)
         self._on_socket_close()
-        if self._misc is not None:
-            self._misc.cancel()
+        for timer in (self._misc, *self._due.values()):
+            if timer is not None:
+                timer.cancel()
         if self._socket is not None:
             self._socket.close()
         if not self._accepted.done():
             self._accepted.set_exception(ConnectionFailedError(reason))
             self._accepted.exception()  # it may be that nobody waits any more
 
-    def _reset(self) -> None:
-        """Throw away what the kernel still holds."""
-        if self._socket is not None:
-            linger = struct.pack("ii", 1, 0)
+    def _reset(self, reason: str) -> None:
+        """End the session, and throw away what the kernel still holds."""
+        self._linger(is_reset=True)
+        self._end(reason)
+
+    def _linger(self, *, is_reset: bool) -> None:
+        """Say whether closing the socket throws away what the other side has not taken yet."""
+        if self._socket is not None and self._socket.fileno() >= 0:
+            linger = struct.pack("ii", int(is_reset), 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     # The client's callbacks: they hold its lock, so they only take notes.
@@ -376,7 +400,9 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             return  # no topic of ours
-        self._arrived.append(Message(topic, bytes(message.payload), message.retain, message.dup))
+        at = None if self._now is None else self._now()
+        body = bytes(message.payload)
+        self._arrived.append(Message(topic, body, message.retain, message.dup, at))
         if self._backlog is not None and len(self._arrived) > self._backlog:
             oldest = self._arrived.popleft()
             if self._overflowed is not None:
@@ -389,6 +415,8 @@ class Connection:
         self, _client: object, _data: object, number: int, _code: object, _said: object
     ) -> None:
         self._packets += 1
+        if (timer := self._due.pop(number, None)) is not None:
+            timer.cancel()
         answer = self._outstanding.pop(number, None)
         if answer is not None and not answer.done():
             answer.set_result(None)

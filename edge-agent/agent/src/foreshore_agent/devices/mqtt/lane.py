@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.link import backoff
+from foreshore_decision.instant import Instant
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ class Traffic:
     received: connection.Received
     overflowed: Callable[[connection.Message], None] | None = None
     backlog: int | None = None
+    now: Callable[[], Instant] | None = None
+    carries_commands: bool = False
 
 
 class Lane:
@@ -63,12 +66,12 @@ class Lane:
         *,
         qos: int = 0,
         expiry: int | None = None,
-        is_command: bool = False,
+        within: float | None = None,
     ) -> None:
         """Send now, or raise `connection.NotSentError`."""
         if self._session is None:
             raise connection.NotSentError("NotConnected")
-        self._session.publish(topic, payload, qos=qos, expiry=expiry, is_command=is_command)
+        self._session.publish(topic, payload, qos=qos, expiry=expiry, within=within)
 
     async def keep(self, node: str) -> None:
         """Keep the connection up."""
@@ -92,6 +95,8 @@ class Lane:
             received=self._traffic.received,
             overflowed=self._traffic.overflowed,
             backlog=self._traffic.backlog,
+            now=self._traffic.now,
+            carries_commands=self._traffic.carries_commands,
         )
         heard: tuple[str, ...] = ()
         try:

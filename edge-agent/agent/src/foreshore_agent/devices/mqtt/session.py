@@ -13,6 +13,7 @@ from paho.mqtt.properties import Properties
 
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_api.v1alpha1 import site
+from foreshore_decision.instant import Instant
 
 CONNECT_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 5
@@ -70,6 +71,8 @@ class Message(NamedTuple):
     payload: bytes
     retained: bool
     redelivered: bool
+    at: Instant | None = None
+    """When it was read from the socket, if anybody asked: it may wait for its turn afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
