@@ -1,8 +1,9 @@
 """New assignments: what is kept, what is refused, what survives a restart."""
 
-from builders import room
+from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY, Rig
 from foreshore_agent.engine import effects, events, view
+from foreshore_api.wire import assignment
 
 BROKEN = room.changed(
     room.policy(),
@@ -126,3 +127,62 @@ def test_a_sample_of_an_unassigned_device_is_counted() -> None:
     count = rig.seen[-1]
     assert isinstance(count, effects.Count)
     assert count.labels == ("Unassigned",)
+
+
+def test_the_last_good_policy_outlives_a_moment_without_the_device() -> None:
+    rig = Rig()
+    rig.assign(BROKEN)
+    assigned = engine_rig.assign(BROKEN)
+    rig.feed(events.Assigned, assignment=assigned.model_copy(update={"devices": ()}))
+    rig.feed(events.Assigned, assignment=assigned)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_the_last_good_policy_outlives_a_profile_that_breaks_every_version() -> None:
+    rig = Rig()
+    rig.assign(BROKEN)
+    blind = room.profile()
+    blind["spec"]["properties"] = [
+        each for each in blind["spec"]["properties"] if each["name"] != "light"
+    ]
+    rig.assign(BROKEN, blind)
+    assert not rig.state.devices[DEVICE].bindings
+    rig.boot()
+    rig.assign(BROKEN)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_a_newer_version_that_compiles_ends_the_last_good_one() -> None:
+    rig = Rig()
+    rig.assign(BROKEN)
+    assert len(rig.state.in_force[POLICY]) == 1
+    newer = room.changed(room.policy(), spec__hazard="Medium")
+    rig.assign(newer)
+    [version] = rig.state.in_force[POLICY]
+    assert version.spec.hazard == "Medium"
+
+
+def test_the_last_good_policy_asks_its_own_model_at_its_own_endpoints() -> None:
+    def served(*documents: room.Json, url: str) -> assignment.Assignment:
+        made = engine_rig.assign(*documents)
+        endpoint = assignment.Endpoint(
+            slot="r0", role=assignment.Role.ACTIVE, node="edge-2", url=url
+        )
+        [policy] = made.policies
+        policy = policy.model_copy(update={"endpoints": (endpoint,)})
+        return made.model_copy(update={"policies": (policy,)})
+
+    def urls(rig: Rig) -> list[str]:
+        return [each.url for version in view.in_force(rig.state) for each in version.endpoints]
+
+    other = room.changed(room.version(name="occupancy-v2"), spec__digest="sha256:" + "cd" * 32)
+    swapped = room.changed(BROKEN, spec__modelRef={"version": "occupancy-v2"})
+    rig = Rig()
+    rig.feed(events.Assigned, assignment=served(url="http://one:8000"))
+    rig.feed(events.Assigned, assignment=served(other, swapped, url="http://two:8000"))
+    assert urls(rig) == ["http://one:8000"]
+    assert view.in_force(rig.state)[0].model.version == "occupancy-v1"  # type: ignore[union-attr]
+    rig.feed(events.Assigned, assignment=served(BROKEN, url="http://three:8000"))
+    assert urls(rig) == ["http://three:8000"]

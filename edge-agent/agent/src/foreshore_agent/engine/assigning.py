@@ -20,6 +20,10 @@ from foreshore_decision.chain import modes
 from foreshore_decision.policy.compiled import CompiledPolicy
 
 MAXIMUM_MESSAGE: Final = 1024
+MAXIMUM_VERSIONS: Final = 8
+"""Of one policy, beyond which none is kept for devices that nothing binds."""
+MAXIMUM_DEVICES: Final = 10_000
+"""Of one version, as `wire.assignment` bounds them."""
 Origin = tuple[str, str, assignment.AssignedModel | None]
 
 
@@ -75,7 +79,8 @@ def _resolve(
 ) -> None:
     """Find the version of a policy that is in force on each of its devices."""
     key = Key(wanted.namespace, wanted.name)
-    versions = (wanted, *(each for each in state.in_force.get(key, ()) if each != wanted))
+    known = state.in_force.get(key, ())
+    versions = (wanted, *(each for each in known if not _is_same(each, wanted)))
     names: dict[int, list[str]] = {}
     failed: policy.PolicyError | None = None
     for name in wanted.devices:
@@ -95,21 +100,64 @@ def _resolve(
             break
     if failed is not None:
         plan.problems.append(_problem(wanted, failed))
+    _carry(versions, known, names)
     plan.in_force[key] = tuple(
-        versions[position].model_copy(update={"devices": tuple(bound)})
+        versions[position].model_copy(
+            update={
+                "devices": tuple(sorted(bound)),
+                "endpoints": _endpoints(versions[position], wanted),
+            }
+        )
         for position, bound in sorted(names.items())
     )
+
+
+def _carry(
+    versions: tuple[assignment.AssignedPolicy, ...],
+    known: tuple[assignment.AssignedPolicy, ...],
+    names: dict[int, list[str]],
+) -> None:
+    """Keep the last good version also for devices that nothing binds at present.
+
+    A device may be absent from one assignment, or an edit of its profile may break every version:
+    when it returns, or the profile is repaired, it works by what it worked by before.
+    """
+    placed = {name for bound in names.values() for name in bound}
+    for each in known:
+        position = next(at for at, one in enumerate(versions) if _is_same(one, each))
+        left = [name for name in each.devices if name not in placed]
+        placed.update(left)
+        room = MAXIMUM_DEVICES - len(names.get(position, ()))
+        if left and room > 0 and position < MAXIMUM_VERSIONS:
+            names.setdefault(position, []).extend(left[:room])
+
+
+def _is_same(one: assignment.AssignedPolicy, other: assignment.AssignedPolicy) -> bool:
+    """Whether two versions decide the same; devices and endpoints may differ."""
+    return one.digest == other.digest and one.model == other.model
+
+
+def _endpoints(
+    version: assignment.AssignedPolicy, wanted: assignment.AssignedPolicy
+) -> tuple[assignment.Endpoint, ...]:
+    """Return where a version's model is served: the newest replicas, if they serve that model."""
+    return wanted.endpoints if _model(version) == _model(wanted) else version.endpoints
+
+
+def _model(version: assignment.AssignedPolicy) -> tuple[str, str] | None:
+    model = version.model
+    return None if model is None else (model.name, model.artefact.digest)
 
 
 def _lowered(
     version: assignment.AssignedPolicy, wanted: assignment.AssignedPolicy
 ) -> assignment.AssignedPolicy:
-    """Return an older version in no higher mode than the newest asks for, at its endpoints."""
+    """Return an older version in no higher mode than the newest asks for."""
     if version is wanted:
         return version
     mode = min(version.spec.mode, wanted.spec.mode, key=modes.RANK.__getitem__)
     spec = version.spec.model_copy(update={"mode": mode})
-    return version.model_copy(update={"spec": spec, "endpoints": wanted.endpoints})
+    return version.model_copy(update={"spec": spec})
 
 
 def _compiled(

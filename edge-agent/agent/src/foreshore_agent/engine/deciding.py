@@ -65,7 +65,9 @@ def begin(
         if problem is None:
             flight = Flight(evaluation.facts, evaluation.entries, received, at.monotonic)
             device = _bound(device, policy, binding._replace(flight=flight))
-            infer = effects.Infer(decision_id, policy, device.key, asked.model, body, asked.timeout)
+            infer = effects.Infer(
+                decision_id, policy, device.key, asked.model, body, asked.timeout, asked.digest
+            )
             return Outcome(device, (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
         evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))

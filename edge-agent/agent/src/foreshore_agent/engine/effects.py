@@ -30,6 +30,8 @@ class Infer:
     body: bytes
     """An OIP infer request, JSON."""
     timeout: float
+    digest: str = ""
+    """Of the model's version: a last good policy asks its own, not the newest."""
 
 
 @dataclass(frozen=True, slots=True)

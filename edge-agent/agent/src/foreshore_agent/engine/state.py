@@ -213,7 +213,8 @@ class State(NamedTuple):
     awake: "immutables.Map[Key, None]" = immutables.Map()
     """Devices that a tick has to look at: something of theirs may become due."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY
-    """Versions of each policy that devices work by: the newest that compiled, for each device."""
+    """Versions of each policy that devices work by, newest first: for each device the newest that
+    compiled, also while the device is absent. Each has the endpoints that serve its own model."""
     problems: tuple[report.Problem, ...] = ()
     remembered: Mapping[Key, Remembered] = EMPTY
     authorities: Mapping[Key, fencing.State] = EMPTY

@@ -6,7 +6,7 @@ from typing import Final
 from foreshore_agent.engine import authority
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Device, State
-from foreshore_api.wire import beat, report
+from foreshore_api.wire import assignment, beat, report
 from foreshore_decision import fencing
 from foreshore_decision.chain import reasons
 from foreshore_decision.policy import CompiledPolicy
@@ -25,6 +25,15 @@ def problems(state: State) -> tuple[report.Problem, ...]:
 def capped_by(state: State) -> tuple[str, ...]:
     """Return why modes are lowered on this node."""
     return (reasons.RECORDER_FULL,) if state.recorder.full else ()
+
+
+def in_force(state: State) -> tuple[assignment.AssignedPolicy, ...]:
+    """Return every version of every policy that devices work by, newest first within a policy.
+
+    Replicas are asked by these, not by the assignment: a last good version keeps its own model and
+    the endpoints that serve it.
+    """
+    return tuple(version for versions in state.in_force.values() for version in versions)
 
 
 def held(state: State) -> tuple[beat.Held, ...]:
