@@ -81,6 +81,56 @@ def test_a_device_whose_clock_was_set_back_is_heard_again() -> None:
     assert len(rig.counted) == 3
 
 
+def test_one_stamp_from_the_future_does_not_blind() -> None:
+    rig = Rig()
+    stamped(rig, 0)
+    rig.wait(1)
+    stamped(rig, 86400)
+    stamped(rig, 86400)
+    assert results(rig) == ["Duplicate"]
+    for second in range(2, 6):
+        rig.wait(1)
+        stamped(rig, second, co2=900.0 + second)
+    assert results(rig) == ["Duplicate"]
+    assert len(rig.counted) == 6
+
+
+def test_a_device_that_sets_its_clock_forward_is_heard_all_along() -> None:
+    rig = Rig()
+    for second in (0, 1, 3602, 3603, 3604):
+        stamped(rig, second)
+        rig.wait(1)
+    assert results(rig) == []
+    stamped(rig, 3604)
+    assert results(rig) == ["Duplicate"]
+
+
+def test_a_bad_property_of_a_late_message_spoils_no_good_reading() -> None:
+    rig = Rig()
+    stamped(rig, 10)
+    old = {"co2": START + timedelta(seconds=5)}
+    bad = {"light": "NonFinite"}
+    rig.feed(events.Sample, device=DEVICE, values={"co2": 1.0}, sampled_at=old, refused=bad)
+    assert rig.state.devices[DEVICE].readings["light"].value == 400.0
+    assert results(rig) == ["Late"]
+
+
+def test_a_bad_property_of_a_redelivered_message_spoils_no_good_reading() -> None:
+    rig = Rig()
+    rig.sample()
+    rig.feed(
+        events.Sample, device=DEVICE, values={}, refused={"light": "NonFinite"}, redelivered=True
+    )
+    assert rig.state.devices[DEVICE].readings["light"].value == 400.0
+
+
+def test_a_bad_property_of_a_new_message_counts_at_once() -> None:
+    rig = Rig()
+    rig.sample()
+    rig.feed(events.Sample, device=DEVICE, values={}, refused={"light": "NonFinite"})
+    assert rig.state.devices[DEVICE].readings["light"].problem == "NonFinite"
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_duplicated_and_reordered_telemetry_decides_the_same_or_is_refused(

@@ -3,11 +3,12 @@
 Devices' clocks cannot be compared with ours, so their timestamps only tell order: a value with the
 stamp of the newest is a duplicate, one with an older stamp is late. A device whose clock was set
 back would be late for ever; so once nothing was accepted for `RESET_SECONDS`, its stamps start
-anew. Ages count from receipt, on a clock that never steps.
+anew. A single stamp from the future is accepted and does not become the newest. Ages count from
+receipt, on a clock that never steps.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine import events
@@ -17,6 +18,8 @@ from foreshore_decision.chain import facts, readings
 from foreshore_decision.policy import compiled
 
 RESET_SECONDS: Final = 60.0
+LEAP: Final = timedelta(seconds=5)
+"""How far a stamp may run ahead of the one before and the time since."""
 SMOOTHING: Final = 0.2
 """Weight of the newest distance in a device's usual period."""
 
@@ -42,7 +45,8 @@ def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
         name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
     }
     fresh = frozenset(name for name, result in results.items() if result == ACCEPTED)
-    changed = fresh | frozenset(sample.refused)
+    refused = {} if _is_old(sample, results) else sample.refused
+    changed = fresh | frozenset(refused)
     if not changed:
         result = LATE if LATE in results.values() else DUPLICATE
         return Taken(device, frozenset(), result)
@@ -52,8 +56,8 @@ def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
         rate = readings.rate_of(value, seconds, read.get(name))
         read[name] = facts.Reading(value, seconds, None, rate)
         if name in sample.sampled_at:
-            stamps[name] = Stamp(sample.sampled_at[name], seconds)
-    for name, problem in sample.refused.items():
+            stamps[name] = _stamp(stamps.get(name), sample.sampled_at[name], seconds)
+    for name, problem in refused.items():
         read[name] = facts.Reading(None, seconds, problem)
     device = device._replace(
         readings=read,
@@ -84,9 +88,32 @@ def _place(
         known = device.readings.get(name)
         is_same = known is not None and known.value == value
         return DUPLICATE if sample.redelivered and is_same else ACCEPTED
+    if stamp == before.ahead:
+        return DUPLICATE
     if seconds - before.received > RESET_SECONDS or stamp > before.sampled:
         return ACCEPTED
     return DUPLICATE if stamp == before.sampled else LATE
+
+
+def _stamp(before: Stamp | None, stamp: datetime, seconds: float) -> Stamp:
+    """Return what later stamps are held against: one that leapt ahead blinds nobody to the next.
+
+    Between two messages a device's clock moves as ours does. A stamp far ahead of that is a fault;
+    where the device really set its clock forward, the next stamp is further ahead, and counts.
+    """
+    if before is None or seconds - before.received > RESET_SECONDS:
+        return Stamp(stamp, seconds)
+    expected = before.sampled + timedelta(seconds=seconds - before.received)
+    if stamp <= expected + LEAP or (before.ahead is not None and stamp > before.ahead):
+        return Stamp(stamp, seconds)
+    return before._replace(ahead=stamp)
+
+
+def _is_old(sample: events.Sample, results: Mapping[str, str]) -> bool:
+    """Whether a message came late or twice: what it could not say properly is old news too."""
+    if results:
+        return ACCEPTED not in results.values()
+    return sample.redelivered
 
 
 def _period(device: Device, seconds: float) -> float | None:

@@ -157,6 +157,8 @@ class Stamp(NamedTuple):
     sampled: datetime
     received: float
     """Engine seconds."""
+    ahead: datetime | None = None
+    """A newer one that leapt ahead: a fault, unless the next is further ahead still."""
 
 
 class Device(NamedTuple):
