@@ -406,3 +406,30 @@ def test_a_feature_beyond_the_tensors_type_is_not_asked_and_ends_nothing(
         assert "FeatureOutOfRange" in str(rig.decisions[0])
     else:
         assert asked[0]["inputs"][0]["data"] == [body]
+
+
+def test_a_holder_without_its_right_does_not_flood_the_critical_records() -> None:
+    rig = Rig(renews=False)
+    for _ in range(200):
+        rig.sample()
+    written = [
+        line
+        for each in rig.seen
+        if isinstance(each, effects.Journal)
+        for line in each.records
+        if line.verdict == "Denied"
+    ]
+    assert [line.critical for line in written].count(True) == 1
+    assert written[0].critical
+    assert len(written) < 100
+    assert rig.counted == [("Denied", "AuthorityLapsed")] * 200
+
+
+def test_a_denial_by_a_rule_is_critical_however_often_it_comes() -> None:
+    document = room.policy()
+    forbid = {"name": "no", "effect": "Forbid", "expression": "light > 0.0", "reason": "Light"}
+    document["spec"]["rules"].append(forbid)
+    rig = Rig((document,))
+    for _ in range(3):
+        rig.sample()
+    assert rig.verdicts == [("Denied", "Light")] * 3

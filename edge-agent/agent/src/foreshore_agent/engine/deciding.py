@@ -197,6 +197,7 @@ def conclude(
             command=None,
             latency=stages,
             sampled_rate=round(1 / rate) if rate < 1 else None,
+            is_routine=not is_new and _is_routine(evaluation, verdict),
         )
         written += (effects.Journal((line,)),)
     device = _bound(device, policy, binding)
@@ -205,9 +206,20 @@ def conclude(
 
 def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_new: bool) -> float:
     """Return the share of such decisions that is kept: all, but of dull ones that repeat."""
-    if is_new or verdict not in evaluate.ROUTINE:
+    if is_new or not _is_routine(evaluation, verdict):
         return 1.0
     return evaluation.facts.given.policy.sample_rate
+
+
+def _is_routine(evaluation: evaluate.Evaluation, verdict: wire.Verdict) -> bool:
+    """Whether a decision says nothing new when it repeats.
+
+    A holder without its right is denied on every sample until somebody else takes over; written
+    out, that would fill the room of the records that nobody may lose.
+    """
+    entry = evaluation.decided_by
+    is_denied = verdict is wire.Verdict.DENIED and entry is not None and entry.gate == "Authority"
+    return is_denied or verdict in evaluate.ROUTINE
 
 
 def answered(event: events.Inferred) -> tuple[facts.Answer, dict[str, float]]:

@@ -14,6 +14,8 @@ from foreshore_decision.chain import evaluate
 
 CRITICAL: Final = frozenset({wire.Verdict.COMMANDED, wire.Verdict.ADVISED, wire.Verdict.DENIED})
 """Verdicts that are never dropped before the hub has them."""
+KEEP: Final = 50
+"""Records kept of each outcome where the policy is gone that said how many."""
 
 
 def decision(
@@ -25,6 +27,7 @@ def decision(
     command: Mapping[str, Any] | None,
     latency: Mapping[str, float],
     sampled_rate: int | None,
+    is_routine: bool = False,
 ) -> effects.Record:
     """Render the record of one pass of the chain."""
     policy = evaluation.facts.given.policy
@@ -43,7 +46,7 @@ def decision(
     )
     return effects.Record(
         body=orjson.dumps(event),
-        critical=verdict in CRITICAL,
+        critical=verdict in CRITICAL and not is_routine,
         policy=f"{policy.namespace}/{policy.name}",
         device=f"{policy.namespace}/{device}",
         verdict=verdict.value,
@@ -64,6 +67,7 @@ def outcome(
     latency: Mapping[str, float] | None = None,
 ) -> effects.Record:
     """Render what became of a command."""
+    bound = device.bindings.get(intent.policy)
     data = {
         "decisionId": intent.decision_id,
         "commandId": intent.command_id,
@@ -90,6 +94,7 @@ def outcome(
         policy=str(intent.policy),
         device=str(device.key),
         verdict=result.value,
+        keep=KEEP if bound is None else bound.compiled.keep_per_verdict,
         reserve=True,
     )
 
