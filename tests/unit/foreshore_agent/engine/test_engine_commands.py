@@ -258,6 +258,19 @@ def test_a_hold_is_of_one_policy() -> None:
     assert [each for each in rig.outcomes if each[0] == "Unknown"] == [("Unknown", "Restarted")] * 2
 
 
+def test_a_refused_intent_is_not_unknown_after_a_restart() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.hold = (effects.Journal,)
+    rig.sample(**{**OCCUPIED, "co2": 1500.0})
+    [intent] = [each for each in rig.waiting if isinstance(each, effects.Journal) and each.token]
+    rig.hold, rig.waiting = (), []
+    rig.acknowledge(rig.sent[0][1].command_id)
+    rig.feed(events.IntentFailed, token=intent.token, reason="RecorderFull")
+    rig.boot()
+    assert rig.outcomes == [("Acknowledged", "Accepted")]
+
+
 # Between the intent and the sending.
 
 
@@ -375,3 +388,12 @@ def test_commands_of_two_actions_on_one_property_are_outstanding_together() -> N
     for index in range(40):
         rig.sample(**{**OCCUPIED, "co2": 900.0 + index})
     assert len(rig.sent) == 64
+
+
+def test_as_many_outcomes_are_kept_as_the_policy_says() -> None:
+    rig = Rig((room.changed(room.policy(), spec__record={"keepPerVerdict": 7}),))
+    rig.sample()
+    lines = [
+        line for each in rig.seen if isinstance(each, effects.Journal) for line in each.records
+    ]
+    assert [each.keep for each in lines if each.verdict == "Acknowledged"] == [7]

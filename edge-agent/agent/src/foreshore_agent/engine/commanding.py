@@ -119,8 +119,10 @@ def not_recorded(state: State, device: Device, intent: Intent, at: Instant) -> D
     line = recording.decision(
         state, failed, wire.Verdict.ERROR, at, command=None, latency={}, sampled_rate=None
     )
+    value = durable.device_value(device, state.identity, state.identity.seconds(at))
     labels = (str(intent.policy), wire.Verdict.ERROR.value, reasons.RECORDER_FULL)
-    return Done(device, (effects.Journal((line,)), effects.Count(metrics.DECISIONS.name, labels)))
+    count = effects.Count(metrics.DECISIONS.name, labels)
+    return Done(device, (effects.Journal((line,), None, (value,)), count))
 
 
 def not_sent(reason: str) -> Act:
