@@ -64,13 +64,15 @@ def good() -> web.Response:
     return web.json_response(GOOD, headers=headers)
 
 
-def policy(*servers: Server) -> assignment.AssignedPolicy:
+def policy(*servers: Server, devices: tuple[str, ...] = ("room-301",)) -> assignment.AssignedPolicy:
     endpoints = tuple(
         assignment.Endpoint(slot=f"a{i}", role="Active", node=f"edge-{i}", url=server.url)
         for i, server in enumerate(servers)
     )
     model = SimpleNamespace(name="occupancy", model=SimpleNamespace(outputs=OUTPUTS))
-    found = SimpleNamespace(namespace="hq", name="ventilate", endpoints=endpoints, model=model)
+    found = SimpleNamespace(
+        namespace="hq", name="ventilate", endpoints=endpoints, model=model, devices=devices
+    )
     return cast("assignment.AssignedPolicy", found)
 
 
@@ -91,9 +93,11 @@ async def asked() -> AsyncIterator[pool.Pool]:
     found.close()
 
 
-async def infer(asked: pool.Pool, seconds: float = 0.4) -> race.Answered | race.Unanswered:
+async def infer(
+    asked: pool.Pool, seconds: float = 0.4, device: str = ""
+) -> race.Answered | race.Unanswered:
     result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    asked.ask(POLICY, b'{"inputs":[]}', seconds, result.set_result)
+    asked.ask(POLICY, b'{"inputs":[]}', seconds, result.set_result, device)
     return cast("race.Answered | race.Unanswered", await asyncio.wait_for(result, 5))
 
 
@@ -287,3 +291,13 @@ async def test_an_assignment_that_keeps_a_replica_keeps_its_evidence(
     assert report.good == 1
     asked.assign([])
     assert asked.reports() == ()
+
+
+async def test_a_device_of_an_older_version_asks_that_versions_replicas(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    newest, older = servers
+    asked.assign([policy(newest), policy(older, devices=("room-302",))])
+    for device, node in (("room-301", "edge-0"), ("room-302", "edge-0"), ("room-9", "edge-0")):
+        assert results(await infer(asked, device=device))[0][0] == node
+    assert (newest.calls, older.calls) == (2, 1)

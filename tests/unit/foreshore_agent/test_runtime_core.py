@@ -182,7 +182,7 @@ def test_a_command_leaves_or_surely_does_not(
 
 def _ask(bench: Bench) -> Callable[[race.Answered | race.Unanswered], None]:
     bench.begin(INFER)
-    ((policy, body, seconds, then),) = bench.asked
+    ((policy, body, seconds, then, _device),) = bench.asked
     assert (policy, body, seconds) == (POLICY, b"{}", 0.1)
     return cast("Callable[[race.Answered | race.Unanswered], None]", then)
 

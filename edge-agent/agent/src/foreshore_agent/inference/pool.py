@@ -7,8 +7,9 @@ none is ready the resting ones are asked all the same: a wrong guess must not ma
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,9 +22,11 @@ _READY_SECONDS: Final = 1.0
 
 @dataclass(slots=True)
 class _Route:
-    """The replicas of one policy, in the order of the assignment."""
+    """The replicas of one version of a policy, in the order of the assignment."""
 
     policy: tuple[str, str]
+    devices: frozenset[str]
+    """Those that this version is in force on."""
     outputs: tuple[answer.Declared, ...]
     replicas: tuple[replica.Replica, ...]
     seconds: float = _READY_SECONDS
@@ -34,30 +37,38 @@ class Pool:
     """The replicas of every policy."""
 
     def __init__(self) -> None:
-        self._routes: dict[tuple[str, str], _Route] = {}
+        self._routes: dict[tuple[str, str], tuple[_Route, ...]] = {}
         self._lines: dict[str, line.Line] = {}
 
     def assign(self, policies: Sequence[assignment.AssignedPolicy]) -> None:
-        """Take the endpoints of an assignment; a replica that stays keeps its standing."""
-        fresh: dict[tuple[str, str], _Route] = {}
+        """Take the endpoints of every version in force; a replica that stays keeps its standing.
+
+        A policy may come in several versions, each with the devices that it is in force on; the
+        first is asked for any other device.
+        """
+        fresh: dict[tuple[str, str], tuple[_Route, ...]] = {}
         for policy in policies:
             if policy.model is not None and policy.endpoints:
-                fresh[policy.namespace, policy.name] = self._route(policy, policy.model)
+                key = (policy.namespace, policy.name)
+                fresh[key] = (*fresh.get(key, ()), self._route(policy, policy.model))
         self._routes = fresh
-        used = {one.endpoint.url for route in fresh.values() for one in route.replicas}
+        used = {one.endpoint.url for route in self._every() for one in route.replicas}
         for url in set(self._lines) - used:
             self._lines.pop(url).close()
 
     def _route(self, policy: assignment.AssignedPolicy, model: assignment.AssignedModel) -> _Route:
         key = (policy.namespace, policy.name)
-        old = self._routes.get(key)
-        known = {(one.endpoint, one.model): one for one in (old.replicas if old else ())}
+        old = self._routes.get(key, ())
+        known = {(one.endpoint, one.model): one for route in old for one in route.replicas}
         replicas = tuple(
             known.get((endpoint, model.name))
             or replica.Replica(endpoint, model.name, self._line(endpoint.url))
             for endpoint in policy.endpoints
         )
-        return _Route(key, model.model.outputs, replicas)
+        return _Route(key, frozenset(policy.devices), model.model.outputs, replicas)
+
+    def _every(self) -> Iterator[_Route]:
+        return itertools.chain.from_iterable(self._routes.values())
 
     def _line(self, url: str) -> line.Line:
         found = self._lines.get(url)
@@ -65,9 +76,20 @@ class Pool:
             found = self._lines[url] = line.Line(url)
         return found
 
-    def ask(self, policy: tuple[str, str], body: bytes, seconds: float, then: race.Then) -> None:
-        """Ask the policy's replicas for at most `seconds` in all, and call `then` exactly once."""
-        route = self._routes.get(policy)
+    def ask(
+        self,
+        policy: tuple[str, str],
+        body: bytes,
+        seconds: float,
+        then: race.Then,
+        device: str = "",
+    ) -> None:
+        """Ask the replicas of the policy's version that is in force on a device.
+
+        For at most `seconds` in all; `then` is called exactly once.
+        """
+        routes = self._routes.get(policy, ())
+        route = next((each for each in routes if device in each.devices), next(iter(routes), None))
         if route is None:
             asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
             return
@@ -78,9 +100,7 @@ class Pool:
         """Return how the calls of every replica went lately."""
         at = time.monotonic()
         return tuple(
-            one.report(*route.policy, at)
-            for route in self._routes.values()
-            for one in route.replicas
+            one.report(*route.policy, at) for route in self._every() for one in route.replicas
         )
 
     async def watch(self) -> None:
@@ -88,7 +108,7 @@ class Pool:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 at = time.monotonic()
-                for route in self._routes.values():
+                for route in self._every():
                     for one in route.replicas:
                         if id(one) not in route.trying and _is_due(one, at):
                             route.trying.add(id(one))

@@ -125,7 +125,7 @@ class Core:
         def then(result: race.Answered | race.Unanswered) -> None:
             self.take(self._answer(effect.decision_id, result))
 
-        self._ports.pool.ask(effect.policy, effect.body, effect.timeout, then)
+        self._ports.pool.ask(effect.policy, effect.body, effect.timeout, then, effect.device.name)
 
     def _answer(self, decision: str, result: race.Answered | race.Unanswered) -> events.Event:
         at, fresh = self.stamp()

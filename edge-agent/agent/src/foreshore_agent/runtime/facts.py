@@ -9,7 +9,7 @@ from typing import Final
 
 from foreshore_agent import clocks, journal, meters
 from foreshore_agent.devices.mqtt import broker
-from foreshore_agent.engine import view
+from foreshore_agent.engine import events, state, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import hub
 from foreshore_agent.runtime import core, desired, peers
@@ -113,6 +113,20 @@ class Facts:
             yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)
         at = self.clock.instant()
         yield metrics.AUTHORITY_HELD, (), float(view.held_count(self.core.state, at))
+
+
+def in_force(
+    taken: assignment.Assignment, known: state.State
+) -> tuple[assignment.AssignedPolicy, ...]:
+    """Return the versions to infer for: what the engine decides by, else what was assigned.
+
+    A version that does not compile is not in force; the one that stays must not ask its model.
+    """
+    return tuple(
+        version
+        for each in taken.policies
+        for version in known.in_force.get(events.Key(each.namespace, each.name)) or (each,)
+    )
 
 
 def unshipped(node: str, why: str) -> tuple[report.Problem, ...]:

@@ -228,10 +228,10 @@ class Life:
             spec = taken.site.spec.model_copy(update={"broker": instead})
             taken = taken.model_copy(update={"site": taken.site.model_copy(update={"spec": spec})})
         self._lease = _shortest_lease(taken)
-        self._pool.assign(taken.policies)
         is_self_granted = self._hub is None
         into = self._core.attempt if self._is_resuming else self._core.take
         into(events.Assigned(*self._core.stamp(), taken, is_self_granted))
+        self._pool.assign(facts.in_force(taken, self._core.state))
         self._broker.assign(taken.site, taken.devices, self._ground.told.credentials)
         self._ground.meters.forget_others(
             (events.Key(one.namespace, one.name) for one in taken.policies),
