@@ -154,8 +154,10 @@ async def test_unacknowledged_critical_records_are_never_dropped_a_full_quota_re
     late = journal.Entry(entry("outcome").body, critical=True, reserve=True)
     await opened.append([late])
     await opened.append([entry("routine", critical=False)])
-    await opened.acknowledge(opened.standing.last)
+    last = opened.standing.last
+    await opened.acknowledge(last)
     await settled(opened, lambda: not opened.full)
+    await settled(opened, lambda: opened.standing.last > last)
     await opened.append([entry("goes on")])
     found = await everything(opened)
     assert any(body.get("type") == "dev.foreshore.gap.v1" for body in found)
@@ -218,6 +220,19 @@ async def test_a_body_longer_than_the_hub_takes_is_refused_before_it_is_numbered
     with pytest.raises(ValueError, match="longer than"):
         await opened.append([entry(size=70_000)])
     assert await opened.append([entry()]) == (1,)
+    await opened.close()
+
+
+async def test_a_record_that_can_never_be_kept_is_counted_and_named_in_a_gap(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    opened.lose([entry(size=70_000)], "RecordTooLarge")
+    await settled(opened, lambda: opened.standing.dropped == 1)
+    await settled(opened, lambda: opened.standing.last == 1)
+    (gap,) = await everything(opened)
+    assert gap["data"]["dropped"] == {"Commanded": 1}  # type: ignore[index]
+    assert gap["data"]["reason"] == "RecordTooLarge"  # type: ignore[index]
     await opened.close()
 
 

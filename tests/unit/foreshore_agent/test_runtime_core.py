@@ -47,13 +47,17 @@ class Bench:
         self.script: dict[type, tuple[effects.Effect, ...]] = {}
         self.asked: list[tuple[Any, ...]] = []
         self.appended: list[tuple[Any, Any]] = []
+        self.lost: list[tuple[str, str]] = []
         self.writing: asyncio.Future[Any] | None = None
         self.not_sent: str | None = None
         self.failures: list[BaseException] = []
         self.clock = Clock()
         monkeypatch.setattr(step, "step", self._step)
         book = SimpleNamespace(
-            append=self._append, put=self._put, standing=SimpleNamespace(reason="DiskFull")
+            append=self._append,
+            put=self._put,
+            lose=lambda lost, why: self.lost.extend((one.verdict, why) for one in lost),
+            standing=SimpleNamespace(reason="DiskFull"),
         )
         ports = core.Ports(
             journal=cast("Any", book),
@@ -146,17 +150,27 @@ async def test_records_without_a_token_that_are_lost_are_no_defect(bench: Bench)
     assert bench.failures == []
 
 
-async def test_a_record_that_is_too_long_is_an_intent_that_failed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_entries: Any, _values: Any) -> Awaitable[Any]:
-        raise ValueError("too long")
+LONG = effects.Record(b"x" * 70_000, critical=True, verdict="Commanded")
 
-    monkeypatch.setattr(bench.core._ports.journal, "append", refuse)
-    bench.begin(INTENT)
+
+def test_a_record_that_is_too_long_is_an_intent_that_failed_and_is_counted(bench: Bench) -> None:
+    bench.begin(effects.Journal((LONG,), "token", (("engine/x", b"1"),)))
     (answer,) = bench.answers
     assert isinstance(answer, events.IntentFailed)
     assert answer.reason == "RecordTooLarge"
+    assert bench.appended == []
+    assert bench.lost == [("Commanded", "RecordTooLarge")]
+
+
+async def test_a_record_that_is_too_long_takes_neither_others_nor_values_with_it(
+    bench: Bench,
+) -> None:
+    short = effects.Record(b"{}", critical=False)
+    bench.begin(effects.Journal((LONG, short), None, (("engine/x", b"1"),)))
+    ((entries, values),) = bench.appended
+    assert [one.body for one in entries] == [b"{}"]
+    assert values == (("engine/x", b"1"),)
+    assert bench.lost == [("Commanded", "RecordTooLarge")]
 
 
 @pytest.mark.parametrize(

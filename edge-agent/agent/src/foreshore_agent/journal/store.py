@@ -70,6 +70,7 @@ class Store:
         self._lost = Lost()
         self._retention = Retention()
         self._failing: str | None = None
+        self._checkpoint_at = _CHECKPOINT_BYTES
         self._connection = sqlite.connect(directory)
         self._tally = self._load()
         self.journal_id = self._identify()
@@ -163,11 +164,11 @@ class Store:
         for entry in entries:
             self._lost.add(entry.verdict, self._now(), reason)
 
-    def count_refused(self, verdicts: Mapping[str, int]) -> None:
-        """Remember records that nobody even tried to write."""
-        for verdict, count in verdicts.items():
+    def count_refused(self, refused: Mapping[tuple[str, str], int]) -> None:
+        """Remember records that nobody even tried to write, by verdict and reason."""
+        for (verdict, reason), count in refused.items():
             for _ in range(count):
-                self._lost.add(verdict, self._now(), "DiskSlow")
+                self._lost.add(verdict, self._now(), reason)
 
     # Reading.
 
@@ -222,11 +223,17 @@ class Store:
             self._lost = Lost()
 
     def checkpoint(self) -> None:
-        """Move a long log into the file; the log's room is then used again."""
+        """Move a long log into the file, and cut it.
+
+        A log that is only used again keeps its length, and every later commit would checkpoint.
+        Where a reader holds it, the next try comes when it has grown by as much again.
+        """
         log = self._directory / f"{sqlite.FILE}-wal"
         try:
-            if log.stat().st_size >= _CHECKPOINT_BYTES:
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            size = log.stat().st_size
+            if size >= self._checkpoint_at:
+                done = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._checkpoint_at = _CHECKPOINT_BYTES + (size if done[0] else 0)
         except FileNotFoundError:
             return
         except (sqlite3.Error, OSError) as error:

@@ -42,9 +42,14 @@ class Entry:
         """Bytes that count against the quota."""
         return len(self.body) + OVERHEAD
 
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the hub would refuse the body."""
+        return len(self.body) > MAXIMUM_BODY - chain.NUMBER_LENGTH
+
     def check(self) -> None:
         """Refuse a body that the hub would refuse. Raises ValueError."""
-        if len(self.body) > MAXIMUM_BODY - chain.NUMBER_LENGTH:
+        if self.is_too_long:
             raise ValueError(f"a record of {len(self.body)} bytes is longer than {MAXIMUM_BODY}")
 
 

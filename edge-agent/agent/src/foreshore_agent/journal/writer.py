@@ -32,6 +32,7 @@ _BACKLOG: Final = 10_000
 """Operations that may wait for a slow disk; beyond, records are refused at once."""
 _CHORE_ROUNDS: Final = 16
 """Under unbroken load, a slice of house-keeping comes after so many commits."""
+_SLOW: Final = "DiskSlow"
 _RETRY_SECONDS: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 _PREFIX: Final = "agent/"
@@ -65,7 +66,7 @@ class Journal:
         self._standing = store.standing
         self._watchers: list[Callable[[Standing], None]] = []
         self._waiting: set[asyncio.Future[Any]] = set()
-        self._refused: Counter[str] = Counter()
+        self._refused: Counter[tuple[str, str]] = Counter()
         self._is_closed = False
         self.broken: Final[asyncio.Future[None]] = loop.create_future()
         """Ends, with the defect, when the thread has ended before it was told to."""
@@ -135,6 +136,12 @@ class Journal:
             is_urgent=all(entry.reserve for entry in batch),
         )
 
+    def lose(self, entries: Sequence[Entry], reason: str) -> None:
+        """Give records up that cannot be kept: they are counted and named in a gap record."""
+        if not self._is_closed and not self.broken.done():
+            self._refused.update((entry.verdict, reason) for entry in entries)
+            self._own_up()
+
     def put(self, key: str, value: bytes) -> asyncio.Future[None]:
         """Keep one value durably, or forget it if it is empty."""
         return self._submit(lambda store: store.put(_PREFIX + key, value), is_urgent=True)
@@ -186,7 +193,7 @@ class Journal:
         elif self.broken.done():
             done.set_exception(JournalFull("the journal is broken"))
         elif len(self._waiting) >= _BACKLOG and not is_urgent:
-            self._refused.update(entry.verdict for entry in entries)
+            self._refused.update((entry.verdict, _SLOW) for entry in entries)
             done.set_exception(JournalFull(f"the disk is slow: {len(self._waiting)} writes wait"))
         else:
             self._waiting.add(done)
@@ -195,7 +202,7 @@ class Journal:
         return done
 
     def _own_up(self) -> None:
-        """Have what a slow disk cost named in a gap record."""
+        """Have what was never tried named in a gap record."""
         if self._refused:
             refused, self._refused = self._refused, Counter()
             done: asyncio.Future[Any] = self._loop.create_future()

@@ -21,6 +21,7 @@ from foreshore_agent.inference import pool, race
 
 _LOG: Final = logging.getLogger(__name__)
 TOO_LATE: Final = "TooLate"
+TOO_LARGE: Final = "RecordTooLarge"
 MAXIMUM_UNWRITTEN: Final = 1024
 """Appends that may wait for the disk before samples are dropped, counted."""
 
@@ -151,15 +152,24 @@ class Core:
             )
             for one in effect.records
         ]
-        try:
-            written = self._ports.journal.append(entries, effect.values)
-        except ValueError as error:
-            _LOG.error("a record is too long to be kept: %s", error)
-            self._not_written(effect.token, "RecordTooLarge")
+        too_long = [one for one in entries if one.is_too_long]
+        if too_long and effect.token is not None:
+            self._lose(entries)
+            self._not_written(effect.token, TOO_LARGE)
             return
+        if too_long:
+            self._lose(too_long)
+        fitting = [one for one in entries if not one.is_too_long]
+        written = self._ports.journal.append(fitting, effect.values)
         self._unwritten += 1
         token = effect.token
         written.add_done_callback(lambda done: self._written(token, done))
+
+    def _lose(self, entries: list[journal.Entry]) -> None:
+        """Give up what the hub would refuse; the engine's values are kept all the same."""
+        sizes = ", ".join(str(len(one.body)) for one in entries)
+        _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
+        self._ports.journal.lose(entries, TOO_LARGE)
 
     def _written(self, token: str | None, done: Any) -> None:
         self._unwritten -= 1
