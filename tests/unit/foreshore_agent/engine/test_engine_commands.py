@@ -397,3 +397,14 @@ def test_as_many_outcomes_are_kept_as_the_policy_says() -> None:
         line for each in rig.seen if isinstance(each, effects.Journal) for line in each.records
     ]
     assert [each.keep for each in lines if each.verdict == "Acknowledged"] == [7]
+
+
+def test_a_command_that_nobody_answered_holds_the_actuator_until_it_is_read_back() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    rig.wait(6.5)
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    assert rig.counted[-1] == ("Suppressed", "ActuatorHeld")
+    rig.sample()
+    assert rig.outcomes == [("Unknown", "NoAcknowledgement"), ("Confirmed", "ReadBackNear")]
+    assert len(rig.sent) == 2

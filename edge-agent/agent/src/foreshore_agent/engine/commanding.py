@@ -4,9 +4,10 @@
                 │ failed             │ PublishFailed        │ Rejected                 │ read back
                 ▼                    ▼                      ▼                          ▼
               Error               Rejected               Rejected            Confirmed, Unconfirmed
-    Answer, and nobody answers: Unknown.       a newer command on the actuator: Superseded
-    a restart: Unknown, and the actuator is held for this policy until a read-back shows that it was
-    done, or time to live and settling time have passed (idempotent: doing it again is harmless)
+    a newer command on the actuator: Superseded
+    a restart, or nobody answers: Unknown, and the actuator is held for this policy until a
+    read-back shows that it was done, or time to live and settling time have passed (idempotent:
+    doing it again is harmless)
 
 At most once: a command leaves on `IntentDurable` and on nothing else, and nothing sends it again.
 """
@@ -219,13 +220,32 @@ def expire(state: State, device: Device, at: Instant) -> Done:
     for intent in tuple(device.open.values()):
         if at.monotonic < intent.due:
             continue
-        measured = reading_back.measured(device, intent)
-        result, reason = Outcome.UNKNOWN, NO_ACKNOWLEDGEMENT
-        if intent.phase is not Phase.ANSWER:
+        if intent.phase is Phase.ANSWER:
+            device, more = _unanswered(state, device, intent, at)
+        else:
             reason = READ_BACK_DIFFERS if intent.is_compared else NO_READ_BACK
-            result = Outcome.UNCONFIRMED
-        device, more = close(state, device, intent, result, reason, at, read_back=measured)
+            measured = reading_back.measured(device, intent)
+            device, more = close(
+                state, device, intent, Outcome.UNCONFIRMED, reason, at, read_back=measured
+            )
         done += more
+    return Done(device, done)
+
+
+def _held(device: Device, intent: Intent, seconds: float, at: Instant) -> Device:
+    """Hold the actuators while nobody knows whether a command was done."""
+    wait = intent.time_to_live + intent.settling
+    unknown = intent._replace(phase=Phase.UNKNOWN, due=at.monotonic + wait)
+    return ledger.held(ledger.opened(device, unknown), intent.policy, seconds + wait)
+
+
+def _unanswered(state: State, device: Device, intent: Intent, at: Instant) -> Done:
+    """Say that nobody answered; where an answer was due, hold and read back as after a restart."""
+    binding = device.bindings.get(intent.policy)
+    if binding is None or binding.compiled.topics.acknowledgement is None:
+        return close(state, device, intent, Outcome.UNKNOWN, NO_ACKNOWLEDGEMENT, at)
+    device = _held(device, intent, state.identity.seconds(at), at)
+    done = _recorded(state, device, intent, Outcome.UNKNOWN, NO_ACKNOWLEDGEMENT, at)
     return Done(device, done)
 
 
@@ -238,9 +258,7 @@ def recover(state: State, device: Device, intents: Iterable[Intent], at: Instant
     lines: list[effects.Record] = []
     counts: list[effects.Effect] = []
     for intent in intents:
-        wait = intent.time_to_live + intent.settling
-        unknown = intent._replace(phase=Phase.UNKNOWN, due=at.monotonic + wait)
-        device = ledger.held(ledger.opened(device, unknown), intent.policy, seconds + wait)
+        device = _held(device, intent, seconds, at)
         if intent.phase is not Phase.UNKNOWN:
             lines.append(recording.outcome(state, device, intent, Outcome.UNKNOWN, RESTARTED, at))
             counts.append(_count(intent, Outcome.UNKNOWN))
