@@ -1,8 +1,10 @@
 """New assignments: what is kept, what is refused, what survives a restart."""
 
+import pytest
+
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY, Rig
-from foreshore_agent.engine import effects, events, view
+from foreshore_agent.engine import assigning, effects, events, view
 from foreshore_api.wire import assignment
 
 BROKEN = room.changed(
@@ -186,3 +188,42 @@ def test_the_last_good_policy_asks_its_own_model_at_its_own_endpoints() -> None:
     assert view.in_force(rig.state)[0].model.version == "occupancy-v1"  # type: ignore[union-attr]
     rig.feed(events.Assigned, assignment=served(BROKEN, url="http://three:8000"))
     assert urls(rig) == ["http://three:8000"]
+
+
+def test_a_device_that_leaves_and_returns_was_not_restarted_and_stays_held() -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    assigned = engine_rig.assign()
+    rig.feed(events.Assigned, assignment=assigned.model_copy(update={"devices": ()}))
+    assert rig.outcomes == [("Unknown", "Unassigned")]
+    rig.feed(events.Assigned, assignment=assigned)
+    rig.wait(3)
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    assert rig.counted[-1] == ("Suppressed", "ActuatorHeld")
+    rig.boot()
+    assert rig.outcomes == [("Unknown", "Unassigned")]
+
+
+def test_an_intent_that_is_durable_after_its_device_left_is_not_sent() -> None:
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    waiting, assigned = rig.waiting, engine_rig.assign()
+    rig.hold = ()
+    rig.feed(events.Assigned, assignment=assigned.model_copy(update={"devices": ()}))
+    rig.feed(events.Assigned, assignment=assigned)
+    rig.waiting = waiting
+    rig.release()
+    assert rig.sent == []
+    assert rig.outcomes == [("Rejected", "Unassigned")]
+
+
+def test_devices_that_left_long_ago_are_forgotten_also_on_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assigning, "MAXIMUM_REMEMBERED", 0)
+    rig = Rig()
+    rig.sample()
+    assigned = engine_rig.assign()
+    rig.feed(events.Assigned, assignment=assigned.model_copy(update={"devices": ()}))
+    assert not rig.state.remembered
+    assert rig.values["engine/device/hq/room-301"] == b""

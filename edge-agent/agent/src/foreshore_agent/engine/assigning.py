@@ -20,6 +20,8 @@ from foreshore_decision.chain import modes
 from foreshore_decision.policy.compiled import CompiledPolicy
 
 MAXIMUM_MESSAGE: Final = 1024
+MAXIMUM_REMEMBERED: Final = 1000
+"""Devices that are not assigned any more of which limits and holds are kept."""
 MAXIMUM_VERSIONS: Final = 8
 """Of one policy, beyond which none is kept for devices that nothing binds."""
 MAXIMUM_DEVICES: Final = 10_000
@@ -51,7 +53,7 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
     for each in wanted.policies:
         _resolve(state, each, assigned, site, plan)
     kept = _keep(state.in_force, plan.in_force)
-    remembered = _forget(state, assigned)
+    remembered, left = _forget(state, assigned, event.at)
     state = state._replace(authorities=_departed(state, assigned))
     devices: dict[Key, Device] = {}
     done: list[effects.Effect] = []
@@ -61,13 +63,15 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
         devices[key] = entered
         done += more
         remembered.pop(key, None)
+    gone = _oldest(remembered)
     state = state._replace(
         devices=immutables.Map(devices),
         in_force=plan.in_force,
         problems=tuple(plan.problems),
-        remembered=remembered,
+        remembered={key: each for key, each in remembered.items() if key not in gone},
     )
-    return state, (*kept, *done, durable.authorities_value(state))
+    forgotten = tuple(durable.device_gone(key) for key in gone)
+    return state, (*kept, *left, *done, *forgotten, durable.authorities_value(state))
 
 
 def _resolve(
@@ -268,19 +272,27 @@ def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
 
 
 def _forget(
-    state: State, assigned: Mapping[Key, assignment.AssignedDevice]
-) -> dict[Key, Remembered]:
-    """Remember the limits and open intents of devices that go, in case they come back."""
+    state: State, assigned: Mapping[Key, assignment.AssignedDevice], at: Instant
+) -> tuple[dict[Key, Remembered], tuple[effects.Effect, ...]]:
+    """Remember the limits and holds of devices that go, in case they come back."""
     remembered = dict(state.remembered)
+    done: tuple[effects.Effect, ...] = ()
     for key, device in state.devices.items():
         if key not in assigned:
+            device, more = commanding.leave(state, device, at)
+            done += more
             remembered[key] = Remembered(
                 actuators=device.actuators,
                 policies=device.policy_logs,
                 held=device.held,
                 open=tuple(device.open.values()),
             )
-    return remembered
+    return remembered, done
+
+
+def _oldest(remembered: Mapping[Key, Remembered]) -> frozenset[Key]:
+    """Return the devices that left so long ago that nothing of them is kept any more."""
+    return frozenset(list(remembered)[: max(0, len(remembered) - MAXIMUM_REMEMBERED)])
 
 
 def _departed(

@@ -13,19 +13,27 @@ At most once: a command leaves on `IntentDurable` and on nothing else, and nothi
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from math import ceil
-from typing import Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import orjson
 
-from foreshore_agent.engine import durable, effects, ledger, lowering, reading_back, recording
+from foreshore_agent.engine import (
+    composing,
+    durable,
+    effects,
+    ledger,
+    lowering,
+    reading_back,
+    recording,
+)
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Device, Intent, Phase, State
+from foreshore_agent.engine.state import EMPTY, Device, Intent, Phase, State
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics
 from foreshore_api.wire import record as wire
-from foreshore_decision import fencing, record
+from foreshore_decision import fencing
 from foreshore_decision.chain import evaluate, facts, modes, reasons
 from foreshore_decision.policy import compiled
 
@@ -37,6 +45,7 @@ AUTHORITY_LOST: Final = "AuthorityLost"
 DEVICE_LOCKED: Final = "DeviceLocked"
 MODE_LOWERED: Final = "ModeLowered"
 NO_ACKNOWLEDGEMENT: Final = "NoAcknowledgement"
+UNASSIGNED: Final = "Unassigned"
 RESTARTED: Final = "Restarted"
 NEWER_COMMAND: Final = "NewerCommand"
 READ_BACK_NEAR: Final = "ReadBackNear"
@@ -44,6 +53,17 @@ READ_BACK_DIFFERS: Final = "ReadBackDiffers"
 NO_READ_BACK: Final = "NoReadBack"
 
 Outcome = wire.Outcome
+
+LEAVING: Final[Mapping[Phase, Outcome]] = MappingProxyType(
+    {
+        Phase.INTENT: Outcome.REJECTED,
+        Phase.SENDING: Outcome.UNKNOWN,
+        Phase.ANSWER: Outcome.UNKNOWN,
+        Phase.CONFIRMATION: Outcome.UNCONFIRMED,
+        Phase.UNKNOWN: Outcome.UNCONFIRMED,
+    }
+)
+"""What becomes of a command whose device leaves: an intent is never sent after that."""
 
 Effects = tuple[effects.Effect, ...]
 
@@ -69,9 +89,9 @@ def issue(
 ) -> Done:
     """Take the rate limits' tokens and make the intent durable; nothing has left yet."""
     given = evaluation.facts.given
-    message = _command(evaluation.facts, at)
+    message = composing.envelope(evaluation.facts, at)
     waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
-    intent = _intent(policy, evaluation, received, at)._replace(
+    intent = composing.intent(policy, evaluation, received, at)._replace(
         waited=waited, payload=orjson.dumps(message), evaluation=evaluation
     )
     device = ledger.opened(ledger.charged(device, policy, given.seconds), intent)
@@ -268,6 +288,24 @@ def recover(state: State, device: Device, intents: Iterable[Intent], at: Instant
     return Done(device, (effects.Journal(tuple(lines), None, (value,)), *counts))
 
 
+def leave(state: State, device: Device, at: Instant) -> Done:
+    """Say what is known of open commands of a device that is not assigned any more, and forget."""
+    seconds = state.identity.seconds(at)
+    lines: list[effects.Record] = []
+    counts: list[effects.Effect] = []
+    for intent in device.open.values():
+        result = LEAVING[intent.phase]
+        lines.append(recording.outcome(state, device, intent, result, UNASSIGNED, at))
+        counts.append(_count(intent, result))
+        if result is Outcome.UNKNOWN:
+            device = _held(device, intent, seconds, at)
+    if not lines:
+        return Done(device)
+    device = device._replace(open=EMPTY)
+    value = durable.device_value(device, state.identity, seconds)
+    return Done(device, (effects.Journal(tuple(lines), None, (value,)), *counts))
+
+
 def close(
     state: State,
     device: Device,
@@ -309,48 +347,6 @@ def _recorded(
 
 def _count(intent: Intent, result: Outcome) -> effects.Count:
     return effects.Count(metrics.COMMANDS.name, (str(intent.policy), result.value))
-
-
-def _command(found: facts.Facts, at: Instant) -> dict[str, Any]:
-    """Render the envelope; a test holds it to `wire.command.Command`."""
-    given = found.given
-    action = given.policy.action
-    return {
-        "commandId": f"{given.decision_id}/{record.PASS_NUMBER}",
-        "attempt": 1,
-        "action": action.name,
-        "input": dict(found.limited or {}),
-        "holder": given.holder.node,
-        "epoch": given.holder.epoch,
-        "priority": action.priority,
-        "issuedAt": record.stamp(at.now),
-        "notAfter": record.stamp(at.now + timedelta(seconds=action.time_to_live)),
-    }
-
-
-def _intent(policy: Key, evaluation: evaluate.Evaluation, received: float, at: Instant) -> Intent:
-    """Return the command that a verdict asks for, before anything is written."""
-    given = evaluation.facts.given
-    made = given.policy
-    return Intent(
-        decision_id=given.decision_id,
-        policy=policy,
-        action=made.action.name,
-        values=dict(evaluation.facts.limited or {}),
-        properties={
-            bound.name: bound.property for bound in made.action.bounds if bound.property is not None
-        },
-        phase=Phase.INTENT,
-        time_to_live=made.action.time_to_live,
-        settling=made.action.settling_time,
-        issued=given.seconds,
-        deadline=at.boot + made.action.time_to_live,
-        received=received,
-        identity={
-            "policy": {**made.identity["policy"], "effectiveMode": given.mode.value},
-            "device": made.identity["device"],
-        },
-    )
 
 
 def _obstacle(state: State, device: Device, intent: Intent, at: Instant) -> str | None:

@@ -43,6 +43,11 @@ def device_value(device: Device, identity: Identity, seconds: float) -> tuple[st
     return f"{DEVICE}{device.key}", orjson.dumps(document)
 
 
+def device_gone(key: Key) -> effects.Keep:
+    """Return the effect that forgets a device."""
+    return effects.Keep(f"{DEVICE}{key}", b"")
+
+
 def policy_value(key: Key, versions: tuple[assignment.AssignedPolicy, ...]) -> effects.Keep:
     """Return the effect that keeps the versions of a policy that are in force."""
     body = _VERSIONS.dump_json(versions, by_alias=True, exclude_none=True) if versions else b""
