@@ -11,9 +11,7 @@ DEVICE = "rig"
 def documents(port: int, digest: str, model: Path) -> list[dict[str, Any]]:
     """The folder's documents for a plain broker on loopback and one model file."""
     return [
-        document(
-            "Site", SITE, {"broker": {"host": "127.0.0.1", "port": port, "transport": "Plain"}}
-        ),
+        document("Site", SITE, {"broker": broker(port)}),
         document("DeviceProfile", "rig", profile()),
         document("Device", DEVICE, {"profileRef": {"name": "rig"}, "site": SITE}, zone="bench"),
         document("Model", "tiny", tiny()),
@@ -28,6 +26,11 @@ def documents(port: int, digest: str, model: Path) -> list[dict[str, Any]]:
         ),
         document("DecisionPolicy", "always", policy()),
     ]
+
+
+def broker(port: int) -> dict[str, Any]:
+    """MQTT 3.1.1 without TLS, as the calibrator speaks it."""
+    return {"host": "127.0.0.1", "port": port, "protocol": "V311", "transport": "Plain"}
 
 
 def document(kind: str, name: str, spec: dict[str, Any], **labels: str) -> dict[str, Any]:
