@@ -4,6 +4,11 @@ import asyncio
 
 import pytest
 
+from harness.fixtures import session_cluster
+
+__all__ = ["session_cluster"]
+# here, once: a fixture imported by two folders would be two, and each would want the cluster alone
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Leave the main thread without an event loop.

@@ -1,5 +1,5 @@
 """What the tests on a real API server get: one server a session, one namespace a test."""
 
-from harness.fixtures import apiserver, cluster, namespace, session_cluster
+from harness.fixtures import apiserver, cluster, namespace
 
-__all__ = ["apiserver", "cluster", "namespace", "session_cluster"]
+__all__ = ["apiserver", "cluster", "namespace"]

@@ -7,9 +7,6 @@ import pytest
 
 from e2e import world as worlds
 from harness import cluster
-from harness.fixtures import session_cluster
-
-__all__ = ["session_cluster"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
