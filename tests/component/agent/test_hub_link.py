@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 import trustme
 from aiohttp import web
@@ -281,3 +282,10 @@ async def test_one_record_that_the_hub_refuses_holds_back_none_before_it_and_is_
     assert problem.reason == hub.REFUSED
     there.answer = None
     await until(lambda: not link.refused)
+
+
+async def test_a_session_closed_under_a_call_is_no_answer_and_ends_no_agent() -> None:
+    client = aiohttp.ClientSession()
+    await client.close()
+    with pytest.raises(door.DoorError, match="Closed"):
+        await door._exchange(client, "GET", "http://127.0.0.1:1")

@@ -9,7 +9,7 @@ import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import pydantic
@@ -115,15 +115,8 @@ class Door:
             sent = {"Authorization": f"Bearer {self._token()}", **(headers or {})}
             if body is not None:
                 sent["Content-Type"] = "application/json"
-            async with client.request(
-                method,
-                url,
-                data=body,
-                headers=sent,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_CALL_SECONDS),
-            ) as response:
-                answer = await _read(response)
+            limit = aiohttp.ClientTimeout(total=seconds, sock_connect=_CALL_SECONDS)
+            answer = await _exchange(client, method, url, data=body, headers=sent, timeout=limit)
         except TimeoutError as error:
             raise DoorError("Timeout") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -174,6 +167,19 @@ class _Answer:
     status: int
     body: bytes
     etag: str
+
+
+async def _exchange(
+    client: aiohttp.ClientSession, method: str, url: str, **options: Any
+) -> _Answer:
+    try:
+        async with client.request(method, url, allow_redirects=False, **options) as response:
+            return await _read(response)
+    except RuntimeError as error:
+        # the session was made anew for another CA, or closed for good, since it was given out
+        if not client.closed:
+            raise
+        raise DoorError("Closed") from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> _Answer:
