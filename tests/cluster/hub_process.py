@@ -14,6 +14,7 @@ from typing import Any
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import record
+from foreshore_decision import record as record_chain
 from foreshore_hub import ingest
 from harness import apiserver as plain
 from harness import certificates, process
@@ -156,7 +157,7 @@ class Journal:
         shipped = []
         for body in bodies:
             self.sequence += 1
-            hashed = ingest.link(self.head, body)
+            hashed = record_chain.link(self.head, body.encode())
             shipped.append(
                 record.ShippedRecord(
                     sequence=self.sequence, previous=self.head, hash=hashed, body=body

@@ -14,6 +14,7 @@ from builders import resources
 from component.hub import hub_under_test
 from component.hub.hub_under_test import Door
 from foreshore_api.wire import assignment, beat, record, report
+from foreshore_decision import record as record_chain
 from foreshore_hub import ingest, store
 
 pytestmark = pytest.mark.component
@@ -57,7 +58,7 @@ def decided(identity: str, **fields: Any) -> str:
 def shipped(*bodies: str, journal: str = "j-1") -> record.Batch:
     found, previous = [], ingest.GENESIS
     for number, body in enumerate(bodies, start=1):
-        hashed = ingest.link(previous, body)
+        hashed = record_chain.link(previous, body.encode())
         found.append(
             record.ShippedRecord(sequence=number, previous=previous, hash=hashed, body=body)
         )

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from foreshore_api.wire import assignment, record
+from foreshore_decision import record as record_chain
 from foreshore_hub import ingest, store
 from foreshore_hub.renewals import Renewed
 
@@ -57,7 +58,7 @@ def decided(number: int, verdict: str = "Commanded", second: int | None = None) 
 def batch(*bodies: str, first: int = 1, previous: str = ingest.GENESIS) -> record.Batch:
     shipped = []
     for number, body in enumerate(bodies, start=first):
-        hashed = ingest.link(previous, body)
+        hashed = record_chain.link(previous, body.encode())
         shipped.append(
             record.ShippedRecord(sequence=number, previous=previous, hash=hashed, body=body)
         )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from foreshore_api.wire import record
+from foreshore_decision import record as record_chain
 from foreshore_hub import ingest
 
 HQ = ingest.Writer("edge-1", frozenset({"hq"}))
@@ -33,7 +34,7 @@ def body(**data: Any) -> str:
 def chain(*bodies: str, first: int = 1, previous: str = ingest.GENESIS) -> record.Batch:
     shipped = []
     for number, text in enumerate(bodies, start=first):
-        hashed = ingest.link(previous, text)
+        hashed = record_chain.link(previous, text.encode())
         shipped.append(
             record.ShippedRecord(sequence=number, previous=previous, hash=hashed, body=text)
         )

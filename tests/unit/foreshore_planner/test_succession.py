@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from builders import planning as build
 from foreshore_api import scalars
 from foreshore_api.wire import report
+from foreshore_planner import binding, snapshot, succession
 from foreshore_planner import plan as planning
-from foreshore_planner import snapshot, succession
 
 EPOCH = 1_700_000_000
 HELD = {"holder": "edge-1", "epoch": EPOCH, "lastIssued": EPOCH}
@@ -269,3 +269,11 @@ def test_numbers_rise_strictly_over_any_sequence_of_grants_whatever_the_clock_do
         back = build.agent(str(grant.authority.holder), devices=(line(gave_back=True, epoch=last),))
         others = [build.agent(name) for name in build.EDGES if name != back.node]
         seen = dataclasses.replace(seen, fleet=build.fleet([back, *others]))
+
+
+def test_the_lease_in_force_is_the_one_the_agents_are_given_not_a_longer_one() -> None:
+    spec = build.device().spec.document() | {"authority": {"leaseDuration": "60s"}}
+    one = build.device()
+    wider = one.model_copy(update={"spec": type(one.spec).model_validate(spec)})
+    bound = binding.bind(build.world(devices=(wider,)))
+    assert bound.devices["hq", "room-301"].lease_seconds == 15.0

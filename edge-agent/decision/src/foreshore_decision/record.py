@@ -99,7 +99,7 @@ def stamp(moment: datetime) -> str:
 
 def link(previous: str, body: bytes) -> str:
     """Return the hash of a record that follows `previous`: over both, exactly as they travel."""
-    return "sha256:" + hashlib.sha256(previous.encode("ascii") + body).hexdigest()
+    return "sha256:" + hashlib.sha256(previous.encode() + body).hexdigest()
 
 
 def is_sampled(decision_id: str, rate: float) -> bool:

@@ -8,7 +8,6 @@ copied or restored, and what it would overwrite was promised to be kept.
 """
 
 import datetime
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from foreshore_api.wire import record
+from foreshore_decision import record as record_chain
 
 GENESIS: Final = "sha256:" + "0" * 64
 UNREADABLE: Final = "unreadable"
@@ -111,11 +111,6 @@ def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: W
     return Examined(tuple(rows), head, flaws)
 
 
-def link(previous: str, body: str) -> str:
-    """Return the hash of a record that follows `previous`: over the text of both."""
-    return "sha256:" + hashlib.sha256(f"{previous}{body}".encode()).hexdigest()
-
-
 def describe(body: str) -> Described:
     """Return what is searched for; anything that is not as expected stays empty."""
     try:
@@ -146,7 +141,10 @@ def micros(moment: datetime.datetime) -> int:
 
 def _is_whole(shipped: record.ShippedRecord) -> bool:
     """Whether the bytes give the hash; a body that the agent dropped for want of room is empty."""
-    return not shipped.body or link(shipped.previous, shipped.body) == shipped.hash
+    return (
+        not shipped.body
+        or record_chain.link(shipped.previous, shipped.body.encode()) == shipped.hash
+    )
 
 
 def _attributed(described: Described, writer: Writer) -> Described:

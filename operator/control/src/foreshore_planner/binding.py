@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
-from foreshore_decision import selectors
+from foreshore_decision import assignment, narrowing, selectors
 from foreshore_planner import snapshot
 
 T = TypeVar("T", bound=meta.Resource)
@@ -44,15 +44,18 @@ class BoundDevice:
     problem: Problem | None
 
     @property
+    def narrowed(self) -> v1alpha1.DeviceProfileSpec | None:
+        """The profile as it holds for this device, as the agents are given it."""
+        if self.profile is None:
+            return None
+        return narrowing.narrow(self.profile.spec, self.device.spec)
+
+    @property
     def lease_seconds(self) -> float:
-        """The lease duration in force: the Device's where it says one, else the profile's."""
-        own = self.device.spec.authority
-        if own is not None and own.lease_duration is not None:
-            return scalars.seconds(own.lease_duration)
-        default = v1alpha1.protection.Authority().lease_duration
-        return scalars.seconds(
-            self.profile.spec.authority.lease_duration if self.profile is not None else default
-        )
+        """The lease duration in force."""
+        narrowed = self.narrowed
+        authority = v1alpha1.protection.Authority() if narrowed is None else narrowed.authority
+        return scalars.seconds(authority.lease_duration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,14 +277,8 @@ def _endpoint_conflict(
 
 
 def _reachable(device: v1alpha1.Device, nodes: Iterable[snapshot.Node]) -> tuple[str, ...]:
-    narrowed = device.spec.reachable_from
     return tuple(
-        sorted(
-            node.name
-            for node in nodes
-            if narrowed is None
-            or all(node.labels.get(k) == v for k, v in narrowed.node_selector.items())
-        )
+        sorted(node.name for node in nodes if assignment.is_reachable(device, node.labels))
     )
 
 

@@ -356,16 +356,11 @@ def _effective_mode(one: binding.BoundPolicy, bound: binding.Binding) -> v1alpha
 
 
 def _is_guarded(device: binding.BoundDevice) -> bool:
-    if device.profile is None:
+    narrowed = device.narrowed
+    if narrowed is None:
         return False
     checked = v1alpha1.protection.Check.CHECKED
-    own = device.device.spec.guards
-    guards = device.profile.spec.guards
-    epoch = own.epoch if own is not None and own.epoch is not None else guards.epoch
-    duplicates = (
-        own.duplicates if own is not None and own.duplicates is not None else guards.duplicates
-    )
-    return epoch is checked and duplicates is checked
+    return narrowed.guards.epoch is checked and narrowed.guards.duplicates is checked
 
 
 def _generation(one: meta.Resource) -> int:
