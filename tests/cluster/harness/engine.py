@@ -62,12 +62,13 @@ def start() -> None:
     log = cache.root() / "dockerd.log"
     process.say(f"starting the Docker engine, which stays up (log: {log})")
     with log.open("ab") as output:
-        subprocess.Popen(
-            ["dockerd"],
+        # setsid --fork: a child of our own would be one that we never wait for
+        subprocess.run(
+            ["setsid", "--fork", "dockerd"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,
+            check=True,
         )
     try:
         process.eventually(answers, what="the Docker engine answers", timeout=60, interval=0.5)
