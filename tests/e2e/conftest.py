@@ -1,7 +1,8 @@
 """One cluster with the product a session; every test starts from a healthy site."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(400, func_only=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, pytest.TestReport]:
+    """A failed story says what the cluster looked like: it is gone when a person reads of it."""
+    report: pytest.TestReport = yield
+    world = getattr(item, "funcargs", {}).get("site")
+    if call.excinfo is not None and isinstance(world, worlds.World):
+        report.sections.append(("the cluster at that moment", world.describe()))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -198,6 +198,24 @@ class World:
         """Commands that the device took after a moment."""
         return [one for one in self.obeyed() if one.time > moment and one.result != "Rejected"]
 
+    def describe(self) -> str:
+        """What a person would look at first when a story failed, each part with its heading."""
+        questions = (
+            ("get", "nodes", "-o", "wide"),
+            ("get", "pods", "-A", "-o", "wide"),
+            ("get", "inferenceplacements.foreshore.dev,devices.foreshore.dev", "-A", "-o", "yaml"),
+            ("get", "events", "-n", NAMESPACE, "--sort-by=.lastTimestamp"),
+            ("logs", "-n", install.SYSTEM, "deployment/foreshore-operator", "--tail=60"),
+        )
+        parts = []
+        for question in questions:
+            try:
+                answer = self.cluster.kubectl(*question)
+            except process.CommandError as error:
+                answer = str(error)
+            parts.append(f"$ kubectl {' '.join(question)}\n{answer[-12_000:]}")
+        return "\n".join(parts)
+
     # -- waiting -----------------------------------------------------------------------------
 
     def until(self, condition: Callable[[], object], what: str, timeout: float = 60) -> None:
