@@ -129,7 +129,7 @@ def test_only_a_higher_epoch_revives_a_superseded_holder() -> None:
 def test_unrenewed_and_alone_it_goes_on_until_the_offline_grant_ends() -> None:
     state = run(*ticks(11, 40), state=renewed_at(10.0))
     assert fencing.standing(state, 24.9) is Standing.OFFLINE
-    state = dataclasses.replace(state, seen_at=10.0 + OFFLINE - 1)
+    state = state._replace(seen_at=10.0 + OFFLINE - 1)
     assert fencing.standing(state, 10.0 + OFFLINE - 0.1) is Standing.OFFLINE
     assert fencing.standing(state, 10.0 + OFFLINE) is Standing.LAPSED
 

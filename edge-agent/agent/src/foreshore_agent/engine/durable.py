@@ -10,7 +10,6 @@ another boot say nothing about how long ago they were, and count as if just now.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -56,8 +55,8 @@ def policy_value(key: Key, versions: tuple[assignment.AssignedPolicy, ...]) -> e
 
 def authorities_value(state: State) -> effects.Keep:
     """Return the effect that keeps this node's rights, also to devices that have left."""
-    known = {str(key): asdict(each) for key, each in state.authorities.items()}
-    known |= {str(key): asdict(device.authority) for key, device in state.devices.items()}
+    known = {str(key): each._asdict() for key, each in state.authorities.items()}
+    known |= {str(key): device.authority._asdict() for key, device in state.devices.items()}
     return effects.Keep(AUTHORITIES, orjson.dumps(known))
 
 

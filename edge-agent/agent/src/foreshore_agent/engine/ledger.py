@@ -9,7 +9,6 @@ from functools import reduce
 from operator import or_
 from typing import Final
 
-from foreshore_agent.engine import state
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Device, Intent, Phase
 from foreshore_decision.chain import limiter
@@ -18,27 +17,23 @@ from foreshore_decision.policy import compiled
 WAITING: Final = frozenset({Phase.INTENT, Phase.SENDING, Phase.ANSWER})
 
 
-def actuators_of(action: compiled.Action) -> frozenset[str]:
-    """Return what an action moves: two actions that set one property move one actuator."""
-    return state.moved(action.name, (bound.property for bound in action.bounds))
-
-
 def spent(device: Device, action: compiled.Action) -> limiter.Log:
     """Return the commands of every policy to any of the actuators that the action moves.
 
     One command that moved several of them counts once.
     """
-    logs = (Counter(device.actuators.get(each, ())) for each in actuators_of(action))
-    return tuple(sorted(reduce(or_, logs, Counter[float]()).elements()))
+    logs = [device.actuators[each] for each in action.actuators if each in device.actuators]
+    if len(logs) < 2:
+        return logs[0] if logs else ()
+    return tuple(sorted(reduce(or_, map(Counter, logs)).elements()))
 
 
 def outstanding(device: Device, action: compiled.Action) -> int:
     """Return how many commands to any of these actuators wait for an answer."""
-    moved = actuators_of(action)
     return sum(
         1
         for intent in device.open.values()
-        if intent.phase in WAITING and not moved.isdisjoint(intent.actuators)
+        if intent.phase in WAITING and not action.actuators.isdisjoint(intent.actuators)
     )
 
 
@@ -48,7 +43,7 @@ def charged(device: Device, policy: Key, seconds: float) -> Device:
     own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
     shared = {
         each: limiter.taken((made.actuator_rate,), device.actuators.get(each, ()), seconds)
-        for each in actuators_of(made.action)
+        for each in made.action.actuators
     }
     return device._replace(
         policy_logs={**device.policy_logs, policy: own},

@@ -8,7 +8,7 @@ persistent map, so that one sample costs the same at one device and at ten thous
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,7 +20,7 @@ from foreshore_agent.engine.events import Instant, Key
 from foreshore_api.wire import assignment, report
 from foreshore_decision import features, fencing
 from foreshore_decision.chain import evaluate, facts, limiter
-from foreshore_decision.policy import CompiledPolicy
+from foreshore_decision.policy import CompiledPolicy, actions
 
 EMPTY: Mapping[Any, Any] = immutables.Map()
 
@@ -76,11 +76,6 @@ class Phase(StrEnum):
     """A restart came between: for a read-back to show that it was done, or for time to pass."""
 
 
-def moved(action: str, properties: Iterable[str | None]) -> frozenset[str]:
-    """Name the actuators of an action: the properties it sets, or itself where it sets none."""
-    return frozenset(each for each in properties if each is not None) or frozenset({action})
-
-
 class Intent(NamedTuple):
     """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
@@ -120,7 +115,7 @@ class Intent(NamedTuple):
     @property
     def actuators(self) -> frozenset[str]:
         """What it moves."""
-        return moved(self.action, self.properties.values())
+        return actions.moved(self.action, self.properties.values())
 
     @property
     def command_id(self) -> str:

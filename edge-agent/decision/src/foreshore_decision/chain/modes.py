@@ -1,6 +1,6 @@
 """The effective mode: what the policy asks for, lowered by every cap that holds, never raised."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from foreshore_api.v1alpha1 import Mode
@@ -10,8 +10,10 @@ RANK: Final = {mode: rank for rank, mode in enumerate(Mode)}
 """Modes in rising order, as the schema lists them."""
 
 
-def effective(asked: Mode, caps: Iterable[Cap]) -> tuple[Mode, tuple[Cap, ...]]:
+def effective(asked: Mode, caps: Sequence[Cap]) -> tuple[Mode, tuple[Cap, ...]]:
     """Return the effective mode, and the caps that lower it below what was asked for."""
+    if not caps:
+        return asked, ()
     lowering = tuple(cap for cap in caps if RANK[cap.mode] < RANK[asked])
     mode = min((cap.mode for cap in lowering), key=RANK.__getitem__, default=asked)
     return mode, lowering

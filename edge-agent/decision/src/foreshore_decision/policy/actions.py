@@ -43,7 +43,13 @@ def action(
         priority=wanted.priority,
         time_to_live=scalars.seconds(wanted.time_to_live),
         settling_time=max(settling, default=0.0),
+        actuators=moved(wanted.name, (each.property for each in found)),
     )
+
+
+def moved(action: str, properties: Iterable[str | None]) -> frozenset[str]:
+    """Name the actuators of an action: the properties it sets, or itself where it sets none."""
+    return frozenset(each for each in properties if each is not None) or frozenset({action})
 
 
 def _check_action(subject: Subject, action: Action, problems: Problems) -> None:

@@ -159,6 +159,8 @@ class Action:
     time_to_live: float
     settling_time: float
     """Longest settling time of what it sets."""
+    actuators: frozenset[str]
+    """What it moves: two actions that set one property move one actuator."""
 
 
 @dataclass(frozen=True, slots=True)

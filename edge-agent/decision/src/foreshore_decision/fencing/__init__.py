@@ -1,0 +1,81 @@
+"""The holder's side of authority: whether this agent may command one device, now.
+
+The agent's engine keeps one `State` per device, feeds it what happens and asks `standing` before
+every command. It is not the fence: the fence is at the device, which refuses lower epochs and
+repeated commands. This keeps two agents from disagreeing for long.
+
+    None ──grant──► Lapsed ──renewal answered──► Renewed ──lease runs out──► Offline | Lapsed
+                      ▲                             ▲                           │
+                      │                             └──── renewal answered ─────┤
+                      └── a peer claims the hub, grant too old, broker lost ────┘
+    Renewed, Offline ──the device refuses us──► Lapsed ──a later request is renewed──► Renewed
+    any ──a higher epoch, or the hub says so──► Superseded ──grant with a higher epoch──► Lapsed
+    Renewed ──broker lost for a lease──► given back (Lapsed until a higher epoch is granted)
+
+- A grant alone permits nothing: a renewal answered in this boot does, and it counts from when its
+  request was *sent*.
+- Every instant is seconds on the boot clock, which counts suspended time and knows no wall clock:
+  no jump of a wall clock can change a standing.
+- Unrenewed, the holder goes on (Offline) only while it listens on the broker and no peer there
+  claims to have the hub, and at most `offline_seconds` after the last renewal. After a gap in the
+  connection or a pause of its own it listens for three beats first.
+- A holder that the hub still renews but that has lost the broker for a whole lease gives its right
+  back: it cannot command, and the operator may move the right at once. Without the hub it gives
+  nothing back: nobody could hear it.
+- In folder mode the one agent grants itself (`self_granted`), and nothing renews it.
+"""
+
+from foreshore_decision.fencing.events import (
+    Answered,
+    BrokerChanged,
+    EpochSeen,
+    Event,
+    Fenced,
+    Granted,
+    PeerHeard,
+    Requested,
+    Ticked,
+    Withdrawn,
+)
+from foreshore_decision.fencing.rules import next_due, standing
+from foreshore_decision.fencing.state import (
+    CLAIM_SHARE,
+    LISTEN_SECONDS,
+    MAXIMUM_PEERS,
+    MAXIMUM_PENDING,
+    RENEWALS_PER_LEASE,
+    Standing,
+    State,
+    has_hub,
+    next_epoch,
+    recall,
+    start,
+)
+from foreshore_decision.fencing.transitions import step
+
+__all__ = [
+    "CLAIM_SHARE",
+    "LISTEN_SECONDS",
+    "MAXIMUM_PEERS",
+    "MAXIMUM_PENDING",
+    "RENEWALS_PER_LEASE",
+    "Answered",
+    "BrokerChanged",
+    "EpochSeen",
+    "Event",
+    "Fenced",
+    "Granted",
+    "PeerHeard",
+    "Requested",
+    "Standing",
+    "State",
+    "Ticked",
+    "Withdrawn",
+    "has_hub",
+    "next_due",
+    "next_epoch",
+    "recall",
+    "standing",
+    "start",
+    "step",
+]

@@ -1,0 +1,95 @@
+"""What an agent learns that concerns its right to a device. Instants are boot seconds."""
+
+import dataclasses
+
+from foreshore_api.wire import beat
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Granted:
+    """The assignment names the device's holder; `offline_seconds` is its `offlineGrant`."""
+
+    at: float
+    holder: str
+    epoch: int
+    lease_seconds: float
+    offline_seconds: float
+    self_granted: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The assignment no longer names a holder for the device."""
+
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Requested:
+    """A renewal request with this number leaves now; numbers rise within a boot."""
+
+    at: float
+    number: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answered:
+    """The hub's answer for this device, direct or relayed; `epoch` is the newest the hub knows."""
+
+    at: float
+    boot_id: str
+    number: int
+    epoch: int
+    standing: beat.Standing
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EpochSeen:
+    """An epoch was seen somewhere: in a beat, an acknowledgement, the device's state."""
+
+    at: float
+    epoch: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fenced:
+    """The device itself refused a command: it knows a higher epoch, or another holder."""
+
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PeerHeard:
+    """A peer of the site beat on the broker."""
+
+    at: float
+    node: str
+    has_hub: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BrokerChanged:
+    """The connection to the site's broker came up or went."""
+
+    at: float
+    connected: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time passed; due at `next_due`, harmless at any other time."""
+
+    at: float
+
+
+Event = (
+    Granted
+    | Withdrawn
+    | Requested
+    | Answered
+    | EpochSeen
+    | Fenced
+    | PeerHeard
+    | BrokerChanged
+    | Ticked
+)

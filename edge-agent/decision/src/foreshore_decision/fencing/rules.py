@@ -1,0 +1,108 @@
+"""What follows at an instant from what is known: the standing, and when it may change by itself."""
+
+from collections.abc import Callable
+from typing import Final
+
+from foreshore_decision.fencing.state import LISTEN_SECONDS, Standing, State
+
+
+def standing(state: State, at: float) -> Standing:
+    """Return the standing at an instant, maybe after the last event: the first rule decides."""
+    then = passed(state, at)
+    for rule, result in RULES:
+        if rule(then):
+            return result
+    return Standing.LAPSED
+
+
+def next_due(state: State) -> float | None:
+    """Return the next instant at which the standing may change by itself; None without a grant.
+
+    While a grant is held it is never further away than a third of a lease: a step longer than a
+    lease must mean a pause.
+    """
+    if not state.is_named or state.self_granted:
+        return None
+    instants = [state.seen_at + state.lease_seconds / 3]
+    instants += [heard + LISTEN_SECONDS for _, heard in state.claims]
+    if state.renewed_at is not None:
+        instants += [
+            state.renewed_at + state.lease_seconds,
+            state.renewed_at + state.offline_seconds,
+        ]
+    wait = LISTEN_SECONDS if state.broker_connected else state.lease_seconds
+    instants.append(state.broker_since + wait)
+    return min(instant for instant in instants if instant > state.seen_at)
+
+
+def passed(state: State, at: float) -> State:
+    """Let time pass: notice a pause of our own, give back what the broker keeps us from using."""
+    if at <= state.seen_at:
+        return state
+    paused = state.lease_seconds > 0 and at - state.seen_at > state.lease_seconds
+    if paused and state.broker_connected:
+        state = state._replace(broker_since=at)
+    state = state._replace(seen_at=at)
+    return state._replace(given_back=True) if _must_give_back(state) else state
+
+
+def _must_give_back(state: State) -> bool:
+    return (
+        state.is_named
+        and not state.self_granted
+        and not state.broker_connected
+        and state.seen_at >= state.broker_since + state.lease_seconds
+        and _is_renewed(state)
+    )
+
+
+def _is_refused(state: State) -> bool:
+    """Whether this agent has the hub itself, and the hub did not renew it."""
+    return state.refused_at is not None and state.seen_at < state.refused_at + state.lease_seconds
+
+
+def _is_without_grant(state: State) -> bool:
+    return not state.is_named
+
+
+def _is_superseded(state: State) -> bool:
+    return state.is_superseded
+
+
+def _is_given_back(state: State) -> bool:
+    return state.given_back
+
+
+def _is_fenced(state: State) -> bool:
+    """Whether the device refuses us; who grants himself has nobody to renew him, and goes on."""
+    return state.fenced_at is not None and not state.self_granted
+
+
+def _is_self_granted(state: State) -> bool:
+    return state.self_granted
+
+
+def _is_renewed(state: State) -> bool:
+    return state.renewed_at is not None and state.seen_at < state.renewed_at + state.lease_seconds
+
+
+def _is_offline(state: State) -> bool:
+    return (
+        state.renewed_at is not None
+        and state.seen_at < state.renewed_at + state.offline_seconds
+        and state.broker_connected
+        and state.seen_at >= state.broker_since + LISTEN_SECONDS
+        and not _is_refused(state)
+        and not any(state.seen_at < heard + LISTEN_SECONDS for _, heard in state.claims)
+    )
+
+
+RULES: Final[tuple[tuple[Callable[[State], bool], Standing], ...]] = (
+    (_is_without_grant, Standing.NONE),  # nobody named this agent
+    (_is_superseded, Standing.SUPERSEDED),  # somebody else was named since
+    (_is_given_back, Standing.LAPSED),  # it stood down by its own choice
+    (_is_fenced, Standing.LAPSED),  # the device knows of somebody else
+    (_is_self_granted, Standing.RENEWED),  # folder mode: there is nobody else
+    (_is_renewed, Standing.RENEWED),  # the hub says so, and said so lately
+    (_is_offline, Standing.OFFLINE),  # nobody within earshot could have been named instead
+)

@@ -1,0 +1,129 @@
+"""What each event changes in what an agent knows of its right."""
+
+from typing import assert_never
+
+from foreshore_api.wire import beat
+from foreshore_decision.fencing.events import (
+    Answered,
+    BrokerChanged,
+    EpochSeen,
+    Event,
+    Fenced,
+    Granted,
+    PeerHeard,
+    Requested,
+    Ticked,
+    Withdrawn,
+)
+from foreshore_decision.fencing.rules import passed
+from foreshore_decision.fencing.state import (
+    LISTEN_SECONDS,
+    MAXIMUM_PEERS,
+    MAXIMUM_PENDING,
+    State,
+)
+
+
+def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event, exhaustive
+    """Take one event into account."""
+    state = passed(state, event.at)
+    match event:
+        case Granted():
+            return _granted(state, event)
+        case Withdrawn():
+            return state._replace(is_named=False)
+        case Requested():
+            pending = (*state.pending, (event.number, event.at))[-MAXIMUM_PENDING:]
+            return state._replace(pending=pending)
+        case Answered():
+            return _answered(state, event)
+        case EpochSeen():
+            return _seen(state, event.epoch)
+        case Fenced():
+            return state._replace(fenced_at=event.at)
+        case PeerHeard():
+            return _heard(state, event)
+        case BrokerChanged():
+            return _broker(state, event)
+        case Ticked():
+            return state
+        case _:
+            assert_never(event)
+
+
+def _granted(state: State, event: Granted) -> State:
+    if event.holder != state.node:
+        return _named_another(state, event.epoch)
+    if event.epoch < max(state.highest_seen, state.epoch or 0):
+        return state
+    if event.epoch == state.epoch:
+        return state._replace(
+            is_named=True,
+            lease_seconds=event.lease_seconds,
+            offline_seconds=event.offline_seconds,
+        )
+    return state._replace(
+        is_named=True,
+        epoch=event.epoch,
+        lease_seconds=event.lease_seconds,
+        offline_seconds=event.offline_seconds,
+        self_granted=event.self_granted,
+        given_back=False,
+        highest_seen=event.epoch,
+        is_superseded=False,
+        pending=(),
+        answered=-1,
+        renewed_at=None,
+        refused_at=None,
+        fenced_at=None,
+    )
+
+
+def _named_another(state: State, epoch: int) -> State:
+    superseded = state.epoch is not None and epoch >= state.epoch
+    return state._replace(
+        highest_seen=max(state.highest_seen, epoch),
+        is_superseded=state.is_superseded or superseded,
+    )
+
+
+def _seen(state: State, epoch: int) -> State:
+    superseded = state.epoch is not None and epoch > state.epoch
+    return state._replace(
+        highest_seen=max(state.highest_seen, epoch),
+        is_superseded=state.is_superseded or superseded,
+    )
+
+
+def _answered(state: State, event: Answered) -> State:
+    """Count an answer from when its request was sent; believe a higher epoch from anywhere."""
+    state = _seen(state, event.epoch)
+    sent = dict(state.pending).get(event.number)
+    if sent is None or event.boot_id != state.boot_id or event.number <= state.answered:
+        return state
+    state = state._replace(
+        answered=event.number,
+        pending=tuple(entry for entry in state.pending if entry[0] > event.number),
+    )
+    if event.standing is beat.Standing.SUPERSEDED:
+        return state._replace(is_superseded=True)
+    if event.standing is beat.Standing.RENEWED and event.epoch == state.epoch:
+        fenced = state.fenced_at if sent <= (state.fenced_at or -1.0) else None
+        return state._replace(renewed_at=sent, refused_at=None, fenced_at=fenced)
+    return state._replace(refused_at=sent)
+
+
+def _heard(state: State, event: PeerHeard) -> State:
+    others = tuple(
+        (node, heard)
+        for node, heard in state.claims
+        if node != event.node and event.at < heard + LISTEN_SECONDS
+    )
+    claims = (*others, (event.node, event.at)) if event.has_hub else others
+    return state._replace(claims=claims[-MAXIMUM_PEERS:])
+
+
+def _broker(state: State, event: BrokerChanged) -> State:
+    if event.connected == state.broker_connected:
+        return state
+    return state._replace(broker_connected=event.connected, broker_since=event.at, claims=())
