@@ -140,5 +140,5 @@ def test_a_probe_that_nobody_answered_for_a_minute_says_nothing(age: float | Non
         build.agent(name, probes=(probe.model_copy(update={"age_seconds": age}),))
         for name in ("edge-1", "edge-3")
     ]
-    found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-2", 0.01)
+    found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-2", 0.01, 0.2)
     assert found.total is None

@@ -154,14 +154,14 @@ def test_missing_evidence_never_counts_as_within_the_budget(
     is_fresh = probe is not None and probe[1] is not None and probe[1] <= latency.PROBE_STALE
     is_probed = probe is not None and probe[0].count > 0 and is_fresh
     if not is_measured and not is_probed:
-        assert latency.predict(evidence, "edge-1", 0.01).total is None
+        assert latency.predict(evidence, "edge-1", 0.01, 0.2).total is None
 
 
 def test_a_latency_without_bound_is_over_every_budget() -> None:
     endless = histogram.Histogram(buckets={histogram.OVERFLOW: 50})
     probes = (report.ProbeReport(node="edge-1", histogram=endless, age_seconds=1.0),)
     agents = [build.agent(name, probes=probes) for name in ("edge-2", "edge-3")]
-    found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-1", 0.01)
+    found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-1", 0.01, 0.2)
     assert found.total == math.inf
     node = build.edge("edge-1")
     view = candidates.View(

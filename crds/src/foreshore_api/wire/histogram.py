@@ -98,6 +98,14 @@ def quantile(histogram: Histogram, q: float) -> float | None:
     return _bound_at(histogram.buckets, q * total)
 
 
+def durations(histogram: Histogram) -> dict[float, int]:
+    """Return how often each duration was observed, as the upper bound of its bucket in seconds."""
+    return {
+        BOUNDS[index] if index < OVERFLOW else float("inf"): count
+        for index, count in histogram.buckets.items()
+    }
+
+
 def _bound_at(buckets: Mapping[int, int], rank: float) -> float:
     seen = 0
     for index in sorted(buckets):

@@ -2,17 +2,24 @@
 
 From measured histograms.
 
-Stages: Uplink → Decide → Network → Inference → Actuate. For any dependence between stages, P(ΣXᵢ >
-Σaᵢ) ≤ Σ P(Xᵢ > aᵢ): k stages each taken at the quantile 1 − (1 − 0.99)/k bound the p99 of their sum
-(two p99.5 bound a p99). That is the prediction; the split shows each stage's own p99. What was
-never measured is unknown, not zero: Network falls back to the agents' probes of that node's agent,
-Inference to the ModelVersion's `expectedInference`; the others, which no choice of node changes,
-are left out until they are measured.
+Stages: Uplink → Decide → Network → Inference → Actuate. For any dependence between stages,
+P(ΣXᵢ > Σaᵢ) ≤ Σ P(Xᵢ > aᵢ): k stages each taken at the quantile 1 − (1 − 0.99)/k bound the p99 of
+their sum (two p99.5 bound a p99). That is the prediction. Tails rarely meet, so that the bound may
+miss a budget that holds: where it does, the stages' distributions are convolved, which gives the
+p99 of the sum of independent stages. The split shows each stage's own p99.
+
+What was never measured is unknown, not zero: Network falls back to the agents' probes of that
+node's agent, Inference to the ModelVersion's `expectedInference`; the others, which no choice of
+node changes, are left out until they are measured.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
 
 from foreshore_api.wire import histogram, report
 
@@ -26,6 +33,9 @@ PROBE_STALE = 60.0
 """Seconds without an echo after which what was measured before says nothing any more."""
 
 TARGET = 0.99
+
+CELLS = 512
+"""Steps of a budget in which distributions are convolved; each stage is rounded up to one."""
 
 STAGES = (
     histogram.Stage.UPLINK,
@@ -60,10 +70,18 @@ class Prediction:
     """What a policy's latency would be with its model on one node, in seconds."""
 
     stages: tuple[StageLatency, ...]
+    convolved: float | None = None
+    """The p99 of the whole for independent stages, where it holds the budget and the bound does
+    not."""
 
     @property
     def total(self) -> float | None:
-        """The bound on the p99 of the whole, or None where Network or Inference is unknown."""
+        """The p99 of the whole, or None where Network or Inference is unknown."""
+        return self.bound if self.convolved is None else self.convolved
+
+    @property
+    def bound(self) -> float | None:
+        """The p99 of the whole, however the stages depend on each other."""
         for stage in self.stages:
             if stage.stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE) and (
                 stage.tail is None
@@ -120,16 +138,16 @@ def gather(namespace: str, policy: str, agents: Iterable[report.AgentEvidence]) 
     )
 
 
-def predict(evidence: Evidence, node: str, expected_inference: float) -> Prediction:
+def predict(evidence: Evidence, node: str, expected_inference: float, budget: float) -> Prediction:
     """Predict the latency with the model on `node`.
 
-    `expected_inference` is the declared p99 in seconds.
+    `expected_inference` is the declared p99, `budget` what the whole may take, in seconds.
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
     found = [_stage(evidence, stage, node) for stage in STAGES]
     known = sum(1 for _, source, _ in found if source is not Source.UNKNOWN)
     share = (1 - TARGET) / known
-    return Prediction(
+    prediction = Prediction(
         tuple(
             StageLatency(
                 stage,
@@ -140,6 +158,38 @@ def predict(evidence: Evidence, node: str, expected_inference: float) -> Predict
             for (stage, source, seen) in found
         )
     )
+    if prediction.bound is None or prediction.bound <= budget:
+        return prediction
+    parts = [
+        seen or stage.p99 for stage, (_, _, seen) in zip(prediction.stages, found, strict=True)
+    ]
+    return replace(prediction, convolved=convolve(parts, budget))
+
+
+def convolve(parts: Iterable[histogram.Histogram | float | None], budget: float) -> float | None:
+    """Return the p99 in seconds of a sum of independent durations, or None where it is over budget.
+
+    Each part is measured, a constant, or unknown and left out. Rounded up to `budget / CELLS` a
+    part, and to the bounds of the buckets.
+    """
+    whole: npt.NDArray[np.float64] = np.zeros(CELLS + 1)
+    whole[0] = 1.0
+    for part in parts:
+        if part is not None:
+            whole = np.convolve(whole, _distribution(part, budget))[: CELLS + 1]
+    reached = np.flatnonzero(np.cumsum(whole) >= TARGET - 1e-9)
+    return float(reached[0]) * budget / CELLS if reached.size else None
+
+
+def _distribution(part: histogram.Histogram | float, budget: float) -> npt.NDArray[np.float64]:
+    """Return the probability of each number of cells; what exceeds the budget is left out."""
+    spread: npt.NDArray[np.float64] = np.zeros(CELLS + 1)
+    durations = {part: 1} if isinstance(part, float) else histogram.durations(part)
+    count = sum(durations.values())
+    for seconds, times in durations.items():
+        if seconds <= budget:
+            spread[math.ceil(seconds / budget * CELLS - 1e-9)] += times / count
+    return spread
 
 
 def split(prediction: Prediction) -> Sequence[tuple[histogram.Stage, float]]:

@@ -297,7 +297,7 @@ def _view(
         node=node,
         assessment=verdicts.of(node.name),
         free=node.allocatable - node.requested - ours,
-        prediction=latency.predict(evidence, node.name, demand.expected_inference),
+        prediction=latency.predict(evidence, node.name, demand.expected_inference, demand.budget),
     )
 
 
