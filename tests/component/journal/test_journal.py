@@ -62,6 +62,20 @@ async def test_numbers_hashes_identity_and_values_go_on_after_a_restart(tmp_path
     await second.close()
 
 
+async def test_what_was_patient_keeps_its_place_and_shares_the_sync_of_what_comes_next(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    patient = opened.append([entry("1")], is_patient=True)
+    hasty = opened.append([entry("2")])
+    assert await patient == (1,)
+    assert await hasty == (2,)
+    assert await opened.append([entry("3")], is_patient=True) == (3,), "in the end it is written"
+    last = opened.append([entry("4")], is_patient=True)
+    await opened.close()
+    assert await last == (4,), "closing waits for nobody and loses nothing"
+
+
 async def test_values_go_with_their_records_or_not_at_all(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
     await opened.append([entry()], values=[("engine/a", b"1"), ("engine/b", b"2")])

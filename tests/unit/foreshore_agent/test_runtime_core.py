@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import typing
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ class Bench:
         self.script: dict[type, tuple[effects.Effect, ...]] = {}
         self.asked: list[tuple[Any, ...]] = []
         self.appended: list[tuple[Any, Any]] = []
+        self.patient: list[bool] = []
         self.lost: list[tuple[str, str]] = []
         self.writing: asyncio.Future[Any] | None = None
         self.not_sent: str | None = None
@@ -77,8 +79,9 @@ class Bench:
         self.seen.append(event)
         return before, self.script.get(type(event), ())
 
-    def _append(self, entries: Any, values: Any) -> Awaitable[Any]:
+    def _append(self, entries: Any, values: Any, *, is_patient: bool) -> Awaitable[Any]:
         self.appended.append((entries, values))
+        self.patient.append(is_patient)
         self.writing = asyncio.get_running_loop().create_future()
         return self.writing
 
@@ -129,6 +132,11 @@ async def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> Non
     assert isinstance(answer, events.IntentDurable)
     assert answer.token == "token"
     assert bench.appended[0][1] == (("engine/x", b"1"),)
+
+
+async def test_only_what_nobody_waits_for_is_written_with_patience(bench: Bench) -> None:
+    bench.begin(INTENT, dataclasses.replace(INTENT, token=None))
+    assert bench.patient == [False, True]
 
 
 async def test_an_intent_that_could_not_be_written_has_failed(bench: Bench) -> None:

@@ -5,8 +5,9 @@ transaction, syncs once, and wakes the loop once (group commit): one record cost
 and one `fdatasync`, and under load many records share them.
 
     append ──► queue ──► [BEGIN … COMMIT + fdatasync] ──► futures
-                 ▲            │ no room: give up the ballast, fail, be full
-                 └── idle: forget, checkpoint, try to recover every second
+       │         ▲            │ no room: give up the ballast, fail, be full
+       │         └── idle: forget, checkpoint, try to recover every second
+       └─ patient: waits for the next operation, a few milliseconds at most
 """
 
 import asyncio
@@ -34,6 +35,8 @@ _CHORE_ROUNDS: Final = 16
 """Under unbroken load, a slice of house-keeping comes after so many commits."""
 _SLOW: Final = "DiskSlow"
 _RETRY_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 0.005
+"""How long what nobody waits for may wait for company: one sync less where decisions are dense."""
 _LOG: Final = logging.getLogger(__name__)
 _PREFIX: Final = "agent/"
 """Keys of the agent, apart from the journal's own."""
@@ -67,6 +70,7 @@ class Journal:
         self._watchers: list[Callable[[Standing], None]] = []
         self._waiting: set[asyncio.Future[Any]] = set()
         self._refused: Counter[tuple[str, str]] = Counter()
+        self._patient: list[_Operation] = []
         self._is_closed = False
         self.broken: Final[asyncio.Future[None]] = loop.create_future()
         """Ends, with the defect, when the thread has ended before it was told to."""
@@ -116,9 +120,12 @@ class Journal:
         self._store.source = source
 
     def append(
-        self, entries: Sequence[Entry], values: Values = ()
+        self, entries: Sequence[Entry], values: Values = (), *, is_patient: bool = False
     ) -> asyncio.Future[tuple[int, ...]]:
         """Write records and values, all or none; once on disk, give the records' numbers.
+
+        What `is_patient` may wait a few milliseconds for another operation to share its sync; the
+        order of operations stays.
 
         The future raises JournalFull when they were not written; they are then counted and named in
         a gap record.
@@ -134,6 +141,7 @@ class Journal:
             lambda store: store.append(batch, kept),
             entries=batch,
             is_urgent=all(entry.reserve for entry in batch),
+            is_patient=is_patient,
         )
 
     def lose(self, entries: Sequence[Entry], reason: str) -> None:
@@ -177,6 +185,7 @@ class Journal:
         """Write what is queued, and let go of the directory."""
         if not self._is_closed:
             self._is_closed = True
+            self._hurry()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -186,6 +195,7 @@ class Journal:
         *,
         entries: tuple[Entry, ...] = (),
         is_urgent: bool = False,
+        is_patient: bool = False,
     ) -> asyncio.Future[Any]:
         done: asyncio.Future[Any] = self._loop.create_future()
         if self._is_closed:
@@ -197,9 +207,25 @@ class Journal:
             done.set_exception(JournalFull(f"the disk is slow: {len(self._waiting)} writes wait"))
         else:
             self._waiting.add(done)
-            self._queue.put(_Operation(run, done, entries, is_urgent))
+            operation = _Operation(run, done, entries, is_urgent)
+            if is_patient:
+                self._wait_with(operation)
+            else:
+                self._hurry()
+                self._queue.put(operation)
             self._own_up()
         return done
+
+    def _wait_with(self, operation: _Operation) -> None:
+        if not self._patient:
+            self._loop.call_later(_PATIENCE_SECONDS, self._hurry)
+        self._patient.append(operation)
+
+    def _hurry(self) -> None:
+        """Queue what has been patient; the order of operations stays."""
+        for operation in self._patient:
+            self._queue.put(operation)
+        self._patient.clear()
 
     def _own_up(self) -> None:
         """Have what was never tried named in a gap record."""

@@ -160,9 +160,9 @@ class Core:
         if too_long:
             self._lose(too_long)
         fitting = [one for one in entries if not one.is_too_long]
-        written = self._ports.journal.append(fitting, effect.values)
-        self._unwritten += 1
         token = effect.token
+        written = self._ports.journal.append(fitting, effect.values, is_patient=token is None)
+        self._unwritten += 1
         written.add_done_callback(lambda done: self._written(token, done))
 
     def _lose(self, entries: list[journal.Entry]) -> None:
