@@ -179,7 +179,7 @@ def test_a_feature_that_the_model_takes_and_nobody_has_is_not_ready() -> None:
 def test_a_condition_that_is_false_does_not_apply_and_one_that_errors_is_an_error() -> None:
     dark = made(matchConditions=[{"name": "lit", "expression": "light > 500.0"}])
     assert decided(given_(dark)) == ("NotApplicable", "Context", "ConditionFalse")
-    broken = made(matchConditions=[{"name": "b", "expression": "1 / int(light - light) > 0"}])
+    broken = made(matchConditions=[{"name": "b", "expression": "1 % int(light - light) > 0"}])
     assert decided(given_(broken)) == ("Error", "Context", "ExpressionError")
 
 
@@ -223,7 +223,7 @@ def test_a_forbid_overrides_and_one_that_errors_forbids() -> None:
     rules = room.policy()["spec"]["rules"]
     cold = given_(made(rules=[*rules, FORBID]), {**GOOD, "temperature": -1.0})
     assert decided(cold) == ("Denied", "Rule", "Cold")
-    broken = {**FORBID, "expression": "1 / int(light - light) > 0"}
+    broken = {**FORBID, "expression": "1 % int(light - light) > 0"}
     assert decided(given_(made(rules=[*rules, broken]))) == ("Denied", "Rule", "ExpressionError")
 
 
@@ -327,7 +327,7 @@ def test_a_number_that_is_not_finite_never_commands(
 @given(
     st.fixed_dictionaries(dict.fromkeys(GOOD, st.floats(-50, 1500))),
     st.floats(0, 1),
-    st.sampled_from(["temperature < 0.0", "co2 > 0.0", "1 / int(light) > 0", "score < 0.9"]),
+    st.sampled_from(["temperature < 0.0", "co2 > 0.0", "1 % int(light) > 0", "score < 0.9"]),
 )
 def test_adding_a_forbid_never_turns_a_denial_into_a_command(
     values: dict[str, float], score: float, expression: str

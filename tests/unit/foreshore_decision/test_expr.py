@@ -40,7 +40,7 @@ def test_false_of_the_library_is_not_truthy_here() -> None:
 
 
 def test_an_error_that_the_library_returns_is_a_problem_and_not_true() -> None:
-    result = condition("people / 0 > 1").is_true(SCOPE.bind({"people": 3}))
+    result = condition("people % 0 > 1").is_true(SCOPE.bind({"people": 3}))
     assert isinstance(result, expr.Problem)
     assert result.reason == expr.EXPRESSION_ERROR
 
@@ -62,6 +62,32 @@ def test_a_result_that_is_not_finite_is_a_problem() -> None:
     result = evaluate("co2 / 0.0", DataType.NUMBER, co2=1.0)
     assert isinstance(result, expr.Problem)
     assert result.reason == expr.NON_FINITE
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("!(co2 / score > 1.0)", DataType.BOOLEAN),
+        ("co2 / (score - 1.0) > 1.0 || true", DataType.BOOLEAN),
+        ("co2 / 0.0 > 1.0 ? 600.0 : 300.0", DataType.NUMBER),
+        ("math.greatest(co2 / score, 300.0)", DataType.NUMBER),
+    ],
+)
+def test_a_quotient_without_a_value_decides_nothing_unseen(source: str, wanted: DataType) -> None:
+    with pytest.raises(expr.CompileError, match="divide in a variable"):
+        SCOPE.compile(source, wanted)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("co2 / score", DataType.NUMBER),
+        ("co2 / 2.0 > 1.0", DataType.BOOLEAN),
+        ("name == 'a/b' // not / this\n", DataType.BOOLEAN),
+    ],
+)
+def test_a_quotient_that_is_checked_or_has_a_value_may_stand(source: str, wanted: DataType) -> None:
+    assert SCOPE.compile(source, wanted).source == source
 
 
 @given(st.floats(), st.floats())

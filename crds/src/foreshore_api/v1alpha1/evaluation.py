@@ -190,8 +190,8 @@ class Variable(Document):
     """Name that expressions use. Example: `excess`."""
 
     expression: scalars.Expression
-    """CEL over inputs, features, parameters, outputs and earlier variables. Example: `co2 -
-    400.0`."""
+    """CEL over inputs, features, parameters, outputs and earlier variables. A quotient belongs
+    here, where it is checked; what compares it comes after. Example: `co2 - 400.0`."""
 
 
 class Output(Document):

@@ -6,8 +6,9 @@ passes where a double is declared, and the other way round it fails only at run 
 
 So: every name has a declared type and the expression a wanted one; only Python's own `True` of a
 statically boolean expression counts as true; numbers that are not finite neither go in (the name
-counts as missing) nor come out (a `Problem`). What happens *inside* an expression is the author's:
-`0.0/0.0 > 1.0` is false and its negation true, so divide in a variable, whose value is checked.
+counts as missing) nor come out (a `Problem`). Inside an expression they could decide unseen
+(`0.0/0.0 > 1.0` is false and its negation true), so that whoever divides and compares does so in
+two expressions: a variable, whose value is checked, and a rule.
 """
 
 import math
@@ -45,6 +46,10 @@ _PYTHON: Final[Mapping[DataType, type]] = {
     DataType.STRING: str,
 }
 _DYNAMIC: Final = "dyn() is not allowed: types are checked before anything runs"
+_HIDDEN_QUOTIENT: Final = (
+    "divides and decides at once: a quotient that is no number would go unnoticed;"
+    " divide in a variable"
+)
 _INTEGER_HINT: Final = "; numbers are doubles: write 1000.0, not 1000"
 
 
@@ -83,6 +88,8 @@ class Environment:
         if lexis.has_dynamic(source):
             raise CompileError(_DYNAMIC)
         program = self._program(source)
+        if lexis.may_hide_nan(source):
+            raise CompileError(_HIDDEN_QUOTIENT)
         if program.return_type() != _TYPES[wanted]:
             found = program.return_type().name()
             raise CompileError(f"is {found}, but {_TYPES[wanted].name()} is wanted")

@@ -1,10 +1,12 @@
 """What an expression's text says before anybody compiles it: the names in it, and its comparison.
 
 Used by `compiler` only. This is no parser: the CEL library parses. It finds names (for the operands
-of a record, for what a variable depends on) and cuts a single comparison in two (for the margin).
-Both err on the safe side: a name too many is recorded, a comparison not recognised has no margin.
+of a record, for what a variable depends on), cuts a single comparison in two (for the margin), and
+sees divisions. All err on the safe side: a name too many is recorded, a comparison not recognised
+has no margin, a division that could do no harm goes into a variable.
 """
 
+import itertools
 import re
 from typing import Final, NamedTuple
 
@@ -44,6 +46,28 @@ def names(source: str) -> frozenset[str]:
 def has_dynamic(source: str) -> bool:
     """Whether the text turns static types off with `dyn(...)`."""
     return "dyn" in names(source)
+
+
+def may_hide_nan(source: str) -> bool:
+    """Whether a quotient that is no number could go unnoticed: what compares it has a result.
+
+    True for a division by anything but a literal, zero excepted, beside a comparison, a choice, or
+    a function of `math`.
+    """
+    tokens = [match for match in _TOKEN.finditer(source) if match.lastgroup != "comment"]
+    divides = any(
+        one.group() == "/" and not _is_nonzero(other)
+        for one, other in itertools.pairwise([*tokens, None])
+        if one is not None
+    )
+    decides = any(match.group() in _RELATIONS | _LOGIC for match in tokens)
+    return divides and (decides or "math" in names(source))
+
+
+def _is_nonzero(token: re.Match[str] | None) -> bool:
+    return (
+        token is not None and token.lastgroup == "number" and float(token.group().rstrip("uU")) != 0
+    )
 
 
 def comparison(source: str) -> Comparison | None:
