@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import statistics
@@ -11,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -25,20 +25,67 @@ COMMAND = f"{resources.SITE}/{resources.DEVICE}/command"
 ACKNOWLEDGEMENT = f"{resources.SITE}/{resources.DEVICE}/ack"
 LIMIT_P50, LIMIT_P99 = 4.0, 8.0
 LIMIT_MEMORY = 220.0
+UNANSWERED = 1_000_000
+"""Microseconds that a sample without an answer counts."""
+SATURATED = 0.01
+"""Share of samples without an answer above which the agent does not keep up."""
+LIGHT_RATE, LIGHT_SAMPLES = 100, 2000
 HTTP = 18981
 
 
+@dataclass(frozen=True)
+class Run:
+    """What one run at one rate gave; durations in microseconds, sorted, `UNANSWERED` included."""
+
+    rate: int
+    echoed: list[int]
+    decided: list[int]
+    stages: dict[str, float]
+    """Mean milliseconds by stage, from the agent's own metrics."""
+    processor: dict[str, float]
+    """Milliseconds of processor time a decision, by thread of the agent and by child."""
+    memory: float
+    sync: float
+
+    @property
+    def unanswered(self) -> int:
+        """Samples that no command followed: newer ones took their place."""
+        return sum(1 for value in self.decided if value >= UNANSWERED)
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether the agent did not keep up: its latency is then that of a queue."""
+        return self.unanswered > len(self.decided) * SATURATED
+
+
 def report(folder: Path, *, samples: int, rate: int) -> None:
-    """Run echo, agent, echo; print the ratios, the shares and the memory."""
+    """Measure at the rate and, if it is more than the agent can do, at one that it can."""
+    asked = measure(folder / "asked", samples=samples, rate=rate)
+    show(asked)
+    if asked.is_saturated and rate > LIGHT_RATE:
+        show(measure(folder / "light", samples=min(samples, LIGHT_SAMPLES), rate=LIGHT_RATE))
+
+
+def measure(folder: Path, *, samples: int, rate: int) -> Run:
+    """Run echo, agent, echo."""
     calibrator = compiled()
+    folder.mkdir()
     with mosquitto.Broker(folder / "broker") as broker:
         before = echo(calibrator, broker.port, rate, samples)
         with agent(folder, broker.port) as process_id:
+            used = processor(process_id)
             decided = drive(calibrator, broker.port, rate, samples)
+            count = max(1, sum(1 for value in decided if value < UNANSWERED))
+            spent = {
+                name: (value - used.get(name, 0.0)) / count
+                for name, value in processor(process_id).items()
+            }
             stages = measured(f"http://127.0.0.1:{HTTP}/metrics")
             memory = resident(process_id)
         after = echo(calibrator, broker.port, rate, samples)
-    show(sorted([*before, *after]), sorted(decided), stages, memory, synced(folder))
+    return Run(
+        rate, sorted([*before, *after]), sorted(decided), stages, spent, memory, synced(folder)
+    )
 
 
 def compiled() -> Path:
@@ -72,13 +119,13 @@ def drive(calibrator: Path, port: int, rate: int, samples: int) -> list[int]:
 def trips(
     calibrator: Path, port: int, topics: tuple[str, str, str], rate: int, samples: int
 ) -> list[int]:
-    """Run the device; an unanswered sample counts as one second."""
+    """Run the device, sample to answer in microseconds."""
     arguments = ["device", "127.0.0.1", str(port), *topics, str(rate), str(samples)]
     done = subprocess.run(
         [str(calibrator), *arguments], check=True, capture_output=True, text=True, timeout=300
     )
     found = [int(line) for line in done.stdout.split()]
-    return [value if value >= 0 else 1_000_000 for value in found]
+    return [value if value >= 0 else UNANSWERED for value in found]
 
 
 @contextlib.contextmanager
@@ -143,22 +190,44 @@ def measured(url: str) -> dict[str, float]:
     return {stage: sums[stage] / counts[stage] * 1000 for stage in sums if counts.get(stage)}
 
 
+def processor(process_id: int) -> dict[str, float]:
+    """Milliseconds of processor time: the agent's loop, its journal's thread, what serves."""
+    spent = {"loop": 0.0, "journal": 0.0, "serving": 0.0}
+    for each in family(process_id):
+        for task in Path(f"/proc/{each}/task").glob("[0-9]*"):
+            name = "serving" if each != process_id else "journal"
+            name = "loop" if task.name == str(process_id) else name
+            with contextlib.suppress(OSError):
+                fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                ticks = int(fields[11]) + int(fields[12])
+                spent[name] += ticks * 1000 / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
 def resident(process_id: int) -> float:
     """Proportional set size in MB of a process and everything it started."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    total, waiting = 0, [process_id]
-    while waiting:
-        one = waiting.pop()
-        waiting += children.get(one, [])
+    total = 0
+    for one in family(process_id):
         with contextlib.suppress(OSError):
             rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
             line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
             total += int(line.split()[1])
     return total / 1000
+
+
+def family(process_id: int) -> list[int]:
+    """A process and everything it started."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found, waiting = list[int](), [process_id]
+    while waiting:
+        one = waiting.pop()
+        found.append(one)
+        waiting += children.get(one, [])
+    return found
 
 
 def synced(folder: Path) -> float:
@@ -174,33 +243,36 @@ def synced(folder: Path) -> float:
     return statistics.median(took)
 
 
-def show(
-    calibrated: list[int],
-    decided: list[int],
-    stages: dict[str, float],
-    memory: float,
-    sync: float,
-) -> None:
+def show(run: Run) -> None:
     """Print what was measured, each figure beside its limit."""
-    base = (quantile(calibrated, 0.5), quantile(calibrated, 0.99))
-    ours = (quantile(decided, 0.5), quantile(decided, 0.99))
-    lost = sum(1 for value in decided if value >= 1_000_000)
-    print("decision latency, sample → command, QoS 1, intent durable before the command")
-    print(f"  C echo      p50 {base[0]:>7} µs   p99 {base[1]:>7} µs   n {len(calibrated)}")
-    print(f"  decision    p50 {ours[0]:>7} µs   p99 {ours[1]:>7} µs   n {len(decided)}")
-    for name, value, limit in (
-        ("p50", ours[0] / base[0], LIMIT_P50),
-        ("p99", ours[1] / base[1], LIMIT_P99),
-    ):
-        print(f"  ratio {name}   {value:.2f}   (limit {limit:g})   {verdict(value, limit)}")
-    print(f"  samples without a command: {lost}")
-    print("shares of a decision's p50")
-    print(f"  echo {share(base[0], ours[0])}, fdatasync {share(sync, ours[0])}", end="")
-    inference = stages.get("Inference", 0.0) + stages.get("Network", 0.0)
-    print(f", inference {share(inference * 1000, ours[0])}")
-    print(f"  fdatasync p50 {sync:.0f} µs; mean stages of the agent: {json.dumps(rounded(stages))}")
-    print("resident memory, agent and serving with one model (PSS)")
-    print(f"  {memory:.0f} MB   (limit {LIMIT_MEMORY:g})   {verdict(memory, LIMIT_MEMORY)}\n")
+    base = (quantile(run.echoed, 0.5), quantile(run.echoed, 0.99))
+    ours = (quantile(run.decided, 0.5), quantile(run.decided, 0.99))
+    print(f"at {run.rate}/s: sample → command, QoS 1, intent durable before the command")
+    print(f"  C echo      p50 {base[0]:>7} µs   p99 {base[1]:>7} µs   n {len(run.echoed)}")
+    if run.is_saturated:
+        kept = len(run.decided) - run.unanswered
+        print(
+            f"  saturated: {run.unanswered} of {len(run.decided)} samples without a command", end=""
+        )
+        print(
+            f" (newer ones took their place), {kept * run.rate / len(run.decided):.0f} decisions/s"
+        )
+        print("  ratios   MISSED")
+    else:
+        print(f"  decision    p50 {ours[0]:>7} µs   p99 {ours[1]:>7} µs   n {len(run.decided)}")
+        for name, value, limit in (
+            ("p50", ours[0] / base[0], LIMIT_P50),
+            ("p99", ours[1] / base[1], LIMIT_P99),
+        ):
+            print(f"  ratio {name}   {value:.2f}   (limit {limit:g})   {verdict(value, limit)}")
+        inference = (run.stages.get("Inference", 0.0) + run.stages.get("Network", 0.0)) * 1000
+        print("  shares of p50: ", end="")
+        print(f"echo {share(base[0], ours[0])}, fdatasync {share(run.sync, ours[0])}", end="")
+        print(f", inference {share(inference, ours[0])}")
+    print(f"  mean stages of the agent: {listed(run.stages)}; fdatasync p50 {run.sync:.0f} µs")
+    print(f"  processor time a decision: {listed(run.processor)}")
+    print("  resident memory, agent and serving with one model (PSS): ", end="")
+    print(f"{run.memory:.0f} MB   (limit {LIMIT_MEMORY:g})   {verdict(run.memory, LIMIT_MEMORY)}\n")
 
 
 def quantile(values: list[int], q: float) -> int:
@@ -218,6 +290,6 @@ def share(part: float, whole: float) -> str:
     return f"{part / whole * 100:.0f} %"
 
 
-def rounded(stages: dict[str, float]) -> dict[str, str]:
-    """Milliseconds to two digits."""
-    return {stage: f"{value:.2g} ms" for stage, value in sorted(stages.items())}
+def listed(milliseconds: dict[str, float]) -> str:
+    """Name and milliseconds of each, to two digits."""
+    return ", ".join(f"{name} {value:.2g} ms" for name, value in sorted(milliseconds.items()))
