@@ -16,10 +16,8 @@ from typing import Any
 
 from demo import view
 from e2e import world as worlds
+from foreshore_api import scalars
 from harness import cluster, install
-
-BUDGET = 200.0
-"""The policy's latency budget in milliseconds."""
 
 JUDGED = ("Commanded", "NotTriggered")
 """Verdicts that say whether somebody was thought to be there; a Denied or an Error says nothing."""
@@ -32,11 +30,10 @@ def tell(made: cluster.Cluster, folder: Path) -> None:
     with worlds.raised(made, folder) as world:
         placed(world)
         decided(world)
-        began = worlds.now()
         inference_dies(world)
         holder_dies(world)
         site_is_cut_off(world)
-        summary(world, began)
+        summary(world)
 
 
 def placed(world: worlds.World) -> None:
@@ -148,7 +145,7 @@ def site_is_cut_off(world: worlds.World) -> None:
     report_gap(world, moment)
 
 
-def summary(world: worlds.World, began: datetime) -> None:
+def summary(world: worlds.World) -> None:
     """Chapter six: the figures of the whole run."""
     view.chapter(6, "Summary", "From the records at the hub, and the journals on the nodes.")
     world.close()  # the device falls silent, so that no more records are made
@@ -163,11 +160,12 @@ def summary(world: worlds.World, began: datetime) -> None:
         view.fact(f"  {verdict}", str(count))
     if judged:
         view.fact("accuracy against who was really there", f"{right / len(judged) * 100:.1f} %")
-    done = [one for one in world.commands_since(began) if one.result == "Done"]
-    view.fact("commands that the device carried out", str(len(done)))
+    obeyed = {one.command for one in world.obeyed() if one.result != "Rejected"}
+    view.fact("commands that the device obeyed", str(len(obeyed)))
     view.fact("records written on the nodes", str(written))
     view.fact("records stored at the hub", str(stored))
-    view.stages(stages(records), BUDGET)
+    budget = world.find("decisionpolicies", worlds.POLICY)["spec"]["latencyBudget"]
+    view.stages(stages(records), scalars.seconds(budget) * 1000)
 
 
 # -- figures -------------------------------------------------------------------------------------
