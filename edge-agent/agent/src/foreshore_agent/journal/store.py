@@ -19,7 +19,7 @@ from typing import Final
 
 import orjson
 
-from foreshore_agent.journal import chain, sqlite
+from foreshore_agent.journal import chain, rows, sqlite
 from foreshore_agent.journal.ballast import Ballast
 from foreshore_agent.journal.retention import Retention
 from foreshore_agent.journal.settings import Quotas
@@ -42,12 +42,6 @@ _DROP_BYTES: Final = 256 << 10
 """A full ring gives this much room at once: one gap record for many, and no long pause for an
 intent behind it.
 """
-
-_INSERT: Final = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-_OLDEST: Final = (
-    "SELECT sequence, body, verdict FROM record"
-    " WHERE critical = ? AND sequence > ? AND sequence < ? AND length(body) > 0 ORDER BY sequence"
-)
 
 
 class JournalFull(RuntimeError):  # noqa: N818 - names a state, not a mistake
@@ -72,6 +66,7 @@ class Store:
         self._failing: str | None = None
         self._checkpoint_at = _CHECKPOINT_BYTES
         self._connection = sqlite.connect(directory)
+        self._rows = rows.Rows(self._connection)
         self._tally = self._load()
         self.journal_id = self._identify()
         self.source = f"/journals/{self.journal_id}"
@@ -146,10 +141,7 @@ class Store:
 
     def put(self, key: str, value: bytes) -> None:
         """Keep one value durably; an empty one is forgotten."""
-        if value:
-            self._connection.execute("INSERT OR REPLACE INTO value VALUES (?, ?)", (key, value))
-        else:
-            self._connection.execute("DELETE FROM value WHERE key = ?", (key,))
+        self._rows.put(key, value)
 
     def acknowledge(self, sequence: int) -> None:
         """Note that everything up to `sequence` is safe elsewhere; older news is ignored."""
@@ -174,38 +166,19 @@ class Store:
 
     def get(self, key: str) -> bytes | None:
         """Return a value that `put` kept."""
-        row = self._connection.execute("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return self._rows.get(key)
 
     def values(self, prefix: str) -> dict[str, bytes]:
         """Return every value whose key starts with `prefix`."""
-        rows = self._connection.execute(
-            "SELECT key, value FROM value WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
-        )
-        return {key: bytes(value) for key, value in rows}
+        return self._rows.values(prefix)
 
     def after(self, sequence: int, limit: int, size: int) -> tuple[record.ShippedRecord, ...]:
         """Return records behind `sequence`: at most `limit`, about `size` bytes, at least one."""
-        cursor = self._connection.execute(
-            "SELECT sequence, previous, hash, body FROM record"
-            " WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (sequence, limit),
-        )
-        found: list[record.ShippedRecord] = []
-        for row in cursor:
-            size -= len(row[3]) + OVERHEAD
-            if found and size < 0:
-                break
-            found.append(sqlite.shipped(row))
-        return tuple(found)
+        return self._rows.after(sequence, limit, size)
 
     def newest(self, limit: int) -> tuple[record.ShippedRecord, ...]:
         """Return the newest records, oldest first."""
-        rows = self._connection.execute(
-            "SELECT sequence, previous, hash, body FROM record ORDER BY sequence DESC LIMIT ?",
-            (limit,),
-        ).fetchall()
-        return tuple(sqlite.shipped(row) for row in reversed(rows))
+        return self._rows.newest(limit)
 
     # House-keeping: the writer calls these while nothing waits.
 
@@ -248,7 +221,7 @@ class Store:
         try:
             fresh = sqlite.connect(self._directory)
             self._connection.close()
-            self._connection = fresh
+            self._connection, self._rows = fresh, rows.Rows(fresh)
             self._tally = self._load()
             with self.transaction():
                 has_routine = self._tally.routine > _DROP_BYTES
@@ -284,11 +257,8 @@ class Store:
         self._ballast.release()
 
     def _load(self) -> Tally:
-        row = self._connection.execute(
-            "SELECT sequence, hash, critical_written, routine_written FROM record"
-            " ORDER BY sequence DESC LIMIT 1"
-        ).fetchone()
-        tally = Tally(*row) if row else Tally()
+        last = self._rows.last()
+        tally = Tally(*last) if last else Tally()
         saved = self.get("journal/tally")
         return replace(tally, **orjson.loads(saved)) if saved else tally
 
@@ -334,9 +304,8 @@ class Store:
         weight = len(body) + OVERHEAD
         critical = tally.critical_written + (weight if entry.critical else 0)
         routine = tally.routine_written + (0 if entry.critical else weight)
-        about = (entry.critical, entry.policy, entry.device, entry.verdict, entry.keep)
-        row = (sequence, tally.hash, digest, *about, critical, routine, body)
-        self._connection.execute(_INSERT, row)
+        place = rows.Placed(sequence, tally.hash, digest, critical, routine)
+        self._rows.insert(entry, place, body)
         self._tally = replace(
             tally, last=sequence, hash=digest, critical_written=critical, routine_written=routine
         )
@@ -353,12 +322,8 @@ class Store:
     def _retire(self) -> None:
         """See which records may go, of those that were acknowledged since the last time."""
         after, until = self._retention.admitted, self._tally.acknowledged
-        cursor = self._connection.execute(
-            "SELECT sequence, policy, device, verdict, keep, length(body) FROM record"
-            " WHERE sequence > ? AND sequence <= ? ORDER BY sequence",
-            (after, until),
-        )
-        for sequence, policy, device, verdict, keep, length in cursor:
+        found = self._rows.buckets(after, until)
+        for sequence, policy, device, verdict, keep, length in found:
             self._retention.admit(sequence, (policy, device, verdict), keep if length else 0)
         self._retention.admitted = until
 
@@ -373,8 +338,8 @@ class Store:
             end = min(end, self._tally.acknowledged + 1)
         reason = "CriticalQuota" if critical else "RoutineQuota"
         lost, whole, emptied, freed = Lost(), list[int](), list[int](), 0
-        rows = self._connection.execute(_OLDEST, (critical, cursor, end))
-        for sequence, body, verdict in rows:
+        oldest = self._rows.oldest(critical=critical, after=cursor, before=end)
+        for sequence, body, verdict in oldest:
             if freed >= size:
                 break
             is_safe = sequence <= self._tally.acknowledged
@@ -385,7 +350,7 @@ class Store:
                 lost.add(verdict, _time(body) or self._now(), reason)
         else:
             cursor = max(cursor, end - 1)  # there is no more; do not look through these again
-        rows.close()
+        oldest.close()
         self._remove(whole)
         self._empty(emptied)
         if critical:
@@ -398,28 +363,22 @@ class Store:
     def _remove(self, sequences: Sequence[int]) -> None:
         """Delete rows; the newest always stays, because the next record follows it."""
         for sequence in sequences:
-            row = self._row(sequence)
-            if row is None or sequence == self._tally.last:
+            known = self._rows.class_and_size(sequence)
+            if known is None or sequence == self._tally.last:
                 continue
-            self._connection.execute("DELETE FROM record WHERE sequence = ?", (sequence,))
-            self._free(is_critical=bool(row[0]), size=row[1] + OVERHEAD)
+            is_critical, size = known
+            self._rows.delete(sequence)
+            self._free(is_critical=is_critical, size=size + OVERHEAD)
             self._tally = replace(self._tally, removed=self._tally.removed + 1)
 
     def _empty(self, sequences: Sequence[int]) -> None:
         """Drop bodies; number and links stay."""
         for sequence in sequences:
-            row = self._row(sequence)
-            if row is not None:
-                self._connection.execute(
-                    "UPDATE record SET body = x'' WHERE sequence = ?", (sequence,)
-                )
-                self._free(is_critical=bool(row[0]), size=row[1])
-
-    def _row(self, sequence: int) -> tuple[int, int] | None:
-        row: tuple[int, int] | None = self._connection.execute(
-            "SELECT critical, length(body) FROM record WHERE sequence = ?", (sequence,)
-        ).fetchone()
-        return row
+            known = self._rows.class_and_size(sequence)
+            if known is not None:
+                is_critical, size = known
+                self._rows.empty(sequence)
+                self._free(is_critical=is_critical, size=size)
 
     def _free(self, *, is_critical: bool, size: int) -> None:
         tally = self._tally
