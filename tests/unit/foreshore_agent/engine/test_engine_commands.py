@@ -126,7 +126,7 @@ def test_another_property_confirms_nothing() -> None:
 
 
 def test_a_confirmation_that_cannot_be_evaluated_has_failed() -> None:
-    broken = profile(expression="1 / int(difference) > 0")
+    broken = profile(expression="1 % int(difference) > 0")
     rig = Rig((broken, quiet()))
     rig.sample()
     for _ in range(6):

@@ -35,7 +35,7 @@ def a_forbid_that_errors_forbids() -> None:
         {
             "name": "broken",
             "effect": "Forbid",
-            "expression": "1 / int(light - light) > 0",
+            "expression": "1 % int(light - light) > 0",
             "reason": "Broken",
         }
     )
