@@ -71,10 +71,15 @@ def test_a_result_that_is_not_finite_is_a_problem() -> None:
         ("co2 / (score - 1.0) > 1.0 || true", DataType.BOOLEAN),
         ("co2 / 0.0 > 1.0 ? 600.0 : 300.0", DataType.NUMBER),
         ("math.greatest(co2 / score, 300.0)", DataType.NUMBER),
+        ("!(math.sqrt(co2 - 500.0) > 3.0)", DataType.BOOLEAN),
+        ("!(double(name) > 5.0)", DataType.BOOLEAN),
+        ("!(double('NaN') > 5.0)", DataType.BOOLEAN),
     ],
 )
-def test_a_quotient_without_a_value_decides_nothing_unseen(source: str, wanted: DataType) -> None:
-    with pytest.raises(expr.CompileError, match="divide in a variable"):
+def test_a_number_that_is_none_decides_nothing_unseen(source: str, wanted: DataType) -> None:
+    with pytest.raises(expr.CompileError, match="in a variable of its own"):
+        SCOPE.infer(source)
+    with pytest.raises(expr.CompileError, match="in a variable of its own"):
         SCOPE.compile(source, wanted)
 
 
@@ -82,7 +87,10 @@ def test_a_quotient_without_a_value_decides_nothing_unseen(source: str, wanted: 
     ("source", "wanted"),
     [
         ("co2 / score", DataType.NUMBER),
+        ("co2 / math.greatest(score, 0.001)", DataType.NUMBER),
         ("co2 / 2.0 > 1.0", DataType.BOOLEAN),
+        ("double(people) > 3.0", DataType.BOOLEAN),
+        ("math.sqrt(co2)", DataType.NUMBER),
         ("name == 'a/b' // not / this\n", DataType.BOOLEAN),
     ],
 )

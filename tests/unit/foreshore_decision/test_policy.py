@@ -98,6 +98,10 @@ POLICY_RULES = {
         put(variables=[{"name": "x", "expression": "co2 +"}]),
         ("CompileFailed", "spec.variables[x].expression"),
     ),
+    "a variable that calculates and decides at once": (
+        put(variables=[{"name": "x", "expression": "co2 > 0.0 ? 1.0 / co2 : 0.0"}]),
+        ("CompileFailed", "spec.variables[x].expression"),
+    ),
     "a variable that reads a later one": (
         put(
             variables=[

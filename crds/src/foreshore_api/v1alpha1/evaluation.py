@@ -191,7 +191,7 @@ class Variable(Document):
 
     expression: scalars.Expression
     """CEL over inputs, features, parameters, outputs and earlier variables. A quotient belongs
-    here, where it is checked; what compares it comes after. Example: `co2 - 400.0`."""
+    into one of its own, which is checked; what compares it comes after. Example: `co2 - 400.0`."""
 
 
 class Output(Document):

@@ -46,9 +46,9 @@ _PYTHON: Final[Mapping[DataType, type]] = {
     DataType.STRING: str,
 }
 _DYNAMIC: Final = "dyn() is not allowed: types are checked before anything runs"
-_HIDDEN_QUOTIENT: Final = (
-    "divides and decides at once: a quotient that is no number would go unnoticed;"
-    " divide in a variable"
+_HIDDEN_NAN: Final = (
+    "calculates and decides at once: a quotient, root or text that is no number would go"
+    " unnoticed; calculate it in a variable of its own"
 )
 _INTEGER_HINT: Final = "; numbers are doubles: write 1000.0, not 1000"
 
@@ -83,13 +83,7 @@ class Environment:
         Raises:
             CompileError: too long, an unknown name, another type, or types turned off.
         """
-        if len(source.encode()) > MAXIMUM_BYTES:
-            raise CompileError(f"an expression has at most {MAXIMUM_BYTES} bytes")
-        if lexis.has_dynamic(source):
-            raise CompileError(_DYNAMIC)
         program = self._program(source)
-        if lexis.may_hide_nan(source):
-            raise CompileError(_HIDDEN_QUOTIENT)
         if program.return_type() != _TYPES[wanted]:
             found = program.return_type().name()
             raise CompileError(f"is {found}, but {_TYPES[wanted].name()} is wanted")
@@ -102,8 +96,6 @@ class Environment:
         Raises:
             CompileError: it does not compile, or its type is none that names may have.
         """
-        if lexis.has_dynamic(source):
-            raise CompileError(_DYNAMIC)
         found = self._program(source).return_type()
         for kind, library_type in _TYPES.items():
             if found == library_type:
@@ -115,10 +107,19 @@ class Environment:
         return Bindings(self._cel.Activation, self.names, values)
 
     def _program(self, source: str) -> cel.Expression:
+        """Hand a text to the library, within the limits that hold for every use of it."""
+        if len(source.encode()) > MAXIMUM_BYTES:
+            raise CompileError(f"an expression has at most {MAXIMUM_BYTES} bytes")
+        if lexis.has_dynamic(source):
+            raise CompileError(_DYNAMIC)
         try:
-            return self._cel.compile(source)
+            program = self._cel.compile(source)
         except RuntimeError as error:
             raise CompileError(_explain(str(error))) from error
+        texts = [name for name, kind in self.names.items() if kind is DataType.STRING]
+        if lexis.may_hide_nan(source, texts):
+            raise CompileError(_HIDDEN_NAN)
+        return program
 
     def _margin(self, source: str, wanted: DataType) -> "Margin | None":
         """Compile both sides of a comparison, so that its margin can be measured."""

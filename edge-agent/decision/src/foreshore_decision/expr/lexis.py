@@ -6,8 +6,8 @@ sees divisions. All err on the safe side: a name too many is recorded, a compari
 has no margin, a division that could do no harm goes into a variable.
 """
 
-import itertools
 import re
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(
@@ -48,26 +48,41 @@ def has_dynamic(source: str) -> bool:
     return "dyn" in names(source)
 
 
-def may_hide_nan(source: str) -> bool:
-    """Whether a quotient that is no number could go unnoticed: what compares it has a result.
+def may_hide_nan(source: str, texts: Collection[str] = ()) -> bool:
+    """Whether a number that is none could go unnoticed: what compares it has a result.
 
-    True for a division by anything but a literal, zero excepted, beside a comparison, a choice, or
-    a function of `math`.
+    True where the text decides (a comparison, a choice) and also divides by anything but a literal
+    (zero excepted), takes a root, or turns one of `texts` or a literal text into a number; and
+    where it divides within a function of `math`, which may choose too.
     """
     tokens = [match for match in _TOKEN.finditer(source) if match.lastgroup != "comment"]
-    divides = any(
-        one.group() == "/" and not _is_nonzero(other)
-        for one, other in itertools.pairwise([*tokens, None])
-        if one is not None
-    )
-    decides = any(match.group() in _RELATIONS | _LOGIC for match in tokens)
-    return divides and (decides or "math" in names(source))
+    if _divides(tokens, within_math=True):
+        return True
+    if not any(match.group() in _RELATIONS | _LOGIC for match in tokens):
+        return False
+    known = names(source)
+    is_text = any(match.lastgroup == "text" for match in tokens) or not known.isdisjoint(texts)
+    return _divides(tokens) or "math.sqrt" in known or ("double" in known and is_text)
 
 
-def _is_nonzero(token: re.Match[str] | None) -> bool:
-    return (
-        token is not None and token.lastgroup == "number" and float(token.group().rstrip("uU")) != 0
-    )
+def _divides(tokens: Sequence[re.Match[str]], *, within_math: bool = False) -> bool:
+    """Whether a divisor is no literal, or zero; only within calls of `math` if so asked."""
+    calls: list[bool] = []
+    for number, token in enumerate(tokens):
+        if token.lastgroup == "open":
+            before = tokens[number - 1].group() if number else ""
+            calls.append(before.replace(" ", "").startswith("math."))
+        elif token.lastgroup == "close" and calls:
+            calls.pop()
+        elif token.group() == "/" and (any(calls) or not within_math):
+            divisor = tokens[number + 1] if number + 1 < len(tokens) else None
+            if divisor is None or not _is_nonzero(divisor):
+                return True
+    return False
+
+
+def _is_nonzero(token: re.Match[str]) -> bool:
+    return token.lastgroup == "number" and float(token.group().rstrip("uU")) != 0
 
 
 def comparison(source: str) -> Comparison | None:
