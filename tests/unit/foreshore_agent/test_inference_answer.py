@@ -30,6 +30,7 @@ def test_the_declared_outputs_are_returned_flat() -> None:
             body(data=[0.2, float("nan")]), "NotFinite", id="NaN, as some servers write it"
         ),
         pytest.param(body(data=[0.2, float("inf")]), "NotFinite", id="infinity"),
+        pytest.param(body(data=[0.2, 10**400]), "NotFinite", id="an integer without end"),
     ],
 )
 def test_what_is_no_answer_has_a_reason(said: bytes, reason: str) -> None:

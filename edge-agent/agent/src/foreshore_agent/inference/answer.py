@@ -53,10 +53,17 @@ def read(body: bytes, declared: Sequence[Declared]) -> dict[str, tuple[float | i
         if tensor is None:
             raise BadAnswerError("OutputMissing")
         _check_shape(tensor, output.shape)
-        if not all(map(math.isfinite, tensor.data)):
+        if not all(map(_is_finite, tensor.data)):
             raise BadAnswerError("NotFinite")
         outputs[output.name] = tensor.data
     return outputs
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer that no tensor can hold
+        return False
 
 
 def _check_shape(tensor: oip.Tensor, declared: Sequence[int]) -> None:
