@@ -177,6 +177,29 @@ def test_after_a_pause_of_its_own_an_unrenewed_holder_listens_three_beats_first(
     assert fencing.standing(run(*ticks(61, 63), state=state), 63.0) is Standing.OFFLINE
 
 
+def test_a_pause_shorter_than_the_lease_in_which_peers_claims_ended_is_a_pause_too() -> None:
+    state = run(Ticked(0.5), PeerHeard(0.5, "n2", has_hub=True), state=renewed_at(0.0))
+    assert fencing.standing(state, 14.9) is Standing.RENEWED, "a renewal outlives a pause"
+    assert fencing.standing(state, 15.2) is Standing.LAPSED
+    state = run(Ticked(15.2), *ticks(16, 18), state=state)
+    assert fencing.standing(state, 18.1) is Standing.LAPSED
+    assert fencing.standing(state, 18.2) is Standing.OFFLINE
+
+
+def test_a_stall_of_less_than_three_beats_is_no_pause() -> None:
+    state = run(*ticks(11, 30), state=renewed_at(10.0))
+    assert fencing.standing(state, 30.0 + fencing.LISTEN_SECONDS) is Standing.OFFLINE
+
+
+def test_who_ticks_when_due_and_once_a_second_is_never_taken_for_paused() -> None:
+    """As the agent sweeps: a tick that is due is only seen up to a second late."""
+    state = run(*ticks(11, 30), state=renewed_at(10.0))
+    for at in itertools.takewhile(lambda at: at < 60.0, itertools.count(31.04, 1.04)):
+        if at >= (fencing.next_due(state) or 0.0):
+            state = run(Ticked(at), state=state)
+        assert fencing.standing(state, at) is Standing.OFFLINE
+
+
 def test_an_answer_that_arrives_after_a_pause_is_already_too_old() -> None:
     state = run(Requested(11.0, 2), state=renewed_at(10.0))
     state = run(answer(40.0, 2), state=state)

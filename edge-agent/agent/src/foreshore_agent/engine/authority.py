@@ -16,7 +16,8 @@ from foreshore_decision import fencing
 from foreshore_decision.chain import gates, messages
 
 SWEEP_SECONDS: Final = 1.0
-"""How often every authority is looked at; a pause is noticed only by a step that comes late."""
+"""How often every authority is looked at; a pause is noticed only by a step that comes late, so
+that this has to stay well below `fencing.LISTEN_SECONDS`."""
 OVERTAKEN: Final = frozenset({"LowerEpoch", "OtherHolder"})
 """Reasons of a device for refusing a command that is another's right."""
 MAXIMUM_HELD: Final = 1000

@@ -18,12 +18,12 @@ def standing(state: State, at: float) -> Standing:
 def next_due(state: State) -> float | None:
     """Return the next instant at which the standing may change by itself; None without a grant.
 
-    While a grant is held it is never further away than a third of a lease: a step longer than a
-    lease must mean a pause.
+    While a grant is held it is never further away than half of what counts as a pause: a step that
+    long must mean one, even if whoever ticks comes late by as much again.
     """
     if not state.is_named or state.self_granted:
         return None
-    instants = [state.seen_at + state.lease_seconds / 3]
+    instants = [state.seen_at + _longest_step(state) / 2]
     instants += [heard + LISTEN_SECONDS for _, heard in state.claims]
     if state.renewed_at is not None:
         instants += [
@@ -36,14 +36,23 @@ def next_due(state: State) -> float | None:
 
 
 def passed(state: State, at: float) -> State:
-    """Let time pass: notice a pause of our own, give back what the broker keeps us from using."""
+    """Let time pass: notice a pause of our own, give back what the broker keeps us from using.
+
+    What peers claim speaks for three beats only, and nobody heard them in a pause: whoever slept
+    for longer than that has to listen anew, however much of the lease was left.
+    """
     if at <= state.seen_at:
         return state
-    paused = state.lease_seconds > 0 and at - state.seen_at > state.lease_seconds
+    paused = state.lease_seconds > 0 and at - state.seen_at > _longest_step(state)
     if paused and state.broker_connected:
         state = state._replace(broker_since=at)
     state = state._replace(seen_at=at)
     return state._replace(given_back=True) if _must_give_back(state) else state
+
+
+def _longest_step(state: State) -> float:
+    """Return the seconds between two looks at the clock beyond which the machine has paused."""
+    return min(state.lease_seconds, LISTEN_SECONDS)
 
 
 def _must_give_back(state: State) -> bool:

@@ -38,7 +38,7 @@ class State(NamedTuple):
     node: str
     boot_id: str
     seen_at: float
-    """When the machine last ran; a step longer than a lease was a pause."""
+    """When the machine last ran; a step longer than three beats, or a lease, was a pause."""
     is_named: bool = False
     """Whether the assignment names this agent as holder or did until somebody else superseded
     it."""
