@@ -13,6 +13,17 @@ BROKEN = room.changed(
 )
 
 
+def without_devices() -> assignment.Assignment:
+    """What an agent gets whose only device is out of its reach for a moment."""
+    elsewhere = room.changed(
+        room.device(), spec__reachableFrom={"nodeSelector": {"zone": "elsewhere"}}
+    )
+    compiled = engine_rig.assign(elsewhere)
+    assert not compiled.devices
+    assert not compiled.policies
+    return compiled
+
+
 def test_a_policy_that_does_not_compile_leaves_the_last_one_in_force_and_is_reported() -> None:
     rig = Rig()
     rig.assign(BROKEN)
@@ -83,6 +94,18 @@ def test_a_decision_in_flight_is_dropped_with_a_record_when_its_policy_changes()
     assert rig.verdicts == [("NotTriggered", "PolicyChanged")]
     rig.release()
     assert rig.sent == []
+
+
+def test_a_decision_in_flight_is_dropped_with_a_record_when_its_device_leaves() -> None:
+    rig = Rig(hold=(effects.Infer,))
+    rig.sample()
+    rig.feed(events.Assigned, assignment=without_devices())
+    assert rig.verdicts == [("NotTriggered", "PolicyChanged")]
+    assert rig.counted == [("NotTriggered", "PolicyChanged")]
+    rig.assign()
+    rig.release()
+    assert rig.sent == []
+    assert len(rig.counted) == 1
 
 
 def test_a_decision_in_flight_goes_on_when_only_endpoints_or_grants_change() -> None:

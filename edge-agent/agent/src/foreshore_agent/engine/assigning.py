@@ -274,11 +274,17 @@ def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
 def _forget(
     state: State, assigned: Mapping[Key, assignment.AssignedDevice], at: Instant
 ) -> tuple[dict[Key, Remembered], tuple[effects.Effect, ...]]:
-    """Remember the limits and holds of devices that go, in case they come back."""
+    """Remember the limits and holds of devices that go, in case they come back.
+
+    A decision that waits for its model ends first: nobody would ask for its answer any more.
+    """
     remembered = dict(state.remembered)
     done: tuple[effects.Effect, ...] = ()
     for key, device in state.devices.items():
         if key not in assigned:
+            for name, binding in device.bindings.items():
+                device, more = deciding.abandon(state, device, name, binding, at)
+                done += more
             device, more = commanding.leave(state, device, at)
             done += more
             remembered[key] = Remembered(
