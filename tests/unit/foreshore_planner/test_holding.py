@@ -1,10 +1,12 @@
 """Silence and return: what a site keeps while it is out of sight, and that nothing flaps after."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from builders import planning as build
+from foreshore_api.wire import report
 from foreshore_planner import health, snapshot
 from foreshore_planner import plan as planning
 
@@ -85,6 +87,77 @@ def test_an_old_report_that_heard_a_beat_says_neither_that_it_lives_nor_that_it_
     age: float, report_age: float, fleet_age: float, answer: bool | None
 ) -> None:
     assert heard(age, report_age, fleet_age) is answer
+
+
+def dark(*agents: report.AgentEvidence, fleet_age: float = 0.0) -> snapshot.Snapshot:
+    """Of a settled site, the replica's node alone is silent so far, and these agents were heard."""
+    return dataclasses.replace(
+        build.silenced(build.settle(build.world()), "edge-1"),
+        fleet=build.fleet(agents),
+        fleet_age=fleet_age,
+    )
+
+
+def verdict(seen: snapshot.Snapshot) -> health.Verdict:
+    return health.assess(seen).of("edge-1").verdict
+
+
+@pytest.mark.parametrize(("age", "fleet_age"), [(7.0, 0.0), (4.0, 3.0), (14.0, 0.0)])
+@pytest.mark.parametrize("own", [6.5, 1.0], ids=["its own as old", "its own the last to come"])
+def test_nothing_moves_while_a_site_goes_dark_node_by_node(
+    age: float, fleet_age: float, own: float
+) -> None:
+    seen = dark(
+        build.agent("edge-1", hears=["edge-2", "edge-3"], age=own),
+        build.agent("edge-2", hears=["edge-1", "edge-3"], age=age),
+        build.agent("edge-3", hears=["edge-1", "edge-2"], age=age),
+        fleet_age=fleet_age,
+    )
+    made = planning.plan(seen)
+    assert verdict(seen) is health.Verdict.SITE_CUT
+    assert build.where(made) == {"r0": "edge-1"}
+    assert (made.removals, made.grants) == ((), ())
+
+
+@pytest.mark.parametrize("age", [1.0, 3.5, 5.5, 6.0, 6.5])
+def test_no_moment_of_a_site_going_dark_loses_a_node(age: float) -> None:
+    peers = (report.PeerBeat(node="edge-1", age_seconds=2.0, has_hub=True),)
+    seen = dark(*(build.agent(name, peers=peers, age=age) for name in ("edge-2", "edge-3")))
+    assert build.where(planning.plan(seen)) == {"r0": "edge-1"}
+
+
+def test_the_replica_of_a_dead_node_moves_once_a_peer_says_that_its_beats_stopped() -> None:
+    seen = dark(
+        build.agent("edge-1", hears=["edge-2", "edge-3"], age=7.0),
+        build.agent("edge-2", hears=["edge-3"], age=1.0, probes=build.FAST),
+        build.agent("edge-3", hears=["edge-1", "edge-2"], age=7.0),
+    )
+    assert verdict(seen) is health.Verdict.NODE_DEAD
+    assert build.where(planning.plan(seen)) == {"r0": "edge-2"}
+
+
+def test_agents_of_another_site_do_not_say_that_a_nodes_beats_stopped() -> None:
+    seen = dark(
+        build.agent("edge-2", age=1.0, broker_connected=False), build.agent("edge-9", age=1.0)
+    )
+    other = build.node("edge-9", site="branch", tier=snapshot.Tier.EDGE)
+    both = dataclasses.replace(seen, nodes=(*seen.nodes, other))
+    assert verdict(both) is health.Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "witness",
+    [{"broker_connected": False}, {"uptime_seconds": 5.0}],
+    ids=["off the broker", "just started"],
+)
+def test_a_silent_node_whose_peers_speak_but_cannot_say_is_unknown_and_loses_its_replica(
+    witness: dict[str, Any],
+) -> None:
+    seen = dark(build.agent("edge-2", age=1.0, probes=build.FAST, **witness))
+    made = planning.plan(seen)
+    assert verdict(seen) is health.Verdict.UNKNOWN
+    assert build.where(made) == {"r0": "edge-2"}
+    assert made.grants == ()
 
 
 def test_a_taint_that_only_keeps_new_pods_away_moves_no_running_one() -> None:

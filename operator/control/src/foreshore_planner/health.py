@@ -9,17 +9,19 @@ node's beats says that only the link is cut.
     not silent ─────────────────────────────► Healthy   (Suspect while its agent has not reported)
     silent, beats heard by a peer ──────────► LinkCut   nothing moves: it works on
     silent, a peer says the beats stopped ──► NodeDead  replicas and authority move
-    silent, nobody can say ─────────────────► Unknown   replicas move, authority does not
+    silent, its peers speak but cannot say,
+    or the hub is out of reach ─────────────► Unknown   replicas move, authority does not
     silent with more than half of its site ─► SiteCut   nothing moves
-    silent, and the hub hears no agent of
-    its site ───────────────────────────────► SiteCut   nothing moves: a site that was cut off comes
-                                                        back node by node, its agents last
+    silent, and the hub has just now heard
+    no other agent of its site ─────────────► SiteCut   nothing moves: a site that is cut off goes
+                                                        dark node by node, and comes back so, its
+                                                        agents last
 
 Sources: Kubernetes' zone state of the node life-cycle controller (stop on mass silence),
 design/placement.md.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,7 +38,10 @@ AGENT_SILENT = 15.0
 """Seconds without a report after which a node's agent counts as silent."""
 
 BEAT_FRESH = 6.0
-"""Seconds: a beat heard this recently says that the node lives."""
+"""Seconds: a beat heard this recently says that the node lives.
+
+And a report this recent, of which an agent makes one every two seconds, that its site can be heard.
+"""
 
 
 class Verdict(StrEnum):
@@ -92,11 +97,12 @@ def assess(seen: snapshot.Snapshot) -> Health:
     silence = {node.name: _silence(node) for node in seen.nodes}
     held = held_sites(seen.nodes, {name for name, why in silence.items() if why})
     reports = agent_reports(seen)
-    spoken_for = {node.site for node in seen.nodes if node.name in reports}
-    mute = {node.site for node in seen.nodes} - spoken_for - {None} if seen.fleet else set()
+    sites = _by_site(seen.nodes, reports)
     nodes = {
-        node.name: _assess(node, silence[node.name], (held, mute), reports, seen.fleet_age)
-        for node in seen.nodes
+        node.name: _alive(node, reports=node.name in reports)
+        if why is None
+        else _silent(node, why, sites.get(node.site, {}), seen, is_held=node.site in held)
+        for node, why in ((node, silence[node.name]) for node in seen.nodes)
     }
     return Health(nodes=nodes, held_sites=held)
 
@@ -138,38 +144,56 @@ def _silence(node: snapshot.Node) -> str | None:
     return None
 
 
-def _assess(
+def _by_site(
+    nodes: Iterable[snapshot.Node], reports: Mapping[str, report.AgentEvidence]
+) -> Mapping[str | None, Mapping[str, report.AgentEvidence]]:
+    """Divide the reporting agents by site: those of another cannot hear a node's beats."""
+    sites: dict[str | None, dict[str, report.AgentEvidence]] = {}
+    for node in nodes:
+        if node.name in reports and node.site is not None:
+            sites.setdefault(node.site, {})[node.name] = reports[node.name]
+    return sites
+
+
+def _alive(node: snapshot.Node, *, reports: bool) -> Assessment:
+    if reports:
+        return Assessment(node.name, Verdict.HEALTHY, "Ready, and its agent reports")
+    return Assessment(node.name, Verdict.SUSPECT, "Ready, but its agent does not report")
+
+
+def _silent(
     node: snapshot.Node,
-    silence: str | None,
-    quiet: tuple[Collection[str], Collection[str | None]],
-    reports: Mapping[str, report.AgentEvidence],
-    fleet_age: float,
+    silence: str,
+    agents: Mapping[str, report.AgentEvidence],
+    seen: snapshot.Snapshot,
+    *,
+    is_held: bool,
 ) -> Assessment:
-    """Judge one node; `quiet` are the held sites, and those of which the hub hears no agent."""
-    held, mute = quiet
-    if silence is None:
-        if node.name in reports:
-            return Assessment(node.name, Verdict.HEALTHY, "Ready, and its agent reports")
-        return Assessment(node.name, Verdict.SUSPECT, "Ready, but its agent does not report")
-    if node.site in held:
-        return Assessment(node.name, Verdict.SITE_CUT, f"{silence}, with most of its site")
-    if node.site in mute:
-        return Assessment(
-            node.name, Verdict.SITE_CUT, f"{silence}, and no agent of its site reports"
-        )
-    match is_beating(node.name, node.site, reports, fleet_age):
+    """Judge a silent node; `agents` are those of its site that report."""
+
+    def judged(verdict: Verdict, evidence: str) -> Assessment:
+        return Assessment(node.name, verdict, f"{silence}, {evidence}")
+
+    if is_held:
+        return judged(Verdict.SITE_CUT, "with most of its site")
+    is_heard = any(
+        _is_fresh(peer, seen.fleet_age) for name, peer in agents.items() if name != node.name
+    )
+    # An uplink that is cut silences a site node by node, as each one's Lease runs out. Peers that
+    # live speak again within seconds, so nothing is lost by waiting for what they say.
+    if node.site is not None and seen.fleet is not None and not is_heard:
+        return judged(Verdict.SITE_CUT, "and no other agent of its site reports just now")
+    match is_beating(node.name, node.site, agents, seen.fleet_age):
         case True:
-            return Assessment(
-                node.name, Verdict.LINK_CUT, f"{silence}, but a peer of its site hears its beats"
-            )
+            return judged(Verdict.LINK_CUT, "but a peer of its site hears its beats")
         case False:
-            return Assessment(
-                node.name, Verdict.NODE_DEAD, f"{silence}, and its beats have stopped at its site"
-            )
+            return judged(Verdict.NODE_DEAD, "and its beats have stopped at its site")
         case None:
-            return Assessment(
-                node.name, Verdict.UNKNOWN, f"{silence}, and nobody can say more about it"
-            )
+            return judged(Verdict.UNKNOWN, "and nobody can say more about it")
+
+
+def _is_fresh(peer: report.AgentEvidence, fleet_age: float) -> bool:
+    return peer.age_seconds + fleet_age <= BEAT_FRESH
 
 
 def is_beating(
@@ -195,7 +219,7 @@ def is_beating(
         ages = [beat.age_seconds for beat in peer.report.peers if beat.node == node]
         if not ages or min(ages) > BEAT_FRESH:
             heard.append(False)
-        elif min(ages) + peer.age_seconds + fleet_age <= BEAT_FRESH:
+        elif _is_fresh(peer, fleet_age):
             heard.append(True)
     if not heard:
         return None
