@@ -43,7 +43,7 @@ def inference_killed(world: worlds.World) -> None:
         120,
     )
     replaced = elapsed(moment)
-    gap = worlds.gap(world.obeyed(), moment)
+    gap = worlds.gap(world.taken(), moment)
     late = gap.total_seconds() * RATE if gap is not None else float("nan")
     print(f"  inference node killed: decisions late by {max(0.0, late - 1):.1f} periods")
     verdict = "holds" if replaced <= LIMIT_REPLACED else "MISSED"
@@ -71,7 +71,7 @@ def holder_killed(world: worlds.World) -> None:
 
 def of_the_next(world: worlds.World, epoch: int) -> list[worlds.Obeyed]:
     """Commands that the device took under a higher number."""
-    return [one for one in world.obeyed() if one.epoch > epoch and one.result != "Rejected"]
+    return [one for one in world.taken() if one.epoch > epoch]
 
 
 def elapsed(moment: datetime) -> float:

@@ -160,8 +160,7 @@ def summary(world: worlds.World) -> None:
         view.fact(f"  {verdict}", str(count))
     if judged:
         view.fact("accuracy against who was really there", f"{right / len(judged) * 100:.1f} %")
-    obeyed = {one.command for one in world.obeyed() if one.result != "Rejected"}
-    view.fact("commands that the device obeyed", str(len(obeyed)))
+    view.fact("commands that the device obeyed", str(len(world.taken())))
     view.fact("records written on the nodes", str(written))
     view.fact("records stored at the hub", str(stored))
     budget = world.find("decisionpolicies", worlds.POLICY)["spec"]["latencyBudget"]

@@ -27,7 +27,7 @@ def test_a_restarted_api_server_interrupts_no_decision(world: worlds.World) -> N
     moment = worlds.now()
     world.cluster.restart_api()
     worlds.wait(5)
-    gap = worlds.gap(world.obeyed(), moment)
+    gap = worlds.gap(world.taken(), moment)
     assert gap is not None
     assert gap.total_seconds() < 3
 

@@ -37,7 +37,11 @@ OCCUPIED = (385, 620)
 
 @dataclass(frozen=True)
 class Obeyed:
-    """One line of the device's own log: a command and what the device made of it."""
+    """One line of the device's own log: a command and what the device made of it.
+
+    A command gives two lines where it is taken, Accepted at once and Done when the values have
+    settled, and one where it is Rejected.
+    """
 
     time: datetime
     result: str
@@ -45,6 +49,9 @@ class Obeyed:
     holder: str
     epoch: int
     command: str
+    issued: datetime
+    """When the holder issued it, by the holder's clock: nodes here share this machine's."""
+    not_after: datetime
 
 
 class World:
@@ -176,7 +183,7 @@ class World:
         return sorted(listed["items"], key=lambda one: str(one["event"]["time"]))
 
     def obeyed(self) -> list[Obeyed]:
-        """Every command in the device's own log."""
+        """Every line about a command in the device's own log."""
         log = self.folder / "device.jsonl"
         if not log.exists():
             return []
@@ -189,14 +196,28 @@ class World:
                 holder=line["command"]["holder"],
                 epoch=line["command"]["epoch"],
                 command=line["command"]["commandId"],
+                issued=datetime.fromisoformat(line["command"]["issuedAt"]),
+                not_after=datetime.fromisoformat(line["command"]["notAfter"]),
             )
             for line in lines
             if "command" in line
         ]
 
+    def arrived(self) -> list[Obeyed]:
+        """Every command that reached the device, taken or refused, at its arrival."""
+        return [one for one in self.obeyed() if one.result != "Done"]
+
+    def taken(self) -> list[Obeyed]:
+        """Commands at the moment that the device took each; that one is Done is no new command."""
+        first: dict[str, Obeyed] = {}
+        for one in self.obeyed():
+            if one.result != "Rejected":
+                first.setdefault(one.command, one)
+        return list(first.values())
+
     def commands_since(self, moment: datetime) -> list[Obeyed]:
         """Commands that the device took after a moment."""
-        return [one for one in self.obeyed() if one.time > moment and one.result != "Rejected"]
+        return [one for one in self.taken() if one.time > moment]
 
     def describe(self) -> str:
         """What a person would look at first when a story failed, each part with its heading."""
@@ -229,9 +250,13 @@ class World:
         process.eventually(holds, what=what, timeout=timeout, interval=0.5)
 
     def until_deciding(self, timeout: float = 120) -> None:
-        """Wait until the device obeys commands."""
+        """Wait until the device takes a command that was issued from now on."""
         since = now()
-        self.until(lambda: self.commands_since(since), "the device is commanded", timeout)
+        self.until(
+            lambda: any(one.issued > since for one in self.commands_since(since)),
+            "the device is commanded",
+            timeout,
+        )
 
     def until_redundant(self, timeout: float = 180) -> None:
         """Wait until an active and a standby replica serve."""
@@ -243,10 +268,15 @@ class World:
 
 
 def gap(commands: Sequence[Obeyed], moment: datetime) -> timedelta | None:
-    """The longest time between two commands around a moment: the last before it counts."""
+    """The longest time without a command since a moment: from the last one before it, until now.
+
+    `commands` are those that were taken, each once; None where there is none.
+    """
+    if not commands:
+        return None
     before = [one.time for one in commands if one.time <= moment][-1:]
-    times = before + [one.time for one in commands if one.time > moment]
-    return max((later - earlier for earlier, later in itertools.pairwise(times)), default=None)
+    times = [*before, *(one.time for one in commands if one.time > moment), now()]
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 def now() -> datetime:
