@@ -4,7 +4,7 @@ import pytest
 
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY, Rig
-from foreshore_agent.engine import assigning, effects, events, view
+from foreshore_agent.engine import assigning, durable, effects, events, view
 from foreshore_api.wire import assignment
 
 BROKEN = room.changed(
@@ -154,14 +154,62 @@ def test_a_sample_of_an_unassigned_device_is_counted() -> None:
     assert count.labels == ("Unassigned",)
 
 
-def test_the_last_good_policy_outlives_a_moment_without_the_device() -> None:
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+def test_the_last_good_policy_outlives_a_moment_without_the_device(restarts: bool) -> None:
     rig = Rig()
     rig.assign(BROKEN)
-    assigned = engine_rig.assign(BROKEN)
-    rig.feed(events.Assigned, assignment=assigned.model_copy(update={"devices": ()}))
-    rig.feed(events.Assigned, assignment=assigned)
+    rig.feed(events.Assigned, assignment=without_devices())
+    if restarts:
+        rig.boot()
+    rig.feed(events.Assigned, assignment=engine_rig.assign(BROKEN))
+    rig.wait(1.1)
     rig.sample()
     assert len(rig.sent) == 1
+
+
+def test_the_last_good_policy_outlives_a_moment_in_which_it_selects_nothing() -> None:
+    elsewhere = room.device()
+    elsewhere["metadata"]["labels"] = {"zone": "east"}
+    rig = Rig()
+    rig.assign(BROKEN)
+    rig.assign(BROKEN, elsewhere)
+    rig.assign(BROKEN)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_a_policy_that_is_not_assigned_is_not_shown_as_in_force() -> None:
+    rig = Rig()
+    rig.feed(events.Assigned, assignment=without_devices())
+    assert view.in_force(rig.state) == ()
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+def test_a_policy_that_was_deleted_does_not_decide_for_its_namesake(restarts: bool) -> None:
+    named = room.policy()
+    named["metadata"]["uid"] = "policy-1"
+    namesake = room.changed(BROKEN, metadata__uid="policy-2")
+    rig = Rig((named,))
+    rig.feed(events.Assigned, assignment=without_devices())
+    if restarts:
+        rig.documents = (namesake,)
+        rig.boot()
+    rig.assign(namesake)
+    rig.sample()
+    assert rig.sent == []
+
+
+def test_policies_that_left_long_ago_are_forgotten_also_on_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assigning, "MAXIMUM_ABSENT", 2)
+    first, second = (room.changed(room.policy(), metadata__name=name) for name in ("one", "two"))
+    rig = Rig((first,))
+    rig.assign(second)
+    rig.feed(events.Assigned, assignment=without_devices())
+    kept = [key for key, value in rig.values.items() if key.startswith(durable.POLICY) and value]
+    assert set(kept) == {f"{durable.POLICY}{key}" for key in rig.state.absent}
+    assert set(rig.state.absent) == {events.Key("hq", "two"), POLICY}
 
 
 def test_the_last_good_policy_outlives_a_profile_that_breaks_every_version() -> None:

@@ -24,6 +24,8 @@ MAXIMUM_REMEMBERED: Final = 1000
 """Devices that are not assigned any more of which limits and holds are kept."""
 MAXIMUM_VERSIONS: Final = 8
 """Of one policy, beyond which none is kept for devices that nothing binds."""
+MAXIMUM_ABSENT: Final = 100
+"""Policies that are not assigned any more of which the last good versions are kept."""
 MAXIMUM_DEVICES: Final = 10_000
 """Of one version, as `wire.assignment` bounds them."""
 Origin = tuple[str, str, assignment.AssignedModel | None]
@@ -52,7 +54,8 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
     plan = _Plan()
     for each in wanted.policies:
         _resolve(state, each, assigned, site, plan)
-    kept = _keep(state.in_force, plan.in_force)
+    absent = _absent(state, plan)
+    kept = _keep({**state.absent, **state.in_force}, {**absent, **plan.in_force})
     remembered, left = _forget(state, assigned, event.at)
     state = state._replace(authorities=_departed(state, assigned))
     devices: dict[Key, Device] = {}
@@ -67,6 +70,7 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
     state = state._replace(
         devices=immutables.Map(devices),
         in_force=plan.in_force,
+        absent=absent,
         problems=tuple(plan.problems),
         remembered={key: each for key, each in remembered.items() if key not in gone},
     )
@@ -83,7 +87,7 @@ def _resolve(
 ) -> None:
     """Find the version of a policy that is in force on each of its devices."""
     key = Key(wanted.namespace, wanted.name)
-    known = state.in_force.get(key, ())
+    known = state.in_force.get(key) or _returned(state, wanted)
     versions = (wanted, *(each for each in known if not _is_same(each, wanted)))
     names: dict[int, list[str]] = {}
     failed: policy.PolicyError | None = None
@@ -134,6 +138,28 @@ def _carry(
         room = MAXIMUM_DEVICES - len(names.get(position, ()))
         if left and room > 0 and position < MAXIMUM_VERSIONS:
             names.setdefault(position, []).extend(left[:room])
+
+
+def _absent(state: State, plan: _Plan) -> dict[Key, tuple[assignment.AssignedPolicy, ...]]:
+    """Keep the last good versions also of policies that nothing binds at present.
+
+    A policy is not assigned at all while its only device is away, or without its profile. What was
+    unassigned last is kept longest.
+    """
+    known = {**state.absent, **state.in_force}
+    left = [key for key, versions in known.items() if versions and key not in plan.in_force]
+    return {key: known[key] for key in left[-MAXIMUM_ABSENT:]}
+
+
+def _returned(
+    state: State, wanted: assignment.AssignedPolicy
+) -> tuple[assignment.AssignedPolicy, ...]:
+    """Return the versions of a policy that is assigned again, but for those of a namesake.
+
+    A policy that was deleted must not decide in the place of another that has its name.
+    """
+    known = state.absent.get(Key(wanted.namespace, wanted.name), ())
+    return tuple(each for each in known if each.uid == wanted.uid)
 
 
 def _is_same(one: assignment.AssignedPolicy, other: assignment.AssignedPolicy) -> bool:

@@ -1,7 +1,7 @@
 """What of the engine must survive a restart, as small values beside the records of the journal.
 
     engine/device/<namespace>/<name>    rate limits, holds and open intents of one device
-    engine/policy/<namespace>/<name>    the versions of a policy that are in force
+    engine/policy/<namespace>/<name>    the versions of a policy that are in force, or were last
     engine/authorities                  what this node knows of its rights
 
 A device's value is written in the transaction of the intent that changes it: a limit counts a
@@ -48,7 +48,7 @@ def device_gone(key: Key) -> effects.Keep:
 
 
 def policy_value(key: Key, versions: tuple[assignment.AssignedPolicy, ...]) -> effects.Keep:
-    """Return the effect that keeps the versions of a policy that are in force."""
+    """Return the effect that keeps the last good versions of a policy."""
     body = _VERSIONS.dump_json(versions, by_alias=True, exclude_none=True) if versions else b""
     return effects.Keep(f"{POLICY}{key}", body)
 
@@ -70,7 +70,7 @@ def restore(identity: Identity, values: Mapping[str, bytes], at: Instant) -> Sta
     """
     seconds = identity.seconds(at)
     remembered: dict[Key, Remembered] = {}
-    in_force: dict[Key, tuple[assignment.AssignedPolicy, ...]] = {}
+    versions: dict[Key, tuple[assignment.AssignedPolicy, ...]] = {}
     authorities: dict[Key, fencing.State] = {}
     for name, body in values.items():
         if not body:
@@ -79,14 +79,12 @@ def restore(identity: Identity, values: Mapping[str, bytes], at: Instant) -> Sta
             key = _key(name.removeprefix(DEVICE))
             remembered[key] = _device(orjson.loads(body), identity, seconds)
         elif name.startswith(POLICY):
-            in_force[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
+            versions[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
         elif name == AUTHORITIES:
             for device, kept in orjson.loads(body).items():
                 state = fencing.recall(_authority(kept), identity.boot_id, at.boot)
                 authorities[_key(device)] = state
-    return start(identity)._replace(
-        remembered=remembered, in_force=in_force, authorities=authorities
-    )
+    return start(identity)._replace(remembered=remembered, absent=versions, authorities=authorities)
 
 
 def _device(document: Mapping[str, Any], identity: Identity, now: float) -> Remembered:

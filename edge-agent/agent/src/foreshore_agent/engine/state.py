@@ -212,6 +212,9 @@ class State(NamedTuple):
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY
     """Versions of each policy that devices work by, newest first: for each device the newest that
     compiled, also while the device is absent. Each has the endpoints that serve its own model."""
+    absent: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY
+    """The same of policies that are not assigned, no longer or not yet since the restart, oldest
+    first: nobody decides or asks by them."""
     problems: tuple[report.Problem, ...] = ()
     remembered: Mapping[Key, Remembered] = EMPTY
     authorities: Mapping[Key, fencing.State] = EMPTY
