@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -206,6 +207,11 @@ class World:
     def arrived(self) -> list[Obeyed]:
         """Every command that reached the device, taken or refused, at its arrival."""
         return [one for one in self.obeyed() if one.result != "Done"]
+
+    def arrived_twice(self) -> set[str]:
+        """Commands that reached the device more than once, whatever it made of them."""
+        counts = Counter(one.command for one in self.arrived())
+        return {command for command, count in counts.items() if count > 1}
 
     def taken(self) -> list[Obeyed]:
         """Commands at the moment that the device took each; that one is Done is no new command."""
