@@ -6,8 +6,8 @@ operator writes into statuses. The order of everything is that of names, so that
 give equal bytes and an equal digest.
 
 What cannot be resolved becomes a `Problem`, never a guess: a device without its profile is left
-out; a policy without its model stays in, because the agent decides by the last version that compiled
-only while the policy is assigned to it.
+out; a policy without its model stays in, because the agent decides by the last version that
+compiled only while the policy is assigned to it.
 """
 
 import hashlib
