@@ -351,19 +351,7 @@ async def test_readiness_is_told_and_writes_are_counted(world: World) -> None:
 async def test_the_rights_of_the_chart_are_enough_and_pods_pass_restricted_security(
     world: World,
 ) -> None:
-    rendered = process.run(
-        [
-            tools.binary("helm"),
-            *("template", "foreshore", str(CHART), "--namespace", world.namespace),
-            *("--kube-version", "1.36.0", "--show-only", "templates/operator.yaml"),
-        ]
-    )
-    rights = [
-        document
-        for document in yaml.safe_load_all(rendered)
-        if "rbac" in document["apiVersion"] or document["kind"] == "ServiceAccount"
-    ]
-    world.apiserver.apply(*rights)
+    world.apiserver.apply(*rights_of_the_chart(world.namespace))
     label = "pod-security.kubernetes.io/enforce=restricted"
     world.apiserver.kubectl("label", "namespace", world.namespace, label)
     account = world.apiserver.kubeconfig_for_account(
@@ -386,6 +374,92 @@ async def test_the_rights_of_the_chart_are_enough_and_pods_pass_restricted_secur
             fetch, f"http://127.0.0.1:{running.passes.settings.metrics_port}/metrics"
         )
     assert 'result="Rejected"' not in page
+
+
+FORBIDDEN = (
+    *(f"{verb} secrets" for verb in ("get", "list", "watch", "create", "patch", "delete")),
+    *(f"{verb} nodes" for verb in ("get", "create", "patch", "update", "delete")),
+    "patch nodes/status",
+    *(f"{verb} pods" for verb in ("patch", "update", "deletecollection")),
+    *(f"create pods/{part}" for part in ("exec", "attach", "portforward", "eviction", "binding")),
+    *(f"get pods/{part}" for part in ("log", "exec", "proxy")),
+    "patch pods/status",
+    "patch pods/ephemeralcontainers",
+    *(f"{verb} configmaps" for verb in ("get", "list", "watch", "patch", "update", "delete")),
+    *(f"{verb} serviceaccounts" for verb in ("get", "create", "impersonate")),
+    "create serviceaccounts/token",
+    *(f"{verb} namespaces" for verb in ("get", "list", "create", "patch", "delete")),
+    *(f"{verb} deployments.apps" for verb in ("list", "create", "patch", "delete")),
+    *(f"{verb} leases.coordination.k8s.io" for verb in ("get", "list", "watch", "patch", "delete")),
+    "get leases.coordination.k8s.io in kube-node-lease",
+    "update leases.coordination.k8s.io in kube-node-lease",
+    *(f"{verb} events.events.k8s.io" for verb in ("get", "list", "delete")),
+    *(
+        f"{verb} {kind}.rbac.authorization.k8s.io"
+        for kind in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+        for verb in ("create", "patch", "bind", "escalate")
+    ),
+    "patch customresourcedefinitions.apiextensions.k8s.io",
+    "patch validatingadmissionpolicies.admissionregistration.k8s.io",
+    *(
+        f"{verb} {model.plural}.foreshore.dev"
+        for model in v1alpha1.KINDS
+        if model is not v1alpha1.InferencePlacement
+        for verb in ("get", "create", "update", "patch", "delete")
+    ),
+    *(f"update {model.plural}.foreshore.dev/status" for model in v1alpha1.KINDS),
+    "update inferenceplacements.foreshore.dev",
+    "deletecollection inferenceplacements.foreshore.dev",
+    "update inferenceplacements.foreshore.dev/finalizers",
+)
+"""What a thief of the operator's token must not be able to do: verb, resource, namespace if any."""
+
+
+async def test_the_operator_has_no_right_that_it_does_not_use(world: World) -> None:
+    world.apiserver.apply(*rights_of_the_chart(world.namespace))
+    used = ("create pods", "list leases.coordination.k8s.io in kube-node-lease")
+    allowed = {action for action in (*used, *FORBIDDEN) if await is_allowed(world, action)}
+
+    assert allowed == set(used)
+
+
+async def is_allowed(world: World, action: str) -> bool:
+    """Whether the operator's account may do `verb plural[.group][/part][ in namespace]`."""
+    what, _, namespace = action.partition(" in ")
+    verb, _, resource = what.partition(" ")
+    named, _, part = resource.partition("/")
+    plural, _, group = named.partition(".")
+    asked = {"verb": verb, "group": group, "resource": plural, "subresource": part}
+    answer = await world.kube.write(
+        "POST",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": f"system:serviceaccount:{world.namespace}:foreshore-operator",
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+                "resourceAttributes": {**asked, "namespace": namespace or "default"},
+            },
+        },
+    )
+    return bool(answer["status"]["allowed"])
+
+
+def rights_of_the_chart(namespace: str) -> list[Json]:
+    """The operator's account and roles, as Helm renders them for a release in this namespace."""
+    rendered = process.run(
+        [
+            tools.binary("helm"),
+            *("template", "foreshore", str(CHART), "--namespace", namespace),
+            *("--kube-version", "1.36.0", "--show-only", "templates/operator.yaml"),
+        ]
+    )
+    return [
+        document
+        for document in yaml.safe_load_all(rendered)
+        if "rbac" in document["apiVersion"] or document["kind"] == "ServiceAccount"
+    ]
 
 
 async def test_transitions_are_events_and_repetitions_are_not(world: World) -> None:
