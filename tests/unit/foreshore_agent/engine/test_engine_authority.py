@@ -1,11 +1,12 @@
 """Who decides: grants, renewals, successors, and what is said when the right goes."""
 
+import orjson
 import pytest
 
 from builders import engine_rig, room
 from builders.engine_rig import NODE, Rig
-from foreshore_agent.engine import durable, effects, events, state, view
-from foreshore_api.wire import beat
+from foreshore_agent.engine import assigning, durable, effects, events, state, view
+from foreshore_api.wire import assignment, beat
 
 
 def heard(rig: Rig, *, has_hub: bool = False, epoch: int | None = None) -> None:
@@ -216,6 +217,34 @@ def test_a_superseded_right_to_a_device_that_left_survives_a_restart() -> None:
     rig.wait(20)
     rig.sample()
     assert rig.sent == []
+
+
+def test_rights_to_departed_devices_are_bounded_and_the_newest_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assigning, "MAXIMUM_DEPARTED", 2)
+    assigned = engine_rig.assign()
+    [room_301] = assigned.devices
+    rig = Rig()
+    for epoch in (9, 8, 11, 10):
+        grant = assignment.Grant(holder=NODE, epoch=epoch, lease_seconds=15.0, offline_seconds=60.0)
+        device = room_301.model_copy(update={"name": f"room-{epoch}", "grant": grant})
+        only = assigned.model_copy(update={"devices": (device,), "policies": ()})
+        rig.feed(events.Assigned, assignment=only)
+    away(rig)
+    kept = {key: each.epoch for key, each in rig.state.authorities.items()}
+    assert kept == {events.Key("hq", "room-11"): 11, events.Key("hq", "room-10"): 10}
+    assert set(orjson.loads(rig.values[durable.AUTHORITIES])) == {"hq/room-11", "hq/room-10"}
+
+
+def test_the_right_to_a_device_that_is_assigned_is_never_too_old_to_be_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assigning, "MAXIMUM_DEPARTED", 0)
+    rig = Rig()
+    heard(rig, epoch=99)
+    rig.boot()
+    assert rig.state.devices[engine_rig.DEVICE].standing == "Superseded"
 
 
 @pytest.mark.parametrize("reason", ["LowerEpoch", "OtherHolder"])

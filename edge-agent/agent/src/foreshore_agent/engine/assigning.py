@@ -24,6 +24,9 @@ MAXIMUM_REMEMBERED: Final = 1000
 """Devices that are not assigned any more of which limits and holds are kept."""
 MAXIMUM_VERSIONS: Final = 8
 """Of one policy, beyond which none is kept for devices that nothing binds."""
+MAXIMUM_DEPARTED: Final = 1000
+"""Devices that are not assigned any more to which the right is kept: those of the highest epochs,
+which were granted last."""
 MAXIMUM_ABSENT: Final = 100
 """Policies that are not assigned any more of which the last good versions are kept."""
 MAXIMUM_DEVICES: Final = 10_000
@@ -332,11 +335,16 @@ def _departed(
 ) -> dict[Key, fencing.State]:
     """Remember the rights to devices that go: a device that returns must not revive an old one.
 
-    What was remembered of a device that stays is outdated by what the device knows itself.
+    What was remembered of a device that stays is outdated by what the device knows itself. All are
+    written at each answer of the hub, so that of those that are away only the newest stay.
     """
     gone = {key: each.authority for key, each in state.devices.items() if key not in assigned}
     before = {key: each for key, each in state.authorities.items() if key not in state.devices}
-    return {**before, **gone}
+    known = {**before, **gone}
+    away = sorted((known[key].highest_seen, key) for key in known if key not in assigned)
+    for _, key in away[: max(0, len(away) - MAXIMUM_DEPARTED)]:
+        del known[key]
+    return known
 
 
 def _keep(
