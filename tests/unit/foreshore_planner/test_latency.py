@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from builders import planning as build
 from foreshore_api.wire import histogram, report
-from foreshore_planner import latency
+from foreshore_planner import latency, snapshot
+from foreshore_planner.placement import candidates, choose
 
 BUDGET = 0.2
 
@@ -81,3 +82,57 @@ def test_a_bound_that_holds_the_budget_is_what_is_shown() -> None:
     found = latency.predict(evidence(slow=5), "edge-1", 0.01, 1.0)
     assert found.convolved is None
     assert found.total == found.bound
+
+
+RARELY = st.tuples(st.floats(0.001, 0.05), st.floats(0.0, 0.15), st.integers(0, 20))
+"""Seconds that a stage takes, seconds more that it sometimes takes, how often of a thousand."""
+
+
+def ranked(*nodes: dict[histogram.Stage, histogram.Histogram]) -> list[str]:
+    """Names of `edge-1`, `edge-2` … with these stages measured there, best first."""
+    lines = tuple(
+        report.StageReport(
+            namespace="hq", policy="ventilate", stage=stage, node=f"edge-{number}", histogram=seen
+        )
+        for number, stages in enumerate(nodes, start=1)
+        for stage, seen in stages.items()
+    )
+    found = latency.gather("hq", "ventilate", [build.agent("edge-1", stages=lines)])
+    placement = build.policy().spec.placement
+    demand = candidates.Demand(
+        "hq", "ventilate", "hq", placement, snapshot.Resources(), BUDGET, 0.01
+    )
+    names = [f"edge-{number}" for number, _ in enumerate(nodes, start=1)]
+    offered = [
+        candidates.Candidate(build.edge(name), latency.predict(found, name, 0.01, BUDGET), 0.0)
+        for name in reversed(names)
+    ]
+    return [one.node.name for one in choose.rank(offered, demand, frozenset())]
+
+
+def sometimes(usual: float, more: float, often: int, slower: float = 1.0) -> histogram.Histogram:
+    late = [(usual + more) * slower] * often
+    return histogram.Histogram.of([usual * slower] * (1000 - often) + late)
+
+
+def test_a_node_that_only_independent_stages_admit_ranks_behind_a_faster_one() -> None:
+    """The slower one's bound misses the budget, so that it has the small figure."""
+    both = (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
+    faster = dict.fromkeys(both, sometimes(0.02, 0.06, 6))
+    slower = dict.fromkeys(both, sometimes(0.02, 0.1, 6))
+    assert ranked(faster, slower) == ["edge-1", "edge-2"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(RARELY, RARELY, st.floats(1.0, 2.0))
+def test_a_node_slower_in_every_stage_never_ranks_better(
+    network: tuple[float, float, int], inference: tuple[float, float, int], slower: float
+) -> None:
+    nodes = [
+        {
+            histogram.Stage.NETWORK: sometimes(*network, times),
+            histogram.Stage.INFERENCE: sometimes(*inference, times),
+        }
+        for times in (1.0, slower)
+    ]
+    assert ranked(*nodes) == ["edge-1", "edge-2"]

@@ -70,6 +70,22 @@ def test_a_replica_over_its_budget_moves_to_where_it_is_well_within() -> None:
     assert build.where(planning.plan(late)) == {"r0": "edge-2"}
 
 
+def test_a_replica_whose_stages_are_late_together_moves_though_apart_they_would_hold() -> None:
+    """A throttled node delays Network and Inference at once: neither tail says so alone."""
+    late = histogram.Histogram.of([0.02] * 994 + [0.11] * 6)
+    lines = tuple(
+        report.StageReport(**POLICY, stage=stage, node="edge-1", histogram=late)
+        for stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
+    )
+    whole = slow(histogram.Stage.END_TO_END, 0.25)
+    hears = ["edge-2", "edge-3"]
+    agent = build.agent("edge-1", hears=hears, probes=build.FAST, stages=(*lines, whole))
+    found = latency.predict(latency.gather("hq", "ventilate", [agent]), "edge-1", 0.01, 0.2)
+    assert (found.bound or 0.0) > 0.2 >= (found.total or 1.0), "apart they hold the budget"
+    seen = dataclasses.replace(build.settle(build.world()), fleet=build.fleet([agent]))
+    assert build.where(planning.plan(seen)) == {"r0": "edge-2"}
+
+
 def test_a_move_for_latency_passes_over_a_nearer_node_that_barely_holds_the_budget() -> None:
     settled = build.settle(build.world())
     probes = build.probes(edge_1=1, edge_2=175, edge_3=175, cloud_1=40)

@@ -6,7 +6,9 @@ Stages: Uplink → Decide → Network → Inference → Actuate. For any depende
 P(ΣXᵢ > Σaᵢ) ≤ Σ P(Xᵢ > aᵢ): k stages each taken at the quantile 1 − (1 − 0.99)/k bound the p99 of
 their sum (two p99.5 bound a p99). That is the prediction. Tails rarely meet, so that the bound may
 miss a budget that holds: where it does, the stages' distributions are convolved, which gives the
-p99 of the sum of independent stages. The split shows each stage's own p99.
+p99 of the sum of independent stages. That admits a node, and is shown; nodes are compared by the
+bound alone, because two kinds of figure have no order, and one that is measured over its budget has
+shown that its stages are not independent. The split shows each stage's own p99.
 
 What was never measured is unknown, not zero: Network falls back to the agents' probes of that
 node's agent, Inference to the ModelVersion's `expectedInference`; the others, which no choice of
@@ -76,7 +78,10 @@ class Prediction:
 
     @property
     def total(self) -> float | None:
-        """The p99 of the whole, or None where Network or Inference is unknown."""
+        """The p99 of the whole, or None where Network or Inference is unknown.
+
+        Says whether a node is admitted; of two nodes only the bounds compare.
+        """
         return self.bound if self.convolved is None else self.convolved
 
     @property

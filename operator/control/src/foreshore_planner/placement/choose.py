@@ -4,7 +4,7 @@ Repair in place, and a total order for what is new.
 
 A replica that runs stays where it is until something forces it away; only empty slots are filled.
 Candidates are ranked by: known latency before unknown, a failure domain of its own before a shared
-one, tier as the policy asks, price, predicted latency, name. Ties cannot occur, because names
+one, tier as the policy asks, price, bound on the latency, name. Ties cannot occur, because names
 differ. Roles are given afterwards: a ready standby is promoted at once when an active replica is
 lost, and whoever is active and ready stays so.
 """
@@ -34,13 +34,13 @@ def rank(
     """Return candidates, best first."""
 
     def key(candidate: candidates.Candidate) -> tuple[bool, bool, int, float, float, str]:
-        total = candidate.prediction.total
+        bound = candidate.prediction.bound
         return (
-            total is None,
+            bound is None,
             domain(candidate.node, demand) in taken_domains,
             _tier_rank(candidate.node, demand),
             candidate.price,
-            total if total is not None else float("inf"),
+            bound if bound is not None else float("inf"),
             candidate.node.name,
         )
 

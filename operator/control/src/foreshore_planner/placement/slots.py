@@ -94,14 +94,14 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     measured = case.evidence.measured()
     if measured is None or measured <= case.demand.budget or not held.was_active:
         return None
-    here = [view.prediction.total for view in case.views if view.node.name == held.node]
+    here = [view.prediction.bound for view in case.views if view.node.name == held.node]
     own = here[0] if here else None
     if own is None or own <= case.demand.budget:
         return None
     avoided = left_lately(case, TROUBLES)
     if not any(
         view.node.name not in avoided | {held.node}
-        and is_comfortable(case, view.prediction.total)
+        and is_comfortable(case, view.prediction.bound)
         and candidates.examine(view, (*candidates.STANDING, *candidates.ROOM)) is None
         for view in case.views
     ):
@@ -109,9 +109,9 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     return "OverBudget", "measured over the latency budget, another node is predicted within it"
 
 
-def is_comfortable(case: Case, total: float | None) -> bool:
-    """Whether a predicted latency is worth a move for latency only."""
-    return total is not None and total <= COMFORT * case.demand.budget
+def is_comfortable(case: Case, bound: float | None) -> bool:
+    """Whether a predicted latency is worth a move for latency only, however stages depend."""
+    return bound is not None and bound <= COMFORT * case.demand.budget
 
 
 TROUBLES = frozenset({"PodFailed", "PodNotReady", "EndpointBad", "OverBudget"})
@@ -149,7 +149,7 @@ def suitable(
     fresh = [one for one in found if one.node.name not in avoided]
     if force[0] != "OverBudget":
         return fresh
-    return [one for one in fresh if is_comfortable(case, one.prediction.total)]
+    return [one for one in fresh if is_comfortable(case, one.prediction.bound)]
 
 
 CAUSES: tuple[Cause, ...] = (
