@@ -224,15 +224,31 @@ def stages(records: Iterable[Record]) -> dict[str, tuple[float, float, int]]:
     """Milliseconds at p50 and p99 and the count, by stage."""
     seen: dict[str, list[float]] = {}
     for record in records:
-        parts = [record["decision"].get("latency", {})]
-        parts += [one.get("latency", {}) for one in record.get("outcomes", [])]
-        for part in parts:
-            for stage, seconds in part.items():
-                seen.setdefault(stage, []).append(seconds * 1000)
+        for stage, seconds in latency(record).items():
+            seen.setdefault(stage, []).append(seconds * 1000)
     return {
         stage: (quantile(values, 0.5), quantile(values, 0.99), len(values))
         for stage, values in sorted(seen.items())
     }
+
+
+def latency(record: Record) -> dict[str, float]:
+    """Seconds by stage of one decision and its command.
+
+    A command's Decide ends when it is published, as in the agent's histograms. The record is
+    rendered before the intent is on disk, so that it is reckoned from the whole; it is left out
+    where nobody answered.
+    """
+    found = dict(record["decision"].get("latency", {}))
+    for outcome in record.get("outcomes", []):
+        found |= outcome.get("latency", {})
+    if verdict_of(record) != "Commanded":
+        return found
+    found.pop("Decide", None)
+    if "EndToEnd" in found:
+        rest = sum(seconds for stage, seconds in found.items() if stage != "EndToEnd")
+        found["Decide"] = max(0.0, found["EndToEnd"] - rest)
+    return found
 
 
 def quantile(values: Sequence[float], q: float) -> float:
