@@ -154,7 +154,7 @@ def summary(world: worlds.World) -> None:
     records = world.decisions()
     judged = [one for one in records if verdict_of(one) in JUDGED and truth_of(one) is not None]
     right = sum(1 for one in judged if acted(one) == truth_of(one))
-    written, stored = journals(world)
+    written, acknowledged = journals(world)
     view.fact("decisions", str(len(records)))
     for verdict, count in counted(verdict_of(one) for one in records):
         view.fact(f"  {verdict}", str(count))
@@ -162,7 +162,7 @@ def summary(world: worlds.World) -> None:
         view.fact("accuracy against who was really there", f"{right / len(judged) * 100:.1f} %")
     view.fact("commands that the device obeyed", str(len(world.taken())))
     view.fact("records written on the nodes", str(written))
-    view.fact("records stored at the hub", str(stored))
+    view.fact("records that the hub has acknowledged", str(acknowledged))
     budget = world.find("decisionpolicies", worlds.POLICY)["spec"]["latencyBudget"]
     view.stages(stages(records), scalars.seconds(budget) * 1000)
 
@@ -271,14 +271,17 @@ def nodes(replicas: Iterable[Record]) -> list[tuple[str, str]]:
 
 
 def is_complete(world: worlds.World) -> bool:
-    """Whether the hub has committed every record that the journals hold."""
-    written, stored = journals(world)
-    return stored >= written > 0
+    """Whether the hub has acknowledged every record that the journals hold."""
+    written, acknowledged = journals(world)
+    return acknowledged >= written > 0
 
 
 def journals(world: worlds.World) -> tuple[int, int]:
-    """Records that the agents wrote, and those the hub acknowledged after its own commit."""
-    written = stored = 0
+    """Records that the agents wrote, and those of which they have the hub's word.
+
+    The hub acknowledges after its own commit; what it stores is not asked here.
+    """
+    written = acknowledged = 0
     for pod in world.cluster.get("pods", "-n", install.AGENTS)["items"]:
         said = world.cluster.kubectl(
             "exec", pod["metadata"]["name"], "-n", install.AGENTS, "-c", "agent", "--",
@@ -286,8 +289,8 @@ def journals(world: worlds.World) -> tuple[int, int]:
         )  # fmt: skip
         journal = json.loads(said)
         written += journal["last"]
-        stored += journal["acknowledged"]
-    return written, stored
+        acknowledged += journal["acknowledged"]
+    return written, acknowledged
 
 
 # -- commands ------------------------------------------------------------------------------------
