@@ -24,7 +24,8 @@ class Parameter(Document):
     """Number, Integer, Boolean or String. Example: `Number`."""
 
     unit: scalars.Unit | None = None
-    """UCUM code of the unit. Absent: a pure number or no number. Example: `Cel`."""
+    """UCUM code of the unit, for people: a device sets a bare value and expressions calculate
+    without units, so nothing compares it. Absent: a pure number or no number. Example: `Cel`."""
 
     default: scalars.Literal | None = None
     """Value for devices that set none. Absent: every device must set one. Example: `-22`."""

@@ -83,7 +83,8 @@ class SiteSpec(Document):
         str,
         StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64),
     ] = "UTC"
-    """Time zone that people of the site read times in (IANA name). Example: `Europe/Brussels`."""
+    """Time zone (IANA name) in which `foreshore-agent play` and `rehearse` read the times of a
+    recording that names none; a cluster does nothing by it. Example: `Europe/Brussels`."""
 
 
 class SiteStatus(Observed):
