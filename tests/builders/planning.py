@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from foreshore_api import v1alpha1
+from foreshore_api import scalars, v1alpha1
 from foreshore_api.wire import histogram, report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
@@ -255,7 +255,16 @@ def applied(
     placements = []
     for placement in made.placements:
         for intent in placement.pods:
-            pods.setdefault((intent.namespace, intent.name), pod(intent, ready=ready))
+            asked = next(
+                one.spec.resources for one in seen.versions if one.metadata.name == intent.version
+            )
+            requests = snapshot.Resources(
+                cpu=round(scalars.quantity(asked.cpu) * 1000),
+                memory=round(scalars.quantity(asked.memory)),
+            )
+            pods.setdefault(
+                (intent.namespace, intent.name), pod(intent, ready=ready, requests=requests)
+            )
         stored = next(
             row.status
             for row in made.statuses
@@ -288,7 +297,7 @@ def applied(
     )
 
 
-def pod(intent: Any, *, ready: bool) -> snapshot.Replica:
+def pod(intent: Any, *, ready: bool, requests: snapshot.Resources) -> snapshot.Replica:
     return snapshot.Replica(
         name=intent.name,
         namespace=intent.namespace,
@@ -300,6 +309,7 @@ def pod(intent: Any, *, ready: bool) -> snapshot.Replica:
         node=intent.node,
         template=intent.template,
         phase=snapshot.PodPhase.READY if ready else snapshot.PodPhase.PENDING,
+        requests=requests,
         address="10.244.1.7" if ready else None,
     )
 

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from foreshore_api import meta
 from foreshore_kube import api, informer
-from foreshore_operator import dirty, store
+from foreshore_operator import dirty, manifests, store
 from foreshore_planner import snapshot
 
 EDGE = informer.Key("", "edge-1")
@@ -57,6 +58,26 @@ def test_a_node_that_returns_is_young_and_one_that_was_always_ready_is_not(
     assert age_after(mirrors, "True") == 0.0
     clock.now += 12.0
     assert age_after(mirrors, "True") == 12.0
+
+
+def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.Store) -> None:
+    labels = {meta.LABEL_POLICY: "ventilate", meta.LABEL_SITE: "hq", meta.LABEL_SLOT: "r0"}
+    asked = {"resources": {"requests": {"cpu": "1500m", "memory": "128Mi"}}}
+    cast(Any, mirrors)._pods._put(
+        informer.Key("hq", "ventilate-r0"),
+        {
+            "metadata": {
+                "namespace": "hq",
+                "name": "ventilate-r0",
+                "uid": "1",
+                "resourceVersion": str(next(VERSIONS)),
+                "labels": labels | manifests.LABELS,
+            },
+            "spec": {"nodeName": "edge-1", "containers": [asked]},
+        },
+    )
+    (found,) = mirrors.replicas()
+    assert found.requests == snapshot.Resources(cpu=1500, memory=128 << 20)
 
 
 def test_a_deleted_node_leaves_nothing_behind(mirrors: store.Store) -> None:

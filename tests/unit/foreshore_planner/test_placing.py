@@ -71,6 +71,26 @@ def test_a_node_selector_keeps_replicas_off_nodes_without_the_label() -> None:
     ]
 
 
+@pytest.mark.parametrize("later", ["occupancy-v2", "occupancy-small"])
+def test_a_replica_takes_the_room_that_it_asked_for_when_its_policy_names_another_version(
+    later: str,
+) -> None:
+    """Whether that version is missing or asks for less: what runs asked for more."""
+    large = build.version(resources={"cpu": "1500m", "memory": "128Mi"})
+    small = build.version(resources={"cpu": "100m", "memory": "128Mi"})
+    small = small.model_copy(
+        update={"metadata": small.metadata.model_copy(update={"name": "occupancy-small"})}
+    )
+    settled = build.settle(build.world(versions=(large, small), policies=(build.policy("a"),)))
+    edited = dataclasses.replace(
+        settled, policies=(build.policy("a", modelRef={"version": later}), build.policy("b"))
+    )
+    made = planning.plan(edited)
+    nodes = {plan.policy: [pod.node for pod in plan.pods] for plan in made.placements}
+    assert [one.node for one in edited.replicas] == ["edge-1"]
+    assert nodes["b"] == ["edge-2"]
+
+
 def test_a_full_edge_overflows_to_the_cloud_when_the_budget_allows() -> None:
     full = snapshot.Resources(cpu=1950, memory=0)
     seen = build.with_nodes(

@@ -138,6 +138,7 @@ class Store:
                 node=record.node,
                 template=one.template,
                 phase=one.phase,
+                requests=record.requests,
                 address=one.address,
                 phase_age=self._clock() - self._phases[record.uid][1],
                 restarts=one.restarts,

@@ -29,7 +29,7 @@ def place_all(
     seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
 ) -> tuple[case.PlacementPlan, ...]:
     """Plan every placement in order of (namespace, policy, site); what one takes the next lacks."""
-    used = _used(seen, bound)
+    used = _used(seen)
     left = {node.site: moves_left(seen, node.site) for node in seen.nodes if node.site is not None}
     existing = {replica.name for replica in seen.replicas}
     plans: list[case.PlacementPlan] = []
@@ -251,12 +251,13 @@ def template(
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _used(seen: snapshot.Snapshot, bound: binding.Binding) -> dict[str, snapshot.Resources]:
+def _used(seen: snapshot.Snapshot) -> dict[str, snapshot.Resources]:
+    """Return what our pods take of each node: also those of policies that are not accepted now."""
     used: dict[str, snapshot.Resources] = {}
     for replica in seen.replicas:
         if replica.phase is not snapshot.PodPhase.FAILED:
             taken = used.get(replica.node, snapshot.Resources())
-            used[replica.node] = taken + _requests_of(bound, replica)
+            used[replica.node] = taken + replica.requests
     return used
 
 
@@ -306,10 +307,3 @@ def _requests(version: v1alpha1.ModelVersion) -> snapshot.Resources:
     return snapshot.Resources(
         cpu=round(scalars.quantity(asked.cpu) * 1000), memory=round(scalars.quantity(asked.memory))
     )
-
-
-def _requests_of(bound: binding.Binding, replica: snapshot.Replica) -> snapshot.Resources:
-    policy = bound.policies.get((replica.namespace, replica.policy))
-    if policy is None or policy.version is None:
-        return snapshot.Resources()
-    return _requests(policy.version)

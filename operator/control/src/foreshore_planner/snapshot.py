@@ -105,6 +105,8 @@ class Replica:
     Another hash means superseded.
     """
     phase: PodPhase
+    requests: Resources
+    """What the pod itself asks for, whatever its policy says by now."""
     address: str | None = None
     """Pod address; the endpoint is `http://<address>:<port>`."""
     phase_age: float = 0.0
