@@ -26,7 +26,7 @@ ACKNOWLEDGEMENT = f"{resources.SITE}/{resources.DEVICE}/ack"
 LIMIT_P50, LIMIT_P99 = 4.0, 8.0
 LIMIT_MEMORY = 220.0
 UNANSWERED = 1_000_000
-"""Microseconds that a sample without an answer counts."""
+"""Stands for the microseconds of a sample without an answer."""
 SATURATED = 0.01
 """Share of samples without an answer above which the agent does not keep up."""
 LIGHT_RATE, LIGHT_SAMPLES = 100, 2000
@@ -48,14 +48,14 @@ class Run:
     sync: float
 
     @property
-    def unanswered(self) -> int:
-        """Samples that no command followed: newer ones took their place."""
-        return sum(1 for value in self.decided if value >= UNANSWERED)
+    def answered(self) -> list[int]:
+        """Samples that a command followed; of the others newer ones took the place."""
+        return [value for value in self.decided if value < UNANSWERED]
 
     @property
     def is_saturated(self) -> bool:
         """Whether the agent did not keep up: its latency is then that of a queue."""
-        return self.unanswered > len(self.decided) * SATURATED
+        return len(self.decided) - len(self.answered) > len(self.decided) * SATURATED
 
 
 def report(folder: Path, *, samples: int, rate: int) -> None:
@@ -245,34 +245,39 @@ def synced(folder: Path) -> float:
 
 def show(run: Run) -> None:
     """Print what was measured, each figure beside its limit."""
-    base = (quantile(run.echoed, 0.5), quantile(run.echoed, 0.99))
-    ours = (quantile(run.decided, 0.5), quantile(run.decided, 0.99))
     print(f"at {run.rate}/s: sample → command, QoS 1, intent durable before the command")
+    base = (quantile(run.echoed, 0.5), quantile(run.echoed, 0.99))
     print(f"  C echo      p50 {base[0]:>7} µs   p99 {base[1]:>7} µs   n {len(run.echoed)}")
-    if run.is_saturated:
-        kept = len(run.decided) - run.unanswered
-        print(
-            f"  saturated: {run.unanswered} of {len(run.decided)} samples without a command", end=""
-        )
-        print(
-            f" (newer ones took their place), {kept * run.rate / len(run.decided):.0f} decisions/s"
-        )
-        print("  ratios   MISSED")
+    if run.answered:
+        compare(run, base)
     else:
-        print(f"  decision    p50 {ours[0]:>7} µs   p99 {ours[1]:>7} µs   n {len(run.decided)}")
-        for name, value, limit in (
-            ("p50", ours[0] / base[0], LIMIT_P50),
-            ("p99", ours[1] / base[1], LIMIT_P99),
-        ):
-            print(f"  ratio {name}   {value:.2f}   (limit {limit:g})   {verdict(value, limit)}")
-        inference = (run.stages.get("Inference", 0.0) + run.stages.get("Network", 0.0)) * 1000
-        print("  shares of p50: ", end="")
-        print(f"echo {share(base[0], ours[0])}, fdatasync {share(run.sync, ours[0])}", end="")
-        print(f", inference {share(inference, ours[0])}")
+        print("  decision    no sample was answered: ratios MISSED")
+    if run.is_saturated:
+        count, whole = len(run.answered), len(run.decided)
+        print(f"  saturated: {whole - count} of {whole} samples without a command", end="")
+        print(f" (newer ones took their place), {count * run.rate / whole:.0f} decisions/s")
     print(f"  mean stages of the agent: {listed(run.stages)}; fdatasync p50 {run.sync:.0f} µs")
     print(f"  processor time a decision: {listed(run.processor)}")
     print("  resident memory, agent and serving with one model (PSS): ", end="")
     print(f"{run.memory:.0f} MB   (limit {LIMIT_MEMORY:g})   {verdict(run.memory, LIMIT_MEMORY)}\n")
+
+
+def compare(run: Run, base: tuple[int, int]) -> None:
+    """Print what the answered samples took over the echo's p50 and p99; saturated is MISSED."""
+    found = run.answered
+    ours = (quantile(found, 0.5), quantile(found, 0.99))
+    print(f"  decision    p50 {ours[0]:>7} µs   p99 {ours[1]:>7} µs   ", end="")
+    print(f"n {len(found)} answered of {len(run.decided)}")
+    for name, value, limit in (
+        ("p50", ours[0] / base[0], LIMIT_P50),
+        ("p99", ours[1] / base[1], LIMIT_P99),
+    ):
+        held = "MISSED" if run.is_saturated else verdict(value, limit)
+        print(f"  ratio {name}   {value:.2f}   (limit {limit:g})   {held}")
+    inference = (run.stages.get("Inference", 0.0) + run.stages.get("Network", 0.0)) * 1000
+    print("  shares of p50: ", end="")
+    print(f"echo {share(base[0], ours[0])}, fdatasync {share(run.sync, ours[0])}", end="")
+    print(f", inference {share(inference, ours[0])}")
 
 
 def quantile(values: list[int], q: float) -> int:
