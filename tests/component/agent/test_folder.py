@@ -146,27 +146,62 @@ async def test_a_mistake_leaves_the_last_version_in_force_also_over_a_restart(
     assert bench.policy.spec.latency_budget == "200ms"
 
 
+def swap_in_a_model_with_the_wrong_digest(bench: Bench) -> None:
+    (bench.resources / "other.onnx").write_bytes(BODY + b"x")
+    version = room.changed(
+        room.version(name="occupancy-v2"), spec__source={"file": {"path": "other.onnx"}}
+    )
+    (bench.resources / "v2.yaml").write_text(json.dumps(version))
+    bench.write(room.policy(), spec__modelRef={"version": "occupancy-v2"})
+
+
 async def test_a_model_with_the_wrong_digest_leaves_the_last_version_in_force(
     bench: Bench, begin: Begin
 ) -> None:
     found = await begin()
     served = bench.policy.endpoints
-    (bench.resources / "other.onnx").write_bytes(BODY + b"x")
-    bench.write(
-        room.version(name="occupancy-v2") | {"kind": "ModelVersion"},
-    )
-    version = room.changed(
-        room.version(name="occupancy-v2"), spec__source={"file": {"path": "other.onnx"}}
-    )
-    (bench.resources / "v2.yaml").write_text(json.dumps(version))
-    (bench.resources / "ModelVersion-occupancy-v2.yaml").unlink()
-    bench.write(room.policy(), spec__modelRef={"version": "occupancy-v2"})
+    swap_in_a_model_with_the_wrong_digest(bench)
     await until(lambda: any(one.reason == "ModelRejected" for one in found.problems()))
     assert "DigestMismatch" in found.problems()[-1].message
     await asyncio.sleep(0.2)
     assert bench.policy.model is not None
     assert bench.policy.model.version == "occupancy-v1"
     assert bench.policy.endpoints == served
+
+
+async def test_a_model_that_is_refused_after_it_was_assigned_gives_way_to_the_one_before(
+    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await begin()
+    served = bench.policy.endpoints
+    (server,) = await asyncio.to_thread(servers_of_ours)
+    monkeypatch.setattr(folder, "PATIENCE_SECONDS", 0.0)
+    swap_in_a_model_with_the_wrong_digest(bench)
+    await until(lambda: len(bench.taken) == 3)
+    models_taken = [
+        one.model and one.model.version for each in bench.taken for one in each.policies
+    ]
+    assert models_taken == ["occupancy-v1", "occupancy-v2", "occupancy-v1"]
+    assert bench.policy.endpoints == served
+    assert "DigestMismatch" in found.problems()[-1].message
+    await asyncio.sleep(0.3)
+    assert len(bench.taken) == 3
+    assert await asyncio.to_thread(servers_of_ours) == [server]
+
+
+async def test_a_slow_model_that_serves_at_last_ends_the_server_of_the_one_before(
+    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin()
+    (server,) = await asyncio.to_thread(servers_of_ours)
+    monkeypatch.setattr(folder, "PATIENCE_SECONDS", 0.0)
+    bench.write(room.version(name="occupancy-v2"))
+    bench.write(room.policy(), spec__modelRef={"version": "occupancy-v2"})
+    await until(lambda: bench.policy.model is not None and len(bench.taken) == 2)
+    assert server in await asyncio.to_thread(servers_of_ours)
+    await until(lambda: server not in servers_of_ours())
+    assert len(bench.taken) == 2
+    assert len(await asyncio.to_thread(servers_of_ours)) == 1
 
 
 async def test_two_sites_need_a_word_which(bench: Bench, begin: Begin) -> None:

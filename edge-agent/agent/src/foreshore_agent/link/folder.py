@@ -2,7 +2,10 @@
 
     folder ──read──► resources ──compile──► assignment ──► children serve ──► runtime
       ▲                                                          │
-      └───────── names, times, sizes looked at every second ─────┘
+      └── names, times, sizes, refusals looked at every second ──┘
+
+A model that is slow to load is assigned before it is known to be any good: until it serves, the
+server of the one before stays, and what worked returns when the new model is refused after all.
 
 The one agent grants itself each device, under a number above all earlier ones, durable before it is
 used. What was last right is durable too, so that a mistake in a file stops nothing, not even over
@@ -81,6 +84,8 @@ class Folder:
         self._values: Final = values
         self._lineage: Final = lineage
         self._last = last
+        self._proven = last
+        """The last assignment, with each policy as it was when its model last served."""
         self._servers: Final = servers
         self._take: Final = take
         self._epoch = 0
@@ -88,6 +93,8 @@ class Folder:
         self._kept: Mapping[resources.Identity, resources.Kept] = {}
         self._problems: tuple[report.Problem, ...] = ()
         self._serving: Mapping[serving.ModelConfig, children.Child] = {}
+        self._refused: frozenset[serving.ModelConfig] = frozenset()
+        """Models whose refusal was taken into account."""
         self._said: set[report.Problem] = set()
 
     def problems(self) -> tuple[report.Problem, ...]:
@@ -119,10 +126,10 @@ class Folder:
         await self._adopt()
 
     async def follow(self) -> None:
-        """Read the folder again whenever it changes, until cancelled."""
+        """Read the folder again when it changes or a model is refused late, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if await self._fingerprint() != self._seen:
+            if await self._fingerprint() != self._seen or self._refusals() - self._refused:
                 try:
                     await self._adopt()
                 except FolderError as error:
@@ -131,6 +138,7 @@ class Folder:
                     _LOG.warning("%s; what was assigned stays in force", error)
                     self._seen = None  # the edit is good: try again
                     await asyncio.sleep(NOT_DURABLE_SECONDS)
+            self._retire()
             self._say()
 
     async def _fingerprint(self) -> manifests.Fingerprint | None:
@@ -141,15 +149,19 @@ class Folder:
 
     async def _adopt(self) -> None:
         """Read, compile, have the models served, and hand over what takes effect."""
+        self._refused = self._refusals()
         self._seen = await self._fingerprint()  # before reading: an edit meanwhile is seen again
         reading = await asyncio.to_thread(self._read)
         compiled = self._compile(reading)
         adopted = compiled.assignment
         await self._serve(adopted)
         rejected = self._rejected(adopted)
+        self._refused = self._refusals()
         if rejected:
-            adopted = adoption.without(adopted, rejected, self._last)
+            asked = frozenset(self._serving)
+            adopted = adoption.without(adopted, rejected, self._proven)
             await self._serve(adopted)
+            self._refused |= self._refusals() - asked  # of those asked before, one is news
         self._problems = (*reading.problems, *compiled.problems, *rejected.values())
         self._say()
         await self._values.put(_KEPT, _freeze(reading.kept))
@@ -158,7 +170,41 @@ class Folder:
         if self._last is None or assigned.digest != self._last.digest:
             await self._take(assigned)
             self._last = assigned
-        self._servers.keep_only(_wanted(assigned, self._places).values())
+        self._retire()
+
+    def _retire(self) -> None:
+        """Stop servers that neither the assignment needs nor what it may fall back to."""
+        if self._last is None:
+            return
+        before = {
+            (one.namespace, one.name): one
+            for one in (self._proven.policies if self._proven is not None else ())
+        }
+        wanted = _wanted(self._last, self._places)
+        policies = tuple(
+            one
+            if self._is_served(wanted.get((one.namespace, one.name)))
+            else before.get((one.namespace, one.name), one)
+            for one in self._last.policies
+        )
+        self._proven = self._last.model_copy(update={"policies": policies})
+        needed = _wanted(self._proven, self._places)
+        self._servers.keep_only((*wanted.values(), *needed.values()))
+
+    def _is_served(self, config: serving.ModelConfig | None) -> bool:
+        """Whether a policy's model serves; a policy without a model waits for none."""
+        if config is None:
+            return True
+        child = self._serving.get(config)
+        return child is not None and child.phase is children.Phase.SERVING
+
+    def _refusals(self) -> frozenset[serving.ModelConfig]:
+        """Return the models that are refused, of those that are to be served."""
+        return frozenset(
+            config
+            for config, child in self._serving.items()
+            if child.phase is children.Phase.REFUSED
+        )
 
     def _read(self) -> resources.Reading:
         try:
