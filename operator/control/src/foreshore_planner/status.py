@@ -24,6 +24,9 @@ Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 Type, Reason = conditions.Type, conditions.Reason
 
+VERSIONS = 100
+"""Versions that a Model's status has room for."""
+
 
 def all_of(
     seen: snapshot.Snapshot,
@@ -101,11 +104,18 @@ def devices(
 
 
 def models(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
-    """Say what is known of each Model."""
+    """Say what is known of each Model, and which versions name it."""
+    named: dict[binding.Key, list[v1alpha1.ModelVersion]] = {}
+    for version in seen.versions:
+        of = (version.metadata.namespace or "", version.spec.model_ref.name)
+        named.setdefault(of, []).append(version)
     for model in seen.models:
+        found = named.get(binding.key(model), [])
         status = v1alpha1.ModelStatus(
             observed_generation=_generation(model),
             conditions=_merged(model, _acceptance(bound.models[binding.key(model)]), seen),
+            version_count=len(found),
+            versions=_known_versions(found),
         )
         yield model.kind, model.metadata.namespace, model.metadata.name, status
 
@@ -269,6 +279,19 @@ def _acceptance(problem: binding.Problem | None) -> Iterator[Said]:
         yield (Type.STALLED, TRUE, problem.reason, problem.message)
     else:
         yield (Type.RECONCILING, TRUE, problem.reason, problem.message)
+
+
+def _known_versions(
+    found: Sequence[v1alpha1.ModelVersion],
+) -> tuple[v1alpha1.model.KnownVersion, ...]:
+    """Return the newest of a model's versions, as many as its status has room for, by name."""
+    newest = sorted(
+        found, key=lambda one: (one.metadata.creation_timestamp or "", one.name), reverse=True
+    )
+    return tuple(
+        v1alpha1.model.KnownVersion(name=one.name, digest=one.spec.digest)
+        for one in sorted(newest[:VERSIONS], key=lambda one: one.name)
+    )
 
 
 def _site_connected(seen: snapshot.Snapshot, nodes: list[str], agents: list[str]) -> Said:
