@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from builders import planning as build
 from foreshore_api import meta, v1alpha1
+from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 
@@ -51,3 +54,61 @@ def test_of_more_versions_than_fit_the_newest_are_listed_and_all_are_counted() -
     said = status(build.world(versions=versions), v1alpha1.Model)
     assert said["versionCount"] == 120
     assert [one["name"] for one in said["versions"]] == [f"v{n:03}" for n in range(1, 101)]
+
+
+ANSWERING = build.profile(
+    mqtt={
+        "telemetryTopic": "{site}/{device}/telemetry",
+        "commandTopic": "{site}/{device}/command",
+        "acknowledgementTopic": "{site}/{device}/ack",
+    }
+)
+
+
+def mode_in_force(**changes: Any) -> str:
+    """The mode that a policy's status says, for a device that checks and answers everything."""
+    seen = build.world(**{"profiles": (ANSWERING,), **changes})
+    return str(status(seen, v1alpha1.DecisionPolicy)["effectiveMode"])
+
+
+def full(*names: str) -> list[report.AgentEvidence]:
+    """The site's agents, of which the named ones have no room for records."""
+    return [
+        build.agent(name, capped_by=("RecorderFull",) if name in names else ())
+        for name in build.EDGES
+    ]
+
+
+def test_a_policy_works_in_the_mode_asked_for_while_nothing_lowers_it() -> None:
+    assert mode_in_force() == "Autonomous"
+
+
+@pytest.mark.parametrize(
+    ("asked", "lowered", "in_force"),
+    [
+        pytest.param("Autonomous", {}, "Advise", id="to Advise unless the policy says lower"),
+        pytest.param("Autonomous", {"onRecorderFull": "Disabled"}, "Disabled", id="as low as told"),
+        pytest.param("Advise", {"onRecorderFull": "Shadow"}, "Shadow", id="one that only advises"),
+        pytest.param("Shadow", {"onRecorderFull": "Advise"}, "Shadow", id="never up"),
+    ],
+)
+def test_one_agent_without_room_for_records_lowers_the_mode_in_force(
+    asked: str, lowered: dict[str, str], in_force: str
+) -> None:
+    policy = build.policy(mode=asked, degraded=lowered)
+    fleet = build.fleet(full("edge-2"))
+    assert mode_in_force(policies=(policy,), fleet=fleet) == in_force
+
+
+def test_an_agent_of_another_site_lowers_nothing() -> None:
+    nodes = (*(build.edge(name) for name in build.EDGES[:2]), build.node("edge-3", site="plant"))
+    assert mode_in_force(nodes=nodes, fleet=build.fleet(full("edge-3"))) == "Autonomous"
+
+
+def test_a_device_that_acknowledges_nothing_lowers_the_mode_as_agents_do() -> None:
+    assert mode_in_force(profiles=(build.profile(),)) == "Advise"
+
+
+def test_a_device_that_checks_no_epoch_lowers_the_mode_as_agents_do() -> None:
+    unguarded = ANSWERING.spec.document() | {"guards": {"duplicates": "Checked"}}
+    assert mode_in_force(profiles=(build.profile(**unguarded),)) == "Advise"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import binding, health, snapshot, succession
+from foreshore_planner import binding, health, modes, snapshot, succession
 from foreshore_planner.placement import case as placement_case
 
 Row = tuple[str, str | None, str, v1alpha1.statuses.Observed]
@@ -164,7 +164,7 @@ def policies(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
             observed_generation=_generation(one.policy),
             conditions=_merged(one.policy, said, seen),
             policy_digest=compiled.digest if compiled is not None and problem is None else None,
-            effective_mode=_effective_mode(one, bound),
+            effective_mode=modes.in_force(one, bound, agents),
             bound=v1alpha1.decisionpolicy.Bound(
                 devices=sum(len(keys) for keys in one.sites.values()), sites=len(one.sites)
             ),
@@ -365,25 +365,6 @@ def _policy_delivery(
         message = "accepted; agents get it when they are in reach"
         return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
     return (Type.READY, TRUE, Reason.DELIVERED, "agents of its sites work by it")
-
-
-def _effective_mode(one: binding.BoundPolicy, bound: binding.Binding) -> v1alpha1.Mode | None:
-    if one.problem is not None:
-        return None
-    mode = one.policy.spec.mode
-    if mode is not v1alpha1.Mode.AUTONOMOUS:
-        return mode
-    keys = [key for keys in one.sites.values() for key in keys]
-    guarded = all(_is_guarded(bound.devices[key]) for key in keys)
-    return mode if guarded else v1alpha1.Mode.ADVISE
-
-
-def _is_guarded(device: binding.BoundDevice) -> bool:
-    narrowed = device.narrowed
-    if narrowed is None:
-        return False
-    checked = v1alpha1.protection.Check.CHECKED
-    return narrowed.guards.epoch is checked and narrowed.guards.duplicates is checked
 
 
 def _generation(one: meta.Resource) -> int:
