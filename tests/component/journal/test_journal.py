@@ -9,7 +9,9 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import orjson
@@ -62,9 +64,33 @@ async def test_numbers_hashes_identity_and_values_go_on_after_a_restart(tmp_path
     await second.close()
 
 
-async def test_what_was_patient_keeps_its_place_and_shares_the_sync_of_what_comes_next(
-    tmp_path: Path,
+async def test_what_is_patient_waits_for_what_comes_next_and_shares_its_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    begun = list[store.Store]()
+    has_begun = threading.Event()
+    transaction = store.Store.transaction
+
+    def counted(of: store.Store) -> AbstractContextManager[None]:
+        begun.append(of)
+        has_begun.set()
+        return transaction(of)
+
+    monkeypatch.setattr(store.Store, "transaction", counted)
+    monkeypatch.setattr(writer, "_PATIENCE_SECONDS", 60.0)
+    patient = opened.append([entry("1")], is_patient=True)
+    assert not await asyncio.to_thread(has_begun.wait, 0.2), "it is not written by itself"
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(10.0)  # else the writer may wake between the two, and write the first
+    hasty = opened.append([entry("2")])
+    sys.setswitchinterval(usual)
+    assert (await patient, await hasty) == ((1,), (2,))
+    assert len(begun) == 1
+    await opened.close()
+
+
+async def test_what_was_patient_keeps_its_place_and_is_written_in_the_end(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path)
     patient = opened.append([entry("1")], is_patient=True)
     hasty = opened.append([entry("2")])
