@@ -180,6 +180,7 @@ async def test_metrics_and_readiness_are_served(
         assert 'foreshore_decision_stage_seconds_bucket{le="+Inf"' in body
         assert "foreshore_broker_connected 1.0" in body
         assert "foreshore_devices_held 1.0" in body
+        assert "foreshore_journal_dropped_total 0.0" in body
         assert 'foreshore_telemetry_messages_total{result="Accepted"}' in body
         assert (await asyncio.to_thread(get, "/readyz"))[0] == 200
         assert (await asyncio.to_thread(get, "/echo"))[0] == 204

@@ -82,3 +82,16 @@ def test_gauges_are_read_when_somebody_looks() -> None:
     assert samples(found)[metrics.AUTHORITY_HELD.name, ()] == 1.0
     held[0] = 2.0
     assert samples(found)[metrics.AUTHORITY_HELD.name, ()] == 2.0
+
+
+def test_records_that_the_journal_dropped_are_a_counter_that_goes_on_from_its_durable_total() -> (
+    None
+):
+    found = meters.Meters()
+    dropped = [7.0]
+    found.read_gauges(lambda: [(metrics.JOURNAL_DROPPED, (), dropped[0])])
+    assert samples(found)[metrics.JOURNAL_DROPPED.name, ()] == 7.0
+    dropped[0] = 9.0
+    assert samples(found)[metrics.JOURNAL_DROPPED.name, ()] == 9.0
+    text = prometheus_client.generate_latest(found.registry).decode()
+    assert f"# TYPE {metrics.JOURNAL_DROPPED.name} counter" in text

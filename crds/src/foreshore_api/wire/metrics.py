@@ -46,7 +46,10 @@ JOURNAL_RECORDS: Final = Metric(
     "Records in the journal: kept, unacknowledged.",
 )
 JOURNAL_DROPPED: Final = Metric(
-    "foreshore_journal_dropped_total", "counter", ("reason",), "Routine records not kept."
+    "foreshore_journal_dropped_total",
+    "counter",
+    (),
+    "Routine records not kept, since the journal was begun.",
 )
 BROKER_CONNECTED: Final = Metric(
     "foreshore_broker_connected", "gauge", (), "1 while the site's broker is connected."

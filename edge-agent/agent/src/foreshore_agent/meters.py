@@ -23,10 +23,10 @@ _COUNTERS: Final = (
     metrics.DECISIONS,
     metrics.TELEMETRY,
     metrics.COMMANDS,
-    metrics.JOURNAL_DROPPED,
 )
 Gauges = Callable[[], Iterable[tuple[metrics.Metric, tuple[str, ...], float]]]
-"""Reads the present value of every gauge."""
+"""Reads the present value of every gauge, and of counters that somebody else keeps durably."""
+_FAMILIES: Final = {"gauge": core.GaugeMetricFamily, "counter": core.CounterMetricFamily}
 
 
 class Meters:
@@ -123,12 +123,11 @@ class Meters:
             for labels, counts, total in self._series(metric):
                 family.add_metric(labels, _cumulative(counts), total)
             yield family
-        families: dict[str, core.GaugeMetricFamily] = {}
+        families: dict[str, core.GaugeMetricFamily | core.CounterMetricFamily] = {}
         for gauge, labels, value in self._gauges():
             if gauge.name not in families:
-                families[gauge.name] = core.GaugeMetricFamily(
-                    gauge.name, gauge.help, labels=gauge.labels
-                )
+                kind = _FAMILIES[gauge.kind]
+                families[gauge.name] = kind(gauge.name, gauge.help, labels=gauge.labels)
             families[gauge.name].add_metric(labels, value)
         yield from families.values()
 

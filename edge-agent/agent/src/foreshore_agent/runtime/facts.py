@@ -103,11 +103,12 @@ class Facts:
                 yield f"no replica answers for policy {policy.namespace}/{policy.name}"
 
     def gauges(self) -> Iterator[tuple[metrics.Metric, tuple[str, ...], float]]:
-        """Yield every gauge."""
+        """Yield every gauge, and the counter that the journal keeps."""
         standing = self.book.standing
         yield metrics.JOURNAL_RECORDS, ("kept",), standing.kept
         unacknowledged = standing.last - standing.acknowledged if self.hub is not None else 0
         yield metrics.JOURNAL_RECORDS, ("unacknowledged",), unacknowledged
+        yield metrics.JOURNAL_DROPPED, (), standing.dropped
         yield metrics.BROKER_CONNECTED, (), float(self.broker.is_connected)
         if self.hub is not None:
             yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)
