@@ -25,15 +25,15 @@ async def kept(tmp_path: Path) -> AsyncIterator[store.Store]:
         yield opened
 
 
-def assigned() -> assignment.Assignment:
+def assigned(node: str = NODE, site: str = "hq") -> assignment.Assignment:
     broker = {"host": "10.0.0.9", "port": 1883, "transport": "Plain"}
     return assignment.Assignment.model_validate(
         {
-            "node": NODE,
+            "node": node,
             "lineage": "l",
             "generation": 1,
             "digest": "d",
-            "site": {"namespace": "hq", "name": "hq", "spec": {"broker": broker}},
+            "site": {"namespace": site, "name": site, "spec": {"broker": broker}},
         }
     )
 
@@ -55,7 +55,23 @@ def decided(number: int, verdict: str = "Commanded", second: int | None = None) 
     )
 
 
-def batch(*bodies: str, first: int = 1, previous: str = ingest.GENESIS) -> record.Batch:
+def became(outcome: str, decision: str = "d-1", device: dict[str, str] | None = None) -> str:
+    data = {"decisionId": decision, "device": device, "outcome": outcome}
+    return json.dumps({"type": record.OUTCOME, "time": "2026-03-01T11:00:00Z", "data": data})
+
+
+ROOM = {"namespace": "hq", "name": "room"}
+
+
+async def outcomes(kept: store.Store) -> list[str]:
+    """What is shown to have become of the only decision of hq."""
+    (found,) = await kept.find(store.Selection(namespace="hq"))
+    return [json.loads(body)["data"]["outcome"] for body in found.outcomes]
+
+
+def batch(
+    *bodies: str, first: int = 1, previous: str = ingest.GENESIS, journal: str = "j"
+) -> record.Batch:
     shipped = []
     for number, body in enumerate(bodies, start=first):
         hashed = record_chain.link(previous, body.encode())
@@ -63,7 +79,7 @@ def batch(*bodies: str, first: int = 1, previous: str = ingest.GENESIS) -> recor
             record.ShippedRecord(sequence=number, previous=previous, hash=hashed, body=body)
         )
         previous = hashed
-    return record.Batch(journal="j", records=tuple(shipped))
+    return record.Batch(journal=journal, records=tuple(shipped))
 
 
 async def names(kept: store.Store) -> list[str]:
@@ -89,6 +105,36 @@ async def test_a_full_store_acknowledges_nothing_and_goes_on_when_there_is_room(
     await limit(pages + 1000)
     assert (await kept.append(NODE, small))[0] == 1
     assert await names(kept) == ["d-1"]
+
+
+@pytest.mark.parametrize(
+    "device",
+    [None, {"namespace": "branch", "name": "room"}, ROOM],
+    ids=["no device", "its own device", "a device of the decision's site"],
+)
+async def test_no_other_site_says_what_became_of_a_decision(
+    kept: store.Store, device: dict[str, str] | None
+) -> None:
+    other = assigned("edge-9", "branch")
+    await kept.assign(other)
+    await kept.append(NODE, batch(decided(1), became("Unknown", device=ROOM)))
+    await kept.append("edge-9", batch(became("Confirmed", device=device), journal="k"))
+    assert await outcomes(kept) == ["Unknown"]
+
+
+async def test_of_one_site_only_the_journal_that_decided_says_what_became_of_it(
+    kept: store.Store,
+) -> None:
+    await kept.assign(assigned("edge-2"))
+    await kept.append(NODE, batch(decided(1), became("Unknown", device=ROOM)))
+    await kept.append("edge-2", batch(became("Confirmed", device=ROOM), journal="k"))
+    assert await outcomes(kept) == ["Unknown"]
+
+
+async def test_of_endless_outcomes_the_newest_are_shown_oldest_first(kept: store.Store) -> None:
+    many = [became(str(number), device=ROOM) for number in range(20)]
+    await kept.append(NODE, batch(decided(1), *many))
+    assert await outcomes(kept) == [str(number) for number in range(12, 20)]
 
 
 async def test_routine_decisions_are_forgotten_before_commands(kept: store.Store) -> None:

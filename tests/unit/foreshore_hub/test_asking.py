@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshore_hub import front_proxy, guard, selecting, store, views
+from foreshore_hub import front_proxy, guard, ingest, selecting, store, views
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 
@@ -55,6 +55,45 @@ def test_a_decision_is_one_object_with_what_was_learnt_later() -> None:
     }
     assert shown["outcomes"] == [{"time": "2026-03-01T11:59:16Z", "outcome": "Confirmed"}]
     assert "data" not in shown["event"]
+
+
+MALFORMED: list[dict[str, Any]] = [
+    {"policy": "x"},
+    {"authority": "x"},
+    {"verdict": "x"},
+    {"verdict": {"result": {}, "message": 7}},
+    {"device": {"namespace": "hq", "name": ["x"]}, "node": {}},
+]
+
+
+@pytest.mark.parametrize("data", MALFORMED)
+@pytest.mark.parametrize("time", ["2026-03-01T11:59:15", "0001-01-01T00:00:00Z"])
+def test_a_malformed_record_leaves_the_table_readable(data: dict[str, Any], time: str) -> None:
+    event = json.loads(found().body)
+    poison = json.dumps(event | {"time": time, "data": event["data"] | data})
+    outcome = json.dumps({"time": time, "data": {"outcome": {"not": "a word"}}})
+    made = ingest.describe(poison).time
+    shown = views.decision(found(body=poison, time=made, outcomes=(outcome,)))
+    bad, good = views.table([shown, views.decision(found())], NOON)["rows"]
+    assert all(isinstance(cell, str) for cell in bad["cells"])
+    assert good["cells"][2:7] == ["room-301", "ventilate", "Commanded", "RoomOccupied", "Confirmed"]
+
+
+def test_a_time_without_a_zone_counts_as_utc() -> None:
+    body = found().body.replace("11:59:15Z", "11:59:15")
+    (row,) = views.table([views.decision(found(body=body))], NOON)["rows"]
+    assert row["cells"][-1] == "45s"
+
+
+@pytest.mark.parametrize(
+    ("micros", "written"),
+    [
+        (1_772_366_355_000_001, "2026-03-01T11:59:15.000001Z"),
+        (-62_135_596_800_000_000, "0001-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_a_moment_is_written_with_four_digits_of_the_year(micros: int, written: str) -> None:
+    assert views.moment(micros) == written
 
 
 def test_a_broken_chain_is_shown() -> None:

@@ -102,6 +102,24 @@ def test_a_body_that_nobody_understands_blocks_nothing(text: str) -> None:
     assert row.is_intact
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
+def test_a_record_of_a_year_that_nobody_can_write_is_shown_to_nobody(time: str) -> None:
+    text = body().replace("2026-03-01T10:00:00.000001Z", time)
+    (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
+    assert row.described == ingest.Described()
+
+
+def test_a_record_that_nests_too_deep_to_be_written_again_is_shown_to_nobody() -> None:
+    deep = json.loads("[" * 300 + "]" * 300)
+    (row,) = ingest.examine(chain(body(features=deep)), ingest.Head(), {}, HQ).rows
+    assert row.described == ingest.Described()
+
+
+def test_a_record_without_a_device_belongs_to_no_decision() -> None:
+    (row,) = ingest.examine(chain(body(device=None)), ingest.Head(), {}, HQ).rows
+    assert row.described == ingest.Described(record.DECISION, 1_772_359_200_000_001)
+
+
 def test_a_record_is_described_by_what_people_look_for() -> None:
     (row,) = ingest.examine(chain(body()), ingest.Head(), {}, HQ).rows
     assert row.described == ingest.Described(

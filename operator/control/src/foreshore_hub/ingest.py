@@ -16,11 +16,14 @@ import orjson
 
 from foreshore_api.wire import record
 from foreshore_decision import record as record_chain
+from foreshore_hub import guard
 
 GENESIS: Final = "sha256:" + "0" * 64
 UNREADABLE: Final = "unreadable"
 """Type of a record whose body is no event that this hub knows the shape of."""
 MAXIMUM_NODE: Final = 253
+MAXIMUM_DEPTH: Final = 32
+"""Brackets within brackets: what nests deeper is shown to nobody, as it might not be written."""
 _NAME: Final = 63
 
 
@@ -114,14 +117,16 @@ def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: W
 def describe(body: str) -> Described:
     """Return what is searched for; anything that is not as expected stays empty."""
     try:
+        if guard.depth(body.encode()) > MAXIMUM_DEPTH:
+            return Described()
         event = orjson.loads(body)
         data = event["data"]
-        moment = datetime.datetime.fromisoformat(event["time"])
+        moment = _aware(datetime.datetime.fromisoformat(event["time"]))
         verdict = data.get("verdict") if isinstance(data.get("verdict"), dict) else {}
         device, policy = data.get("device"), data.get("policy")
         return Described(
             type=str(event["type"])[:64],
-            time=micros(moment),
+            time=micros(moment.astimezone(datetime.UTC)),  # OverflowError: no year that is shown
             namespace=_text(_field(device, "namespace")) or "",
             decision=_text(data.get("decisionId")),
             device=_text(_field(device, "name")),
@@ -129,14 +134,17 @@ def describe(body: str) -> Described:
             verdict=_text(verdict.get("result")),
             node=_text(data.get("node"), MAXIMUM_NODE),
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return Described()
 
 
 def micros(moment: datetime.datetime) -> int:
     """Return microseconds since 1970 of an aware datetime; one without a zone counts as UTC."""
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
-    return round(aware.timestamp() * 1_000_000)
+    return round(_aware(moment).timestamp() * 1_000_000)
+
+
+def _aware(moment: datetime.datetime) -> datetime.datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
 
 
 def _is_whole(shipped: record.ShippedRecord) -> bool:
@@ -148,9 +156,11 @@ def _is_whole(shipped: record.ShippedRecord) -> bool:
 
 
 def _attributed(described: Described, writer: Writer) -> Described:
-    """Believe a record about what its writer may write about, in its own name."""
-    is_own = described.node in (None, writer.node) and described.namespace in writer.namespaces
-    if is_own or not described.namespace:
+    """Believe a record about what its writer may write about, in its own name.
+
+    One that names no device belongs to no namespace, and so to no decision either.
+    """
+    if described.node in (None, writer.node) and described.namespace in writer.namespaces:
         return described
     return Described(type=described.type, time=described.time)
 

@@ -23,6 +23,8 @@ from foreshore_hub import ingest, renewals, tables
 PAGE: Final = 500
 CHUNK: Final = 2000
 """Records that are forgotten in one transaction."""
+OUTCOMES: Final = 8
+"""Outcomes that are shown of one decision, the newest; an agent writes three or four."""
 ROUTINE: Final = (
     record.Verdict.NOT_TRIGGERED.value,
     record.Verdict.NOT_APPLICABLE.value,
@@ -54,7 +56,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One stored decision with what was learnt of it later, oldest first."""
+    """One stored decision with the last `OUTCOMES` of what was learnt later, oldest first."""
 
     id: int
     time: int
@@ -314,22 +316,43 @@ async def _reach(connection: sa_asyncio.AsyncConnection, node: str, namespace: s
         await connection.execute(table.insert().values(node=node, namespace=namespace))
 
 
+Named = tuple[str, str, str]
+"""(journal, namespace, decision): whoever decided says what became of it, and nobody else."""
+
+
 async def _outcomes(
     connection: sa_asyncio.AsyncConnection, rows: Sequence[Mapping[Any, Any]]
-) -> Mapping[str, tuple[str, ...]]:
-    columns = tables.records.c
-    names = sorted({row["decision"] for row in rows})
-    if not names:
+) -> Mapping[Named, tuple[str, ...]]:
+    """Return the bodies of the newest outcomes of these decisions, oldest first."""
+    wanted = sorted({_named(row) for row in rows})
+    if not wanted:
         return {}
-    found: dict[str, tuple[str, ...]] = {}
+    columns = tables.records.c
+    named = (columns.journal, columns.namespace, columns.decision)
+    place = sa.func.row_number().over(partition_by=named, order_by=columns.id.desc())
+    ranked = (
+        sa.select(columns.id, place.label("place"))
+        .where(
+            columns.decision.in_([decision for _, _, decision in wanted]),  # has an index
+            sa.tuple_(*named).in_(wanted),
+            columns.type == record.OUTCOME,
+        )
+        .subquery()
+    )
     query = (
-        sa.select(columns.decision, columns.body)
-        .where(columns.decision.in_(names), columns.type == record.OUTCOME)
+        sa.select(*named, columns.body)
+        .join(ranked, ranked.c.id == columns.id)
+        .where(ranked.c.place <= OUTCOMES)
         .order_by(columns.id)
     )
-    for row in await connection.execute(query):
-        found[row.decision] = (*found.get(row.decision, ()), row.body)
+    found: dict[Named, tuple[str, ...]] = {}
+    for row in (await connection.execute(query)).mappings():
+        found[_named(row)] = (*found.get(_named(row), ()), row["body"])
     return found
+
+
+def _named(row: Mapping[Any, Any]) -> Named:
+    return row["journal"], row["namespace"], row["decision"]
 
 
 def _row(journal: str, row: ingest.Row) -> dict[str, Any]:
@@ -373,7 +396,7 @@ def _conditions(selection: Selection) -> list[sa.ColumnElement[bool]]:
     return asked
 
 
-def _found(row: Mapping[Any, Any], outcomes: Mapping[str, tuple[str, ...]]) -> Found:
+def _found(row: Mapping[Any, Any], outcomes: Mapping[Named, tuple[str, ...]]) -> Found:
     return Found(
         id=row["id"],
         time=row["time"],
@@ -384,5 +407,5 @@ def _found(row: Mapping[Any, Any], outcomes: Mapping[str, tuple[str, ...]]) -> F
         hash=row["hash"],
         is_intact=row["is_intact"],
         body=row["body"],
-        outcomes=outcomes.get(row["decision"], ()),
+        outcomes=outcomes.get(_named(row), ()),
     )

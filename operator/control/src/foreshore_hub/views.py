@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from foreshore_hub import store
+from foreshore_hub import ingest, store
 
 GROUP: Final = "records.foreshore.dev"
 VERSION: Final = "v1alpha1"
@@ -119,11 +119,11 @@ def failure(
 
 
 def moment(micros: int) -> str:
-    """Return RFC 3339 in UTC with microseconds."""
+    """Return RFC 3339 in UTC with microseconds, for the years 1 to 9999."""
     written = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(
         microseconds=micros
     )
-    return written.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return written.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def age(seconds: float) -> str:
@@ -149,24 +149,39 @@ def _outcome(body: str) -> dict[str, Any]:
 
 
 def _cells(shown: dict[str, Any], now: datetime.datetime) -> list[str]:
+    """Return a row's cells; what is not of the shape it should have is left out.
+
+    Agents write records, and one that is malformed must not hide all others.
+    """
     data = shown["decision"]
-    verdict = data.get("verdict") or {}
     outcomes = shown["outcomes"]
-    epoch = (data.get("authority") or {}).get("epoch")
-    made = datetime.datetime.fromisoformat(shown["event"]["time"])
+    epoch = _field(data, "authority", "epoch")
+    made = ingest.micros(datetime.datetime.fromisoformat(shown["event"]["time"]))
     return [
         shown["metadata"]["name"],
         shown["event"]["time"],
-        (data.get("device") or {}).get("name", ""),
-        (data.get("policy") or {}).get("name", ""),
-        verdict.get("result", ""),
-        verdict.get("reason", ""),
-        outcomes[-1].get("outcome", "") if outcomes else "",
-        data.get("node", ""),
-        "" if epoch is None else str(epoch),
-        verdict.get("message", ""),
-        age((now - made).total_seconds()),
+        _word(data, "device", "name"),
+        _word(data, "policy", "name"),
+        _word(data, "verdict", "result"),
+        _word(data, "verdict", "reason"),
+        _word(outcomes[-1], "outcome") if outcomes else "",
+        _word(data, "node"),
+        str(epoch) if isinstance(epoch, int) else "",
+        _word(data, "verdict", "message"),
+        age((ingest.micros(now) - made) / 1_000_000),
     ]
+
+
+def _field(document: Any, *names: str) -> Any:
+    """Return what is found along these names, or None."""
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _word(document: Any, *names: str) -> str:
+    found = _field(document, *names)
+    return found if isinstance(found, str) else ""
 
 
 def _object_of(shown: dict[str, Any], include: str) -> dict[str, Any]:
