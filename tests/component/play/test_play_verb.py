@@ -173,6 +173,23 @@ async def test_a_device_started_again_on_its_log_remembers_the_highest_epoch(
         assert await world.answer() == ("d2/1", "Accepted", None)
 
 
+async def test_a_command_sent_again_after_the_device_was_started_again_acts_once(
+    tmp_path: Path, broker: mosquitto.Broker, resources: Path
+) -> None:
+    write_resources(resources, broker)
+    log = tmp_path / "device.jsonl"
+    where = connection.Address(broker.host, broker.port)
+    for attempt in (1, 2):
+        async with playing(where, resources, "--log", str(log)) as (world, _):
+            await world.until()
+            await world.order(1, attempt=attempt)
+            assert await world.answer() == ("d1/1", "Accepted", None)
+            await asyncio.sleep(0.2)
+    commands = [line for line in lines(log) if "command" in line]
+    assert [line["result"] for line in commands].count("Accepted") == 1
+    assert (commands[-1]["result"], commands[-1]["reason"]) == ("Rejected", "Duplicate")
+
+
 async def test_the_device_shows_its_certificate_and_comes_back_after_the_broker(
     tmp_path: Path, tls_broker: mosquitto.Broker, resources: Path
 ) -> None:

@@ -38,6 +38,10 @@ class Refusal(StrEnum):
     OUT_OF_BOUNDS = "OutOfBounds"
 
 
+OUTRANKED: Final = (Refusal.LOWER_EPOCH, Refusal.OTHER_HOLDER)
+"""Who is refused for these is not the holder."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What the device remembers."""
@@ -105,7 +109,7 @@ class Machine:
             return Taken(state, None, Refusal.MALFORMED)
         refusal = _outranked(state, order)
         if refusal is None:
-            state = replace(state, epoch=order.epoch, holder=order.holder)
+            state = follow(state, order.epoch, order.holder)
             known = state.answers.get(order.command_id)
             if known is not None:
                 return Taken(state, command.Result.REJECTED, Refusal.DUPLICATE, order, known)
@@ -145,6 +149,16 @@ class Machine:
                 if found is not None:
                     settling = max(settling, scalars.seconds(found.settling_time))
         return changes, settling
+
+
+def follow(state: State, epoch: int, holder: str) -> State:
+    """Return what a device knows once it has seen a holder that it obeys: epochs never fall."""
+    return replace(state, epoch=epoch, holder=holder) if epoch >= state.epoch else state
+
+
+def recall(state: State, answer: command.Acknowledgement) -> State:
+    """Return what a device knows once it has read an answer in its log; only the first counts."""
+    return state if answer.command_id in state.answers else _remember(state, answer)
 
 
 def _outranked(state: State, order: command.Command) -> Refusal | None:

@@ -1,8 +1,8 @@
 """The played device on real MQTT: says what it measures, takes commands, keeps its own log.
 
 Its log is the truth that tests read: every command with its result, holder, epoch and time, as the
-device saw it. A device that is started again on the same log remembers the highest epoch from it,
-as a real one remembers it in flash.
+device saw it. A device that is started again on the same log remembers from it the highest epoch,
+its holder and which commands it has answered, as a real one remembers them in flash.
 """
 
 import asyncio
@@ -220,7 +220,7 @@ def _put(root: dict[str, Any], path: tuple[str, ...], value: payload.Value) -> N
 
 
 def _remember(path: Path) -> machine.State:
-    """Read epoch and holder from the end of an older log."""
+    """Read epoch, holder and answers from the end of an older log."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
@@ -229,8 +229,21 @@ def _remember(path: Path) -> machine.State:
         return machine.State()
     state = machine.State()
     for line in lines:
-        with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
-            order = orjson.loads(line)["command"]
-            if int(order["epoch"]) >= state.epoch:
-                state = machine.State(int(order["epoch"]), str(order["holder"]))
+        with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            found = orjson.loads(line)
+            order = found["command"]
+            if found.get("reason") in machine.OUTRANKED:
+                continue  # whoever was refused then must not be taken for the holder now
+            state = machine.follow(state, int(order["epoch"]), str(order["holder"]))
+            state = machine.recall(state, _read_answer(found))
     return state
+
+
+def _read_answer(line: Mapping[str, Any]) -> command.Acknowledgement:
+    """Return the answer that one line of the log stands for. Raises KeyError, ValueError."""
+    return command.Acknowledgement(
+        command_id=line["command"]["commandId"],
+        result=line["result"],
+        reason=line.get("reason"),
+        time=datetime.fromisoformat(line["time"]),
+    )
