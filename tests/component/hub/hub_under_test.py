@@ -59,8 +59,8 @@ class FakeReviews:
 @functools.cache
 def token(kind: str) -> str:
     """A token that says of itself that it ends in a while."""
-    claims = base64.urlsafe_b64encode(orjson.dumps({"exp": time.time() + 3600})).rstrip(b"=")
-    return f"{kind}.{claims.decode()}.signature"
+    said = orjson.dumps({"aud": [authn.AUDIENCE], "exp": time.time() + 3600})
+    return f"{kind}.{base64.urlsafe_b64encode(said).rstrip(b'=').decode()}.signature"
 
 
 @dataclasses.dataclass(frozen=True)

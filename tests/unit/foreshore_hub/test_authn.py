@@ -12,9 +12,9 @@ from foreshore_kube import api
 ACCOUNT = "system:serviceaccount:foreshore-agents:foreshore-agent"
 
 
-def token(expires: float = 10_000.0) -> str:
-    claims = base64.urlsafe_b64encode(orjson.dumps({"exp": expires})).rstrip(b"=")
-    return f"header.{claims.decode()}.signature"
+def token(expires: float = 10_000.0, signature: str = "signature", **claims: Any) -> str:
+    said = orjson.dumps({"aud": [authn.AUDIENCE], "exp": expires, **claims})
+    return f"header.{base64.urlsafe_b64encode(said).rstrip(b'=').decode()}.{signature}"
 
 
 def status(**changes: Any) -> dict[str, Any]:
@@ -95,8 +95,42 @@ async def test_while_the_api_server_is_away_an_unknown_token_is_neither_good_nor
 async def test_a_refused_token_is_not_asked_about_again_at_once(bench: Bench) -> None:
     bench.reviews.answer = {"authenticated": False}
     for _ in range(5):
-        assert await bench.identify("garbage") is None
+        assert await bench.identify(token(signature="forged")) is None
     assert bench.reviews.asked == 1
+
+
+async def test_refused_tokens_are_asked_about_again_later_and_may_be_good_then(
+    bench: Bench,
+) -> None:
+    bench.reviews.answer = {"authenticated": False}
+    assert await bench.identify() is None
+    bench.reviews.answer = status()
+    bench.now = authn.REFUSED_SECONDS + 1
+    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
+
+
+async def test_a_revoked_token_does_not_come_back_when_the_api_server_goes(bench: Bench) -> None:
+    await bench.identify()
+    bench.reviews.answer = {"authenticated": False}
+    bench.now = 61.0
+    await bench.identify()
+    bench.reviews.is_absent = True
+    bench.now = 61.0 + authn.REFUSED_SECONDS + 1
+    with pytest.raises(authn.UnknownError):
+        await bench.identify()
+
+
+async def test_strangers_do_not_make_the_hub_forget_whom_it_knows(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authn, "MAXIMUM_KEPT", 2)
+    monkeypatch.setattr(authn, "MAXIMUM_REFUSED", 2)
+    await bench.identify()
+    bench.reviews.answer = {"authenticated": False}
+    for number in range(5):
+        assert await bench.identify(token(signature=f"forged-{number}")) is None
+    bench.reviews.is_absent = True
+    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
 
 
 @pytest.mark.parametrize(
@@ -116,12 +150,46 @@ async def test_what_does_not_vouch_for_this_audience_vouches_for_nobody(
     assert await bench.identify() is None
 
 
+async def test_an_audience_may_be_written_without_a_list(bench: Bench) -> None:
+    assert await bench.identify(token(aud=authn.AUDIENCE)) is not None
+
+
 async def test_a_token_bound_to_no_node_has_none(bench: Bench) -> None:
     bench.reviews.answer = status(user={"username": ACCOUNT})
     assert await bench.identify() == authn.Identity(ACCOUNT, None)
 
 
-@pytest.mark.parametrize("written", ["", "x" * 20_000], ids=["empty", "endless"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "x" * 20_000,
+        token(signature="x" * 20_000),
+        "garbage",
+        "a.!!.c",
+        token(0.0),
+        token(aud="https://kubernetes.default.svc"),
+        token(aud=f"not-{authn.AUDIENCE}"),
+        token(aud=["https://kubernetes.default.svc"]),
+        token(aud=None),
+        token(exp="never"),
+        token(exp=None),
+    ],
+    ids=[
+        "empty",
+        "endless",
+        "endless after a good start",
+        "no parts",
+        "no claims",
+        "ended",
+        "another audience",
+        "an audience that holds ours as text",
+        "other audiences",
+        "no audience",
+        "an end that is no time",
+        "no end",
+    ],
+)
 async def test_what_is_no_token_is_not_even_reviewed(bench: Bench, written: str) -> None:
     assert await bench.identify(written) is None
     assert bench.reviews.asked == 0

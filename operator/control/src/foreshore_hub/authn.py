@@ -4,6 +4,10 @@ A token's first use needs the API server. After that its answer is kept until th
 while the API server answers, it is asked again every minute, so that a deleted pod or account is
 noticed; while it does not, what it said last holds, so that an absent API server stops nobody.
 
+What does not even claim to be a token for this hub is refused without asking, and refusals are
+remembered apart from identities: who is unknown neither keeps the API server busy with random words
+nor makes the hub forget whom it knows.
+
 The node that an agent's token is bound to is the API server's word
 (`authentication.kubernetes.io/node-name` in the review), not the token's.
 """
@@ -28,6 +32,7 @@ MAXIMUM_TOKEN: Final = 16384
 REVIEW_AGAIN_SECONDS: Final = 60.0
 REFUSED_SECONDS: Final = 10.0
 MAXIMUM_KEPT: Final = 20_000
+MAXIMUM_REFUSED: Final = 1_000
 MAXIMUM_REVIEWS: Final = 8
 REVIEW_SECONDS: Final = 5.0
 
@@ -50,8 +55,6 @@ class Reviewed:
 
     identity: Identity | None
     reviewed_at: float
-    expires: float
-    """Unix seconds, from the token itself."""
 
 
 class Reviews(Protocol):
@@ -90,7 +93,8 @@ class Authenticator:
         self._reviews: Final = reviews
         self._clock: Final = clock
         self._wall_clock: Final = wall_clock
-        self._kept: OrderedDict[bytes, Reviewed] = OrderedDict()
+        self._known: OrderedDict[bytes, Reviewed] = OrderedDict()
+        self._refused: OrderedDict[bytes, Reviewed] = OrderedDict()
         self._asking: dict[bytes, asyncio.Lock] = {}
         self._slots: Final = asyncio.Semaphore(MAXIMUM_REVIEWS)
 
@@ -100,7 +104,7 @@ class Authenticator:
         Raises:
             UnknownError: the API server does not answer and never spoke about this token.
         """
-        if not token or len(token) > MAXIMUM_TOKEN:
+        if len(token) > MAXIMUM_TOKEN or self._wall_clock() >= expiry(token):
             return None
         key = hashlib.sha256(token.encode()).digest()
         if (known := self._usable(key)) is not None:
@@ -119,32 +123,35 @@ class Authenticator:
                 status = await self._reviews.review(token)
         except (api.ApiError, TimeoutError) as error:
             return self._remembered(key, error)
-        reviewed = Reviewed(identity_of(status), self._clock(), expiry(token))
+        reviewed = Reviewed(identity_of(status), self._clock())
         self._keep(key, reviewed)
         return reviewed.identity
 
     def _usable(self, key: bytes) -> Reviewed | None:
         """Return an answer that needs no asking again yet."""
-        known = self._kept.get(key)
-        if known is None or self._is_expired(known):
+        known = self._known.get(key) or self._refused.get(key)
+        if known is None:
             return None
         patience = REVIEW_AGAIN_SECONDS if known.identity is not None else REFUSED_SECONDS
         return known if self._clock() - known.reviewed_at < patience else None
 
     def _remembered(self, key: bytes, error: Exception) -> Identity | None:
-        known = self._kept.get(key)
-        if known is None or known.identity is None:
+        known = self._known.get(key)
+        if known is None:
             raise UnknownError("the API server does not answer") from error
-        return None if self._is_expired(known) else known.identity
-
-    def _is_expired(self, known: Reviewed) -> bool:
-        return known.identity is not None and self._wall_clock() >= known.expires
+        return known.identity
 
     def _keep(self, key: bytes, reviewed: Reviewed) -> None:
-        self._kept[key] = reviewed
-        self._kept.move_to_end(key)
-        while len(self._kept) > MAXIMUM_KEPT:
-            self._kept.popitem(last=False)
+        kept, other, most = (
+            (self._refused, self._known, MAXIMUM_REFUSED)
+            if reviewed.identity is None
+            else (self._known, self._refused, MAXIMUM_KEPT)
+        )
+        other.pop(key, None)
+        kept[key] = reviewed
+        kept.move_to_end(key)
+        while len(kept) > most:
+            kept.popitem(last=False)
 
 
 def identity_of(status: dict[str, Any]) -> Identity | None:
@@ -157,10 +164,15 @@ def identity_of(status: dict[str, Any]) -> Identity | None:
 
 
 def expiry(token: str) -> float:
-    """Return the Unix time at which a token ends by its own word; 0 for one that does not say."""
+    """Return the Unix time at which a token for this hub ends, by its own unproven word.
+
+    0 for one that does not say, or is for another audience: that is no use to review.
+    """
     try:
         payload = token.split(".")[1]
         claims = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return float(claims["exp"])
+        audience = claims["aud"]
+        is_ours = AUDIENCE in ([audience] if isinstance(audience, str) else audience)
+        return float(claims["exp"]) if is_ours else 0.0
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
         return 0.0
