@@ -149,21 +149,48 @@ PASSED_ON = {"spec.placement.tolerations[].tolerationSeconds"}
 """Fields that are handed to Kubernetes in one piece with their parent."""
 
 
+CALLED = {"deviceselector": "selector"}
+"""Blocks that go by another name where they are read."""
+
+
 @cache
-def read_names() -> frozenset[str]:
-    """Every attribute that product code outside the contract reads."""
-    names: set[str] = set()
+def modules() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+    """Of each product module outside the contract: attributes it reads, and all names in it."""
+    found = []
     for folder in PRODUCT:
         for path in (ROOT / folder).rglob("*.py"):
-            nodes = ast.walk(ast.parse(path.read_text()))
-            names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    return frozenset(name.replace("_", "") for name in names)
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            read = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+            names = [node.id for node in nodes if isinstance(node, ast.Name)]
+            names += [node.arg for node in nodes if isinstance(node, ast.arg)]
+            names += [node.name for node in nodes if isinstance(node, ast.alias)]
+            found.append((frozenset(map(plain, read)), frozenset(map(plain, [*read, *names]))))
+    return tuple(found)
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: `time_to_live` and `timeToLive` are one."""
+    return name.replace("_", "").lower()
+
+
+def is_read(kind: str, path: str) -> bool:
+    """Whether some module reads an attribute of the field's name and speaks of its block.
+
+    The name alone says little: many blocks have a `name`, a `timeout`, a `unit`. This is no proof
+    either, as a module may speak of two blocks and read it of the other.
+    """
+    *parents, last = [plain(part.removesuffix("[]")) for part in path.split(".")]
+    block = parents[-1] if len(parents) > 1 else plain(kind)
+    stem = CALLED.get(block, re.sub("ies$", "y", block).removesuffix("s"))
+    return any(last in read and any(stem in name for name in names) for read, names in modules())
 
 
 def says_nothing_new(node: Json, *, refused: bool) -> bool:
     """Whether all that can be said here is what happens anyway: one value, or nothing at all."""
     mark = node.get(contract.NOT_SUPPORTED_KEY)
     if refused or mark == [] or (mark is not None and len(mark) == 1):
+        return True
+    if len(node.get("enum", ())) == 1:
         return True
     children = node.get("properties", {})
     return bool(children) and all(
@@ -181,5 +208,11 @@ def is_ruled_on(field: Field) -> bool:
 def test_a_field_that_is_not_refused_is_read_by_somebody(field: Field) -> None:
     if field.path in PASSED_ON or says_nothing_new(field.node, refused=False) or is_ruled_on(field):
         return
-    name = field.path.rsplit(".", 1)[-1].lower()
-    assert name in read_names(), "nobody acts on it: mark it NotSupported or act on it"
+    assert is_read(field.kind.kind, field.path), (
+        "nobody acts on it: mark it NotSupported or act on it"
+    )
+
+
+def test_a_field_of_another_block_with_the_same_name_is_not_enough() -> None:
+    assert is_read("DeviceProfile", "spec.actions[].input[].maximumStep")
+    assert not is_read("Site", "spec.broker.maximumStep")
