@@ -102,6 +102,26 @@ def test_the_sites_broker_is_never_contacted_and_windows_follow_the_recording(
     assert found["outcomes"] == {}
 
 
+def test_what_waits_for_the_interval_of_its_trigger_is_decided_between_rows_when_due(
+    tmp_path: Path, recording: Path
+) -> None:
+    resources = tmp_path / "resources"
+    shutil.copytree(EXAMPLE, resources)
+    documents = list(yaml.safe_load_all((EXAMPLE / "room.yaml").read_text()))
+    for each in documents:
+        if each["kind"] == "DecisionPolicy":
+            each["spec"]["mode"] = "Shadow"
+            each["spec"].setdefault("trigger", {})["minimumInterval"] = "90s"
+    (resources / "room.yaml").write_text(yaml.safe_dump_all(documents))
+    recording.write_text("\n".join(recording.read_text().splitlines()[:21]) + "\n")
+    state = tmp_path / "state"
+    found = summary(
+        rehearse("--state", state, "--csv", recording, "-o", "json", resources=resources)
+    )
+    assert found["rows"] == 20, "one a minute"
+    assert 12 <= found["decisions"] <= 13, "one in 90 seconds, not at every second row"
+
+
 def test_a_rehearsal_that_is_asked_to_end_leaves_no_process_behind(
     tmp_path: Path, recording: Path
 ) -> None:

@@ -78,6 +78,20 @@ def pending(state: State, device: Device, policy: Key, at: Instant, identity: st
     return deciding.begin(state, device, policy, trigger, received, at, identity)
 
 
+def due(device: Device) -> float | None:
+    """Return the engine seconds at which the first trigger that waits for its interval is due."""
+    if not deciding.is_evaluating(device.standing):
+        return None
+    return min(
+        (
+            (binding.evaluated or 0.0) + binding.compiled.trigger.minimum_interval
+            for binding in device.bindings.values()
+            if binding.pending is not None and binding.flight is None
+        ),
+        default=None,
+    )
+
+
 def is_timed(device: Device) -> bool:
     """Whether anything of the device may become due by itself."""
     return bool(device.open) or any(

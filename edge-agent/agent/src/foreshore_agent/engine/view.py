@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from foreshore_agent.engine import authority
+from foreshore_agent.engine import authority, triggers
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Device, State
 from foreshore_api.wire import assignment, beat, report
@@ -64,6 +64,12 @@ def devices(state: State, at: Instant) -> tuple[report.HeldDevice, ...]:
         )
         for key, device in sorted(state.devices.items())
     )
+
+
+def due(state: State) -> float | None:
+    """Return the engine seconds at which the first trigger that waits for its interval is due."""
+    waiting = (triggers.due(state.devices[key]) for key in state.awake if key in state.devices)
+    return min((each for each in waiting if each is not None), default=None)
 
 
 def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:

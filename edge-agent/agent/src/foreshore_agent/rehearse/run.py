@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,8 @@ from foreshore_api.wire import metrics
 
 READY_SECONDS: Final = 60.0
 """For the model's server to load and warm up."""
+_MARGIN: Final = timedelta(milliseconds=1)
+"""After a moment, so that it has surely passed."""
 _MARK: Final = "rehearsal"
 """File that says that a state directory is a rehearsal's and may be replaced."""
 
@@ -171,7 +173,7 @@ async def _rehearse(plan: _Plan) -> score.Summary:
         try:
             async with _both(host, device):
                 await _ready(host, device)
-                run = await _play(plan, ours, seen, device)
+                run = await _play(plan, ours, seen, host, device)
                 run.refused = _refused(host)
         finally:
             log.close()
@@ -225,25 +227,49 @@ async def _ready(host: agent.Agent, device: player.Player) -> None:
 
 
 async def _play(
-    plan: _Plan, ours: clock.RehearsalClock, seen: watch.Watch, device: player.Player
+    plan: _Plan,
+    ours: clock.RehearsalClock,
+    seen: watch.Watch,
+    host: agent.Agent,
+    device: player.Player,
 ) -> _Run:
     run = _Run([], [], started=time.monotonic())
     what = f"rehearsing {plan.request.device} on {plan.rows.rows} rows of {plan.request.csv.name}"
     with view.View(plan.rows.rows, what, plan.played.zone) as shown:
         for row, following in _ahead(plan.rows):
-            await ours.forward(row.time or ours.now(), following, seen.woken)
+            to = row.time or ours.now()
+            await _evaluate_waiting(to, ours, seen, host)
+            await ours.forward(to, following, seen.woken)
             run.times.append(ours.now())
             run.truths.append(row.truth or "")
             run.unread += len(row.unread)
             await device.room()
             if device.say(row.values):
-                await seen.decided()
+                await seen.decided(lambda: host.due() is not None)
             else:
                 run.unsent += 1
             shown.show(row.number, ours, seen, device)
         while (last := ours.latest_sleeper) is not None:
-            await ours.forward(last + timedelta(milliseconds=1), None, seen.woken)
+            await ours.forward(last + _MARGIN, None, seen.woken)
     return run
+
+
+async def _evaluate_waiting(
+    to: datetime, ours: clock.RehearsalClock, seen: watch.Watch, host: agent.Agent
+) -> None:
+    """Stop before the next row wherever a trigger that waits for minimumInterval becomes due.
+
+    Ticks come in real time, and fast-forward would pass such a moment between two of them.
+    """
+    before = None
+    while (due := host.due()) is not None and due != before:
+        moment = datetime.fromtimestamp(due, UTC) + _MARGIN
+        if moment >= to:
+            return
+        await ours.forward(moment, to, seen.woken)
+        if host.due() == due:
+            await seen.evaluated()
+        before = due
 
 
 def _ahead(rows: Iterable[recording.Row]) -> Iterator[tuple[recording.Row, datetime | None]]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Final
 
 from foreshore_agent.engine import effects
@@ -17,6 +18,8 @@ _PATIENCE: Final = 1.0
 _LONGEST: Final = 5.0
 """Seconds after which a row is left behind, whatever is still open."""
 _QUIET: Final = 0.003
+_LOOK: Final = 0.005
+"""Seconds between two looks at whether a row waits."""
 
 
 class Watch:
@@ -77,16 +80,28 @@ class Watch:
         elif outcome != Outcome.REJECTED:
             self._confirming = max(0, self._confirming - 1)
 
-    async def decided(self) -> None:
-        """Wait until the row that was just published has been decided, and its command answered."""
+    async def decided(self, is_waiting: Callable[[], bool]) -> None:
+        """Wait until the row that was just published has been decided, and its command answered.
+
+        A row that has to wait for its trigger's interval does not tell how long deciding takes.
+        """
         started, before = time.monotonic(), self._signs
-        patience = self._patience()
+        patience, has_waited = self._patience(), False
         while self._signs == before:
             if time.monotonic() - started > patience:
                 self.undecided += 1
                 return
-            await self._wait(patience)
-        self._slowest = max(0.98 * self._slowest, time.monotonic() - started)
+            await self._wait(min(patience, _LOOK))
+            has_waited = has_waited or is_waiting()
+        if not has_waited:
+            self._slowest = max(0.98 * self._slowest, time.monotonic() - started)
+        await self.settled()
+
+    async def evaluated(self) -> None:
+        """Wait until what has become due between rows has been decided."""
+        started, before = time.monotonic(), self._signs
+        while self._signs == before and time.monotonic() - started < _PATIENCE:
+            await self._wait(_PATIENCE)
         await self.settled()
 
     async def woken(self) -> None:

@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import Final
 
 from foreshore_agent import clocks, journal, meters, settings
-from foreshore_agent.engine import durable, effects, state
+from foreshore_agent.engine import durable, effects, state, view
 from foreshore_agent.runtime import core, facts, life
 from foreshore_api.v1alpha1 import site as sites
 
@@ -47,6 +47,10 @@ class Agent:
     def missing(self) -> tuple[str, ...]:
         """Return what is missing for readiness, as sentences; nothing means ready."""
         return ("the agent is starting",) if self._facts is None else self._facts.missing()
+
+    def due(self) -> float | None:
+        """Return when the first trigger that waits for its interval is due, in engine seconds."""
+        return None if self._facts is None else view.due(self._facts.core.state)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until `stop` is set.
