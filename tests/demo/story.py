@@ -7,6 +7,7 @@ import csv
 import functools
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -310,6 +311,7 @@ def foreshore(world: worlds.World, *args: str) -> None:
     program = Path(sys.executable).with_name("kubectl-foreshore")
     done = subprocess.run(
         [str(program), *args, "--kubeconfig", str(world.cluster.kubeconfig)],
+        env={**os.environ, "COLUMNS": str(view.console.width)},
         capture_output=True,
         text=True,
         check=False,

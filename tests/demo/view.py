@@ -42,14 +42,14 @@ def waiting(what: str) -> Iterator[None]:
 
 def command(line: str, output: str) -> None:
     """Show a command that anybody could type, and what it printed."""
-    console.print(f"[bold cyan]$ {line}[/]")
-    console.print(Text(output.rstrip("\n")))
+    console.print(f"[bold cyan]$ {line}[/]", soft_wrap=True)
+    console.print(Text(output.rstrip("\n")), soft_wrap=True)  # its lines are its own
     console.print()
 
 
 def fact(name: str, value: str) -> None:
     """Show one figure."""
-    console.print(f"  {name:<44} [bold]{value}[/]")
+    console.print(f"  {name:<44} [bold]{value}[/]", soft_wrap=True)
 
 
 def stages(rows: Mapping[str, tuple[float, float, int]], budget: float) -> None:
