@@ -10,9 +10,9 @@ def test_decisions_go_on_while_the_hub_is_gone_and_every_record_arrives_once(
     scale = ("-n", install.SYSTEM, "scale", "deployment/foreshore-hub")
     world.cluster.kubectl(*scale, "--replicas=0")
     moment = worlds.now()
-    worlds.wait(45)
+    worlds.wait(130)
     made = {one.command.split("/")[0] for one in world.commands_since(moment)}
-    assert len(made) > 30
+    assert len(made) > 400, "five a second, without a break that matters"
     world.cluster.kubectl(*scale, "--replicas=1")
     world.until(
         lambda: made <= {one["metadata"]["name"] for one in world.decisions()},
