@@ -200,6 +200,16 @@ def test_who_ticks_when_due_and_once_a_second_is_never_taken_for_paused() -> Non
         assert fencing.standing(state, at) is Standing.OFFLINE
 
 
+def test_a_busy_loop_that_ticks_late_now_and_then_is_not_taken_for_paused() -> None:
+    """A sweep once a second, every third of them delayed by another second and a half."""
+    state, at = run(*ticks(11, 30), state=renewed_at(10.0)), 31.0
+    for number in range(30):
+        if at >= (fencing.next_due(state) or 0.0):
+            state = run(Ticked(at), state=state)
+        assert fencing.standing(state, at) is Standing.OFFLINE
+        at += 2.5 if number % 3 == 2 else 1.04
+
+
 def test_an_answer_that_arrives_after_a_pause_is_already_too_old() -> None:
     state = run(Requested(11.0, 2), state=renewed_at(10.0))
     state = run(answer(40.0, 2), state=state)

@@ -18,12 +18,12 @@ def standing(state: State, at: float) -> Standing:
 def next_due(state: State) -> float | None:
     """Return the next instant at which the standing may change by itself; None without a grant.
 
-    While a grant is held it is never further away than half of what counts as a pause: a step that
-    long must mean one, even if whoever ticks comes late by as much again.
+    While a grant is held it is never further away than a third of what counts as a pause: whoever
+    ticks may come late by twice as much, and a longer step must mean one.
     """
     if not state.is_named or state.self_granted:
         return None
-    instants = [state.seen_at + _longest_step(state) / 2]
+    instants = [state.seen_at + _longest_step(state) / 3]
     instants += [heard + LISTEN_SECONDS for _, heard in state.claims]
     if state.renewed_at is not None:
         instants += [
