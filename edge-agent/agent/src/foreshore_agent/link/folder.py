@@ -183,7 +183,7 @@ class Folder:
         wanted = _wanted(self._last, self._places)
         policies = tuple(
             one
-            if self._is_served(wanted.get((one.namespace, one.name)))
+            if not self._is_starting(wanted.get((one.namespace, one.name)))
             else before.get((one.namespace, one.name), one)
             for one in self._last.policies
         )
@@ -191,12 +191,13 @@ class Folder:
         needed = _wanted(self._proven, self._places)
         self._servers.keep_only((*wanted.values(), *needed.values()))
 
-    def _is_served(self, config: serving.ModelConfig | None) -> bool:
-        """Whether a policy's model serves; a policy without a model waits for none."""
-        if config is None:
-            return True
-        child = self._serving.get(config)
-        return child is not None and child.phase is children.Phase.SERVING
+    def _is_starting(self, config: serving.ModelConfig | None) -> bool:
+        """Whether it is open yet if a policy's model will serve.
+
+        One that has crashed is tried again, maybe for want of the memory that the one before holds.
+        """
+        child = None if config is None else self._serving.get(config)
+        return child is not None and child.phase is children.Phase.STARTING
 
     def _refusals(self) -> frozenset[serving.ModelConfig]:
         """Return the models that are refused, of those that are to be served."""
