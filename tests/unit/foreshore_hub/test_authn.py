@@ -84,6 +84,19 @@ async def test_while_the_api_server_is_away_a_known_token_holds_until_it_expires
     assert await bench.identify() is None
 
 
+async def test_of_a_token_that_has_just_ended_the_api_server_has_the_word(bench: Bench) -> None:
+    bench.now = 10_000.0 + authn.LONG_OVER_SECONDS - 1
+    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
+    assert await bench.identify() is not None
+    assert bench.reviews.asked == 2, "what has ended by our clock is not remembered"
+    bench.reviews.is_absent = True
+    assert await bench.identify() is None
+    bench.now += 1
+    bench.reviews.is_absent = False
+    assert await bench.identify() is None
+    assert bench.reviews.asked == 3
+
+
 async def test_while_the_api_server_is_away_an_unknown_token_is_neither_good_nor_bad(
     bench: Bench,
 ) -> None:

@@ -34,6 +34,8 @@ REFUSED_SECONDS: Final = 10.0
 MAXIMUM_KEPT: Final = 20_000
 MAXIMUM_REFUSED: Final = 1_000
 MAXIMUM_REVIEWS: Final = 8
+LONG_OVER_SECONDS: Final = 3600.0
+"""A token that ended so long ago is not asked about; of one that ended later our clock may err."""
 REVIEW_SECONDS: Final = 5.0
 
 
@@ -104,25 +106,30 @@ class Authenticator:
         Raises:
             UnknownError: the API server does not answer and never spoke about this token.
         """
-        if len(token) > MAXIMUM_TOKEN or self._wall_clock() >= expiry(token):
+        if len(token) > MAXIMUM_TOKEN or not (ends := expiry(token)):
+            return None
+        over_for = self._wall_clock() - ends
+        if over_for >= LONG_OVER_SECONDS:
             return None
         key = hashlib.sha256(token.encode()).digest()
-        if (known := self._usable(key)) is not None:
+        is_over = over_for >= 0
+        if (known := self._usable(key)) is not None and not is_over:
             return known.identity
         async with self._asking.setdefault(key, asyncio.Lock()):
             try:
-                return await self._ask(key, token)
+                return await self._ask(key, token, is_over=is_over)
             finally:
                 self._asking.pop(key, None)
 
-    async def _ask(self, key: bytes, token: str) -> Identity | None:
-        if (known := self._usable(key)) is not None:
+    async def _ask(self, key: bytes, token: str, *, is_over: bool) -> Identity | None:
+        if (known := self._usable(key)) is not None and not is_over:
             return known.identity
         try:
             async with self._slots:
                 status = await self._reviews.review(token)
         except (api.ApiError, TimeoutError) as error:
-            return self._remembered(key, error)
+            known_before = self._remembered(key, error)
+            return None if is_over else known_before
         reviewed = Reviewed(identity_of(status), self._clock())
         self._keep(key, reviewed)
         return reviewed.identity
