@@ -298,3 +298,12 @@ def test_devices_that_left_long_ago_are_forgotten_also_on_disk(
     rig.feed(events.Assigned, assignment=assigned.model_copy(update={"devices": ()}))
     assert not rig.state.remembered
     assert rig.values["engine/device/hq/room-301"] == b""
+
+
+def test_a_kept_policy_that_is_not_valid_any_more_keeps_no_agent_from_starting() -> None:
+    rig = Rig()
+    (name,) = (key for key in rig.values if key.startswith(durable.POLICY))
+    rig.values[f"{durable.POLICY}hq/of-long-ago"] = b'[{"spec": "of another time"}]'
+    rig.boot()
+    rig.sample()
+    assert rig.sent, f"{name} decides on"

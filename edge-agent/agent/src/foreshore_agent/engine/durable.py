@@ -9,6 +9,7 @@ command that may not have left, never the other way round. Moments are engine se
 another boot say nothing about how long ago they were, and count as if just now.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -79,7 +80,10 @@ def restore(identity: Identity, values: Mapping[str, bytes], at: Instant) -> Sta
             key = _key(name.removeprefix(DEVICE))
             remembered[key] = _device(orjson.loads(body), identity, seconds)
         elif name.startswith(POLICY):
-            versions[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
+            # what a release before this one wrote may no longer be valid: there is nothing to fall
+            # back to then, and the agent starts all the same
+            with contextlib.suppress(pydantic.ValidationError):
+                versions[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
         elif name == AUTHORITIES:
             for device, kept in orjson.loads(body).items():
                 state = fencing.recall(_authority(kept), identity.boot_id, at.boot)
