@@ -267,8 +267,7 @@ async def _evaluate_waiting(
         if moment >= to:
             return
         await ours.forward(moment, to, seen.woken)
-        if host.due() == due:
-            await seen.evaluated()
+        await (seen.evaluated() if host.due() == due else seen.settled())
         before = due
 
 
