@@ -136,6 +136,11 @@ def test_the_replica_of_a_dead_node_moves_once_a_peer_says_that_its_beats_stoppe
     assert build.where(planning.plan(seen)) == {"r0": "edge-2"}
 
 
+def test_a_silent_node_whose_own_agent_alone_still_speaks_is_no_cut_site() -> None:
+    seen = dark(build.agent("edge-1", hears=(), age=1.0, probes=build.FAST))
+    assert verdict(seen) is health.Verdict.UNKNOWN
+
+
 def test_agents_of_another_site_do_not_say_that_a_nodes_beats_stopped() -> None:
     seen = dark(
         build.agent("edge-2", age=1.0, broker_connected=False), build.agent("edge-9", age=1.0)

@@ -176,9 +176,11 @@ def _silent(
 
     if is_held:
         return judged(Verdict.SITE_CUT, "with most of its site")
-    is_heard = any(
-        _is_fresh(peer, seen.fleet_age) for name, peer in agents.items() if name != node.name
-    )
+    others = [peer for name, peer in agents.items() if name != node.name]
+    is_heard = any(_is_fresh(peer, seen.fleet_age) for peer in others)
+    own = agents.get(node.name)
+    if own is not None and not others:  # the others fell silent long before: no uplink was cut
+        is_heard = _is_fresh(own, seen.fleet_age)
     # An uplink that is cut silences a site node by node, as each one's Lease runs out. Peers that
     # live speak again within seconds, so nothing is lost by waiting for what they say.
     if node.site is not None and seen.fleet is not None and not is_heard:
