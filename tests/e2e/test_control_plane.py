@@ -14,12 +14,13 @@ def test_decisions_go_on_while_the_hub_is_gone_and_every_record_arrives_once(
     made = {one.command.split("/")[0] for one in world.commands_since(moment)}
     assert len(made) > 400, "five a second, without a break that matters"
     world.cluster.kubectl(*scale, "--replicas=1")
-    world.until(
-        lambda: made <= {one["metadata"]["name"] for one in world.decisions()},
-        "every record of the time without a hub is there",
-        120,
-    )
-    names = [one["metadata"]["name"] for one in world.decisions()]
+    names: list[str] = []
+
+    def arrived() -> bool:
+        names[:] = [one["metadata"]["name"] for one in world.decisions()]
+        return made <= set(names)
+
+    world.until(arrived, "every record of the time without a hub is there", 120)
     assert len(names) == len(set(names))
 
 

@@ -99,7 +99,7 @@ def test_a_site_that_is_cut_off_decides_on_and_nothing_is_moved(world: worlds.Wo
         }
         return made <= stored
 
-    world.until(caught_up, "every record of the silence has arrived", 60)
+    world.until(caught_up, "every record of the silence has arrived", 120)
     assert world.authority() == holder
 
 
