@@ -18,8 +18,6 @@ from foreshore_decision.chain import gates, messages
 SWEEP_SECONDS: Final = 1.0
 """How often every authority is looked at; a pause is noticed only by a step that comes late, so
 that this has to stay well below `fencing.LISTEN_SECONDS`."""
-OVERTAKEN: Final = frozenset({"LowerEpoch", "OtherHolder"})
-"""Reasons of a device for refusing a command that is another's right."""
 MAXIMUM_HELD: Final = 1000
 """Devices of one renewal request."""
 
@@ -120,7 +118,7 @@ def refused(
 ) -> tuple[State, Effects]:
     """Stand down where the device itself says that somebody else commands it."""
     device = state.devices[key]
-    if answer.result is not command.Result.REJECTED or answer.reason not in OVERTAKEN:
+    if answer.result is not command.Result.REJECTED or answer.reason not in command.OUTRANKED:
         return state, ()
     known = fencing.step(device.authority, fencing.Fenced(at.boot))
     device, said = follow(state, device._replace(authority=known), at, fresh)

@@ -38,10 +38,6 @@ class Refusal(StrEnum):
     OUT_OF_BOUNDS = "OutOfBounds"
 
 
-OUTRANKED: Final = (Refusal.LOWER_EPOCH, Refusal.OTHER_HOLDER)
-"""Who is refused for these is not the holder."""
-
-
 @dataclass(frozen=True, slots=True)
 class State:
     """What the device remembers."""

@@ -232,7 +232,7 @@ def _remember(path: Path) -> machine.State:
         with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             found = orjson.loads(line)
             order = found["command"]
-            if found.get("reason") in machine.OUTRANKED:
+            if found.get("reason") in command.OUTRANKED:
                 continue  # whoever was refused then must not be taken for the holder now
             state = machine.follow(state, int(order["epoch"]), str(order["holder"]))
             state = machine.recall(state, _read_answer(found))
