@@ -100,10 +100,11 @@ def quantile(histogram: Histogram, q: float) -> float | None:
 
 def durations(histogram: Histogram) -> dict[float, int]:
     """Return how often each duration was observed, as the upper bound of its bucket in seconds."""
-    return {
-        BOUNDS[index] if index < OVERFLOW else float("inf"): count
-        for index, count in histogram.buckets.items()
-    }
+    return {_bound(index): count for index, count in histogram.buckets.items()}
+
+
+def _bound(index: int) -> float:
+    return BOUNDS[index] if index < OVERFLOW else float("inf")
 
 
 def _bound_at(buckets: Mapping[int, int], rank: float) -> float:
@@ -111,5 +112,5 @@ def _bound_at(buckets: Mapping[int, int], rank: float) -> float:
     for index in sorted(buckets):
         seen += buckets[index]
         if seen >= rank - 1e-9:
-            return BOUNDS[index] if index < OVERFLOW else float("inf")
+            return _bound(index)
     return float("inf")
