@@ -15,7 +15,8 @@ node's beats says that only the link is cut.
     silent, and the hub has just now heard
     no other agent of its site ─────────────► SiteCut   nothing moves: a site that is cut off goes
                                                         dark node by node, and comes back so, its
-                                                        agents last
+                                                        agents last (Unknown, where its own agent
+                                                        has been the only one to speak)
 
 Sources: Kubernetes' zone state of the node life-cycle controller (stop on mass silence),
 design/placement.md.
