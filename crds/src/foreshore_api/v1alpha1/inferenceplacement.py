@@ -69,8 +69,27 @@ class InferencePlacementSpec(Document):
     )
 
 
+class Successor(Document):
+    """The Pod that is to take a replica's place once it is ready."""
+
+    node: scalars.SubdomainName
+    """Node it was put on. Example: `edge-3`."""
+
+    version: scalars.ObjectName | None = None
+    """ModelVersion that it is to serve. Absent: not known. Example: `occupancy-v2`."""
+
+    phase: Phase
+    """Pending, Starting or Failed. Example: `Starting`."""
+
+    reason: scalars.Reason | None = None
+    """Why it is not ready. Absent: nothing is known to be wrong. Example: `ImagePull`."""
+
+    message: Text = ""
+    """What was seen of it. Absent: nothing to add. Example: `image not found`."""
+
+
 class Replica(Document):
-    """One inference Pod and where it was put."""
+    """One inference Pod and where it was put: the one that answers, while a successor starts."""
 
     slot: Slot
     """Which replica: `a0`, `a1` active, `s0` standby. Example: `a0`."""
@@ -89,6 +108,19 @@ class Replica(Document):
 
     phase: Phase
     """Pending, Starting, Ready, Failed or Lost (its node is). Example: `Ready`."""
+
+    version: scalars.ObjectName | None = None
+    """ModelVersion that it serves. Absent: not known. Example: `occupancy-v1`."""
+
+    digest: scalars.Digest | None = None
+    """Digest of the bytes that it serves. Absent: not known.
+    Example: `sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`."""
+
+    policy_generation: Annotated[int, pydantic.Field(ge=0)] | None = None
+    """Generation of the policy that it serves. Absent: not known. Example: `3`."""
+
+    successor: Successor | None = None
+    """The Pod that takes its place once it is ready. Absent: nothing is to take its place."""
 
 
 class StageShare(Document):

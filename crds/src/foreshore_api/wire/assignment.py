@@ -25,6 +25,12 @@ class Endpoint(document.Document):
     node: str = Field(max_length=253)
     url: str = Field(max_length=512)
     """`http://<address>:<port>`, or `unix:<path>` in folder mode; never a DNS name."""
+    policy_generation: int = Field(default=0, ge=0)
+    """The policy's generation that this replica serves; 0 where nobody said so."""
+    version: str = Field(default="", max_length=253)
+    """Name of the ModelVersion that answers here; its answers name it too."""
+    digest: str = Field(default="", max_length=71)
+    """Digest of the bytes that answer here; its answers name it too."""
 
 
 class AssignedModel(document.Document):
