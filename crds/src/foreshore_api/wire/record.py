@@ -49,6 +49,8 @@ class Outcome(StrEnum):
     UNCONFIRMED = "Unconfirmed"
     SUPERSEDED = "Superseded"
     UNKNOWN = "Unknown"
+    NOT_SENT = "NotSent"
+    """The command never left: policy, right or mode changed meanwhile, or there was no way."""
 
 
 class Phase(StrEnum):

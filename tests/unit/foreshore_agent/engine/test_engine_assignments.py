@@ -285,7 +285,7 @@ def test_an_intent_that_is_durable_after_its_device_left_is_not_sent() -> None:
     rig.waiting = waiting
     rig.release()
     assert rig.sent == []
-    assert rig.outcomes == [("Rejected", "Unassigned")]
+    assert rig.outcomes == [("NotSent", "Unassigned")]
 
 
 def test_devices_that_left_long_ago_are_forgotten_also_on_disk(

@@ -33,7 +33,7 @@ def test_a_command_that_did_not_leave_is_said_so_and_not_sent_again() -> None:
     assert isinstance(publish, effects.Publish)
     rig.feed(events.PublishFailed, command_id=publish.command_id, reason="NotConnected")
     rig.wait(30)
-    assert rig.outcomes == [("Rejected", "NotConnected")]
+    assert rig.outcomes == [("NotSent", "NotConnected")]
     assert rig.sent == []
 
 
@@ -282,7 +282,7 @@ def test_a_mode_lowered_while_the_intent_is_written_stops_the_command(mode: str)
     rig.hold = ()
     rig.release()
     assert rig.sent == []
-    assert rig.outcomes == [("Rejected", "ModeLowered")]
+    assert rig.outcomes == [("NotSent", "ModeLowered")]
 
 
 def test_a_recorder_that_fills_while_the_intent_is_written_stops_the_command() -> None:
@@ -292,7 +292,7 @@ def test_a_recorder_that_fills_while_the_intent_is_written_stops_the_command() -
     rig.hold = ()
     rig.release()
     assert rig.sent == []
-    assert rig.outcomes == [("Rejected", "RecorderFull")]
+    assert rig.outcomes == [("NotSent", "RecorderFull")]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_an_edit_while_the_intent_is_written_stops_the_command(document: room.Js
     rig.hold = ()
     rig.release()
     assert rig.sent == []
-    assert rig.outcomes == [("Rejected", "PolicyChanged")]
+    assert rig.outcomes == [("NotSent", "PolicyChanged")]
 
 
 def test_a_machine_that_slept_over_the_time_to_live_sends_nothing() -> None:
@@ -322,7 +322,7 @@ def test_a_machine_that_slept_over_the_time_to_live_sends_nothing() -> None:
     rig.hold = ()
     rig.release()
     assert rig.sent == []
-    assert rig.outcomes == [("Rejected", "TooLate")]
+    assert rig.outcomes == [("NotSent", "TooLate")]
 
 
 def test_what_the_machine_slept_is_taken_off_the_time_to_publish() -> None:

@@ -3,7 +3,8 @@
     issue ──► Intent ──durable──► Sending ──Published──► Answer ──Accepted, Done──► Confirmation
                 │ failed             │ PublishFailed        │ Rejected                 │ read back
                 ▼                    ▼                      ▼                          ▼
-              Error               Rejected               Rejected            Confirmed, Unconfirmed
+              Error               NotSent                Rejected            Confirmed, Unconfirmed
+    what it rests on changed before it left (policy, device, mode, right): NotSent
     a newer command on the actuator: Superseded
     a restart, or nobody answers: Unknown, and the actuator is held for this policy until a
     read-back shows that it was done, or time to live and settling time have passed (idempotent:
@@ -56,7 +57,7 @@ Outcome = wire.Outcome
 
 LEAVING: Final[Mapping[Phase, Outcome]] = MappingProxyType(
     {
-        Phase.INTENT: Outcome.REJECTED,
+        Phase.INTENT: Outcome.NOT_SENT,
         Phase.SENDING: Outcome.UNKNOWN,
         Phase.ANSWER: Outcome.UNKNOWN,
         Phase.CONFIRMATION: Outcome.UNCONFIRMED,
@@ -115,7 +116,7 @@ def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     obstacle = _obstacle(state, device, intent, at)
     if obstacle is not None or topic is None:
         reason = obstacle or reasons.POLICY_CHANGED
-        return close(state, device, intent, Outcome.REJECTED, reason, at)
+        return close(state, device, intent, Outcome.NOT_SENT, reason, at)
     sending = intent._replace(phase=Phase.SENDING, payload=b"", evaluation=None)
     device = ledger.opened(device, sending)
     publish = effects.Publish(
@@ -150,7 +151,7 @@ def not_sent(reason: str) -> Act:
     """Return the step of a command that surely did not leave."""
 
     def act(state: State, device: Device, intent: Intent, at: Instant) -> Done:
-        return close(state, device, intent, Outcome.REJECTED, reason, at)
+        return close(state, device, intent, Outcome.NOT_SENT, reason, at)
 
     return act
 

@@ -11,7 +11,7 @@ from foreshore_api.wire import metrics
 from foreshore_api.wire.record import Outcome
 from foreshore_decision.chain import reasons
 
-_FIRST: Final = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.UNKNOWN)
+_FIRST: Final = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.NOT_SENT, Outcome.UNKNOWN)
 """The first thing that is learnt about a command: it has left, or it will not."""
 _PATIENCE: Final = 1.0
 """Seconds to wait for a row's first sign of a decision, until it is known how long that takes."""
@@ -77,7 +77,7 @@ class Watch:
             self._unanswered = max(0, self._unanswered - 1)
         if outcome == Outcome.ACKNOWLEDGED:
             self._confirming += self._is_confirmed
-        elif outcome != Outcome.REJECTED:
+        elif outcome not in (Outcome.REJECTED, Outcome.NOT_SENT):
             self._confirming = max(0, self._confirming - 1)
 
     async def decided(self, is_waiting: Callable[[], bool]) -> None:
