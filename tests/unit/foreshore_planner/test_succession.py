@@ -77,10 +77,30 @@ def test_a_silent_node_alone_moves_nothing_while_its_beats_are_heard() -> None:
     assert only(seen) is None
 
 
-def test_stopped_beats_alone_move_nothing_while_the_node_is_ready() -> None:
+def stopped(renewed: float) -> snapshot.Snapshot:
+    """The beats of edge-1 have stopped although its node is Ready: its agent crashes."""
     agents = [build.agent("edge-2", hears=["edge-3"]), build.agent("edge-3", hears=["edge-2"])]
-    seen = dataclasses.replace(held(), fleet=build.fleet(agents))
-    assert only(seen) is None
+    fleet = build.fleet(agents, renewals=[build.renewal(EPOCH, age=renewed)])
+    return dataclasses.replace(held(), fleet=fleet)
+
+
+def test_stopped_beats_alone_move_nothing_while_the_hub_renews_the_holder() -> None:
+    made = planning.plan(stopped(renewed=14.0))
+    assert not made.grants
+    assert made.wake_after is None
+
+
+def test_a_dead_agent_on_a_ready_node_loses_its_device() -> None:
+    grant = only(stopped(renewed=30.0))
+    assert grant is not None
+    assert (grant.authority.holder, grant.cause) == ("edge-2", "HolderLost")
+    assert grant.evidence.startswith("Ready, but its agent does not report")
+
+
+def test_a_dead_agent_on_a_ready_node_is_waited_for_until_its_right_has_run_out() -> None:
+    made = planning.plan(stopped(renewed=20.0))
+    assert not made.grants
+    assert made.wake_after is not None
 
 
 def test_a_peer_that_just_started_is_no_witness() -> None:
@@ -183,6 +203,36 @@ def test_a_right_given_back_waits_while_its_only_node_has_no_broker() -> None:
     back = build.agent("edge-1", devices=(line(gave_back=True),), broker_connected=False)
     nodes = (build.edge("edge-1"),)
     assert only(dataclasses.replace(held(), nodes=nodes, fleet=build.fleet([back]))) is None
+
+
+def given_back(*others: report.AgentEvidence, **own: Any) -> succession.Grant | None:
+    back = build.agent("edge-1", devices=(line(gave_back=True),), **own)
+    return only(dataclasses.replace(held(), fleet=build.fleet([back, *others])))
+
+
+def test_an_agent_that_is_to_stop_is_granted_nothing_even_if_there_is_no_other() -> None:
+    assert given_back(stopping=True) is None
+    grant = given_back(build.agent("edge-2"), stopping=True)
+    assert grant is not None
+    assert grant.authority.holder == "edge-2"
+    assert given_back(build.agent("edge-2", stopping=True), stopping=True) is None
+
+
+def full() -> dict[str, Any]:
+    return {"journal": report.JournalReport(journal="j", last=9, acknowledged=0, full=True)}
+
+
+def test_a_right_given_back_for_a_full_disk_goes_to_one_that_can_record() -> None:
+    grant = given_back(build.agent("edge-2", **full()), build.agent("edge-3"), **full())
+    assert grant is not None
+    assert grant.authority.holder == "edge-3"
+
+
+def test_a_right_given_back_for_a_full_disk_does_not_return_while_the_disk_is_full() -> None:
+    back = build.agent("edge-1", devices=(line(gave_back=True),), **full())
+    seen = dataclasses.replace(held(), nodes=(build.edge("edge-1"),), fleet=build.fleet([back]))
+    assert only(seen) is None
+    assert given_back() is not None
 
 
 def test_a_give_back_of_an_older_number_takes_nothing_from_the_present_one() -> None:

@@ -39,7 +39,7 @@ class HeldDevice(document.Document):
     epoch: int | None = None
     standing: str = "None"
     gave_back: bool = False
-    """The holder stood down by its own choice (broker lost).
+    """The holder stood down by its own choice (broker lost, disk full, told to stop).
 
     The operator may move the right at once.
     """
@@ -124,6 +124,8 @@ class Report(document.Document):
     stages: tuple[StageReport, ...] = Field(default=(), max_length=5000)
     probes: tuple[ProbeReport, ...] = Field(default=(), max_length=1000)
     journal: JournalReport | None = None
+    stopping: bool = False
+    """Whether the agent was told to stop: nothing should be granted to it any more."""
     capped_by: tuple[str, ...] = ()
     """Why modes are lowered on this node, as reason codes (`RecorderFull`, …)."""
     decisions: dict[str, int] = Field(default_factory=dict)

@@ -3,6 +3,7 @@
     no authority ──── an agent of the site is connected ───────────► granted to the lowest node name
     granted ───────── holder gave it back ─────────────────────────► granted to another, at once;
                                                                       to itself if there is no other
+                                                                      and it can record again
     granted ───────── superseded by a number nobody granted,
                       and the wait is over ────────────────────────► granted anew, above that number
     granted ───────── both signs of loss, and the wait is over ────► granted to another
@@ -10,14 +11,16 @@
                       has let go, and the wait is over ────────────► granted to another
     granted ───────── anything else ───────────────────────────────► stays
 
-The two signs: the holder's node is silent (not Ready, or its Lease is stale), and another agent of
-the site that has the hub says that the holder's beats on the site's broker have stopped for
-`leaseDuration`. The wait: the last renewal the hub sent, plus `leaseDuration`, plus `CLOCK_MARGIN`,
-plus the longest `timeToLive` of the device's policies, so that no command of the old holder can
-still be obeyed. A restarted hub counts its start as the last renewal. Without the hub's evidence,
-or while the site is held, nothing moves. Each grant takes a fresh number: max(lastIssued + 1, Unix
-seconds). The fence itself is at the device, which refuses lower numbers; this only keeps two agents
-from disagreeing for long. Source: design/decisions.md, "Authority".
+The two signs: the hub has renewed nothing for the holder for `leaseDuration`, and another agent of
+the site that has the hub says that the holder's beats on the site's broker have stopped for as
+long. The node may be silent or look healthy: an agent that crashes again and again loses its
+devices too, and one whose node is silent while it goes on beating keeps them. The wait: the last
+renewal the hub sent, plus `leaseDuration`, plus `CLOCK_MARGIN`, plus the longest `timeToLive` of
+the device's policies, so that no command of the old holder can still be obeyed. A restarted hub
+counts its start as the last renewal. Without the hub's evidence, or while the site is held, nothing
+moves. Each grant takes a fresh number: max(lastIssued + 1, Unix seconds). The fence itself is at
+the device, which refuses lower numbers; this only keeps two agents from disagreeing for long.
+Source: design/decisions.md, "Authority".
 """
 
 import math
@@ -111,7 +114,7 @@ def decide(view: View) -> Standing:
     if authority is None or authority.holder is None:
         return _grant(view, "FirstGrant", "no agent holds the device")
     if gave_back(view, authority):
-        return _grant(view, "GivenBack", f"{authority.holder} gave the device back")
+        return _given_back(view, authority)
     if view.is_held:
         message = "too much of the site is silent: nothing moves"
         return Standing(None, message, conditions.Reason.SITE_SILENT)
@@ -148,7 +151,7 @@ def superseded(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, st
 
 def lost(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
     """Return (cause, evidence) when both signs of loss are there, else None."""
-    if view.holder is None or view.holder.is_usable:
+    if view.holder is None or unrenewed_for(view, authority) < view.lease:
         return None
     witnesses = _witnesses(view, authority)
     if not witnesses:
@@ -190,25 +193,43 @@ def _witnesses(view: View, authority: v1alpha1.DeviceAuthority) -> list[str]:
 
 def remaining_wait(view: View, authority: v1alpha1.DeviceAuthority) -> float:
     """Return how many seconds of the old holder's right may be left, by the hub's clock."""
+    run_out = view.lease + CLOCK_MARGIN + view.longest_time_to_live
+    return run_out - unrenewed_for(view, authority)
+
+
+def unrenewed_for(view: View, authority: v1alpha1.DeviceAuthority) -> float:
+    """Return the seconds since the hub last renewed the holder, or may have; 0 without the hub."""
     fleet = view.fleet
     if fleet is None:
-        return float("inf")
+        return 0.0
     ages = [
         one.age_seconds
         for one in fleet.renewals
         if _is_device(view, one.namespace, one.device) and one.epoch >= authority.epoch
     ]
-    age = min([*ages, fleet.uptime_seconds]) + view.fleet_age
-    return view.lease + CLOCK_MARGIN + view.longest_time_to_live - age
+    return min([*ages, fleet.uptime_seconds]) + view.fleet_age
 
 
 def successor(view: View, previous: str | None) -> str | None:
     """Return the lowest node name among connected agents: another than the previous holder.
 
-    The previous one only where there is no other: at a site of one node nobody else will come.
+    The previous one only where there is no other: at a site of one node nobody else will come. One
+    that cannot record comes after those that can; one that is to stop is not asked.
     """
-    able = [node for node, agent in view.agents.items() if agent.report.broker_connected]
-    return min(able, key=lambda node: (node == previous, node), default=None)
+    able = [
+        node
+        for node, agent in view.agents.items()
+        if agent.report.broker_connected and not agent.report.stopping
+    ]
+    return min(
+        able,
+        key=lambda node: (_cannot_record(view.agents[node]), node == previous, node),
+        default=None,
+    )
+
+
+def _cannot_record(agent: report.AgentEvidence) -> bool:
+    return agent.report.journal is not None and agent.report.journal.full
 
 
 def longest_time_to_live(policies: Sequence[v1alpha1.DecisionPolicy]) -> float:
@@ -238,6 +259,16 @@ def next_epoch(view: View) -> int:
     ]
     believed = [one for one in seen if one <= now + FARTHEST_AHEAD]
     return max(now, 1 + max([issued, *renewed, *believed]))
+
+
+def _given_back(view: View, authority: v1alpha1.DeviceAuthority) -> Standing:
+    """Grant what was given back; not to the same agent while it still could record nothing."""
+    evidence = f"{authority.holder} gave the device back"
+    chosen = successor(view, authority.holder)
+    if chosen is not None and chosen == authority.holder and _cannot_record(view.agents[chosen]):
+        message = f"{evidence} because it cannot record, and no other agent can take it"
+        return Standing(None, message, conditions.Reason.RECORDER_FULL)
+    return _grant(view, "GivenBack", evidence)
 
 
 def _grant(view: View, cause: str, evidence: str) -> Standing:
