@@ -20,7 +20,9 @@ KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 HOLDER, PEER = "edge-1", "edge-2"
 
 
-def assigned(node: str, port: int) -> assignment.Assignment:
+def assigned(
+    node: str, port: int, holder: str = HOLDER, epoch: int = 1000
+) -> assignment.Assignment:
     address = {"host": "127.0.0.1", "port": port, "transport": "Plain"}
     rule = {"name": "stale", "effect": "Permit", "expression": "co2 > 0.0", "reason": "StaleAir"}
     documents = [
@@ -30,9 +32,9 @@ def assigned(node: str, port: int) -> assignment.Assignment:
         room.changed(room.policy(), spec__modelRef=None, spec__inference=None, spec__rules=[rule]),
     ]
     every: list[meta.Resource] = [KINDS[one["kind"]].read(one) for one in documents]
-    given = compiling.Given(grants={("hq", "room-301"): (HOLDER, 1000)})
+    given = compiling.Given(grants={("hq", "room-301"): (holder, epoch)})
     made = compiling.compile(compiling.Resources.of(every), node, site="hq", given=given)
-    return made.assignment.model_copy(update={"lineage": "store", "generation": 1})
+    return made.assignment.model_copy(update={"lineage": "store", "generation": epoch})
 
 
 @pytest.fixture
@@ -127,3 +129,44 @@ async def test_a_holder_stands_down_while_a_peer_claims_the_hub_and_nobody_renew
             device.measure()
             await asyncio.sleep(0.05)
         assert len(device.commands) == before
+
+
+async def grant_to_peer(hubs: dict[str, fake_hub.FakeHub], port: int) -> float:
+    """Do as the operator: grant what was given back to the peer; return when."""
+    holder = hubs[HOLDER]
+    await until(lambda: any(one.gave_back for one in holder.reports[-1].devices))
+    assert holder.reports[-1].stopping
+    for node, hub in hubs.items():
+        hub.assignment = assigned(node, port, PEER, 1001)
+    return asyncio.get_running_loop().time()
+
+
+async def test_an_agent_told_to_stop_hands_over_before_it_does(
+    broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        room_device.RoomDevice().connected(broker.port) as device,
+        living(PEER, broker, tmp_path) as reached,
+    ):
+        async with living(HOLDER, broker, tmp_path) as leaving:
+            await device.measure_until(commands=1)
+            await until(lambda: any(said.has_hub for said in leaving.reports[-1].peers))
+            hubs = {HOLDER: leaving, PEER: reached}
+            granting = asyncio.create_task(grant_to_peer(hubs, broker.port))
+        gone = loop.time()
+        assert gone >= await granting, "it stayed until a peer was granted its device"
+        taken = len(device.commands)
+        await device.measure_until(commands=taken + 1)
+        assert device.commands[-1].holder == PEER
+
+
+async def test_an_agent_without_a_peer_stops_at_once_and_keeps_its_right(
+    broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    async with room_device.RoomDevice().connected(broker.port) as device:
+        async with living(HOLDER, broker, tmp_path) as leaving:
+            await device.measure_until(commands=1)
+        assert not any(one.gave_back for one in leaving.reports[-1].devices)
+        async with living(HOLDER, broker, tmp_path):
+            await device.measure_until(commands=len(device.commands) + 1)

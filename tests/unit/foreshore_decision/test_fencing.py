@@ -16,6 +16,7 @@ from foreshore_decision.fencing import (
     Fenced,
     Granted,
     PeerHeard,
+    Released,
     Requested,
     Standing,
     State,
@@ -73,6 +74,34 @@ def test_a_renewal_counts_from_when_it_was_asked_for_not_from_when_it_arrived() 
     state = run(connected, grant(), Requested(1.0, 1), *ticks(2, 10), answer(10.0, 1))
     assert fencing.standing(state, 15.9) is Standing.RENEWED
     assert fencing.standing(state, 16.0) is not Standing.RENEWED
+
+
+def test_a_right_released_while_a_peer_has_the_hub_is_given_back_until_a_higher_grant() -> None:
+    peer = PeerHeard(2.0, "n2", has_hub=True)
+    state = run(peer, Released(3.0), state=renewed_at(1.0))
+    assert state.given_back
+    assert fencing.standing(state, 3.0) is Standing.LAPSED
+    again = run(Requested(4.0, 2), answer(4.0, 2), grant(at=4.0), state=state)
+    assert fencing.standing(again, 4.0) is Standing.LAPSED
+    assert not run(grant(at=5.0, epoch=101), state=state).given_back
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [[], [PeerHeard(2.0, "n2", has_hub=False)], [PeerHeard(2.0, "n2", has_hub=True), Ticked(5.0)]],
+    ids=["no peer", "a peer without the hub", "a peer that has fallen silent"],
+)
+def test_a_right_is_kept_where_no_peer_could_be_granted_it(heard: list[fencing.Event]) -> None:
+    state = run(*heard, state=renewed_at(1.0))
+    state = run(Released(max(2.0, state.seen_at)), state=state)
+    assert not state.given_back
+    assert fencing.standing(state, state.seen_at) is Standing.RENEWED
+
+
+def test_who_grants_himself_gives_nothing_back() -> None:
+    peer = PeerHeard(1.0, "n2", has_hub=True)
+    state = run(grant(self_granted=True), peer, Released(1.0))
+    assert fencing.standing(state, 1.0) is Standing.RENEWED
 
 
 def test_an_answer_that_nobody_asked_for_is_ignored() -> None:

@@ -7,6 +7,7 @@ from builders import engine_rig, room
 from builders.engine_rig import NODE, Rig
 from foreshore_agent.engine import assigning, durable, effects, events, state, view
 from foreshore_api.wire import assignment, beat
+from foreshore_decision import fencing
 
 
 def heard(rig: Rig, *, has_hub: bool = False, epoch: int | None = None) -> None:
@@ -65,7 +66,7 @@ def test_a_right_lost_between_intent_and_sending_sends_nothing() -> None:
     rig.waiting = waiting
     rig.release()
     assert rig.sent == []
-    assert ("Rejected", "AuthorityLost") in rig.outcomes
+    assert ("NotSent", "AuthorityLost") in rig.outcomes
 
 
 def test_the_hub_gone_and_no_peer_with_it_goes_on_offline() -> None:
@@ -277,3 +278,73 @@ def test_a_device_that_rejects_a_value_stands_nobody_down() -> None:
     rig.acknowledge(rig.sent[0][1].command_id, "Rejected", "OutOfBounds")
     rig.sample()
     assert len(rig.sent) == 2
+
+
+def authority(rig: Rig) -> fencing.State:
+    return rig.state.devices[engine_rig.DEVICE].authority
+
+
+def test_an_agent_told_to_stop_gives_its_right_back_while_a_peer_has_the_hub() -> None:
+    rig = Rig()
+    heard(rig, has_hub=True)
+    rig.feed(events.Stopping)
+    assert authority(rig).given_back
+    assert view.is_awaiting_successor(rig.state)
+    rig.sample()
+    assert rig.sent == []
+    rig.assign(holder="edge-2", epoch=8)
+    assert not view.is_awaiting_successor(rig.state)
+
+
+def test_a_right_given_back_is_given_back_over_a_restart() -> None:
+    rig = Rig()
+    heard(rig, has_hub=True)
+    rig.feed(events.Stopping)
+    rig.boot()
+    rig.wait(5)
+    rig.sample()
+    assert rig.sent == []
+
+
+def test_an_agent_told_to_stop_keeps_its_right_where_no_peer_has_the_hub() -> None:
+    rig = Rig()
+    heard(rig, has_hub=False)
+    rig.feed(events.Stopping)
+    assert not view.is_awaiting_successor(rig.state)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_an_agent_that_could_write_nothing_for_a_lease_gives_its_right_back() -> None:
+    rig = Rig()
+    rig.feed(events.RecorderChanged, full=True, reason="DiskFull")
+    for _ in range(14):
+        rig.wait(1)
+        heard(rig, has_hub=True)
+    assert not authority(rig).given_back
+    for _ in range(2):
+        rig.wait(1)
+        heard(rig, has_hub=True)
+    assert authority(rig).given_back
+    assert rig.notices[-1] == "AuthorityLapsed"
+
+
+def test_a_disk_that_has_room_again_in_time_costs_no_right() -> None:
+    rig = Rig()
+    rig.feed(events.RecorderChanged, full=True, reason="DiskFull")
+    rig.wait(14)
+    rig.feed(events.RecorderChanged, full=False)
+    heard(rig, has_hub=True)
+    rig.wait(5)
+    heard(rig, has_hub=True)
+    rig.wait(1)
+    assert not authority(rig).given_back
+
+
+def test_a_fresh_grant_is_asked_to_be_renewed_at_once_not_with_the_next_round() -> None:
+    rig = Rig(renews=False)
+    rig.assign(holder="edge-2", epoch=8)
+    rig.seen.clear()
+    rig.feed(events.Assigned, assignment=engine_rig.assign(holder=NODE, epoch=9))
+    (asked,) = [one for one in rig.seen if isinstance(one, effects.RequestRenewal)]
+    assert [one.epoch for one in asked.held] == [9]

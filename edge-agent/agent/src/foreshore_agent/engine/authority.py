@@ -5,6 +5,7 @@ gate, and again when the intent is durable); what is kept here is for reports, n
 deciding at all where another agent does.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -29,12 +30,30 @@ def sweep(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
     if at.boot - state.swept < SWEEP_SECONDS:
         return state, ()
     state = state._replace(swept=at.boot)
-    ticked = (fencing.Ticked(at.boot),)
-    state, done = broadcast(
-        state, lambda device: ticked if _is_due(device.authority, at) else (), at, fresh
-    )
+
+    def tell(device: Device) -> tuple[fencing.Event, ...]:
+        if _is_held(device) and _cannot_record(state, device, at):
+            return (fencing.Released(at.boot),)
+        return (fencing.Ticked(at.boot),) if _is_due(device.authority, at) else ()
+
+    state, done = broadcast(state, tell, at, fresh)
     state, asked = _request(state, at)
     return state, (*done, *asked)
+
+
+def give_back(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
+    """Give back every right that a peer could be granted; the others end with the process."""
+    released = (fencing.Released(at.boot),)
+    return broadcast(state, lambda _: released, at, fresh)
+
+
+def claim(state: State, at: Instant) -> tuple[State, Effects]:
+    """Ask at once for the renewal of what was just granted: until then nothing may be commanded."""
+    is_new = any(
+        _is_held(device) and device.authority.renewed_at is None and not device.authority.pending
+        for device in state.devices.values()
+    )
+    return _request(state._replace(requested=-math.inf), at) if is_new else (state, ())
 
 
 def broadcast(
@@ -154,6 +173,12 @@ def _is_due(known: fencing.State, at: Instant) -> bool:
 def _is_held(device: Device) -> bool:
     known = device.authority
     return known.is_named and not known.is_superseded and not known.given_back
+
+
+def _cannot_record(state: State, device: Device, at: Instant) -> bool:
+    """Whether no intent could be written for a whole lease: a peer may be able to."""
+    recorder = state.recorder
+    return recorder.full and at.boot - recorder.since >= device.authority.lease_seconds
 
 
 def _request(state: State, at: Instant) -> tuple[State, Effects]:

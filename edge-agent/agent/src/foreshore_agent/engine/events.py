@@ -201,6 +201,11 @@ class RecorderChanged(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping(_Event):
+    """The agent was told to stop: a peer should take over what it holds before it does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick(_Event):
     """Time passed; due every `step.TICK_SECONDS`, harmless at any other time."""
 
@@ -221,5 +226,6 @@ Event = (
     | BrokerChanged
     | HubChanged
     | RecorderChanged
+    | Stopping
     | Tick
 )

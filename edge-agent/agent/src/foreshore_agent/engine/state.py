@@ -48,6 +48,8 @@ class Recorder:
 
     full: bool = False
     reason: str | None = None
+    since: float = 0.0
+    """Boot seconds at which it became full."""
 
 
 class Flight(NamedTuple):
@@ -226,6 +228,8 @@ class State(NamedTuple):
     """Boot seconds of the newest look at every authority."""
     requested: float = 0.0
     """Boot seconds of the newest renewal request."""
+    is_stopping: bool = False
+    """Whether the agent was told to stop: it takes up no right any more."""
 
 
 def start(identity: Identity) -> State:

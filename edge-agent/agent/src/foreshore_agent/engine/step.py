@@ -122,6 +122,7 @@ def _acknowledged(state: State, event: events.Acknowledged) -> Stepped:
 
 def _assigned(state: State, event: events.Assigned) -> Stepped:
     state, done = assigning.assign(state, event)
+    state, claimed = authority.claim(state, event.at)
     awake = {key: None for key, device in state.devices.items() if triggers.is_timed(device)}
     flights = {
         binding.flight.found.given.decision_id: key
@@ -134,7 +135,8 @@ def _assigned(state: State, event: events.Assigned) -> Stepped:
         for key, device in state.devices.items()
         for intent in device.open.values()
     }
-    return state._replace(awake=immutables.Map(awake), flights=immutables.Map(flights)), done
+    state = state._replace(awake=immutables.Map(awake), flights=immutables.Map(flights))
+    return state, (*done, *claimed)
 
 
 def _renewed(state: State, event: events.Renewed) -> Stepped:
@@ -157,12 +159,17 @@ def _hub_changed(state: State, event: events.HubChanged) -> Stepped:
 
 def _recorder_changed(state: State, event: events.RecorderChanged) -> Stepped:
     if event.full == state.recorder.full:
-        return state._replace(recorder=Recorder(event.full, event.reason)), ()
-    state = state._replace(recorder=Recorder(event.full, event.reason))
+        since = state.recorder.since
+        return state._replace(recorder=Recorder(event.full, event.reason, since)), ()
+    state = state._replace(recorder=Recorder(event.full, event.reason, event.at.boot))
     reason = reasons.RECORDER_FULL if event.full else RECORDER_WORKS
     text = "modes are capped until records can be written" if event.full else "records are written"
     said = recording.notice(state, event.at, event.fresh, reason, f"{text} ({event.reason})")
     return state, said
+
+
+def _stopping(state: State, event: events.Stopping) -> Stepped:
+    return authority.give_back(state._replace(is_stopping=True), event.at, event.fresh)
 
 
 def _tick(state: State, event: events.Tick) -> Stepped:
@@ -243,6 +250,7 @@ TABLE: Final[Mapping[type, Callable[[State, Any], Stepped]]] = MappingProxyType(
         events.BrokerChanged: _broker_changed,
         events.HubChanged: _hub_changed,
         events.RecorderChanged: _recorder_changed,
+        events.Stopping: _stopping,
         events.Tick: _tick,
     }
 )

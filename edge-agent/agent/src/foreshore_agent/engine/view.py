@@ -66,6 +66,17 @@ def devices(state: State, at: Instant) -> tuple[report.HeldDevice, ...]:
     )
 
 
+def is_awaiting_successor(state: State) -> bool:
+    """Whether a right that was given back has not been granted to another agent yet."""
+    node = state.identity.node
+    return any(
+        device.authority.given_back
+        and device.assigned.grant is not None
+        and device.assigned.grant.holder == node
+        for device in state.devices.values()
+    )
+
+
 def due(state: State) -> float | None:
     """Return the engine seconds at which the first trigger that waits for its interval is due."""
     waiting = (triggers.due(state.devices[key]) for key in state.awake if key in state.devices)

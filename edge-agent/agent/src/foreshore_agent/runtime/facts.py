@@ -68,6 +68,7 @@ class Facts:
                 full=standing.full,
                 dropped=standing.dropped,
             ),
+            stopping=state.is_stopping,
             capped_by=view.capped_by(state),
             decisions=dict(self.meters.decisions),
         )

@@ -24,6 +24,9 @@ from foreshore_decision import fencing
 
 _LOG: Final = logging.getLogger(__name__)
 DEFAULT_LEASE_SECONDS: Final = 15.0
+HAND_OVER_SECONDS: Final = 10.0
+"""How long an agent that is told to stop waits for its successors; the chart's grace period is
+longer."""
 OVERLOADED: Final = "Overloaded"
 """What became of a sample that was dropped because records wait for the disk."""
 
@@ -70,6 +73,8 @@ class Life:
         self._folder: folder.Folder | None = None
         self._lease = DEFAULT_LEASE_SECONDS
         self._is_resuming = False
+        self._has_taken: Final = asyncio.Event()
+        """Set whenever an assignment has taken effect."""
         self._servers: children.Children | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
@@ -90,6 +95,8 @@ class Life:
                 beginning.result()
                 ends += tuple(self._running)
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    await self._hand_over()
         finally:
             beginning.cancel()
             await self._stand_down()
@@ -133,6 +140,24 @@ class Life:
             self._pool.assign(())
         finally:
             self._is_resuming = False
+
+    async def _hand_over(self) -> None:
+        """Give every right back that a peer could take, and stay until it has been granted.
+
+        Without the hub nobody could grant anything: then the agent stops as it is, and comes back
+        to its rights if it starts again soon enough.
+        """
+        if self._hub is None or not self._hub.is_connected:
+            return
+        self._core.take(events.Stopping(*self._core.stamp()))
+        self._changed()
+        try:
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                while view.is_awaiting_successor(self._core.state):
+                    self._has_taken.clear()
+                    await self._has_taken.wait()
+        except TimeoutError:
+            _LOG.warning("no peer was granted our devices within %.0f s", HAND_OVER_SECONDS)
 
     async def _stand_down(self) -> None:
         """Leave the broker first, so that nothing is commanded any more; then everything else."""
@@ -237,6 +262,7 @@ class Life:
             (events.Key(one.namespace, one.name) for one in taken.policies),
             (one.node for one in taken.probes),
         )
+        self._has_taken.set()
         self._changed()
 
     def _targets(self) -> tuple[assignment.ProbeTarget, ...]:

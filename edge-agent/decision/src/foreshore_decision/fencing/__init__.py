@@ -11,6 +11,7 @@ repeated commands. This keeps two agents from disagreeing for long.
     Renewed, Offline ──the device refuses us──► Lapsed ──a later request is renewed──► Renewed
     any ──a higher epoch, or the hub says so──► Superseded ──grant with a higher epoch──► Lapsed
     Renewed ──broker lost for a lease──► given back (Lapsed until a higher epoch is granted)
+    any ──released while a peer claims the hub──► given back
 
 - A grant alone permits nothing: a renewal answered in this boot does, and it counts from when its
   request was *sent*.
@@ -22,6 +23,8 @@ repeated commands. This keeps two agents from disagreeing for long.
 - A holder that the hub still renews but that has lost the broker for a whole lease gives its right
   back: it cannot command, and the operator may move the right at once. Without the hub it gives
   nothing back: nobody could hear it.
+- One that is to stop, or cannot write its intents, gives its right back only while a peer claims
+  the hub: without a peer nobody could take the device, and a short stop is no reason to lose it.
 - In folder mode the one agent grants itself (`self_granted`), and nothing renews it.
 """
 
@@ -33,6 +36,7 @@ from foreshore_decision.fencing.events import (
     Fenced,
     Granted,
     PeerHeard,
+    Released,
     Requested,
     Ticked,
     Withdrawn,
@@ -66,6 +70,7 @@ __all__ = [
     "Fenced",
     "Granted",
     "PeerHeard",
+    "Released",
     "Requested",
     "Standing",
     "State",

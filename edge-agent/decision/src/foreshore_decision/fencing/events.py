@@ -76,6 +76,13 @@ class BrokerChanged:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Released:
+    """This agent gives its right back by its own choice: it is to stop, or cannot record."""
+
+    at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Ticked:
     """Time passed; due at `next_due`, harmless at any other time."""
 
@@ -91,5 +98,6 @@ Event = (
     | Fenced
     | PeerHeard
     | BrokerChanged
+    | Released
     | Ticked
 )

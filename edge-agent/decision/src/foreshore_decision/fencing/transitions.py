@@ -11,6 +11,7 @@ from foreshore_decision.fencing.events import (
     Fenced,
     Granted,
     PeerHeard,
+    Released,
     Requested,
     Ticked,
     Withdrawn,
@@ -45,6 +46,8 @@ def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event
             return _heard(state, event)
         case BrokerChanged():
             return _broker(state, event)
+        case Released():
+            return _released(state)
         case Ticked():
             return state
         case _:
@@ -121,6 +124,14 @@ def _heard(state: State, event: PeerHeard) -> State:
     )
     claims = (*others, (event.node, event.at)) if event.has_hub else others
     return state._replace(claims=claims[-MAXIMUM_PEERS:])
+
+
+def _released(state: State) -> State:
+    """Give back what is held, if a peer could be granted it."""
+    has_peer = any(state.seen_at < heard + LISTEN_SECONDS for _, heard in state.claims)
+    if not state.is_named or state.self_granted or not has_peer:
+        return state
+    return state._replace(given_back=True)
 
 
 def _broker(state: State, event: BrokerChanged) -> State:
