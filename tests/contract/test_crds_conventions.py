@@ -110,7 +110,7 @@ def is_bounded(node: Json) -> bool:
     if "additionalProperties" in node:
         return "maxProperties" in node
     if node.get("type") == "integer":
-        return "minimum" in node
+        return "minimum" in node and "maximum" in node
     return "properties" in node
 
 

@@ -14,7 +14,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated
 
-import pydantic
 from pydantic import StringConstraints
 
 from foreshore_api import scalars
@@ -180,7 +179,7 @@ class Condition(Document):
     last_transition_time: scalars.Timestamp
     """When the status last changed. Example: `2026-03-01T10:00:00Z`."""
 
-    observed_generation: Annotated[int, pydantic.Field(ge=0)] = 0
+    observed_generation: scalars.Count = 0
     """Generation of the spec that this was said about. Example: `3`."""
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 import pydantic
 
 from foreshore_api.contract import Document
-from foreshore_api.scalars import ObjectName, SubdomainName
+from foreshore_api.scalars import Count, ObjectName, SubdomainName
 
 GROUP = "foreshore.dev"
 VERSION = "v1alpha1"
@@ -32,13 +32,21 @@ ANNOTATION_EPOCH = "foreshore.dev/leader-epoch"
 """On everything the operator writes: the epoch of the leader that wrote it."""
 
 
+Text = Annotated[str, pydantic.Field(max_length=512)]
+"""Anything of the metadata that Kubernetes keeps short: names, keys and values of labels, times."""
+AnnotationText = Annotated[str, pydantic.Field(max_length=262_144)]
+"""The value of an annotation: Kubernetes allows this much to all of one object together."""
+ENTRIES = 4096
+"""Labels, annotations or owners of one object at most."""
+
+
 class OwnerReference(Document):
     """The object that this one goes away with."""
 
-    api_version: str
-    kind: str
-    name: str
-    uid: str
+    api_version: Text
+    kind: Text
+    name: Text
+    uid: Text
     controller: bool | None = None
     block_owner_deletion: bool | None = None
 
@@ -46,16 +54,18 @@ class OwnerReference(Document):
 class ObjectMeta(Document):
     """Kubernetes metadata, as far as Foreshore reads it."""
 
-    name: str
-    namespace: str | None = None
-    uid: str | None = None
-    generation: int | None = None
-    resource_version: str | None = None
-    labels: Mapping[str, str] = pydantic.Field(default_factory=dict)
-    annotations: Mapping[str, str] = pydantic.Field(default_factory=dict)
-    creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
-    owner_references: tuple[OwnerReference, ...] = ()
+    name: Text
+    namespace: Text | None = None
+    uid: Text | None = None
+    generation: Count | None = None
+    resource_version: Text | None = None
+    labels: Mapping[Text, Text] = pydantic.Field(default_factory=dict, max_length=ENTRIES)
+    annotations: Mapping[Text, AnnotationText] = pydantic.Field(
+        default_factory=dict, max_length=ENTRIES
+    )
+    creation_timestamp: Text | None = None
+    deletion_timestamp: Text | None = None
+    owner_references: tuple[OwnerReference, ...] = pydantic.Field(default=(), max_length=ENTRIES)
 
 
 class ObjectReference(Document):

@@ -34,6 +34,9 @@ RESERVED_IDENTIFIERS = (
 )  # fmt: skip
 """Words that CEL keeps for itself, then the names that Foreshore's expressions give a meaning."""
 
+LARGEST = 1 << 53
+"""The largest integer of the contract: what a JSON reader that knows only doubles still counts."""
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _FACTORS = {
@@ -210,6 +213,9 @@ class Within:
             return f"{self.minimum} or above"
         return f"between {self.minimum} and {self.maximum}"
 
+
+Count = Annotated[int, pydantic.Field(ge=0, le=LARGEST)]
+"""How many, or the number of a generation or of a grant: `3`."""
 
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=16)]
 """A length of time: `200ms`, `1.5s`, `1h30m`."""

@@ -6,10 +6,10 @@ from typing import Any
 from foreshore_agent.devices.mqtt import payload
 from foreshore_agent.engine import effects
 from foreshore_agent.runtime import peers
-from foreshore_api.wire import beat
+from foreshore_api.wire import beat, document
 
 LONGEST = "n" * 63
-LATEST = 2**63
+LATEST = document.LARGEST
 
 
 class Site:

@@ -290,8 +290,8 @@ def test_a_device_that_has_seen_a_higher_number_gets_one_above_it() -> None:
 
 
 def test_a_number_beyond_belief_moves_nothing_and_is_not_built_upon() -> None:
-    assert only(superseded(1 << 62)) is None
-    agents = [build.agent("edge-1", devices=(line(epoch=None, highest_epoch_seen=1 << 62),))]
+    assert only(superseded(1 << 52)) is None
+    agents = [build.agent("edge-1", devices=(line(epoch=None, highest_epoch_seen=1 << 52),))]
     grant = only(build.world(fleet=build.fleet(agents)))
     assert grant is not None
     assert grant.authority.epoch == int(build.NOW.timestamp())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-import pydantic
 from pydantic import StringConstraints
 
 from foreshore_api import meta, scalars
@@ -92,7 +91,7 @@ class ClusterSpec(Document):
 class ClusterStatus(Observed):
     """What the operator knows of a Cluster."""
 
-    nodes: Annotated[int, pydantic.Field(ge=0)] | None = None
+    nodes: scalars.Count | None = None
     """Nodes of the cluster. Absent: not counted yet. Example: `4`."""
 
 

@@ -224,10 +224,10 @@ class DecisionPolicySpec(Document):
 class Bound(Document):
     """What the policy is bound to."""
 
-    devices: Annotated[int, pydantic.Field(ge=0)] = 0
+    devices: scalars.Count = 0
     """Devices that the selector matches and that are ready. Example: `12`."""
 
-    sites: Annotated[int, pydantic.Field(ge=0)] = 0
+    sites: scalars.Count = 0
     """Sites these devices stand at. Example: `1`."""
 
 

@@ -126,7 +126,7 @@ class Successor(Document):
     node: scalars.SubdomainName
     """Node of the agent. Example: `edge-2`."""
 
-    epoch: Annotated[int, pydantic.Field(ge=0)]
+    epoch: scalars.Count
     """Epoch the agent commands with once it has taken over. Example: `1767225601`."""
 
 
@@ -137,11 +137,11 @@ class DeviceAuthority(Document):
     """Node whose agent may command. Absent: none may, the right was given back. Example:
     `edge-1`."""
 
-    epoch: Annotated[int, pydantic.Field(ge=0)]
+    epoch: scalars.Count
     """Number of this grant; a device that checks epochs refuses lower ones. Example:
     `1767225600`."""
 
-    last_issued: Annotated[int, pydantic.Field(ge=0)]
+    last_issued: scalars.Count
     """Highest epoch ever issued, successors included; the next grant lies above.
     Example: `1767225600`."""
 

@@ -273,7 +273,7 @@ class DeviceProfileSpec(Document):
 class DeviceProfileStatus(Observed):
     """What the operator knows of a DeviceProfile."""
 
-    devices: Annotated[int, pydantic.Field(ge=0)] | None = None
+    devices: scalars.Count | None = None
     """Devices that use the profile. Absent: not counted yet. Example: `60`."""
 
 

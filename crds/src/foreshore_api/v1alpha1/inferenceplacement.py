@@ -116,7 +116,7 @@ class Replica(Document):
     """Digest of the bytes that it serves. Absent: not known.
     Example: `sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`."""
 
-    policy_generation: Annotated[int, pydantic.Field(ge=0)] | None = None
+    policy_generation: scalars.Count | None = None
     """Generation of the policy that it serves. Absent: not known. Example: `3`."""
 
     successor: Successor | None = None
@@ -159,7 +159,7 @@ class Rejection(Document):
     reason: scalars.Reason
     """Why. Example: `InsufficientMemory`."""
 
-    count: Annotated[int, pydantic.Field(ge=1)]
+    count: Annotated[int, pydantic.Field(ge=1, le=scalars.LARGEST)]
     """Nodes rejected for it. Example: `2`."""
 
     example: Text = ""
@@ -170,7 +170,7 @@ class Rejection(Document):
 class Candidates(Document):
     """Nodes that were looked at."""
 
-    total: Annotated[int, pydantic.Field(ge=0)]
+    total: scalars.Count
     """Nodes that were looked at. Example: `4`."""
 
     rejected: Annotated[

@@ -102,7 +102,7 @@ class Alias(Document):
 class ModelStatus(Observed):
     """What the operator knows of a Model."""
 
-    version_count: Annotated[int, pydantic.Field(ge=0)] | None = None
+    version_count: scalars.Count | None = None
     """Versions that name this model. Absent: not counted yet. Example: `2`."""
 
     versions: Annotated[tuple[KnownVersion, ...], pydantic.Field(max_length=100), ListMap()] = ()

@@ -90,10 +90,10 @@ class SiteSpec(Document):
 class SiteStatus(Observed):
     """What the operator knows of a Site."""
 
-    nodes: Annotated[int, pydantic.Field(ge=0)] | None = None
+    nodes: scalars.Count | None = None
     """Nodes that carry the site's label. Absent: not counted yet. Example: `3`."""
 
-    agents: Annotated[int, pydantic.Field(ge=0)] | None = None
+    agents: scalars.Count | None = None
     """Agents of the site that report. Absent: not counted yet. Example: `3`."""
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import pydantic
 
+from foreshore_api import scalars
 from foreshore_api.conditions import Condition
 from foreshore_api.contract import Document, ListMap
 
@@ -17,7 +18,7 @@ from foreshore_api.contract import Document, ListMap
 class Observed(Document):
     """What the operator last saw and said."""
 
-    observed_generation: Annotated[int, pydantic.Field(ge=-1)] = -1
+    observed_generation: Annotated[int, pydantic.Field(ge=-1, le=scalars.LARGEST)] = -1
     """Generation of the spec that this status describes; -1: not seen yet. Example: `3`."""
 
     conditions: Annotated[

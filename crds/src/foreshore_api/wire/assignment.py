@@ -7,10 +7,19 @@ itself. An agent refuses an older generation within one lineage, writes what it 
 it acts on it, and keeps the last version of a policy that compiled when a newer one does not.
 """
 
+from typing import Annotated, Final
+
 from pydantic import Field
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import document
+
+DEVICES: Final = 10_000
+"""Devices of one site at most."""
+POLICIES: Final = 1_000
+"""Policies at one site at most."""
+PROBES: Final = 1_000
+"""Peers that one agent times at most."""
 
 Role = v1alpha1.inferenceplacement.Role
 """Whether a replica takes calls first or waits, warm."""
@@ -22,22 +31,22 @@ class Endpoint(document.Document):
     slot: str = Field(max_length=3)
     """`r0`, `r1`, …: slots stay, roles move."""
     role: Role
-    node: str = Field(max_length=253)
-    url: str = Field(max_length=512)
+    node: document.Name
+    url: document.Url
     """`http://<address>:<port>`, or `unix:<path>` in folder mode; never a DNS name."""
-    policy_generation: int = Field(default=0, ge=0)
+    policy_generation: document.Count = 0
     """The policy's generation that this replica serves; 0 where nobody said so."""
-    version: str = Field(default="", max_length=253)
+    version: document.Name = ""
     """Name of the ModelVersion that answers here; its answers name it too."""
-    digest: str = Field(default="", max_length=71)
+    digest: document.Digest = ""
     """Digest of the bytes that answer here; its answers name it too."""
 
 
 class AssignedModel(document.Document):
     """The model version of a policy, with the shapes that features are built to."""
 
-    name: str
-    version: str
+    name: document.Name
+    version: document.Name
     model: v1alpha1.ModelSpec
     artefact: v1alpha1.ModelVersionSpec
 
@@ -45,38 +54,40 @@ class AssignedModel(document.Document):
 class AssignedPolicy(document.Document):
     """One policy at this site; every agent of the site gets it, so that a successor is warm."""
 
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    digest: str
+    namespace: document.Label
+    name: document.Name
+    uid: document.Identity
+    generation: document.Count
+    digest: document.Digest
     """SHA-256 of the canonical JSON of `spec`."""
     spec: v1alpha1.DecisionPolicySpec
-    devices: tuple[str, ...] = Field(max_length=10000)
+    devices: tuple[document.Name, ...] = Field(max_length=DEVICES)
     """Names of the bound devices of this site, sorted."""
     model: AssignedModel | None = None
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[Endpoint, ...] = Field(default=(), max_length=64)
 
 
 class Grant(document.Document):
     """The right to command one device; it is obeyed only while renewed (see `wire.beat`)."""
 
-    holder: str
-    epoch: int = Field(ge=0)
-    lease_seconds: float = Field(gt=0)
-    offline_seconds: float = Field(ge=0)
+    holder: document.Name
+    epoch: document.Count
+    lease_seconds: document.Seconds = Field(gt=0)
+    offline_seconds: document.Seconds
 
 
 class AssignedDevice(document.Document):
     """One device of this site. `profile` is already narrowed by what the Device says."""
 
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    digest: str
+    namespace: document.Label
+    name: document.Name
+    uid: document.Identity
+    generation: document.Count
+    digest: document.Digest
     """SHA-256 of the canonical JSON of `spec` and `profile`."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[Annotated[str, Field(max_length=317)], document.Label] = Field(
+        default_factory=dict, max_length=1024
+    )
     spec: v1alpha1.DeviceSpec
     profile: v1alpha1.DeviceProfileSpec
     grant: Grant | None = None
@@ -85,28 +96,28 @@ class AssignedDevice(document.Document):
 class AssignedSite(document.Document):
     """The site this agent's node belongs to."""
 
-    namespace: str
-    name: str
+    namespace: document.Label
+    name: document.Name
     spec: v1alpha1.SiteSpec
 
 
 class ProbeTarget(document.Document):
     """A peer agent whose echo this agent times."""
 
-    node: str
-    url: str = Field(max_length=512)
+    node: document.Name
+    url: document.Url
 
 
 class Assignment(document.Document):
     """The whole desired state of one agent."""
 
-    lineage: str = ""
+    lineage: document.Identity = ""
     """Identity of the hub store that counts the generations."""
-    generation: int = Field(default=0, ge=0)
-    digest: str = ""
-    node: str
+    generation: document.Count = 0
+    digest: document.Digest = ""
+    node: document.Name
     site: AssignedSite | None = None
     """Absent for a node of no site: its agent only answers and sends probes."""
-    devices: tuple[AssignedDevice, ...] = ()
-    policies: tuple[AssignedPolicy, ...] = ()
-    probes: tuple[ProbeTarget, ...] = ()
+    devices: tuple[AssignedDevice, ...] = Field(default=(), max_length=DEVICES)
+    policies: tuple[AssignedPolicy, ...] = Field(default=(), max_length=POLICIES)
+    probes: tuple[ProbeTarget, ...] = Field(default=(), max_length=PROBES)

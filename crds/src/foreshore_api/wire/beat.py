@@ -41,17 +41,17 @@ def renewed_topic(site: str, node: str = "+") -> str:
 class Held(document.Document):
     """One device an agent holds, and under which number."""
 
-    namespace: str = Field(max_length=63)
-    device: str = Field(max_length=63)
-    epoch: int = Field(ge=0)
+    namespace: document.Label
+    device: document.Label
+    epoch: document.Count
 
 
 class Beat(document.Document):
     """One agent's sign of life on the site's broker."""
 
-    node: str = Field(min_length=1, max_length=253)
+    node: document.Name = Field(min_length=1)
     boot_id: str = Field(max_length=64)
-    sequence: int = Field(ge=0)
+    sequence: document.Count
     has_hub: bool
     """Whether the hub answered this agent within the last lease duration."""
     held: tuple[Held, ...] = Field(default=(), max_length=1000)
@@ -60,9 +60,9 @@ class Beat(document.Document):
 class RenewalRequest(document.Document):
     """A holder's numbered question whether it may go on; numbers rise within a boot."""
 
-    node: str = Field(min_length=1, max_length=253)
+    node: document.Name = Field(min_length=1)
     boot_id: str = Field(max_length=64)
-    number: int = Field(ge=0)
+    number: document.Count
     held: tuple[Held, ...] = Field(min_length=1, max_length=1000)
 
 
@@ -77,16 +77,16 @@ class Standing(StrEnum):
 class RenewedDevice(document.Document):
     """The answer for one device of a request; `epoch` is the newest the hub knows."""
 
-    namespace: str = Field(max_length=63)
-    device: str = Field(max_length=63)
-    epoch: int = Field(ge=0)
+    namespace: document.Label
+    device: document.Label
+    epoch: document.Count
     standing: Standing
 
 
 class Renewal(document.Document):
     """The answer to one numbered request; it counts from when the holder sent that request."""
 
-    node: str = Field(min_length=1, max_length=253)
+    node: document.Name = Field(min_length=1)
     boot_id: str = Field(max_length=64)
-    number: int = Field(ge=0)
+    number: document.Count
     devices: tuple[RenewedDevice, ...] = Field(max_length=1000)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from foreshore_api.wire import document
 
-Scalar = bool | int | float | str
+Scalar = bool | document.Integer | float | document.Prose
 """A value that an action takes; non-finite numbers are refused."""
 
 
@@ -21,18 +21,18 @@ class Command(document.Document):
     """One command to one device."""
 
     command_id: str = Field(min_length=1, max_length=64)
-    attempt: int = Field(default=1, ge=1)
+    attempt: document.Ordinal = 1
     action: str = Field(min_length=1, max_length=63)
-    input: dict[str, Scalar] = Field(max_length=16)
-    holder: str = Field(min_length=1, max_length=253)
+    input: dict[document.Code, Scalar] = Field(max_length=16)
+    holder: document.Name = Field(min_length=1)
     """The node whose agent sends it."""
-    epoch: int = Field(ge=0)
+    epoch: document.Count
     """The holder's authority number; a device refuses one lower than the highest it has seen."""
     priority: int = Field(ge=1, le=16)
     issued_at: datetime
     not_after: datetime
     boot_nonce: str | None = Field(default=None, max_length=64)
-    tick: int | None = Field(default=None, ge=0)
+    tick: document.Count | None = None
 
 
 class Result(StrEnum):
@@ -52,7 +52,7 @@ class Acknowledgement(document.Document):
 
     command_id: str = Field(min_length=1, max_length=64)
     result: Result
-    reason: str | None = Field(default=None, max_length=256)
+    reason: document.Code | None = None
     time: datetime | None = None
 
 
@@ -62,9 +62,9 @@ class Advice(document.Document):
     Published below Supervised to `mqtt.adviceTopic`.
     """
 
-    decision_id: str
-    policy: str
-    action: str
-    input: dict[str, Scalar]
-    reason: str
+    decision_id: document.Identity
+    policy: document.Name
+    action: document.Code
+    input: dict[document.Code, Scalar] = Field(max_length=16)
+    reason: document.Code
     time: datetime

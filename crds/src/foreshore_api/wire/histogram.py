@@ -49,10 +49,10 @@ def bucket(seconds: float) -> int:
 class Histogram(document.Document):
     """Counts by bucket index; `total_seconds` is the sum of what was observed."""
 
-    buckets: dict[Annotated[int, Field(ge=0, le=OVERFLOW)], Annotated[int, Field(ge=0)]] = Field(
+    buckets: dict[Annotated[int, Field(ge=0, le=OVERFLOW)], document.Count] = Field(
         default_factory=dict, max_length=OVERFLOW + 1
     )
-    total_seconds: float = Field(default=0.0, ge=0)
+    total_seconds: document.Seconds = 0.0
 
     @property
     def count(self) -> int:
@@ -71,13 +71,16 @@ class Histogram(document.Document):
 
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
-    """Add histograms; the result does not depend on their order."""
+    """Add histograms; the result does not depend on their order.
+
+    A sum ends at the largest count there is, so that what many agents say together can be said on.
+    """
     counts: dict[int, int] = {}
     total = 0.0
     for histogram in histograms:
         for index, count in histogram.buckets.items():
-            counts[index] = counts.get(index, 0) + count
-        total += histogram.total_seconds
+            counts[index] = min(document.LARGEST, counts.get(index, 0) + count)
+        total = min(float(document.LARGEST), total + histogram.total_seconds)
     return Histogram(buckets=dict(sorted(counts.items())), total_seconds=total)
 
 

@@ -5,9 +5,11 @@ lists in row-major order. Source: the Open Inference Protocol specification, RES
 `v2/models/{name}/infer`.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from foreshore_api.wire import document
 
 DATA_TYPES: Final = (
     "BOOL",
@@ -36,13 +38,20 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
+ELEMENTS: Final = 1 << 20
+"""Elements of one tensor at most."""
+
+Element = Annotated[float, Field(allow_inf_nan=False)] | document.Integer | bool
+"""One element of a tensor; what is not finite is refused."""
+
+
 class Tensor(_Message):
     """One named tensor; `data` holds the elements of `shape`, flattened."""
 
     name: str = Field(min_length=1, max_length=128)
     datatype: str = Field(max_length=8)
-    shape: tuple[int, ...] = Field(max_length=8)
-    data: tuple[float | int | bool, ...]
+    shape: tuple[document.Length, ...] = Field(max_length=8)
+    data: tuple[Element, ...] = Field(max_length=ELEMENTS, fail_fast=True)
 
 
 class RequestedOutput(_Message):
@@ -62,18 +71,18 @@ class InferRequest(_Message):
 class InferResponse(_Message):
     """The answer to an inference call."""
 
-    model_name: str
-    model_version: str | None = None
-    id: str | None = None
-    outputs: tuple[Tensor, ...]
+    model_name: document.Name
+    model_version: document.Name | None = None
+    id: document.Identity | None = None
+    outputs: tuple[Tensor, ...] = Field(max_length=64)
 
 
 class TensorMetadata(_Message):
     """Name, type and shape of a declared tensor; -1 stands for any length."""
 
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
+    name: document.Identity
+    datatype: str = Field(max_length=8)
+    shape: tuple[document.Length, ...] = Field(max_length=8)
 
 
 class ModelMetadata(_Message):
@@ -82,23 +91,23 @@ class ModelMetadata(_Message):
     `digest` is ours: the SHA-256 of the bytes that were loaded.
     """
 
-    name: str
-    versions: tuple[str, ...] = ()
-    platform: str = "onnx_onnxruntime"
-    inputs: tuple[TensorMetadata, ...]
-    outputs: tuple[TensorMetadata, ...]
-    digest: str | None = None
+    name: document.Name
+    versions: tuple[document.Name, ...] = Field(default=(), max_length=64)
+    platform: document.Code = "onnx_onnxruntime"
+    inputs: tuple[TensorMetadata, ...] = Field(max_length=64)
+    outputs: tuple[TensorMetadata, ...] = Field(max_length=64)
+    digest: document.Digest | None = None
 
 
 class ServerMetadata(_Message):
     """What `GET v2` answers."""
 
-    name: str
-    version: str
-    extensions: tuple[str, ...] = ()
+    name: document.Name
+    version: document.Name
+    extensions: tuple[document.Code, ...] = Field(default=(), max_length=64)
 
 
 class Failure(_Message):
     """The body of every answer that is not a success."""
 
-    error: str
+    error: document.Prose

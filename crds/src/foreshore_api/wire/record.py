@@ -11,7 +11,7 @@ beside the body, so no canonical JSON is needed.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -63,43 +63,47 @@ class Phase(StrEnum):
     SKIPPED = "Skipped"
 
 
+ITEMS: Final = 1024
+"""Entries of one list or map of a record at most."""
+
+
 class PolicyReference(document.Document):
     """Which policy decided, and in which mode it was allowed to."""
 
-    namespace: str
-    name: str
-    uid: str = ""
-    generation: int = 0
-    digest: str = ""
-    mode: str
-    effective_mode: str
+    namespace: document.Label
+    name: document.Name
+    uid: document.Identity = ""
+    generation: document.Count = 0
+    digest: document.Digest = ""
+    mode: document.Code
+    effective_mode: document.Code
     """The mode after the system's own caps; `cappedBy` says why it is lower."""
-    capped_by: tuple[str, ...] = ()
+    capped_by: tuple[document.Code, ...] = Field(default=(), max_length=ITEMS)
 
 
 class DeviceReference(document.Document):
     """Which device the decision is about."""
 
-    namespace: str
-    name: str
-    uid: str = ""
-    digest: str = ""
+    namespace: document.Label
+    name: document.Name
+    uid: document.Identity = ""
+    digest: document.Digest = ""
 
 
 class ModelReference(document.Document):
     """Which bytes were asked."""
 
-    name: str
-    version: str
-    digest: str
+    name: document.Name
+    version: document.Name
+    digest: document.Digest
 
 
 class Trigger(document.Document):
     """What made the chain run: a sample of a property, or silence."""
 
-    kind: str
+    kind: document.Code
     """`Property` or `Silence`."""
-    name: str | None = None
+    name: document.Code | None = None
     received_at: datetime | None = None
     sampled_at: datetime | None = None
 
@@ -107,81 +111,83 @@ class Trigger(document.Document):
 class Input(document.Document):
     """One input as the chain saw it."""
 
-    name: str
+    name: document.Name
     value: Scalar | None = None
-    unit: str | None = None
+    unit: document.Code | None = None
     age_seconds: float | None = None
-    quality: str = "Good"
-    substituted: str | None = None
+    quality: document.Code = "Good"
+    substituted: document.Code | None = None
     """`LastGood` or `Default` when the value is not the sensor's own."""
-    problem: str | None = None
+    problem: document.Code | None = None
     """Why the input is not valid, as a reason code; absent when it is."""
 
 
 class Attempt(document.Document):
     """One call of one replica."""
 
-    slot: str
-    node: str
-    result: str
+    slot: document.Code
+    node: document.Name
+    result: document.Code
     """`Answered`, `Late`, `Failed`."""
-    reason: str | None = None
+    reason: document.Code | None = None
     seconds: float | None = None
 
 
 class Inference(document.Document):
     """What the model was asked and what it said."""
 
-    attempts: tuple[Attempt, ...] = ()
-    outputs: dict[str, float | int] = Field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = Field(default=(), max_length=ITEMS)
+    outputs: dict[document.Code, float | document.Integer] = Field(
+        default_factory=dict, max_length=ITEMS
+    )
 
 
 class Recommendation(document.Document):
     """What the policy wants done, before limits; `limited` is after them."""
 
-    action: str
-    input: dict[str, Scalar]
-    limited: dict[str, Scalar] | None = None
+    action: document.Code
+    input: dict[document.Code, Scalar] = Field(max_length=ITEMS)
+    limited: Annotated[dict[document.Code, Scalar], Field(max_length=ITEMS)] | None = None
 
 
 class GateEntry(document.Document):
     """One gate's line: why it passed or not, with the operands it looked at."""
 
-    gate: str
+    gate: document.Code
     phase: Phase
-    reason: str
-    name: str | None = None
+    reason: document.Code
+    name: document.Code | None = None
     """Which rule, limit or input decided."""
-    expression: str | None = None
-    operands: dict[str, Scalar | None] = Field(default_factory=dict)
+    expression: document.Prose | None = None
+    operands: dict[document.Code, Scalar | None] = Field(default_factory=dict, max_length=ITEMS)
     margin: float | None = None
     """Signed distance to the other result, in the operand's unit: how close it was."""
-    message: str | None = None
+    message: document.Prose | None = None
 
 
 class Decided(document.Document):
     """The verdict and the gate that gave it."""
 
     result: Verdict
-    decided_by: str | None = None
-    reason: str
-    message: str
+    decided_by: document.Code | None = None
+    reason: document.Code
+    message: document.Prose
 
 
 class Authority(document.Document):
     """Under whose right the decision was taken."""
 
-    holder: str | None = None
-    epoch: int | None = None
-    standing: str = "None"
+    holder: document.Code | None = None
+    epoch: document.Count | None = None
+    standing: document.Code = "None"
     """`Renewed`, `Offline`, `Lapsed`, `Superseded` or `None`."""
 
 
 class Clock(document.Document):
     """Which clocks the record was made by."""
 
-    boot_id: str = ""
-    monotonic_seconds: float = 0.0
+    boot_id: document.Identity = ""
+    monotonic_seconds: document.Seconds = 0.0
     virtual: bool = False
     """True in a rehearsal: times follow the recording."""
 
@@ -189,36 +195,36 @@ class Clock(document.Document):
 class Engine(document.Document):
     """Which engine decided; replay needs the same."""
 
-    agent: str
-    expressions: str
+    agent: document.Code
+    expressions: document.Code
 
 
 class Decision(document.Document):
     """The data of a `DECISION` event: all that explains it and runs it again."""
 
-    decision_id: str
-    pass_number: int = 1
-    site: str
-    node: str
+    decision_id: document.Identity
+    pass_number: document.Count = 1
+    site: document.Name
+    node: document.Name
     policy: PolicyReference
     device: DeviceReference
     model: ModelReference | None = None
     trigger: Trigger
-    inputs: tuple[Input, ...] = ()
-    features: dict[str, float | None] = Field(default_factory=dict)
-    parameters: dict[str, Scalar] = Field(default_factory=dict)
-    variables: dict[str, Scalar] = Field(default_factory=dict)
-    present: dict[str, float | None] = Field(default_factory=dict)
+    inputs: tuple[Input, ...] = Field(default=(), max_length=ITEMS)
+    features: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)
+    parameters: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
+    variables: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
+    present: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)
     """Measured value of each property that the action sets, by property."""
-    state: dict[str, Scalar | None] = Field(default_factory=dict)
+    state: dict[document.Code, Scalar | None] = Field(default_factory=dict, max_length=ITEMS)
     """What else the gates read: lock, tokens left, seconds since the last command, held until, …"""
     inference: Inference | None = None
     recommendation: Recommendation | None = None
-    gates: tuple[GateEntry, ...] = ()
+    gates: tuple[GateEntry, ...] = Field(default=(), max_length=ITEMS)
     verdict: Decided
     command: Command | None = None
     authority: Authority = Authority()
-    latency: dict[str, float] = Field(default_factory=dict)
+    latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)
     """Seconds by stage, as far as known when the record was written."""
     clock: Clock = Clock()
     engine: Engine
@@ -227,24 +233,24 @@ class Decision(document.Document):
 class DecisionOutcome(document.Document):
     """The data of an `OUTCOME` event."""
 
-    decision_id: str
-    command_id: str
+    decision_id: document.Identity
+    command_id: document.Identity
     policy: PolicyReference
     device: DeviceReference
-    site: str
-    node: str
+    site: document.Name
+    node: document.Name
     outcome: Outcome
-    reason: str
-    message: str = ""
-    read_back: dict[str, float | None] = Field(default_factory=dict)
-    latency: dict[str, float] = Field(default_factory=dict)
+    reason: document.Code
+    message: document.Prose = ""
+    read_back: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)
+    latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)
 
 
 class Gap(document.Document):
     """The data of a `GAP` event: how many records of which verdict were not kept, and why."""
 
-    dropped: dict[str, int]
-    reason: str
+    dropped: dict[document.Code, document.Count] = Field(max_length=ITEMS)
+    reason: document.Code
     since: datetime
     until: datetime
 
@@ -255,28 +261,28 @@ class Notice(document.Document):
     Authority gained or lost, …).
     """
 
-    reason: str
-    message: str
-    device: str | None = None
-    policy: str | None = None
-    epoch: int | None = None
+    reason: document.Code
+    message: document.Prose
+    device: document.Code | None = None
+    policy: document.Code | None = None
+    epoch: document.Count | None = None
 
 
 class Event(document.Document):
     """The CloudEvents envelope; `type` says which of four documents `data` is."""
 
-    specversion: str = "1.0"
-    id: str
-    source: str
+    specversion: document.Code = "1.0"
+    id: document.Identity
+    source: document.Sentence
     """`/sites/<site>/nodes/<node>/journals/<journal>`."""
-    type: str
-    subject: str | None = None
+    type: document.Code
+    subject: document.Sentence | None = None
     """`<namespace>/devices/<device>`."""
     time: datetime
-    datacontenttype: str = "application/json"
-    sequence: str = ""
+    datacontenttype: document.Code = "application/json"
+    sequence: document.Code = ""
     """The journal's sequence, twenty digits, so that text order is number order."""
-    sampledrate: int | None = None
+    sampledrate: document.Count | None = None
     """CloudEvents sampling extension: how many similar events this one stands for."""
     data: Decision | DecisionOutcome | Gap | Notice
 
@@ -287,10 +293,10 @@ class ShippedRecord(document.Document):
     The exact bytes that were journalled, and their place in the chain.
     """
 
-    sequence: int = Field(ge=1)
-    previous: str = Field(max_length=71)
-    hash: str = Field(max_length=71)
-    body: str = Field(max_length=65536)
+    sequence: document.Ordinal
+    previous: document.Digest
+    hash: document.Digest
+    body: document.Prose
 
 
 class Batch(document.Document):
@@ -303,8 +309,8 @@ class Batch(document.Document):
 class BatchAnswer(document.Document):
     """What the hub has committed: all up to and including `acknowledged` may be forgotten."""
 
-    journal: str
-    acknowledged: int = Field(ge=0)
+    journal: document.Identity
+    acknowledged: document.Count
 
 
 MAXIMUM_BATCH_BYTES: Final = 1 << 20

@@ -4,71 +4,77 @@ And what the hub tells the operator about its fleet.
 """
 
 from datetime import datetime
+from typing import Final
 
 from pydantic import Field
 
 from foreshore_api.wire import beat, document, histogram
 
+AGENTS: Final = 20_000
+"""Agents that one hub knows at most."""
+RENEWALS: Final = 1_000_000
+"""Devices whose newest renewal one hub knows at most."""
+
 
 class AssignmentReference(document.Document):
     """Which assignment an agent works by."""
 
-    lineage: str
-    generation: int
-    digest: str
+    lineage: document.Identity
+    generation: document.Count
+    digest: document.Digest
 
 
 class Problem(document.Document):
     """Something the agent could not do as asked, as a reason for a condition."""
 
-    kind: str
-    namespace: str
-    name: str
-    generation: int = 0
-    reason: str
-    message: str = Field(max_length=1024)
+    kind: document.Label
+    namespace: document.Label
+    name: document.Name
+    generation: document.Count = 0
+    reason: document.Code
+    message: document.Sentence
 
 
 class HeldDevice(document.Document):
     """One device of this agent's site as the agent sees it."""
 
-    namespace: str
-    device: str
+    namespace: document.Label
+    device: document.Label
     connected: bool
     """Whether telemetry arrived within three of its usual periods (or maximumAge)."""
-    epoch: int | None = None
-    standing: str = "None"
+    epoch: document.Count | None = None
+    standing: document.Code = "None"
     gave_back: bool = False
     """The holder stood down by its own choice (broker lost, disk full, told to stop).
 
     The operator may move the right at once.
     """
-    highest_epoch_seen: int = 0
+    highest_epoch_seen: document.Count = 0
 
 
 class EndpointReport(document.Document):
     """How calls of one replica went lately."""
 
-    namespace: str
-    policy: str
-    slot: str
-    node: str
-    url: str
-    good: int = Field(ge=0)
-    late: int = Field(ge=0)
-    failed: int = Field(ge=0)
-    bad_for_seconds: float | None = None
+    namespace: document.Label
+    policy: document.Label
+    slot: str = Field(max_length=3)
+    node: document.Name
+    url: document.Url
+    good: document.Count
+    late: document.Count
+    failed: document.Count
+    bad_for_seconds: document.Seconds | None = None
     """How long every call has failed; absent while calls succeed."""
-    reason: str | None = None
+    reason: document.Code | None = None
 
 
 class PeerBeat(document.Document):
     """A peer of the site as heard on the broker."""
 
-    node: str
-    age_seconds: float = Field(ge=0)
+    node: document.Name
+    age_seconds: document.Seconds
     has_hub: bool
-    held: tuple[beat.Held, ...] = ()
+    held: tuple[beat.Held, ...] = Field(default=(), max_length=1000)
 
 
 class StageReport(document.Document):
@@ -77,10 +83,10 @@ class StageReport(document.Document):
     `node` is the replica's node for Network and Inference.
     """
 
-    namespace: str
-    policy: str
+    namespace: document.Label
+    policy: document.Label
     stage: histogram.Stage
-    node: str | None = None
+    node: document.Name | None = None
     histogram: histogram.Histogram
 
 
@@ -90,31 +96,31 @@ class ProbeReport(document.Document):
     `age_seconds` is the age of the newest echo.
     """
 
-    node: str
+    node: document.Name
     histogram: histogram.Histogram
-    age_seconds: float | None = None
+    age_seconds: document.Seconds | None = None
 
 
 class JournalReport(document.Document):
     """Where the journal stands."""
 
-    journal: str
-    last: int = Field(ge=0)
-    acknowledged: int = Field(ge=0)
+    journal: document.Identity
+    last: document.Count
+    acknowledged: document.Count
     full: bool = False
-    dropped: int = Field(default=0, ge=0)
+    dropped: document.Count = 0
 
 
 class Report(document.Document):
     """Everything one agent says about itself."""
 
-    node: str
-    boot_id: str
-    agent_version: str
-    address: str | None = None
-    """`http://<pod address>:<port>`, where peers find its echo."""
+    node: document.Name
+    boot_id: document.Identity
+    agent_version: document.Identity
+    address: document.Prose | None = None
+    """Ignored: where peers find an agent's echo is what Kubernetes says of its pod."""
     sent_at: datetime
-    uptime_seconds: float = Field(ge=0)
+    uptime_seconds: document.Seconds
     assignment: AssignmentReference | None = None
     problems: tuple[Problem, ...] = Field(default=(), max_length=1000)
     broker_connected: bool = False
@@ -126,9 +132,9 @@ class Report(document.Document):
     journal: JournalReport | None = None
     stopping: bool = False
     """Whether the agent was told to stop: nothing should be granted to it any more."""
-    capped_by: tuple[str, ...] = ()
+    capped_by: tuple[document.Code, ...] = Field(default=(), max_length=64)
     """Why modes are lowered on this node, as reason codes (`RecorderFull`, …)."""
-    decisions: dict[str, int] = Field(default_factory=dict)
+    decisions: dict[document.Label, document.Count] = Field(default_factory=dict, max_length=64)
     """Decisions since start, by verdict, unsampled."""
 
 
@@ -138,18 +144,18 @@ class LastRenewal(document.Document):
     No grant elsewhere before its lease has run out.
     """
 
-    namespace: str
-    device: str
-    epoch: int
-    holder: str
-    age_seconds: float = Field(ge=0)
+    namespace: document.Label
+    device: document.Label
+    epoch: document.Count
+    holder: document.Name
+    age_seconds: document.Seconds
 
 
 class AgentEvidence(document.Document):
     """One agent as the hub knows it."""
 
-    node: str
-    age_seconds: float = Field(ge=0)
+    node: document.Name
+    age_seconds: document.Seconds
     """Since its last report, by the hub's monotonic clock."""
     report: Report
 
@@ -157,9 +163,9 @@ class AgentEvidence(document.Document):
 class Fleet(document.Document):
     """`GET /v1/fleet`: evidence for the operator; `revision` is for the next long-poll."""
 
-    lineage: str
-    revision: int
-    uptime_seconds: float = Field(ge=0)
+    lineage: document.Identity
+    revision: document.Count
+    uptime_seconds: document.Seconds
     """A restarted hub counts its start as the last renewal of every device."""
-    agents: tuple[AgentEvidence, ...] = ()
-    renewals: tuple[LastRenewal, ...] = ()
+    agents: tuple[AgentEvidence, ...] = Field(default=(), max_length=AGENTS)
+    renewals: tuple[LastRenewal, ...] = Field(default=(), max_length=RENEWALS)

@@ -6,7 +6,7 @@ from typing import Final
 from foreshore_agent.engine import authority, triggers
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Device, State
-from foreshore_api.wire import assignment, beat, report
+from foreshore_api.wire import assignment, beat, document, report
 from foreshore_decision import fencing
 from foreshore_decision.chain import reasons
 from foreshore_decision.policy import CompiledPolicy
@@ -60,7 +60,7 @@ def devices(state: State, at: Instant) -> tuple[report.HeldDevice, ...]:
             epoch=device.authority.epoch,
             standing=fencing.standing(device.authority, at.boot).value,
             gave_back=device.authority.given_back,
-            highest_epoch_seen=device.authority.highest_seen,
+            highest_epoch_seen=min(device.authority.highest_seen, document.LARGEST),
         )
         for key, device in sorted(state.devices.items())
     )
