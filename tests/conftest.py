@@ -2,12 +2,18 @@
 
 import asyncio
 
+import hypothesis
 import pytest
 
 from harness.fixtures import session_cluster
 
 __all__ = ["session_cluster"]
 # here, once: a fixture imported by two folders would be two, and each would want the cluster alone
+
+
+# How long an example takes says nothing on a busy machine: speed belongs to the benches.
+hypothesis.settings.register_profile("foreshore", deadline=None)
+hypothesis.settings.load_profile("foreshore")
 
 
 def pytest_configure(config: pytest.Config) -> None:

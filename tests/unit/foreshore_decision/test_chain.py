@@ -307,7 +307,7 @@ def test_a_measured_value_beyond_all_bounds_leaves_nothing_to_clamp_to() -> None
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.fixed_dictionaries(dict.fromkeys(GOOD, ANY_FLOAT)),
     ANY_FLOAT,
@@ -323,7 +323,7 @@ def test_a_number_that_is_not_finite_never_commands(
         assert all(math.isfinite(float(number)) for number in numbers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.fixed_dictionaries(dict.fromkeys(GOOD, st.floats(-50, 1500))),
     st.floats(0, 1),

@@ -190,7 +190,7 @@ def assert_replays(recorded: dict[str, Any], assigned: Any) -> None:
     assert replayed.is_same
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.sampled_from(sorted(PARTS)), max_size=3, unique=True),
     st.lists(happenings, min_size=1, max_size=15),

@@ -18,7 +18,7 @@ measured = st.lists(st.floats(1e-5, 0.3), min_size=1, max_size=6).map(histogram.
 parts = st.lists(st.none() | st.floats(1e-4, 0.1) | measured, min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(parts)
 def test_a_convolution_is_the_quantile_of_every_combination(
     found: list[histogram.Histogram | float | None],
@@ -123,7 +123,7 @@ def test_a_node_that_only_independent_stages_admit_ranks_behind_a_faster_one() -
     assert ranked(faster, slower) == ["edge-1", "edge-2"]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(RARELY, RARELY, st.floats(1.0, 2.0))
 def test_a_node_slower_in_every_stage_never_ranks_better(
     network: tuple[float, float, int], inference: tuple[float, float, int], slower: float

@@ -15,7 +15,7 @@ from foreshore_planner import health, latency, snapshot
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import candidates
 
-FEW = settings(deadline=None, max_examples=40)
+FEW = settings(max_examples=40)
 
 free = st.integers(min_value=0, max_value=2000).map(
     lambda cpu: snapshot.Resources(cpu=cpu, memory=1 << 30)

@@ -304,7 +304,7 @@ def test_a_grant_is_above_what_the_hub_has_renewed_although_the_clock_fell_back(
     assert grant.authority.epoch == ahead + 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(min_value=-1_000_000, max_value=1_000_000), min_size=1, max_size=8))
 def test_numbers_rise_strictly_over_any_sequence_of_grants_whatever_the_clock_does(
     jumps: list[int],

@@ -206,7 +206,7 @@ def test_rate_limits_survive_restarts_and_reboots(boot: str | None) -> None:
     assert rig.counted[-1] == ("Suppressed", "MinimumInterval")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.booleans())
 def test_a_crash_at_any_effect_never_sends_one_command_twice(
     cuts: list[int], loses_records: bool

@@ -131,7 +131,7 @@ def test_a_bad_property_of_a_new_message_counts_at_once() -> None:
     assert rig.state.devices[DEVICE].readings["light"].problem == "NonFinite"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_duplicated_and_reordered_telemetry_decides_the_same_or_is_refused(
     data: st.DataObject,
