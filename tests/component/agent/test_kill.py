@@ -1,6 +1,8 @@
-"""An agent that is killed again and again loses no record and repeats no command."""
+"""An agent that is killed again and again loses no record, repeats no command, leaves nothing."""
 
 import asyncio
+import contextlib
+import json
 import os
 import random
 import signal
@@ -10,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from builders import fake_hub, room, room_device
+from builders import fake_hub, onnx_models, room, room_device
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import record
 from foreshore_decision import assignment as compiling
+from foreshore_serving import models
 from harness import mosquitto
 
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
@@ -115,3 +118,59 @@ async def test_twenty_kills_lose_no_record_and_repeat_no_command(
     assert set(obeyed) <= set(intents), "a command left before its intent was durable"
     assert len(intents) == len(set(intents))
     assert device.refused == [], "no command was repeated, none had an old epoch"
+
+
+KILLED_AFTER = (0.0, 0.1, 0.3, 0.6, 1.2)
+"""Seconds after the model's server was started: while it imports, loads and serves."""
+
+
+def of_session(session: int) -> dict[int, str]:
+    """Command lines of the processes that one process has started, also of its orphans."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, _, of = (place / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(of) == session and state != "Z":
+                line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found[int(place.name)] = line
+    return found
+
+
+def serves(session: int) -> bool:
+    return any("foreshore_serving" in line for line in of_session(session).values())
+
+
+def a_folder_with_a_model(place: Path) -> Path:
+    place.mkdir()
+    body = onnx_models.model()
+    (place / "occupancy-v1.onnx").write_bytes(body)
+    for document in room.all_of():
+        if document["kind"] == "ModelVersion":
+            document = room.changed(document, spec__digest=models.digest_of(body))
+        (place / f"{document['kind']}.json").write_text(json.dumps(document))
+    return place
+
+
+@pytest.mark.parametrize("seconds", KILLED_AFTER)
+async def test_an_agent_that_is_killed_leaves_no_model_server_however_early_it_was(
+    seconds: float, tmp_path: Path
+) -> None:
+    resources = a_folder_with_a_model(tmp_path / "resources")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "foreshore_agent.main", "run", "--node", NODE, "--port", "0"),
+        *("--resources", str(resources), "--state", str(tmp_path / "state")),
+        start_new_session=True,
+    )
+    async with asyncio.timeout(60):
+        while not serves(process.pid):  # noqa: ASYNC110 - a process has no event
+            await asyncio.sleep(0.002)
+    await asyncio.sleep(seconds)
+    os.kill(process.pid, signal.SIGKILL)
+    await process.wait()
+    try:
+        async with asyncio.timeout(15):
+            while of_session(process.pid):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        for orphan in of_session(process.pid):
+            os.kill(orphan, signal.SIGKILL)

@@ -37,7 +37,11 @@ def relax() -> None:
 
 
 def follow_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent dies, or now if it has died already."""
+    """Have the kernel end this process when its parent dies, or now if it has died already.
+
+    Args:
+        parent: its process ID as the parent itself said it: an orphan would find another.
+    """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -15,7 +15,7 @@ import typer
 
 from foreshore_api.wire import serving
 from foreshore_serving import contract as contracts
-from foreshore_serving import limits, models, standin, supervise
+from foreshore_serving import models, standin, supervise
 from foreshore_serving.refusal import Reason, Refused
 from foreshore_serving.settings import Settings, host_and_port
 
@@ -67,14 +67,8 @@ def run(
     termination_log: Annotated[
         Path, _option("TERMINATION_LOG", "File for the reason of a fatal ending, if it exists.")
     ] = Settings.termination_log,
-    *,
-    die_with_parent: Annotated[
-        bool, typer.Option("--die-with-parent", help="End with the process that started this one.")
-    ] = False,
 ) -> None:
     """Serve one model version until SIGTERM."""
-    if die_with_parent:
-        limits.follow_parent(os.getppid())
     try:
         settings = Settings(
             model_config=model_config,

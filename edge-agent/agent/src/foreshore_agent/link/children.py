@@ -115,7 +115,7 @@ class Child:
         models = () if self._models is None else ("--models", str(self._models))
         return (
             sys.executable,
-            *("-m", "foreshore_serving.main", "run", "--die-with-parent"),
+            *("-m", "foreshore_serving.attached", str(os.getpid()), "run"),
             *("--model-config", str(self._config_file)),
             *("--socket", str(self.socket)),
             *("--termination-log", str(self._ending_file)),
