@@ -20,7 +20,7 @@ from foreshore_agent.engine import durable, effects, events, state, step
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment as wire_assignment
 from foreshore_api.wire import beat, command
-from foreshore_decision import assignment
+from foreshore_decision import assignment, served
 from foreshore_decision.instant import Instant
 
 NODE = "edge-1"
@@ -77,6 +77,8 @@ class Rig:
     sent: list[tuple[float, command.Command]] = field(default_factory=list)
     """What the device got, and when."""
     counter: int = 0
+    model: served.Served | None = None
+    """What answers; None: it does not say."""
 
     def __post_init__(self) -> None:
         self.boot()
@@ -144,6 +146,7 @@ class Rig:
                     node="edge-2",
                     network=0.002,
                     inference=0.001,
+                    model=self.model,
                 )
             case effects.Publish(command_id, _, _, payload):
                 self.sent.append((self.seconds, command.Command.decode(payload)))

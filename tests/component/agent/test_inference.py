@@ -16,8 +16,11 @@ from foreshore_api.wire import assignment, serving
 
 POLICY = ("hq", "ventilate")
 OUTPUTS = (serving.DeclaredTensor(name="probabilities", data_type="FP32", shape=(-1, 2)),)
+VERSION, DIGEST = "occupancy-v1", "sha256:" + "ab" * 32
 GOOD = {
     "model_name": "occupancy",
+    "model_version": VERSION,
+    "parameters": {"digest": DIGEST},
     "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.2, 0.8]}],
 }
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -64,12 +67,35 @@ def good() -> web.Response:
     return web.json_response(GOOD, headers=headers)
 
 
-def policy(*servers: Server, devices: tuple[str, ...] = ("room-301",)) -> assignment.AssignedPolicy:
+def answering(version: str = VERSION, digest: str | None = DIGEST) -> Callable[[], web.Response]:
+    said = GOOD | {"model_version": version, "parameters": digest and {"digest": digest}}
+    return lambda: web.json_response(said)
+
+
+def policy(
+    *servers: Server,
+    devices: tuple[str, ...] = ("room-301",),
+    named: bool = True,
+    generation: int = 1,
+) -> assignment.AssignedPolicy:
     endpoints = tuple(
-        assignment.Endpoint(slot=f"a{i}", role="Active", node=f"edge-{i}", url=server.url)
+        assignment.Endpoint(
+            slot=f"a{i}",
+            role=assignment.Role.ACTIVE,
+            node=f"edge-{i}",
+            url=server.url,
+            policy_generation=generation,
+            version=VERSION if named else "",
+            digest=DIGEST if named else "",
+        )
         for i, server in enumerate(servers)
     )
-    model = SimpleNamespace(name="occupancy", model=SimpleNamespace(outputs=OUTPUTS))
+    model = SimpleNamespace(
+        name="occupancy",
+        version=VERSION,
+        model=SimpleNamespace(outputs=OUTPUTS),
+        artefact=SimpleNamespace(digest=DIGEST),
+    )
     found = SimpleNamespace(
         namespace="hq", name="ventilate", endpoints=endpoints, model=model, devices=devices
     )
@@ -225,6 +251,76 @@ async def test_a_wrong_answer_is_no_answer_and_the_next_replica_decides(
     assert results(result)[0] == ("edge-0", "Failed", reason)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(answering(version="occupancy-v2"), id="another version"),
+        pytest.param(answering(digest="sha256:" + "cd" * 32), id="other bytes"),
+        pytest.param(answering(digest=None), id="it does not say which bytes"),
+    ],
+)
+async def test_another_version_than_the_one_in_force_is_not_used_and_not_blamed(
+    servers: tuple[Server, Server], asked: pool.Pool, other: Callable[[], web.Response]
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].answer = other
+    result = await infer(asked)
+    assert isinstance(result, race.Answered)
+    assert results(result) == [
+        ("edge-0", "Unused", "OtherVersion"),
+        ("edge-1", "Answered", None),
+    ]
+    assert (result.model.version, result.model.digest) == (VERSION, DIGEST)
+    assert result.attempts[0].answered is not None
+    first, _ = asked.reports()
+    assert (first.good, first.late, first.failed, first.unused) == (0, 0, 0, 1)
+    assert first.bad_for_seconds is None
+    assert results(await infer(asked)) == [("edge-1", "Answered", None)]
+
+
+async def test_when_every_replica_is_of_another_version_there_is_no_answer(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].answer = servers[1].answer = answering(version="occupancy-v2")
+    result = await infer(asked)
+    assert isinstance(result, race.Unanswered)
+    assert (result.reason, result.is_late) == ("OtherVersion", False)
+    assert [one.answered and one.answered.version for one in result.attempts] == [
+        "occupancy-v2",
+        "occupancy-v2",
+    ]
+
+
+async def test_a_replica_that_comes_to_serve_what_is_in_force_is_asked_first_again(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].answer = answering(version="occupancy-v2")
+    await infer(asked)
+    watch = asyncio.create_task(asked.watch())
+    await asyncio.sleep(0.6)
+    assert asked.reports()[0].reason == "OtherVersion", "tried again, and still another"
+    servers[0].answer = good
+    async with asyncio.timeout(10):
+        while asked.reports()[0].reason is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    watch.cancel()
+    assert results(await infer(asked)) == [("edge-0", "Answered", None)]
+
+
+async def test_where_nobody_named_the_version_a_silent_server_is_used_and_another_is_not(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers, named=False)])
+    servers[0].answer = answering(version="occupancy-v2")
+    servers[1].answer = answering(digest=None)
+    result = await infer(asked)
+    assert isinstance(result, race.Answered)
+    assert results(result)[0] == ("edge-0", "Unused", "OtherVersion")
+    assert result.model.digest == ""
+
+
 async def test_a_wrong_request_blames_nobody_and_is_asked_once(
     servers: tuple[Server, Server], asked: pool.Pool
 ) -> None:
@@ -286,7 +382,7 @@ async def test_an_assignment_that_keeps_a_replica_keeps_its_evidence(
 ) -> None:
     asked.assign([policy(*servers)])
     await infer(asked)
-    asked.assign([policy(servers[0])])
+    asked.assign([policy(servers[0], generation=2)])
     (report,) = asked.reports()
     assert report.good == 1
     asked.assign([])

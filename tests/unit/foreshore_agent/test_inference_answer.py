@@ -5,23 +5,77 @@ import pytest
 
 from foreshore_agent.inference import answer
 from foreshore_api.wire import serving
+from foreshore_decision import served
 
+ASKED = served.Served("occupancy", "occupancy-v1", "sha256:" + "ab" * 32)
 DECLARED = (serving.DeclaredTensor(name="probabilities", data_type="FP32", shape=(-1, 2)),)
+
+TENSOR: dict[str, Any] = {
+    "name": "probabilities",
+    "datatype": "FP32",
+    "shape": [1, 2],
+    "data": [0.2, 0.8],
+}
 
 
 def body(**changed: Any) -> bytes:
-    tensor = {"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.2, 0.8]}
-    return json.dumps({"model_name": "occupancy", "outputs": [tensor | changed]}).encode()
+    return said_by(ASKED, TENSOR | changed)
 
 
-def test_the_declared_outputs_are_returned_flat() -> None:
-    assert answer.read(body(), DECLARED) == {"probabilities": (0.2, 0.8)}
+def said_by(model: served.Served, tensor: dict[str, Any]) -> bytes:
+    """What a server answers that says of itself what is not empty."""
+    head: dict[str, Any] = {"model_name": model.name}
+    head |= {"model_version": model.version} if model.version else {}
+    head |= {"parameters": {"digest": model.digest}} if model.digest else {}
+    return json.dumps({**head, "outputs": [tensor]}).encode()
+
+
+def read(said: bytes, *, is_silence_refused: bool = True) -> answer.Answer:
+    expected = answer.Expected(ASKED, DECLARED)
+    return answer.read(said, expected, is_silence_refused=is_silence_refused)
+
+
+def test_the_declared_outputs_are_returned_flat_with_what_answered() -> None:
+    assert read(body()) == answer.Answer(ASKED, {"probabilities": (0.2, 0.8)})
+
+
+OTHERS = [
+    pytest.param(ASKED._replace(version="occupancy-v2"), id="another version"),
+    pytest.param(ASKED._replace(digest="sha256:" + "cd" * 32), id="other bytes of that version"),
+    pytest.param(ASKED._replace(name="vacancy"), id="another model"),
+]
+SILENT = [
+    pytest.param(ASKED._replace(version=""), id="no version"),
+    pytest.param(ASKED._replace(digest=""), id="no digest"),
+]
+
+
+@pytest.mark.parametrize("model", [*OTHERS, *SILENT])
+def test_what_answers_as_something_else_or_does_not_say_is_no_answer(model: served.Served) -> None:
+    with pytest.raises(answer.OtherVersionError) as error:
+        read(said_by(model, {"name": "label", "datatype": "FP32", "shape": [1], "data": [1]}))
+    assert error.value.answered == model
+    assert error.value.reason == "OtherVersion"
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_something_else_is_no_answer_either_where_silence_is_let_pass(model: served.Served) -> None:
+    with pytest.raises(answer.OtherVersionError):
+        read(said_by(model, TENSOR), is_silence_refused=False)
+
+
+@pytest.mark.parametrize("model", SILENT)
+def test_silence_is_let_pass_where_nobody_named_the_version(model: served.Served) -> None:
+    assert read(said_by(model, TENSOR), is_silence_refused=False).model == model
 
 
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
         pytest.param(b"no json", "MalformedAnswer", id="no JSON"),
+        pytest.param(
+            said_by(ASKED._replace(name="x" * 300), TENSOR), "MalformedAnswer", id="an endless name"
+        ),
         pytest.param(body(name="other"), "OutputMissing", id="another output"),
         pytest.param(body(shape=[1, 3]), "WrongShape", id="another shape"),
         pytest.param(body(shape=[2]), "WrongShape", id="another rank"),
@@ -35,7 +89,7 @@ def test_the_declared_outputs_are_returned_flat() -> None:
 )
 def test_what_is_no_answer_has_a_reason(said: bytes, reason: str) -> None:
     with pytest.raises(answer.BadAnswerError) as error:
-        answer.read(said, DECLARED)
+        read(said)
     assert error.value.reason == reason
 
 

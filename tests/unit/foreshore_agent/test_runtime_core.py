@@ -13,6 +13,7 @@ from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import race
 from foreshore_agent.journal import JournalFull
 from foreshore_agent.runtime import core
+from foreshore_decision import served
 from foreshore_decision.instant import Instant
 
 POLICY = events.Key("hq", "ventilate")
@@ -113,6 +114,7 @@ def publish(deadline: float = 200.0) -> effects.Publish:
     return effects.Publish("d/1", DEVICE, "hq/room/command", b"{}", 5, deadline)
 
 
+SERVED = served.Served("occupancy", "occupancy-v1", "sha256:" + "ab" * 32)
 INFER = effects.Infer("d", POLICY, DEVICE, "occupancy", b"{}", 0.1)
 INTENT = effects.Journal((effects.Record(b"{}", critical=True),), "token", (("engine/x", b"1"),))
 
@@ -210,11 +212,12 @@ def _ask(bench: Bench) -> Callable[[race.Answered | race.Unanswered], None]:
 
 
 def test_an_answer_is_told_with_where_its_time_went(bench: Bench) -> None:
-    _ask(bench)(race.Answered({"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
+    _ask(bench)(race.Answered(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
     (answer,) = bench.answers
     assert isinstance(answer, events.Inferred)
     assert (answer.decision_id, answer.node) == ("d", "edge-2")
     assert (answer.network, answer.inference) == (0.003, 0.002)
+    assert answer.model == SERVED
 
 
 def test_late_and_failed_are_told_apart(bench: Bench) -> None:

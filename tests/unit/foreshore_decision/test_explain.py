@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from builders import engine_rig, room
+from foreshore_agent.engine import effects
+from foreshore_agent.engine import events as agent_events
 from foreshore_api.wire import record
 from foreshore_decision import explain
 from foreshore_decision.chain import reasons
@@ -120,3 +122,28 @@ def test_without_an_id_the_last_decision_is_told_and_an_unknown_one_is_an_error(
         explain.of_events(bodies, "nothing")
     with pytest.raises(explain.UnknownDecisionError):
         explain.of_events(["", "{}"])
+
+
+def test_a_replica_of_another_version_is_named_with_what_it_answered_as() -> None:
+    other = record.ModelReference(
+        name="occupancy", version="occupancy-v0", digest="sha256:" + "cd" * 32
+    )
+    attempt = record.Attempt(
+        slot="r0", node="edge-2", result="Unused", reason="OtherVersion", answered=other
+    )
+    rig = engine_rig.Rig(hold=(effects.Infer,))
+    rig.sample()
+    rig.feed(
+        agent_events.InferenceFailed,
+        decision_id=rig.waiting[0].decision_id,  # type: ignore[union-attr]
+        reason="OtherVersion",
+        attempts=(attempt,),
+    )
+    bodies = [json.dumps(each) for each in rig.records]
+    text = "\n".join(explain.lines(explain.of_events(bodies)))
+    for part in (
+        "Error: OtherVersion (no replica answers as occupancy-v1, which is in force)",
+        "asked r0 on edge-2: Unused (OtherVersion: occupancy-v0 (sha256:cdcdcdcdcdcd))",
+        "it would have gone on with a replica that answers as occupancy-v1",
+    ):
+        assert part in text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from builders import engine_rig, room
 from foreshore_agent.engine import effects, events
-from foreshore_decision import replay
+from foreshore_decision import replay, served
 
 PARTS: dict[str, dict[str, Any]] = {
     "Shadow": {"spec__mode": "Shadow"},
@@ -104,7 +104,10 @@ happenings = st.one_of(
     st.tuples(st.just("refuse"), st.sampled_from(["co2", "light", "temperature"])),
     st.tuples(st.just("wait"), st.sampled_from([0.25, 1.0, 2.0, 5.0])),
     st.tuples(st.just("score"), st.floats(min_value=0, max_value=1)),
-    st.tuples(st.just("model"), st.sampled_from(["answers", "fails", "late", "nan", "short"])),
+    st.tuples(
+        st.just("model"),
+        st.sampled_from(["answers", "fails", "late", "nan", "short", "other", "others"]),
+    ),
     st.tuples(st.just("recorder"), st.booleans()),
     st.tuples(st.just("hub"), st.booleans()),
     st.tuples(st.just("lock"), st.booleans()),
@@ -171,6 +174,14 @@ class Story:
                     self.rig.feed(events.InferenceFailed, decision_id=identity, reason="Refused")
                 case "late":
                     self.rig.feed(events.InferenceLate, decision_id=identity)
+                case "others":
+                    self.rig.feed(
+                        events.InferenceFailed, decision_id=identity, reason="OtherVersion"
+                    )
+                case "other":
+                    self.rig.model = served.Served("occupancy", "occupancy-v0", "sha256:0")
+                    self.rig.carry(effect)
+                    self.rig.model = None
                 case "nan" | "short":
                     data = (0.5, float("nan")) if self.model == "nan" else (0.5,)
                     self.rig.feed(
@@ -248,6 +259,27 @@ def test_another_policy_says_what_it_would_have_decided() -> None:
         "Commanded",
         "NotTriggered",
     )
+
+
+@pytest.mark.parametrize("model", ["other", "others"])
+@pytest.mark.parametrize("parts", [[], ["rule only"]], ids=["model", "rule only"])
+def test_an_answer_of_another_version_replays(model: str, parts: list[str]) -> None:
+    story = Story(parts)
+    story.happen("model", model)
+    story.happen("sample", engine_rig.OCCUPIED)
+    for recorded, assigned in story.told:
+        assert_replays(recorded, assigned)
+
+
+def test_what_one_version_said_decides_nothing_for_a_policy_that_asks_another() -> None:
+    story = Story([])
+    story.happen("sample", engine_rig.OCCUPIED)
+    recorded, _ = story.told[-1]
+    newer = room.changed(room.version(name="occupancy-v2"), spec__digest="sha256:" + "cd" * 32)
+    asking = room.changed(documents([])[0], spec__modelRef={"version": "occupancy-v2"})
+    assigned = engine_rig.assign(newer, asking)
+    replayed = replay.replay(recorded, assigned.policies[0], assigned.devices[0])
+    assert replayed.data["verdict"]["reason"] == "OtherVersion"
 
 
 def test_a_record_that_was_tampered_with_does_not_replay() -> None:

@@ -151,6 +151,8 @@ def test_an_answer_is_the_protocols() -> None:
 
     message = oip.InferResponse.model_validate_json(answer)
     assert message.id == "7"
+    assert (message.model_name, message.model_version) == ("occupancy", "occupancy-v1")
+    assert message.parameters == oip.ResponseParameters(digest="sha256:" + "0" * 64)
     assert message.outputs[0].data == (0.25, 0.75)
     assert message.outputs[0].shape == (1, 2)
     assert message.outputs[1].datatype == "INT64"

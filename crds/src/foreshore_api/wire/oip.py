@@ -68,12 +68,20 @@ class InferRequest(_Message):
     outputs: tuple[RequestedOutput, ...] = Field(default=(), max_length=16)
 
 
+class ResponseParameters(_Message):
+    """What an answer says beyond the protocol, in the place that it leaves for that."""
+
+    digest: document.Digest | None = None
+    """The SHA-256 of the bytes that answered, as `sha256:…`."""
+
+
 class InferResponse(_Message):
-    """The answer to an inference call."""
+    """The answer to an inference call; name, version and digest say what answered."""
 
     model_name: document.Name
     model_version: document.Name | None = None
     id: document.Identity | None = None
+    parameters: ResponseParameters | None = None
     outputs: tuple[Tensor, ...] = Field(max_length=64)
 
 

@@ -91,7 +91,10 @@ class DeviceReference(document.Document):
 
 
 class ModelReference(document.Document):
-    """Which bytes were asked."""
+    """Which bytes answered, as the answer itself says; where none came, which were asked.
+
+    What a server does not say of itself is empty.
+    """
 
     name: document.Name
     version: document.Name
@@ -128,9 +131,11 @@ class Attempt(document.Document):
     slot: document.Code
     node: document.Name
     result: document.Code
-    """`Answered`, `Late`, `Failed`."""
+    """`Answered`, `Late`, `Failed`, or `Unused`: answered, but not as what is in force."""
     reason: document.Code | None = None
     seconds: float | None = None
+    answered: ModelReference | None = None
+    """What answered, where it was not what is in force; such an answer decides nothing."""
 
 
 class Inference(document.Document):

@@ -63,6 +63,8 @@ class EndpointReport(document.Document):
     good: document.Count
     late: document.Count
     failed: document.Count
+    unused: document.Count = 0
+    """Answers as another version than the one in force: neither good nor its fault."""
     bad_for_seconds: document.Seconds | None = None
     """How long every call has failed; absent while calls succeed."""
     reason: document.Code | None = None

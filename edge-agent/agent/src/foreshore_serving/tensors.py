@@ -77,7 +77,11 @@ def encode(contract: Contract, request: Request, arrays: Sequence[Array]) -> byt
     Raises:
         Rejected: an output is not finite, or not of the declared shape.
     """
-    answer: dict[str, Any] = {"model_name": contract.name, "model_version": contract.version}
+    answer: dict[str, Any] = {
+        "model_name": contract.name,
+        "model_version": contract.version,
+        "parameters": {"digest": contract.digest},
+    }
     if request.id is not None:
         answer["id"] = request.id
     answer["outputs"] = [

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from foreshore_api.wire import record
+from foreshore_decision import served
 from foreshore_decision.chain import reasons
 
 CLOSE: Final = 3
@@ -33,6 +34,7 @@ CHANGES: Final[Mapping[str, str]] = MappingProxyType(
         reasons.EXPRESSION_ERROR: "values for everything that {name} reads",
         reasons.INFERENCE_LATE: "an answer of the model within its timeout",
         reasons.INFERENCE_FAILED: "a replica that answers",
+        reasons.OTHER_VERSION: "a replica that answers as {asked}",
         reasons.OUTPUT_MISSING: "an answer that holds {name}",
         reasons.OUTPUT_NOT_FINITE: "a finite {name}",
         reasons.NO_RULE_PERMITS: "{name} true: {expression}",
@@ -315,11 +317,18 @@ def _model(decision: record.Decision) -> tuple[str, ...]:
     )
     attempts = tuple(
         f"asked {each.slot} on {each.node}: {each.result}"
-        + (f" ({each.reason})" if each.reason else "")
+        + (f" ({_why_unanswered(each)})" if each.reason else "")
         + (f" in {_plain(round(1000 * each.seconds, 2))} ms" if each.seconds is not None else "")
         for each in decision.inference.attempts
     )
     return (f"{name}: {outputs or 'no answer'}", *attempts)
+
+
+def _why_unanswered(attempt: record.Attempt) -> str:
+    """Return why an attempt is not the answer, with what answered in its place."""
+    said = attempt.answered
+    other = "" if said is None else f": {served.Served(said.name, said.version, said.digest)}"
+    return f"{attempt.reason}{other}"
 
 
 def _wanted(recommendation: record.Recommendation | None) -> str:

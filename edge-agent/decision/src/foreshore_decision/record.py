@@ -52,7 +52,7 @@ def decision(
     }
     data["gates"] += [{"gate": name, **SKIPPED} for name in evaluate.skipped(evaluation.entries)]
     optional = {
-        "model": identity["model"],
+        "model": _model(facts),
         "features": facts.features,
         "parameters": _parameters(policy.parameters),
         "variables": facts.variables,
@@ -117,6 +117,15 @@ def _policy(facts: Facts) -> dict[str, Any]:
     if given.caps:
         policy["cappedBy"] = [cap.reason for cap in given.caps]
     return policy
+
+
+def _model(facts: Facts) -> Mapping[str, Any] | None:
+    """Return what answered, as it said; where nothing did, what was to be asked."""
+    answer = facts.answer
+    if answer is None or answer.model is None:
+        asked: Mapping[str, Any] | None = facts.given.policy.identity["model"]
+        return asked
+    return answer.model._asdict()
 
 
 def _trigger(facts: Facts) -> dict[str, Any]:

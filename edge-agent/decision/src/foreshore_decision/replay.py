@@ -21,7 +21,7 @@ from foreshore_api.v1alpha1 import DataType, Mode
 from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_api.wire import assignment
 from foreshore_api.wire import record as wire
-from foreshore_decision import expr, features, fencing, policy, record
+from foreshore_decision import expr, features, fencing, policy, record, served
 from foreshore_decision.chain import evaluate, facts, limiter, order, reasons
 from foreshore_decision.instant import Instant
 from foreshore_decision.policy import compiled
@@ -288,6 +288,9 @@ def _answer(made: compiled.CompiledPolicy, recorded: Json) -> facts.Answer | Non
     reason, detail = asked.get("reason"), asked.get("operands", {}).get("detail")
     if reason in (reasons.INFERENCE_LATE, reasons.INFERENCE_FAILED):
         return facts.Answer({}, attempts, problem=reason, detail=detail)
+    answered = _served(recorded)
+    if reason == reasons.OTHER_VERSION or "asked" in asked.get("operands", {}):
+        return facts.Answer({}, attempts, problem=reasons.OTHER_VERSION, model=answered)
     if reason == reasons.RULE_ONLY:
         return facts.Answer({}, attempts, problem=reasons.INFERENCE_FAILED, detail=detail)
     values = {name: float(value) for name, value in told.get("outputs", {}).items()}
@@ -302,7 +305,15 @@ def _answer(made: compiled.CompiledPolicy, recorded: Json) -> facts.Answer | Non
         held += [0.0] * (output.index + 1 - len(held))
         held[output.index] = values.get(output.name, 0.0)
         tensors[output.tensor] = tuple(held)
-    return facts.Answer(tensors, attempts)
+    return facts.Answer(tensors, attempts, model=answered)
+
+
+def _served(recorded: Json) -> served.Served | None:
+    """Return what answered: of a policy that asks another version it decides nothing."""
+    told = recorded.get("model")
+    if told is None:
+        return None
+    return served.Served(*(str(told.get(key, "")) for key in served.Served._fields))
 
 
 def _trigger(told: Json) -> facts.Trigger:

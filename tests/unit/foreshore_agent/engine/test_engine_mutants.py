@@ -9,7 +9,7 @@ from builders import room
 from builders.engine_rig import OCCUPIED, Rig
 from foreshore_agent.engine import commanding, effects, events, state
 from foreshore_api.v1alpha1 import Mode
-from foreshore_decision import expr, fencing
+from foreshore_decision import expr, fencing, served
 from foreshore_decision.chain import bounding, gates, limiter, modes, readings
 
 
@@ -60,6 +60,19 @@ def a_lowered_mode_stops_what_is_durable_and_not_sent() -> None:
     rig.hold = ()
     rig.release()
     assert rig.sent == []
+
+
+def an_answer_of_another_version_commands_nothing() -> None:
+    asked = served.Served("occupancy", "occupancy-v1", room.DIGEST)
+    for other in (
+        asked._replace(version="occupancy-v0"),
+        asked._replace(digest="sha256:" + "cd" * 32),
+        asked._replace(name="vacancy"),
+    ):
+        rig = Rig()
+        rig.model = other
+        rig.sample()
+        assert rig.sent == []
 
 
 def a_restart_sends_nothing_again() -> None:
@@ -159,6 +172,14 @@ RESENT = (
 )
 
 
+def takes_what_any_version_says(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(served, "contradicts", lambda *_: False)
+
+
+def looks_at_the_name_of_the_version_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(served, "contradicts", lambda one, other: one.version != other.version)
+
+
 def raises_the_mode(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(modes, "effective", lambda asked, _: (Mode(asked), ()))
 
@@ -183,6 +204,14 @@ PAIRS: dict[str, tuple[Callable[[], None], Patch]] = {
     ),
     "asks the mode once": (a_lowered_mode_stops_what_is_durable_and_not_sent, asks_the_mode_once),
     "sends again after a restart": (a_restart_sends_nothing_again, sends_again_after_a_restart),
+    "takes what any version says": (
+        an_answer_of_another_version_commands_nothing,
+        takes_what_any_version_says,
+    ),
+    "looks at the name of the version alone": (
+        an_answer_of_another_version_commands_nothing,
+        looks_at_the_name_of_the_version_alone,
+    ),
     "raises the mode": (a_full_recorder_commands_nothing, raises_the_mode),
     "forgets the log of another boot": (
         a_rate_limit_holds_over_a_reboot,

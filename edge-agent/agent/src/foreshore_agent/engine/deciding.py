@@ -227,7 +227,7 @@ def answered(event: events.Inferred) -> tuple[facts.Answer, dict[str, float]]:
     latency = {histogram.Stage.NETWORK.value: event.network}
     if event.inference is not None:
         latency[histogram.Stage.INFERENCE.value] = event.inference
-    return facts.Answer(event.outputs, event.attempts), latency
+    return facts.Answer(event.outputs, event.attempts, model=event.model), latency
 
 
 def _bound(device: Device, policy: Key, binding: Binding) -> Device:

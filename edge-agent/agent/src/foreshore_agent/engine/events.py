@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from foreshore_api.wire import assignment, beat, command, record
+from foreshore_decision import served
 from foreshore_decision.instant import Instant
 
 __all__ = [
@@ -95,6 +96,8 @@ class Inferred(_Event):
     """Seconds that neither model nor server spent, failed attempts included."""
     inference: float | None = None
     """Seconds that the server says it spent."""
+    model: served.Served | None = None
+    """What answered, as it says; None where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)

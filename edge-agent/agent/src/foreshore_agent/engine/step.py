@@ -66,7 +66,9 @@ def _inference_late(state: State, event: events.InferenceLate) -> Stepped:
 
 
 def _inference_failed(state: State, event: events.InferenceFailed) -> Stepped:
-    answer = facts.Answer({}, event.attempts, reasons.INFERENCE_FAILED, event.reason)
+    is_other = event.reason == reasons.OTHER_VERSION
+    problem = reasons.OTHER_VERSION if is_other else reasons.INFERENCE_FAILED
+    answer = facts.Answer({}, event.attempts, problem, event.reason)
     return _resume(state, event, answer, {}, "")
 
 

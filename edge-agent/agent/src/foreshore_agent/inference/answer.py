@@ -1,15 +1,24 @@
 """What counts as an answer of a replica: the declared outputs, of the declared shape, finite.
 
-`pool` calls this on every answer; whatever is not an answer makes it turn to the next replica.
+And said by the version that is in force: a decision must not rest on another, nor its record name
+one that did not answer. `pool` calls this on every answer; whatever is not an answer makes it turn
+to the next replica.
+
+A replica whose endpoint the assignment names with its version has to say name, version and digest
+of what answered: one that says nothing, as a server of others might, is not believed. Where the
+assignment does not say (an older operator made it), silence is let pass and recorded as such.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import pydantic
 
 from foreshore_api.wire import oip
+from foreshore_decision import served
+from foreshore_decision.chain import reasons
 
 MAXIMUM_BYTES: Final = 1 << 20
 
@@ -28,6 +37,22 @@ class Declared(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What has to answer, and with which outputs."""
+
+    model: served.Served
+    outputs: tuple[Declared, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What answered, and the flat data of every declared output, by name."""
+
+    model: served.Served
+    outputs: dict[str, tuple[float | int | bool, ...]]
+
+
 class BadAnswerError(Exception):
     """The replica answered something that is no answer; `reason` is its code."""
 
@@ -36,17 +61,46 @@ class BadAnswerError(Exception):
         self.reason: Final = reason
 
 
-def read(body: bytes, declared: Sequence[Declared]) -> dict[str, tuple[float | int | bool, ...]]:
-    """Return the flat data of every declared output, by name.
+class OtherVersionError(BadAnswerError):
+    """Something else answered than what is in force, or it did not say what it is."""
+
+    def __init__(self, answered: served.Served) -> None:
+        super().__init__(reasons.OTHER_VERSION)
+        self.answered: Final = answered
+
+
+def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer:
+    """Return what a body says.
+
+    Args:
+        body: an infer response.
+        expected: what was asked.
+        is_silence_refused: whether an answer has to say what it is.
 
     Raises:
-        BadAnswerError: an output is missing, misshapen or not finite, or the body is no answer.
+        BadAnswerError: an output is missing, misshapen or not finite, or the body is no answer;
+            OtherVersionError if it is one, of something else.
     """
     try:
         response = oip.InferResponse.model_validate_json(body)
     except pydantic.ValidationError as error:
         is_number = any(each["type"] == "finite_number" for each in error.errors(include_url=False))
         raise BadAnswerError("NotFinite" if is_number else "MalformedAnswer") from error
+    answered = _model(response)
+    is_silent = is_silence_refused and not answered.is_whole
+    if is_silent or served.contradicts(expected.model, answered):
+        raise OtherVersionError(answered)
+    return Answer(answered, _outputs(response, expected.outputs))
+
+
+def _model(response: oip.InferResponse) -> served.Served:
+    digest = response.parameters.digest if response.parameters is not None else None
+    return served.Served(response.model_name, response.model_version or "", digest or "")
+
+
+def _outputs(
+    response: oip.InferResponse, declared: Sequence[Declared]
+) -> dict[str, tuple[float | int | bool, ...]]:
     tensors = {tensor.name: tensor for tensor in response.outputs}
     outputs: dict[str, tuple[float | int | bool, ...]] = {}
     for output in declared:

@@ -15,6 +15,7 @@ from typing import Final
 
 from foreshore_agent.inference import answer, line, race, replica
 from foreshore_api.wire import assignment, report
+from foreshore_decision import served
 
 _WATCH_SECONDS: Final = 0.1
 _READY_SECONDS: Final = 1.0
@@ -27,7 +28,7 @@ class _Route:
     policy: tuple[str, str]
     devices: frozenset[str]
     """Those that this version is in force on."""
-    outputs: tuple[answer.Declared, ...]
+    expected: answer.Expected
     replicas: tuple[replica.Replica, ...]
     seconds: float = _READY_SECONDS
     trying: set[int] = field(default_factory=set)
@@ -59,13 +60,14 @@ class Pool:
     def _route(self, policy: assignment.AssignedPolicy, model: assignment.AssignedModel) -> _Route:
         key = (policy.namespace, policy.name)
         old = self._routes.get(key, ())
-        known = {(one.endpoint, one.model): one for route in old for one in route.replicas}
-        replicas = tuple(
-            known.get((endpoint, model.name))
-            or replica.Replica(endpoint, model.name, self._line(endpoint.url))
+        known = {one.identity: one for route in old for one in route.replicas}
+        fresh = (
+            replica.Replica(endpoint, model.name, self._line(endpoint.url))
             for endpoint in policy.endpoints
         )
-        return _Route(key, frozenset(policy.devices), model.model.outputs, replicas)
+        replicas = tuple(known.get(one.identity, one) for one in fresh)
+        expected = answer.Expected(served.of(model), model.model.outputs)
+        return _Route(key, frozenset(policy.devices), expected, replicas)
 
     def _every(self) -> Iterator[_Route]:
         return itertools.chain.from_iterable(self._routes.values())
@@ -94,7 +96,7 @@ class Pool:
             asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
             return
         route.seconds = seconds
-        race.Race(route.replicas, route.outputs, body, seconds, then).start()
+        race.Race(route.replicas, route.expected, body, seconds, then).start()
 
     def reports(self) -> tuple[report.EndpointReport, ...]:
         """Return how the calls of every replica went lately."""
@@ -137,10 +139,12 @@ async def _try(route: _Route, one: replica.Replica) -> None:
         if one.is_rested() or one.last_body is None:
             replica.check(await _over(one, None, _READY_SECONDS))
         else:
-            replica.read(await _over(one, one.last_body, route.seconds), route.outputs)
+            replica.read(await _over(one, one.last_body, route.seconds), route.expected)
         one.recover()
     except replica.RejectedError:
         one.recover()
+    except replica.OtherVersionError:
+        one.set_aside(time.monotonic())
     except (TimeoutError, replica.FailedError) as error:
         reason = error.reason if isinstance(error, replica.FailedError) else "Late"
         one.rest(reason, time.monotonic())

@@ -16,6 +16,7 @@ from typing import Final
 
 from foreshore_agent.inference import answer, connection, replica
 from foreshore_api.wire import record
+from foreshore_decision import served
 
 _TIMER_SLACK: Final = 0.0005
 """A timer may fire this much early: it counts whole milliseconds."""
@@ -23,8 +24,12 @@ _TIMER_SLACK: Final = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Outputs by name, flat; `network` is what no server spent, failed attempts included."""
+    """What answered, and its outputs by name, flat.
 
+    `network` is what no server spent, failed attempts included.
+    """
+
+    model: served.Served
     outputs: Mapping[str, tuple[float | int | bool, ...]]
     attempts: tuple[record.Attempt, ...]
     node: str
@@ -50,14 +55,14 @@ class Race:
     def __init__(
         self,
         replicas: Sequence[replica.Replica],
-        outputs: tuple[answer.Declared, ...],
+        expected: answer.Expected,
         body: bytes,
         seconds: float,
         then: Then,
     ) -> None:
         ready = [one for one in replicas if one.is_rested()]
         resting = [one for one in replicas if not one.is_rested()]
-        self._outputs: Final = outputs
+        self._expected: Final = expected
         self._body: Final = body
         self._then: Final = then
         self._loop: Final = asyncio.get_running_loop()
@@ -102,36 +107,41 @@ class Race:
             return
         now = time.monotonic()
         try:
-            outputs, response = replica.read(asked, self._outputs)
+            said, response = replica.read(asked, self._expected)
         except replica.FailedError as error:
             self._failed(asked, error, now)
             return
         asked.replica.count_good(now)
         self._overtake(now)
-        self._note(asked, "Answered", None, now)
+        self._note(asked, "Answered", now)
         server = answer.server_seconds(response.timing)
         network = max(0.0, response.ended - self._started - (server or 0.0))
         node = asked.replica.endpoint.node
-        self._end(Answered(outputs, tuple(self._attempts), node, network, server))
+        attempts = tuple(self._attempts)
+        self._end(Answered(said.model, said.outputs, attempts, node, network, server))
 
     def _failed(self, asked: replica.Asked, error: replica.FailedError, now: float) -> None:
-        if isinstance(error, replica.RejectedError):
+        if isinstance(error, replica.OtherVersionError):
+            asked.replica.count_unused(now)
+            self._note(asked, "Unused", now, error.reason, error.answered)
+        elif isinstance(error, replica.RejectedError):
             self._waiting.clear()
+            self._note(asked, "Failed", now, error.reason)
         else:
             asked.replica.count_bad("failed", error.reason, now)
-        self._note(asked, "Failed", error.reason, now)
+            self._note(asked, "Failed", now, error.reason)
         if self._waiting or not self._asked:
             self._proceed()
 
     def _overtake(self, now: float) -> None:
         for asked in self._asked:
             asked.replica.count_bad("late", "Overtaken", now)
-            self._note(asked, "Late", "Overtaken", now)
+            self._note(asked, "Late", now, "Overtaken")
 
     def _give_up(self, now: float) -> None:
         for asked in self._asked:
             asked.replica.count_bad("late", "Late", now)
-            self._note(asked, "Late", "Deadline", now)
+            self._note(asked, "Late", now, "Deadline")
         is_late = any(attempt.result == "Late" for attempt in self._attempts)
         reason = self._attempts[-1].reason if self._attempts else None
         self._end(Unanswered(reason or "Deadline", tuple(self._attempts), is_late))
@@ -144,7 +154,14 @@ class Race:
             asked.answer.cancel()
         self._then(result)
 
-    def _note(self, asked: replica.Asked, result: str, reason: str | None, now: float) -> None:
+    def _note(
+        self,
+        asked: replica.Asked,
+        result: str,
+        now: float,
+        reason: str | None = None,
+        answered: served.Served | None = None,
+    ) -> None:
         endpoint = asked.replica.endpoint
         self._attempts.append(
             record.Attempt(
@@ -153,6 +170,7 @@ class Race:
                 result=result,
                 reason=reason,
                 seconds=round(now - asked.at, 6),
+                answered=answered and record.ModelReference(**answered._asdict()),
             )
         )
 

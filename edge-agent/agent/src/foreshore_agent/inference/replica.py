@@ -3,6 +3,9 @@
     Ready ──a call fails or is late──► Resting ──a try in the background succeeds──► Ready
                                           └──it fails──► Resting, twice as long
 
+One that answers as another version than the one in force works and is not to blame: it is asked
+after the others too, and is tried again, but nobody is told that it is bad.
+
 A resting replica is asked only when no other is left. It is tried again with the last real request:
 inference is a pure function, so that the try costs nothing but time and measures what matters.
 """
@@ -17,6 +20,8 @@ from urllib import parse
 from foreshore_agent import windows
 from foreshore_agent.inference import answer, connection, line
 from foreshore_api.wire import assignment, report
+from foreshore_decision import served
+from foreshore_decision.chain import reasons
 
 LATELY_SECONDS: Final = 60.0
 FIRST_REST_SECONDS: Final = 0.25
@@ -24,6 +29,7 @@ LONGEST_REST_SECONDS: Final = 8.0
 IDLE_PROBE_SECONDS: Final = 2.0
 """A replica that nobody asked for so long is asked whether it is ready: standbys stay known."""
 
+_KINDS: Final = ("good", "late", "failed", "unused")
 _OUR_FAULT: Final = (400, 413)
 _REASON: Final = re.compile(rb'\s*{\s*"error"\s*:\s*"([A-Z][A-Za-z]{2,40})\b')
 
@@ -34,6 +40,14 @@ class FailedError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason: Final = reason
+
+
+class OtherVersionError(FailedError):
+    """It works, but is not what is in force; `answered` is what it said of itself."""
+
+    def __init__(self, answered: served.Served) -> None:
+        super().__init__(reasons.OTHER_VERSION)
+        self.answered: Final = answered
 
 
 class RejectedError(FailedError):
@@ -72,9 +86,18 @@ class Replica:
         ).encode()
         self._ready = f"GET {path}/ready {host}\r\n".encode()
         self._rest = FIRST_REST_SECONDS
-        self._counts = {name: windows.Counts(LATELY_SECONDS) for name in ("good", "late", "failed")}
+        self._counts = {name: windows.Counts(LATELY_SECONDS) for name in _KINDS}
         self._bad_since: float | None = None
         self._reason: str | None = None
+
+    @property
+    def identity(self) -> tuple[assignment.Endpoint, str]:
+        """What makes it the same replica in the next assignment.
+
+        Its role may change and so may the generation that it is listed for: it stays what it is.
+        """
+        same = {"policy_generation": 0, "role": assignment.Role.ACTIVE}
+        return self.endpoint.model_copy(update=same), self.model
 
     def ask(self, body: bytes, *, anew: bool = False) -> Asked:
         """Ask for an inference; the future raises LostError or OSError if there is no answer.
@@ -130,6 +153,19 @@ class Replica:
     def rest(self, reason: str, at: float) -> None:
         """Take it out of service for a while."""
         self._bad_since = at if self._bad_since is None else self._bad_since
+        self._pause(reason, at)
+
+    def count_unused(self, at: float) -> None:
+        """Note an answer as another version than the one in force."""
+        self._counts["unused"].add(at)
+        self.set_aside(at)
+
+    def set_aside(self, at: float) -> None:
+        """Ask it after the others for a while, and do not say that it is bad."""
+        self._bad_since = None
+        self._pause(reasons.OTHER_VERSION, at)
+
+    def _pause(self, reason: str, at: float) -> None:
         self._reason = reason
         self.resting_until = at + self._rest
         self._rest = min(self._rest * 2, LONGEST_REST_SECONDS)
@@ -145,22 +181,25 @@ class Replica:
             good=self._counts["good"].window(at),
             late=self._counts["late"].window(at),
             failed=self._counts["failed"].window(at),
+            unused=self._counts["unused"].window(at),
             bad_for_seconds=None if self._bad_since is None else max(0.0, at - self._bad_since),
             reason=self._reason,
         )
 
 
-def read(
-    asked: Asked, outputs: tuple[answer.Declared, ...]
-) -> tuple[dict[str, tuple[float | int | bool, ...]], connection.Response]:
-    """Return the outputs of a call that is over, with the answer they came in.
+def read(asked: Asked, expected: answer.Expected) -> tuple[answer.Answer, connection.Response]:
+    """Return what a call that is over came to, with the answer as it travelled.
 
     Raises:
-        FailedError: it is no answer, or there is none; RejectedError if the request was wrong.
+        FailedError: it is no answer, or there is none; RejectedError if the request was wrong,
+            OtherVersionError if something else answered than what was asked.
     """
     response = check(asked)
+    is_named = bool(asked.replica.endpoint.version)
     try:
-        return answer.read(response.body, outputs), response
+        return answer.read(response.body, expected, is_silence_refused=is_named), response
+    except answer.OtherVersionError as error:
+        raise OtherVersionError(error.answered) from error
     except answer.BadAnswerError as error:
         raise FailedError(error.reason) from error
 

@@ -140,6 +140,7 @@ class Core:
                 result.node,
                 result.network,
                 result.inference,
+                result.model,
             )
         if result.is_late:
             return events.InferenceLate(at, fresh, decision, result.attempts, result.reason)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
-from foreshore_decision import expr, features, fencing
+from foreshore_decision import expr, features, fencing, served
 from foreshore_decision.chain import limiter
 from foreshore_decision.instant import Instant
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
@@ -74,8 +74,10 @@ class Answer(NamedTuple):
     outputs: Mapping[str, tuple[float | int | bool, ...]]
     attempts: tuple[record.Attempt, ...] = ()
     problem: str | None = None
-    """`InferenceLate` or `InferenceFailed`."""
+    """`InferenceLate`, `InferenceFailed` or `OtherVersion`."""
     detail: str | None = None
+    model: served.Served | None = None
+    """What answered; None where nothing did, or nobody said."""
 
 
 class Given(NamedTuple):

@@ -10,14 +10,15 @@ from typing import assert_never
 
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
-from foreshore_decision import expr, features, fencing
+from foreshore_decision import expr, features, fencing, served
 from foreshore_decision.chain import bounding, limiter, readings, reasons
-from foreshore_decision.chain.facts import Entry, Facts, Step
+from foreshore_decision.chain.facts import Answer, Entry, Facts, Step
 from foreshore_decision.policy import compiled
 
 Gate = Callable[[Facts], Step]
 
 PASS, FAIL, ERROR = record.Phase.PASS, record.Phase.FAIL, record.Phase.ERROR
+NO_ANSWER = Answer({}, problem=reasons.INFERENCE_FAILED)
 MAXIMUM_OUTSTANDING = 64
 """Commands to one actuator that may wait for the device's answer at once."""
 
@@ -86,18 +87,16 @@ def inference(facts: Facts) -> Step:
     policy = facts.given.policy
     if policy.inference is None:
         return Step(_after(facts), Entry("Inference", PASS, reasons.NO_MODEL))
-    answer = facts.answer
+    answer = facts.answer or NO_ANSWER
     stale = _grown_stale(facts)
     if stale is not None:
         return Step(facts, Entry("Inference", FAIL, reasons.INPUT_STALE, stale))
-    if answer is None or answer.problem is not None:
-        problem = reasons.INFERENCE_FAILED if answer is None else answer.problem
-        detail: dict[str, expr.Value | None] = {"detail": answer.detail if answer else None}
+    refused = _unanswered(policy.inference, answer)
+    if refused is not None:
         if policy.inference.is_rule_only:
-            entry = Entry("Inference", PASS, reasons.RULE_ONLY, operands=detail)
+            entry = refused._replace(phase=PASS, reason=reasons.RULE_ONLY)
             return Step(_after(facts), entry)
-        reason = problem or reasons.INFERENCE_FAILED
-        return Step(facts, Entry("Inference", FAIL, reason, operands=detail))
+        return Step(facts, refused)
     outputs: dict[str, float] = {}
     for output in policy.inference.outputs:
         data = answer.outputs.get(output.tensor, ())
@@ -279,6 +278,17 @@ def _after(facts: Facts) -> Facts:
 
 def _bound(facts: Facts) -> expr.Bindings:
     return facts.bindings or _bind(facts.given.policy.after, facts.values)
+
+
+def _unanswered(asked: compiled.Inference, answer: Answer) -> Entry | None:
+    """Return why nothing can be decided on an answer: there is none, or another version gave it."""
+    is_other = answer.model is not None and served.contradicts(asked.asked, answer.model)
+    if is_other or answer.problem == reasons.OTHER_VERSION:
+        operands: dict[str, expr.Value | None] = {"asked": asked.version}
+        return Entry("Inference", FAIL, reasons.OTHER_VERSION, operands=operands)
+    if answer.problem is None:
+        return None
+    return Entry("Inference", FAIL, answer.problem, operands={"detail": answer.detail})
 
 
 def _grown_stale(facts: Facts) -> str | None:

@@ -26,6 +26,7 @@ TEMPLATES: Final = MappingProxyType(
         reasons.EXPRESSION_ERROR: "{name} has no value: {expression}{operands}",
         reasons.INFERENCE_LATE: "no replica answered in time",
         reasons.INFERENCE_FAILED: "no replica could answer ({detail})",
+        reasons.OTHER_VERSION: "no replica answers as {asked}, which is in force",
         reasons.OUTPUT_MISSING: "the answer lacks {name}",
         reasons.OUTPUT_NOT_FINITE: "{name} is not finite",
         reasons.NO_RULE_PERMITS: "no rule permits; {name}: {expression}{operands}",

@@ -33,6 +33,7 @@ ANSWERED: Final = "Answered"
 RULE_ONLY: Final = "RuleOnly"
 INFERENCE_LATE: Final = "InferenceLate"
 INFERENCE_FAILED: Final = "InferenceFailed"
+OTHER_VERSION: Final = "OtherVersion"
 OUTPUT_MISSING: Final = "OutputMissing"
 OUTPUT_NOT_FINITE: Final = "OutputNotFinite"
 
@@ -91,6 +92,7 @@ MEANING: Final = MappingProxyType(
         RULE_ONLY: "No replica answered; onError RuleOnly lets the rules decide.",
         INFERENCE_LATE: "No replica answered before the timeout.",
         INFERENCE_FAILED: "Every replica failed, or there is none.",
+        OTHER_VERSION: "Only another version than the one in force answered: not used.",
         OUTPUT_MISSING: "The answer lacks an output that the policy reads.",
         OUTPUT_NOT_FINITE: "An output is NaN or infinite.",
         NO_RULE_PERMITS: "No Permit is true and no Forbid is: nothing was to be done.",

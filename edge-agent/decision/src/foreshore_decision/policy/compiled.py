@@ -11,7 +11,7 @@ from typing import Any
 from foreshore_api.v1alpha1 import DataType, Mode
 from foreshore_api.v1alpha1.actuation import OnLimit
 from foreshore_api.v1alpha1.evaluation import Aggregate, OnInvalid
-from foreshore_decision import expr
+from foreshore_decision import expr, served
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,11 @@ class Inference:
     timeout: float
     is_rule_only: bool
     """Whether a failed inference leaves the rules to decide."""
+
+    @property
+    def asked(self) -> served.Served:
+        """What has to answer."""
+        return served.Served(self.model, self.version, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
