@@ -73,6 +73,7 @@ class Reason(StrEnum):
     INSUFFICIENT_ROOM = "InsufficientRoom"
     REPLICA_STARTING = "ReplicaStarting"
     REPLICA_FAILED = "ReplicaFailed"
+    AWAITING_REPLICA = "AwaitingReplica"
     MODEL_REJECTED = "ModelRejected"
     WITHIN_BUDGET = "WithinBudget"
     OVER_BUDGET = "OverBudget"
@@ -130,6 +131,10 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.INSUFFICIENT_ROOM: "Fewer nodes have room than the policy asks replicas for.",
         Reason.REPLICA_STARTING: "A replica has a node and does not serve yet.",
         Reason.REPLICA_FAILED: "A replica does not serve; the message names the cause.",
+        Reason.AWAITING_REPLICA: (
+            "No replica of the model that the newest generation asks serves at a site yet; the "
+            "generation before stays in force there."
+        ),
         Reason.MODEL_REJECTED: (
             "The bytes are not the model that the version declares: digest, format, inputs or "
             "outputs."

@@ -254,6 +254,25 @@ def test_an_edit_that_does_not_compile_and_names_another_model_touches_nothing()
     assert (made.placements, made.removals, made.retired) == ((), (), ())
 
 
+@pytest.mark.parametrize(
+    "gone",
+    [
+        pytest.param({"versions": ()}, id="its version is removed"),
+        pytest.param({"models": ()}, id="the model of its version is removed"),
+        pytest.param(
+            {"policies": (build.policy(modelRef={"version": "occupancy-v9"}),)},
+            id="it names a version that does not exist",
+        ),
+    ],
+)
+def test_a_version_that_is_not_there_tears_down_nothing(gone: dict[str, Any]) -> None:
+    settled = build.settle(build.world())
+    made = planning.plan(dataclasses.replace(settled, **gone))
+    assert (made.placements, made.removals, made.retired) == ((), (), ())
+    ready = build.condition(made, "DecisionPolicy", "ventilate", "Ready")
+    assert ready == ("False", "ReferenceNotFound")
+
+
 def test_a_new_policy_that_does_not_compile_is_placed_nowhere() -> None:
     assert planning.plan(broken(build.world())).placements == ()
 

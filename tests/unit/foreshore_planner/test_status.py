@@ -112,3 +112,39 @@ def test_a_device_that_acknowledges_nothing_lowers_the_mode_as_agents_do() -> No
 def test_a_device_that_checks_no_epoch_lowers_the_mode_as_agents_do() -> None:
     unguarded = ANSWERING.spec.document() | {"guards": {"duplicates": "Checked"}}
     assert mode_in_force(profiles=(build.profile(**unguarded),)) == "Advise"
+
+
+def policy_conditions(*problems: report.Problem) -> dict[str, tuple[str, str, str]]:
+    """Status, reason and message of what is said of a policy of which an agent reports these."""
+    agents = [build.agent("edge-1"), build.agent("edge-2", problems=problems)]
+    said = status(build.world(fleet=build.fleet(agents)), v1alpha1.DecisionPolicy)
+    return {
+        one["type"]: (one["status"], one["reason"], one["message"]) for one in said["conditions"]
+    }
+
+
+def problem(reason: str, message: str) -> report.Problem:
+    return report.Problem(
+        kind="DecisionPolicy",
+        namespace=build.NAMESPACE,
+        name="ventilate",
+        generation=1,
+        reason=reason,
+        message=message,
+    )
+
+
+WAITS = problem("AwaitingReplica", "generation 1 waits for a replica of occupancy-v2")
+
+
+def test_a_generation_that_waits_for_a_replica_is_on_its_way_and_says_what_for() -> None:
+    said = policy_conditions(WAITS)
+    expected = ("AwaitingReplica", "edge-2: generation 1 waits for a replica of occupancy-v2")
+    assert said["Ready"] == ("False", *expected)
+    assert said["Reconciling"] == ("True", *expected)
+    assert "Stalled" not in said
+
+
+def test_a_generation_that_does_not_compile_is_told_before_one_that_waits() -> None:
+    said = policy_conditions(WAITS, problem("CompileFailed", "scoer"))
+    assert said["Stalled"][1:] == ("CompileFailed", "edge-2: scoer")

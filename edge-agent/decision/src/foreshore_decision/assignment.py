@@ -147,7 +147,12 @@ def digest_of(document: assignment.Assignment) -> str:
 
 def policy_digest(policy: v1alpha1.DecisionPolicy) -> str:
     """Return the digest of a policy's spec, which records and `status.policyDigest` name."""
-    return digest(policy.spec.document())
+    return spec_digest(policy.spec)
+
+
+def spec_digest(spec: v1alpha1.DecisionPolicySpec) -> str:
+    """Return the digest of what a policy says, also of one that was narrowed."""
+    return digest(spec.document())
 
 
 def has_labels(wanted: Mapping[str, str], labels: Mapping[str, str]) -> bool:

@@ -1,10 +1,15 @@
-"""A DeviceProfile as it holds for one Device: only ever narrower.
+"""What holds of two at once, only ever narrower: of profile and device, of two policies.
 
-`assignment.compile` calls it for agents, the operator for what it checks policies against.
+`assignment.compile` narrows a DeviceProfile for each Device, as the operator does for what it
+checks policies against. The agent narrows a policy that stays in force by the newer generation that
+cannot take effect yet: what a person tightens holds at once.
 """
 
+from typing import TypeVar
+
 from foreshore_api import scalars, v1alpha1
-from foreshore_api.v1alpha1 import protection
+from foreshore_api.v1alpha1 import actuation, protection
+from foreshore_decision.chain import modes
 
 
 def narrow(
@@ -31,6 +36,49 @@ def narrow(
     )
 
 
+def lower(
+    kept: v1alpha1.DecisionPolicySpec, wanted: v1alpha1.DecisionPolicySpec
+) -> v1alpha1.DecisionPolicySpec:
+    """Return a policy in no higher mode than another asks for, also while records are not written.
+
+    Its rules stay whole: those of the other may read what its model alone says.
+    """
+    capped = min(kept.degraded.on_recorder_full, wanted.degraded.on_recorder_full, key=_rank)
+    return kept.model_copy(
+        update={
+            "mode": min(kept.mode, wanted.mode, key=modes.RANK.__getitem__),
+            "degraded": kept.degraded.model_copy(update={"on_recorder_full": capped}),
+        }
+    )
+
+
+def limit(
+    kept: v1alpha1.DecisionPolicySpec, wanted: v1alpha1.DecisionPolicySpec
+) -> v1alpha1.DecisionPolicySpec:
+    """Return a policy within the limits of another too: those of the action, and its rate."""
+    update: dict[str, object] = {"rate_limit": _narrow_rate(kept.rate_limit, wanted.rate_limit)}
+    if kept.action.name == wanted.action.name:
+        taken = {each.name for each in kept.action.input}
+        limits = _narrow_action(kept.action.limits, wanted.action.limits)
+        held = tuple(each for each in limits if each.input in taken)
+        update["action"] = kept.action.model_copy(update={"limits": held})
+    return kept.model_copy(update=update)
+
+
+def _rank(cap: actuation.ModeCap) -> int:
+    return modes.RANK[v1alpha1.Mode(cap.value)]
+
+
+def _narrow_action(
+    kept: tuple[actuation.ActionLimit, ...], wanted: tuple[actuation.ActionLimit, ...]
+) -> tuple[actuation.ActionLimit, ...]:
+    merged = {each.input: each for each in kept}
+    for each in wanted:
+        known = merged.get(each.input)
+        merged[each.input] = each if known is None else _tightest(known, each)
+    return tuple(merged.values())
+
+
 def _narrow_limits(
     profile: tuple[protection.Limit, ...], device: tuple[protection.Limit, ...]
 ) -> tuple[protection.Limit, ...]:
@@ -42,7 +90,10 @@ def _narrow_limits(
     return tuple(merged[key] for key in sorted(merged))
 
 
-def _tightest(one: protection.Limit, other: protection.Limit) -> protection.Limit:
+L = TypeVar("L", protection.Limit, actuation.ActionLimit)
+
+
+def _tightest(one: L, other: L) -> L:
     minima = [each for each in (one.minimum, other.minimum) if each is not None]
     maxima = [each for each in (one.maximum, other.maximum) if each is not None]
     steps = [each for each in (one.maximum_step, other.maximum_step) if each is not None]

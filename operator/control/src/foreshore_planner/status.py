@@ -345,13 +345,18 @@ def _device_connected(
 def _agents_problem(
     one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
 ) -> binding.Problem | None:
+    """Return what keeps this generation from taking effect: for good, or until a replica serves."""
+    waits: binding.Problem | None = None
     for agent in agents:
         for said in agent.report.problems:
             same = (said.kind, said.namespace, said.name) == ("DecisionPolicy", *one.key)
-            if same and said.generation == one.policy.metadata.generation:
-                message = f"{agent.node}: {said.message}"
-                return binding.Problem(Reason.COMPILE_FAILED, message[:1024], is_final=True)
-    return None
+            if not same or said.generation != one.policy.metadata.generation:
+                continue
+            message = f"{agent.node}: {said.message}"[:1024]
+            if said.reason != Reason.AWAITING_REPLICA:
+                return binding.Problem(Reason.COMPILE_FAILED, message, is_final=True)
+            waits = waits or binding.Problem(Reason.AWAITING_REPLICA, message, is_final=False)
+    return waits
 
 
 def _policy_delivery(

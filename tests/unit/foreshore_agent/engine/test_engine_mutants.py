@@ -7,9 +7,9 @@ import pytest
 
 from builders import room
 from builders.engine_rig import OCCUPIED, Rig
-from foreshore_agent.engine import commanding, effects, events, state
+from foreshore_agent.engine import adopting, commanding, effects, events, state, view
 from foreshore_api.v1alpha1 import Mode
-from foreshore_decision import expr, fencing, served
+from foreshore_decision import expr, fencing, narrowing, served
 from foreshore_decision.chain import bounding, gates, limiter, modes, readings
 
 
@@ -73,6 +73,28 @@ def an_answer_of_another_version_commands_nothing() -> None:
         rig.model = other
         rig.sample()
         assert rig.sent == []
+
+
+def what_no_replica_serves_is_not_in_force() -> None:
+    newer = room.changed(room.version(name="occupancy-v2"), spec__digest="sha256:" + "cd" * 32)
+    rig = Rig()
+    rig.assign(newer, room.changed(room.policy(), spec__modelRef={"version": "occupancy-v2"}))
+    [version] = view.in_force(rig.state)
+    assert version.model is not None
+    assert version.model.version == "occupancy-v1"
+
+
+def what_a_waiting_generation_forbids_is_not_commanded() -> None:
+    newer = room.changed(room.version(name="occupancy-v2"), spec__digest="sha256:" + "cd" * 32)
+    narrower = room.changed(
+        room.policy(),
+        spec__modelRef={"version": "occupancy-v2"},
+        spec__action__limits=[{"input": "value", "maximum": 200}],
+    )
+    rig = Rig()
+    rig.assign(newer, narrower)
+    rig.sample()
+    assert rig.sent == []
 
 
 def a_restart_sends_nothing_again() -> None:
@@ -180,6 +202,14 @@ def looks_at_the_name_of_the_version_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(served, "contradicts", lambda one, other: one.version != other.version)
 
 
+def waits_for_no_replica(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(adopting, "is_waiting", lambda *_: False)
+
+
+def narrows_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(narrowing, "limit", lambda kept, _: kept)
+
+
 def raises_the_mode(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(modes, "effective", lambda asked, _: (Mode(asked), ()))
 
@@ -212,6 +242,8 @@ PAIRS: dict[str, tuple[Callable[[], None], Patch]] = {
         an_answer_of_another_version_commands_nothing,
         looks_at_the_name_of_the_version_alone,
     ),
+    "waits for no replica": (what_no_replica_serves_is_not_in_force, waits_for_no_replica),
+    "narrows nothing": (what_a_waiting_generation_forbids_is_not_commanded, narrows_nothing),
     "raises the mode": (a_full_recorder_commands_nothing, raises_the_mode),
     "forgets the log of another boot": (
         a_rate_limit_holds_over_a_reboot,

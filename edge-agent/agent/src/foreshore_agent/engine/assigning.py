@@ -1,22 +1,31 @@
 """A new desired state: devices, policies and grants come, change and go.
 
-A version of a policy that does not compile for a device leaves the newest that did in force there,
-in no higher mode than the new one asks for; `state.problems` says so until it compiles. What has
-not changed keeps everything it has learnt: windows, limits, decisions in flight.
+A version of a policy that does not compile for a device, or whose model no replica serves yet,
+leaves the newest that was in force there, as far as the new one lets it (`adopting`);
+`state.problems` says so for as long. What has not changed keeps everything it has learnt: windows,
+limits, decisions in flight.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import immutables
 
-from foreshore_agent.engine import authority, commanding, deciding, durable, effects, identifiers
+from foreshore_agent.engine import (
+    adopting,
+    authority,
+    commanding,
+    deciding,
+    durable,
+    effects,
+    identifiers,
+)
 from foreshore_agent.engine.events import Assigned, Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Remembered, State
+from foreshore_api.conditions import Reason
 from foreshore_api.wire import assignment, report
 from foreshore_decision import fencing, policy
-from foreshore_decision.chain import modes
 from foreshore_decision.policy.compiled import CompiledPolicy
 
 MAXIMUM_MESSAGE: Final = 1024
@@ -32,13 +41,14 @@ MAXIMUM_ABSENT: Final = 100
 MAXIMUM_DEVICES: Final = 10_000
 """Of one version, as `wire.assignment` bounds them."""
 Origin = tuple[str, str, assignment.AssignedModel | None]
+_Found = tuple[CompiledPolicy, Origin]
 
 
 @dataclass
 class _Plan:
     """What an assignment comes to, while it is being read."""
 
-    compiled: dict[Key, dict[Key, tuple[CompiledPolicy, Origin]]] = field(default_factory=dict)
+    compiled: dict[Key, dict[Key, _Found]] = field(default_factory=dict)
     """By device and policy."""
     in_force: dict[Key, tuple[assignment.AssignedPolicy, ...]] = field(default_factory=dict)
     problems: list[report.Problem] = field(default_factory=list)
@@ -69,6 +79,8 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
         devices[key] = entered
         done += more
         remembered.pop(key, None)
+    fresh = identifiers.nth(event.fresh, len(done))
+    done += adopting.announce(state, plan.problems, plan.in_force, event.at, fresh)
     gone = _oldest(remembered)
     state = state._replace(
         devices=immutables.Map(devices),
@@ -91,36 +103,84 @@ def _resolve(
     """Find the version of a policy that is in force on each of its devices."""
     key = Key(wanted.namespace, wanted.name)
     known = state.in_force.get(key) or _returned(state, wanted)
-    versions = (wanted, *(each for each in known if not _is_same(each, wanted)))
+    offers = adopting.offers(wanted, known)
+    versions = (wanted, *(each.version for each in offers))
     names: dict[int, list[str]] = {}
     failed: policy.PolicyError | None = None
+    waits: assignment.AssignedPolicy | None = None
     for name in wanted.devices:
         device = assigned.get(Key(wanted.namespace, name))
         if device is None:
             continue
-        for position, version in enumerate(versions):
-            if position and name not in version.devices:
-                continue
-            try:
-                found = _compiled(state, _lowered(version, wanted), device, site)
-            except policy.PolicyError as error:
-                failed = failed or error
-                continue
-            plan.compiled.setdefault(Key(*_key(device)), {})[key] = found
-            names.setdefault(position, []).append(name)
-            break
+        choice = _choose(state, wanted, known, offers, device, site)
+        failed = failed or choice.error
+        if choice.found is None:
+            continue
+        plan.compiled.setdefault(Key(*_key(device)), {})[key] = choice.found
+        names.setdefault(choice.position, []).append(name)
+        if choice.position and choice.error is None:
+            waits = waits or versions[choice.position]
     if failed is not None:
-        plan.problems.append(_problem(wanted, failed))
+        plan.problems.append(_problem(wanted, failed.reason.value, str(failed)))
+    elif waits is not None:
+        message = adopting.wait(wanted, waits)
+        plan.problems.append(_problem(wanted, Reason.AWAITING_REPLICA.value, message))
     _carry(versions, known, names)
     plan.in_force[key] = tuple(
         versions[position].model_copy(
             update={
                 "devices": tuple(sorted(bound)),
-                "endpoints": _endpoints(versions[position], wanted),
+                "endpoints": adopting.endpoints(versions[position], wanted),
             }
         )
         for position, bound in sorted(names.items())
     )
+
+
+class _Choice(NamedTuple):
+    """The version that is in force on a device, by its position; the newest is at 0."""
+
+    position: int
+    found: _Found | None
+    error: policy.PolicyError | None
+    """Why the newest does not compile."""
+
+
+def _choose(
+    state: State,
+    wanted: assignment.AssignedPolicy,
+    known: tuple[assignment.AssignedPolicy, ...],
+    offers: tuple[adopting.Offer, ...],
+    device: assignment.AssignedDevice,
+    site: str,
+) -> _Choice:
+    """Choose the newest version, or an older one that was in force while that cannot be."""
+    newest, error = _first(state, (wanted,), device, site)
+    is_right = newest is not None
+    if is_right and not adopting.is_waiting(wanted, known, device.name):
+        return _Choice(0, newest, None)
+    for position, offer in enumerate(offers, start=1):
+        if device.name in offer.version.devices:
+            found, _ = _first(state, offer.forms(is_right=is_right), device, site)
+            if found is not None:
+                return _Choice(position, found, error)
+    return _Choice(0, newest, error)
+
+
+def _first(
+    state: State,
+    forms: tuple[assignment.AssignedPolicy, ...],
+    device: assignment.AssignedDevice,
+    site: str,
+) -> tuple[_Found | None, policy.PolicyError | None]:
+    """Return the first form of a version that compiles, or why the first does not."""
+    failed: policy.PolicyError | None = None
+    for each in forms:
+        try:
+            return _compiled(state, each, device, site), None
+        except policy.PolicyError as error:
+            failed = failed or error
+    return None, failed
 
 
 def _carry(
@@ -135,7 +195,7 @@ def _carry(
     """
     placed = {name for bound in names.values() for name in bound}
     for each in known:
-        position = next(at for at, one in enumerate(versions) if _is_same(one, each))
+        position = next(at for at, one in enumerate(versions) if adopting.is_same(one, each))
         left = [name for name in each.devices if name not in placed]
         placed.update(left)
         room = MAXIMUM_DEVICES - len(names.get(position, ()))
@@ -165,42 +225,14 @@ def _returned(
     return tuple(each for each in known if each.uid == wanted.uid)
 
 
-def _is_same(one: assignment.AssignedPolicy, other: assignment.AssignedPolicy) -> bool:
-    """Whether two versions decide the same; devices and endpoints may differ."""
-    return one.digest == other.digest and one.model == other.model
-
-
-def _endpoints(
-    version: assignment.AssignedPolicy, wanted: assignment.AssignedPolicy
-) -> tuple[assignment.Endpoint, ...]:
-    """Return where a version's model is served: the newest replicas, if they serve that model."""
-    return wanted.endpoints if _model(version) == _model(wanted) else version.endpoints
-
-
-def _model(version: assignment.AssignedPolicy) -> tuple[str, str] | None:
-    model = version.model
-    return None if model is None else (model.name, model.artefact.digest)
-
-
-def _lowered(
-    version: assignment.AssignedPolicy, wanted: assignment.AssignedPolicy
-) -> assignment.AssignedPolicy:
-    """Return an older version in no higher mode than the newest asks for."""
-    if version is wanted:
-        return version
-    mode = min(version.spec.mode, wanted.spec.mode, key=modes.RANK.__getitem__)
-    spec = version.spec.model_copy(update={"mode": mode})
-    return version.model_copy(update={"spec": spec})
-
-
 def _compiled(
     state: State,
     version: assignment.AssignedPolicy,
     device: assignment.AssignedDevice,
     site: str,
-) -> tuple[CompiledPolicy, Origin]:
+) -> _Found:
     """Compile, or take what is already there for the same policy, device and model."""
-    origin = (f"{version.digest}/{version.spec.mode}", device.digest, version.model)
+    origin = (f"{version.digest}/{version.generation}", device.digest, version.model)
     known = state.devices.get(Key(*_key(device)))
     bound = known.bindings.get(Key(version.namespace, version.name)) if known else None
     if bound is not None and bound.origin == origin:
@@ -211,7 +243,7 @@ def _compiled(
 def _enter(
     state: State,
     assigned: assignment.AssignedDevice,
-    compiled: Mapping[Key, tuple[CompiledPolicy, Origin]],
+    compiled: Mapping[Key, _Found],
     event: Assigned,
     fresh: str,
 ) -> tuple[Device, tuple[effects.Effect, ...]]:
@@ -246,7 +278,7 @@ def _enter(
 
 def _bind(
     before: Binding | None,
-    found: tuple[CompiledPolicy, Origin],
+    found: _Found,
     seconds: float,
 ) -> Binding:
     """Bind a policy to a device, with what an earlier version has learnt as far as it fits."""
@@ -357,14 +389,14 @@ def _keep(
     return tuple(durable.policy_value(key, after.get(key, ())) for key in (*changed, *gone))
 
 
-def _problem(wanted: assignment.AssignedPolicy, error: policy.PolicyError) -> report.Problem:
+def _problem(wanted: assignment.AssignedPolicy, reason: str, message: str) -> report.Problem:
     return report.Problem(
         kind="DecisionPolicy",
         namespace=wanted.namespace,
         name=wanted.name,
         generation=wanted.generation,
-        reason=error.reason.value,
-        message=str(error)[:MAXIMUM_MESSAGE],
+        reason=reason,
+        message=message[:MAXIMUM_MESSAGE],
     )
 
 

@@ -130,7 +130,8 @@ class Binding(NamedTuple):
 
     compiled: CompiledPolicy
     origin: tuple[str, str, assignment.AssignedModel | None]
-    """Digests of policy and device, and the model: while they are the same, so is `compiled`."""
+    """Digests of policy (with its generation) and device, and the model: while they are the same,
+    so is `compiled`."""
     since: float
     """Engine seconds; silence counts from here until the first sample."""
     windows: Mapping[str, features.Window] = EMPTY
