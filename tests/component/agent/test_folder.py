@@ -4,15 +4,19 @@ import asyncio
 import json
 import os
 import signal
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from builders import onnx_models, room
+from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.link import children, folder
 from foreshore_api.wire import assignment
+from foreshore_decision import instant
 from foreshore_serving import models
 
 BODY = onnx_models.model()
@@ -40,6 +44,8 @@ class Bench:
         self.state = place / "state"
         self.values = Values()
         self.taken: list[assignment.Assignment] = []
+        identity = state.Identity("edge-1", "boot-1", "journal-1", "0.1.0")
+        self.engine = state.start(identity)
         (self.resources / "occupancy-v1.onnx").write_bytes(BODY)
         for document in room.all_of():
             self.write(document)
@@ -53,10 +59,28 @@ class Bench:
         path = self.resources / f"{document['kind']}-{document['metadata']['name']}.yaml"
         path.write_text(json.dumps(room.changed(document, **changed)))
 
+    async def take(self, fresh: assignment.Assignment) -> None:
+        """Let an assignment take effect in an engine, which says what is in force."""
+        self.taken.append(fresh)
+        at = instant.Instant(datetime.now(UTC), 1000.0, 1000.0)
+        assigned = events.Assigned(at, str(uuid.UUID(int=len(self.taken))), fresh)
+        self.engine, _ = step.step(self.engine, assigned)
+
     @property
     def policy(self) -> assignment.AssignedPolicy:
         (policy,) = self.taken[-1].policies
         return policy
+
+    @property
+    def in_force(self) -> assignment.AssignedPolicy:
+        (policy,) = view.in_force(self.engine)
+        return policy
+
+    @property
+    def version(self) -> str | None:
+        """The model's version that is in force."""
+        model = self.in_force.model
+        return None if model is None else model.version
 
 
 Begin = Callable[[], Awaitable[folder.Folder]]
@@ -74,13 +98,11 @@ async def begin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         running: list[asyncio.Task[None]] = []
         servers = children.Children(bench.state, None, tasks)
 
-        async def take(fresh: assignment.Assignment) -> None:
-            bench.taken.append(fresh)
-
         async def start() -> folder.Folder:
             last = bench.taken[-1] if bench.taken else None
             places = folder.Places(bench.resources, None, "edge-1")
-            found = folder.Folder(places, bench.values, servers, take, last, "journal-1")
+            calls = folder.Calls(bench.take, lambda: view.last_in_force(bench.engine))
+            found = folder.Folder(places, bench.values, servers, calls, last, "journal-1")
             await found.start()
             running.append(tasks.create_task(found.follow()))
             return found
@@ -164,44 +186,78 @@ async def test_a_model_with_the_wrong_digest_leaves_the_last_version_in_force(
     await until(lambda: any(one.reason == "ModelRejected" for one in found.problems()))
     assert "DigestMismatch" in found.problems()[-1].message
     await asyncio.sleep(0.2)
-    assert bench.policy.model is not None
-    assert bench.policy.model.version == "occupancy-v1"
-    assert bench.policy.endpoints == served
+    assert bench.version == "occupancy-v1"
+    assert bench.in_force.endpoints == served
+    [waits] = view.problems(bench.engine)
+    assert waits.reason == "AwaitingReplica"
 
 
-async def test_a_model_that_is_refused_after_it_was_assigned_gives_way_to_the_one_before(
-    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = await begin()
-    served = bench.policy.endpoints
-    (server,) = await asyncio.to_thread(servers_of_ours)
-    monkeypatch.setattr(folder, "PATIENCE_SECONDS", 0.0)
-    swap_in_a_model_with_the_wrong_digest(bench)
-    await until(lambda: len(bench.taken) == 3)
-    models_taken = [
-        one.model and one.model.version for each in bench.taken for one in each.policies
-    ]
-    assert models_taken == ["occupancy-v1", "occupancy-v2", "occupancy-v1"]
-    assert bench.policy.endpoints == served
-    assert "DigestMismatch" in found.problems()[-1].message
-    await asyncio.sleep(0.3)
-    assert len(bench.taken) == 3
-    assert await asyncio.to_thread(servers_of_ours) == [server]
+def swap_in(bench: Bench, **version: Any) -> None:
+    """Let the policy ask for a second version, of the same bytes."""
+    bench.write(room.version(name="occupancy-v2"), **version)
+    bench.write(room.policy(), spec__modelRef={"version": "occupancy-v2"})
 
 
-async def test_a_slow_model_that_serves_at_last_ends_the_server_of_the_one_before(
-    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
+async def test_a_new_model_takes_effect_when_its_server_serves_and_the_old_one_serves_until_then(
+    bench: Bench, begin: Begin
 ) -> None:
     await begin()
     (server,) = await asyncio.to_thread(servers_of_ours)
-    monkeypatch.setattr(folder, "PATIENCE_SECONDS", 0.0)
-    bench.write(room.version(name="occupancy-v2"))
-    bench.write(room.policy(), spec__modelRef={"version": "occupancy-v2"})
-    await until(lambda: bench.policy.model is not None and len(bench.taken) == 2)
+    swap_in(bench)
+    await until(lambda: len(bench.taken) == 2)
+    assert bench.policy.model is not None
+    assert bench.policy.model.version == "occupancy-v2"
+    assert bench.version == "occupancy-v1", "nothing serves the new one yet"
     assert server in await asyncio.to_thread(servers_of_ours)
+    await until(lambda: bench.version == "occupancy-v2")
+    assert [one.version for one in bench.in_force.endpoints] == ["occupancy-v2"]
     await until(lambda: server not in servers_of_ours())
-    assert len(bench.taken) == 2
+    assert [one.version for one in bench.policy.endpoints] == ["occupancy-v2"]
     assert len(await asyncio.to_thread(servers_of_ours)) == 1
+
+
+async def test_each_endpoint_says_what_it_serves(bench: Bench, begin: Begin) -> None:
+    await begin()
+    (endpoint,) = bench.policy.endpoints
+    assert (endpoint.version, endpoint.digest) == ("occupancy-v1", models.digest_of(BODY))
+
+
+async def test_a_new_model_that_never_serves_leaves_the_last_version_in_force_over_a_restart(
+    bench: Bench, begin: Begin
+) -> None:
+    await begin()
+    swap_in_a_model_with_the_wrong_digest(bench)
+    await until(lambda: bool(view.problems(bench.engine)))
+    again = await begin()
+    assert bench.version == "occupancy-v1"
+    assert [one.version for one in bench.in_force.endpoints] == ["occupancy-v1"]
+    await until(lambda: any(one.reason == "ModelRejected" for one in again.problems()))
+
+
+def remove_the_version(bench: Bench) -> None:
+    (bench.resources / "ModelVersion-occupancy-v1.yaml").unlink()
+
+
+def name_a_version_that_does_not_exist(bench: Bench) -> None:
+    bench.write(room.policy(), spec__modelRef={"version": "occupancy-v9"})
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+@pytest.mark.parametrize("break_it", [remove_the_version, name_a_version_that_does_not_exist])
+async def test_a_version_that_is_not_there_keeps_what_worked_and_its_server(
+    bench: Bench, begin: Begin, break_it: Callable[[Bench], None], restarts: bool
+) -> None:
+    found = await begin()
+    (server,) = await asyncio.to_thread(servers_of_ours)
+    break_it(bench)
+    await until(lambda: len(bench.taken) == 2)
+    if restarts:
+        found = await begin()
+    assert [one.reason for one in found.problems()] == ["ReferenceNotFound"]
+    assert bench.version == "occupancy-v1"
+    assert [one.version for one in bench.in_force.endpoints] == ["occupancy-v1"]
+    await asyncio.sleep(0.3)
+    assert await asyncio.to_thread(servers_of_ours) == [server]
 
 
 async def test_two_sites_need_a_word_which(bench: Bench, begin: Begin) -> None:

@@ -36,6 +36,12 @@ def in_force(state: State) -> tuple[assignment.AssignedPolicy, ...]:
     return tuple(version for versions in state.in_force.values() for version in versions)
 
 
+def last_in_force(state: State) -> tuple[assignment.AssignedPolicy, ...]:
+    """Return the same and what was in force of policies that are not assigned, or not yet."""
+    known = {**state.absent, **state.in_force}
+    return tuple(version for versions in known.values() for version in versions)
+
+
 def held(state: State) -> tuple[beat.Held, ...]:
     """Return the devices that this agent says it holds, for its beats."""
     return authority.held(state)

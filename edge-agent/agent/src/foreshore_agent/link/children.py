@@ -64,6 +64,8 @@ class Child:
         self.config: Final = config
         self.phase = Phase.STARTING
         self.trouble: Trouble | None = None
+        self.has_served = False
+        """Whether it was ready once: it loads, whatever ends it now and then."""
         self.settled: Final = asyncio.Event()
         name = hashlib.sha256(config.encode()).hexdigest()[:12]
         self.socket: Final = home / f"{name}.sock"
@@ -132,6 +134,7 @@ class Child:
 
     def _set(self, phase: Phase, trouble: Trouble | None) -> None:
         self.phase, self.trouble = phase, trouble
+        self.has_served = self.has_served or phase is Phase.SERVING
         log = _LOG.info if trouble is None else _LOG.warning
         what = "serving" if trouble is None else f"{trouble.reason}: {trouble.message}"
         log("model %s version %s: %s", self.config.name, self.config.version, what)
@@ -156,10 +159,8 @@ class Children:
         self._tasks = tasks
         self._children: dict[serving.ModelConfig, tuple[Child, asyncio.Task[None]]] = {}
 
-    async def settle(
-        self, wanted: Iterable[serving.ModelConfig], patience: float
-    ) -> Mapping[serving.ModelConfig, Child]:
-        """Start what is wanted and not running; return once all serve or refuse, or time is up."""
+    def start(self, wanted: Iterable[serving.ModelConfig]) -> Mapping[serving.ModelConfig, Child]:
+        """Start what is wanted and not running; return all that is wanted."""
         found: dict[serving.ModelConfig, Child] = {}
         for config in wanted:
             if config not in self._children:
@@ -167,12 +168,17 @@ class Children:
                 task = self._tasks.create_task(child.supervise(), name=f"serving-{config.version}")
                 self._children[config] = (child, task)
             found[config] = self._children[config][0]
-        waits = [asyncio.ensure_future(child.settled.wait()) for child in found.values()]
+        return found
+
+    async def settle(self, awaited: Iterable[serving.ModelConfig], patience: float) -> None:
+        """Return once all of these serve or refuse, or time is up."""
+        waits = [
+            asyncio.ensure_future(self._children[config][0].settled.wait()) for config in awaited
+        ]
         if waits:
             _, late = await asyncio.wait(waits, timeout=patience)
             for wait in late:
                 wait.cancel()
-        return found
 
     def keep_only(self, wanted: Iterable[serving.ModelConfig]) -> None:
         """Stop every other child."""

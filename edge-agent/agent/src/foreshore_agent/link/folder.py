@@ -2,10 +2,12 @@
 
     folder ──read──► resources ──compile──► assignment ──► children serve ──► runtime
       ▲                                                          │
-      └── names, times, sizes, refusals looked at every second ──┘
+      └── names, times, sizes, models that serve at last looked at every second ──┘
 
-A model that is slow to load is assigned before it is known to be any good: until it serves, the
-server of the one before stays, and what worked returns when the new model is refused after all.
+An assignment takes effect as it is written, with those servers as endpoints that serve its models
+or what is in force: whether a policy waits for its new model is the engine's to decide, as under a
+hub. So the server of a model that is in force goes on until nothing is decided by it any more, also
+when the new one is slow, is refused, or is not there.
 
 The one agent grants itself each device, under a number above all earlier ones, durable before it is
 used. What was last right is durable too, so that a mistake in a file stops nothing, not even over
@@ -14,14 +16,14 @@ a restart.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import orjson
 
-from foreshore_agent import adoption, clocks, journal, manifests, resources
+from foreshore_agent import clocks, journal, manifests, resources
 from foreshore_agent.link import children
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import modelversion
@@ -32,8 +34,7 @@ from foreshore_decision import fencing
 LOOK_SECONDS: Final = 1.0
 NOT_DURABLE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 20.0
-"""How long a new model may take to be served before its policy is assigned all the same."""
-SLOT: Final = "a0"
+"""How long what nothing is served for yet is waited for, before it is assigned all the same."""
 _EPOCH: Final = "folder/epoch"
 _KEPT: Final = "folder/resources"
 _LOG: Final = logging.getLogger(__name__)
@@ -65,7 +66,18 @@ class FolderError(Exception):
     """The folder cannot be worked from at all; the text says why."""
 
 
-Take = Callable[[assignment.Assignment], Awaitable[None]]
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What a folder asks of the runtime."""
+
+    take: Callable[[assignment.Assignment], Awaitable[None]]
+    """Let an assignment take effect."""
+    in_force: Callable[[], Iterable[assignment.AssignedPolicy]]
+    """Return the versions of all policies that are in force, or were when the agent last ran."""
+
+
+Models = Mapping[compiling.Name, tuple[serving.ModelConfig, ...]]
+"""Model versions by policy."""
 
 
 class Folder:
@@ -76,7 +88,7 @@ class Folder:
         places: Places,
         values: Values,
         servers: children.Children,
-        take: Take,
+        calls: Calls,
         last: assignment.Assignment | None,
         lineage: str,
     ) -> None:
@@ -84,33 +96,40 @@ class Folder:
         self._values: Final = values
         self._lineage: Final = lineage
         self._last = last
-        self._proven = last
-        """The last assignment, with each policy as it was when its model last served."""
         self._servers: Final = servers
-        self._take: Final = take
+        self._calls: Final = calls
         self._epoch = 0
         self._seen: manifests.Fingerprint | None = None
         self._kept: Mapping[resources.Identity, resources.Kept] = {}
         self._problems: tuple[report.Problem, ...] = ()
-        self._serving: Mapping[serving.ModelConfig, children.Child] = {}
-        self._refused: frozenset[serving.ModelConfig] = frozenset()
-        """Models whose refusal was taken into account."""
+        self._written = assignment.Assignment(node=places.node)
+        """What the folder says, without endpoints."""
+        self._running: Mapping[serving.ModelConfig, children.Child] = {}
+        self._listed: Models = {}
+        """What the last assignment names endpoints of."""
         self._said: set[report.Problem] = set()
 
     def problems(self) -> tuple[report.Problem, ...]:
         """Return what is wrong with the folder and its models, as of now."""
-        refused = (
-            report.Problem(
-                kind=v1alpha1.ModelVersion.kind,
-                namespace="",
-                name=config.version,
-                reason=conditions.Reason.MODEL_REJECTED,
-                message=f"{child.trouble.reason}: {child.trouble.message}"[:1024],
-            )
-            for config, child in self._serving.items()
-            if child.trouble is not None
-        )
-        return (*self._problems, *refused)
+        return (*self._problems, *self._rejected(), *self._troubles())
+
+    def _troubles(self) -> Iterator[report.Problem]:
+        for config, child in self._running.items():
+            if child.trouble is not None:
+                yield report.Problem(
+                    kind=v1alpha1.ModelVersion.kind,
+                    namespace="",
+                    name=config.version,
+                    reason=conditions.Reason.MODEL_REJECTED,
+                    message=f"{child.trouble.reason}: {child.trouble.message}"[:1024],
+                )
+
+    def _rejected(self) -> Iterator[report.Problem]:
+        """Yield the policies that ask for a model that is refused."""
+        for policy, config in self._wanted().items():
+            child = self._running.get(config)
+            if child is not None and child.phase is children.Phase.REFUSED:
+                yield _model_rejected(policy, child)
 
     async def start(self) -> None:
         """Take a fresh number for this agent's grants, and read the folder once.
@@ -126,19 +145,20 @@ class Folder:
         await self._adopt()
 
     async def follow(self) -> None:
-        """Read the folder again when it changes or a model is refused late, until cancelled."""
+        """Read the folder again when it changes, name what serves by now, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if await self._fingerprint() != self._seen or self._refusals() - self._refused:
-                try:
+            try:
+                if await self._fingerprint() != self._seen:
                     await self._adopt()
-                except FolderError as error:
-                    _LOG.warning("%s; what was assigned stays in force", error)
-                except journal.JournalFull as error:
-                    _LOG.warning("%s; what was assigned stays in force", error)
-                    self._seen = None  # the edit is good: try again
-                    await asyncio.sleep(NOT_DURABLE_SECONDS)
-            self._retire()
+                elif self._answering() != self._listed:
+                    await self._hand_over()
+            except FolderError as error:
+                _LOG.warning("%s; what was assigned stays in force", error)
+            except journal.JournalFull as error:
+                _LOG.warning("%s; what was assigned stays in force", error)
+                self._seen = None  # the edit is good: try again
+                await asyncio.sleep(NOT_DURABLE_SECONDS)
             self._say()
 
     async def _fingerprint(self) -> manifests.Fingerprint | None:
@@ -148,64 +168,87 @@ class Folder:
             return None
 
     async def _adopt(self) -> None:
-        """Read, compile, have the models served, and hand over what takes effect."""
-        self._refused = self._refusals()
+        """Read, compile, have the models served, and hand over what the folder says."""
         self._seen = await self._fingerprint()  # before reading: an edit meanwhile is seen again
         reading = await asyncio.to_thread(self._read)
         compiled = self._compile(reading)
-        adopted = compiled.assignment
-        await self._serve(adopted)
-        rejected = self._rejected(adopted)
-        self._refused = self._refusals()
-        if rejected:
-            asked = frozenset(self._serving)
-            adopted = adoption.without(adopted, rejected, self._proven)
-            await self._serve(adopted)
-            self._refused |= self._refusals() - asked  # of those asked before, one is news
-        self._problems = (*reading.problems, *compiled.problems, *rejected.values())
+        self._problems = (*reading.problems, *compiled.problems)
+        self._written = compiled.assignment
+        await self._serve()
         self._say()
         await self._values.put(_KEPT, _freeze(reading.kept))
         self._kept = reading.kept
-        assigned = self._sealed(adopted)
-        if self._last is None or assigned.digest != self._last.digest:
-            await self._take(assigned)
-            self._last = assigned
-        self._retire()
+        await self._hand_over()
 
-    def _retire(self) -> None:
-        """Stop servers that neither the assignment needs nor what it may fall back to."""
-        if self._last is None:
-            return
-        before = {
-            (one.namespace, one.name): one
-            for one in (self._proven.policies if self._proven is not None else ())
-        }
-        wanted = _wanted(self._last, self._places)
-        policies = tuple(
-            one
-            if not self._is_starting(wanted.get((one.namespace, one.name)))
-            else before.get((one.namespace, one.name), one)
-            for one in self._last.policies
-        )
-        self._proven = self._last.model_copy(update={"policies": policies})
-        needed = _wanted(self._proven, self._places)
-        self._servers.keep_only((*wanted.values(), *needed.values()))
+    async def _serve(self) -> None:
+        """Start every server that is needed; where nothing answers for a policy yet, wait a while.
 
-    def _is_starting(self, config: serving.ModelConfig | None) -> bool:
-        """Whether it is open yet if a policy's model will serve.
-
-        One that has crashed is tried again, maybe for want of the memory that the one before holds.
+        For what was in force before the new model: after a restart it decides first.
         """
-        child = None if config is None else self._serving.get(config)
-        return child is not None and child.phase is children.Phase.STARTING
+        needed = self._needed()
+        self._running = self._servers.start(_each(needed))
+        answering, wanted = self._answering(), self._wanted()
+        silent = {name: found for name, found in needed.items() if not answering.get(name)}
+        awaited = {
+            name: tuple(one for one in found if one != wanted.get(name)) or found
+            for name, found in silent.items()
+        }
+        await self._servers.settle(_each(awaited), PATIENCE_SECONDS)
 
-    def _refusals(self) -> frozenset[serving.ModelConfig]:
-        """Return the models that are refused, of those that are to be served."""
-        return frozenset(
-            config
-            for config, child in self._serving.items()
-            if child.phase is children.Phase.REFUSED
-        )
+    async def _hand_over(self) -> None:
+        """Let the assignment take effect with the servers that answer now; stop those not needed.
+
+        A model's server is named once it has served: until then what was in force decides.
+        """
+        answering = self._answering()
+        assigned = self._sealed(self._written, answering)
+        if self._last is None or assigned.digest != self._last.digest:
+            await self._calls.take(assigned)
+            self._last = assigned
+        self._listed = answering
+        needed = {*_each(self._needed()), *_each(answering)}
+        self._servers.keep_only(needed)
+        self._running = {one: child for one, child in self._running.items() if one in needed}
+
+    def _wanted(self) -> dict[compiling.Name, serving.ModelConfig]:
+        """Return what the folder asks for, by policy."""
+        return {
+            (policy.namespace, policy.name): _config(policy.model, self._places)
+            for policy in self._written.policies
+            if policy.model is not None
+        }
+
+    def _needed(self) -> Models:
+        """Return what is asked for and what is in force, by policy, the former first."""
+        wanted = self._wanted()
+        in_force: dict[tuple[str, str, str], list[serving.ModelConfig]] = {}
+        for one in self._calls.in_force():
+            if one.model is not None:
+                key = (one.namespace, one.name, one.uid)
+                in_force.setdefault(key, []).append(_config(one.model, self._places))
+        found: dict[compiling.Name, tuple[serving.ModelConfig, ...]] = {}
+        for policy in self._written.policies:
+            name = (policy.namespace, policy.name)
+            first = (wanted[name],) if name in wanted else ()
+            known = in_force.get((*name, policy.uid), ())
+            found[name] = tuple(dict.fromkeys((*first, *known)))
+        return found
+
+    def _answering(self) -> Models:
+        """Return what of it serves, by policy; what was named stays named until the new one is."""
+        wanted = self._wanted()
+        found: dict[compiling.Name, tuple[serving.ModelConfig, ...]] = {}
+        for name, needed in self._needed().items():
+            serves = tuple(filter(self._is_answering, needed))
+            if wanted.get(name) not in serves:
+                named = filter(self._is_answering, self._listed.get(name, ()))
+                serves = tuple(dict.fromkeys((*serves, *named)))
+            found[name] = serves
+        return found
+
+    def _is_answering(self, config: serving.ModelConfig) -> bool:
+        child = self._running.get(config)
+        return child is not None and child.has_served and child.phase is not children.Phase.REFUSED
 
     def _read(self) -> resources.Reading:
         try:
@@ -223,28 +266,22 @@ class Folder:
         given = compiling.Given(grants=grants)
         return compiling.compile(found, self._places.node, site=site, given=given)
 
-    async def _serve(self, assigned: assignment.Assignment) -> None:
-        wanted = _wanted(assigned, self._places)
-        self._serving = await self._servers.settle(wanted.values(), PATIENCE_SECONDS)
-
-    def _rejected(self, assigned: assignment.Assignment) -> dict[compiling.Name, report.Problem]:
-        """Return the policies whose model was refused."""
-        return {
-            policy: _model_rejected(policy, self._serving[config])
-            for policy, config in _wanted(assigned, self._places).items()
-            if self._serving[config].phase is children.Phase.REFUSED
-        }
-
-    def _sealed(self, adopted: assignment.Assignment) -> assignment.Assignment:
+    def _sealed(self, written: assignment.Assignment, answering: Models) -> assignment.Assignment:
         """Return it with the children's endpoints, counted if it differs from the last."""
-        wanted = _wanted(adopted, self._places)
         policies = tuple(
             policy.model_copy(
-                update={"endpoints": self._endpoints(wanted.get((policy.namespace, policy.name)))}
+                update={
+                    "endpoints": tuple(
+                        self._endpoint(position, config, policy.generation)
+                        for position, config in enumerate(
+                            answering.get((policy.namespace, policy.name), ())
+                        )
+                    )
+                }
             )
-            for policy in adopted.policies
+            for policy in written.policies
         )
-        content = adopted.model_copy(
+        content = written.model_copy(
             update={"policies": policies, "digest": "", "lineage": "", "generation": 0}
         )
         digest = compiling.digest(content.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -253,13 +290,17 @@ class Folder:
         counted = {"digest": digest, "lineage": self._lineage, "generation": generation}
         return content.model_copy(update=counted)
 
-    def _endpoints(self, config: serving.ModelConfig | None) -> tuple[assignment.Endpoint, ...]:
-        child = None if config is None else self._serving.get(config)
-        if child is None or child.phase is children.Phase.REFUSED:
-            return ()
-        node = self._places.node
-        return (
-            assignment.Endpoint(slot=SLOT, role=assignment.Role.ACTIVE, node=node, url=child.url),
+    def _endpoint(
+        self, position: int, config: serving.ModelConfig, generation: int
+    ) -> assignment.Endpoint:
+        return assignment.Endpoint(
+            slot=f"a{position}",
+            role=assignment.Role.ACTIVE,
+            node=self._places.node,
+            url=self._running[config].url,
+            policy_generation=generation,
+            version=config.version,
+            digest=config.digest,
         )
 
     def _say(self) -> None:
@@ -292,15 +333,8 @@ def _site(found: compiling.Resources, places: Places) -> v1alpha1.Site:
     return found.sites[0]
 
 
-def _wanted(
-    compiled: assignment.Assignment, places: Places
-) -> dict[compiling.Name, serving.ModelConfig]:
-    """Return what must be served, by policy."""
-    return {
-        (policy.namespace, policy.name): _config(policy.model, places)
-        for policy in compiled.policies
-        if policy.model is not None
-    }
+def _each(models: Models) -> tuple[serving.ModelConfig, ...]:
+    return tuple(dict.fromkeys(one for found in models.values() for one in found))
 
 
 def _config(model: assignment.AssignedModel, places: Places) -> serving.ModelConfig:

@@ -195,9 +195,8 @@ class Life:
         models = source.models or source.resources
         servers = self._servers = children.Children(told.state, models, self._tasks)
         book = self._ground.book
-        self._folder = folder.Folder(
-            places, book, servers, self._desired.put, recalled, book.journal_id
-        )
+        calls = folder.Calls(self._desired.put, lambda: view.last_in_force(self._core.state))
+        self._folder = folder.Folder(places, book, servers, calls, recalled, book.journal_id)
         await self._folder.start()
         self._start("folder", self._folder.follow())
 
