@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
-from builders import fake_hub, onnx_models, room, room_device
+from builders import fake_hub, onnx_models, room, room_device, serving_process
 from foreshore_agent import clocks, health, journal, meters, settings
 from foreshore_agent.engine import events as engine_events
 from foreshore_agent.engine import step
+from foreshore_agent.journal import reader
 from foreshore_agent.link import backoff, folder
 from foreshore_agent.runtime import agent
 from foreshore_api import meta, v1alpha1
@@ -131,7 +133,7 @@ def resources(tmp_path: Path, broker: mosquitto.Broker) -> Path:
     occupied = {"name": "any", "effect": "Permit", "expression": "score >= 0.0", "reason": "Any"}
     documents = [
         *(site(broker.port), room.profile(), room.device(), room.model(), version),
-        room.changed(room.policy(), spec__rules=[occupied]),
+        room.changed(room.policy(), spec__rules=[occupied], spec__inference__timeout="5s"),
     ]
     for document in documents:
         path = home / f"{document['kind']}-{document['metadata']['name']}.json"
@@ -460,3 +462,184 @@ async def test_a_durable_assignment_that_makes_the_engine_fail_bricks_no_agent(
     await until(lambda: hub.reports[-1].problems == ())
     stop.set()
     await life
+
+
+# Which version answers: real servers of two versions, which say the opposite of each other.
+
+OPPOSITE = onnx.helper.make_tensor(
+    "weights", onnx.TensorProto.FLOAT, [3, 2], [-0.1, 0.1, -0.2, 0.2, -0.3, 0.3]
+)
+BODIES = {
+    "occupancy-v1": onnx_models.model(),
+    "occupancy-v2": onnx_models.model(weights=(OPPOSITE,)),
+}
+SAYS = {"occupancy-v1": 0.0, "occupancy-v2": 1.0}
+"""The score of any measurement of the room, by the version that answered."""
+ANY = {"name": "any", "effect": "Permit", "expression": "score >= 0.0", "reason": "Any"}
+
+
+def version_of(name: str) -> dict[str, Any]:
+    source = {"file": {"path": f"{name}.onnx"}}
+    digest = models.digest_of(BODIES[name])
+    return room.changed(room.version(name=name), spec__digest=digest, spec__source=source)
+
+
+def asking(name: str, generation: int = 1) -> dict[str, Any]:
+    """The policy, with patience: what a busy machine does to a server is not looked at here."""
+    policy = room.changed(
+        room.policy(),
+        spec__rules=[ANY],
+        spec__modelRef={"version": name},
+        spec__inference__timeout="5s",
+    )
+    policy["metadata"]["generation"] = generation
+    return policy
+
+
+def versions(found: list[record.Decision]) -> list[str]:
+    """Who answered each decision in turn; that its record tells the truth is asserted here."""
+    for one in found:
+        assert one.model is not None
+        assert one.verdict.result is not record.Verdict.ERROR, one.verdict.message
+        if one.inference is not None and one.inference.outputs:
+            assert one.model.digest == models.digest_of(BODIES[one.model.version])
+            assert one.inference.outputs == {"score": SAYS[one.model.version]}
+    return [one.model.version for one in found if one.model and one.command is not None]
+
+
+def newest_version(state: Path) -> str:
+    """Which version the newest record of an agent that runs names."""
+    with reader.open_reader(state) as found:
+        newest = found.last_decision(reader.Filters())
+        (body, *_) = found.about(newest or "")
+    return str(json.loads(body)["data"]["model"]["version"])
+
+
+async def measuring(device: room_device.RoomDevice) -> None:
+    while True:
+        device.measure()
+        await asyncio.sleep(0.01)
+
+
+async def test_an_edited_model_in_a_folder_costs_no_decision_and_each_record_names_what_answered(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    def write(document: dict[str, Any]) -> None:
+        path = resources / f"{document['kind']}-{document['metadata']['name']}.json"
+        path.write_text(json.dumps(document))
+
+    state = tmp_path / "state"
+    async with living(of_folder(resources, state)):
+        await device.measure_until(commands=3)
+        task = asyncio.create_task(measuring(device))
+        (resources / "occupancy-v2.onnx").write_bytes(BODIES["occupancy-v2"])
+        write(version_of("occupancy-v2"))
+        write(asking("occupancy-v2"))
+        await until(lambda: newest_version(state) == "occupancy-v2")
+        before = len(device.commands)
+        await until(lambda: len(device.commands) > before + 3)
+        task.cancel()
+    answered = versions(decisions(await events(state)))
+    assert answered == sorted(answered), "after the switch the old one is not asked"
+    assert set(answered) == {"occupancy-v1", "occupancy-v2"}
+
+
+async def test_a_version_that_is_not_there_keeps_what_worked_also_over_a_restart(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    policy = resources / "DecisionPolicy-ventilate-when-occupied.json"
+    state = tmp_path / "state"
+    async with living(of_folder(resources, state)):
+        await device.measure_until(commands=1)
+        policy.write_text(json.dumps(asking("occupancy-v9")))
+        await asyncio.sleep(2 * folder.LOOK_SECONDS)
+        await device.measure_until(commands=len(device.commands) + 2)
+    (resources / "ModelVersion-occupancy-v1.json").unlink()
+    async with living(of_folder(resources, state)):
+        await device.measure_until(commands=len(device.commands) + 2)
+    assert set(versions(decisions(await events(state)))) == {"occupancy-v1"}
+
+
+@pytest.fixture
+def servers() -> Iterator[dict[str, str]]:
+    """Real servers, by the version that they serve."""
+    with contextlib.ExitStack() as stack:
+        running = {
+            name: stack.enter_context(
+                serving_process.serving_process(
+                    body,
+                    config=onnx_models.config(body).model_copy(update={"version": name}),
+                )
+            )
+            for name, body in BODIES.items()
+        }
+        yield {name: f"unix:{one.await_ready().socket}" for name, one in running.items()}
+
+
+def endpoint(number: int, url: str, version: str) -> assignment.Endpoint:
+    return assignment.Endpoint(
+        slot=f"r{number}",
+        role=assignment.Role.ACTIVE,
+        node="edge-2",
+        url=url,
+        version=version,
+        digest=models.digest_of(BODIES[version]),
+    )
+
+
+def listing(
+    port: int, generation: int, version: str, *replicas: assignment.Endpoint
+) -> assignment.Assignment:
+    """The n-th assignment: the policy of that generation, and who is ready."""
+    documents = (room.model(), *map(version_of, BODIES), asking(version, generation))
+    made = assigned(port, *documents, generation=generation)
+    policies = tuple(one.model_copy(update={"endpoints": replicas}) for one in made.policies)
+    made = made.model_copy(update={"policies": policies})
+    return made.model_copy(update={"digest": compiling.digest_of(made)})
+
+
+async def test_an_edited_model_under_a_hub_costs_no_decision_and_each_record_names_what_answered(
+    hub: fake_hub.FakeHub,
+    broker: mosquitto.Broker,
+    device: room_device.RoomDevice,
+    servers: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    first = endpoint(0, servers["occupancy-v1"], "occupancy-v1")
+    second = endpoint(1, servers["occupancy-v2"], "occupancy-v2")
+    hub.assignment = listing(broker.port, 2, "occupancy-v1", first)
+    async with living(of_hub(hub, tmp_path / "state")):
+        await device.measure_until(commands=3)
+        task = asyncio.create_task(measuring(device))
+        for number, replicas in enumerate(((first,), (first, second), (second,)), start=3):
+            made = listing(broker.port, 3, "occupancy-v2", *replicas)
+            hub.assignment = made.model_copy(update={"generation": number})
+            before = len(device.commands)
+            await until(lambda sent=before: len(device.commands) > sent + 20)  # type: ignore[misc]
+        task.cancel()
+    found = decisions(await events(tmp_path / "state"))
+    answered = versions(found)
+    assert answered == sorted(answered), "after the switch the old one is not asked"
+    assert set(answered) == {"occupancy-v1", "occupancy-v2"}
+    generations = {(one.policy.generation, one.model and one.model.version) for one in found}
+    assert generations == {(2, "occupancy-v1"), (3, "occupancy-v2")}
+
+
+async def test_a_replica_that_lies_about_its_version_decides_nothing(
+    hub: fake_hub.FakeHub,
+    broker: mosquitto.Broker,
+    device: room_device.RoomDevice,
+    servers: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    liar = endpoint(0, servers["occupancy-v2"], "occupancy-v1")
+    honest = endpoint(1, servers["occupancy-v1"], "occupancy-v1")
+    hub.assignment = listing(broker.port, 2, "occupancy-v1", liar, honest)
+    async with living(of_hub(hub, tmp_path / "state")):
+        await device.measure_until(commands=5)
+    found = decisions(await events(tmp_path / "state"))
+    assert set(versions(found)) == {"occupancy-v1"}
+    attempts = [each for one in found if one.inference for each in one.inference.attempts]
+    unused = [each for each in attempts if each.result == "Unused"]
+    assert unused
+    assert {each.answered and each.answered.version for each in unused} == {"occupancy-v2"}
