@@ -34,8 +34,12 @@ def metadata(name: str, **more: Any) -> dict[str, Any]:
 
 
 def site(**more: Any) -> v1alpha1.Site:
-    broker = {"host": "172.18.0.9", "port": 8883, "credential": "hq-broker"}
-    return v1alpha1.Site.read({"metadata": metadata("hq", **more), "spec": {"broker": broker}})
+    return site_of("hq", **more)
+
+
+def site_of(name: str, **more: Any) -> v1alpha1.Site:
+    broker = {"host": "172.18.0.9", "port": 8883, "credential": f"{name}-broker"}
+    return v1alpha1.Site.read({"metadata": metadata(name, **more), "spec": {"broker": broker}})
 
 
 def profile(**spec: Any) -> v1alpha1.DeviceProfile:
@@ -62,11 +66,13 @@ def profile(**spec: Any) -> v1alpha1.DeviceProfile:
     )
 
 
-def device(name: str = "room-301", authority: dict[str, Any] | None = None) -> v1alpha1.Device:
+def device(
+    name: str = "room-301", authority: dict[str, Any] | None = None, site: str = "hq"
+) -> v1alpha1.Device:
     return v1alpha1.Device.read(
         {
             "metadata": metadata(name, labels={"zone": "west"}),
-            "spec": {"profileRef": {"name": "room-climate"}, "site": "hq"},
+            "spec": {"profileRef": {"name": "room-climate"}, "site": site},
             "status": {"authority": authority} if authority else {},
         }
     )
@@ -87,10 +93,10 @@ def model() -> v1alpha1.Model:
     )
 
 
-def version(**spec: Any) -> v1alpha1.ModelVersion:
+def version(name: str = "occupancy-v1", **spec: Any) -> v1alpha1.ModelVersion:
     return v1alpha1.ModelVersion.read(
         {
-            "metadata": metadata("occupancy-v1"),
+            "metadata": metadata(name),
             "spec": {
                 "modelRef": {"name": "occupancy"},
                 "source": {"https": {"url": "https://172.18.0.1:8443/occupancy-v1.onnx"}},
@@ -157,6 +163,16 @@ def agent(
         **more,
     }
     return report.AgentEvidence(node=name, age_seconds=age, report=report.Report(**values))
+
+
+def endpoint(
+    slot: str, node: str, url: str = "http://x:8080", **calls: Any
+) -> report.EndpointReport:
+    """How the calls of one replica of `ventilate` went lately; by default there were none."""
+    values: dict[str, Any] = {"good": 0, "late": 0, "failed": 0, **calls}
+    return report.EndpointReport(
+        namespace=NAMESPACE, policy="ventilate", slot=slot, node=node, url=url, **values
+    )
 
 
 def probes(**milliseconds: float) -> tuple[report.ProbeReport, ...]:
@@ -310,8 +326,17 @@ def pod(intent: Any, *, ready: bool, requests: snapshot.Resources) -> snapshot.R
         template=intent.template,
         phase=snapshot.PodPhase.READY if ready else snapshot.PodPhase.PENDING,
         requests=requests,
-        address="10.244.1.7" if ready else None,
+        address=address(intent.name) if ready else None,
+        version=intent.version,
+        digest=intent.digest,
+        policy_generation=intent.generation,
     )
+
+
+def address(pod_name: str) -> str:
+    """An address that no other pod has."""
+    number = int(pod_name[-8:], 16)
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def settle(seen: snapshot.Snapshot, *, passes: int = 5) -> snapshot.Snapshot:
@@ -328,6 +353,14 @@ def later(seen: snapshot.Snapshot, seconds: float) -> snapshot.Snapshot:
     """The same world so much later."""
     return dataclasses.replace(
         seen, now=seen.now + timedelta(seconds=seconds), monotonic=seen.monotonic + seconds
+    )
+
+
+def aged(seen: snapshot.Snapshot, seconds: float) -> snapshot.Snapshot:
+    """Every pod has been as it is for so long."""
+    return dataclasses.replace(
+        seen,
+        replicas=tuple(dataclasses.replace(one, phase_age=seconds) for one in seen.replicas),
     )
 
 

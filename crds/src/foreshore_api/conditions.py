@@ -74,6 +74,11 @@ class Reason(StrEnum):
     REPLICA_STARTING = "ReplicaStarting"
     REPLICA_FAILED = "ReplicaFailed"
     AWAITING_REPLICA = "AwaitingReplica"
+    REPLICA_LOST = "ReplicaLost"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL = "ImagePull"
+    SECRET_MISSING = "SecretMissing"
+    DIGEST_MISMATCH = "DigestMismatch"
     MODEL_REJECTED = "ModelRejected"
     WITHIN_BUDGET = "WithinBudget"
     OVER_BUDGET = "OverBudget"
@@ -82,6 +87,8 @@ class Reason(StrEnum):
     SHARED_DOMAIN = "SharedDomain"
     NO_STANDBY = "NoStandby"
     SITE_SILENT = "SiteSilent"
+    FLEET_SILENT = "FleetSilent"
+    FAILOVER_NEVER = "FailoverNever"
     MOVE_LIMIT = "MoveLimit"
     RECORDER_FULL = "RecorderFull"
     HUB_UNREACHABLE = "HubUnreachable"
@@ -134,6 +141,25 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.AWAITING_REPLICA: (
             "No replica of the model that the newest generation asks serves at a site yet; the "
             "generation before stays in force there."
+        Reason.REPLICA_LOST: (
+            "The node of a replica is dead or silent, and the replica is not replaced yet; the "
+            "message says why."
+        ),
+        Reason.UNSCHEDULABLE: (
+            "The scheduler finds no room for a replica's successor beside what runs on its node; "
+            "what runs serves on. Free room, or ask for less."
+        ),
+        Reason.IMAGE_PULL: (
+            "The serving image cannot be pulled; the message says what the registry said. Mend the "
+            "image's name, the registry or the pull Secret; what served before serves on."
+        ),
+        Reason.SECRET_MISSING: (
+            "A Secret that the replica needs is missing or lacks a key; the message names it. What "
+            "served before serves on."
+        ),
+        Reason.DIGEST_MISMATCH: (
+            "The bytes at the version's source are not those whose digest it declares; what served "
+            "before serves on."
         ),
         Reason.MODEL_REJECTED: (
             "The bytes are not the model that the version declares: digest, format, inputs or "
@@ -150,6 +176,13 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.NO_STANDBY: "One replica only: its loss is a gap until its replacement serves.",
         Reason.SITE_SILENT: (
             "More than half of the site's nodes are silent; nothing moves until evidence returns."
+        ),
+        Reason.FLEET_SILENT: (
+            "More than a third of the sites went dark within two minutes, which is likely a fault "
+            "on the operator's side; nothing moves anywhere until they are back."
+        ),
+        Reason.FAILOVER_NEVER: (
+            "The policy's `failover` is Never: a person has to move what is lost."
         ),
         Reason.MOVE_LIMIT: (
             "Moves of this site have used up their share of the minute; the rest waits."

@@ -192,3 +192,13 @@ def test_nobody_there_is_a_failed_fetch(repository: Repository) -> None:
         source = serving.HttpsSource(url=f"https://127.0.0.1:{unused.getsockname()[1]}/m")
         config = repository.config().model_copy(update={"source": serving.Source(https=source)})
         assert refused(config).reason is Reason.FETCH_FAILED
+
+
+def test_an_authority_that_is_not_there_is_said_before_anything_is_asked(
+    repository: Repository,
+) -> None:
+    repository.ca_file.unlink()
+    found = refused(repository.config(), seconds=60)
+    assert found.reason is Reason.SECRET_MISSING
+    assert "ca.crt" in found.message
+    assert repository.asked == 0

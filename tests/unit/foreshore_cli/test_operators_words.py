@@ -1,5 +1,6 @@
 """What the operator's planner writes is what the command line reads: no drift between the two."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -53,6 +54,36 @@ def test_a_silent_node_shows_where_its_replica_went(capsys: pytest.CaptureFixtur
     terminal.show(*(placements.drawn(one, is_wide=True, on="hq") for one in seen.branches))
     moves = capsys.readouterr().out.partition("last moves")[2]
     assert f"{replica.node} → " in moves
+
+
+def test_a_version_that_cannot_start_is_shown_beside_the_one_that_serves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settled = planning.settle(planning.world())
+    policy = planning.policy(modelRef={"version": "occupancy-v2"})
+    versions = (*settled.versions, planning.version("occupancy-v2", digest=f"sha256:{'1' * 64}"))
+    edited = dataclasses.replace(settled, policies=(policy,), versions=versions)
+    begun = planning.applied(edited, planner.plan(edited), ready=False)
+    stuck = dataclasses.replace(
+        begun,
+        replicas=tuple(
+            dataclasses.replace(one, reason="ImagePull", message="no such\x1b[2J image")
+            if one.version == "occupancy-v2"
+            else one
+            for one in begun.replicas
+        ),
+    )
+    server = listed(stuck)
+    assert not status.look(server).is_well
+    seen = placements.look(server, placements.Filter())
+    terminal.show(*(placements.drawn(one, is_wide=False, on="hq") for one in seen.branches))
+    tree = capsys.readouterr().out
+    (serving,) = [line for line in tree.splitlines() if ":8080" in line]
+    (waiting,) = [line for line in tree.splitlines() if "next" in line]
+    assert "occupancy-v1" in serving
+    assert "occupancy-v2" in waiting
+    assert "ImagePull: no such" in waiting
+    assert "\x1b[2J" not in tree
 
 
 def test_every_kind_of_the_group_has_its_section() -> None:

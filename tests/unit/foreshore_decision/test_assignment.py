@@ -239,3 +239,30 @@ def test_whatever_the_device_says_no_value_is_let_through_that_the_profile_refus
     for value in range(-101, 102):
         both = lets(low, high, value) and lets(device_low, device_high, value)
         assert lets(narrowed.minimum, narrowed.maximum, value) == both
+
+
+def test_each_endpoint_says_what_it_serves_and_for_which_generation_of_the_policy() -> None:
+    """While a version is exchanged, one replica serves the new and another still the old."""
+    placed = placement(
+        ("r0", "Active", "Ready", "10.0.0.1:8080"), ("r1", "Standby", "Ready", "10.0.0.2:8080")
+    )
+    said = [
+        {"version": "occupancy-v2", "digest": f"sha256:{'2' * 64}", "policy_generation": 4},
+        {"version": "occupancy-v1", "digest": f"sha256:{'1' * 64}", "policy_generation": 3},
+    ]
+    replicas = tuple(
+        one.model_copy(update=what) for one, what in zip(placed.status.replicas, said, strict=True)
+    )
+    status = placed.status.model_copy(update={"replicas": replicas})
+    switching = placed.model_copy(update={"status": status})
+    endpoints = compiled(*everything(switching)).policies[0].endpoints
+    found = [
+        each.model_dump(include={"version", "digest", "policy_generation"}) for each in endpoints
+    ]
+    assert found == said
+
+
+def test_an_endpoint_of_which_nobody_says_what_it_serves_claims_nothing() -> None:
+    placed = placement(("r0", "Active", "Ready", "10.0.0.1:8080"))
+    (endpoint,) = compiled(*everything(placed)).policies[0].endpoints
+    assert (endpoint.version, endpoint.digest, endpoint.policy_generation) == ("", "", 0)

@@ -7,7 +7,7 @@ from typing import Any
 from builders import room
 from foreshore_api import v1alpha1
 from foreshore_api.wire import serving
-from foreshore_operator import manifests
+from foreshore_operator import manifests, pods
 from foreshore_planner.placement import case
 
 INTENT = case.PodIntent(
@@ -21,6 +21,8 @@ INTENT = case.PodIntent(
     template="0123456789abcdef",
     model="occupancy",
     version="occupancy-v1",
+    digest=room.DIGEST,
+    generation=4,
 )
 OWNER = v1alpha1.InferencePlacement.read(
     room.resource(
@@ -165,3 +167,29 @@ def test_a_figure_that_wavers_is_no_news_and_a_new_endpoint_is() -> None:
 
     assert manifests.without_figures(wavered) == manifests.without_figures(status)
     assert manifests.without_figures(moved) != manifests.without_figures(status)
+
+
+def test_a_pod_says_what_it_serves_and_for_which_generation_of_the_policy() -> None:
+    document = pod()
+    document["status"] = {}
+
+    found = pods.record(document).inference
+
+    assert found is not None
+    assert (found.version, found.digest, found.generation) == ("occupancy-v1", room.DIGEST, 4)
+
+
+def test_a_successors_words_alone_are_no_news() -> None:
+    def status(message: str, reason: str = "ImagePull") -> dict[str, Any]:
+        successor = {"node": "edge-1", "phase": "Pending", "reason": reason, "message": message}
+        return {"replicas": [{"slot": "r0", "successor": successor}]}
+
+    one, other = (manifests.without_figures(status(text)) for text in ("pull", "back-off"))
+    assert one == other
+    assert manifests.without_figures(status("pull", "SecretMissing")) != one
+
+
+def test_an_authority_that_is_missing_lets_the_pod_start_and_say_so() -> None:
+    """A volume that must be there holds the pod back, and only Events of it say why."""
+    (volume,) = [one for one in pod()["spec"]["volumes"] if one["name"] == "ca"]
+    assert volume["secret"]["optional"] is True

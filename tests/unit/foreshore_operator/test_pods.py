@@ -99,11 +99,62 @@ def test_a_refusal_in_words_that_nobody_can_read_is_still_a_refusal() -> None:
     assert found.reason == "ModelRejected"
 
 
-def test_an_image_that_cannot_be_pulled_is_told() -> None:
-    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
+@pytest.mark.parametrize("word", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
+def test_an_image_that_cannot_be_pulled_has_one_name_whatever_the_kubelet_calls_it(
+    word: str,
+) -> None:
+    waiting = {"waiting": {"reason": word, "message": "no such image"}}
     found = inference(ours(phase="Pending", containerStatuses=[{"state": waiting}]))
 
-    assert (found.reason, found.message) == ("ErrImagePull", "no such image")
+    assert (found.reason, found.message) == ("ImagePull", "no such image")
+
+
+def test_pull_secrets_are_named_beside_what_the_registry_said() -> None:
+    """A kubelet that finds no such Secret pulls without it, and says so in an Event alone."""
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "401 Unauthorized"}}
+    document = ours(phase="Pending", containerStatuses=[{"state": waiting}])
+    document["spec"]["imagePullSecrets"] = [{"name": "registry"}]
+
+    assert inference(document).message == (
+        "401 Unauthorized (pulled with Secret registry, if it is there)"
+    )
+
+
+def test_a_missing_secret_is_named() -> None:
+    said = json.dumps({"reason": "SecretMissing", "message": "there is no ca.crt"})
+    ended = {"terminated": {"exitCode": 4, "message": said, "reason": "Error"}}
+    document = ours(phase="Running", containerStatuses=[{"lastState": ended}])
+    document["spec"]["volumes"] = [{"name": "ca", "secret": {"secretName": "model-source-ca"}}]
+    found = inference(document)
+
+    assert found.reason == "SecretMissing"
+    assert found.message == "Secret model-source-ca: there is no ca.crt"
+
+
+def test_a_container_that_is_being_created_says_so() -> None:
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    found = inference(ours(phase="Pending", containerStatuses=[{"state": waiting}]))
+
+    assert found.reason == "ContainerCreating"
+
+
+@pytest.mark.parametrize(
+    ("mark", "value"),
+    [
+        (manifests.ANNOTATION_VERSION, "No Name"),
+        (manifests.ANNOTATION_VERSION, "v" * 53),
+        (manifests.ANNOTATION_DIGEST, "sha256:0"),
+        (manifests.ANNOTATION_GENERATION, "9" * 400),
+        (manifests.ANNOTATION_GENERATION, "-1"),
+    ],
+)
+def test_a_mark_that_we_never_write_says_nothing(mark: str, value: str) -> None:
+    """Who may edit Pods may write anything there, and a status with it would be refused."""
+    document = ours(phase="Running")
+    document["metadata"]["annotations"][mark] = value
+    found = inference(document)
+
+    assert (found.version, found.digest, found.generation) == (None, None, None)
 
 
 def test_a_pod_nobody_can_schedule_says_why() -> None:

@@ -30,6 +30,7 @@ def visited(
         made = planning.plan(seen)
         nodes.append(build.where(made)["r0"])
         seen = build.applied(seen, made)
+        seen = build.applied(seen, planning.plan(seen))  # its pod was seen to be ready
     return nodes
 
 

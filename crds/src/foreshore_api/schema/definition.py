@@ -90,7 +90,11 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
         "Cluster": Surface((Column("Tier", ".spec.tier", "Tier of nodes without a label."),)),
         "InferencePlacement": Surface(
             (
-                Column("Node", ".status.replicas[0].node", "Node of the first replica."),
+                Column(
+                    "Node",
+                    '.status.replicas[?(@.role=="Active")].node',
+                    "Node of the first active replica.",
+                ),
                 Column("Budget", ".status.budget.limit", "Latency budget.", priority=1),
                 Column("Measured", ".status.budget.measured", "Measured p99.", priority=1),
             ),

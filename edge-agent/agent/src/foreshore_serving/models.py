@@ -45,7 +45,8 @@ def obtain(
     """Return a descriptor of a sealed memory file with the artefact, and its size in bytes.
 
     Raises:
-        Refused: DigestMismatch, TooLarge or NotFound at once; FetchFailed after `seconds`.
+        Refused: DigestMismatch, TooLarge, NotFound or SecretMissing at once; FetchFailed after
+            `seconds`.
     """
     path = None if folder is None else find(folder, config.digest, config.maximum_bytes)
     if path is None and config.source.file is not None:
@@ -87,6 +88,9 @@ def _local(path: Path, maximum_bytes: int) -> bytes:
 def _fetch_patiently(
     source: serving.HttpsSource, maximum_bytes: int, seconds: float, sleep: Callable[[float], None]
 ) -> bytes:
+    if source.ca_file is not None and not Path(source.ca_file).is_file():
+        message = f"there is no {Path(source.ca_file).name}, which verifies the model's source"
+        raise Refused(Reason.SECRET_MISSING, message)
     deadline = time.monotonic() + seconds
     for pause in _pauses():
         try:

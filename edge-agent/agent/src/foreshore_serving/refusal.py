@@ -13,6 +13,7 @@ class Reason(StrEnum):
     """Why a model is not served; but for `TRANSIENT`, until the ModelVersion changes."""
 
     FETCH_FAILED = "FetchFailed"  # the source could not be read in time
+    SECRET_MISSING = "SecretMissing"  # the file that the source's authority is in is not there
     CRASHED = "Crashed"  # the child ended by a signal while loading
     STALLED = "Stalled"  # the serving child stopped beating
     NOT_FOUND = "NotFound"  # no file with this digest, and no source to ask
@@ -34,7 +35,7 @@ class Reason(StrEnum):
     STOPPING = "Stopping"  # not a refusal: asked to end
 
 
-TRANSIENT: Final = (Reason.FETCH_FAILED, Reason.CRASHED, Reason.STALLED)
+TRANSIENT: Final = (Reason.FETCH_FAILED, Reason.SECRET_MISSING, Reason.CRASHED, Reason.STALLED)
 
 
 class Refused(Exception):  # noqa: N818 - the model is refused; nothing is broken

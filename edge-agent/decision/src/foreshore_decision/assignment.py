@@ -291,7 +291,10 @@ def _endpoints(
     site: v1alpha1.Site,
     given: Given | None,
 ) -> tuple[assignment.Endpoint, ...]:
-    """Return the replicas that are ready, active ones first, then by slot."""
+    """Return the replicas that are ready, active ones first, then by slot.
+
+    While a version is exchanged they serve different ones: each says which.
+    """
     if given is not None:
         return given.endpoints.get((policy.namespace, policy.name), ())
     placement = next(
@@ -312,7 +315,13 @@ def _endpoints(
     )
     return tuple(
         assignment.Endpoint(
-            slot=each.slot, role=each.role, node=each.node, url=f"http://{each.endpoint}"
+            slot=each.slot,
+            role=each.role,
+            node=each.node,
+            url=f"http://{each.endpoint}",
+            policy_generation=each.policy_generation or 0,
+            version=each.version or "",
+            digest=each.digest or "",
         )
         for each in sorted(ready, key=_preference)
     )

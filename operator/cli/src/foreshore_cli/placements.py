@@ -37,11 +37,14 @@ SHOWN: Final = (
     conditions.Type.PLACED,
     conditions.Type.BUDGET_MET,
     conditions.Type.REDUNDANT,
+    conditions.Type.DEGRADED,
     conditions.Type.HELD,
     conditions.Type.STALLED,
 )
 """Conditions of a placement, in the order in which they are told."""
-TROUBLE: Final = frozenset({conditions.Type.HELD, conditions.Type.STALLED})
+TROUBLE: Final = frozenset(
+    {conditions.Type.DEGRADED, conditions.Type.HELD, conditions.Type.STALLED}
+)
 """Conditions that are good news when they are absent."""
 
 
@@ -233,23 +236,50 @@ def _troubles(placement: v1alpha1.InferencePlacement) -> Iterator[rich.text.Text
 def _draw_replicas(
     site: rich.tree.Tree, placement: v1alpha1.InferencePlacement, *, is_wide: bool
 ) -> None:
-    """One line a replica: slot, role, node, phase, endpoint."""
+    """One line a replica: slot, role, node, phase, version, endpoint; below, what is to replace it.
+
+    A successor has the same columns, so that one sees what differs.
+    """
     if not placement.status.replicas:
         return
-    rows = [
-        [
-            terminal.text((one.slot, "bold")),
-            terminal.text(one.role),
-            *([terminal.text(one.cluster)] if is_wide else []),
-            terminal.text(one.node),
-            PHASES[one.phase].beside(one.phase),
-            terminal.text((one.endpoint or "no endpoint", "" if one.endpoint else "dim")),
-        ]
-        for one in placement.status.replicas
-    ]
     branch = site.add("replicas")
+    arrow = "→" if terminal.speaks_unicode() else "->"
+    is_told = any(one.version for one in placement.status.replicas)
+    rows: list[list[rich.text.Text]] = []
+    for one in placement.status.replicas:
+        rows.append(
+            [
+                terminal.text((one.slot, "bold")),
+                terminal.text(one.role),
+                *([terminal.text(one.cluster)] if is_wide else []),
+                terminal.text(one.node),
+                PHASES[one.phase].beside(one.phase),
+                *([terminal.text(one.version or "")] if is_told else []),
+                terminal.text((one.endpoint or "no endpoint", "" if one.endpoint else "dim")),
+            ]
+        )
+        if one.successor is not None:
+            rows.append(
+                [
+                    terminal.text((arrow, "dim")),
+                    terminal.text(("next", "dim")),
+                    *([terminal.text(one.cluster)] if is_wide else []),
+                    terminal.text(one.successor.node),
+                    PHASES[one.successor.phase].beside(one.successor.phase),
+                    *([terminal.text(one.successor.version or "")] if is_told else []),
+                    _why(one.successor),
+                ]
+            )
     for line in terminal.aligned(rows):
         branch.add(line)
+
+
+def _why(successor: inferenceplacement.Successor) -> rich.text.Text:
+    """Why a successor is not ready, in the operator's words."""
+    if successor.reason is None:
+        return terminal.text((terminal.clean(successor.message) or "starting", "dim"))
+    said = f": {terminal.clean(successor.message)}" if successor.message else ""
+    return terminal.text((successor.reason, "yellow"), said)
 
 
 def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> None:

@@ -19,6 +19,12 @@ Json = dict[str, Any]
 
 ANNOTATION_TEMPLATE = f"{meta.GROUP}/template"
 """On inference Pods: hash of everything the Pod was made from but its node."""
+ANNOTATION_VERSION = f"{meta.GROUP}/version"
+"""On inference Pods: name of the ModelVersion that is served."""
+ANNOTATION_DIGEST = f"{meta.GROUP}/digest"
+"""On inference Pods: digest of the bytes that are served."""
+ANNOTATION_GENERATION = f"{meta.GROUP}/policy-generation"
+"""On inference Pods: generation of the policy that the Pod was made for."""
 NAME = "foreshore-serving"
 LABELS = {
     "app.kubernetes.io/name": NAME,
@@ -63,7 +69,8 @@ def refusal(document: Json, why: str, now: datetime.datetime) -> v1alpha1.status
 def without_figures(status: Json) -> Json:
     """A placement's status without what is measured anew all the time.
 
-    Condition messages go too: those of the budget name the nearest candidate with its figures.
+    Condition messages go too: those of the budget name the nearest candidate with its figures. So
+    do those of successors: a kubelet words the same trouble in turns.
     """
     budget = {key: status.get("budget", {}).get(key) for key in ("limit", "from")}
     said = [
@@ -72,9 +79,17 @@ def without_figures(status: Json) -> Json:
     ]
     return {
         **{key: value for key, value in status.items() if key != "candidates" and value},
+        "replicas": [_without_words(each) for each in status.get("replicas") or ()],
         "budget": budget,
         "conditions": sorted(said, key=lambda each: str(each["type"])),
     }
+
+
+def _without_words(replica: Json) -> Json:
+    successor = replica.get("successor")
+    if not successor:
+        return replica
+    return {**replica, "successor": {**successor, "message": None}}
 
 
 def is_ours(metadata: Mapping[str, Any]) -> bool:
@@ -188,7 +203,12 @@ def pod(
             "namespace": intent.namespace,
             "name": intent.name,
             "labels": {**_labels(intent), meta.LABEL_SLOT: intent.slot},
-            "annotations": {ANNOTATION_TEMPLATE: intent.template},
+            "annotations": {
+                ANNOTATION_TEMPLATE: intent.template,
+                ANNOTATION_VERSION: intent.version,
+                ANNOTATION_DIGEST: intent.digest,
+                ANNOTATION_GENERATION: str(intent.generation),
+            },
             "ownerReferences": [owner(owned_by)],
         },
         "spec": spec,
@@ -289,5 +309,7 @@ def _volumes(config: str, ca: str | None) -> list[Json]:
     ]
     if ca is not None:
         items = [{"key": "ca.crt", "path": "ca.crt"}]
-        volumes.append({"name": "ca", "secret": {"secretName": ca, "items": items}})
+        # optional: without it the serving process itself says what is missing, and tries again
+        secret = {"secretName": ca, "items": items, "optional": True}
+        volumes.append({"name": "ca", "secret": secret})
     return volumes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pydantic
 
-from foreshore_api import meta
+from foreshore_api import conditions, meta, scalars
 from foreshore_api.wire import serving
 from foreshore_operator import manifests, nodes
 from foreshore_planner import snapshot
@@ -16,6 +17,21 @@ from foreshore_planner import snapshot
 EXIT_REFUSED = 3
 """Exit code of `foreshore-serving`: this model version will never serve, wherever it runs."""
 MODEL_REJECTED = "ModelRejected"
+VERSION = re.compile(rf"(?=.{{1,52}}$){scalars.LABEL_PATTERN[1:-1]}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+GENERATION = re.compile(r"[0-9]{1,15}")
+IMAGE_REASONS = frozenset(
+    {
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+"""What a kubelet calls an image that it cannot get, in turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,9 @@ class Inference:
     restarts: int
     reason: str | None
     message: str | None
+    version: str | None = None
+    digest: str | None = None
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +116,28 @@ def _inference(document: Mapping[str, Any]) -> Inference:
     metadata, status = document["metadata"], document.get("status") or {}
     labels = metadata.get("labels") or {}
     container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
-    reason, message = _trouble(status, container)
+    reason, message = _trouble(document, status, container)
+    marks = metadata.get("annotations") or {}
+    generation = str(marks.get(manifests.ANNOTATION_GENERATION) or "")
     return Inference(
         policy=labels.get(meta.LABEL_POLICY, ""),
         site=labels.get(meta.LABEL_SITE, ""),
         slot=labels.get(meta.LABEL_SLOT, ""),
-        template=(metadata.get("annotations") or {}).get(manifests.ANNOTATION_TEMPLATE, ""),
+        template=marks.get(manifests.ANNOTATION_TEMPLATE, ""),
         phase=_phase(metadata, status),
         address=status.get("podIP") or None,
         restarts=int(container.get("restartCount") or 0),
         reason=reason,
         message=message,
+        version=_marked(VERSION, marks.get(manifests.ANNOTATION_VERSION)),
+        digest=_marked(DIGEST, marks.get(manifests.ANNOTATION_DIGEST)),
+        generation=int(generation) if GENERATION.fullmatch(generation) else None,
     )
+
+
+def _marked(pattern: re.Pattern[str], said: object) -> str | None:
+    """A mark as we write it; whoever may edit Pods may write another, which says nothing."""
+    return str(said) if said is not None and pattern.fullmatch(str(said)) else None
 
 
 def _phase(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> snapshot.PodPhase:
@@ -125,25 +154,42 @@ def _phase(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> snapshot.P
 
 
 def _trouble(
-    status: Mapping[str, Any], container: Mapping[str, Any]
+    document: Mapping[str, Any], status: Mapping[str, Any], container: Mapping[str, Any]
 ) -> tuple[str | None, str | None]:
     """Why it does not serve, from the first of: how it ended, what it waits for, the scheduler."""
     if container.get("ready"):
         return None, None
+    spec = document.get("spec") or {}
     for state in (container.get("state") or {}, container.get("lastState") or {}):
         ended = state.get("terminated")
         if ended:
-            return _ending(ended)
+            return _ending(ended, spec)
     waiting = (container.get("state") or {}).get("waiting") or {}
-    if waiting.get("reason") and waiting["reason"] != "ContainerCreating":
-        return waiting["reason"], _short(waiting.get("message"))
+    if waiting.get("reason"):
+        return _waiting(waiting, spec)
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         return scheduled.get("reason"), _short(scheduled.get("message"))
     return status.get("reason"), _short(status.get("message"))
 
 
-def _ending(ended: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _waiting(waiting: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """What its container waits for.
+
+    A kubelet goes on without a pull Secret that is not there: only its Events say so, which the
+    operator may not read. What the registry answers is told, with the Secrets to look at.
+    """
+    reason, message = str(waiting["reason"]), _short(waiting.get("message"))
+    if reason in IMAGE_REASONS:
+        secrets = ", ".join(str(one.get("name")) for one in spec.get("imagePullSecrets") or ())
+        asked = f" (pulled with Secret {secrets}, if it is there)" if secrets else ""
+        return conditions.Reason.IMAGE_PULL.value, f"{message or reason}{asked}"
+    if reason == "CreateContainerConfigError" and "secret" in (message or "").lower():
+        return conditions.Reason.SECRET_MISSING.value, message
+    return reason, message
+
+
+def _ending(ended: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """How the serving process ended, by its own words where it left any."""
     is_refused = ended.get("exitCode") == EXIT_REFUSED
     try:
@@ -151,6 +197,10 @@ def _ending(ended: Mapping[str, Any]) -> tuple[str | None, str | None]:
     except pydantic.ValidationError:
         reason = ended.get("reason") or "Ended"
         return (MODEL_REJECTED if is_refused else reason), _short(ended.get("message"))
+    if said.reason == conditions.Reason.SECRET_MISSING:
+        named = [one["secret"] for one in spec.get("volumes") or () if one.get("secret")]
+        secrets = ", ".join(str(one.get("secretName")) for one in named)
+        return said.reason, _short(f"Secret {secrets}: {said.message}")
     return said.reason, _short(said.message)
 
 

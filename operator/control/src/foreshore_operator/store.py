@@ -144,6 +144,9 @@ class Store:
                 restarts=one.restarts,
                 reason=one.reason,
                 message=one.message,
+                version=one.version,
+                digest=one.digest,
+                policy_generation=one.generation,
             )
 
     def pod(self, namespace: str, name: str) -> pods.PodRecord | None:

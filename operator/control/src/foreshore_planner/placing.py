@@ -4,22 +4,26 @@ Steady state is repair in place: a replica stays until its node is lost, its pod
 agree that its endpoint is bad, its node no longer fits the policy, or it is measurably over the
 budget while another node is predicted well within it. Forced moves obey the policy's `failover`,
 the site's hold, and a cap of six moves a minute for each site. A replica of an older template is
-replaced where it stands.
+replaced where it stands. What is replaced goes when its successor serves: see `leaving`.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 
 from foreshore_api import scalars, v1alpha1
 from foreshore_planner import binding, health, latency, snapshot
-from foreshore_planner.placement import candidates, case, choose, incumbents, slots
+from foreshore_planner.placement import (
+    assembly,
+    candidates,
+    case,
+    choose,
+    incumbents,
+    slots,
+)
 
 MOVES_PER_MINUTE = 6
 """Moves of one site within sixty seconds (design/placement.md)."""
-
-AGAIN_AFTER = 15.0
-"""Seconds after which a pod that failed on the node it should be on is made again there."""
 
 DEFAULT_EXPECTED_INFERENCE = 0.05
 """Seconds assumed for a ModelVersion that declares nothing, until it is measured."""
@@ -84,90 +88,7 @@ def place(one: case.Case) -> case.PlacementPlan:
     layout |= {slot: held[slot].node for slot in allowed if slot not in chosen}
     layout |= {slot: each.node.name for slot, each in chosen.items()}
     history = slots.moves(one, held, chosen, causes)
-    return slots.assemble(one, layout, held, history, rejected, waiting)
-
-
-def superseded(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    bound: binding.Binding,
-    plans: Sequence[case.PlacementPlan],
-) -> tuple[case.Removal, ...]:
-    """Return the pods that no placement wants any more.
-
-    A pod that serves stays until its successor in the slot does. A pod on a node that may only be
-    cut off is left alone: it may be serving its site. So are those of a policy, or for devices,
-    not accepted as they stand: agents go on with what was. Those of a policy that is gone, or that
-    this release cannot read, are its owner's to take along. One that has failed where it should be
-    goes after a while, so that it is made again: Kubernetes never starts a failed pod.
-    """
-    planned = {(plan.namespace, plan.policy) for plan in plans}
-    retained = {one.key for one in bound.policies.values() if one.is_retained} - planned
-    wanted = {(pod.namespace, pod.name): pod for plan in plans for pod in plan.pods}
-    ready = {
-        (one.namespace, one.policy, one.site, one.slot)
-        for one in seen.replicas
-        if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
-    }
-    slots_wanted = {(pod.namespace, pod.policy, pod.site, pod.slot) for pod in wanted.values()}
-    removals = []
-    for replica in sorted(seen.replicas, key=lambda one: (one.namespace, one.name)):
-        slot = (replica.namespace, replica.policy, replica.site, replica.slot)
-        if (replica.namespace, replica.name) in wanted:
-            if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER:
-                removals.append(_removal(replica, "Failed"))
-            continue
-        owner = bound.policies.get((replica.namespace, replica.policy))
-        if owner is None or owner.key in retained or _is_suspended(owner, replica.site):
-            continue
-        is_last = replica.phase is snapshot.PodPhase.READY and slot in slots_wanted - ready
-        if not is_last and _may_go(replica, verdicts):
-            removals.append(_removal(replica, "Superseded"))
-    return tuple(removals)
-
-
-def _may_go(replica: snapshot.Replica, verdicts: health.Health) -> bool:
-    """Whether a pod is not on its way out already, nor perhaps serving a site that is cut off."""
-    verdict = verdicts.of(replica.node).verdict
-    is_cut = verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT)
-    return not is_cut and replica.phase is not snapshot.PodPhase.TERMINATING
-
-
-def _is_suspended(policy: binding.BoundPolicy, site: str) -> bool:
-    return policy.is_placed and site in policy.suspended
-
-
-def _removal(replica: snapshot.Replica, cause: str) -> case.Removal:
-    return case.Removal(
-        replica.namespace, replica.name, replica.uid, replica.resource_version, cause
-    )
-
-
-def retired(
-    seen: snapshot.Snapshot, bound: binding.Binding, plans: Sequence[case.PlacementPlan]
-) -> tuple[case.Removal, ...]:
-    """Return the placements that nobody asks for any more.
-
-    Their policy infers no more, or no longer at that site. Those of a policy that is gone go with
-    it, by their owner.
-    """
-    planned = {(plan.namespace, plan.name) for plan in plans}
-    found = []
-    for one in sorted(seen.placements, key=binding.key):
-        policy = bound.policies.get((binding.key(one)[0], one.spec.policy_ref.name))
-        if policy is None or policy.is_retained or binding.key(one) in planned:
-            continue
-        if _is_suspended(policy, one.spec.site):
-            continue
-        found.append(
-            case.Removal(
-                *binding.key(one),
-                one.metadata.uid or "",
-                one.metadata.resource_version or "",
-                "Retired",
-            )
-        )
-    return tuple(found)
+    return assembly.assemble(one, layout, history, rejected, waiting)
 
 
 def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, snapshot.Tier], float]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
-from foreshore_planner import binding, health, placing, snapshot, status, succession
+from foreshore_planner import binding, health, leaving, placing, snapshot, status, succession
 from foreshore_planner.placement import case
 
 
@@ -50,6 +50,7 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     placements = placing.place_all(seen, verdicts, bound)
     standings = authorities(seen, verdicts, bound)
     wakes = [one.wake_after for one in standings.values() if one.wake_after is not None]
+    wakes += leaving.wakes(seen, verdicts, placements)
     grants = tuple(one.grant for one in standings.values() if one.grant is not None)
     return Plan(
         placements=placements,
@@ -60,8 +61,8 @@ def plan(seen: snapshot.Snapshot) -> Plan:
                 seen, verdicts, bound, placements, standings
             )
         ),
-        removals=placing.superseded(seen, verdicts, bound, placements),
-        retired=placing.retired(seen, bound, placements),
+        removals=leaving.superseded(seen, verdicts, bound, placements),
+        retired=leaving.retired(seen, bound, placements),
         health=verdicts.nodes,
         wake_after=min(wakes) if wakes else None,
     )

@@ -115,6 +115,12 @@ class Replica:
     reason: str | None = None
     """Why it is not ready, from the waiting or termination state."""
     message: str | None = None
+    version: str | None = None
+    """ModelVersion it was made for; None where the pod does not say."""
+    digest: str | None = None
+    """Digest of the bytes it serves; None where the pod does not say."""
+    policy_generation: int | None = None
+    """Generation of the policy it was made for; None where the pod does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import binding, health, modes, snapshot, succession
+from foreshore_planner import binding, health, modes, placement_conditions, snapshot, succession
 from foreshore_planner.placement import case as placement_case
 
 Row = tuple[str, str | None, str, v1alpha1.statuses.Observed]
@@ -127,11 +127,10 @@ def versions(
 ) -> Iterator[Row]:
     """Say what is known of each ModelVersion; one whose bytes a replica refused is Stalled."""
     refused = {
-        (plan.namespace, pod.version): plan.findings.broken[1]
+        (plan.namespace, pod.version): plan.findings.refusal
         for plan in placements
         for pod in plan.pods
-        if plan.findings.broken is not None
-        and plan.findings.broken[0] == Reason.MODEL_REJECTED.value
+        if plan.findings.refusal is not None
     }
     for version in seen.versions:
         key = binding.key(version)
@@ -192,7 +191,7 @@ def planned(
     existing = {binding.key(one): one for one in seen.placements}
     for plan in placements:
         before = existing.get((plan.namespace, plan.name))
-        said = _placement_conditions(plan)
+        said = placement_conditions.of(plan)
         generation = before.metadata.generation if before is not None else None
         status = v1alpha1.InferencePlacementStatus(
             observed_generation=generation or 1,
@@ -207,67 +206,6 @@ def planned(
             moves=plan.moves,
         )
         yield v1alpha1.InferencePlacement.kind, plan.namespace, plan.name, status
-
-
-def _placement_conditions(plan: placement_case.PlacementPlan) -> list[Said]:
-    found = plan.findings
-    placed = _placed(plan)
-    ready = [one for one in plan.replicas if one.phase.value == "Ready"]
-    active = [one for one in plan.replicas if one.role.value == "Active"]
-    serving = bool(active) and all(one in ready for one in active)
-    said: list[Said] = [placed, _budget_met(plan), _redundant(plan, len(ready))]
-    if found.broken is not None:
-        reason = Reason(found.broken[0])
-        said.append((Type.READY, FALSE, reason, found.broken[1]))
-        if reason is Reason.MODEL_REJECTED:
-            said.append((Type.STALLED, TRUE, reason, found.broken[1]))
-    elif serving:
-        said.append((Type.READY, TRUE, Reason.DELIVERED, "every active replica serves"))
-    elif placed[1] is FALSE and not plan.replicas:
-        said.append((Type.READY, FALSE, placed[2], placed[3]))
-    else:
-        message = "a replica has a node and does not serve yet"
-        said.append((Type.READY, FALSE, Reason.REPLICA_STARTING, message))
-        said.append((Type.RECONCILING, TRUE, Reason.PROGRESSING, message))
-    if found.waiting is not None and found.waiting_reason in ("SiteSilent", "MoveLimit"):
-        said.append((Type.HELD, TRUE, Reason(found.waiting_reason), found.waiting))
-    return said
-
-
-def _placed(plan: placement_case.PlacementPlan) -> Said:
-    found = plan.findings
-    if found.unplaced == 0 and found.waiting is None:
-        return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
-    if found.waiting is not None:
-        return (Type.PLACED, FALSE, Reason.REPLICA_FAILED, found.waiting)
-    reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
-    return (Type.PLACED, FALSE, reason, found.summary)
-
-
-def _budget_met(plan: placement_case.PlacementPlan) -> Said:
-    match plan.findings.is_within_budget:
-        case True:
-            message = "the measured p99 is within the latency budget"
-            return (Type.BUDGET_MET, TRUE, Reason.WITHIN_BUDGET, message)
-        case False:
-            message = plan.findings.nearest or "the measured p99 is above the latency budget"
-            return (Type.BUDGET_MET, FALSE, Reason.OVER_BUDGET, message)
-        case None:
-            message = "fewer than twenty samples end to end"
-            return (Type.BUDGET_MET, UNKNOWN, Reason.NOT_MEASURED, message)
-
-
-def _redundant(plan: placement_case.PlacementPlan, ready: int) -> Said:
-    if plan.findings.wanted < 2:
-        message = "the policy asks for one replica and no standby"
-        return (Type.REDUNDANT, FALSE, Reason.NO_STANDBY, message)
-    if ready < 2:
-        message = "fewer than two replicas serve"
-        return (Type.REDUNDANT, FALSE, Reason.REPLICA_STARTING, message)
-    if plan.findings.shares_domain:
-        message = "two replicas share a failure domain because no other has room"
-        return (Type.REDUNDANT, FALSE, Reason.SHARED_DOMAIN, message)
-    return (Type.REDUNDANT, TRUE, Reason.SPREAD, "no two replicas share a failure domain")
 
 
 def _acceptance(problem: binding.Problem | None) -> Iterator[Said]:

@@ -6,7 +6,7 @@ The values the other modules here share.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from foreshore_api import v1alpha1
+from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import candidates
@@ -29,6 +29,9 @@ class PodIntent:
     template: str
     model: str
     version: str
+    digest: str
+    generation: int
+    """Of the policy that it is made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,14 @@ class Removal:
     uid: str
     resource_version: str
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a replica from serving."""
+
+    reason: conditions.Reason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,12 @@ class Findings:
     is_within_budget: bool | None
     """True, False, or None while not measured."""
     shares_domain: bool
-    broken: tuple[str, str] | None
-    """(reason, message) of a replica that cannot serve."""
+    trouble: Trouble | None
+    """Of a replica that cannot serve until somebody mends something."""
+    progress: Trouble | None
+    """Of a successor that is waited for."""
+    refusal: str | None
+    """Why replicas refuse the version that is asked for, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,8 @@ class PlacementPlan:
     site: str
     pods: tuple[PodIntent, ...]
     replicas: tuple[inferenceplacement.Replica, ...]
+    standing_in: tuple[str, ...]
+    """Names of pods that answer in a slot until the one that is wanted there does."""
     budget: inferenceplacement.Budget
     candidates: inferenceplacement.Candidates
     moves: tuple[inferenceplacement.Move, ...]

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import latency, snapshot
-from foreshore_planner.placement import incumbents
-from foreshore_planner.placement.case import Case, PodIntent
+from foreshore_planner.placement import serving, troubles
+from foreshore_planner.placement.case import Case
 
 PORT = 8080
 """Where serving listens in a pod."""
@@ -41,35 +41,49 @@ def pod_name(policy: str, slot: str, placement: str, node: str, template: str) -
     return f"{policy[:45]}-{slot}-{digest[:8]}"
 
 
-def replica(
-    case: Case,
-    intent: PodIntent,
-    pod: snapshot.Replica | None,
-    held: incumbents.Incumbent | None,
-    is_active: bool,  # noqa: FBT001
-) -> inferenceplacement.Replica:
-    """Show one replica.
+def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplacement.Replica:  # noqa: FBT001
+    """Show one slot: the pod that answers in it, and the one that is to take its place.
 
-    Its endpoint stays listed while its pod exists on a node that is not lost, even when the API
+    An endpoint stays listed while its pod exists on a node that is not lost, even when the API
     server has lost sight of it: agents judge an endpoint by calling it, and a site that is cut off
     goes on using its own.
     """
-    verdict = case.verdicts.of(intent.node)
-    if verdict.is_lost:
-        phase = inferenceplacement.Phase.LOST
-    elif pod is None:
-        phase = inferenceplacement.Phase.PENDING
-    elif pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(intent.node):
-        phase = _shown(case, intent) or _PHASES[pod.phase]
-    else:
-        phase = _PHASES[pod.phase]
+    pod, slot = one.answering, one.intent.slot
+    phase = _phase(case, slot, one.node, pod)
+    what = serving.served(case, pod)
     return inferenceplacement.Replica(
-        slot=intent.slot,
+        slot=slot,
         role=inferenceplacement.Role.ACTIVE if is_active else inferenceplacement.Role.STANDBY,
         cluster="local",
-        node=intent.node,
-        endpoint=_endpoint(case, intent, pod, phase),
+        node=one.node,
+        endpoint=_endpoint(case, slot, pod, phase),
         phase=phase,
+        version=what.version,
+        digest=what.digest,
+        policy_generation=what.generation,
+        successor=_successor(one) if one.old is not None else None,
+    )
+
+
+def _phase(
+    case: Case, slot: str, node: str, pod: snapshot.Replica | None
+) -> inferenceplacement.Phase:
+    if case.verdicts.of(node).is_lost:
+        return inferenceplacement.Phase.LOST
+    if pod is None:
+        return inferenceplacement.Phase.PENDING
+    if pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(node):
+        return _shown(case, slot, node) or _PHASES[pod.phase]
+    return _PHASES[pod.phase]
+
+
+def _successor(one: serving.Occupant) -> inferenceplacement.Successor:
+    return inferenceplacement.Successor(
+        node=one.intent.node,
+        version=one.intent.version,
+        phase=_PHASES[one.pod.phase if one.pod is not None else snapshot.PodPhase.PENDING],
+        reason=troubles.code(one.pod),
+        message=(one.pod.message or "")[:256] if one.pod is not None else "",
     )
 
 
@@ -124,24 +138,22 @@ def _settled(seconds: float | None, shown: str | None) -> str | None:
     return duration(seconds)
 
 
-def _shown(case: Case, intent: PodIntent) -> inferenceplacement.Phase | None:
+def _shown(case: Case, slot: str, node: str) -> inferenceplacement.Phase | None:
     """Return how the replica was shown before, unless as lost."""
-    listed = case.before.status.replicas if case.before is not None else ()
-    phases = [one.phase for one in listed if (one.slot, one.node) == (intent.slot, intent.node)]
-    return next((one for one in phases if one is not inferenceplacement.Phase.LOST), None)
+    shown = serving.listed(case, slot)
+    if shown is None or shown.node != node or shown.phase is inferenceplacement.Phase.LOST:
+        return None
+    return shown.phase
 
 
 def _endpoint(
-    case: Case,
-    intent: PodIntent,
-    pod: snapshot.Replica | None,
-    phase: inferenceplacement.Phase,
+    case: Case, slot: str, pod: snapshot.Replica | None, phase: inferenceplacement.Phase
 ) -> str | None:
     if pod is None or pod.address is None or phase is inferenceplacement.Phase.LOST:
         return None
     address = f"{pod.address}:{PORT}"
     if phase is inferenceplacement.Phase.READY:
         return address
-    listed = case.before.status.replicas if case.before is not None else ()
-    was = any(one.slot == intent.slot and one.endpoint == address for one in listed)
+    shown = serving.listed(case, slot)
+    was = shown is not None and shown.endpoint == address
     return address if was and phase is inferenceplacement.Phase.STARTING else None

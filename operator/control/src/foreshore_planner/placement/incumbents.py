@@ -14,7 +14,10 @@ BAD_AFTER = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Incumbent:
-    """The node that has a slot, and the pod there if it is seen."""
+    """The node that a slot was put on, and the pod there if it is seen.
+
+    Another pod may answer in the slot meanwhile: see `serving`.
+    """
 
     slot: str
     node: str
@@ -47,8 +50,9 @@ def find(
         said = listed.get(slot)
         was_active = said is not None and said.role is inferenceplacement.Role.ACTIVE
         if said is not None:
-            here = [one for one in claims if one.node == said.node]
-            found[slot] = Incumbent(slot, said.node, _best(here, template), was_active)
+            node = said.node if said.successor is None else said.successor.node
+            here = [one for one in claims if one.node == node]
+            found[slot] = Incumbent(slot, node, _best(here, template), was_active)
         elif claims:
             best = _best(claims, template)
             if best is not None:

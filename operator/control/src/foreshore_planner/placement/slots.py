@@ -6,31 +6,13 @@ from datetime import timedelta
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import inferenceplacement, placing
 from foreshore_planner import snapshot
-from foreshore_planner.placement import candidates, choose, explain, figures, incumbents
-from foreshore_planner.placement.case import Case, Findings, PlacementPlan, PodIntent
-
-STARTING_FOR = 60.0
-"""Seconds after which a pod that does not become ready is given up where it is."""
-
-MODEL_FAULTS = frozenset(
-    {
-        "DigestMismatch",
-        "ExternalData",
-        "LoadFailed",
-        "LoadTimeout",
-        "LocalFunctions",
-        "ModelRejected",  # refused, in words that nobody could read
-        "NotFound",
-        "NotONNX",
-        "SchemaMismatch",
-        "TooLarge",
-        "TooManyNodes",
-        "UnknownDomain",
-        "UnsupportedType",
-        "WarmUpFailed",
-    }
+from foreshore_planner.placement import (
+    candidates,
+    incumbents,
+    serving,
+    troubles,
 )
-"""Reasons of a pod that would be the same on every node: moving it would help nobody."""
+from foreshore_planner.placement.case import Case
 
 COMFORT = 0.8
 """A node is worth a move for latency only when it is predicted within this share of the budget."""
@@ -65,16 +47,19 @@ def node_is_cordoned(case: Case, held: incumbents.Incumbent) -> Force | None:
 
 
 def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
-    """The pod failed, or has not become ready for too long, and not because of the model."""
+    """The pod failed, or has not become ready for too long, and another node may do better."""
     pod = held.pod
-    if pod is None or pod.reason in MODEL_FAULTS or not case.verdicts.of(held.node).is_usable:
+    if pod is None or not case.verdicts.of(held.node).is_usable:
+        return None
+    is_served = serving.is_served_by_another(case, pod)
+    if troubles.is_hopeless(pod, is_served=is_served):
         return None
     if pod.phase is snapshot.PodPhase.FAILED:
         return "PodFailed", pod.message or pod.reason or "the pod failed"
     waits = pod.phase in (snapshot.PodPhase.PENDING, snapshot.PodPhase.UNREADY)
     if case.is_out_of_sight(held.node):
         return None
-    if waits and pod.phase_age >= STARTING_FOR:
+    if waits and pod.phase_age >= troubles.patience(pod, is_served=is_served):
         return "PodNotReady", pod.message or pod.reason or "the pod does not become ready"
     return None
 
@@ -218,120 +203,3 @@ def moves(
         )
     past = case.before.status.moves if case.before is not None else ()
     return (*fresh, *past)[:10]
-
-
-def assemble(
-    case: Case,
-    layout: Mapping[str, str],
-    held: Mapping[str, incumbents.Incumbent],
-    history: tuple[inferenceplacement.Move, ...],
-    rejected: Sequence[candidates.Rejection],
-    waiting: tuple[str, str] | None,
-) -> PlacementPlan:
-    """Put the plan of one placement together."""
-    pods = {slot: _intent(case, slot, node) for slot, node in sorted(layout.items())}
-    seen = {replica.name: replica for replica in case.replicas}
-    order = [one.node.name for one in _ranked(case)]
-    present = [
-        choose.Incumbent(
-            slot=slot,
-            node=node,
-            is_ready=_serves(case, seen.get(pods[slot].name), node),
-            was_active=slot in held and held[slot].node == node and held[slot].was_active,
-        )
-        for slot, node in sorted(layout.items())
-    ]
-    active = choose.roles(present, order, case.demand.placement.replicas)
-    replicas = tuple(
-        figures.replica(case, pods[slot], seen.get(pods[slot].name), held.get(slot), active[slot])
-        for slot in pods
-    )
-    return PlacementPlan(
-        namespace=case.demand.namespace,
-        name=case.name,
-        policy=case.demand.policy,
-        site=case.site,
-        pods=tuple(pods.values()),
-        replicas=replicas,
-        budget=figures.budget(case, [pods[slot].node for slot in pods if active[slot]]),
-        candidates=inferenceplacement.Candidates(
-            total=len(case.views), rejected=explain.fold(rejected)
-        ),
-        moves=history,
-        findings=_findings(case, layout, rejected, waiting),
-    )
-
-
-def _intent(case: Case, slot: str, node: str) -> PodIntent:
-    placement = f"{case.demand.namespace}/{case.name}"
-    return PodIntent(
-        name=figures.pod_name(case.demand.policy, slot, placement, node, case.template),
-        namespace=case.demand.namespace,
-        placement=case.name,
-        policy=case.demand.policy,
-        site=case.site,
-        slot=slot,
-        node=node,
-        template=case.template,
-        model=case.version.spec.model_ref.name,
-        version=case.version.metadata.name,
-    )
-
-
-def _serves(case: Case, pod: snapshot.Replica | None, node: str) -> bool:
-    if pod is None or case.verdicts.of(node).is_lost:
-        return False
-    if pod.phase is snapshot.PodPhase.READY:
-        return True
-    is_stale = pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(node)
-    return is_stale and pod.address is not None
-
-
-def _ranked(case: Case) -> list[candidates.Candidate]:
-    every = [candidates.Candidate(view.node, view.prediction, 0.0) for view in case.views]
-    return choose.rank(every, case.demand, frozenset())
-
-
-def _findings(
-    case: Case,
-    layout: Mapping[str, str],
-    rejected: Sequence[candidates.Rejection],
-    waiting: tuple[str, str] | None,
-) -> Findings:
-    wanted = case.demand.placement.replicas + case.demand.placement.standby
-    nodes = {view.node.name: view.node for view in case.views}
-    domains = [choose.domain(nodes[node], case.demand) for node in layout.values() if node in nodes]
-    near = explain.nearest(case.views, rejected)
-    unplaced = wanted - len(layout)
-    return Findings(
-        wanted=wanted,
-        unplaced=unplaced,
-        waiting=waiting[1] if waiting is not None else None,
-        waiting_reason=waiting[0] if waiting is not None else None,
-        nearest=near,
-        summary=explain.summarise(len(case.views), rejected),
-        is_within_budget=_within(case, is_stuck=not layout and near is not None),
-        shares_domain=len(set(domains)) < len(domains),
-        broken=_broken(case, layout),
-    )
-
-
-def _within(case: Case, *, is_stuck: bool) -> bool | None:
-    if is_stuck:
-        return False
-    measured = case.evidence.measured()
-    return None if measured is None else measured <= case.demand.budget
-
-
-def _broken(case: Case, layout: Mapping[str, str]) -> tuple[str, str] | None:
-    for replica in sorted(case.replicas, key=lambda one: one.slot):
-        if replica.slot not in layout or replica.template != case.template:
-            continue
-        if replica.reason in MODEL_FAULTS:
-            return (
-                "ModelRejected",
-                f"{replica.reason}: {replica.message or 'the model was refused'}",
-            )
-        if replica.phase is snapshot.PodPhase.FAILED:
-            return "ReplicaFailed", replica.message or replica.reason or "the pod failed"
-    return None

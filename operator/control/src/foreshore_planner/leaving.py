@@ -1,0 +1,193 @@
+"""What should go: pods that nobody wants any more, and placements that nobody asks for.
+
+    wanted ──superseded──► answers until its successor does ──► drains while agents still call it
+                                                                        └──► deleted, gracefully
+
+Deleting costs nothing only when nobody calls: agents learn of a successor through status, hub and
+assignment, one after the other, and say in their reports which addresses they have.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foreshore_planner import binding, health, snapshot
+from foreshore_planner.placement import case, figures
+
+AGAIN_AFTER = 15.0
+"""Seconds after which a pod that failed on the node it should be on is made again there."""
+
+HEARD_AFTER = 5.0
+"""Seconds that agents have, from when a successor serves, to hear of it and to say so."""
+
+DRAINED_AFTER = 120.0
+"""Seconds after which a replaced pod goes although an agent still has its address."""
+
+LOOK_AGAIN = 2.0
+"""Seconds until the next look at a pod that agents still have: they report as often."""
+
+HUB_AWAY = 30.0
+"""The same while the hub is out of reach; its return makes a pass of its own."""
+
+Slot = tuple[str, str, str, str]
+"""(namespace, policy, site, slot)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Successors:
+    """What the plans of a pass say of the pods that exist."""
+
+    wanted: frozenset[tuple[str, str]]
+    """(namespace, name) of pods that should be."""
+    answering: frozenset[tuple[str, str]]
+    """Of pods that answer in a slot until the wanted one does."""
+    slots: frozenset[Slot]
+    """That have a wanted pod."""
+    ready: Mapping[Slot, float]
+    """Seconds for which the wanted pod of a slot has been ready."""
+
+
+def superseded(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.Binding,
+    plans: Sequence[case.PlacementPlan],
+) -> tuple[case.Removal, ...]:
+    """Return the pods that no placement wants any more.
+
+    A pod that serves stays until its successor in the slot does, and until agents have turned to
+    that one. A pod on a node that may only be cut off is left alone: it may be serving its site. So
+    are those of a policy, or for devices, not accepted as they stand: agents go on with what was.
+    Those of a policy that is gone, or that this release cannot read, are its owner's to take along.
+    One that has failed where it should be goes after a while, so that it is made again: Kubernetes
+    never starts a failed pod.
+    """
+    planned = {(plan.namespace, plan.policy, plan.site) for plan in plans}
+    next_ = _successors(seen, plans)
+    removals = []
+    for replica in sorted(seen.replicas, key=lambda one: (one.namespace, one.name)):
+        name = (replica.namespace, replica.name)
+        if name in next_.wanted:
+            if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER:
+                removals.append(_removal(replica, "Failed"))
+            continue
+        owner = bound.policies.get((replica.namespace, replica.policy))
+        if owner is None or _is_suspended(owner, replica.site):
+            continue
+        if owner.is_retained and (*owner.key, replica.site) not in planned:
+            continue
+        is_needed = _is_last(replica, next_) or _drains(seen, verdicts, replica, next_) is not None
+        if not is_needed and _may_go(replica, verdicts):
+            removals.append(_removal(replica, "Superseded"))
+    return tuple(removals)
+
+
+def wakes(
+    seen: snapshot.Snapshot, verdicts: health.Health, plans: Sequence[case.PlacementPlan]
+) -> list[float]:
+    """Return the seconds after which a pod that drains has to be looked at again."""
+    next_ = _successors(seen, plans)
+    unwanted = [one for one in seen.replicas if (one.namespace, one.name) not in next_.wanted]
+    found = [_drains(seen, verdicts, one, next_) for one in unwanted]
+    return sorted(one for one in found if one is not None)
+
+
+def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) -> Successors:
+    wanted = {(pod.namespace, pod.name): _slot(pod) for plan in plans for pod in plan.pods}
+    return Successors(
+        wanted=frozenset(wanted),
+        answering=frozenset((plan.namespace, name) for plan in plans for name in plan.standing_in),
+        slots=frozenset(wanted.values()),
+        ready={
+            _slot(one): one.phase_age
+            for one in seen.replicas
+            if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
+        },
+    )
+
+
+def _slot(one: snapshot.Replica | case.PodIntent) -> Slot:
+    return (one.namespace, one.policy, one.site, one.slot)
+
+
+def _is_last(replica: snapshot.Replica, next_: Successors) -> bool:
+    """Whether nothing serves in its slot but this pod."""
+    if (replica.namespace, replica.name) in next_.answering:
+        return True
+    slot = _slot(replica)
+    is_ready = replica.phase is snapshot.PodPhase.READY
+    return is_ready and slot in next_.slots and slot not in next_.ready
+
+
+def _drains(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    replica: snapshot.Replica,
+    next_: Successors,
+) -> float | None:
+    """Return in how many seconds to look again at a pod that agents may still call, or None.
+
+    Without the hub no agent can hear of the successor, so that the old address is all they have.
+    """
+    age = next_.ready.get(_slot(replica))
+    is_serving = replica.phase is snapshot.PodPhase.READY and replica.address is not None
+    if age is None or not is_serving or verdicts.of(replica.node).is_lost:
+        return None
+    if age < HEARD_AFTER:
+        return HEARD_AFTER - age
+    if seen.fleet is None:
+        return HUB_AWAY
+    return LOOK_AGAIN if age < DRAINED_AFTER and _is_assigned(seen, replica) else None
+
+
+def _is_assigned(seen: snapshot.Snapshot, replica: snapshot.Replica) -> bool:
+    """Whether an agent that reports still has the address of a pod."""
+    url = f"http://{replica.address}:{figures.PORT}"
+    return any(
+        one.url == url
+        for agent in health.agent_reports(seen).values()
+        for one in agent.report.endpoints
+    )
+
+
+def _may_go(replica: snapshot.Replica, verdicts: health.Health) -> bool:
+    """Whether a pod is not on its way out already, nor perhaps serving a site that is cut off."""
+    verdict = verdicts.of(replica.node).verdict
+    is_cut = verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT)
+    return not is_cut and replica.phase is not snapshot.PodPhase.TERMINATING
+
+
+def _is_suspended(policy: binding.BoundPolicy, site: str) -> bool:
+    return policy.is_placed and site in policy.suspended
+
+
+def _removal(replica: snapshot.Replica, cause: str) -> case.Removal:
+    return case.Removal(
+        replica.namespace, replica.name, replica.uid, replica.resource_version, cause
+    )
+
+
+def retired(
+    seen: snapshot.Snapshot, bound: binding.Binding, plans: Sequence[case.PlacementPlan]
+) -> tuple[case.Removal, ...]:
+    """Return the placements that nobody asks for any more.
+
+    Their policy infers no more, or no longer at that site. Those of a policy that is gone go with
+    it, by their owner.
+    """
+    planned = {(plan.namespace, plan.name) for plan in plans}
+    found = []
+    for one in sorted(seen.placements, key=binding.key):
+        policy = bound.policies.get((binding.key(one)[0], one.spec.policy_ref.name))
+        if policy is None or policy.is_retained or binding.key(one) in planned:
+            continue
+        if _is_suspended(policy, one.spec.site):
+            continue
+        found.append(
+            case.Removal(
+                *binding.key(one),
+                one.metadata.uid or "",
+                one.metadata.resource_version or "",
+                "Retired",
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,167 @@
+"""The plan of one placement, put together: pods, replicas as they are shown, what is wrong."""
+
+from collections.abc import Mapping, Sequence
+
+from foreshore_api import conditions
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_planner import snapshot
+from foreshore_planner.placement import (
+    candidates,
+    choose,
+    explain,
+    figures,
+    serving,
+    troubles,
+)
+from foreshore_planner.placement.case import Case, Findings, PlacementPlan, PodIntent, Trouble
+
+Occupants = Mapping[str, serving.Occupant]
+
+
+def assemble(
+    case: Case,
+    layout: Mapping[str, str],
+    history: tuple[inferenceplacement.Move, ...],
+    rejected: Sequence[candidates.Rejection],
+    waiting: tuple[str, str] | None,
+) -> PlacementPlan:
+    """Put the plan of one placement together; `layout` is the node of each slot."""
+    pods = {slot: _intent(case, slot, node) for slot, node in sorted(layout.items())}
+    occupants = serving.occupants(case, pods)
+    active = _roles(case, occupants)
+    return PlacementPlan(
+        namespace=case.demand.namespace,
+        name=case.name,
+        policy=case.demand.policy,
+        site=case.site,
+        pods=tuple(pods.values()),
+        replicas=tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods),
+        standing_in=tuple(one.old.name for one in occupants.values() if one.old is not None),
+        budget=figures.budget(case, [occupants[slot].node for slot in pods if active[slot]]),
+        candidates=inferenceplacement.Candidates(
+            total=len(case.views), rejected=explain.fold(rejected)
+        ),
+        moves=history,
+        findings=_findings(case, occupants, rejected, waiting),
+    )
+
+
+def _intent(case: Case, slot: str, node: str) -> PodIntent:
+    placement = f"{case.demand.namespace}/{case.name}"
+    return PodIntent(
+        name=figures.pod_name(case.demand.policy, slot, placement, node, case.template),
+        namespace=case.demand.namespace,
+        placement=case.name,
+        policy=case.demand.policy,
+        site=case.site,
+        slot=slot,
+        node=node,
+        template=case.template,
+        model=case.version.spec.model_ref.name,
+        version=case.version.metadata.name,
+        digest=case.version.spec.digest,
+        generation=case.bound.policy.metadata.generation or 0,
+    )
+
+
+def _roles(case: Case, occupants: Occupants) -> dict[str, bool]:
+    present = [_incumbent(case, one) for one in occupants.values()]
+    order = [one.node.name for one in _ranked(case)]
+    return choose.roles(present, order, case.demand.placement.replicas)
+
+
+def _incumbent(case: Case, one: serving.Occupant) -> choose.Incumbent:
+    shown = serving.listed(case, one.intent.slot)
+    is_as_shown = shown is not None and shown.node == one.node
+    return choose.Incumbent(
+        slot=one.intent.slot,
+        node=one.node,
+        is_ready=one.is_ready,
+        is_wanted=serving.served(case, one.answering).digest == one.intent.digest,
+        was_active=is_as_shown
+        and shown is not None
+        and shown.role is inferenceplacement.Role.ACTIVE,
+    )
+
+
+def _ranked(case: Case) -> list[candidates.Candidate]:
+    every = [candidates.Candidate(view.node, view.prediction, 0.0) for view in case.views]
+    return choose.rank(every, case.demand, frozenset())
+
+
+def _findings(
+    case: Case,
+    occupants: Occupants,
+    rejected: Sequence[candidates.Rejection],
+    waiting: tuple[str, str] | None,
+) -> Findings:
+    wanted = case.demand.placement.replicas + case.demand.placement.standby
+    nodes = {view.node.name: view.node for view in case.views}
+    used = [one.node for one in occupants.values() if one.node in nodes]
+    domains = [choose.domain(nodes[node], case.demand) for node in used]
+    near = explain.nearest(case.views, rejected)
+    return Findings(
+        wanted=wanted,
+        unplaced=wanted - len(occupants),
+        waiting=waiting[1] if waiting is not None else None,
+        waiting_reason=waiting[0] if waiting is not None else None,
+        nearest=near,
+        summary=explain.summarise(len(case.views), rejected),
+        is_within_budget=_within(case, is_stuck=not occupants and near is not None),
+        shares_domain=len(set(domains)) < len(domains),
+        trouble=_trouble(case, occupants),
+        progress=_progress(occupants),
+        refusal=_refusal(occupants),
+    )
+
+
+def _within(case: Case, *, is_stuck: bool) -> bool | None:
+    if is_stuck:
+        return False
+    measured = case.evidence.measured()
+    return None if measured is None else measured <= case.demand.budget
+
+
+def _trouble(case: Case, occupants: Occupants) -> Trouble | None:
+    """Return what a person has to look at, of the first slot that has any."""
+    for slot, one in sorted(occupants.items()):
+        found = troubles.of(one.pod) if one.pod is not None and not _is_well(case, one) else None
+        if found is not None:
+            reason, message = found
+            return Trouble(reason, f"{_place(slot, one)} does not serve: {message}{_instead(one)}")
+    return None
+
+
+def _is_well(case: Case, one: serving.Occupant) -> bool:
+    return one.pod is not None and serving.answers(case, one.pod)
+
+
+def _progress(occupants: Occupants) -> Trouble | None:
+    """Return what a successor waits for, of the first slot that has one."""
+    for slot, one in sorted(occupants.items()):
+        if one.old is None:
+            continue
+        if one.pod is not None and one.pod.reason == conditions.Reason.UNSCHEDULABLE:
+            message = f"{_place(slot, one)} has no room beside what runs: {one.pod.message}"
+            return Trouble(conditions.Reason.UNSCHEDULABLE, f"{message}{_instead(one)}")
+        return Trouble(conditions.Reason.PROGRESSING, f"{_place(slot, one)} starts{_instead(one)}")
+    return None
+
+
+def _refusal(occupants: Occupants) -> str | None:
+    """Return why the version that is asked for is refused, if a replica says so."""
+    for _, one in sorted(occupants.items()):
+        pod: snapshot.Replica | None = one.pod
+        if pod is not None and pod.reason in troubles.MODEL_FAULTS:
+            return f"{pod.reason}: {pod.message or 'the model was refused'}"
+    return None
+
+
+def _place(slot: str, one: serving.Occupant) -> str:
+    return f"{slot}: {one.intent.version} on {one.intent.node}"
+
+
+def _instead(one: serving.Occupant) -> str:
+    if one.old is None:
+        return ""
+    return f"; {one.old.version or 'what was'} on {one.old.node} serves until it does"

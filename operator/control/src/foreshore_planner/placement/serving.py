@@ -1,0 +1,120 @@
+"""Which pod answers in a slot, and which one is to take its place.
+
+    one pod ──edit or move──► the old one answers, the new one starts ──ready──► the new one answers
+                                                                                 the old one drains
+
+A slot is shown as the pod that answers, with the version that it serves. What it should be instead
+is its `successor`. So agents never lose an address that works to one that does not work yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_planner import snapshot
+from foreshore_planner.placement.case import Case, PodIntent
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What ModelVersion a pod serves, and by which generation of the policy."""
+
+    version: str | None
+    digest: str | None
+    generation: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Who has a slot: the pod that is wanted there, and another that answers until it does."""
+
+    intent: PodIntent
+    pod: snapshot.Replica | None
+    """The wanted pod, if it exists."""
+    old: snapshot.Replica | None
+    """The pod that answers because the wanted one does not."""
+    is_ready: bool
+    """Whether either of them answers."""
+
+    @property
+    def answering(self) -> snapshot.Replica | None:
+        """The pod that is shown."""
+        return self.pod if self.old is None else self.old
+
+    @property
+    def node(self) -> str:
+        """The node of the pod that is shown."""
+        return self.intent.node if self.old is None else self.old.node
+
+
+def occupants(case: Case, intents: Mapping[str, PodIntent]) -> dict[str, Occupant]:
+    """Return who has each slot."""
+    existing = {pod.name: pod for pod in case.replicas}
+    found: dict[str, Occupant] = {}
+    for slot, intent in intents.items():
+        pod = existing.get(intent.name)
+        is_new_ready = pod is not None and answers(case, pod)
+        old = None if is_new_ready else _stand_in(case, intent)
+        found[slot] = Occupant(intent, pod, old, is_ready=is_new_ready or old is not None)
+    return found
+
+
+def answers(case: Case, pod: snapshot.Replica) -> bool:
+    """Whether agents can infer at a pod, as far as anybody can tell."""
+    if pod.address is None or case.verdicts.of(pod.node).is_lost:
+        return False
+    if pod.phase is snapshot.PodPhase.READY:
+        return True
+    return pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(pod.node)
+
+
+def is_served_by_another(case: Case, pod: snapshot.Replica) -> bool:
+    """Whether a slot is served although this pod of it does not."""
+    return any(
+        one.slot == pod.slot and one.name != pod.name and answers(case, one)
+        for one in case.replicas
+    )
+
+
+def served(case: Case, pod: snapshot.Replica | None) -> Served:
+    """Return what a pod serves.
+
+    A pod of the version that is asked for serves the present generation, whatever generation it was
+    made for. Another serves the generation that it was last shown with, else the one it was made
+    for. Pods of releases that marked none are known by their template.
+    """
+    if pod is None:
+        return Served(None, None, None)
+    wanted = case.version.spec.digest, case.version.metadata.name
+    is_wanted = (pod.digest, pod.version) == wanted
+    if is_wanted or (pod.version is None and pod.template == case.template):
+        shown = listed(case, pod.slot)
+        generation = case.bound.policy.metadata.generation or 0
+        if case.bound.problem is not None and shown is not None:
+            generation = shown.policy_generation or generation
+        return Served(wanted[1], wanted[0], generation)
+    shown = listed(case, pod.slot)
+    was = shown is not None and (shown.version, shown.digest) == (pod.version, pod.digest)
+    last = shown.policy_generation if shown is not None and was else None
+    return Served(pod.version, pod.digest, last or pod.policy_generation)
+
+
+def listed(case: Case, slot: str) -> inferenceplacement.Replica | None:
+    """Return how a slot was shown before."""
+    before = case.before.status.replicas if case.before is not None else ()
+    return next((one for one in before if one.slot == slot), None)
+
+
+def _stand_in(case: Case, intent: PodIntent) -> snapshot.Replica | None:
+    """Return the pod that answers in a slot instead of the wanted one: the one shown before."""
+    shown = listed(case, intent.slot)
+    node = shown.node if shown is not None else None
+    wanted = case.version.metadata.name
+    able = [
+        one
+        for one in case.replicas
+        if one.slot == intent.slot and one.name != intent.name and answers(case, one)
+    ]
+    return min(
+        able, key=lambda one: (one.node != node, one.version != wanted, one.name), default=None
+    )

@@ -1,0 +1,107 @@
+"""What the status of a placement says of its plan: conditions, without their times.
+
+Ready: every active replica serves what is asked for, or what was until its successor does. Where a
+person has to mend something first, Ready is False for that reason, and Degraded True while what was
+serves on. Called by `status`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from foreshore_api import conditions
+from foreshore_planner.placement import case
+
+Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
+"""One condition without its times: (type, status, reason, message)."""
+
+TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
+Type, Reason = conditions.Type, conditions.Reason
+
+
+def of(plan: case.PlacementPlan) -> list[Said]:
+    """Return every condition of one placement, without its times."""
+    found = plan.findings
+    said: list[Said] = [_placed(plan), _budget_met(plan), _redundant(plan)]
+    said += _readiness(plan)
+    if found.waiting is not None and found.waiting_reason in HELD_BY:
+        said.append((Type.HELD, TRUE, Reason(found.waiting_reason), found.waiting))
+    return said
+
+
+HELD_BY = frozenset({Reason.SITE_SILENT, Reason.FLEET_SILENT, Reason.MOVE_LIMIT})
+"""Why a placement is held still by us, not by its policy."""
+
+
+def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
+    """Say whether it serves what is asked for, what is waited for, and what has to be mended."""
+    found, placed = plan.findings, _placed(plan)
+    active = [one for one in plan.replicas if one.role.value == "Active"]
+    if found.trouble is not None:
+        reason, message = found.trouble.reason, found.trouble.message
+        yield (Type.READY, FALSE, reason, message)
+        if reason in (Reason.DIGEST_MISMATCH, Reason.MODEL_REJECTED):
+            yield (Type.STALLED, TRUE, reason, message)
+        if any(one.phase.value == "Ready" for one in plan.replicas):
+            yield (Type.DEGRADED, TRUE, reason, message)
+    elif active and all(one.phase.value == "Ready" for one in active):
+        yield (Type.READY, TRUE, Reason.DELIVERED, "every active replica serves")
+        if found.progress is not None:
+            yield (Type.RECONCILING, TRUE, found.progress.reason, found.progress.message)
+    elif placed[1] is FALSE and not plan.replicas:
+        yield (Type.READY, FALSE, placed[2], placed[3])
+    else:
+        message = "a replica has a node and does not serve yet"
+        yield (Type.READY, FALSE, Reason.REPLICA_STARTING, message)
+        yield (Type.RECONCILING, TRUE, Reason.PROGRESSING, message)
+
+
+def _placed(plan: case.PlacementPlan) -> Said:
+    found = plan.findings
+    if found.unplaced == 0 and found.waiting is None:
+        return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
+    if found.waiting is not None and found.waiting_reason is not None:
+        return (Type.PLACED, FALSE, Reason(found.waiting_reason), found.waiting)
+    reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
+    return (Type.PLACED, FALSE, reason, found.summary)
+
+
+def _budget_met(plan: case.PlacementPlan) -> Said:
+    match plan.findings.is_within_budget:
+        case True:
+            message = "the measured p99 is within the latency budget"
+            return (Type.BUDGET_MET, TRUE, Reason.WITHIN_BUDGET, message)
+        case False:
+            message = plan.findings.nearest or "the measured p99 is above the latency budget"
+            return (Type.BUDGET_MET, FALSE, Reason.OVER_BUDGET, message)
+        case None:
+            message = "fewer than twenty samples end to end"
+            return (Type.BUDGET_MET, UNKNOWN, Reason.NOT_MEASURED, message)
+
+
+def _redundant(plan: case.PlacementPlan) -> Said:
+    if plan.findings.wanted < 2:
+        message = "the policy asks for one replica and no standby"
+        return (Type.REDUNDANT, FALSE, Reason.NO_STANDBY, message)
+    by_version = Counter(one.version for one in plan.replicas if one.phase.value == "Ready")
+    if max(by_version.values(), default=0) < 2:
+        return (Type.REDUNDANT, FALSE, *_missing_replica(plan))
+    if plan.findings.shares_domain:
+        message = "two replicas share a failure domain because no other has room"
+        return (Type.REDUNDANT, FALSE, Reason.SHARED_DOMAIN, message)
+    return (Type.REDUNDANT, TRUE, Reason.SPREAD, "no two replicas share a failure domain")
+
+
+def _missing_replica(plan: case.PlacementPlan) -> tuple[conditions.Reason, str]:
+    """Say why fewer than two replicas serve the same version."""
+    phases = {one.phase.value: one for one in reversed(plan.replicas)}
+    if "Lost" in phases:
+        message = f"{phases['Lost'].slot} is lost with {phases['Lost'].node}"
+        return Reason.REPLICA_LOST, f"{message}; fewer than two replicas serve"
+    if plan.findings.trouble is not None:
+        return plan.findings.trouble.reason, plan.findings.trouble.message
+    if "Failed" in phases:
+        message = f"{phases['Failed'].slot} has failed on {phases['Failed'].node}"
+        return Reason.REPLICA_FAILED, f"{message}; fewer than two replicas serve"
+    if len(plan.replicas) < 2:
+        return _placed(plan)[2:]
+    return Reason.REPLICA_STARTING, "fewer than two replicas serve the same version"

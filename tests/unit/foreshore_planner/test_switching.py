@@ -1,0 +1,407 @@
+"""A replica is exchanged, for another version or on another node: what answers is listed meanwhile.
+
+The trap: a slot was shown as the pod it should have, so that an edit took the address of the pod
+that worked away for as long as the new one was not ready, or for ever.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import planning as build
+from foreshore_api import v1alpha1
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_planner import plan as planning
+from foreshore_planner import snapshot
+
+OTHER = f"sha256:{'1' * 64}"
+V2 = build.version("occupancy-v2", digest=OTHER)
+TWO = {"replicas": 1, "standby": 1}
+PENDING, READY = snapshot.PodPhase.PENDING, snapshot.PodPhase.READY
+UNREADY, FAILED = snapshot.PodPhase.UNREADY, snapshot.PodPhase.FAILED
+
+
+def asks_for_v2(generation: int = 2, **spec: Any) -> v1alpha1.DecisionPolicy:
+    edited = build.policy(modelRef={"version": "occupancy-v2"}, **spec)
+    newer = edited.metadata.model_copy(update={"generation": generation})
+    return edited.model_copy(update={"metadata": newer})
+
+
+def switching(**spec: Any) -> snapshot.Snapshot:
+    """A settled placement whose policy has just been edited to the next version."""
+    settled = build.settle(build.world(policies=(build.policy(**spec),)))
+    versions = (*settled.versions, V2)
+    return dataclasses.replace(settled, policies=(asks_for_v2(**spec),), versions=versions)
+
+
+def pods(
+    seen: snapshot.Snapshot, version: str, slot: str | None = None, **changes: Any
+) -> snapshot.Snapshot:
+    """The pods of a version, of one slot or of all, as they have become."""
+    return dataclasses.replace(
+        seen,
+        replicas=tuple(
+            dataclasses.replace(one, **changes)
+            if one.version == version and slot in (None, one.slot)
+            else one
+            for one in seen.replicas
+        ),
+    )
+
+
+def ready(seen: snapshot.Snapshot, slot: str | None = None, age: float = 0.0) -> snapshot.Snapshot:
+    """The new pods of a slot, or of all, serve for so many seconds."""
+    return dataclasses.replace(
+        seen,
+        replicas=tuple(
+            dataclasses.replace(
+                one, phase=READY, address=build.address(one.name), phase_age=age, reason=None
+            )
+            if one.version == "occupancy-v2" and slot in (None, one.slot)
+            else one
+            for one in seen.replicas
+        ),
+    )
+
+
+def begun(**spec: Any) -> snapshot.Snapshot:
+    """The edit was seen, the new pods were created and are not ready."""
+    seen = switching(**spec)
+    return build.applied(seen, planning.plan(seen), ready=False)
+
+
+def shown(seen: snapshot.Snapshot) -> tuple[inferenceplacement.Replica, ...]:
+    (placement,) = planning.plan(seen).placements
+    return placement.replicas
+
+
+def condition(seen: snapshot.Snapshot, type_: str) -> tuple[str, str] | None:
+    return build.condition(planning.plan(seen), "InferencePlacement", "ventilate.hq", type_)
+
+
+def test_the_old_pod_is_listed_with_its_version_until_the_new_one_is_ready() -> None:
+    before = shown(build.settle(build.world()))[0]
+    (replica,) = shown(begun())
+    assert (replica.node, replica.phase, replica.endpoint) == ("edge-1", "Ready", before.endpoint)
+    assert (replica.version, replica.digest) == ("occupancy-v1", f"sha256:{'0' * 64}")
+    assert replica.policy_generation == 1, "it does not serve the edit"
+    assert replica.successor is not None
+    assert (replica.successor.version, replica.successor.node) == ("occupancy-v2", "edge-1")
+    assert replica.successor.phase == "Pending"
+
+
+def test_also_in_the_very_pass_that_sees_the_edit() -> None:
+    (replica,) = shown(switching())
+    assert (replica.phase, replica.version) == ("Ready", "occupancy-v1")
+    assert replica.successor is not None
+
+
+def test_the_new_pod_is_listed_once_it_is_ready() -> None:
+    (replica,) = shown(ready(begun()))
+    assert (replica.phase, replica.version, replica.digest) == ("Ready", "occupancy-v2", OTHER)
+    assert (replica.policy_generation, replica.successor) == (2, None)
+    assert replica.endpoint is not None
+
+
+def test_an_edit_of_the_policy_alone_is_served_by_the_pod_that_runs() -> None:
+    settled = build.settle(build.world())
+    edited = settled.policies[0].metadata.model_copy(update={"generation": 7})
+    policy = settled.policies[0].model_copy(update={"metadata": edited})
+    (replica,) = shown(dataclasses.replace(settled, policies=(policy,)))
+    assert (replica.policy_generation, replica.successor) == (7, None)
+
+
+def test_another_image_of_the_same_version_is_a_successor_too() -> None:
+    settled = build.settle(build.world())
+    seen = dataclasses.replace(settled, serving_image="foreshore-edge:next")
+    (replica,) = shown(build.applied(seen, planning.plan(seen), ready=False))
+    assert (replica.phase, replica.version, replica.policy_generation) == (
+        "Ready",
+        "occupancy-v1",
+        1,
+    )
+    assert replica.successor is not None
+    assert replica.successor.version == "occupancy-v1"
+
+
+def test_version_and_generation_survive_a_lost_status() -> None:
+    """An operator that starts anew, and a status that somebody dropped: the pods say it."""
+    begun_ = dataclasses.replace(begun(), placements=())
+    (replica,) = shown(begun_)
+    assert (replica.version, replica.policy_generation) == ("occupancy-v1", 1)
+
+
+def test_a_pod_of_a_release_that_said_nothing_is_known_by_its_template() -> None:
+    settled = build.settle(build.world())
+    nothing: dict[str, Any] = {"version": None, "digest": None, "policy_generation": None}
+    unmarked = tuple(dataclasses.replace(one, **nothing) for one in settled.replicas)
+    (replica,) = shown(dataclasses.replace(settled, replicas=unmarked))
+    assert (replica.version, replica.policy_generation) == ("occupancy-v1", 1)
+
+
+CORDON: dict[str, Any] = {"is_schedulable": False}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [CORDON, {"site": "annex"}, {"taints": (snapshot.Taint("x", "", "NoExecute"),)}],
+    ids=["cordoned", "of another site", "tainted"],
+)
+def test_a_move_off_a_node_that_works_keeps_the_old_address_until_the_new_pod_is_ready(
+    change: dict[str, Any],
+) -> None:
+    settled = build.settle(build.world())
+    seen = build.with_nodes(
+        settled, lambda one: dataclasses.replace(one, **change) if one.name == "edge-1" else one
+    )
+    for _ in range(3):
+        made = planning.plan(seen)
+        assert made.removals == ()
+        (replica,) = made.placements[0].replicas
+        assert (replica.node, replica.phase) == ("edge-1", "Ready")
+        assert replica.successor is not None
+        assert replica.successor.node == "edge-2"
+        seen = build.applied(seen, made, ready=False)
+    moved = dataclasses.replace(
+        seen,
+        replicas=tuple(
+            dataclasses.replace(one, phase=READY, address="10.1.1.1") for one in seen.replicas
+        ),
+    )
+    (replica,) = shown(moved)
+    assert (replica.node, replica.endpoint, replica.successor) == ("edge-2", "10.1.1.1:8080", None)
+
+
+TROUBLES = [
+    ("ImagePull", PENDING, "ImagePull"),
+    ("SecretMissing", UNREADY, "SecretMissing"),
+    ("DigestMismatch", UNREADY, "DigestMismatch"),
+    ("SchemaMismatch", UNREADY, "ModelRejected"),
+]
+
+
+@pytest.mark.parametrize(("reason", "phase", "told"), TROUBLES)
+@pytest.mark.parametrize("spec", [{}, {"placement": TWO}], ids=["alone", "with a standby"])
+def test_a_version_that_cannot_start_leaves_the_old_pods_serving_for_as_long_as_it_lasts(
+    reason: str, phase: snapshot.PodPhase, told: str, spec: dict[str, Any]
+) -> None:
+    seen = begun(**spec)
+    old = {one.name for one in seen.replicas if one.version == "occupancy-v1"}
+    for minute in (1, 2, 12, 60):
+        seen = pods(
+            build.later(seen, 60.0 * minute),
+            "occupancy-v2",
+            phase=phase,
+            phase_age=60.0 * minute,
+            reason=reason,
+            message="what was seen",
+        )
+        made = planning.plan(seen)
+        assert not {one.name for one in made.removals} & old
+        for replica in made.placements[0].replicas:
+            assert (replica.phase, replica.version) == ("Ready", "occupancy-v1")
+            assert replica.successor is not None
+            assert replica.successor.reason == reason
+        assert build.where(made) == build.where(planning.plan(begun(**spec))), "it moves nothing"
+        assert condition(seen, "Placed") == ("True", "Placed")
+        assert condition(seen, "Ready") == ("False", told)
+        assert condition(seen, "Degraded") == ("True", told)
+        seen = build.applied(seen, made, ready=False)
+    assert [one for one in seen.placements[0].status.moves if one.cause != "FirstPlacement"] == []
+
+
+def test_going_back_to_the_version_that_serves_takes_the_broken_one_away() -> None:
+    broken = pods(begun(), "occupancy-v2", reason="ImagePull", phase_age=100.0)
+    back = dataclasses.replace(broken, policies=(build.policy(),))
+    made = planning.plan(back)
+    gone = {one.name for one in made.removals}
+    assert gone == {one.name for one in broken.replicas if one.version == "occupancy-v2"}
+    (replica,) = made.placements[0].replicas
+    assert (replica.version, replica.phase, replica.successor) == ("occupancy-v1", "Ready", None)
+
+
+def test_a_replica_that_only_starts_is_reconciling_and_ready() -> None:
+    assert condition(begun(), "Ready") == ("True", "Delivered")
+    assert condition(begun(), "Reconciling") == ("True", "Progressing")
+
+
+def test_the_replica_that_serves_what_is_asked_for_becomes_active() -> None:
+    """The one moment in which one slot serves the new version and the other the old."""
+    seen = ready(begun(placement=TWO), "r1")
+    by_slot = {one.slot: one for one in shown(seen)}
+    assert by_slot["r1"].version == "occupancy-v2"
+    assert by_slot["r1"].role == "Active"
+    assert (by_slot["r0"].version, by_slot["r0"].phase) == ("occupancy-v1", "Ready")
+    assert by_slot["r0"].role == "Standby"
+    redundant = condition(seen, "Redundant")
+    assert redundant == ("False", "ReplicaStarting"), "one replica serves each version"
+
+
+@pytest.mark.parametrize(
+    ("reason", "age", "node"),
+    [
+        ("Unschedulable", 61.0, "edge-1"),
+        ("Unschedulable", 601.0, "edge-2"),
+        (None, 61.0, "edge-1"),
+        ("ContainerCreating", 299.0, "edge-1"),
+    ],
+)
+def test_a_successor_that_waits_for_room_or_its_image_has_patience_of_its_own(
+    reason: str | None, age: float, node: str
+) -> None:
+    waiting = pods(begun(), "occupancy-v2", reason=reason, phase_age=age)
+    assert build.where(planning.plan(waiting)) == {"r0": node}
+    assert shown(waiting)[0].version == "occupancy-v1"
+
+
+def test_a_successor_without_room_says_so() -> None:
+    waiting = pods(
+        begun(), "occupancy-v2", reason="Unschedulable", message="Insufficient cpu", phase_age=30.0
+    )
+    assert condition(waiting, "Reconciling") == ("True", "Unschedulable")
+    assert condition(waiting, "Ready") == ("True", "Delivered")
+
+
+def test_a_pod_whose_image_is_being_pulled_is_not_moved_for_that() -> None:
+    starting = build.applied(build.world(), planning.plan(build.world()), ready=False)
+    pulled = pods(starting, "occupancy-v1", reason="ContainerCreating", phase_age=200.0)
+    assert build.where(planning.plan(pulled)) == {"r0": "edge-1"}
+    stuck = pods(starting, "occupancy-v1", reason="ContainerCreating", phase_age=301.0)
+    assert build.where(planning.plan(stuck)) == {"r0": "edge-2"}
+
+
+def calling(seen: snapshot.Snapshot, version: str) -> snapshot.Snapshot:
+    """The site's agents report that they have the endpoints of a version."""
+    lines = tuple(
+        build.endpoint(one.slot, one.node, f"http://{one.address}:8080", good=5)
+        for one in seen.replicas
+        if one.version == version
+    )
+    agents = [build.agent(name, probes=build.FAST, endpoints=lines) for name in build.EDGES]
+    return dataclasses.replace(seen, fleet=build.fleet(agents))
+
+
+def gone(seen: snapshot.Snapshot) -> int:
+    return len(planning.plan(seen).removals)
+
+
+def test_the_old_pod_goes_when_the_agents_have_turned_to_the_new_one() -> None:
+    assert gone(ready(begun(), age=1.0)) == 0, "nobody can have heard of it yet"
+    assert gone(calling(ready(begun(), age=20.0), "occupancy-v1")) == 0
+    assert gone(calling(ready(begun(), age=20.0), "occupancy-v2")) == 1
+    assert gone(calling(ready(begun(), age=121.0), "occupancy-v1")) == 1, "nobody waits for ever"
+
+
+def test_the_old_pod_stays_while_no_agent_can_hear_of_the_new_one() -> None:
+    cut = dataclasses.replace(ready(begun(), age=1000.0), fleet=None)
+    assert gone(cut) == 0
+
+
+def test_a_pass_is_due_when_the_old_pod_may_go() -> None:
+    wake = planning.plan(ready(begun(), age=1.0)).wake_after
+    assert wake is not None
+    assert 0 < wake <= 5
+
+
+def test_a_successor_that_fails_again_gives_the_slot_back() -> None:
+    was = ready(begun(), age=3.0)
+    seen = build.applied(was, planning.plan(was))
+    failed = pods(seen, "occupancy-v2", phase=UNREADY, reason="LoadFailed")
+    (replica,) = shown(failed)
+    assert (replica.version, replica.phase) == ("occupancy-v1", "Ready")
+    assert gone(failed) == 0
+
+
+def test_an_old_pod_on_a_node_out_of_sight_is_kept_and_listed() -> None:
+    """Its kubelet is back and has not said yet how its pods are."""
+    hidden = build.with_nodes(
+        pods(begun(), "occupancy-v1", phase=UNREADY),
+        lambda one: dataclasses.replace(one, ready_age=2.0) if one.name == "edge-1" else one,
+    )
+    (replica,) = shown(hidden)
+    assert (replica.phase, replica.version) == ("Ready", "occupancy-v1")
+    assert replica.endpoint is not None
+    assert gone(hidden) == 0
+
+
+def test_an_old_pod_whose_node_died_is_not_what_answers() -> None:
+    dead = build.silenced(begun(), "edge-1")
+    (replica,) = shown(dead)
+    assert (replica.node, replica.endpoint, replica.successor) == ("edge-2", None, None)
+
+
+def test_what_a_site_has_stays_while_its_policy_is_planned_at_another_site_only() -> None:
+    """An edit that is not accepted any more: one site has pods of it, the other of what was."""
+    seen = begun()
+    elsewhere = build.site_of("annex")
+    device = build.device("room-9", site="annex")
+    both = dataclasses.replace(
+        seen, sites=(*seen.sites, elsewhere), devices=(*seen.devices, device)
+    )
+    old = next(one for one in both.replicas if one.version == "occupancy-v1")
+    there = dataclasses.replace(old, name="ventilate-r0-0000abcd", site="annex", node="cloud-1")
+    problem = ("CompileFailed", "spec.rules[high]: no such name")
+    compiled = {("hq", "ventilate"): snapshot.Compiled(2, "sha256:0", problem)}
+    broken = dataclasses.replace(both, replicas=(*both.replicas, there), compiled=compiled)
+    made = planning.plan(broken)
+    assert [one.site for one in made.placements] == ["hq"]
+    assert there.name not in {one.name for one in made.removals}
+
+
+STATES: dict[str, Callable[[snapshot.Replica], snapshot.Replica]] = {
+    "pending": lambda one: dataclasses.replace(one, phase=PENDING, phase_age=700.0),
+    "unready": lambda one: dataclasses.replace(one, phase=UNREADY, phase_age=5.0),
+    "image": lambda one: dataclasses.replace(
+        one, phase=PENDING, reason="ImagePull", phase_age=4000.0
+    ),
+    "digest": lambda one: dataclasses.replace(one, phase=UNREADY, reason="DigestMismatch"),
+    "evicted": lambda one: dataclasses.replace(one, phase=FAILED, reason="Evicted"),
+    "full": lambda one: dataclasses.replace(
+        one, phase=PENDING, reason="Unschedulable", phase_age=30.0
+    ),
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 2),
+    st.integers(0, 1),
+    st.lists(st.sampled_from(sorted(STATES)), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["version", "image", "cordon", "nothing"]), min_size=1, max_size=4),
+)
+def test_an_old_ready_pod_is_never_without_an_endpoint_while_its_successor_is_not_ready(
+    replicas: int, standby: int, states: list[str], edits: list[str]
+) -> None:
+    """Whatever is edited and however the new pods fail: every slot that answered is listed."""
+    placement = {"replicas": replicas, "standby": standby}
+    seen = build.settle(build.world(policies=(build.policy(placement=placement),)))
+    seen = dataclasses.replace(seen, versions=(*seen.versions, V2))
+    served = {one.name: one for one in seen.replicas}
+    for step, edit in enumerate(edits):
+        if edit == "version":
+            seen = dataclasses.replace(seen, policies=(asks_for_v2(step + 2, placement=placement),))
+        elif edit == "image":
+            seen = dataclasses.replace(seen, serving_image=f"foreshore-edge:{step}")
+        elif edit == "cordon":
+            seen = build.with_nodes(
+                seen,
+                lambda one: dataclasses.replace(one, **CORDON) if one.name == "edge-1" else one,
+            )
+        for state in states:
+            seen = build.later(seen, 90.0)
+            made = planning.plan(seen)
+            assert not {one.name for one in made.removals} & set(served)
+            (plan,) = made.placements
+            listed = {one.endpoint for one in plan.replicas if one.phase == "Ready"}
+            assert {f"{one.address}:8080" for one in served.values()} <= listed
+            seen = build.applied(seen, made, ready=False)
+            seen = dataclasses.replace(
+                seen,
+                replicas=tuple(
+                    one if one.name in served else STATES[state](one) for one in seen.replicas
+                ),
+            )
