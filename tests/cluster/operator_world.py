@@ -38,6 +38,8 @@ class Kubelets:
     kube: api.KubeApi
     nodes: list[str] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
+    unpullable: str = ""
+    """ModelVersion whose pods find no image."""
 
     async def clear(self) -> None:
         """Forget the nodes that other tests on this API server have left."""
@@ -96,7 +98,25 @@ class Kubelets:
                     {"gracePeriodSeconds": 0},
                 )
         elif (pod.get("status") or {}).get("phase") != "Running":
-            await self.serve(pod, node)
+            version = metadata["annotations"][manifests.ANNOTATION_VERSION]
+            await (self.starve if version == self.unpullable else self.serve)(pod, node)
+
+    async def starve(self, pod: Json, node: str) -> None:
+        """Report that the pod's image cannot be pulled."""
+        metadata = pod["metadata"]
+        waiting = {"reason": "ErrImagePull", "message": f"no such image on {node}"}
+        container = {
+            **{"name": "serving", "image": "x", "imageID": "", "ready": False, "restartCount": 0},
+            "state": {"waiting": waiting},
+        }
+        await self.kube.apply_status(
+            kinds.PODS,
+            {
+                "metadata": {"namespace": metadata["namespace"], "name": metadata["name"]},
+                "status": {"phase": "Pending", "containerStatuses": [container]},
+            },
+            manager="kubelet",
+        )
 
     async def serve(self, pod: Json, node: str) -> None:
         """Bind the pod and report it ready."""
@@ -117,6 +137,7 @@ class Kubelets:
                 "metadata": name,
                 "status": {
                     "phase": "Running",
+                    "containerStatuses": [],
                     "podIP": address,
                     "podIPs": [{"ip": address}],
                     "conditions": [{"type": "Ready", "status": "True"}],

@@ -179,6 +179,57 @@ async def test_a_lost_node_is_replaced_and_its_pod_not_forced_away(world: World)
         assert placement["status"]["moves"][0]["to"] == node_of(replacement)
 
 
+async def test_a_version_that_cannot_be_pulled_leaves_what_serves_and_says_so(
+    world: World,
+) -> None:
+    await world.apply_example()
+    async with world.operator():
+        await settled(world)
+        (old,) = await world.pods()
+        world.kubelets.unpullable = "occupancy-v2"
+        await world.apply(*edited_to_v2(world.namespace))
+        said = await world.until_condition(
+            v1alpha1.InferencePlacement, PLACEMENT, "Degraded", "True", "ImagePull"
+        )
+        assert "no such image" in said["message"]
+        placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+        (replica,) = placement["status"]["replicas"]
+        assert (replica["phase"], replica["version"]) == ("Ready", "occupancy-v1")
+        assert replica["policyGeneration"] == 1
+        assert replica["successor"]["reason"] == "ImagePull"
+        assert replica["endpoint"].split(":")[0] == old["status"]["podIP"]
+        table = await asyncio.to_thread(
+            world.apiserver.kubectl, *("-n", world.namespace, "get", "fsplace", PLACEMENT)
+        )
+        assert replica["node"] in table, "the column shows the active replica"
+
+        world.kubelets.unpullable = ""
+
+        async def switched() -> bool:
+            live = (await world.read(v1alpha1.InferencePlacement, PLACEMENT))["status"]
+            (one,) = live["replicas"]
+            return one["version"] == "occupancy-v2" and one["policyGeneration"] == 2
+
+        await world.until(switched, what="the new version is listed")
+        assert len(await world.pods()) == 2, "agents have not heard of it yet"
+
+        async def drained() -> bool:
+            return [pod["metadata"]["name"] for pod in await world.pods()] != [] and all(
+                pod["metadata"]["name"] != old["metadata"]["name"] for pod in await world.pods()
+            )
+
+        await world.until(drained, what="the old pod is gone")
+
+
+def edited_to_v2(namespace: str) -> tuple[Json, Json]:
+    """The next version, and the policy that asks for it."""
+    version = room.changed(
+        room.version(namespace), metadata__name="occupancy-v2", spec__digest=f"sha256:{'2' * 64}"
+    )
+    policy = room.changed(room.policy(namespace), spec__modelRef__version="occupancy-v2")
+    return version, policy
+
+
 async def test_a_stale_lease_is_enough_although_the_node_still_says_ready(world: World) -> None:
     await world.apply_example()
     async with world.operator():
