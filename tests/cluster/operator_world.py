@@ -106,7 +106,11 @@ class Kubelets:
         metadata = pod["metadata"]
         waiting = {"reason": "ErrImagePull", "message": f"no such image on {node}"}
         container = {
-            **{"name": "serving", "image": "x", "imageID": "", "ready": False, "restartCount": 0},
+            "name": "serving",
+            "image": "x",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
             "state": {"waiting": waiting},
         }
         await self.kube.apply_status(

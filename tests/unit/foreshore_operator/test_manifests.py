@@ -193,3 +193,19 @@ def test_an_authority_that_is_missing_lets_the_pod_start_and_say_so() -> None:
     """A volume that must be there holds the pod back, and only Events of it say why."""
     (volume,) = [one for one in pod()["spec"]["volumes"] if one["name"] == "ca"]
     assert volume["secret"]["optional"] is True
+
+
+def counted(**reasons: int) -> dict[str, Any]:
+    rejected = [
+        {"reason": reason, "count": count, "example": f"edge-1: {count}"}
+        for reason, count in reasons.items()
+    ]
+    return manifests.without_figures({"candidates": {"total": 4, "rejected": rejected}})
+
+
+def test_a_node_that_is_rejected_for_another_cause_is_news_and_its_latency_is_not() -> None:
+    """The counts stayed as they were for a minute and more after a node was cordoned."""
+    assert counted(Cordoned=1) != counted()
+    assert counted(Cordoned=1) != counted(Cordoned=2)
+    assert counted(Cordoned=1, LatencyBudget=1) == counted(Cordoned=1, LatencyBudget=2)
+    assert counted(OtherSite=1) == counted(OtherSite=2)

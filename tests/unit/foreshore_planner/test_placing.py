@@ -100,14 +100,14 @@ def test_a_full_edge_overflows_to_the_cloud_when_the_budget_allows() -> None:
     assert placed(seen) == {"r0": "cloud-1"}
 
 
-def test_a_full_edge_does_not_overflow_past_the_budget_and_names_the_nearest() -> None:
+def test_a_full_edge_overflows_past_the_budget_rather_than_not_at_all_and_says_so() -> None:
     full = snapshot.Resources(cpu=1950, memory=0)
     seen = build.with_nodes(
         build.world(policies=(build.policy(latencyBudget="30ms"),)),
         lambda one: dataclasses.replace(one, requested=full) if one.site == "hq" else one,
     )
     made = planning.plan(seen)
-    assert build.where(made) == {}
+    assert build.where(made) == {"r0": "cloud-1"}
     met = build.condition(made, "InferencePlacement", "ventilate.hq", "BudgetMet")
     assert met == ("False", "OverBudget")
     (placement,) = made.placements

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builders import planning as build
 from foreshore_api.wire import histogram, report
-from foreshore_planner import health, latency, snapshot
+from foreshore_planner import latency, snapshot
 from foreshore_planner import plan as planning
 from foreshore_planner.placement import candidates
 
@@ -163,12 +163,6 @@ def test_a_latency_without_bound_is_over_every_budget() -> None:
     agents = [build.agent(name, probes=probes) for name in ("edge-2", "edge-3")]
     found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-1", 0.01, 0.2)
     assert found.total == math.inf
-    node = build.edge("edge-1")
-    view = candidates.View(
-        candidates.Demand("hq", "p", "hq", build.policy().spec.placement, build.ROOM, 1e9, 0.01),
-        node,
-        health.Assessment("edge-1", health.Verdict.HEALTHY, ""),
-        build.ROOM,
-        found,
-    )
-    assert candidates.is_within_budget(view) is not None
+    candidate = candidates.Candidate(build.edge("edge-1"), found, 0.0)
+    assert candidate.is_over(1e9)
+    assert candidates.late(candidate, 1e9) is not None

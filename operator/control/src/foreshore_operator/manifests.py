@@ -69,6 +69,10 @@ def refusal(document: Json, why: str, now: datetime.datetime) -> v1alpha1.status
 def without_figures(status: Json) -> Json:
     """A placement's status without what is measured anew all the time.
 
+    Of the candidates the counts stay, by cause, but for two: latency wavers with every sample, and
+    a node that joins another site would be a write for every placement. Examples name free room,
+    which wavers with other people's pods.
+
     Condition messages go too: those of the budget name the nearest candidate with its figures. So
     do those of successors: a kubelet words the same trouble in turns.
     """
@@ -79,9 +83,18 @@ def without_figures(status: Json) -> Json:
     ]
     return {
         **{key: value for key, value in status.items() if key != "candidates" and value},
+        "candidates": _counts(status.get("candidates") or {}),
         "replicas": [_without_words(each) for each in status.get("replicas") or ()],
         "budget": budget,
         "conditions": sorted(said, key=lambda each: str(each["type"])),
+    }
+
+
+def _counts(found: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        str(one["reason"]): int(one["count"])
+        for one in found.get("rejected") or ()
+        if one["reason"] not in ("LatencyBudget", "OtherSite")
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from foreshore_api import meta, scalars
 from foreshore_planner import snapshot
+from foreshore_planner.placement import candidates
 
 ZONE = "topology.kubernetes.io/zone"
 OUTAGE = 6.0
@@ -35,6 +36,7 @@ def record(document: Mapping[str, Any]) -> NodeRecord:
     """The record of a Node document. Raises ValueError on a quantity that nobody understands."""
     spec, status = document.get("spec") or {}, document.get("status") or {}
     metadata = document["metadata"]
+    keys = {taint["key"] for taint in spec.get("taints") or ()}
     return NodeRecord(
         name=metadata["name"],
         labels=dict(metadata.get("labels") or {}),
@@ -43,6 +45,7 @@ def record(document: Mapping[str, Any]) -> NodeRecord:
             for taint in spec.get("taints") or ()
         ),
         is_schedulable=not spec.get("unschedulable", False)
+        and candidates.TAINT_OF_CORDON not in keys
         and not metadata.get("deletionTimestamp"),
         is_ready=_readiness(status),
         allocatable=resources(status.get("allocatable") or {}),

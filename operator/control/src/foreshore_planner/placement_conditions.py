@@ -47,7 +47,7 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
         yield (Type.READY, TRUE, Reason.DELIVERED, "every active replica serves")
         if found.progress is not None:
             yield (Type.RECONCILING, TRUE, found.progress.reason, found.progress.message)
-    elif placed[1] is FALSE and not plan.replicas:
+    elif placed[1] is FALSE and (not active or any(one.phase.value == "Lost" for one in active)):
         yield (Type.READY, FALSE, placed[2], placed[3])
     else:
         message = "a replica has a node and does not serve yet"
@@ -57,10 +57,14 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
 
 def _placed(plan: case.PlacementPlan) -> Said:
     found = plan.findings
-    if found.unplaced == 0 and found.waiting is None:
-        return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
     if found.waiting is not None and found.waiting_reason is not None:
         return (Type.PLACED, FALSE, Reason(found.waiting_reason), found.waiting)
+    lost = [one for one in plan.replicas if one.phase.value == "Lost"]
+    if lost:
+        message = f"{lost[0].slot} is lost with {lost[0].node} and no other node can serve"
+        return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {found.summary}")
+    if found.unplaced == 0:
+        return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
     reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
     return (Type.PLACED, FALSE, reason, found.summary)
 
@@ -71,7 +75,7 @@ def _budget_met(plan: case.PlacementPlan) -> Said:
             message = "the measured p99 is within the latency budget"
             return (Type.BUDGET_MET, TRUE, Reason.WITHIN_BUDGET, message)
         case False:
-            message = plan.findings.nearest or "the measured p99 is above the latency budget"
+            message = plan.findings.nearest or "the end-to-end p99 is above the latency budget"
             return (Type.BUDGET_MET, FALSE, Reason.OVER_BUDGET, message)
         case None:
             message = "fewer than twenty samples end to end"

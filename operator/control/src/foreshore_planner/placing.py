@@ -88,7 +88,7 @@ def place(one: case.Case) -> case.PlacementPlan:
     layout |= {slot: held[slot].node for slot in allowed if slot not in chosen}
     layout |= {slot: each.node.name for slot, each in chosen.items()}
     history = slots.moves(one, held, chosen, causes)
-    return assembly.assemble(one, layout, history, rejected, waiting)
+    return assembly.assemble(one, layout, history, (found, rejected), waiting)
 
 
 def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, snapshot.Tier], float]:

@@ -1,6 +1,6 @@
 """The plan of one placement, put together: pods, replicas as they are shown, what is wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from foreshore_api import conditions
 from foreshore_api.v1alpha1 import inferenceplacement
@@ -17,12 +17,15 @@ from foreshore_planner.placement.case import Case, Findings, PlacementPlan, PodI
 
 Occupants = Mapping[str, serving.Occupant]
 
+Offers = tuple[Sequence[candidates.Candidate], Sequence[candidates.Rejection]]
+"""Nodes that may serve, and those that may not."""
+
 
 def assemble(
     case: Case,
     layout: Mapping[str, str],
     history: tuple[inferenceplacement.Move, ...],
-    rejected: Sequence[candidates.Rejection],
+    offers: Offers,
     waiting: tuple[str, str] | None,
 ) -> PlacementPlan:
     """Put the plan of one placement together; `layout` is the node of each slot."""
@@ -39,10 +42,10 @@ def assemble(
         standing_in=tuple(one.old.name for one in occupants.values() if one.old is not None),
         budget=figures.budget(case, [occupants[slot].node for slot in pods if active[slot]]),
         candidates=inferenceplacement.Candidates(
-            total=len(case.views), rejected=explain.fold(rejected)
+            total=len(case.views), rejected=explain.fold(_passed_over(case, occupants, offers))
         ),
         moves=history,
-        findings=_findings(case, occupants, rejected, waiting),
+        findings=_findings(case, occupants, active, offers, waiting),
     )
 
 
@@ -89,25 +92,32 @@ def _ranked(case: Case) -> list[candidates.Candidate]:
     return choose.rank(every, case.demand, frozenset())
 
 
+def _passed_over(case: Case, occupants: Occupants, offers: Offers) -> list[candidates.Rejection]:
+    """Return the nodes that may not serve, and those that were not taken for their latency."""
+    taken = {one.intent.node for one in occupants.values()}
+    late = (candidates.late(one, case.demand.budget) for one in offers[0])
+    return [*offers[1], *(one for one in late if one is not None and one.node not in taken)]
+
+
 def _findings(
     case: Case,
     occupants: Occupants,
-    rejected: Sequence[candidates.Rejection],
+    active: Mapping[str, bool],
+    offers: Offers,
     waiting: tuple[str, str] | None,
 ) -> Findings:
     wanted = case.demand.placement.replicas + case.demand.placement.standby
     nodes = {view.node.name: view.node for view in case.views}
     used = [one.node for one in occupants.values() if one.node in nodes]
     domains = [choose.domain(nodes[node], case.demand) for node in used]
-    near = explain.nearest(case.views, rejected)
     return Findings(
         wanted=wanted,
         unplaced=wanted - len(occupants),
         waiting=waiting[1] if waiting is not None else None,
         waiting_reason=waiting[0] if waiting is not None else None,
-        nearest=near,
-        summary=explain.summarise(len(case.views), rejected),
-        is_within_budget=_within(case, is_stuck=not occupants and near is not None),
+        nearest=_nearest(case, occupants, offers),
+        summary=explain.summarise(len(case.views), offers[1]),
+        is_within_budget=_within(case, {occupants[slot].node for slot in active if active[slot]}),
         shares_domain=len(set(domains)) < len(domains),
         trouble=_trouble(case, occupants),
         progress=_progress(occupants),
@@ -115,11 +125,24 @@ def _findings(
     )
 
 
-def _within(case: Case, *, is_stuck: bool) -> bool | None:
-    if is_stuck:
-        return False
+def _nearest(case: Case, occupants: Occupants, offers: Offers) -> str | None:
+    taken = {one.intent.node for one in occupants.values()}
+    here = [
+        candidates.Candidate(view.node, view.prediction, 0.0)
+        for view in case.views
+        if view.node.name in taken and not case.verdicts.of(view.node.name).is_lost
+    ]
+    return explain.nearest([*offers[0], *here], case.demand.budget)
+
+
+def _within(case: Case, nodes: Collection[str]) -> bool | None:
+    """Whether the budget is held: as measured, or as good as surely not, on what is predicted."""
     measured = case.evidence.measured()
-    return None if measured is None else measured <= case.demand.budget
+    if measured is not None:
+        return measured <= case.demand.budget
+    totals = [view.prediction.total for view in case.views if view.node.name in nodes]
+    is_late = any(total is not None and total > case.demand.budget for total in totals)
+    return False if is_late else None
 
 
 def _trouble(case: Case, occupants: Occupants) -> Trouble | None:

@@ -17,6 +17,11 @@ TAINTS_TOLERATED_ALWAYS = frozenset(
 )
 """Inference Pods tolerate these without limit; whether such a node is used is ours to decide."""
 
+TAINT_OF_CORDON = "node.kubernetes.io/unschedulable"
+"""Kubernetes' own mark of a cordoned node; `is_schedulable` speaks of it."""
+
+ASKED_ELSEWHERE = TAINTS_TOLERATED_ALWAYS | {TAINT_OF_CORDON}
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -48,6 +53,11 @@ class Candidate:
     node: snapshot.Node
     prediction: latency.Prediction
     price: float
+
+    def is_over(self, budget: float) -> bool | None:
+        """Whether it is predicted to be over the budget; None where nothing is known."""
+        total = self.prediction.total
+        return None if total is None else total > budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,7 @@ def is_suffered(view: View) -> Rejection | None:
 
 def _untolerated(view: View, effects: frozenset[str]) -> Rejection | None:
     for taint in view.node.taints:
-        if taint.effect not in effects or taint.key in TAINTS_TOLERATED_ALWAYS:
+        if taint.effect not in effects or taint.key in ASKED_ELSEWHERE:
             continue
         if not any(_tolerates(one, taint) for one in view.demand.placement.tolerations):
             return _no(view, "Taint", f"the taint {taint.key} is not tolerated")
@@ -146,16 +156,13 @@ def has_memory(view: View) -> Rejection | None:
     )
 
 
-def is_within_budget(view: View) -> Rejection | None:
-    """The predicted p99 holds the budget; an unknown one is only ranked last."""
-    total = view.prediction.total
-    if total is None or total <= view.demand.budget:
+def late(candidate: Candidate, budget: float) -> Rejection | None:
+    """Say of a candidate that it is over the budget: it is taken only where none is within it."""
+    total = candidate.prediction.total
+    if total is None or total <= budget:
         return None
-    return _no(
-        view,
-        "LatencyBudget",
-        f"predicted {milliseconds(total)} of {milliseconds(view.demand.budget)}",
-    )
+    message = f"predicted {milliseconds(total)} of {milliseconds(budget)}"
+    return Rejection(candidate.node.name, "LatencyBudget", message)
 
 
 STANDING: tuple[Question, ...] = (
@@ -169,8 +176,7 @@ ROOM: tuple[Question, ...] = (
     is_usable,  # health before room: a dead node has plenty of both
     is_schedulable,
     has_cpu,
-    has_memory,
-    is_within_budget,  # last: the nearest candidate is one that lacks nothing but time
+    has_memory,  # and no question of time: the latency budget ranks, see `choose`
 )
 
 

@@ -3,10 +3,11 @@
 Repair in place, and a total order for what is new.
 
 A replica that runs stays where it is until something forces it away; only empty slots are filled.
-Candidates are ranked by: known latency before unknown, a failure domain of its own before a shared
-one, tier as the policy asks, price, bound on the latency, name. Ties cannot occur, because names
-differ. Roles are given afterwards: a ready standby is promoted at once when an active replica is
-lost, and whoever is active and ready stays so.
+Candidates are ranked by: predicted within the budget, over it, unknown; a failure domain of its own
+before a shared one; then, within the budget, tier as the policy asks and price; bound on the
+latency; name. Over the budget only the bound counts. Ties cannot occur, because names differ.
+Roles are given afterwards: a ready standby is promoted at once when an active replica is lost, and
+whoever is active and ready stays so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,13 +36,13 @@ def rank(
 ) -> list[candidates.Candidate]:
     """Return candidates, best first."""
 
-    def key(candidate: candidates.Candidate) -> tuple[bool, bool, int, float, float, str]:
-        bound = candidate.prediction.bound
+    def key(candidate: candidates.Candidate) -> tuple[int, bool, int, float, float, str]:
+        bound, is_over = candidate.prediction.bound, candidate.is_over(demand.budget)
         return (
-            bound is None,
+            2 if is_over is None else int(is_over),
             domain(candidate.node, demand) in taken_domains,
-            _tier_rank(candidate.node, demand),
-            candidate.price,
+            0 if is_over else _tier_rank(candidate.node, demand),
+            0.0 if is_over else candidate.price,
             bound if bound is not None else float("inf"),
             candidate.node.name,
         )

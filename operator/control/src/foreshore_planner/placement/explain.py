@@ -32,24 +32,20 @@ def fold(
     )
 
 
-def nearest(
-    views: Sequence[candidates.View], rejections: Sequence[candidates.Rejection]
-) -> str | None:
-    """Describe the candidate that lacks nothing but time, and by which stages it misses.
+def nearest(found: Sequence[candidates.Candidate], budget: float) -> str | None:
+    """Describe the candidate that misses the budget by least, and by which stages.
 
-    None where there is none.
+    None where one is predicted within it, or nothing is known of any.
     """
-    missed = {one.node for one in rejections if one.reason == "LatencyBudget"}
-    late = [view for view in views if view.node.name in missed]
-    if not late:
+    known = [one for one in found if one.prediction.total is not None]
+    best = min(known, key=lambda one: (one.prediction.total or 0.0, one.node.name), default=None)
+    if best is None or not best.is_over(budget):
         return None
-    best = min(late, key=lambda view: (view.prediction.total or 0.0, view.node.name))
-    total = best.prediction.total or 0.0
     stages = ", ".join(
         f"{stage} {candidates.milliseconds(seconds)}"
         for stage, seconds in latency.split(best.prediction)
     )
-    needed = candidates.milliseconds(total)
+    needed = candidates.milliseconds(best.prediction.total or 0.0)
     return f"nearest is {best.node.name}: it would need a budget of {needed} ({stages})"
 
 
