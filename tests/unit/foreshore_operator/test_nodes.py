@@ -1,5 +1,6 @@
 """What is read of Nodes and their Leases."""
 
+import datetime
 import math
 from typing import Any
 
@@ -31,6 +32,7 @@ def seen(**status: Any) -> snapshot.Node:
         default_tier=snapshot.Tier.CLOUD,
         lease_age=1.0,
         ready_age=math.inf,
+        silent_age=None,
         requested=snapshot.Resources(),
     )
 
@@ -55,6 +57,7 @@ def test_a_tier_label_that_says_neither_word_counts_as_absent() -> None:
         default_tier=snapshot.Tier.CLOUD,
         lease_age=None,
         ready_age=math.inf,
+        silent_age=None,
         requested=snapshot.Resources(),
     )
 
@@ -107,3 +110,17 @@ def test_an_api_server_that_answers_each_second_resets_no_age(clock: Clock) -> N
         ages.reached()
 
     assert ages.age("edge-1") == 20
+
+
+@pytest.mark.parametrize(
+    ("changed", "seconds"),
+    [("2026-03-01T09:59:00Z", 60.0), ("2026-03-01T11:00:00Z", 0.0), ("soon", 0.0), (None, 0.0)],
+)
+def test_a_node_first_seen_silent_is_so_since_its_condition_changed(
+    changed: str | None, seconds: float
+) -> None:
+    condition = {"type": "Ready", "status": "Unknown", "lastTransitionTime": changed}
+    kept = nodes.record(document(conditions=[condition]))
+    now = datetime.datetime(2026, 3, 1, 10, 0, tzinfo=datetime.UTC)
+
+    assert nodes.not_ready_for(kept, now) == seconds

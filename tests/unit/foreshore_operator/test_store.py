@@ -84,3 +84,19 @@ def test_a_deleted_node_leaves_nothing_behind(mirrors: store.Store) -> None:
     assert age_after(mirrors, "False", "True") == 0.0
     cast(Any, mirrors)._nodes._remove(EDGE)
     assert age_after(mirrors, "True") == math.inf
+
+
+def silent_age(mirrors: store.Store) -> float | None:
+    (found,) = mirrors.observed_nodes(snapshot.Tier.CLOUD)
+    return found.silent_age
+
+
+def test_a_node_is_silent_since_it_was_seen_to_stop(mirrors: store.Store, clock: Clock) -> None:
+    age_after(mirrors, "True")
+    assert silent_age(mirrors) is None
+    age_after(mirrors, "Unknown")
+    clock.now += 30.0
+    age_after(mirrors, "False")
+    assert silent_age(mirrors) == 30.0, "another word for the same silence"
+    age_after(mirrors, "True")
+    assert silent_age(mirrors) is None

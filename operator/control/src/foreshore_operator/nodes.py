@@ -7,6 +7,7 @@ could not be reached nobody could renew, so ages count from the end of the outag
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ class NodeRecord:
     is_schedulable: bool
     is_ready: bool | None
     allocatable: snapshot.Resources
+    ready_changed: str | None = None
+    """When Ready last changed, by the clock of whoever wrote it."""
 
 
 def record(document: Mapping[str, Any]) -> NodeRecord:
@@ -49,6 +52,7 @@ def record(document: Mapping[str, Any]) -> NodeRecord:
         and not metadata.get("deletionTimestamp"),
         is_ready=_readiness(status),
         allocatable=resources(status.get("allocatable") or {}),
+        ready_changed=_ready(status).get("lastTransitionTime"),
     )
 
 
@@ -58,6 +62,7 @@ def node(
     default_tier: snapshot.Tier,
     lease_age: float | None,
     ready_age: float,
+    silent_age: float | None,
     requested: snapshot.Resources,
 ) -> snapshot.Node:
     """The node as the planner sees it; a tier label that says neither word counts as absent."""
@@ -72,6 +77,7 @@ def node(
         is_schedulable=kept.is_schedulable,
         is_ready=kept.is_ready,
         ready_age=ready_age,
+        silent_age=silent_age,
         lease_age=lease_age,
         allocatable=kept.allocatable,
         requested=requested,
@@ -120,8 +126,24 @@ def renewed(document: Mapping[str, Any]) -> str:
     return str((document.get("spec") or {}).get("renewTime") or "")
 
 
+def not_ready_for(kept: NodeRecord, now: datetime.datetime) -> float:
+    """How long a node has not been Ready that was so when it was first seen; 0 if nobody says.
+
+    The one place where two clocks are compared: one controller writes these times for all nodes,
+    and what is asked later is which went silent together, where its error cancels out.
+    """
+    if kept.ready_changed is None:
+        return 0.0
+    try:
+        return max(0.0, (now - scalars.instant(kept.ready_changed)).total_seconds())
+    except ValueError:
+        return 0.0
+
+
 def _readiness(status: Mapping[str, Any]) -> bool | None:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "Ready":
-            return {"True": True, "False": False}.get(condition.get("status"))
-    return None
+    return {"True": True, "False": False}.get(str(_ready(status).get("status")))
+
+
+def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = (one for one in status.get("conditions") or () if one.get("type") == "Ready")
+    return next(found, {})

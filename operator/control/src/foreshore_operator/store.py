@@ -8,6 +8,7 @@ refresh) do not.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -52,6 +53,8 @@ class Store:
         self._replicas: set[informer.Key] = set()
         self._returned: dict[str, float] = {}
         """By node: when it became Ready again."""
+        self._silenced: dict[str, float] = {}
+        """By node that is not Ready: when it stopped being so."""
         self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
         self._resources = {
             model.kind: informer.Informer(
@@ -117,6 +120,7 @@ class Store:
                 default_tier=default_tier,
                 lease_age=self._lease_age(key.name),
                 ready_age=self._clock() - self._returned.get(key.name, -math.inf),
+                silent_age=self._silent_age(key.name),
                 requested=self._requested_on(key.name),
             )
 
@@ -163,6 +167,10 @@ class Store:
             return None
         return self.lease_ages.age(name)
 
+    def _silent_age(self, name: str) -> float | None:
+        since = self._silenced.get(name)
+        return None if since is None else self._clock() - since
+
     def _requested_on(self, node: str) -> snapshot.Resources:
         total = snapshot.Resources()
         for key in self._pods_on.get(node, ()):
@@ -179,11 +187,21 @@ class Store:
         lost = change.new is None or (
             change.new.is_ready is not True and (change.old is None or change.old.is_ready is True)
         )
+        self._note_silence(change)
         if change.new is None:
             self._returned.pop(change.key.name, None)
         elif change.new.is_ready and change.old is not None and not change.old.is_ready:
             self._returned[change.key.name] = self._clock()
         self._marks.mark(("Node", change.key), urgent=lost)
+
+    def _note_silence(self, change: informer.Change[nodes.NodeRecord]) -> None:
+        name = change.key.name
+        if change.new is None or change.new.is_ready is True:
+            self._silenced.pop(name, None)
+        elif name not in self._silenced:
+            was = datetime.datetime.now(datetime.UTC)
+            before = 0.0 if change.old is not None else nodes.not_ready_for(change.new, was)
+            self._silenced[name] = self._clock() - before
 
     def _lease_changed(self, change: informer.Change[str]) -> None:
         self.lease_ages.note(change.key.name, change.new)

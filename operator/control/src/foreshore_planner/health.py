@@ -1,6 +1,6 @@
 """A verdict on each node, with its evidence.
 
-And which sites are held still because too much of them is silent.
+And which sites are held still because too much of them is silent, or too many went dark together.
 
 A silent node (not Ready, or its Lease is stale) may be dead, or only cut off; the control plane
 cannot tell. Its neighbours can: an agent of the same site that has the hub and still hears the
@@ -22,7 +22,9 @@ Sources: Kubernetes' zone state of the node life-cycle controller (stop on mass 
 design/placement.md.
 """
 
-from collections.abc import Iterable, Mapping
+import bisect
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +45,12 @@ BEAT_FRESH = 6.0
 
 And a report this recent, of which an agent makes one every two seconds, that its site can be heard.
 """
+
+DARK_WITHIN = 120.0
+"""Seconds within which sites that go dark count as one fault."""
+
+DARK_TOGETHER = 3
+"""Fewer sites than this that go dark are theirs, not ours."""
 
 
 class Verdict(StrEnum):
@@ -81,6 +89,8 @@ class Health:
 
     nodes: Mapping[str, Assessment]
     held_sites: frozenset[str]
+    is_fleet_held: bool = False
+    """Whether all are, because many went dark together."""
 
     def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
         """Whether too little is heard of a site to move anything off its silent nodes."""
@@ -95,35 +105,75 @@ class Health:
 
 def assess(seen: snapshot.Snapshot) -> Health:
     """Judge every node of the snapshot."""
-    silence = {node.name: _silence(node) for node in seen.nodes}
-    held = held_sites(seen.nodes, {name for name, why in silence.items() if why})
+    silences = _silences(seen.nodes)
+    is_fleet_held = is_fleet_dark(silences.values())
+    held = frozenset(silences) if is_fleet_held else held_sites(silences)
     reports = agent_reports(seen)
     sites = _by_site(seen.nodes, reports)
-    nodes = {
-        node.name: _alive(node, reports=node.name in reports)
-        if why is None
-        else _silent(node, why, sites.get(node.site, {}), seen, is_held=node.site in held)
-        for node, why in ((node, silence[node.name]) for node in seen.nodes)
-    }
-    return Health(nodes=nodes, held_sites=held)
+    nodes: dict[str, Assessment] = {}
+    for node in seen.nodes:
+        why = _silence(node)
+        if why is None:
+            nodes[node.name] = _alive(node, reports=node.name in reports)
+            continue
+        is_held = is_fleet_held or node.site in held
+        nodes[node.name] = _silent(node, why, sites.get(node.site, {}), seen, is_held=is_held)
+    return Health(nodes=nodes, held_sites=held, is_fleet_held=is_fleet_held)
 
 
-def held_sites(nodes: Iterable[snapshot.Node], silent: set[str]) -> frozenset[str]:
-    """Return the sites where nothing may move.
+Silences = Sequence[float | None]
+"""For each node of a site: how many seconds it has been silent, or None where it is not."""
 
-    More than half of a site is silent, or all of several sites.
+
+def held_sites(sites: Mapping[str, Silences]) -> frozenset[str]:
+    """Return the sites of which more than half is silent: nothing may move there.
 
     A site of one node is held when that node is silent: its devices are out of reach with it, and
     nothing else of the site could take over.
     """
-    sites: dict[str, list[bool]] = {}
+    return frozenset(
+        site for site, ages in sites.items() if sum(age is not None for age in ages) * 2 > len(ages)
+    )
+
+
+def is_fleet_dark(sites: Iterable[Silences]) -> bool:
+    """Whether so many sites went dark together that the fault is likely on our side.
+
+    At least three, and more than a third of those that were alive until then, within two minutes. A
+    site went dark when its last node fell silent; one of which nobody saw when was dark before.
+    Those that are back do not count, so that the hold ends with the fault.
+    """
+    every = list(sites)
+    whole = [[age for age in ages if age is not None] for ages in every]
+    dark = sorted(
+        min(ages) for ages, of in zip(whole, every, strict=True) if of and len(ages) == len(of)
+    )
+    for first in dark:
+        if math.isinf(first):
+            break
+        until = bisect.bisect_right(dark, first)
+        together = until - bisect.bisect_left(dark, first - DARK_WITHIN)
+        alive = len(every) - (len(dark) - until)
+        if together >= DARK_TOGETHER and together * 3 > alive:
+            return True
+    return False
+
+
+def _silences(nodes: Iterable[snapshot.Node]) -> dict[str, list[float | None]]:
+    sites: dict[str, list[float | None]] = {}
     for node in nodes:
         if node.site is not None:
-            sites.setdefault(node.site, []).append(node.name in silent)
-    dark = [site for site, states in sites.items() if all(states)]
-    if len(dark) > 1:
-        return frozenset(sites)
-    return frozenset(site for site, states in sites.items() if sum(states) * 2 > len(states))
+            sites.setdefault(node.site, []).append(_silent_for(node))
+    return sites
+
+
+def _silent_for(node: snapshot.Node) -> float | None:
+    """Return how long a node has been silent, by the sign that came first."""
+    if _silence(node) is None:
+        return None
+    stale = node.lease_age - LEASE_STALE if node.lease_age is not None else None
+    known = [age for age in (node.silent_age, stale) if age is not None]
+    return max(0.0, max(known, default=math.inf))
 
 
 def agent_reports(seen: snapshot.Snapshot) -> Mapping[str, report.AgentEvidence]:

@@ -3,13 +3,12 @@
 Steady state is repair in place: a replica stays until its node is lost, its pod has failed, agents
 agree that its endpoint is bad, its node no longer fits the policy, or it is measurably over the
 budget while another node is predicted well within it. Forced moves obey the policy's `failover`,
-the site's hold, and a cap of six moves a minute for each site. A replica of an older template is
+the site's hold, and a cap for each site and minute. A replica of an older template is
 replaced where it stands. What is replaced goes when its successor serves: see `leaving`.
 """
 
 import hashlib
 from collections.abc import Mapping
-from datetime import timedelta
 
 from foreshore_api import scalars, v1alpha1
 from foreshore_planner import binding, health, latency, snapshot
@@ -19,11 +18,9 @@ from foreshore_planner.placement import (
     case,
     choose,
     incumbents,
+    pace,
     slots,
 )
-
-MOVES_PER_MINUTE = 6
-"""Moves of one site within sixty seconds (design/placement.md)."""
 
 DEFAULT_EXPECTED_INFERENCE = 0.05
 """Seconds assumed for a ModelVersion that declares nothing, until it is measured."""
@@ -32,26 +29,61 @@ DEFAULT_EXPECTED_INFERENCE = 0.05
 def place_all(
     seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
 ) -> tuple[case.PlacementPlan, ...]:
-    """Plan every placement in order of (namespace, policy, site); what one takes the next lacks."""
+    """Plan every placement, by (namespace, policy, site); what one takes the next lacks."""
     used = _used(seen)
-    left = {node.site: moves_left(seen, node.site) for node in seen.nodes if node.site is not None}
+    left = pace.of_sites(seen, verdicts)
     existing = {replica.name for replica in seen.replicas}
     plans: list[case.PlacementPlan] = []
-    for policy in bound.policies.values():
-        if not policy.is_placed or policy.version is None:
+    for policy, version, site in _in_order(seen, verdicts, bound, used):
+        one = _case(seen, verdicts, policy, version, site, used, left.get(site, pace.Pace()))
+        if policy.problem is not None and not _is_as_before(one):
             continue
-        for site in policy.sites:
-            one = _case(seen, verdicts, policy, policy.version, site, used, left.get(site, 0))
-            if policy.problem is not None and not _is_as_before(one):
-                continue
-            planned = place(one)
-            left[site] = left.get(site, 0) - _moves_made(one, planned)
-            for pod in planned.pods:
-                if pod.name not in existing:
-                    taken = used.get(pod.node, snapshot.Resources())
-                    used[pod.node] = taken + one.demand.requests
-            plans.append(planned)
-    return tuple(plans)
+        planned = place(one)
+        left[site] = one.pace.after(_moves_made(one, planned))
+        for pod in planned.pods:
+            if pod.name not in existing:
+                taken = used.get(pod.node, snapshot.Resources())
+                used[pod.node] = taken + one.demand.requests
+        plans.append(planned)
+    return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
+
+
+Asked = tuple[binding.BoundPolicy, v1alpha1.ModelVersion, str]
+"""A policy with its version, and one of its sites."""
+
+
+def _in_order(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.Binding,
+    used: Mapping[str, snapshot.Resources],
+) -> list[Asked]:
+    """Return what is to be placed: what is lost first, the scarcest of it first, then by name.
+
+    Scarce is what few nodes can take, then what asks for most.
+    """
+    asked = [
+        (policy, policy.version, site)
+        for policy in bound.policies.values()
+        if policy.is_placed and policy.version is not None
+        for site in policy.sites
+    ]
+    lost = {
+        binding.key(one)
+        for one in seen.placements
+        if any(verdicts.of(replica.node).is_lost for replica in one.status.replicas)
+    }
+
+    def key(one: Asked) -> tuple[int, int, int, int, binding.Key, str]:
+        policy, version, site = one
+        if (policy.key[0], f"{policy.key[1]}.{site}") not in lost:
+            return (1, 0, 0, 0, policy.key, site)
+        view = _case(seen, verdicts, policy, version, site, used, pace.Pace())
+        found, _ = candidates.find(view.views, {})
+        asks = view.demand.requests
+        return (0, len(found), -asks.cpu, -asks.memory, policy.key, site)
+
+    return sorted(asked, key=key)
 
 
 def _is_as_before(one: case.Case) -> bool:
@@ -101,19 +133,6 @@ def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, snapshot.Tier], float]
     return found
 
 
-def moves_left(seen: snapshot.Snapshot, site: str) -> int:
-    """Return how many more moves the site may see within the minute."""
-    since = seen.now - timedelta(seconds=60)
-    made = sum(
-        1
-        for placement in seen.placements
-        if placement.spec.site == site
-        for move in placement.status.moves
-        if move.from_ is not None and scalars.instant(move.time) >= since
-    )
-    return max(0, MOVES_PER_MINUTE - made)
-
-
 def _case(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
@@ -121,7 +140,7 @@ def _case(
     version: v1alpha1.ModelVersion,
     site: str,
     used: Mapping[str, snapshot.Resources],
-    left: int,
+    left: pace.Pace,
 ) -> case.Case:
     namespace, name = bound.key
     demand = _demand(bound, version, site)
@@ -149,7 +168,7 @@ def _case(
         replicas=tuple(replicas),
         template=template(seen, bound, version),
         reported_bad=incumbents.reported_bad(agents, namespace, name),
-        moves_left=left,
+        pace=left,
     )
 
 

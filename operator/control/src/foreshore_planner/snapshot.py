@@ -70,6 +70,8 @@ class Node:
 
     What is said of its pods is stale until its kubelet has had time to say it anew.
     """
+    silent_age: float | None = None
+    """Seconds since it stopped being Ready; None while it is, or where nobody saw when."""
     lease_age: float | None = None
     """Seconds since the node's Lease last changed, or None while no Lease was read."""
     allocatable: Resources = Resources()

@@ -60,7 +60,11 @@ def sites(
             said.append(_site_connected(seen, nodes, agents))
             if verdicts.is_quiet(site.metadata.name, nodes):
                 message = "too little is heard of the site's nodes and agents: nothing moves"
-                said.append((Type.HELD, TRUE, Reason.SITE_SILENT, message))
+                reason = Reason.SITE_SILENT
+                if verdicts.is_fleet_held:
+                    message = "many sites went dark together: nothing moves until they are back"
+                    reason = Reason.FLEET_SILENT
+                said.append((Type.HELD, TRUE, reason, message))
         status = v1alpha1.SiteStatus(
             observed_generation=_generation(site),
             conditions=_merged(site, said, seen),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, health, latency, snapshot
-from foreshore_planner.placement import candidates
+from foreshore_planner.placement import candidates, pace
 
 RETURNING = 30.0
 """Seconds that a node has, once it is Ready again, to say how its pods are."""
@@ -110,7 +110,7 @@ class Case:
     template: str
     reported_bad: Mapping[tuple[str, str], str]
     """(slot, node) of endpoints that the agents call bad, with their reason."""
-    moves_left: int
+    pace: pace.Pace
     """How many more moves this site may see within the minute."""
 
     @property

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from foreshore_api import scalars
+from foreshore_api import conditions, scalars
 from foreshore_api.v1alpha1 import inferenceplacement, placing
-from foreshore_planner import snapshot
+from foreshore_planner import health, snapshot
 from foreshore_planner.placement import (
     candidates,
     incumbents,
@@ -167,17 +167,34 @@ def permitted(
     """Return the moves that may be made now, and why the others wait."""
     if not wanted:
         return {}, None
+    if case.verdicts.is_fleet_held:
+        message = "many sites went dark together: nothing moves anywhere"
+        return {}, (conditions.Reason.FLEET_SILENT, message)
     if case.site in case.verdicts.held_sites:
         message = "more than half of the site's nodes are silent: nothing moves"
-        return {}, ("SiteSilent", message)
+        return {}, (conditions.Reason.SITE_SILENT, message)
     asked = {slot: force for slot, force in wanted.items() if force[0] in BY_PERSON}
     others = {slot: force for slot, force in wanted.items() if slot not in asked}
     if others and case.demand.placement.failover is placing.Failover.NEVER:
-        return asked, ("FailoverNever", f"failover is Never: {next(iter(others.values()))[1]}")
-    room = dict(sorted(others.items())[: max(0, case.moves_left)])
+        message = f"failover is Never: {next(iter(others.values()))[1]}"
+        return asked, (conditions.Reason.FAILOVER_NEVER, message)
+    room = _within_pace(case, others)
     if len(room) < len(others):
-        return asked | room, ("MoveLimit", "the site's moves of this minute are used up")
+        message = f"site {case.site} has used up its moves of this minute; the rest follows"
+        return asked | room, (conditions.Reason.MOVE_LIMIT, message)
     return asked | room, None
+
+
+LOSSES = frozenset({health.Verdict.NODE_DEAD.value, health.Verdict.UNKNOWN.value})
+"""Causes that lie with the node: its replicas are replaced rather than moved."""
+
+
+def _within_pace(case: Case, wanted: Mapping[str, Force]) -> dict[str, Force]:
+    """Return the moves that the site's minute has room for, lost replicas first."""
+    lost = [item for item in sorted(wanted.items()) if item[1][0] in LOSSES]
+    others = [item for item in sorted(wanted.items()) if item[1][0] not in LOSSES]
+    replaced = lost[: case.pace.replacements]
+    return dict([*replaced, *others[: case.pace.after(len(replaced)).moves]])
 
 
 def moves(

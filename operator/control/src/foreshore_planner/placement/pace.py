@@ -1,0 +1,59 @@
+"""How many moves a site may see within a minute.
+
+Off a dead node, while most of the site is healthy, half of the site's replicas, for there the
+evidence is good; else six, whatever is wrong. So a mistake of ours moves little before it is seen.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from foreshore_api import scalars
+from foreshore_planner import health, snapshot
+
+MOVES_PER_MINUTE = 6
+"""Moves of one site within sixty seconds (design/placement.md); of a small site, more than half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is left of a site's minute."""
+
+    moves: int = MOVES_PER_MINUTE
+    replacements: int = MOVES_PER_MINUTE
+    """Of replicas whose node is lost."""
+
+    def after(self, made: int) -> "Pace":
+        """Return what is left after so many moves."""
+        return Pace(max(0, self.moves - made), max(0, self.replacements - made))
+
+
+def of_sites(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, Pace]:
+    """Return what is left for every site that has a placement."""
+    since = seen.now - timedelta(seconds=60)
+    healthy = _healthy_majorities(seen, verdicts)
+    replicas: Counter[str] = Counter()
+    made: Counter[str] = Counter()
+    for placement in seen.placements:
+        site = placement.spec.site
+        replicas[site] += len(placement.status.replicas)
+        made[site] += sum(
+            1
+            for move in placement.status.moves
+            if move.from_ is not None and scalars.instant(move.time) >= since
+        )
+    found: dict[str, Pace] = {}
+    for site, count in replicas.items():
+        half = (count + 1) // 2 if healthy.get(site, False) else 0
+        whole = Pace(MOVES_PER_MINUTE, max(MOVES_PER_MINUTE, half))
+        found[site] = whole.after(made[site])
+    return found
+
+
+def _healthy_majorities(seen: snapshot.Snapshot, verdicts: health.Health) -> Mapping[str, bool]:
+    usable: dict[str, list[bool]] = {}
+    for node in seen.nodes:
+        if node.site is not None:
+            usable.setdefault(node.site, []).append(verdicts.of(node.name).is_usable)
+    return {site: sum(states) * 2 > len(states) for site, states in usable.items()}
