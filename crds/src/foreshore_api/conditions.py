@@ -75,6 +75,7 @@ class Reason(StrEnum):
     REPLICA_FAILED = "ReplicaFailed"
     AWAITING_REPLICA = "AwaitingReplica"
     REPLICA_LOST = "ReplicaLost"
+    ENDPOINT_BAD = "EndpointBad"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL = "ImagePull"
     SECRET_MISSING = "SecretMissing"
@@ -144,6 +145,10 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.REPLICA_LOST: (
             "The node of a replica is dead or silent, and the replica is not replaced yet; the "
             "message says why."
+        ),
+        Reason.ENDPOINT_BAD: (
+            "Every agent that calls a replica says that its calls fail or are late; another takes "
+            "over where there is one, and the replica is moved."
         ),
         Reason.UNSCHEDULABLE: (
             "The scheduler finds no room for a replica's successor beside what runs on its node; "

@@ -95,6 +95,17 @@ class Prediction:
         return sum(stage.tail for stage in self.stages if stage.tail is not None)
 
     @property
+    def answer(self) -> float | None:
+        """The tail of asking alone, Network and Inference, or None where one is unknown."""
+        tails = [
+            stage.tail
+            for stage in self.stages
+            if stage.stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
+        ]
+        known = [tail for tail in tails if tail is not None]
+        return sum(known) if known and len(known) == len(tails) else None
+
+    @property
     def is_measured(self) -> bool:
         """Whether the stages that depend on the node were measured with this model there."""
         return all(

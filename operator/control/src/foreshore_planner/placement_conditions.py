@@ -22,7 +22,7 @@ def of(plan: case.PlacementPlan) -> list[Said]:
     """Return every condition of one placement, without its times."""
     found = plan.findings
     said: list[Said] = [_placed(plan), _budget_met(plan), _redundant(plan)]
-    said += _readiness(plan)
+    said += [*_readiness(plan), *_degraded(plan)]
     if found.waiting is not None and found.waiting_reason in HELD_BY:
         said.append((Type.HELD, TRUE, Reason(found.waiting_reason), found.waiting))
     return said
@@ -41,8 +41,6 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
         yield (Type.READY, FALSE, reason, message)
         if reason in (Reason.DIGEST_MISMATCH, Reason.MODEL_REJECTED):
             yield (Type.STALLED, TRUE, reason, message)
-        if any(one.phase.value == "Ready" for one in plan.replicas):
-            yield (Type.DEGRADED, TRUE, reason, message)
     elif active and all(one.phase.value == "Ready" for one in active):
         yield (Type.READY, TRUE, Reason.DELIVERED, "every active replica serves")
         if found.progress is not None:
@@ -53,6 +51,13 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
         message = "a replica has a node and does not serve yet"
         yield (Type.READY, FALSE, Reason.REPLICA_STARTING, message)
         yield (Type.RECONCILING, TRUE, Reason.PROGRESSING, message)
+
+
+def _degraded(plan: case.PlacementPlan) -> Iterator[Said]:
+    """Say what is wrong although something serves."""
+    found = plan.findings.trouble or plan.findings.complaint
+    if found is not None and any(one.phase.value == "Ready" for one in plan.replicas):
+        yield (Type.DEGRADED, TRUE, found.reason, found.message)
 
 
 def _placed(plan: case.PlacementPlan) -> Said:

@@ -14,6 +14,7 @@ from foreshore_api import scalars, v1alpha1
 from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import (
     assembly,
+    callers,
     candidates,
     case,
     choose,
@@ -167,7 +168,7 @@ def _case(
         before=before[0] if before else None,
         replicas=tuple(replicas),
         template=template(seen, bound, version),
-        reported_bad=incumbents.reported_bad(agents, namespace, name),
+        complaints=callers.complaints(agents, namespace, name),
         pace=left,
     )
 

@@ -6,6 +6,7 @@ from foreshore_api import conditions
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import snapshot
 from foreshore_planner.placement import (
+    callers,
     candidates,
     choose,
     explain,
@@ -75,12 +76,14 @@ def _roles(case: Case, occupants: Occupants) -> dict[str, bool]:
 
 def _incumbent(case: Case, one: serving.Occupant) -> choose.Incumbent:
     shown = serving.listed(case, one.intent.slot)
+    blame = case.complaints.get((one.intent.slot, one.node))
     is_as_shown = shown is not None and shown.node == one.node
     return choose.Incumbent(
         slot=one.intent.slot,
         node=one.node,
         is_ready=one.is_ready,
         is_wanted=serving.served(case, one.answering).digest == one.intent.digest,
+        is_well=blame is None or blame.seconds < callers.DEMOTED_AFTER,
         was_active=is_as_shown
         and shown is not None
         and shown.role is inferenceplacement.Role.ACTIVE,
@@ -121,6 +124,7 @@ def _findings(
         shares_domain=len(set(domains)) < len(domains),
         trouble=_trouble(case, occupants),
         progress=_progress(occupants),
+        complaint=_complaint(case, occupants),
         refusal=_refusal(occupants),
     )
 
@@ -168,6 +172,17 @@ def _progress(occupants: Occupants) -> Trouble | None:
             message = f"{_place(slot, one)} has no room beside what runs: {one.pod.message}"
             return Trouble(conditions.Reason.UNSCHEDULABLE, f"{message}{_instead(one)}")
         return Trouble(conditions.Reason.PROGRESSING, f"{_place(slot, one)} starts{_instead(one)}")
+    return None
+
+
+def _complaint(case: Case, occupants: Occupants) -> Trouble | None:
+    """Return what agents hold against a replica that serves, of the first slot they call bad."""
+    for slot, one in sorted(occupants.items()):
+        blame = case.complaints.get((slot, one.node))
+        if blame is not None and blame.seconds >= callers.DEMOTED_AFTER and one.is_ready:
+            what = "are late" if blame.is_slow else "fail"
+            message = f"{slot} on {one.node}: agents' calls {what} ({blame.reason})"
+            return Trouble(conditions.Reason.ENDPOINT_BAD, message)
     return None
 
 

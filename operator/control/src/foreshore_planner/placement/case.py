@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, health, latency, snapshot
-from foreshore_planner.placement import candidates, pace
+from foreshore_planner.placement import callers, candidates, pace
 
 RETURNING = 30.0
 """Seconds that a node has, once it is Ready again, to say how its pods are."""
@@ -71,6 +71,8 @@ class Findings:
     """Of a replica that cannot serve until somebody mends something."""
     progress: Trouble | None
     """Of a successor that is waited for."""
+    complaint: Trouble | None
+    """Of agents whose calls are bad."""
     refusal: str | None
     """Why replicas refuse the version that is asked for, in words."""
 
@@ -108,8 +110,8 @@ class Case:
     before: v1alpha1.InferencePlacement | None
     replicas: tuple[snapshot.Replica, ...]
     template: str
-    reported_bad: Mapping[tuple[str, str], str]
-    """(slot, node) of endpoints that the agents call bad, with their reason."""
+    complaints: Mapping[callers.Where, callers.Complaint]
+    """What agents hold against replicas, by (slot, node)."""
     pace: pace.Pace
     """How many more moves this site may see within the minute."""
 

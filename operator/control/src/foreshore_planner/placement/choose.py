@@ -26,6 +26,8 @@ class Incumbent:
     is_ready: bool
     is_wanted: bool
     """Whether it serves the version that is asked for."""
+    is_well: bool
+    """Whether some caller is content with it, or nobody calls it."""
     was_active: bool
 
 
@@ -80,17 +82,18 @@ def fill(
 def roles(incumbents: Sequence[Incumbent], order: Sequence[str], active: int) -> dict[str, bool]:
     """Return for each slot whether it is active.
 
-    Ready ones first, of those the ones that serve what is asked for, then those already active,
-    then by rank.
+    Ready ones first, of those the ones that serve what is asked for, then those of which no caller
+    complains, then those already active, then by rank.
 
     `order` ranks the node names of this placement, best first.
     """
     place = {name: position for position, name in enumerate(order)}
 
-    def key(one: Incumbent) -> tuple[bool, bool, bool, int, str]:
+    def key(one: Incumbent) -> tuple[bool, bool, bool, bool, int, str]:
         return (
             not one.is_ready,
             not one.is_wanted,
+            not one.is_well,
             not one.was_active,
             place.get(one.node, len(place)),
             one.slot,

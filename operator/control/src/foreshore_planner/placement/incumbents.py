@@ -1,15 +1,11 @@
-"""Who fills each slot now, and whose endpoint the agents call bad."""
+"""Who fills each slot now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_api.wire import report
 from foreshore_planner import snapshot
-
-BAD_AFTER = 10.0
-"""Seconds of failed calls after which an endpoint counts as bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +54,6 @@ def find(
             if best is not None:
                 found[slot] = Incumbent(slot, best.node, best, was_active)
     return found
-
-
-def reported_bad(
-    agents: Sequence[report.AgentEvidence], namespace: str, policy: str
-) -> Mapping[tuple[str, str], str]:
-    """Return (slot, node) of what has failed every caller for `BAD_AFTER`, with the reason.
-
-    The node counts, because agents may still tell of the endpoint that a slot has just left.
-    """
-    says: dict[tuple[str, str], list[report.EndpointReport]] = {}
-    for agent in agents:
-        for one in agent.report.endpoints:
-            if (one.namespace, one.policy) == (namespace, policy):
-                says.setdefault((one.slot, one.node), []).append(one)
-    return {
-        where: min(one.reason or "calls fail" for one in lines)
-        for where, lines in sorted(says.items())
-        if all((one.bad_for_seconds or 0.0) >= BAD_AFTER for one in lines)
-    }
 
 
 def _is_alive(replica: snapshot.Replica) -> bool:

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from foreshore_api import conditions, scalars
 from foreshore_api.v1alpha1 import inferenceplacement, placing
-from foreshore_planner import health, snapshot
+from foreshore_planner import health, latency, snapshot
 from foreshore_planner.placement import (
+    callers,
     candidates,
     incumbents,
     serving,
@@ -65,13 +66,13 @@ def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
 
 
 def endpoint_is_bad(case: Case, held: incumbents.Incumbent) -> Force | None:
-    """Every agent that calls it says that its calls fail, though the pod says it is ready."""
-    why = case.reported_bad.get((held.slot, held.node))
-    if why is None or not held.is_ready or held.pod is None:
+    """Every agent that calls it says that its calls fail or are late, though the pod is ready."""
+    why = case.complaints.get((held.slot, held.node))
+    if why is None or why.seconds < callers.BAD_AFTER or not held.is_ready or held.pod is None:
         return None
-    if held.pod.phase_age < incumbents.BAD_AFTER:
+    if held.pod.phase_age < callers.BAD_AFTER:
         return None
-    return "EndpointBad", f"agents report: {why}"
+    return "TooSlow" if why.is_slow else "EndpointBad", f"agents report: {why.reason}"
 
 
 def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
@@ -99,7 +100,14 @@ def is_comfortable(case: Case, bound: float | None) -> bool:
     return bound is not None and bound <= COMFORT * case.demand.budget
 
 
-TROUBLES = frozenset({"PodFailed", "PodNotReady", "EndpointBad", "OverBudget"})
+def is_in_time(case: Case, prediction: latency.Prediction) -> bool:
+    """Whether answers are predicted before agents give up waiting; unknown is not."""
+    seconds = prediction.answer
+    inference = case.bound.policy.spec.inference
+    return seconds is not None and seconds <= scalars.seconds(inference.timeout)
+
+
+TROUBLES = frozenset({"PodFailed", "PodNotReady", "EndpointBad", "TooSlow", "OverBudget"})
 """Causes that lie with the replica on its node: it would likely meet them there again."""
 
 AVOIDED_FOR = 3600.0
@@ -126,12 +134,15 @@ def suitable(
     """Return the candidates that help against what forces a slot away.
 
     An empty slot, or one whose node is lost, takes any; a replica in trouble tries no node twice
-    an hour; one that is too slow only goes where it is predicted to be well within the budget.
+    an hour; one that is over the budget only goes where it is predicted to be well within it, and
+    one that is too slow for its callers where its answers are predicted to be in time.
     """
     if force is None or force[0] not in TROUBLES:
         return list(found)
     avoided = left_lately(case, TROUBLES)
     fresh = [one for one in found if one.node.name not in avoided]
+    if force[0] == "TooSlow":
+        return [one for one in fresh if is_in_time(case, one.prediction)]
     if force[0] != "OverBudget":
         return fresh
     return [one for one in fresh if is_comfortable(case, one.prediction.bound)]

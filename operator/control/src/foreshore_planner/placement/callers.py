@@ -1,0 +1,75 @@
+"""What the agents that call a replica say of it.
+
+Only who calls can tell: an agent that has an endpoint and has not called it lately neither praises
+nor blames it. A call that is late is as bad as one that fails. Of several callers, one whose calls
+are good is enough to keep a replica where it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foreshore_api.wire import report
+
+BAD_AFTER = 10.0
+"""Seconds of bad calls after which a replica is replaced."""
+
+DEMOTED_AFTER = 1.0
+"""Seconds of bad calls after which a replica that serves as well takes the role over."""
+
+ENOUGH = 5
+"""Bad calls of the last minute below which their share says nothing."""
+
+SLOW = frozenset({"Late", "Overtaken", "Deadline"})
+"""Reasons of agents for calls that were not answered in time."""
+
+Where = tuple[str, str]
+"""(slot, node). The node counts: agents may still tell of the endpoint a slot has just left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What every caller of a replica holds against it."""
+
+    seconds: float
+    """For how long, at least."""
+    reason: str
+    is_slow: bool
+    """Whether it answers, only too late."""
+
+
+def complaints(
+    agents: Sequence[report.AgentEvidence], namespace: str, policy: str
+) -> Mapping[Where, Complaint]:
+    """Return the replicas of a policy of which all callers complain."""
+    says: dict[Where, list[report.EndpointReport]] = {}
+    for agent in agents:
+        for one in agent.report.endpoints:
+            if (one.namespace, one.policy) == (namespace, policy) and _has_called(one):
+                says.setdefault((one.slot, one.node), []).append(one)
+    found: dict[Where, Complaint] = {}
+    for where, lines in sorted(says.items()):
+        ages = [age for age in map(_bad_for, lines) if age is not None]
+        if len(ages) == len(lines):
+            reason = min(one.reason or "calls fail" for one in lines)
+            found[where] = Complaint(min(ages), reason, all(_is_slow(one) for one in lines))
+    return found
+
+
+def _has_called(one: report.EndpointReport) -> bool:
+    return one.bad_for_seconds is not None or one.good + one.late + one.failed > 0
+
+
+def _bad_for(one: report.EndpointReport) -> float | None:
+    """Return for how long calls have been bad; None where most of the last minute's were good.
+
+    While good ones come in between, the agent's own count begins anew with each: then their share
+    of the minute counts.
+    """
+    since, bad = one.bad_for_seconds, one.late + one.failed
+    if bad >= ENOUGH and bad > one.good and (one.good > 0 or since is None):
+        return max(BAD_AFTER, since or 0.0)
+    return since
+
+
+def _is_slow(one: report.EndpointReport) -> bool:
+    return one.late > one.failed or one.reason in SLOW

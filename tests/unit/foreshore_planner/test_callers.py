@@ -1,0 +1,120 @@
+"""Who calls a replica says how it is: one that nobody calls is vouched for by nobody.
+
+The trap: agents that hold no device call nothing, and their silence counted as praise, so that a
+replica too slow for its callers was never replaced.
+"""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from builders import planning as build
+from foreshore_api.wire import report
+from foreshore_planner import plan as planning
+from foreshore_planner import snapshot
+
+TWO = build.policy(placement={"replicas": 1, "standby": 1})
+SLOW: dict[str, Any] = {"late": 9, "reason": "Late"}
+
+
+def told(
+    seen: snapshot.Snapshot, *lines: tuple[str, report.EndpointReport], age: float = 60.0
+) -> snapshot.Snapshot:
+    """Agents, by node, report these calls; the others have the endpoints and do not call them."""
+    (placement,) = seen.placements
+    idle = [build.endpoint(one.slot, one.node) for one in placement.status.replicas]
+    agents = []
+    for name in build.EDGES:
+        said = {line.slot: line for node, line in lines if node == name}
+        mine = tuple(said.get(one.slot, one) for one in idle)
+        hears = [peer for peer in build.EDGES if peer != name]
+        agents.append(build.agent(name, hears=hears, probes=build.FAST, endpoints=mine))
+    return build.aged(dataclasses.replace(seen, fleet=build.fleet(agents)), age)
+
+
+def roles(seen: snapshot.Snapshot) -> dict[str, str]:
+    (placement,) = planning.plan(seen).placements
+    return {one.slot: one.role.value for one in placement.replicas}
+
+
+def slow(bad_for: float | None, **more: Any) -> tuple[str, report.EndpointReport]:
+    return "edge-1", build.endpoint("r0", "edge-1", bad_for_seconds=bad_for, **{**SLOW, **more})
+
+
+def test_agents_that_do_not_call_a_replica_do_not_vouch_for_it() -> None:
+    seen = told(build.settle(build.world()), slow(20.0))
+    made = planning.plan(seen)
+    assert build.where(made) == {"r0": "edge-2"}
+    assert made.placements[0].moves[0].cause == "TooSlow"
+
+
+def test_an_agent_whose_calls_are_good_does() -> None:
+    seen = told(
+        build.settle(build.world()), slow(20.0), ("edge-2", build.endpoint("r0", "edge-1", good=9))
+    )
+    assert build.where(planning.plan(seen)) == {"r0": "edge-1"}
+
+
+@pytest.mark.parametrize(
+    ("good", "late", "failed", "node"),
+    [
+        pytest.param(3, 9, 0, "edge-2", id="mostly late"),
+        pytest.param(3, 5, 4, "edge-2", id="late or failed"),
+        pytest.param(9, 3, 0, "edge-1", id="mostly good"),
+        pytest.param(0, 2, 0, "edge-1", id="too few to say"),
+    ],
+)
+def test_late_calls_count_as_bad_though_a_try_in_between_succeeds(
+    good: int, late: int, failed: int, node: str
+) -> None:
+    seen = told(build.settle(build.world()), slow(None, good=good, late=late, failed=failed))
+    assert build.where(planning.plan(seen)) == {"r0": node}
+
+
+def test_the_role_goes_to_the_standby_at_once_and_the_replica_later() -> None:
+    settled = build.settle(build.world(policies=(TWO,)))
+    assert roles(settled) == {"r0": "Active", "r1": "Standby"}
+    at_once = told(settled, slow(1.5))
+    assert roles(at_once) == {"r0": "Standby", "r1": "Active"}
+    assert build.where(planning.plan(at_once)) == {"r0": "edge-1", "r1": "edge-2"}
+    assert build.condition(
+        planning.plan(at_once), "InferencePlacement", "ventilate.hq", "Degraded"
+    ) == ("True", "EndpointBad")
+    later = told(build.applied(at_once, planning.plan(at_once)), slow(12.0))
+    assert build.where(planning.plan(later)) == {"r0": "edge-3", "r1": "edge-2"}
+
+
+def test_the_role_stays_where_it_went() -> None:
+    settled = build.settle(build.world(policies=(TWO,)))
+    slowed = told(settled, slow(1.5))
+    after = told(build.applied(slowed, planning.plan(slowed)))
+    assert roles(after) == {"r0": "Standby", "r1": "Active"}
+
+
+def test_the_role_does_not_leave_for_a_standby_that_is_no_better() -> None:
+    settled = build.settle(build.world(policies=(TWO,)))
+    both = told(settled, slow(5.0), ("edge-3", build.endpoint("r1", "edge-2", bad_for_seconds=5.0)))
+    assert roles(both) == {"r0": "Active", "r1": "Standby"}
+
+
+def test_a_slow_replica_goes_nowhere_that_is_predicted_too_slow_as_well() -> None:
+    """Nor round the fleet, where it is the caller's own link that is slow."""
+    settled = build.settle(build.world())
+    far = build.probes(edge_1=1, edge_2=250, edge_3=250, cloud_1=250)
+    seen = told(settled, slow(20.0))
+    assert seen.fleet is not None
+    agents = [
+        one.model_copy(update={"report": one.report.model_copy(update={"probes": far})})
+        for one in seen.fleet.agents
+    ]
+    stuck = dataclasses.replace(seen, fleet=build.fleet(agents))
+    assert build.where(planning.plan(stuck)) == {"r0": "edge-1"}
+
+
+def test_a_replica_that_nobody_reaches_goes_wherever_there_is_room() -> None:
+    line = build.endpoint("r0", "edge-1", failed=9, bad_for_seconds=20.0, reason="Unreachable")
+    seen = told(build.settle(build.world()), ("edge-1", line))
+    made = planning.plan(seen)
+    assert build.where(made) == {"r0": "edge-2"}
+    assert made.placements[0].moves[0].cause == "EndpointBad"
