@@ -34,6 +34,7 @@ class Server:
         self.path = path
         self.calls = 0
         self.delay = 0.0
+        self.is_ready_at_once = False
         self.answer: Callable[[], web.Response] = good
         self.runner: web.AppRunner | None = None
 
@@ -58,7 +59,7 @@ class Server:
         return self.answer()
 
     async def _ready(self, _: web.Request) -> web.Response:
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(0.0 if self.is_ready_at_once else self.delay)
         return self.answer()
 
 
@@ -397,3 +398,51 @@ async def test_a_device_of_an_older_version_asks_that_versions_replicas(
     for device, node in (("room-301", "edge-0"), ("room-302", "edge-0"), ("room-9", "edge-0")):
         assert results(await infer(asked, device=device))[0][0] == node
     assert (newest.calls, older.calls) == (2, 1)
+
+
+async def test_a_replica_that_is_overtaken_again_and_again_is_reported_late_throughout(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    """Alone it answers before the timeout, so that each try in the background wiped its record."""
+    asked.assign([policy(*servers)])
+    servers[0].delay = 0.3
+    watch = asyncio.create_task(asked.watch())
+    ages = []
+    for _ in range(12):
+        assert isinstance(await infer(asked, seconds=0.4), race.Answered)
+        await asyncio.sleep(0.1)
+        ages.append(asked.reports()[0].bad_for_seconds)
+    assert None not in ages
+    assert (ages[-1] or 0.0) > 1.0
+    assert asked.reports()[0].late >= 2
+    assert asked.reports()[1].bad_for_seconds is None
+    servers[0].delay = 0.0
+    async with asyncio.timeout(12):
+        while asked.reports()[0].bad_for_seconds is not None:
+            await infer(asked, seconds=0.4)
+            await asyncio.sleep(0.05)
+    watch.cancel()
+
+
+async def test_a_ready_probe_is_no_answer_to_what_callers_waited_for(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    """The model is slow, not the link: that it is ready says nothing about that."""
+    asked.assign([policy(*servers)])
+    servers[0].delay, servers[0].is_ready_at_once = 0.3, True
+    await infer(asked, seconds=0.4)
+    watch = asyncio.create_task(asked.watch())
+    await asyncio.sleep(3.0)  # it is tried, then idle for longer than standbys are left alone
+    watch.cancel()
+    assert (asked.reports()[0].bad_for_seconds or 0.0) > 2.5
+
+
+async def test_the_one_that_was_asked_last_is_not_late_when_the_first_answers(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].delay = servers[1].delay = 0.3
+    await infer(asked, seconds=0.5)
+    first, second = asked.reports()
+    assert (first.good, first.late) == (1, 0)
+    assert (second.good, second.late, second.bad_for_seconds) == (0, 0, None)

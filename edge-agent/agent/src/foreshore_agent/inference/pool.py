@@ -134,13 +134,19 @@ def _is_due(one: replica.Replica, at: float) -> bool:
 
 
 async def _try(route: _Route, one: replica.Replica) -> None:
-    """Ask in the background; the answer decides whether it rests (on)."""
+    """Ask in the background; the answer decides whether it rests (on).
+
+    One that callers blame is asked what they asked, whether it rests or not: being ready is no
+    answer. It is free of blame only when it answers within its share, as in a race.
+    """
+    began = time.monotonic()
     try:
-        if one.is_rested() or one.last_body is None:
+        if one.last_body is None or (one.is_rested() and not one.is_blamed()):
             replica.check(await _over(one, None, _READY_SECONDS))
         else:
             replica.read(await _over(one, one.last_body, route.seconds), route.expected)
-        one.recover()
+        is_in_time = time.monotonic() - began <= route.seconds / len(route.replicas)
+        (one.recover if is_in_time or one.last_body is None else one.resume)()
     except replica.RejectedError:
         one.recover()
     except replica.OtherVersionError:

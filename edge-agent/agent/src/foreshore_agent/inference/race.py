@@ -112,7 +112,7 @@ class Race:
             self._failed(asked, error, now)
             return
         asked.replica.count_good(now)
-        self._overtake(now)
+        self._overtake(asked, now)
         self._note(asked, "Answered", now)
         server = answer.server_seconds(response.timing)
         network = max(0.0, response.ended - self._started - (server or 0.0))
@@ -133,9 +133,11 @@ class Race:
         if self._waiting or not self._asked:
             self._proceed()
 
-    def _overtake(self, now: float) -> None:
+    def _overtake(self, winner: replica.Asked, now: float) -> None:
+        """Count as late who was asked before the winner; who was asked after had less time."""
         for asked in self._asked:
-            asked.replica.count_bad("late", "Overtaken", now)
+            if asked.at <= winner.at:
+                asked.replica.count_bad("late", "Overtaken", now)
             self._note(asked, "Late", now, "Overtaken")
 
     def _give_up(self, now: float) -> None:

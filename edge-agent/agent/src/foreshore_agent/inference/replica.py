@@ -6,6 +6,9 @@
 One that answers as another version than the one in force works and is not to blame: it is asked
 after the others too, and is tried again, but nobody is told that it is bad.
 
+What is reported is not whether it rests but since when callers have waited for it in vain: a try
+that took longer than its share of the time puts it back into service and no more.
+
 A resting replica is asked only when no other is left. It is tried again with the last real request:
 inference is a pure function, so that the try costs nothing but time and measures what matters.
 """
@@ -140,8 +143,19 @@ class Replica:
         self._counts["good"].add(at)
         self.recover()
 
+    def resume(self) -> None:
+        """Put it back into service, and go on reporting it: it answers, but not in time.
+
+        Only a call, or a try, that was answered within its share of the time takes the blame away.
+        """
+        self.resting_until = None
+
+    def is_blamed(self) -> bool:
+        """Whether every call of late was bad, as it is reported."""
+        return self._bad_since is not None
+
     def recover(self) -> None:
-        """Put it back into service."""
+        """Put it back into service, with nothing held against it."""
         self.resting_until = self._bad_since = self._reason = None
         self._rest = FIRST_REST_SECONDS
 
