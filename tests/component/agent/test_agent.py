@@ -347,6 +347,18 @@ async def test_a_broker_that_restarts_is_found_again(
             await device.measure_until(commands=2)
 
 
+async def test_a_report_says_why_there_is_no_broker(
+    hub: fake_hub.FakeHub, broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    async with living(of_hub(hub, tmp_path / "state")) as found:
+        await asyncio.to_thread(broker.stop)
+        await until(lambda: "refused" in str(hub.reports[-1].broker_problem))
+        said = hub.reports[-1]
+        assert not said.broker_connected
+        assert f"{broker.host}:{broker.port}" in str(said.broker_problem)
+        assert any("broker is not connected (" in one for one in found.missing())
+
+
 async def test_a_report_says_what_the_agent_does(
     hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
 ) -> None:
@@ -357,6 +369,7 @@ async def test_a_report_says_what_the_agent_does(
     said = hub.reports[-1]
     assert said.node == NODE
     assert said.broker_connected
+    assert said.broker_problem is None
     assert said.assignment is not None
     assert said.assignment.lineage == "store"
     (held,) = said.devices

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +197,46 @@ async def test_agents_hear_each_other_and_relay_renewals(broker: mosquitto.Broke
         renewed = await one.next()
         assert isinstance(renewed, events.Renewed)
         assert renewed.renewal == renewal
+
+
+async def test_why_there_is_no_session_is_known_until_there_is_one(
+    broker: mosquitto.Broker,
+) -> None:
+    broker.stop()
+    async with running(broker) as (side, engine):
+        async with asyncio.timeout(15):
+            while side.problem is None:
+                await asyncio.sleep(0.05)
+        assert f"{broker.host}:{broker.port}" in side.problem
+        broker.restart()
+        await up(engine)
+        assert side.problem is None
+        broker.stop()
+        async with asyncio.timeout(15):
+            while side.problem is None:
+                await asyncio.sleep(0.05)
+        assert not side.is_connected
+
+
+async def test_a_credential_that_the_broker_does_not_take_is_said_in_words(
+    tls_broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    place = tls_broker.credential(tmp_path, "hq-broker")
+    (place / "tls.crt").unlink()
+    engine = Engine()
+    side = brokers.Broker("edge-1", engine.stamp, engine.calls())
+    spec = site.SiteSpec(
+        broker=site.Broker(host=tls_broker.host, port=tls_broker.port, credential="hq-broker")
+    )
+    side.assign(assignment.AssignedSite(namespace="hq", name="hq", spec=spec), [], tmp_path)
+    task = asyncio.create_task(side.run())
+    try:
+        async with asyncio.timeout(15):
+            while side.problem is None:
+                await asyncio.sleep(0.05)
+        assert not side.is_connected
+        assert f"{tls_broker.host}:{tls_broker.port}" in side.problem
+        assert "it was shown the credential hq-broker" in side.problem
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

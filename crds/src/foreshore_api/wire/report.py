@@ -126,6 +126,8 @@ class Report(document.Document):
     assignment: AssignmentReference | None = None
     problems: tuple[Problem, ...] = Field(default=(), max_length=1000)
     broker_connected: bool = False
+    broker_problem: str | None = Field(default=None, max_length=256)
+    """Why there is no session with the site's broker; absent while there is one."""
     devices: tuple[HeldDevice, ...] = Field(default=(), max_length=10000)
     endpoints: tuple[EndpointReport, ...] = Field(default=(), max_length=1000)
     peers: tuple[PeerBeat, ...] = Field(default=(), max_length=1000)

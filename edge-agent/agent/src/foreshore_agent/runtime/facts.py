@@ -56,6 +56,7 @@ class Facts:
             ),
             problems=(*self.problems(), *view.problems(state))[:1000],
             broker_connected=self.broker.is_connected,
+            broker_problem=(self.broker.problem or "")[:256] or None,
             devices=view.devices(state, at)[:10000],
             endpoints=self.pool.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],
@@ -83,7 +84,8 @@ class Facts:
             yield "no assignment yet"
             return
         if present.site is not None and not self.broker.is_connected:
-            yield "the site's broker is not connected"
+            why = self.broker.problem
+            yield "the site's broker is not connected" + (f" ({why})" if why else "")
         if self.book.full:
             yield f"the journal is full ({self.book.standing.reason})"
         if self.hub is None:

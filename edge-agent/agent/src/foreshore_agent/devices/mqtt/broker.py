@@ -57,6 +57,11 @@ class Broker:
         """Whether a command could be sent now."""
         return self._control.is_up
 
+    @property
+    def problem(self) -> str | None:
+        """Why no command could be sent now, for people; None while one could."""
+        return self._control.problem
+
     def assign(
         self,
         site: assignment.AssignedSite | None,

@@ -136,6 +136,8 @@ class Connection:
                 if carries_commands:
                     connection._linger(is_reset=True)
                 await connection._accepted
+        except ConnectionFailedError as error:
+            raise ConnectionFailedError(session.unaccepted(error, address)) from error
         except (OSError, ValueError) as error:
             raise ConnectionFailedError(session.describe(error, address)) from error
         finally:
@@ -274,7 +276,7 @@ class Connection:
     def _attach(self) -> None:
         raw = self._client.socket()
         if not isinstance(raw, socket.socket):
-            raise ConnectionResetError("the broker closed the connection at once")
+            raise ConnectionFailedError("the broker closed the connection at once")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNSENT_MILLISECONDS)
         self._socket = raw

@@ -49,6 +49,11 @@ class Lane:
         return self._session is not None and self._session.is_open
 
     @property
+    def problem(self) -> str | None:
+        """Why it is not up; None while it is, or while nothing has been tried."""
+        return None if self.is_up else self._complaint or None
+
+    @property
     def has_room(self) -> bool:
         """Whether a message would be taken now."""
         return self._session is not None and self._session.has_room

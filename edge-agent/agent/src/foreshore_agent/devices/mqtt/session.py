@@ -124,3 +124,12 @@ def describe(error: Exception, address: Address) -> str:
     """Say for people what went wrong with which broker."""
     what = str(error) or "it did not answer in time"
     return f"{address.host}:{address.port}: {what}"
+
+
+def unaccepted(error: ConnectionFailedError, address: Address) -> str:
+    """Say which broker ended a session before it accepted it, and what it was shown.
+
+    With TLS 1.3 a broker that does not take a certificate only hangs up: it names no reason.
+    """
+    shown = f"the credential {address.credential}" if address.credential else "no credential"
+    return f"{describe(error, address)} (before it accepted the session; it was shown {shown})"
