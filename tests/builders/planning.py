@@ -378,3 +378,20 @@ def condition(made: planning.Plan, kind: str, name: str, type_: str) -> tuple[st
                 if one.type == type_:
                     return one.status.value, one.reason
     return None
+
+
+def message(made: planning.Plan, kind: str, name: str, type_: str) -> str:
+    """The message of a condition; empty where it is absent."""
+    for row in made.statuses:
+        if (row.kind, row.name) == (kind, name):
+            for one in row.status.conditions:
+                if one.type == type_:
+                    return one.message
+    return ""
+
+
+def agent_pod(node: str, name: str = "foreshore-agent-x7k2p", **more: Any) -> snapshot.Part:
+    """The agent's pod on a node."""
+    return snapshot.Part(
+        component=snapshot.AGENT, namespace="foreshore-agents", name=name, node=node, **more
+    )

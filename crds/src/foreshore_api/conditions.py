@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import StringConstraints
 
@@ -40,6 +40,7 @@ class Type(StrEnum):
     REDUNDANT = "Redundant"
     HELD = "Held"
     DEGRADED = "Degraded"
+    ACTUATOR_SHARED = "ActuatorShared"
 
 
 class Reason(StrEnum):
@@ -58,6 +59,7 @@ class Reason(StrEnum):
     WIDER_THAN_DEVICE = "WiderThanDevice"
     UNIT_MISMATCH = "UnitMismatch"
     MODE_CAPPED = "ModeCapped"
+    ACTUATOR_SHARED = "ActuatorShared"
     DISABLED = "Disabled"
     NO_DEVICES = "NoDevices"
     NO_NODES = "NoNodes"
@@ -124,15 +126,28 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.MODE_CAPPED: (
             "The effective mode is lower than the one asked for; the message says why."
         ),
+        Reason.ACTUATOR_SHARED: (
+            "Another policy commands the same actuator; the message names it, and nothing decides "
+            "which of them wins."
+        ),
         Reason.DISABLED: "The policy is not evaluated, as its mode says.",
-        Reason.NO_DEVICES: "The selector matches no device that is ready.",
-        Reason.NO_NODES: "No node carries the label of this site.",
+        Reason.NO_DEVICES: (
+            "The selector selects no accepted device; the message says which labels devices carry."
+        ),
+        Reason.NO_NODES: (
+            "No node carries the label of this site; the message says how to label one."
+        ),
         Reason.NO_AGENT: "No agent of the site can reach the device.",
         Reason.AGENT_CONNECTED: "An agent reports within its period.",
-        Reason.AGENT_SILENT: "No agent has reported for longer than its period.",
+        Reason.AGENT_SILENT: (
+            "An agent has not reported for longer than its period; the message names its node and "
+            "pod."
+        ),
         Reason.DEVICE_ONLINE: "The holder hears the device.",
         Reason.DEVICE_SILENT: "The holder is connected and has not heard the device for a while.",
-        Reason.BROKER_UNREACHABLE: "The holder reports that the site's broker does not answer.",
+        Reason.BROKER_UNREACHABLE: (
+            "An agent reports that it has no session with the site's broker; the message says why."
+        ),
         Reason.AUTHORITY_MOVING: "The right to command the device is on its way to another agent.",
         Reason.PLACED: "Every replica has a node.",
         Reason.NO_CANDIDATE: "No node passes the filters; candidates.rejected counts the causes.",
@@ -199,6 +214,13 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.UNREACHABLE: "The cluster's API server does not answer.",
     }
 )
+
+WITHOUT_HUB: Final = (
+    "sites decide and command on by what they have, for as long as their grants last, and keep"
+    " their records; nothing new reaches agents, no new record can be read, and the right to a"
+    " device does not move"
+)
+"""What still works while the hub is away, for whoever says that it is."""
 
 
 class Condition(Document):

@@ -192,3 +192,78 @@ def test_the_largest_init_container_counts_if_it_asks_for_more_than_all_others()
 
 def test_a_finished_pod_takes_no_room() -> None:
     assert pods.record(ours(phase="Failed")).requests == snapshot.Resources()
+
+
+def part(component: str = "foreshore-agent", **status: Any) -> snapshot.Part | None:
+    """What is kept of a pod of the product's own."""
+    labels = {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": "foreshore"}
+    return pods.record(
+        {
+            "metadata": {"namespace": "foreshore-agents", "name": "a-x7k2p", "labels": labels},
+            "spec": {"nodeName": "edge-1"},
+            "status": status,
+        }
+    ).part
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason}}, "restartCount": 4}
+
+
+READY = {"type": "Ready", "status": "True"}
+UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        pytest.param({"phase": "Running", "conditions": [READY]}, None, id="ready"),
+        pytest.param(
+            {
+                "phase": "Running",
+                "containerStatuses": [
+                    waiting("CrashLoopBackOff")
+                    | {"lastState": {"terminated": {"reason": "Error", "exitCode": 1}}}
+                ],
+            },
+            "CrashLoopBackOff",
+            id="a crash loop, not how it ended last",
+        ),
+        pytest.param(
+            {"phase": "Pending", "initContainerStatuses": [waiting("ImagePullBackOff")]},
+            "ImagePullBackOff",
+            id="an image that cannot be pulled",
+        ),
+        pytest.param(
+            {"phase": "Pending", "conditions": [UNSCHEDULED]}, "Unschedulable", id="no room"
+        ),
+        pytest.param({"phase": "Running"}, "NotReady", id="running, not ready, and no word why"),
+    ],
+)
+def test_a_pod_of_ours_says_why_it_is_not_ready(status: dict[str, Any], reason: str | None) -> None:
+    found = part(**status)
+    assert found is not None
+    assert (found.node, found.reason) == ("edge-1", reason)
+
+
+def test_only_agents_and_the_hub_are_named_in_messages() -> None:
+    assert part("foreshore-hub") is not None
+    assert part("foreshore-operator") is None
+    assert pods.record(ours(phase="Running")).part is None
+
+
+def test_an_agent_that_begins_to_crash_asks_for_a_pass() -> None:
+    def record(**status: Any) -> pods.PodRecord:
+        metadata = {
+            "namespace": "foreshore-agents",
+            "name": "a-x7k2p",
+            "labels": {
+                "app.kubernetes.io/name": "foreshore-agent",
+                "app.kubernetes.io/part-of": "foreshore",
+            },
+        }
+        return pods.record({"metadata": metadata, "spec": {}, "status": status})
+
+    well = record(phase="Running", conditions=[READY])
+    ill = record(phase="Running", containerStatuses=[waiting("CrashLoopBackOff")])
+    assert not pods.is_same(well, ill)

@@ -100,3 +100,26 @@ def test_a_node_is_silent_since_it_was_seen_to_stop(mirrors: store.Store, clock:
     assert silent_age(mirrors) == 30.0, "another word for the same silence"
     age_after(mirrors, "True")
     assert silent_age(mirrors) is None
+
+
+def test_a_pod_of_an_agent_is_kept_until_it_goes(mirrors: store.Store) -> None:
+    labels = {"app.kubernetes.io/name": "foreshore-agent", "app.kubernetes.io/part-of": "foreshore"}
+    key = informer.Key("foreshore-agents", "foreshore-agent-x7k2p")
+    cast(Any, mirrors)._pods._put(
+        key,
+        {
+            "metadata": {
+                "namespace": key.namespace,
+                "name": key.name,
+                "uid": "1",
+                "resourceVersion": str(next(VERSIONS)),
+                "labels": labels,
+            },
+            "spec": {"nodeName": "edge-1"},
+        },
+    )
+    assert [(part.component, part.name, part.node) for part in mirrors.parts()] == [
+        ("foreshore-agent", "foreshore-agent-x7k2p", "edge-1")
+    ]
+    cast(Any, mirrors)._pods._remove(key)
+    assert list(mirrors.parts()) == []

@@ -148,3 +148,80 @@ def test_a_generation_that_waits_for_a_replica_is_on_its_way_and_says_what_for()
 def test_a_generation_that_does_not_compile_is_told_before_one_that_waits() -> None:
     said = policy_conditions(WAITS, problem("CompileFailed", "scoer"))
     assert said["Stalled"][1:] == ("CompileFailed", "edge-2: scoer")
+
+
+def degraded(**changes: Any) -> tuple[tuple[str, str] | None, str]:
+    """What the only policy says of being degraded."""
+    made = planning.plan(build.world(**{"profiles": (ANSWERING,), **changes}))
+    about = ("DecisionPolicy", "ventilate", "Degraded")
+    return build.condition(made, *about), build.message(made, *about)
+
+
+def test_a_policy_in_the_mode_asked_for_is_not_degraded() -> None:
+    assert degraded() == (None, "")
+
+
+def test_a_full_recorder_is_named_with_its_node_and_the_mode_that_is_left() -> None:
+    condition, message = degraded(fleet=build.fleet(full("edge-2", "edge-3")))
+    assert condition == ("True", "RecorderFull")
+    assert message.startswith("asks for Autonomous, Advise is in force")
+    assert "RecorderFull on node edge-2, edge-3" in message
+
+
+def test_a_full_recorder_that_lowers_nothing_degrades_nothing() -> None:
+    shadow = build.policy(mode="Shadow")
+    assert degraded(policies=(shadow,), fleet=build.fleet(full("edge-2")))[0] is None
+
+
+def test_what_a_device_does_not_answer_for_is_named_with_the_device_and_what_to_set() -> None:
+    unguarded = ANSWERING.spec.document() | {"guards": {"duplicates": "Checked"}}
+    condition, message = degraded(profiles=(build.profile(**unguarded),))
+    assert condition == ("True", "ModeCapped")
+    assert "GuardsUnchecked of room-301" in message
+    assert "DeviceProfile room-climate" in message
+    assert "guards" in message
+
+
+def test_a_device_that_lowers_a_policy_which_moves_nothing_is_not_named() -> None:
+    assert degraded(profiles=(build.profile(),), policies=(build.policy(mode="Advise"),)) == (
+        None,
+        "",
+    )
+
+
+def selects(selector: dict[str, Any], *devices: v1alpha1.Device) -> tuple[Any, str]:
+    """What a policy with this selector says of being ready."""
+    made = planning.plan(
+        build.world(policies=(build.policy(deviceSelector=selector),), devices=devices)
+    )
+    about = ("DecisionPolicy", "ventilate", "Ready")
+    return build.condition(made, *about), build.message(made, *about)
+
+
+def test_a_selector_that_selects_nothing_says_itself_and_the_labels_that_there_are() -> None:
+    condition, message = selects(
+        {"matchLabels": {"zone": "wset"}}, build.device(), build.device("room-302")
+    )
+    assert condition == ("False", "NoDevices")
+    assert "zone=wset" in message
+    assert "zone=west" in message
+    assert "room-301" in message
+
+
+def test_a_selector_in_a_namespace_without_devices_says_that() -> None:
+    condition, message = selects({"matchLabels": {"zone": "west"}})
+    assert condition == ("False", "NoDevices")
+    assert "there is no Device in namespace hq" in message
+
+
+def test_a_selector_of_expressions_is_said_as_kubectl_writes_it() -> None:
+    wanted = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}
+    assert "zone in (a,b)" in selects(wanted, build.device())[1]
+
+
+def test_a_selector_that_selects_only_what_is_not_accepted_names_it() -> None:
+    lost = build.device().document()
+    lost["spec"]["site"] = "nowhere"
+    condition, message = selects({"matchLabels": {"zone": "west"}}, v1alpha1.Device.read(lost))
+    assert condition == ("False", "NoDevices")
+    assert "room-301 is not accepted: Site nowhere does not exist" in message

@@ -38,6 +38,7 @@ def observe(
         placements=tuple(seen.all_of(v1alpha1.InferencePlacement)),
         nodes=tuple(seen.observed_nodes(default_tier(seen))),
         replicas=tuple(seen.replicas()),
+        parts=tuple(seen.parts()),
         compiled=compiler.compile_all(policies, devices, profiles, models, versions),
         fleet=fleet,
         fleet_age=fleet_age,

@@ -32,6 +32,9 @@ IMAGE_REASONS = frozenset(
     }
 )
 """What a kubelet calls an image that it cannot get, in turns."""
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_PRODUCT = "app.kubernetes.io/part-of"
+PRODUCT = "foreshore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class PodRecord:
     node: str
     requests: snapshot.Resources
     inference: Inference | None
+    part: snapshot.Part | None = None
+    """What messages say of it where it is the product's own agent or hub."""
     resource_version: str = ""
     """Compared by nobody: `is_same` says whether two records differ."""
 
@@ -77,17 +82,19 @@ def record(document: Mapping[str, Any]) -> PodRecord:
         node=spec.get("nodeName") or manifests.wanted_node(spec) or "",
         requests=snapshot.Resources() if is_over else requests(spec),
         inference=_inference(document) if manifests.is_ours(metadata) else None,
+        part=_part(document),
         resource_version=metadata.get("resourceVersion", ""),
     )
 
 
 def is_same(one: PodRecord, other: PodRecord) -> bool:
     """Whether nothing changed that a pass would look at."""
-    return (one.uid, one.node, one.requests, one.inference) == (
+    return (one.uid, one.node, one.requests, one.inference, one.part) == (
         other.uid,
         other.node,
         other.requests,
         other.inference,
+        other.part,
     )
 
 
@@ -110,6 +117,44 @@ def requests(spec: Mapping[str, Any]) -> snapshot.Resources:
 
 def _asked(container: Mapping[str, Any]) -> snapshot.Resources:
     return nodes.resources((container.get("resources") or {}).get("requests") or {})
+
+
+def _part(document: Mapping[str, Any]) -> snapshot.Part | None:
+    metadata, status = document["metadata"], document.get("status") or {}
+    labels = metadata.get("labels") or {}
+    component = labels.get(LABEL_NAME)
+    if labels.get(LABEL_PRODUCT) != PRODUCT or component not in (snapshot.AGENT, snapshot.HUB):
+        return None
+    spec = document.get("spec") or {}
+    return snapshot.Part(
+        component=component,
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        node=spec.get("nodeName") or manifests.wanted_node(spec) or "",
+        reason=_part_trouble(metadata, status),
+    )
+
+
+def _part_trouble(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
+    """Why a pod of ours is not ready, in one word; None where it is, or nothing says why.
+
+    How it ended the last time says less than what it waits for now: a crash loop is one although
+    its last ending was an ordinary error.
+    """
+    if metadata.get("deletionTimestamp"):
+        return "Terminating"
+    if _condition(status, "Ready").get("status") == "True":
+        return None
+    containers = [
+        *(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())
+    ]  # fmt: skip
+    for container in containers:
+        waiting = ((container.get("state") or {}).get("waiting") or {}).get("reason")
+        if waiting and waiting not in ("ContainerCreating", "PodInitializing"):
+            return str(waiting)[:64]
+    reason, _ = _trouble(status, next(iter(status.get("containerStatuses") or ()), {}))
+    phase = status.get("phase") or "Pending"
+    return str(reason or ("NotReady" if phase == "Running" else phase))[:64]
 
 
 def _inference(document: Mapping[str, Any]) -> Inference:

@@ -51,6 +51,7 @@ class Store:
         self.lease_ages = nodes.LeaseAges(clock)
         self._pods_on: dict[str, set[informer.Key]] = {}
         self._replicas: set[informer.Key] = set()
+        self._parts: set[informer.Key] = set()
         self._returned: dict[str, float] = {}
         """By node: when it became Ready again."""
         self._silenced: dict[str, float] = {}
@@ -153,6 +154,11 @@ class Store:
                 policy_generation=one.generation,
             )
 
+    def parts(self) -> Iterator[snapshot.Part]:
+        """The pods of agents and hub, in order of (namespace, name)."""
+        found = (self._pods.store[key].part for key in sorted(self._parts))
+        return (part for part in found if part is not None)
+
     def pod(self, namespace: str, name: str) -> pods.PodRecord | None:
         """One pod, if the mirror has it."""
         return self._pods.store.get(informer.Key(namespace, name))
@@ -211,8 +217,11 @@ class Store:
         if old is not None:
             self._pods_on.get(old.node, set()).discard(change.key)
             self._replicas.discard(change.key)
+            self._parts.discard(change.key)
         if new is not None:
             self._pods_on.setdefault(new.node, set()).add(change.key)
+        if new is not None and new.part is not None:
+            self._parts.add(change.key)
         if new is not None and new.inference is not None:
             self._replicas.add(change.key)
             known = self._phases.get(new.uid)

@@ -1,21 +1,64 @@
-"""In which mode a policy works: what it asks for, lowered the way its agents lower it.
+"""In which mode a policy works: what it asks for, lowered the way its agents lower it, and by whom.
 
 `status` calls it. Both rules are the agents' own: what a device does not answer for is held against
 every policy, and an agent whose journal is full works by `degraded.onRecorderFull`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from foreshore_api import v1alpha1
+from foreshore_api import conditions, v1alpha1
 from foreshore_api.wire import report
 from foreshore_decision import policy as deciding
 from foreshore_decision.chain import modes, reasons
-from foreshore_planner import binding
+from foreshore_planner import binding, phrases
+
+MENDS: Final[Mapping[str, str]] = {
+    reasons.RECORDER_FULL: "give the node's state directory room, or let the hub catch up",
+    deciding.GUARDS_UNCHECKED: "set guards.epoch and guards.duplicates to Checked there if the"
+    " device checks them",
+    deciding.ACKNOWLEDGEMENT_MISSING: "set mqtt.commandTopic and mqtt.acknowledgementTopic there if"
+    " the device answers commands",
+}
+"""What a person can do about each cap; "there" is the profile that is named before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lowering:
+    """One cap, and who is held to it: nodes, or devices of a profile."""
+
+    cap: deciding.Cap
+    whom: str
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The mode a policy works in, below what it asks for where something lowers it."""
+
+    asked: v1alpha1.Mode
+    mode: v1alpha1.Mode
+    lowered: tuple[Lowering, ...]
+
+    @property
+    def reason(self) -> conditions.Reason:
+        """The reason of a condition; a full recorder needs somebody soon, so it comes first."""
+        is_full = any(one.cap.reason == reasons.RECORDER_FULL for one in self.lowered)
+        return conditions.Reason.RECORDER_FULL if is_full else conditions.Reason.MODE_CAPPED
+
+    @property
+    def message(self) -> str:
+        """What lowers the mode, of whom, and what to do about it."""
+        causes = "; ".join(
+            f"{one.cap.reason} {one.whom}: {MENDS.get(one.cap.reason, 'see its status')}"
+            for one in self.lowered
+        )
+        return phrases.fitted(f"asks for {self.asked}, {self.mode} is in force: {causes}")
 
 
 def in_force(
     one: binding.BoundPolicy, bound: binding.Binding, agents: Sequence[report.AgentEvidence]
-) -> v1alpha1.Mode | None:
+) -> InForce | None:
     """Return the lowest mode in which any agent works for any device; None if not accepted.
 
     `agents` are those of the policy's sites that report. A cap that one of them reported last
@@ -24,23 +67,33 @@ def in_force(
     if one.problem is not None:
         return None
     asked = one.policy.spec.mode
-    caps = [*_of_agents(one, agents)]
+    found = [*_of_agents(one, agents)]
     if modes.is_acting(asked):  # a device never lowers a policy below Advise
-        caps += _of_devices(one, bound)
-    return modes.effective(asked, caps)[0]
+        found += _of_devices(one, bound)
+    mode, lowering = modes.effective(asked, [each.cap for each in found])
+    return InForce(asked, mode, tuple(each for each in found if each.cap in lowering))
 
 
 def _of_agents(
     one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
-) -> Iterator[deciding.Cap]:
-    if any(reasons.RECORDER_FULL in agent.report.capped_by for agent in agents):
+) -> Iterator[Lowering]:
+    full = sorted(agent.node for agent in agents if reasons.RECORDER_FULL in agent.report.capped_by)
+    if full:
         lowered = v1alpha1.Mode(one.policy.spec.degraded.on_recorder_full.value)
-        yield deciding.Cap(reasons.RECORDER_FULL, lowered)
+        cap = deciding.Cap(reasons.RECORDER_FULL, lowered)
+        yield Lowering(cap, f"on node {phrases.listed(full)}")
 
 
-def _of_devices(one: binding.BoundPolicy, bound: binding.Binding) -> Iterator[deciding.Cap]:
+def _of_devices(one: binding.BoundPolicy, bound: binding.Binding) -> Iterator[Lowering]:
+    """Group by cap and profile: all devices of a profile usually lack the same."""
+    lacking: dict[tuple[deciding.Cap, str], list[str]] = {}
     for keys in one.sites.values():
         for key in keys:
-            narrowed = bound.devices[key].narrowed
-            if narrowed is not None:  # always so: only accepted devices are bound
-                yield from deciding.caps(narrowed)
+            device = bound.devices[key]
+            narrowed = device.narrowed
+            for cap in deciding.caps(narrowed) if narrowed is not None else ():
+                profile = device.device.spec.profile_ref.name
+                lacking.setdefault((cap, profile), []).append(key[1])
+    for (cap, profile), devices in lacking.items():
+        whom = f"of {phrases.listed(sorted(devices), 'devices')} (DeviceProfile {profile})"
+        yield Lowering(cap, whom)

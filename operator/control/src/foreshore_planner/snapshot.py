@@ -125,6 +125,23 @@ class Replica:
     """Generation of the policy it was made for; None where the pod does not say."""
 
 
+AGENT = "foreshore-agent"
+HUB = "foreshore-hub"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A pod of the product itself, to name in messages; nothing is decided by it."""
+
+    component: str
+    """`AGENT` or `HUB`: its label app.kubernetes.io/name."""
+    namespace: str
+    name: str
+    node: str
+    reason: str | None = None
+    """Why it is not ready, from the waiting or termination state."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """What compiling a policy said, for one generation."""
@@ -152,6 +169,7 @@ class Snapshot:
     placements: tuple[v1alpha1.InferencePlacement, ...] = ()
     nodes: tuple[Node, ...] = ()
     replicas: tuple[Replica, ...] = ()
+    parts: tuple[Part, ...] = ()
     compiled: Mapping[tuple[str, str], Compiled] = field(default_factory=dict)
     """By (namespace, policy)."""
     fleet: report.Fleet | None = None

@@ -12,14 +12,23 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import binding, health, modes, placement_conditions, snapshot, succession
+from foreshore_planner import (
+    binding,
+    connection,
+    health,
+    modes,
+    placement_conditions,
+    selection,
+    sharing,
+    snapshot,
+    succession,
+)
 from foreshore_planner.placement import case as placement_case
 
 Row = tuple[str, str | None, str, v1alpha1.statuses.Observed]
 """(kind, namespace, name, status)."""
 
-Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
-"""One condition without its times: (type, status, reason, message)."""
+Said = connection.Said
 
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 Type, Reason = conditions.Type, conditions.Reason
@@ -38,7 +47,7 @@ def all_of(
     """Yield the status of every object of the snapshot, and of every placement that is planned."""
     yield from sites(seen, verdicts, bound)
     yield from profiles(seen, bound)
-    yield from devices(seen, bound, standings)
+    yield from devices(seen, verdicts, bound, standings)
     yield from models(seen, bound)
     yield from versions(seen, bound, placements)
     yield from policies(seen, bound)
@@ -57,7 +66,7 @@ def sites(
         agents = [node for node in nodes if node in reports]
         said = list(_acceptance(problem))
         if problem is None:
-            said.append(_site_connected(seen, nodes, agents))
+            said += connection.of_site(site, seen, nodes, reports)
             if verdicts.is_quiet(site.metadata.name, nodes):
                 message = "too little is heard of the site's nodes and agents: nothing moves"
                 reason = Reason.SITE_SILENT
@@ -88,6 +97,7 @@ def profiles(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
 
 def devices(
     seen: snapshot.Snapshot,
+    verdicts: health.Health,
     bound: binding.Binding,
     standings: Mapping[binding.Key, succession.Standing],
 ) -> Iterator[Row]:
@@ -96,8 +106,12 @@ def devices(
     for one in bound.devices.values():
         said = list(_acceptance(one.problem))
         if one.problem is None:
-            said = [_device_delivery(one, standings), _device_connected(seen, one, reports)]
             standing = standings.get(one.key)
+            silent = connection.silent_holder(one, seen, verdicts, reports)
+            said = [
+                _device_delivery(one, standing, silent),
+                connection.of_device(one, seen, reports),
+            ]
             if standing is not None and standing.waiting is not None and _held(one):
                 said.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
         status = v1alpha1.DeviceStatus(
@@ -152,22 +166,25 @@ def policies(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
     """Say what is known of each DecisionPolicy: accepted, delivered, bound, and in which mode."""
     reports = health.agent_reports(seen)
     sites = {node.name: node.site for node in seen.nodes}
+    shared = sharing.among(bound)
     for one in bound.policies.values():
         agents = [agent for node, agent in reports.items() if sites.get(node) in one.sites]
         problem = one.problem or _agents_problem(one, agents)
         said = list(_acceptance(problem))
+        in_force = modes.in_force(one, bound, agents)
         if problem is None:
-            said = [_policy_delivery(seen, one, agents)]
-            capped = sorted({reason for agent in agents for reason in agent.report.capped_by})
-            if capped:
-                message = f"an agent lowers modes: {', '.join(capped)}"
-                said.append((Type.DEGRADED, TRUE, Reason.RECORDER_FULL, message))
+            said = [_policy_delivery(seen, one, bound, agents)]
+            if in_force is not None and in_force.lowered:
+                said.append((Type.DEGRADED, TRUE, in_force.reason, in_force.message))
+            others = shared.message(one.key)
+            if others is not None:
+                said.append((Type.ACTUATOR_SHARED, TRUE, Reason.ACTUATOR_SHARED, others))
         compiled = seen.compiled.get(one.key)
         status = v1alpha1.DecisionPolicyStatus(
             observed_generation=_generation(one.policy),
             conditions=_merged(one.policy, said, seen),
             policy_digest=compiled.digest if compiled is not None and problem is None else None,
-            effective_mode=modes.in_force(one, bound, agents),
+            effective_mode=in_force.mode if in_force is not None else None,
             bound=v1alpha1.decisionpolicy.Bound(
                 devices=sum(len(keys) for keys in one.sites.values()), sites=len(one.sites)
             ),
@@ -236,52 +253,22 @@ def _known_versions(
     )
 
 
-def _site_connected(seen: snapshot.Snapshot, nodes: list[str], agents: list[str]) -> Said:
-    if not nodes:
-        return (Type.CONNECTED, FALSE, Reason.NO_NODES, "no node carries the label of this site")
-    if seen.fleet is None:
-        return (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, "the hub is out of reach")
-    if not agents:
-        return (Type.CONNECTED, FALSE, Reason.AGENT_SILENT, "no agent of the site reports")
-    return (Type.CONNECTED, TRUE, Reason.AGENT_CONNECTED, "agents of the site report")
-
-
 def _held(one: binding.BoundDevice) -> bool:
-    authority = one.device.status.authority
-    return authority is not None and authority.holder is not None
+    return connection.holder_of(one) is not None
 
 
 def _device_delivery(
-    one: binding.BoundDevice, standings: Mapping[binding.Key, succession.Standing]
+    one: binding.BoundDevice, granted: succession.Standing | None, silent: str | None
 ) -> Said:
-    granted = standings.get(one.key)
-    if _held(one) or (granted is not None and granted.grant is not None):
+    """Say whether an agent works for the device; `silent` says which one should and does not."""
+    if granted is not None and granted.grant is not None:
+        return (Type.READY, TRUE, Reason.DELIVERED, "an agent of the site holds it")
+    if silent is not None:
+        return (Type.READY, FALSE, Reason.AGENT_SILENT, silent)
+    if _held(one):
         return (Type.READY, TRUE, Reason.DELIVERED, "an agent of the site holds it")
     message = "accepted; no agent of the site is connected yet"
     return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
-
-
-def _device_connected(
-    seen: snapshot.Snapshot,
-    one: binding.BoundDevice,
-    reports: Mapping[str, report.AgentEvidence],
-) -> Said:
-    if seen.fleet is None:
-        return (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, "the hub is out of reach")
-    authority = one.device.status.authority
-    holder = reports.get(authority.holder or "") if authority is not None else None
-    if holder is None:
-        return (Type.CONNECTED, UNKNOWN, Reason.AGENT_SILENT, "no agent that holds it reports")
-    if not holder.report.broker_connected:
-        message = "the holder cannot reach the site's broker"
-        return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, message)
-    heard = any(
-        line.connected for line in holder.report.devices if (line.namespace, line.device) == one.key
-    )
-    if heard:
-        return (Type.CONNECTED, TRUE, Reason.DEVICE_ONLINE, "the holder hears the device")
-    message = "the holder has not heard the device for a while"
-    return (Type.CONNECTED, FALSE, Reason.DEVICE_SILENT, message)
 
 
 def _agents_problem(
@@ -302,12 +289,15 @@ def _agents_problem(
 
 
 def _policy_delivery(
-    seen: snapshot.Snapshot, one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
+    seen: snapshot.Snapshot,
+    one: binding.BoundPolicy,
+    bound: binding.Binding,
+    agents: Sequence[report.AgentEvidence],
 ) -> Said:
     if one.policy.spec.mode is v1alpha1.Mode.DISABLED:
         return (Type.READY, TRUE, Reason.DISABLED, "the policy is not evaluated, as its mode says")
     if not one.sites:
-        return (Type.READY, TRUE, Reason.NO_DEVICES, "the selector matches no accepted device")
+        return (Type.READY, FALSE, Reason.NO_DEVICES, selection.nothing(one, bound))
     if seen.fleet is None or not agents:
         message = "accepted; agents get it when they are in reach"
         return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)

@@ -1,0 +1,204 @@
+"""Who is out of reach of whom: `Connected` and `Degraded` of a Site, `Connected` of a Device.
+
+`status` calls it. A message names the node and the pod of ours that is silent, and what a person
+can do: whoever reads it may not have the right to look at nodes and pods.
+
+    operator ──► hub ──► agents of the site's nodes ──► the site's broker ──► device
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from foreshore_api import conditions, meta, v1alpha1
+from foreshore_api.wire import report
+from foreshore_planner import binding, health, phrases, snapshot
+
+Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
+"""One condition without its times: (type, status, reason, message)."""
+Reports = Mapping[str, report.AgentEvidence]
+
+TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
+Type, Reason = conditions.Type, conditions.Reason
+
+SITE_WORDS = ("site",)
+"""Last part of a label key that speaks of the place where a node stands."""
+
+
+def of_site(
+    site: v1alpha1.Site, seen: snapshot.Snapshot, nodes: Sequence[str], reports: Reports
+) -> Iterator[Said]:
+    """Say whether agents of the site report, and which of them do not, or miss the broker."""
+    agents = [node for node in nodes if node in reports]
+    if not nodes:
+        yield (Type.CONNECTED, FALSE, Reason.NO_NODES, _no_nodes(site.metadata.name, seen))
+    elif seen.fleet is None or (_is_young(seen) and not agents):
+        yield (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, without_hub(seen))
+    elif not agents:
+        message = f"no agent of the site reports: {_silent(seen, nodes)}"
+        yield (Type.CONNECTED, FALSE, Reason.AGENT_SILENT, phrases.fitted(message))
+    else:
+        yield (Type.CONNECTED, TRUE, Reason.AGENT_CONNECTED, "agents of the site report")
+        yield from _degraded(site, seen, nodes, reports)
+
+
+def of_device(one: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
+    """Say whether the device's holder hears it."""
+    if seen.fleet is None:
+        return (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, without_hub(seen))
+    holder = holder_of(one)
+    if holder is None:
+        return _unheld(one, seen, reports)
+    if holder not in reports:
+        message = f"no agent that holds it reports: {agent(seen, holder)}"
+        return (Type.CONNECTED, UNKNOWN, Reason.AGENT_SILENT, message)
+    said = reports[holder].report
+    if not said.broker_connected:
+        message = f"the holder cannot reach the site's broker: {_broker_problem(said)}"
+        return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, phrases.fitted(message))
+    if any(line.connected for line in said.devices if (line.namespace, line.device) == one.key):
+        return (Type.CONNECTED, TRUE, Reason.DEVICE_ONLINE, "the holder hears the device")
+    message = "the holder has not heard the device for a while"
+    return (Type.CONNECTED, FALSE, Reason.DEVICE_SILENT, message)
+
+
+def holder_of(one: binding.BoundDevice) -> str | None:
+    """Return the node whose agent may command the device."""
+    authority = one.device.status.authority
+    return authority.holder if authority is not None else None
+
+
+def silent_holder(
+    one: binding.BoundDevice, seen: snapshot.Snapshot, verdicts: health.Health, reports: Reports
+) -> str | None:
+    """Say which agent holds the device and is silent; None where none is known to be.
+
+    A hub out of reach, or one that has just started, says nothing about any agent.
+    """
+    holder = holder_of(one)
+    if holder is None or holder in reports or seen.fleet is None or _is_young(seen):
+        return None
+    evidence = verdicts.of(holder).evidence
+    return phrases.fitted(f"the holder, {agent(seen, holder)}, does not report: {evidence}")
+
+
+def without_hub(seen: snapshot.Snapshot) -> str:
+    """Say where the hub is and what works on without it."""
+    place = next((f", on {_place(one)}," for one in _of(seen, snapshot.HUB)), "")
+    if seen.fleet is not None:
+        return f"the hub{place} has just started and no agent has reported to it yet"
+    return phrases.fitted(f"the hub{place} is out of reach; {conditions.WITHOUT_HUB}")
+
+
+def agent(seen: snapshot.Snapshot, node: str) -> str:
+    """Name the agent of a node, with its pod."""
+    pods = [one for one in _of(seen, snapshot.AGENT) if one.node == node]
+    return f"the agent on {_place(pods[0])}" if pods else f"the agent on node {node}"
+
+
+def _of(seen: snapshot.Snapshot, component: str) -> Iterator[snapshot.Part]:
+    return (one for one in sorted(seen.parts, key=_order) if one.component == component)
+
+
+def _order(part: snapshot.Part) -> tuple[str, str]:
+    return (part.namespace, part.name)
+
+
+def _place(part: snapshot.Part) -> str:
+    return f"node {part.node or '(none yet)'} ({_pod(part)})"
+
+
+def _pod(part: snapshot.Part) -> str:
+    state = f": {part.reason}" if part.reason else ""
+    return f"pod {part.namespace}/{part.name}{state}"
+
+
+def _is_young(seen: snapshot.Snapshot) -> bool:
+    """Whether the hub has not been up for as long as an agent may keep silent."""
+    return (
+        seen.fleet is not None and seen.fleet.uptime_seconds + seen.fleet_age <= health.AGENT_SILENT
+    )
+
+
+def _no_nodes(site: str, seen: snapshot.Snapshot) -> str:
+    label = f"{meta.LABEL_SITE}={site}"
+    message = (
+        f"no node carries {label}:"
+        f" kubectl label node NODE {label} {meta.LABEL_TIER}={snapshot.Tier.EDGE}"
+    )
+    known = {one.metadata.name for one in seen.sites}
+    similar = sorted(
+        (rank, node.name, key, value)
+        for node in seen.nodes
+        for key, value in node.labels.items()
+        if (rank := _likeness(site, key, value, known)) is not None
+    )
+    if not similar:
+        return message
+    carried = phrases.listed(f"{node} carries {key}={value}" for _, node, key, value in similar)
+    return phrases.fitted(f"{message}; {carried}")
+
+
+def _likeness(site: str, key: str, value: str, known: set[str]) -> int | None:
+    """Rank how much a node's label looks as if it meant the site; None for not at all."""
+    if key == meta.LABEL_SITE:
+        return None if value in known else 1
+    if value.casefold() == site.casefold():
+        return 0
+    return 2 if key.rpartition("/")[2].casefold() in SITE_WORDS and value not in known else None
+
+
+def _silent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> str:
+    """Name silent agents with what their pods say, and what to do about those without a pod."""
+    pods = {one.node: one for one in _of(seen, snapshot.AGENT)}
+    missing = f"no agent's pod there: does a release of the chart {snapshot.AGENT} cover it?"
+    return phrases.listed(
+        f"{node} ({_pod(pods[node]) if node in pods else missing})" for node in sorted(nodes)
+    )
+
+
+def _degraded(
+    site: v1alpha1.Site, seen: snapshot.Snapshot, nodes: Sequence[str], reports: Reports
+) -> Iterator[Said]:
+    said: list[tuple[conditions.Reason, str]] = []
+    cut = [
+        _broker_problem(reports[node].report)
+        for node in sorted(nodes)
+        if node in reports and _misses_broker(reports[node].report)
+    ]
+    if cut:
+        credential = site.spec.broker.credential
+        shown = f" (the agents show the credential {credential})" if credential else ""
+        message = f"no broker{shown} for {phrases.listed(cut, 'agents', '; ')}"
+        said.append((Reason.BROKER_UNREACHABLE, message))
+    silent = [node for node in nodes if node not in reports]
+    if silent and not _is_young(seen):
+        said.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))
+    if said:
+        message = "; ".join(message for _, message in said)
+        yield (Type.DEGRADED, TRUE, said[0][0], phrases.fitted(message))
+
+
+def _misses_broker(said: report.Report) -> bool:
+    return not said.broker_connected and said.uptime_seconds >= health.BEAT_FRESH
+
+
+def _broker_problem(said: report.Report) -> str:
+    return f"{said.node}: {said.broker_problem or 'it does not say why'}"
+
+
+def _unheld(one: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
+    """Say why nobody holds the device."""
+    site = one.device.spec.site
+    if not one.reachable_from:
+        is_empty = all(node.site != site for node in seen.nodes)
+        reason = Reason.NO_NODES if is_empty else Reason.NO_AGENT
+        message = f"no node of site {site} can reach the device"
+        return (Type.CONNECTED, UNKNOWN, reason, message)
+    able = [reports[node].report for node in one.reachable_from if node in reports]
+    if not able:
+        message = f"no agent that could hold it reports: {_silent(seen, one.reachable_from)}"
+        return (Type.CONNECTED, UNKNOWN, Reason.AGENT_SILENT, phrases.fitted(message))
+    if all(_misses_broker(said) for said in able):
+        cut = phrases.listed((_broker_problem(said) for said in able), "agents", "; ")
+        message = f"no agent that could hold it reaches the site's broker: {cut}"
+        return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, phrases.fitted(message))
+    return (Type.CONNECTED, UNKNOWN, Reason.AUTHORITY_MOVING, "no agent holds it yet")

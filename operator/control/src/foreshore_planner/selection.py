@@ -1,0 +1,64 @@
+"""What a policy's selector selects nothing of, in words: the selector, and the labels there are.
+
+`status` calls it where a policy is bound to no device: such a policy decides nothing, and nobody
+would notice.
+"""
+
+from collections import Counter
+
+from foreshore_api.v1alpha1 import selection
+from foreshore_decision import selectors
+from foreshore_planner import binding, phrases
+
+
+def nothing(one: binding.BoundPolicy, bound: binding.Binding) -> str:
+    """Say why a policy has no device."""
+    namespace = one.key[0]
+    near = [device for device in bound.devices.values() if device.key[0] == namespace]
+    selector = one.policy.spec.device_selector
+    wanted = f"the selector {written(selector)} selects no accepted device"
+    if not near:
+        return phrases.fitted(f"{wanted}: there is no Device in namespace {namespace}")
+    refused = [
+        f"{device.key[1]} is not accepted: {device.problem.message}"
+        for device in near
+        if device.problem is not None
+        and selectors.selects(selector, device.device.metadata.labels or {})
+    ]
+    if refused:
+        return phrases.fitted(f"{wanted}: {phrases.listed(refused, 'devices', '; ')}")
+    return phrases.fitted(f"{wanted}; {_carried(near)}")
+
+
+def written(selector: selection.LabelSelector) -> str:
+    """Return a selector as `kubectl -l` takes it."""
+    terms = [f"{key}={value}" for key, value in sorted(selector.match_labels.items())]
+    return ",".join([*terms, *(_term(one) for one in selector.match_expressions)])
+
+
+def _term(one: selection.SelectorRequirement) -> str:
+    match one.operator:
+        case selection.SelectorOperator.EXISTS:
+            return one.key
+        case selection.SelectorOperator.DOES_NOT_EXIST:
+            return f"!{one.key}"
+        case selection.SelectorOperator.IN:
+            return f"{one.key} in ({','.join(one.values)})"
+        case selection.SelectorOperator.NOT_IN:
+            return f"{one.key} notin ({','.join(one.values)})"
+
+
+def _carried(near: list[binding.BoundDevice]) -> str:
+    """Name the labels that devices carry, most frequent first, each with one that carries it."""
+    counts: Counter[str] = Counter()
+    carriers: dict[str, str] = {}
+    for device in near:
+        for key, value in sorted((device.device.metadata.labels or {}).items()):
+            counts[f"{key}={value}"] += 1
+            carriers.setdefault(f"{key}={value}", device.key[1])
+    if not counts:
+        return "no device there carries a label"
+    ranked = sorted(counts, key=lambda label: (-counts[label], label))
+    return "devices there carry " + phrases.listed(
+        (f"{label} ({carriers[label]})" for label in ranked), "labels"
+    )

@@ -1,0 +1,188 @@
+"""What a Site and its Devices say when somebody is out of reach: who, where, why, what to do."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from builders import planning as build
+from foreshore_api.wire import report
+from foreshore_planner import plan as planner
+from foreshore_planner import snapshot
+
+HELD = {"holder": "edge-1", "epoch": 1772355600, "lastIssued": 1772355600}
+
+
+def site_says(seen: snapshot.Snapshot, type_: str) -> tuple[tuple[str, str] | None, str]:
+    made = planner.plan(seen)
+    return build.condition(made, "Site", "hq", type_), build.message(made, "Site", "hq", type_)
+
+
+def device_says(seen: snapshot.Snapshot, type_: str) -> tuple[tuple[str, str] | None, str]:
+    made = planner.plan(seen)
+    found = build.condition(made, "Device", "room-301", type_)
+    return found, build.message(made, "Device", "room-301", type_)
+
+
+def agents(*names: str, **facts: Any) -> report.Fleet:
+    return build.fleet([build.agent(name, probes=build.FAST, **facts) for name in names])
+
+
+def siteless(**labels: str) -> snapshot.Snapshot:
+    nodes = (build.node("edge-7", labels=labels), build.node("cloud-1"))
+    return build.world(nodes=nodes, fleet=agents("edge-7"))
+
+
+def test_a_site_without_nodes_says_which_label_makes_one() -> None:
+    condition, message = site_says(siteless(), "Connected")
+    assert condition == ("False", "NoNodes")
+    assert "kubectl label node NODE foreshore.dev/site=hq foreshore.dev/tier=Edge" in message
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        pytest.param("node-restriction.kubernetes.io/site=hq", id="restricted to the kubelet"),
+        pytest.param("site=HQ", id="of another case"),
+        pytest.param("topology.kubernetes.io/zone=hq", id="as a zone"),
+        pytest.param("example.com/site=headquarters", id="a site of another name"),
+        pytest.param("foreshore.dev/site=hk", id="the right key and a name that no Site has"),
+    ],
+)
+def test_a_site_without_nodes_names_nodes_that_carry_a_label_like_its_own(label: str) -> None:
+    key, _, value = label.partition("=")
+    nodes = (
+        build.node("edge-7", labels={key: value}, site=value if "foreshore" in key else None),
+        build.node("cloud-1", labels={"kubernetes.io/hostname": "cloud-1"}),
+    )
+    _, message = site_says(build.world(nodes=nodes, fleet=agents("edge-7")), "Connected")
+    assert f"edge-7 carries {label}" in message
+    assert "cloud-1" not in message
+
+
+def test_a_node_of_another_site_is_not_like_this_one() -> None:
+    other = build.node("edge-7", site="plant", labels={"foreshore.dev/site": "plant"})
+    plant = build.site().model_copy(
+        update={"metadata": build.site().metadata.model_copy(update={"name": "plant"})}
+    )
+    seen = build.world(nodes=(other,), fleet=agents(), sites=(build.site(), plant))
+    assert "edge-7" not in site_says(seen, "Connected")[1]
+
+
+def test_a_hub_out_of_reach_says_where_it_runs_and_what_still_works() -> None:
+    hub = snapshot.Part(
+        component=snapshot.HUB,
+        namespace="foreshore-system",
+        name="foreshore-hub-5d",
+        node="control-1",
+        reason="CrashLoopBackOff",
+    )
+    condition, message = site_says(build.world(fleet=None, parts=(hub,)), "Connected")
+    assert condition == ("Unknown", "HubUnreachable")
+    assert "node control-1 (pod foreshore-system/foreshore-hub-5d: CrashLoopBackOff)" in message
+    assert "sites decide" in message
+    assert "nothing new reaches agents" in message
+
+
+def test_a_site_whose_agents_are_silent_says_what_their_pods_say() -> None:
+    parts = (build.agent_pod("edge-1", reason="ImagePullBackOff"),)
+    condition, message = site_says(build.world(fleet=agents(), parts=parts), "Connected")
+    assert condition == ("False", "AgentSilent")
+    assert "edge-1 (pod foreshore-agents/foreshore-agent-x7k2p: ImagePullBackOff)" in message
+    assert "edge-2 (no agent's pod there" in message
+    assert "chart foreshore-agent" in message
+
+
+def test_one_silent_agent_of_a_site_that_is_connected_is_said_too() -> None:
+    seen = build.world(fleet=agents("edge-1", "edge-2"), parts=(build.agent_pod("edge-3"),))
+    assert site_says(seen, "Connected")[0] == ("True", "AgentConnected")
+    condition, message = site_says(seen, "Degraded")
+    assert condition == ("True", "AgentSilent")
+    assert "edge-3 (pod foreshore-agents/foreshore-agent-x7k2p)" in message
+    assert "edge-1" not in message
+
+
+def test_a_site_that_is_well_is_not_degraded() -> None:
+    assert site_says(build.world(), "Degraded") == (None, "")
+
+
+def test_a_broker_that_refuses_an_agent_is_said_with_the_agents_own_reason() -> None:
+    refused = build.agent(
+        "edge-2",
+        broker_connected=False,
+        broker_problem="172.18.0.9:8883: the broker refuses us: Not authorized",
+    )
+    seen = build.world(fleet=build.fleet([build.agent("edge-1"), refused, build.agent("edge-3")]))
+    condition, message = site_says(seen, "Degraded")
+    assert condition == ("True", "BrokerUnreachable")
+    assert "edge-2: 172.18.0.9:8883: the broker refuses us: Not authorized" in message
+    assert "hq-broker" in message
+    assert "edge-1" not in message
+
+
+def test_an_agent_that_has_just_started_has_no_broker_problem_yet() -> None:
+    fresh = build.agent("edge-2", broker_connected=False, uptime_seconds=1.0)
+    seen = build.world(fleet=build.fleet([build.agent("edge-1"), fresh, build.agent("edge-3")]))
+    assert site_says(seen, "Degraded")[0] is None
+
+
+def test_a_device_that_nobody_can_hold_for_want_of_the_broker_says_so() -> None:
+    fleet = agents(*build.EDGES, broker_connected=False, broker_problem="refused: Not authorized")
+    condition, message = device_says(build.world(fleet=fleet), "Connected")
+    assert condition == ("False", "BrokerUnreachable")
+    assert "refused: Not authorized" in message
+
+
+def test_the_holders_broker_problem_is_the_devices() -> None:
+    holder = build.agent("edge-1", broker_connected=False, broker_problem="no route to host")
+    seen = build.world(
+        devices=(build.device(authority=HELD),),
+        fleet=build.fleet([holder, build.agent("edge-2"), build.agent("edge-3")]),
+    )
+    condition, message = device_says(seen, "Connected")
+    assert condition == ("False", "BrokerUnreachable")
+    assert "edge-1: no route to host" in message
+
+
+def silent_holder(**changes: Any) -> snapshot.Snapshot:
+    return build.world(
+        devices=(build.device(authority=HELD),),
+        fleet=agents("edge-2", "edge-3"),
+        parts=(build.agent_pod("edge-1", reason="CrashLoopBackOff"),),
+        **changes,
+    )
+
+
+def test_a_device_whose_holder_is_silent_is_not_ready_and_names_the_agent() -> None:
+    condition, message = device_says(silent_holder(), "Ready")
+    assert condition == ("False", "AgentSilent")
+    assert "node edge-1 (pod foreshore-agents/foreshore-agent-x7k2p: CrashLoopBackOff)" in message
+    assert "room-301" not in message
+
+
+def test_a_hub_that_has_just_started_makes_no_holder_silent() -> None:
+    seen = silent_holder()
+    assert seen.fleet is not None
+    restarted = seen.fleet.model_copy(update={"uptime_seconds": 3.0, "agents": ()})
+    young = dataclasses.replace(seen, fleet=restarted)
+    assert device_says(young, "Ready")[0] == ("True", "Delivered")
+    assert site_says(young, "Connected")[0] == ("Unknown", "HubUnreachable")
+
+
+def test_a_hub_out_of_reach_makes_no_holder_silent() -> None:
+    unseen = dataclasses.replace(silent_holder(), fleet=None)
+    assert device_says(unseen, "Ready")[0] == ("True", "Delivered")
+    assert device_says(unseen, "Connected")[0] == ("Unknown", "HubUnreachable")
+
+
+def test_a_device_that_nobody_holds_yet_is_not_said_to_be_silent() -> None:
+    condition, message = device_says(build.world(), "Connected")
+    assert condition == ("Unknown", "AuthorityMoving")
+    assert message == "no agent holds it yet"
+
+
+def test_messages_fit_however_many_nodes_are_silent() -> None:
+    nodes = tuple(build.edge(f"edge-{number:03}-{'x' * 50}") for number in range(300))
+    _, message = site_says(build.world(nodes=nodes, fleet=agents()), "Connected")
+    assert len(message) <= 1024
+    assert "and 297 more" in message
