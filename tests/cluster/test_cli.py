@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,10 +57,64 @@ def write(api: plain.ApiServer, namespace: str, document: dict[str, Any]) -> Non
     )  # fmt: skip
 
 
+SYSTEM = "foreshore-system"
+LEASE = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+STAND_IN = "placeholders.records.foreshore.dev"
+
+
+def renew(api: plain.ApiServer, *, ago: float = 0.0) -> None:
+    """Renew the operator's Lease, as it does itself, as of so many seconds ago."""
+    lease = recorded.lease(age=ago)
+    lease["spec"]["leaseDurationSeconds"] = 6
+    api.apply({**LEASE, **lease})
+
+
+def hub_stand_in() -> dict[str, Any]:
+    """A kind in the hub's group: enough for the group to be served, as with a hub."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1alpha1", "served": True, "storage": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": STAND_IN},
+        "spec": {
+            "group": "records.foreshore.dev",
+            "scope": "Namespaced",
+            "names": {"kind": "Placeholder", "plural": "placeholders"},
+            "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+
+
 @pytest.fixture(scope="module")
-def crds(apiserver: plain.ApiServer) -> plain.ApiServer:
+def crds(apiserver: plain.ApiServer) -> Iterator[plain.ApiServer]:
+    """The kinds, an operator that renews its Lease, and something in the place of the hub."""
     apiserver.apply_crds(CRDS)
-    return apiserver
+    apiserver.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
+    apiserver.apply(hub_stand_in())
+    apiserver.kubectl("wait", "--for=condition=Established", f"crd/{STAND_IN}", "--timeout=60s")
+    yield apiserver
+    apiserver.kubectl("delete", "crd", STAND_IN)
+    apiserver.kubectl("delete", "lease", "foreshore-operator", "-n", SYSTEM, "--ignore-not-found")
+    gone = "apiservice/v1alpha1.records.foreshore.dev"
+    apiserver.kubectl("wait", "--for=delete", gone, "--timeout=60s")
+
+
+@pytest.fixture(autouse=True)
+def operator(crds: plain.ApiServer) -> Iterator[None]:
+    """Keep the operator's Lease as a living one does, for as long as a test lasts."""
+    renew(crds)
+    ended = threading.Event()
+
+    def live() -> None:
+        while not ended.wait(3.0):
+            renew(crds)
+
+    renewing = threading.Thread(target=live)
+    renewing.start()
+    yield
+    ended.set()
+    renewing.join()
 
 
 @pytest.fixture(scope="module")

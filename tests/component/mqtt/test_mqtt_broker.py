@@ -205,7 +205,7 @@ async def test_why_there_is_no_session_is_known_until_there_is_one(
     broker.stop()
     async with running(broker) as (side, engine):
         async with asyncio.timeout(15):
-            while side.problem is None:
+            while side.problem is None:  # noqa: ASYNC110 - what is awaited has no event
                 await asyncio.sleep(0.05)
         assert f"{broker.host}:{broker.port}" in side.problem
         broker.restart()
@@ -213,7 +213,7 @@ async def test_why_there_is_no_session_is_known_until_there_is_one(
         assert side.problem is None
         broker.stop()
         async with asyncio.timeout(15):
-            while side.problem is None:
+            while side.problem is None:  # noqa: ASYNC110 - what is awaited has no event
                 await asyncio.sleep(0.05)
         assert not side.is_connected
 
@@ -232,7 +232,7 @@ async def test_a_credential_that_the_broker_does_not_take_is_said_in_words(
     task = asyncio.create_task(side.run())
     try:
         async with asyncio.timeout(15):
-            while side.problem is None:
+            while side.problem is None:  # noqa: ASYNC110 - what is awaited has no event
                 await asyncio.sleep(0.05)
         assert not side.is_connected
         assert f"{tls_broker.host}:{tls_broker.port}" in side.problem

@@ -155,7 +155,7 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
         pytest.param(
             (404, b"404 page not found\n"),
             meta.API_VERSION,
-            errors.CommandError,
+            errors.NotFoundError,
             "this cluster does not serve foreshore.dev/v1alpha1: is the chart foreshore-crds"
             " installed?",
             id="the kinds are absent",
@@ -163,7 +163,7 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
         pytest.param(
             (404, b"404 page not found\n"),
             api.RECORDS,
-            errors.CommandError,
+            errors.NotFoundError,
             "this cluster does not serve records.foreshore.dev/v1alpha1: is the chart foreshore"
             " (the hub) installed?",
             id="the aggregated API is absent",
@@ -171,7 +171,7 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
         pytest.param(
             (404, {"message": 'decisions "x" not found', "details": {"name": "x"}}),
             api.RECORDS,
-            errors.CommandError,
+            errors.NotFoundError,
             'decisions "x" not found',
             id="there is no such object",
         ),

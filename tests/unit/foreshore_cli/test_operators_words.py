@@ -7,6 +7,7 @@ import pytest
 
 from builders import planning, recorded
 from foreshore_api import meta, v1alpha1
+from foreshore_api.wire import report
 from foreshore_cli import fleet, placements, status, terminal
 from foreshore_planner import plan as planner
 from foreshore_planner import snapshot
@@ -28,10 +29,26 @@ def listed(seen: snapshot.Snapshot) -> recorded.Server:
     return recorded.Server(planning.NAMESPACE, [*documents.values()])
 
 
+def answering() -> snapshot.Snapshot:
+    """A world whose device answers commands, and is heard by every agent."""
+    profile = planning.profile(
+        mqtt={
+            "telemetryTopic": "{site}/{device}/telemetry",
+            "commandTopic": "{site}/{device}/command",
+            "acknowledgementTopic": "{site}/{device}/ack",
+        }
+    )
+    heard = report.HeldDevice(namespace=planning.NAMESPACE, device="room-301", connected=True)
+    agents = [
+        planning.agent(name, probes=planning.FAST, devices=(heard,)) for name in planning.EDGES
+    ]
+    return planning.world(profiles=(profile,), fleet=planning.fleet(agents))
+
+
 def test_a_settled_world_is_well(capsys: pytest.CaptureFixture[str]) -> None:
-    server = listed(planning.settle(planning.world()))
+    server = listed(planning.settle(answering()))
     found = status.look(server)
-    assert found.is_well, status.written(found)
+    assert found.is_spotless, status.written(found)
     seen = placements.look(server, placements.Filter())
     assert seen.unreadable == ()
     terminal.show(*(placements.drawn(one, is_wide=False, on="hq") for one in seen.branches))
@@ -89,3 +106,19 @@ def test_a_version_that_cannot_start_is_shown_beside_the_one_that_serves(
 def test_every_kind_of_the_group_has_its_section() -> None:
     shown: list[type[meta.Resource]] = [section.kind for section in fleet.SECTIONS]
     assert sorted(kind.kind for kind in shown) == sorted(kind.kind for kind in v1alpha1.KINDS)
+
+
+def test_what_ails_a_world_stands_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    shared = (planning.policy("cool"), planning.policy("ventilate"))
+    seen = dataclasses.replace(answering(), policies=shared, nodes=(), fleet=planning.fleet([]))
+    server = listed(planning.settle(seen))
+    found = status.look(server)
+    assert not found.is_well
+    terminal.show(*status.screen(found, is_wide=True, on="hq"), is_wide=True)
+    screen = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "NoNodes: no node carries foreshore.dev/site=hq: kubectl label node NODE",
+        "ActuatorShared: commands what others command too: ventilate",
+        "ActuatorShared: commands what others command too: cool",
+    ):
+        assert words in screen

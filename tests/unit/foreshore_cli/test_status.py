@@ -110,15 +110,96 @@ def test_only_what_is_ready_for_this_generation_is_well(one: v1alpha1.Device, st
     assert standing.is_well == (state == "Ready")
 
 
-def test_a_device_that_is_offline_is_worth_a_note_and_no_failure() -> None:
-    offline = changed(
-        recorded.find("well", "Device", "room-301"),
-        conditions=[condition("Connected", "False", "DeviceSilent"), condition("Ready", "True")],
+def with_conditions(kind: str, name: str, *conditions: Json) -> Json:
+    return changed(
+        recorded.find("well", kind, name), conditions=[condition("Ready", "True"), *conditions]
     )
+
+
+def test_a_device_that_is_offline_is_worth_a_note_and_no_failure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    offline = with_conditions("Device", "room-301", condition("Connected", "False", "DeviceSilent"))
     offline["metadata"]["name"] = "room-302"
-    found = status.look(recorded.server("well", more=[offline]))
+    server = recorded.server("well", more=[offline])
+    found = status.look(server)
     assert found.is_well
     assert [row.name for row in found.every if row.notes] == ["room-302"]
+    assert shown(server, capsys).splitlines()[-1] == "! 1 of 8 objects to look at"
+
+
+SITE = ("Site", "hq")
+DEVICE = ("Device", "room-301")
+POLICY = ("DecisionPolicy", "ventilate-when-occupied")
+PLACEMENT = ("InferencePlacement", "ventilate-when-occupied.hq")
+
+
+@pytest.mark.parametrize(
+    ("one", "type_", "value", "reason"),
+    [
+        pytest.param(SITE, "Connected", "False", "NoNodes", id="a site without nodes"),
+        pytest.param(SITE, "Connected", "False", "AgentSilent", id="a site without agents"),
+        pytest.param(SITE, "Connected", "Unknown", "HubUnreachable", id="no hub"),
+        pytest.param(SITE, "Degraded", "True", "BrokerUnreachable", id="a wrong credential"),
+        pytest.param(SITE, "Held", "True", "SiteSilent", id="a site that is held"),
+        pytest.param(DEVICE, "Connected", "Unknown", "AuthorityMoving", id="nobody holds it"),
+        pytest.param(DEVICE, "Connected", "False", "BrokerUnreachable", id="no broker"),
+        pytest.param(POLICY, "Degraded", "True", "RecorderFull", id="a capped policy"),
+        pytest.param(POLICY, "ActuatorShared", "True", "ActuatorShared", id="two on one actuator"),
+        pytest.param(PLACEMENT, "Placed", "False", "NoCandidate", id="nowhere to run"),
+        pytest.param(PLACEMENT, "BudgetMet", "False", "OverBudget", id="over the budget"),
+        pytest.param(PLACEMENT, "Redundant", "False", "SharedDomain", id="one failure domain"),
+        pytest.param(PLACEMENT, "Held", "True", "MoveLimit", id="a move that waits"),
+    ],
+)
+def test_what_is_amiss_is_a_line_and_exit_code_one_although_all_is_ready(
+    one: tuple[str, str],
+    type_: str,
+    value: str,
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    odd = with_conditions(*one, condition(type_, value, reason, "cause and remedy"))
+    server = recorded.Server("hq", [odd])
+    found = status.look(server)
+    assert not found.is_well
+    screen = shown(server, capsys)
+    assert f"{reason}: cause and remedy" in screen
+    assert screen.splitlines()[-1] == "✗ 1 of 1 objects to look at"
+    (row,) = (row for row in found.every)
+    assert [(note.what, note.reason) for note in row.notes] == [
+        (type_ if value == "True" else f"{type_}={value}", reason)
+    ]
+    section = next(one for one in fleet.SECTIONS if one.kind.kind == odd["kind"])
+    (written,) = status.written(found)[section.key]
+    assert written["notes"][0]["message"] == "cause and remedy"
+    assert status.written(found)["state"] == "NotReady"
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "reason"),
+    [
+        pytest.param("Redundant", "False", "NoStandby", id="one replica, as asked for"),
+        pytest.param("BudgetMet", "Unknown", "NotMeasured", id="nothing measured yet"),
+        pytest.param("Placed", "True", "Placed", id="placed"),
+    ],
+)
+def test_what_is_as_asked_for_is_well(type_: str, value: str, reason: str) -> None:
+    fine = with_conditions(*PLACEMENT, condition(type_, value, reason))
+    assert status.look(recorded.Server("hq", [fine])).is_spotless
+
+
+def test_a_policy_that_selects_nothing_is_not_ready_with_the_operators_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    message = "the selector zone=wset selects no accepted device; devices there carry zone=west"
+    idle = changed(
+        recorded.find("well", *POLICY),
+        conditions=[condition("Ready", "False", "NoDevices", message)],
+    )
+    server = recorded.Server("hq", [idle])
+    assert not status.look(server).is_well
+    assert "NoDevices: the selector zone=wset" in shown(server, capsys)
 
 
 def test_one_replica_as_asked_for_is_not_worth_a_note() -> None:
@@ -134,9 +215,27 @@ def test_an_unreachable_hub_is_said_of_the_site_and_not_of_each_device() -> None
     site = changed(recorded.find("well", "Site", "hq"), conditions=unknown)
     room = changed(recorded.find("well", "Device", "room-301"), conditions=unknown)
     found = status.look(recorded.Server("hq", [site, room]))
+    assert not found.is_well
     assert [(row.kind, row.notes[0].reason) for row in found.every if row.notes] == [
         ("Site", "HubUnreachable")
     ]
+
+
+def test_an_unreachable_hub_is_said_of_a_device_whose_site_is_not_looked_at() -> None:
+    unknown = [condition("Connected", "Unknown", "HubUnreachable"), condition("Ready", "True")]
+    room = changed(recorded.find("well", "Device", "room-301"), conditions=unknown)
+    found = status.look(recorded.Server("hq", [room]))
+    assert not found.is_well
+    assert [row.notes[0].reason for row in found.every] == ["HubUnreachable"]
+
+
+def test_a_cap_that_the_operator_explains_is_said_once() -> None:
+    capped = with_conditions(
+        *POLICY, condition("Degraded", "True", "ModeCapped", "GuardsUnchecked")
+    )
+    capped["status"]["effectiveMode"] = "Advise"
+    notes = fleet.notes(v1alpha1.DecisionPolicy.read(capped))
+    assert [(note.what, note.message) for note in notes] == [("Degraded", "GuardsUnchecked")]
 
 
 def test_a_mode_that_is_capped_is_told() -> None:
@@ -326,6 +425,7 @@ def test_waiting_ends_when_all_is_well_and_says_each_change_once(
     assert naps == [status.PERIOD] * 2
     said = capsys.readouterr().err.splitlines()
     assert said == [
+        "Site north: Held, SiteSilent",
         "Device room-401: Progressing, ReferenceNotFound",
         "Policy cool-servers: Stalled, CompileFailed",
         "Policy night-purge: Progressing, NotSeen",

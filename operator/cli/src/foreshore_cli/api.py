@@ -50,6 +50,9 @@ class Reads(Protocol):
     def get(self, api_version: str, plural: str, name: str) -> Json:
         """One object of the namespace that is looked at."""
 
+    def find(self, path: str, api_version: str, query: Mapping[str, str] | None = None) -> Json:
+        """What stands at a path of the API server, in whatever namespace."""
+
 
 class Server:
     """One API server, as one user, looking at one namespace or at all."""
@@ -86,6 +89,10 @@ class Server:
         """One object. Raises CommandError."""
         path = f"{self._path(api_version, plural)}/{parse.quote(name, safe='')}"
         return self._read(path, {}, api_version)
+
+    def find(self, path: str, api_version: str, query: Mapping[str, str] | None = None) -> Json:
+        """One document by its path: an object, or the first page of a list. Raises CommandError."""
+        return self._read(path, {"limit": str(CHUNK), **query} if query else {}, api_version)
 
     def _path(self, api_version: str, plural: str) -> str:
         scope = f"/namespaces/{parse.quote(self.namespace, safe='')}" if self.namespace else ""
@@ -228,14 +235,14 @@ def failure(status: int, said: Mapping[str, Any], api_version: str) -> errors.Co
     message = one_line(said.get("message") or f"status {status}")
     if status == 404 and not (said.get("details") or {}).get("name"):
         hint = INSTALL.get(api_version, "")
-        return errors.CommandError(f"this cluster does not serve {api_version}: {hint}")
+        return errors.NotFoundError(f"this cluster does not serve {api_version}: {hint}")
     match status:
         case 401:
             return errors.CommandError(f"the API server does not accept who you are: {message}")
         case 403:
             return errors.ForbiddenError(message)
         case 404:
-            return errors.CommandError(message)
+            return errors.NotFoundError(message)
         case 429 | 502 | 503 | 504 if api_version == RECORDS:
             return errors.UnreachableError(f"the hub, which keeps decisions, is away: {message}")
         case _:

@@ -6,7 +6,7 @@ from typing import Final
 
 EXIT_WELL: Final = 0
 EXIT_UNWELL: Final = 1
-"""Asked and answered: something is Stalled or not Ready."""
+"""Asked and answered: something is to look at, or cannot be known."""
 EXIT_USAGE: Final = 2
 """The command line is wrong; the parser's own code."""
 EXIT_FAILED: Final = 3
@@ -27,6 +27,10 @@ class UsageError(CommandError):
 
 class ForbiddenError(CommandError):
     """The user may not read this."""
+
+
+class NotFoundError(CommandError):
+    """The API server knows no such object or kind."""
 
 
 class UnreachableError(CommandError):

@@ -7,27 +7,32 @@ columns, so that they cannot differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from foreshore_api import conditions, meta, v1alpha1
-from foreshore_cli import objects
+from foreshore_cli import objects, product
 
 Fact = str | int | None
 T = TypeVar("T", bound=meta.Resource)
 
 RANKS: Final = {state: rank for rank, state in enumerate(objects.State)}
 
-NOTABLE: Final[tuple[tuple[conditions.Type, conditions.Status, frozenset[str]], ...]] = (
-    (conditions.Type.HELD, conditions.Status.TRUE, frozenset()),
-    (conditions.Type.DEGRADED, conditions.Status.TRUE, frozenset()),
-    (conditions.Type.CONNECTED, conditions.Status.FALSE, frozenset()),
-    (conditions.Type.PLACED, conditions.Status.FALSE, frozenset()),
-    (conditions.Type.BUDGET_MET, conditions.Status.FALSE, frozenset()),
-    (conditions.Type.REDUNDANT, conditions.Status.FALSE, frozenset({conditions.Reason.NO_STANDBY})),
+TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
+EXPECTED: Final = frozenset({conditions.Reason.NO_STANDBY, conditions.Reason.NOT_MEASURED})
+"""Reasons that are as asked for, or as it is before there is anything to measure."""
+MILD: Final = frozenset({conditions.Reason.DEVICE_SILENT})
+"""Reasons for a line that leave the exit code alone: of thousands of devices one is always off."""
+NOTABLE: Final[tuple[tuple[conditions.Type, frozenset[conditions.Status]], ...]] = (
+    (conditions.Type.HELD, frozenset({TRUE})),
+    (conditions.Type.DEGRADED, frozenset({TRUE})),
+    (conditions.Type.ACTUATOR_SHARED, frozenset({TRUE})),
+    (conditions.Type.CONNECTED, frozenset({FALSE, UNKNOWN})),
+    (conditions.Type.PLACED, frozenset({FALSE, UNKNOWN})),
+    (conditions.Type.BUDGET_MET, frozenset({FALSE, UNKNOWN})),
+    (conditions.Type.REDUNDANT, frozenset({FALSE, UNKNOWN})),
 )
-"""What is worth a line although it is no part of Ready: condition, status, reasons that are as
-asked for."""
+"""What is worth a line although it is no part of Ready: condition, and the status that is amiss."""
 
 
 @dataclass(frozen=True)  # with slots, a parametrised generic cannot be made
@@ -63,6 +68,8 @@ class Note:
     what: str
     reason: str
     message: str
+    is_mild: bool = False
+    """Whether the object is well all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,21 @@ class Row:
     standing: objects.Standing
     facts: tuple[Fact, ...]
     notes: tuple[Note, ...]
+    site: str | None = None
+    """The site that it is or stands at, where its kind says so."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it is Ready, and nothing else that it says is amiss."""
+        return self.standing.is_well and all(note.is_mild for note in self.notes)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every object that was looked at, by section."""
+    """Every object that was looked at, by section, and the product's own parts."""
 
     rows: Mapping[str, tuple[Row, ...]]
+    parts: tuple[product.Part, ...] = ()
 
     @property
     def every(self) -> Iterator[Row]:
@@ -91,8 +106,31 @@ class Report:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is Stalled and everything is Ready."""
-        return all(row.standing.is_well for row in self.every)
+        """Whether every object is well, and whoever says so is known to be alive."""
+        return all(row.is_well for row in self.every) and all(one.is_well for one in self.parts)
+
+    @property
+    def is_spotless(self) -> bool:
+        """Whether there is not even a mild word about anything."""
+        return self.is_well and not any(row.notes for row in self.every)
+
+    def told_once(self) -> Report:
+        """Leave out of devices what their site says already: one cause, one line."""
+        said = {
+            (row.namespace, row.site, note.reason)
+            for row in self.rows.get("sites", ())
+            for note in row.notes
+        }
+        devices = tuple(
+            replace(row, notes=tuple(note for note in row.notes if not _is_of(row, note, said)))
+            for row in self.rows.get("devices", ())
+        )
+        return replace(self, rows={**self.rows, "devices": devices} if devices else self.rows)
+
+
+def _is_of(row: Row, note: Note, said: set[tuple[str, str | None, str]]) -> bool:
+    is_connection = note.what.startswith(conditions.Type.CONNECTED.value)
+    return is_connection and (row.namespace, row.site, note.reason) in said
 
 
 def _connected(one: objects.Observable) -> Fact:
@@ -232,6 +270,7 @@ def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tup
             standing=objects.standing(one),
             facts=tuple(column.value(one) for column in section.columns),
             notes=notes(one),
+            site=_site_of(one),
         )
         for one in found
     ] + [
@@ -248,20 +287,30 @@ def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tup
     return tuple(sorted(rows, key=lambda row: (RANKS[row.standing.state], row.namespace, row.name)))
 
 
+def _site_of(one: meta.Resource) -> str | None:
+    match one:
+        case v1alpha1.Site():
+            return one.name
+        case v1alpha1.Device():
+            return one.spec.site
+        case _:
+            return None
+
+
 def notes(one: Any) -> tuple[Note, ...]:
     """What a person should know of an object, first of all why it is not Ready."""
     found: list[Note] = []
     stands = objects.standing(one)
     if not stands.is_well:
         found.append(Note(stands.state.value, stands.reason, stands.message))
-    for type_, status, expected in NOTABLE:
+    for type_, amiss in NOTABLE:
         condition = conditions.find(one.status.conditions, type_)
-        if condition is None or condition.status is not status or condition.reason in expected:
+        if condition is None or condition.status not in amiss or condition.reason in EXPECTED:
             continue
         if (condition.reason, condition.message) != (stands.reason, stands.message):
-            found.append(Note(_word(type_, status), condition.reason, condition.message))
-    if isinstance(one, v1alpha1.Site):
-        found.extend(_unknown(one))
+            is_mild = condition.reason in MILD
+            what = _word(type_, condition.status)
+            found.append(Note(what, condition.reason, condition.message, is_mild))
     if isinstance(one, v1alpha1.DecisionPolicy):
         found.extend(_capped(one))
     return tuple(found)
@@ -271,15 +320,10 @@ def _word(type_: conditions.Type, status: conditions.Status) -> str:
     return type_.value if status is conditions.Status.TRUE else f"{type_.value}={status.value}"
 
 
-def _unknown(site: v1alpha1.Site) -> Iterator[Note]:
-    """Nothing is known of a whole site: said once there, and not again for each of its devices."""
-    found = conditions.find(site.status.conditions, conditions.Type.CONNECTED)
-    if found is not None and found.status is conditions.Status.UNKNOWN:
-        yield Note("Connected=Unknown", found.reason, found.message)
-
-
 def _capped(policy: v1alpha1.DecisionPolicy) -> Iterator[Note]:
+    """Say so where the operator gives no cause itself; its Degraded names it."""
     force, asked = policy.status.effective_mode, policy.spec.mode
-    if force is not None and force is not asked:
+    is_explained = conditions.is_true(policy.status.conditions, conditions.Type.DEGRADED)
+    if force is not None and force is not asked and not is_explained:
         message = f"the policy asks for {asked}, {force} is in force"
         yield Note("Capped", conditions.Reason.MODE_CAPPED.value, message)

@@ -19,7 +19,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 well; 1 something is Stalled or not Ready (status only); 2 wrong usage;"
+    epilog="Exit codes: 0 well; 1 something is to look at (status only); 2 wrong usage;"
     " 3 no answer: out of reach, forbidden, not found, not installed.",
 )
 
@@ -100,9 +100,12 @@ def status(
     policies with the mode that is in force, placements with their latency budget, models. Below
     the tables stands what to look at, with its reason.
 
-    Exits with 0 only if nothing is Stalled and everything is Ready, so that a pipeline can wait on
-    it. Ready means accepted and delivered; whether a device is online just now is CONNECTED, and
-    does not count.
+    Foreshore itself comes first: whether the operator, which writes all this, still works, the hub
+    answers and agents run. What you may not see of that is Unknown, not well.
+
+    Exits with 0 only if everything is Ready and no condition says otherwise (Connected, Placed,
+    BudgetMet, Redundant, Held, Degraded, ActuatorShared), so that a pipeline can wait on it. That a
+    device alone is silent just now is a line and does not count.
     """
     from foreshore_cli import status as verb
 

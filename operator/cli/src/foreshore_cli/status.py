@@ -1,6 +1,6 @@
 """`kubectl foreshore status`: one screen that says whether everything is as it should be.
 
-look (a list a kind) ─► fleet.Report (pure: rows, notes, are we well?) ─► screen | document
+look (a list a kind, the product's parts) ─► fleet.Report (pure: are we well?) ─► screen | document
 
 A fleet of ten thousand devices still fits one screen: troubled objects first, the well ones folded
 into a count.
@@ -18,10 +18,12 @@ import rich.table
 import rich.text
 
 from foreshore_api import meta
-from foreshore_cli import api, errors, fleet, objects, options, terminal
+from foreshore_cli import api, errors, fleet, objects, options, product, terminal
 
 Json = dict[str, Any]
 Drawn = Iterator[rich.console.RenderableType]
+Line = tuple[str, terminal.Mark, str, fleet.Note | product.Part]
+"""What is spoken of, its mark and word, and what holds the reason."""
 
 SHOWN: Final = 20
 """Rows of one kind that a screen has room for; `-o wide` shows all."""
@@ -55,13 +57,18 @@ def run(
         found = look_until_well(lambda: look(server, selector), deadline)
     if output.is_document:
         terminal.document(written(found), output)
-    elif not any(True for _ in found.every):
-        place = f"namespace {server.namespace}" if server.namespace else "any namespace"
-        terminal.say(f"No Foreshore object in {place}.")
     else:
-        is_wide = output is options.Output.WIDE
-        terminal.show(*screen(found, is_wide=is_wide, on=server.namespace), is_wide=is_wide)
+        _show(found, server.namespace, is_wide=output is options.Output.WIDE)
     return errors.EXIT_WELL if found.is_well else errors.EXIT_UNWELL
+
+
+def _show(found: fleet.Report, namespace: str, *, is_wide: bool) -> None:
+    is_empty = not any(True for _ in found.every)
+    if is_empty:
+        place = f"namespace {namespace}" if namespace else "any namespace"
+        terminal.say(f"No Foreshore object in {place}.")
+    if not is_empty or not found.is_well:
+        terminal.show(*screen(found, is_wide=is_wide, on=namespace), is_wide=is_wide)
 
 
 def look(server: api.Reads, selector: str | None = None) -> fleet.Report:
@@ -83,7 +90,7 @@ def look(server: api.Reads, selector: str | None = None) -> fleet.Report:
             terminal.say(f"{section.title} are left out: {error}")
             continue
         rows[section.key] = fleet.judged(section, documents)
-    return fleet.Report(rows)
+    return fleet.Report(rows, product.look(server)).told_once()
 
 
 def look_until_well(
@@ -98,7 +105,7 @@ def look_until_well(
     Raises:
         UnreachableError: there was no answer up to the deadline.
     """
-    said: dict[tuple[str, str, str], objects.Standing] = {}
+    said: dict[tuple[str, str, str], str] = {}
     while True:
         is_last = clock() + PERIOD > deadline
         try:
@@ -114,13 +121,26 @@ def look_until_well(
         sleep(PERIOD)
 
 
-def _say_changes(found: fleet.Report, said: dict[tuple[str, str, str], objects.Standing]) -> None:
-    for row in found.every:
-        key = (row.kind, row.namespace, row.name)
+def _say_changes(found: fleet.Report, said: dict[tuple[str, str, str], str]) -> None:
+    """Say each change once; who is well from the start is not worth a word."""
+    for key, words, is_well in _words(found):
         was = said.get(key)
-        if row.standing != was and not (was is None and row.standing.is_well):
-            terminal.say(f"{row.kind} {row.name}: {row.standing.state}, {row.standing.reason}")
-        said[key] = row.standing
+        if words != was and not (was is None and is_well):
+            terminal.say(words)
+        said[key] = words
+
+
+def _words(found: fleet.Report) -> Iterator[tuple[tuple[str, str, str], str, bool]]:
+    for part in found.parts:
+        yield ("", "", part.name), f"{part.name}: {part.state}, {part.reason}", part.is_well
+    for row in found.every:
+        troubles = [note for note in row.notes if not note.is_mild]
+        if row.standing.is_well and troubles:
+            words = f"{troubles[0].what}, {troubles[0].reason}"
+        else:
+            words = f"{row.standing.state}, {row.standing.reason}"
+        key = (row.kind, row.namespace, row.name)
+        yield key, f"{row.kind} {row.name}: {words}", row.is_well
 
 
 def written(found: fleet.Report) -> Json:
@@ -128,6 +148,15 @@ def written(found: fleet.Report) -> Json:
     counts = Counter(row.standing.state for row in found.every)
     return {
         "state": "Ready" if found.is_well else "NotReady",
+        "product": [
+            {
+                "name": one.name,
+                "state": one.state.value,
+                "reason": one.reason,
+                "message": one.message,
+            }
+            for one in found.parts
+        ],
         "objects": {state.value: counts[state] for state in objects.State if counts[state]},
         **{
             section.key: [_written_row(section, row) for row in found.rows[section.key]]
@@ -159,7 +188,15 @@ def _plain(fact: fleet.Fact) -> fleet.Fact:
 
 
 def screen(found: fleet.Report, *, is_wide: bool, on: str) -> Drawn:
-    """The tables, what to look at, and one line that sums up; `on` is the namespace, if one."""
+    """The product, the tables, what to look at, and one line that sums up.
+
+    `on` is the namespace, if there is one.
+    """
+    unwell = [one for one in found.parts if not one.is_well]
+    if unwell:
+        yield terminal.text(("Foreshore itself", "bold"))
+        yield _lines((one.name, MARKS[one.state], one.state, one) for one in unwell)
+        yield ""
     for section in fleet.SECTIONS:
         rows = found.rows.get(section.key, ())
         if not rows or (section.is_quiet and all(row.standing.is_well for row in rows)):
@@ -223,28 +260,44 @@ def _folded(rows: Sequence[fleet.Row]) -> str:
 
 def _noted(rows: Iterable[fleet.Row], *, has_namespace: bool) -> rich.table.Table:
     """One line a note; an object is named once."""
+
+    def lines() -> Iterator[Line]:
+        for row in rows:
+            place = f"{row.namespace}/" if has_namespace and row.namespace else ""
+            called = f"{row.kind} {place}{row.name}"
+            for note in row.notes:
+                is_state = note.what == row.standing.state
+                mark = MARKS[row.standing.state] if is_state else terminal.Mark.ODD
+                yield called, mark, note.what, note
+                called = ""
+
+    return _lines(lines())
+
+
+def _lines(lines: Iterable[Line]) -> rich.table.Table:
     grid = rich.table.Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(overflow="fold")
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for row in rows:
-        place = f"{row.namespace}/" if has_namespace and row.namespace else ""
-        called = terminal.text(f"{row.kind} {place}{row.name}")
-        for note in row.notes:
-            is_state = note.what == row.standing.state
-            mark = MARKS[row.standing.state] if is_state else terminal.Mark.ODD
-            grid.add_row(
-                called,
-                mark.beside(note.what),
-                terminal.text((note.reason, "bold"), f": {terminal.clean(note.message)}"),
-            )
-            called = terminal.text("")
+    for called, mark, what, why in lines:
+        grid.add_row(
+            terminal.text(called),
+            mark.beside(what),
+            terminal.text((why.reason, "bold"), f": {terminal.clean(why.message)}"),
+        )
     return grid
 
 
 def _summary(found: fleet.Report) -> rich.text.Text:
+    """What stands there alone when all is well, and only then."""
     total = sum(1 for _ in found.every)
-    if found.is_well:
+    if found.is_spotless:
         return terminal.Mark.GOOD.beside(f"all {total} objects are Ready")
-    unwell = sum(1 for row in found.every if not row.standing.is_well)
-    return terminal.Mark.BAD.beside(f"{unwell} of {total} objects are not Ready")
+    unready = sum(1 for row in found.every if not row.standing.is_well)
+    noted = sum(1 for row in found.every if row.standing.is_well and row.notes)
+    said = [f"{unready} of {total} objects are not Ready"] if unready else []
+    if noted:
+        said.append(f"{noted} {'more' if unready else f'of {total} objects'} to look at")
+    said += [f"the {one.name}: {one.reason}" for one in found.parts if not one.is_well]
+    mark = terminal.Mark.ODD if found.is_well else terminal.Mark.BAD
+    return mark.beside("; ".join(said))
