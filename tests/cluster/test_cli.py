@@ -140,7 +140,7 @@ def test_status_says_with_its_exit_code_whether_all_is_well(
     assert "room-301  ✓ Ready  hq    edge-1  1772355600  True" in fine.stdout
     odd = kubectl_foreshore(crds.kubeconfig, "status", "-n", troubled)
     assert odd.returncode == 1
-    assert odd.stdout.splitlines()[-1] == "✗ 4 of 12 objects are not Ready"
+    assert odd.stdout.splitlines()[-1] == "✗ 4 of 12 objects are not Ready; 1 more to look at"
     assert "CompileFailed: edge-7" in odd.stdout
 
 
