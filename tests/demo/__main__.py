@@ -33,7 +33,7 @@ def main() -> int:
         ):
             story.tell(made, Path(folder))
     except process.HarnessError as error:
-        view.failure(str(error))
+        view.failure(str(error), getattr(error, "__notes__", ()))
         return 1
     except KeyboardInterrupt:
         view.failure("interrupted")

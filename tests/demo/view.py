@@ -1,7 +1,7 @@
 """What the demo prints: chapters, what is happening, and the product's own output."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
 from rich.panel import Panel
@@ -64,9 +64,11 @@ def stages(rows: Mapping[str, tuple[float, float, int]], budget: float) -> None:
     console.print(table)
 
 
-def failure(message: str) -> None:
-    """Say why the demo ends early."""
-    console.print(f"\n[red]the demo ended early:[/] {message}")
+def failure(message: str, evidence: Iterable[str] = ()) -> None:
+    """Say why the demo ends early, after what the cluster said at that moment."""
+    for each in evidence:
+        console.print(Text(f"\n{each}"), soft_wrap=True)
+    console.print(Text.assemble("\n", ("the demo ended early:", "red"), f" {message}"))
 
 
 def farewell(*, kept: bool, engine_started: bool) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from e2e import moment
 from harness import cluster, install, process, services, settings
 
 ROOT = Path(__file__).parents[2]
@@ -226,22 +227,8 @@ class World:
         return [one for one in self.taken() if one.time > moment]
 
     def describe(self) -> str:
-        """What a person would look at first when a story failed, each part with its heading."""
-        questions = (
-            ("get", "nodes", "-o", "wide"),
-            ("get", "pods", "-A", "-o", "wide"),
-            ("get", "inferenceplacements.foreshore.dev,devices.foreshore.dev", "-A", "-o", "yaml"),
-            ("get", "events", "-n", NAMESPACE, "--sort-by=.lastTimestamp"),
-            ("logs", "-n", install.SYSTEM, "deployment/foreshore-operator", "--tail=60"),
-        )
-        parts = []
-        for question in questions:
-            try:
-                answer = self.cluster.kubectl(*question)
-            except process.CommandError as error:
-                answer = str(error)
-            parts.append(f"$ kubectl {' '.join(question)}\n{answer[-12_000:]}")
-        return "\n".join(parts)
+        """What the cluster says now, for a story that failed."""
+        return described(self.cluster)
 
     # -- waiting -----------------------------------------------------------------------------
 
@@ -295,12 +282,41 @@ def wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def described(made: cluster.Cluster) -> str:
+    """Conditions, events, placements, the agents' last errors of a cluster, as they are now."""
+    return moment.describe(made.kubectl, lambda *args: foreshore(made, *args))
+
+
+def foreshore(made: cluster.Cluster, *args: str) -> str:
+    """The output of a `kubectl foreshore` command, whatever its exit code says."""
+    program = Path(sys.executable).with_name("kubectl-foreshore")
+    try:
+        done = subprocess.run(
+            [program, *args, "--kubeconfig", made.kubeconfig],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise process.HarnessError(str(error)) from error
+    return done.stdout + done.stderr
+
+
 @contextlib.contextmanager
 def raised(made: cluster.Cluster, folder: Path) -> Iterator[World]:
-    """The product installed on a cluster, the example applied, nothing played yet."""
-    world = World(made, install.install(made, settings.read()), folder)
+    """The product installed on a cluster, the example applied, nothing played yet.
+
+    Whatever fails in here takes along, as a note, what the cluster said at that moment.
+    """
+    world: World | None = None
     try:
+        world = World(made, install.install(made, settings.read()), folder)
         world.apply_example()
         yield world
+    except Exception as error:
+        error.add_note(f"the cluster at that moment:\n{described(made)}")
+        raise
     finally:
-        world.close()
+        if world is not None:
+            world.close()
