@@ -145,9 +145,10 @@ def test_the_holders_broker_problem_is_the_devices() -> None:
 
 
 def silent_holder(**changes: Any) -> snapshot.Snapshot:
+    """The holder does not report, and its peers still hear its beats: nobody takes over."""
     return build.world(
         devices=(build.device(authority=HELD),),
-        fleet=agents("edge-2", "edge-3"),
+        fleet=agents("edge-2", "edge-3", hears=["edge-1"]),
         parts=(build.agent_pod("edge-1", reason="CrashLoopBackOff"),),
         **changes,
     )
