@@ -187,12 +187,21 @@ class Hub:
             revision=self.revision,
             uptime_seconds=self.uptime,
             agents=tuple(
-                report.AgentEvidence(node=node, age_seconds=0.5, report=said)
+                report.AgentEvidence(node=node, age_seconds=0.5, report=self._hearing(said))
                 for node, said in self.agents.items()
             ),
             renewals=self.renewals,
         )
         return web.Response(body=fleet.encode(), content_type="application/json")
+
+    def _hearing(self, said: report.Report) -> report.Report:
+        """A report of an agent that hears every other that speaks: they share a broker."""
+        peers = tuple(
+            report.PeerBeat(node=node, age_seconds=0.5, has_hub=True)
+            for node in self.agents
+            if node != said.node
+        )
+        return said.model_copy(update={"peers": said.peers or peers})
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[str]:

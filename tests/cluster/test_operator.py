@@ -208,7 +208,7 @@ async def test_a_version_that_cannot_be_pulled_leaves_what_serves_and_says_so(
         async def switched() -> bool:
             live = (await world.read(v1alpha1.InferencePlacement, PLACEMENT))["status"]
             (one,) = live["replicas"]
-            return one["version"] == "occupancy-v2" and one["policyGeneration"] == 2
+            return bool(one["version"] == "occupancy-v2" and one["policyGeneration"] == 2)
 
         await world.until(switched, what="the new version is listed")
         assert len(await world.pods()) == 2, "agents have not heard of it yet"

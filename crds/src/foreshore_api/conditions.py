@@ -157,6 +157,7 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.AWAITING_REPLICA: (
             "No replica of the model that the newest generation asks serves at a site yet; the "
             "generation before stays in force there."
+        ),
         Reason.REPLICA_LOST: (
             "The node of a replica is dead or silent, and the replica is not replaced yet; the "
             "message says why."

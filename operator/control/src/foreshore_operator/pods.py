@@ -131,17 +131,17 @@ def _part(document: Mapping[str, Any]) -> snapshot.Part | None:
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
         node=spec.get("nodeName") or manifests.wanted_node(spec) or "",
-        reason=_part_trouble(metadata, status),
+        reason=_part_trouble(document, status),
     )
 
 
-def _part_trouble(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
+def _part_trouble(document: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
     """Why a pod of ours is not ready, in one word; None where it is, or nothing says why.
 
     How it ended the last time says less than what it waits for now: a crash loop is one although
     its last ending was an ordinary error.
     """
-    if metadata.get("deletionTimestamp"):
+    if document["metadata"].get("deletionTimestamp"):
         return "Terminating"
     if _condition(status, "Ready").get("status") == "True":
         return None
@@ -152,7 +152,7 @@ def _part_trouble(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> str
         waiting = ((container.get("state") or {}).get("waiting") or {}).get("reason")
         if waiting and waiting not in ("ContainerCreating", "PodInitializing"):
             return str(waiting)[:64]
-    reason, _ = _trouble(status, next(iter(status.get("containerStatuses") or ()), {}))
+    reason, _ = _trouble(document, status, next(iter(status.get("containerStatuses") or ()), {}))
     phase = status.get("phase") or "Pending"
     return str(reason or ("NotReady" if phase == "Running" else phase))[:64]
 
