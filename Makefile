@@ -1,5 +1,6 @@
 # Everything a person runs. Each target brings what it needs: uv from PyPI if it is absent, Debian packages through apt when run
-# as root, Go modules at pinned versions. What is built stays in $(FORESHORE_CACHE), outside the tree.
+# as root, Go modules at pinned versions; which target needs which is one table, tests/cluster/harness/programs.py. What is built
+# stays in $(FORESHORE_CACHE), outside the tree.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -14,13 +15,14 @@ EXAMPLE := examples/01-ventilate-a-room
 SPEED ?= 0
 NAME ?= foreshore
 HARNESS := $(RUN) python tests/cluster/harness
+APT := test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
 ##@ See it
 
-demo: sync ## A cluster with real nodes, the example on it, nodes that die, a site that is cut off
+demo: sync tools-demo ## A cluster with real nodes, the example on it, nodes that die, a site that is cut off
 	@$(RUN) python tests/demo
 
-demo-local: sync broker ## Rehearse the same example in under a minute, without a cluster
+demo-local: sync tools-demo-local ## Rehearse the same example in under a minute, without a cluster
 	@state=$$(mktemp -d); trap 'rm -rf $$state' EXIT; \
 	$(RUN) foreshore-agent rehearse --resources $(EXAMPLE) --state $$state --device room-301 \
 	  --csv $(EXAMPLE)/occupancy.csv --time-column Date --map Light=light --map CO2=co2 --map Temperature=temperature \
@@ -29,18 +31,24 @@ demo-local: sync broker ## Rehearse the same example in under a minute, without 
 
 ##@ Check it
 
-test: sync tools ## Unit, contract, component and cluster tests (real API server, no nodes)
+test: sync tools-test ## Unit, contract, component and cluster tests (real API server, no nodes)
 	$(PYTEST) tests/unit tests/contract
 	$(PYTEST) tests/component tests/cluster -m "not e2e"
 
 test-unit: sync ## Unit and contract tests only
 	$(PYTEST) tests/unit tests/contract
 
-e2e: sync tools ## Tests on real nodes, with real faults
+test-component: sync tools-test-component ## Component tests only
+	$(PYTEST) tests/component
+
+fresh-check: sync tools-fresh-check ## make test and make demo on a bare Debian of its own; QUICK=1: unit, contract, component tests there
+	@$(HARNESS) fresh-check $(if $(filter-out 0,$(QUICK)),--quick)
+
+e2e: sync tools-e2e ## Tests on real nodes, with real faults
 	@$(HARNESS) node-image
 	$(PYTEST) tests/cluster tests/e2e -m e2e
 
-bench: sync tools calibrator ## Figures, as ratios to a calibrator in the same run
+bench: sync tools-bench ## Figures, as ratios to a calibrator in the same run
 	@$(HARNESS) node-image
 	@$(RUN) python tests/bench
 
@@ -76,20 +84,17 @@ images: sync ## The two images, from the repository's Dockerfiles
 	@$(HARNESS) images
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  \033[1m%-13s\033[0m%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  \033[1m%-15s\033[0m%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-broker: sync
-	@$(HARNESS) tools mosquitto
+tools: tools-test
 
-tools: sync
-	@$(HARNESS) tools mosquitto kube-apiserver etcd kubectl
-
-calibrator: sync
-	@$(HARNESS) tools mosquitto cc libmosquitto
+tools-%: sync
+	@$(HARNESS) tools $*
 
 $(FORESHORE_CACHE)/uv/bin/uv:
 	@echo "uv is absent: installing it from PyPI into $(FORESHORE_CACHE)/uv"
-	@python3 -m venv $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || { $(APT) python3-venv; } || true
+	@python3 -m venv --clear $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
 	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-.PHONY: demo demo-local test test-unit e2e bench verify sync generate format cluster cluster-down images help broker tools calibrator
+.PHONY: demo demo-local test test-unit test-component fresh-check e2e bench verify sync generate format cluster cluster-down images help tools

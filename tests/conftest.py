@@ -5,6 +5,7 @@ import asyncio
 import hypothesis
 import pytest
 
+from harness import guard
 from harness.fixtures import session_cluster
 
 __all__ = ["session_cluster"]
@@ -17,10 +18,11 @@ hypothesis.settings.load_profile("foreshore")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the main thread without an event loop.
+    """Watch which programs run, and leave the main thread without an event loop.
 
     pytest-asyncio otherwise lets the policy make one while it looks for the old one, and never
     closes it: an error at exit whenever a plain test ran before the first asynchronous one.
     """
     del config
+    guard.install()
     asyncio.set_event_loop(None)

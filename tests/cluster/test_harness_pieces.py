@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import cache, cluster, kind, loading, process, settings, tools
+from harness import cache, cluster, kind, loading, process, programs, settings, tools
 
 
 def test_a_key_follows_names_modes_and_bytes(tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ def test_an_image_is_packed_without_the_layers_a_node_has(tmp_path: Path) -> Non
     assert [layer["digest"] for layer in manifest["layers"]] == [base.digest, ours.digest]
 
 
-def test_a_missing_program_is_one_line_that_says_how_to_get_it() -> None:
+def test_a_missing_program_is_one_line_that_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(process.MissingRequirementError, match="debootstrap is missing"):
-        raise process.MissingRequirementError("debootstrap", process.how_to_get("debootstrap"))
-    with pytest.raises(process.MissingRequirementError, match="Install the program no-such-thing"):
-        process.run(["no-such-thing"])
+        raise process.MissingRequirementError("debootstrap", programs.how_to_get("debootstrap"))
+    with pytest.raises(process.MissingRequirementError, match="apt-get install mosquitto-clients"):
+        process.run(["mosquitto_pub"], env={"PATH": str(tmp_path)})
 
 
 def test_a_command_that_takes_too_long_says_so() -> None:

@@ -1,9 +1,6 @@
 """The harness' command line: `uv run python tests/cluster/harness --help`."""
 
-import os
-import shutil
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,12 +8,15 @@ import typer
 from harness import (
     charts,
     cluster,
+    debian,
     engine,
+    fresh,
     images,
     install,
     kind,
     nodeimage,
     process,
+    programs,
     settings,
     toolbox,
     tools,
@@ -33,25 +33,20 @@ app = typer.Typer(
 Name = Annotated[str, typer.Option("--name", help="The cluster's name.")]
 
 
-DEBIAN = {"mosquitto": "mosquitto", "libmosquitto": "libmosquitto-dev", "cc": "gcc"}
-"""What Debian brings, by what it is asked for here."""
-
-
-@app.command()
-def binaries() -> None:
-    """Build kube-apiserver, etcd, kubectl: what tests without nodes need."""
-    for program in ("kube-apiserver", "etcd", "kubectl"):
-        print(tools.binary(program))
-
-
 @app.command("tools")
-def needed(names: Annotated[list[str], typer.Argument(help="Programs, by name.")]) -> None:
-    """Bring programs: built from their pins, or from Debian where Debian has them."""
-    for name in names:
-        if name not in DEBIAN:
-            tools.binary(name)
-        elif not is_there(name):
-            engine.install((DEBIAN[name],))
+def bring(
+    targets: Annotated[list[programs.Target], typer.Argument(help="Make targets, by name.")],
+) -> None:
+    """Bring the programs that targets need: from Debian, or built from their pins."""
+    for target in targets:
+        for program in programs.wanted(target):
+            match program.source:
+                case programs.Debian():
+                    debian.bring(program)
+                case programs.Pinned():
+                    tools.binary(program.name)
+                case programs.Base() | programs.Workspace() | programs.Brought():
+                    pass
 
 
 @app.command("charts")
@@ -62,6 +57,20 @@ def check_charts() -> None:
         print(f"error: {fault}", file=sys.stderr)
     if found:
         raise typer.Exit(1)
+
+
+@app.command("fresh-check")
+def fresh_check(
+    *,
+    quick: Annotated[bool, typer.Option(help="Unit, contract and component tests only.")] = False,
+) -> None:
+    """Run README.md's two commands on a bare Debian made for that and removed afterwards.
+
+    It sees nothing of this machine but Go, read-only; one cache, read-only: the modules that Go
+    downloaded before (they are checked against go.sum); and how to reach the registries. `make
+    demo` goes as far as its container engine and must say that none starts. As root, on Debian.
+    """
+    fresh.check(fresh.QUICK if quick else fresh.FULL)
 
 
 @app.command("node-image")
@@ -105,13 +114,6 @@ def install_product(name: Name = NAME) -> None:
 def down(name: Name = NAME) -> None:
     """Take a cluster down, with its network and everything beside it."""
     kind.delete(name)
-
-
-def is_there(name: str) -> bool:
-    """Whether the machine has what Debian would bring, from Debian or from elsewhere."""
-    if name == "libmosquitto":
-        return Path("/usr/include/mosquitto.h").exists()
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
 
 
 def main() -> None:

@@ -12,13 +12,18 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness import cache, docker, process, tools
+from harness import cache, debian, docker, process, programs, tools
 
 CONFIGURATION = Path("/etc/docker/daemon.json")
 RUNTIME = Path("/usr/local/sbin/runc-trim")
 PAUSE = "foreshore-pause:local"
 WATCHERS = 1024
-PACKAGES = ("docker.io", "containerd", "runc", "iptables", "ca-certificates")
+ABSENT = "the Docker engine does not start here"
+END = "failed to start daemon:"  # how dockerd's last line begins
+
+
+class EngineError(process.HarnessError):
+    """The engine was started and gave up."""
 
 
 def ensure() -> None:
@@ -58,9 +63,11 @@ def start() -> None:
         raise process.MissingRequirementError(
             "a running Docker engine", "Start it (systemctl start docker), or run this as root."
         )
-    install(PACKAGES)
+    debian.install(programs.packages("docker"))
     log = cache.root() / "dockerd.log"
     process.say(f"starting the Docker engine, which stays up (log: {log})")
+    log.touch()
+    before = log.stat().st_size
     with log.open("ab") as output:
         # setsid --fork: a child of our own would be one that we never wait for
         subprocess.run(
@@ -70,27 +77,30 @@ def start() -> None:
             stderr=output,
             check=True,
         )
+
+    def is_up() -> bool:
+        refuse_failure(log, before)
+        return answers()
+
     try:
-        process.eventually(answers, what="the Docker engine answers", timeout=60, interval=0.5)
+        process.eventually(is_up, what="the Docker engine answers", timeout=60, interval=0.5)
+    except EngineError:
+        raise
     except process.HarnessError as late:
         raise process.HarnessError(f"{late}\n{process.tail(log)}") from late
 
 
-def install(packages: tuple[str, ...]) -> None:
-    """Install what is missing of these Debian packages."""
-    missing = [name for name in packages if not process.succeeds(["dpkg", "-s", name])]
-    if not missing:
-        return
-    wanted = " ".join(missing)
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise process.MissingRequirementError(wanted, f"As root: apt-get install {wanted}")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with process.step(f"installing {wanted}"):
-        process.run(["apt-get", "update", "-qq"], env=quiet, timeout=300)
-        process.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
-            env=quiet,
-            timeout=900,
+def refuse_failure(log: Path, since: int) -> None:
+    """EngineError once dockerd wrote, after the first `since` bytes of its log, why it gave up."""
+    with log.open("rb") as file:
+        file.seek(since)
+        _, ended, reason = process.decode(file.read()).rpartition(END)
+    if ended:
+        raise EngineError(
+            f"{ABSENT}: {reason.strip().splitlines()[0][:300]}\n"
+            "Nodes are containers, and in a container without rights to the machine no engine "
+            "runs. Run this on a machine, in a privileged container, or with an engine lent to it "
+            f"(its socket at /var/run/docker.sock, or DOCKER_HOST). The engine's log: {log}"
         )
 
 

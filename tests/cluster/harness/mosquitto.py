@@ -8,22 +8,21 @@ The port stays the same over restarts. With `tls`, `identity(name)` issues a cli
 """
 
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
 from typing import Self
 
-from harness import certificates, process
+from harness import certificates, process, programs
 
 ADDRESS = "127.0.0.1"
 
 
 def program() -> str:
     """Mosquitto's path: Debian keeps it where not every user's PATH looks."""
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    found = programs.find("mosquitto")
     if found is None:
-        raise process.MissingRequirementError("mosquitto", process.how_to_get("mosquitto"))
+        raise process.MissingRequirementError("mosquitto", programs.how_to_get("mosquitto"))
     return found
 
 

@@ -11,12 +11,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness import cache, docker, engine, process, settings, tools
+from harness import cache, debian, docker, engine, process, settings, tools
 
 NODE = f"foreshore-node:v{tools.KUBERNETES}"
 BARE = "foreshore-node:bare"
 BASE = "foreshore-base:bookworm"
-BASE_PACKAGES = "ca-certificates,python3,iproute2"
+BASE_PACKAGES = ("ca-certificates", "python3", "iproute2")
 SHED = (
     "var/cache/apt/*.bin",
     "var/cache/apt/archives/*.deb",
@@ -78,7 +78,7 @@ def base_image(chosen: settings.Settings) -> str:
                 docker.docker("pull", chosen.base_image, timeout=900)
         return chosen.base_image
     with cache.lock("base-image"):
-        wanted = cache.key([BASE_PACKAGES, *SHED])
+        wanted = cache.key([",".join(BASE_PACKAGES), *SHED])
         if docker.image_key(BASE) != wanted:
             bootstrap(wanted)
     return BASE
@@ -92,14 +92,10 @@ def bootstrap(wanted: str) -> None:
             "Run this as root (debootstrap needs it), or name a base image that your registry has: "
             "FORESHORE_BASE_IMAGE=debian:bookworm-slim",
         )
-    engine.install(("debootstrap",))
     rootfs = cache.work("base") / "rootfs"
     shutil.rmtree(rootfs, ignore_errors=True)
     with process.step(f"bootstrapping {BASE}"):
-        process.run(
-            ["debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", "bookworm", rootfs],
-            timeout=900,
-        )
+        debian.bootstrap(rootfs, BASE_PACKAGES)
         shed(rootfs)
         archive = rootfs.with_suffix(".tar")
         process.run(["tar", "-C", rootfs, "-cf", archive, "."], timeout=300)

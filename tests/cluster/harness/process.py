@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
+from harness import programs
+
 T = TypeVar("T")
 
 TAIL = 4000  # characters of output an error carries
@@ -49,15 +51,18 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def step(text: str) -> Iterator[None]:
-    """Tell that a long step begins, that it still runs, and how long it took."""
+def step(text: str, *, last: Callable[[], str] = str) -> Iterator[None]:
+    """Tell that a long step begins, that it still runs, and how long it took.
+
+    `last` says what it did last, for those signs of life.
+    """
     say(text)
     begun = time.monotonic()
     done = threading.Event()
 
     def beat() -> None:
         while not done.wait(HEARTBEAT):
-            say(f"  … {text}: {time.monotonic() - begun:.0f} s")
+            say(f"  … {text}: {time.monotonic() - begun:.0f} s  {last()}".rstrip())
 
     thread = threading.Thread(target=beat, name="progress", daemon=True)
     thread.start()
@@ -93,7 +98,7 @@ def run(
                 check=False,
             )
     except FileNotFoundError:
-        raise MissingRequirementError(command[0], how_to_get(command[0])) from None
+        raise MissingRequirementError(command[0], programs.how_to_get(command[0])) from None
     except subprocess.TimeoutExpired as late:
         output = (late.stdout or b"") + (late.stderr or b"")
         raise CommandError(command, f"not done in {timeout:.0f} s", decode(output)) from None
@@ -128,8 +133,12 @@ def succeeds(args: Sequence[str | Path], *, timeout: float = 60) -> bool:
     return True
 
 
-def start(args: Sequence[str | Path], *, log: Path) -> subprocess.Popen[bytes]:
+def start(
+    args: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a long-running child that dies with this process, its output in `log`.
+
+    `env` is its whole environment, else it has this process' own.
 
     util-linux' setpriv sets the parent-death signal, so that a test run that is killed leaves
     nothing behind; it is the starting *thread* whose end counts, so start from one that stays.
@@ -139,6 +148,7 @@ def start(args: Sequence[str | Path], *, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
             [*guard, *(str(arg) for arg in args)],
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -202,19 +212,3 @@ def tail(path: Path) -> str:
 def decode(output: bytes) -> str:
     """Text of a program's output, whatever bytes are in it."""
     return output.decode("utf-8", errors="replace")
-
-
-def how_to_get(program: str) -> str:
-    """What a person does about a missing program."""
-    return REQUIREMENTS.get(program, f"Install the program {program} and put it on PATH.")
-
-
-REQUIREMENTS: Mapping[str, str] = {
-    "docker": "Install Docker (on Debian as root: apt-get install docker.io).",
-    "go": "Install Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on PATH.",
-    "mosquitto": "Install Mosquitto (on Debian as root: apt-get install mosquitto).",
-    "debootstrap": "On Debian as root: apt-get install debootstrap.",
-    "uv": "Install uv: pip install uv.",
-    "kube-apiserver": "Build it: uv run python tests/cluster/harness binaries",
-    "etcd": "Build it: uv run python tests/cluster/harness binaries",
-}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import cache, process
+from harness import cache, process, programs
 
 HERE = Path(__file__).parent
 KUBERNETES = "1.36.3"
@@ -136,5 +136,5 @@ def go() -> str:
     """The Go command; it must be 1.26 or newer."""
     found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if found is None:
-        raise process.MissingRequirementError("go", process.how_to_get("go"))
+        raise process.MissingRequirementError("go", programs.how_to_get("go"))
     return found
