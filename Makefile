@@ -93,7 +93,7 @@ tools-%: sync
 
 $(FORESHORE_CACHE)/uv/bin/uv:
 	@echo "uv is absent: installing it from PyPI into $(FORESHORE_CACHE)/uv"
-	@python3 -c 'import ensurepip' 2>/dev/null || { $(APT) python3-venv; } || true
+	@python3 -c 'import ensurepip' 2>/dev/null || { $(APT) python3-venv >/dev/null; } || true
 	@python3 -m venv --clear $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
 	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
 

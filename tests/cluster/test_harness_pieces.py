@@ -1,5 +1,6 @@
 """Keys, configurations and archives of the harness, without a cluster."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,7 +11,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import cache, cluster, kind, loading, process, programs, settings, tools
+from harness import (
+    bare,
+    cache,
+    cluster,
+    engine,
+    fresh,
+    kind,
+    loading,
+    process,
+    programs,
+    settings,
+    tools,
+)
 
 
 def test_a_key_follows_names_modes_and_bytes(tmp_path: Path) -> None:
@@ -90,6 +103,61 @@ def test_a_missing_program_is_one_line_that_says_how_to_get_it(tmp_path: Path) -
         raise process.MissingRequirementError("debootstrap", programs.how_to_get("debootstrap"))
     with pytest.raises(process.MissingRequirementError, match="apt-get install mosquitto-clients"):
         process.run(["mosquitto_pub"], env={"PATH": str(tmp_path)})
+
+
+def test_an_engine_that_gives_up_is_told_at_once_with_its_reason(tmp_path: Path) -> None:
+    log = tmp_path / "dockerd.log"
+    log.write_text("failed to start daemon: of an earlier start\n")
+    since = log.stat().st_size
+    engine.refuse_failure(log, since)
+    with log.open("a") as file:
+        file.write("level=info\nfailed to start daemon: Devices cgroup isn't mounted\n")
+    with pytest.raises(engine.EngineError, match=f"{engine.ABSENT}: Devices cgroup") as told:
+        engine.refuse_failure(log, since)
+    assert "DOCKER_HOST" in str(told.value)
+
+
+def test_a_bare_debian_gets_no_setting_but_how_to_reach_registries() -> None:
+    here = {"PATH": "/opt/x", "FORESHORE_CACHE": "/c", "HOME": "/h", "VIRTUAL_ENV": "/v"}
+    told = bare.settings({**here, "HTTPS_PROXY": "http://proxy:1", "PIP_CERT": "/own/ca.pem"})
+    assert told == {
+        "HOME": "/root",
+        "PATH": bare.PATH,
+        "TERM": "dumb",
+        "HTTPS_PROXY": "http://proxy:1",
+        "PIP_CERT": bare.BUNDLE,
+    }
+
+
+def test_a_fresh_check_without_root_fails_and_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with (
+        pytest.raises(process.MissingRequirementError, match="Run this as root"),
+        bare.Debian.made(tmp_path / "root", ()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("stops", "outcome", "passes"),
+    [
+        pytest.param("", fresh.Outcome(0, "9 passed"), True, id="ends well"),
+        pytest.param("", fresh.Outcome(2, "1 failed"), False, id="a command fails"),
+        pytest.param(
+            "no engine", fresh.Outcome(2, "error: no engine here"), True, id="stops there"
+        ),
+        pytest.param("no engine", fresh.Outcome(2, "error: no go"), False, id="stops elsewhere"),
+        pytest.param("no engine", fresh.Outcome(0, "no engine"), False, id="hides that it stopped"),
+    ],
+)
+def test_a_command_on_a_bare_debian_is_judged(
+    stops: str, outcome: fresh.Outcome, passes: bool, tmp_path: Path
+) -> None:
+    stage = fresh.Stage(("make", "it"), timeout=1, stops=stops)
+    with contextlib.nullcontext() if passes else pytest.raises(process.HarnessError):
+        fresh.judge(stage, outcome, tmp_path / "log")
 
 
 def test_a_command_that_takes_too_long_says_so() -> None:

@@ -7,7 +7,6 @@ needs a container engine, which no bare container can run: it must get that far 
 
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,26 +35,31 @@ class Stage:
     forbidden: tuple[str, ...] = ()
 
 
-QUICK = (Stage(("make", "test-unit", "test-component"), timeout=2400),)
-FULL = (
-    Stage(("make", "test"), timeout=7200),
-    Stage(("make", "demo"), timeout=1200, stops=engine.ABSENT, forbidden=("sys_admin",)),
-)
-ROOM = {QUICK: 5 * GIGABYTE, FULL: 20 * GIGABYTE}
+@dataclass(frozen=True)
+class Plan:
+    """Commands in their order, and the bytes of disk that they fill."""
+
+    stages: tuple[Stage, ...]
+    room: int
 
 
-def check(stages: Sequence[Stage]) -> None:
-    """Run the stages on a bare Debian; HarnessError at the first that does not end as it must."""
+DEMO = Stage(("make", "demo"), timeout=1200, stops=engine.ABSENT, forbidden=("sys_admin",))
+QUICK = Plan((Stage(("make", "test-unit", "test-component"), timeout=2400),), 5 * GIGABYTE)
+FULL = Plan((Stage(("make", "test"), timeout=7200), DEMO), 20 * GIGABYTE)
+
+
+def check(plan: Plan) -> None:
+    """Run a plan on a bare Debian; HarnessError at the first command that does not end as it must."""
     with cache.lock("fresh-check"):
         log = cache.root() / "fresh-check.log"
         log.write_text("")
         process.say(f"the whole output: {log}")
         root = cache.work("fresh-check") / "root"
-        require_room(root.parent, ROOM[tuple(stages)])
+        require_room(root.parent, plan.room)
         with bare.Debian.made(root, PACKAGES) as machine:
             lend(machine)
             clone(machine)
-            for stage in stages:
+            for stage in plan.stages:
                 judge(stage, run(machine, stage, log), log)
 
 
