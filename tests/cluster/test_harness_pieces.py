@@ -145,9 +145,7 @@ def test_a_fresh_check_without_root_fails_and_says_what_it_needs(
     [
         pytest.param("", fresh.Outcome(0, "9 passed"), True, id="ends well"),
         pytest.param("", fresh.Outcome(2, "1 failed"), False, id="a command fails"),
-        pytest.param(
-            "no engine", fresh.Outcome(2, "error: no engine here"), True, id="stops there"
-        ),
+        pytest.param("no engine", fresh.Outcome(2, "error: no\nengine"), True, id="stops there"),
         pytest.param("no engine", fresh.Outcome(2, "error: no go"), False, id="stops elsewhere"),
         pytest.param("no engine", fresh.Outcome(0, "no engine"), False, id="hides that it stopped"),
     ],

@@ -39,7 +39,7 @@ def main() -> int:
         view.failure("interrupted")
         return 130
     finally:
-        view.farewell(kept=chosen.keep, engine_started=not was_running)
+        view.farewell(kept=chosen.keep, engine_started=not was_running and engine.answers())
     return 0
 
 
