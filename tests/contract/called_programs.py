@@ -1,12 +1,15 @@
 """Which programs a Python source starts or looks for, read from its text (see test_programs).
 
 A call counts when its first argument is a literal, a list that begins with one, or a name that the
-same function or module gave such a list. What a source computes is seen when it runs: by `guard`.
+same function or module gave such a list; behind a wrapper, the program after its `--` as well.
+What a source computes is seen when it runs: by `guard`.
 """
 
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from harness import guard
 
 STARTERS = {
     "subprocess.run", "subprocess.Popen", "subprocess.call", "subprocess.check_call",
@@ -32,10 +35,11 @@ def collect(source: str, *, module: str = "") -> list[Called]:
     tree = ast.parse(source)
     constants = assigned(tree)
     found = [
-        Called(head(node.args[0], {**constants, **assigned(scope)}), node.lineno)
+        Called(name, node.lineno)
         for scope in scopes(tree)
         for node in own(scope)
         if isinstance(node, ast.Call) and is_starter(node.func, module) and node.args
+        for name in named(node.args[0], {**constants, **assigned(scope)})
     ]
     return sorted(found, key=lambda called: called.line)
 
@@ -46,18 +50,24 @@ def is_starter(function: ast.expr, module: str) -> bool:
     return name in STARTERS or name in HOMES.get(module, ())
 
 
-def head(argument: ast.expr, lists: Mapping[str, ast.expr]) -> str | None:
-    """The program that a first argument names."""
+def named(argument: ast.expr, lists: Mapping[str, ast.expr]) -> list[str | None]:
+    """The programs that a first argument names: one, and the one that a wrapper starts."""
     match argument:
         case ast.Constant(value=str(name)):
-            return name
-        case ast.List(elts=[ast.Constant(value=str(name)), *_]):
-            return name
-        case ast.Tuple(elts=[ast.Constant(value=str(name)), *_]):
-            return name
+            return [name]
+        case ast.List(elts=[_, *_] as words) | ast.Tuple(elts=[_, *_] as words):
+            spoken = [text(word) for word in words]
+            if spoken[0] in guard.WRAPPERS and "--" in spoken[:-1]:
+                return [spoken[0], spoken[spoken.index("--") + 1]]
+            return spoken[:1]
         case ast.Name(id=name) if name in lists:
-            return head(lists[name], {})
-    return None
+            return named(lists[name], {})
+    return [None]
+
+
+def text(node: ast.expr) -> str | None:
+    """A literal string; None for anything else."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def scopes(tree: ast.Module) -> Iterator[ast.AST]:

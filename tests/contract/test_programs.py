@@ -123,6 +123,9 @@ def test_a_make_target_brings_its_programs_before_it_starts(target: programs.Tar
         pytest.param("def f():\n c = ['curl']\n subprocess.run(c)", ["curl"], id="a local name"),
         pytest.param("C = ['curl']\ndef f():\n subprocess.run(C)", ["curl"], id="a module's name"),
         pytest.param("class A:\n def f(self):\n  process.start(['curl'])", ["curl"], id="a method"),
+        pytest.param(
+            "run = process.start(['unshare', '--', 'curl'])", ["unshare", "curl"], id="wrapped"
+        ),
         pytest.param("subprocess.run([sys.executable])", [None], id="computed"),
         pytest.param("world.run(['curl'])", [], id="another thing's run"),
     ],

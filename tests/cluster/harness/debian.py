@@ -35,9 +35,15 @@ def bring(program: programs.Program) -> None:
 
 
 def bootstrap(rootfs: Path, packages: Iterable[str]) -> None:
-    """Make a minimal Debian with these packages in a folder, which must not exist. Needs root."""
+    """Make a minimal Debian with these packages in a folder, which must not exist. Needs root.
+
+    What debootstrap mounts and starts ends with it, also when a person interrupts it.
+    """
     bring(programs.ROWS["debootstrap"])
     process.run(
-        ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", RELEASE, rootfs],
+        [
+            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--",
+            "debootstrap", "--variant=minbase", f"--include={','.join(packages)}", RELEASE, rootfs,
+        ],
         timeout=900,
-    )
+    )  # fmt: skip

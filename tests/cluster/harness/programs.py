@@ -125,7 +125,7 @@ TABLE: tuple[Program, ...] = (
     Program("umount", Base("mount"), later=on(Target.COMPONENT, Target.TEST)),
     Program("setpriv", Base("util-linux"), later=EVERY),
     Program("setsid", Base("util-linux"), later=NODES),
-    Program("unshare", Base("util-linux"), later=on(Target.FRESH)),
+    Program("unshare", Base("util-linux"), later=NODES | on(Target.FRESH)),
     # what a person brings
     Program("git", Brought("Install git (on Debian as root: apt-get install git)."), later=EVERY),
     Program(
