@@ -76,6 +76,18 @@ def test_the_table_brings_a_program_for_the_target_whose_tests_call_it() -> None
     assert missing == []
 
 
+def test_what_tests_without_nodes_run_is_there_before_they_start() -> None:
+    late = [
+        f"{path.relative_to(ROOT)}:{called.line} {called.name}"
+        for path, called in calls()
+        if (row := programs.ROWS.get(called.name or "")) is not None
+        and isinstance(row.source, programs.Debian | programs.Pinned)
+        and target_of(path) is programs.Target.TEST
+        and programs.Target.TEST not in row.before
+    ]
+    assert late == [], "a test has a time limit; a build within it may not be done in time"
+
+
 def test_every_row_is_a_program_that_something_calls() -> None:
     called = {found.name for _, found in calls()}
     installed = [row for row in programs.TABLE if not isinstance(row.source, programs.Brought)]

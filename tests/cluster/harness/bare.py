@@ -60,6 +60,7 @@ class Debian:
             made.connect()
             yield made
         finally:
+            process.say(f"removing {root}")
             shutil.rmtree(root, ignore_errors=True)
 
     def connect(self) -> None:

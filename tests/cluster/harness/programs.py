@@ -111,7 +111,7 @@ TABLE: tuple[Program, ...] = (
     Program("etcd", Pinned(), before=on(Target.TEST)),
     Program("kubectl", Pinned(), before=on(Target.TEST), later=NODES),
     Program("kind", Pinned(), later=NODES),
-    Program("helm", Pinned(), later=NODES | on(Target.TEST, Target.VERIFY)),
+    Program("helm", Pinned(), before=on(Target.TEST), later=NODES | on(Target.VERIFY)),
     Program("runc-trim", Pinned(), later=NODES),
     Program("pause", Pinned(), later=NODES),
     # from this tree
