@@ -158,6 +158,16 @@ def test_a_command_on_a_bare_debian_is_judged(
         fresh.judge(stage, outcome, tmp_path / "log")
 
 
+def test_a_go_that_is_too_old_is_told_with_its_version_and_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "go").write_text("#!/bin/sh\necho go1.19.8\n")
+    (tmp_path / "go").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(process.MissingRequirementError, match=r"Go 1.26 .go1.19.8 .*go.dev/dl"):
+        tools.go.__wrapped__()
+
+
 def test_a_command_that_takes_too_long_says_so() -> None:
     with pytest.raises(process.CommandError, match="not done in 0 s"):
         process.run([sys.executable, "-c", "import time; time.sleep(9)"], timeout=0.2)

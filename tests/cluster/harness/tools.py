@@ -6,6 +6,7 @@ A program is built again when its pin, its flags or its source here changes.
 
 import functools
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ HERE = Path(__file__).parent
 KUBERNETES = "1.36.3"
 VERSION_PACKAGE = "k8s.io/component-base/version"
 BUILD_TIMEOUT = 2400
+GO = (1, 26)
 
 
 @dataclass(frozen=True)
@@ -137,4 +139,18 @@ def go() -> str:
     found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if found is None:
         raise process.MissingRequirementError("go", programs.how_to_get("go"))
+    # asked where a pin stands: a newer Go fetches the version that the pin names by itself
+    try:
+        version = process.run([found, "env", "GOVERSION"], cwd=HERE / "go/kubernetes", timeout=300)
+    except process.CommandError as refusal:
+        version = refusal.output
+    if not is_recent(version.strip()):
+        what = f"Go {'.'.join(map(str, GO))} ({version.strip()} of {found} is older)"
+        raise process.MissingRequirementError(what, programs.how_to_get("go"))
     return found
+
+
+def is_recent(version: str) -> bool:
+    """Whether Go's own word for its version is of one that builds the pins."""
+    told = re.search(r"go(\d+)\.(\d+)", version)
+    return told is not None and (int(told[1]), int(told[2])) >= GO
