@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from builders import planning as build
 from foreshore_api import scalars
-from foreshore_api.wire import report
+from foreshore_api.wire import beat, report
 from foreshore_planner import binding, snapshot, succession
 from foreshore_planner import plan as planning
 
@@ -43,10 +43,10 @@ def test_the_first_holder_is_the_lowest_connected_node_with_a_number_of_unix_sec
 
 
 def test_a_device_that_was_re_created_starts_above_its_past_numbers() -> None:
-    past = {"epoch": 4_000_000_000, "lastIssued": 4_000_000_000}
+    past = {"epoch": 2_000_000_000, "lastIssued": 2_000_000_000}
     grant = only(build.world(devices=(build.device(authority=past),)))
     assert grant is not None
-    assert grant.authority.epoch == 4_000_000_001
+    assert grant.authority.epoch == 2_000_000_001
 
 
 def test_a_healthy_holder_stays() -> None:
@@ -327,3 +327,47 @@ def test_the_lease_in_force_is_the_one_the_agents_are_given_not_a_longer_one() -
     wider = one.model_copy(update={"spec": type(one.spec).model_validate(spec)})
     bound = binding.bind(build.world(devices=(wider,)))
     assert bound.devices["hq", "room-301"].lease_seconds == 15.0
+
+
+BEYOND = int(build.NOW.timestamp()) + beat.FARTHEST_AHEAD + 1
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    issued=st.integers(0, 1 << 53),
+    seen=st.lists(st.integers(0, 1 << 53), max_size=3),
+    renewed=st.lists(st.integers(0, 1 << 53), max_size=3),
+)
+def test_no_number_is_granted_that_lies_ten_years_ahead_whatever_was_said(
+    issued: int, seen: list[int], renewed: list[int]
+) -> None:
+    authority = {"epoch": issued, "lastIssued": issued}
+    agents = [
+        build.agent(f"edge-{number}", devices=(line(epoch=None, highest_epoch_seen=one),))
+        for number, one in enumerate(seen, start=1)
+    ]
+    fleet = build.fleet(agents or None, [build.renewal(one, age=100.0) for one in renewed])
+    made = planning.plan(build.world(devices=(build.device(authority=authority),), fleet=fleet))
+    assert all(issued < grant.authority.epoch < BEYOND for grant in made.grants)
+
+
+def test_a_device_whose_number_lies_ten_years_ahead_says_what_to_do_and_is_not_granted() -> None:
+    authority = {"epoch": BEYOND, "lastIssued": BEYOND, "holder": "edge-1"}
+    made = planning.plan(build.world(devices=(build.device(authority=authority),)))
+    assert made.grants == ()
+    assert build.condition(made, "Device", "room-301", "Ready") == ("False", "Invalid")
+    (said,) = (
+        one.message
+        for row in made.statuses
+        if row.kind == "Device"
+        for one in row.status.conditions
+        if one.type == "Ready"
+    )
+    assert "status.authority.lastIssued" in said
+    assert "delete the Device" in said
+
+
+def test_a_renewal_that_lies_ten_years_ahead_lifts_nothing() -> None:
+    grant = only(build.world(fleet=build.fleet(renewals=[build.renewal(BEYOND, age=100.0)])))
+    assert grant is not None
+    assert grant.authority.epoch == int(build.NOW.timestamp())

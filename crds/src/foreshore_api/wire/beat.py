@@ -22,6 +22,18 @@ PREFIX: Final = "foreshore/v1"
 BEAT_PERIOD: Final = 1.0
 """Seconds between two beats of one agent."""
 
+FARTHEST_AHEAD: Final = 10 * 365 * 86_400
+"""Seconds above now up to which an epoch is believed: one is at least the time of its grant."""
+
+
+def is_believable(epoch: int, now: float) -> bool:
+    """Whether an epoch can have been granted by `now`, in Unix seconds.
+
+    Numbers rise by one a grant where a clock fell back or ran ahead; one that lies ten years ahead
+    was made up, and nobody may be lifted to it.
+    """
+    return epoch <= now + FARTHEST_AHEAD
+
 
 def beat_topic(site: str, node: str = "+") -> str:
     """Return the topic of one agent's beats, or the filter for all."""

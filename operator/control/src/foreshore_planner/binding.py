@@ -8,10 +8,12 @@ is in order of (namespace, name).
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
+from foreshore_api.wire import beat
 from foreshore_decision import assignment, narrowing, selectors
 from foreshore_planner import snapshot
 
@@ -214,7 +216,11 @@ def _devices(
     for device in sorted(seen.devices, key=_age):
         namespace = device.metadata.namespace or ""
         profile = profiles.get((namespace, device.spec.profile_ref.name))
-        problem = own_problem(device) or _device_references(device, profile, sites)
+        problem = (
+            own_problem(device)
+            or _unbelievable(device, seen.now)
+            or _device_references(device, profile, sites)
+        )
         if problem is None and profile is not None:
             problem = _endpoint_conflict(
                 device, profile, brokers[(namespace, device.spec.site)], endpoints
@@ -227,6 +233,19 @@ def _devices(
             problem=problem,
         )
     return dict(sorted(found.items()))
+
+
+def _unbelievable(device: v1alpha1.Device, now: datetime) -> Problem | None:
+    """Return what is wrong with a right that nobody can have granted; the API lets none fall."""
+    authority = device.status.authority
+    if authority is None or beat.is_believable(authority.last_issued, now.timestamp()):
+        return None
+    return Problem(
+        conditions.Reason.INVALID,
+        f"status.authority.lastIssued {authority.last_issued} lies more than ten years ahead of"
+        " now: no agent is granted the device; delete the Device and create it again",
+        is_final=True,
+    )
 
 
 def _device_references(

@@ -18,9 +18,9 @@ devices too, and one whose node is silent while it goes on beating keeps them. T
 renewal the hub sent, plus `leaseDuration`, plus `CLOCK_MARGIN`, plus the longest `timeToLive` of
 the device's policies, so that no command of the old holder can still be obeyed. A restarted hub
 counts its start as the last renewal. Without the hub's evidence, or while the site is held, nothing
-moves. Each grant takes a fresh number: max(lastIssued + 1, Unix seconds). The fence itself is at
-the device, which refuses lower numbers; this only keeps two agents from disagreeing for long.
-Source: design/decisions.md, "Authority".
+moves. Each grant takes a fresh number: max(lastIssued + 1, Unix seconds), never one that nobody can
+have been granted (`wire.beat`). The fence itself is at the device, which refuses lower numbers;
+this only keeps two agents from disagreeing for long. Source: design/decisions.md, "Authority".
 """
 
 import math
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from foreshore_api import conditions, scalars, v1alpha1
-from foreshore_api.wire import report
+from foreshore_api.wire import beat, report
 from foreshore_planner import health, snapshot
 
 CLOCK_MARGIN = 2.0
@@ -46,9 +46,6 @@ WITNESSING = 3.0
 
 REACTION = 1.0
 """Seconds for the pass that grants. Part of `takeoverBound` only."""
-
-FARTHEST_AHEAD = 10 * 365 * 86_400
-"""Seconds above now up to which an agent is believed that a device has seen a higher number."""
 
 COMMANDING = frozenset({"Renewed", "Offline"})
 """Standings in which an agent may command."""
@@ -144,7 +141,7 @@ def superseded(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, st
     held = _own_line(view)
     if held is None or held.epoch != authority.epoch or held.standing != "Superseded":
         return None
-    if held.highest_epoch_seen > view.now.timestamp() + FARTHEST_AHEAD:
+    if not beat.is_believable(held.highest_epoch_seen, view.now.timestamp()):
         return None
     return "Superseded", f"{authority.holder} has seen a higher number than the one it was granted"
 
@@ -242,7 +239,7 @@ def longest_time_to_live(policies: Sequence[v1alpha1.DecisionPolicy]) -> float:
 def next_epoch(view: View) -> int:
     """Return a fresh number: above everything ever issued, renewed by the hub, or seen in use.
 
-    And above the past of a re-created Device.
+    And above the past of a re-created Device. What nobody can have been granted lifts nothing.
     """
     authority, fleet, now = view.device.status.authority, view.fleet, int(view.now.timestamp())
     issued = max(authority.last_issued, authority.epoch) if authority is not None else 0
@@ -257,8 +254,8 @@ def next_epoch(view: View) -> int:
         for held in agent.report.devices
         if _is_device(view, held.namespace, held.device)
     ]
-    believed = [one for one in seen if one <= now + FARTHEST_AHEAD]
-    return max(now, 1 + max([issued, *renewed, *believed]))
+    believed = [one for one in (*renewed, *seen) if beat.is_believable(one + 1, now)]
+    return max(now, 1 + max([issued, *believed]))
 
 
 def _given_back(view: View, authority: v1alpha1.DeviceAuthority) -> Standing:
@@ -279,6 +276,9 @@ def _grant(view: View, cause: str, evidence: str) -> Standing:
         message = f"{evidence}, and no other agent of the site is connected"
         return Standing(None, message, conditions.Reason.NO_AGENT)
     epoch = next_epoch(view)
+    if not beat.is_believable(epoch, view.now.timestamp()):
+        message = f"{evidence}, and the number above the last lies ten years ahead"
+        return Standing(None, message)
     return Standing(
         Grant(
             namespace=view.device.metadata.namespace or "",
