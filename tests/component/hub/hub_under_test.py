@@ -111,7 +111,12 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def opened(database: Path, *, body_seconds: float = 10.0) -> AsyncIterator[Door]:
+async def opened(
+    database: Path,
+    *,
+    body_seconds: float = 10.0,
+    rate: guard.Rate = guard.Rate(per_second=50.0, burst=100.0), 
+) -> AsyncIterator[Door]:
     """A door with one node of site hq and the smallest useful set of resources."""
     nodes: dict[informer.Key, world.Node] = {}
     mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
@@ -135,7 +140,7 @@ async def opened(database: Path, *, body_seconds: float = 10.0) -> AsyncIterator
         app = guard.Guard(
             door.routes(desk),
             authenticator=authn.Authenticator(reviews),
-            limiter=guard.Limiter(guard.Rate(per_second=50.0, burst=100.0), time.monotonic),
+            limiter=guard.Limiter(rate, time.monotonic),
             open_paths=frozenset({"/openapi.json"}),
             maximum_bodies=door.MAXIMUM_BODIES,
             measured=desk.measured,

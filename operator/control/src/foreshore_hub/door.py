@@ -6,19 +6,22 @@ any node of the same site, because holders that cannot reach the hub are heard t
 """
 
 import asyncio
+import http
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import fastapi
+import orjson
 import pydantic
-from fastapi import exceptions
+from fastapi import exceptions, routing
+from starlette import exceptions as http_exceptions
 from starlette import types
 
-from foreshore_api.wire import assignment, beat, record, report
+from foreshore_api.wire import assignment, beat, document, record, report
 from foreshore_hub import (
     assigning,
     authn,
@@ -111,6 +114,34 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 """Every route's refusals, for the description that the door serves."""
 
 Wait = Annotated[str, fastapi.Query(pattern=r"^[0-9]{1,3}s$", description="How long to wait.")]
+Revision = Annotated[int, fastapi.Query(ge=0, le=document.LARGEST, description="What is known.")]
+
+
+class StrictRequest(fastapi.Request):
+    """A request whose body is JSON as the standard has it.
+
+    The reader that comes with the framework takes NaN, other encodings and halves of surrogate
+    pairs, and none of these can be written again for those who are told of the body.
+    """
+
+    async def json(self) -> Any:
+        """Return the body's content. Raises orjson.JSONDecodeError."""
+        return orjson.loads(await self.body())
+
+
+class StrictRoute(routing.APIRoute):
+    """A route that reads its body strictly."""
+
+    def get_route_handler(
+        self,
+    ) -> Callable[[fastapi.Request], Coroutine[Any, Any, fastapi.Response]]:
+        """Return the handler."""
+        handler = super().get_route_handler()
+
+        async def strict(request: fastapi.Request) -> fastapi.Response:
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strict
 
 
 def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the other
@@ -126,6 +157,8 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
     app.add_exception_handler(guard.RefusedError, _on_refused(desk))
     app.add_exception_handler(store.UnavailableError, _on_unavailable(desk))
     app.add_exception_handler(exceptions.RequestValidationError, _on_invalid(desk))
+    app.add_exception_handler(http_exceptions.HTTPException, _on_unknown(desk))
+    app.router.route_class = StrictRoute
 
     @app.get("/v1/agents/{node}/assignment", response_model=assignment.Assignment)
     async def get_assignment(
@@ -172,7 +205,7 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
 
     @app.get("/v1/fleet", response_model=report.Fleet)
     async def get_fleet(
-        request: fastapi.Request, wait: Wait = "0s", revision: int = 0
+        request: fastapi.Request, wait: Wait = "0s", revision: Revision = 0
     ) -> fastapi.Response:
         """Wait for evidence newer than a revision; for the operator's account only."""
         _require_operator(desk, request)
@@ -297,6 +330,18 @@ def _on_refused(desk: Desk) -> Any:
         headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
         content = {"reason": error.reason, "message": error.message}
         return fastapi.responses.JSONResponse(content, error.status, headers)
+
+    return answer
+
+
+def _on_unknown(desk: Desk) -> Any:
+    """Say in our own form what the framework refuses: no such path or method, a body of no kind."""
+
+    async def answer(_: fastapi.Request, error: http_exceptions.HTTPException) -> fastapi.Response:
+        reason = "".join(http.HTTPStatus(error.status_code).phrase.title().split())
+        desk.measured.refused(reason)
+        content = {"reason": reason, "message": str(error.detail)}
+        return fastapi.responses.JSONResponse(content, error.status_code, error.headers)
 
     return answer
 

@@ -125,7 +125,7 @@ def describe(body: str) -> Described:
         verdict = data.get("verdict") if isinstance(data.get("verdict"), dict) else {}
         device, policy = data.get("device"), data.get("policy")
         return Described(
-            type=str(event["type"])[:64],
+            type=_text(event["type"], 64) or UNREADABLE,
             time=micros(moment.astimezone(datetime.UTC)),  # OverflowError: no year that is shown
             namespace=_text(_field(device, "namespace")) or "",
             decision=_text(data.get("decisionId")),
@@ -170,4 +170,6 @@ def _field(value: Any, name: str) -> Any:
 
 
 def _text(value: Any, most: int = _NAME) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= most else None
+    """Return a text that can be searched for: not every store keeps what cannot be printed."""
+    is_short = isinstance(value, str) and 0 < len(value) <= most
+    return value if is_short and value.isprintable() else None

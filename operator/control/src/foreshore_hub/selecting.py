@@ -7,7 +7,7 @@ import base64
 import binascii
 import datetime
 import re
-from typing import Final
+from typing import Final, TypeGuard
 
 import orjson
 
@@ -23,6 +23,9 @@ FIELDS: Final = (
     "until",
 )
 MAXIMUM_SELECTOR: Final = 1024
+STORED: Final = 1 << 63
+"""Integers of the store have 64 bits."""
+_LIMIT: Final = re.compile(r"[0-9]{1,9}")
 _TERM: Final = re.compile(r"([A-Za-z.]+)(==|=)([^,=!]*)")
 
 
@@ -55,7 +58,7 @@ def page(limit: str) -> int:
     """Return how many objects to give, at most a page. Raises BadSelectorError."""
     if not limit:
         return store.PAGE
-    if not limit.isdigit() or len(limit) > 9:
+    if _LIMIT.fullmatch(limit) is None:
         raise BadSelectorError(f"limit {limit!r} is not a number")
     return min(int(limit), store.PAGE) or store.PAGE
 
@@ -71,9 +74,16 @@ def place(written: str) -> tuple[int, int] | None:
         return None
     try:
         time, id_ = orjson.loads(base64.urlsafe_b64decode(written[:200]))
-        return int(time), int(id_)
+        if not (is_number(time) and is_number(id_)):
+            raise ValueError("a place is a time and a number of the store")
+        return time, id_
     except (ValueError, TypeError, binascii.Error) as error:
         raise BadSelectorError("the continue token is not one of this server") from error
+
+
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer that the store can compare with."""
+    return type(value) is int and -STORED <= value < STORED
 
 
 def _terms(written: str) -> dict[str, str]:
