@@ -115,7 +115,7 @@ async def opened(
     database: Path,
     *,
     body_seconds: float = 10.0,
-    rate: guard.Rate = guard.Rate(per_second=50.0, burst=100.0), 
+    rate: guard.Rate = guard.Rate(per_second=50.0, burst=100.0),
 ) -> AsyncIterator[Door]:
     """A door with one node of site hq and the smallest useful set of resources."""
     nodes: dict[informer.Key, world.Node] = {}

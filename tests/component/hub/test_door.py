@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from component.hub import hub_under_test
 from component.hub.hub_under_test import Door
 from foreshore_api.wire import assignment, beat, record, report
 from foreshore_decision import record as record_chain
-from foreshore_hub import ingest, store
+from foreshore_hub import ingest, renewals, store
 
 pytestmark = pytest.mark.component
 
@@ -285,6 +286,28 @@ async def test_a_holder_is_renewed_and_the_operator_is_told_when(door: Door) -> 
     assert (last.holder, last.epoch) == ("edge-1", 100)
     assert last.age_seconds < 5
     assert await door.desk.store.last_renewals()
+
+
+async def test_an_epoch_that_lies_ten_years_ahead_is_renewed_to_nobody_and_lifts_nothing(
+    door: Door,
+) -> None:
+    beyond = int(time.time()) + beat.FARTHEST_AHEAD + 1000
+    door.apply(held(beyond))
+    object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
+    answer = await renewal(door, "agent:edge-1", asked(epoch=beyond))
+    assert (answer.standing, answer.epoch) == (beat.Standing.UNKNOWN, 0)
+    door.apply(held())
+    answer = await renewal(door, "agent:edge-1", asked(number=2))
+    assert (answer.standing, answer.epoch) == (beat.Standing.RENEWED, 100)
+
+
+async def test_a_renewal_that_an_older_hub_kept_ten_years_ahead_stops_nobody(door: Door) -> None:
+    beyond = renewals.Renewed(int(time.time()) + beat.FARTHEST_AHEAD + 1000, "edge-2", 15.0)
+    door.desk.fleet.note_renewals({("hq", "room-301"): beyond})
+    door.apply(held())
+    object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
+    answer = await renewal(door, "agent:edge-1", asked())
+    assert (answer.standing, answer.epoch) == (beat.Standing.RENEWED, 100)
 
 
 async def test_a_peer_of_the_site_may_relay_and_another_site_may_not(door: Door) -> None:

@@ -88,7 +88,7 @@ def dumped(document: Any) -> bytes:
 
 
 class Hub:
-    """One hub for all examples of a test, in a loop of its own, and its aggregated API beside it."""
+    """One hub for all examples of a test, in a loop of its own, with its aggregated API."""
 
     def __init__(self, runner: asyncio.Runner, database: Path) -> None:
         self._runner = runner

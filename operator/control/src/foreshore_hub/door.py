@@ -70,6 +70,7 @@ class Desk:
     world: world.World
     measured: measures.Measures
     clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
 
 
 def account(written: str) -> str:
@@ -259,11 +260,13 @@ async def renew(desk: Desk, asked: beat.RenewalRequest) -> beat.Renewal:
 
 
 def knowledge(desk: Desk, device: renewals.Device) -> renewals.Knowledge:
-    """Gather what the hub knows of a device."""
+    """Gather what the hub knows of a device; an epoch that nobody can have granted is nothing."""
+    now = desk.wall_clock()
+    named, last = desk.world.named(device), desk.fleet.last_renewal(device)
     return renewals.Knowledge(
-        named=desk.world.named(device),
+        named=named if named is not None and beat.is_believable(named.epoch, now) else None,
         is_synced=desk.world.is_synced,
-        last=desk.fleet.last_renewal(device),
+        last=last if last is not None and beat.is_believable(last.epoch, now) else None,
         started_at=desk.fleet.started_at,
         given_back=desk.fleet.given_back(device),
     )
