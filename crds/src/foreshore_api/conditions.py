@@ -96,6 +96,7 @@ class Reason(StrEnum):
     RECORDER_FULL = "RecorderFull"
     HUB_UNREACHABLE = "HubUnreachable"
     UNREACHABLE = "Unreachable"
+    INTERNAL_ERROR = "InternalError"
 
 
 MEANING: Mapping[Reason, str] = MappingProxyType(
@@ -213,6 +214,10 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
             "The operator cannot read the agents' evidence; nothing moves on guesses."
         ),
         Reason.UNREACHABLE: "The cluster's API server does not answer.",
+        Reason.INTERNAL_ERROR: (
+            "A defect of this release keeps the operator from planning the object; what runs stays "
+            "as it is. The operator's log has the details: please report them."
+        ),
     }
 )
 

@@ -34,6 +34,8 @@ from foreshore_kube import api, informer
 AGENT = "system:serviceaccount:foreshore-agents:foreshore-agent"
 OPERATOR = "system:serviceaccount:foreshore-system:foreshore-operator"
 
+RATE = guard.Rate(per_second=50.0, burst=100.0)
+
 
 class FakeReviews:
     """Tokens are `agent:<node>`, `operator` or `stranger`; `is_absent` is an API server that is
@@ -115,7 +117,7 @@ async def opened(
     database: Path,
     *,
     body_seconds: float = 10.0,
-    rate: guard.Rate = guard.Rate(per_second=50.0, burst=100.0),
+    rate: guard.Rate = RATE,
 ) -> AsyncIterator[Door]:
     """A door with one node of site hq and the smallest useful set of resources."""
     nodes: dict[informer.Key, world.Node] = {}

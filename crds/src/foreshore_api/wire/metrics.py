@@ -77,6 +77,12 @@ HUB_REFUSED: Final = Metric(
 OPERATOR_PASSES: Final = Metric(
     "foreshore_operator_passes_total", "counter", ("result",), "Planning passes."
 )
+OPERATOR_DEFECTS: Final = Metric(
+    "foreshore_operator_defects_total",
+    "counter",
+    ("kind",),
+    "Objects that a defect of ours kept from being read, planned or written, once a pass.",
+)
 OPERATOR_PASS_SECONDS: Final = Metric(
     "foreshore_operator_pass_seconds", "histogram", (), "Length of a planning pass."
 )

@@ -7,7 +7,7 @@ import base64
 import binascii
 import datetime
 import re
-from typing import Final, TypeGuard
+from typing import Final
 
 import orjson
 
@@ -74,16 +74,16 @@ def place(written: str) -> tuple[int, int] | None:
         return None
     try:
         time, id_ = orjson.loads(base64.urlsafe_b64decode(written[:200]))
-        if not (is_number(time) and is_number(id_)):
-            raise ValueError("a place is a time and a number of the store")
-        return time, id_
+        return _stored(time), _stored(id_)
     except (ValueError, TypeError, binascii.Error) as error:
         raise BadSelectorError("the continue token is not one of this server") from error
 
 
-def is_number(value: object) -> TypeGuard[int]:
-    """Whether a value is an integer that the store can compare with."""
-    return type(value) is int and -STORED <= value < STORED
+def _stored(value: object) -> int:
+    """Return a value if it is an integer that the store can compare with. Raises ValueError."""
+    if type(value) is not int or not -STORED <= value < STORED:
+        raise ValueError("a place is a time and a number of the store")
+    return value
 
 
 def _terms(written: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, kinds
-from foreshore_operator import events, manifests, metrics, store
+from foreshore_operator import defects, events, manifests, metrics, store
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, succession
 from foreshore_planner.placement import case
@@ -42,6 +42,9 @@ FIGURES_PERIOD = 60.0
 FIRST_GRANT = "FirstGrant"
 """Cause of a grant that takes nothing from anybody."""
 
+Object = tuple[str, str, str]
+"""Kind, namespace and name."""
+
 MODELS: Mapping[str, type[meta.Resource]] = {model.kind: model for model in v1alpha1.KINDS}
 
 
@@ -54,6 +57,7 @@ class Act:
     figures: metrics.Metrics
     serving_image: str
     recorder: events.Recorder
+    defects: defects.Defects
     clock: Callable[[], float] = time.monotonic
     _figures_written: dict[tuple[str, str], float] = dataclasses.field(default_factory=dict)
     """By placement: when its figures were last written."""
@@ -64,15 +68,42 @@ class Act:
         In how many seconds to look again, if something did not get through.
         """
         self.writer.tally.clear()
-        await _all(self._grant(one) for one in plan.grants)
-        await _all(self._placement(one) for one in plan.placements)
-        await _all(self._pod(one) for each in plan.placements for one in each.pods)
-        await _all(self._removal(one) for one in plan.removals)
-        await _all(self._retirement(one) for one in plan.retired)
-        await _all(self._status(one) for one in plan.statuses)
-        await _all(self._refusal(*one) for one in self.store.undecodable())
+        device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
+        pods = [one for each in plan.placements for one in each.pods]
+        await self._all(
+            ((device, one.namespace, one.device), self._grant(one)) for one in plan.grants
+        )
+        await self._all(
+            ((placement, one.namespace, one.name), self._placement(one)) for one in plan.placements
+        )
+        await self._all(
+            ((kinds.PODS.kind, one.namespace, one.name), self._pod(one)) for one in pods
+        )
+        await self._all(
+            ((kinds.PODS.kind, one.namespace, one.name), self._removal(one))
+            for one in plan.removals
+        )
+        await self._all(
+            ((placement, one.namespace, one.name), self._retirement(one)) for one in plan.retired
+        )
+        await self._all(
+            ((one.kind, one.namespace or "", one.name), self._status(one)) for one in plan.statuses
+        )
+        await self._all(
+            ((one[0], *_named(one[1])), self._refusal(*one)) for one in self.store.undecodable()
+        )
         waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
         return min(waits, default=None)
+
+    async def _all(self, writes: Iterable[tuple[Object, Awaitable[None]]]) -> None:
+        """All at once; the writer bounds how many really are. One that fails stops no other."""
+        named = tuple(writes)
+        outcomes = await asyncio.gather(*(write for _, write in named), return_exceptions=True)
+        for (written, _), outcome in zip(named, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                self.defects.note(*written, outcome, "writing it")
+            elif outcome is not None:
+                raise outcome
 
     async def _grant(self, grant: succession.Grant) -> None:
         """Write a right, if the Device has not changed since it was looked at."""
@@ -262,6 +293,6 @@ def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
     )
 
 
-async def _all(writes: Iterable[Awaitable[None]]) -> None:
-    """All at once; the writer bounds how many really are."""
-    await asyncio.gather(*writes)
+def _named(document: api.Json) -> tuple[str, str]:
+    metadata = document.get("metadata") or {}
+    return str(metadata.get("namespace") or ""), str(metadata.get("name") or "")

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from foreshore_api import meta, v1alpha1
 from foreshore_decision import assignment, narrowing, policy, selectors
-from foreshore_planner import snapshot
+from foreshore_operator import defects
+from foreshore_planner import binding, snapshot
 
 R = TypeVar("R", bound=meta.Resource)
 
@@ -46,6 +47,7 @@ class Case:
 class Compiler:
     """Compiles policies and remembers the answers."""
 
+    defects: defects.Defects = field(default_factory=defects.Defects)
     _known: dict[Name, tuple[Hashable, snapshot.Compiled]] = field(default_factory=dict)
     _narrowings: dict[Hashable, str] = field(default_factory=dict)
 
@@ -62,21 +64,34 @@ class Compiler:
         named_models, named_versions = _by_name(models), _by_name(versions)
         every = tuple(devices)
         self._narrowings = {
-            _version(one): self._narrowings.get(_version(one)) or narrowing_of(one) for one in every
+            _version(one): self._narrowings.get(_version(one)) or self._narrowing(one)
+            for one in every
         }
         found: dict[Name, tuple[Hashable, snapshot.Compiled]] = {}
         for one in policies:
-            case = Case(
-                one,
-                self._subjects(one, every, by_name),
-                _model_of(one, named_models, named_versions),
-            )
-            known = self._known.get(_name(one))
-            mark = case.mark
-            is_new = known is None or known[0] != mark
-            found[_name(one)] = (mark, compiled(case)) if is_new or known is None else known
+            try:
+                case = Case(
+                    one,
+                    self._subjects(one, every, by_name),
+                    _model_of(one, named_models, named_versions),
+                )
+                known = self._known.get(_name(one))
+                mark = case.mark
+                is_new = known is None or known[0] != mark
+                found[_name(one)] = (mark, compiled(case)) if is_new or known is None else known
+            except Exception as error:  # noqa: BLE001 - the policy's own problem, noted
+                self.defects.note(one.kind, *_name(one), error, "compiling it")
+                found[_name(one)] = (None, _not_compiled(one, error))
         self._known = found
         return {name: answer for name, (_, answer) in found.items()}
+
+    def _narrowing(self, one: v1alpha1.Device) -> str:
+        """What of a Device goes into compiling; nothing for one that cannot be written as text."""
+        try:
+            return narrowing_of(one)
+        except Exception as error:  # noqa: BLE001 - the device's own problem, noted
+            self.defects.note(one.kind, *_name(one), error, "reading it")
+            return ""
 
     def _subjects(
         self,
@@ -110,6 +125,14 @@ def compiled(case: Case) -> snapshot.Compiled:
                 answer.generation, answer.digest, (problems[0].reason.value, message)
             )
     return answer
+
+
+def _not_compiled(one: v1alpha1.DecisionPolicy, error: Exception) -> snapshot.Compiled:
+    """Return what a condition says of a policy that a defect of ours keeps from being compiled."""
+    problem = binding.internal(error, "compiling it")
+    return snapshot.Compiled(
+        one.metadata.generation or 0, "", (problem.reason.value, problem.message)
+    )
 
 
 def narrowing_of(device: v1alpha1.Device) -> str:

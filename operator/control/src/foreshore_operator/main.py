@@ -29,6 +29,7 @@ from foreshore_kube import api, apply, config, elector, kinds
 from foreshore_operator import (
     act,
     compilation,
+    defects,
     dirty,
     events,
     handlers,
@@ -194,6 +195,7 @@ def _assemble(
         pace=apply.Pace(timeout=leader.timing.write_timeout),
         on_outcome=lambda kind, outcome, _: _count(figures, kind, outcome),
     )
+    met = defects.Defects(lambda kind: figures.defects.labels(kind).inc())
     loop = passes.Passes(
         settings=chosen,
         store=mirrors,
@@ -205,11 +207,13 @@ def _assemble(
             figures,
             chosen.serving_image,
             events.Recorder(kube, leader, chosen.identity),
+            met,
         ),
         marks=marks,
         figures=figures,
         probes=metrics.Health(lambda: mirrors.is_synced),
-        compiler=compilation.Compiler(),
+        compiler=compilation.Compiler(met),
+        defects=met,
     )
     return Operator(mirrors, leader, loop, figures), kopf_thread
 

@@ -26,6 +26,7 @@ class Metrics:
         self.passes = self._counter(names.OPERATOR_PASSES)
         self.writes = self._counter(names.OPERATOR_WRITES)
         self.moves = self._counter(names.OPERATOR_MOVES)
+        self.defects = self._counter(names.OPERATOR_DEFECTS)
         self.pass_seconds = prometheus_client.Histogram(
             names.OPERATOR_PASS_SECONDS.name,
             names.OPERATOR_PASS_SECONDS.help,

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from foreshore_kube import elector
-from foreshore_operator import act, compilation, dirty, measure, metrics, observe, store
+from foreshore_operator import act, compilation, defects, dirty, measure, metrics, observe, store
 from foreshore_operator.settings import Settings
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
@@ -41,6 +41,7 @@ class Passes:
     figures: metrics.Metrics
     probes: metrics.Health
     compiler: compilation.Compiler
+    defects: defects.Defects
     decide: Callable[[snapshot.Snapshot], planning.Plan] = planning.plan
 
     async def run(self) -> None:
@@ -64,6 +65,8 @@ class Passes:
         is_leading = self.leader.is_leader
         try:
             plan = await self._decided()
+            for one in plan.defects:
+                self.defects.note(one.kind, one.namespace, one.name, one.error, "planning it")
             again = await self.act.carry_out(plan) if is_leading else None
         except Exception:
             # a defect in deciding must not end the process, which still holds mirrors and lease:
@@ -71,6 +74,7 @@ class Passes:
             log.exception("a pass failed")
             self.figures.passes.labels("failed").inc()
             return SPACING * 25
+        self.defects.end_pass()
         self.figures.passes.labels("acted" if is_leading else "followed").inc()
         self.figures.pass_seconds.observe(time.monotonic() - started)
         self.probes.passed()

@@ -7,7 +7,7 @@ is in order of (namespace, name).
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -33,6 +33,8 @@ class Problem:
     reason: conditions.Reason
     message: str
     is_final: bool
+    error: Exception | None = field(default=None, compare=False)
+    """What was raised, where a defect of ours is the problem: the shell logs and counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,24 @@ class _Same:
         return isinstance(other, _Same) and other.resource is self.resource
 
 
+def internal(error: Exception, step: str) -> Problem:
+    """Return the problem of an object that a defect of ours keeps from being planned."""
+    return Problem(
+        conditions.Reason.INTERNAL_ERROR,
+        f"a defect of this release ({type(error).__name__}: {step}) keeps the operator from"
+        " planning it, and what runs stays as it is; the operator's log has the details: please"
+        " report them, and change what is unusual in this object",
+        is_final=True,
+        error=error,
+    )
+
+
 def own_problem(one: meta.Resource) -> Problem | None:
     """Return what an object's own spec asks that this release does not do."""
-    return _own_problem(_Same(one))
+    try:
+        return _own_problem(_Same(one))
+    except Exception as error:  # noqa: BLE001 - the object's own problem, logged and counted
+        return internal(error, "reading it")
 
 
 @lru_cache(maxsize=1 << 15)
@@ -216,20 +233,24 @@ def _devices(
     for device in sorted(seen.devices, key=_age):
         namespace = device.metadata.namespace or ""
         profile = profiles.get((namespace, device.spec.profile_ref.name))
-        problem = (
-            own_problem(device)
-            or _unbelievable(device, seen.now)
-            or _device_references(device, profile, sites)
-        )
-        if problem is None and profile is not None:
-            problem = _endpoint_conflict(
-                device, profile, brokers[(namespace, device.spec.site)], endpoints
+        try:
+            problem = (
+                own_problem(device)
+                or _unbelievable(device, seen.now)
+                or _device_references(device, profile, sites)
             )
+            if problem is None and profile is not None:
+                problem = _endpoint_conflict(
+                    device, profile, brokers[(namespace, device.spec.site)], endpoints
+                )
+            reachable = _reachable(device, nodes.get(device.spec.site, ()))
+        except Exception as error:  # noqa: BLE001 - the device's own problem, logged and counted
+            reachable, problem = (), internal(error, "binding it")
         found[key(device)] = BoundDevice(
             key=key(device),
             device=device,
             profile=profile,
-            reachable_from=_reachable(device, nodes.get(device.spec.site, ())),
+            reachable_from=reachable,
             problem=problem,
         )
     return dict(sorted(found.items()))
@@ -310,14 +331,15 @@ def _policies(
     models = {key(one): one for one in seen.models}
     found: dict[Key, BoundPolicy] = {}
     broken = {at: one for at, one in devices.items() if one.problem is not None}
-    for policy in _ordered(seen.policies):
+
+    def bound(policy: v1alpha1.DecisionPolicy) -> BoundPolicy:
         namespace = policy.metadata.namespace or ""
         reference = policy.spec.model_ref
         wanted = reference.version if reference is not None else None
         version = known.get((namespace, wanted)) if wanted is not None else None
         sites = _selected(policy, devices.keys() - broken.keys(), devices)
         suspended = _selected(policy, broken, devices).keys() - sites.keys()
-        found[key(policy)] = BoundPolicy(
+        return BoundPolicy(
             key=key(policy),
             policy=policy,
             version=version,
@@ -326,6 +348,16 @@ def _policies(
             suspended=frozenset(suspended),
             problem=_policy_problem(seen, policy, wanted, versions),
         )
+
+    for policy in _ordered(seen.policies):
+        try:
+            found[key(policy)] = bound(policy)
+        except Exception as error:  # noqa: BLE001 - the policy's own problem, logged and counted
+            problem = internal(error, "binding it")
+            nothing: dict[str, tuple[Key, ...]] = {}
+            found[key(policy)] = BoundPolicy(
+                key(policy), policy, None, None, nothing, frozenset(), problem
+            )
     return found
 
 

@@ -5,13 +5,15 @@ nor writes. A pass on the result of a pass plans nothing new (level, not edge), 
 anything in the snapshot does not matter.
 
     snapshot ─► health ─► binding ─► placements ─► authorities ─► statuses
+
+An object that one of these steps cannot deal with is left as it is and named (`isolation`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
-from foreshore_planner import binding, health, leaving, placing, snapshot, status, succession
+from foreshore_planner import binding, health, isolation, leaving, snapshot, succession
 from foreshore_planner.placement import case
 
 
@@ -40,6 +42,8 @@ class Plan:
     retired: tuple[case.Removal, ...]
     """InferencePlacements that should go."""
     health: Mapping[str, health.Assessment]
+    defects: tuple[isolation.Defect, ...] = ()
+    """Objects that this release could not plan, to be logged and counted."""
     wake_after: float | None = None
 
 
@@ -47,8 +51,9 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     """Plan one pass."""
     verdicts = health.assess(seen)
     bound = binding.bind(seen)
-    placements = placing.place_all(seen, verdicts, bound)
-    standings = authorities(seen, verdicts, bound)
+    bound, placements = isolation.place_all(seen, verdicts, bound)
+    bound, standings = authorities(seen, verdicts, bound)
+    rows, unsaid = isolation.statuses(seen, verdicts, bound, placements, standings)
     wakes = [one.wake_after for one in standings.values() if one.wake_after is not None]
     wakes += leaving.wakes(seen, verdicts, placements)
     grants = tuple(one.grant for one in standings.values() if one.grant is not None)
@@ -56,27 +61,25 @@ def plan(seen: snapshot.Snapshot) -> Plan:
         placements=placements,
         grants=grants,
         statuses=tuple(
-            StatusWrite(kind, namespace, name, value)
-            for kind, namespace, name, value in status.all_of(
-                seen, verdicts, bound, placements, standings
-            )
+            StatusWrite(kind, namespace, name, value) for kind, namespace, name, value in rows
         ),
         removals=leaving.superseded(seen, verdicts, bound, placements),
         retired=leaving.retired(seen, bound, placements),
         health=verdicts.nodes,
+        defects=(*isolation.defects(bound), *unsaid),
         wake_after=min(wakes) if wakes else None,
     )
 
 
 def authorities(
     seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
-) -> Mapping[tuple[str, str], succession.Standing]:
+) -> tuple[binding.Binding, Mapping[binding.Key, succession.Standing]]:
     """Decide the authority of every accepted device, by (namespace, name)."""
-    found: dict[tuple[str, str], succession.Standing] = {}
-    for device in bound.devices.values():
-        if device.problem is None:
-            found[device.key] = succession.decide(_authority_view(seen, verdicts, bound, device))
-    return found
+
+    def decide(device: binding.BoundDevice) -> succession.Standing:
+        return succession.decide(_authority_view(seen, verdicts, bound, device))
+
+    return isolation.decide_all(bound, decide)
 
 
 def _authority_view(

@@ -1,0 +1,216 @@
+"""One object that cannot be planned must not end the pass of all: who it is, and what stays.
+
+`plan` calls this. A step runs for all at once, as fast as ever; only when it fails are the objects
+that make it fail looked for, by halves, and left out. Each gets a problem of its own, so that its
+status says so and nothing that runs for it is torn down; the shell logs and counts the defects.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from foreshore_api import conditions, scalars, v1alpha1
+from foreshore_planner import binding, health, placing, snapshot, status, succession
+from foreshore_planner.placement import case
+
+R = TypeVar("R", bound=binding.BoundDevice | binding.BoundPolicy)
+
+Key = binding.Key
+
+SEEN: Mapping[str, str] = {
+    v1alpha1.Site.kind: "sites",
+    v1alpha1.DeviceProfile.kind: "profiles",
+    v1alpha1.Device.kind: "devices",
+    v1alpha1.Model.kind: "models",
+    v1alpha1.ModelVersion.kind: "versions",
+    v1alpha1.DecisionPolicy.kind: "policies",
+    v1alpha1.Cluster.kind: "clusters",
+}
+"""Kinds that people write, by where a snapshot has them."""
+PLACEMENT = v1alpha1.InferencePlacement.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """An object that this release could not deal with, and the error as it was raised."""
+
+    kind: str
+    namespace: str
+    name: str
+    error: Exception
+
+
+def culprits(run: Callable[[Sequence[Key]], object], of: Sequence[Key]) -> dict[Key, Exception]:
+    """Return those of `of` that make `run` fail, with the error of each.
+
+    Raises:
+        Exception: as `run` does, where no single one fails by itself.
+    """
+    try:
+        run(of)
+    except Exception as error:
+        if len(of) == 1:
+            return {of[0]: error}
+        half = len(of) // 2
+        found = culprits(run, of[:half]) | culprits(run, of[half:]) if of else {}
+        if not found:
+            raise
+        return found
+    return {}
+
+
+def marked(objects: Mapping[Key, R], found: Mapping[Key, Exception], step: str) -> dict[Key, R]:
+    """Return the objects, those that were found not accepted: what they have stays."""
+    return {
+        key: dataclasses.replace(one, problem=binding.internal(found[key], step))
+        if key in found
+        else one
+        for key, one in objects.items()
+    }
+
+
+def place_all(
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
+) -> tuple[binding.Binding, tuple[case.PlacementPlan, ...]]:
+    """Plan every placement; a policy whose placements cannot be planned is not accepted."""
+
+    def among(keys: Iterable[Key]) -> tuple[case.PlacementPlan, ...]:
+        chosen = {key: bound.policies[key] for key in keys}
+        return placing.place_all(seen, verdicts, dataclasses.replace(bound, policies=chosen))
+
+    try:
+        return bound, placing.place_all(seen, verdicts, bound)
+    except Exception:  # noqa: BLE001 - whose it is is found, said, logged and counted
+        found = culprits(among, tuple(bound.policies))
+    placements = among(key for key in bound.policies if key not in found)
+    policies = marked(bound.policies, found, "placing its replicas")
+    return dataclasses.replace(bound, policies=policies), placements
+
+
+def decide_all(
+    bound: binding.Binding, decide: Callable[[binding.BoundDevice], succession.Standing]
+) -> tuple[binding.Binding, Mapping[Key, succession.Standing]]:
+    """Decide the authority of every accepted device; one that cannot be decided stays as it is."""
+    standings: dict[Key, succession.Standing] = {}
+    found: dict[Key, Exception] = {}
+    for device in bound.devices.values():
+        if device.problem is None:
+            try:
+                standings[device.key] = decide(device)
+            except Exception as error:  # noqa: BLE001 - said of the device, logged and counted
+                found[device.key] = error
+    if not found:
+        return bound, standings
+    devices = marked(bound.devices, found, "deciding who may command it")
+    return dataclasses.replace(bound, devices=devices), standings
+
+
+def statuses(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.Binding,
+    placements: Sequence[case.PlacementPlan],
+    standings: Mapping[Key, succession.Standing],
+) -> tuple[tuple[status.Row, ...], tuple[Defect, ...]]:
+    """Say what is known of every object; one of which nothing can be said keeps what was said."""
+
+    def among(chosen: Mapping[str, Collection[Key]]) -> tuple[status.Row, ...]:
+        some, resolved = _narrowed(seen, bound, chosen)
+        plans = [one for one in placements if (one.namespace, one.name) in chosen[PLACEMENT]]
+        return tuple(status.all_of(some, verdicts, resolved, plans, standings))
+
+    try:
+        return tuple(status.all_of(seen, verdicts, bound, placements, standings)), ()
+    except Exception:  # noqa: BLE001 - whose it is is found, said, logged and counted
+        every = {kind: [*map(binding.key, getattr(seen, plural))] for kind, plural in SEEN.items()}
+    every[PLACEMENT] = [(one.namespace, one.name) for one in placements]
+    sound: dict[str, Collection[Key]] = dict.fromkeys(every, ())
+    found: list[Defect] = []
+    for kind, keys in every.items():
+        errors = culprits(functools.partial(_with, among, sound, kind), keys)
+        sound[kind] = [key for key in keys if key not in errors]
+        found += [Defect(kind, *key, error) for key, error in errors.items()]
+    rows = among(sound)
+    return (*rows, *_said_of(seen, found)), tuple(found)
+
+
+def _with(
+    among: Callable[[Mapping[str, Collection[Key]]], object],
+    sound: Mapping[str, Collection[Key]],
+    kind: str,
+    keys: Collection[Key],
+) -> object:
+    """Say what is known of these of a kind, and of all of the kinds before."""
+    return among({**sound, kind: keys})
+
+
+def _narrowed(
+    seen: snapshot.Snapshot, bound: binding.Binding, chosen: Mapping[str, Collection[Key]]
+) -> tuple[snapshot.Snapshot, binding.Binding]:
+    """Return the world with only the chosen objects of each kind to say something of."""
+    some: dict[str, Any] = {
+        plural: tuple(one for one in getattr(seen, plural) if binding.key(one) in chosen[kind])
+        for kind, plural in SEEN.items()
+    }
+    devices, policies = chosen[v1alpha1.Device.kind], chosen[v1alpha1.DecisionPolicy.kind]
+    return dataclasses.replace(seen, **some), dataclasses.replace(
+        bound,
+        devices={key: one for key, one in bound.devices.items() if key in devices},
+        policies={key: one for key, one in bound.policies.items() if key in policies},
+    )
+
+
+def _said_of(seen: snapshot.Snapshot, found: Iterable[Defect]) -> Iterator[status.Row]:
+    """Say of these objects that a defect of ours is in the way, and leave the rest as it is."""
+    for defect in found:
+        objects = getattr(seen, SEEN[defect.kind]) if defect.kind in SEEN else seen.placements
+        for one in objects:
+            if binding.key(one) == (defect.namespace, defect.name):
+                said = _with_problem(one, binding.internal(defect.error, "saying its status"), seen)
+                yield defect.kind, one.metadata.namespace, one.name, said
+
+
+def _with_problem(
+    one: Any, problem: binding.Problem, seen: snapshot.Snapshot
+) -> v1alpha1.statuses.Observed:
+    generation = one.metadata.generation or 0
+    wanted = [
+        conditions.Condition(
+            type=type_.value,
+            status=state,
+            reason=problem.reason.value,
+            message=problem.message,
+            last_transition_time=scalars.timestamp(seen.now),
+            observed_generation=generation,
+        )
+        for type_, state in (
+            (conditions.Type.READY, conditions.Status.FALSE),
+            (conditions.Type.STALLED, conditions.Status.TRUE),
+        )
+    ]
+    merged = conditions.merge(one.status.conditions, wanted, seen.now)
+    changes = {"conditions": merged, "observed_generation": generation}
+    changed: v1alpha1.statuses.Observed = one.status.model_copy(update=changes)
+    return changed
+
+
+def defects(bound: binding.Binding) -> Iterator[Defect]:
+    """Yield the objects whose problem is a defect of ours."""
+    plain = (
+        (v1alpha1.Site.kind, bound.sites),
+        (v1alpha1.DeviceProfile.kind, bound.profiles),
+        (v1alpha1.Model.kind, bound.models),
+        (v1alpha1.ModelVersion.kind, bound.versions),
+    )
+    for kind, problems in plain:
+        for key, problem in problems.items():
+            if problem is not None and problem.error is not None:
+                yield Defect(kind, *key, problem.error)
+    for device in bound.devices.values():
+        if device.problem is not None and device.problem.error is not None:
+            yield Defect(device.device.kind, *device.key, device.problem.error)
+    for policy in bound.policies.values():
+        if policy.problem is not None and policy.problem.error is not None:
+            yield Defect(policy.policy.kind, *policy.key, policy.problem.error)

@@ -1,0 +1,169 @@
+"""An object that this release cannot deal with is its own problem: the pass goes on for all others.
+
+The defects are made: a function of ours raises for one object, as one would that meets what nobody
+thought of.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builders import planning as build
+from foreshore_api import support
+from foreshore_decision import selectors
+from foreshore_planner import binding, isolation, latency, modes, status, succession
+from foreshore_planner import plan as planning
+
+
+class Surprise(Exception):  # noqa: N818 - what nobody thought of
+    """Nobody thought of this."""
+
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def breaks(module: Any, name: str, is_meant: Callable[..., bool]) -> Break:
+    """Make a function raise for what is meant, and work for everything else."""
+
+    def break_it(patching: pytest.MonkeyPatch) -> None:
+        works = getattr(module, name)
+
+        def surprised(*given: Any, **more: Any) -> Any:
+            if is_meant(*given):
+                raise Surprise
+            return works(*given, **more)
+
+        patching.setattr(module, name, surprised)
+
+    return break_it
+
+
+def is_bad_policy(one: Any, *_: Any) -> bool:
+    return (one.kind, one.name) == ("DecisionPolicy", "bad")
+
+
+STEPS = {
+    "reading a policy": ("DecisionPolicy", breaks(support, "unsupported", is_bad_policy)),
+    "binding a policy": (
+        "DecisionPolicy",
+        breaks(selectors, "selects", lambda selector, _: selector.match_labels.get("zone") == "x"),
+    ),
+    "placing a policy": (
+        "DecisionPolicy",
+        breaks(latency, "gather", lambda _, policy, *__: policy == "bad"),
+    ),
+    "saying a policy's status": (
+        "DecisionPolicy",
+        breaks(modes, "in_force", lambda one, *_: one.key[1] == "bad"),
+    ),
+    "binding a device": (
+        "Device",
+        breaks(binding, "_device_references", lambda one, *_: one.name == "bad"),
+    ),
+    "deciding who may command a device": (
+        "Device",
+        breaks(succession, "decide", lambda view: view.device.name == "bad"),
+    ),
+}
+
+
+def world() -> Any:
+    bad = build.policy("bad", deviceSelector={"matchLabels": {"zone": "x"}})
+    labelled = build.device("bad").metadata.model_copy(update={"labels": {"zone": "x"}})
+    device = build.device("bad").model_copy(update={"metadata": labelled})
+    return build.world(policies=(build.policy("good"), bad), devices=(build.device("good"), device))
+
+
+@pytest.fixture(params=STEPS, ids=lambda step: step)
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A world that was planned whole, and is planned again with a defect for one object."""
+    binding._own_problem.cache_clear()
+    settled = build.settle(world())
+    kind, break_it = STEPS[request.param]
+    break_it(monkeypatch)
+    binding._own_problem.cache_clear()
+    yield kind, settled, planning.plan(settled)
+    binding._own_problem.cache_clear()
+
+
+def test_the_object_says_what_is_wrong_with_it_and_what_to_do(broken: Any) -> None:
+    kind, _, made = broken
+    assert build.condition(made, kind, "bad", "Ready") == ("False", "InternalError")
+    (message,) = {
+        one.message
+        for row in made.statuses
+        if (row.kind, row.name) == (kind, "bad")
+        for one in row.status.conditions
+    }
+    assert "Surprise" in message
+    assert "please report" in message
+
+
+def test_the_shell_is_told_of_one_defect_with_its_error(broken: Any) -> None:
+    kind, _, made = broken
+    assert [(one.kind, one.name, type(one.error)) for one in made.defects] == [
+        (kind, "bad", Surprise)
+    ]
+
+
+def test_everything_else_is_planned_as_it_was(broken: Any) -> None:
+    _, settled, made = broken
+    others = {(row.kind, row.name) for row in made.statuses}
+    for kind in ("Site", "DeviceProfile", "Model", "ModelVersion"):
+        assert kind in {row for row, _ in others}
+    for kind in ("Device", "DecisionPolicy"):
+        assert build.condition(made, kind, "good", "Ready") in {
+            ("True", "Delivered"),
+            ("True", "AwaitingDelivery"),
+        }
+    good = [one for one in made.placements if one.policy == "good"]
+    assert [pod.node for one in good for pod in one.pods] == ["edge-1"]
+    assert settled.placements
+
+
+def test_what_runs_for_the_object_stays(broken: Any) -> None:
+    _, _, made = broken
+    assert made.removals == ()
+    assert made.retired == ()
+    assert made.grants == ()
+
+
+def test_a_world_without_defects_has_none() -> None:
+    assert planning.plan(world()).defects == ()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+def test_those_that_fail_are_found_among_many(count: int) -> None:
+    keys = [("hq", f"p{number}") for number in range(count)]
+    bad = set(keys[:: max(1, count // 2)])
+
+    def run(some: Any) -> None:
+        if bad & set(some):
+            raise Surprise
+
+    assert isolation.culprits(run, keys).keys() == bad
+
+
+def test_what_fails_only_together_is_raised() -> None:
+    def run(some: Any) -> None:
+        if len(some) > 1:
+            raise Surprise
+
+    with pytest.raises(Surprise):
+        isolation.culprits(run, [("hq", "a"), ("hq", "b")])
+
+
+def test_a_status_that_cannot_be_said_keeps_the_rest_of_what_was_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settled = build.settle(world())
+    known = settled.placements[0].status
+    assert known.replicas
+    breaks(status, "_placement_conditions", lambda plan: plan.policy == "bad")(monkeypatch)
+    made = planning.plan(settled)
+    rows = {row.name: row.status for row in made.statuses if row.kind == "InferencePlacement"}
+    bad = next(name for name in rows if name.startswith("bad"))
+    before = next(one for one in settled.placements if one.name == bad)
+    assert rows[bad].replicas == before.status.replicas  # type: ignore[attr-defined]
+    assert {one.reason for one in rows[bad].conditions} == {"InternalError"}
