@@ -47,7 +47,7 @@ def node(name: str, *, uid: str = "", version: str = "1") -> api.Json:
 
 
 async def follow(
-    script: Script, decode: Any = lambda document: document["metadata"]["name"]
+    script: Script, decode: Any = lambda document: document["metadata"]["name"], **more: Any
 ) -> tuple[informer.Informer[str], list[tuple[str, str]]]:
     seen: list[tuple[str, str]] = []
 
@@ -56,7 +56,7 @@ async def follow(
         seen.append((verb, change.key.name))
 
     mirror = informer.Informer(
-        cast(api.KubeApi, script), kinds.NODES, decode=decode, on_change=note
+        cast(api.KubeApi, script), kinds.NODES, decode=decode, on_change=note, **more
     )
     task = asyncio.create_task(mirror.run())
     await script.done.wait()
@@ -129,10 +129,11 @@ async def test_an_object_deleted_and_made_again_between_lists_is_two_objects() -
 
 
 @pytest.mark.looptime
-async def test_one_object_that_is_not_understood_stops_no_other() -> None:
+@pytest.mark.parametrize("error", [ValueError, TypeError, AttributeError, RecursionError])
+async def test_one_object_that_is_not_understood_stops_no_other(error: type[Exception]) -> None:
     def decode(document: api.Json) -> str:
         if document["metadata"]["name"] == "bad":
-            raise ValueError("no spec")
+            raise error("no spec")
         return "good"
 
     script = Script(lists=[[node("bad"), node("good")]], watches=[])
@@ -140,7 +141,26 @@ async def test_one_object_that_is_not_understood_stops_no_other() -> None:
     mirror, _ = await follow(script, decode)
 
     assert dict(mirror.store) == {informer.Key("", "good"): "good"}
-    assert mirror.undecodable == {informer.Key("", "bad"): (node("bad"), "no spec")}
+    ((document, why),) = mirror.undecodable.values()
+    assert document == node("bad")
+    assert "no spec" in why
+
+
+@pytest.mark.looptime
+async def test_a_node_that_is_not_understood_any_more_is_not_gone() -> None:
+    def decode(document: api.Json) -> str:
+        if document["metadata"]["resourceVersion"] == "2":
+            raise KeyError("effect")
+        return "known"
+
+    script = Script(
+        lists=[[node("a")]],
+        watches=[[api.WatchEvent("MODIFIED", node("a", version="2"))]],
+    )
+    mirror, _ = await follow(script, decode, keeps_last=True)
+
+    assert dict(mirror.store) == {informer.Key("", "a"): "known"}
+    assert set(mirror.undecodable) == {informer.Key("", "a")}
 
 
 @pytest.mark.looptime

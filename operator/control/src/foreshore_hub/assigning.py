@@ -77,7 +77,7 @@ class Assigning:
 
     def touch_all(self) -> None:
         """Look at every node again."""
-        self.touch(world.Touched(nodes=frozenset({"*"})))
+        self.touch(world.EVERYTHING)
 
     def wake_all(self) -> None:
         """Let everybody who waits go: the hub is about to stop."""

@@ -22,7 +22,7 @@ class Observing:
     def __init__(self, kube: api.KubeApi, on_touched: Callable[[world.Touched], None]) -> None:
         self._on_touched: Final = on_touched
         self._nodes: Final = informer.Informer(
-            kube, kinds.NODES, decode=world.Node.read, on_change=self._note
+            kube, kinds.NODES, decode=world.Node.read, on_change=self._note, keeps_last=True
         )
         self._resources: Final[Mapping[type[meta.Resource], informer.Informer[Any]]] = {
             kind: informer.Informer(kube, kinds.of(kind), decode=kind.read, on_change=self._note)
@@ -33,7 +33,13 @@ class Observing:
         )
 
     def _note(self, change: informer.Change[Any]) -> None:
-        self._on_touched(world.touched(change))
+        """Say what a change touches; where that cannot be told, everything is looked at again."""
+        try:
+            touched = world.touched(change)
+        except Exception:
+            log.exception("what %s %s/%s touches is not known", change.kind.kind, *change.key)
+            touched = world.EVERYTHING
+        self._on_touched(touched)
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -45,4 +51,4 @@ class Observing:
                 await each.synced.wait()
             self.world.is_synced = True
             log.info("every kind was listed once")
-            self._on_touched(world.Touched(nodes=frozenset({"*"})))
+            self._on_touched(world.EVERYTHING)

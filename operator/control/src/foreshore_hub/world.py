@@ -55,6 +55,7 @@ class Touched:
 
 
 NOTHING: Final = Touched()
+EVERYTHING: Final = Touched(nodes=frozenset({"*"}))
 
 
 class World:

@@ -80,9 +80,10 @@ def stripped(document: api.Json) -> api.Json:
 class Informer(Generic[T]):
     """One kind (in one namespace, or by selector) as a mapping from key to decoded object.
 
-    `decode` turns a stripped document into what the caller keeps. It may raise ValueError (that of
-    pydantic included): the object is then kept out of the mirror, logged and listed in
-    `undecodable`, so that one bad object stops nobody.
+    `decode` turns a stripped document into what the caller keeps. Where it raises, the object is
+    kept out of the mirror, logged and listed in `undecodable`, so that one bad object stops nobody.
+    With `keeps_last`, what was understood of it last stays: a node that is not understood any more
+    must not look like one that is gone.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Informer(Generic[T]):
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        keeps_last: bool = False,
         inactivity: float = api.INACTIVITY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,6 +114,7 @@ class Informer(Generic[T]):
         self._namespace = namespace
         self._label_selector = label_selector
         self._field_selector = field_selector
+        self._keeps_last = keeps_last
         self._inactivity = inactivity
         self._clock = clock
         self._version = ""
@@ -192,10 +195,16 @@ class Informer(Generic[T]):
             known = None
         try:
             value = self._decode(stripped(document))
-        except ValueError as error:
-            log.warning("%s %s/%s is not understood: %s", self.kind.kind, *key, error)
-            self._remove(key)
-            self.undecodable[key] = (stripped(document), str(error)[:1000])
+        except Exception as error:  # noqa: BLE001 - logged, and listed with its object
+            is_ours = not isinstance(error, ValueError)
+            log.warning("%s %s/%s is not understood: %s", self.kind.kind, *key, error,
+                        exc_info=error if is_ours else None)  # fmt: skip
+            if known is None or not self._keeps_last:
+                self._remove(key)
+            self.undecodable[key] = (
+                stripped(document),
+                f"{type(error).__name__}: {error}"[:1000] if is_ours else str(error)[:1000],
+            )
             self._tell(Change(self.kind, key, None, None))
             return
         self.undecodable.pop(key, None)

@@ -64,7 +64,7 @@ class Store:
             for model in v1alpha1.KINDS
         }
         self._nodes = informer.Informer(
-            kube, kinds.NODES, decode=nodes.record, on_change=self._node_changed
+            kube, kinds.NODES, decode=nodes.record, on_change=self._node_changed, keeps_last=True
         )
         self._leases = informer.Informer(
             kube,
