@@ -83,6 +83,7 @@ class Door:
     reviews: FakeReviews
     nodes: dict[informer.Key, world.Node]
     mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]]
+    pods: dict[informer.Key, world.AgentPod]
     session: aiohttp.ClientSession
     now: Callable[[], float]
 
@@ -96,6 +97,12 @@ class Door:
         """As if a node had been labelled."""
         labels = {meta.LABEL_SITE: site} if site else {}
         self.nodes[informer.Key("", node)] = world.Node(node, labels)
+        self.desk.assigning.touch_all()
+
+    def run_agent(self, node: str, url: str) -> None:
+        """As if an agent's pod had begun to run on a node."""
+        found = world.AgentPod(node=node, account="foreshore-agent", url=url)
+        self.pods[informer.Key("foreshore-agents", f"agent-{node}")] = found
         self.desk.assigning.touch_all()
 
     async def call(
@@ -124,11 +131,12 @@ async def opened(
     mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
-    seen = world.World(nodes, mirrors)
+    pods: dict[informer.Key, world.AgentPod] = {}
+    seen = world.World(nodes, mirrors, pods, "foreshore-agent")
     seen.is_synced = True
     async with store.Store(f"sqlite+aiosqlite:///{database}") as kept:
         evidence = fleet.Fleet(kept.lineage, time.monotonic(), await kept.last_renewals())
-        assigned = assigning.Assigning(kept, seen, evidence.addresses)
+        assigned = assigning.Assigning(kept, seen)
         await assigned.load()
         desk = door.Desk(
             accounts=door.Accounts(agent=AGENT, operator=OPERATOR),
@@ -150,7 +158,7 @@ async def opened(
         )
         async with serving(app) as url, aiohttp.ClientSession() as session:
             compiling = asyncio.create_task(assigned.run())
-            found = Door(url, desk, reviews, nodes, mirrors, session, time.monotonic)
+            found = Door(url, desk, reviews, nodes, mirrors, pods, session, time.monotonic)
             found.label("edge-1", "hq")
             found.apply(*resources.everything())
             try:

@@ -357,15 +357,33 @@ async def test_the_operator_waits_for_news_of_the_fleet(door: Door) -> None:
     assert found.revision > revision
 
 
-async def test_a_new_address_makes_a_peer_a_probe_target(door: Door) -> None:
+async def test_an_agents_pod_makes_it_a_probe_target_of_its_peers(door: Door) -> None:
     door.label("edge-2", "hq")
     await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
-    where = facts("edge-2", address="http://10.0.0.2:8081")
-    await door.call("POST", "/v1/agents/edge-2/report", "agent:edge-2", data=where)
+    door.run_agent("edge-2", "http://10.0.0.2:8081")
     await asyncio.sleep(0.3)
     answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
     found = assignment.Assignment.decode(answer.body)
-    assert [each.node for each in found.probes] == ["edge-2"]
+    assert [(each.node, each.url) for each in found.probes] == [("edge-2", "http://10.0.0.2:8081")]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://169.254.169.254/", "http://10.9.9.9:8081", "x" * 600, "\x00"]
+)
+async def test_what_an_agent_says_of_its_own_address_is_told_to_nobody(
+    door: Door, address: str
+) -> None:
+    door.label("edge-2", "hq")
+    door.run_agent("edge-2", "http://10.0.0.2:8081")
+    where = facts("edge-2", address=address)
+    answer = await door.call("POST", "/v1/agents/edge-2/report", "agent:edge-2", data=where)
+    assert answer.status == 204
+    door.apply(resources.device("room-302"))
+    await asyncio.sleep(0.3)
+    answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    found = assignment.Assignment.decode(answer.body)
+    assert [each.url for each in found.probes] == ["http://10.0.0.2:8081"]
+    assert [each.name for each in found.devices] == ["room-301", "room-302"]
 
 
 async def test_the_door_describes_itself(door: Door) -> None:

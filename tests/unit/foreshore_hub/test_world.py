@@ -1,5 +1,6 @@
 """What a change touches, and what the hub reads off the resources."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,7 +12,27 @@ from foreshore_hub.renewals import Named
 from foreshore_kube import informer, kinds
 
 
-def seen(*found: meta.Resource, nodes: dict[str, str | None] | None = None) -> world.World:
+def pod(node: str, **changes: Any) -> dict[str, Any]:
+    """An agent's pod, as the API server says."""
+    port = {"name": "http", "containerPort": 8081}
+    return {
+        "metadata": {"name": f"agent-{node}", "namespace": "agents"},
+        "spec": {
+            "nodeName": node,
+            "serviceAccountName": "foreshore-agent",
+            "containers": [{"ports": [port]}],
+            **changes.pop("spec", {}),
+        },
+        "status": {"phase": "Running", "podIP": "10.42.0.7", **changes.pop("status", {})},
+        **changes,
+    }
+
+
+def seen(
+    *found: meta.Resource,
+    nodes: dict[str, str | None] | None = None,
+    pods: Iterable[dict[str, Any]] = (),
+) -> world.World:
     mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
@@ -21,7 +42,11 @@ def seen(*found: meta.Resource, nodes: dict[str, str | None] | None = None) -> w
         informer.Key("", name): world.Node(name, {meta.LABEL_SITE: site} if site else {})
         for name, site in (nodes or {}).items()
     }
-    return world.World(labelled, mirrors)
+    agents = {
+        informer.Key("agents", f"pod-{number}"): world.AgentPod.read(each)
+        for number, each in enumerate(pods)
+    }
+    return world.World(labelled, mirrors, agents, "foreshore-agent")
 
 
 def change(old: meta.Resource | None, new: meta.Resource | None) -> informer.Change[Any]:
@@ -86,15 +111,57 @@ def test_a_device_that_nobody_was_granted_names_nobody() -> None:
 
 
 def test_a_node_that_the_api_server_does_not_know_is_not_compiled_as_one_of_no_site() -> None:
-    assert seen(*resources.everything()).question("stranger", ()) is None
+    assert seen(*resources.everything()).question("stranger") is None
 
 
 def test_peers_whose_node_is_unknown_are_no_probe_targets() -> None:
     nodes: dict[str, str | None] = {"edge-1": "hq", "edge-2": "hq", "cloud-1": None}
-    addresses = [(name, f"http://{name}") for name in (*nodes, "stranger")]
-    question = seen(*resources.everything(), nodes=nodes).question("edge-1", addresses)
+    pods = [pod(name) for name in (*nodes, "stranger")]
+    question = seen(*resources.everything(), nodes=nodes, pods=pods).question("edge-1")
     assert question is not None
     assert [each.node for each in question().assignment.probes] == ["cloud-1", "edge-2"]
+
+
+def test_a_peers_address_is_that_of_its_pod_and_the_port_that_its_container_names() -> None:
+    nodes: dict[str, str | None] = {"edge-1": "hq", "edge-2": "hq"}
+    question = seen(*resources.everything(), nodes=nodes, pods=[pod("edge-2")]).question("edge-1")
+    assert question is not None
+    assert [each.url for each in question().assignment.probes] == ["http://10.42.0.7:8081"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec": {"serviceAccountName": "somebody"}},
+        {"spec": {"containers": [{"ports": [{"containerPort": 22}]}]}},
+        {"status": {"phase": "Pending"}},
+        {"status": {"podIP": ""}},
+        {"metadata": {"name": "x", "deletionTimestamp": "2026-03-01T10:00:00Z"}},
+    ],
+    ids=["another account", "another port", "not running", "no address", "about to go"],
+)
+def test_a_pod_that_is_no_running_agent_is_nobodys_peer(changes: dict[str, Any]) -> None:
+    nodes: dict[str, str | None] = {"edge-1": "hq", "edge-2": "hq"}
+    pods = [pod("edge-2", **changes)]
+    question = seen(*resources.everything(), nodes=nodes, pods=pods).question("edge-1")
+    assert question is not None
+    assert question().assignment.probes == ()
+
+
+def test_a_pod_whose_address_is_none_is_not_understood() -> None:
+    with pytest.raises(ValueError, match="evil"):
+        world.AgentPod.read(pod("edge-2", status={"podIP": "evil.example/?"}))
+
+
+def test_more_peers_than_an_assignment_names_are_cut_by_name_and_said() -> None:
+    names = [f"cloud-{number:04}" for number in range(1100)]
+    nodes: dict[str, str | None] = {"edge-1": "hq", **dict.fromkeys(names)}
+    pods = [pod(name) for name in names]
+    question = seen(*resources.everything(), nodes=nodes, pods=pods).question("edge-1")
+    assert question is not None
+    compiled = question()
+    assert [each.node for each in compiled.assignment.probes] == names[:1000]
+    assert "TooManyPeers" in [each.reason for each in compiled.problems]
 
 
 def report_of(node: str, **fields: Any) -> Any:

@@ -1,11 +1,16 @@
 """Timing the echo of every peer agent the assignment names, once a second each.
 
 The operator predicts with it how long a call to a replica on that node would take. A peer that does
-not answer adds nothing: its newest echo grows old, which says more than a made-up number.
+not answer adds nothing: its newest echo grows old, which says more than a made-up number. Only an
+agent's own port is asked, at an address as Kubernetes gives it to pods: an assignment that names
+anything else makes no agent ask it.
 """
 
 import asyncio
+import ipaddress
+import logging
 import time
+import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,6 +22,7 @@ from foreshore_api.wire import assignment
 PERIOD_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 1.0
 MAXIMUM_AT_ONCE: Final = 64
+_LOG: Final = logging.getLogger(__name__)
 
 
 async def run(targets: Callable[[], Sequence[assignment.ProbeTarget]], into: meters.Meters) -> None:
@@ -27,11 +33,31 @@ async def run(targets: Callable[[], Sequence[assignment.ProbeTarget]], into: met
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
         trust_env=False,
     )
+    refused: frozenset[assignment.ProbeTarget] = frozenset()
     async with client:
         while True:
             started = time.monotonic()
-            await asyncio.gather(*(_probe(client, target, into) for target in targets()))
+            asked = targets()
+            known, refused = refused, frozenset(each for each in asked if not is_askable(each.url))
+            for target in refused - known:
+                _LOG.warning("peer %s is not timed: its address is not http://<address>:<port>/,"
+                             " as that of an agent is", target.node)  # fmt: skip
+            await asyncio.gather(
+                *(_probe(client, target, into) for target in asked if target not in refused)
+            )
             await asyncio.sleep(max(0.05, started + PERIOD_SECONDS - time.monotonic()))
+
+
+def is_askable(url: str) -> bool:
+    """Whether a URL is `http://<address>:<port>/` of what can be a pod, and nothing more."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        address, port = ipaddress.ip_address(parts.hostname or ""), parts.port
+    except ValueError:
+        return False
+    is_bare = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
+    is_nobody = address.is_link_local or address.is_multicast or address.is_unspecified
+    return parts.scheme == "http" and port is not None and is_bare and not is_nobody
 
 
 async def _probe(

@@ -56,7 +56,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another agent, as it reported itself; `site` is None for a node of no site."""
+    """Another agent, as Kubernetes knows it; `site` is None for a node of no site."""
 
     node: str
     site: str | None
@@ -101,14 +101,11 @@ def compile(  # noqa: A001 - the word of the design; the module is always import
         given: in folder mode, endpoints and grants; the resources' statuses are then not read.
     """
     found = find_site(resources, site) if site is not None else None
-    probes = tuple(
-        assignment.ProbeTarget(node=peer.node, url=peer.url)
-        for peer in sorted(peers, key=lambda each: each.node)
-        if peer.node != node and peer.site in (site, None)
-    )
+    probes, left_out = _probes(node, site, peers)
     if found is None:
         missing = () if site is None else (_site_missing(site),)
-        return Compilation(_sealed(assignment.Assignment(node=node, probes=probes)), missing)
+        document = assignment.Assignment(node=node, probes=probes)
+        return Compilation(_sealed(document), (*missing, *left_out))
     devices, device_problems = _devices(resources, found, labels or {}, given)
     policies, policy_problems = _policies(resources, found, devices, given)
     document = assignment.Assignment(
@@ -118,7 +115,28 @@ def compile(  # noqa: A001 - the word of the design; the module is always import
         policies=policies,
         probes=probes,
     )
-    return Compilation(_sealed(document), (*device_problems, *policy_problems))
+    return Compilation(_sealed(document), (*device_problems, *policy_problems, *left_out))
+
+
+def _probes(
+    node: str, site: str | None, peers: Iterable[Peer]
+) -> tuple[tuple[assignment.ProbeTarget, ...], tuple[report.Problem, ...]]:
+    """Return the peers to time, as many as one assignment names, and what is said of the rest."""
+    targets = tuple(
+        assignment.ProbeTarget(node=peer.node, url=peer.url)
+        for peer in sorted(peers, key=lambda each: each.node)
+        if peer.node != node and peer.site in (site, None)
+    )
+    if len(targets) <= assignment.PROBES:
+        return targets, ()
+    problem = report.Problem(
+        kind="Node",
+        namespace="",
+        name=node,
+        reason="TooManyPeers",
+        message=f"the first {assignment.PROBES} of {len(targets)} peers are timed, by name",
+    )
+    return targets[: assignment.PROBES], (problem,)
 
 
 def find_site(resources: Resources, name: str) -> v1alpha1.Site | None:

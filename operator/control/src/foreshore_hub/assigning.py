@@ -1,6 +1,6 @@
 """Which assignment each agent should work by, and who waits for the next one.
 
-    mirror changed, address new, agent asks for the first time
+    mirror changed, agent asks for the first time
         └──► touched nodes ── 50 ms of quiet ──► compile ── digest differs ──► count, keep, wake
 
 A generation is counted and kept in the store before any agent sees it: after a restart it goes on
@@ -10,7 +10,7 @@ assignment.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from foreshore_api.wire import assignment as wire
@@ -30,12 +30,10 @@ class Assigning:
         self,
         kept: store.Store,
         seen: world.World,
-        addresses: Callable[[], Iterable[tuple[str, str]]],
         count_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._store: Final = kept
         self._world: Final = seen
-        self._addresses: Final = addresses
         self._count_failure: Final = count_failure
         self._current: dict[str, wire.Assignment] = {}
         self._wanted: set[str] = set()
@@ -130,7 +128,7 @@ class Assigning:
         return site is not None and self._world.site_namespace(site) in namespaces
 
     async def _refresh(self, node: str) -> None:
-        question = self._world.question(node, self._addresses())
+        question = self._world.question(node)
         if question is None:
             return
         compiled = await asyncio.to_thread(question)

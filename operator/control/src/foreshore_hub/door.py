@@ -192,8 +192,7 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
         _require_agent(desk, request, node)
         if facts.node != node:
             raise guard.RefusedError(403, "AnotherNode", "a node reports of itself only")
-        if desk.fleet.note_report(facts, desk.clock()):
-            desk.assigning.touch_all()
+        desk.fleet.note_report(facts, desk.clock())
         return fastapi.Response(status_code=204)
 
     @app.post("/v1/renewals", response_model=beat.Renewal)

@@ -1,12 +1,11 @@
 """What the hub knows of its agents, in memory: their last reports and the last renewals sent.
 
-Agents write it through the door, the operator reads it by long-poll, `assigning` takes peers'
-addresses from it. A restart forgets the reports (agents report every few seconds) but not whom it
-renewed; when it did counts as its start.
+Agents write it through the door, the operator reads it by long-poll. A restart forgets the reports
+(agents report every few seconds) but not whom it renewed; when it did counts as its start.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from foreshore_api.wire import report
@@ -36,15 +35,14 @@ class Fleet:
         self._renewed = dict(renewed)
         self._given_back: dict[renewals.Device, frozenset[tuple[str, int]]] = {}
 
-    def note_report(self, facts: report.Report, now: float) -> bool:
-        """Take a report in; returns whether the agent's address is new."""
+    def note_report(self, facts: report.Report, now: float) -> None:
+        """Take a report in."""
         known = self._reports.get(facts.node)
         if known is None and len(self._reports) >= MAXIMUM_AGENTS:
             self._forget(now)
         self._reports[facts.node] = (now, facts)
         self._note_given_back(facts, known[1] if known else None)
         self._touch()
-        return known is None or known[1].address != facts.address
 
     def note_renewals(self, changed: Mapping[renewals.Device, renewals.Renewed]) -> None:
         """Take in what was just renewed."""
@@ -57,12 +55,6 @@ class Fleet:
     def given_back(self, device: renewals.Device) -> frozenset[tuple[str, int]]:
         """Return which holders gave the device back, and under which epoch."""
         return self._given_back.get(device, frozenset())
-
-    def addresses(self) -> Iterable[tuple[str, str]]:
-        """Return node and echo address of every agent that has one, in order of node."""
-        for node, (_, facts) in sorted(self._reports.items()):
-            if facts.address is not None:
-                yield node, facts.address
 
     def evidence(self, now: float) -> report.Fleet:
         """Return everything, with ages as of now."""

@@ -57,11 +57,15 @@ class Hub:
         evidence = fleet.Fleet(
             self._store.lineage, time.monotonic(), await self._store.last_renewals()
         )
-        observing = observe.Observing(self._kube, lambda what: assigned.touch(what))
+        observing = observe.Observing(
+            self._kube,
+            lambda what: assigned.touch(what),
+            agent_namespace=self._settings.agent_namespace,
+            agent_account=self._settings.agent_service_account,
+        )
         assigned = assigning.Assigning(
             self._store,
             observing.world,
-            evidence.addresses,
             lambda: self._measured.refused("AssignmentFailed"),
         )
         await assigned.load()

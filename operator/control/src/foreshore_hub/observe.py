@@ -2,6 +2,7 @@
 
 Each runs until cancelled and waits an absent API server out by itself. Only when all have listed
 once is the world called synced; before that nothing is compiled and what the store kept is served.
+The agents' pods are not waited for: without them only their echoes are not timed.
 """
 
 import asyncio
@@ -15,12 +16,32 @@ from foreshore_kube import api, informer, kinds
 
 log = logging.getLogger(__name__)
 
+AGENTS: Final = "app.kubernetes.io/name=foreshore-agent"
+"""Label of the agents' pods, as their chart gives it."""
+PATIENCE_SECONDS: Final = 30.0
+
 
 class Observing:
     """All informers and the world they feed."""
 
-    def __init__(self, kube: api.KubeApi, on_touched: Callable[[world.Touched], None]) -> None:
+    def __init__(
+        self,
+        kube: api.KubeApi,
+        on_touched: Callable[[world.Touched], None],
+        *,
+        agent_namespace: str,
+        agent_account: str,
+    ) -> None:
         self._on_touched: Final = on_touched
+        self._agent_namespace: Final = agent_namespace
+        self._pods: Final = informer.Informer(
+            kube,
+            kinds.PODS,
+            namespace=agent_namespace,
+            label_selector=AGENTS,
+            decode=world.AgentPod.read,
+            on_change=self._note,
+        )
         self._nodes: Final = informer.Informer(
             kube, kinds.NODES, decode=world.Node.read, on_change=self._note, keeps_last=True
         )
@@ -29,7 +50,10 @@ class Observing:
             for kind in world.KINDS
         }
         self.world: Final = world.World(
-            self._nodes.store, {kind: each.store for kind, each in self._resources.items()}
+            self._nodes.store,
+            {kind: each.store for kind, each in self._resources.items()},
+            self._pods.store,
+            agent_account,
         )
 
     def _note(self, change: informer.Change[Any]) -> None:
@@ -45,6 +69,8 @@ class Observing:
         """Observe until cancelled."""
         every = (self._nodes, *self._resources.values())
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pods.run(), name="observe-pods")
+            tasks.create_task(self._complain(), name="observe-pods-late")
             for each in every:
                 tasks.create_task(each.run(), name=f"observe-{each.kind.plural}")
             for each in every:
@@ -52,3 +78,16 @@ class Observing:
             self.world.is_synced = True
             log.info("every kind was listed once")
             self._on_touched(world.EVERYTHING)
+
+    async def _complain(self) -> None:
+        """Say it where the agents' pods cannot be listed: else nobody would notice."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._pods.synced.wait()
+        except TimeoutError:
+            log.warning(
+                "the agents' pods in namespace %s cannot be listed, so no agent is told where its"
+                " peers are and Network is not measured before a replica serves; the chart"
+                " foreshore-agent brings the Role that the hub needs there",
+                self._agent_namespace,
+            )

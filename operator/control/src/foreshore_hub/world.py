@@ -1,11 +1,13 @@
 """The resources as last observed, and what follows from them for one node or one device.
 
 `observe` feeds it from informers, `assigning` asks it for assignments, the door for who is named
-holder. Nothing here talks to anybody.
+holder. What one node is told of another (that it is there, and where its agent answers) comes from
+its Node and its agent's Pod, never from the node itself. Nothing here talks to anybody.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+import ipaddress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,6 +49,43 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentPod:
+    """What the hub reads of an agent's pod: where the peers of its node find its echo."""
+
+    node: str
+    account: str
+    url: str | None
+    """None while it has no address, and once it is about to go."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "AgentPod":
+        """Return the pod of a document from the API server."""
+        spec, status = document.get("spec") or {}, document.get("status") or {}
+        is_running = status.get("phase") == "Running"
+        is_going = bool((document.get("metadata") or {}).get("deletionTimestamp"))
+        return cls(
+            node=str(spec.get("nodeName") or ""),
+            account=str(spec.get("serviceAccountName") or ""),
+            url=_echo(spec, status) if is_running and not is_going else None,
+        )
+
+
+def _echo(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
+    """Return the address of the port that a pod's container calls `http`."""
+    ports = [
+        int(port["containerPort"])
+        for container in spec.get("containers") or ()
+        for port in container.get("ports") or ()
+        if port.get("name") == ECHO_PORT
+    ]
+    if not ports or not status.get("podIP"):
+        return None
+    address = ipaddress.ip_address(str(status["podIP"]))
+    host = f"[{address}]" if address.version == 6 else str(address)
+    return f"http://{host}:{ports[0]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Touched:
     """What a change can have an effect on: namespaces, single nodes, or everything."""
 
@@ -54,6 +93,8 @@ class Touched:
     nodes: frozenset[str] = frozenset()
 
 
+ECHO_PORT: Final = "http"
+"""Name of the port of an agent's container, as the agents' chart gives it."""
 NOTHING: Final = Touched()
 EVERYTHING: Final = Touched(nodes=frozenset({"*"}))
 
@@ -65,8 +106,12 @@ class World:
         self,
         nodes: Mapping[informer.Key, Node],
         mirrors: Mapping[type[meta.Resource], Mapping[informer.Key, meta.Resource]],
+        pods: Mapping[informer.Key, AgentPod],
+        agent_account: str,
     ) -> None:
         self._nodes: Final = nodes
+        self._pods: Final = pods
+        self._agent_account: Final = agent_account
         self._mirrors: Final = mirrors
         self.is_synced = False
         """Whether every mirror was filled at least once; set by `observe`."""
@@ -89,9 +134,7 @@ class World:
         found = assignment.find_site(sites, site)
         return found.namespace if found is not None else None
 
-    def question(
-        self, name: str, addresses: Iterable[tuple[str, str]]
-    ) -> Callable[[], assignment.Compilation] | None:
+    def question(self, name: str) -> Callable[[], assignment.Compilation] | None:
         """Return what compiles a node's assignment, on a copy that another thread may read.
 
         None for a node that the API server does not know.
@@ -106,7 +149,7 @@ class World:
             name,
             site=node.site,
             labels=node.labels,
-            peers=self._peers(addresses),
+            peers=self._peers(),
         )
 
     def named(self, device: renewals.Device) -> renewals.Named | None:
@@ -129,18 +172,25 @@ class World:
         found = self._mirrors[v1alpha1.Site].values()
         return tuple(each for each in found if isinstance(each, v1alpha1.Site))
 
-    def _peers(self, addresses: Iterable[tuple[str, str]]) -> list[assignment.Peer]:
-        """Return the agents whose node is known: an unknown one must not look like a cloud node."""
-        known = ((self.node(name), url) for name, url in addresses)
-        return [
-            assignment.Peer(node=node.name, site=node.site, url=url)
-            for node, url in known
-            if node is not None
-        ]
+    def _peers(self) -> list[assignment.Peer]:
+        """Return the agents as Kubernetes knows them, one a node: what agents say is not asked.
+
+        Those whose node is unknown are left out: they must not look like those of a cloud node.
+        """
+        found: dict[str, assignment.Peer] = {}
+        for _, pod in sorted(self._pods.items()):
+            node = self.node(pod.node)
+            if node is not None and pod.url is not None and pod.account == self._agent_account:
+                found.setdefault(
+                    node.name, assignment.Peer(node=node.name, site=node.site, url=pod.url)
+                )
+        return list(found.values())
 
 
 def touched(change: informer.Change[Any]) -> Touched:
     """Return what a change of a mirror can have an effect on; conditions and counts have none."""
+    if isinstance(change.old or change.new, AgentPod):
+        return NOTHING if change.old == change.new else EVERYTHING
     if isinstance(change.old or change.new, Node):
         return Touched(nodes=frozenset({change.key.name}))
     if _substance(change.old) == _substance(change.new):

@@ -195,7 +195,7 @@ class Informer(Generic[T]):
             known = None
         try:
             value = self._decode(stripped(document))
-        except Exception as error:  # noqa: BLE001 - logged, and listed with its object
+        except Exception as error:
             is_ours = not isinstance(error, ValueError)
             log.warning("%s %s/%s is not understood: %s", self.kind.kind, *key, error,
                         exc_info=error if is_ours else None)  # fmt: skip
