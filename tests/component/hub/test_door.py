@@ -1,7 +1,9 @@
 """The agents' door over real HTTP: who gets what, once, and what is refused."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from builders import resources
 from component.hub import hub_under_test
 from component.hub.hub_under_test import Door
 from foreshore_api.wire import assignment, beat, record, report
+from foreshore_decision import assignment as compiling
 from foreshore_decision import record as record_chain
 from foreshore_hub import ingest, renewals, store
 
@@ -131,6 +134,101 @@ async def test_a_hub_without_an_api_server_serves_what_it_kept(tmp_path: Path) -
         answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=0s")
         after = assignment.Assignment.decode(answer.body)
     assert after.digest == before.digest
+
+
+async def test_a_wiped_hub_takes_no_record_before_it_knows_where_it_belongs(
+    tmp_path: Path,
+) -> None:
+    """Stored without a namespace it could be listed by nobody; the agent keeps it instead."""
+    batch = shipped(decided("a")).encode()
+    async with hub_under_test.opened(tmp_path / "wiped.db") as door:
+        door.desk.world.is_synced = False
+        early = await door.call("POST", "/v1/agents/edge-1/records", data=batch)
+        assert early.status == 503, early.body
+        assert json.loads(early.body)["reason"] == "NotCompiled"
+        assert early.headers["Retry-After"]
+        door.desk.world.is_synced = True
+        await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+        late = await door.call("POST", "/v1/agents/edge-1/records", data=batch)
+        assert late.status == 200
+        found = await door.desk.store.find(store.Selection(namespace="hq"))
+        assert [each.decision for each in found] == ["a"]
+
+
+async def test_records_alone_make_a_wiped_hub_compile_their_nodes_assignment(
+    tmp_path: Path,
+) -> None:
+    async with hub_under_test.opened(tmp_path / "wiped.db") as door:
+        batch = shipped(decided("a")).encode()
+        answer = await door.call("POST", "/v1/agents/edge-1/records", data=batch)
+        assert answer.status == 200
+        assert await door.desk.store.find(store.Selection(namespace="hq"))
+
+
+async def test_a_node_that_cannot_be_compiled_keeps_what_it_has_and_the_others_go_on(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    door.label("edge-2", "hq")
+    for node in ("edge-1", "edge-2"):
+        await door.call("GET", f"/v1/agents/{node}/assignment?wait=5s", f"agent:{node}")
+    works = compiling.compile
+
+    def surprised(found: Any, node: str, **more: Any) -> Any:
+        if node == "edge-1":
+            raise ZeroDivisionError
+        return works(found, node, **more)
+
+    monkeypatch.setattr(compiling, "compile", surprised)
+    for number in range(302, 305):
+        door.apply(resources.device(f"room-{number}"))
+        await asyncio.sleep(0.2)
+    found = {}
+    for node in ("edge-1", "edge-2"):
+        answer = await door.call("GET", f"/v1/agents/{node}/assignment?wait=0s", f"agent:{node}")
+        found[node] = len(assignment.Assignment.decode(answer.body).devices)
+    assert found == {"edge-1": 1, "edge-2": 4}
+    said = [line for line in caplog.records if "edge-1" in line.getMessage() and line.exc_info]
+    assert len(said) == 1, "the traceback is logged once"
+
+
+async def test_an_assignment_of_another_time_is_compiled_anew_and_counted_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "hub.db"
+    async with hub_under_test.opened(path) as door:
+        answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+        before = assignment.Assignment.decode(answer.body)
+    with contextlib.closing(sqlite3.connect(path)) as kept, kept:
+        kept.execute("""update assignments set body = '{"node": 7}'""")
+    async with hub_under_test.opened(path) as door:
+        answer = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+        after = assignment.Assignment.decode(answer.body)
+    assert after.digest == before.digest
+    assert after.generation == before.generation + 1
+
+
+async def test_a_device_that_cannot_be_read_is_renewed_to_nobody_and_the_next_one_is(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = held().model_copy(
+        update={"metadata": held().metadata.model_copy(update={"name": "room-302"})}
+    )
+    door.apply(held(), second)
+    object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
+    works = door.desk.world.named
+
+    def surprised(device: Any) -> Any:
+        if device == ("hq", "room-301"):
+            raise ZeroDivisionError
+        return works(device)
+
+    monkeypatch.setattr(door.desk.world, "named", surprised)
+    both = tuple(beat.Held(namespace="hq", device=f"room-30{n}", epoch=100) for n in (1, 2))
+    request = beat.RenewalRequest(node="edge-1", boot_id="b", number=1, held=both)
+    answer = await door.call("POST", "/v1/renewals", data=request.encode())
+    assert answer.status == 200, answer.body
+    standings = [each.standing for each in beat.Renewal.decode(answer.body).devices]
+    assert standings == [beat.Standing.UNKNOWN, beat.Standing.RENEWED]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@
 
 A generation is counted and kept in the store before any agent sees it: after a restart it goes on
 from there, also without an API server. A node that the API server no longer knows keeps its last
-assignment.
+assignment for a week; its count stays in the store. A node whose assignment cannot be compiled or
+kept goes on with the one it has, and is tried again.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from foreshore_api.wire import assignment as wire
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS: Final = 0.05
 AGAIN_SECONDS: Final = 10.0
 """After a failure to compile or keep an assignment."""
+FORGOTTEN_SECONDS: Final = 7 * 86400.0
+"""A node that the API server has not known for so long has no assignment any more."""
 
 
 class Assigning:
@@ -41,6 +44,10 @@ class Assigning:
         self._touched_namespaces: set[str] = set()
         self._is_touched: Final = asyncio.Event()
         self._changed: dict[str, asyncio.Event] = {}
+        self._failures: dict[str, str] = {}
+        """By node: what kept its assignment from being compiled last, logged once."""
+        self._absent: Mapping[str, float] = {}
+        """By node that the API server does not know: since when."""
         self._is_closing = False
 
     async def load(self) -> None:
@@ -77,6 +84,25 @@ class Assigning:
         """Look at every node again."""
         self.touch(world.EVERYTHING)
 
+    def forget(self, now: float) -> None:
+        """Drop the nodes that have been gone for long; `now` is monotonic."""
+        if not self._world.is_synced:
+            return
+        known = self._wanted | self._current.keys() | self._changed.keys() | self._failures.keys()
+        gone = {node for node in known if self._world.node(node) is None}
+        self._absent = {node: self._absent.get(node, now) for node in gone}
+        for node, since in self._absent.items():
+            if now - since >= FORGOTTEN_SECONDS:
+                self._drop(node)
+        self._absent = {node: at for node, at in self._absent.items() if node in self._wanted}
+
+    def _drop(self, node: str) -> None:
+        self._wanted.discard(node)
+        self._current.pop(node, None)
+        self._failures.pop(node, None)
+        if (waiting := self._changed.pop(node, None)) is not None:
+            waiting.set()
+
     def wake_all(self) -> None:
         """Let everybody who waits go: the hub is about to stop."""
         self._is_closing = True
@@ -91,16 +117,29 @@ class Assigning:
             if not self._world.is_synced:
                 await asyncio.sleep(QUIET_SECONDS)
                 continue
-            for node in self._take():
+            for node in self._taken():
                 try:
                     await self._refresh(node)
-                except Exception:  # one node's resources must not keep the others waiting
-                    log.exception("the assignment of %s stays as it is", node)
-                    self._failed(node)
+                    self._failures.pop(node, None)
+                except Exception as error:  # noqa: BLE001 - counted, and logged once, below
+                    self._failed(node, error)
 
-    def _failed(self, node: str) -> None:
-        """Count, and look again in a while."""
+    def _taken(self) -> list[str]:
+        """Return the nodes that were touched; all, where that cannot be told."""
+        try:
+            return self._take()
+        except Exception:
+            log.exception("what was touched is not known: every node is looked at")
+            self._count_failure()
+            return sorted(self._wanted)
+
+    def _failed(self, node: str, error: Exception) -> None:
+        """Count, say it once, and look again in a while; the others do not wait."""
         self._count_failure()
+        why = type(error).__name__
+        if self._failures.get(node) != why:
+            log.error("the assignment of %s stays as it is: compiling failed", node, exc_info=error)
+        self._failures[node] = why
         what = world.Touched(nodes=frozenset({node}))
         asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.touch, what)
 
@@ -135,11 +174,9 @@ class Assigning:
         known = self._current.get(node)
         if known is not None and known.digest == compiled.assignment.digest:
             return
+        last = known.generation if known is not None else await self._store.generation(node)
         counted = compiled.assignment.model_copy(
-            update={
-                "lineage": self._store.lineage,
-                "generation": known.generation + 1 if known is not None else 1,
-            }
+            update={"lineage": self._store.lineage, "generation": last + 1}
         )
         await self._store.assign(counted)
         self._current[node] = counted

@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 import fastapi
@@ -46,6 +46,10 @@ MAXIMUM_BODIES: Final = {
 """Largest body by the last part of a path; every other path takes none."""
 RATE: Final = guard.Rate(per_second=50.0, burst=200.0)
 """What one node may ask: two-second reports, group-committed records, renewals for a site."""
+UNREADABLE: Final = 1_000
+"""Devices whose reading failed that are remembered, so that each is logged once."""
+COMPILE_SECONDS: Final = 1.0
+"""How long records wait for the first assignment of their node to be compiled."""
 COALESCE_SECONDS: Final = 0.25
 """Reports that arrive together make one answer to the operator."""
 _WAIT: Final = re.compile(r"([0-9]{1,3})s")
@@ -71,6 +75,8 @@ class Desk:
     measured: measures.Measures
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
+    unreadable: dict[renewals.Device, str] = field(default_factory=dict)
+    """Devices that could not be read, and why: logged once."""
 
 
 def account(written: str) -> str:
@@ -215,7 +221,17 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
 
 
 async def commit(desk: Desk, node: str, batch: record.Batch) -> record.BatchAnswer:
-    """Commit a batch of a node's journal. Raises guard.RefusedError."""
+    """Commit a batch of a node's journal.
+
+    A hub whose store is new takes none before it knows where the node's records belong: what was
+    stored before would be shown to nobody, and the agent keeps what is not acknowledged.
+
+    Raises:
+        guard.RefusedError: nothing was committed.
+    """
+    if await desk.assigning.wait(node, None, COMPILE_SECONDS) is None:
+        message = f"where the records of node {node} belong is not known yet"
+        raise guard.RefusedError(503, "NotCompiled", message, 2)
     try:
         acknowledged, added, flaws = await desk.store.append(node, batch)
     except store.ForeignJournalError as error:
@@ -239,7 +255,7 @@ async def renew(desk: Desk, asked: beat.RenewalRequest) -> beat.Renewal:
     must_keep: dict[renewals.Device, renewals.Renewed] = {}
     for held in asked.held:
         device = (held.namespace, held.device)
-        answer = renewals.answer(asked.node, held.epoch, knowledge(desk, device), now)
+        answer = answered(desk, asked.node, held, now)
         if answer.changed is not None:
             changed[device] = answer.changed
             must_keep |= {device: answer.changed} if answer.must_keep else {}
@@ -256,6 +272,22 @@ async def renew(desk: Desk, asked: beat.RenewalRequest) -> beat.Renewal:
     return beat.Renewal(
         node=asked.node, boot_id=asked.boot_id, number=asked.number, devices=tuple(answers)
     )
+
+
+def answered(desk: Desk, holder: str, held: beat.Held, now: float) -> renewals.Answer:
+    """Answer for one device; one that cannot be read is renewed to nobody, and stops no other."""
+    device = (held.namespace, held.device)
+    try:
+        return renewals.answer(holder, held.epoch, knowledge(desk, device), now)
+    except Exception as error:
+        desk.measured.refused("DeviceUnreadable")
+        why = type(error).__name__
+        if desk.unreadable.get(device) != why:
+            log.error("device %s/%s is renewed to nobody", *device, exc_info=error)
+        while len(desk.unreadable) >= UNREADABLE:
+            desk.unreadable.pop(next(iter(desk.unreadable)))
+        desk.unreadable[device] = why
+        return renewals.Answer(beat.Standing.UNKNOWN, 0)
 
 
 def knowledge(desk: Desk, device: renewals.Device) -> renewals.Knowledge:

@@ -5,7 +5,7 @@ Agents write it through the door, the operator reads it by long-poll. A restart 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from foreshore_api.wire import report
@@ -14,8 +14,9 @@ from foreshore_hub import renewals
 SILENT_SECONDS: Final = 15.0
 """An agent that has not reported for so long counts as silent in metrics."""
 FORGOTTEN_SECONDS: Final = 7 * 86400.0
-"""An agent that has not reported for so long is no longer evidence of anything."""
-MAXIMUM_AGENTS: Final = 20_000
+"""An agent that has not reported for so long is no longer evidence of anything, and whom the hub
+renewed for a device that is gone so long nobody's matter."""
+MAXIMUM_AGENTS: Final = report.AGENTS
 
 
 class Fleet:
@@ -39,7 +40,7 @@ class Fleet:
         """Take a report in."""
         known = self._reports.get(facts.node)
         if known is None and len(self._reports) >= MAXIMUM_AGENTS:
-            self._forget(now)
+            self._drop(min(self._reports, key=lambda node: self._reports[node][0]))
         self._reports[facts.node] = (now, facts)
         self._note_given_back(facts, known[1] if known else None)
         self._touch()
@@ -92,18 +93,41 @@ class Fleet:
         stale = [] if before is None else [each for each in before.devices if each.gave_back]
         for each in stale:
             key = (each.namespace, each.device)
-            left = {entry for entry in self.given_back(key) if entry[0] != facts.node}
-            self._given_back[key] = frozenset(left)
+            self._take_back(key, facts.node)
         for each in facts.devices:
             if each.gave_back and each.epoch is not None:
                 key = (each.namespace, each.device)
                 self._given_back[key] = self.given_back(key) | {(facts.node, each.epoch)}
 
-    def _forget(self, now: float) -> None:
-        for node in [
-            node for node, (at, _) in self._reports.items() if now - at > FORGOTTEN_SECONDS
-        ]:
-            del self._reports[node]
+    def forget(
+        self, now: float, is_known: Callable[[renewals.Device], bool]
+    ) -> frozenset[renewals.Device]:
+        """Drop what is long gone; returns the devices whose last renewal the store may drop too."""
+        for node, (at, _) in [*self._reports.items()]:
+            if now - at >= FORGOTTEN_SECONDS:
+                self._drop(node)
+        gone = frozenset(
+            device
+            for device, last in self._renewed.items()
+            if not is_known(device)
+            and renewals.age(last, self.started_at, now) >= FORGOTTEN_SECONDS
+        )
+        for device in gone:
+            del self._renewed[device]
+        return gone
+
+    def _drop(self, node: str) -> None:
+        _, facts = self._reports.pop(node)
+        for each in facts.devices:
+            self._take_back((each.namespace, each.device), node)
+
+    def _take_back(self, device: renewals.Device, node: str) -> None:
+        """Forget that a node gave a device back."""
+        left = frozenset(entry for entry in self.given_back(device) if entry[0] != node)
+        if left:
+            self._given_back[device] = left
+        else:
+            self._given_back.pop(device, None)
 
     def _touch(self) -> None:
         self.revision += 1

@@ -61,9 +61,17 @@ class Limiter:
         is_allowed = left >= 1
         self._buckets[caller] = (left - 1 if is_allowed else left, now)
         self._buckets.move_to_end(caller)
-        if len(self._buckets) > MAXIMUM_NODES:
-            self._buckets.popitem(last=False)
+        self._forget(now)
         return is_allowed
+
+    def _forget(self, now: float) -> None:
+        """Drop the longest unused that are full again, and what there is no room for."""
+        refilled = self._rate.burst / self._rate.per_second
+        while self._buckets:
+            longest = next(iter(self._buckets.values()))
+            if len(self._buckets) <= MAXIMUM_NODES and now - longest[1] < refilled:
+                return
+            self._buckets.popitem(last=False)
 
 
 class Guard:

@@ -23,6 +23,7 @@ from foreshore_hub import (
     records,
     settings,
     store,
+    world,
 )
 from foreshore_kube import api, config
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 USER_AGENT: Final = "foreshore-hub"
 RETRY_SECONDS: Final = 2.0
 PRUNE_SECONDS: Final = 60.0
+FORGET_SECONDS: Final = 600.0
 PRUNE_AGAIN_SECONDS: Final = 0.5
 """While there is more to forget than fits into one transaction."""
 
@@ -85,6 +87,7 @@ class Hub:
                 tasks.create_task(assigned.run(), name="assign"),
                 tasks.create_task(self._serve_records(), name="records"),
                 tasks.create_task(self._prune(), name="prune"),
+                tasks.create_task(self._forget(evidence, assigned, observing.world), name="forget"),
             ]
             tasks.create_task(self.door.serve(), name="door")
             tasks.create_task(self.figures.serve(), name="figures")
@@ -108,6 +111,20 @@ class Hub:
                 log.warning("nothing could be forgotten: %s", error)
             is_behind = gone >= store.CHUNK
             await asyncio.sleep(PRUNE_AGAIN_SECONDS if is_behind else PRUNE_SECONDS)
+
+    async def _forget(
+        self, evidence: fleet.Fleet, assigned: assigning.Assigning, seen: world.World
+    ) -> None:
+        """Drop what is known of nodes and devices that are long gone."""
+        while True:
+            await asyncio.sleep(FORGET_SECONDS)
+            assigned.forget(time.monotonic())
+            gone = evidence.forget(time.monotonic(), seen.has_device)
+            try:
+                await self._store.forget_renewals(gone)
+            except store.UnavailableError as error:
+                log.warning("whom was renewed for %d devices that are gone stays: %s",
+                            len(gone), error)  # fmt: skip
 
     def _accounts(self) -> door.Accounts:
         chosen = self._settings

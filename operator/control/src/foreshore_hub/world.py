@@ -152,6 +152,10 @@ class World:
             peers=self._peers(),
         )
 
+    def has_device(self, device: renewals.Device) -> bool:
+        """Whether there is such a device, or nobody can say yet."""
+        return not self.is_synced or informer.Key(*device) in self._mirrors[v1alpha1.Device]
+
     def named(self, device: renewals.Device) -> renewals.Named | None:
         """Return whom the API server names as holder of a device."""
         found = self._mirrors[v1alpha1.Device].get(informer.Key(*device))

@@ -92,6 +92,9 @@ class Act:
         await self._all(
             ((one[0], *_named(one[1])), self._refusal(*one)) for one in self.store.undecodable()
         )
+        placed = {(one.namespace, one.name) for one in plan.placements}
+        for gone in self._figures_written.keys() - placed:
+            del self._figures_written[gone]
         waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
         return min(waits, default=None)
 

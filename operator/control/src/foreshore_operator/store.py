@@ -209,13 +209,20 @@ class Store:
             before = 0.0 if change.old is not None else nodes.not_ready_for(change.new, was)
             self._silenced[name] = self._clock() - before
 
+    def _leave(self, node: str, pod: informer.Key) -> None:
+        """Drop a pod from its node, and the node once it has none: nodes come and go."""
+        on = self._pods_on.get(node, set())
+        on.discard(pod)
+        if not on:
+            self._pods_on.pop(node, None)
+
     def _lease_changed(self, change: informer.Change[str]) -> None:
         self.lease_ages.note(change.key.name, change.new)
 
     def _pod_changed(self, change: informer.Change[pods.PodRecord]) -> None:
         old, new = change.old, change.new
         if old is not None:
-            self._pods_on.get(old.node, set()).discard(change.key)
+            self._leave(old.node, change.key)
             self._replicas.discard(change.key)
             self._parts.discard(change.key)
         if new is not None:
