@@ -283,7 +283,7 @@ def answered(desk: Desk, holder: str, held: beat.Held, now: float) -> renewals.A
         desk.measured.refused("DeviceUnreadable")
         why = type(error).__name__
         if desk.unreadable.get(device) != why:
-            log.error("device %s/%s is renewed to nobody", *device, exc_info=error)
+            log.exception("device %s/%s is renewed to nobody", *device)
         while len(desk.unreadable) >= UNREADABLE:
             desk.unreadable.pop(next(iter(desk.unreadable)))
         desk.unreadable[device] = why

@@ -16,6 +16,7 @@ from typing import Self
 
 import aiohttp
 import pydantic
+import pydantic_core
 
 from foreshore_api.wire import report
 from foreshore_kube import backoff
@@ -49,6 +50,7 @@ class Hub:
         self._fleet: report.Fleet | None = None
         self._received_at = 0.0
         self._session: aiohttp.ClientSession | None = None
+        self._unread: frozenset[str] = frozenset()
         self.asked = asyncio.Event()
         """Set once the hub has answered, or has failed to, for the first time."""
 
@@ -137,7 +139,12 @@ class Hub:
             answer.raise_for_status()
             if answer.status != 200:
                 raise aiohttp.ClientPayloadError(f"the hub answered {answer.status}")
-            return await _fleet(answer)
+            fleet, unread = read(await _body(answer))
+        for node in unread - self._unread:
+            log.warning("what the agent of node %s reports is not understood: it counts as silent."
+                        " Bring agent, hub and operator to one release", node)  # fmt: skip
+        self._unread = unread
+        return fleet
 
     def _headers(self) -> dict[str, str]:
         if self._token_file is None:
@@ -145,7 +152,7 @@ class Hub:
         return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
 
 
-async def _fleet(answer: aiohttp.ClientResponse) -> report.Fleet:
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in answer.content.iter_any():
@@ -153,10 +160,38 @@ async def _fleet(answer: aiohttp.ClientResponse) -> report.Fleet:
         if size > MAXIMUM_BODY:
             raise aiohttp.ClientPayloadError("the hub's answer is too large")
         chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def read(body: bytes) -> tuple[report.Fleet, frozenset[str]]:
+    """Read the fleet; agents whose report cannot be read are left out, and their nodes returned.
+
+    A hub of another release may pass on what this one refuses, and one agent's report must not hide
+    all others. Of the renewals none is left out: they say how long nobody else may be granted.
+
+    Raises:
+        aiohttp.ClientPayloadError: it is no fleet, even without these agents.
+    """
     try:
-        return report.Fleet.decode(b"".join(chunks))
+        return report.Fleet.decode(body), frozenset()
     except pydantic.ValidationError as error:
-        raise aiohttp.ClientPayloadError(f"not a Fleet: {error}") from error
+        try:
+            return _read_apart(body)
+        except (pydantic.ValidationError, ValueError, TypeError, KeyError, AttributeError):
+            raise aiohttp.ClientPayloadError(f"not a Fleet: {error}"[:1000]) from error
+
+
+def _read_apart(body: bytes) -> tuple[report.Fleet, frozenset[str]]:
+    document = pydantic_core.from_json(body)
+    agents: list[report.AgentEvidence] = []
+    unread: list[str] = []
+    for each in document.pop("agents"):
+        try:
+            agents.append(report.AgentEvidence.model_validate(each))
+        except pydantic.ValidationError:
+            unread.append(str(each["node"])[:253])
+    fleet = report.Fleet.model_validate(document)
+    return fleet.model_copy(update={"agents": tuple(agents)}), frozenset(unread)
 
 
 def gave_back(fleet: report.Fleet) -> frozenset[tuple[str, str]]:
