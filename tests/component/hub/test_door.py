@@ -189,6 +189,9 @@ async def test_a_node_that_cannot_be_compiled_keeps_what_it_has_and_the_others_g
     assert found == {"edge-1": 1, "edge-2": 4}
     said = [line for line in caplog.records if "edge-1" in line.getMessage() and line.exc_info]
     assert len(said) == 1, "the traceback is logged once"
+    answer = await door.call("GET", "/v1/fleet", "operator")
+    (problem,) = report.Fleet.decode(answer.body).problems
+    assert (problem.kind, problem.name, problem.reason) == ("Node", "edge-1", "InternalError")
 
 
 async def test_an_assignment_of_another_time_is_compiled_anew_and_counted_on(

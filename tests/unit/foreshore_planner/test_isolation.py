@@ -11,6 +11,7 @@ import pytest
 
 from builders import planning as build
 from foreshore_api import support
+from foreshore_api.wire import report
 from foreshore_decision import selectors
 from foreshore_planner import binding, isolation, latency, modes, status, succession
 from foreshore_planner import plan as planning
@@ -167,3 +168,22 @@ def test_a_status_that_cannot_be_said_keeps_the_rest_of_what_was_said(
     before = next(one for one in settled.placements if one.name == bad)
     assert rows[bad].replicas == before.status.replicas  # type: ignore[attr-defined]
     assert {one.reason for one in rows[bad].conditions} == {"InternalError"}
+
+
+def test_a_node_that_the_hub_cannot_compile_for_is_named_at_its_site() -> None:
+    problem = report.Problem(
+        kind="Node", namespace="", name="edge-2", reason="InternalError", message="it stays"
+    )
+    fleet = build.fleet().model_copy(update={"problems": (problem,)})
+    made = planning.plan(build.world(fleet=fleet))
+    assert build.condition(made, "Site", "hq", "Degraded") == ("True", "InternalError")
+    assert build.condition(made, "Site", "hq", "Ready") == ("True", "Accepted")
+    (said,) = (
+        one.message
+        for row in made.statuses
+        if row.kind == "Site"
+        for one in row.status.conditions
+        if one.type == "Degraded"
+    )
+    assert "node edge-2: it stays" in said
+    assert build.condition(planning.plan(build.world()), "Site", "hq", "Degraded") is None

@@ -173,3 +173,5 @@ class Fleet(document.Document):
     """A restarted hub counts its start as the last renewal of every device."""
     agents: tuple[AgentEvidence, ...] = Field(default=(), max_length=AGENTS)
     renewals: tuple[LastRenewal, ...] = Field(default=(), max_length=RENEWALS)
+    problems: tuple[Problem, ...] = Field(default=(), max_length=1000)
+    """What the hub could not do for single nodes: their agents go on by what they have."""

@@ -14,7 +14,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from foreshore_api import conditions
 from foreshore_api.wire import assignment as wire
+from foreshore_api.wire import report
 from foreshore_hub import store, world
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS: Final = 0.05
 AGAIN_SECONDS: Final = 10.0
 """After a failure to compile or keep an assignment."""
+PROBLEMS: Final = 1_000
+"""Nodes that cannot be compiled for that the operator is told of."""
 FORGOTTEN_SECONDS: Final = 7 * 86400.0
 """A node that the API server has not known for so long has no assignment any more."""
 
@@ -83,6 +87,19 @@ class Assigning:
     def touch_all(self) -> None:
         """Look at every node again."""
         self.touch(world.EVERYTHING)
+
+    def problems(self) -> tuple[report.Problem, ...]:
+        """Return the nodes whose assignment cannot be compiled, for the operator to say."""
+        return tuple(
+            report.Problem(
+                kind="Node",
+                namespace="",
+                name=node,
+                reason=conditions.Reason.INTERNAL_ERROR,
+                message=f"its assignment cannot be compiled ({why}) and stays as it is",
+            )
+            for node, why in sorted(self._failures.items())[:PROBLEMS]
+        )
 
     def forget(self, now: float) -> None:
         """Drop the nodes that have been gone for long; `now` is monotonic."""

@@ -312,7 +312,8 @@ async def evidence(desk: Desk, revision: int, wait: float) -> report.Fleet:
             await asyncio.sleep(COALESCE_SECONDS if revision else 0)
     except TimeoutError:
         pass
-    return desk.fleet.evidence(desk.clock())
+    found = desk.fleet.evidence(desk.clock())
+    return found.model_copy(update={"problems": desk.assigning.problems()})
 
 
 def seconds(wait: str) -> float:

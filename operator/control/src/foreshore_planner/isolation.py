@@ -146,6 +146,49 @@ def _with(
     return among({**sound, kind: keys})
 
 
+def with_hub_problems(seen: snapshot.Snapshot, rows: Sequence[status.Row]) -> Iterator[status.Row]:
+    """Say of a Site that the hub cannot compile what its nodes should work by."""
+    sites = {node.name: node.site for node in seen.nodes}
+    problems = seen.fleet.problems if seen.fleet is not None else ()
+    said: dict[str | None, list[str]] = {}
+    for each in problems:
+        said.setdefault(sites.get(each.name), []).append(f"node {each.name}: {each.message}")
+    before = {binding.key(one): one for one in seen.sites}
+    for kind, namespace, name, value in rows:
+        site = before.get((namespace or "", name)) if kind == v1alpha1.Site.kind else None
+        if site is None or name not in said:
+            yield kind, namespace, name, value
+            continue
+        message = "; ".join(said[name]) + "; the hub's log has the details: please report them"
+        degraded = _condition(
+            (conditions.Type.DEGRADED, conditions.Status.TRUE),
+            conditions.Reason.INTERNAL_ERROR,
+            message[:1024],
+            site.metadata.generation or 0,
+            seen,
+        )
+        wanted = [one for one in value.conditions if one.type != degraded.type]
+        merged = conditions.merge(site.status.conditions, [*wanted, degraded], seen.now)
+        yield kind, namespace, name, value.model_copy(update={"conditions": merged})
+
+
+def _condition(
+    said: tuple[conditions.Type, conditions.Status],
+    reason: conditions.Reason,
+    message: str,
+    generation: int,
+    seen: snapshot.Snapshot,
+) -> conditions.Condition:
+    return conditions.Condition(
+        type=said[0].value,
+        status=said[1],
+        reason=reason.value,
+        message=message,
+        last_transition_time=scalars.timestamp(seen.now),
+        observed_generation=generation,
+    )
+
+
 def _narrowed(
     seen: snapshot.Snapshot, bound: binding.Binding, chosen: Mapping[str, Collection[Key]]
 ) -> tuple[snapshot.Snapshot, binding.Binding]:
@@ -177,15 +220,8 @@ def _with_problem(
 ) -> v1alpha1.statuses.Observed:
     generation = one.metadata.generation or 0
     wanted = [
-        conditions.Condition(
-            type=type_.value,
-            status=state,
-            reason=problem.reason.value,
-            message=problem.message,
-            last_transition_time=scalars.timestamp(seen.now),
-            observed_generation=generation,
-        )
-        for type_, state in (
+        _condition(said, problem.reason, problem.message, generation, seen)
+        for said in (
             (conditions.Type.READY, conditions.Status.FALSE),
             (conditions.Type.STALLED, conditions.Status.TRUE),
         )

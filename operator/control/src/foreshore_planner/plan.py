@@ -61,7 +61,8 @@ def plan(seen: snapshot.Snapshot) -> Plan:
         placements=placements,
         grants=grants,
         statuses=tuple(
-            StatusWrite(kind, namespace, name, value) for kind, namespace, name, value in rows
+            StatusWrite(kind, namespace, name, value)
+            for kind, namespace, name, value in isolation.with_hub_problems(seen, rows)
         ),
         removals=leaving.superseded(seen, verdicts, bound, placements),
         retired=leaving.retired(seen, bound, placements),
