@@ -101,6 +101,18 @@ SITES = (
     ),
 )
 
+_AGENTS = "foreshore/v1/hq/renewed/edge-1"
+_AGENTS_TOPICS = {
+    "telemetryTopic": {"telemetryTopic": _AGENTS},
+    "commandTopic": {"telemetryTopic": "t", "commandTopic": _AGENTS},
+    "acknowledgementTopic": {
+        "telemetryTopic": "t",
+        "commandTopic": "c",
+        "acknowledgementTopic": _AGENTS,
+    },
+    "adviceTopic": {"telemetryTopic": "t", "adviceTopic": _AGENTS},
+}
+
 PROFILES = (
     Refusal(
         "an acknowledgement topic without commands to acknowledge",
@@ -109,6 +121,15 @@ PROFILES = (
         ),
         "acknowledgementTopic needs commandTopic",
         "spec.mqtt.commandTopic",
+    ),
+    *(
+        Refusal(
+            f"a device whose {field} is one on which agents speak",
+            _profile(mqtt=mqtt, actions=None, safeState=None),
+            "topics below foreshore/ are those on which agents speak to each other",
+            f"spec.mqtt.{field}",
+        )
+        for field, mqtt in _AGENTS_TOPICS.items()
     ),
     Refusal(
         "actions without a topic to command them on",

@@ -283,9 +283,13 @@ JsonPointer = Annotated[str, StringConstraints(pattern=r"^(/([^/~]|~0|~1)*)+$", 
 """A place in a JSON document (RFC 6901): `/values/co2`."""
 
 Topic = Annotated[
-    str, StringConstraints(pattern=r"^([^{}#+]|\{site\}|\{device\})+$", max_length=256)
+    str,
+    StringConstraints(pattern=r"^([^{}#+\x00-\x1f\x7f]|\{site\}|\{device\})+$", max_length=256),
 ]
-"""An MQTT topic without wildcards; `{site}` and `{device}` stand for the names of the two."""
+"""An MQTT topic without wildcards; `{site}` and `{device}` stand for the names of the two.
+
+A line end would forge lines where topics are listed, such as in a broker's access list.
+"""
 
 Timestamp = Annotated[
     str,

@@ -110,7 +110,9 @@ def test_a_topic(topic: str) -> None:
     assert TypeAdapter(scalars.Topic).validate_python(topic) == topic
 
 
-@pytest.mark.parametrize("topic", ["", "a/#", "+/a", "{room}/a", "{site/a", "a}"])
+@pytest.mark.parametrize(
+    "topic", ["", "a/#", "+/a", "{room}/a", "{site/a", "a}", "a\nuser b", "a\x00", "a\r"]
+)
 def test_a_topic_without_wildcards_and_with_the_two_placeholders_only(topic: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(scalars.Topic).validate_python(topic)

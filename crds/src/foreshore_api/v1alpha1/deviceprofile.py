@@ -125,6 +125,15 @@ class Action(Document):
         return next((each for each in self.input if each.name == name), None)
 
 
+def _of_the_device(field: str) -> Rule:
+    """A device's topic is not one on which agents speak (`wire.beat`)."""
+    return Rule(
+        rule=f"!has(self.{field}) || !self.{field}.startsWith('foreshore/')",
+        message="topics below foreshore/ are those on which agents speak to each other",
+        field_path=f".{field}",
+    )
+
+
 class Mqtt(Document):
     """Topics, where `{site}` and `{device}` stand for the names of the two."""
 
@@ -155,6 +164,10 @@ class Mqtt(Document):
             field_path=".commandTopic",
             reason="FieldValueRequired",
         ),
+        _of_the_device("telemetryTopic"),
+        _of_the_device("commandTopic"),
+        _of_the_device("acknowledgementTopic"),
+        _of_the_device("adviceTopic"),
     )
 
 
