@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from foreshore_agent import play, records, rehearse
+from foreshore_agent import access, play, records, rehearse
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -118,6 +118,7 @@ application.command()(rehearse.rehearse)
 application.command()(records.records)
 application.command()(records.why)
 application.command()(records.verify)
+application.command()(access.broker_acl)
 
 
 def _say(message: str) -> None:

@@ -32,7 +32,11 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One document and where it stands: `rooms.yaml#2` is the second document of the file."""
+    """One document and where it stands.
+
+    `rooms.yaml#2` is the second document of the file, `rooms.yaml#2.3` the third item of a List
+    that stands there.
+    """
 
     place: str
     data: dict[str, Any]
@@ -147,9 +151,21 @@ def _documents(path: Path, size: int) -> Iterator[Manifest]:
                 continue
             if not isinstance(data, dict):
                 raise UnreadableError(f"document {number} is no mapping")
-            yield Manifest(f"{path.name}#{number}", data)
+            yield from _members(Manifest(f"{path.name}#{number}", data))
     finally:
         loader.dispose()
+
+
+def _members(manifest: Manifest) -> Iterator[Manifest]:
+    """Yield the objects of a List, as `kubectl get -o yaml` writes one, else the document."""
+    items = manifest.data.get("items")
+    if manifest.data.get("kind") != "List" or not isinstance(items, list):
+        yield manifest
+        return
+    for number, item in enumerate(items, 1):
+        if not isinstance(item, dict):
+            raise UnreadableError(f"{manifest.place}: item {number} is no mapping")
+        yield Manifest(f"{manifest.place}.{number}", item)
 
 
 def _check_events(body: bytes) -> None:

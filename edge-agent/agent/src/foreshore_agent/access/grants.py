@@ -1,0 +1,239 @@
+"""Which topics are whose: grants of a broker's users, from Sites, DeviceProfiles and Devices.
+
+Three roles. A device writes its telemetry and answers and reads its commands and advice. The agents
+of a site read and write the other way round, and among each other. Whoever is neither is a
+stranger, who is granted nothing.
+
+A topic is one user's: profiles are written by those who may edit a namespace, and a profile that
+names another device's topics, or those on which agents speak, would turn a device into more.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from foreshore_agent import manifests, resources
+from foreshore_agent.devices.mqtt import topics
+from foreshore_api import v1alpha1
+from foreshore_api.v1alpha1 import deviceprofile
+from foreshore_api.wire import beat
+from foreshore_decision import assignment as compiling
+
+AGENT_USER: Final = "{credential}"
+"""The harness, the demo and the docs name an agent's certificate after the Site's credential."""
+DEVICE_USER: Final = "{site}/{device}"
+_USER: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@=/: ]*[A-Za-z0-9])?")
+_OWN: Final = f"{beat.PREFIX}/"
+
+
+class AccessError(ValueError):
+    """No list can be written; each of `lines` says what is wrong and what to do."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines: Final = tuple(lines)
+        super().__init__("; ".join(self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How the broker names whom: templates of a site's agents and of a device."""
+
+    agents: str = AGENT_USER
+    device: str = DEVICE_USER
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user of the broker and what is granted to them."""
+
+    name: str
+    roles: tuple[str, ...]
+    """Who it is, for people: `agents of Site hq/hq`, `Device hq/room-301`."""
+    writes: frozenset[str]
+    reads: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What one role gives one user."""
+
+    user: str
+    role: str
+    writes: frozenset[str]
+    reads: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A device, its site and its topics."""
+
+    device: v1alpha1.Device
+    site: v1alpha1.Site
+    mqtt: deviceprofile.Mqtt
+
+    @property
+    def role(self) -> str:
+        """Who it is, for people."""
+        return f"Device {self.device.namespace}/{self.device.name}"
+
+    def topics(self, *templates: str | None) -> frozenset[str]:
+        """Fill in the templates that there are."""
+        return frozenset(
+            topics.render(each, site=self.site.name, device=self.device.name)
+            for each in templates
+            if each is not None
+        )
+
+    @property
+    def spoken(self) -> frozenset[str]:
+        """Topics on which it speaks."""
+        return self.topics(self.mqtt.telemetry_topic, self.mqtt.acknowledgement_topic)
+
+    @property
+    def heard(self) -> frozenset[str]:
+        """Topics on which it is spoken to."""
+        return self.topics(self.mqtt.command_topic, self.mqtt.advice_topic)
+
+
+def find(folder: Path, names: Names, site: str | None = None) -> tuple[User, ...]:
+    """Return the users of a folder's broker. Raises AccessError."""
+    try:
+        reading = resources.read(manifests.read(folder), {})
+    except manifests.UnreadableError as error:
+        raise AccessError([str(error)]) from error
+    if reading.problems:
+        raise AccessError(
+            f"{each.kind} {each.namespace}/{each.name}: {each.reason}: {each.message}"
+            for each in reading.problems
+        )
+    return users(compiling.Resources.of(reading.resources), names, site)
+
+
+def users(found: compiling.Resources, names: Names, site: str | None = None) -> tuple[User, ...]:
+    """Return every user, the agents of each site first. Raises AccessError."""
+    sites = [each for each in found.sites if site in (each.name, None)]
+    faults: list[str] = []
+    if not sites:
+        faults.append(f"there is no Site{f' {site}' * (site is not None)} in the folder")
+    placed = list(_placed(found, site, faults))
+    faults += _topic_faults(placed)
+    agents = [_agents(each, placed, _agent_name(names, each, faults)) for each in sites]
+    devices = [
+        _Grant(_device_name(names, one, faults), one.role, one.spoken, one.heard) for one in placed
+    ]
+    faults += _clashes(agents, devices)
+    if faults:
+        raise AccessError(faults)
+    return _united((*agents, *devices))
+
+
+def _placed(found: compiling.Resources, site: str | None, faults: list[str]) -> Iterator[_Placed]:
+    """Find each device's site and profile."""
+    profiles = {(each.namespace, each.name): each for each in found.profiles}
+    for device in found.devices:
+        if site not in (device.spec.site, None):
+            continue
+        place = compiling.find_site(found, device.spec.site)
+        profile = profiles.get((device.namespace, device.spec.profile_ref.name))
+        who = f"Device {device.namespace}/{device.name}"
+        if place is None:
+            faults.append(f"{who}: the folder lacks its Site {device.spec.site}; add it")
+        elif profile is None:
+            faults.append(
+                f"{who}: the folder lacks its DeviceProfile {device.spec.profile_ref.name}; add it"
+            )
+        else:
+            yield _Placed(device, place, profile.spec.mqtt)
+
+
+def _agents(site: v1alpha1.Site, placed: Iterable[_Placed], user: str) -> _Grant:
+    mine = [one for one in placed if one.site is site]
+    among = {beat.beat_topic(site.name), beat.renew_topic(site.name), beat.renewed_topic(site.name)}
+    return _Grant(
+        user,
+        f"agents of Site {site.namespace}/{site.name}",
+        writes=frozenset(among).union(*(one.heard for one in mine)),
+        reads=frozenset(among).union(*(one.spoken for one in mine)),
+    )
+
+
+def _agent_name(names: Names, site: v1alpha1.Site, faults: list[str]) -> str:
+    credential = site.spec.broker.credential
+    if credential is None and "{credential}" in names.agents:
+        faults.append(
+            f"Site {site.namespace}/{site.name} names no credential; say --agent-user NAME"
+        )
+    known = {"site": site.name, "namespace": site.namespace, "credential": credential or "none"}
+    return _named(names.agents, "--agent-user", known, faults)
+
+
+def _device_name(names: Names, one: _Placed, faults: list[str]) -> str:
+    known = {
+        "site": one.site.name,
+        "namespace": one.device.namespace,
+        "device": one.device.name,
+    }
+    return _named(names.device, "--device-user", known, faults)
+
+
+def _named(template: str, option: str, known: Mapping[str, str], faults: list[str]) -> str:
+    name = template
+    for key, value in known.items():
+        name = name.replace(f"{{{key}}}", value)
+    if not _USER.fullmatch(name):
+        fault = (
+            f"{option} {template!r} gives {name!r}, which is no user's name; letters, digits and"
+            f" -._@=/: are, and {', '.join(f'{{{key}}}' for key in known)} are replaced"
+        )
+        if fault not in faults:
+            faults.append(fault)
+    return name
+
+
+def _topic_faults(placed: Iterable[_Placed]) -> Iterator[str]:
+    """Name topics that no device may have, and those of two."""
+    for one in placed:
+        for topic in sorted(one.spoken | one.heard):
+            why = _forbidden(topic)
+            if why:
+                yield f"{one.role}: topic {topic!r} {why}; change its DeviceProfile"
+
+
+def _forbidden(topic: str) -> str:
+    if not topic.isprintable() or topic != topic.strip():
+        return "has a control character, or a space at an end"
+    if topic.startswith(_OWN):
+        return "is one on which agents speak to each other"
+    return "is the broker's own" if topic.startswith("$") else ""
+
+
+def _clashes(agents: Iterable[_Grant], devices: Iterable[_Grant]) -> Iterator[str]:
+    """Name users that are both agents and device, and topics that two devices' users share."""
+    ours = {one.user: one.role for one in agents}
+    owners: dict[str, _Grant] = {}
+    for one in devices:
+        if one.user in ours:
+            yield f"{one.role} and the {ours[one.user]} would have one user, {one.user!r}"
+        for topic in sorted(one.writes | one.reads):
+            first = owners.setdefault(topic, one)
+            if first.user != one.user:
+                yield (
+                    f"{first.role} and {one.role} both have topic {topic!r}: give each its own in"
+                    " its DeviceProfile, or one user with --device-user if one machine is both"
+                )
+
+
+def _united(grants: Iterable[_Grant]) -> tuple[User, ...]:
+    """Put together what one user has by several roles."""
+    found: dict[str, User] = {}
+    for one in grants:
+        before = found.get(one.user, User(one.user, (), frozenset(), frozenset()))
+        found[one.user] = User(
+            one.user,
+            (*before.roles, one.role),
+            before.writes | one.writes,
+            before.reads | one.reads,
+        )
+    return tuple(found.values())
