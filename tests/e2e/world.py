@@ -28,6 +28,7 @@ from harness import cluster, install, process, services, settings
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/01-ventilate-a-room"
 NAMESPACE = "hq"
+SITE = "hq"
 DEVICE = "room-301"
 POLICY = "ventilate-when-occupied"
 PLACEMENT = f"{POLICY}.hq"
@@ -86,6 +87,7 @@ class World:
         self.resources.mkdir(exist_ok=True)
         text = yaml.safe_dump_all(self.documents())
         (self.resources / "example.yaml").write_text(text)
+        self.installed.broker.grant(self.resources)
         self.cluster.kubectl("apply", "--server-side", "-f", self.resources / "example.yaml")
 
     def documents(self) -> list[dict[str, Any]]:
@@ -118,7 +120,7 @@ class World:
 
     def play(self, *, rate: float = 5.0, rows: tuple[int, int] | None = OCCUPIED) -> Path:
         """Be the device until the world closes; the path of its own log."""
-        self.installed.broker.credential(self.credentials, "hq-broker")
+        self.installed.broker.credential(self.credentials, DEVICE, f"{SITE}/{DEVICE}")
         recording = self.folder / "recording.csv"
         lines = (EXAMPLE / "occupancy.csv").read_text().splitlines()
         body = lines[1:] if rows is None else lines[1 + rows[0] : 1 + rows[1]]
@@ -128,7 +130,7 @@ class World:
         command = [
             str(Path(sys.executable).with_name("foreshore-agent")), "play",
             "--resources", str(self.resources), "--credentials", str(self.credentials),
-            "--device", DEVICE, "--csv", str(recording), *mapped,
+            "--credential", DEVICE, "--device", DEVICE, "--csv", str(recording), *mapped,
             "--rate", str(rate), "--log", str(log), "--loop",
         ]  # fmt: skip
         with (self.folder / "player.log").open("ab") as output:

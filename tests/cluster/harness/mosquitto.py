@@ -1,7 +1,8 @@
 """A real Mosquitto on loopback, as a child process: the broker of component tests.
 
     broker = mosquitto.Broker(folder)          plain on a free port
-    broker = mosquitto.Broker(folder, tls=True) with client certificates, TLS only
+    broker = mosquitto.Broker(folder, tls=True) as the agents' chart ships it: client certificates
+                                                only; `acl` says who may do what, else anybody all
     broker.start() → .restart() / .kill() / .pause() / .resume() → .close()
 
 The port stays the same over restarts. With `tls`, `identity(name)` issues a client its certificate.
@@ -26,6 +27,14 @@ def program() -> str:
     return found
 
 
+SHIPPED = Path(__file__).parents[3] / "charts/foreshore-agent/files/mosquitto.conf"
+HOME = "/etc/mosquitto/foreshore"
+"""Where the shipped configuration expects certificate and access list."""
+PORT = 8883
+EVERYBODY = "pattern readwrite #\n"
+"""An access list for tests that are about something else: every certificate may do everything."""
+
+
 def configuration(
     *,
     listeners: str,
@@ -42,32 +51,51 @@ def configuration(
         "log_type warning",
         "log_type notice",
         "connection_messages true",
-        f"persistence {'true' if persistence else 'false'}",
-        *([f"persistence_location {persistence}/"] if persistence else []),
-        *(["user root"] if root else []),  # else it could not read the keys after dropping root
+        *_store(persistence),
+        *_owner(root=root),
         listeners,
         extra,
     ]
     return "\n".join(lines) + "\n"
 
 
+def shipped(
+    home: str,
+    *,
+    port: int = PORT,
+    address: str = "",
+    persistence: Path | None = None,
+    root: bool,
+    extra: str = "",
+) -> str:
+    """The configuration that users get, with its files in `home`; nothing else differs.
+
+    Raises:
+        HarnessError: the shipped file no longer has the lines that are moved.
+    """
+    text = SHIPPED.read_text()
+    moves = [(f"listener {PORT}\n", f"listener {port} {address}".rstrip() + "\n")]
+    if persistence is not None:
+        moves.append(("persistence false\n", "\n".join([*_store(persistence), ""])))
+    for before, after in moves:
+        if text.count(f"\n{before}") != 1:
+            raise process.HarnessError(f"{SHIPPED} must have one line {before.strip()!r}")
+        text = text.replace(f"\n{before}", f"\n{after}")
+    return "\n".join([text.replace(HOME, home), *_owner(root=root), extra, ""])
+
+
+def _store(persistence: Path | None) -> list[str]:
+    place = [f"persistence_location {persistence}/"] if persistence else []
+    return [f"persistence {'true' if persistence else 'false'}", *place]
+
+
+def _owner(*, root: bool) -> list[str]:
+    return ["user root"] if root else []  # else it could not read the keys after dropping root
+
+
 def plain_listener(port: int, address: str = "") -> str:
     """A listener without TLS that lets anybody in."""
     return f"listener {port} {address}\nallow_anonymous true"
-
-
-def tls_listener(port: int, folder: str, address: str = "") -> str:
-    """A listener that wants a client certificate and takes its common name as the user."""
-    return "\n".join(
-        [
-            f"listener {port} {address}",
-            f"cafile {folder}/ca.crt",
-            f"certfile {folder}/tls.crt",
-            f"keyfile {folder}/tls.key",
-            "require_certificate true",
-            "use_identity_as_username true",
-        ]
-    )
 
 
 class Broker:
@@ -83,6 +111,7 @@ class Broker:
         persistence: bool = False,
         port: int | None = None,
         extra: str = "",
+        acl: str = EVERYBODY,
     ) -> None:
         self.folder = folder
         self.tls = tls
@@ -94,19 +123,28 @@ class Broker:
         self.authority.issue(ADDRESS, "localhost").write(folder / "tls")
         store = folder / "store"
         store.mkdir(exist_ok=True)
-        listener = (
-            tls_listener(self.port, str(folder / "tls"), ADDRESS)
-            if tls
-            else plain_listener(self.port, ADDRESS)
-        )
-        (folder / "mosquitto.conf").write_text(
-            configuration(
-                listeners=listener,
-                persistence=store if persistence else None,
-                root=os.geteuid() == 0,
+        is_root = os.geteuid() == 0
+        kept = store if persistence else None
+        if tls:
+            self.grant(acl)
+            text = shipped(
+                str(folder),
+                port=self.port,
+                address=ADDRESS,
+                persistence=kept,
+                root=is_root,
                 extra=extra,
             )
-        )
+        else:
+            listener = plain_listener(self.port, ADDRESS)
+            text = configuration(listeners=listener, persistence=kept, root=is_root, extra=extra)
+        (folder / "mosquitto.conf").write_text(text)
+
+    def grant(self, acl: str) -> None:
+        """Write the access list (of a broker with `tls`); one that runs reads it again."""
+        (self.folder / "acl").write_text(acl)
+        if self._child is not None:
+            self._child.send_signal(signal.SIGHUP)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -163,6 +201,9 @@ class Broker:
         """A client certificate with this common name, which the broker takes as the user's name."""
         return self.authority.issue(common_name=name)
 
-    def credential(self, credentials: Path, name: str) -> Path:
-        """Write a client's certificate into `<credentials>/<name>/` as the agent reads it."""
-        return self.identity(name).write(credentials / name)
+    def credential(self, credentials: Path, name: str, user: str = "") -> Path:
+        """Write a client's certificate into `<credentials>/<name>/` as the agent reads it.
+
+        Its common name is `user`, or the credential's own name.
+        """
+        return self.identity(user or name).write(credentials / name)

@@ -4,13 +4,13 @@ Both are containers at addresses known in advance on the cluster's network, with
 those addresses, so that an example can name them and a node that loses the cluster still has them.
 """
 
+import sys
 from pathlib import Path
 from typing import Self
 
 from harness import certificates, docker, mosquitto, network, process, settings, toolbox
 
-BROKER_PORT = 8883
-PLAIN_PORT = 1883
+BROKER_PORT = mosquitto.PORT
 MODELS_PORT = 8443
 
 
@@ -65,7 +65,10 @@ class Container:
 
 
 class Broker(Container):
-    """The site's Mosquitto: TLS with client certificates; `credential` issues one."""
+    """The site's Mosquitto, configured as the agents' chart ships it.
+
+    `credential` issues a client its certificate, `grant` says who may do what: at first, nobody.
+    """
 
     def __init__(self, owner: str, lan: network.Network, folder: Path) -> None:
         super().__init__(broker_name(owner), owner, lan.broker, BROKER_PORT)
@@ -73,19 +76,15 @@ class Broker(Container):
         self.folder = folder
         self.authority = certificates.Authority.at(folder / "authority")
 
-    def run(self, *, persistence: bool = False, plain: bool = False) -> Self:
-        """Start the broker anew; `plain` opens 1883 to anybody on the cluster's network."""
+    def run(self, *, persistence: bool = False) -> Self:
+        """Start the broker anew."""
         self.authority.issue(self.address, "localhost").write(self.folder / "tls")
-        listeners = [mosquitto.tls_listener(BROKER_PORT, "/broker/tls")]
-        if plain:
-            listeners.append(mosquitto.plain_listener(PLAIN_PORT))
         (self.folder / "mosquitto.conf").write_text(
-            mosquitto.configuration(
-                listeners="\n".join(listeners),
-                persistence=Path("/store") if persistence else None,
-                root=True,
+            mosquitto.shipped(
+                "/broker", persistence=Path("/store") if persistence else None, root=True
             )
         )
+        self._access.touch()
         docker.run(
             self.name,
             toolbox.ensure(settings.read()),
@@ -99,13 +98,28 @@ class Broker(Container):
         self.wait()
         return self
 
+    def grant(self, resources: Path) -> None:
+        """Let the agents and devices of a folder of resources do what is theirs, as users do it."""
+        program = Path(sys.executable).with_name("foreshore-agent")
+        process.run(
+            [program, "broker-acl", "--resources", resources, "--output", self._access], timeout=60
+        )
+        docker.docker("kill", "--signal=HUP", self.name)
+
+    @property
+    def _access(self) -> Path:
+        return self.folder / "acl"
+
     def identity(self, name: str) -> certificates.Identity:
         """A client certificate whose common name the broker takes as the user's name."""
         return self.authority.issue(common_name=name)
 
-    def credential(self, credentials: Path, name: str) -> Path:
-        """Write a client's certificate into `<credentials>/<name>/` as the agent reads it."""
-        return self.identity(name).write(credentials / name)
+    def credential(self, credentials: Path, name: str, user: str = "") -> Path:
+        """Write a client's certificate into `<credentials>/<name>/` as the agent reads it.
+
+        Its common name is `user`, or the credential's own name.
+        """
+        return self.identity(user or name).write(credentials / name)
 
     def log(self) -> str:
         """What the broker has logged."""
