@@ -113,7 +113,7 @@ _AGENTS_TOPICS = {
     "adviceTopic": {"telemetryTopic": "t", "adviceTopic": _AGENTS},
 }
 
-PROFILES = (
+PROFILES: tuple[Refusal, ...] = (
     Refusal(
         "an acknowledgement topic without commands to acknowledge",
         _profile(
@@ -468,7 +468,7 @@ POLICIES = (
     ),
 )
 
-REFUSALS = (*SITES, *PROFILES, *VERSIONS, *CLUSTERS, *PLACEMENTS, *POLICIES)
+REFUSALS: tuple[Refusal, ...] = (*SITES, *PROFILES, *VERSIONS, *CLUSTERS, *PLACEMENTS, *POLICIES)
 """Every document that is refused when it is created."""
 
 AUTHORITIES = (

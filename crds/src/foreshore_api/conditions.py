@@ -69,6 +69,7 @@ class Reason(StrEnum):
     DEVICE_ONLINE = "DeviceOnline"
     DEVICE_SILENT = "DeviceSilent"
     BROKER_UNREACHABLE = "BrokerUnreachable"
+    BROKER_REFUSES = "BrokerRefuses"
     AUTHORITY_MOVING = "AuthorityMoving"
     PLACED = "Placed"
     NO_CANDIDATE = "NoCandidate"
@@ -148,6 +149,10 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.DEVICE_SILENT: "The holder is connected and has not heard the device for a while.",
         Reason.BROKER_UNREACHABLE: (
             "An agent reports that it has no session with the site's broker; the message says why."
+        ),
+        Reason.BROKER_REFUSES: (
+            "The site's broker lets an agent in and does not let it publish or listen on a topic; "
+            "the message names it: the broker's access list lacks it, or was not read again."
         ),
         Reason.AUTHORITY_MOVING: "The right to command the device is on its way to another agent.",
         Reason.PLACED: "Every replica has a node.",

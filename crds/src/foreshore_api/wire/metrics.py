@@ -54,6 +54,12 @@ JOURNAL_DROPPED: Final = Metric(
 BROKER_CONNECTED: Final = Metric(
     "foreshore_broker_connected", "gauge", (), "1 while the site's broker is connected."
 )
+BROKER_DENIED: Final = Metric(
+    "foreshore_broker_denied",
+    "gauge",
+    (),
+    "Topics on which the site's broker does not let this agent publish or listen.",
+)
 HUB_CONNECTED: Final = Metric("foreshore_hub_connected", "gauge", (), "1 while the hub answers.")
 AUTHORITY_HELD: Final = Metric(
     "foreshore_devices_held", "gauge", (), "Devices this agent may command."

@@ -95,6 +95,11 @@ class Player:
         return self._lane.is_up
 
     @property
+    def denied(self) -> tuple[str, ...]:
+        """What the broker does not let the device say or hear."""
+        return self._lane.denied
+
+    @property
     def is_settling(self) -> bool:
         """Whether a command was accepted and is not done."""
         return bool(self._settling)

@@ -164,6 +164,7 @@ def describe(device: player.Player) -> str:
     )
     parts = [
         "" if device.is_connected else "no broker",
+        f"the broker {device.denied[0]}" if device.denied else "",
         values,
         f"{tally.commands['Accepted']} commands",
         f"{refused} refused" if refused else "",

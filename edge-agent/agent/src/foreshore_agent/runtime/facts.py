@@ -13,7 +13,11 @@ from foreshore_agent.engine import events, state, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import hub
 from foreshore_agent.runtime import core, desired, peers
+from foreshore_api import conditions, v1alpha1
 from foreshore_api.wire import assignment, metrics, report
+
+NAMED: Final = 3
+"""Topics that one sentence names of those that the broker denies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,11 @@ class Facts:
             else report.AssignmentReference(
                 lineage=present.lineage, generation=present.generation, digest=present.digest
             ),
-            problems=(*self.problems(), *view.problems(state))[:1000],
+            problems=(
+                *denied(present, self.broker.denied),
+                *self.problems(),
+                *view.problems(state),
+            )[:1000],
             broker_connected=self.broker.is_connected,
             broker_problem=(self.broker.problem or "")[:256] or None,
             devices=view.devices(state, at)[:10000],
@@ -86,6 +94,8 @@ class Facts:
         if present.site is not None and not self.broker.is_connected:
             why = self.broker.problem
             yield "the site's broker is not connected" + (f" ({why})" if why else "")
+        if self.broker.is_stranger:
+            yield f"the site's broker {self.broker.denied[0]}"
         if self.book.full:
             yield f"the journal is full ({self.book.standing.reason})"
         if self.hub is None:
@@ -113,6 +123,7 @@ class Facts:
         yield metrics.JOURNAL_RECORDS, ("unacknowledged",), unacknowledged
         yield metrics.JOURNAL_DROPPED, (), standing.dropped
         yield metrics.BROKER_CONNECTED, (), float(self.broker.is_connected)
+        yield metrics.BROKER_DENIED, (), float(len(self.broker.denied))
         if self.hub is not None:
             yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)
         at = self.clock.instant()
@@ -131,6 +142,24 @@ def in_force(
         for each in taken.policies
         for version in known.in_force.get(events.Key(each.namespace, each.name)) or (each,)
     )
+
+
+def denied(
+    present: assignment.Assignment | None, sentences: tuple[str, ...]
+) -> tuple[report.Problem, ...]:
+    """Say as one problem of the site what its broker does not let this agent do, if anything."""
+    if present is None or present.site is None or not sentences:
+        return ()
+    more = f"; and {len(sentences) - NAMED} more" if len(sentences) > NAMED else ""
+    message = f"the broker {'; '.join(sentences[:NAMED])}{more}"
+    problem = report.Problem(
+        kind=v1alpha1.Site.kind,
+        namespace=present.site.namespace,
+        name=present.site.name,
+        reason=conditions.Reason.BROKER_REFUSES,
+        message=message[:1024],
+    )
+    return (problem,)
 
 
 def unshipped(node: str, why: str) -> tuple[report.Problem, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent.devices.mqtt import connection, lane, topics, translate
+from foreshore_agent.devices.mqtt import connection, denials, lane, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import assignment, beat
 
@@ -49,6 +49,7 @@ class Broker:
             self._on_telemetry, self._on_overflow, TELEMETRY_BACKLOG, now=lambda: stamp()[0]
         )
         self._telemetry: Final = lane.Lane("telemetry", bulk, lambda _: None)
+        self._echo: Final = denials.Echo()
         orders = lane.Traffic(self._on_control, carries_commands=True)
         self._control: Final = lane.Lane("control", orders, self._changed)
 
@@ -61,6 +62,17 @@ class Broker:
     def problem(self) -> str | None:
         """Why no command could be sent now, for people; None while one could."""
         return self._control.problem
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether the broker has a session with us and does not take us for an agent."""
+        return self._control.is_up and self._echo.is_lost
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What the broker does not let this agent do, as sentences whose subject is the broker."""
+        lost = (denials.lost(self._own_beats),) if self.is_stranger else ()
+        return (*lost, *self._control.denied, *self._telemetry.denied)
 
     def assign(
         self,
@@ -101,7 +113,10 @@ class Broker:
 
     def live(self, said: beat.Beat) -> bool:
         """Tell the other agents of the site that this one lives; False when it did not leave."""
-        return _say(self._control, beat.beat_topic(self._routes.site, self._node), said.encode())
+        has_left = _say(self._control, self._own_beats, said.encode())
+        if has_left:
+            self._echo.left(self._own_beats, asyncio.get_running_loop().time())
+        return has_left
 
     def ask(self, request: beat.RenewalRequest) -> bool:
         """Ask the site's agents for renewal; False when it did not leave."""
@@ -115,6 +130,10 @@ class Broker:
             self._control, beat.renewed_topic(self._routes.site, renewal.node), renewal.encode()
         )
 
+    @property
+    def _own_beats(self) -> str:
+        return beat.beat_topic(self._routes.site, self._node)
+
     def _on_telemetry(self, message: connection.Message) -> None:
         for route in (self._routes.telemetry or {}).get(message.topic, ()):
             at, fresh = self._stamp()
@@ -123,6 +142,8 @@ class Broker:
     def _on_control(self, message: connection.Message) -> None:
         routes = (self._routes.acknowledgements or {}).get(message.topic)
         if routes is None:
+            if message.topic == self._own_beats:
+                self._echo.heard()
             heard = translate.peer(message, self._routes, *self._stamp())
             if heard.result not in (translate.ACCEPTED, translate.ECHO):
                 self._calls.count(heard.result)
@@ -145,6 +166,7 @@ class Broker:
         self._calls.count("Dropped")
 
     def _changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
+        self._echo.heard()
         self._calls.deliver(events.BrokerChanged(*self._stamp(), is_up))
 
 

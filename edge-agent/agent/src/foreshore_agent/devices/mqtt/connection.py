@@ -26,7 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from foreshore_agent.devices.mqtt import credentials, session
+from foreshore_agent.devices.mqtt import credentials, denials, session
 from foreshore_agent.devices.mqtt.session import (
     Address,
     ConnectionFailedError,
@@ -95,6 +95,9 @@ class Connection:
         self._limit = MAXIMUM_OUTSTANDING
         self._drained: asyncio.Future[None] | None = None
         self._outstanding: dict[int, asyncio.Future[None] | None] = {}
+        self._topics: Final[dict[int, str]] = {}
+        self.denials: Final = denials.Denials()
+        """What the broker does not let us say and hear."""
         self._subscriptions: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self.closed: Final[asyncio.Future[str]] = self._loop.create_future()
@@ -177,8 +180,12 @@ class Connection:
             self._subscriptions[number] = answer
             self._flush()
             codes = await self._within_session(answer)
-            granted = zip(batch, codes, strict=True)
-            refused.extend(each for each, code in granted if code.is_failure)
+            for each, said in zip(batch, codes, strict=True):
+                if said.is_failure:
+                    refused.append(each)
+                    self.denials.note(denials.Act.LISTEN, each, said)
+                else:
+                    self.denials.allow(denials.Act.LISTEN, each)
         return tuple(refused)
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
@@ -262,6 +269,7 @@ class Connection:
             raise NotSentError("NotConnected")
         if qos:
             self._outstanding[info.mid] = answer
+            self._topics[info.mid] = topic
         self._flush()
         return info.mid
 
@@ -414,9 +422,14 @@ class Connection:
             self._loop.remove_reader(self._descriptor)
 
     def _on_publish(
-        self, _client: object, _data: object, number: int, _code: object, _said: object
+        self, _client: object, _data: object, number: int, code: ReasonCode, _said: object
     ) -> None:
         self._packets += 1
+        topic = self._topics.pop(number, "")
+        if code.is_failure:
+            self.denials.note(denials.Act.PUBLISH, topic, code)
+        else:
+            self.denials.allow(denials.Act.PUBLISH, topic)
         if (timer := self._due.pop(number, None)) is not None:
             timer.cancel()
         answer = self._outstanding.pop(number, None)

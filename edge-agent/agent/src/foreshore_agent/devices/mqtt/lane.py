@@ -12,10 +12,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foreshore_agent.devices.mqtt import connection
+from foreshore_agent.devices.mqtt import connection, denials
 from foreshore_agent.link import backoff
 from foreshore_decision.instant import Instant
 
+AGAIN_SECONDS: Final = 30.0
+"""After so long a subscription that was refused is tried again: the broker's list may be mended."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -52,6 +54,11 @@ class Lane:
     def problem(self) -> str | None:
         """Why it is not up; None while it is, or while nothing has been tried."""
         return None if self.is_up else self._complaint or None
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What the broker does not let us say or hear, as sentences for people."""
+        return () if self._session is None else self._session.denials.sentences()
 
     @property
     def has_room(self) -> bool:
@@ -110,7 +117,8 @@ class Lane:
                 heard = await self._listen(session, heard)
                 self._rise(session)
                 waits.reset()
-                await _first(self._news.wait(), session.closed)
+                again = AGAIN_SECONDS if session.denials.denied(denials.Act.LISTEN) else None
+                await _first(self._news.wait(), session.closed, again)
         finally:
             self._fall()
             await session.close()
@@ -122,10 +130,13 @@ class Lane:
         wanted = self._filters
         fresh = [each for each in wanted if each not in set(heard)]
         stale = [each for each in heard if each not in set(wanted)]
-        for refused in await session.subscribe(fresh):
-            _LOG.warning("the broker does not let this node listen on %s", refused)
+        refused = set(await session.subscribe(fresh))
         session.unsubscribe(stale)
-        return wanted
+        if stale:
+            session.denials.forget(denials.Act.PUBLISH)  # the next one says whether it still is
+        for each in set(session.denials.denied(denials.Act.LISTEN)) - set(wanted):
+            session.denials.allow(denials.Act.LISTEN, each)
+        return tuple(each for each in wanted if each not in refused)
 
     def _rise(self, session: connection.Connection) -> None:
         if self._session is None and session.is_open:
@@ -145,10 +156,12 @@ class Lane:
             _LOG.warning("%s has no broker: %s", self._name, complaint)
 
 
-async def _first(waiting: Coroutine[Any, Any, object], ended: asyncio.Future[str]) -> None:
-    """Wait for one of the two; the future is left alone."""
+async def _first(
+    waiting: Coroutine[Any, Any, object], ended: asyncio.Future[str], within: float | None
+) -> None:
+    """Wait for one of the two, or for so many seconds; the future is left alone."""
     task = asyncio.ensure_future(waiting)
     try:
-        await asyncio.wait((task, ended), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, ended), timeout=within, return_when=asyncio.FIRST_COMPLETED)
     finally:
         task.cancel()
