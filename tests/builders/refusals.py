@@ -101,19 +101,18 @@ SITES = (
     ),
 )
 
-_AGENTS = "foreshore/v1/hq/renewed/edge-1"
-_AGENTS_TOPICS = {
-    "telemetryTopic": {"telemetryTopic": _AGENTS},
-    "commandTopic": {"telemetryTopic": "t", "commandTopic": _AGENTS},
-    "acknowledgementTopic": {
-        "telemetryTopic": "t",
-        "commandTopic": "c",
-        "acknowledgementTopic": _AGENTS,
-    },
-    "adviceTopic": {"telemetryTopic": "t", "adviceTopic": _AGENTS},
-}
 
-PROFILES: tuple[Refusal, ...] = (
+def _an_agents_topic(field: str) -> Refusal:
+    mine = {"telemetryTopic": "t", "commandTopic": "c", field: "foreshore/v1/hq/renewed/edge-1"}
+    return Refusal(
+        f"a device whose {field} is one on which agents speak",
+        _profile(mqtt=mine, actions=None, safeState=None),
+        "topics below foreshore/ are those on which agents speak to each other",
+        f"spec.mqtt.{field}",
+    )
+
+
+PROFILES = (
     Refusal(
         "an acknowledgement topic without commands to acknowledge",
         _profile(
@@ -122,15 +121,10 @@ PROFILES: tuple[Refusal, ...] = (
         "acknowledgementTopic needs commandTopic",
         "spec.mqtt.commandTopic",
     ),
-    *(
-        Refusal(
-            f"a device whose {field} is one on which agents speak",
-            _profile(mqtt=mqtt, actions=None, safeState=None),
-            "topics below foreshore/ are those on which agents speak to each other",
-            f"spec.mqtt.{field}",
-        )
-        for field, mqtt in _AGENTS_TOPICS.items()
-    ),
+    _an_agents_topic("telemetryTopic"),
+    _an_agents_topic("commandTopic"),
+    _an_agents_topic("acknowledgementTopic"),
+    _an_agents_topic("adviceTopic"),
     Refusal(
         "actions without a topic to command them on",
         _profile(mqtt={"telemetryTopic": "t"}),
@@ -468,7 +462,7 @@ POLICIES = (
     ),
 )
 
-REFUSALS: tuple[Refusal, ...] = (*SITES, *PROFILES, *VERSIONS, *CLUSTERS, *PLACEMENTS, *POLICIES)
+REFUSALS = (*SITES, *PROFILES, *VERSIONS, *CLUSTERS, *PLACEMENTS, *POLICIES)
 """Every document that is refused when it is created."""
 
 AUTHORITIES = (

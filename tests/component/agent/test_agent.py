@@ -14,6 +14,7 @@ import pytest
 
 from builders import fake_hub, onnx_models, room, room_device, serving_process
 from foreshore_agent import clocks, health, journal, meters, settings
+from foreshore_agent.devices.mqtt import broker as brokers
 from foreshore_agent.engine import events as engine_events
 from foreshore_agent.engine import step
 from foreshore_agent.journal import reader
@@ -181,6 +182,7 @@ async def test_metrics_and_readiness_are_served(
         assert 'foreshore_decisions_total{policy="hq/ventilate-when-occupied"' in body
         assert 'foreshore_decision_stage_seconds_bucket{le="+Inf"' in body
         assert "foreshore_broker_connected 1.0" in body
+        assert "foreshore_broker_denied 0.0" in body
         assert "foreshore_devices_held 1.0" in body
         assert "foreshore_journal_dropped_total 0.0" in body
         assert 'foreshore_telemetry_messages_total{result="Accepted"}' in body
@@ -378,6 +380,25 @@ async def test_a_report_says_what_the_agent_does(
     assert said.decisions["Commanded"] >= 3
     assert said.journal is not None
     assert said.journal.last > 0
+
+
+async def test_a_report_says_what_the_sites_broker_denies(
+    hub: fake_hub.FakeHub, device: room_device.RoomDevice, tmp_path: Path
+) -> None:
+    """Seen only as a device that is silent, a wrong access list is looked for in the device."""
+    async with living(of_hub(hub, tmp_path / "state")) as found:
+        await device.measure_until(commands=1)
+        assert found.missing() == ()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(brokers.Broker, "denied", ("does not let us listen on x",) * 5)
+            patched.setattr(brokers.Broker, "is_stranger", True)
+            seen = len(hub.reports)
+            await until(lambda: len(hub.reports) > seen + 1)
+            (why,) = found.missing()
+    assert why == "the site's broker does not let us listen on x"
+    (problem,) = (one for one in hub.reports[-1].problems if one.kind == "Site")
+    assert (problem.namespace, problem.name, problem.reason) == ("hq", "hq", "BrokerRefuses")
+    assert problem.message.endswith("; and 2 more")
 
 
 async def test_malformed_telemetry_changes_nothing(
