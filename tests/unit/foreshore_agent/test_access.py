@@ -31,13 +31,15 @@ def site(name: str = "hq", **broker: Any) -> dict[str, Any]:
     return document("Site", name, {"broker": address | broker})
 
 
-def profile(namespace: str = "hq", **mqtt: str) -> dict[str, Any]:
+def profile(name: str = "room", **mqtt: str) -> dict[str, Any]:
     spec = {"mqtt": TOPICS | mqtt, "properties": [{"name": "co2"}]}
-    return document("DeviceProfile", "room", spec, namespace)
+    return document("DeviceProfile", name, spec)
 
 
-def device(name: str = "room-301", site: str = "hq", namespace: str = "hq") -> dict[str, Any]:
-    return document("Device", name, {"profileRef": {"name": "room"}, "site": site}, namespace)
+def device(
+    name: str = "room-301", site: str = "hq", profile: str = "room", namespace: str = "hq"
+) -> dict[str, Any]:
+    return document("Device", name, {"profileRef": {"name": profile}, "site": site}, namespace)
 
 
 def users(folder: Path, *documents: dict[str, Any], **names: str) -> dict[str, grants.User]:
@@ -111,12 +113,10 @@ def test_a_site_whose_name_makes_a_topic_the_agents_own_is_refused(tmp_path: Pat
 
 
 def test_a_profile_that_names_another_devices_topic_is_refused(tmp_path: Path) -> None:
-    """A tenant's profile would let its device command, or speak for, somebody else's."""
-    theft = profile("lab", telemetryTopic="hq/room-301/command", commandTopic="lab/{device}")
-    said = faults(
-        tmp_path, site(), profile(), device(), theft, device("thief", namespace="lab")
-    )  # fmt: skip
-    assert "Device hq/room-301 and Device lab/thief both have topic 'hq/room-301/command'" in said
+    """Such a profile would let its device command, or speak for, somebody else's."""
+    theft = profile("theft", telemetryTopic="hq/room-301/command", commandTopic="x/{device}")
+    said = faults(tmp_path, site(), profile(), device(), theft, device("thief", profile="theft"))
+    assert "Device hq/room-301 and Device hq/thief both have topic 'hq/room-301/command'" in said
 
 
 def test_a_device_is_never_an_agent(tmp_path: Path) -> None:
@@ -129,7 +129,12 @@ def test_a_device_is_never_an_agent(tmp_path: Path) -> None:
     [
         pytest.param([profile(), device()], "no Site in the folder", id="no site at all"),
         pytest.param(
-            [site(), profile(), device(site="plant")], "lacks its Site plant", id="another site"
+            [site(), profile(), device(site="plant")], "lacks the Site plant", id="another site"
+        ),
+        pytest.param(
+            [site(), profile(), device(namespace="lab")],
+            "lacks the Site hq of its namespace",
+            id="a device of another namespace, which its agents do not serve",
         ),
         pytest.param([site(), device()], "lacks its DeviceProfile room", id="no profile"),
         pytest.param(

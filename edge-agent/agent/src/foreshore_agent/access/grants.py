@@ -132,14 +132,17 @@ def users(found: compiling.Resources, names: Names, site: str | None = None) -> 
 def _placed(found: compiling.Resources, site: str | None, faults: list[str]) -> Iterator[_Placed]:
     """Find each device's site and profile."""
     profiles = {(each.namespace, each.name): each for each in found.profiles}
+    sites = {(each.namespace, each.name): each for each in found.sites}
     for device in found.devices:
         if site not in (device.spec.site, None):
             continue
-        place = compiling.find_site(found, device.spec.site)
+        place = sites.get((device.namespace, device.spec.site))
         profile = profiles.get((device.namespace, device.spec.profile_ref.name))
         who = f"Device {device.namespace}/{device.name}"
         if place is None:
-            faults.append(f"{who}: the folder lacks its Site {device.spec.site}; add it")
+            faults.append(
+                f"{who}: the folder lacks the Site {device.spec.site} of its namespace; add it"
+            )
         elif profile is None:
             faults.append(
                 f"{who}: the folder lacks its DeviceProfile {device.spec.profile_ref.name}; add it"
