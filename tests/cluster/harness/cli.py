@@ -17,6 +17,7 @@ from harness import (
     nodeimage,
     process,
     programs,
+    services,
     settings,
     toolbox,
     tools,
@@ -107,7 +108,18 @@ def install_product(name: Name = NAME) -> None:
     chosen = settings.read()
     product = install.install(cluster.attach(name), chosen)
     print(f"hub {product.hub}, broker {product.broker.address}:{product.broker.port}")
+    print(f"the broker lets in whom your resources name: harness grant FOLDER --name {name}")
     print(f"model files: put them into {product.models.files}, served at {product.models.url('')}")
+
+
+@app.command()
+def grant(
+    resources: Annotated[Path, typer.Argument(help="Folder of YAML, the Site and its devices.")],
+    name: Name = NAME,
+) -> None:
+    """Let the agents and devices of a folder of resources do what is theirs at the broker."""
+    found = cluster.attach(name)
+    services.Broker(found.name, found.network, found.folder / "broker").grant(resources)
 
 
 @app.command()
