@@ -187,3 +187,49 @@ def test_messages_fit_however_many_nodes_are_silent() -> None:
     _, message = site_says(build.world(nodes=nodes, fleet=agents()), "Connected")
     assert len(message) <= 1024
     assert "and 297 more" in message
+
+
+def refuses(site: str = "hq", namespace: str = "hq") -> report.Problem:
+    """What an agent says of its broker."""
+    return report.Problem(
+        kind="Site",
+        namespace=namespace,
+        name=site,
+        reason="BrokerRefuses",
+        message="the broker does not let us publish on hq/room-301/command (Not authorized)",
+    )
+
+
+def test_a_site_whose_broker_denies_its_agents_something_says_what_and_to_whom() -> None:
+    """A device is else said to be silent, and looked for where nothing is wrong."""
+    agents = [build.agent(name, problems=(refuses(),)) for name in ("edge-1", "edge-2")]
+    seen = build.world(fleet=build.fleet([*agents, build.agent("edge-3")]))
+    condition, message = site_says(seen, "Degraded")
+    assert condition == ("True", "BrokerRefuses")
+    assert "edge-1: the broker does not let us publish on hq/room-301/command" in message
+    assert message.endswith("; write its access list again (foreshore-agent broker-acl)")
+    assert "edge-2: as edge-1" in message
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        pytest.param(refuses(site="plant"), id="another site"),
+        pytest.param(refuses(namespace="lab"), id="a site of another namespace"),
+        pytest.param(refuses().model_copy(update={"reason": "Else"}), id="another reason"),
+    ],
+)
+def test_what_agents_say_of_something_else_does_not_degrade_a_site(problem: report.Problem) -> None:
+    everyone = (build.agent(name, problems=(problem,)) for name in build.EDGES)
+    assert site_says(build.world(fleet=build.fleet(tuple(everyone))), "Degraded")[0] is None
+
+
+def test_a_silent_device_whose_topic_the_broker_denies_says_that_it_does() -> None:
+    holder = build.agent("edge-1", problems=(refuses(),))
+    seen = build.world(
+        devices=(build.device(authority=HELD),),
+        fleet=build.fleet([holder, build.agent("edge-2"), build.agent("edge-3")]),
+    )
+    condition, message = device_says(seen, "Connected")
+    assert condition == ("False", "BrokerRefuses")
+    assert "edge-1 says: the broker does not let us publish on hq/room-301/command" in message

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from foreshore_api import conditions, meta, v1alpha1
 from foreshore_api.wire import report
-from foreshore_planner import binding, health, phrases, snapshot
+from foreshore_planner import binding, denials, health, phrases, snapshot
 
 Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
 """One condition without its times: (type, status, reason, message)."""
@@ -57,6 +57,10 @@ def of_device(one: binding.BoundDevice, seen: snapshot.Snapshot, reports: Report
     if any(line.connected for line in said.devices if (line.namespace, line.device) == one.key):
         return (Type.CONNECTED, TRUE, Reason.DEVICE_ONLINE, "the holder hears the device")
     message = "the holder has not heard the device for a while"
+    denied = denials.of_agent(said, one.key[0], one.device.spec.site)
+    if denied is not None:
+        message = f"{message}, and {holder} says: {denied}; {denials.REMEDY}"
+        return (Type.CONNECTED, FALSE, Reason.BROKER_REFUSES, phrases.fitted(message))
     return (Type.CONNECTED, FALSE, Reason.DEVICE_SILENT, message)
 
 
@@ -169,6 +173,9 @@ def _degraded(
         shown = f" (the agents show the credential {credential})" if credential else ""
         message = f"no broker{shown} for {phrases.listed(cut, 'agents', '; ')}"
         said.append((Reason.BROKER_UNREACHABLE, message))
+    denied = denials.of_site(site, nodes, reports)
+    if denied is not None:
+        said.append((Reason.BROKER_REFUSES, denied))
     silent = [node for node in nodes if node not in reports]
     if silent and not _is_young(seen):
         said.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))
