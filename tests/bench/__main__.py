@@ -3,7 +3,7 @@
 latency   decision p50 and p99 over Mosquitto, QoS 1, 1 kHz, folder mode, intent durable before the
           command, over the same path through an echo written in C
 memory    agent and serving, proportional set size after the run
-failover  on a real cluster: inference node killed, holder killed (left out with --skip-cluster)
+failover  on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
 
 import argparse

@@ -1,18 +1,25 @@
-"""What a dead node costs, on a real cluster.
+"""What a dead node costs, and what an update costs, on a real cluster.
 
-Decisions late by how many periods, a replacement after how long.
+Decisions late by how many periods, a replacement after how long; decisions lost to a new version,
+to an image that cannot be pulled, to a budget that nothing meets, to a restart of the agents.
 """
 
 import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from e2e import changes, versions
 from e2e import world as worlds
 from harness import cluster, engine, settings
 
 NAME = "foreshore-bench"
 RATE = 5.0
 LIMIT_REPLACED = 30.0
+LIMIT_RESTARTED = 3.0
+IMPOSSIBLE = "20ms"
+"""A budget that the stages which no node changes exceed by themselves."""
+HARM = 30.0
+"""Seconds that an image which cannot be pulled is left to do harm."""
 
 
 def report() -> None:
@@ -28,7 +35,11 @@ def report() -> None:
         world.until_deciding()
         worlds.wait(20)
         print(f"failover, telemetry every {1000 / RATE:.0f} ms, n 1 each")
+        version_switched(world)
+        image_not_pulled(world)
+        agents_restarted(world)
         inference_killed(world)
+        impossible_budget(world)
         holder_killed(world)
 
 
@@ -37,20 +48,86 @@ def inference_killed(world: worlds.World) -> None:
     node = world.replicas()["Active"]
     moment = worlds.now()
     world.cluster.kill(node)
-    world.until(
-        lambda: node not in world.replicas().values() and len(world.replicas()) == 2,
-        "a replacement serves",
-        120,
-    )
+    world.until_replaced(node, 120)
     replaced = elapsed(moment)
     gap = worlds.gap(world.taken(), moment)
     late = gap.total_seconds() * RATE if gap is not None else float("nan")
     print(f"  inference node killed: decisions late by {max(0.0, late - 1):.1f} periods")
-    verdict = "holds" if replaced <= LIMIT_REPLACED else "MISSED"
-    print(f"  replacement serving after {replaced:.1f} s   (limit {LIMIT_REPLACED:g})   {verdict}")
+    report_replaced("", replaced)
     world.cluster.restart(node)
     world.until_redundant()
     world.until_deciding()
+
+
+def version_switched(world: worlds.World) -> None:
+    """Decisions without an answer while both replicas change to another version, and back."""
+    versions.declare(world, versions.SECOND)
+    moment = worlds.now()
+    changes.switch(world, versions.SECOND)
+    worlds.wait(3)
+    records = changes.stored_since(world, moment)
+    lost = len(changes.errors(records))
+    wrong = sum(1 for one in versions.answered(records) if not versions.names_what_answered(one))
+    print(f"  version switched: {verdict(lost)} of {len(records)} decisions without an answer")
+    print(f"    records that name a version which did not answer: {verdict(wrong)}")
+    changes.switch(world, versions.FIRST)
+
+
+def image_not_pulled(world: worlds.World) -> None:
+    """Decisions without an answer while every successor wants an image that nobody has."""
+    wanted = changes.serving_image(world)
+    moment = worlds.now()
+    changes.set_serving_image(world, changes.NOWHERE)
+    worlds.wait(HARM)
+    records = changes.stored_since(world, moment)
+    lost, why = len(changes.errors(records)), set(changes.successors(world))
+    print(f"  image that cannot be pulled: {verdict(lost)} of {len(records)} without an answer")
+    print(f"    what the placement says of the successors: {', '.join(sorted(why)) or 'nothing'}")
+    changes.set_serving_image(world, wanted)
+    world.until(lambda: changes.successors(world) == [], "nothing is to be replaced", 120)
+
+
+def agents_restarted(world: worlds.World) -> None:
+    """The longest time without a command while every agent is replaced, one after the other."""
+    moment = worlds.now()
+    changes.restart_agents(world)
+    world.until_deciding(60)
+    gap = worlds.gap(world.taken(), moment)
+    seconds = gap.total_seconds() if gap is not None else float("nan")
+    held = "holds" if seconds <= LIMIT_RESTARTED else "MISSED"
+    print(
+        f"  agents restarted: longest time without a command {seconds:.1f} s"
+        f"   (limit {LIMIT_RESTARTED:g})   {held}"
+    )
+
+
+def impossible_budget(world: worlds.World) -> None:
+    """A replacement also where no node meets the budget."""
+    budget = world.find("decisionpolicies", worlds.POLICY)["spec"]["latencyBudget"]
+    world.edit_policy(latencyBudget=IMPOSSIBLE)
+    worlds.wait(10)
+    node = world.replicas()["Active"]
+    moment = worlds.now()
+    world.cluster.kill(node)
+    world.until_replaced(node, 120)
+    report_replaced(f"budget {IMPOSSIBLE}: ", elapsed(moment))
+    world.edit_policy(latencyBudget=budget)
+    world.cluster.restart(node)
+    world.until_redundant()
+    world.until_deciding()
+
+
+def verdict(lost: int) -> str:
+    """A count that should be zero."""
+    return f"{lost}" if lost == 0 else f"{lost} (MISSED)"
+
+
+def report_replaced(what: str, seconds: float) -> None:
+    """How long a replacement took."""
+    held = "holds" if seconds <= LIMIT_REPLACED else "MISSED"
+    print(
+        f"  {what}replacement serving after {seconds:.1f} s   (limit {LIMIT_REPLACED:g})   {held}"
+    )
 
 
 def holder_killed(world: worlds.World) -> None:

@@ -70,11 +70,7 @@ def inference_dies(world: worlds.World) -> None:
     moment = worlds.now()
     world.cluster.kill(node)
     with view.waiting("a replacement serves on another node"):
-        world.until(
-            lambda: node not in world.replicas().values() and len(world.replicas()) == 2,
-            "a replacement serves",
-            90,
-        )
+        world.until_replaced(node, 90)
     took = (worlds.now() - moment).total_seconds()
     report_gap(world, moment)
     view.fact("replacement serving after", f"{took:.1f} s")
@@ -141,7 +137,7 @@ def site_is_cut_off(world: worlds.World) -> None:
     with view.waiting("the uplink is back, and the records arrive"):
         world.cluster.wait_ready(*world.cluster.edge)
         world.until(lambda: is_complete(world), "every record has arrived", 120)
-    arrived = [one for one in since(world.decisions(), moment) if time_of(one) <= ended]
+    arrived = [one for one in since(world.decisions(), moment) if worlds.time_of(one) <= ended]
     view.fact("decisions taken while cut off", str(len(arrived)))
     report_gap(world, moment)
 
@@ -175,7 +171,7 @@ def report_gap(world: worlds.World, moment: datetime) -> None:
     """The longest time without a decision since shortly before a moment."""
     with view.waiting("records have arrived"):
         world.until(lambda: since(world.decisions(), moment), "records have arrived", 60)
-    times = sorted(time_of(one) for one in world.decisions())
+    times = sorted(worlds.time_of(one) for one in world.decisions())
     around = [
         *[one for one in times if one <= moment][-1:],
         *[one for one in times if one > moment],
@@ -186,12 +182,7 @@ def report_gap(world: worlds.World, moment: datetime) -> None:
 
 def since(records: Iterable[Record], moment: datetime) -> list[Record]:
     """Decisions after a moment."""
-    return [one for one in records if time_of(one) > moment]
-
-
-def time_of(record: Record) -> datetime:
-    """When a decision was taken."""
-    return datetime.fromisoformat(record["event"]["time"])
+    return [one for one in records if worlds.time_of(one) > moment]
 
 
 def acted(record: Record) -> bool:

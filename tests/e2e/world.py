@@ -261,6 +261,14 @@ class World:
             timeout,
         )
 
+    def until_replaced(self, node: str, timeout: float) -> None:
+        """Wait until two replicas serve, none of them on a node that was lost."""
+        self.until(
+            lambda: node not in self.replicas().values() and len(self.replicas()) == 2,
+            "a replacement serves elsewhere",
+            timeout,
+        )
+
 
 def gap(commands: Sequence[Obeyed], moment: datetime) -> timedelta | None:
     """The longest time without a command since a moment: from the last one before it, until now.
@@ -272,6 +280,11 @@ def gap(commands: Sequence[Obeyed], moment: datetime) -> timedelta | None:
     before = [one.time for one in commands if one.time <= moment][-1:]
     times = [*before, *(one.time for one in commands if one.time > moment), now()]
     return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+
+def time_of(record: Mapping[str, Any]) -> datetime:
+    """When a decision was taken."""
+    return datetime.fromisoformat(record["event"]["time"])
 
 
 def now() -> datetime:
