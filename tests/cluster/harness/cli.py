@@ -1,6 +1,7 @@
 """The harness' command line: `uv run python tests/cluster/harness --help`."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
