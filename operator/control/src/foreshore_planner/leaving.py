@@ -44,6 +44,8 @@ class Successors:
     """That have a wanted pod."""
     ready: Mapping[Slot, float]
     """Seconds for which the wanted pod of a slot has been ready."""
+    assigned: frozenset[str]
+    """Addresses that agents which report still have."""
 
 
 def superseded(
@@ -102,6 +104,11 @@ def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) ->
             for one in seen.replicas
             if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
         },
+        assigned=frozenset(
+            one.url
+            for agent in health.agent_reports(seen).values()
+            for one in agent.report.endpoints
+        ),
     )
 
 
@@ -136,17 +143,8 @@ def _drains(
         return HEARD_AFTER - age
     if seen.fleet is None:
         return HUB_AWAY
-    return LOOK_AGAIN if age < DRAINED_AFTER and _is_assigned(seen, replica) else None
-
-
-def _is_assigned(seen: snapshot.Snapshot, replica: snapshot.Replica) -> bool:
-    """Whether an agent that reports still has the address of a pod."""
     url = f"http://{replica.address}:{figures.PORT}"
-    return any(
-        one.url == url
-        for agent in health.agent_reports(seen).values()
-        for one in agent.report.endpoints
-    )
+    return LOOK_AGAIN if age < DRAINED_AFTER and url in next_.assigned else None
 
 
 def _may_go(replica: snapshot.Replica, verdicts: health.Health) -> bool:
