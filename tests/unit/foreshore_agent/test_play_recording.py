@@ -47,7 +47,7 @@ def test_a_mapped_column_wins_over_one_of_the_same_name(tmp_path: Path) -> None:
 
 
 def test_cells_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
-    _, rows = read(tmp_path, "co2,light,people,windowopen\nnan,,1.5,maybe\n1e999,2,2.0,YES\n7\n")
+    _, rows = read(tmp_path, "co2,light,people,windowopen\nnan,,1.5,maybe\n1e999,2,2.0,YES\n7,,,\n")
     assert rows[0].unread == ("co2", "light", "people", "windowOpen")
     assert rows[1].values == {"light": 2.0, "people": 2, "windowOpen": True}
     assert rows[1].unread == ("co2",)
@@ -97,3 +97,171 @@ def test_a_map_that_maps_nothing_is_refused(pair: str) -> None:
 
 def test_a_column_with_an_equals_sign_can_be_mapped() -> None:
     assert recording.mapping(["a=b=co2"]) == {"a=b": "co2"}
+
+
+def refusal(tmp_path: Path, text: str | bytes, **wanted: object) -> str:
+    path = tmp_path / "recording.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(recording.RecordingError) as raised:
+        recording.read(path, PROPERTIES, recording.Wanted(**wanted))  # type: ignore[arg-type]
+    return str(raised.value)
+
+
+TIMED = {"needs_time": True}
+
+
+def minutes(*lines: str) -> str:
+    return "Date,co2\n" + "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "words"),
+    [
+        pytest.param(
+            minutes("2015-02-02 14:19:00,1", "soon,2", "2015-02-02 14:21:00,3"),
+            TIMED,
+            ("row 2 (line 3), column Date: 'soon' is no time", "2015-02-02 14:19:00"),
+            id="a broken time",
+        ),
+        pytest.param(
+            minutes("2015-02-02 14:19:00,1", "1422883140000,2"),
+            TIMED,
+            ("row 2 (line 3), column Date", "milliseconds", "divide by 1000"),
+            id="milliseconds in the place of seconds",
+        ),
+        pytest.param(
+            minutes("2015-02-02 14:19:00,1", "2099-02-02 14:20:00,2", "2015-02-02 14:21:00,3"),
+            TIMED,
+            ("row 2 (line 3), column Date: 2099-02-02", "84 years after row 1", "remove the row"),
+            id="a row dated 2099 among others",
+        ),
+        pytest.param(
+            minutes("2015-02-02 14:19:00,1", "2015-02-02 14:20:00,2", "2099-02-02 14:21:00,3"),
+            TIMED,
+            ("row 3 (line 4), column Date: 2099-02-02", "after row 2"),
+            id="the last row dated 2099",
+        ),
+        pytest.param(
+            minutes("1970-01-01 00:00:07,1", "2015-02-02 14:20:00,2"),
+            TIMED,
+            ("row 2 (line 3), column Date: 2015-02-02", "years after row 1"),
+            id="a first row of a clock that was not set yet",
+        ),
+        pytest.param(
+            minutes("2015-02-02 14:19:00,1", "2015-02-02 14:20:00,2", "2015-02-01 14:21:00,3"),
+            TIMED,
+            ("row 3 (line 4), column Date: 2015-02-01", "before row 2", "sort"),
+            id="a row of the day before",
+        ),
+        pytest.param(
+            "time,co2,light,CO2\n2024-01-01,1,2,3\n",
+            {},
+            ("columns 2 (co2) and 4 (CO2) have one name", "rename"),
+            id="a header with one name twice",
+        ),
+        pytest.param(
+            "a,b\n1,2\n",
+            {"mapped": {"a": "co2", "b": "co2"}},
+            ("columns a and b are both mapped to co2", "--map"),
+            id="two columns for one property",
+        ),
+        pytest.param(
+            "co2,light\n1,2\n3,4,5\n",
+            {},
+            ("row 2 (line 3) has 3 cells where the header has 2", "too many"),
+            id="a row with a cell too many",
+        ),
+        pytest.param(
+            "co2,light\n1,2\n\n3\n",
+            {},
+            ("row 2 (line 4) has 1 cell where the header has 2", "no cell for column light"),
+            id="a row that is too short",
+        ),
+        pytest.param(
+            '"co2","light"\n"1",7,8\n"2",9,10\n',
+            {},
+            ("every row has one cell more than the header", "row names", "first column"),
+            id="row names without a name of their own",
+        ),
+        pytest.param(
+            "co2\tlight\n1\t2\n",
+            {},
+            ("separated by tabs", "`,` or `;`"),
+            id="tabs between the columns",
+        ),
+        pytest.param("co2|light\n1|2\n", {}, ("separated by `|`",), id="bars between the columns"),
+        pytest.param(
+            "co2,light\n1,2\n".encode("utf-16"), {}, ("UTF-16", "save it as UTF-8"), id="UTF-16"
+        ),
+        pytest.param(
+            "co2,light\n1,2\n".encode("utf-16-le"), {}, ("NUL", "UTF-8"), id="UTF-16 without a mark"
+        ),
+        pytest.param(
+            "co2,light\n1,2\n3,4 °\n".encode("latin-1"),
+            {},
+            ("line 3", "0xb0", "not UTF-8", "iconv"),
+            id="Latin 1",
+        ),
+        pytest.param("", {}, ("is empty", "has no rows"), id="an empty file"),
+        pytest.param(
+            "when,co2\n2015-02-02,1\n2015-02-03,2\n",
+            {"mapped": {"when": "light"}},
+            ("column when is mapped to light", "no cell of it is a Number", "row 1 (line 2)"),
+            id="a column of times mapped to a number",
+        ),
+    ],
+)
+def test_a_recording_that_cannot_be_played_right_is_refused_with_place_and_remedy(
+    tmp_path: Path, text: str | bytes, wanted: dict[str, object], words: tuple[str, ...]
+) -> None:
+    said = refusal(tmp_path, text, **wanted)
+    assert said.startswith(f"{tmp_path / 'recording.csv'}")
+    for each in words:
+        assert each in said
+
+
+def test_every_row_that_is_wrong_is_said_up_to_a_bound(tmp_path: Path) -> None:
+    said = refusal(tmp_path, minutes(*("soon,1" for _ in range(20))), **TIMED)
+    assert "row 8 (line 9)" in said
+    assert "row 9 (line 10)" not in said
+    assert "and 12 more" in said
+
+
+@pytest.mark.parametrize(
+    "pairs", [("a=co2", "A=light"), ("a=co2", "a=light")], ids=["in another case", "again"]
+)
+def test_a_column_that_is_mapped_twice_is_refused(pairs: tuple[str, ...]) -> None:
+    with pytest.raises(recording.RecordingError, match=r"column [aA] is mapped twice"):
+        recording.mapping(pairs)
+
+
+def test_an_hour_twice_at_the_end_of_summer_is_played_and_said(tmp_path: Path) -> None:
+    text = minutes("2015-10-25 02:30:00,1", "2015-10-25 02:59:00,2", "2015-10-25 02:00:00,3")
+    found, rows = read(tmp_path, text, needs_time=True)
+    assert len(rows) == 3
+    assert "1 row is dated before the row above it (first: row 3 (line 4)" in found.notes[0]
+
+
+def test_a_column_whose_values_the_device_cannot_have_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "recording.csv"
+    path.write_text("CO2\n440\n441\n")
+    temperature = Property(name="temperature", minimum="-20", maximum="60")
+    wanted = recording.Wanted(mapped={"CO2": "temperature"})
+    found = recording.read(path, [temperature], wanted)
+    assert "no value of column CO2 lies within -20 … 60 of temperature" in found.notes[0]
+
+
+def test_the_first_and_the_last_time_are_known(tmp_path: Path) -> None:
+    found, _ = read(tmp_path, minutes("2015-02-02 14:19:00,1", "2015-02-02 14:25:00,2"), **TIMED)
+    assert found.span == (
+        datetime(2015, 2, 2, 14, 19, tzinfo=UTC),
+        datetime(2015, 2, 2, 14, 25, tzinfo=UTC),
+    )
+
+
+def test_a_long_recording_is_read_with_word_of_how_far_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "recording.csv"
+    path.write_text("co2\n" + "1\n" * 25_000)
+    seen: list[int] = []
+    recording.read(path, PROPERTIES, recording.Wanted(), progress=seen.append)
+    assert seen == [10_000, 20_000]

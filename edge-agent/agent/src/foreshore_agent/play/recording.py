@@ -1,30 +1,33 @@
 """A sensor recording as rows of property values: CSV with `,` or `;`, quoted headers, any case.
 
-`play` and `rehearse` read it. A cell that cannot be read is left out of its row and counted; a
-column that nobody mapped is ignored. With `;` between columns, a decimal comma is understood.
+`play` and `rehearse` read it. The whole file is read once before its first row is used, so that a
+mistake in the last row is said before anything runs: `layout` looks at how it is written, `survey`
+at what is wrong with it as a whole. A cell that cannot be read is left out of its row and counted;
+a column that nobody mapped is ignored. With `;` between columns, a decimal comma is understood.
 """
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from foreshore_agent.devices.mqtt.payload import Value
+from foreshore_agent.play import layout, survey
+from foreshore_agent.play.layout import RecordingError as RecordingError
 from foreshore_api.v1alpha1 import deviceprofile
 
-MAXIMUM_LINE: Final = 65536
+PROGRESS_ROWS: Final = 10_000
+"""How often a long file is said to be under way."""
+LATEST_SECONDS: Final = 10_000_000_000
+"""Unix seconds of the year 2286; what is larger counts milliseconds or less."""
 TIME_COLUMNS: Final = ("date", "time", "timestamp", "datetime", "date_time")
 """Headers that are taken for the time when nobody says which column it is."""
 
 _TRUE: Final = ("true", "1", "yes", "t")
 _FALSE: Final = ("false", "0", "no", "f")
-
-
-class RecordingError(ValueError):
-    """The recording does not fit what was asked; the text says what would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,13 @@ class Row:
     truth: str | None = None
     unread: tuple[str, ...] = ()
     """Properties whose cell could not be read."""
+    line: int = field(default=0, compare=False)
+    """Line of the file on which it ends, from 1."""
+
+    @property
+    def place(self) -> survey.Place:
+        """Where it stands."""
+        return survey.Place(self.number, self.line)
 
 
 @dataclass(slots=True)
@@ -58,18 +68,33 @@ class Recording:
     header: Sequence[str]
     zone: tzinfo = UTC
     separator: str = ","
-    rows: int = field(default=0)
+    rows: int = 0
     """Rows of the file."""
+    span: tuple[datetime, datetime] | None = None
+    """First and last time, where there is a time column."""
+    notes: tuple[str, ...] = ()
+    """What a person should know before it is played."""
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows in order; empty lines are skipped."""
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(_bounded(file), delimiter=self.separator)
-            next(reader, None)
-            for number, cells in enumerate(filter(None, reader), start=1):
-                yield self._row(number, cells)
+        """Yield the rows in order; empty lines are skipped. Raises RecordingError."""
+        for place, cells in self.cells():
+            yield self.row(place, cells)
 
-    def _row(self, number: int, cells: Sequence[str]) -> Row:
+    def cells(self) -> Iterator[tuple[survey.Place, Sequence[str]]]:
+        """Yield the cells of each row. Raises RecordingError."""
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(layout.bounded(file), delimiter=self.separator)
+                next(reader, None)
+                for number, cells in enumerate(filter(None, reader), start=1):
+                    yield survey.Place(number, reader.line_num), cells
+        except UnicodeDecodeError as error:
+            raise RecordingError(layout.undecodable(self.path)) from error
+        except (OSError, csv.Error) as error:
+            raise RecordingError(f"{self.path} cannot be read: {error}") from error
+
+    def row(self, place: survey.Place, cells: Sequence[str]) -> Row:
+        """Read one row. Raises RecordingError, without its place."""
         values: dict[str, Value] = {}
         unread: list[str] = []
         for index, each in self.columns.properties.items():
@@ -81,12 +106,19 @@ class Recording:
         time = self.columns.time
         truth = self.columns.truth
         return Row(
-            number=number,
+            number=place.row,
             values=values,
-            time=None if time is None else moment(_cell(cells, time, number), self.zone),
-            truth=None if truth is None else _cell(cells, truth, number),
+            time=None if time is None else self._moment(cells, time),
+            truth=None if truth is None else cells[truth],
             unread=tuple(unread),
+            line=place.line,
         )
+
+    def _moment(self, cells: Sequence[str], index: int) -> datetime:
+        try:
+            return moment(cells[index], self.zone)
+        except RecordingError as error:
+            raise RecordingError(f", column {self.header[index]}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +133,60 @@ class Wanted:
 
 
 def read(
-    path: Path, properties: Sequence[deviceprofile.Property], wanted: Wanted, zone: tzinfo = UTC
+    path: Path,
+    properties: Sequence[deviceprofile.Property],
+    wanted: Wanted,
+    zone: tzinfo = UTC,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> Recording:
-    """Look at a recording's header and count its rows. Raises RecordingError."""
+    """Read a recording once from beginning to end, and return how to play it.
+
+    Args:
+        path: the file.
+        properties: what the device has.
+        wanted: what the caller wants of the columns.
+        zone: of times that name none.
+        progress: told now and then how many rows have been read.
+
+    Raises:
+        RecordingError: it cannot be played as it is; the text names rows, columns and the remedy.
+    """
+    found = layout.read(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = _bounded(file)
-            first = next(lines, "")
-            separator = ";" if first.count(";") > first.count(",") else ","
-            header = next(csv.reader([first], delimiter=separator), [])
-            rows = sum(1 for cells in csv.reader(lines, delimiter=separator) if cells)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordingError(f"{path} cannot be read: {error}") from error
-    if not header or rows == 0:
-        raise RecordingError(f"{path} has no rows")
-    columns = arrange(header, properties, wanted)
-    return Recording(path, columns, header, zone, separator, rows)
+        columns = arrange(found.header, properties, wanted)
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
+    recording = Recording(path, columns, found.header, zone, found.separator)
+    seen = _surveyed(recording, progress)
+    if seen.rows == 0:
+        raise RecordingError(f"{path} has no rows, only a header")
+    if mistakes := seen.mistakes():
+        raise RecordingError(f"{path}: " + "\n  ".join(mistakes))
+    recording.rows, recording.notes = seen.rows, seen.notes()
+    if seen.first is not None and seen.last is not None:
+        recording.span = (seen.first, seen.last)
+    return recording
+
+
+def _surveyed(recording: Recording, progress: Callable[[int], object]) -> survey.Survey:
+    """Look at every row."""
+    columns, width = recording.columns, len(recording.header)
+    index_of = {each.name: index for index, each in columns.properties.items()}
+    seen = survey.Survey(columns.properties, columns.time, recording.header)
+    for place, cells in recording.cells():
+        if place.row % PROGRESS_ROWS == 0:
+            progress(place.row)
+        if len(cells) != width:
+            seen.refuse_width(place, len(cells))
+            continue
+        try:
+            row = recording.row(place, cells)
+        except RecordingError as error:
+            seen.refuse(place, str(error))
+            continue
+        unread = {name: cells[index_of[name]] for name in row.unread}
+        seen.take(place, row.values, unread, row.time)
+    return seen
 
 
 def arrange(
@@ -128,13 +198,7 @@ def arrange(
     """
     places = {name.strip().casefold(): index for index, name in enumerate(header)}
     known = {each.name.casefold(): each for each in properties}
-    found: dict[int, deviceprofile.Property] = {}
-    for column, name in wanted.mapped.items():
-        if name.casefold() not in known:
-            raise RecordingError(
-                f"the device has no property {name!r}; it has {_names(known.values())}"
-            )
-        found[_place(places, column, header)] = known[name.casefold()]
+    found = _mapped(header, places, known, wanted.mapped)
     taken = {each.name for each in found.values()}
     for name, each in known.items():
         if name in places and each.name not in taken and places[name] not in found:
@@ -155,6 +219,30 @@ def arrange(
     return Columns(found, time, truth)
 
 
+def _mapped(
+    header: Sequence[str],
+    places: Mapping[str, int],
+    known: Mapping[str, deviceprofile.Property],
+    mapped: Mapping[str, str],
+) -> dict[int, deviceprofile.Property]:
+    """Return the columns that were mapped by hand. Raises RecordingError."""
+    found: dict[int, deviceprofile.Property] = {}
+    for column, name in mapped.items():
+        if name.casefold() not in known:
+            raise RecordingError(
+                f"the device has no property {name!r}; it has {_names(known.values())}"
+            )
+        place, meant = _place(places, column, header), known[name.casefold()]
+        other = next((at for at, each in found.items() if each is meant), place)
+        if other != place:
+            raise RecordingError(
+                f"columns {header[other]} and {header[place]} are both mapped to {meant.name}:"
+                " leave one --map out"
+            )
+        found[place] = meant
+    return found
+
+
 def mapping(pairs: Sequence[str]) -> dict[str, str]:
     """Read `COLUMN=PROPERTY` pairs. Raises RecordingError."""
     found: dict[str, str] = {}
@@ -162,6 +250,8 @@ def mapping(pairs: Sequence[str]) -> dict[str, str]:
         column, equals, name = pair.rpartition("=")
         if not equals or not column or not name:
             raise RecordingError(f"--map takes COLUMN=PROPERTY, not {pair!r}")
+        if column.strip().casefold() in (each.strip().casefold() for each in found):
+            raise RecordingError(f"column {column} is mapped twice: leave one --map out")
         found[column] = name
     return found
 
@@ -190,11 +280,24 @@ def moment(text: str, zone: tzinfo) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        try:
-            return datetime.fromtimestamp(float(text), UTC)
-        except (ValueError, OverflowError, OSError) as error:
-            raise RecordingError(f"{text!r} is no time, such as 2015-02-02 14:19:00") from error
+        return _unix(text)
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _unix(text: str) -> datetime:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise RecordingError(
+            f"{text!r} is no time; write it as 2015-02-02 14:19:00, or in Unix seconds"
+        )
+    if abs(seconds) > LATEST_SECONDS:
+        raise RecordingError(
+            f"{text!r} is no time in Unix seconds; if it counts milliseconds, divide by 1000"
+        )
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _number(text: str, separator: str) -> float:
@@ -213,18 +316,5 @@ def _place(places: Mapping[str, int], column: str, header: Sequence[str]) -> int
     return place
 
 
-def _cell(cells: Sequence[str], index: int, number: int) -> str:
-    if index >= len(cells):
-        raise RecordingError(f"row {number} is too short")
-    return cells[index]
-
-
 def _names(properties: Iterable[deviceprofile.Property]) -> str:
     return ", ".join(sorted(each.name for each in properties))
-
-
-def _bounded(file: IO[str]) -> Iterator[str]:
-    while line := file.readline(MAXIMUM_LINE):
-        if len(line) == MAXIMUM_LINE:
-            raise csv.Error(f"a line is longer than {MAXIMUM_LINE} characters")
-        yield line
