@@ -1,32 +1,47 @@
 """`foreshore-agent`: the command line of the edge agent. Verbs import what they need when they run.
 
 Started by kubelet or systemd (`run --node … --hub …`), or by a person in a folder of resources.
-Exit codes: 0 asked to end; 1 a defect or a state directory that cannot be used, worth another
-start; 2 wrong usage or a folder that cannot be worked from.
+How every verb ends is in `exits`.
 """
 
-import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from foreshore_agent import access, play, records, rehearse
-
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
+from foreshore_agent import access, exits, play, records, rehearse
+from foreshore_api import programs
 
 application = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, epilog=exits.TABLE
 )
 
 
+def _version(*, is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata
+
+        typer.echo(f"foreshore-agent {metadata.version('foreshore-agent')}")
+        raise typer.Exit
+
+
 @application.callback()
-def about() -> None:
+def about(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda value: _version(is_asked=value),
+            help="Say which version this is.",
+        ),
+    ] = False,
+) -> None:
     """Decide at the edge: samples in, gated and recorded commands out."""
 
 
-@application.command()
+@application.command(epilog=exits.TABLE)
 def run(
     state: Annotated[
         Path, typer.Option(envvar="FORESHORE_STATE", help="State directory: journal and values.")
@@ -85,8 +100,11 @@ def run(
         ),
     ] = 1024,
     log_level: Annotated[
-        str, typer.Option(envvar="FORESHORE_LOG_LEVEL", help="debug, info, warning or error.")
-    ] = "info",
+        programs.LogLevel,
+        typer.Option(
+            envvar="FORESHORE_LOG_LEVEL", case_sensitive=False, help="How much the log says."
+        ),
+    ] = programs.LogLevel.INFO,
 ) -> None:
     """Run the agent until SIGTERM, for a hub or from a folder of resources."""
     from foreshore_agent import settings
@@ -97,8 +115,7 @@ def run(
             settings.FolderFlags(resources, models, site),
         )
     except settings.SettingsError as error:
-        _say(str(error))
-        raise typer.Exit(EXIT_USAGE) from error
+        exits.fail(str(error), exits.Exit.USAGE)
     told = settings.Settings(
         node=node or settings.default_node(),
         state=state,
@@ -113,16 +130,15 @@ def run(
     raise typer.Exit(process.run(told, log_level))
 
 
-application.command()(play.play)
-application.command()(rehearse.rehearse)
-application.command()(records.records)
-application.command()(records.why)
-application.command()(records.verify)
-application.command()(access.broker_acl)
-
-
-def _say(message: str) -> None:
-    print(f"foreshore-agent: {message}", file=sys.stderr)  # noqa: T201 - a command line speaks
+for _verb in (
+    play.play,
+    rehearse.rehearse,
+    records.records,
+    records.why,
+    records.verify,
+    access.broker_acl,
+):
+    application.command(epilog=exits.TABLE)(_verb)
 
 
 def main() -> None:

@@ -28,8 +28,27 @@ application = typer.Typer(
 )
 
 
+def _version(*, is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata
+
+        typer.echo(f"foreshore-serving {metadata.version('foreshore-agent')}")
+        raise typer.Exit
+
+
 @application.callback()
-def about() -> None:
+def about(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda value: _version(is_asked=value),
+            help="Say which version this is.",
+        ),
+    ] = False,
+) -> None:
     """Serve ONNX models over the Open Inference Protocol v2."""
 
 

@@ -9,21 +9,43 @@ from typing import Annotated
 import typer
 import uvloop
 
+from foreshore_api import programs
 from foreshore_hub import hub, settings
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="The hub of Foreshore.")
+application = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 
-@app.callback()
-def root() -> None:
-    """Keep `run` a command although it is the only one."""
+def _version(*, is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata
+
+        typer.echo(f"foreshore-hub {metadata.version('foreshore-operator')}")
+        raise typer.Exit
+
+
+@application.callback()
+def about(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda value: _version(is_asked=value),
+            help="Say which version this is.",
+        ),
+    ] = False,
+) -> None:
+    """Carry assignments down to the agents, keep their records, and serve these to people."""
 
 
 def _variable(name: str) -> str:
     return f"FORESHORE_{name}"
 
 
-@app.command()
+@application.command()
 def run(
     database: Annotated[
         str, typer.Option(envvar=_variable("DATABASE"), help="SQLAlchemy URL of the record store.")
@@ -70,9 +92,17 @@ def run(
         Path | None,
         typer.Option(envvar="KUBECONFIG", help="Outside a cluster: how to reach it."),
     ] = None,
+    log_level: Annotated[
+        programs.LogLevel,
+        typer.Option(
+            envvar=_variable("LOG_LEVEL"), case_sensitive=False, help="How much the log says."
+        ),
+    ] = programs.LogLevel.INFO,
 ) -> None:
     """Serve agents, the operator and `kubectl get decisions`."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=log_level.number, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     chosen = settings.Settings(
         database=database,
@@ -102,7 +132,7 @@ async def _serve(chosen: settings.Settings) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    application()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import typer
 import uvloop
 from aiohttp import web
 
+from foreshore_api import programs
 from foreshore_kube import api, apply, config, elector, kinds
 from foreshore_operator import (
     act,
@@ -48,8 +49,27 @@ application = typer.Typer(
 )
 
 
+def _version(*, is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata
+
+        typer.echo(f"foreshore-operator {metadata.version('foreshore-operator')}")
+        raise typer.Exit
+
+
 @application.callback()
-def about() -> None:
+def about(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda value: _version(is_asked=value),
+            help="Say which version this is.",
+        ),
+    ] = False,
+) -> None:
     """Put inference where its latency budget holds, and decide who may command a device."""
 
 
@@ -77,11 +97,16 @@ def run(
     metrics_port: Annotated[
         int, _option("METRICS_PORT", "Port of /metrics, /healthz, /readyz.")
     ] = 8080,
-    log_level: Annotated[str, _option("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[
+        programs.LogLevel,
+        typer.Option(
+            envvar="FORESHORE_LOG_LEVEL", case_sensitive=False, help="How much the log says."
+        ),
+    ] = programs.LogLevel.INFO,
 ) -> None:
     """Run one replica until SIGTERM."""
     logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        level=log_level.number, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
     chosen = settings.Settings(

@@ -6,14 +6,12 @@
 for a person. `rehearse` uses all but `show`.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-_FAILED = 1
-_USAGE = 2
+from foreshore_agent import exits
 
 
 def play(
@@ -74,8 +72,6 @@ def play(
             )
         )
     except show.USAGE_ERRORS as error:
-        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
-        raise typer.Exit(_USAGE) from error
+        exits.fail(str(error), exits.Exit.USAGE)
     except OSError as error:
-        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
-        raise typer.Exit(_FAILED) from error
+        exits.fail(str(error), exits.Exit.FAILED)

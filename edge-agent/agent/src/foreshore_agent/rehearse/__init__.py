@@ -9,14 +9,12 @@ The agent is the one that `run` runs, the player the one of `play`. `clock` is t
 finds the device. The Site's broker is never contacted.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-_FAILED = 1
-_USAGE = 2
+from foreshore_agent import exits
 
 
 def rehearse(
@@ -98,8 +96,6 @@ def rehearse(
             raise run.RehearsalError(f"--output is text or json, not {output}")
         run.rehearse(request)
     except run.USAGE_ERRORS as error:
-        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
-        raise typer.Exit(_USAGE) from error
+        exits.fail(str(error), exits.Exit.USAGE)
     except OSError as error:
-        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
-        raise typer.Exit(_FAILED) from error
+        exits.fail(str(error), exits.Exit.FAILED)

@@ -10,37 +10,36 @@ from typing import Final
 
 import uvloop
 
-from foreshore_agent import clocks, journal, settings
+from foreshore_agent import clocks, exits, journal, settings
 from foreshore_agent.link import folder
 from foreshore_agent.runtime import agent
+from foreshore_api import programs
 
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
 _SETTLE_SECONDS: Final = 0.5
 _SWITCH_SECONDS: Final = 0.0005
 """The journal's thread gets its turn this soon also while the loop is busy; by default 5 ms."""
 _LOG: Final = logging.getLogger(__name__)
 
 
-def run(told: settings.Settings, log_level: str) -> int:
+def run(told: settings.Settings, log_level: programs.LogLevel) -> exits.Exit:
     """Run one agent until SIGTERM or SIGINT; returns the exit code."""
     logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=log_level.number, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     gc.set_threshold(50_000, 50, 100)  # a collection costs milliseconds on this path
     sys.setswitchinterval(_SWITCH_SECONDS)
-    code = 0
+    code = exits.Exit.DONE
     try:
         uvloop.run(_live(told))
     except* folder.FolderError as group:
-        code = _say(group, EXIT_USAGE)
+        code = _say(group, exits.Exit.USAGE)
     except* (
         journal.JournalInUse,
         journal.JournalFull,
         sqlite3.DatabaseError,
         OSError,
     ) as group:
-        code = _say(group, EXIT_FAILED)
+        code = _say(group, exits.Exit.FAILED)
     return code
 
 
@@ -65,10 +64,10 @@ async def _settle(host: agent.Agent) -> None:
     gc.freeze()
 
 
-def _say(group: BaseExceptionGroup[BaseException], code: int) -> int:
+def _say(group: BaseExceptionGroup[BaseException], code: exits.Exit) -> exits.Exit:
     _LOG.debug("where it came from", exc_info=group)
     for error in _leaves(group):
-        print(f"foreshore-agent: {error}", file=sys.stderr)  # noqa: T201 - the last word
+        exits.say(str(error))
     return code
 
 
