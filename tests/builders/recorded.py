@@ -97,6 +97,9 @@ def server(*names: str, namespace: str = "hq", more: Sequence[Json] = ()) -> Ser
 
 def _is_selected(one: Json, selector: str) -> bool:
     terms = dict(term.split("=") for term in selector.split(",") if term)
+    beginning = terms.pop("namePrefix", "")
+    if not one["metadata"]["name"].startswith(beginning):
+        return False
     said = {"metadata.name": one["metadata"]["name"]}
     if one["kind"] == "Decision":
         data = one["decision"]

@@ -106,6 +106,9 @@ def test_a_decision_is_explained_by_identity_by_device_and_by_verdict(
         (["--policy", "ventilate-when-occupied", "--last"], commanded, "✓ Commanded"),
         (["--device", "room-301", "--verdict", "Denied"], denied, "✗ Denied: StepTooLarge"),
         (["--last"], commanded, "✓ Commanded: RoomOccupied"),
+        ([denied[:13]], denied, "✗ Denied: StepTooLarge"),
+        ([f"{commanded}/1"], commanded, "✓ Commanded: RoomOccupied"),
+        (["--last", "--request-timeout", "0"], commanded, "✓ Commanded: RoomOccupied"),
     ):
         done = why(hub.api.kubeconfig, *args, "-n", namespace)
         assert done.returncode == 0, done.stderr

@@ -55,6 +55,10 @@ def decided(number: int, verdict: str = "Commanded", second: int | None = None) 
     )
 
 
+def named(identity: str) -> str:
+    return decided(1).replace("d-1", identity)
+
+
 def became(outcome: str, decision: str = "d-1", device: dict[str, str] | None = None) -> str:
     data = {"decisionId": decision, "device": device, "outcome": outcome}
     return json.dumps({"type": record.OUTCOME, "time": "2026-03-01T11:00:00Z", "data": data})
@@ -84,6 +88,21 @@ def batch(
 
 async def names(kept: store.Store) -> list[str]:
     return [each.decision for each in await kept.find(store.Selection())]
+
+
+async def test_the_beginning_of_an_identity_finds_its_decisions_newest_first(
+    kept: store.Store,
+) -> None:
+    identities = ("01a20307-9b3d-71f5", "01a20307-a17d-73d6", "01a20308-0000-7000", "01a2_307")
+    await kept.append("edge-1", batch(*map(named, identities)))
+    for beginning, expected in (
+        ("01a20307", {"01a20307-9b3d-71f5", "01a20307-a17d-73d6"}),
+        ("01a20307-9", {"01a20307-9b3d-71f5"}),
+        ("01a2_", {"01a2_307"}),
+        ("02", set()),
+    ):
+        found = await kept.find(store.Selection(beginning=beginning))
+        assert {each.decision for each in found} == expected
 
 
 async def test_a_full_store_acknowledges_nothing_and_goes_on_when_there_is_room(

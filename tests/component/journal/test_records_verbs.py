@@ -143,3 +143,68 @@ async def test_a_stopped_agents_journal_in_a_read_only_place_can_be_read(tmp_pat
         assert identities(run("records", "--state", tmp_path / "state")) == ["d1"]
     finally:
         (tmp_path / "state").chmod(0o755)
+
+
+LONG = ("01a20307-9b3d-71f5-af7f-39e9f642cdfa", "01a20307-a17d-73d6-a337-14c63e8ae98a")
+
+
+def identified(number: int, identity: str) -> journal.Entry:
+    """A decision whose identity is as long as a real one's."""
+    found = decision(number)
+    body = orjson.loads(found.body)
+    body["data"]["decisionId"] = identity
+    return journal.Entry(orjson.dumps(body), True, found.policy, found.device, found.verdict)
+
+
+async def test_why_takes_the_beginning_of_an_identity_or_a_command(tmp_path: Path) -> None:
+    opened = await written(tmp_path, *(identified(n, each) for n, each in enumerate(LONG, 1)))
+    for asked in (LONG[1][:12], LONG[1].upper(), f"{LONG[1]}/1", f"{LONG[1][:12]}/1"):
+        found = run("why", asked, "--state", tmp_path)
+        assert found.exit_code == 0, found.output
+        assert f"decision  {LONG[1]}" in found.output
+    await opened.close()
+
+
+async def test_why_lists_the_decisions_that_begin_alike(tmp_path: Path) -> None:
+    opened = await written(tmp_path, *(identified(n, each) for n, each in enumerate(LONG, 1)))
+    found = run("why", LONG[0][:8], "--state", tmp_path)
+    assert found.exit_code == 2
+    assert f"2 decisions begin with {LONG[0][:8]}" in found.output
+    for each in LONG:
+        assert f"{each}  2026-01-01" in found.output
+        assert "room-301" in found.output
+    await opened.close()
+
+
+async def test_why_lists_a_bounded_number_of_decisions_that_begin_alike(tmp_path: Path) -> None:
+    many = (identified(n, f"01a20307-0000-7000-8000-{n:012}") for n in range(1, 40))
+    opened = await written(tmp_path, *many)
+    found = run("why", "01a20307", "--state", tmp_path)
+    assert found.exit_code == 2
+    assert found.output.count("01a20307-0000") == 10
+    assert "more than 10 decisions begin with 01a20307" in found.output
+    assert "000000000039" in found.output, "the newest are shown"
+    await opened.close()
+
+
+async def test_why_says_that_a_beginning_is_too_short(tmp_path: Path) -> None:
+    opened = await written(tmp_path, identified(1, LONG[0]))
+    found = run("why", LONG[0][:3], "--state", tmp_path)
+    assert found.exit_code == 2
+    assert "too short" in found.output
+    assert "4 characters" in found.output
+    await opened.close()
+
+
+@pytest.mark.parametrize("verb", [("records",), ("why", "--last")], ids=["records", "why"])
+async def test_a_verdict_that_is_none_is_refused_with_those_that_are(
+    tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    opened = await written(tmp_path, decision(1))
+    found = run(*verb, "--state", tmp_path, "--verdict", "Comanded")
+    assert found.exit_code == 2
+    assert "Comanded" in found.output
+    for each in record.Verdict:
+        assert each.value in found.output
+    assert (record.Outcome.CONFIRMED in found.output) is (verb == ("records",))
+    await opened.close()

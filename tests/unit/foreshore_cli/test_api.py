@@ -44,6 +44,7 @@ class Client:
     answers: list[Any]
     asked: list[str] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    timeouts: list[tuple[float, float | None]] = field(default_factory=list)
 
     @property
     def configuration(self) -> Any:
@@ -60,7 +61,8 @@ class Client:
 
     def request(self, method: str, url: str, *, headers: Any, _request_timeout: Any) -> Response:
         assert method == "GET"
-        assert all(limit is not None and limit > 0 for limit in _request_timeout)
+        assert all(limit is None or limit > 0 for limit in _request_timeout)
+        self.timeouts.append(_request_timeout)
         self.asked.append(url.removeprefix(self.host))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -273,6 +275,24 @@ def test_durations_are_read_as_kubectl_reads_them(written: str, expected: float)
 def test_a_duration_that_is_none_is_wrong_usage(written: str) -> None:
     with pytest.raises(errors.UsageError, match="--request-timeout"):
         api.seconds(written, "--request-timeout")
+
+
+@pytest.mark.parametrize("written", ["0", "0s", "0m"])
+def test_no_time_limit_is_asked_for_as_in_kubectl(written: str) -> None:
+    assert api.longest_wait(written) is None
+    assert api.longest_wait("10s") == 10.0
+
+
+def test_each_answer_is_waited_for_as_long_as_was_asked() -> None:
+    opened, client = server((200, {"kind": "DeviceList", "items": []}))
+    opened.list("foreshore.dev/v1alpha1", "devices", {})
+    assert client.timeouts == [(api.CONNECT_SECONDS, 10.0)]
+
+
+def test_without_a_time_limit_a_connection_is_still_not_waited_for_without_end() -> None:
+    _, client = server((200, {"kind": "DeviceList", "items": []}))
+    api.Server(client, "hq", None).list("foreshore.dev/v1alpha1", "devices", {})
+    assert client.rest_client.timeouts == [(api.CONNECT_SECONDS, None)]
 
 
 @pytest.fixture

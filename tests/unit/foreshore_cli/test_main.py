@@ -133,7 +133,11 @@ def test_a_question_that_cannot_be_answered_ends_with_code_three_and_one_line() 
     assert done.stderr.splitlines()[0] == "error: there is no kubeconfig /nowhere/config"
 
 
-@pytest.mark.parametrize("written", ["abc", "decision/abc", "decisions.records.foreshore.dev/abc"])
+@pytest.mark.parametrize(
+    "written",
+    ["abc", "decision/abc", "decisions.records.foreshore.dev/abc", "abc/1", "decision/ABC/2"],
+    ids=["plain", "of a kind", "of a group", "a command", "a command of a kind"],
+)
 def test_a_decision_may_be_named_as_kubectl_names_objects(
     written: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from builders import recorded
+from foreshore_api.wire import record
 from foreshore_cli import api, errors, options, terminal, why
 
 COMMANDED, DENIED = (one["metadata"]["name"] for one in recorded.documents("decisions"))
@@ -138,3 +139,40 @@ def test_a_record_of_a_newer_hub_is_an_error_that_says_how_to_see_it() -> None:
     document["decision"]["verdict"]["result"] = "Postponed"
     with pytest.raises(errors.CommandError, match=f"kubectl get decision {COMMANDED} -o yaml"):
         why.explained(document)
+
+
+@pytest.mark.parametrize("namespace", ["hq", ""], ids=["in a namespace", "in all"])
+def test_the_beginning_of_an_identity_names_a_decision(namespace: str) -> None:
+    other = recorded.find("decisions", "Decision", DENIED)
+    other["metadata"]["name"] = "01a20307-9b3d-71f5-af7f-39e9f642cdfa"
+    server = recorded.Server(namespace, [*recorded.documents("decisions"), other])
+    found = why.find(server, why.Question(identity="01a20307"))
+    assert found["metadata"]["name"] == "01a20307-9b3d-71f5-af7f-39e9f642cdfa"
+
+
+def test_decisions_that_begin_alike_are_listed_with_what_tells_them_apart() -> None:
+    with pytest.raises(errors.UsageError) as raised:
+        why.find(recorded.server("decisions"), why.Question(identity=COMMANDED[:8]))
+    head, *rows = str(raised.value).splitlines()
+    assert head.startswith(f"2 decisions begin with {COMMANDED[:8]}")
+    assert [row.split()[0] for row in rows] == [COMMANDED, DENIED]
+    assert "hq/room-302" in rows[1]
+    assert "Denied/StepTooLarge" in rows[1]
+
+
+def test_a_beginning_that_is_too_short_says_so() -> None:
+    with pytest.raises(errors.UsageError, match="at least 4 characters"):
+        why.find(recorded.server("decisions"), why.Question(identity=COMMANDED[:2]))
+
+
+def test_a_verdict_that_is_none_is_refused_with_those_that_are() -> None:
+    with pytest.raises(errors.UsageError) as raised:
+        why.find(recorded.server("decisions"), why.Question(verdict="Denyed"))
+    assert "not 'Denyed'" in str(raised.value)
+    for each in record.Verdict:
+        assert each.value in str(raised.value)
+
+
+def test_a_verdict_may_be_written_in_any_case() -> None:
+    found = why.find(recorded.server("decisions"), why.Question(verdict="denied"))
+    assert found["metadata"]["name"] == DENIED

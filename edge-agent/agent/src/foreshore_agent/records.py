@@ -1,7 +1,6 @@
 """`foreshore-agent records | why | verify`: what a state directory's journal says.
 
-They work beside a running agent and after it. Exit codes: 0; 1 nothing found, or the chain is
-broken; 2 no journal, or wrong usage.
+They work beside a running agent and after it.
 """
 
 import sys
@@ -9,18 +8,19 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from foreshore_agent.exits import Exit, fail
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from foreshore_agent.journal import reader
+    from foreshore_decision import naming
 
 _FOLLOW_SECONDS: Final = 0.5
-_NOTHING: Final = 1
-_USAGE: Final = 2
 
 _State = Annotated[
     Path, typer.Option(envvar="FORESHORE_STATE", help="State directory of the agent.")
@@ -28,6 +28,9 @@ _State = Annotated[
 _Device = Annotated[str | None, typer.Option(help="Only of this Device.")]
 _Policy = Annotated[str | None, typer.Option(help="Only of this DecisionPolicy.")]
 _Verdict = Annotated[str | None, typer.Option(help="Only this verdict, such as Commanded.")]
+_Result = Annotated[
+    str | None, typer.Option(help="Only this verdict or outcome, such as Commanded or Confirmed.")
+]
 _Since = Annotated[str | None, typer.Option(help="From this time on (RFC 3339).")]
 _Until = Annotated[str | None, typer.Option(help="Before this time (RFC 3339).")]
 
@@ -36,7 +39,7 @@ def records(
     state: _State,
     device: _Device = None,
     policy: _Policy = None,
-    verdict: _Verdict = None,
+    verdict: _Result = None,
     since: _Since = None,
     until: _Until = None,
     limit: Annotated[
@@ -49,6 +52,9 @@ def records(
     """Print records as JSON Lines, oldest first."""
     from collections import deque
 
+    from foreshore_api.wire import record
+
+    _check_word("--verdict", verdict, (*record.Verdict, *record.Outcome))
     filters = _filters(device, policy, verdict, since, until)
     with _opened(state) as found:
         after = 0
@@ -70,7 +76,10 @@ def records(
 
 def why(
     state: _State,
-    decision: Annotated[str | None, typer.Argument(help="Identity of a decision.")] = None,
+    decision: Annotated[
+        str | None,
+        typer.Argument(help="Identity of a decision or of its command, or the beginning of it."),
+    ] = None,
     last: Annotated[  # noqa: FBT002 - an option of the command line
         bool, typer.Option("--last", help="The newest decision.")
     ] = False,
@@ -81,19 +90,21 @@ def why(
 ) -> None:
     """Explain one decision: the gate that decided, what it looked at, and what followed."""
     if (decision is None) != last:
-        _fail("say which decision: an identity, or --last", _USAGE)
-    if output not in ("text", "json"):
-        _fail(f"--output is text or json, not {output}", _USAGE)
+        fail("say which decision: an identity, or --last", Exit.USAGE)
+    from foreshore_api.wire import record
+
+    _check_word("--output", output, ("text", "json"))
+    _check_word("--verdict", verdict, tuple(record.Verdict))
     filters = _filters(device, policy, verdict, None, None)
     with _opened(state) as found:
-        wanted = decision or found.last_decision(filters)
+        wanted = found.last_decision(filters) if decision is None else _named(found, decision)
         bodies = found.about(wanted) if wanted is not None else []
     from foreshore_decision import explain
 
     try:
         explanation = explain.of_events(bodies, wanted)
     except explain.UnknownDecisionError:
-        _fail("there is no such decision in this journal", _NOTHING)
+        fail("there is no such decision in this journal", Exit.FAILED)
     if output == "json":
         import orjson
 
@@ -108,6 +119,7 @@ def verify(
     output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
 ) -> None:
     """Check the hash chain over every record; exit code 1 names the first that does not fit."""
+    _check_word("--output", output, ("text", "json"))
     with _opened(state) as found:
         verified = found.verify()
     broken = verified.broken
@@ -127,7 +139,38 @@ def verify(
             f"journal {verified.journal}: broken at record {broken.sequence} ({broken.reason})"
         )
     if broken is not None:
-        raise typer.Exit(_NOTHING)
+        raise typer.Exit(Exit.FAILED)
+
+
+def _named(found: "reader.Reader", written: str) -> str:
+    """Return the identity of the one decision that is meant; ends the verb where it is not one."""
+    from foreshore_decision import naming
+
+    beginning = naming.identity(written)
+    for exact in (written, beginning):
+        if found.about(exact):
+            return exact
+    events = found.beginning_with(beginning, naming.SHOWN + 1)
+    if events and naming.is_too_short(beginning):
+        fail(naming.too_short(beginning), Exit.USAGE)
+    if len(events) > 1:
+        fail(naming.ambiguous(beginning, tuple(map(_candidate, events))), Exit.USAGE)
+    return str(events[0]["data"]["decisionId"]) if events else beginning
+
+
+def _candidate(event: "dict[str, Any]") -> "naming.Candidate":
+    from foreshore_decision import naming
+
+    data = event["data"]
+    device = f"{data['device']['namespace']}/{data['device']['name']}"
+    verdict = f"{data['verdict']['result']}/{data['verdict']['reason']}"
+    return naming.Candidate(data["decisionId"], event["time"], device, verdict)
+
+
+def _check_word(option: str, word: str | None, known: "Sequence[str]") -> None:
+    """End the verb at a word that the option does not know: it would choose nothing, silently."""
+    if word is not None and word.casefold() not in {each.casefold() for each in known}:
+        fail(f"{option} is one of {', '.join(known)}, not {word!r}", Exit.USAGE)
 
 
 def _filters(
@@ -148,7 +191,7 @@ def _moment(text: str | None) -> datetime | None:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        _fail(f"{text!r} is no time, such as 2026-03-01T10:00:00Z", _USAGE)
+        fail(f"{text!r} is no time, such as 2026-03-01T10:00:00Z", Exit.USAGE)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
@@ -160,15 +203,10 @@ def _opened(state: Path) -> "Iterator[reader.Reader]":
         with reader.open_reader(state) as found:
             yield found
     except reader.NoJournalError as error:
-        _fail(str(error), _USAGE)
+        fail(str(error), Exit.USAGE)
 
 
 def _print(event: "dict[str, Any]") -> None:
     import orjson
 
     print(orjson.dumps(event).decode(), flush=True)  # noqa: T201 - the answer
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"foreshore-agent: {message}", file=sys.stderr)  # noqa: T201 - a command line speaks
-    raise typer.Exit(code)

@@ -10,7 +10,9 @@ Every failure becomes one line that says what to do (`errors.CommandError`).
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +59,7 @@ class Reads(Protocol):
 class Server:
     """One API server, as one user, looking at one namespace or at all."""
 
-    def __init__(self, client: Any, namespace: str, timeout: float) -> None:
+    def __init__(self, client: Any, namespace: str, timeout: float | None) -> None:
         self._client: Final = client
         self._timeout: Final = timeout
         self.namespace: Final = namespace
@@ -120,7 +122,9 @@ class Server:
 
     def _exchange(self, path: str) -> tuple[int, bytes]:
         """Send one GET; the status and the whole body, both within the time limit."""
-        deadline = time.monotonic() + self._timeout
+        longest = self._timeout
+        deadline = math.inf if longest is None else time.monotonic() + longest
+        connecting = CONNECT_SECONDS if longest is None else min(CONNECT_SECONDS, longest)
         method, url, headers, *_ = self._client.param_serialize(
             "GET",
             path,
@@ -131,7 +135,7 @@ class Server:
             method,
             url,
             headers=headers,
-            _request_timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
+            _request_timeout=(connecting, longest),
         )
         body = bytearray()
         try:
@@ -140,7 +144,7 @@ class Server:
                 if len(body) > MAXIMUM_BODY:
                     raise errors.CommandError(f"an answer of more than {MAXIMUM_BODY >> 20} MiB")
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"no whole answer within {self._timeout:g} s")
+                    raise TimeoutError(f"no whole answer within {longest:g} s")
         finally:
             answer.response.release_conn()
         return answer.status, bytes(body)
@@ -155,7 +159,7 @@ def connect(target: options.Target) -> Server:
     import yaml
     from kubernetes import client, config
 
-    timeout = seconds(target.timeout, "--request-timeout")
+    timeout = longest_wait(target.timeout)
     configuration = client.Configuration()
     try:
         named = _configure(configuration, config, target)
@@ -198,8 +202,18 @@ def _without_access(target: options.Target, error: Exception) -> str:
     return f"no usable kubeconfig in {place}: {one_line(error)}"
 
 
+def longest_wait(duration: str) -> float | None:
+    """The seconds of `--request-timeout`; None for 0, which is none, as in kubectl.
+
+    Raises:
+        UsageError: it is no duration.
+    """
+    is_none = re.fullmatch(r"0(ms|s|m|h)?", duration.strip())
+    return None if is_none else seconds(duration, "--request-timeout")
+
+
 def seconds(duration: str, option: str) -> float:
-    """The seconds of a duration that was typed; kubectl's `0` and bare seconds too.
+    """The seconds of a duration that was typed; bare seconds too.
 
     Raises:
         UsageError: it is none, or not above zero.

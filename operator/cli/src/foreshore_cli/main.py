@@ -44,6 +44,7 @@ WHY_EXAMPLES: Final = _examples(
     "kubectl foreshore why --device room-301 --last -n hq",
     "kubectl foreshore why --policy ventilate-when-occupied --verdict Denied -n hq",
     "kubectl foreshore why 0195cafe-0000-7000-8000-000000000001 -n hq -o json",
+    "kubectl foreshore why 0195cafe -n hq",
 )
 
 
@@ -156,7 +157,11 @@ def why(
     *,
     identity: Annotated[
         str | None,
-        typer.Argument(metavar="ID", help="The decision, as `kubectl get decisions` names it."),
+        typer.Argument(
+            metavar="ID",
+            help="The decision as `kubectl get decisions` names it, the beginning of its name, or"
+            " a command of it.",
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="The last one about this device.")
@@ -197,8 +202,8 @@ def why(
     target = options.Target(
         namespace, all_namespaces, context, kubeconfig, as_user, request_timeout
     )
-    plain = identity.rpartition("/")[2] if identity is not None else None  # as kubectl: decision/ID
-    raise typer.Exit(verb.run(target, output, verb.Question(plain, device, policy, verdict)))
+    named_so = None if identity is None else verb.identity(identity)
+    raise typer.Exit(verb.run(target, output, verb.Question(named_so, device, policy, verdict)))
 
 
 def main() -> None:

@@ -63,5 +63,7 @@ AsUser = Annotated[
 ]
 Timeout = Annotated[
     str,
-    typer.Option("--request-timeout", metavar="DURATION", help="Longest wait for one answer."),
+    typer.Option(
+        "--request-timeout", metavar="DURATION", help="Longest wait for one answer; 0: none."
+    ),
 ]

@@ -1,6 +1,6 @@
 """`kubectl foreshore why`: one decision in words, from its record.
 
-find (one get, or a list of one) ─► foreshore_decision.explain ─► text | document
+find (one get, or a list) ─► foreshore_decision.explain ─► text | document
 
 The record comes through the aggregated API: whoever may `kubectl get decisions` may ask, and nobody
 else. The words are those of `foreshore-agent why`: one explanation, two places to ask.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ import rich.console
 import rich.table
 from pydantic import alias_generators
 
+from foreshore_api.wire import record
 from foreshore_cli import api, errors, options, terminal
-from foreshore_decision import explain
+from foreshore_decision import explain, naming
 
 Json = dict[str, Any]
 
@@ -33,13 +34,16 @@ VERDICTS: Final[Mapping[str, terminal.Mark]] = {
 }
 """The mark of a verdict; every other one is a good reason to do nothing."""
 
+_WHOLE: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A whole identity; anything else may be the beginning of one."""
+
 _LABEL: Final = re.compile(r"  [+x ] \S+ +|\S+ {2,}|[a-z ]+: (?=\S)")
 """What a wrapped line is indented by: a gate with its mark, a name with its padding, a lead-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which decision is meant: one by its identity, or the last that fits."""
+    """Which decision is meant: one by (the beginning of) its identity, or the last that fits."""
 
     identity: str | None = None
     device: str | None = None
@@ -56,10 +60,10 @@ class Question:
     def selector(self) -> str:
         """The field selector that lists it. Raises UsageError for a name that can be none."""
         named = {
-            "metadata.name": self.identity,
+            "namePrefix": self.identity,
             "device": self.device,
             "policy": self.policy,
-            "verdict": self.verdict,
+            "verdict": _verdict(self.verdict),
         }
         for name in filter(None, named.values()):
             if not re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9.]*", name):
@@ -81,16 +85,57 @@ def run(target: options.Target, output: options.Output, question: Question) -> i
 
 def find(server: api.Reads, question: Question) -> Json:
     """The Decision object that is asked for. Raises CommandError."""
-    selector = question.selector
-    if question.identity is not None and server.namespace:
-        return server.get(api.RECORDS, PLURAL, question.identity)
+    selector, identity = question.selector, question.identity
+    if identity is not None and server.namespace and _WHOLE.fullmatch(identity):
+        return server.get(api.RECORDS, PLURAL, identity)
     query = {"fieldSelector": selector} if selector else {}
-    found = server.list(api.RECORDS, PLURAL, query, limit=1)  # the newest comes first
+    most = 1 if identity is None else naming.SHOWN + 1
+    found = server.list(api.RECORDS, PLURAL, query, limit=most)  # the newest comes first
+    if identity is not None:
+        found = _only(identity, found)
     if found:
         return found[0]
+    if identity is not None and server.namespace:
+        return server.get(api.RECORDS, PLURAL, identity)  # not there: the hub says so
     place = f"in namespace {server.namespace}" if server.namespace else "in any namespace"
     what = question.identity or (f"of {question.words}" if question.words else "at all")
     raise errors.CommandError(f"there is no decision {what} {place}")
+
+
+def identity(written: str) -> str:
+    """The identity, or the beginning of it, in what a person wrote."""
+    return naming.identity(written)
+
+
+def _only(beginning: str, found: Sequence[Json]) -> Sequence[Json]:
+    """The one decision that is meant. Raises UsageError for a name that does not say which."""
+    exact = [one for one in found if one["metadata"]["name"] == beginning]
+    if exact:
+        return exact
+    if found and naming.is_too_short(beginning):
+        raise errors.UsageError(naming.too_short(beginning))
+    if len(found) > 1:
+        raise errors.UsageError(naming.ambiguous(beginning, tuple(map(_candidate, found))))
+    return found
+
+
+def _candidate(document: Json) -> naming.Candidate:
+    data = document["decision"]
+    device = f"{data['device']['namespace']}/{data['device']['name']}"
+    verdict = f"{data['verdict']['result']}/{data['verdict']['reason']}"
+    told = map(terminal.clean, (document["event"]["time"], device, verdict))
+    return naming.Candidate(document["metadata"]["name"], *told)
+
+
+def _verdict(written: str | None) -> str | None:
+    """The verdict as the records write it. Raises UsageError for one that is none."""
+    if written is None:
+        return None
+    known = {each.casefold(): each.value for each in record.Verdict}
+    if written.casefold() not in known:
+        words = ", ".join(known.values())
+        raise errors.UsageError(f"--verdict is one of {words}, not {written!r}")
+    return known[written.casefold()]
 
 
 def explained(document: Mapping[str, Any]) -> explain.Explanation:

@@ -15,6 +15,7 @@ from foreshore_hub import ingest, store
 
 FIELDS: Final = (
     "metadata.name",
+    "namePrefix",
     "metadata.namespace",
     "device",
     "policy",
@@ -46,6 +47,7 @@ def selection(written: str, namespace: str | None) -> store.Selection | None:
     return store.Selection(
         namespace=namespace if named is None else named,
         decision=terms.get("metadata.name"),
+        beginning=terms.get("namePrefix"),
         device=terms.get("device"),
         policy=terms.get("policy"),
         verdict=terms.get("verdict"),

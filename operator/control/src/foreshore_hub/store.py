@@ -37,6 +37,10 @@ ROUTINE: Final = (
 """Verdicts of decisions in which nothing was to be done."""
 
 
+_LAST: Final = "zzzz"
+"""After every character of an identity, in every collation."""
+
+
 class UnavailableError(Exception):
     """The store cannot be written: full, failing, or away."""
 
@@ -51,6 +55,8 @@ class Selection:
 
     namespace: str | None = None
     decision: str | None = None
+    beginning: str | None = None
+    """Of the decision's identity."""
     device: str | None = None
     policy: str | None = None
     verdict: str | None = None
@@ -422,6 +428,11 @@ def _conditions(selection: Selection) -> list[sa.ColumnElement[bool]]:
         columns.namespace != "",
     ]
     asked += [column == value for column, value in equal.items() if value is not None]
+    if selection.beginning is not None:
+        asked += [
+            columns.decision.between(selection.beginning, selection.beginning + _LAST),  # the index
+            columns.decision.startswith(selection.beginning, autoescape=True),
+        ]
     if selection.since is not None:
         asked.append(columns.time >= selection.since)
     if selection.until is not None:

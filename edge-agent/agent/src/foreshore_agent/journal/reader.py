@@ -5,6 +5,7 @@ neither meet SQLite's WAL-reset race (see `sqlite`) nor hold the agent's log bac
 stop in a directory that cannot be written there is no log to share, and the file alone is whole.
 """
 
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ _FORWARD: Final = (
     f"SELECT sequence, body {_WANTED} AND sequence > :after ORDER BY sequence LIMIT :page"
 )
 _BACKWARD: Final = f"SELECT body {_WANTED} ORDER BY sequence DESC"
+_BEGINNING: Final = "SELECT body FROM record WHERE instr(body, ?) > 0 ORDER BY sequence DESC"
 
 
 class NoJournalError(FileNotFoundError):
@@ -96,6 +98,14 @@ class Reader:
             (f'"decisionId":"{decision}"'.encode(),),
         ).fetchall()
         return [bytes(body) for (body,) in rows]
+
+    def beginning_with(self, beginning: str, most: int) -> list[dict[str, Any]]:
+        """Return the newest decisions whose identity begins so, at most so many."""
+        rows = self._connection.execute(_BEGINNING, (f'"decisionId":"{beginning}'.encode(),))
+        decisions = (
+            event for (body,) in rows if (event := orjson.loads(body))["type"] == record.DECISION
+        )
+        return list(itertools.islice(decisions, most))
 
     def last_decision(self, filters: Filters) -> str | None:
         """Return the identity of the newest decision that passes."""
