@@ -6,13 +6,15 @@ where the object was admitted by a schema that may be newer than this program.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import pydantic
+import pydantic_core
 
-from foreshore_api import meta, v1alpha1
+from foreshore_api import hints, meta, v1alpha1
 
 KINDS: Mapping[str, type[meta.Resource]] = MappingProxyType(
     {kind.kind: kind for kind in v1alpha1.KINDS}
@@ -40,27 +42,64 @@ def parse(document: Mapping[str, Any], *, strict: bool = False) -> meta.Resource
     """
     kind = KINDS.get(str(document.get("kind")))
     if kind is None or document.get("apiVersion") != meta.API_VERSION:
-        what = f"{document.get('apiVersion')} {document.get('kind')}"
-        raise InvalidError(f"{what} is no kind of this release")
+        raise InvalidError(_no_kind(document))
     body = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
     if strict and isinstance(body.get("metadata"), Mapping):
         body["metadata"] = _known(body["metadata"])
     try:
         return kind.model_validate(body, extra="forbid" if strict else None)
     except pydantic.ValidationError as error:
-        raise InvalidError(explain(error)) from error
+        raise InvalidError(explain(error, kind)) from error
 
 
-def explain(error: pydantic.ValidationError) -> str:
+def explain(error: pydantic.ValidationError, kind: type[meta.Resource]) -> str:
     """Return what is wrong and where, as people write it: `spec.rules[0].effect: …`."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     told = [
-        f"{_path(each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
+        f"{_path(each['loc'])}: {each['msg'].removeprefix('Value error, ')}{_hint(each, kind)}"
         for each in found[:SHOWN]
     ]
     if len(found) > SHOWN:
         told.append(f"and {len(found) - SHOWN} more")
     return "; ".join(told)
+
+
+def _no_kind(document: Mapping[str, Any]) -> str:
+    version, kind = str(document.get("apiVersion")), str(document.get("kind"))
+    told = f"{version} {kind} is no kind of this release"
+    if version != meta.API_VERSION:
+        return f"{told}; apiVersion is {meta.API_VERSION}"
+    return f"{told}; {hints.among(kind, KINDS)}"
+
+
+def _hint(problem: pydantic_core.ErrorDetails, kind: type[meta.Resource]) -> str:
+    """Return which fields there are where one that is not known was written."""
+    *parents, name = problem["loc"]
+    if problem["type"] != "extra_forbidden":
+        return ""
+    known = _fields(kind, parents)
+    return f": there is no such field; {hints.among(str(name), known)}" if known else ""
+
+
+def _fields(kind: type[pydantic.BaseModel], path: list[int | str]) -> tuple[str, ...]:
+    """Return the names of the fields at a path of a kind, as people write them."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        by_alias = {field.alias or name: field for name, field in kind.model_fields.items()}
+        inner = _model_in(by_alias[part].annotation) if part in by_alias else None
+        if inner is None:
+            return ()
+        kind = inner
+    return tuple(field.alias or name for name, field in kind.model_fields.items())
+
+
+def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """Return the model that a field holds, alone, optional or in a sequence."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    found = (_model_in(each) for each in typing.get_args(annotation))
+    return next((each for each in found if each is not None), None)
 
 
 def _known(metadata: Mapping[str, Any]) -> dict[str, Any]:

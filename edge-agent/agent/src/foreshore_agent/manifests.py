@@ -96,6 +96,11 @@ _Loader.add_implicit_resolver(
 )
 
 
+def is_read(name: str) -> bool:
+    """Whether a file of this name is read."""
+    return name.lower().endswith(SUFFIXES)
+
+
 def fingerprint(folder: Path) -> Fingerprint:
     """Return what changes when a file of the folder changes. Raises UnreadableError."""
     return Fingerprint(tuple((path.name, mtime, size) for path, mtime, size in _files(folder)))
@@ -124,7 +129,7 @@ def read(folder: Path) -> Iterator[Manifest | UnreadableError]:
 
 def _files(folder: Path) -> list[tuple[Path, int, int]]:
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+        found = sorted(path for path in folder.iterdir() if is_read(path.name))
         if len(found) > MAXIMUM_FILES:
             raise UnreadableError(f"{folder} holds more than {MAXIMUM_FILES} files")
         stats = [(path, path.stat()) for path in found]

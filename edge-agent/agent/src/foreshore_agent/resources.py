@@ -4,6 +4,7 @@ Pure, called by `link.folder`. An object that is wrong, asks for what is not sup
 a file that cannot be read stays as it last was: `kept` carries that over, also over a restart.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,8 @@ from foreshore_api.wire import report
 from foreshore_decision import admission
 
 DEFAULT_NAMESPACE: Final = "default"
+_NEAR: Final = 0.8
+"""How alike a group must be to be meant for ours."""
 FILE: Final = "File"
 """`kind` of a problem with a whole file."""
 
@@ -75,7 +78,7 @@ def read(
     for document in documents:
         if isinstance(document, manifests.UnreadableError):
             unreadable.append(document)
-        elif str(document.data.get("apiVersion", "")).split("/")[0] == meta.GROUP:
+        elif _is_ours(document.data):
             _sort(sorting, document)
     for error in unreadable:  # last: what moved to another file is there, not here
         _keep_file(sorting, error)
@@ -84,6 +87,15 @@ def read(
         kept={identity: kept for identity, (kept, _) in sorting.good.items()},
         problems=tuple(sorting.problems),
     )
+
+
+def _is_ours(data: Mapping[str, Any]) -> bool:
+    """Whether a document is of our group, or of a kind of ours and meant to be: a typing error."""
+    group = str(data.get("apiVersion", "")).split("/")[0]
+    if group == meta.GROUP:
+        return True
+    is_near = not group or difflib.SequenceMatcher(None, group, meta.GROUP).ratio() > _NEAR
+    return is_near and str(data.get("kind")) in contract.KINDS
 
 
 def _keep_file(sorting: _Sorting, error: manifests.UnreadableError) -> None:
@@ -112,7 +124,7 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
     identity = Identity(str(data.get("kind")), namespace, str(metadata.get("name", "")))
     if identity in sorting.good and sorting.good[identity][0].place != manifest.place:
         first = sorting.good[identity][0].place
-        what = f"is there twice, first in {first}"
+        what = f"is there twice, first in {first}: remove or rename one of them"
         _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
         return
     document = {

@@ -172,6 +172,19 @@ def document(explanation: Explanation) -> dict[str, Any]:
     return asdict(explanation)
 
 
+def summary(explanation: Explanation) -> tuple[str, ...]:
+    """Return the shortest text form: the verdict, the gate that decided, what would change it."""
+    told = [f"{explanation.verdict}: {explanation.reason}"]
+    told += [
+        f"{each.gate}: {each.text}"
+        for each in explanation.gates
+        if each.gate == explanation.decided_by and each.text
+    ]
+    if explanation.would_change:
+        told.append(f"it would have gone on with {explanation.would_change}")
+    return tuple(told)
+
+
 def lines(explanation: Explanation) -> tuple[str, ...]:
     """Return the text form: the verdict and why first, then what it was made from."""
     head = f"{explanation.verdict}: {explanation.reason}"

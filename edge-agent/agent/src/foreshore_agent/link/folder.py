@@ -23,9 +23,9 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from foreshore_agent import clocks, journal, manifests, resources
+from foreshore_agent import clocks, inspection, journal, manifests, resources
 from foreshore_agent.link import children
-from foreshore_api import conditions, v1alpha1
+from foreshore_api import conditions, hints, v1alpha1
 from foreshore_api.v1alpha1 import modelversion
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
@@ -60,6 +60,9 @@ class Places:
     credentials: Path | None
     node: str
     site: str | None = None
+    models: Path | None = None
+    is_broker_used: bool = False
+    """Whether the Site's own broker is connected to, so that its credential must be there."""
 
 
 class FolderError(Exception):
@@ -74,6 +77,8 @@ class Calls:
     """Let an assignment take effect."""
     in_force: Callable[[], Iterable[assignment.AssignedPolicy]]
     """Return the versions of all policies that are in force, or were when the agent last ran."""
+    inspected: Callable[[], None] = lambda: None
+    """Called when `problems` says what is wrong with a fresh reading, before it is worked by."""
 
 
 Models = Mapping[compiling.Name, tuple[serving.ModelConfig, ...]]
@@ -107,11 +112,15 @@ class Folder:
         self._running: Mapping[serving.ModelConfig, children.Child] = {}
         self._listed: Models = {}
         """What the last assignment names endpoints of."""
-        self._said: set[report.Problem] = set()
+        self._unworkable = ""
+        """Why the folder as it is now cannot be worked from, if it cannot."""
+        self.is_adopting = False
+        """Whether `problems` speaks of a reading that is not in effect yet."""
 
     def problems(self) -> tuple[report.Problem, ...]:
         """Return what is wrong with the folder and its models, as of now."""
-        return (*self._problems, *self._rejected(), *self._troubles())
+        told = _unworkable(self._unworkable)
+        return (*told, *self._problems, *self._rejected(), *self._troubles())
 
     def _troubles(self) -> Iterator[report.Problem]:
         for config, child in self._running.items():
@@ -121,7 +130,7 @@ class Folder:
                     namespace="",
                     name=config.version,
                     reason=conditions.Reason.MODEL_REJECTED,
-                    message=f"{child.trouble.reason}: {child.trouble.message}"[:1024],
+                    message=inspection.refusal(child.trouble.reason, child.trouble.message)[:1024],
                 )
 
     def _rejected(self) -> Iterator[report.Problem]:
@@ -154,12 +163,19 @@ class Folder:
                 elif self._answering() != self._listed:
                     await self._hand_over()
             except FolderError as error:
-                _LOG.warning("%s; what was assigned stays in force", error)
+                self._unworkable = str(error)
             except journal.JournalFull as error:
                 _LOG.warning("%s; what was assigned stays in force", error)
                 self._seen = None  # the edit is good: try again
                 await asyncio.sleep(NOT_DURABLE_SECONDS)
-            self._say()
+            finally:
+                self.is_adopting = False
+
+    def _supplies(self) -> inspection.Supplies:
+        places = self._places
+        return inspection.Supplies(
+            places.resources, places.models, places.credentials, places.is_broker_used
+        )
 
     async def _fingerprint(self) -> manifests.Fingerprint | None:
         try:
@@ -171,14 +187,18 @@ class Folder:
         """Read, compile, have the models served, and hand over what the folder says."""
         self._seen = await self._fingerprint()  # before reading: an edit meanwhile is seen again
         reading = await asyncio.to_thread(self._read)
+        unsupplied = await asyncio.to_thread(inspection.unsupplied, reading, self._supplies())
+        inspected = (*inspection.inspect(reading), *unsupplied)
         compiled = self._compile(reading)
-        self._problems = (*reading.problems, *compiled.problems)
+        self._problems = (*inspected, *_more(compiled.problems, inspected))
+        self.is_adopting = True
+        self._calls.inspected()
         self._written = compiled.assignment
         await self._serve()
-        self._say()
         await self._values.put(_KEPT, _freeze(reading.kept))
         self._kept = reading.kept
         await self._hand_over()
+        self._unworkable, self.is_adopting = "", False
 
     async def _serve(self) -> None:
         """Start every server that is needed; where nothing answers for a policy yet, wait a while.
@@ -262,7 +282,11 @@ class Folder:
             (device.namespace, device.name): (self._places.node, self._epoch)
             for device in found.devices
         }
-        site = _site(found, self._places).name
+        try:
+            site = _site(found, self._places).name
+        except FolderError as error:
+            lines = (str(error), *map(inspection.line, reading.problems))
+            raise FolderError("\n  ".join(lines)) from error
         given = compiling.Given(grants=grants)
         return compiling.compile(found, self._places.node, site=site, given=given)
 
@@ -303,19 +327,27 @@ class Folder:
             digest=config.digest,
         )
 
-    def _say(self) -> None:
-        """Log each problem once, when it appears."""
-        problems = set(self.problems())
-        for problem in problems - self._said:
-            _LOG.warning(
-                "%s %s/%s: %s: %s",
-                problem.kind,
-                problem.namespace,
-                problem.name,
-                problem.reason,
-                problem.message,
-            )
-        self._said = problems
+
+def _unworkable(why: str) -> tuple[report.Problem, ...]:
+    if not why:
+        return ()
+    message = f"{why}; what was assigned stays in force"[:1024]
+    problem = report.Problem(
+        kind=resources.FILE,
+        namespace="",
+        name="",
+        reason=conditions.Reason.INVALID,
+        message=message,
+    )
+    return (problem,)
+
+
+def _more(
+    compiled: tuple[report.Problem, ...], inspected: tuple[report.Problem, ...]
+) -> tuple[report.Problem, ...]:
+    """Return what compiling found beside what inspecting has said of the same object."""
+    known = {(each.kind, each.namespace, each.name) for each in inspected}
+    return tuple(each for each in compiled if (each.kind, each.namespace, each.name) not in known)
 
 
 def _site(found: compiling.Resources, places: Places) -> v1alpha1.Site:
@@ -323,12 +355,14 @@ def _site(found: compiling.Resources, places: Places) -> v1alpha1.Site:
     if places.site is not None:
         site = compiling.find_site(found, places.site)
         if site is None:
-            raise FolderError(f"{places.resources} holds no Site {places.site}")
+            known = hints.among(places.site, (each.name for each in found.sites))
+            raise FolderError(f"{places.resources} holds no Site {places.site}; {known}")
         return site
     if len(found.sites) != 1:
         names = ", ".join(site.name for site in found.sites) or "none"
         raise FolderError(
             f"{places.resources} must hold one Site, or --site must name one; found: {names}"
+            f" ({inspection.overview(places.resources)})"
         )
     return found.sites[0]
 
@@ -368,7 +402,7 @@ def _tensor(declared: Any) -> serving.DeclaredTensor:
 
 def _model_rejected(policy: compiling.Name, child: children.Child) -> report.Problem:
     trouble = child.trouble
-    message = "" if trouble is None else f"{trouble.reason}: {trouble.message}"
+    message = "" if trouble is None else inspection.refusal(trouble.reason, trouble.message)
     return report.Problem(
         kind=v1alpha1.DecisionPolicy.kind,
         namespace=policy[0],

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from foreshore_agent import manifests, resources
+from foreshore_agent import inspection, manifests, resources
 from foreshore_agent.devices.mqtt import topics
-from foreshore_api import v1alpha1
+from foreshore_api import hints, v1alpha1
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_decision import assignment as compiling
 from foreshore_decision import narrowing
@@ -38,21 +38,25 @@ class Stage:
         return topics.render(template, site=self.site.name, device=self.device.name)
 
 
-def find(folder: Path, name: str) -> Stage:
-    """Find a device by name (or `namespace/name`) in a folder of YAML. Raises StageError."""
+def read(folder: Path) -> resources.Reading:
+    """Read a folder of YAML. Raises StageError."""
     try:
-        reading = resources.read(manifests.read(folder), {})
+        return resources.read(manifests.read(folder), {})
     except manifests.UnreadableError as error:
         raise StageError(str(error)) from error
+
+
+def find(folder: Path, name: str) -> Stage:
+    """Find a device by name (or `namespace/name`) in a folder of YAML. Raises StageError."""
+    return choose(read(folder), folder, name)
+
+
+def choose(reading: resources.Reading, folder: Path, name: str) -> Stage:
+    """Find a device by name (or `namespace/name`) among resources. Raises StageError."""
     found = compiling.Resources.of(reading.resources)
     named = [each for each in found.devices if name in (each.name, f"{each.namespace}/{each.name}")]
     if len(named) != 1:
-        known = ", ".join(f"{each.namespace}/{each.name}" for each in found.devices) or "none"
-        wrong = "; ".join(f"{each.kind} {each.name}: {each.message}" for each in reading.problems)
-        raise StageError(
-            f"{folder} must hold one Device {name}; it holds {known}"
-            + (f" ({wrong})" * bool(wrong))
-        )
+        raise StageError(_unknown(folder, name, found.devices, len(named)))
     device = named[0]
     profile = next(
         (
@@ -71,3 +75,12 @@ def find(folder: Path, name: str) -> Stage:
         )
         raise StageError(f"{folder} does not hold the {missing} of Device {device.name}")
     return Stage(site, device, narrowing.narrow(profile.spec, device.spec))
+
+
+def _unknown(folder: Path, name: str, devices: tuple[v1alpha1.Device, ...], count: int) -> str:
+    told = f"{folder} must hold one Device {name}"
+    if not devices:
+        return f"{told}; it holds no Device at all ({inspection.overview(folder)})"
+    whole = count > 0 or "/" in name
+    known = (f"{each.namespace}/{each.name}" if whole else each.name for each in devices)
+    return f"{told}; {hints.among(name, known)}"

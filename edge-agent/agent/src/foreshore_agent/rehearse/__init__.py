@@ -5,8 +5,8 @@
                                            └──────────── commands ◄──────────────┘
 
 The agent is the one that `run` runs, the player the one of `play`. `clock` is the clock of both;
-`watch` knows when a row has been decided; `score` counts, purely; `view` shows; `stage` of `play`
-finds the device. The Site's broker is never contacted.
+`plan` reads and checks everything first; `watch` knows when a row has been decided; `score` counts,
+purely; `view` shows; `stage` of `play` finds the device. The Site's broker is never contacted.
 """
 
 from pathlib import Path
@@ -76,9 +76,9 @@ def rehearse(
     ] = "text",
 ) -> None:
     """Try a policy on recorded data: decide every row, count, and compare with the truth."""
-    from foreshore_agent.rehearse import run
+    from foreshore_agent.rehearse import plan, run
 
-    request = run.Request(
+    request = plan.Request(
         resources=resources,
         state=state,
         device=device,
@@ -93,9 +93,9 @@ def rehearse(
     )
     try:
         if output not in ("text", "json"):
-            raise run.RehearsalError(f"--output is text or json, not {output}")
+            raise plan.RehearsalError(f"--output is text or json, not {output}")
         run.rehearse(request)
     except run.USAGE_ERRORS as error:
         exits.fail(str(error), exits.Exit.USAGE)
-    except OSError as error:
+    except (run.NoDecisionError, OSError) as error:
         exits.fail(str(error), exits.Exit.FAILED)

@@ -16,64 +16,39 @@ import orjson
 import uvloop
 from rich import console
 
-from foreshore_agent import manifests, resources, settings
+from foreshore_agent import exits, inspection, settings
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.engine import step
 from foreshore_agent.journal import reader
 from foreshore_agent.link import folder
-from foreshore_agent.play import player, recording, stage
+from foreshore_agent.play import notices, player, recording, stage
 from foreshore_agent.rehearse import clock, mosquitto, score, view, watch
+from foreshore_agent.rehearse import plan as planning
 from foreshore_agent.runtime import agent
-from foreshore_api import scalars, v1alpha1
+from foreshore_api import scalars
 from foreshore_api.wire import metrics
+from foreshore_decision import explain
 
 READY_SECONDS: Final = 60.0
 """For the model's server to load and warm up."""
+_WAIT_SECONDS: Final = 5.0
+"""Between two lines that say what is waited for."""
 _MARGIN: Final = timedelta(milliseconds=1)
 """After a moment, so that it has surely passed."""
 _MARK: Final = "rehearsal"
 """File that says that a state directory is a rehearsal's and may be replaced."""
 
 
-class RehearsalError(RuntimeError):
-    """It cannot be rehearsed as asked; the text says what would help."""
+class NoDecisionError(RuntimeError):
+    """It ran, and no row came to a decision; the text says why."""
 
 
 USAGE_ERRORS: Final = (
-    RehearsalError,
+    planning.RehearsalError,
     stage.StageError,
     recording.RecordingError,
     mosquitto.NoMosquittoError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the person asked for."""
-
-    resources: Path
-    state: Path
-    device: str
-    csv: Path
-    time_column: str | None
-    mapped: tuple[str, ...]
-    truth: str | None
-    speed: float
-    models: Path | None
-    credentials: Path | None
-    is_json: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Everything that is known before anything runs."""
-
-    request: Request
-    played: stage.Stage
-    rows: recording.Recording
-    policies: tuple[v1alpha1.DecisionPolicy, ...]
-    origin: datetime
-    true_value: str | None
 
 
 @dataclass(slots=True)
@@ -88,48 +63,25 @@ class _Run:
     started: float = 0.0
 
 
-def rehearse(request: Request) -> None:
-    """Rehearse, and print the summary. Raises USAGE_ERRORS, OSError."""
+def rehearse(request: planning.Request) -> None:
+    """Rehearse, and print the summary. Raises USAGE_ERRORS, NoDecisionError, OSError."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    plan = _plan(request)
+    plan = planning.make(request)
+    notices.say(plan.notes)
     mosquitto.find()
     _clear(request.state)
     try:
         summary = uvloop.run(_rehearse(plan))
     except* folder.FolderError as group:
-        raise RehearsalError("; ".join(str(each) for each in group.exceptions)) from group
+        raise planning.RehearsalError("; ".join(str(each) for each in group.exceptions)) from group
     except* asyncio.CancelledError:
-        raise RehearsalError("ended before the recording did") from None
+        raise planning.RehearsalError("ended before the recording did") from None
     if request.is_json:
         print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode())  # noqa: T201
     else:
         view.render(summary, console.Console())
-
-
-def _plan(request: Request) -> _Plan:
-    played = stage.find(request.resources, request.device)
-    column, _, value = (request.truth or "").partition("=")
-    wanted = recording.Wanted(
-        mapped=recording.mapping(request.mapped),
-        time_column=request.time_column,
-        needs_time=True,
-        truth_column=column or None,
-    )
-    rows = recording.read(request.csv, played.profile.properties, wanted, played.zone)
-    first = next(iter(rows))
-    if first.time is None:
-        raise RehearsalError("the recording has no times")
-    policies = _policies(request.resources, played)
-    return _Plan(request, played, rows, policies, first.time, value or None)
-
-
-def _policies(folder_: Path, played: stage.Stage) -> tuple[v1alpha1.DecisionPolicy, ...]:
-    reading = resources.read(manifests.read(folder_), {})
-    return tuple(
-        each
-        for each in reading.resources
-        if isinstance(each, v1alpha1.DecisionPolicy) and each.namespace == played.device.namespace
-    )
+    if score.is_undecided(summary):
+        raise NoDecisionError(_why_undecided(plan, summary))
 
 
 def _clear(state: Path) -> None:
@@ -137,7 +89,7 @@ def _clear(state: Path) -> None:
     mark = state / _MARK
     if state.exists() and any(state.iterdir()):
         if not mark.exists():
-            raise RehearsalError(
+            raise planning.RehearsalError(
                 f"{state} is not empty and no rehearsal's: choose another directory, so that"
                 " records of a real agent are never mixed with rehearsed ones"
             )
@@ -146,7 +98,7 @@ def _clear(state: Path) -> None:
     mark.write_text("This directory holds a rehearsal; the next one replaces it.\n")
 
 
-async def _rehearse(plan: _Plan) -> score.Summary:
+async def _rehearse(plan: planning.Plan) -> score.Summary:
     request, here = plan.request, asyncio.current_task()
     if here is not None:  # asked to end: leave no broker and no server behind
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
@@ -180,7 +132,7 @@ async def _rehearse(plan: _Plan) -> score.Summary:
     return _summarise(plan, run, seen)
 
 
-def _speed(plan: _Plan) -> float:
+def _speed(plan: planning.Plan) -> float:
     """Return the pace between rows: as asked, else as fast as the engine's ticks see silence."""
     if plan.request.speed > 0:
         return plan.request.speed
@@ -219,22 +171,34 @@ async def _both(host: agent.Agent, device: player.Player) -> AsyncIterator[None]
 
 async def _ready(host: agent.Agent, device: player.Player) -> None:
     """Wait for the model's server and both connections. Raises RehearsalError."""
-    deadline = time.monotonic() + READY_SECONDS
-    while missing := (*host.missing(), *(() if device.is_connected else ("the device waits",))):
-        if time.monotonic() > deadline:
-            raise RehearsalError(f"the agent does not become ready: {'; '.join(missing)}")
+    started = said = time.monotonic()
+    while missing := (*host.pending(), *(() if device.is_connected else ("the device waits",))):
+        now = time.monotonic()
+        if problems := host.problems():
+            lines = ("it cannot begin:", *map(inspection.line, problems))
+            raise planning.RehearsalError("\n  ".join(lines))
+        if now - started > READY_SECONDS:
+            raise planning.RehearsalError(f"the agent does not become ready: {'; '.join(missing)}")
+        if now - said > _WAIT_SECONDS:
+            said = now
+            exits.say(f"waiting: {'; '.join(missing)}")
         await asyncio.sleep(0.05)
 
 
 async def _play(
-    plan: _Plan,
+    plan: planning.Plan,
     ours: clock.RehearsalClock,
     seen: watch.Watch,
     host: agent.Agent,
     device: player.Player,
 ) -> _Run:
     run = _Run([], [], started=time.monotonic())
-    what = f"rehearsing {plan.request.device} on {plan.rows.rows} rows of {plan.request.csv.name}"
+    zone, (begin, end) = plan.played.zone, plan.rows.span or (plan.origin, plan.origin)
+    span = f"{begin.astimezone(zone):%Y-%m-%d %H:%M} to {end.astimezone(zone):%Y-%m-%d %H:%M}"
+    what = (
+        f"rehearsing {plan.request.device} on {plan.rows.rows} rows of {plan.request.csv.name},"
+        f" {span}"
+    )
     with view.View(plan.rows.rows, what, plan.played.zone) as shown:
         for row, following in _ahead(plan.rows):
             to = row.time or ours.now()
@@ -293,7 +257,7 @@ def _refused(host: agent.Agent) -> dict[str, int]:
     return counts
 
 
-def _summarise(plan: _Plan, run: _Run, seen: watch.Watch) -> score.Summary:
+def _summarise(plan: planning.Plan, run: _Run, seen: watch.Watch) -> score.Summary:
     with reader.open_reader(plan.request.state) as found:
         verified = found.verify()
         accuracy = None
@@ -323,3 +287,14 @@ def _summarise(plan: _Plan, run: _Run, seen: watch.Watch) -> score.Summary:
         records=verified.records,
         journal=verified.journal,
     )
+
+
+def _why_undecided(plan: planning.Plan, summary: score.Summary) -> str:
+    """Say why no row came to a decision, with the newest record that there is."""
+    told = score.undecided(summary)
+    with reader.open_reader(plan.request.state) as found:
+        newest = found.last_decision(reader.Filters())
+        if newest is None:
+            return told
+        explained = explain.of_events(found.about(newest), newest)
+    return f"{told}\n  the newest: " + "\n  ".join(explain.summary(explained))

@@ -14,6 +14,8 @@ from foreshore_api.wire import histogram, record
 
 _TRUE: Final = ("1", "1.0", "true", "yes", "t")
 _RULE: Final = "Rule"
+_UNDECIDED: Final = frozenset({record.Verdict.NOT_APPLICABLE.value, record.Verdict.ERROR.value})
+"""Verdicts of passes that ended before anything could be decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,21 @@ class Summary:
             found["accuracy"] = _camel(found["accuracy"])
         found["stages"] = [_camel(each) for each in found["stages"]]
         return _camel(found)
+
+
+def is_undecided(summary: Summary) -> bool:
+    """Whether no row came so far that a rule, a limit or a right decided about it."""
+    return set(summary.verdicts) <= _UNDECIDED
+
+
+def undecided(summary: Summary) -> str:
+    """Say why no row came to a decision."""
+    skipped = ", ".join(f"{count} {what}" for what, count in summary.skipped.items() if count)
+    if not summary.decisions:
+        return f"no row of {summary.rows} led to a decision: {skipped or 'nothing was evaluated'}"
+    reasons_ = ", ".join(f"{count} {what}" for what, count in summary.reasons.items())
+    more = f"; {skipped}" if skipped else ""
+    return f"no row of {summary.rows} came as far as a decision: {reasons_}{more}"
 
 
 def _camel(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from foreshore_agent import clocks, journal, meters, settings
 from foreshore_agent.engine import durable, effects, state, view
 from foreshore_agent.runtime import core, facts, life
 from foreshore_api.v1alpha1 import site as sites
+from foreshore_api.wire import report
 
 
 class Agent:
@@ -47,6 +48,14 @@ class Agent:
     def missing(self) -> tuple[str, ...]:
         """Return what is missing for readiness, as sentences; nothing means ready."""
         return ("the agent is starting",) if self._facts is None else self._facts.missing()
+
+    def pending(self) -> tuple[str, ...]:
+        """Return what is not up yet, as sentences."""
+        return ("the agent is starting",) if self._facts is None else self._facts.pending()
+
+    def problems(self) -> tuple[report.Problem, ...]:
+        """Return what could not be done as asked."""
+        return () if self._facts is None else self._facts.all_problems()
 
     def due(self) -> float | None:
         """Return when the first trigger that waits for its interval is due, in engine seconds."""

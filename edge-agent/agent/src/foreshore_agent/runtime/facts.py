@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from foreshore_agent import clocks, journal, meters
+from foreshore_agent import clocks, inspection, journal, meters
 from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import events, state, view
 from foreshore_agent.inference import pool
@@ -39,6 +39,16 @@ class Facts:
     problems: Callable[[], tuple[report.Problem, ...]]
     hub: hub.Hub | None
 
+    def all_problems(self) -> tuple[report.Problem, ...]:
+        """Return what could not be done as asked, each object's first by the folder's own words."""
+        told = (*denied(self.desired.present, self.broker.denied), *self.problems())
+        known = {(each.kind, each.namespace, each.name) for each in told}
+        compiled = view.problems(self.core.state)
+        return (
+            *told,
+            *(each for each in compiled if (each.kind, each.namespace, each.name) not in known),
+        )
+
     def report(self) -> report.Report:
         """Return everything this agent says about itself."""
         at = self.clock.instant()
@@ -58,11 +68,7 @@ class Facts:
             else report.AssignmentReference(
                 lineage=present.lineage, generation=present.generation, digest=present.digest
             ),
-            problems=(
-                *denied(present, self.broker.denied),
-                *self.problems(),
-                *view.problems(state),
-            )[:1000],
+            problems=self.all_problems()[:1000],
             broker_connected=self.broker.is_connected,
             broker_problem=(self.broker.problem or "")[:256] or None,
             devices=view.devices(state, at)[:10000],
@@ -83,10 +89,20 @@ class Facts:
         )
 
     def missing(self) -> tuple[str, ...]:
-        """Return what is missing for readiness, as sentences."""
-        return tuple(self._missing())
+        """Return what is missing for readiness, as sentences.
 
-    def _missing(self) -> Iterator[str]:
+        In folder mode that is also every resource that is not in force as it is written: nobody
+        else would say it. In a cluster the operator says it in conditions, and an agent that works
+        must not be taken for one that does not, which would stop the update of the others.
+        """
+        told = () if self.hub is not None else map(inspection.line, self.all_problems())
+        return (*self._pending(), *told)
+
+    def pending(self) -> tuple[str, ...]:
+        """Return what is not up yet, as sentences."""
+        return tuple(self._pending())
+
+    def _pending(self) -> Iterator[str]:
         present = self.desired.present
         if present is None:
             yield "no assignment yet"

@@ -16,7 +16,7 @@ from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import children, door, folder, hub
-from foreshore_agent.runtime import core, desired, facts, peers
+from foreshore_agent.runtime import core, desired, facts, notices, peers
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, report
@@ -116,6 +116,7 @@ class Life:
             served = health.application(ground.meters.registry, self.facts.missing)
             self._port = health.Port(served, ground.told.address, ground.told.port)
             await self._port.start()
+        self._start("notices", notices.run(lambda: self.facts.all_problems()))
         recalled = await self._desired.recall()
         if self._hub is not None:
             if recalled is not None:
@@ -191,7 +192,15 @@ class Life:
         told, source = self._ground.told, self._ground.told.source
         if not isinstance(source, settings.FolderSettings):
             return
-        places = folder.Places(source.resources, told.credentials, told.node, source.site)
+        is_broker_used = self._ground.instead is None
+        places = folder.Places(
+            source.resources,
+            told.credentials,
+            told.node,
+            source.site,
+            source.models,
+            is_broker_used,
+        )
         models = source.models or source.resources
         servers = self._servers = children.Children(told.state, models, self._tasks)
         book = self._ground.book

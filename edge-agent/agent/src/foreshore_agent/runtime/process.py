@@ -58,7 +58,7 @@ async def _live(told: settings.Settings) -> None:
 
 async def _settle(host: agent.Agent) -> None:
     """Once everything is up, tell the collector that it stays: collections then look at less."""
-    while host.missing():  # noqa: ASYNC110 - readiness has no event
+    while host.pending():  # noqa: ASYNC110 - readiness has no event
         await asyncio.sleep(_SETTLE_SECONDS)
     gc.collect()
     gc.freeze()

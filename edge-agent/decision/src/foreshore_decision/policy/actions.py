@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from foreshore_api import conditions, scalars
+from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1 import DataType, protection
 from foreshore_api.v1alpha1.deviceprofile import Action, ActionInput
 from foreshore_decision import expr
@@ -25,7 +25,8 @@ def action(
     action = subject.profile.find_action(wanted.name)
     found: list[compiled.Bound] = []
     if action is None:
-        message = f"the profile has no action {wanted.name}"
+        known = (each.name for each in subject.profile.actions)
+        message = f"the profile has no action {wanted.name}; {hints.among(wanted.name, known)}"
         problems.add(Reason.REFERENCE_NOT_FOUND, "spec.action.name", message)
     else:
         _check_action(subject, action, problems)
@@ -60,12 +61,12 @@ def _check_action(subject: Subject, action: Action, problems: Problems) -> None:
     for each in subject.spec.action.input:
         if each.name not in taken:
             path = f"spec.action.input[{each.name}]"
-            message = f"{action.name} takes no {each.name}"
+            message = f"{action.name} takes no {each.name}; {hints.among(each.name, taken)}"
             problems.add(Reason.REFERENCE_NOT_FOUND, path, message)
     for limit in subject.spec.action.limits:
         if limit.input not in taken:
             path = f"spec.action.limits[{limit.input}]"
-            message = f"{action.name} takes no {limit.input}"
+            message = f"{action.name} takes no {limit.input}; {hints.among(limit.input, taken)}"
             problems.add(Reason.REFERENCE_NOT_FOUND, path, message)
 
 
@@ -83,7 +84,7 @@ def _bound(
         problems.add(Reason.INVALID, path, f"{wanted.name} takes {taken.name}: nothing is given")
         return None
     if given.unit is not None and given.unit != taken.unit:
-        message = f"is {given.unit}, but the action takes {taken.unit or 'no unit'}"
+        message = f"is {given.unit}, but the action takes {taken.unit or 'no unit'}: write that"
         problems.add(Reason.UNIT_MISMATCH, f"{path}.unit", message)
     span = _span(subject, taken, problems)
     expression = scopes.compile_into(

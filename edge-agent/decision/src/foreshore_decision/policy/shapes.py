@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable
 
-from foreshore_api import conditions, scalars
+from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1.decisionpolicy import DecisionPolicySpec
 from foreshore_api.v1alpha1.evaluation import OnError
 from foreshore_api.v1alpha1.model import ModelInput, ModelSpec, TensorType
@@ -73,7 +73,9 @@ def _check_outputs(
         path = f"spec.inference.outputs[{output.name}]"
         tensor = known.get(output.output)
         if tensor is None:
-            message = f"the model has no output {output.output}"
+            message = (
+                f"the model has no output {output.output}; {hints.among(output.output, known)}"
+            )
             problems.add(conditions.Reason.REFERENCE_NOT_FOUND, f"{path}.output", message)
         elif not _is_single(tensor):
             message = f"the shape {list(tensor.shape)} of {tensor.name} has no batch of one"

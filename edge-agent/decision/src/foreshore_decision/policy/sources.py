@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from foreshore_api import conditions, scalars
+from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1 import DecisionPolicySpec, DeviceProfileSpec, evaluation
 from foreshore_api.v1alpha1.deviceprofile import Access, Property
 from foreshore_api.v1alpha1.evaluation import Aggregate
@@ -26,7 +26,7 @@ def _input(
     path = f"spec.inputs[{source.name}]"
     prop = profile.find_property(source.property)
     if prop is None:
-        message = f"the profile has no property {source.property}"
+        message = unknown_property(profile, source.property)
         problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.property", message)
         return None
     _check_property(source, prop, path, problems)
@@ -51,6 +51,12 @@ def _input(
     )
 
 
+def unknown_property(profile: DeviceProfileSpec, name: str) -> str:
+    """Say that a profile has no such property, and which it has."""
+    known = (each.name for each in profile.properties)
+    return f"the profile has no property {name}; {hints.among(name, known)}"
+
+
 def _check_property(
     source: evaluation.Input, prop: Property, path: str, problems: Problems
 ) -> None:
@@ -60,7 +66,7 @@ def _check_property(
         message = f"is {source.type}, but the property is {prop.type}"
         problems.add(Reason.INVALID, f"{path}.type", message)
     if source.unit is not None and source.unit != prop.unit:
-        message = f"is {source.unit}, but the property is in {prop.unit or 'no unit'}"
+        message = f"is {source.unit}, but the property is in {prop.unit or 'no unit'}: write that"
         problems.add(Reason.UNIT_MISMATCH, f"{path}.unit", message)
     bounded = source.range is not None or source.maximum_rate is not None
     if bounded and source.type not in bounds.NUMERIC:
@@ -85,7 +91,8 @@ def features(
         path = f"spec.features[{feature.name}]"
         source = known.get(feature.input)
         if source is None:
-            message = f"the policy has no valid input {feature.input}"
+            choices = hints.among(feature.input, known)
+            message = f"the policy has no valid input {feature.input}; {choices}"
             problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.input", message)
             continue
         if source.type not in bounds.NUMERIC:
@@ -128,7 +135,7 @@ def trigger(
     trigger = subject.spec.trigger
     for name in trigger.properties:
         if subject.profile.find_property(name) is None:
-            message = f"the profile has no property {name}"
+            message = unknown_property(subject.profile, name)
             problems.add(Reason.REFERENCE_NOT_FOUND, "spec.trigger.properties", message)
     properties = frozenset(trigger.properties or (each.property for each in inputs))
     silence = 0.0 if trigger.after_silence is None else scalars.seconds(trigger.after_silence)

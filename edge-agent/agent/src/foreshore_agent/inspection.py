@@ -1,0 +1,329 @@
+"""What is wrong with the resources of a folder, before anything is done by them.
+
+    documents ──resources.read──► refused ones ──┐
+    resources ──references, selectors, policies──┼──► problems: file, field, what is wrong, remedy
+    folder, credentials ──artefacts, TLS─────────┘
+
+`rehearse` begins only when there is none, `play` and `run` say them first and go on with what
+works. A problem's message begins with the document (`room.yaml#7`) and the field.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from foreshore_agent import manifests, resources
+from foreshore_agent.devices.mqtt import credentials
+from foreshore_api import conditions, hints, meta, v1alpha1
+from foreshore_api.wire import report
+from foreshore_decision import assignment, narrowing, policy, selectors
+
+Reason = conditions.Reason
+
+MAXIMUM_ARTEFACTS: Final = 1000
+_DEVICES_SHOWN: Final = 5
+_MAXIMUM_MESSAGE: Final = 1024
+_MODEL_REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "DigestMismatch": "put the declared file there, or declare the digest of this one",
+        "NotFound": "a path counts from the folder of the resources; --models names another folder",
+        "FetchFailed": "put the file into the folder of the resources, or of --models",
+    }
+)
+"""What helps against a refusal of the inference server, by its reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supplies:
+    """Where the things are that resources name and that are no resources."""
+
+    resources: Path
+    models: Path | None = None
+    """By default the folder of the resources."""
+    credentials: Path | None = None
+    is_broker_used: bool = True
+    """Whether the Site's own broker is connected to: a rehearsal has one of its own."""
+
+
+def inspect(reading: resources.Reading) -> tuple[report.Problem, ...]:
+    """Return what is wrong with the resources, purely; the documents that were refused first."""
+    inspector = _Inspector(reading, assignment.Resources.of(reading.resources))
+    return (
+        *reading.problems,
+        *inspector.references(),
+        *inspector.protections(),
+        *inspector.policies(),
+    )
+
+
+def unsupplied(reading: resources.Reading, supplies: Supplies) -> tuple[report.Problem, ...]:
+    """Return which artefacts and credentials are not there; reads files."""
+    inspector = _Inspector(reading, assignment.Resources.of(reading.resources))
+    return (*_artefacts(inspector, supplies), *_credentials(inspector, supplies))
+
+
+def line(problem: report.Problem) -> str:
+    """Return a problem as one line for a person: file and field first, then whose and why."""
+    name = "/".join(filter(None, (problem.namespace, problem.name)))
+    what = "" if problem.kind == resources.FILE else f"{problem.kind} {name}, "
+    return f"{problem.message} ({what}{problem.reason})"
+
+
+def refusal(reason: str, message: str) -> str:
+    """Return why an inference server refused a model, with what helps."""
+    remedy = _MODEL_REMEDIES.get(reason)
+    return f"{reason}: {message}" + (f"; {remedy}" if remedy else "")
+
+
+def labelled(labels: Mapping[str, str]) -> str:
+    """Return labels as one text."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or "none"
+
+
+def overview(folder: Path) -> str:
+    """Say which files of a folder are read, and which are not: a name may be the mistake."""
+    try:
+        names = sorted(each.name + "/" * each.is_dir() for each in folder.iterdir())
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror}"
+    read = [each for each in names if manifests.is_read(each)]
+    left = [each for each in names if each not in read and not each.startswith(".")]
+    told = f"read: {_listed(read)}"
+    return f"{told}; not read: {_listed(left)}" if left else told
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspector:
+    """One reading, asked about its parts."""
+
+    reading: resources.Reading
+    found: assignment.Resources
+
+    def problem(
+        self, resource: meta.Resource, reason: Reason, field: str, text: str
+    ) -> report.Problem:
+        """Return a problem of a resource, with the place where it stands."""
+        identity = resources.Identity(resource.kind, resource.namespace, resource.name)
+        kept = self.reading.kept.get(identity)
+        place = f"{kept.place}: " if kept is not None else ""
+        return report.Problem(
+            kind=resource.kind,
+            namespace=resource.namespace,
+            name=resource.name,
+            generation=resource.metadata.generation or 0,
+            reason=reason,
+            message=f"{place}{field}: {text}"[:_MAXIMUM_MESSAGE],
+        )
+
+    def references(self) -> Iterator[report.Problem]:
+        """Yield every reference to an object that is not there."""
+        found = self.found
+        for device in found.devices:
+            profile = device.spec.profile_ref.name
+            yield from self._reference(device, "spec.profileRef.name", found.profiles, profile)
+            yield from self._reference(device, "spec.site", found.sites, device.spec.site)
+        for version in found.versions:
+            model = version.spec.model_ref.name
+            yield from self._reference(version, "spec.modelRef.name", found.models, model)
+        for each in found.policies:
+            reference = each.spec.model_ref
+            if reference is not None and reference.version is not None:
+                wanted = reference.version
+                yield from self._reference(each, "spec.modelRef.version", found.versions, wanted)
+
+    def _reference(
+        self, resource: meta.Resource, field: str, known: Sequence[meta.Resource], name: str
+    ) -> Iterator[report.Problem]:
+        place = resource.namespace
+        if any((each.namespace, each.name) == (place, name) for each in known):
+            return
+        kind = _REFERRED[field]
+        elsewhere = [each.namespace for each in known if each.name == name]
+        if self._is_refused(kind, place, name):
+            text = f"{kind} {name} is refused, see there"
+        elif elsewhere:
+            text = f"{kind} {name} is in namespace {elsewhere[0]}, not in {place}: move one of them"
+        else:
+            here = [each.name for each in known if each.namespace == place]
+            text = f"there is no {kind} {name} in namespace {place}; {hints.among(name, here)}"
+        yield self.problem(resource, Reason.REFERENCE_NOT_FOUND, field, text)
+
+    def protections(self) -> Iterator[report.Problem]:
+        """Yield what profiles protect wrongly, and what devices narrow in the wrong direction."""
+        for profile in self.found.profiles:
+            for each in policy.check_device(profile.spec):
+                yield self.problem(profile, each.reason, each.path, each.message)
+        for device in self.found.devices:
+            of = self._profile(device)
+            if of is None:
+                continue
+            known = policy.check_device(of.spec)
+            for each in policy.check_device(of.spec, device.spec):
+                if each not in known:
+                    yield self.problem(device, each.reason, each.path, each.message)
+
+    def _is_refused(self, kind: str, namespace: str, name: str) -> bool:
+        wanted = (kind, namespace, name)
+        return any((e.kind, e.namespace, e.name) == wanted for e in self.reading.problems)
+
+    def policies(self) -> Iterator[report.Problem]:
+        """Yield every policy that selects nothing, or does not compile for what it selects."""
+        for each in self.found.policies:
+            bound = [
+                device
+                for device in self.found.devices
+                if device.namespace == each.namespace
+                and selectors.selects(each.spec.device_selector, device.metadata.labels)
+            ]
+            if not bound:
+                text = self._unselected(each)
+                yield self.problem(each, Reason.NO_DEVICES, "spec.deviceSelector", text)
+            yield from self._uncompiled(each, bound)
+
+    def _unselected(self, wanted: v1alpha1.DecisionPolicy) -> str:
+        place, selector = wanted.namespace, wanted.spec.device_selector
+        devices = [each for each in self.found.devices if each.namespace == place]
+        elsewhere = [
+            each
+            for each in self.found.devices
+            if each.namespace != place and selectors.selects(selector, each.metadata.labels)
+        ]
+        if elsewhere:
+            other = elsewhere[0]
+            return (
+                f"selects no Device of namespace {place}; Device {other.name} that it would select"
+                f" is in namespace {other.namespace}: move one of them"
+            )
+        labels = {f"{k}={v}" for each in devices for k, v in each.metadata.labels.items()}
+        asked = [f"{key}={value}" for key, value in selector.match_labels.items()]
+        unmet = [each for each in asked if each not in labels]
+        hint = f"; label {unmet[0]}: {hints.among(unmet[0], labels)}" if unmet and labels else ""
+        shown = ", ".join(map(_labelled, devices[:_DEVICES_SHOWN])) or "none"
+        more = f" and {len(devices) - _DEVICES_SHOWN} more" * (len(devices) > _DEVICES_SHOWN)
+        return f"selects no Device; Devices of namespace {place}: {shown}{more}{hint}"
+
+    def _uncompiled(
+        self, wanted: v1alpha1.DecisionPolicy, bound: Sequence[v1alpha1.Device]
+    ) -> Iterator[report.Problem]:
+        """Yield what keeps a policy from compiling, once for all devices that it concerns."""
+        concerned: dict[policy.Problem, list[str]] = {}
+        known: dict[tuple[object, object], tuple[policy.Problem, ...]] = {}
+        model = self._model(wanted)
+        total = 0
+        for device in bound:
+            profile = self._profile(device)
+            if profile is None:
+                continue
+            total += 1
+            narrowed = narrowing.narrow(profile.spec, device.spec)
+            alike = (profile.name, device.spec.model_dump_json())
+            if alike not in known:
+                known[alike] = policy.check(wanted.spec, narrowed, device.spec, model)
+            for each in known[alike]:
+                concerned.setdefault(each, []).append(device.name)
+        for each, names in concerned.items():
+            whose = "" if len(names) == total else f" (for Device {_listed(names)})"
+            yield self.problem(wanted, each.reason, each.path, f"{each.message}{whose}")
+
+    def _profile(self, device: v1alpha1.Device) -> v1alpha1.DeviceProfile | None:
+        wanted = (device.namespace, device.spec.profile_ref.name)
+        profiles = self.found.profiles
+        return next((each for each in profiles if (each.namespace, each.name) == wanted), None)
+
+    def _model(self, wanted: v1alpha1.DecisionPolicy) -> v1alpha1.ModelSpec | None:
+        reference, place = wanted.spec.model_ref, wanted.namespace
+        for version in self.found.versions:
+            if reference and (version.namespace, version.name) == (place, reference.version):
+                name = version.spec.model_ref.name
+                for model in self.found.models:
+                    if (model.namespace, model.name) == (place, name):
+                        return model.spec
+        return None
+
+
+_REFERRED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "spec.profileRef.name": v1alpha1.DeviceProfile.kind,
+        "spec.site": v1alpha1.Site.kind,
+        "spec.modelRef.name": v1alpha1.Model.kind,
+        "spec.modelRef.version": v1alpha1.ModelVersion.kind,
+    }
+)
+"""Which kind a field refers to."""
+
+
+def _artefacts(inspector: _Inspector, supplies: Supplies) -> Iterator[report.Problem]:
+    """Yield the model versions whose bytes are not here and cannot be asked for."""
+    folder = supplies.models or supplies.resources
+    digests: dict[str, str] | None = None
+    for version in inspector.found.versions:
+        source = version.spec.source
+        if source.file is not None and (supplies.resources / source.file.path).is_file():
+            continue  # the inference server says whether it is the right one
+        digests = _digests(folder) if digests is None else digests
+        if version.spec.digest in digests:
+            continue
+        lacking = f"no *.onnx file of {folder} has the digest{_others(digests)}"
+        if source.file is not None:
+            where = supplies.resources / source.file.path
+            text = (
+                f"{where} is not there, and {lacking}; a path counts from the folder of the"
+                " resources"
+            )
+            yield inspector.problem(
+                version, Reason.REFERENCE_NOT_FOUND, "spec.source.file.path", text
+            )
+        elif source.https is not None and source.https.ca_secret_ref is not None:
+            base = supplies.credentials or supplies.resources / "credentials"
+            authority = base / source.https.ca_secret_ref.name / "ca.crt"
+            if not authority.is_file():
+                text = (
+                    f"{lacking}; it cannot be fetched either, for {authority} (spec.source.https"
+                    ".caSecretRef) is not there: put one of the two there, or mend the digest"
+                )
+                yield inspector.problem(version, Reason.REFERENCE_NOT_FOUND, "spec.digest", text)
+
+
+def _credentials(inspector: _Inspector, supplies: Supplies) -> Iterator[report.Problem]:
+    """Yield the sites whose broker cannot be spoken to with the credentials that are here."""
+    for site in inspector.found.sites if supplies.is_broker_used else ():
+        broker = site.spec.broker
+        if broker.transport is not v1alpha1.site.Transport.TLS:
+            continue
+        try:
+            credentials.context(supplies.credentials, broker.credential or "", broker.server_name)
+        except credentials.CredentialError as error:
+            text = f"{error}; it is a folder with ca.crt, tls.crt and tls.key below --credentials"
+            yield inspector.problem(
+                site, Reason.REFERENCE_NOT_FOUND, "spec.broker.credential", text
+            )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the names of the artefacts of a folder by digest."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("*.onnx"))[:MAXIMUM_ARTEFACTS]:
+        try:
+            with path.open("rb") as file:
+                found[f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"] = path.name
+        except OSError:
+            continue  # whoever is to load it says why not
+    return found
+
+
+def _others(digests: Mapping[str, str]) -> str:
+    shown = [f"{name} has {digest}" for digest, name in list(digests.items())[:3]]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _labelled(device: v1alpha1.Device) -> str:
+    return f"{device.name} ({labelled(device.metadata.labels)})"
+
+
+def _listed(names: Iterable[str]) -> str:
+    all_ = list(names)
+    left = len(all_) - hints.SHOWN
+    return (", ".join(all_[: hints.SHOWN]) or "nothing") + (f" and {left} more" * (left > 0))

@@ -1,0 +1,31 @@
+"""What `play` and `rehearse` say before they begin, and how far a long reading is."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from foreshore_agent import exits
+
+_SECONDS: Final = 5.0
+"""Between two lines of progress."""
+
+
+class Reading:
+    """Called with the rows that have been read so far; says so now and then."""
+
+    def __init__(self, path: Path) -> None:
+        self._name: Final = path.name
+        self._said = time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        """Say how far it is, if that was not said lately."""
+        if time.monotonic() - self._said > _SECONDS:
+            self._said = time.monotonic()
+            exits.say(f"reading {self._name}: {rows} rows so far")
+
+
+def say(notes: Iterable[str]) -> None:
+    """Say each on a line of its own."""
+    for each in notes:
+        exits.say(each)
