@@ -8,12 +8,18 @@ SHOWN: Final = 12
 """Names that one message lists."""
 
 
+def near(wanted: str, known: Iterable[str]) -> str:
+    """Return the likeliest name as a question, or nothing: `did you mean co2? `."""
+    found = difflib.get_close_matches(wanted, sorted(set(known)), n=1)
+    return f"did you mean {found[0]}? " if found else ""
+
+
 def among(wanted: str, known: Iterable[str]) -> str:
     """Return what is known, the likeliest first: `did you mean co2? Known: airflow, co2`."""
     names = sorted(set(known))
     if not names:
         return "there is none"
-    near = difflib.get_close_matches(wanted, names, n=1)
     left = len(names) - SHOWN
     listed = ", ".join(names[:SHOWN]) + (f" and {left} more" if left > 0 else "")
-    return f"did you mean {near[0]}? Known: {listed}" if near else f"known: {listed}"
+    likeliest = near(wanted, names)
+    return f"{likeliest}Known: {listed}" if likeliest else f"known: {listed}"

@@ -163,3 +163,58 @@ def test_an_absent_mosquitto_is_said_with_the_way_to_get_it(
     monkeypatch.setattr(mosquitto, "_PLACES", str(tmp_path))
     with pytest.raises(mosquitto.NoMosquittoError, match="apt install mosquitto"):
         mosquitto.find()
+
+
+def broken(tmp_path: Path, **spec: dict[str, Any]) -> Path:
+    """The example with parts of some specs replaced, by kind."""
+    resources = tmp_path / "resources"
+    shutil.copytree(EXAMPLE, resources)
+    documents = list(yaml.safe_load_all((EXAMPLE / "room.yaml").read_text()))
+    for each in documents:
+        each.get("spec", {}).update(spec.get(each["kind"], {}))
+    (resources / "room.yaml").write_text(yaml.safe_dump_all(documents))
+    return resources
+
+
+def test_a_model_that_is_refused_ends_it_before_the_first_row(
+    tmp_path: Path, recording: Path
+) -> None:
+    source = {"file": {"path": "occupancy-v1.onnx"}}
+    version = {"source": source, "digest": "sha256:" + "ab" * 32}
+    resources = broken(tmp_path, ModelVersion=version)
+    run = rehearse("--state", tmp_path / "state", "--csv", recording, resources=resources)
+    assert run.returncode == 2
+    assert "DigestMismatch" in run.stderr
+    assert "declare the digest of this one" in run.stderr
+    assert "rehearsing" not in run.stderr
+
+
+def test_a_recording_on_which_nothing_is_decided_is_no_success_and_says_why(
+    tmp_path: Path, recording: Path
+) -> None:
+    night = {"matchConditions": [{"name": "dark", "expression": "light < -1.0"}]}
+    resources = broken(tmp_path, DecisionPolicy=night)
+    state = tmp_path / "state"
+    run = rehearse("--state", state, "--csv", recording, "-o", "json", resources=resources)
+    assert run.returncode == 1
+    assert json.loads(run.stdout)["verdicts"] == {"NotApplicable": 40}
+    assert "no row of 40 came as far as a decision: 40 NotApplicable/ConditionFalse" in run.stderr
+    assert "light < -1.0" in run.stderr
+
+
+def test_an_input_that_no_column_gives_is_said_first_and_is_no_success(
+    tmp_path: Path, recording: Path
+) -> None:
+    lines = recording.read_text().replace("Temperature", "Warmth")
+    recording.write_text(lines)
+    run = rehearse("--state", tmp_path / "state", "--csv", recording)
+    assert run.returncode == 1
+    head = run.stderr.splitlines()[0]
+    assert "reads temperature (spec.inputs[temperature]), and no column is" in head
+    assert "InputMissing" in run.stderr
+
+
+def test_it_begins_with_which_rows_of_which_time_it_plays(tmp_path: Path, recording: Path) -> None:
+    run = rehearse("--state", tmp_path / "state", "--csv", recording)
+    assert run.returncode == 0, run.stderr
+    assert "40 rows of recording.csv, 2015-02-03 07:38 to 2015-02-03 08:18" in run.stderr

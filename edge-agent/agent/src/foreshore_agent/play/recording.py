@@ -17,6 +17,7 @@ from typing import Final
 from foreshore_agent.devices.mqtt.payload import Value
 from foreshore_agent.play import layout, survey
 from foreshore_agent.play.layout import RecordingError as RecordingError
+from foreshore_api import hints
 from foreshore_api.v1alpha1 import deviceprofile
 
 PROGRESS_ROWS: Final = 10_000
@@ -230,7 +231,8 @@ def _mapped(
     for column, name in mapped.items():
         if name.casefold() not in known:
             raise RecordingError(
-                f"the device has no property {name!r}; it has {_names(known.values())}"
+                f"the device has no property {name!r}; {hints.near(name.casefold(), known)}"
+                f"it has {_names(known.values())}"
             )
         place, meant = _place(places, column, header), known[name.casefold()]
         other = next((at for at, each in found.items() if each is meant), place)
@@ -312,7 +314,10 @@ def _number(text: str, separator: str) -> float:
 def _place(places: Mapping[str, int], column: str, header: Sequence[str]) -> int:
     place = places.get(column.strip().casefold())
     if place is None:
-        raise RecordingError(f"the recording has no column {column!r}; it has {', '.join(header)}")
+        raise RecordingError(
+            f"the recording has no column {column!r}; {hints.near(column, header)}"
+            f"it has {', '.join(header)}"
+        )
     return place
 
 
