@@ -242,3 +242,48 @@ async def test_wrong_usage_is_said_in_one_line(
     assert child.returncode == 2
     assert message in said.decode()
     assert "Traceback" not in said.decode()
+
+
+async def test_a_credential_that_is_not_there_is_said_before_the_first_attempt(
+    tmp_path: Path, broker: mosquitto.Broker, resources: Path
+) -> None:
+    write_resources(resources, broker)
+    path = resources / "room.yaml"
+    path.write_text(path.read_text().replace("transport: Plain", "credential: room"))
+    where = connection.Address(broker.host, broker.port)
+    async with playing(where, resources, "--credentials", str(tmp_path / "none")) as (_, child):
+        _, said = await asyncio.wait_for(child.communicate(), 20)
+    assert child.returncode == 2
+    assert "credential 'room' in" in said.decode()
+
+
+async def test_what_is_wrong_in_the_folder_is_said_and_the_device_plays_all_the_same(
+    broker: mosquitto.Broker, resources: Path
+) -> None:
+    write_resources(resources, broker)
+    path = resources / "room.yaml"
+    path.write_text(path.read_text().replace("latencyBudget:", "latencyBudjet:"))
+    where = connection.Address(broker.host, broker.port)
+    async with playing(where, resources) as (world, child):
+        await world.until()
+        child.send_signal(signal.SIGTERM)
+        _, said = await asyncio.wait_for(child.communicate(), 20)
+    assert child.returncode == 0
+    first = said.decode().splitlines()[0]
+    assert "room.yaml#7: " in first
+    assert "did you mean latencyBudget?" in first
+
+
+async def test_a_device_that_nobody_heard_is_no_success(
+    broker: mosquitto.Broker, resources: Path
+) -> None:
+    write_resources(resources, broker)
+    path = resources / "room.yaml"
+    path.write_text(path.read_text().replace(f"port: {broker.port}", "port: 1"))
+    where = connection.Address(broker.host, broker.port)
+    async with playing(where, resources) as (_, child):
+        await asyncio.sleep(3)
+        child.send_signal(signal.SIGTERM)
+        _, said = await asyncio.wait_for(child.communicate(), 20)
+    assert child.returncode == 1
+    assert "nothing of room-301 was published: the broker at" in said.decode()

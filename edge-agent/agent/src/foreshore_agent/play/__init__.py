@@ -73,5 +73,5 @@ def play(
         )
     except show.USAGE_ERRORS as error:
         exits.fail(str(error), exits.Exit.USAGE)
-    except OSError as error:
+    except (show.UnheardError, OSError) as error:
         exits.fail(str(error), exits.Exit.FAILED)

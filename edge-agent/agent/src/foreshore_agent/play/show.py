@@ -13,15 +13,23 @@ from typing import Final
 import uvloop
 from rich import console, progress
 
-from foreshore_agent import clocks
-from foreshore_agent.devices.mqtt import connection
-from foreshore_agent.play import player, recording, stage
+from foreshore_agent import clocks, inspection
+from foreshore_agent.devices.mqtt import connection, credentials
+from foreshore_agent.play import notices, player, recording, stage
 
-USAGE_ERRORS: Final = (stage.StageError, recording.RecordingError)
+USAGE_ERRORS: Final = (
+    stage.StageError,
+    recording.RecordingError,
+    credentials.CredentialError,
+)
 _LINE_SECONDS: Final = 10.0
 """Between two lines of progress where there is no terminal."""
 _QUIET_SECONDS: Final = 1.0
 """After the last row: no command for so long means that none will come."""
+
+
+class UnheardError(RuntimeError):
+    """Nobody heard anything of the device; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +48,25 @@ class Request:
 
 
 def run(request: Request) -> None:
-    """Play until the recording ends, or SIGTERM. Raises USAGE_ERRORS, OSError."""
-    played = stage.find(request.resources, request.device)
+    """Play until the recording ends, or SIGTERM. Raises USAGE_ERRORS, UnheardError, OSError."""
+    reading = stage.read(request.resources)
+    notices.say(map(inspection.line, inspection.inspect(reading)))
+    played = stage.choose(reading, request.resources, request.device)
     mapped = recording.mapping(request.mapped)
+    progress = notices.Reading(request.csv)
     rows = recording.read(
-        request.csv, played.profile.properties, recording.Wanted(mapped), played.zone
+        request.csv,
+        played.profile.properties,
+        recording.Wanted(mapped),
+        played.zone,
+        progress=progress,
     )
+    notices.say(rows.notes)
     address = connection.Address.of(played.site.spec.broker, request.credentials)
     if request.credential is not None and address.credential is not None:
         address = replace(address, credential=request.credential)
+    if address.credential is not None:  # one that is not there is said now, not at every attempt
+        credentials.context(address.credentials, address.credential, address.server_name)
     log = player.DeviceLog(request.log)
     try:
         uvloop.run(_play(request, played, rows, address, log))
@@ -79,6 +97,11 @@ async def _play(
     _summarise(request.device, device.tally)
     if not telling.cancelled() and (error := telling.exception()) is not None:
         raise error
+    if not device.tally.published:
+        raise UnheardError(
+            f"nothing of {request.device} was published: the broker at"
+            f" {address.host}:{address.port} was not reached"
+        )
 
 
 async def _tell(

@@ -78,6 +78,7 @@ class Life:
         self._servers: children.Children | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
+        self._notices: Final = notices.Notices(self.facts.all_problems)
 
     async def live(self, stop: asyncio.Event) -> None:
         """Begin, and go on until told to stop or until a task ends; then stand down.
@@ -116,7 +117,7 @@ class Life:
             served = health.application(ground.meters.registry, self.facts.missing)
             self._port = health.Port(served, ground.told.address, ground.told.port)
             await self._port.start()
-        self._start("notices", notices.run(lambda: self.facts.all_problems()))
+        self._start("notices", self._notices.run())
         recalled = await self._desired.recall()
         if self._hub is not None:
             if recalled is not None:
@@ -204,7 +205,9 @@ class Life:
         models = source.models or source.resources
         servers = self._servers = children.Children(told.state, models, self._tasks)
         book = self._ground.book
-        calls = folder.Calls(self._desired.put, lambda: view.last_in_force(self._core.state))
+        calls = folder.Calls(
+            self._desired.put, lambda: view.last_in_force(self._core.state), self._notices.look
+        )
         self._folder = folder.Folder(places, book, servers, calls, recalled, book.journal_id)
         await self._folder.start()
         self._start("folder", self._folder.follow())

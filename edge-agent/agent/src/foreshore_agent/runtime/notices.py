@@ -1,7 +1,7 @@
 """Problems in the agent's own log: each once when it appears, and once when it is over.
 
-`life` runs it from the first moment on, so that what is wrong with a folder is said before anything
-is waited for.
+`life` looks all the time; folder mode also asks for a look as soon as it has read its resources, so
+that what is wrong with them is said before anything is waited for.
 """
 
 import asyncio
@@ -12,24 +12,30 @@ from typing import Final
 from foreshore_agent import inspection
 from foreshore_api.wire import report
 
-LOOK_SECONDS: Final = 0.25
+LOOK_SECONDS: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 
 
-async def run(problems: Callable[[], Iterable[report.Problem]]) -> None:
-    """Look at the problems now and then, until cancelled."""
-    said: set[str] = set()
-    while True:
-        said = say(map(inspection.line, problems()), said)
-        await asyncio.sleep(LOOK_SECONDS)
+class Notices:
+    """What was said, so that nothing is said twice."""
 
+    def __init__(self, problems: Callable[[], Iterable[report.Problem]]) -> None:
+        self._problems: Final = problems
+        self._said: dict[str, None] = {}
 
-def say(problems: Iterable[str], said: set[str]) -> set[str]:
-    """Log what is new, and what is over; return what is said by now."""
-    now = dict.fromkeys(problems)  # in their order
-    for each in now:
-        if each not in said:
-            _LOG.warning("%s", each)
-    for each in sorted(said - now.keys()):
-        _LOG.info("no more: %s", each)
-    return set(now)
+    def look(self) -> None:
+        """Log what is new, and what is over."""
+        present = dict.fromkeys(map(inspection.line, self._problems()))  # in their order
+        for each in present:
+            if each not in self._said:
+                _LOG.warning("%s", each)
+        for each in self._said:
+            if each not in present:
+                _LOG.info("no more: %s", each)
+        self._said = present
+
+    async def run(self) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_SECONDS)
