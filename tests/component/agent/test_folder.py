@@ -287,3 +287,18 @@ async def test_a_server_that_is_killed_comes_back(bench: Bench, begin: Begin) ->
                 writer.close()
             except OSError:
                 await asyncio.sleep(0.1)
+
+
+async def test_a_folder_that_cannot_be_worked_from_any_more_is_a_problem_until_it_can(
+    bench: Bench, begin: Begin
+) -> None:
+    found = await begin()
+    site = bench.resources / "Site-hq.yaml"
+    kept = site.read_text()
+    site.unlink()
+    await until(lambda: bool(found.problems()))
+    assert "must hold one Site" in found.problems()[0].message
+    assert "what was assigned stays in force" in found.problems()[0].message
+    assert len(bench.taken) == 1
+    site.write_text(kept)
+    await until(lambda: found.problems() == ())

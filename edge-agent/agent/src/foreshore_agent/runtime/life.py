@@ -232,13 +232,24 @@ class Life:
         )
 
     def _problems(self) -> tuple[report.Problem, ...]:
-        found = () if self._folder is None else self._folder.problems()
+        found = () if self._folder is None else self._folder_problems(self._folder)
         refused = "" if self._hub is None else self._hub.refused
         return (
             *found,
             *self._desired.problems(),
             *facts.unshipped(self._ground.told.node, refused),
         )
+
+    def _folder_problems(self, source: folder.Folder) -> tuple[report.Problem, ...]:
+        """Return the folder's problems, and the engine's of objects of which it says nothing.
+
+        While a fresh reading is adopted, those of the engine are still of the one before.
+        """
+        told = source.problems()
+        known = {(each.kind, each.namespace, each.name) for each in told}
+        compiled = () if source.is_adopting else view.problems(self._core.state)
+        left = (each for each in compiled if (each.kind, each.namespace, each.name) not in known)
+        return (*told, *left)
 
     # What the parts call.
 
