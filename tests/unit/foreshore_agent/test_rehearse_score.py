@@ -76,3 +76,49 @@ def test_counts_by_verdict_and_reason() -> None:
     decisions = {("a", "Error", "Late"): 1, ("a", "Denied", "X"): 2, ("b", "Denied", "Y"): 2}
     assert score.verdicts(decisions) == {"Denied": 4, "Error": 1}
     assert score.reasons(decisions) == {"Denied/X": 2, "Denied/Y": 2, "Error/Late": 1}
+
+
+def summary(**changed: Any) -> score.Summary:
+    given: dict[str, Any] = {
+        "rows": 3,
+        "recording_seconds": 1.0,
+        "real_seconds": 1.0,
+        "decisions": 3,
+        "skipped": {},
+        "verdicts": {},
+        "reasons": {},
+        "outcomes": {},
+        "stages": (),
+        "accuracy": None,
+        "records": 0,
+        "journal": "j",
+    }
+    return score.Summary(**{**given, **changed})
+
+
+@pytest.mark.parametrize(
+    ("reasons", "is_undecided"),
+    [
+        ({}, True),
+        ({"NotApplicable/InputMissing": 3}, True),
+        ({"Error/InferenceLate": 3}, True),
+        ({"NotTriggered/Disabled": 3}, True),
+        ({"NotTriggered/NoRulePermits": 3}, False),
+        ({"Error/InferenceLate": 2, "Denied/OutOfLimits": 1}, False),
+    ],
+    ids=["nothing", "inputs", "inference", "disabled", "a rule said no", "one is enough"],
+)
+def test_rows_that_never_came_to_a_rule_are_no_decisions(
+    reasons: dict[str, int], is_undecided: bool
+) -> None:
+    assert score.is_undecided(summary(reasons=reasons)) is is_undecided
+
+
+def test_why_nothing_was_decided_is_said_with_counts() -> None:
+    skipped = {"rows without a decision": 3, "rows not published": 0}
+    assert score.undecided(summary(decisions=0, skipped=skipped)) == (
+        "no row of 3 led to a decision: 3 rows without a decision"
+    )
+    assert score.undecided(summary(reasons={"Error/InferenceLate": 3})) == (
+        "no row of 3 came as far as a decision: 3 Error/InferenceLate"
+    )

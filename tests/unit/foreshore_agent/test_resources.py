@@ -94,3 +94,11 @@ def test_an_unknown_kind_of_our_group_is_a_problem() -> None:
 def test_what_is_kept_can_be_written_as_json() -> None:
     kept = resources.read([manifest(room.policy())], {}).kept
     assert json.loads(json.dumps([one.document for one in kept.values()]))
+
+
+def test_a_typing_error_in_the_group_is_a_problem_and_another_groups_namesake_is_none() -> None:
+    for group in ("foreshore.io/v1alpha1", "forshore.dev/v1alpha1", "v1alpha1"):
+        (problem,) = resources.read([manifest(room.site() | {"apiVersion": group})], {}).problems
+        assert "apiVersion is foreshore.dev/v1alpha1" in problem.message
+    other = room.site() | {"apiVersion": "devices.kubeedge.io/v1beta1", "kind": "Device"}
+    assert resources.read([manifest(other)], {}).problems == ()

@@ -24,6 +24,17 @@ def test_a_misspelt_field_is_named_in_a_file_and_ignored_from_a_newer_api_server
     assert resources.parse(document).name == "ventilate-when-occupied"
 
 
+def test_the_field_that_was_meant_is_proposed_also_within_lists() -> None:
+    document = room.changed(room.policy(), spec__latencyBugdet="1s")
+    document["spec"]["inputs"][0]["maxAge"] = "1s"
+    with pytest.raises(resources.InvalidError) as raised:
+        resources.parse(document, strict=True)
+    assert "spec.latencyBugdet: Extra inputs" in str(raised.value)
+    assert "did you mean latencyBudget?" in str(raised.value)
+    assert "spec.inputs[0].maxAge" in str(raised.value)
+    assert "did you mean maximumAge?" in str(raised.value)
+
+
 def test_an_export_from_a_cluster_is_read_strictly_all_the_same() -> None:
     document = room.device()
     document["metadata"] |= {"managedFields": [], "selfLink": "/x", "generateName": "room-"}

@@ -1,7 +1,13 @@
 """The agent's own HTTP port: /metrics, /healthz and /readyz, and /echo for peers.
 
 A peer times `/echo` to learn how long a call to this node takes; it answers without looking at
-anything. Readiness says in words what is missing.
+anything. Readiness says in words what is missing, a line each, and answers 503 then:
+
+- everywhere: no assignment, no session with the site's broker, a full journal;
+- in folder mode also: no replica that answers for a policy, and every resource that is not in force
+  as its file says (refused, uncompiled, selecting nothing, referring to what is not there). What
+  works goes on all the same. In a cluster the operator's conditions say that, and the agent's pod
+  stays Ready: a mistake in one policy must not hold up the update of all agents.
 """
 
 from collections.abc import Callable, Sequence

@@ -91,7 +91,7 @@ def read(
 
 def _is_ours(data: Mapping[str, Any]) -> bool:
     """Whether a document is of our group, or of a kind of ours and meant to be: a typing error."""
-    group = str(data.get("apiVersion", "")).split("/")[0]
+    group = str(data.get("apiVersion", "")).rpartition("/")[0]
     if group == meta.GROUP:
         return True
     is_near = not group or difflib.SequenceMatcher(None, group, meta.GROUP).ratio() > _NEAR

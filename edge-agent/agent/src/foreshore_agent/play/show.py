@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,9 @@ from typing import Final
 import uvloop
 from rich import console, progress
 
-from foreshore_agent import clocks, inspection
+from foreshore_agent import clocks, inspection, resources
 from foreshore_agent.devices.mqtt import connection, credentials
-from foreshore_agent.play import notices, player, recording, stage
+from foreshore_agent.play import coverage, notices, player, recording, stage
 
 USAGE_ERRORS: Final = (
     stage.StageError,
@@ -61,7 +61,7 @@ def run(request: Request) -> None:
         played.zone,
         progress=progress,
     )
-    notices.say(rows.notes)
+    notices.say((*rows.notes, *_uncovered(reading, played, rows)))
     address = connection.Address.of(played.site.spec.broker, request.credentials)
     if request.credential is not None and address.credential is not None:
         address = replace(address, credential=request.credential)
@@ -72,6 +72,16 @@ def run(request: Request) -> None:
         uvloop.run(_play(request, played, rows, address, log))
     finally:
         log.close()
+
+
+def _uncovered(
+    reading: resources.Reading, played: stage.Stage, rows: recording.Recording
+) -> Iterator[str]:
+    """Yield what the policies of the folder will miss."""
+    policies = coverage.policies_of(played.device, reading.resources)
+    told = coverage.reported(played.profile, rows.columns)
+    yield from coverage.untriggered(policies, told, rows.header)
+    yield from coverage.unfed(policies, told)
 
 
 async def _play(

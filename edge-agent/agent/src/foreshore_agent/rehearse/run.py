@@ -29,8 +29,8 @@ from foreshore_api import scalars
 from foreshore_api.wire import metrics
 from foreshore_decision import explain
 
-READY_SECONDS: Final = 60.0
-"""For the model's server to load and warm up."""
+READY_SECONDS: Final = 90.0
+"""For the model's server to load and warm up; it gives up fetching before that, and says why."""
 _WAIT_SECONDS: Final = 5.0
 """Between two lines that say what is waited for."""
 _MARGIN: Final = timedelta(milliseconds=1)

@@ -11,11 +11,14 @@ from typing import Any, Final
 from pydantic import alias_generators
 
 from foreshore_api.wire import histogram, record
+from foreshore_decision.chain import reasons as reasons_
 
 _TRUE: Final = ("1", "1.0", "true", "yes", "t")
 _RULE: Final = "Rule"
 _UNDECIDED: Final = frozenset({record.Verdict.NOT_APPLICABLE.value, record.Verdict.ERROR.value})
 """Verdicts of passes that ended before anything could be decided."""
+_UNARMED: Final = frozenset({reasons_.DISABLED, reasons_.DEVICE_LOCKED, reasons_.POLICY_CHANGED})
+"""Reasons of passes that did not begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ class Summary:
 
 def is_undecided(summary: Summary) -> bool:
     """Whether no row came so far that a rule, a limit or a right decided about it."""
-    return set(summary.verdicts) <= _UNDECIDED
+    pairs = (each.partition("/") for each in summary.reasons)
+    return all(verdict in _UNDECIDED or reason in _UNARMED for verdict, _, reason in pairs)
 
 
 def undecided(summary: Summary) -> str:
@@ -86,9 +90,9 @@ def undecided(summary: Summary) -> str:
     skipped = ", ".join(f"{count} {what}" for what, count in summary.skipped.items() if count)
     if not summary.decisions:
         return f"no row of {summary.rows} led to a decision: {skipped or 'nothing was evaluated'}"
-    reasons_ = ", ".join(f"{count} {what}" for what, count in summary.reasons.items())
+    told = ", ".join(f"{count} {what}" for what, count in summary.reasons.items())
     more = f"; {skipped}" if skipped else ""
-    return f"no row of {summary.rows} came as far as a decision: {reasons_}{more}"
+    return f"no row of {summary.rows} came as far as a decision: {told}{more}"
 
 
 def _camel(document: Mapping[str, Any]) -> dict[str, Any]:
