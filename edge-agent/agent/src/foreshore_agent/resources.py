@@ -16,7 +16,7 @@ from foreshore_api.wire import report
 from foreshore_decision import admission
 
 DEFAULT_NAMESPACE: Final = "default"
-_NEAR: Final = 0.8
+_NEAR: Final = 0.75
 """How alike a group must be to be meant for ours."""
 FILE: Final = "File"
 """`kind` of a problem with a whole file."""
