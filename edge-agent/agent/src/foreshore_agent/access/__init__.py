@@ -6,16 +6,13 @@ Topics stand in DeviceProfiles, so no list of access can be written without read
 whole or it is not written: half of one shuts devices out or lets somebody in.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from foreshore_agent import exits
 from foreshore_agent.access import grants
-
-_FAILED = 1
-_USAGE = 2
 
 
 def broker_acl(
@@ -52,11 +49,11 @@ def broker_acl(
             _replace(output, text)
     except grants.AccessError as error:
         for line in error.lines:
-            _say(line)
-        raise typer.Exit(_USAGE) from error
+            exits.say(line)
+        raise typer.Exit(exits.Exit.USAGE) from error
     except OSError as error:
-        _say(str(error))
-        raise typer.Exit(_FAILED) from error
+        exits.say(str(error))
+        raise typer.Exit(exits.Exit.FAILED) from error
 
 
 def _replace(path: Path, text: str) -> None:
@@ -64,7 +61,3 @@ def _replace(path: Path, text: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
-
-
-def _say(message: str) -> None:
-    print(f"foreshore-agent: {message}", file=sys.stderr)  # noqa: T201 - a command line speaks
