@@ -74,7 +74,9 @@ def test_a_renewal_is_for_its_holder_and_a_request_for_the_others() -> None:
     assert translate.peer(asked, ROUTES, AT, "f").request == request
     renewal = beat.Renewal(node="edge-1", boot_id="b", number=1, devices=())
     answered = message(beat.renewed_topic("hq", "edge-1"), renewal.encode())
-    assert translate.peer(answered, ROUTES, AT, "f").event == events.Renewed(AT, "f", renewal)
+    assert translate.peer(answered, ROUTES, AT, "f").event == events.Renewed(
+        AT, "f", renewal, relayed=True
+    )
     for_another = message(beat.renewed_topic("hq", "edge-9"), renewal.encode())
     assert translate.peer(for_another, ROUTES, AT, "f") == translate.Heard("Echo")
 

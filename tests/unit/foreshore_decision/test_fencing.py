@@ -133,11 +133,10 @@ def test_an_answer_asked_for_under_the_last_epoch_renews_nothing_of_the_next() -
     "event",
     [
         EpochSeen(5.0, 101),
-        Answered(5.0, "elsewhere", 99, 101, UNKNOWN),
         grant(5.0, epoch=101, holder="n2"),
         grant(5.0, epoch=100, holder="n2"),
     ],
-    ids=["in a beat", "in a stray answer", "in an assignment", "equal epoch of another holder"],
+    ids=["in a beat", "in an assignment", "equal epoch of another holder"],
 )
 def test_a_higher_epoch_seen_anywhere_ends_it_at_once(event: fencing.Event) -> None:
     assert fencing.standing(run(event, state=renewed_at(4.0)), 5.0) is Standing.SUPERSEDED
@@ -149,7 +148,7 @@ def test_the_hub_saying_superseded_ends_it_at_once() -> None:
 
 
 def test_only_a_higher_epoch_revives_a_superseded_holder() -> None:
-    state = run(EpochSeen(5.0, 101), grant(6.0), state=renewed_at(4.0))
+    state = run(grant(5.0, 101, "n2"), grant(6.0), state=renewed_at(4.0))
     assert fencing.standing(state, 6.0) is Standing.SUPERSEDED
     state = run(grant(7.0, epoch=102), Requested(7.0, 9), answer(7.1, 9, 102), state=state)
     assert fencing.standing(state, 7.1) is Standing.RENEWED
@@ -315,6 +314,7 @@ def _events(at: float) -> st.SearchStrategy[fencing.Event]:
             numbers,
             epochs,
             st.sampled_from(beat.Standing),
+            st.booleans(),
         ),
         st.builds(EpochSeen, st.just(at), epochs),
         st.builds(Fenced, st.just(at)),
@@ -359,10 +359,10 @@ def test_a_superseded_epoch_never_comes_back(history: list[fencing.Event]) -> No
     state, barred = fencing.start("n1", "boot-1", 0.0), set[int]()
     for event in history:
         state = fencing.step(state, event)
-        now = fencing.standing(state, event.at)
-        if now is Standing.SUPERSEDED and state.epoch is not None:
+        if state.is_superseded and state.epoch is not None:
             barred.add(state.epoch)
-        assert not (now.is_permitting and state.epoch in barred)
+        permits = fencing.standing(state, event.at).is_permitting
+        assert not (permits and state.epoch in barred)
 
 
 def test_no_event_carries_a_wall_clock_so_that_no_jump_can_matter() -> None:
@@ -398,3 +398,81 @@ def test_a_new_grant_ends_what_the_device_refused_under_the_old_one() -> None:
 def test_who_grants_himself_is_not_stood_down_for_ever_by_one_refusal() -> None:
     state = run(grant(self_granted=True), Fenced(1.0))
     assert fencing.standing(state, 2.0) is Standing.RENEWED
+
+
+def test_a_stray_answer_is_dropped_before_its_epoch_is_looked_at() -> None:
+    before = renewed_at(4.0)
+    for stray in (
+        Answered(5.0, "elsewhere", 1, 101, UNKNOWN),
+        Answered(5.0, "boot-1", 99, 101, SUPERSEDED),
+        Answered(5.0, "boot-1", 1, 101, SUPERSEDED),
+    ):
+        assert run(stray, state=before) == before._replace(seen_at=5.0)
+
+
+def test_a_claim_of_a_peer_ends_with_the_lease() -> None:
+    state = run(*ticks(11, 30), EpochSeen(30.0, 101), state=renewed_at(10.0))
+    assert fencing.standing(state, 30.0) is Standing.SUPERSEDED
+    state = run(*ticks(31, 44), state=state)
+    assert fencing.standing(state, 44.9) is Standing.SUPERSEDED
+    assert fencing.standing(state, 45.0) is Standing.OFFLINE
+
+
+def test_a_claim_of_a_peer_ends_when_the_hub_renews_what_was_asked_after_it() -> None:
+    state = run(Requested(5.0, 2), EpochSeen(5.5, 101), answer(5.6, 2), state=renewed_at(4.0))
+    assert fencing.standing(state, 5.6) is Standing.SUPERSEDED, "asked before the claim"
+    state = run(Requested(6.0, 3), answer(6.1, 3), state=state)
+    assert fencing.standing(state, 6.1) is Standing.RENEWED
+
+
+def test_a_claim_of_a_peer_does_not_outlive_the_process_or_raise_any_mark() -> None:
+    state = run(EpochSeen(5.0, 101), PeerHeard(5.0, "n2", has_hub=True), state=renewed_at(4.0))
+    kept = fencing.recall(fencing.keepable(state), "boot-1", 6.0)
+    assert (kept.highest_seen, kept.is_superseded, kept.claims) == (100, False, ())
+    assert fencing.standing(kept, 6.0) is Standing.RENEWED
+
+
+def test_a_lone_agent_yields_to_a_claim_for_a_lease_too() -> None:
+    state = run(grant(self_granted=True), EpochSeen(1.0, 101))
+    assert fencing.standing(state, 15.9) is Standing.SUPERSEDED
+    assert fencing.next_due(state) == 16.0
+    assert fencing.standing(state, 16.0) is Standing.RENEWED
+
+
+def test_what_a_relay_says_against_us_is_a_hint_and_what_the_hub_says_holds() -> None:
+    relayed = Answered(5.1, "boot-1", 2, 101, SUPERSEDED, relayed=True)
+    state = run(Requested(5.0, 2), relayed, state=renewed_at(4.0))
+    assert fencing.standing(state, 5.1) is Standing.SUPERSEDED
+    assert not state.is_superseded
+    state = run(Requested(5.0, 2), answer(5.1, 2, 101, SUPERSEDED), state=renewed_at(4.0))
+    assert state.is_superseded
+
+
+@given(histories())
+def test_only_the_hub_raises_a_mark_or_supersedes_for_good(history: list[fencing.Event]) -> None:
+    state = fencing.start("n1", "boot-1", 0.0)
+    for event in history:
+        before = state
+        state = fencing.step(state, event)
+        is_hubs = isinstance(event, Granted) or (isinstance(event, Answered) and not event.relayed)
+        if not is_hubs:
+            assert (state.highest_seen, state.is_superseded) == (
+                before.highest_seen,
+                before.is_superseded,
+            )
+
+
+@given(histories())
+def test_a_claim_stands_down_at_once(history: list[fencing.Event]) -> None:
+    state = run(*history)
+    if state.epoch is not None:
+        state = run(EpochSeen(state.seen_at, state.epoch + 1), state=state)
+        assert not fencing.standing(state, state.seen_at).is_permitting
+
+
+@pytest.mark.parametrize(
+    ("epoch", "is_believed"),
+    [(0, True), (2_000_000_000, True), (1 << 62, False), (-1, False), (10**400, False)],
+)
+def test_an_epoch_more_than_ten_years_ahead_is_not_believed(epoch: int, is_believed: bool) -> None:
+    assert fencing.is_believable(epoch, 1_800_000_000.0) is is_believed

@@ -1,11 +1,14 @@
 """Who decides: grants, renewals, successors, and what is said when the right goes."""
 
+from datetime import timedelta
+from importlib import metadata
+
 import orjson
 import pytest
 
 from builders import engine_rig, room
 from builders.engine_rig import NODE, Rig
-from foreshore_agent.engine import assigning, durable, effects, events, state, view
+from foreshore_agent.engine import assigning, belief, durable, effects, events, state, view
 from foreshore_api.wire import assignment, beat
 from foreshore_decision import fencing
 
@@ -13,8 +16,10 @@ from foreshore_decision import fencing
 def heard(rig: Rig, *, has_hub: bool = False, epoch: int | None = None) -> None:
     held: tuple[beat.Held, ...] = ()
     if epoch is not None:
-        held = (beat.Held(namespace="hq", device="room-301", epoch=epoch),)
-    said = beat.Beat(node="edge-2", boot_id="b", sequence=1, has_hub=has_hub, held=held)
+        held = (beat.Held.model_construct(namespace="hq", device="room-301", epoch=epoch),)
+    said = beat.Beat.model_construct(
+        node="edge-2", boot_id="b", sequence=1, has_hub=has_hub, held=held
+    )
     rig.feed(events.PeerBeat, beat=said)
 
 
@@ -192,7 +197,7 @@ def back(rig: Rig) -> None:
 def test_a_superseded_right_is_not_revived_by_a_device_that_comes_back() -> None:
     rig = Rig()
     rig.boot()
-    heard(rig, epoch=99)
+    rig.assign(holder="edge-2", epoch=99)
     rig.renews = False
     away(rig)
     back(rig)
@@ -200,18 +205,23 @@ def test_a_superseded_right_is_not_revived_by_a_device_that_comes_back() -> None
     assert rig.state.devices[engine_rig.DEVICE].standing == "Superseded"
 
 
-def test_a_higher_epoch_heard_while_a_device_is_away_holds_when_it_comes_back() -> None:
+def test_a_higher_epoch_heard_while_a_device_is_away_is_a_hint_when_it_comes_back_too() -> None:
     rig = Rig()
+    rig.wait(4)
     rig.renews = False
     away(rig)
     heard(rig, epoch=99)
-    back(rig)
+    rig.feed(events.Assigned, assignment=engine_rig.assign())
+    rig.sample()
     assert rig.sent == []
+    rig.wait(16)
+    rig.sample()
+    assert len(rig.sent) == 1
 
 
 def test_a_superseded_right_to_a_device_that_left_survives_a_restart() -> None:
     rig = Rig()
-    heard(rig, epoch=99)
+    rig.assign(holder="edge-2", epoch=99)
     rig.renews = False
     away(rig)
     rig.boot()
@@ -243,7 +253,9 @@ def test_the_right_to_a_device_that_is_assigned_is_never_too_old_to_be_kept(
 ) -> None:
     monkeypatch.setattr(assigning, "MAXIMUM_DEPARTED", 0)
     rig = Rig()
-    heard(rig, epoch=99)
+    rig.assign(holder="edge-2", epoch=99)
+    rig.renews = False
+    rig.documents = ()
     rig.boot()
     assert rig.state.devices[engine_rig.DEVICE].standing == "Superseded"
 
@@ -348,3 +360,148 @@ def test_a_fresh_grant_is_asked_to_be_renewed_at_once_not_with_the_next_round() 
     rig.feed(events.Assigned, assignment=engine_rig.assign(holder=NODE, epoch=9))
     (asked,) = [one for one in rig.seen if isinstance(one, effects.RequestRenewal)]
     assert [one.epoch for one in asked.held] == [9]
+
+
+ABSURD = (1 << 62, (1 << 63) + 1, 10**400)
+
+
+@pytest.mark.parametrize("epoch", ABSURD)
+def test_an_absurd_epoch_in_a_beat_is_refused_and_counted(epoch: int) -> None:
+    rig = Rig()
+    heard(rig, epoch=epoch)
+    rig.sample()
+    assert len(rig.sent) == 1
+    assert effects.Refuse("a beat of edge-2", "EpochBeyondBelief") in rig.seen
+
+
+def test_one_false_beat_stops_a_holder_no_longer_than_the_hub_takes_to_answer() -> None:
+    rig = Rig()
+    heard(rig, epoch=99)
+    rig.sample()
+    assert rig.sent == []
+    rig.wait(1.1)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_one_false_beat_stops_a_holder_without_the_hub_for_a_lease_and_no_longer() -> None:
+    rig = Rig()
+    rig.wait(4)
+    rig.renews = False
+    rig.wait(30)
+    heard(rig, epoch=99)
+    rig.wait(14)
+    rig.sample()
+    assert rig.sent == []
+    rig.wait(1.5)
+    rig.sample()
+    assert rig.decisions[-1]["authority"]["standing"] == "Offline"
+    assert len(rig.sent) == 1
+
+
+def test_while_a_successor_beats_the_holder_that_does_not_reach_the_hub_stays_down() -> None:
+    rig = Rig()
+    rig.wait(4)
+    rig.renews = False
+    for _ in range(60):
+        heard(rig, epoch=8)
+        rig.wait(1)
+    rig.sample()
+    assert rig.sent == []
+
+
+def test_nothing_that_a_beat_says_is_durable() -> None:
+    rig = Rig()
+    heard(rig, has_hub=True, epoch=4_321_987)
+    rig.wait(10)
+    rig.sample()
+    assert not any(b"4321987" in value or b"edge-2" in value for value in rig.values.values())
+    assert view.devices(rig.state, rig.at)[0].highest_epoch_seen == 7
+
+
+def renewal(rig: Rig, *, number: int, standing: str = "Renewed", epoch: int = 7) -> beat.Renewal:
+    device = beat.RenewedDevice(
+        namespace="hq", device="room-301", epoch=epoch, standing=beat.Standing(standing)
+    )
+    return beat.Renewal(node=NODE, boot_id=rig.boot_id, number=number, devices=(device,))
+
+
+@pytest.mark.parametrize(
+    ("number", "boot_id"), [(5, "boot-1"), (None, "boot-0")], ids=["number", "boot"]
+)
+def test_a_renewal_that_nobody_asked_for_changes_nothing_at_all(
+    number: int | None, boot_id: str
+) -> None:
+    rig = Rig()
+    before, values = rig.state, dict(rig.values)
+    said = renewal(rig, number=rig.state.asked[-1] if number is None else number, epoch=1 << 40)
+    rig.feed(events.Renewed, renewal=said.model_copy(update={"boot_id": boot_id}))
+    assert rig.state == before
+    assert rig.values == values
+    assert rig.seen[-1] == effects.Refuse("a renewal", "Unsolicited")
+
+
+def test_an_answer_that_a_relay_made_up_is_a_hint_like_a_beat() -> None:
+    rig = Rig()
+    rig.renews = False
+    rig.wait(4)
+    said = renewal(rig, number=rig.state.asked[-1], standing="Superseded", epoch=99)
+    rig.feed(events.Renewed, renewal=said, relayed=True)
+    rig.sample()
+    assert rig.sent == []
+    rig.renews = True
+    rig.wait(4)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_the_same_answer_of_the_hub_itself_holds_over_a_restart() -> None:
+    rig = Rig()
+    rig.renews = False
+    rig.wait(4)
+    said = renewal(rig, number=rig.state.asked[-1], standing="Superseded", epoch=99)
+    rig.feed(events.Renewed, renewal=said)
+    rig.boot()
+    rig.wait(4)
+    rig.sample()
+    assert rig.sent == []
+
+
+def test_an_answer_that_came_already_is_not_written_again() -> None:
+    rig = Rig()
+    rig.wait(4)
+    said = renewal(rig, number=rig.state.asked[-1])
+    rig.seen.clear()
+    rig.feed(events.Renewed, renewal=said, relayed=True)
+    assert not [each for each in rig.seen if isinstance(each, effects.Keep)]
+
+
+def test_a_grant_beyond_belief_is_not_taken_up_and_is_reported() -> None:
+    rig = Rig()
+    rig.assign(epoch=1 << 50)
+    rig.sample()
+    assert len(rig.sent) == 1
+    assert rig.sent[0][1].epoch == 7
+    [problem] = view.problems(rig.state)
+    assert (problem.kind, problem.name, problem.reason) == (
+        "Device",
+        "room-301",
+        "EpochBeyondBelief",
+    )
+
+
+def test_a_board_that_starts_in_1970_believes_what_its_release_and_the_hub_allow() -> None:
+    rig = Rig(skew=timedelta(days=-365 * 56))
+    today = int(belief.RELEASED[1])
+    rig.assign(epoch=today)
+    assert rig.state.devices[engine_rig.DEVICE].authority.epoch == today
+    later = today + 20 * 365 * 86_400
+    rig.assign(epoch=later)
+    assert rig.state.devices[engine_rig.DEVICE].authority.epoch == today
+    rig.feed(events.HubChanged, connected=True, unix=float(later))
+    rig.assign(epoch=later)
+    assert rig.state.devices[engine_rig.DEVICE].authority.epoch == later
+
+
+def test_the_release_that_epochs_are_held_against_is_this_one() -> None:
+    assert belief.RELEASED[0] == metadata.version("foreshore-agent")

@@ -15,6 +15,7 @@ import immutables
 from foreshore_agent.engine import (
     adopting,
     authority,
+    belief,
     commanding,
     deciding,
     durable,
@@ -86,7 +87,7 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
         devices=immutables.Map(devices),
         in_force=plan.in_force,
         absent=absent,
-        problems=tuple(plan.problems),
+        problems=(*plan.problems, *_doubts(state, event)),
         remembered={key: each for key, each in remembered.items() if key not in gone},
     )
     forgotten = tuple(durable.device_gone(key) for key in gone)
@@ -321,6 +322,8 @@ def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
     known = fencing.step(device.authority, fencing.BrokerChanged(boot, state.broker_connected))
     if grant is None:
         return fencing.step(known, fencing.Withdrawn(boot))
+    if not _is_believed(state, event, grant):
+        return known
     granted = fencing.Granted(
         at=boot,
         holder=grant.holder,
@@ -330,6 +333,27 @@ def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
         self_granted=event.is_self_granted,
     )
     return fencing.step(known, granted)
+
+
+def _is_believed(state: State, event: Assigned, grant: assignment.Grant) -> bool:
+    """Whether a grant is one to work by; nobody doubts what he gave himself."""
+    return event.is_self_granted or belief.is_believable(state, grant.epoch, event.at)
+
+
+def _doubts(state: State, event: Assigned) -> tuple[report.Problem, ...]:
+    """Name the devices whose grant is not taken: they go on as if it had not come."""
+    return tuple(
+        report.Problem(
+            kind="Device",
+            namespace=each.namespace,
+            name=each.name,
+            reason=belief.BEYOND_BELIEF,
+            message=f"epoch {each.grant.epoch} lies more than ten years ahead and is not taken up:"
+            " look at the operator's clock and at status.authority of the Device",
+        )
+        for each in event.assignment.devices
+        if each.grant is not None and not _is_believed(state, event, each.grant)
+    )
 
 
 def _forget(

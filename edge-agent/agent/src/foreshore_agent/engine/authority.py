@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from foreshore_agent.engine import durable, effects, identifiers, recording
-from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine.events import Instant, Key, Renewed
 from foreshore_agent.engine.state import Device, State
 from foreshore_api.wire import beat, command
 from foreshore_decision import fencing
@@ -21,6 +21,8 @@ SWEEP_SECONDS: Final = 1.0
 that this has to stay well below `fencing.LISTEN_SECONDS`."""
 MAXIMUM_HELD: Final = 1000
 """Devices of one renewal request."""
+MAXIMUM_ASKED: Final = 64
+"""Renewal requests whose answers are still taken: several turns of ten thousand devices."""
 
 Effects = tuple[effects.Effect, ...]
 
@@ -98,27 +100,44 @@ def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[De
     return device._replace(standing=standing), said
 
 
-def renewed(state: State, renewal: beat.Renewal, at: Instant, fresh: str) -> tuple[State, Effects]:
-    """Take the hub's answer in, for each device of the request."""
-    if renewal.node != state.identity.node:
-        return state, ()
+def renewed(state: State, event: Renewed) -> tuple[State, Effects]:
+    """Take the hub's answer to a request of ours in, for each device of the request."""
+    renewal, at = event.renewal, event.at
     known = {Key(each.namespace, each.device): each for each in renewal.devices}
 
     def tell(device: Device) -> tuple[fencing.Event, ...]:
         answer = known.get(device.key)
         if answer is None:
             return ()
-        event = fencing.Answered(
-            at.boot, renewal.boot_id, renewal.number, answer.epoch, answer.standing
+        answered = fencing.Answered(
+            at.boot,
+            renewal.boot_id,
+            renewal.number,
+            answer.epoch,
+            answer.standing,
+            relayed=event.relayed,
         )
-        return (event,)
+        return (answered,)
 
-    state, done = broadcast(state, tell, at, fresh)
-    return state, (*done, durable.authorities_value(state))
+    before = {key: _answered(state, key) for key in known}
+    state, done = broadcast(state, tell, at, event.fresh)
+    if any(_answered(state, key) != number for key, number in before.items()):
+        done = (*done, durable.authorities_value(state))
+    return state, done
+
+
+def _answered(state: State, key: Key) -> int | None:
+    """Return the newest request for a device that was answered."""
+    device = state.devices.get(key)
+    return None if device is None else device.authority.answered
 
 
 def heard(state: State, said: beat.Beat, at: Instant, fresh: str) -> tuple[State, Effects]:
-    """Take a peer's beat in: whether it claims the hub, and the epochs it holds."""
+    """Take a peer's beat in: whether it claims the hub, and the epochs it says that it holds.
+
+    It stands us down at once where its epoch is higher, and lets us ask the hub at the next sweep
+    whether that is so: what a peer says is no more than a hint, and nothing of it is durable.
+    """
     if said.node == state.identity.node:
         return state, ()
     epochs = {Key(each.namespace, each.device): each.epoch for each in said.held}
@@ -129,7 +148,7 @@ def heard(state: State, said: beat.Beat, at: Instant, fresh: str) -> tuple[State
         return (peer,) if epoch is None else (peer, fencing.EpochSeen(at.boot, epoch))
 
     state, done = broadcast(_overtaken(state, epochs, at), tell, at, fresh)
-    return state, done
+    return (state._replace(requested=0.0) if done else state), done
 
 
 def refused(
@@ -146,7 +165,7 @@ def refused(
 
 
 def _overtaken(state: State, epochs: Mapping[Key, int], at: Instant) -> State:
-    """Take higher epochs in also of devices that are not assigned now: they may come back."""
+    """Take higher epochs in also of devices that are not assigned now: they may be at once."""
     news = {
         key: fencing.step(known, fencing.EpochSeen(at.boot, epochs[key]))
         for key, known in state.authorities.items()
@@ -203,7 +222,8 @@ def _request(state: State, at: Instant) -> tuple[State, Effects]:
             device = ours[key]._replace(authority=fencing.step(ours[key].authority, event))
             devices = devices.set(key, device)
         asked.append(effects.RequestRenewal(number, _named(ours, batch)))
-    return state._replace(devices=devices, requested=at.boot), tuple(asked)
+    numbers = (*state.asked, *(each.number for each in asked))[-MAXIMUM_ASKED:]
+    return state._replace(devices=devices, requested=at.boot, asked=numbers), tuple(asked)
 
 
 def _named(devices: dict[Key, Device], keys: list[Key]) -> tuple[beat.Held, ...]:

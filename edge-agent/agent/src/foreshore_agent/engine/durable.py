@@ -55,10 +55,14 @@ def policy_value(key: Key, versions: tuple[assignment.AssignedPolicy, ...]) -> e
 
 
 def authorities_value(state: State) -> effects.Keep:
-    """Return the effect that keeps this node's rights, also to devices that have left."""
-    known = {str(key): each._asdict() for key, each in state.authorities.items()}
-    known |= {str(key): device.authority._asdict() for key, device in state.devices.items()}
-    return effects.Keep(AUTHORITIES, orjson.dumps(known))
+    """Return the effect that keeps this node's rights, also to devices that have left.
+
+    Nothing in it comes from a peer: what the site's broker carries must not outlive the process.
+    """
+    known = {**state.authorities}
+    known |= {key: device.authority for key, device in state.devices.items()}
+    kept = {str(key): fencing.keepable(each)._asdict() for key, each in known.items()}
+    return effects.Keep(AUTHORITIES, orjson.dumps(kept))
 
 
 def restore(identity: Identity, values: Mapping[str, bytes], at: Instant) -> State:

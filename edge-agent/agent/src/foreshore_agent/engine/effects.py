@@ -113,6 +113,14 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Count and log a message of another that is not looked at; `reason` is a code."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observe:
     """One latency of one stage, in seconds; `node` is the replica's for Network and Inference."""
 
@@ -130,4 +138,6 @@ class RequestRenewal:
     held: tuple[beat.Held, ...]
 
 
-Effect = Infer | Journal | Keep | Publish | Advise | Notice | Count | Observe | RequestRenewal
+Effect = (
+    Infer | Journal | Keep | Publish | Advise | Notice | Count | Refuse | Observe | RequestRenewal
+)

@@ -169,9 +169,11 @@ class Assigned(_Event):
 
 @dataclass(frozen=True, slots=True)
 class Renewed(_Event):
-    """The hub's answer to a numbered `RequestRenewal`, direct or relayed."""
+    """The hub's answer to a numbered `RequestRenewal`."""
 
     renewal: beat.Renewal
+    relayed: bool = False
+    """It came over the site's broker, where others may speak too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,8 @@ class HubChanged(_Event):
     """The hub began or ceased to answer this agent."""
 
     connected: bool
+    unix: float | None = None
+    """The hub's own time in its newest answer, in Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,10 @@ class State(NamedTuple):
     """Boot seconds of the newest renewal request."""
     is_stopping: bool = False
     """Whether the agent was told to stop: it takes up no right any more."""
+    asked: tuple[int, ...] = ()
+    """Numbers of the newest renewal requests: no answer to any other is looked at."""
+    hub_ahead: float = -math.inf
+    """Unix seconds of the hub's newest answer, less the boot seconds at which it came."""
 
 
 def start(identity: Identity) -> State:

@@ -12,6 +12,7 @@ import immutables
 from foreshore_agent.engine import (
     assigning,
     authority,
+    belief,
     commanding,
     deciding,
     effects,
@@ -142,10 +143,16 @@ def _assigned(state: State, event: events.Assigned) -> Stepped:
 
 
 def _renewed(state: State, event: events.Renewed) -> Stepped:
-    return authority.renewed(state, event.renewal, event.at, event.fresh)
+    refused = belief.refusal(state, event)
+    if refused is not None:
+        return state, (effects.Refuse("a renewal", refused),)
+    return authority.renewed(state, event)
 
 
 def _peer_beat(state: State, event: events.PeerBeat) -> Stepped:
+    refused = belief.refusal(state, event)
+    if refused is not None:
+        return state, (effects.Refuse(f"a beat of {event.beat.node}", refused),)
     return authority.heard(state, event.beat, event.at, event.fresh)
 
 
@@ -156,6 +163,8 @@ def _broker_changed(state: State, event: events.BrokerChanged) -> Stepped:
 
 
 def _hub_changed(state: State, event: events.HubChanged) -> Stepped:
+    if event.unix is not None:
+        state = state._replace(hub_ahead=max(state.hub_ahead, event.unix - event.at.boot))
     return state._replace(hub_connected=event.connected), ()
 
 

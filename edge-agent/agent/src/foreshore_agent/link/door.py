@@ -5,6 +5,7 @@ change. Every answer is bounded. The hub's address is dialled as given: never th
 """
 
 import asyncio
+import email.utils
 import ssl
 import time
 from dataclasses import dataclass
@@ -66,6 +67,11 @@ class Door:
         refusal of its content. One that does not know us, or has no time, has not answered.
         """
 
+        self.unix: float | None = None
+        """The hub's own time in its newest answer, in Unix seconds: a board without a clock of its
+        own knows by it what cannot be true yet.
+        """
+
     async def assignment(self, etag: str | None) -> Fetched | None:
         """Wait for an assignment other than `etag`; None when there was none within the wait.
 
@@ -121,6 +127,7 @@ class Door:
             raise DoorError("Timeout") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise DoorError("Unreachable", type(error).__name__) from error
+        self.unix = answer.unix if answer.unix is not None else self.unix
         return self._judge(answer)
 
     def _judge(self, answer: "_Answer") -> "_Answer":
@@ -167,6 +174,7 @@ class _Answer:
     status: int
     body: bytes
     etag: str
+    unix: float | None = None
 
 
 async def _exchange(
@@ -192,7 +200,16 @@ async def _read(response: aiohttp.ClientResponse) -> _Answer:
             message = f"an answer of more than {bound} bytes"
             raise ValueError(message)
         chunks.append(chunk)
-    return _Answer(response.status, b"".join(chunks), response.headers.get("ETag", ""))
+    unix = _unix(response.headers.get("Date", ""))
+    return _Answer(response.status, b"".join(chunks), response.headers.get("ETag", ""), unix)
+
+
+def _unix(date: str) -> float | None:
+    """Read a header `Date`; one that cannot be read says nothing."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _decode(kind: type[_Document], body: bytes) -> _Document:

@@ -86,6 +86,11 @@ class Hub:
         return self._door.answered_at
 
     @property
+    def unix(self) -> float | None:
+        """The hub's own time in its newest answer, in Unix seconds."""
+        return self._door.unix
+
+    @property
     def is_connected(self) -> bool:
         """Whether the hub answers."""
         return self._is_connected

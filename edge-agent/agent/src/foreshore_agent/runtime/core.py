@@ -15,13 +15,26 @@ from typing import Any, Final, Protocol
 
 import uuid_utils
 
-from foreshore_agent import clocks, journal, meters
+from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import pool, race
 
 _LOG: Final = logging.getLogger(__name__)
 TOO_LATE: Final = "TooLate"
 TOO_LARGE: Final = "RecordTooLarge"
+DEFECT: Final = "Defect"
+"""Why a message was refused on which the engine failed: a bug, but not the end of the agent."""
+ANSWER_REFUSED: Final = "AnswerRefused"
+"""Reason of an inference that failed because the engine could not use its answer."""
+FROM_OUTSIDE: Final[Mapping[type, str]] = {
+    events.Sample: "telemetry",
+    events.Acknowledged: "an acknowledgement",
+    events.PeerBeat: "a beat",
+    events.Renewed: "a renewal",
+    events.Inferred: "an answer of a replica",
+}
+"""Events whose content others wrote: none of them may end the agent. Anything else that fails is a
+defect of ours, after which the process starts again from what is durable."""
 MAXIMUM_UNWRITTEN: Final = 1024
 """Appends that may wait for the disk before samples are dropped, counted."""
 
@@ -70,6 +83,7 @@ class Core:
         self._waiting: Final[deque[events.Event]] = deque()
         self._is_taking = False
         self._unwritten = 0
+        self._refusals: Final = refusals.Refusals(clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
             effects.Journal: self._journal,
@@ -78,6 +92,7 @@ class Core:
             effects.Advise: self._advise,
             effects.Notice: self._notice,
             effects.Count: ports.meters.count,
+            effects.Refuse: self._refuse,
             effects.Observe: self._observe,
             effects.RequestRenewal: ports.renew,
         }
@@ -111,11 +126,32 @@ class Core:
         self._is_taking = True
         try:
             while self._waiting:
-                self.state, wanted = step.step(self.state, self._waiting.popleft())
-                for effect in wanted:
+                for effect in self._step(self._waiting.popleft()):
                     self._carry(effect)
         finally:
             self._is_taking = False
+
+    def _step(self, event: events.Event) -> tuple[effects.Effect, ...]:
+        """Let the engine take one event in; a message that it fails on is as if it had not come."""
+        try:
+            self.state, wanted = step.step(self.state, event)
+        except Exception as error:
+            what = FROM_OUTSIDE.get(type(event))
+            if what is None:
+                raise
+            self._refusals.note(f"{what} ({_source(event)})", DEFECT, error)
+            self._ports.meters.count_telemetry(DEFECT)
+            if not isinstance(event, events.Inferred):
+                return ()
+            failed = events.InferenceFailed(
+                event.at, event.fresh, event.decision_id, ANSWER_REFUSED, event.attempts
+            )
+            self.state, wanted = step.step(self.state, failed)
+        return wanted
+
+    def _refuse(self, effect: effects.Refuse) -> None:
+        self._refusals.note(effect.what, effect.reason)
+        self._ports.meters.count_telemetry(effect.reason)
 
     def _carry(self, effect: effects.Effect) -> None:
         if self._tap is not None:
@@ -216,6 +252,18 @@ class Core:
 def stamp(clock: clocks.Clock) -> tuple[events.Instant, str]:
     """Return what every event begins with: now, and a fresh UUIDv7."""
     return clock.instant(), str(uuid_utils.uuid7())
+
+
+def _source(event: events.Event) -> str:
+    """Return whose message an event is."""
+    match event:
+        case events.Sample() | events.Acknowledged():
+            return str(event.device)
+        case events.PeerBeat():
+            return event.beat.node
+        case events.Inferred():
+            return event.node
+    return "the hub"
 
 
 def _look_at(done: Any) -> None:

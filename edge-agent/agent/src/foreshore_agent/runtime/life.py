@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from foreshore_agent import clocks, health, journal, meters, probes, settings
 from foreshore_agent.devices.mqtt import broker
-from foreshore_agent.engine import events, state, step, view
+from foreshore_agent.engine import belief, events, state, step, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import children, door, folder, hub
 from foreshore_agent.runtime import core, desired, facts, notices, peers
@@ -257,7 +257,7 @@ class Life:
         if isinstance(event, events.Sample) and self._core.is_behind:
             self._ground.meters.count_telemetry(OVERLOADED)
             return
-        if isinstance(event, events.PeerBeat):
+        if isinstance(event, events.PeerBeat) and not belief.refusal(self._core.state, event):
             self._peers.hear(event.beat, event.at.monotonic)
         self._core.take(event)
         if isinstance(event, events.BrokerChanged):
@@ -311,7 +311,8 @@ class Life:
         return view.held(self._core.state)
 
     def _hub_changed(self, connected: bool) -> None:  # noqa: FBT001 - a callback
-        self._take(events.HubChanged(*self._core.stamp(), connected))
+        unix = None if self._hub is None else self._hub.unix
+        self._take(events.HubChanged(*self._core.stamp(), connected, unix))
 
     def _recorder_changed(self, standing: journal.Standing) -> None:
         self._take(events.RecorderChanged(*self._core.stamp(), standing.full, standing.reason))

@@ -9,7 +9,9 @@ repeated commands. This keeps two agents from disagreeing for long.
                       │                             └──── renewal answered ─────┤
                       └── a peer claims the hub, grant too old, broker lost ────┘
     Renewed, Offline ──the device refuses us──► Lapsed ──a later request is renewed──► Renewed
-    any ──a higher epoch, or the hub says so──► Superseded ──grant with a higher epoch──► Lapsed
+    any ──the hub names a higher epoch──► Superseded ──grant with a higher epoch──► Lapsed
+    any ──a peer claims a higher epoch──► Superseded ──a later request is renewed──► Renewed
+                                              └── a lease without such a claim ──► as before
     Renewed ──broker lost for a lease──► given back (Lapsed until a higher epoch is granted)
     any ──released while a peer claims the hub──► given back
 
@@ -20,6 +22,11 @@ repeated commands. This keeps two agents from disagreeing for long.
 - Unrenewed, the holder goes on (Offline) only while it listens on the broker and no peer there
   claims to have the hub, and at most `offline_seconds` after the last renewal. After a gap in the
   connection or a pause of its own it listens for three beats first.
+- Only the hub's own word is kept: its assignment, and its answer to a numbered request of ours that
+  came straight from it. What anybody says on the site's broker (a beat, an answer passed on) makes
+  the holder stand down at once, but is a hint that expires with the lease: one stray message must
+  not take a right away for ever.
+- An answer that nobody asked for, of another boot or to an older request, changes nothing.
 - A holder that the hub still renews but that has lost the broker for a whole lease gives its right
   back: it cannot command, and the operator may move the right at once. Without the hub it gives
   nothing back: nobody could hear it.
@@ -44,6 +51,7 @@ from foreshore_decision.fencing.events import (
 from foreshore_decision.fencing.rules import next_due, standing
 from foreshore_decision.fencing.state import (
     CLAIM_SHARE,
+    FARTHEST_AHEAD,
     LISTEN_SECONDS,
     MAXIMUM_PEERS,
     MAXIMUM_PENDING,
@@ -51,6 +59,8 @@ from foreshore_decision.fencing.state import (
     Standing,
     State,
     has_hub,
+    is_believable,
+    keepable,
     next_epoch,
     recall,
     start,
@@ -59,6 +69,7 @@ from foreshore_decision.fencing.transitions import step
 
 __all__ = [
     "CLAIM_SHARE",
+    "FARTHEST_AHEAD",
     "LISTEN_SECONDS",
     "MAXIMUM_PEERS",
     "MAXIMUM_PENDING",
@@ -77,6 +88,8 @@ __all__ = [
     "Ticked",
     "Withdrawn",
     "has_hub",
+    "is_believable",
+    "keepable",
     "next_due",
     "next_epoch",
     "recall",

@@ -34,18 +34,20 @@ class Requested:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answered:
-    """The hub's answer for this device, direct or relayed; `epoch` is the newest the hub knows."""
+    """The hub's answer for this device; `epoch` is the newest the hub knows."""
 
     at: float
     boot_id: str
     number: int
     epoch: int
     standing: beat.Standing
+    relayed: bool = False
+    """It came over the site's broker, not straight from the hub."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EpochSeen:
-    """An epoch was seen somewhere: in a beat, an acknowledgement, the device's state."""
+    """A peer's beat claims this epoch: a hint."""
 
     at: float
     epoch: int

@@ -21,9 +21,12 @@ def next_due(state: State) -> float | None:
     While a grant is held it is never further away than a third of what counts as a pause: whoever
     ticks may come late by twice as much, and a longer step must mean one.
     """
-    if not state.is_named or state.self_granted:
+    if not state.is_named:
         return None
-    instants = [state.seen_at + _longest_step(state) / 3]
+    claimed = [] if state.outbid_at is None else [state.outbid_at + state.lease_seconds]
+    if state.self_granted:
+        return min((each for each in claimed if each > state.seen_at), default=None)
+    instants = [*claimed, state.seen_at + _longest_step(state) / 3]
     instants += [heard + LISTEN_SECONDS for _, heard in state.claims]
     if state.renewed_at is not None:
         instants += [
@@ -78,6 +81,11 @@ def _is_superseded(state: State) -> bool:
     return state.is_superseded
 
 
+def _is_outbid(state: State) -> bool:
+    """Whether a peer claimed a higher epoch within the lease, and the hub has not denied it."""
+    return state.outbid_at is not None and state.seen_at < state.outbid_at + state.lease_seconds
+
+
 def _is_given_back(state: State) -> bool:
     return state.given_back
 
@@ -109,6 +117,7 @@ def _is_offline(state: State) -> bool:
 RULES: Final[tuple[tuple[Callable[[State], bool], Standing], ...]] = (
     (_is_without_grant, Standing.NONE),  # nobody named this agent
     (_is_superseded, Standing.SUPERSEDED),  # somebody else was named since
+    (_is_outbid, Standing.SUPERSEDED),  # somebody says that he was
     (_is_given_back, Standing.LAPSED),  # it stood down by its own choice
     (_is_fenced, Standing.LAPSED),  # the device knows of somebody else
     (_is_self_granted, Standing.RENEWED),  # folder mode: there is nobody else

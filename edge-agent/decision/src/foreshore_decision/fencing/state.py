@@ -13,6 +13,8 @@ CLAIM_SHARE: Final = 0.5
 """An agent claims to have the hub for this share of a lease after the hub's last answer: shorter
 than what is left of any lease when the hub vanishes (four fifths), so that a site cut off together
 goes from Renewed to Offline without a gap."""
+FARTHEST_AHEAD: Final = 10 * 365 * 86_400
+"""Seconds above now up to which an epoch is believed: epochs are Unix seconds, or little more."""
 MAXIMUM_PENDING: Final = 16
 MAXIMUM_PEERS: Final = 1000
 
@@ -50,7 +52,11 @@ class State(NamedTuple):
     self_granted: bool = False
     given_back: bool = False
     highest_seen: int = 0
+    """The highest epoch that the hub named, to whomever; nobody else's word raises it."""
     is_superseded: bool = False
+    """The hub named somebody else since; holds until it grants a higher epoch."""
+    outbid_at: float | None = None
+    """When somebody on the broker last claimed a higher epoch: a hint for a lease, not durable."""
     pending: tuple[tuple[int, float], ...] = ()
     """Renewal requests under this epoch that wait for an answer: number, sent at."""
     answered: int = -1
@@ -89,10 +95,21 @@ def recall(kept: State, boot_id: str, at: float) -> State:
         renewed_at=kept.renewed_at if same_boot else None,
         refused_at=kept.refused_at if same_boot else None,
         fenced_at=kept.fenced_at if same_boot else None,
+        outbid_at=kept.outbid_at if same_boot else None,
         claims=(),
         broker_connected=False,
         broker_since=at,
     )
+
+
+def keepable(state: State) -> State:
+    """Return what of a state may be made durable: nothing that peers said on the broker."""
+    return state._replace(outbid_at=None, claims=())
+
+
+def is_believable(epoch: int, latest: float) -> bool:
+    """Whether an epoch can be one that an operator issued, at Unix seconds `latest`."""
+    return 0 <= epoch <= latest + FARTHEST_AHEAD
 
 
 def next_epoch(last: int, unix_seconds: float) -> int:

@@ -39,7 +39,7 @@ def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event
         case Answered():
             return _answered(state, event)
         case EpochSeen():
-            return _seen(state, event.epoch)
+            return _outbid(state, event.at) if _is_above(state, event.epoch) else state
         case Fenced():
             return state._replace(fenced_at=event.at)
         case PeerHeard():
@@ -74,6 +74,7 @@ def _granted(state: State, event: Granted) -> State:
         given_back=False,
         highest_seen=event.epoch,
         is_superseded=False,
+        outbid_at=None,
         pending=(),
         answered=-1,
         renewed_at=None,
@@ -90,30 +91,43 @@ def _named_another(state: State, epoch: int) -> State:
     )
 
 
-def _seen(state: State, epoch: int) -> State:
-    superseded = state.epoch is not None and epoch > state.epoch
-    return state._replace(
-        highest_seen=max(state.highest_seen, epoch),
-        is_superseded=state.is_superseded or superseded,
-    )
+def _is_above(state: State, epoch: int) -> bool:
+    return state.epoch is not None and epoch > state.epoch
+
+
+def _outbid(state: State, at: float) -> State:
+    """Stand down for a lease: what is said on the broker is no more than a hint."""
+    return state._replace(outbid_at=at)
 
 
 def _answered(state: State, event: Answered) -> State:
-    """Count an answer from when its request was sent; believe a higher epoch from anywhere."""
-    state = _seen(state, event.epoch)
+    """Count an answer to our own question from when it was asked; any other is not looked at."""
     sent = dict(state.pending).get(event.number)
-    if sent is None or event.boot_id != state.boot_id or event.number <= state.answered:
+    if event.boot_id != state.boot_id or sent is None or event.number <= state.answered:
         return state
     state = state._replace(
         answered=event.number,
         pending=tuple(entry for entry in state.pending if entry[0] > event.number),
     )
-    if event.standing is beat.Standing.SUPERSEDED:
-        return state._replace(is_superseded=True)
+    if event.standing is beat.Standing.SUPERSEDED or _is_above(state, event.epoch):
+        return _outbid(state, event.at) if event.relayed else _superseded(state, event.epoch)
     if event.standing is beat.Standing.RENEWED and event.epoch == state.epoch:
-        fenced = state.fenced_at if sent <= (state.fenced_at or -1.0) else None
-        return state._replace(renewed_at=sent, refused_at=None, fenced_at=fenced)
+        return state._replace(
+            renewed_at=sent,
+            refused_at=None,
+            fenced_at=_unless_older(state.fenced_at, sent),
+            outbid_at=_unless_older(state.outbid_at, sent),
+        )
     return state._replace(refused_at=sent)
+
+
+def _superseded(state: State, epoch: int) -> State:
+    return state._replace(highest_seen=max(state.highest_seen, epoch), is_superseded=True)
+
+
+def _unless_older(objected: float | None, sent: float) -> float | None:
+    """Return an objection, unless the hub was asked after it was made."""
+    return objected if objected is not None and sent <= objected else None
 
 
 def _heard(state: State, event: PeerHeard) -> State:

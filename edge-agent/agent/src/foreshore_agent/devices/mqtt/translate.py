@@ -89,7 +89,7 @@ def peer(message: Message, routes: Routes, at: events.Instant, fresh: str) -> He
     if isinstance(heard, beat.Beat):
         return Heard(ACCEPTED, events.PeerBeat(at, fresh, heard))
     if isinstance(heard, beat.Renewal):
-        return Heard(ACCEPTED, events.Renewed(at, fresh, heard))
+        return Heard(ACCEPTED, events.Renewed(at, fresh, heard, relayed=True))
     return Heard(ACCEPTED, request=heard)
 
 

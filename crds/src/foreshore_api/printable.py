@@ -1,0 +1,43 @@
+"""Text that others wrote, made fit for a terminal, a log line, a condition or a page.
+
+A device's property, its reason for a refusal, a node's message: anybody may have written it. Escape
+sequences move a terminal's cursor and change its title, newlines forge log lines, and characters
+that turn the direction of writing make a name read as another. Everything that prints calls this at
+the moment it prints; what is stored keeps its bytes, because hashes are over them.
+"""
+
+import unicodedata
+from typing import Final
+
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+MAXIMUM: Final = 1024
+"""Characters of one text."""
+_ELLIPSIS: Final = "…"
+_UNFIT: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that no line shows: controls, formats (all that turn the direction, and those
+without a width), surrogates, separators of lines."""
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""Formats that scripts and signs need to be written rightly; they move nothing."""
+
+
+def is_fit(character: str) -> bool:
+    """Whether a character may be printed within a line."""
+    return character in _JOINERS or unicodedata.category(character) not in _UNFIT
+
+
+def line(said: object, maximum: int = MAXIMUM) -> str:
+    """Return one line: as written, but for characters that do more than to be read.
+
+    Its blanks stay, so that columns do.
+    """
+    text = str(said)
+    if len(text) > maximum:
+        text = text[: maximum - 1] + _ELLIPSIS
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(each if is_fit(each) else REPLACEMENT for each in text)
+
+
+def clean(said: object, maximum: int = MAXIMUM) -> str:
+    """Return one line as `line` does, with single blanks between its words."""
+    return line(" ".join(str(said)[: 4 * maximum].split()), maximum)
