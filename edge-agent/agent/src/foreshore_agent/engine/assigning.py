@@ -270,6 +270,8 @@ def _enter(
     }
     device = device._replace(assigned=assigned, bindings=bindings)
     device = device._replace(authority=_granted(state, device, event))
+    if memory is not None and not memory.is_known:
+        device = commanding.spend(device, seconds)
     if memory is not None:
         device, more = commanding.recover(state, device, memory.open, at)
         done += more

@@ -289,6 +289,18 @@ def recover(state: State, device: Device, intents: Iterable[Intent], at: Instant
     return Done(device, (effects.Journal(tuple(lines), None, (value,)), *counts))
 
 
+def spend(device: Device, seconds: float) -> Device:
+    """Begin as if everything had just been commanded: nobody knows any more what was."""
+    for name, binding in device.bindings.items():
+        made = binding.compiled
+        rates = [each for each in (made.policy_rate, made.actuator_rate) if each is not None]
+        for _ in range(max([1, *(each.burst for each in rates)])):
+            device = ledger.charged(device, name, seconds)
+        wait = made.action.time_to_live + made.action.settling_time
+        device = ledger.held(device, name, seconds + wait)
+    return device
+
+
 def leave(state: State, device: Device, at: Instant) -> Done:
     """Say what is known of open commands of a device that is not assigned any more, and forget."""
     seconds = state.identity.seconds(at)

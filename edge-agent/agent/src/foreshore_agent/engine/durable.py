@@ -10,13 +10,14 @@ another boot say nothing about how long ago they were, and count as if just now.
 """
 
 import contextlib
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 import pydantic
 
-from foreshore_agent.engine import effects
+from foreshore_agent.engine import belief, effects
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Device, Identity, Intent, Phase, Remembered, State, start
 from foreshore_api.wire import assignment
@@ -26,7 +27,15 @@ from foreshore_decision.chain import limiter
 DEVICE: Final = f"{effects.DURABLE_PREFIX}device/"
 POLICY: Final = f"{effects.DURABLE_PREFIX}policy/"
 AUTHORITIES: Final = f"{effects.DURABLE_PREFIX}authorities"
+ASIDE: Final = "aside/"
+"""Prefix under which a value that could not be read is kept, for whoever wants to know why."""
 
+MAXIMUM_CAUSE: Final = 300
+"""Characters that say why a value is not used."""
+LONGEST_HOLD: Final = 2 * 366 * 86_400.0
+"""Seconds: a year each for the longest timeToLive and the longest settling time."""
+
+_AUTHORITY: Final = pydantic.TypeAdapter(fencing.State)
 _VERSIONS: Final = pydantic.TypeAdapter(tuple[assignment.AssignedPolicy, ...])
 
 
@@ -68,31 +77,76 @@ def authorities_value(state: State) -> effects.Keep:
 def restore(identity: Identity, values: Mapping[str, bytes], at: Instant) -> State:
     """Return the state of an engine that starts now and remembers these values.
 
-    Intents that were open are Unknown: their devices' first assignment records so and holds.
-
-    Raises:
-        ValueError: a value is not what this engine wrote.
+    Intents that were open are Unknown: their devices' first assignment records so and holds. A
+    value that cannot be read, or says what cannot be, is not the end: it is named in
+    `State.unreadable`, and a device whose value it was begins with its limits spent.
     """
-    seconds = identity.seconds(at)
-    remembered: dict[Key, Remembered] = {}
-    versions: dict[Key, tuple[assignment.AssignedPolicy, ...]] = {}
-    authorities: dict[Key, fencing.State] = {}
+    found = _Found(identity, at)
     for name, body in values.items():
         if not body:
             continue
+        try:
+            found.read(name, body)
+        except Exception as error:  # noqa: BLE001 - named in the state, logged and reported
+            found.give_up(name, error)
+    return start(identity)._replace(
+        remembered=found.remembered,
+        absent=found.versions,
+        authorities=found.authorities,
+        unreadable=tuple(found.unreadable),
+    )
+
+
+class _Found:
+    """What the durable values come to, while they are being read."""
+
+    def __init__(self, identity: Identity, at: Instant) -> None:
+        self._identity: Final = identity
+        self._at: Final = at
+        self.remembered: dict[Key, Remembered] = {}
+        self.versions: dict[Key, tuple[assignment.AssignedPolicy, ...]] = {}
+        self.authorities: dict[Key, fencing.State] = {}
+        self.unreadable: list[tuple[str, str]] = []
+
+    def read(self, name: str, body: bytes) -> None:
+        """Read one value; what it raises is that value's problem alone."""
         if name.startswith(DEVICE):
             key = _key(name.removeprefix(DEVICE))
-            remembered[key] = _device(orjson.loads(body), identity, seconds)
+            seconds = self._identity.seconds(self._at)
+            self.remembered[key] = _device(orjson.loads(body), self._identity, seconds)
         elif name.startswith(POLICY):
             # what a release before this one wrote may no longer be valid: there is nothing to fall
             # back to then, and the agent starts all the same
             with contextlib.suppress(pydantic.ValidationError):
-                versions[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
+                self.versions[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
         elif name == AUTHORITIES:
             for device, kept in orjson.loads(body).items():
-                state = fencing.recall(_authority(kept), identity.boot_id, at.boot)
-                authorities[_key(device)] = state
-    return start(identity)._replace(remembered=remembered, absent=versions, authorities=authorities)
+                try:
+                    self._read_authority(device, kept)
+                except Exception as error:  # noqa: BLE001 - named in the state
+                    self.give_up(f"{name}/{device}", error)
+
+    def give_up(self, name: str, error: Exception) -> None:
+        """Note that a value is not used, and why."""
+        self.unreadable.append((name, f"{type(error).__name__}: {error}"[:MAXIMUM_CAUSE]))
+        if name.startswith(DEVICE):
+            self.remembered[_key(name.removeprefix(DEVICE))] = Remembered(
+                {}, {}, {}, (), is_known=False
+            )
+
+    def _read_authority(self, device: str, kept: Any) -> None:
+        known = _AUTHORITY.validate_json(orjson.dumps(kept), strict=True)
+        is_same_boot = known.boot_id == self._identity.boot_id
+        if is_same_boot and _finite(known.renewed_at or 0.0) > self._at.boot:
+            message = "it was renewed in the future"
+            raise ValueError(message)
+        latest = max(self._at.now.timestamp(), belief.RELEASED[1])
+        for epoch in (known.highest_seen, known.epoch or 0):
+            if not known.self_granted and not fencing.is_believable(epoch, latest):
+                message = f"epoch {epoch} lies more than ten years ahead"
+                raise ValueError(message)
+        recalled = fencing.recall(known, self._identity.boot_id, self._at.boot)
+        self.authorities[_key(device)] = recalled
 
 
 def _device(document: Mapping[str, Any], identity: Identity, now: float) -> Remembered:
@@ -100,12 +154,13 @@ def _device(document: Mapping[str, Any], identity: Identity, now: float) -> Reme
     saved: float = document["seconds"]
 
     def log(moments: list[float]) -> limiter.Log:
-        known = tuple(moments)
+        known = tuple(map(_finite, moments))
         is_past = is_same_boot and (not known or known[-1] <= now)
         return known if is_past else limiter.rebased(known, now)
 
     def hold(until: float) -> float:
-        return until if is_same_boot else now + max(0.0, until - saved)
+        left = _finite(until) - (now if is_same_boot else saved)
+        return now + min(max(0.0, left), LONGEST_HOLD)
 
     return Remembered(
         actuators={name: log(each) for name, each in document["actuators"].items()},
@@ -148,9 +203,11 @@ def _read_intent(document: Mapping[str, Any]) -> Intent:
     )
 
 
-def _authority(document: Mapping[str, Any]) -> fencing.State:
-    pairs = {name: tuple(map(tuple, document[name])) for name in ("pending", "claims")}
-    return fencing.State(**{**document, **pairs})
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        message = f"{number} is no moment"
+        raise ValueError(message)
+    return float(number)
 
 
 def _key(name: str) -> Key:

@@ -198,6 +198,8 @@ class Remembered:
     held: Mapping[Key, float]
     """Engine seconds until which a policy may not command."""
     open: tuple[Intent, ...]
+    is_known: bool = True
+    """False where the value could not be read: whatever it said, it is taken for the worst."""
 
 
 class State(NamedTuple):
@@ -222,6 +224,8 @@ class State(NamedTuple):
     remembered: Mapping[Key, Remembered] = EMPTY
     authorities: Mapping[Key, fencing.State] = EMPTY
     """Rights to devices that are not assigned: no longer, or not yet since the restart."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Durable values that were set aside at the start, and why."""
     broker_connected: bool = False
     hub_connected: bool = False
     recorder: Recorder = Recorder()

@@ -9,6 +9,9 @@ usually back before anybody else could take over, and the operator sees a node t
 """
 
 import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Final
 
@@ -17,6 +20,8 @@ from foreshore_agent.engine import durable, effects, state, view
 from foreshore_agent.runtime import core, facts, life
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import report
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Agent:
@@ -80,12 +85,14 @@ class Agent:
         try:
             kept = await book.values(effects.DURABLE_PREFIX)
             identity = _identity(self._told.node, self._clock, book)
+            restored = durable.restore(identity, kept, self._clock.instant())
+            await _set_aside(restored, kept, book)
             ground = life.Ground(
                 told=self._told,
                 clock=self._clock,
                 book=book,
                 meters=self.meters,
-                restored=durable.restore(identity, kept, self._clock.instant()),
+                restored=restored,
                 tap=self._tap,
                 instead=self._instead,
             )
@@ -96,6 +103,19 @@ class Agent:
         finally:
             self._facts = None
             await book.close()
+
+
+async def _set_aside(
+    restored: state.State, kept: Mapping[str, bytes], book: journal.Journal
+) -> None:
+    """Keep what could not be read under another key: the next start must not meet it again."""
+    for name, why in restored.unreadable:
+        _LOG.error("%s in the state directory cannot be used and is set aside: %s", name, why)
+        whole = name if name in kept else durable.AUTHORITIES
+        with contextlib.suppress(journal.JournalFull):
+            await book.put(durable.ASIDE + name, kept.get(whole, b""))
+            if name in kept:
+                await book.put(name, b"")
 
 
 def _identity(node: str, clock: clocks.Clock, book: journal.Journal) -> state.Identity:

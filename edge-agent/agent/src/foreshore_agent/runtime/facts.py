@@ -9,7 +9,7 @@ from typing import Final
 
 from foreshore_agent import clocks, inspection, journal, meters
 from foreshore_agent.devices.mqtt import broker
-from foreshore_agent.engine import events, state, view
+from foreshore_agent.engine import durable, events, state, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import hub
 from foreshore_agent.runtime import core, desired, peers
@@ -18,6 +18,8 @@ from foreshore_api.wire import assignment, metrics, report
 
 NAMED: Final = 3
 """Topics that one sentence names of those that the broker denies."""
+UNREADABLE: Final = "StateUnreadable"
+"""Reason of the problem that something durable was not used when the agent started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,21 @@ def denied(
         message=message[:1024],
     )
     return (problem,)
+
+
+def set_aside(node: str, known: state.State) -> tuple[report.Problem, ...]:
+    """Say which durable values could not be used when the agent started."""
+    return tuple(
+        report.Problem(
+            kind=desired.NODE,
+            namespace="",
+            name=node,
+            reason=UNREADABLE,
+            message=f"{name} in the state directory could not be used and was set aside as"
+            f" {durable.ASIDE}{name}: {why}"[:1024],
+        )
+        for name, why in known.unreadable
+    )
 
 
 def unshipped(node: str, why: str) -> tuple[report.Problem, ...]:

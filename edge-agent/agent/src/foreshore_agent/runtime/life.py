@@ -27,6 +27,8 @@ DEFAULT_LEASE_SECONDS: Final = 15.0
 HAND_OVER_SECONDS: Final = 10.0
 """How long an agent that is told to stop waits for its successors; the chart's grace period is
 longer."""
+MAXIMUM_UNREADABLE: Final = 20
+"""Durable values that one report names as set aside; the log names all."""
 OVERLOADED: Final = "Overloaded"
 """What became of a sample that was dropped because records wait for the disk."""
 
@@ -238,6 +240,7 @@ class Life:
             *found,
             *self._desired.problems(),
             *facts.unshipped(self._ground.told.node, refused),
+            *facts.set_aside(self._ground.told.node, self._core.state)[:MAXIMUM_UNREADABLE],
         )
 
     def _folder_problems(self, source: folder.Folder) -> tuple[report.Problem, ...]:

@@ -1,0 +1,134 @@
+"""What was made durable, spoilt: the agent starts, says so, and errs on the safe side."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import engine_rig, room
+from builders.engine_rig import DEVICE, NODE, Rig
+from foreshore_agent.engine import durable, state
+
+DEVICE_VALUE = f"{durable.DEVICE}{DEVICE}"
+
+
+def restored(rig: Rig) -> state.State:
+    who = state.Identity(NODE, rig.boot_id, "journal-1", "0.1.0")
+    return durable.restore(who, dict(rig.values), rig.at)
+
+
+def limited() -> Rig:
+    rig = Rig((room.changed(room.policy(), spec__rateLimit={"minimumInterval": "10m"}),))
+    rig.sample()
+    assert len(rig.sent) == 1
+    return rig
+
+
+BROKEN = {
+    "no JSON": b"{",
+    "no UTF-8": b"\xff\xfe",
+    "another shape": b"[1, 2]",
+    "nothing in it": b"{}",
+    "too deep": b"[" * 100_000,
+    "a number of 400 digits": b'{"hq/room-301": {"epoch": 1' + b"0" * 400 + b"}}",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("name", [DEVICE_VALUE, durable.AUTHORITIES, "engine/policy/hq/x"])
+def test_a_spoilt_value_does_not_keep_the_agent_from_starting(name: str, body: bytes) -> None:
+    rig = limited()
+    rig.values[name] = body
+    rig.boot()
+    rig.wait(4)
+    rig.sample()
+    assert len(rig.sent) == 1, "the limit still holds"
+
+
+def test_a_spoilt_value_is_named_with_its_cause() -> None:
+    rig = limited()
+    rig.values[DEVICE_VALUE] = b"{"
+    [(name, why)] = restored(rig).unreadable
+    assert name == DEVICE_VALUE
+    assert "JSONDecodeError" in why
+
+
+def test_a_device_whose_ledger_is_spoilt_begins_with_its_limits_spent() -> None:
+    rig = limited()
+    rig.values[DEVICE_VALUE] = b"{}"
+    rig.boot()
+    rig.wait(598)
+    rig.sample()
+    assert len(rig.sent) == 1
+    rig.wait(4)
+    rig.sample()
+    assert len(rig.sent) == 2
+
+
+def absurd(rig: Rig, **fields: Any) -> None:
+    known = orjson.loads(rig.values[durable.AUTHORITIES])
+    known[str(DEVICE)] |= fields
+    rig.values[durable.AUTHORITIES] = orjson.dumps(known)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"highest_seen": 1 << 62, "is_superseded": True},
+        {"epoch": 1 << 62},
+        {"epoch": "many"},
+        {"renewed_at": "NaN"},
+        {"renewed_at": 1e300},
+        {"pending": [[1]]},
+        {"node": None},
+    ],
+    ids=str,
+)
+def test_an_absurd_right_from_an_older_release_is_forgotten_and_the_hub_grants_anew(
+    fields: dict[str, Any],
+) -> None:
+    rig = Rig()
+    absurd(rig, **fields)
+    assert [name for name, _ in restored(rig).unreadable] == [f"engine/authorities/{DEVICE}"]
+    rig.boot()
+    rig.wait(4)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
+def test_a_hold_for_ever_ends() -> None:
+    rig = limited()
+    value = orjson.loads(rig.values[DEVICE_VALUE])
+    value["held"] = {str(engine_rig.POLICY): 1e300}
+    rig.values[DEVICE_VALUE] = orjson.dumps(value)
+    [memory] = restored(rig).remembered.values()
+    assert memory.held[engine_rig.POLICY] - rig.seconds <= durable.LONGEST_HOLD
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda each: (
+        st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=8), each, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_one_field_says_the_agent_starts(data: st.DataObject) -> None:
+    rig = limited()
+    name = data.draw(st.sampled_from([DEVICE_VALUE, durable.AUTHORITIES]))
+    value = orjson.loads(rig.values[name])
+    document = value[str(DEVICE)] if name == durable.AUTHORITIES else value
+    field = data.draw(st.sampled_from(sorted(document)))
+    document[field] = data.draw(json_values)
+    try:
+        rig.values[name] = orjson.dumps(value)
+    except (TypeError, orjson.JSONEncodeError):
+        return
+    rig.boot()
+    rig.wait(2)
+    rig.sample()
