@@ -84,9 +84,11 @@ def nothing(_: connection.Message) -> None:
     return None
 
 
-async def outside(broker: mosquitto.Broker) -> connection.Connection:
+async def outside(
+    broker: mosquitto.Broker, received: connection.Received | None = None
+) -> connection.Connection:
     return await connection.Connection.open(
-        connection.Address(broker.host, broker.port), name="outside", received=nothing
+        connection.Address(broker.host, broker.port), name="outside", received=received or nothing
     )
 
 
@@ -149,10 +151,9 @@ async def test_a_command_leaves_once_and_fails_at_once_when_the_broker_is_gone(
         assert not down.connected
         assert side.command(effect) == "NotConnected"
         broker.start()
-        device = await outside(broker)
-        await device.subscribe(["hq/#"])
         heard: list[connection.Message] = []
-        device._received = heard.append  # type: ignore[misc]
+        device = await outside(broker, heard.append)
+        await device.subscribe(["hq/#"])
         await up(engine)
         assert side.command(effect) is None
         await asyncio.sleep(0.2)

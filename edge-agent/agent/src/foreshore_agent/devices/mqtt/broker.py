@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foreshore_agent import refusals
 from foreshore_agent.devices.mqtt import connection, denials, lane, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import assignment, beat
 
 TELEMETRY_BACKLOG: Final = 1024
 """Telemetry messages that may wait for the engine; beyond, the oldest is dropped."""
+DROPPED: Final = "Dropped"
+"""What became of telemetry that came faster than it could be taken."""
+OVERSIZED: Final = "PacketTooLarge"
+"""What became of a message for which the connection was closed (MQTT 3.1.1)."""
 Stamp = Callable[[], tuple[events.Instant, str]]
 """What every event begins with: now, and a fresh UUIDv7."""
 
@@ -32,8 +37,8 @@ class Calls:
     relay: Callable[[beat.RenewalRequest], None]
     """A holder of this site asks for renewal over the broker."""
     count: Callable[[str], None]
-    """What became of one message of a device: `translate.Heard.result`, or `Dropped`; of a peer's
-    only what was refused."""
+    """What became of one message of a device: `translate.Heard.result`, `DROPPED` or `OVERSIZED`;
+    of a peer's only what was refused."""
 
 
 class Broker:
@@ -45,12 +50,17 @@ class Broker:
         self._calls: Final = calls
         self._address: connection.Address | None = None
         self._routes = topics.Routes()
+        self._refusals: Final = refusals.Refusals()
         bulk = lane.Traffic(
-            self._on_telemetry, self._on_overflow, TELEMETRY_BACKLOG, now=lambda: stamp()[0]
+            self._on_telemetry,
+            self._on_overflow,
+            TELEMETRY_BACKLOG,
+            now=lambda: stamp()[0],
+            oversized=self._on_oversized,
         )
         self._telemetry: Final = lane.Lane("telemetry", bulk, lambda _: None)
         self._echo: Final = denials.Echo()
-        orders = lane.Traffic(self._on_control, carries_commands=True)
+        orders = lane.Traffic(self._on_control, carries_commands=True, oversized=self._on_oversized)
         self._control: Final = lane.Lane("control", orders, self._changed)
 
     @property
@@ -137,7 +147,7 @@ class Broker:
     def _on_telemetry(self, message: connection.Message) -> None:
         for route in (self._routes.telemetry or {}).get(message.topic, ()):
             at, fresh = self._stamp()
-            self._tell(translate.telemetry(message, route, message.at or at, fresh))
+            self._tell(translate.telemetry(message, route, message.at or at, fresh), message.topic)
 
     def _on_control(self, message: connection.Message) -> None:
         routes = (self._routes.acknowledgements or {}).get(message.topic)
@@ -147,23 +157,30 @@ class Broker:
             heard = translate.peer(message, self._routes, *self._stamp())
             if heard.result not in (translate.ACCEPTED, translate.ECHO):
                 self._calls.count(heard.result)
-            self._pass_on(heard)
+            self._pass_on(heard, message.topic)
             return
         for route in routes:
-            self._tell(translate.answer(message, route, *self._stamp()))
+            self._tell(translate.answer(message, route, *self._stamp()), message.topic)
 
-    def _tell(self, heard: translate.Heard) -> None:
+    def _tell(self, heard: translate.Heard, topic: str) -> None:
         self._calls.count(heard.result)
-        self._pass_on(heard)
+        self._pass_on(heard, topic)
 
-    def _pass_on(self, heard: translate.Heard) -> None:
+    def _pass_on(self, heard: translate.Heard, topic: str) -> None:
+        if heard.result not in translate.ROUTINE:
+            self._refusals.note(f"a message on {topic}", heard.result)
         if heard.event is not None:
             self._calls.deliver(heard.event)
         elif heard.request is not None:
             self._calls.relay(heard.request)
 
-    def _on_overflow(self, _message: connection.Message) -> None:
-        self._calls.count("Dropped")
+    def _on_overflow(self, message: connection.Message) -> None:
+        self._calls.count(DROPPED)
+        self._refusals.note(f"a message on {message.topic} that had to wait", DROPPED)
+
+    def _on_oversized(self, size: int) -> None:
+        self._calls.count(OVERSIZED)
+        self._refusals.note(f"a message of {size} bytes", OVERSIZED)
 
     def _changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         self._echo.heard()

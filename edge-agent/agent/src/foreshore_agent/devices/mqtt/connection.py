@@ -16,7 +16,6 @@ import logging
 import socket
 import ssl
 import struct
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
 
@@ -26,7 +25,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from foreshore_agent.devices.mqtt import credentials, denials, session
+from foreshore_agent.devices.mqtt import client as clients
+from foreshore_agent.devices.mqtt import credentials, denials, inbox, session
 from foreshore_agent.devices.mqtt.session import (
     Address,
     ConnectionFailedError,
@@ -42,10 +42,7 @@ MAXIMUM_OUTSTANDING: Final = 1000
 _UNSENT_MILLISECONDS: Final = 10_000
 """Bytes that the network does not take for so long end the connection (TCP_USER_TIMEOUT)."""
 _FILTERS: Final = 100
-_PAUSE: Final = 1024
 _READS: Final = 64
-_HANDED_OVER: Final = 16
-"""Messages handed over before the event loop sees to others."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -59,7 +56,7 @@ __all__ = [
     "Will",
 ]
 
-Received = Callable[[Message], None]
+Received = inbox.Received
 _Answer = TypeVar("_Answer")
 
 
@@ -68,20 +65,15 @@ class Connection:
 
     def __init__(
         self,
-        client: paho.Client,
-        received: Received,
-        overflowed: Callable[[Message], None] | None,
-        backlog: int | None,
+        client: clients.Client,
+        waiting: inbox.Inbox,
         now: Callable[[], Instant] | None,
     ) -> None:
         self._client: Final = client
         self._now: Final = now
         self._due: Final[dict[int, asyncio.TimerHandle]] = {}
-        self._received: Final = received
-        self._overflowed: Final = overflowed
+        self._waiting: Final = waiting
         self._loop: Final = asyncio.get_running_loop()
-        self._arrived: Final = deque[Message]()
-        self._backlog: Final = backlog
         self._socket: socket.socket | None = None
         self._descriptor = -1
         self._is_writing = False
@@ -90,7 +82,6 @@ class Connection:
         self._is_dispatching = False
         self._misc: asyncio.TimerHandle | None = None
         self._packets = 0
-        self._defects = 0
         self._is_v5 = client.protocol == paho.MQTTv5
         self._limit = MAXIMUM_OUTSTANDING
         self._drained: asyncio.Future[None] | None = None
@@ -119,8 +110,9 @@ class Connection:
         """Open a session and wait until the broker has accepted it.
 
         `name` is the beginning of the client identifier; its end is new each time, so that no
-        session throws another out. `backlog` bounds the messages that wait to be handed over: the
-        oldest goes to `overflowed` instead; without a bound, reading stops for a while. `now` dates
+        session throws another out. `backlog` bounds the messages that wait to be handed over, as
+        their bytes are bounded: the oldest goes to `overflowed` instead; without it, reading stops
+        for a while. `now` dates
         messages as they arrive. What `carries_commands` takes what the kernel still holds with it
         when it ends: a command that arrives late is worse than one that does not arrive.
 
@@ -131,7 +123,7 @@ class Connection:
             client = session.client(address, name, will)
         except credentials.CredentialError as error:
             raise ConnectionFailedError(str(error)) from error
-        connection = cls(client, received, overflowed, backlog, now)
+        connection = cls(client, inbox.Inbox(received, overflowed, backlog), now)
         try:
             async with asyncio.timeout(session.CONNECT_SECONDS * 2):
                 await asyncio.to_thread(session.connect, client, address)
@@ -158,6 +150,11 @@ class Connection:
         """Whether a message with QoS 1 would be taken now."""
         is_free = len(self._outstanding) < self._limit and not self._client.want_write()
         return self.is_open and is_free
+
+    @property
+    def oversized(self) -> int | None:
+        """Bytes of the packet that ended the session because it was too large; None if none did."""
+        return self._client.oversized
 
     async def subscribe(self, filters: Sequence[str], qos: int = 1) -> tuple[str, ...]:
         """Subscribe, wait for the broker's word on each filter, and return those it refuses.
@@ -241,7 +238,7 @@ class Connection:
     async def close(self) -> None:
         """Say good-bye and end the session."""
         self._is_closing = True
-        self._arrived.clear()
+        self._waiting.clear()
         if self.is_open:
             if not self._outstanding:
                 self._linger(is_reset=False)
@@ -264,7 +261,12 @@ class Connection:
         if qos and len(self._outstanding) >= self._limit:
             raise NotSentError("Busy")
         properties = session.expiring(expiry) if self._is_v5 and expiry is not None else None
-        info = self._client.publish(topic, payload, qos=qos, retain=False, properties=properties)
+        try:
+            info = self._client.publish(
+                topic, payload, qos=qos, retain=False, properties=properties
+            )
+        except ValueError as error:  # a topic with a wildcard, or one that is no UTF-8
+            raise NotSentError("InvalidTopic") from error
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise NotSentError("NotConnected")
         if qos:
@@ -300,13 +302,25 @@ class Connection:
         self._tend()
 
     def _read(self) -> None:
+        if self.closed.done() or self._is_paused:
+            return
         for _ in range(_READS):
             before = self._packets
-            self._client.loop_read()
-            if self.closed.done() or (self._packets == before and not self._has_decrypted()):
+            self._take_packet()
+            if self.closed.done() or self._is_paused:
+                break
+            if self._packets == before and not self._has_decrypted():
                 break
         self._flush()
         self._hand_over()
+
+    def _take_packet(self) -> None:
+        """Let the client read; what it cannot read ends the session, not the loop."""
+        try:
+            self._client.loop_read()
+        except Exception as error:  # noqa: BLE001 - logged with the session's end
+            _LOG.debug("where it came from", exc_info=error)
+            self._reset(f"the broker sent what cannot be read ({type(error).__name__})")
 
     def _has_decrypted(self) -> bool:
         """Whether TLS holds bytes that the event loop cannot see."""
@@ -336,24 +350,14 @@ class Connection:
 
     def _hand_over(self) -> None:
         self._is_dispatching = False
-        for _ in range(min(_HANDED_OVER, len(self._arrived))):
-            message = self._arrived.popleft()
-            try:
-                self._received(message)
-            except Exception:  # noqa: BLE001 - logged; one bad message must not end the session
-                self._complain(message.topic)
-        if self._arrived:
+        self._waiting.hand_over()
+        if not self._waiting.is_empty:
             self._is_dispatching = True
             self._loop.call_soon(self._hand_over)
-        if self._is_paused and len(self._arrived) < _PAUSE // 2 and not self.closed.done():
+        if self._is_paused and self._waiting.is_drained and not self.closed.done():
             self._is_paused = False
             self._loop.add_reader(self._descriptor, self._read)
-
-    def _complain(self, topic: str) -> None:
-        """Log a taker's defect, the first of a session only: there may be thousands a second."""
-        self._defects += 1
-        if self._defects == 1:
-            _LOG.exception("a message on %s could not be taken; more are not logged", topic)
+            self._loop.call_soon(self._read)  # what TLS has decrypted meanwhile wakes nobody
 
     def _end(self, reason: str) -> None:
         if self.closed.done():
@@ -402,6 +406,11 @@ class Connection:
     def _on_disconnect(
         self, _client: object, _data: object, _flags: object, code: ReasonCode, _said: object
     ) -> None:
+        if self.oversized is not None:
+            self._end(
+                f"a message of {self.oversized} bytes was sent to us, and {clients.MAXIMUM_PACKET}"
+                " is what is read: see the broker's max_packet_size, and who publishes it"
+            )
         self._end("closed" if self._is_closing else f"the broker is gone: {code}")
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
@@ -412,12 +421,8 @@ class Connection:
             return  # no topic of ours
         at = None if self._now is None else self._now()
         body = bytes(message.payload)
-        self._arrived.append(Message(topic, body, message.retain, message.dup, at))
-        if self._backlog is not None and len(self._arrived) > self._backlog:
-            oldest = self._arrived.popleft()
-            if self._overflowed is not None:
-                self._overflowed(oldest)
-        elif self._backlog is None and len(self._arrived) > _PAUSE and not self._is_paused:
+        self._waiting.put(Message(topic, body, message.retain, message.dup, at))
+        if self._waiting.is_full and not self._is_paused:
             self._is_paused = True
             self._loop.remove_reader(self._descriptor)
 

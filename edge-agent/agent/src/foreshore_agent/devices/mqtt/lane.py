@@ -18,6 +18,8 @@ from foreshore_decision.instant import Instant
 
 AGAIN_SECONDS: Final = 30.0
 """After so long a subscription that was refused is tried again: the broker's list may be mended."""
+STEADY_SECONDS: Final = 60.0
+"""A session that lasted for so long makes up for any number that did not."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -30,6 +32,8 @@ class Traffic:
     backlog: int | None = None
     now: Callable[[], Instant] | None = None
     carries_commands: bool = False
+    oversized: Callable[[int], None] | None = None
+    """Told the bytes of a packet that ended a connection because it was too large."""
 
 
 class Lane:
@@ -44,6 +48,9 @@ class Lane:
         self._filters: tuple[str, ...] = ()
         self._session: connection.Connection | None = None
         self._complaint = ""
+        self._is_flooded = False
+        """Whether the last session ended by a packet that was too large: while that goes on, the
+        pauses between sessions grow."""
 
     @property
     def is_up(self) -> bool:
@@ -111,18 +118,28 @@ class Lane:
             carries_commands=self._traffic.carries_commands,
         )
         heard: tuple[str, ...] = ()
+        opened = asyncio.get_running_loop().time()
         try:
             while self._address == address and not session.closed.done():
                 self._news.clear()
                 heard = await self._listen(session, heard)
                 self._rise(session)
-                waits.reset()
+                if not self._is_flooded:
+                    waits.reset()
                 again = AGAIN_SECONDS if session.denials.denied(denials.Act.LISTEN) else None
                 await _first(self._news.wait(), session.closed, again)
         finally:
             self._fall()
             await session.close()
+            self._note_flood(session.oversized)
+            if asyncio.get_running_loop().time() - opened > STEADY_SECONDS:
+                waits.reset()
         self._complain(session.closed.result())
+
+    def _note_flood(self, size: int | None) -> None:
+        self._is_flooded = size is not None
+        if size is not None and self._traffic.oversized is not None:
+            self._traffic.oversized(size)
 
     async def _listen(
         self, session: connection.Connection, heard: tuple[str, ...]

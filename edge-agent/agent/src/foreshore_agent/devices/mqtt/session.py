@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from foreshore_agent.devices.mqtt import client as bounded
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_api.v1alpha1 import site
 from foreshore_decision.instant import Instant
@@ -30,7 +31,10 @@ class ConnectionFailedError(Exception):
 
 
 class NotSentError(Exception):
-    """The message surely did not leave; `reason` is `NotConnected`, `Busy` or `Congested`."""
+    """The message surely did not leave; `reason` is one of four.
+
+    `NotConnected`, `Busy`, `Congested`, `InvalidTopic`.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -83,10 +87,10 @@ class Will:
     payload: bytes
 
 
-def client(address: Address, name: str, will: Will | None) -> paho.Client:
+def client(address: Address, name: str, will: Will | None) -> bounded.Client:
     """Make a client that never reconnects and never queues. Raises CredentialError."""
     is_v5 = address.protocol is site.Protocol.V5
-    made = paho.Client(
+    made = bounded.Client(
         CallbackAPIVersion.VERSION2,
         client_id=f"{name[:40]}-{secrets.token_hex(4)}",
         clean_session=None if is_v5 else True,
@@ -115,7 +119,13 @@ def expiring(seconds: int) -> Properties:
 def connect(client: paho.Client, address: Address) -> None:
     """Open the socket, shake hands and send CONNECT; it blocks, so a thread runs it."""
     if address.protocol is site.Protocol.V5:
-        client.connect(address.host, address.port, KEEPALIVE_SECONDS, clean_start=True)
+        client.connect(
+            address.host,
+            address.port,
+            KEEPALIVE_SECONDS,
+            clean_start=True,
+            properties=bounded.limits(),
+        )
     else:
         client.connect(address.host, address.port, KEEPALIVE_SECONDS)
 

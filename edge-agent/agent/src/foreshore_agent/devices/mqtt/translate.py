@@ -18,6 +18,9 @@ from foreshore_api.wire import beat, command, document
 ACCEPTED: Final = "Accepted"
 ECHO: Final = "Echo"
 """What this node said itself, or what was said to another."""
+RETAINED: Final = "Retained"
+ROUTINE: Final = frozenset({ACCEPTED, ECHO, RETAINED})
+"""Results that are no news; every other is logged, with its topic."""
 _Document = TypeVar("_Document", bound=document.Document)
 
 
@@ -45,7 +48,7 @@ def telemetry(message: Message, route: Route, at: events.Instant, fresh: str) ->
     What the broker had kept says nothing about now: it is refused before it is read.
     """
     if message.retained:
-        return Heard("Retained")
+        return Heard(RETAINED)
     try:
         reading = route.decoder.decode(message.payload)
     except payload.RefusedError as error:
@@ -65,7 +68,7 @@ def telemetry(message: Message, route: Route, at: events.Instant, fresh: str) ->
 def answer(message: Message, route: Route, at: events.Instant, fresh: str) -> Heard:
     """Read a device's answer to a command."""
     if message.retained:
-        return Heard("Retained")
+        return Heard(RETAINED)
     said = _document(message, command.Acknowledgement)
     if isinstance(said, str):
         return Heard(said)
@@ -75,7 +78,7 @@ def answer(message: Message, route: Route, at: events.Instant, fresh: str) -> He
 def peer(message: Message, routes: Routes, at: events.Instant, fresh: str) -> Heard:
     """Read what another agent of the site says; what a node says must stand on its own topic."""
     if message.retained:
-        return Heard("Retained")
+        return Heard(RETAINED)
     subject, node = _speaker(message.topic, routes.site)
     if subject is None:
         return Heard("UnknownTopic")
