@@ -55,6 +55,7 @@ class Bench:
         self.not_sent: str | None = None
         self.failures: list[BaseException] = []
         self.clock = Clock()
+        self.meters = meters.Meters()
         monkeypatch.setattr(step, "step", self._step)
         book = SimpleNamespace(
             append=self._append,
@@ -66,7 +67,7 @@ class Bench:
             journal=cast("Any", book),
             pool=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
             commands=cast("Any", SimpleNamespace(command=lambda _: self.not_sent)),
-            meters=meters.Meters(),
+            meters=self.meters,
             renew=lambda _: None,
             changed=lambda: None,
             failed=self.failures.append,
@@ -244,6 +245,58 @@ def test_a_defect_of_the_engine_is_told_and_not_survived(
     with pytest.raises(ZeroDivisionError):
         bench.begin()
     assert isinstance(bench.failures[0], ZeroDivisionError)
+
+
+FROM_OUTSIDE: tuple[tuple[type, dict[str, Any]], ...] = (
+    (events.Sample, {"device": DEVICE, "values": {}}),
+    (events.Acknowledged, {"device": DEVICE, "acknowledgement": None}),
+    (events.PeerBeat, {"beat": SimpleNamespace(node="edge-2")}),
+    (events.Renewed, {"renewal": None}),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"), FROM_OUTSIDE, ids=[one[0].__name__ for one in FROM_OUTSIDE]
+)
+def test_a_message_on_which_the_engine_fails_is_refused_counted_and_logged(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: type,
+    fields: dict[str, Any],
+) -> None:
+    def broken(_state: state.State, _event: events.Event) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(step, "step", broken)
+    for _ in range(3):
+        bench.core.take(kind(*bench.core.stamp(), **fields))
+    assert bench.failures == []
+    count = bench.meters.registry.get_sample_value(
+        "foreshore_telemetry_messages_total", {"result": "Defect"}
+    )
+    assert count == 3
+    [line] = caplog.messages
+    assert "Defect" in line
+
+
+def test_an_answer_on_which_the_engine_fails_is_an_inference_that_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[events.Event] = []
+
+    def broken(before: state.State, event: events.Event) -> Any:
+        if isinstance(event, events.Inferred):
+            raise OverflowError
+        seen.append(event)
+        return before, ()
+
+    monkeypatch.setattr(step, "step", broken)
+    bench.core.take(events.Inferred(*bench.core.stamp(), "d", {}, node="edge-2"))
+    [failed] = seen
+    assert isinstance(failed, events.InferenceFailed)
+    assert (failed.decision_id, failed.reason) == ("d", core.ANSWER_REFUSED)
+    assert bench.failures == []
 
 
 def test_every_event_has_an_identity_of_its_own(bench: Bench) -> None:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from foreshore_agent import journal
 from foreshore_agent.link import backoff, door
+from foreshore_api import printable
 from foreshore_api.wire import assignment, beat, record, report
 
 REPORT_SECONDS: Final = 2.0
@@ -162,7 +163,7 @@ class Hub:
                 continue
             try:
                 await self._ship_batch(standing.acknowledged)
-            except (door.DoorError, journal.JournalFull) as error:
+            except (door.DoorError, journal.JournalFull, ValueError) as error:
                 self._note_failure("records", error)
                 if not self._has_smaller_batch(error):
                     await asyncio.sleep(wait.next())
@@ -201,7 +202,7 @@ class Hub:
             try:
                 await self._door.report(self._calls.facts())
                 self._note_success("reports")
-            except door.DoorError as error:
+            except (door.DoorError, ValueError) as error:  # ours may be no valid report, too
                 self._note_failure("reports", error)
             try:
                 async with asyncio.timeout(REPORT_SECONDS):
@@ -219,7 +220,7 @@ class Hub:
 
     def _note_failure(self, what: str, error: Exception) -> None:
         """Say it once; one lost call is no lost hub, several seconds without an answer are."""
-        complaint = str(error)
+        complaint = printable.clean(error)
         if self._complaints.get(what) != complaint:
             self._complaints[what] = complaint
             _LOG.warning("the hub and %s: %s", what, complaint)

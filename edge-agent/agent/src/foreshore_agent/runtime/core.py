@@ -16,14 +16,13 @@ from typing import Any, Final, Protocol
 import uuid_utils
 
 from foreshore_agent import clocks, journal, meters, refusals
+from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import pool, race
 
 _LOG: Final = logging.getLogger(__name__)
 TOO_LATE: Final = "TooLate"
 TOO_LARGE: Final = "RecordTooLarge"
-DEFECT: Final = "Defect"
-"""Why a message was refused on which the engine failed: a bug, but not the end of the agent."""
 ANSWER_REFUSED: Final = "AnswerRefused"
 """Reason of an inference that failed because the engine could not use its answer."""
 FROM_OUTSIDE: Final[Mapping[type, str]] = {
@@ -139,8 +138,8 @@ class Core:
             what = FROM_OUTSIDE.get(type(event))
             if what is None:
                 raise
-            self._refusals.note(f"{what} ({_source(event)})", DEFECT, error)
-            self._ports.meters.count_telemetry(DEFECT)
+            self._refusals.note(f"{what} ({_source(event)})", broker.DEFECT, error)
+            self._ports.meters.count_telemetry(broker.DEFECT)
             if not isinstance(event, events.Inferred):
                 return ()
             failed = events.InferenceFailed(

@@ -25,6 +25,8 @@ DROPPED: Final = "Dropped"
 """What became of telemetry that came faster than it could be taken."""
 OVERSIZED: Final = "PacketTooLarge"
 """What became of a message for which the connection was closed (MQTT 3.1.1)."""
+DEFECT: Final = "Defect"
+"""What became of a message on which this agent itself failed."""
 Stamp = Callable[[], tuple[events.Instant, str]]
 """What every event begins with: now, and a fresh UUIDv7."""
 
@@ -52,7 +54,7 @@ class Broker:
         self._routes = topics.Routes()
         self._refusals: Final = refusals.Refusals()
         bulk = lane.Traffic(
-            self._on_telemetry,
+            self._guarded(self._on_telemetry),
             self._on_overflow,
             TELEMETRY_BACKLOG,
             now=lambda: stamp()[0],
@@ -60,7 +62,9 @@ class Broker:
         )
         self._telemetry: Final = lane.Lane("telemetry", bulk, lambda _: None)
         self._echo: Final = denials.Echo()
-        orders = lane.Traffic(self._on_control, carries_commands=True, oversized=self._on_oversized)
+        orders = lane.Traffic(
+            self._guarded(self._on_control), carries_commands=True, oversized=self._on_oversized
+        )
         self._control: Final = lane.Lane("control", orders, self._changed)
 
     @property
@@ -143,6 +147,18 @@ class Broker:
     @property
     def _own_beats(self) -> str:
         return beat.beat_topic(self._routes.site, self._node)
+
+    def _guarded(self, take: connection.Received) -> connection.Received:
+        """Return a taker of messages whose defects cost one message each, counted and logged."""
+
+        def guarded(message: connection.Message) -> None:
+            try:
+                take(message)
+            except Exception as error:  # noqa: BLE001 - counted and logged
+                self._calls.count(DEFECT)
+                self._refusals.note(f"a message on {message.topic}", DEFECT, error)
+
+        return guarded
 
     def _on_telemetry(self, message: connection.Message) -> None:
         for route in (self._routes.telemetry or {}).get(message.topic, ()):

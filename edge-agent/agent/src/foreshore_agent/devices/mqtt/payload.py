@@ -43,7 +43,7 @@ class Reading:
 
     values: Mapping[str, Value] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Reason codes by property: `WrongType`, `NonFinite`, `OutOfRange`, `TooLong`,
+    """Reason codes by property: `WrongType`, `NonFinite`, `OutOfRange`, `TooLong`, `InvalidText`,
     `InvalidTimestamp`. OutOfRange is beyond the type, not beyond the profile's bounds."""
     sampled_at: Mapping[str, datetime] = field(default_factory=dict)
 
@@ -148,6 +148,8 @@ def typed(value: object, data_type: deviceprofile.DataType) -> Value:
         case deviceprofile.DataType.STRING if isinstance(value, str):
             if len(value) > MAXIMUM_TEXT:
                 raise RefusedError("TooLong")
+            if not _is_text(value):
+                raise RefusedError("InvalidText")
             return value
     raise RefusedError("WrongType")
 
@@ -164,6 +166,15 @@ def moment(said: object) -> datetime:
     except (ValueError, OverflowError, OSError) as error:
         raise RefusedError("InvalidTimestamp") from error
     raise RefusedError("InvalidTimestamp")
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text can be written again: JSON can spell half a character, UTF-8 cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

@@ -1,0 +1,230 @@
+"""No message ends an agent: whatever comes is an event that the engine takes, or a refusal.
+
+Messages are JSON of the right shape with values nobody expects in any place (integers of 400
+digits, 1e999, NaN, half a character, deep nesting, equal keys, long texts), and bytes of any kind.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders.engine_rig import DEVICE, NODE, Rig
+from foreshore_agent.devices.mqtt import payload, session, topics, translate
+from foreshore_agent.engine import events
+from foreshore_agent.inference import answer
+from foreshore_api.v1alpha1 import deviceprofile
+from foreshore_api.wire import beat, command
+
+HOSTILE = [
+    "1" + "0" * 400,
+    "-1" + "0" * 400,
+    "9" * 5000,
+    "18446744073709551616",
+    "9223372036854775808",
+    "-9223372036854775809",
+    "4611686018427387904",
+    "1e999",
+    "-1e999",
+    "1e-999",
+    "-0.0",
+    "NaN",
+    "Infinity",
+    "null",
+    "true",
+    '"\\ud800"',
+    '"\\u0000"',
+    '"\\u001b[2J\\u202e"',
+    '"' + "x" * 2000 + '"',
+    "[" * 50 + "]" * 50,
+    "[" * 20_000,
+    '{"a":' * 50 + "1" + "}" * 50,
+    '{"a":1,"a":2}',
+    "{}",
+    "[]",
+]
+VALUES = st.one_of(
+    st.sampled_from(HOSTILE),
+    st.integers().map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.text(max_size=20).map(json.dumps),
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, document: Any) -> bytes:
+    """A document with some of its values replaced, some keys doubled, or cut somewhere."""
+
+    def render(value: Any) -> str:
+        if draw(st.integers(0, 5)) == 0:
+            return draw(VALUES)
+        if isinstance(value, dict):
+            pairs = [f"{json.dumps(key)}:{render(each)}" for key, each in value.items()]
+            if pairs and draw(st.integers(0, 9)) == 0:
+                pairs.append(draw(st.sampled_from(pairs)))
+            return "{" + ",".join(pairs) + "}"
+        if isinstance(value, list):
+            return "[" + ",".join(map(render, value)) + "]"
+        return json.dumps(value)
+
+    body = render(document).encode()
+    if draw(st.integers(0, 9)) == 0:
+        body = body[: draw(st.integers(0, len(body)))] + draw(st.binary(max_size=4))
+    return body
+
+
+HELD = [{"namespace": "hq", "device": "room-301", "epoch": 8}]
+BEAT = {"node": "edge-2", "bootId": "b", "sequence": 1, "hasHub": True, "held": HELD}
+REQUEST = {"node": "edge-2", "bootId": "b", "number": 7, "held": HELD}
+RENEWED = [{**HELD[0], "epoch": 7, "standing": "Renewed"}]
+TELEMETRY = {
+    "co2": 900,
+    "light": 400.0,
+    "temperature": 21,
+    "airflow": 300,
+    "people": 3,
+    "state": "Auto",
+    "time": "2026-03-01T10:00:00Z",
+}
+fuzzed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def route(rig: Rig) -> topics.Route:
+    profile = rig.state.devices[DEVICE].assigned.profile
+    return topics.Route(topics.Subject.TELEMETRY, DEVICE, payload.Decoder(profile.properties))
+
+
+def take(rig: Rig, heard: translate.Heard) -> None:
+    """Let the engine work on what was heard, and on with its life."""
+    if heard.event is not None:
+        fields = {
+            each.name: getattr(heard.event, each.name)
+            for each in dataclasses.fields(heard.event)
+            if each.name not in ("at", "fresh")
+        }
+        rig.feed(type(heard.event), **fields)
+    rig.wait(1)
+    rig.sample()
+    rig.boot()
+    for record in rig.records:
+        orjson.dumps(record)
+
+
+def message(topic: str, body: bytes) -> session.Message:
+    return session.Message(topic, body, retained=False, redelivered=False)
+
+
+@fuzzed
+@given(st.one_of(mutated(TELEMETRY), st.binary(max_size=64)))
+def test_telemetry(body: bytes) -> None:
+    rig = Rig()
+    take(rig, translate.telemetry(message("t", body), route(rig), rig.at, "f"))
+
+
+ALL_TYPES = payload.Decoder(
+    tuple(
+        deviceprofile.Property(name=kind.value.lower(), type=kind)
+        for kind in deviceprofile.DataType
+    )
+)
+
+
+@fuzzed
+@given(
+    mutated({"number": 1.5, "integer": 3, "boolean": True, "string": "Auto"}),
+)
+def test_what_is_read_of_any_type_can_be_recorded(body: bytes) -> None:
+    try:
+        reading = ALL_TYPES.decode(body)
+    except payload.RefusedError:
+        return
+    orjson.dumps(dict(reading.values))
+
+
+def test_half_a_character_is_no_text() -> None:
+    reading = ALL_TYPES.decode(b'{"string": "a\\ud800b"}')
+    assert reading.values == {}
+    assert reading.refused == {"string": "InvalidText"}
+
+
+@fuzzed
+@given(st.data())
+def test_acknowledgements(data: st.DataObject) -> None:
+    rig = Rig(acknowledges=False)
+    rig.sample()
+    said = {
+        "commandId": rig.sent[0][1].command_id,
+        "result": data.draw(st.sampled_from([*command.Result, "Sideways"])),
+        "reason": "LowerEpoch",
+        "time": "2026-03-01T10:00:00Z",
+    }
+    body = data.draw(mutated(said))
+    take(rig, translate.answer(message("a", body), route(rig), rig.at, "f"))
+
+
+@fuzzed
+@given(st.one_of(mutated(BEAT), st.binary(max_size=64)))
+def test_beats(body: bytes) -> None:
+    rig = Rig()
+    routes = topics.Routes(site="hq", node=NODE)
+    take(rig, translate.peer(message(beat.beat_topic("hq", "edge-2"), body), routes, rig.at, "f"))
+
+
+@fuzzed
+@given(mutated(REQUEST))
+def test_requests(body: bytes) -> None:
+    routes = topics.Routes(site="hq", node=NODE)
+    rig = Rig()
+    heard = translate.peer(message(beat.renew_topic("hq", "edge-2"), body), routes, rig.at, "f")
+    if heard.request is not None:
+        assert beat.RenewalRequest.decode(heard.request.encode()) == heard.request
+
+
+@fuzzed
+@given(st.data())
+def test_renewals(data: st.DataObject) -> None:
+    rig = Rig()
+    rig.wait(4)
+    said = {"node": NODE, "bootId": "boot-1", "number": rig.state.asked[-1], "devices": RENEWED}
+    body = data.draw(mutated(said))
+    routes = topics.Routes(site="hq", node=NODE)
+    take(rig, translate.peer(message(beat.renewed_topic("hq", NODE), body), routes, rig.at, "f"))
+
+
+class Output:
+    """A declared output."""
+
+    name = "probabilities"
+    shape = (2,)
+
+
+@fuzzed
+@given(
+    mutated(
+        {
+            "model_name": "m",
+            "outputs": [
+                {"name": "probabilities", "datatype": "FP32", "shape": [2], "data": [0.1, 0.9]}
+            ],
+        }
+    )
+)
+def test_answers_of_replicas(body: bytes) -> None:
+    try:
+        outputs = answer.read(body, (Output(),))
+    except answer.BadAnswerError:
+        return
+    rig = Rig(hold=(events.Inferred,))
+    orjson.dumps(outputs)
+    rig.score = outputs["probabilities"][1]
+    rig.sample()
+    rig.boot()
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_headers_of_replicas(text: str) -> None:
+    answer.server_seconds(f"queue;dur={text}, infer;dur={text}")

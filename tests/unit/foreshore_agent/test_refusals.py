@@ -1,0 +1,35 @@
+import pytest
+
+from foreshore_agent import refusals
+
+
+def test_a_cause_has_one_line_a_minute_that_says_how_many_it_stands_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    lines = refusals.Refusals(lambda: now[0])
+    for _ in range(1000):
+        lines.note("a message on hq/room/telemetry", "TooLarge")
+    lines.note("a message on hq/room/telemetry", "InvalidJSON")
+    now[0] = 61.0
+    lines.note("a message on hq/hall/telemetry", "TooLarge")
+    assert caplog.messages == [
+        "refused a message on hq/room/telemetry: TooLarge",
+        "refused a message on hq/room/telemetry: InvalidJSON",
+        "refused a message on hq/hall/telemetry: TooLarge; 999 more since the last line",
+    ]
+
+
+def test_a_topic_forges_no_line_and_moves_no_cursor(caplog: pytest.LogCaptureFixture) -> None:
+    refusals.Refusals().note("a message on x\n2026 ERROR all is lost\x1b[2J\u202e", "UnknownTopic")
+    [line] = caplog.messages
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert "\u202e" not in line
+
+
+def test_causes_that_never_end_share_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    lines = refusals.Refusals(lambda: 0.0)
+    for number in range(1000):
+        lines.note("x", f"cause {number}")
+    assert len(caplog.messages) == refusals.MAXIMUM_CAUSES + 1
