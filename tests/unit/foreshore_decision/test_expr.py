@@ -1,10 +1,13 @@
 """The traps of the expression library, and that they stop in one module."""
 
+import json
 import math
+import re
+import timeit
 from importlib import metadata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreshore_api.v1alpha1 import DataType
@@ -107,7 +110,8 @@ def test_no_number_that_is_not_finite_comes_out(left: float, right: float) -> No
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("score >= 1", "write 1000.0, not 1000"),
+        ("people > 1.5", r"write double(...) around the Integer"),
+        ("score > people", r"write double(...) around the Integer"),
         ("scoer >= 1.0", "undeclared reference to 'scoer'"),
         ("score", "is DOUBLE, but BOOL is wanted"),
         ("dyn(score) > 0.5", "dyn()"),
@@ -176,3 +180,230 @@ def test_environments_of_the_same_names_are_shared() -> None:
 def test_names_in_texts_and_comments_are_no_names() -> None:
     assert "co2" not in lexis.names("name == 'co2' // co2\n")
     assert lexis.names("parameters.setpoint") == {"parameters", "parameters.setpoint"}
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted", "value"),
+    [
+        ("co2 > 75", DataType.BOOLEAN, True),
+        ("75 < co2 && people > 3", DataType.BOOLEAN, True),
+        ("co2 == 80", DataType.BOOLEAN, True),
+        ("co2 != 80", DataType.BOOLEAN, False),
+        ("co2 in [1, 80]", DataType.BOOLEAN, True),
+        ("co2 + 1 > 2.5", DataType.BOOLEAN, True),
+        ("(co2 - 30) * 2 / 4 <= 25", DataType.BOOLEAN, True),
+        ("-co2 > -81", DataType.BOOLEAN, True),
+        ("co2 > - 5 && -5 < co2 && co2 > 0x10", DataType.BOOLEAN, True),
+        ("co2 > 7 / 2 - 3", DataType.BOOLEAN, True),
+        ("open ? co2 : 1", DataType.NUMBER, 80.0),
+        ("open ? 600 : 300", DataType.NUMBER, 600.0),
+        ("7 / 2", DataType.NUMBER, 3.5),
+        ("600", DataType.NUMBER, 600.0),
+        ("math.greatest(co2, 5, 3)", DataType.NUMBER, 80.0),
+        ("math.least([co2, 5])", DataType.NUMBER, 5.0),
+        ("math.abs(co2 - 100) + math.round(5)", DataType.NUMBER, 25.0),
+        ("[1, 200].exists(x, x > co2)", DataType.BOOLEAN, True),
+        ("[1, 2].map(x, x * co2)[1]", DataType.NUMBER, 160.0),
+        ("{'low': 1}['low'] + co2", DataType.NUMBER, 81.0),
+        ("parameters.setpoint > 3", DataType.BOOLEAN, True),
+        ("people % 2 == 0 && size([1, 2]) == 2 && co2 > 5", DataType.BOOLEAN, True),
+        ("double(people) * 2 > 7.5", DataType.BOOLEAN, True),
+        ("name == '75' || name == 'é😀' || co2 > 75", DataType.BOOLEAN, True),
+    ],
+)
+def test_an_integer_literal_is_a_number_where_numbers_stand(
+    source: str, wanted: DataType, value: object
+) -> None:
+    values: dict[str, expr.Value] = {
+        "co2": 80.0,
+        "people": 4,
+        "open": True,
+        "name": "b",
+        "parameters.setpoint": 4.0,
+    }
+    assert evaluate(source, wanted, **values) == value
+    assert type(evaluate(source, wanted, **values)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [("1 / 2 == 0", True), ("people / 2 == 1", True), ("people > 2 && 7 / 2 == 3", True)],
+)
+def test_what_is_about_integers_alone_stays_so(source: str, kind: object) -> None:
+    assert evaluate(source, people=3) is kind
+
+
+def test_a_complaint_is_about_what_is_wrong_and_not_about_a_literal() -> None:
+    with pytest.raises(expr.CompileError, match="undeclared reference to 'scoer'"):
+        condition("score > 75 && scoer > 1")
+
+
+def test_an_integer_where_a_number_is_wanted_names_the_remedy() -> None:
+    with pytest.raises(expr.CompileError, match="around the Integer"):
+        SCOPE.compile("people + 1", DataType.NUMBER)
+
+
+def test_the_margin_of_a_comparison_with_an_integer_literal_is_measured() -> None:
+    rule = condition("co2 > 75")
+    assert rule.source == "co2 > 75"
+    assert rule.margin(SCOPE.bind({"co2": 80.0})) == 5.0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "score > " + " + ".join(["1"] * 1500),
+        "(" * 400 + "score" + ")" * 400 + " > 1",
+        "!" * 3000 + "open",
+        "name.matches('a')" + "".join(["\n"] * 10) + " || score > " + " + ".join(["1"] * 1200),
+    ],
+    ids=["a long sum", "many brackets", "many negations", "a long sum and a pattern"],
+)
+def test_a_text_that_nests_deeply_is_compiled_or_refused(source: str) -> None:
+    try:
+        condition(source)
+    except expr.CompileError as error:
+        complaint = str(error)
+    else:
+        complaint = "none"
+    assert complaint
+
+
+def test_a_text_of_any_length_does_not_go_in() -> None:
+    assert evaluate("name.matches('a+')", name="a" * 1024) is True
+    assert isinstance(evaluate("name.matches('a+')", name="a" * 1025), expr.Problem)
+
+
+NUMBERS = st.sampled_from(["co2", "score", "parameters.setpoint"])
+LITERALS = st.integers(min_value=0, max_value=40).map(lambda number: f"#{number}#")
+
+
+def _numeric(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    operators = st.sampled_from(["+", "-", "*"])
+    return st.one_of(
+        st.builds(lambda a, o, b: f"({a} {o} {b})", inner, operators, inner),
+        st.builds(lambda a, n: f"({a} / #{n}#)", inner, st.integers(1, 9)),
+        st.builds(lambda a: f"-{a}", inner),
+        st.builds(lambda a, b: f"math.greatest({a}, {b})", inner, inner),
+        st.builds(lambda a, b: f"(open ? {a} : {b})", inner, inner),
+        st.builds(lambda a, b: f"[{a}, {b}][people - 2]", inner, inner),
+    )
+
+
+NUMERIC = st.recursive(NUMBERS | LITERALS, _numeric, max_leaves=6)
+"""Where `#n#` is a literal that may be written `n` or `n.0`."""
+RELATIONS = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
+CONDITION = st.builds(lambda a, o, n, b: f"{a} {o} {n} + {b}", NUMERIC, RELATIONS, NUMBERS, NUMERIC)
+
+
+def _written(template: str, suffix: str) -> str:
+    return re.sub(r"#(\d+)#", rf"\g<1>{suffix}", template)
+
+
+@settings(deadline=None)
+@given(st.one_of(CONDITION, st.builds(lambda a, b: f"{a} && {b}", CONDITION, CONDITION)))
+def test_any_condition_means_the_same_with_and_without_the_point(template: str) -> None:
+    values: dict[str, expr.Value] = {
+        "co2": 20.0,
+        "score": 0.5,
+        "people": 3,
+        "open": True,
+        "parameters.setpoint": 7.0,
+    }
+    try:
+        with_point: object = evaluate(_written(template, ".0"), DataType.BOOLEAN, **values)
+    except expr.CompileError as error:
+        with_point = str(error)
+    try:
+        without: object = evaluate(_written(template, ""), DataType.BOOLEAN, **values)
+    except expr.CompileError as error:
+        without = str(error)
+    if isinstance(with_point, str):
+        assert isinstance(without, str)
+    else:
+        assert without == with_point
+
+
+@settings(deadline=None)
+@given(NUMERIC)
+def test_any_number_means_the_same_with_and_without_the_point(template: str) -> None:
+    values: dict[str, expr.Value] = {
+        "co2": 20.0,
+        "score": 0.5,
+        "people": 3,
+        "open": True,
+        "parameters.setpoint": 7.0,
+    }
+    results: list[object] = []
+    for suffix in (".0", ""):
+        try:
+            results.append(evaluate(_written(template, suffix), DataType.NUMBER, **values))
+        except expr.CompileError:
+            results.append(None)
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("name.matches('a{1000}')", "at most 100 times, not 1000"),
+        ("name.matches('(a{1,40}){1,40}')", "unroll to 1641 states, and 500 is the most"),
+        ("name.matches('((a{9}){9}){9}')", "unroll to"),
+        ("name.matches(r'[\\pL\\pN]{50}z')", "unroll to"),
+        ("name.matches('" + "a" * 300 + "')", "at most 256 characters"),
+        ("matches(name, '(a{99}){99}')", "unroll to"),
+        ("name. // away\nmatches('(a{99}){99}')", "unroll to"),
+        (" || ".join(["name.matches('(ab){99}')"] * 4), "unroll to"),
+        ("name.matches(name)", "written out, in quotes"),
+        ("name.matches('a' + name)", "written out, in quotes"),
+        ("(name + name).matches('a')", "one text"),
+        ("string(co2).matches('a')", "one text"),
+        ("[name].exists(x, x.matches('a'))", "not allowed inside a loop"),
+        ("[1, 2].all(x, name.matches('a'))", "not allowed inside a loop"),
+    ],
+)
+def test_a_pattern_that_could_hold_an_evaluation_up_is_refused(source: str, complaint: str) -> None:
+    with pytest.raises(expr.CompileError, match=complaint):
+        condition(source)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "is_match"),
+    [
+        ("^[A-Z]{2}[0-9]{4,8}$", "AB12345", True),
+        ("^(open|closed)$", "ajar", False),
+        ("a{2,}", "baab", True),
+        ("^{x}$", "{x}", True),
+        ("[]{}]{2}", "}]", True),
+        ("(?i)^error: .*", "Error: 7", True),
+    ],
+)
+def test_a_pattern_of_everyday_size_may_stand(pattern: str, text: str, is_match: bool) -> None:
+    assert evaluate(f"name.matches({json.dumps(pattern)})", name=text) is is_match
+
+
+SLOWEST = (
+    "(a|b|ab|ba){49}c",
+    "(.{0,9}a){9}$",
+    "([^a]?){40}b",
+    "(\\\\pL?){7}",
+    "((a?){12}){12}b",
+)
+
+
+@pytest.mark.parametrize("pattern", SLOWEST)
+def test_the_slowest_pattern_that_passes_takes_no_time_that_matters(pattern: str) -> None:
+    rule = condition(f'name.matches("{pattern}")')
+    bound = SCOPE.bind({"name": "ab" * 512})
+    best = min(timeit.repeat(lambda: rule.evaluate(bound), number=1, repeat=5))
+    assert best < 0.05, "seconds, of a text as long as any property may be"
+
+
+@given(st.text(alphabet="ab(){}[]^\\.*+?|,019pQEd-", max_size=24))
+def test_any_pattern_is_judged(pattern: str) -> None:
+    source = f"name.matches({json.dumps(pattern)})"
+    try:
+        rule = condition(source)
+    except expr.CompileError:
+        return
+    rule.evaluate(SCOPE.bind({"name": "ab" * 512}))

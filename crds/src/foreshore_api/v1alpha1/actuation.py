@@ -19,7 +19,7 @@ class ActionInputExpression(Document):
     """Input of the action. Example: `value`."""
 
     expression: scalars.Expression
-    """CEL of the input's type. Example: `co2 > 1000.0 ? 600.0 : 300.0`."""
+    """CEL of the input's type. Example: `co2 > 1000 ? 600 : 300`."""
 
     unit: scalars.Unit | None = None
     """Unit of the result; it must be the input's. Absent: the input's. Example: `m3/h`."""
@@ -215,7 +215,7 @@ class Outcome(Document):
     """Property, Event, Human or External. Example: `Property`."""
 
     expression: scalars.Expression | None = None
-    """CEL that makes the label. Absent: the source gives it. Example: `co2 > 1500.0`."""
+    """CEL that makes the label. Absent: the source gives it. Example: `co2 > 1500`."""
 
     window: OutcomeWindow = OutcomeWindow()
     """When it may be seen. Absent: its defaults."""

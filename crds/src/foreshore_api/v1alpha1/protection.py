@@ -231,7 +231,7 @@ class Confirmation(Document):
 
     expression: scalars.Expression
     """CEL over `difference`, the distance of read-back and commanded value in the property's unit.
-    Example: `difference <= 5.0`."""
+    Example: `difference <= 5`."""
 
     timeout: scalars.PositiveDuration
     """Time after the acknowledgement within which it must become true. Example: `10s`."""

@@ -2,7 +2,9 @@
 
 Traps of the library that stop here, each with a test: `bool(result)` is true for CEL's false; an
 error is *returned* as a value, and its text is truthy; NaN makes `!(x > limit)` true; an integer
-passes where a double is declared, and the other way round it fails only at run time.
+passes where a double is declared, and the other way round it fails only at run time; `t > 75` is
+refused where `t > 75.0` is meant (`numerals`); a pattern of `matches` unrolls without bound
+(`patterns`).
 
 So: every name has a declared type and the expression a wanted one; only Python's own `True` of a
 statically boolean expression counts as true; numbers that are not finite neither go in (the name
@@ -16,17 +18,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_math
 
 from foreshore_api.v1alpha1 import DataType
-from foreshore_decision.expr import lexis
+from foreshore_decision.expr import lexis, numerals, patterns, syntax
 
 Value = float | int | bool | str
+_Read = TypeVar("_Read")
 
 MAXIMUM_BYTES: Final = 4096
+MAXIMUM_TEXT: Final = 1024
+"""Characters of a text that goes in; longer, and its name counts as missing."""
 ENGINE: Final = "cel-expr-python/0.1.3"
 """Which engine evaluates; records name it, because a replay needs the same. A test compares it."""
 
@@ -50,7 +55,7 @@ _HIDDEN_NAN: Final = (
     "calculates and decides at once: a quotient, root or text that is no number would go"
     " unnoticed; calculate it in a variable of its own"
 )
-_INTEGER_HINT: Final = "; numbers are doubles: write 1000.0, not 1000"
+_INTEGER_HINT: Final = "; an Integer meets a Number: write double(...) around the Integer"
 
 
 class CompileError(ValueError):
@@ -83,10 +88,11 @@ class Environment:
         Raises:
             CompileError: too long, an unknown name, another type, or types turned off.
         """
-        program = self._program(source)
+        program = self._program(source, wanted)
         if program.return_type() != _TYPES[wanted]:
             found = program.return_type().name()
-            raise CompileError(f"is {found}, but {_TYPES[wanted].name()} is wanted")
+            hint = _INTEGER_HINT if (found, wanted) == ("INT", DataType.NUMBER) else ""
+            raise CompileError(f"is {found}, but {_TYPES[wanted].name()} is wanted{hint}")
         references = tuple(sorted(lexis.names(source) & self.names.keys()))
         return Expression(source, wanted, references, program, self._margin(source, wanted))
 
@@ -106,20 +112,46 @@ class Environment:
         """Give names their values, for any number of expressions of this environment."""
         return Bindings(self._cel.Activation, self.names, values)
 
-    def _program(self, source: str) -> cel.Expression:
+    def _program(self, source: str, wanted: DataType | None = None) -> cel.Expression:
         """Hand a text to the library, within the limits that hold for every use of it."""
         if len(source.encode()) > MAXIMUM_BYTES:
             raise CompileError(f"an expression has at most {MAXIMUM_BYTES} bytes")
         if lexis.has_dynamic(source):
             raise CompileError(_DYNAMIC)
-        try:
-            program = self._cel.compile(source)
-        except RuntimeError as error:
-            raise CompileError(_explain(str(error))) from error
+        program = self._checked(source, wanted)
         texts = [name for name, kind in self.names.items() if kind is DataType.STRING]
+        if "matches" in source:
+            problem = self._read(source, lambda tree: patterns.problem(tree, texts))
+            if problem is not None:
+                raise CompileError(problem)
         if lexis.may_hide_nan(source, texts):
             raise CompileError(_HIDDEN_NAN)
         return program
+
+    def _checked(self, source: str, wanted: DataType | None) -> cel.Expression:
+        """Check the types of a text, with its integer literals as numbers where they are meant so.
+
+        As it is written only if that fails: where the library lets both kinds meet (in `math` and
+        in lists), it fails at run time.
+        """
+        try:
+            meant = self._read(
+                source, lambda tree: numerals.rewritten(source, tree, self.names, wanted)
+            )
+            return self._cel.compile(meant)
+        except RuntimeError as error:
+            try:
+                return self._cel.compile(source)
+            except RuntimeError:
+                raise CompileError(_explain(str(error))) from error
+
+    def _read(self, source: str, about: Callable[[syntax.Part], _Read]) -> _Read:
+        """Ask something of the tree of a text, whatever its types. Raises RuntimeError.
+
+        The library parses no more than 32 levels, so that no tree is too deep to walk.
+        """
+        parsed = self._cel.compile(source, disable_check=True).serialize()
+        return about(syntax.read(parsed))
 
     def _margin(self, source: str, wanted: DataType) -> "Margin | None":
         """Compile both sides of a comparison, so that its margin can be measured."""
@@ -183,11 +215,13 @@ class Bindings:
 
 
 def is_fit(value: Value, kind: DataType) -> bool:
-    """Whether a value may go in: of the declared type (an integer is a number too) and finite."""
+    """Whether a value may go in: of the declared type (an integer is a number too), and bounded."""
     if type(value) is float:
         return kind is DataType.NUMBER and math.isfinite(value)
     if type(value) is int:
         return kind in (DataType.NUMBER, DataType.INTEGER) and -(2**63) <= value < 2**63
+    if type(value) is str and len(value) > MAXIMUM_TEXT:
+        return False
     return type(value) is _PYTHON[kind]
 
 
