@@ -14,9 +14,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Final
 
+import pydantic
 from pydantic import StringConstraints
 
-from foreshore_api import scalars
+from foreshore_api import printable, scalars
 from foreshore_api.contract import Document
 
 
@@ -248,7 +249,9 @@ class Condition(Document):
     """Machine-readable cause of the last change, from the documented table. Example:
     `Delivered`."""
 
-    message: Annotated[str, StringConstraints(max_length=1024)] = ""
+    message: Annotated[
+        str, StringConstraints(max_length=1024), pydantic.AfterValidator(printable.clean)
+    ] = ""
     """What a person should know, without volatile numbers. Absent: nothing to add.
     Example: `waiting for model occupancy-v1`."""
 

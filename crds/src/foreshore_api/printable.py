@@ -38,6 +38,23 @@ def line(said: object, maximum: int = MAXIMUM) -> str:
     return "".join(each if is_fit(each) else REPLACEMENT for each in text)
 
 
+def escaped(document: str) -> str:
+    """Return a JSON document with an escape for every character that is not fit to be printed.
+
+    Such a character can stand in its texts only, so that it means the same; its own newlines and
+    blanks stay.
+    """
+    if document.isascii():
+        return document.replace("\x7f", "\\u007f")
+    return "".join(each if each == "\n" or is_fit(each) else _utf16(each) for each in document)
+
+
+def _utf16(character: str) -> str:
+    """Return a character as JSON's escapes: those beyond 16 bits as a pair."""
+    encoded = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{encoded[at : at + 4]}" for at in range(0, len(encoded), 4))
+
+
 def clean(said: object, maximum: int = MAXIMUM) -> str:
     """Return one line as `line` does, with single blanks between its words."""
     return line(" ".join(str(said)[: 4 * maximum].split()), maximum)

@@ -19,6 +19,7 @@ from foreshore_agent.engine import events
 from foreshore_agent.inference import answer
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import beat, command
+from foreshore_decision import served
 
 HOSTILE = [
     "1" + "0" * 400,
@@ -202,11 +203,16 @@ class Output:
     shape = (2,)
 
 
+EXPECTED = answer.Expected(served.Served("m", "v", "sha256:0"), (Output(),))
+
+
 @fuzzed
 @given(
     mutated(
         {
             "model_name": "m",
+            "model_version": "v",
+            "parameters": {"digest": "sha256:0"},
             "outputs": [
                 {"name": "probabilities", "datatype": "FP32", "shape": [2], "data": [0.1, 0.9]}
             ],
@@ -215,12 +221,12 @@ class Output:
 )
 def test_answers_of_replicas(body: bytes) -> None:
     try:
-        outputs = answer.read(body, (Output(),))
+        said = answer.read(body, EXPECTED, is_silence_refused=False)
     except answer.BadAnswerError:
         return
     rig = Rig(hold=(events.Inferred,))
-    orjson.dumps(outputs)
-    rig.score = outputs["probabilities"][1]
+    orjson.dumps(said.outputs)
+    rig.score = float(said.outputs["probabilities"][1])
     rig.sample()
     rig.boot()
 

@@ -8,6 +8,7 @@ import pytest
 from builders import engine_rig, room
 from foreshore_agent.engine import effects
 from foreshore_agent.engine import events as agent_events
+from foreshore_api import printable
 from foreshore_api.wire import record
 from foreshore_decision import explain
 from foreshore_decision.chain import reasons
@@ -147,3 +148,12 @@ def test_a_replica_of_another_version_is_named_with_what_it_answered_as() -> Non
         "it would have gone on with a replica that answers as occupancy-v1",
     ):
         assert part in text
+
+
+def test_what_a_device_or_an_author_wrote_steers_no_terminal() -> None:
+    rig = engine_rig.Rig(acknowledges=False)
+    rig.sample()
+    rig.acknowledge(rig.sent[0][1].command_id, "Rejected", "\x1b[2J\x9b31m\u202e bad\nline")
+    lines = explain.lines(explain.of_events([json.dumps(each) for each in rig.records]))
+    assert any("Rejected" in each for each in lines)
+    assert all(printable.is_fit(each) for line in lines for each in line)

@@ -10,6 +10,11 @@ from typing import Final, NoReturn
 
 import typer
 
+from foreshore_api import printable
+
+LONGEST: Final = 4096
+"""Characters of a line: one names every cause at once."""
+
 
 class Exit(IntEnum):
     """Every exit code of this program."""
@@ -31,8 +36,9 @@ TABLE: Final = "Exit codes: " + "; ".join(f"{code:d} {text}" for code, text in M
 
 
 def say(message: str) -> None:
-    """Print a line for the person on standard error."""
-    print(f"foreshore-agent: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a command line speaks
+    """Print a line, or several, for the person on standard error."""
+    said = "\n".join(printable.line(each, LONGEST) for each in message.splitlines())
+    print(f"foreshore-agent: {said}", file=sys.stderr, flush=True)  # noqa: T201 - a command line speaks
 
 
 def fail(message: str, code: Exit) -> NoReturn:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from foreshore_agent.exits import Exit, fail
+from foreshore_api import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -109,7 +110,8 @@ def why(
         import orjson
 
         found_out = explain.document(explanation)
-        print(orjson.dumps(found_out, option=orjson.OPT_INDENT_2).decode())  # noqa: T201
+        document = orjson.dumps(found_out, option=orjson.OPT_INDENT_2).decode()
+        print(printable.escaped(document))  # noqa: T201 - the answer
     else:
         print("\n".join(explain.lines(explanation)))  # noqa: T201 - the answer
 
@@ -128,7 +130,8 @@ def verify(
 
         import orjson
 
-        print(orjson.dumps(dataclasses.asdict(verified)).decode())  # noqa: T201 - the answer
+        document = orjson.dumps(dataclasses.asdict(verified)).decode()
+        print(printable.escaped(document))  # noqa: T201 - the answer
     elif broken is None:
         print(  # noqa: T201 - the answer
             f"journal {verified.journal}: {verified.records} records, the newest {verified.last},"
@@ -136,7 +139,9 @@ def verify(
         )
     else:
         print(  # noqa: T201 - the answer
-            f"journal {verified.journal}: broken at record {broken.sequence} ({broken.reason})"
+            printable.clean(
+                f"journal {verified.journal}: broken at record {broken.sequence} ({broken.reason})"
+            )
         )
     if broken is not None:
         raise typer.Exit(Exit.FAILED)
@@ -209,4 +214,4 @@ def _opened(state: Path) -> "Iterator[reader.Reader]":
 def _print(event: "dict[str, Any]") -> None:
     import orjson
 
-    print(orjson.dumps(event).decode(), flush=True)  # noqa: T201 - the answer
+    print(printable.escaped(orjson.dumps(event).decode()), flush=True)  # noqa: T201 - the answer

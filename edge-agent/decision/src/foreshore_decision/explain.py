@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from foreshore_api import printable
 from foreshore_api.wire import record
 from foreshore_decision import served
 from foreshore_decision.chain import reasons
@@ -186,7 +187,10 @@ def summary(explanation: Explanation) -> tuple[str, ...]:
 
 
 def lines(explanation: Explanation) -> tuple[str, ...]:
-    """Return the text form: the verdict and why first, then what it was made from."""
+    """Return the text form: the verdict and why first, then what it was made from.
+
+    Each is fit for a terminal: policies and devices put their own words into it.
+    """
     head = f"{explanation.verdict}: {explanation.reason}"
     told = [f"{head} ({explanation.because})" if explanation.because else head, ""]
     told += _pairs(explanation)
@@ -199,7 +203,7 @@ def lines(explanation: Explanation) -> tuple[str, ...]:
         told += ["", f"it would have gone on with {explanation.would_change}"]
     told += [f"close call: {each}" for each in explanation.close_calls]
     told += ["", *_later(explanation)]
-    return tuple(told)
+    return tuple(printable.line(each) for each in told)
 
 
 def _pairs(explanation: Explanation) -> list[str]:

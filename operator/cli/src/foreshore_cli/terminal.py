@@ -2,7 +2,7 @@
 
 Every verb ends here. Nothing is said by colour or sign alone: a mark stands beside its word, and
 has a twin for terminals that know no Unicode. What comes from the cluster may have been written by
-anybody, so control characters never reach the terminal.
+anybody, so that all of it goes through `printable`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import rich.measure
 import rich.table
 import rich.text
 
+from foreshore_api import printable
 from foreshore_cli import options
 
 WIDTH: Final = 100
@@ -29,9 +30,6 @@ WIDE: Final = 250
 """Columns of `-o wide`, wherever it goes: as with kubectl, the terminal breaks its lines."""
 MOST: Final = 1000
 """Columns that no table needs."""
-
-_CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160)), "�")
-_ESCAPES: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 class Mark(Enum):
@@ -60,8 +58,8 @@ def speaks_unicode() -> bool:
 
 
 def clean(said: object) -> str:
-    """One line without control characters."""
-    return " ".join(str(said).split()).translate(_CONTROLS)
+    """One line without characters that do more than to be read."""
+    return printable.clean(said)
 
 
 def text(*parts: str | tuple[str, str] | rich.text.Text) -> rich.text.Text:
@@ -71,9 +69,9 @@ def text(*parts: str | tuple[str, str] | rich.text.Text) -> rich.text.Text:
         if isinstance(part, rich.text.Text):
             built.append_text(part)
         elif isinstance(part, tuple):
-            built.append(part[0].translate(_CONTROLS), style=part[1])
+            built.append(printable.line(part[0]), style=part[1])
         else:
-            built.append(part.translate(_CONTROLS))
+            built.append(printable.line(part))
     return built
 
 
@@ -132,9 +130,12 @@ def document(value: Any, output: options.Output) -> None:
     if output is options.Output.YAML:
         import yaml
 
-        write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH))
+        said = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH)
+        if not all(printable.is_fit(each) for each in said if each != "\n"):
+            said = yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=WIDTH)
+        write(said)
         return
-    write(json.dumps(value, indent=2, ensure_ascii=False).translate(_ESCAPES) + "\n")
+    write(printable.escaped(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def write(said: str) -> None:

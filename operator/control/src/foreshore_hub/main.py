@@ -11,6 +11,7 @@ import uvloop
 
 from foreshore_api import programs
 from foreshore_hub import hub, settings
+from foreshore_kube import logs
 
 application = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
@@ -100,9 +101,7 @@ def run(
     ] = programs.LogLevel.INFO,
 ) -> None:
     """Serve agents, the operator and `kubectl get decisions`."""
-    logging.basicConfig(
-        level=log_level.number, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logs.configure(log_level.number)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     chosen = settings.Settings(
         database=database,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from foreshore_api import printable
 from foreshore_hub import ingest, store
 
 GROUP: Final = "records.foreshore.dev"
@@ -181,7 +182,7 @@ def _field(document: Any, *names: str) -> Any:
 
 def _word(document: Any, *names: str) -> str:
     found = _field(document, *names)
-    return found if isinstance(found, str) else ""
+    return printable.clean(found) if isinstance(found, str) else ""
 
 
 def _object_of(shown: dict[str, Any], include: str) -> dict[str, Any]:

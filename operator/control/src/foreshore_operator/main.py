@@ -26,7 +26,7 @@ import uvloop
 from aiohttp import web
 
 from foreshore_api import programs
-from foreshore_kube import api, apply, config, elector, kinds
+from foreshore_kube import api, apply, config, elector, kinds, logs
 from foreshore_operator import (
     act,
     compilation,
@@ -105,9 +105,7 @@ def run(
     ] = programs.LogLevel.INFO,
 ) -> None:
     """Run one replica until SIGTERM."""
-    logging.basicConfig(
-        level=log_level.number, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logs.configure(log_level.number)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     chosen = settings.Settings(
         namespace=namespace,

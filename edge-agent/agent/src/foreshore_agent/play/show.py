@@ -16,6 +16,7 @@ from rich import console, progress
 from foreshore_agent import clocks, inspection, resources
 from foreshore_agent.devices.mqtt import connection, credentials
 from foreshore_agent.play import coverage, notices, player, recording, stage
+from foreshore_api import printable
 
 USAGE_ERRORS: Final = (
     stage.StageError,
@@ -164,7 +165,7 @@ class _Progress:
             progress.TextColumn("{task.description}"),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[state]}"),
+            progress.TextColumn("{task.fields[state]}", markup=False),
             console=output,
             disable=not output.is_terminal,
         )
@@ -202,7 +203,7 @@ def describe(device: player.Player) -> str:
         f"{tally.commands['Accepted']} commands",
         f"{refused} refused" if refused else "",
     ]
-    return ", ".join(part for part in parts if part)
+    return printable.clean(", ".join(part for part in parts if part))
 
 
 def _said(name: str, address: connection.Address, stop: asyncio.Event) -> Callable[[bool], None]:
@@ -224,7 +225,9 @@ def _facts(tally: player.Tally) -> dict[str, object]:
 
 
 def _summarise(name: str, tally: player.Tally) -> None:
-    commands = ", ".join(f"{count} {result}" for result, count in sorted(tally.commands.items()))
+    commands = printable.clean(
+        ", ".join(f"{count} {result}" for result, count in sorted(tally.commands.items()))
+    )
     lost = f", {tally.unsent} while the broker was away" if tally.unsent else ""
     print(  # noqa: T201 - the summary
         f"{name}: {tally.published} messages published{lost};"
@@ -233,4 +236,5 @@ def _summarise(name: str, tally: player.Tally) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
+    said = printable.clean(line)
+    print(said, file=sys.stderr, flush=True)  # noqa: T201 - progress

@@ -16,7 +16,7 @@ import orjson
 import uvloop
 from rich import console
 
-from foreshore_agent import exits, inspection, settings
+from foreshore_agent import exits, inspection, logs, settings
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.engine import step
 from foreshore_agent.journal import reader
@@ -25,7 +25,7 @@ from foreshore_agent.play import notices, player, recording, stage
 from foreshore_agent.rehearse import clock, mosquitto, score, view, watch
 from foreshore_agent.rehearse import plan as planning
 from foreshore_agent.runtime import agent
-from foreshore_api import scalars
+from foreshore_api import printable, scalars
 from foreshore_api.wire import metrics
 from foreshore_decision import explain
 
@@ -65,7 +65,7 @@ class _Run:
 
 def rehearse(request: planning.Request) -> None:
     """Rehearse, and print the summary. Raises USAGE_ERRORS, NoDecisionError, OSError."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logs.configure(logging.WARNING, logs.SHORT)
     plan = planning.make(request)
     notices.say(plan.notes)
     mosquitto.find()
@@ -77,7 +77,8 @@ def rehearse(request: planning.Request) -> None:
     except* asyncio.CancelledError:
         raise planning.RehearsalError("ended before the recording did") from None
     if request.is_json:
-        print(orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode())  # noqa: T201
+        document = orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode()
+        print(printable.escaped(document))  # noqa: T201
     else:
         view.render(summary, console.Console())
     if score.is_undecided(summary):

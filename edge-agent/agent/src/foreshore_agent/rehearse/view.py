@@ -10,6 +10,7 @@ from rich import box, console, live, progress_bar, table, text
 
 from foreshore_agent.play import player
 from foreshore_agent.rehearse import clock, score, watch
+from foreshore_api import printable
 
 _LINE_SECONDS: Final = 5.0
 _FRAME_SECONDS: Final = 0.1
@@ -56,7 +57,7 @@ class View:
         self._said = now
         counts = score.verdicts(seen.decisions)
         if self._live is None:
-            said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+            said = ", ".join(f"{count} {_word(each)}" for each, count in counts.items())
             print(f"  row {row} of {self._rows}: {said}", file=sys.stderr, flush=True)  # noqa: T201
             return
         self._live.update(self._frame(row, at, counts, device), refresh=True)
@@ -74,9 +75,10 @@ class View:
         most = max(counts.values(), default=1)
         for verdict, count in counts.items():
             block = text.Text("▇" * max(1, 40 * count // most), _COLOURS.get(verdict, "dim"))
-            frame.add_row(verdict, block, str(count))
+            frame.add_row(text.Text(_word(verdict)), block, str(count))
         values = "  ".join(f"{name} {_short(value)}" for name, value in device.values.items())
-        frame.add_row("device", values, f"{device.tally.commands['Accepted']} commands taken")
+        shown = text.Text(_word(values))
+        frame.add_row("device", shown, f"{device.tally.commands['Accepted']} commands taken")
         return frame
 
 
@@ -96,8 +98,8 @@ def render(summary: score.Summary, output: console.Console) -> None:
         ("skipped", summary.skipped),
     ):
         if any(counts.values()):
-            said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-            output.print(f"  {title:<11}{said}", highlight=False)
+            said = ", ".join(f"{count} {_word(name)}" for name, count in counts.items() if count)
+            output.print(f"  {title:<11}{said}", highlight=False, markup=False)
     if summary.accuracy is not None and summary.accuracy.share is not None:
         found = summary.accuracy
         output.print(
@@ -123,6 +125,11 @@ def _stages(stages: Sequence[score.Latency]) -> table.Table:
         share = f"{100 * each.p99 / each.budget:.0f} %" if each.budget else ""
         shown.add_row(each.stage, str(each.count), f"{each.p50:.2f}", f"{each.p99:.2f}", share)
     return shown
+
+
+def _word(said: object) -> str:
+    """Fit for a terminal: devices and policies name reasons and values as they like."""
+    return printable.clean(said)
 
 
 def _short(value: object) -> str:

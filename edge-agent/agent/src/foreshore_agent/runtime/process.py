@@ -10,7 +10,7 @@ from typing import Final
 
 import uvloop
 
-from foreshore_agent import clocks, exits, journal, settings
+from foreshore_agent import clocks, exits, journal, logs, settings
 from foreshore_agent.link import folder
 from foreshore_agent.runtime import agent
 from foreshore_api import programs
@@ -23,9 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 def run(told: settings.Settings, log_level: programs.LogLevel) -> exits.Exit:
     """Run one agent until SIGTERM or SIGINT; returns the exit code."""
-    logging.basicConfig(
-        level=log_level.number, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(log_level.number)
     gc.set_threshold(50_000, 50, 100)  # a collection costs milliseconds on this path
     sys.setswitchinterval(_SWITCH_SECONDS)
     code = exits.Exit.DONE

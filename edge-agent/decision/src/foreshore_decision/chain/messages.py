@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from foreshore_api import printable
 from foreshore_decision import expr, fencing
 from foreshore_decision.chain import reasons
 from foreshore_decision.chain.facts import Entry, Facts
@@ -65,12 +66,12 @@ def render(entry: Entry | None, facts: Facts) -> str:
     if entry is None:
         return COMMANDED.format(action=_action(facts))
     if entry.gate == "Rule" and facts.message:
-        return facts.message
+        return printable.line(facts.message)
     template = TEMPLATES.get(entry.reason)
     if template is None:
-        return f"{entry.reason}: {entry.expression}{_operands(entry.operands)}"
+        return printable.line(f"{entry.reason}: {entry.expression}{_operands(entry.operands)}")
     operands = {key: _plain(value) for key, value in entry.operands.items()}
-    return template.format_map(_Words(entry, facts, operands))
+    return printable.line(template.format_map(_Words(entry, facts, operands)))
 
 
 class _Words(dict[str, str]):
