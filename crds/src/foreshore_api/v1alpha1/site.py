@@ -45,7 +45,10 @@ class Broker(Document):
     """TCP port of the broker. Example: `8883`."""
 
     protocol: Protocol = Protocol.V5
-    """MQTT version: V5, or V311 for brokers and devices that know no better. Example: `V5`."""
+    """MQTT version: V5, or V311 for brokers that know no better. With V5 the broker keeps messages
+    above 160 KiB from agents; with V311 such a message ends the agent's session, which it opens
+    again after a pause: set the broker's own limit too (Mosquitto: `max_packet_size`). Example:
+    `V5`."""
 
     transport: Transport = Transport.TLS
     """TLS, or Plain for a broker on a network that is trusted. Example: `TLS`."""
