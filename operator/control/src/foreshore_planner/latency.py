@@ -115,6 +115,15 @@ class Prediction:
         )
 
 
+NOTHING = Prediction(
+    (
+        StageLatency(histogram.Stage.NETWORK, Source.UNKNOWN),
+        StageLatency(histogram.Stage.INFERENCE, Source.UNKNOWN),
+    )
+)
+"""What is predicted of a node without looking at any evidence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Merged histograms of one policy at one site."""

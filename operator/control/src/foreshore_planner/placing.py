@@ -79,12 +79,23 @@ def _in_order(
         policy, version, site = one
         if (policy.key[0], f"{policy.key[1]}.{site}") not in lost:
             return (1, 0, 0, 0, policy.key, site)
-        view = _case(seen, verdicts, policy, version, site, used, pace.Pace())
-        found, _ = candidates.find(view.views, {})
-        asks = view.demand.requests
-        return (0, len(found), -asks.cpu, -asks.memory, policy.key, site)
+        demand = _demand(policy, version, site)
+        able = _able(seen, verdicts, demand, used)
+        return (0, able, -demand.requests.cpu, -demand.requests.memory, policy.key, site)
 
     return sorted(asked, key=key)
+
+
+def _able(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    demand: candidates.Demand,
+    used: Mapping[str, snapshot.Resources],
+) -> int:
+    """Count the nodes that may serve; how fast they would be is no part of that."""
+    views = (_view(seen, verdicts, demand, None, node, used) for node in seen.nodes)
+    asked = (*candidates.STANDING, *candidates.ROOM)
+    return sum(candidates.examine(view, asked) is None for view in views)
 
 
 def _is_as_before(one: case.Case) -> bool:
@@ -229,17 +240,20 @@ def _view(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
     demand: candidates.Demand,
-    evidence: latency.Evidence,
+    evidence: latency.Evidence | None,
     node: snapshot.Node,
     used: Mapping[str, snapshot.Resources],
 ) -> candidates.View:
+    """Look at a node; without evidence nothing is predicted of it."""
     ours = used.get(node.name, snapshot.Resources())
     return candidates.View(
         demand=demand,
         node=node,
         assessment=verdicts.of(node.name),
         free=node.allocatable - node.requested - ours,
-        prediction=latency.predict(evidence, node.name, demand.expected_inference, demand.budget),
+        prediction=latency.NOTHING
+        if evidence is None
+        else latency.predict(evidence, node.name, demand.expected_inference, demand.budget),
     )
 
 

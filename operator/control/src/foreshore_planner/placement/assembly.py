@@ -70,7 +70,7 @@ def _intent(case: Case, slot: str, node: str) -> PodIntent:
 
 def _roles(case: Case, occupants: Occupants) -> dict[str, bool]:
     present = [_incumbent(case, one) for one in occupants.values()]
-    order = [one.node.name for one in _ranked(case)]
+    order = [one.node.name for one in _ranked(case, {one.node for one in present})]
     return choose.roles(present, order, case.demand.placement.replicas)
 
 
@@ -90,8 +90,12 @@ def _incumbent(case: Case, one: serving.Occupant) -> choose.Incumbent:
     )
 
 
-def _ranked(case: Case) -> list[candidates.Candidate]:
-    every = [candidates.Candidate(view.node, view.prediction, 0.0) for view in case.views]
+def _ranked(case: Case, nodes: Collection[str]) -> list[candidates.Candidate]:
+    every = [
+        candidates.Candidate(view.node, view.prediction, 0.0)
+        for view in case.views
+        if view.node.name in nodes
+    ]
     return choose.rank(every, case.demand, frozenset())
 
 
