@@ -31,14 +31,20 @@ ClusterRole foreshore-operator: create,patch events.k8s.io/events
 ClusterRole foreshore-operator: list,watch /nodes
 ClusterRole foreshore-operator: list,watch foreshore.dev/clusters,decisionpolicies,deviceprofiles,devices,inferenceplacements,models,modelversions,sites
 ClusterRole foreshore-operator: patch foreshore.dev/clusters/status,decisionpolicies/status,deviceprofiles/status,devices/status,inferenceplacements/status,models/status,modelversions/status,sites/status
+ClusterRole foreshore-status: get,list apps/daemonsets
+ClusterRole foreshore-status: get,list coordination.k8s.io/leases named foreshore-operator
 ClusterRole foreshore-viewer: get,list records.foreshore.dev/decisions
 ClusterRole foreshore-viewer: get,list,watch foreshore.dev/clusters,decisionpolicies,deviceprofiles,devices,inferenceplacements,models,modelversions,sites
 ClusterRoleBinding foreshore-hub: ClusterRole foreshore-hub to ServiceAccount foreshore-hub
 ClusterRoleBinding foreshore-operator: ClusterRole foreshore-operator to ServiceAccount foreshore-operator
+Role foreshore-hub-agents: get,list,watch /pods
 Role foreshore-operator-leader: create coordination.k8s.io/leases
 Role foreshore-operator-leader: get,update coordination.k8s.io/leases named foreshore-operator
+Role foreshore-status: get coordination.k8s.io/leases named foreshore-operator
 Role kube-node-lease/foreshore-operator-nodes: list,watch coordination.k8s.io/leases
+RoleBinding foreshore-hub-agents: Role foreshore-hub-agents to ServiceAccount foreshore-hub
 RoleBinding foreshore-operator-leader: Role foreshore-operator-leader to ServiceAccount foreshore-operator
+RoleBinding foreshore-status: Role foreshore-status to Group system:authenticated
 RoleBinding kube-node-lease/foreshore-operator-nodes: Role foreshore-operator-nodes to ServiceAccount foreshore-operator
 RoleBinding kube-system/foreshore-hub-authentication-reader: Role extension-apiserver-authentication-reader to ServiceAccount foreshore-hub
 """  # noqa: E501 - one rule a line
