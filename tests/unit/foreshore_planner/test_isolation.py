@@ -13,7 +13,14 @@ from builders import planning as build
 from foreshore_api import support
 from foreshore_api.wire import report
 from foreshore_decision import selectors
-from foreshore_planner import binding, isolation, latency, modes, status, succession
+from foreshore_planner import (
+    binding,
+    isolation,
+    latency,
+    modes,
+    placement_conditions,
+    succession,
+)
 from foreshore_planner import plan as planning
 
 
@@ -161,7 +168,7 @@ def test_a_status_that_cannot_be_said_keeps_the_rest_of_what_was_said(
     settled = build.settle(world())
     known = settled.placements[0].status
     assert known.replicas
-    breaks(status, "_placement_conditions", lambda plan: plan.policy == "bad")(monkeypatch)
+    breaks(placement_conditions, "of", lambda plan: plan.policy == "bad")(monkeypatch)
     made = planning.plan(settled)
     rows = {row.name: row.status for row in made.statuses if row.kind == "InferencePlacement"}
     bad = next(name for name in rows if name.startswith("bad"))
