@@ -148,6 +148,8 @@ class Replica:
 
         Only a call, or a try, that was answered within its share of the time takes the blame away.
         """
+        if self._bad_since is None:
+            self.recover()
         self.resting_until = None
 
     def is_blamed(self) -> bool:
