@@ -164,6 +164,7 @@ async def test_a_lost_node_is_replaced_and_its_pod_not_forced_away(world: World)
         (first,) = await world.pods()
         lost = node_of(first)
         world.kubelets.silent.add(lost)
+        world.hub.agents.pop(lost)  # its peers hear no more beats of it
         await world.kubelets.set_ready(lost, "Unknown")
 
         async def elsewhere() -> Json | None:
@@ -237,6 +238,7 @@ async def test_a_stale_lease_is_enough_although_the_node_still_says_ready(world:
         (first,) = await world.pods()
         lost = node_of(first)
         world.kubelets.silent.add(lost)
+        world.hub.agents.pop(lost)
 
         async def elsewhere() -> bool:
             return any(node_of(pod) not in (lost, "None") for pod in await world.pods())
