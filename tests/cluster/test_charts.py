@@ -59,7 +59,9 @@ def test_releases_of_several_sites_stand_side_by_side_in_one_namespace() -> None
         one for values in releases for one in charts.rendered("foreshore-agent", (*AGENT, *values))
     ]
     names = [(one["kind"], one["metadata"]["name"]) for one in documents]
-    assert len(names) == len(set(names)) == len(releases)
+    assert len(names) == len(set(names))
+    documents = [one for one in documents if one["kind"] == "DaemonSet"]
+    assert len(documents) == len(releases)
     selectors = [one["spec"]["selector"]["matchLabels"] for one in documents]
     assert all(selectors.count(each) == 1 for each in selectors)
     for one in documents:
@@ -67,6 +69,23 @@ def test_releases_of_several_sites_stand_side_by_side_in_one_namespace() -> None
             one["spec"]["selector"]["matchLabels"].items()
             <= one["spec"]["template"]["metadata"]["labels"].items()
         )
+
+
+def test_every_release_lets_the_hub_read_its_agents_pods_and_nothing_else() -> None:
+    for values in ((), OF_HQ, ("hub.namespace=control", "hub.serviceAccount=hub")):
+        documents = charts.rendered("foreshore-agent", (*AGENT, *values))
+        (role,) = (one for one in documents if one["kind"] == "Role")
+        (binding,) = (one for one in documents if one["kind"] == "RoleBinding")
+        pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+        assert role["rules"] == [pods]
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
+        (subject,) = binding["subjects"]
+        own = (
+            ("control", "hub")
+            if "hub.namespace=control" in values
+            else ("foreshore-system", "foreshore-hub")
+        )
+        assert (subject["namespace"], subject["name"]) == own
 
 
 @pytest.mark.parametrize(
