@@ -282,7 +282,9 @@ async def test_a_device_that_nobody_heard_is_no_success(
     path.write_text(path.read_text().replace(f"port: {broker.port}", "port: 1"))
     where = connection.Address(broker.host, broker.port)
     async with playing(where, resources) as (_, child):
-        await asyncio.sleep(3)
+        assert child.stderr is not None
+        first = await asyncio.wait_for(child.stderr.readline(), 60)
+        assert b"127.0.0.1:1" in first, "what it waits for is said"
         child.send_signal(signal.SIGTERM)
         _, said = await asyncio.wait_for(child.communicate(), 20)
     assert child.returncode == 1

@@ -65,6 +65,25 @@ def unsupplied(reading: resources.Reading, supplies: Supplies) -> tuple[report.P
     return (*_artefacts(inspector, supplies), *_credentials(inspector, supplies))
 
 
+def unworkable(why: str) -> tuple[report.Problem, ...]:
+    """Return the problem of a folder that cannot be worked from any more; none without a reason."""
+    if not why:
+        return ()
+    message = f"{why}; what was assigned stays in force"[:_MAXIMUM_MESSAGE]
+    problem = report.Problem(
+        kind=resources.FILE, namespace="", name="", reason=Reason.INVALID, message=message
+    )
+    return (problem,)
+
+
+def beyond(
+    found: Iterable[report.Problem], told: Iterable[report.Problem]
+) -> tuple[report.Problem, ...]:
+    """Return the problems of objects of which nothing is told yet."""
+    known = {(each.kind, each.namespace, each.name) for each in told}
+    return tuple(each for each in found if (each.kind, each.namespace, each.name) not in known)
+
+
 def line(problem: report.Problem) -> str:
     """Return a problem as one line for a person: file and field first, then whose and why."""
     name = "/".join(filter(None, (problem.namespace, problem.name)))

@@ -119,7 +119,7 @@ class Folder:
 
     def problems(self) -> tuple[report.Problem, ...]:
         """Return what is wrong with the folder and its models, as of now."""
-        told = _unworkable(self._unworkable)
+        told = inspection.unworkable(self._unworkable)
         return (*told, *self._problems, *self._rejected(), *self._troubles())
 
     def _troubles(self) -> Iterator[report.Problem]:
@@ -190,7 +190,7 @@ class Folder:
         unsupplied = await asyncio.to_thread(inspection.unsupplied, reading, self._supplies())
         inspected = (*inspection.inspect(reading), *unsupplied)
         compiled = self._compile(reading)
-        self._problems = (*inspected, *_more(compiled.problems, inspected))
+        self._problems = (*inspected, *inspection.beyond(compiled.problems, inspected))
         self.is_adopting = True
         self._calls.inspected()
         self._written = compiled.assignment
@@ -326,28 +326,6 @@ class Folder:
             version=config.version,
             digest=config.digest,
         )
-
-
-def _unworkable(why: str) -> tuple[report.Problem, ...]:
-    if not why:
-        return ()
-    message = f"{why}; what was assigned stays in force"[:1024]
-    problem = report.Problem(
-        kind=resources.FILE,
-        namespace="",
-        name="",
-        reason=conditions.Reason.INVALID,
-        message=message,
-    )
-    return (problem,)
-
-
-def _more(
-    compiled: tuple[report.Problem, ...], inspected: tuple[report.Problem, ...]
-) -> tuple[report.Problem, ...]:
-    """Return what compiling found beside what inspecting has said of the same object."""
-    known = {(each.kind, each.namespace, each.name) for each in inspected}
-    return tuple(each for each in compiled if (each.kind, each.namespace, each.name) not in known)
 
 
 def _site(found: compiling.Resources, places: Places) -> v1alpha1.Site:

@@ -100,6 +100,11 @@ class Player:
         return self._lane.denied
 
     @property
+    def problem(self) -> str | None:
+        """Why there is no session with the broker, if there is none."""
+        return self._lane.problem
+
+    @property
     def is_settling(self) -> bool:
         """Whether a command was accepted and is not done."""
         return bool(self._settling)

@@ -109,10 +109,7 @@ async def _play(
     if not telling.cancelled() and (error := telling.exception()) is not None:
         raise error
     if not device.tally.published:
-        raise UnheardError(
-            f"nothing of {request.device} was published: the broker at"
-            f" {address.host}:{address.port} was not reached"
-        )
+        raise UnheardError(f"nothing of {request.device} was published: {_away(device, address)}")
 
 
 async def _tell(
@@ -136,6 +133,11 @@ async def _tell(
             if not request.is_looped:
                 await _settled(device, stop)
                 return
+
+
+def _away(device: player.Player, address: connection.Address) -> str:
+    why = f": {device.problem}" if device.problem else ""
+    return f"the broker at {address.host}:{address.port} was not reached{why}"
 
 
 async def _settled(device: player.Player, stop: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foreshore_agent import clocks, health, journal, meters, probes, settings
+from foreshore_agent import clocks, health, inspection, journal, meters, probes, settings
 from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import belief, events, state, step, view
 from foreshore_agent.inference import pool
@@ -249,10 +249,8 @@ class Life:
         While a fresh reading is adopted, those of the engine are still of the one before.
         """
         told = source.problems()
-        known = {(each.kind, each.namespace, each.name) for each in told}
         compiled = () if source.is_adopting else view.problems(self._core.state)
-        left = (each for each in compiled if (each.kind, each.namespace, each.name) not in known)
-        return (*told, *left)
+        return (*told, *inspection.beyond(compiled, told))
 
     # What the parts call.
 
