@@ -85,7 +85,7 @@ async def living(told: settings.Settings) -> AsyncIterator[agent.Agent]:
     found = agent.Agent(told, clocks.SystemClock())
     life = asyncio.create_task(found.run(stop))
     try:
-        await until(lambda: not found.missing() or life.done())
+        await until(lambda: not found.pending() or life.done())
         yield found
     finally:
         stop.set()
