@@ -128,6 +128,23 @@ def test_another_image_of_the_same_version_is_a_successor_too() -> None:
     assert replica.successor.version == "occupancy-v1"
 
 
+def test_a_pod_that_drains_stands_in_for_no_version_that_has_its_name_and_other_bytes() -> None:
+    """Agents work by what was shown last: the pod before it would leave them without a model."""
+    settled = ready(begun(), age=1.0)
+    settled = build.applied(settled, planning.plan(settled), ready=True)
+    assert {one.version for one in settled.replicas} == {"occupancy-v1", "occupancy-v2"}
+    back = build.policy(modelRef={"version": "occupancy-v1"})
+    back = back.model_copy(update={"metadata": back.metadata.model_copy(update={"generation": 3})})
+    remade = (build.version("occupancy-v1", digest=f"sha256:{'3' * 64}"), V2)
+    seen = dataclasses.replace(settled, policies=(back,), versions=remade)
+    (replica,) = shown(build.applied(seen, planning.plan(seen), ready=False))
+    assert (replica.version, replica.digest, replica.policy_generation) == (
+        "occupancy-v2",
+        OTHER,
+        2,
+    )
+
+
 def test_version_and_generation_survive_a_lost_status() -> None:
     """An operator that starts anew, and a status that somebody dropped: the pods say it."""
     begun_ = dataclasses.replace(begun(), placements=())

@@ -106,15 +106,25 @@ def listed(case: Case, slot: str) -> inferenceplacement.Replica | None:
 
 
 def _stand_in(case: Case, intent: PodIntent) -> snapshot.Replica | None:
-    """Return the pod that answers in a slot instead of the wanted one: the one shown before."""
+    """Return the pod that answers in a slot instead of the wanted one: the one shown before.
+
+    One that serves the very bytes that are asked for comes before it; one that has their version's
+    name alone may be of long ago, and nobody works by it any more.
+    """
     shown = listed(case, intent.slot)
-    node = shown.node if shown is not None else None
-    wanted = case.version.metadata.name
+    before = (shown.node, shown.version, shown.digest) if shown is not None else None
+    wanted = case.version.metadata.name, case.version.spec.digest
     able = [
         one
         for one in case.replicas
         if one.slot == intent.slot and one.name != intent.name and answers(case, one)
     ]
     return min(
-        able, key=lambda one: (one.node != node, one.version != wanted, one.name), default=None
+        able,
+        key=lambda one: (
+            (one.version, one.digest) != wanted,
+            (one.node, one.version, one.digest) != before,
+            one.name,
+        ),
+        default=None,
     )
