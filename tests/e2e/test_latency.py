@@ -46,6 +46,7 @@ def test_a_dead_replica_is_replaced_although_no_node_meets_the_budget(
 def test_a_replica_that_became_too_slow_loses_its_role_at_once_and_then_its_node(
     world: worlds.World,
 ) -> None:
+    world.hold_apart()
     slow = world.replicas()["Active"]
     world.cluster.slow(slow, delay=SLOWER)
     try:

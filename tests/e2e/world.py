@@ -253,6 +253,24 @@ class World:
             timeout,
         )
 
+    def hold_apart(self) -> None:
+        """Have the device held on the node that infers nothing: its calls then cross a link.
+
+        The agent that holds it elsewhere is replaced and hands over, to the first node by name.
+        """
+        apart = self.cluster.edge[0].name
+        held = self.authority()
+        if held is None or held[0] == apart:
+            return
+        pods = self.cluster.get(
+            "pods", "-n", install.AGENTS, "--field-selector", f"spec.nodeName={held[0]}"
+        )
+        for pod in pods["items"]:
+            name = pod["metadata"]["name"]
+            self.cluster.kubectl("delete", "pod", name, "-n", install.AGENTS, "--wait=false")
+        self.until(lambda: (self.authority() or held)[0] == apart, f"{apart} holds the device")
+        self.until_deciding()
+
     def until_redundant(self, timeout: float = 180) -> None:
         """Wait until an active and a standby replica serve."""
         self.until(

@@ -289,3 +289,12 @@ async def test_a_session_closed_under_a_call_is_no_answer_and_ends_no_agent() ->
     await client.close()
     with pytest.raises(door.DoorError, match="Closed"):
         await door._exchange(client, "GET", "http://127.0.0.1:1")
+
+
+async def test_a_renewal_without_an_answer_in_time_says_so(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, link, _, _ = linked
+    monkeypatch.setattr(hub, "RENEW_SECONDS", 0.0)
+    assert await link.renew(REQUEST) is None
+    assert "the hub and renewals: TimeoutError" in caplog.text

@@ -220,7 +220,7 @@ class Hub:
 
     def _note_failure(self, what: str, error: Exception) -> None:
         """Say it once; one lost call is no lost hub, several seconds without an answer are."""
-        complaint = printable.clean(error)
+        complaint = printable.clean(error) or type(error).__name__
         if self._complaints.get(what) != complaint:
             self._complaints[what] = complaint
             _LOG.warning("the hub and %s: %s", what, complaint)
