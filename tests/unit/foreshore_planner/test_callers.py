@@ -112,6 +112,40 @@ def test_a_slow_replica_goes_nowhere_that_is_predicted_too_slow_as_well() -> Non
     assert build.where(planning.plan(stuck)) == {"r0": "edge-1"}
 
 
+def seen_from(seen: snapshot.Snapshot, node: str, **milliseconds: float) -> snapshot.Snapshot:
+    """The agent of a node measures these echo times, the others as before."""
+    assert seen.fleet is not None
+    agents = tuple(
+        one.model_copy(
+            update={
+                "report": one.report.model_copy(update={"probes": build.probes(**milliseconds)})
+            }
+        )
+        if one.node == node
+        else one
+        for one in seen.fleet.agents
+    )
+    return dataclasses.replace(seen, fleet=seen.fleet.model_copy(update={"agents": agents}))
+
+
+def test_what_a_node_measures_whose_own_link_is_slow_keeps_no_replica_there() -> None:
+    """The trap: the echoes of the slow node's own agent made every other node look as slow."""
+    policy = build.policy(
+        placement={"replicas": 1, "standby": 1},
+        inference={"timeout": "150ms"},
+        latencyBudget="500ms",
+    )
+    placed = build.settle(build.world(policies=(policy,)))
+    bad = build.endpoint("r1", "edge-2", late=9, bad_for_seconds=20.0, reason="Late")
+    good = build.endpoint("r0", "edge-1", good=9)
+    seen = told(placed, ("edge-1", bad), ("edge-1", good))
+    seen = seen_from(seen, "edge-1", edge_2=220, edge_3=1, cloud_1=40)
+    seen = seen_from(seen, "edge-2", edge_1=220, edge_3=220, cloud_1=260)
+    made = planning.plan(seen)
+    assert build.where(made) == {"r0": "edge-1", "r1": "edge-3"}
+    assert made.placements[0].moves[0].cause == "TooSlow"
+
+
 def test_a_replica_that_nobody_reaches_goes_wherever_there_is_room() -> None:
     line = build.endpoint("r0", "edge-1", failed=9, bad_for_seconds=20.0, reason="Unreachable")
     seen = told(build.settle(build.world()), ("edge-1", line))

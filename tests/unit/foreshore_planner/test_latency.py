@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -136,3 +137,45 @@ def test_a_node_slower_in_every_stage_never_ranks_better(
         for times in (1.0, slower)
     ]
     assert ranked(*nodes) == ["edge-1", "edge-2"]
+
+
+def probing(node: str, **more: Any) -> report.AgentEvidence:
+    echo = build.probes(edge_1=100, edge_2=100) if node == "edge-3" else build.probes(edge_2=1)
+    return build.agent(node, probes=echo, **more)
+
+
+def network(*agents: report.AgentEvidence, node: str) -> float | None:
+    found = latency.predict(latency.gather("hq", "ventilate", agents), node, 0.01, BUDGET)
+    return next(one.p99 for one in found.stages if one.stage is histogram.Stage.NETWORK)
+
+
+def test_network_is_what_those_measure_who_call() -> None:
+    calls = probing("edge-1", endpoints=(build.endpoint("r0", "edge-2", good=1),))
+    idle = probing("edge-3", endpoints=(build.endpoint("r0", "edge-2", bad_for_seconds=9.0),))
+    assert (network(calls, idle, node="edge-2") or 1.0) < 0.01
+    assert network(calls, idle, node="edge-1") == latency.SAME_NODE, "the only caller's own node"
+    assert (network(probing("edge-1"), idle, node="edge-2") or 0.0) > 0.05, "nobody calls yet"
+
+
+def test_who_called_less_than_once_a_minute_is_known_by_the_stages_of_five() -> None:
+    line = report.StageReport(
+        namespace="hq",
+        policy="ventilate",
+        stage=histogram.Stage.NETWORK,
+        node="edge-2",
+        histogram=histogram.Histogram.of([0.02]),
+    )
+    calls = probing("edge-1", stages=(line,))
+    assert (network(calls, probing("edge-3"), node="edge-2") or 1.0) < 0.01
+
+
+def test_who_called_before_says_nothing_of_the_network_of_who_calls_now() -> None:
+    slow = report.StageReport(
+        namespace="hq",
+        policy="ventilate",
+        stage=histogram.Stage.NETWORK,
+        node="edge-2",
+        histogram=histogram.Histogram.of([0.3] * 50),
+    )
+    calls = probing("edge-1", endpoints=(build.endpoint("r0", "edge-2", good=1),))
+    assert (network(calls, probing("edge-3", stages=(slow,)), node="edge-2") or 1.0) < 0.01

@@ -10,8 +10,9 @@ p99 of the sum of independent stages. That admits a node, and is shown; nodes ar
 bound alone, because two kinds of figure have no order, and one that is measured over its budget has
 shown that its stages are not independent. The split shows each stage's own p99.
 
-What was never measured is unknown, not zero: Network falls back to the agents' probes of that
-node's agent, Inference to the ModelVersion's `expectedInference`; the others, which no choice of
+What was never measured is unknown, not zero: Network falls back to the probes of that node's agent
+by the agents that call (what others measure is another way, such as the slow link of a node that is
+to be left), Inference to the ModelVersion's `expectedInference`; the others, which no choice of
 node changes, are left out until they are measured.
 """
 
@@ -131,9 +132,9 @@ class Evidence:
     stages: Mapping[tuple[histogram.Stage, str | None], histogram.Histogram]
     """By (stage, node); node is None for what does not depend on the replica."""
     probes: Mapping[str, histogram.Histogram]
-    """Echo times of the site's agents to each node's agent."""
+    """Echo times of the agents that call to each node's agent."""
     callers: frozenset[str] = frozenset()
-    """Nodes of the agents that call."""
+    """Nodes of the agents that call; of all agents of the site where none does yet."""
 
     def measured(self) -> float | None:
         """Return the measured end-to-end p99, or None below `ENOUGH` samples."""
@@ -144,23 +145,51 @@ class Evidence:
 
 
 def gather(namespace: str, policy: str, agents: Iterable[report.AgentEvidence]) -> Evidence:
-    """Merge what the agents of one site report about one policy."""
+    """Merge what the agents of one site report about one policy; of Network, those that call."""
     stages: dict[tuple[histogram.Stage, str | None], list[histogram.Histogram]] = {}
     probes: dict[str, list[histogram.Histogram]] = {}
-    callers: set[str] = set()
-    for agent in agents:
-        callers.add(agent.node)
+    every = list(agents)
+    calling = _calling(namespace, policy, every)
+    for agent in every:
         for line in agent.report.stages:
-            if (line.namespace, line.policy) == (namespace, policy):
+            if (line.namespace, line.policy) != (namespace, policy):
+                continue
+            if line.stage is not histogram.Stage.NETWORK or agent.node in calling:
                 stages.setdefault((line.stage, line.node), []).append(line.histogram)
-        for probe in agent.report.probes:
+        for probe in agent.report.probes if agent.node in calling else ():
             if probe.age_seconds is not None and probe.age_seconds <= PROBE_STALE:
                 probes.setdefault(probe.node, []).append(probe.histogram)
     return Evidence(
         stages={key: histogram.merge(parts) for key, parts in stages.items()},
         probes={node: histogram.merge(parts) for node, parts in probes.items()},
-        callers=frozenset(callers),
+        callers=calling,
     )
+
+
+def _calling(namespace: str, policy: str, agents: Sequence[report.AgentEvidence]) -> frozenset[str]:
+    """Return the nodes of the agents that call: within the last minute, else the last five.
+
+    All where none does, for any of them may be the one that will.
+    """
+    about = (namespace, policy)
+    now = {
+        agent.node
+        for agent in agents
+        for line in agent.report.endpoints
+        if (line.namespace, line.policy) == about and has_called(line)
+    }
+    lately = {
+        agent.node
+        for agent in agents
+        for line in agent.report.stages
+        if (line.namespace, line.policy) == about and line.stage is histogram.Stage.NETWORK
+    }
+    return frozenset(now or lately or {agent.node for agent in agents})
+
+
+def has_called(line: report.EndpointReport) -> bool:
+    """Whether an agent called a replica lately: that it looks after an idle one is no call."""
+    return line.good + line.late + line.failed > 0
 
 
 def predict(evidence: Evidence, node: str, expected_inference: float, budget: float) -> Prediction:
