@@ -235,6 +235,19 @@ def test_a_right_given_back_for_a_full_disk_does_not_return_while_the_disk_is_fu
     assert given_back() is not None
 
 
+def test_a_right_does_not_go_round_among_agents_that_cannot_record() -> None:
+    back = build.agent("edge-1", devices=(line(gave_back=True),), **full())
+    others = [build.agent(name, **full()) for name in ("edge-2", "edge-3")]
+    made = planning.plan(dataclasses.replace(held(), fleet=build.fleet([back, *others])))
+    assert made.grants == ()
+    assert build.condition(made, "Device", "room-301", "Held") == ("True", "RecorderFull")
+    assert "edge-1, edge-2, edge-3" in build.message(made, "Device", "room-301", "Held")
+
+
+def test_a_right_that_was_given_back_to_stop_goes_to_no_agent_that_cannot_record() -> None:
+    assert given_back(build.agent("edge-2", **full()), stopping=True) is None
+
+
 def test_a_give_back_of_an_older_number_takes_nothing_from_the_present_one() -> None:
     back = build.agent("edge-1", devices=(line(gave_back=True, epoch=EPOCH - 1),))
     assert only(dataclasses.replace(held(), fleet=build.fleet([back]))) is None

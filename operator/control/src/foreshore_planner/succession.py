@@ -1,9 +1,8 @@
 """Who may command each device: the first grant, and moving it without an adapter.
 
     no authority ──── an agent of the site is connected ───────────► granted to the lowest node name
-    granted ───────── holder gave it back ─────────────────────────► granted to another, at once;
+    granted ───────── holder gave it back, some agent can record ──► granted to another, at once;
                                                                       to itself if there is no other
-                                                                      and it can record again
     granted ───────── superseded by a number nobody granted,
                       and the wait is over ────────────────────────► granted anew, above that number
     granted ───────── both signs of loss, and the wait is over ────► granted to another
@@ -46,6 +45,9 @@ WITNESSING = 3.0
 
 REACTION = 1.0
 """Seconds for the pass that grants. Part of `takeoverBound` only."""
+
+ROOM = "give their state directories room, or let the hub catch up"
+"""What helps agents that cannot record, in words."""
 
 COMMANDING = frozenset({"Renewed", "Offline"})
 """Standings in which an agent may command."""
@@ -259,11 +261,16 @@ def next_epoch(view: View) -> int:
 
 
 def _given_back(view: View, authority: v1alpha1.DeviceAuthority) -> Standing:
-    """Grant what was given back; not to the same agent while it still could record nothing."""
+    """Grant what was given back; not to an agent that could record nothing: it would give it back.
+
+    The right would go round for ever among those that are full, each time with a fresh number.
+    """
     evidence = f"{authority.holder} gave the device back"
     chosen = successor(view, authority.holder)
-    if chosen is not None and chosen == authority.holder and _cannot_record(view.agents[chosen]):
-        message = f"{evidence} because it cannot record, and no other agent can take it"
+    if chosen is not None and _cannot_record(view.agents[chosen]):
+        full = sorted(node for node in view.agents if _cannot_record(view.agents[node]))
+        which = ", ".join(full[:3]) + (f" and {len(full) - 3} more" if full[3:] else "")
+        message = f"{evidence}, and no agent that could take it can record (full: {which}): {ROOM}"
         return Standing(None, message, conditions.Reason.RECORDER_FULL)
     return _grant(view, "GivenBack", evidence)
 
