@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from builders import planning as build
 from foreshore_api import scalars
 from foreshore_api.wire import beat, report
-from foreshore_planner import binding, snapshot, succession
+from foreshore_planner import binding, health, snapshot, succession
 from foreshore_planner import plan as planning
 
 EPOCH = 1_700_000_000
@@ -233,6 +233,37 @@ def test_a_right_given_back_for_a_full_disk_does_not_return_while_the_disk_is_fu
     seen = dataclasses.replace(held(), nodes=(build.edge("edge-1"),), fleet=build.fleet([back]))
     assert only(seen) is None
     assert given_back() is not None
+
+
+def without(seen: snapshot.Snapshot, *names: str) -> snapshot.Snapshot:
+    """These nodes are silent; what their agents said is kept as it is."""
+    return build.with_nodes(
+        seen,
+        lambda one: (
+            dataclasses.replace(one, is_ready=False, lease_age=30.0) if one.name in names else one
+        ),
+    )
+
+
+def test_a_right_given_back_goes_to_no_node_that_is_lost() -> None:
+    """Its last report stands for a quarter of a minute."""
+    back = build.agent("edge-1", devices=(line(gave_back=True),))
+    dying = build.agent("edge-2", age=5.0)
+    alive = build.agent("edge-3", hears=["edge-1"])
+    seen = without(dataclasses.replace(held(), fleet=build.fleet([back, dying, alive])), "edge-2")
+    made = planning.plan(seen)
+    assert made.health["edge-2"].verdict is health.Verdict.NODE_DEAD
+    assert made.grants[0].authority.holder == "edge-3"
+    alone = build.fleet([back, dying])
+    two = dataclasses.replace(seen, nodes=seen.nodes[:2] + seen.nodes[3:], fleet=alone)
+    assert planning.plan(two).grants[0].authority.holder == "edge-1", "who lives comes first"
+
+
+def test_a_right_given_back_goes_to_an_agent_that_was_heard_just_now() -> None:
+    quiet = build.agent("edge-2", age=13.0)
+    grant = given_back(quiet, build.agent("edge-3"))
+    assert grant is not None
+    assert grant.authority.holder == "edge-3"
 
 
 def test_a_right_does_not_go_round_among_agents_that_cannot_record() -> None:

@@ -97,6 +97,7 @@ def _authority_view(
         lease=device.lease_seconds,
         longest_time_to_live=succession.longest_time_to_live(bound.policies_of(device.key)),
         agents=succession.reporting(seen, device.reachable_from),
+        lost=frozenset(node for node in device.reachable_from if verdicts.of(node).is_lost),
         holder=verdicts.of(holder) if holder is not None else None,
         own=health.agent_reports(seen).get(holder) if holder is not None else None,
         may_hold=holder in device.reachable_from,

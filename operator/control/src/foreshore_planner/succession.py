@@ -87,6 +87,8 @@ class View:
     longest_time_to_live: float
     agents: Mapping[str, report.AgentEvidence]
     """Reporting agents on nodes of the device's site that `reachableFrom` allows, by node."""
+    lost: frozenset[str]
+    """Those of their nodes that are dead or silent, as far as anybody can tell."""
     holder: health.Assessment | None
     own: report.AgentEvidence | None
     """What the holder's agent says, wherever its node belongs now."""
@@ -210,10 +212,11 @@ def unrenewed_for(view: View, authority: v1alpha1.DeviceAuthority) -> float:
 
 
 def successor(view: View, previous: str | None) -> str | None:
-    """Return the lowest node name among connected agents: another than the previous holder.
+    """Return which connected agent comes first; one that is to stop is not asked.
 
-    The previous one only where there is no other: at a site of one node nobody else will come. One
-    that cannot record comes after those that can; one that is to stop is not asked.
+    Before others: one that can record, whose node is not lost, that was heard just now (a report
+    stands for a while after its agent is dead), that is another than the previous holder (at a site
+    of one node nobody else will come), then the lowest name.
     """
     able = [
         node
@@ -222,7 +225,13 @@ def successor(view: View, previous: str | None) -> str | None:
     ]
     return min(
         able,
-        key=lambda node: (_cannot_record(view.agents[node]), node == previous, node),
+        key=lambda node: (
+            _cannot_record(view.agents[node]),
+            node in view.lost,
+            view.agents[node].age_seconds + view.fleet_age > health.BEAT_FRESH,
+            node == previous,
+            node,
+        ),
         default=None,
     )
 
