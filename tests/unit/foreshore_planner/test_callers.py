@@ -49,6 +49,40 @@ def test_agents_that_do_not_call_a_replica_do_not_vouch_for_it() -> None:
     assert made.placements[0].moves[0].cause == "TooSlow"
 
 
+def unreached(slot: str, node: str) -> report.EndpointReport:
+    """An agent that calls nothing looks after the replica, and does not get there."""
+    return build.endpoint(slot, node, bad_for_seconds=30.0, reason="Unreachable")
+
+
+def test_an_agent_that_calls_nothing_moves_no_standby_that_the_others_reach() -> None:
+    """The trap: who is content and does not call had no say, so that one link moved it."""
+    settled = build.settle(build.world(policies=(TWO,)))
+    calls = ("edge-1", build.endpoint("r0", "edge-1", good=9))
+    seen = told(settled, calls, ("edge-3", unreached("r1", "edge-2")))
+    made = planning.plan(seen)
+    assert build.where(made) == {"r0": "edge-1", "r1": "edge-2"}
+    degraded = build.condition(made, "InferencePlacement", "ventilate.hq", "Degraded")
+    assert degraded != ("True", "EndpointBad")
+
+
+def test_an_agent_that_calls_nothing_moves_no_replica_that_is_called_once_in_a_while() -> None:
+    seen = told(build.settle(build.world()), ("edge-3", unreached("r0", "edge-1")))
+    assert build.where(planning.plan(seen)) == {"r0": "edge-1"}
+
+
+def test_a_replica_that_none_calls_and_none_reaches_moves() -> None:
+    settled = build.settle(build.world(policies=(TWO,)))
+    lines = [(name, unreached("r1", "edge-2")) for name in build.EDGES]
+    assert build.where(planning.plan(told(settled, *lines))) == {"r0": "edge-1", "r1": "edge-3"}
+
+
+def test_who_calls_is_heard_before_who_only_looks() -> None:
+    seen = told(build.settle(build.world()), slow(20.0), ("edge-3", unreached("r0", "edge-1")))
+    made = planning.plan(seen)
+    assert build.where(made) == {"r0": "edge-2"}
+    assert made.placements[0].moves[0].cause == "TooSlow"
+
+
 def test_an_agent_whose_calls_are_good_does() -> None:
     seen = told(
         build.settle(build.world()), slow(20.0), ("edge-2", build.endpoint("r0", "edge-1", good=9))
@@ -94,7 +128,8 @@ def test_the_role_stays_where_it_went() -> None:
 
 def test_the_role_does_not_leave_for_a_standby_that_is_no_better() -> None:
     settled = build.settle(build.world(policies=(TWO,)))
-    both = told(settled, slow(5.0), ("edge-3", build.endpoint("r1", "edge-2", bad_for_seconds=5.0)))
+    line = build.endpoint("r1", "edge-2", failed=9, bad_for_seconds=5.0)
+    both = told(settled, slow(5.0), ("edge-3", line))
     assert roles(both) == {"r0": "Active", "r1": "Standby"}
 
 

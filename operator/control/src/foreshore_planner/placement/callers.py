@@ -1,14 +1,16 @@
 """What the agents that call a replica say of it.
 
-Only who calls can tell: an agent that has an endpoint and has not called it lately neither praises
-nor blames it. A call that is late is as bad as one that fails. Of several callers, one whose calls
-are good is enough to keep a replica where it is.
+Who calls can tell: where agents have called a replica lately, the others neither praise nor blame
+it. One that nobody calls is looked after by every agent that has it, and blamed where all of them
+do. A call that is late is as bad as one that fails. Of several callers, one whose calls are good is
+enough to keep a replica where it is.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from foreshore_api.wire import report
+from foreshore_planner import latency
 
 BAD_AFTER = 10.0
 """Seconds of bad calls after which a replica is replaced."""
@@ -28,7 +30,7 @@ Where = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What every caller of a replica holds against it."""
+    """What every caller of a replica holds against it, or every agent where none calls it."""
 
     seconds: float
     """For how long, at least."""
@@ -40,23 +42,20 @@ class Complaint:
 def complaints(
     agents: Sequence[report.AgentEvidence], namespace: str, policy: str
 ) -> Mapping[Where, Complaint]:
-    """Return the replicas of a policy of which all callers complain."""
+    """Return the replicas of a policy that all who call them hold bad, or all who have them."""
     says: dict[Where, list[report.EndpointReport]] = {}
     for agent in agents:
         for one in agent.report.endpoints:
-            if (one.namespace, one.policy) == (namespace, policy) and _has_called(one):
+            if (one.namespace, one.policy) == (namespace, policy):
                 says.setdefault((one.slot, one.node), []).append(one)
     found: dict[Where, Complaint] = {}
-    for where, lines in sorted(says.items()):
+    for where, every in sorted(says.items()):
+        lines = [one for one in every if latency.has_called(one)] or every
         ages = [age for age in map(_bad_for, lines) if age is not None]
         if len(ages) == len(lines):
             reason = min(one.reason or "calls fail" for one in lines)
             found[where] = Complaint(min(ages), reason, all(_is_slow(one) for one in lines))
     return found
-
-
-def _has_called(one: report.EndpointReport) -> bool:
-    return one.bad_for_seconds is not None or one.good + one.late + one.failed > 0
 
 
 def _bad_for(one: report.EndpointReport) -> float | None:
