@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from builders import planning as build
-from foreshore_api.wire import report
+from foreshore_api.wire import histogram, report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 
@@ -145,6 +145,54 @@ def test_a_slow_replica_goes_nowhere_that_is_predicted_too_slow_as_well() -> Non
     ]
     stuck = dataclasses.replace(seen, fleet=build.fleet(agents))
     assert build.where(planning.plan(stuck)) == {"r0": "edge-1"}
+
+
+BRISK = build.policy(inference={"timeout": "40ms"})
+UNDECLARED = build.version(expectedInference=None)
+
+
+def inferred(seen: snapshot.Snapshot, **milliseconds: float) -> snapshot.Snapshot:
+    """The agent of `edge-1` measured Inference on these nodes."""
+    assert seen.fleet is not None
+    lines = tuple(
+        report.StageReport(
+            namespace="hq",
+            policy="ventilate",
+            stage=histogram.Stage.INFERENCE,
+            node=node.replace("_", "-"),
+            histogram=histogram.Histogram.of([value / 1000] * 50),
+        )
+        for node, value in milliseconds.items()
+    )
+    first, *others = seen.fleet.agents
+    measured = first.model_copy(
+        update={"report": first.report.model_copy(update={"stages": lines})}
+    )
+    fleet = seen.fleet.model_copy(update={"agents": (measured, *others)})
+    return dataclasses.replace(seen, fleet=fleet)
+
+
+def test_what_nobody_declared_or_measured_is_no_evidence_against_a_node() -> None:
+    """The trap: 50 ms are assumed where nothing is declared, which is later than this timeout."""
+    world = build.world(policies=(BRISK,), versions=(UNDECLARED,))
+    late = inferred(told(build.settle(world), slow(20.0)), edge_1=90)
+    assert build.where(planning.plan(late)) == {"r0": "edge-2"}
+    known = inferred(late, edge_1=90, edge_2=90)
+    assert build.where(planning.plan(known)) == {"r0": "edge-3"}, "late there too, as measured"
+
+
+def test_a_network_that_is_later_than_the_timeout_says_enough() -> None:
+    world = build.world(policies=(BRISK,), versions=(UNDECLARED,))
+    late = inferred(told(build.settle(world), slow(20.0)), edge_1=90)
+    far = seen_from(late, "edge-1", edge_2=60, edge_3=20, cloud_1=60)
+    assert build.where(planning.plan(far)) == {"r0": "edge-3"}
+
+
+def test_what_is_declared_to_be_later_than_the_timeout_is_evidence() -> None:
+    declared = build.version(expectedInference={"p99": "50ms"})
+    world = build.world(policies=(BRISK,), versions=(declared,))
+    late = inferred(told(build.settle(world), slow(20.0)), edge_1=90)
+    assert build.where(planning.plan(late)) == {"r0": "edge-1"}
 
 
 def seen_from(seen: snapshot.Snapshot, node: str, **milliseconds: float) -> snapshot.Snapshot:

@@ -95,16 +95,23 @@ class Prediction:
                 return None
         return sum(stage.tail for stage in self.stages if stage.tail is not None)
 
-    @property
-    def answer(self) -> float | None:
-        """The tail of asking alone, Network and Inference, or None where one is unknown."""
-        tails = [
-            stage.tail
-            for stage in self.stages
-            if stage.stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
-        ]
-        known = [tail for tail in tails if tail is not None]
-        return sum(known) if known and len(known) == len(tails) else None
+    def answer(self, *, is_declared: bool) -> float | None:
+        """Return the tail of asking alone, Network and Inference, or None where one is unknown.
+
+        An Inference that was not measured and that nobody declared is only assumed: no evidence
+        against a node, so that it counts as nothing.
+        """
+        whole = 0.0
+        for stage in self.stages:
+            if stage.stage not in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE):
+                continue
+            is_expected = stage.source is Source.EXPECTED
+            if stage.stage is histogram.Stage.INFERENCE and is_expected and not is_declared:
+                continue
+            if stage.tail is None:
+                return None
+            whole += stage.tail
+        return whole
 
     @property
     def is_measured(self) -> bool:

@@ -101,8 +101,13 @@ def is_comfortable(case: Case, bound: float | None) -> bool:
 
 
 def is_in_time(case: Case, prediction: latency.Prediction) -> bool:
-    """Whether answers are predicted before agents give up waiting; unknown is not."""
-    seconds = prediction.answer
+    """Whether answers are predicted before agents give up waiting; an unknown network is not.
+
+    A model of which nobody said how long it takes is tried where it never ran, rather than left
+    where it is known to be late.
+    """
+    is_declared = case.version.spec.expected_inference is not None
+    seconds = prediction.answer(is_declared=is_declared)
     inference = case.bound.policy.spec.inference
     return seconds is not None and seconds <= scalars.seconds(inference.timeout)
 
@@ -135,7 +140,7 @@ def suitable(
 
     An empty slot, or one whose node is lost, takes any; a replica in trouble tries no node twice
     an hour; one that is over the budget only goes where it is predicted to be well within it, and
-    one that is too slow for its callers where its answers are predicted to be in time.
+    one that is too slow for its callers where nothing says that its answers would be late too.
     """
     if force is None or force[0] not in TROUBLES:
         return list(found)
