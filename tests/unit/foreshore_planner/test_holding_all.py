@@ -1,7 +1,7 @@
 """How much may move at once: a site without nodes, a dead node of a large site, a dark fleet."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -77,6 +77,71 @@ def test_the_hold_ends_when_enough_sites_are_back() -> None:
     seven = dict.fromkeys(range(7), 600.0)
     assert held(fleet_of(20, seven)) == 20
     assert held(fleet_of(20, {n: age for n, age in seven.items() if n > 1})) == 5
+
+
+def reported(seen: snapshot.Snapshot, *sites: int, uptime: float = 86400.0) -> snapshot.Snapshot:
+    """An agent of each of these sites reports to a hub that runs for so long."""
+    agents = [build.agent(f"edge-{site}-0") for site in sites]
+    return dataclasses.replace(seen, fleet=build.fleet(agents, uptime=uptime))
+
+
+@pytest.mark.parametrize(
+    ("age", "reporting", "uptime", "expected"),
+    [
+        pytest.param(700.0, range(3, 8), 86400.0, 3, id="the others report since ten minutes"),
+        pytest.param(500.0, range(3, 8), 86400.0, 8, id="not for long enough"),
+        pytest.param(700.0, range(3, 8), 300.0, 8, id="the hub was away in between"),
+        pytest.param(700.0, range(3, 6), 86400.0, 3, id="more than half of the others"),
+        pytest.param(700.0, range(3, 5), 86400.0, 8, id="less than half of the others"),
+        pytest.param(700.0, (), 86400.0, 8, id="nobody reports"),
+    ],
+)
+def test_the_hold_ends_when_the_living_sites_have_reported_without_a_break(
+    age: float, reporting: Iterable[int], uptime: float, expected: int
+) -> None:
+    """Three of eight sites were switched off for good: the others waited for them for ever."""
+    seen = fleet_of(8, {0: age, 1: age + 30.0, 2: age + 60.0})
+    assert held(reported(seen, *reporting, uptime=uptime)) == expected
+
+
+def test_shops_that_close_together_hold_the_others_for_minutes_and_not_until_morning() -> None:
+    assert held(reported(fleet_of(8, dict.fromkeys(range(6), 60.0)), 6, 7)) == 8
+    assert held(reported(fleet_of(8, dict.fromkeys(range(6), 9000.0)), 6, 7)) == 6
+
+
+def test_the_hold_goes_on_while_the_hub_is_out_of_reach() -> None:
+    seen = fleet_of(8, dict.fromkeys(range(3), 9000.0))
+    assert held(dataclasses.replace(reported(seen, *range(3, 8)), fleet=None)) == 8
+
+
+def test_a_fresh_fault_holds_although_an_old_one_does_not_any_more() -> None:
+    dark = {**dict.fromkeys(range(4), 9000.0), **dict.fromkeys(range(4, 8), 60.0)}
+    assert held(reported(fleet_of(12, dark), *range(8, 12))) == 12
+
+
+def test_a_site_that_goes_dark_meanwhile_begins_the_minutes_anew_only_with_its_own_fault() -> None:
+    dark = {**dict.fromkeys(range(4), 9000.0), 4: 60.0}
+    assert held(reported(fleet_of(12, dark), *range(5, 12))) == 5
+
+
+def test_a_silent_node_of_a_fleet_that_is_held_says_so() -> None:
+    dark = fleet_of(8, dict.fromkeys(range(3), 60.0))
+    seen = build.with_nodes(
+        dark,
+        lambda one: dataclasses.replace(one, is_ready=False) if one.name == "edge-7-0" else one,
+    )
+    verdicts = health.assess(seen)
+    assert verdicts.of("edge-7-0").verdict is health.Verdict.SITE_CUT
+    assert verdicts.of("edge-7-0").evidence.endswith("while many sites are dark together")
+    assert verdicts.of("edge-0-0").evidence.endswith("with most of its site")
+
+
+def test_a_device_of_a_fleet_that_is_held_says_so() -> None:
+    authority = {"holder": "edge-1", "epoch": 7, "lastIssued": 7}
+    seen = build.world(devices=(build.device(authority=authority),))
+    dark = fleet_of(9, dict.fromkeys(range(4), 40.0)).nodes
+    made = planning.plan(dataclasses.replace(seen, nodes=(*seen.nodes, *dark)))
+    assert build.condition(made, "Device", "room-301", "Held") == ("True", "FleetSilent")
 
 
 def test_sites_of_which_nobody_saw_when_they_went_dark_hold_only_themselves() -> None:

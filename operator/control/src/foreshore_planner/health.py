@@ -11,7 +11,8 @@ node's beats says that only the link is cut.
     silent, a peer says the beats stopped ──► NodeDead  replicas and authority move
     silent, its peers speak but cannot say,
     or the hub is out of reach ─────────────► Unknown   replicas move, authority does not
-    silent with more than half of its site ─► SiteCut   nothing moves
+    silent with more than half of its site,
+    or while many sites are dark together ──► SiteCut   nothing moves
     silent, and the hub has just now heard
     no other agent of its site ─────────────► SiteCut   nothing moves: a site that is cut off goes
                                                         dark node by node, and comes back so, its
@@ -51,6 +52,12 @@ DARK_WITHIN = 120.0
 
 DARK_TOGETHER = 3
 """Fewer sites than this that go dark are theirs, not ours."""
+
+HOLD_ENDS = 600.0
+"""Seconds since the last of them went dark, after which the fault is theirs all the same.
+
+If the others report meanwhile: shops that close together, sites that were switched off for good.
+"""
 
 
 class Verdict(StrEnum):
@@ -106,18 +113,23 @@ class Health:
 def assess(seen: snapshot.Snapshot) -> Health:
     """Judge every node of the snapshot."""
     silences = _silences(seen.nodes)
-    is_fleet_held = is_fleet_dark(silences.values())
-    held = frozenset(silences) if is_fleet_held else held_sites(silences)
     reports = agent_reports(seen)
     sites = _by_site(seen.nodes, reports)
+    is_heard = _are_living_heard(seen, silences, sites)
+    is_fleet_held = is_fleet_dark(silences.values(), is_heard=is_heard)
+    alone = held_sites(silences)
+    held = frozenset(silences) if is_fleet_held else alone
     nodes: dict[str, Assessment] = {}
     for node in seen.nodes:
         why = _silence(node)
         if why is None:
             nodes[node.name] = _alive(node, reports=node.name in reports)
             continue
-        is_held = is_fleet_held or node.site in held
-        nodes[node.name] = _silent(node, why, sites.get(node.site, {}), seen, is_held=is_held)
+        with_ = _held_with(node, alone, is_fleet_held=is_fleet_held)
+        if with_ is not None:
+            nodes[node.name] = Assessment(node.name, Verdict.SITE_CUT, f"{why}, {with_}")
+            continue
+        nodes[node.name] = _silent(node, why, sites.get(node.site, {}), seen)
     return Health(nodes=nodes, held_sites=held, is_fleet_held=is_fleet_held)
 
 
@@ -136,12 +148,14 @@ def held_sites(sites: Mapping[str, Silences]) -> frozenset[str]:
     )
 
 
-def is_fleet_dark(sites: Iterable[Silences]) -> bool:
+def is_fleet_dark(sites: Iterable[Silences], *, is_heard: bool = False) -> bool:
     """Whether so many sites went dark together that the fault is likely on our side.
 
     At least three, and more than a third of those that were alive until then, within two minutes. A
     site went dark when its last node fell silent; one of which nobody saw when was dark before.
-    Those that are back do not count, so that the hold ends with the fault.
+    Those that are back do not count, so that the hold ends with the fault. It also ends where the
+    others are heard (`is_heard`) and the last went dark long ago: those that are dark stay held, as
+    sites, and the others need not wait for them.
     """
     every = list(sites)
     whole = [[age for age in ages if age is not None] for ages in every]
@@ -152,11 +166,34 @@ def is_fleet_dark(sites: Iterable[Silences]) -> bool:
         if math.isinf(first):
             break
         until = bisect.bisect_right(dark, first)
-        together = until - bisect.bisect_left(dark, first - DARK_WITHIN)
-        alive = len(every) - (len(dark) - until)
-        if together >= DARK_TOGETHER and together * 3 > alive:
+        last = bisect.bisect_left(dark, first - DARK_WITHIN)
+        together, alive = until - last, len(every) - (len(dark) - until)
+        is_over = is_heard and dark[last] >= HOLD_ENDS
+        if together >= DARK_TOGETHER and together * 3 > alive and not is_over:
             return True
     return False
+
+
+def _are_living_heard(
+    seen: snapshot.Snapshot,
+    silences: Mapping[str, Silences],
+    reports: Mapping[str | None, Mapping[str, report.AgentEvidence]],
+) -> bool:
+    """Whether agents of more than half of the sites that are not dark report to the hub.
+
+    And the hub has been up for as long as a hold lasts: it is on our side too.
+    """
+    if seen.fleet is None or seen.fleet.uptime_seconds < HOLD_ENDS:
+        return False
+    living = [site for site, ages in silences.items() if None in ages]
+    return sum(bool(reports.get(site)) for site in living) * 2 > len(living)
+
+
+def _held_with(node: snapshot.Node, alone: frozenset[str], *, is_fleet_held: bool) -> str | None:
+    """Return with what a silent node is held, in words; `alone` are sites held for themselves."""
+    if node.site in alone:
+        return "with most of its site"
+    return "while many sites are dark together" if is_fleet_held else None
 
 
 def _silences(nodes: Iterable[snapshot.Node]) -> dict[str, list[float | None]]:
@@ -217,16 +254,12 @@ def _silent(
     silence: str,
     agents: Mapping[str, report.AgentEvidence],
     seen: snapshot.Snapshot,
-    *,
-    is_held: bool,
 ) -> Assessment:
-    """Judge a silent node; `agents` are those of its site that report."""
+    """Judge a silent node that is not held; `agents` are those of its site that report."""
 
     def judged(verdict: Verdict, evidence: str) -> Assessment:
         return Assessment(node.name, verdict, f"{silence}, {evidence}")
 
-    if is_held:
-        return judged(Verdict.SITE_CUT, "with most of its site")
     others = [peer for name, peer in agents.items() if name != node.name]
     is_heard = any(_is_fresh(peer, seen.fleet_age) for peer in others)
     own = agents.get(node.name)

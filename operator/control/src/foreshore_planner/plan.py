@@ -102,6 +102,7 @@ def _authority_view(
         own=health.agent_reports(seen).get(holder) if holder is not None else None,
         may_hold=holder in device.reachable_from,
         is_held=device.device.spec.site in verdicts.held_sites,
+        is_fleet_held=verdicts.is_fleet_held,
         fleet=seen.fleet,
         fleet_age=seen.fleet_age,
     )

@@ -95,6 +95,8 @@ class View:
     may_hold: bool
     """Whether the holder's node is one of the device's site that `reachableFrom` allows."""
     is_held: bool
+    """Whether its site is."""
+    is_fleet_held: bool
     fleet: report.Fleet | None
     fleet_age: float
 
@@ -116,6 +118,9 @@ def decide(view: View) -> Standing:
         return _grant(view, "FirstGrant", "no agent holds the device")
     if gave_back(view, authority):
         return _given_back(view, authority)
+    if view.is_fleet_held:
+        message = "many sites went dark together: nothing moves anywhere"
+        return Standing(None, message, conditions.Reason.FLEET_SILENT)
     if view.is_held:
         message = "too much of the site is silent: nothing moves"
         return Standing(None, message, conditions.Reason.SITE_SILENT)
