@@ -4,6 +4,7 @@ The defects are made: a function of ours raises for one object, as one would tha
 thought of.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +20,11 @@ from foreshore_planner import (
     latency,
     modes,
     placement_conditions,
+    snapshot,
     succession,
 )
 from foreshore_planner import plan as planning
+from foreshore_planner.placement import pace
 
 
 class Surprise(Exception):  # noqa: N818 - what nobody thought of
@@ -135,6 +138,64 @@ def test_what_runs_for_the_object_stays(broken: Any) -> None:
     assert made.removals == ()
     assert made.retired == ()
     assert made.grants == ()
+
+
+def with_history(seen: Any, time: str) -> Any:
+    """The placement of `bad` has left `edge-3` at this time."""
+
+    def change(one: Any) -> Any:
+        if not one.name.startswith("bad"):
+            return one
+        changes = {"time": time, "from_": "edge-3", "cause": "PodFailed"}
+        move = one.status.moves[0].model_copy(update=changes)
+        return one.model_copy(update={"status": one.status.model_copy(update={"moves": (move,)})})
+
+    return dataclasses.replace(seen, placements=tuple(change(one) for one in seen.placements))
+
+
+@pytest.mark.parametrize("time", ["yesterday", "", "2026-13-01T00:00:00Z"])
+def test_a_history_whose_time_cannot_be_read_ends_no_pass(time: str) -> None:
+    settled = with_history(build.settle(world()), time)
+    failed = dataclasses.replace(
+        settled,
+        replicas=tuple(
+            dataclasses.replace(one, phase=snapshot.PodPhase.FAILED) for one in settled.replicas
+        ),
+    )
+    for seen in (settled, failed):
+        made = planning.plan(seen)
+        assert made.defects == ()
+        assert {one.policy for one in made.placements} == {"good", "bad"}
+
+
+def test_a_placement_that_ends_a_step_shared_by_all_is_its_own_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settled = build.settle(world())
+
+    def is_there(seen: Any, _: Any) -> bool:
+        return any(one.name.startswith("bad") for one in seen.placements)
+
+    breaks(pace, "of_sites", is_there)(monkeypatch)
+    made = planning.plan(settled)
+    assert [(one.kind, one.name, type(one.error)) for one in made.defects] == [
+        ("DecisionPolicy", "bad", Surprise)
+    ]
+    assert [one.policy for one in made.placements] == ["good"]
+    assert (made.removals, made.retired) == ((), ())
+
+
+def test_a_placement_in_the_way_whose_policy_is_gone_is_named_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settled = build.settle(world())
+    gone = dataclasses.replace(settled, policies=settled.policies[:1])
+    bad = next(one for one in gone.placements if one.name.startswith("bad"))
+    left = dataclasses.replace(gone, placements=(bad,))
+    breaks(pace, "of_sites", lambda seen, _: bool(seen.placements))(monkeypatch)
+    made = planning.plan(left)
+    assert [(one.kind, one.name) for one in made.defects] == [("InferencePlacement", bad.name)]
+    assert [one.policy for one in made.placements] == ["good"]
 
 
 def test_a_world_without_defects_has_none() -> None:

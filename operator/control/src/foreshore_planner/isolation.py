@@ -73,20 +73,39 @@ def marked(objects: Mapping[Key, R], found: Mapping[Key, Exception], step: str) 
 
 def place_all(
     seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
-) -> tuple[binding.Binding, tuple[case.PlacementPlan, ...]]:
-    """Plan every placement; a policy whose placements cannot be planned is not accepted."""
+) -> tuple[binding.Binding, tuple[case.PlacementPlan, ...], tuple[Defect, ...]]:
+    """Plan every placement; a policy whose placements cannot be planned is not accepted.
 
-    def among(keys: Iterable[Key]) -> tuple[case.PlacementPlan, ...]:
-        chosen = {key: bound.policies[key] for key in keys}
-        return placing.place_all(seen, verdicts, dataclasses.replace(bound, policies=chosen))
+    A placement as it was before may be what is in the way, also of others: some steps look at all.
+    One whose policy is gone is returned as a defect of its own.
+    """
+
+    def among(
+        before: Iterable[v1alpha1.InferencePlacement], keys: Iterable[Key]
+    ) -> tuple[case.PlacementPlan, ...]:
+        return placing.place_all(
+            dataclasses.replace(seen, placements=tuple(before)),
+            verdicts,
+            dataclasses.replace(bound, policies={key: bound.policies[key] for key in keys}),
+        )
 
     try:
-        return bound, placing.place_all(seen, verdicts, bound)
+        return bound, placing.place_all(seen, verdicts, bound), ()
     except Exception:  # noqa: BLE001 - whose it is is found, said, logged and counted
-        found = culprits(among, tuple(bound.policies))
-    placements = among(key for key in bound.policies if key not in found)
+        every = {binding.key(one): one for one in seen.placements}
+        bad = culprits(lambda keys: among([every[key] for key in keys], ()), tuple(every))
+    before = [one for key, one in every.items() if key not in bad]
+    found = {(key[0], every[key].spec.policy_ref.name): error for key, error in bad.items()}
+    others = [key for key in bound.policies if key not in found]
+    found |= culprits(lambda keys: among(before, keys), others)
+    placements = among(before, [key for key in others if key not in found])
     policies = marked(bound.policies, found, "placing its replicas")
-    return dataclasses.replace(bound, policies=policies), placements
+    orphans = [
+        Defect(PLACEMENT, *key, error)
+        for key, error in bad.items()
+        if (key[0], every[key].spec.policy_ref.name) not in policies
+    ]
+    return dataclasses.replace(bound, policies=policies), placements, tuple(orphans)
 
 
 def decide_all(

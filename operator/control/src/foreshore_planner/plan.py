@@ -51,7 +51,7 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     """Plan one pass."""
     verdicts = health.assess(seen)
     bound = binding.bind(seen)
-    bound, placements = isolation.place_all(seen, verdicts, bound)
+    bound, placements, unplaced = isolation.place_all(seen, verdicts, bound)
     bound, standings = authorities(seen, verdicts, bound)
     rows, unsaid = isolation.statuses(seen, verdicts, bound, placements, standings)
     wakes = [one.wake_after for one in standings.values() if one.wake_after is not None]
@@ -67,7 +67,7 @@ def plan(seen: snapshot.Snapshot) -> Plan:
         removals=leaving.superseded(seen, verdicts, bound, placements),
         retired=leaving.retired(seen, bound, placements),
         health=verdicts.nodes,
-        defects=(*isolation.defects(bound), *unsaid),
+        defects=(*isolation.defects(bound), *unplaced, *unsaid),
         wake_after=min(wakes) if wakes else None,
     )
 

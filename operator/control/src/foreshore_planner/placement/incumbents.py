@@ -1,9 +1,10 @@
-"""Who fills each slot now."""
+"""Who fills each slot now, and which nodes a placement left lately."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from foreshore_api import v1alpha1
+from foreshore_api import scalars, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import snapshot
 
@@ -54,6 +55,21 @@ def find(
             if best is not None:
                 found[slot] = Incumbent(slot, best.node, best, was_active)
     return found
+
+
+def departures(
+    before: v1alpha1.InferencePlacement | None, since: datetime
+) -> list[inferenceplacement.Move]:
+    """Return the moves off a node since then; one whose time cannot be read says nothing."""
+    past = before.status.moves if before is not None else ()
+    return [one for one in past if one.from_ is not None and _is_since(one.time, since)]
+
+
+def _is_since(time: str, since: datetime) -> bool:
+    try:
+        return scalars.instant(time) >= since
+    except ValueError:
+        return False
 
 
 def _is_alive(replica: snapshot.Replica) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from foreshore_api import scalars
 from foreshore_planner import health, snapshot
+from foreshore_planner.placement import incumbents
 
 MOVES_PER_MINUTE = 6
 """Moves of one site within sixty seconds (design/placement.md); of a small site, more than half."""
@@ -38,11 +38,7 @@ def of_sites(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, Pace
     for placement in seen.placements:
         site = placement.spec.site
         replicas[site] += len(placement.status.replicas)
-        made[site] += sum(
-            1
-            for move in placement.status.moves
-            if move.from_ is not None and scalars.instant(move.time) >= since
-        )
+        made[site] += len(incumbents.departures(placement, since))
     found: dict[str, Pace] = {}
     for site, count in replicas.items():
         half = (count + 1) // 2 if healthy.get(site, False) else 0

@@ -125,12 +125,8 @@ So a pod that starts nowhere visits each node once an hour instead of going roun
 def left_lately(case: Case, causes: frozenset[str]) -> frozenset[str]:
     """Return the nodes that this placement left within the hour for one of these causes."""
     since = case.seen.now - timedelta(seconds=AVOIDED_FOR)
-    past = case.before.status.moves if case.before is not None else ()
-    return frozenset(
-        move.from_
-        for move in past
-        if move.from_ is not None and move.cause in causes and scalars.instant(move.time) >= since
-    )
+    left = incumbents.departures(case.before, since)
+    return frozenset(one.from_ for one in left if one.from_ is not None and one.cause in causes)
 
 
 def suitable(
