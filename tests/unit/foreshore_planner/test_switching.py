@@ -291,15 +291,20 @@ def test_a_pod_whose_image_is_being_pulled_is_not_moved_for_that() -> None:
     assert build.where(planning.plan(stuck)) == {"r0": "edge-2"}
 
 
-def calling(seen: snapshot.Snapshot, version: str) -> snapshot.Snapshot:
-    """The site's agents report that they have the endpoints of a version."""
+def calling(
+    seen: snapshot.Snapshot,
+    version: str,
+    agents: tuple[str, ...] = build.EDGES,
+    **more: Any,
+) -> snapshot.Snapshot:
+    """Agents of the site report that they have the endpoints of a version; the rest is silent."""
     lines = tuple(
         build.endpoint(one.slot, one.node, f"http://{one.address}:8080", good=5)
         for one in seen.replicas
         if one.version == version
     )
-    agents = [build.agent(name, probes=build.FAST, endpoints=lines) for name in build.EDGES]
-    return dataclasses.replace(seen, fleet=build.fleet(agents))
+    found = [build.agent(name, probes=build.FAST, endpoints=lines, **more) for name in agents]
+    return dataclasses.replace(seen, fleet=build.fleet(found))
 
 
 def gone(seen: snapshot.Snapshot) -> int:
@@ -316,6 +321,23 @@ def test_the_old_pod_goes_when_the_agents_have_turned_to_the_new_one() -> None:
 def test_the_old_pod_stays_while_no_agent_can_hear_of_the_new_one() -> None:
     cut = dataclasses.replace(ready(begun(), age=1000.0), fleet=None)
     assert gone(cut) == 0
+
+
+def test_the_old_pod_stays_while_a_hub_that_has_just_started_has_heard_nobody() -> None:
+    """The trap: no reports yet looked like agents that have no address."""
+    young = build.fleet(agents=(), uptime=0.5)
+    made = planning.plan(dataclasses.replace(ready(begun(), age=1000.0), fleet=young))
+    assert made.removals == ()
+    assert made.wake_after is not None
+    old = build.fleet(agents=(), uptime=600.0)
+    assert gone(dataclasses.replace(ready(begun(), age=1000.0), fleet=old)) == 1
+
+
+def test_the_old_pod_stays_for_an_agent_that_does_not_report() -> None:
+    """It may hold a device by what a peer relays, and the old address is all it has."""
+    heard = ("edge-2", "edge-3")
+    assert gone(calling(ready(begun(), age=20.0), "occupancy-v2", heard)) == 0
+    assert gone(calling(ready(begun(), age=121.0), "occupancy-v2", heard)) == 1
 
 
 def test_a_pass_is_due_when_the_old_pod_may_go() -> None:

@@ -46,6 +46,8 @@ class Successors:
     """Seconds for which the wanted pod of a slot has been ready."""
     assigned: frozenset[str]
     """Addresses that agents which report still have."""
+    silent: frozenset[str | None]
+    """Sites of which some node's agent does not report."""
 
 
 def superseded(
@@ -95,6 +97,7 @@ def wakes(
 
 def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) -> Successors:
     wanted = {(pod.namespace, pod.name): _slot(pod) for plan in plans for pod in plan.pods}
+    reports = health.agent_reports(seen)
     return Successors(
         wanted=frozenset(wanted),
         answering=frozenset((plan.namespace, name) for plan in plans for name in plan.standing_in),
@@ -104,11 +107,8 @@ def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) ->
             for one in seen.replicas
             if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
         },
-        assigned=frozenset(
-            one.url
-            for agent in health.agent_reports(seen).values()
-            for one in agent.report.endpoints
-        ),
+        assigned=frozenset(one.url for agent in reports.values() for one in agent.report.endpoints),
+        silent=frozenset(node.site for node in seen.nodes if node.name not in reports),
     )
 
 
@@ -133,7 +133,9 @@ def _drains(
 ) -> float | None:
     """Return in how many seconds to look again at a pod that agents may still call, or None.
 
-    Without the hub no agent can hear of the successor, so that the old address is all they have.
+    Without the hub no agent can hear of the successor, so that the old address is all they have. A
+    hub that has just started has heard of none what it has. An agent that does not report may work
+    on, a peer relaying its renewals: it counts as one that has the old address.
     """
     age = next_.ready.get(_slot(replica))
     is_serving = replica.phase is snapshot.PodPhase.READY and replica.address is not None
@@ -143,8 +145,11 @@ def _drains(
         return HEARD_AFTER - age
     if seen.fleet is None:
         return HUB_AWAY
+    if seen.fleet.uptime_seconds + seen.fleet_age <= health.AGENT_SILENT:
+        return LOOK_AGAIN
     url = f"http://{replica.address}:{figures.PORT}"
-    return LOOK_AGAIN if age < DRAINED_AFTER and url in next_.assigned else None
+    is_called = url in next_.assigned or replica.site in next_.silent
+    return LOOK_AGAIN if age < DRAINED_AFTER and is_called else None
 
 
 def _may_go(replica: snapshot.Replica, verdicts: health.Health) -> bool:
