@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from builders import planning as build
 from foreshore_api import v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_api.wire import report
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 
@@ -338,6 +339,26 @@ def test_the_old_pod_stays_for_an_agent_that_does_not_report() -> None:
     heard = ("edge-2", "edge-3")
     assert gone(calling(ready(begun(), age=20.0), "occupancy-v2", heard)) == 0
     assert gone(calling(ready(begun(), age=121.0), "occupancy-v2", heard)) == 1
+
+
+def refusing(generation: int) -> report.Problem:
+    """An agent goes on with the generation before: it cannot compile this one."""
+    return report.Problem(
+        kind="DecisionPolicy",
+        namespace="hq",
+        name="ventilate",
+        generation=generation,
+        reason="CompileFailed",
+        message="spec.rules[high]: no such name",
+    )
+
+
+def test_the_old_pod_stays_for_as_long_as_an_agent_cannot_take_the_new_generation() -> None:
+    """It goes on with the one before, and with its endpoints."""
+    long = ready(begun(), age=3000.0)
+    assert gone(calling(long, "occupancy-v1", problems=(refusing(2),))) == 0
+    assert gone(calling(long, "occupancy-v1", problems=(refusing(1),))) == 1, "of long ago"
+    assert gone(calling(long, "occupancy-v2", problems=(refusing(2),))) == 1, "it has turned"
 
 
 def test_a_pass_is_due_when_the_old_pod_may_go() -> None:

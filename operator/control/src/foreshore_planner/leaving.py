@@ -7,9 +7,11 @@ Deleting costs nothing only when nobody calls: agents learn of a successor throu
 assignment, one after the other, and say in their reports which addresses they have.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from foreshore_api import v1alpha1
+from foreshore_api.wire import report
 from foreshore_planner import binding, health, snapshot
 from foreshore_planner.placement import case, figures
 
@@ -27,6 +29,9 @@ LOOK_AGAIN = 2.0
 
 HUB_AWAY = 30.0
 """The same while the hub is out of reach; its return makes a pass of its own."""
+
+HELD_STILL = 30.0
+"""The same while an agent cannot take the generation that the successor serves."""
 
 Slot = tuple[str, str, str, str]
 """(namespace, policy, site, slot)."""
@@ -46,6 +51,8 @@ class Successors:
     """Seconds for which the wanted pod of a slot has been ready."""
     assigned: frozenset[str]
     """Addresses that agents which report still have."""
+    held: frozenset[tuple[str, str, str]]
+    """(namespace, policy, address) that an agent goes on with: it cannot take what is newest."""
     silent: frozenset[str | None]
     """Sites of which some node's agent does not report."""
 
@@ -108,8 +115,30 @@ def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) ->
             if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
         },
         assigned=frozenset(one.url for agent in reports.values() for one in agent.report.endpoints),
+        held=_held(reports.values(), plans),
         silent=frozenset(node.site for node in seen.nodes if node.name not in reports),
     )
+
+
+def _held(
+    agents: Iterable[report.AgentEvidence], plans: Sequence[case.PlacementPlan]
+) -> frozenset[tuple[str, str, str]]:
+    """Return what agents call for a policy of which they report that its newest does not work."""
+    newest = {(pod.namespace, pod.policy): pod.generation for plan in plans for pod in plan.pods}
+    found: set[tuple[str, str, str]] = set()
+    for agent in agents:
+        stuck = {
+            (one.namespace, one.name)
+            for one in agent.report.problems
+            if one.kind == v1alpha1.DecisionPolicy.kind
+            and newest.get((one.namespace, one.name)) == one.generation
+        }
+        found.update(
+            (one.namespace, one.policy, one.url)
+            for one in agent.report.endpoints
+            if (one.namespace, one.policy) in stuck
+        )
+    return frozenset(found)
 
 
 def _slot(one: snapshot.Replica | case.PodIntent) -> Slot:
@@ -135,7 +164,8 @@ def _drains(
 
     Without the hub no agent can hear of the successor, so that the old address is all they have. A
     hub that has just started has heard of none what it has. An agent that does not report may work
-    on, a peer relaying its renewals: it counts as one that has the old address.
+    on, a peer relaying its renewals: it counts as one that has the old address. One that cannot
+    take the newest generation of the policy goes on with the one before for as long as that lasts.
     """
     age = next_.ready.get(_slot(replica))
     is_serving = replica.phase is snapshot.PodPhase.READY and replica.address is not None
@@ -148,6 +178,8 @@ def _drains(
     if seen.fleet.uptime_seconds + seen.fleet_age <= health.AGENT_SILENT:
         return LOOK_AGAIN
     url = f"http://{replica.address}:{figures.PORT}"
+    if (replica.namespace, replica.policy, url) in next_.held:
+        return HELD_STILL
     is_called = url in next_.assigned or replica.site in next_.silent
     return LOOK_AGAIN if age < DRAINED_AFTER and is_called else None
 
