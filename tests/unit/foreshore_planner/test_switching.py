@@ -361,6 +361,43 @@ def test_the_old_pod_stays_for_as_long_as_an_agent_cannot_take_the_new_generatio
     assert gone(calling(long, "occupancy-v2", problems=(refusing(2),))) == 1, "it has turned"
 
 
+def scaled_down(**first: Any) -> snapshot.Snapshot:
+    """A standby is asked for no more; the pod of slot r0 has become `first`."""
+    settled = build.aged(build.settle(build.world(policies=(build.policy(placement=TWO),))), 900.0)
+    settled = pods(settled, "occupancy-v1", "r0", **first)
+    settled = build.applied(settled, planning.plan(settled))
+    return dataclasses.replace(settled, policies=(build.policy(),))
+
+
+def test_scaling_down_keeps_the_slot_that_serves() -> None:
+    """The trap: the slots of the highest number went, also the only one that answered."""
+    seen = scaled_down(phase=UNREADY, phase_age=5.0)
+    made = planning.plan(seen)
+    assert {(one.slot, one.phase, one.role) for one in made.placements[0].replicas} == {
+        ("r1", "Ready", "Active")
+    }
+    assert "ventilate-r1" not in {one.name[:12] for one in made.removals}
+    seen = ready(build.applied(seen, made))
+    assert build.settle(seen) == seen, "and it stays"
+    both = dataclasses.replace(seen, policies=(build.policy(placement=TWO),))
+    assert set(build.where(planning.plan(both))) == {"r0", "r1"}
+
+
+def test_a_replica_that_is_asked_for_no_more_stays_until_agents_have_turned_from_it() -> None:
+    seen = scaled_down()
+    made = planning.plan(seen)
+    assert set(build.where(made)) == {"r0"}
+    assert made.removals == (), "status still lists it"
+    assert made.wake_after is not None
+    told = build.applied(seen, made)
+    (r1,) = [one for one in told.replicas if one.slot == "r1"]
+    has_it = build.endpoint("r1", r1.node, f"http://{r1.address}:8080", good=5)
+    asks = [build.agent(name, endpoints=(has_it,)) for name in build.EDGES]
+    assert gone(dataclasses.replace(told, fleet=build.fleet(asks))) == 0
+    assert gone(dataclasses.replace(told, fleet=None)) == 0
+    assert [one.name for one in planning.plan(told).removals] == [r1.name]
+
+
 def test_a_pass_is_due_when_the_old_pod_may_go() -> None:
     wake = planning.plan(ready(begun(), age=1.0)).wake_after
     assert wake is not None

@@ -36,6 +36,9 @@ HELD_STILL = 30.0
 Slot = tuple[str, str, str, str]
 """(namespace, policy, site, slot)."""
 
+Placement = tuple[str, str, str]
+"""(namespace, policy, site)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Successors:
@@ -49,6 +52,10 @@ class Successors:
     """That have a wanted pod."""
     ready: Mapping[Slot, float]
     """Seconds for which the wanted pod of a slot has been ready."""
+    serving: Mapping[Placement, float]
+    """The same of the longest of each placement that is planned; 0 where none is."""
+    listed: frozenset[Slot]
+    """That status lists, so that agents cannot know yet that one of them is to go."""
     assigned: frozenset[str]
     """Addresses that agents which report still have."""
     held: frozenset[tuple[str, str, str]]
@@ -105,15 +112,25 @@ def wakes(
 def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) -> Successors:
     wanted = {(pod.namespace, pod.name): _slot(pod) for plan in plans for pod in plan.pods}
     reports = health.agent_reports(seen)
+    ready = {
+        _slot(one): one.phase_age
+        for one in seen.replicas
+        if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
+    }
+    serving = {(plan.namespace, plan.policy, plan.site): 0.0 for plan in plans}
+    for slot, age in ready.items():
+        serving[slot[:3]] = max(serving[slot[:3]], age)
     return Successors(
         wanted=frozenset(wanted),
         answering=frozenset((plan.namespace, name) for plan in plans for name in plan.standing_in),
         slots=frozenset(wanted.values()),
-        ready={
-            _slot(one): one.phase_age
-            for one in seen.replicas
-            if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
-        },
+        ready=ready,
+        serving=serving,
+        listed=frozenset(
+            (binding.key(one)[0], one.spec.policy_ref.name, one.spec.site, replica.slot)
+            for one in seen.placements
+            for replica in one.status.replicas
+        ),
         assigned=frozenset(one.url for agent in reports.values() for one in agent.report.endpoints),
         held=_held(reports.values(), plans),
         silent=frozenset(node.site for node in seen.nodes if node.name not in reports),
@@ -162,17 +179,31 @@ def _drains(
 ) -> float | None:
     """Return in how many seconds to look again at a pod that agents may still call, or None.
 
-    Without the hub no agent can hear of the successor, so that the old address is all they have. A
-    hub that has just started has heard of none what it has. An agent that does not report may work
-    on, a peer relaying its renewals: it counts as one that has the old address. One that cannot
-    take the newest generation of the policy goes on with the one before for as long as that lasts.
+    What counts is for how long agents have had another address: that of the slot's successor, or
+    any of the placement where the slot is asked for no more.
     """
-    age = next_.ready.get(_slot(replica))
+    slot = _slot(replica)
+    age = next_.ready.get(slot) if slot in next_.slots else next_.serving.get(slot[:3])
     is_serving = replica.phase is snapshot.PodPhase.READY and replica.address is not None
     if age is None or not is_serving or verdicts.of(replica.node).is_lost:
         return None
     if age < HEARD_AFTER:
         return HEARD_AFTER - age
+    if slot not in next_.slots and slot in next_.listed:
+        return LOOK_AGAIN
+    return _is_called(seen, replica, next_, age)
+
+
+def _is_called(
+    seen: snapshot.Snapshot, replica: snapshot.Replica, next_: Successors, age: float
+) -> float | None:
+    """Return the same, by what agents report.
+
+    Without the hub no agent can hear of the successor, so that the old address is all they have. A
+    hub that has just started has heard of none what it has. An agent that does not report may work
+    on, a peer relaying its renewals: it counts as one that has the old address. One that cannot
+    take the newest generation of the policy goes on with the one before for as long as that lasts.
+    """
     if seen.fleet is None:
         return HUB_AWAY
     if seen.fleet.uptime_seconds + seen.fleet_age <= health.AGENT_SILENT:
@@ -180,8 +211,11 @@ def _drains(
     url = f"http://{replica.address}:{figures.PORT}"
     if (replica.namespace, replica.policy, url) in next_.held:
         return HELD_STILL
-    is_called = url in next_.assigned or replica.site in next_.silent
-    return LOOK_AGAIN if age < DRAINED_AFTER and is_called else None
+    is_assigned = url in next_.assigned
+    if is_assigned and _slot(replica) not in next_.slots:  # nobody knows since when it is to go
+        return LOOK_AGAIN
+    is_kept = is_assigned or replica.site in next_.silent
+    return LOOK_AGAIN if age < DRAINED_AFTER and is_kept else None
 
 
 def _may_go(replica: snapshot.Replica, verdicts: health.Health) -> bool:

@@ -108,8 +108,7 @@ def _is_as_before(one: case.Case) -> bool:
 
 def place(one: case.Case) -> case.PlacementPlan:
     """Plan one placement."""
-    wanted = one.demand.placement.replicas + one.demand.placement.standby
-    names = tuple(f"r{number}" for number in range(wanted))
+    names = slots.wanted(one)
     held = incumbents.find(one.replicas, one.before, names, one.template)
     causes = slots.forced(one, held)
     allowed, waiting = slots.permitted(one, causes)

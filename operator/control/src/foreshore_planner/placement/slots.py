@@ -1,5 +1,6 @@
 """What becomes of each slot: what forces it to move, whether it may, how it is shown."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
@@ -22,6 +23,30 @@ Force = tuple[str, str]
 """(cause, evidence)."""
 
 Cause = Callable[[Case, incumbents.Incumbent], Force | None]
+
+
+_SLOT = re.compile(r"r(0|[1-9][0-9]?)")
+
+
+def wanted(case: Case) -> tuple[str, ...]:
+    """Return the slots that the placement should have, by number.
+
+    Of more than are asked for, those stay that serve, the active ones first: a slot that only
+    starts takes no address away from agents that have it.
+    """
+    placement = case.demand.placement
+    count = placement.replicas + placement.standby
+    listed = case.before.status.replicas if case.before is not None else ()
+    active = {one.slot for one in listed if one.role is inferenceplacement.Role.ACTIVE}
+    serve = {one.slot for one in case.replicas if serving.answers(case, one)}
+    known = {one.slot for one in listed} | {one for one in serve if _SLOT.fullmatch(one)}
+    known |= {f"r{number}" for number in range(count)}
+    best = sorted(known, key=lambda slot: (slot not in serve, slot not in active, _number(slot)))
+    return tuple(sorted(best[:count], key=_number))
+
+
+def _number(slot: str) -> int:
+    return int(slot[1:])
 
 
 def node_is_lost(case: Case, held: incumbents.Incumbent) -> Force | None:
