@@ -11,6 +11,7 @@ from foreshore_api.wire import histogram, report
 from foreshore_planner import latency, snapshot
 from foreshore_planner import plan as planning
 
+V2 = "occupancy-v2"
 POLICY = {"namespace": "hq", "policy": "ventilate"}
 
 
@@ -159,3 +160,41 @@ def test_a_probe_that_nobody_answered_for_a_minute_says_nothing(age: float | Non
     ]
     found = latency.predict(latency.gather("hq", "ventilate", agents), "edge-2", 0.01, 0.2)
     assert found.total is None
+
+
+def test_a_successor_that_finds_no_room_takes_none_from_an_empty_slot() -> None:
+    """The trap: a pod that was never scheduled kept room from all others for ever."""
+    large = {"resources": {"cpu": "1500m", "memory": "128Mi"}}
+    versions = (
+        build.version(**large),
+        build.version("occupancy-v2", digest=f"sha256:{'1' * 64}", **large),
+        build.version("small", resources={"cpu": "300m", "memory": "128Mi"}),
+    )
+    nodes = (build.edge("edge-1"),)
+    seen = build.settle(build.world(versions=versions, nodes=nodes))
+    edited = dataclasses.replace(seen, policies=(build.policy(modelRef={"version": V2}),))
+    seen = build.applied(edited, planning.plan(edited), ready=False)
+    small = tuple(
+        build.policy(name, modelRef={"version": "small"}) for name in ("small-1", "small-2")
+    )
+    seen = dataclasses.replace(seen, policies=(*seen.policies, *small))
+    assert taken(seen) == [], "it may be scheduled yet"
+    waiting = {"phase": snapshot.PodPhase.PENDING, "reason": "Unschedulable"}
+    stuck = dataclasses.replace(
+        seen,
+        replicas=tuple(
+            dataclasses.replace(one, **waiting) if one.version == V2 else one
+            for one in seen.replicas
+        ),
+    )
+    assert taken(stuck) == ["small-1"], "the room is there once"
+    alone = dataclasses.replace(
+        stuck, replicas=tuple(one for one in stuck.replicas if one.version == V2)
+    )
+    assert taken(alone) == ["small-1"], "of 500m: what serves nobody else keeps its room"
+
+
+def taken(seen: snapshot.Snapshot) -> list[str]:
+    """The policies of the small version that found room."""
+    made = planning.plan(seen)
+    return [one.policy for one in made.placements if one.policy != "ventilate" and one.pods]

@@ -10,7 +10,7 @@ replaced where it stands. What is replaced goes when its successor serves: see `
 import hashlib
 from collections.abc import Mapping
 
-from foreshore_api import scalars, v1alpha1
+from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import (
     assembly,
@@ -31,7 +31,7 @@ def place_all(
     seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
 ) -> tuple[case.PlacementPlan, ...]:
     """Plan every placement, by (namespace, policy, site); what one takes the next lacks."""
-    used = _used(seen)
+    used = _used(seen, verdicts)
     left = pace.of_sites(seen, verdicts)
     existing = {replica.name for replica in seen.replicas}
     plans: list[case.PlacementPlan] = []
@@ -202,14 +202,32 @@ def template(
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _used(seen: snapshot.Snapshot) -> dict[str, snapshot.Resources]:
-    """Return what our pods take of each node: also those of policies that are not accepted now."""
+def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapshot.Resources]:
+    """Return what our pods take of each node: also those of policies that are not accepted now.
+
+    A successor that found no room has none, and does not need it as long as its slot is served:
+    what serves nobody comes before it.
+    """
+    served = {
+        _slot(one)
+        for one in seen.replicas
+        if one.phase is snapshot.PodPhase.READY and not verdicts.of(one.node).is_lost
+    }
     used: dict[str, snapshot.Resources] = {}
     for replica in seen.replicas:
-        if replica.phase is not snapshot.PodPhase.FAILED:
+        is_waiting = (
+            replica.phase is snapshot.PodPhase.PENDING
+            and replica.reason == conditions.Reason.UNSCHEDULABLE
+            and _slot(replica) in served
+        )
+        if replica.phase is not snapshot.PodPhase.FAILED and not is_waiting:
             taken = used.get(replica.node, snapshot.Resources())
             used[replica.node] = taken + replica.requests
     return used
+
+
+def _slot(one: snapshot.Replica) -> tuple[str, str, str, str]:
+    return (one.namespace, one.policy, one.site, one.slot)
 
 
 def _moves_made(one: case.Case, planned: case.PlacementPlan) -> int:
