@@ -179,7 +179,7 @@ def test_a_successor_that_finds_no_room_takes_none_from_an_empty_slot() -> None:
     )
     seen = dataclasses.replace(seen, policies=(*seen.policies, *small))
     assert taken(seen) == [], "it may be scheduled yet"
-    waiting = {"phase": snapshot.PodPhase.PENDING, "reason": "Unschedulable"}
+    waiting: dict[str, Any] = {"phase": snapshot.PodPhase.PENDING, "reason": "Unschedulable"}
     stuck = dataclasses.replace(
         seen,
         replicas=tuple(
