@@ -284,6 +284,58 @@ def test_a_successor_without_room_says_so() -> None:
     assert condition(waiting, "Ready") == ("True", "Delivered")
 
 
+def without_surge(cpu: int, **spec: Any) -> snapshot.Snapshot:
+    """A site of one node whose room is taken: the new pods have waited for ten minutes."""
+    node = build.edge("edge-1", allocatable=snapshot.Resources(cpu=cpu, memory=4 << 30))
+    settled = build.settle(build.world(policies=(build.policy(**spec),), nodes=(node,)))
+    settled = build.aged(settled, 900.0)
+    edited = dataclasses.replace(
+        settled, policies=(asks_for_v2(**spec),), versions=(*settled.versions, V2)
+    )
+    seen = build.applied(edited, planning.plan(edited), ready=False)
+    return pods(
+        seen, "occupancy-v2", reason="Unschedulable", message="Insufficient cpu", phase_age=601.0
+    )
+
+
+def test_without_surge_room_one_slot_after_the_other_is_replaced_where_it_is() -> None:
+    """The trap: the edit never took effect, for what it was to replace had its room."""
+    seen = without_surge(250, placement=TWO)
+    early = pods(seen, "occupancy-v2", phase_age=599.0)
+    assert gone(early) == 0
+    made = planning.plan(seen)
+    assert [one.name[:12] for one in made.removals] == ["ventilate-r1"], "the standby first"
+    seen = build.applied(seen, made, ready=False)
+    assert gone(seen) == 0, "one at a time"
+    serves = ready(seen, "r1", age=20.0)
+    assert gone(serves) == 0, "agents may not have turned to it"
+    serves = ready(seen, "r1", age=121.0)
+    made = planning.plan(serves)
+    assert [one.name[:12] for one in made.removals] == ["ventilate-r0"]
+    done = build.settle(ready(build.applied(serves, made), age=121.0))
+    assert {one.version for one in done.replicas} == {"occupancy-v2"}
+
+
+def test_without_surge_room_the_only_replica_stays_and_the_way_out_is_named() -> None:
+    seen = without_surge(150)
+    assert gone(seen) == 0
+    said = build.message(planning.plan(seen), "InferencePlacement", "ventilate.hq", "Reconciling")
+    old = next(one.name for one in seen.replicas if one.version == "occupancy-v1")
+    assert "free room" in said
+    assert f"delete pod {old}" in said
+
+
+def test_nothing_is_replaced_where_it_is_if_that_makes_too_little_room() -> None:
+    seen = without_surge(250, placement=TWO)
+    larger = build.version("occupancy-v2", digest=OTHER, resources={"cpu": "9", "memory": "128Mi"})
+    edited = dataclasses.replace(seen, versions=(*seen.versions[:1], larger))
+    edited = build.applied(edited, planning.plan(edited), ready=False)
+    waiting = pods(edited, "occupancy-v2", reason="Unschedulable", phase_age=601.0)
+    assert not {one.name for one in planning.plan(waiting).removals} & {
+        one.name for one in seen.replicas if one.version == "occupancy-v1"
+    }
+
+
 def test_a_pod_whose_image_is_being_pulled_is_not_moved_for_that() -> None:
     starting = build.applied(build.world(), planning.plan(build.world()), ready=False)
     pulled = pods(starting, "occupancy-v1", reason="ContainerCreating", phase_age=200.0)

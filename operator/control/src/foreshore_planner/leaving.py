@@ -48,6 +48,8 @@ class Successors:
     """(namespace, name) of pods that should be."""
     answering: frozenset[tuple[str, str]]
     """Of pods that answer in a slot until the wanted one does."""
+    yielding: frozenset[tuple[str, str]]
+    """Of these, that go first, for their successors have no room beside them."""
     slots: frozenset[Slot]
     """That have a wanted pod."""
     ready: Mapping[Slot, float]
@@ -123,6 +125,9 @@ def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) ->
     return Successors(
         wanted=frozenset(wanted),
         answering=frozenset((plan.namespace, name) for plan in plans for name in plan.standing_in),
+        yielding=frozenset(
+            (plan.namespace, plan.yielding) for plan in plans if plan.yielding is not None
+        ),
         slots=frozenset(wanted.values()),
         ready=ready,
         serving=serving,
@@ -164,7 +169,10 @@ def _slot(one: snapshot.Replica | case.PodIntent) -> Slot:
 
 def _is_last(replica: snapshot.Replica, next_: Successors) -> bool:
     """Whether nothing serves in its slot but this pod."""
-    if (replica.namespace, replica.name) in next_.answering:
+    name = (replica.namespace, replica.name)
+    if name in next_.yielding:
+        return False
+    if name in next_.answering:
         return True
     slot = _slot(replica)
     is_ready = replica.phase is snapshot.PodPhase.READY

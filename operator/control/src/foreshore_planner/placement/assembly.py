@@ -33,6 +33,7 @@ def assemble(
     pods = {slot: _intent(case, slot, node) for slot, node in sorted(layout.items())}
     occupants = serving.occupants(case, pods)
     active = _roles(case, occupants)
+    is_held = waiting is not None and waiting[0] != conditions.Reason.FAILOVER_NEVER
     return PlacementPlan(
         namespace=case.demand.namespace,
         name=case.name,
@@ -41,6 +42,7 @@ def assemble(
         pods=tuple(pods.values()),
         replicas=tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods),
         standing_in=tuple(one.old.name for one in occupants.values() if one.old is not None),
+        yielding=None if is_held else serving.yields(case, occupants, active),
         budget=figures.budget(case, [occupants[slot].node for slot in pods if active[slot]]),
         candidates=inferenceplacement.Candidates(
             total=len(case.views), rejected=explain.fold(_passed_over(case, occupants, offers))
@@ -174,9 +176,18 @@ def _progress(occupants: Occupants) -> Trouble | None:
             continue
         if one.pod is not None and one.pod.reason == conditions.Reason.UNSCHEDULABLE:
             message = f"{_place(slot, one)} has no room beside what runs: {one.pod.message}"
-            return Trouble(conditions.Reason.UNSCHEDULABLE, f"{message}{_instead(one)}")
+            message = f"{message}{_instead(one)}; {_way_out(one.old.name, len(occupants))}"
+            return Trouble(conditions.Reason.UNSCHEDULABLE, message)
         return Trouble(conditions.Reason.PROGRESSING, f"{_place(slot, one)} starts{_instead(one)}")
     return None
+
+
+def _way_out(old: str, slots: int) -> str:
+    """Say what helps a successor that has no room beside the pod of this name."""
+    ways = "free room for it, or ask for less"
+    if slots > 1:
+        return f"{ways}; where one in the place of the other fits, that is done after ten minutes"
+    return f"{ways}, or delete pod {old} to let it go first: nothing infers until the new one does"
 
 
 def _complaint(case: Case, occupants: Occupants) -> Trouble | None:

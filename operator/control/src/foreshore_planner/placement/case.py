@@ -89,6 +89,8 @@ class PlacementPlan:
     replicas: tuple[inferenceplacement.Replica, ...]
     standing_in: tuple[str, ...]
     """Names of pods that answer in a slot until the one that is wanted there does."""
+    yielding: str | None
+    """Of these the one that goes first, because there is no room for both."""
     budget: inferenceplacement.Budget
     candidates: inferenceplacement.Candidates
     moves: tuple[inferenceplacement.Move, ...]

@@ -3,6 +3,8 @@
     one pod ──edit or move──► the old one answers, the new one starts ──ready──► the new one answers
                                                                                  the old one drains
 
+    the new one finds no room for long ──others serve, it fits──► the old one goes first
+
 A slot is shown as the pod that answers, with the version that it serves. What it should be instead
 is its `successor`. So agents never lose an address that works to one that does not work yet.
 """
@@ -10,9 +12,14 @@ is its `successor`. So agents never lose an address that works to one that does 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from foreshore_api.conditions import Reason
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import snapshot
+from foreshore_planner.placement import troubles
 from foreshore_planner.placement.case import Case, PodIntent
+
+SETTLED = 120.0
+"""Seconds after which agents have turned to a replica that serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,45 @@ def is_served_by_another(case: Case, pod: snapshot.Replica) -> bool:
         one.slot == pod.slot and one.name != pod.name and answers(case, one)
         for one in case.replicas
     )
+
+
+def yields(case: Case, occupants: Mapping[str, Occupant], active: Mapping[str, bool]) -> str | None:
+    """Return the name of the one old pod that goes before its successor serves, for its room.
+
+    Its successor has waited for long, has nowhere else to go, and would fit if the old one went.
+    Every other slot answers, and agents have had time to turn to it. A standby goes first.
+    """
+    able = [
+        slot
+        for slot, one in occupants.items()
+        if _is_without_surge(case, one)
+        and len(occupants) > 1
+        and all(_is_settled(other) for name, other in occupants.items() if name != slot)
+    ]
+    chosen = min(able, key=lambda slot: (active[slot], slot), default=None)
+    old = occupants[chosen].old if chosen is not None else None
+    return old.name if old is not None else None
+
+
+def _is_settled(one: Occupant) -> bool:
+    pod = one.answering
+    is_ready = pod is not None and pod.phase is snapshot.PodPhase.READY
+    return pod is not None and one.is_ready and is_ready and pod.phase_age >= SETTLED
+
+
+def _is_without_surge(case: Case, one: Occupant) -> bool:
+    """Whether a successor waits in vain for the room that its own predecessor has."""
+    new, old = one.pod, one.old
+    if new is None or old is None or new.node != old.node:
+        return False
+    is_waiting = new.phase is snapshot.PodPhase.PENDING and new.reason == Reason.UNSCHEDULABLE
+    if not is_waiting or new.phase_age < troubles.SERVED_FOR:
+        return False
+    free = next((view.free for view in case.views if view.node.name == old.node), None)
+    asked = case.demand.requests
+    if free is None or free.has_room_for(asked):
+        return False
+    return (free + old.requests).has_room_for(asked)
 
 
 def served(case: Case, pod: snapshot.Replica | None) -> Served:
