@@ -164,7 +164,7 @@ def test_a_probe_that_nobody_answered_for_a_minute_says_nothing(age: float | Non
 
 def test_a_successor_that_finds_no_room_takes_none_from_an_empty_slot() -> None:
     """The trap: a pod that was never scheduled kept room from all others for ever."""
-    large = {"resources": {"cpu": "1500m", "memory": "128Mi"}}
+    large: dict[str, Any] = {"resources": {"cpu": "1500m", "memory": "128Mi"}}
     versions = (
         build.version(**large),
         build.version("occupancy-v2", digest=f"sha256:{'1' * 64}", **large),

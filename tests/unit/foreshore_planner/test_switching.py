@@ -501,6 +501,60 @@ def test_what_a_site_has_stays_while_its_policy_is_planned_at_another_site_only(
     assert there.name not in {one.name for one in made.removals}
 
 
+def retained(status: str) -> snapshot.Snapshot:
+    """A placement with a standby of which no plan is made any more; its active node is dead."""
+    settled = build.settle(build.world(policies=(build.policy(placement=TWO),)))
+    ways: dict[str, dict[str, Any]] = {
+        "version that is not there": {"policies": (asks_for_v2(placement=TWO),)},
+        "version removed": {"versions": ()},
+        "does not compile": {
+            "policies": (asks_for_v2(placement=TWO),),
+            "versions": (*settled.versions, V2),
+            "compiled": {
+                ("hq", "ventilate"): snapshot.Compiled(2, "sha256:0", ("CompileFailed", "no name"))
+            },
+        },
+        "site suspended": {"profiles": ()},
+    }
+    return build.silenced(dataclasses.replace(settled, **ways[status]), "edge-1")
+
+
+@pytest.mark.parametrize(
+    "status", ["version that is not there", "version removed", "does not compile", "site suspended"]
+)
+def test_of_what_is_kept_a_dead_replica_is_shown_as_lost_and_its_standby_promoted(
+    status: str,
+) -> None:
+    """The trap: no plan, no status: the dead endpoint stayed Ready and Active for ever."""
+    seen = retained(status)
+    made = planning.plan(seen)
+    assert (made.placements, made.removals, made.retired) == ((), (), ())
+    (row,) = [one for one in made.statuses if one.kind == "InferencePlacement"]
+    said = row.status
+    assert isinstance(said, v1alpha1.InferencePlacementStatus)
+    by_slot = {one.slot: one for one in said.replicas}
+    assert (by_slot["r0"].phase, by_slot["r0"].role) == ("Lost", "Standby")
+    assert by_slot["r0"].endpoint is None
+    assert (by_slot["r1"].phase, by_slot["r1"].role) == ("Ready", "Active")
+    assert by_slot["r1"].endpoint is not None
+    assert (by_slot["r1"].version, by_slot["r1"].policy_generation) == ("occupancy-v1", 1)
+    assert build.condition(made, row.kind, row.name, "Placed") == ("False", "ReplicaLost")
+    assert build.condition(made, row.kind, row.name, "Redundant") == ("False", "ReplicaLost")
+    assert build.condition(made, row.kind, row.name, "Ready") == ("True", "Delivered")
+
+
+def test_of_what_is_kept_and_lost_nothing_is_said_to_serve() -> None:
+    settled = build.settle(build.world())
+    seen = build.silenced(dataclasses.replace(settled, versions=()), "edge-1")
+    made = planning.plan(seen)
+    assert build.condition(made, "InferencePlacement", "ventilate.hq", "Ready") == (
+        "False",
+        "ReplicaLost",
+    )
+    said = build.message(made, "InferencePlacement", "ventilate.hq", "Placed")
+    assert "not made anew" in said
+
+
 STATES: dict[str, Callable[[snapshot.Replica], snapshot.Replica]] = {
     "pending": lambda one: dataclasses.replace(one, phase=PENDING, phase_age=700.0),
     "unready": lambda one: dataclasses.replace(one, phase=UNREADY, phase_age=5.0),

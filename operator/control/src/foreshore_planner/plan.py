@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
 from foreshore_planner import binding, health, isolation, leaving, snapshot, succession
-from foreshore_planner.placement import case
+from foreshore_planner.placement import case, retained
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     bound = binding.bind(seen)
     bound, placements, unplaced = isolation.place_all(seen, verdicts, bound)
     bound, standings = authorities(seen, verdicts, bound)
-    rows, unsaid = isolation.statuses(seen, verdicts, bound, placements, standings)
+    shown = (*placements, *retained.all_of(seen, verdicts, bound, placements))
+    rows, unsaid = isolation.statuses(seen, verdicts, bound, shown, standings)
     wakes = [one.wake_after for one in standings.values() if one.wake_after is not None]
     wakes += leaving.wakes(seen, verdicts, placements)
     grants = tuple(one.grant for one in standings.values() if one.grant is not None)

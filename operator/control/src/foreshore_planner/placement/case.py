@@ -91,36 +91,20 @@ class PlacementPlan:
     """Names of pods that answer in a slot until the one that is wanted there does."""
     yielding: str | None
     """Of these the one that goes first, because there is no room for both."""
-    budget: inferenceplacement.Budget
+    budget: inferenceplacement.Budget | None
     candidates: inferenceplacement.Candidates
     moves: tuple[inferenceplacement.Move, ...]
     findings: Findings
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One (policy, site) with all it depends on."""
+class Sight:
+    """What is seen of one placement's pods, planned or not."""
 
     seen: snapshot.Snapshot
     verdicts: health.Health
-    bound: binding.BoundPolicy
-    version: v1alpha1.ModelVersion
-    site: str
-    demand: candidates.Demand
-    evidence: latency.Evidence
-    views: tuple[candidates.View, ...]
     before: v1alpha1.InferencePlacement | None
     replicas: tuple[snapshot.Replica, ...]
-    template: str
-    complaints: Mapping[callers.Where, callers.Complaint]
-    """What agents hold against replicas, by (slot, node)."""
-    pace: pace.Pace
-    """How many more moves this site may see within the minute."""
-
-    @property
-    def name(self) -> str:
-        """The placement's name."""
-        return f"{self.demand.policy}.{self.site}"
 
     def is_out_of_sight(self, node: str) -> bool:
         """Whether what the API server says of a node's pods may be stale.
@@ -131,6 +115,26 @@ class Case:
         verdict = self.verdicts.of(node)
         if not verdict.is_usable:
             return not verdict.is_lost
-        return any(
-            view.node.name == node and view.node.ready_age < RETURNING for view in self.views
-        )
+        return any(one.name == node and one.ready_age < RETURNING for one in self.seen.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Sight):
+    """One (policy, site) with all it depends on."""
+
+    bound: binding.BoundPolicy
+    version: v1alpha1.ModelVersion
+    site: str
+    demand: candidates.Demand
+    evidence: latency.Evidence
+    views: tuple[candidates.View, ...]
+    template: str
+    complaints: Mapping[callers.Where, callers.Complaint]
+    """What agents hold against replicas, by (slot, node)."""
+    pace: pace.Pace
+    """How many more moves this site may see within the minute."""
+
+    @property
+    def name(self) -> str:
+        """The placement's name."""
+        return f"{self.demand.policy}.{self.site}"

@@ -14,7 +14,7 @@ from foreshore_api import scalars
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import latency, snapshot
 from foreshore_planner.placement import serving, troubles
-from foreshore_planner.placement.case import Case
+from foreshore_planner.placement.case import Case, Sight
 
 PORT = 8080
 """Where serving listens in a pod."""
@@ -49,15 +49,15 @@ def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplac
     goes on using its own.
     """
     pod, slot = one.answering, one.intent.slot
-    phase = _phase(case, slot, one.node, pod)
+    shown = phase(case, slot, one.node, pod)
     what = serving.served(case, pod)
     return inferenceplacement.Replica(
         slot=slot,
         role=inferenceplacement.Role.ACTIVE if is_active else inferenceplacement.Role.STANDBY,
         cluster="local",
         node=one.node,
-        endpoint=_endpoint(case, slot, pod, phase),
-        phase=phase,
+        endpoint=endpoint(case, slot, pod, shown),
+        phase=shown,
         version=what.version,
         digest=what.digest,
         policy_generation=what.generation,
@@ -65,9 +65,10 @@ def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplac
     )
 
 
-def _phase(
-    case: Case, slot: str, node: str, pod: snapshot.Replica | None
+def phase(
+    case: Sight, slot: str, node: str, pod: snapshot.Replica | None
 ) -> inferenceplacement.Phase:
+    """Return how far the pod of a slot is, which is lost with its node."""
     if case.verdicts.of(node).is_lost:
         return inferenceplacement.Phase.LOST
     if pod is None:
@@ -138,7 +139,7 @@ def _settled(seconds: float | None, shown: str | None) -> str | None:
     return duration(seconds)
 
 
-def _shown(case: Case, slot: str, node: str) -> inferenceplacement.Phase | None:
+def _shown(case: Sight, slot: str, node: str) -> inferenceplacement.Phase | None:
     """Return how the replica was shown before, unless as lost."""
     shown = serving.listed(case, slot)
     if shown is None or shown.node != node or shown.phase is inferenceplacement.Phase.LOST:
@@ -146,14 +147,15 @@ def _shown(case: Case, slot: str, node: str) -> inferenceplacement.Phase | None:
     return shown.phase
 
 
-def _endpoint(
-    case: Case, slot: str, pod: snapshot.Replica | None, phase: inferenceplacement.Phase
+def endpoint(
+    case: Sight, slot: str, pod: snapshot.Replica | None, shown_as: inferenceplacement.Phase
 ) -> str | None:
-    if pod is None or pod.address is None or phase is inferenceplacement.Phase.LOST:
+    """Return the address of a pod that serves, or that served when it was last in sight."""
+    if pod is None or pod.address is None or shown_as is inferenceplacement.Phase.LOST:
         return None
     address = f"{pod.address}:{PORT}"
-    if phase is inferenceplacement.Phase.READY:
+    if shown_as is inferenceplacement.Phase.READY:
         return address
     shown = serving.listed(case, slot)
     was = shown is not None and shown.endpoint == address
-    return address if was and phase is inferenceplacement.Phase.STARTING else None
+    return address if was and shown_as is inferenceplacement.Phase.STARTING else None

@@ -16,7 +16,7 @@ from foreshore_api.conditions import Reason
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import snapshot
 from foreshore_planner.placement import troubles
-from foreshore_planner.placement.case import Case, PodIntent
+from foreshore_planner.placement.case import Case, PodIntent, Sight
 
 SETTLED = 120.0
 """Seconds after which agents have turned to a replica that serves."""
@@ -66,7 +66,7 @@ def occupants(case: Case, intents: Mapping[str, PodIntent]) -> dict[str, Occupan
     return found
 
 
-def answers(case: Case, pod: snapshot.Replica) -> bool:
+def answers(case: Sight, pod: snapshot.Replica) -> bool:
     """Whether agents can infer at a pod, as far as anybody can tell."""
     if pod.address is None or case.verdicts.of(pod.node).is_lost:
         return False
@@ -145,7 +145,7 @@ def served(case: Case, pod: snapshot.Replica | None) -> Served:
     return Served(pod.version, pod.digest, last or pod.policy_generation)
 
 
-def listed(case: Case, slot: str) -> inferenceplacement.Replica | None:
+def listed(case: Sight, slot: str) -> inferenceplacement.Replica | None:
     """Return how a slot was shown before."""
     before = case.before.status.replicas if case.before is not None else ()
     return next((one for one in before if one.slot == slot), None)
