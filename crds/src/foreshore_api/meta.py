@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 import pydantic
 
 from foreshore_api.contract import Document
-from foreshore_api.scalars import Count, ObjectName, SubdomainName
+from foreshore_api.scalars import LABEL_PATTERN, Count, ObjectName, SubdomainName
 
 GROUP = "foreshore.dev"
 VERSION = "v1alpha1"
@@ -89,6 +89,9 @@ class Resource(Document):
     plural: ClassVar[str]
     short_name: ClassVar[str]
     scope: ClassVar[str] = "Namespaced"
+    longest_name: ClassVar[int] = 52
+    """Characters of a name; the API server checks it, and a strict reading of a file."""
+    name_pattern: ClassVar[str] = LABEL_PATTERN
 
     metadata: Annotated[ObjectMeta, pydantic.Field()]
     """Standard object metadata."""

@@ -6,6 +6,7 @@ where the object was admitted by a schema that may be newer than this program.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from typing import Any
 import pydantic
 import pydantic_core
 
-from foreshore_api import hints, meta, v1alpha1
+from foreshore_api import hints, meta, scalars, v1alpha1
 
 KINDS: Mapping[str, type[meta.Resource]] = MappingProxyType(
     {kind.kind: kind for kind in v1alpha1.KINDS}
@@ -23,6 +24,11 @@ KINDS: Mapping[str, type[meta.Resource]] = MappingProxyType(
 
 SHOWN = 8
 """Problems that one message tells; more do not help anybody."""
+
+SHOWN_NAME = 80
+"""Characters of a name that is none."""
+
+LONGEST_NAMESPACE = 63
 
 
 class InvalidError(ValueError):
@@ -47,9 +53,12 @@ def parse(document: Mapping[str, Any], *, strict: bool = False) -> meta.Resource
     if strict and isinstance(body.get("metadata"), Mapping):
         body["metadata"] = _known(body["metadata"])
     try:
-        return kind.model_validate(body, extra="forbid" if strict else None)
+        read = kind.model_validate(body, extra="forbid" if strict else None)
     except pydantic.ValidationError as error:
         raise InvalidError(explain(error, kind)) from error
+    if strict:
+        _check_names(read)
+    return read
 
 
 def explain(error: pydantic.ValidationError, kind: type[meta.Resource]) -> str:
@@ -62,6 +71,26 @@ def explain(error: pydantic.ValidationError, kind: type[meta.Resource]) -> str:
     if len(found) > SHOWN:
         told.append(f"and {len(found) - SHOWN} more")
     return "; ".join(told)
+
+
+def _check_names(resource: meta.Resource) -> None:
+    """Refuse the names that the API server refuses: labels, topics and documents carry them.
+
+    Raises:
+        InvalidError: the name or the namespace is none.
+    """
+    longest, pattern = resource.longest_name, resource.name_pattern
+    if not is_name(resource.name, longest, pattern):
+        told = f"{resource.name[:SHOWN_NAME]!r} is no name of a {resource.kind}"
+        raise InvalidError(f"metadata.name: {told}: {pattern}, at most {longest} characters")
+    if resource.namespace and not is_name(resource.namespace, LONGEST_NAMESPACE):
+        told = f"{resource.namespace[:SHOWN_NAME]!r} is no name of a namespace"
+        raise InvalidError(f"metadata.namespace: {told}: {scalars.LABEL_PATTERN}, at most 63")
+
+
+def is_name(name: str, longest: int, pattern: str = scalars.LABEL_PATTERN) -> bool:
+    """Whether a name is one that the API server takes."""
+    return len(name) <= longest and re.fullmatch(pattern, name) is not None
 
 
 def _no_kind(document: Mapping[str, Any]) -> str:

@@ -102,3 +102,11 @@ def test_a_typing_error_in_the_group_is_a_problem_and_another_groups_namesake_is
         assert "apiVersion is foreshore.dev/v1alpha1" in problem.message
     other = room.site() | {"apiVersion": "devices.kubeedge.io/v1beta1", "kind": "Device"}
     assert resources.read([manifest(other)], {}).problems == ()
+
+
+def test_a_name_that_nothing_can_say_is_refused_and_told_however_long() -> None:
+    bad = room.device()
+    bad["metadata"]["name"] = "a" * 300
+    reading = resources.read([manifest(bad)], {})
+    assert reading.resources == ()
+    assert "metadata.name" in reading.problems[0].message

@@ -41,6 +41,27 @@ def test_an_export_from_a_cluster_is_read_strictly_all_the_same() -> None:
     assert resources.parse(document, strict=True).name == "room-301"
 
 
+@pytest.mark.parametrize("name", ["a" * 53, "a/b", "Room 301\x1b[2J", "a.b", "a\n", ""])
+def test_a_name_that_the_api_server_refuses_is_refused_in_a_file(name: str) -> None:
+    document = room.device()
+    document["metadata"]["name"] = name
+    with pytest.raises(resources.InvalidError, match=r"^metadata\.name: ") as raised:
+        resources.parse(document, strict=True)
+    assert str(raised.value).isprintable()
+    assert resources.parse(document).name == name, "what was admitted is read all the same"
+
+
+def test_a_namespace_that_is_none_and_a_long_site_are_refused_in_a_file() -> None:
+    document = room.device()
+    document["metadata"]["namespace"] = "a/b"
+    with pytest.raises(resources.InvalidError, match=r"^metadata\.namespace: "):
+        resources.parse(document, strict=True)
+    site = room.site()
+    site["metadata"]["name"] = "a" * 33
+    with pytest.raises(resources.InvalidError, match="at most 32 characters"):
+        resources.parse(site, strict=True)
+
+
 @pytest.mark.parametrize(
     "document",
     [

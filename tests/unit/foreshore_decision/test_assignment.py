@@ -99,6 +99,13 @@ def test_a_device_without_its_profile_is_left_out_and_said() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["a" * 53, "a" * 64, "a/b", "Room 301\x1b[2J", "a.b", "room\n"])
+def test_a_device_whose_name_cannot_be_said_is_left_out_and_named(name: str) -> None:
+    assert [each.name for each in compiled(*everything(device(name))).devices] == ["room-301"]
+    [told] = problems(*everything(device(name)))
+    assert told.startswith(f"Device/{name} Invalid: ")
+
+
 def test_a_policy_without_its_model_stays_so_that_the_agent_keeps_the_last_good_one() -> None:
     resources = [each for each in everything() if not isinstance(each, v1alpha1.ModelVersion)]
     assert compiled(*resources).policies[0].model is None

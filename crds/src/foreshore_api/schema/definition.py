@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from foreshore_api import meta, scalars
+from foreshore_api import meta
 from foreshore_api.schema import prose, structural
 
 Schema = dict[str, Any]
-
-LABEL = scalars.LABEL_PATTERN
-PLACEMENT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +40,6 @@ class Surface:
 
     facts: tuple[Column, ...]
     selectable: tuple[str, ...] = ()
-    name_length: int = 52
-    name_pattern: str = LABEL
 
 
 READY = (
@@ -57,7 +52,6 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
     {
         "Site": Surface(
             (Column("Agents", ".status.agents", "Agents that report.", type="integer"),),
-            name_length=32,
         ),
         "DeviceProfile": Surface(
             (Column("Devices", ".status.devices", "Devices of the profile.", type="integer"),)
@@ -99,8 +93,6 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
                 Column("Measured", ".status.budget.measured", "Measured p99.", priority=1),
             ),
             selectable=(".spec.policyRef.name", ".spec.site"),
-            name_length=85,
-            name_pattern=PLACEMENT_NAME,
         ),
     }
 )
@@ -161,8 +153,8 @@ def _root(kind: type[meta.Resource], surface: Surface) -> Schema:
                 "properties": {
                     "name": {
                         "type": "string",
-                        "maxLength": surface.name_length,
-                        "pattern": surface.name_pattern,
+                        "maxLength": kind.longest_name,
+                        "pattern": kind.name_pattern,
                     }
                 },
             },

@@ -220,6 +220,8 @@ class InferencePlacement(meta.Resource):
     kind: ClassVar[str] = "InferencePlacement"
     plural: ClassVar[str] = "inferenceplacements"
     short_name: ClassVar[str] = "fsplace"
+    longest_name: ClassVar[int] = 85
+    name_pattern: ClassVar[str] = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
     spec: InferencePlacementSpec
     """What is placed."""

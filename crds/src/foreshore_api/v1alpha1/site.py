@@ -106,6 +106,7 @@ class Site(meta.Resource):
     kind: ClassVar[str] = "Site"
     plural: ClassVar[str] = "sites"
     short_name: ClassVar[str] = "fssite"
+    longest_name: ClassVar[int] = 32
 
     spec: SiteSpec
     """Desired state."""

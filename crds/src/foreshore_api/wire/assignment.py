@@ -61,7 +61,7 @@ class AssignedPolicy(document.Document):
     digest: document.Digest
     """SHA-256 of the canonical JSON of `spec`."""
     spec: v1alpha1.DecisionPolicySpec
-    devices: tuple[document.Name, ...] = Field(max_length=DEVICES)
+    devices: tuple[document.Label, ...] = Field(max_length=DEVICES)
     """Names of the bound devices of this site, sorted."""
     model: AssignedModel | None = None
     endpoints: tuple[Endpoint, ...] = Field(default=(), max_length=64)
@@ -80,7 +80,7 @@ class AssignedDevice(document.Document):
     """One device of this site. `profile` is already narrowed by what the Device says."""
 
     namespace: document.Label
-    name: document.Name
+    name: document.Label
     uid: document.Identity
     generation: document.Count
     digest: document.Digest

@@ -85,7 +85,7 @@ class DeviceReference(document.Document):
     """Which device the decision is about."""
 
     namespace: document.Label
-    name: document.Name
+    name: document.Label
     uid: document.Identity = ""
     digest: document.Digest = ""
 

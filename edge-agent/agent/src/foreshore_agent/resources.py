@@ -60,7 +60,11 @@ class _Sorting:
         kind, namespace, name = identity
         self.problems.append(
             report.Problem(
-                kind=kind, namespace=namespace, name=name, reason=reason, message=message[:1024]
+                kind=kind[:63],  # as long as a problem can say: these names may be none
+                namespace=namespace[:63],
+                name=name[:253],
+                reason=reason,
+                message=message[:1024],
             )
         )
         before = self.before.get(identity)

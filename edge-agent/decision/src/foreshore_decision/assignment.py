@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
+from foreshore_api import resources as contract
 from foreshore_api.v1alpha1 import protection
 from foreshore_api.wire import assignment, report
 from foreshore_decision import narrowing, selectors
@@ -192,6 +193,9 @@ def _devices(
         if (device.namespace, device.spec.site) != (site.namespace, site.name):
             continue
         if not is_reachable(device, node_labels):
+            continue
+        if not contract.is_name(device.name, device.longest_name):
+            problems.append(_unsayable(device))
             continue
         profile = profiles.get((device.namespace, device.spec.profile_ref.name))
         if profile is None:
@@ -374,6 +378,19 @@ def _missing(resource: meta.Resource, kind: str, name: str) -> report.Problem:
         generation=resource.metadata.generation or 0,
         reason=conditions.Reason.REFERENCE_NOT_FOUND,
         message=f"{kind} {name} does not exist in namespace {resource.namespace}",
+    )
+
+
+def _unsayable(device: v1alpha1.Device) -> report.Problem:
+    """A definition that is older than this release may have let it in."""
+    return report.Problem(
+        kind=device.kind,
+        namespace=device.namespace,
+        name=device.name[:253],
+        generation=device.metadata.generation or 0,
+        reason=conditions.Reason.INVALID,
+        message=f"a name has at most {device.longest_name} characters and is a DNS label: make the"
+        " Device anew under another name",
     )
 
 
