@@ -308,6 +308,16 @@ def test_an_agent_told_to_stop_gives_its_right_back_while_a_peer_has_the_hub() -
     assert not view.is_awaiting_successor(rig.state)
 
 
+def test_an_agent_told_to_stop_takes_no_right_up_that_is_granted_to_it_anew() -> None:
+    rig = Rig()
+    heard(rig, has_hub=True)
+    rig.feed(events.Stopping)
+    rig.assign(epoch=8)
+    rig.sample()
+    assert rig.sent == []
+    assert view.is_awaiting_successor(rig.state)
+
+
 def test_a_right_given_back_is_given_back_over_a_restart() -> None:
     rig = Rig()
     heard(rig, has_hub=True)

@@ -125,6 +125,10 @@ def _acknowledged(state: State, event: events.Acknowledged) -> Stepped:
 
 def _assigned(state: State, event: events.Assigned) -> Stepped:
     state, done = assigning.assign(state, event)
+    if state.is_stopping:
+        fresh = identifiers.nth(event.fresh, len(done))
+        state, returned = authority.give_back(state, event.at, fresh)
+        done = (*done, *returned)
     state, claimed = authority.claim(state, event.at)
     awake = {key: None for key, device in state.devices.items() if triggers.is_timed(device)}
     flights = {
