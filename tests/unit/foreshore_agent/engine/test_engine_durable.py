@@ -67,6 +67,17 @@ def test_a_device_whose_ledger_is_spoilt_begins_with_its_limits_spent() -> None:
     assert len(rig.sent) == 2
 
 
+def test_a_spoilt_ledger_is_spent_also_after_a_second_restart() -> None:
+    rig = limited()
+    rig.values[DEVICE_VALUE] = b"{}"
+    rig.boot()
+    assert not restored(rig).unreadable, "what is spent is durable"
+    rig.boot()
+    rig.wait(4)
+    rig.sample()
+    assert len(rig.sent) == 1
+
+
 def absurd(rig: Rig, **fields: Any) -> None:
     known = orjson.loads(rig.values[durable.AUTHORITIES])
     known[str(DEVICE)] |= fields

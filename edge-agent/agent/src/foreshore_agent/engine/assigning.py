@@ -272,6 +272,7 @@ def _enter(
     device = device._replace(authority=_granted(state, device, event))
     if memory is not None and not memory.is_known:
         device = commanding.spend(device, seconds)
+        done += (effects.Keep(*durable.device_value(device, state.identity, seconds)),)
     if memory is not None:
         device, more = commanding.recover(state, device, memory.open, at)
         done += more

@@ -3,9 +3,10 @@
     open journal ─► restore engine ─► last assignment ─► broker, link, probes, beats, ticks ─► stop
 
 `process` runs one for `foreshore-agent run`, `rehearse` one beside a player on a recording's clock.
-Stopping stands down: the broker is left first, so that nothing is commanded any more, then the
-journal writes what is queued. The right to a device is not given back by a stop: the same node is
-usually back before anybody else could take over, and the operator sees a node that is gone.
+Stopping gives back the rights that a peer could take, and waits for their successors for a while
+(`life`); then it stands down: the broker is left first, so that nothing is commanded any more, and
+the journal writes what is queued. Where nobody could take a right it is kept: the same node is
+usually back before anybody else could take over.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ import logging
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Final
+
+import orjson
 
 from foreshore_agent import clocks, journal, meters, settings
 from foreshore_agent.engine import durable, effects, state, view
@@ -86,7 +89,7 @@ class Agent:
             kept = await book.values(effects.DURABLE_PREFIX)
             identity = _identity(self._told.node, self._clock, book)
             restored = durable.restore(identity, kept, self._clock.instant())
-            await _set_aside(restored, kept, book)
+            await set_aside(restored, kept, book)
             ground = life.Ground(
                 told=self._told,
                 clock=self._clock,
@@ -105,17 +108,25 @@ class Agent:
             await book.close()
 
 
-async def _set_aside(
+async def set_aside(
     restored: state.State, kept: Mapping[str, bytes], book: journal.Journal
 ) -> None:
-    """Keep what could not be read under another key: the next start must not meet it again."""
+    """Keep what could not be read under another key, once, and why beside it.
+
+    The next start does not meet it again, but for what a device was commanded: until its limits
+    are written anew, as spent, every start has to know that they were lost.
+    """
+    causes: dict[str, dict[str, str]] = {}
     for name, why in restored.unreadable:
         _LOG.error("%s in the state directory cannot be used and is set aside: %s", name, why)
         whole = name if name in kept else durable.AUTHORITIES
+        causes.setdefault(whole, {})[name] = why
+    for whole, told in causes.items():
         with contextlib.suppress(journal.JournalFull):
-            await book.put(durable.ASIDE + name, kept.get(whole, b""))
-            if name in kept:
-                await book.put(name, b"")
+            await book.put(durable.ASIDE + whole, kept.get(whole, b""))
+            await book.put(f"{durable.ASIDE}{whole}/why", orjson.dumps(told))
+            if whole in told and not whole.startswith(durable.DEVICE):
+                await book.put(whole, b"")
 
 
 def _identity(node: str, clock: clocks.Clock, book: journal.Journal) -> state.Identity:
