@@ -41,12 +41,14 @@ def a_device(name: str) -> assignment.AssignedDevice:
 
 
 @contextlib.asynccontextmanager
-async def speaking(where: site.Broker, credentials: Path | None) -> AsyncIterator[brokers.Broker]:
+async def speaking(
+    where: site.Broker, credentials: Path | None, told: list[events.Event] | None = None
+) -> AsyncIterator[brokers.Broker]:
     """An agent's side of a broker, which beats as an agent does, only more often."""
     side = brokers.Broker(
         "edge-1",
         lambda: (events.Instant(datetime.now(UTC), 0.0, 0.0), ""),
-        brokers.Calls(lambda _: None, lambda _: None, lambda _: None),
+        brokers.Calls((told if told is not None else []).append, lambda _: None, lambda _: None),
     )
     spec = site.SiteSpec(broker=where)
     found = assignment.AssignedSite(namespace="hq", name="hq", spec=spec)
@@ -75,13 +77,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.asynccontextmanager
 async def known_as(
-    user: str, folder: Path, acl: str
+    user: str, folder: Path, acl: str, told: list[events.Event] | None = None
 ) -> AsyncIterator[tuple[mosquitto.Broker, brokers.Broker]]:
     """An agent whose certificate bears a name, at a broker with an access list."""
     with mosquitto.Broker(folder / "broker", tls=True, acl=acl) as broker:
         broker.credential(folder / "credentials", "hq-broker", user)
         where = site.Broker(host=broker.host, port=broker.port, credential="hq-broker")
-        async with speaking(where, folder / "credentials") as side:
+        async with speaking(where, folder / "credentials", told) as side:
             await until(lambda: side.is_connected)
             yield broker, side
 
@@ -91,8 +93,15 @@ async def test_a_credential_that_is_no_agents_is_said_until_the_list_is_mended(
 ) -> None:
     """Mosquitto says nothing: it grants the subscription, and drops every beat."""
     monkeypatch.setattr(denials, "ECHO_SECONDS", 1.0)
-    async with known_as("wrong", tmp_path, AGENT) as (broker, side):
+    told: list[events.Event] = []
+
+    def hearing() -> list[tuple[bool, bool]]:
+        return [(e.connected, e.is_deaf) for e in told if isinstance(e, events.BrokerChanged)]
+
+    async with known_as("wrong", tmp_path, AGENT, told) as (broker, side):
+        assert hearing() == [(True, False)], "nobody is deaf before he had time to hear"
         await until(lambda: side.is_stranger)
+        await until(lambda: hearing() == [(True, False), (True, True)])
         (sentence,) = side.denied
         assert "foreshore/v1/hq/beat/edge-1" in sentence
         assert "broker-acl" in sentence
@@ -100,6 +109,7 @@ async def test_a_credential_that_is_no_agents_is_said_until_the_list_is_mended(
         broker.grant(AGENT.replace("user agent", "user wrong"))
         await until(lambda: not side.denied)
         assert side.is_connected
+        assert hearing()[-1] == (True, False)
 
 
 async def test_an_agent_that_is_heard_is_denied_nothing(

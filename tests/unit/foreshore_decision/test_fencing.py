@@ -181,6 +181,22 @@ def test_unrenewed_it_stands_down_while_the_hub_answers_it_without_renewing() ->
     assert fencing.standing(state, 27.0) is Standing.LAPSED
 
 
+def test_a_holder_that_knows_that_it_is_deaf_does_not_go_on_offline() -> None:
+    deaf = BrokerChanged(20.0, connected=True, is_deaf=True)
+    state = run(*ticks(11, 19), deaf, *ticks(21, 60), state=renewed_at(10.0))
+    assert fencing.standing(state, 24.9) is Standing.LAPSED
+    assert not state.given_back, "it can be commanded through, and the hub may renew it"
+    heard = run(BrokerChanged(60.5, connected=True), *ticks(61, 64), state=state)
+    assert fencing.standing(heard, 64.0) is Standing.OFFLINE
+
+
+def test_a_deaf_holder_that_the_hub_renews_goes_on_and_keeps_its_right() -> None:
+    deaf = BrokerChanged(10.0, connected=True, is_deaf=True)
+    state = run(deaf, *ticks(11, 24), state=renewed_at(10.0))
+    assert fencing.standing(state, 24.0) is Standing.RENEWED
+    assert not state.given_back
+
+
 def test_without_the_broker_it_never_goes_on_offline() -> None:
     state = run(*ticks(11, 26), BrokerChanged(26.0, connected=False), state=renewed_at(10.0))
     assert fencing.standing(state, 26.5) is Standing.LAPSED

@@ -312,7 +312,11 @@ def _authority(state: State, key: Key, at: Instant) -> fencing.State:
         known = fencing.start(identity.node, identity.boot_id, at.boot)
     else:
         known = fencing.recall(kept, identity.boot_id, at.boot)
-    return fencing.step(known, fencing.BrokerChanged(at.boot, state.broker_connected))
+    return fencing.step(known, _broker(state, at.boot))
+
+
+def _broker(state: State, boot: float) -> fencing.BrokerChanged:
+    return fencing.BrokerChanged(boot, state.broker_connected, state.broker_deaf)
 
 
 def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
@@ -322,7 +326,7 @@ def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
     believed it gone would give back what it has just been granted.
     """
     grant, boot = device.assigned.grant, event.at.boot
-    known = fencing.step(device.authority, fencing.BrokerChanged(boot, state.broker_connected))
+    known = fencing.step(device.authority, _broker(state, boot))
     if grant is None:
         return fencing.step(known, fencing.Withdrawn(boot))
     if not _is_believed(state, event, grant):

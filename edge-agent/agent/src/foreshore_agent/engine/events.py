@@ -185,9 +185,11 @@ class PeerBeat(_Event):
 
 @dataclass(frozen=True, slots=True)
 class BrokerChanged(_Event):
-    """The command connection to the site's broker came up or went."""
+    """The command connection to the site's broker came up or went, or became deaf or heard."""
 
     connected: bool
+    is_deaf: bool = False
+    """The broker is known to deliver no beats of peers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,7 @@ class State(NamedTuple):
     unreadable: tuple[tuple[str, str], ...] = ()
     """Durable values that were set aside at the start, and why."""
     broker_connected: bool = False
+    broker_deaf: bool = False
     hub_connected: bool = False
     recorder: Recorder = Recorder()
     swept: float = 0.0

@@ -161,8 +161,8 @@ def _peer_beat(state: State, event: events.PeerBeat) -> Stepped:
 
 
 def _broker_changed(state: State, event: events.BrokerChanged) -> Stepped:
-    state = state._replace(broker_connected=event.connected)
-    told = fencing.BrokerChanged(event.at.boot, event.connected)
+    state = state._replace(broker_connected=event.connected, broker_deaf=event.is_deaf)
+    told = fencing.BrokerChanged(event.at.boot, event.connected, event.is_deaf)
     return authority.broadcast(state, lambda _: (told,), event.at, event.fresh)
 
 

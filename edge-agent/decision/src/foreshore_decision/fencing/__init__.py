@@ -21,7 +21,8 @@ repeated commands. This keeps two agents from disagreeing for long.
   no jump of a wall clock can change a standing.
 - Unrenewed, the holder goes on (Offline) only while it listens on the broker and no peer there
   claims to have the hub, and at most `offline_seconds` after the last renewal. After a gap in the
-  connection or a pause of its own it listens for three beats first.
+  connection or a pause of its own it listens for three beats first; while it knows that the broker
+  gives it no beats (refused, or its own do not come back) it does not go on at all.
 - Only the hub's own word is kept: its assignment, and its answer to a numbered request of ours that
   came straight from it. What anybody says on the site's broker (a beat, an answer passed on) makes
   the holder stand down at once, but is a hint that expires with the lease: one stray message must

@@ -71,10 +71,12 @@ class PeerHeard:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BrokerChanged:
-    """The connection to the site's broker came up or went."""
+    """The connection to the site's broker came up or went, or what is said there is heard or not."""
 
     at: float
     connected: bool
+    is_deaf: bool = False
+    """The broker is known to deliver no beats: a peer's claim would not be heard."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -103,12 +103,20 @@ def _is_renewed(state: State) -> bool:
     return state.renewed_at is not None and state.seen_at < state.renewed_at + state.lease_seconds
 
 
+def _is_listening(state: State) -> bool:
+    """Whether a peer that claims the hub would have been heard by now."""
+    return (
+        state.broker_connected
+        and not state.broker_deaf
+        and state.seen_at >= state.broker_since + LISTEN_SECONDS
+    )
+
+
 def _is_offline(state: State) -> bool:
     return (
         state.renewed_at is not None
         and state.seen_at < state.renewed_at + state.offline_seconds
-        and state.broker_connected
-        and state.seen_at >= state.broker_since + LISTEN_SECONDS
+        and _is_listening(state)
         and not _is_refused(state)
         and not any(state.seen_at < heard + LISTEN_SECONDS for _, heard in state.claims)
     )

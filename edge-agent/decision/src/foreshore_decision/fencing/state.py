@@ -73,6 +73,8 @@ class State(NamedTuple):
     broker_since: float = 0.0
     """Since when the broker is connected or gone; while connected, since when we listen without a
     gap."""
+    broker_deaf: bool = False
+    """Whether the broker is connected and known to deliver no beats."""
 
 
 def start(node: str, boot_id: str, at: float) -> State:
@@ -98,6 +100,7 @@ def recall(kept: State, boot_id: str, at: float) -> State:
         outbid_at=kept.outbid_at if same_boot else None,
         claims=(),
         broker_connected=False,
+        broker_deaf=False,
         broker_since=at,
     )
 

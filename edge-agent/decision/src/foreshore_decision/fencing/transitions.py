@@ -149,6 +149,11 @@ def _released(state: State) -> State:
 
 
 def _broker(state: State, event: BrokerChanged) -> State:
-    if event.connected == state.broker_connected:
+    if (event.connected, event.is_deaf) == (state.broker_connected, state.broker_deaf):
         return state
-    return state._replace(broker_connected=event.connected, broker_since=event.at, claims=())
+    return state._replace(
+        broker_connected=event.connected,
+        broker_deaf=event.is_deaf,
+        broker_since=event.at,
+        claims=(),
+    )

@@ -1,11 +1,12 @@
 """The broker of one site, as an agent uses it: two connections, kept up, turned into engine events.
 
-    telemetry   what devices measure, in bulk: the oldest gives way under load, counted; advice goes
-    out here control     commands out, answers in, what agents say to each other: never dropped,
-    never queued
+    telemetry   what devices measure, in bulk: the oldest gives way under load, counted; advice
+                goes out here
+    control     commands out, answers in, what agents say to each other: never dropped, never queued
 
 Each connection is opened anew, with full jitter, when it breaks. `BrokerChanged` is about control:
-it is up once its subscriptions are confirmed, so that no answer to a command is missed.
+it is up once its subscriptions are confirmed, so that no answer to a command is missed. It says too
+when beats are known not to arrive: their filter is refused, or our own do not come back.
 """
 
 import asyncio
@@ -62,6 +63,7 @@ class Broker:
         )
         self._telemetry: Final = lane.Lane("telemetry", bulk, lambda _: None)
         self._echo: Final = denials.Echo()
+        self._was_deaf = False
         orders = lane.Traffic(
             self._guarded(self._on_control), carries_commands=True, oversized=self._on_oversized
         )
@@ -130,6 +132,7 @@ class Broker:
         has_left = _say(self._control, self._own_beats, said.encode())
         if has_left:
             self._echo.left(self._own_beats, asyncio.get_running_loop().time())
+        self._listen()
         return has_left
 
     def ask(self, request: beat.RenewalRequest) -> bool:
@@ -143,6 +146,10 @@ class Broker:
         return _say(
             self._control, beat.renewed_topic(self._routes.site, renewal.node), renewal.encode()
         )
+
+    @property
+    def _is_deaf(self) -> bool:
+        return self._echo.is_lost or self._control.is_deaf_to(beat.beat_topic(self._routes.site))
 
     @property
     def _own_beats(self) -> str:
@@ -170,6 +177,7 @@ class Broker:
         if routes is None:
             if message.topic == self._own_beats:
                 self._echo.heard()
+                self._listen()
             heard = translate.peer(message, self._routes, *self._stamp())
             if heard.result not in (translate.ACCEPTED, translate.ECHO):
                 self._calls.count(heard.result)
@@ -200,7 +208,14 @@ class Broker:
 
     def _changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         self._echo.heard()
-        self._calls.deliver(events.BrokerChanged(*self._stamp(), is_up))
+        self._was_deaf = is_up and self._is_deaf
+        self._calls.deliver(events.BrokerChanged(*self._stamp(), is_up, self._was_deaf))
+
+    def _listen(self) -> None:
+        """Say when beats are known not to arrive, and when they do again."""
+        if self._control.is_up and self._is_deaf is not self._was_deaf:
+            self._was_deaf = self._is_deaf
+            self._calls.deliver(events.BrokerChanged(*self._stamp(), True, self._was_deaf))  # noqa: FBT003 - as `_changed` says
 
 
 def _say(way: lane.Lane, topic: str, body: bytes) -> bool:

@@ -67,6 +67,11 @@ class Lane:
         """What the broker does not let us say or hear, as sentences for people."""
         return () if self._session is None else self._session.denials.sentences()
 
+    def is_deaf_to(self, topic: str) -> bool:
+        """Whether the broker refused to let us listen on a topic."""
+        refused = () if self._session is None else self._session.denials.denied(denials.Act.LISTEN)
+        return topic in refused
+
     @property
     def has_room(self) -> bool:
         """Whether a message would be taken now."""
