@@ -491,4 +491,4 @@ def test_a_claim_stands_down_at_once(history: list[fencing.Event]) -> None:
     [(0, True), (2_000_000_000, True), (1 << 62, False), (-1, False), (10**400, False)],
 )
 def test_an_epoch_more_than_ten_years_ahead_is_not_believed(epoch: int, is_believed: bool) -> None:
-    assert fencing.is_believable(epoch, 1_800_000_000.0) is is_believed
+    assert beat.is_believable(epoch, 1_800_000_000.0) is is_believed

@@ -32,7 +32,7 @@ def is_believable(epoch: int, now: float) -> bool:
     Numbers rise by one a grant where a clock fell back or ran ahead; one that lies ten years ahead
     was made up, and nobody may be lifted to it.
     """
-    return epoch <= now + FARTHEST_AHEAD
+    return 0 <= epoch <= now + FARTHEST_AHEAD
 
 
 def beat_topic(site: str, node: str = "+") -> str:

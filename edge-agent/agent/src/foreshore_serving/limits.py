@@ -3,9 +3,9 @@
 Only these limits bound a hostile model: a 65-byte one can ask
 for 24 GB, a 214-byte one can loop for ever, and no static check sees either.
 
-Called once by `child`, before anything that parses the model is imported; hard limits fall with the
+`child` confines itself before anything that parses the model is imported; hard limits fall with the
 soft ones, so that nothing loaded later can raise them again. CPU time is bounded while loading
-only: a server runs for months.
+only: a server runs for months. `attached` follows its parent from here too.
 """
 
 import ctypes

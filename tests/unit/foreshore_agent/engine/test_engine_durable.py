@@ -55,6 +55,14 @@ def test_a_spoilt_value_is_named_with_its_cause() -> None:
     assert "JSONDecodeError" in why
 
 
+def test_a_last_good_policy_that_is_no_longer_valid_is_named() -> None:
+    rig = limited()
+    rig.values["engine/policy/hq/x"] = b'[{"namespace": "hq"}]'
+    [(name, why)] = restored(rig).unreadable
+    assert name == "engine/policy/hq/x"
+    assert "ValidationError" in why
+
+
 def test_a_device_whose_ledger_is_spoilt_begins_with_its_limits_spent() -> None:
     rig = limited()
     rig.values[DEVICE_VALUE] = b"{}"

@@ -8,7 +8,7 @@ from typing import Final
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Instant
 from foreshore_agent.engine.state import State
-from foreshore_decision import fencing
+from foreshore_api.wire import beat
 
 RELEASED: Final = ("0.1.0", 1_795_824_000.0)
 """Version and Unix seconds (28 November 2026) of this release: no clock of ours can rightly show an
@@ -31,7 +31,7 @@ def latest(state: State, at: Instant) -> float:
 
 def is_believable(state: State, epoch: int, at: Instant) -> bool:
     """Whether an operator can have issued this epoch by now."""
-    return fencing.is_believable(epoch, latest(state, at))
+    return beat.is_believable(epoch, latest(state, at))
 
 
 def refusal(state: State, event: events.PeerBeat | events.Renewed) -> str | None:

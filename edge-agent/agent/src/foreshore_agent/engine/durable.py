@@ -9,7 +9,6 @@ command that may not have left, never the other way round. Moments are engine se
 another boot say nothing about how long ago they were, and count as if just now.
 """
 
-import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,7 +19,7 @@ import pydantic
 from foreshore_agent.engine import belief, effects
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Device, Identity, Intent, Phase, Remembered, State, start
-from foreshore_api.wire import assignment
+from foreshore_api.wire import assignment, beat
 from foreshore_decision import fencing
 from foreshore_decision.chain import limiter
 
@@ -116,9 +115,8 @@ class _Found:
             self.remembered[key] = _device(orjson.loads(body), self._identity, seconds)
         elif name.startswith(POLICY):
             # what a release before this one wrote may no longer be valid: there is nothing to fall
-            # back to then, and the agent starts all the same
-            with contextlib.suppress(pydantic.ValidationError):
-                self.versions[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
+            # back to then, which is said
+            self.versions[_key(name.removeprefix(POLICY))] = _VERSIONS.validate_json(body)
         elif name == AUTHORITIES:
             for device, kept in orjson.loads(body).items():
                 try:
@@ -142,7 +140,7 @@ class _Found:
             raise ValueError(message)
         latest = max(self._at.now.timestamp(), belief.RELEASED[1])
         for epoch in (known.highest_seen, known.epoch or 0):
-            if not known.self_granted and not fencing.is_believable(epoch, latest):
+            if not known.self_granted and not beat.is_believable(epoch, latest):
                 message = f"epoch {epoch} lies more than ten years ahead"
                 raise ValueError(message)
         recalled = fencing.recall(known, self._identity.boot_id, self._at.boot)

@@ -33,6 +33,7 @@ repeated commands. This keeps two agents from disagreeing for long.
   nothing back: nobody could hear it.
 - One that is to stop, or cannot write its intents, gives its right back only while a peer claims
   the hub: without a peer nobody could take the device, and a short stop is no reason to lose it.
+  A stop gives no device back that has `reachableFrom`: which peers reach it is not known here.
 - In folder mode the one agent grants itself (`self_granted`), and nothing renews it.
 """
 
@@ -52,7 +53,6 @@ from foreshore_decision.fencing.events import (
 from foreshore_decision.fencing.rules import next_due, standing
 from foreshore_decision.fencing.state import (
     CLAIM_SHARE,
-    FARTHEST_AHEAD,
     LISTEN_SECONDS,
     MAXIMUM_PEERS,
     MAXIMUM_PENDING,
@@ -60,7 +60,6 @@ from foreshore_decision.fencing.state import (
     Standing,
     State,
     has_hub,
-    is_believable,
     keepable,
     next_epoch,
     recall,
@@ -70,7 +69,6 @@ from foreshore_decision.fencing.transitions import step
 
 __all__ = [
     "CLAIM_SHARE",
-    "FARTHEST_AHEAD",
     "LISTEN_SECONDS",
     "MAXIMUM_PEERS",
     "MAXIMUM_PENDING",
@@ -89,7 +87,6 @@ __all__ = [
     "Ticked",
     "Withdrawn",
     "has_hub",
-    "is_believable",
     "keepable",
     "next_due",
     "next_epoch",

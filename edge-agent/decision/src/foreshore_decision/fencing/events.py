@@ -71,7 +71,7 @@ class PeerHeard:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BrokerChanged:
-    """The connection to the site's broker came up or went, or what is said there is heard or not."""
+    """The connection to the site's broker came up or went, or became deaf or heard."""
 
     at: float
     connected: bool

@@ -13,8 +13,6 @@ CLAIM_SHARE: Final = 0.5
 """An agent claims to have the hub for this share of a lease after the hub's last answer: shorter
 than what is left of any lease when the hub vanishes (four fifths), so that a site cut off together
 goes from Renewed to Offline without a gap."""
-FARTHEST_AHEAD: Final = 10 * 365 * 86_400
-"""Seconds above now up to which an epoch is believed: epochs are Unix seconds, or little more."""
 MAXIMUM_PENDING: Final = 16
 MAXIMUM_PEERS: Final = 1000
 
@@ -108,11 +106,6 @@ def recall(kept: State, boot_id: str, at: float) -> State:
 def keepable(state: State) -> State:
     """Return what of a state may be made durable: nothing that peers said on the broker."""
     return state._replace(outbid_at=None, claims=())
-
-
-def is_believable(epoch: int, latest: float) -> bool:
-    """Whether an epoch can be one that an operator issued, at Unix seconds `latest`."""
-    return 0 <= epoch <= latest + FARTHEST_AHEAD
 
 
 def next_epoch(last: int, unix_seconds: float) -> int:
