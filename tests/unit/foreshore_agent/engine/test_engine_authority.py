@@ -9,6 +9,7 @@ import pytest
 from builders import engine_rig, room
 from builders.engine_rig import NODE, Rig
 from foreshore_agent.engine import assigning, belief, durable, effects, events, state, view
+from foreshore_api.v1alpha1.device import ReachableFrom
 from foreshore_api.wire import assignment, beat
 from foreshore_decision import fencing
 
@@ -305,6 +306,19 @@ def test_an_agent_told_to_stop_gives_its_right_back_while_a_peer_has_the_hub() -
     rig.sample()
     assert rig.sent == []
     rig.assign(holder="edge-2", epoch=8)
+    assert not view.is_awaiting_successor(rig.state)
+
+
+def test_a_device_that_not_everybody_reaches_is_not_given_back_by_a_stop() -> None:
+    rig = Rig()
+    device = rig.state.devices[engine_rig.DEVICE]
+    near = ReachableFrom(node_selector={"bus": "east"})
+    spec = device.assigned.spec.model_copy(update={"reachable_from": near})
+    device = device._replace(assigned=device.assigned.model_copy(update={"spec": spec}))
+    rig.state = rig.state._replace(devices=rig.state.devices.set(engine_rig.DEVICE, device))
+    heard(rig, has_hub=True)
+    rig.feed(events.Stopping)
+    assert not authority(rig).given_back
     assert not view.is_awaiting_successor(rig.state)
 
 

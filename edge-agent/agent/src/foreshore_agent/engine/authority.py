@@ -44,9 +44,17 @@ def sweep(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
 
 
 def give_back(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
-    """Give back every right that a peer could be granted; the others end with the process."""
+    """Give back every right that a peer could be granted; the others end with the process.
+
+    Which peers reach a device with `reachableFrom` is not known here: maybe none does, and then a
+    short stop would lose it until the hub grants it anew. Its right ends with the lease.
+    """
     released = (fencing.Released(at.boot),)
-    return broadcast(state, lambda _: released, at, fresh)
+
+    def tell(device: Device) -> tuple[fencing.Event, ...]:
+        return released if device.assigned.spec.reachable_from is None else ()
+
+    return broadcast(state, tell, at, fresh)
 
 
 def claim(state: State, at: Instant) -> tuple[State, Effects]:
