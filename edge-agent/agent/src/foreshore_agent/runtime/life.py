@@ -7,7 +7,7 @@ what is durable.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,7 +99,7 @@ class Life:
                 ends += tuple(self._running)
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.done():
-                    await self._hand_over()
+                    await self._hand_over(ends[1:])
         finally:
             beginning.cancel()
             await self._stand_down()
@@ -145,8 +145,10 @@ class Life:
         finally:
             self._is_resuming = False
 
-    async def _hand_over(self) -> None:
+    async def _hand_over(self, ends: Iterable[asyncio.Future[Any]]) -> None:
         """Give every right back that a peer could take, and stay until it has been granted.
+
+        Whatever else ends the agent ends the wait too.
 
         Without the hub nobody could grant anything: then the agent stops as it is, and comes back
         to its rights if it starts again soon enough.
@@ -155,13 +157,19 @@ class Life:
             return
         self._core.take(events.Stopping(*self._core.stamp()))
         self._changed()
-        try:
-            async with asyncio.timeout(HAND_OVER_SECONDS):
-                while view.is_awaiting_successor(self._core.state):
-                    self._has_taken.clear()
-                    await self._has_taken.wait()
-        except TimeoutError:
+        succeeded = self._tasks.create_task(self._succeeded(), name="hand-over")
+        done, _ = await asyncio.wait(
+            (succeeded, *ends), timeout=HAND_OVER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        succeeded.cancel()
+        if not done:
             _LOG.warning("no peer was granted our devices within %.0f s", HAND_OVER_SECONDS)
+
+    async def _succeeded(self) -> None:
+        """Return when every right that was given back is another agent's."""
+        while view.is_awaiting_successor(self._core.state):
+            self._has_taken.clear()
+            await self._has_taken.wait()
 
     async def _stand_down(self) -> None:
         """Leave the broker first, so that nothing is commanded any more; then everything else."""
