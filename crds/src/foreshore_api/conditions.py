@@ -83,6 +83,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL = "ImagePull"
     SECRET_MISSING = "SecretMissing"
+    POD_REFUSED = "PodRefused"
     DIGEST_MISMATCH = "DigestMismatch"
     MODEL_REJECTED = "ModelRejected"
     WITHIN_BUDGET = "WithinBudget"
@@ -184,6 +185,11 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
         Reason.SECRET_MISSING: (
             "A Secret that the replica needs is missing or lacks a key; the message names it. What "
             "served before serves on."
+        ),
+        Reason.POD_REFUSED: (
+            "The API server does not let a replica's Pod in, or the ConfigMap that it reads; the "
+            "message is its own: a quota, Pod Security, a class that does not exist, a webhook. It "
+            "is tried again every half minute; what served before serves on."
         ),
         Reason.DIGEST_MISMATCH: (
             "The bytes at the version's source are not those whose digest it declares; what served "

@@ -45,6 +45,17 @@ class Outcome(StrEnum):
     UNAVAILABLE = "Unavailable"
 
 
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What became of an attempt to create an object."""
+
+    outcome: Outcome
+    made: api.Json | None = None
+    """The object as the API server made it; None if this attempt did not make it."""
+    error: api.ApiError | None = None
+    """What the API server said against it."""
+
+
 class Leadership(Protocol):
     """The elector, as far as a writer needs it."""
 
@@ -122,25 +133,26 @@ class Writer:
             self._remember(key, body)
         return outcome
 
-    async def create(self, kind: Kind, document: api.Json, *, manager: str) -> api.Json | None:
-        """Create an object whose name says what is in it: where it exists, it is done.
-
-        The object as the API server made it, or None if this call did not make it.
-        """
+    async def create(self, kind: Kind, document: api.Json, *, manager: str) -> Creation:
+        """Create an object whose name says what is in it: where it exists, it is done."""
         key = (kind.plural, *_names(document), manager, "create")
         at, _ = self._recent.get(key, (-SETTLING, b""))
         if self.clock() - at < SETTLING:
-            self._tell(kind, Outcome.SETTLING)
-            return None
+            return Creation(self._tell(kind, Outcome.SETTLING))
         made: list[api.Json] = []
+        errors: list[api.ApiError] = []
 
         async def write() -> None:
-            made.append(await self.kube.create(kind, self._stamped(document), manager=manager))
+            try:
+                made.append(await self.kube.create(kind, self._stamped(document), manager=manager))
+            except api.ApiError as error:
+                errors.append(error)
+                raise
 
         outcome = await self._attempt(kind, write)
         if outcome in (Outcome.WRITTEN, Outcome.MOVED_ON):
             self._remember(key, b"")
-        return made[0] if made else None
+        return Creation(outcome, next(iter(made), None), next(iter(errors), None))
 
     async def delete(
         self,

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from foreshore_api import meta, v1alpha1
+from foreshore_api import meta, printable, v1alpha1
 from foreshore_kube import api, apply, kinds
 from foreshore_operator import defects, events, manifests, metrics, store
 from foreshore_planner import plan as planning
@@ -42,6 +42,9 @@ FIGURES_PERIOD = 60.0
 FIRST_GRANT = "FirstGrant"
 """Cause of a grant that takes nothing from anybody."""
 
+REFUSAL = 512
+"""Characters that are kept of why a pod is refused."""
+
 Object = tuple[str, str, str]
 """Kind, namespace and name."""
 
@@ -59,6 +62,9 @@ class Act:
     recorder: events.Recorder
     defects: defects.Defects
     clock: Callable[[], float] = time.monotonic
+    refusals: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    """By (namespace, name) of a pod that is wanted: why the API server does not let it in, or what
+    it reads. The next pass says it."""
     _figures_written: dict[tuple[str, str], float] = dataclasses.field(default_factory=dict)
     """By placement: when its figures were last written."""
 
@@ -68,8 +74,10 @@ class Act:
         In how many seconds to look again, if something did not get through.
         """
         self.writer.tally.clear()
+        refused = frozenset(self.refusals)
         device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
         pods = [one for each in plan.placements for one in each.pods]
+        self._forget_refusals(pods)
         await self._all(
             ((device, one.namespace, one.device), self._grant(one)) for one in plan.grants
         )
@@ -96,6 +104,8 @@ class Act:
         for gone in self._figures_written.keys() - placed:
             del self._figures_written[gone]
         waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
+        if self.refusals.keys() != refused:
+            waits.append(0.0)  # what the next pass says of them is news
         return min(waits, default=None)
 
     async def _all(self, writes: Iterable[tuple[Object, Awaitable[None]]]) -> None:
@@ -169,25 +179,44 @@ class Act:
             return  # not seen yet: its appearance makes the next pass
         known = self.store.pod(intent.namespace, intent.name)
         if known is None:
-            made = await self.writer.create(
+            creation = await self.writer.create(
                 kinds.PODS,
                 manifests.pod(intent, owner, policy, version, image=self.serving_image),
                 manager=PLACEMENT,
             )
-            if made is None:
+            self._note_refusal(intent, creation)
+            if creation.made is None:
                 return
             self.figures.moves.labels("replica", "Placed").inc()
             log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
-            uid = str(made["metadata"]["uid"])
+            uid = str(creation.made["metadata"]["uid"])
         elif known.inference is not None and known.inference.phase is snapshot.PodPhase.PENDING:
             uid = known.uid
         else:
+            self.refusals.pop((intent.namespace, intent.name), None)
             return
-        await self.writer.create(
+        creation = await self.writer.create(
             kinds.CONFIG_MAPS,
             manifests.config_map(intent, uid, model, version),
             manager=PLACEMENT,
         )
+        self._note_refusal(intent, creation)
+
+    def _note_refusal(self, intent: case.PodIntent, creation: apply.Creation) -> None:
+        """Remember why a pod, or what it reads, is not let in, until it is.
+
+        A webhook that must be asked and does not answer is an internal error of the API server.
+        """
+        key, error = (intent.namespace, intent.name), creation.error
+        if creation.outcome in (apply.Outcome.WRITTEN, apply.Outcome.MOVED_ON):
+            self.refusals.pop(key, None)
+        elif error is not None and (isinstance(error, api.RejectedError) or error.status == 500):
+            self.refusals[key] = printable.clean(error, REFUSAL)
+
+    def _forget_refusals(self, pods: Iterable[case.PodIntent]) -> None:
+        wanted = {(one.namespace, one.name) for one in pods}
+        for key in self.refusals.keys() - wanted:
+            del self.refusals[key]
 
     async def _removal(self, removal: case.Removal) -> None:
         outcome = await self.writer.delete(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections.abc import Mapping
 
 from foreshore_api import v1alpha1
 from foreshore_operator import compilation, measure, store
@@ -16,8 +17,9 @@ def observe(
     compiler: compilation.Compiler,
     *,
     serving_image: str,
+    refusals: Mapping[tuple[str, str], str],
 ) -> snapshot.Snapshot:
-    """Take the snapshot of this moment."""
+    """Take the snapshot of this moment; `refusals` is what the last pass heard of its pods."""
     fleet, fleet_age = hub.evidence() if hub is not None else (None, 0.0)
     policies = tuple(seen.all_of(v1alpha1.DecisionPolicy))
     profiles = tuple(seen.all_of(v1alpha1.DeviceProfile))
@@ -39,6 +41,7 @@ def observe(
         nodes=tuple(seen.observed_nodes(default_tier(seen))),
         replicas=tuple(seen.replicas()),
         parts=tuple(seen.parts()),
+        refusals=dict(refusals),
         compiled=compiler.compile_all(policies, devices, profiles, models, versions),
         fleet=fleet,
         fleet_age=fleet_age,

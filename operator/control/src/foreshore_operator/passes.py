@@ -93,6 +93,10 @@ class Passes:
     async def _plan(self) -> planning.Plan:
         """Observe here, decide in a thread: a long plan must not cost the lease its renewal."""
         seen = observe.observe(
-            self.store, self.hub, self.compiler, serving_image=self.settings.serving_image
+            self.store,
+            self.hub,
+            self.compiler,
+            serving_image=self.settings.serving_image,
+            refusals=self.act.refusals,
         )
         return await asyncio.to_thread(self.decide, seen)

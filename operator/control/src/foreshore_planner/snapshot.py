@@ -170,6 +170,9 @@ class Snapshot:
     nodes: tuple[Node, ...] = ()
     replicas: tuple[Replica, ...] = ()
     parts: tuple[Part, ...] = ()
+    refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By (namespace, name) of a pod that was to be created: why the API server does not let it in,
+    or what it reads."""
     compiled: Mapping[tuple[str, str], Compiled] = field(default_factory=dict)
     """By (namespace, policy)."""
     fleet: report.Fleet | None = None

@@ -158,6 +158,9 @@ def _within(case: Case, nodes: Collection[str]) -> bool | None:
 def _trouble(case: Case, occupants: Occupants) -> Trouble | None:
     """Return what a person has to look at, of the first slot that has any."""
     for slot, one in sorted(occupants.items()):
+        if one.refusal is not None:
+            message = f"{_place(slot, one)} is not let in: {one.refusal}{_instead(one)}"
+            return Trouble(conditions.Reason.POD_REFUSED, message)
         found = troubles.of(one.pod) if one.pod is not None and not _is_well(case, one) else None
         if found is not None:
             reason, message = found

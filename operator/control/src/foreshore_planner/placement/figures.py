@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 
-from foreshore_api import scalars
+from foreshore_api import conditions, scalars
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import latency, snapshot
 from foreshore_planner.placement import serving, troubles
@@ -79,12 +79,15 @@ def phase(
 
 
 def _successor(one: serving.Occupant) -> inferenceplacement.Successor:
+    reason, seen = troubles.code(one.pod), one.pod.message if one.pod is not None else None
+    if one.refusal is not None:
+        reason, seen = conditions.Reason.POD_REFUSED.value, one.refusal
     return inferenceplacement.Successor(
         node=one.intent.node,
         version=one.intent.version,
         phase=_PHASES[one.pod.phase if one.pod is not None else snapshot.PodPhase.PENDING],
-        reason=troubles.code(one.pod),
-        message=(one.pod.message or "")[:256] if one.pod is not None else "",
+        reason=reason,
+        message=(seen or "")[:256],
     )
 
 

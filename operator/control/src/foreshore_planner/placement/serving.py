@@ -42,6 +42,8 @@ class Occupant:
     """The pod that answers because the wanted one does not."""
     is_ready: bool
     """Whether either of them answers."""
+    refusal: str | None = None
+    """Why the API server does not let the wanted pod in; None once it answers."""
 
     @property
     def answering(self) -> snapshot.Replica | None:
@@ -62,7 +64,14 @@ def occupants(case: Case, intents: Mapping[str, PodIntent]) -> dict[str, Occupan
         pod = existing.get(intent.name)
         is_new_ready = pod is not None and answers(case, pod)
         old = None if is_new_ready else _stand_in(case, intent)
-        found[slot] = Occupant(intent, pod, old, is_ready=is_new_ready or old is not None)
+        refusal = case.seen.refusals.get((intent.namespace, intent.name))
+        found[slot] = Occupant(
+            intent,
+            pod,
+            old,
+            is_ready=is_new_ready or old is not None,
+            refusal=None if is_new_ready else refusal,
+        )
     return found
 
 
