@@ -99,6 +99,7 @@ class Reason(StrEnum):
     RECORDER_FULL = "RecorderFull"
     HUB_UNREACHABLE = "HubUnreachable"
     UNREACHABLE = "Unreachable"
+    STORE_UNAVAILABLE = "StoreUnavailable"
     INTERNAL_ERROR = "InternalError"
 
 
@@ -226,6 +227,10 @@ MEANING: Mapping[Reason, str] = MappingProxyType(
             "The operator cannot read the agents' evidence; nothing moves on guesses."
         ),
         Reason.UNREACHABLE: "The cluster's API server does not answer.",
+        Reason.STORE_UNAVAILABLE: (
+            "The hub cannot write its store (full, failing or away), so that agents go on by the "
+            "assignments that they have. Free room on its volume, or mend its database."
+        ),
         Reason.INTERNAL_ERROR: (
             "A defect of this release keeps the operator from planning the object; what runs stays "
             "as it is. The operator's log has the details: please report them."

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from builders import planning as build
-from foreshore_api import support
+from foreshore_api import support, v1alpha1
 from foreshore_api.wire import report
 from foreshore_decision import selectors
 from foreshore_planner import (
@@ -255,3 +255,53 @@ def test_a_node_that_the_hub_cannot_compile_for_is_named_at_its_site() -> None:
     )
     assert "node edge-2: it stays" in said
     assert build.condition(planning.plan(build.world()), "Site", "hq", "Degraded") is None
+
+
+def hub_says(*nodes: str, reason: str = "InternalError", **more: Any) -> report.Fleet:
+    """The evidence of a hub that cannot give these nodes a new assignment."""
+    problems = tuple(
+        report.Problem(kind="Node", namespace="", name=node, reason=reason, message="it stays")
+        for node in nodes
+    )
+    return build.fleet(**more).model_copy(update={"problems": problems})
+
+
+def test_what_the_hub_cannot_keep_has_a_reason_of_its_own_and_is_no_defect() -> None:
+    made = planning.plan(build.world(fleet=hub_says(*build.EDGES, reason="StoreUnavailable")))
+    assert build.condition(made, "Site", "hq", "Degraded") == ("True", "StoreUnavailable")
+    said = build.message(made, "Site", "hq", "Degraded")
+    assert said == "nodes edge-1, edge-2, edge-3: it stays"
+
+
+def test_a_reason_that_this_release_does_not_know_is_a_defect() -> None:
+    made = planning.plan(build.world(fleet=hub_says("edge-1", reason="OfALaterHub")))
+    assert build.condition(made, "Site", "hq", "Degraded") == ("True", "InternalError")
+
+
+def test_a_problem_of_the_hub_does_not_hide_what_else_is_wrong_with_the_site() -> None:
+    agents = [build.agent(name, broker_connected=False) for name in build.EDGES]
+    made = planning.plan(build.world(fleet=hub_says("edge-2", agents=agents)))
+    assert build.condition(made, "Site", "hq", "Degraded") == ("True", "BrokerUnreachable")
+    said = build.message(made, "Site", "hq", "Degraded")
+    assert said.startswith("no broker")
+    assert said.endswith("; node edge-2: it stays")
+
+
+def local() -> v1alpha1.Cluster:
+    spec = {"connection": {"type": "InCluster"}}
+    return v1alpha1.Cluster.read({"metadata": {"name": "local", "generation": 1}, "spec": spec})
+
+
+def test_a_problem_of_a_node_without_a_site_is_said_at_its_cluster() -> None:
+    seen = build.world(fleet=hub_says("cloud-1", "edge-1"), clusters=(local(),))
+    made = planning.plan(seen)
+    assert build.condition(made, "Cluster", "local", "Degraded") == ("True", "InternalError")
+    assert build.message(made, "Cluster", "local", "Degraded") == "node cloud-1: it stays"
+    assert build.message(made, "Site", "hq", "Degraded") == "node edge-1: it stays"
+
+
+def test_so_is_one_of_a_node_whose_label_names_no_site() -> None:
+    nodes = (*build.world().nodes, build.node("lost-1", site="nowhere"))
+    seen = build.world(fleet=hub_says("lost-1"), clusters=(local(),), nodes=nodes)
+    made = planning.plan(seen)
+    assert build.message(made, "Cluster", "local", "Degraded") == "node lost-1: it stays"

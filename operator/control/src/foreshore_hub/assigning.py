@@ -12,6 +12,7 @@ kept goes on with the one it has, and is tried again.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from foreshore_api import conditions
@@ -28,6 +29,29 @@ PROBLEMS: Final = 1_000
 """Nodes that cannot be compiled for that the operator is told of."""
 FORGOTTEN_SECONDS: Final = 7 * 86400.0
 """A node that the API server has not known for so long has no assignment any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the assignment of a node stays as it is, and whose it is to mend."""
+
+    reason: conditions.Reason
+    message: str
+
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """Class an error: the store's, which a person can mend, or a defect of ours."""
+        if isinstance(error, store.UnavailableError):
+            return cls(
+                conditions.Reason.STORE_UNAVAILABLE,
+                f"its assignment cannot be kept and stays as it is: the hub's store cannot be"
+                f" written ({error}): free room on its volume, or mend its database",
+            )
+        return cls(
+            conditions.Reason.INTERNAL_ERROR,
+            f"its assignment cannot be compiled ({type(error).__name__}) and stays as it is; the"
+            " hub's log has the details: please report them",
+        )
 
 
 class Assigning:
@@ -48,8 +72,10 @@ class Assigning:
         self._touched_namespaces: set[str] = set()
         self._is_touched: Final = asyncio.Event()
         self._changed: dict[str, asyncio.Event] = {}
-        self._failures: dict[str, str] = {}
-        """By node: what kept its assignment from being compiled last, logged once."""
+        self._failures: dict[str, Failure] = {}
+        """By node: what kept its assignment from being compiled or kept last, logged once."""
+        self._retries: dict[str, asyncio.TimerHandle] = {}
+        """By node: when it is looked at again after a failure; one ahead is enough."""
         self._absent: Mapping[str, float] = {}
         """By node that the API server does not know: since when."""
         self._is_closing = False
@@ -89,14 +115,14 @@ class Assigning:
         self.touch(world.EVERYTHING)
 
     def problems(self) -> tuple[report.Problem, ...]:
-        """Return the nodes whose assignment cannot be compiled, for the operator to say."""
+        """Return the nodes whose assignment cannot be compiled or kept, for the operator to say."""
         return tuple(
             report.Problem(
                 kind="Node",
                 namespace="",
                 name=node,
-                reason=conditions.Reason.INTERNAL_ERROR,
-                message=f"its assignment cannot be compiled ({why}) and stays as it is",
+                reason=why.reason,
+                message=why.message,
             )
             for node, why in sorted(self._failures.items())[:PROBLEMS]
         )
@@ -116,7 +142,7 @@ class Assigning:
     def _drop(self, node: str) -> None:
         self._wanted.discard(node)
         self._current.pop(node, None)
-        self._failures.pop(node, None)
+        self._settle(node)
         if (waiting := self._changed.pop(node, None)) is not None:
             waiting.set()
 
@@ -135,11 +161,16 @@ class Assigning:
                 await asyncio.sleep(QUIET_SECONDS)
                 continue
             for node in self._taken():
-                try:
-                    await self._refresh(node)
-                    self._failures.pop(node, None)
-                except Exception as error:  # noqa: BLE001 - counted, and logged once, below
-                    self._failed(node, error)
+                await self.attend(node)
+
+    async def attend(self, node: str) -> None:
+        """Look at one node; a failure stays its own."""
+        try:
+            await self._refresh(node)
+        except Exception as error:  # noqa: BLE001 - counted, and logged once, below
+            self._failed(node, error)
+        else:
+            self._settle(node)
 
     def _taken(self) -> list[str]:
         """Return the nodes that were touched; all, where that cannot be told."""
@@ -153,12 +184,23 @@ class Assigning:
     def _failed(self, node: str, error: Exception) -> None:
         """Count, say it once, and look again in a while; the others do not wait."""
         self._count_failure()
-        why = type(error).__name__
+        why = Failure.of(error)
         if self._failures.get(node) != why:
-            log.error("the assignment of %s stays as it is: compiling failed", node, exc_info=error)
+            log.error("node %s: %s", node, why.message, exc_info=error)
         self._failures[node] = why
-        what = world.Touched(nodes=frozenset({node}))
-        asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.touch, what)
+        if node not in self._retries:
+            loop = asyncio.get_running_loop()
+            self._retries[node] = loop.call_later(AGAIN_SECONDS, self._retry, node)
+
+    def _retry(self, node: str) -> None:
+        self._retries.pop(node, None)
+        self.touch(world.Touched(nodes=frozenset({node})))
+
+    def _settle(self, node: str) -> None:
+        """Nothing is wrong with a node any more, or it is gone."""
+        self._failures.pop(node, None)
+        if (timer := self._retries.pop(node, None)) is not None:
+            timer.cancel()
 
     def _want(self, node: str) -> None:
         if node not in self._wanted:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from foreshore_api import conditions, scalars, v1alpha1
-from foreshore_planner import binding, health, placing, snapshot, status, succession
+from foreshore_api.wire import report
+from foreshore_planner import binding, health, phrases, placing, snapshot, status, succession
 from foreshore_planner.placement import case
 
 R = TypeVar("R", bound=binding.BoundDevice | binding.BoundPolicy)
@@ -166,29 +167,58 @@ def _with(
 
 
 def with_hub_problems(seen: snapshot.Snapshot, rows: Sequence[status.Row]) -> Iterator[status.Row]:
-    """Say of a Site that the hub cannot compile what its nodes should work by."""
-    sites = {node.name: node.site for node in seen.nodes}
-    problems = seen.fleet.problems if seen.fleet is not None else ()
-    said: dict[str | None, list[str]] = {}
-    for each in problems:
-        said.setdefault(sites.get(each.name), []).append(f"node {each.name}: {each.message}")
-    before = {binding.key(one): one for one in seen.sites}
+    """Say of a Site that the hub cannot give its nodes what they should work by.
+
+    What is wrong with nodes that are of no Site is said of their Cluster, where there is one.
+    """
+    said = _hub_problems(seen)
+    every: tuple[v1alpha1.Site | v1alpha1.Cluster, ...] = (*seen.sites, *seen.clusters)
+    before = {(one.kind, one.metadata.namespace, one.metadata.name): one for one in every}
     for kind, namespace, name, value in rows:
-        site = before.get((namespace or "", name)) if kind == v1alpha1.Site.kind else None
-        if site is None or name not in said:
+        one, problems = before.get((kind, namespace, name)), said.get((kind, name), [])
+        if one is None or not problems:
             yield kind, namespace, name, value
             continue
-        message = "; ".join(said[name]) + "; the hub's log has the details: please report them"
+        known = conditions.find(value.conditions, conditions.Type.DEGRADED)
+        messages = [*([known.message] if known is not None else []), *_by_message(problems)]
         degraded = _condition(
             (conditions.Type.DEGRADED, conditions.Status.TRUE),
-            conditions.Reason.INTERNAL_ERROR,
-            message[:1024],
-            site.metadata.generation or 0,
+            _reason(problems[0].reason if known is None else known.reason),
+            phrases.fitted("; ".join(messages)),
+            one.metadata.generation or 0,
             seen,
         )
-        wanted = [one for one in value.conditions if one.type != degraded.type]
-        merged = conditions.merge(site.status.conditions, [*wanted, degraded], seen.now)
+        wanted = [each for each in value.conditions if each.type != degraded.type]
+        merged = conditions.merge(one.status.conditions, [*wanted, degraded], seen.now)
         yield kind, namespace, name, value.model_copy(update={"conditions": merged})
+
+
+def _hub_problems(seen: snapshot.Snapshot) -> dict[tuple[str, str], list[report.Problem]]:
+    """Return what the hub says of nodes, by kind and name of the object that it is said of."""
+    nodes, sites = {node.name: node for node in seen.nodes}, {one.name for one in seen.sites}
+    found: dict[tuple[str, str], list[report.Problem]] = {}
+    for each in seen.fleet.problems if seen.fleet is not None else ():
+        node = nodes.get(each.name)
+        if node is not None and node.site is not None and node.site in sites:
+            found.setdefault((v1alpha1.Site.kind, node.site), []).append(each)
+        elif node is not None:
+            found.setdefault((v1alpha1.Cluster.kind, node.cluster), []).append(each)
+    return found
+
+
+def _by_message(problems: Iterable[report.Problem]) -> Iterator[str]:
+    """Yield each message once, behind the nodes that it is true of."""
+    nodes: dict[str, list[str]] = {}
+    for each in problems:
+        nodes.setdefault(each.message, []).append(each.name)
+    for message, names in nodes.items():
+        yield f"{'node' if len(names) == 1 else 'nodes'} {phrases.listed(names)}: {message}"
+
+
+def _reason(said: str) -> conditions.Reason:
+    """Return a reason of ours; one that this release does not know is a defect."""
+    known = {one.value: one for one in conditions.Reason}
+    return known.get(said, conditions.Reason.INTERNAL_ERROR)
 
 
 def _condition(
