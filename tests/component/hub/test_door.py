@@ -354,6 +354,37 @@ async def test_a_body_that_drips_in_is_given_up(tmp_path: Path) -> None:
         assert answer.status == 408
 
 
+async def test_a_report_of_as_many_devices_as_there_may_be_is_taken(door: Door) -> None:
+    devices = [
+        {"namespace": "hq", "device": f"room-{number}", "connected": True, "epoch": 1 << 52}
+        for number in range(report.DEVICES)
+    ]
+    body = facts(devices=devices)
+    assert len(body) > 256 << 10
+    assert (await door.call("POST", "/v1/agents/edge-1/report", data=body)).status == 204
+    assert len(door.desk.fleet.evidence(0.0).agents[0].report.devices) == report.DEVICES
+
+
+async def test_one_caller_sends_one_large_body_at_a_time(tmp_path: Path) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b" "
+        begun.set()
+        await ended.wait()
+        yield facts()
+
+    path, kind = "/v1/agents/edge-1/report", {"Content-Type": "application/json"}
+    async with hub_under_test.opened(tmp_path / "hub.db") as door, asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(door.call("POST", path, data=slow(), headers=kind))
+        await begun.wait()
+        answers = [await door.call("POST", path, data=facts()) for _ in range(20)]
+        assert b"one report at a time" in answers[-1].body
+        ended.set()
+        assert (await first).status == 204
+        assert (await door.call("POST", path, data=facts())).status == 204
+
+
 async def test_one_node_that_asks_too_often_is_slowed_down_and_others_are_not(door: Door) -> None:
     answers = await asyncio.gather(
         *(door.call("POST", "/v1/agents/edge-1/report", data=facts()) for _ in range(150))

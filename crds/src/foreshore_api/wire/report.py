@@ -12,6 +12,10 @@ from foreshore_api.wire import beat, document, histogram
 
 AGENTS: Final = 20_000
 """Agents that one hub knows at most."""
+DEVICES: Final = 10_000
+"""Devices that one agent reports of at most."""
+MAXIMUM_BYTES: Final = DEVICES * 320 + (1 << 20)
+"""The largest report: so many devices with the longest names, and room for all else."""
 RENEWALS: Final = 1_000_000
 """Devices whose newest renewal one hub knows at most."""
 
@@ -128,7 +132,7 @@ class Report(document.Document):
     broker_connected: bool = False
     broker_problem: str | None = Field(default=None, max_length=256)
     """Why there is no session with the site's broker; absent while there is one."""
-    devices: tuple[HeldDevice, ...] = Field(default=(), max_length=10000)
+    devices: tuple[HeldDevice, ...] = Field(default=(), max_length=DEVICES)
     endpoints: tuple[EndpointReport, ...] = Field(default=(), max_length=1000)
     peers: tuple[PeerBeat, ...] = Field(default=(), max_length=1000)
     stages: tuple[StageReport, ...] = Field(default=(), max_length=5000)

@@ -37,10 +37,9 @@ from foreshore_hub import (
 log = logging.getLogger(__name__)
 
 MAXIMUM_WAIT: Final = 60.0
-MAXIMUM_REPORT_BYTES: Final = 256 << 10
 MAXIMUM_BODIES: Final = {
     "records": record.MAXIMUM_BATCH_BYTES,
-    "report": MAXIMUM_REPORT_BYTES,
+    "report": report.MAXIMUM_BYTES,
     "renewals": 256 << 10,
 }
 """Largest body by the last part of a path; every other path takes none."""

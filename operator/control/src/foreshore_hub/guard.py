@@ -7,9 +7,10 @@ with `{"reason", "message"}`.
 """
 
 import asyncio
+import contextlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ from foreshore_hub import authn, measures
 MAXIMUM_DEPTH: Final = 32
 BODY_SECONDS: Final = 10.0
 MAXIMUM_NODES: Final = 20_000
+ONE_AT_A_TIME: Final = 1 << 20
+"""Bytes above which a caller may send one body of a kind at a time: what the hub holds for one
+caller stays near the largest body, however many it begins."""
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -95,6 +99,8 @@ class Guard:
         self._maximum_bodies: Final = maximum_bodies
         self._measured: Final = measured
         self._body_seconds: Final = body_seconds
+        self._arriving: Final[set[tuple[str, str]]] = set()
+        """Caller and kind of the large bodies that arrive now."""
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Let a request through, or answer it."""
@@ -116,7 +122,7 @@ class Guard:
             raise RefusedError(429, "TooManyRequests", "slow down", retry_after=1)
         if scope["method"] in ("GET", "HEAD"):
             return receive
-        body = await self._body(scope, receive)
+        body = await self._body(scope, receive, identity.node or identity.username)
         return _replay(body, receive)
 
     async def _identify(self, scope: types.Scope) -> authn.Identity:
@@ -131,16 +137,32 @@ class Guard:
             raise RefusedError(401, "Unauthorized", "the token is not valid here")
         return identity
 
-    async def _body(self, scope: types.Scope, receive: types.Receive) -> bytes:
-        limit = self._maximum_bodies.get(scope["path"].rsplit("/", 1)[-1], 0)
+    async def _body(self, scope: types.Scope, receive: types.Receive, caller: str) -> bytes:
+        kind = scope["path"].rsplit("/", 1)[-1]
+        limit = self._maximum_bodies.get(kind, 0)
         try:
-            async with asyncio.timeout(self._body_seconds):
-                body = await read(receive, limit)
+            with self._turn(caller, kind, limit):
+                async with asyncio.timeout(self._body_seconds):
+                    body = await read(receive, limit)
         except TimeoutError as error:
             raise RefusedError(408, "BodyTooSlow", "the body did not arrive in time") from error
         if depth(body) > MAXIMUM_DEPTH:
             raise RefusedError(400, "BodyTooDeep", f"nested deeper than {MAXIMUM_DEPTH}")
         return body
+
+    @contextlib.contextmanager
+    def _turn(self, caller: str, kind: str, limit: int) -> Iterator[None]:
+        """Admit one large body of a kind at a time. Raises RefusedError."""
+        if limit <= ONE_AT_A_TIME:
+            yield
+            return
+        if (caller, kind) in self._arriving:
+            raise RefusedError(429, "TooManyRequests", f"one {kind} at a time", retry_after=1)
+        self._arriving.add((caller, kind))
+        try:
+            yield
+        finally:
+            self._arriving.discard((caller, kind))
 
 
 def bearer(scope: types.Scope) -> str:

@@ -73,7 +73,7 @@ class Facts:
             problems=self.all_problems()[:1000],
             broker_connected=self.broker.is_connected,
             broker_problem=(self.broker.problem or "")[:256] or None,
-            devices=view.devices(state, at)[:10000],
+            devices=view.devices(state, at)[: report.DEVICES],
             endpoints=self.pool.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],
             stages=self.meters.stages(at.monotonic),
