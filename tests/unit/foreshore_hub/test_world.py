@@ -194,3 +194,34 @@ def test_ages_count_from_when_the_report_came_by_the_hubs_own_clock() -> None:
     assert evidence.evidence(14.0).agents[0].age_seconds == 4.0
     assert evidence.count(14.0) == (1, 0)
     assert evidence.count(40.0) == (0, 1)
+
+
+def node_change(old: str | None, new: str | None, **labels: str) -> informer.Change[Any]:
+    """A node of one site is seen as one of another; the empty name is that of no site."""
+    before, after = (
+        None if site is None else world.Node("edge-1", {meta.LABEL_SITE: site} if site else {})
+        for site in (old, new)
+    )
+    if after is not None:
+        after = world.Node(after.name, {**after.labels, **labels})
+    return informer.Change(kinds.NODES, informer.Key("", "edge-1"), before, after)
+
+
+def test_a_node_that_is_only_seen_again_touches_nothing() -> None:
+    """Nodes say every few minutes that they live; nothing follows from that."""
+    assert world.touched(node_change("hq", "hq")) == world.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("hq", "annex"), ("hq", ""), ("", "hq"), (None, "hq"), ("hq", None)],
+    ids=["another site", "label gone", "labelled", "appeared", "gone"],
+)
+def test_a_node_that_changes_its_site_touches_its_peers_of_both(
+    old: str | None, new: str | None
+) -> None:
+    assert world.touched(node_change(old, new)) == world.EVERYTHING
+
+
+def test_another_label_of_a_node_touches_it_alone() -> None:
+    assert world.touched(node_change("hq", "hq", zone="west")).nodes == {"edge-1"}

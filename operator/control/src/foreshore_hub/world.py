@@ -196,12 +196,22 @@ def touched(change: informer.Change[Any]) -> Touched:
     if isinstance(change.old or change.new, AgentPod):
         return NOTHING if change.old == change.new else EVERYTHING
     if isinstance(change.old or change.new, Node):
-        return Touched(nodes=frozenset({change.key.name}))
+        return _touched_by_node(change)
     if _substance(change.old) == _substance(change.new):
         return NOTHING
     if change.kind.kind == v1alpha1.Site.kind:
         return Touched(namespaces=frozenset({change.key.namespace}), nodes=frozenset({"*"}))
     return Touched(namespaces=frozenset({change.key.namespace}))
+
+
+def _touched_by_node(change: informer.Change[Node]) -> Touched:
+    """Return what follows from a node: its peers, of the site before and after, are told of it."""
+    old, new = change.old, change.new
+    if old == new:
+        return NOTHING
+    if old is None or new is None or old.site != new.site:
+        return EVERYTHING
+    return Touched(nodes=frozenset({change.key.name}))
 
 
 def _substance(resource: meta.Resource | None) -> tuple[Any, ...] | None:
