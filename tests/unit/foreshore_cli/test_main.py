@@ -153,3 +153,18 @@ def test_a_decision_may_be_named_as_kubectl_names_objects(
         main.main()
     assert ended.value.code == 0
     assert asked == [why.Question(identity="abc")]
+
+
+def test_words_of_a_server_move_no_cursor_in_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise errors.ForbiddenError("no\x1b[2J\nerror: all is well \u202eeslaf")
+
+    monkeypatch.setattr(main, "application", fails)
+    with pytest.raises(SystemExit):
+        main.main()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+    assert "\u202e" not in said

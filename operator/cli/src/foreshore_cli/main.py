@@ -211,8 +211,21 @@ def main() -> None:
     try:
         application()
     except errors.CommandError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command line speaks
+        print(f"error: {_fit(error)}", file=sys.stderr)  # noqa: T201 - a command line speaks
         sys.exit(error.exit_code)
+
+
+def _fit(error: errors.CommandError) -> str:
+    """Return an error's line: a server, or whoever named an object, may have written some of it.
+
+    What cleans is loaded only for words that need it: a mistake is told at once.
+    """
+    said = str(error)
+    if said.isprintable():
+        return said
+    from foreshore_api import printable
+
+    return printable.clean(said)
 
 
 if __name__ == "__main__":
