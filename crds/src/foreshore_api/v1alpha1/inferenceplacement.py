@@ -92,7 +92,7 @@ class Replica(Document):
     """One inference Pod and where it was put: the one that answers, while a successor starts."""
 
     slot: Slot
-    """Which replica: `a0`, `a1` active, `s0` standby. Example: `a0`."""
+    """Which replica, counted from `r0`; `role` says which of them are active. Example: `r0`."""
 
     role: Role
     """Active serves; Standby is warm and takes over. Example: `Active`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import serving
-from foreshore_planner.placement import case
+from foreshore_planner.placement import case, figures
 
 Json = dict[str, Any]
 
@@ -32,7 +32,6 @@ LABELS = {
     "app.kubernetes.io/part-of": "foreshore",
 }
 SELECTOR = f"app.kubernetes.io/name={NAME}"
-PORT = 8080
 MODEL_FOLDER = "/etc/foreshore/model"
 CA_FOLDER = "/etc/foreshore/ca"
 USER = 65532
@@ -288,9 +287,9 @@ def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> J
             "--model-config",
             f"{MODEL_FOLDER}/model.json",
             "--listen",
-            f"0.0.0.0:{PORT}",
+            f"0.0.0.0:{figures.PORT}",
         ],
-        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "ports": [{"name": "http", "containerPort": figures.PORT, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": asked.cpu, "memory": asked.memory},
             "limits": {"memory": asked.memory},

@@ -12,8 +12,7 @@ from foreshore_api import conditions, meta, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import binding, denials, health, phrases, snapshot
 
-Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
-"""One condition without its times: (type, status, reason, message)."""
+Said = phrases.Said
 Reports = Mapping[str, report.AgentEvidence]
 
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN

@@ -1,10 +1,15 @@
-"""How a condition's message names many things: the first few, and how many more there are.
+"""What is said of an object, and how a message names many things: the first few of so many.
 
 A message has room for 1024 characters and holds no volatile number, whatever the fleet's size.
 """
 
 from collections.abc import Iterable
 from typing import Final
+
+from foreshore_api import conditions
+
+Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
+"""One condition without its times: (type, status, reason, message)."""
 
 LONGEST: Final = 1024
 """Characters of a condition's message."""

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from foreshore_api import conditions
+from foreshore_planner import phrases
 from foreshore_planner.placement import case
 
-Said = tuple[conditions.Type, conditions.Status, conditions.Reason, str]
-"""One condition without its times: (type, status, reason, message)."""
+Said = phrases.Said
 
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 Type, Reason = conditions.Type, conditions.Reason

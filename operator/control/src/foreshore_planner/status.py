@@ -17,6 +17,7 @@ from foreshore_planner import (
     connection,
     health,
     modes,
+    phrases,
     placement_conditions,
     selection,
     sharing,
@@ -28,7 +29,7 @@ from foreshore_planner.placement import case as placement_case
 Row = tuple[str, str | None, str, v1alpha1.statuses.Observed]
 """(kind, namespace, name, status)."""
 
-Said = connection.Said
+Said = phrases.Said
 
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 Type, Reason = conditions.Type, conditions.Reason

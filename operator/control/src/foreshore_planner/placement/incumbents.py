@@ -33,9 +33,9 @@ def find(
     slots: Sequence[str],
     template: str,
 ) -> dict[str, Incumbent]:
-    """Return who has each slot: by the placement's status, else (status lost.
+    """Return who has each slot: by the placement's status, else by the pods themselves.
 
-    Restart) by the pods themselves.
+    A status can be lost, or not be written yet when the operator starts again.
 
     Of several pods that claim a slot, those of the present template come first, then ready ones,
     then names.
