@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from builders import planning as build
+from foreshore_api import scalars
 from foreshore_api.wire import histogram, report
 from foreshore_planner import latency, snapshot
 from foreshore_planner import plan as planning
@@ -142,13 +144,53 @@ def test_the_move_limit_holds_for_placements_whose_history_is_full() -> None:
     settled = build.settle(build.world(policies=policies))
     old = {"time": "2026-03-01T08:00:00Z", "from": "edge-3", "to": "edge-1", "cause": "NodeDead"}
     full = tuple(
-        type(one).read(one.document() | {"status": one.status.document() | {"moves": [old] * 10}})
+        type(one).read(one.document() | {"status": one.status.document() | {"moves": [old] * 32}})
         for one in settled.placements
     )
     seen = build.silenced(dataclasses.replace(settled, placements=full), "edge-1")
     made = planning.plan(seen)
     moved = [one for one in made.placements if one.pods[0].node != "edge-1"]
     assert len(moved) == 6
+
+
+def past(count: int, minutes: float, node: str, cause: str) -> list[dict[str, str]]:
+    """So many moves off a node, so long ago."""
+    time = scalars.timestamp(build.NOW - timedelta(minutes=minutes))
+    return [{"time": time, "from": node, "to": "edge-2", "cause": cause}] * count
+
+
+def with_moves(seen: snapshot.Snapshot, moves: list[dict[str, str]]) -> snapshot.Snapshot:
+    (one,) = seen.placements
+    status = one.status.document() | {"moves": moves}
+    return dataclasses.replace(
+        seen, placements=(type(one).read(one.document() | {"status": status}),)
+    )
+
+
+def test_a_placement_of_many_replicas_remembers_all_moves_of_its_minute() -> None:
+    """The trap: ten were remembered, so that the minute never had room for fewer."""
+    roomy = snapshot.Resources(cpu=64000, memory=1 << 40)
+    nodes = tuple(build.edge(name, allocatable=roomy) for name in build.EDGES)
+    policy = build.policy(placement={"replicas": 16, "standby": 14})
+    settled = build.settle(build.world(policies=(policy,), nodes=nodes))
+    seen = with_moves(build.silenced(settled, "edge-1"), past(12, 0.5, "edge-3", "NodeDead"))
+    made = planning.plan(seen)
+    assert len(made.placements[0].moves) == 12 + 3, "half of thirty in a minute"
+    assert planning.plan(build.applied(seen, made)).placements[0].moves == made.placements[0].moves
+
+
+def test_a_full_history_forgets_no_node_that_was_left_in_trouble_within_the_hour() -> None:
+    moves = [
+        *past(31, 30.0, "edge-2", "NodeDead"),
+        *past(1, 40.0, "edge-3", "PodFailed"),
+    ]
+    settled = build.settle(build.world())
+    failed = {"phase": snapshot.PodPhase.FAILED, "reason": "Evicted"}
+    seen = build.later(troubled(with_moves(settled, moves), **failed), 1.0)
+    seen = build.applied(seen, planning.plan(seen))
+    assert build.where(planning.plan(seen)) == {"r0": "edge-2"}
+    assert len(seen.placements[0].status.moves) == 32
+    assert build.where(planning.plan(troubled(seen, **failed))) == {"r0": "cloud-1"}
 
 
 @pytest.mark.parametrize("age", [None, latency.PROBE_STALE + 1])

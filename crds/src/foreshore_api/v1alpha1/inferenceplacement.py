@@ -210,8 +210,8 @@ class InferencePlacementStatus(Observed):
     candidates: Candidates | None = None
     """Nodes that were looked at. Absent: not looked at yet."""
 
-    moves: Annotated[tuple[Move, ...], pydantic.Field(max_length=10)] = ()
-    """The last ten moves, newest first. Absent: none."""
+    moves: Annotated[tuple[Move, ...], pydantic.Field(max_length=32)] = ()
+    """The last moves, newest first; of many those stay that limit what moves next. Absent: none."""
 
 
 class InferencePlacement(meta.Resource):

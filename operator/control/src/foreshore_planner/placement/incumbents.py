@@ -58,10 +58,9 @@ def find(
 
 
 def departures(
-    before: v1alpha1.InferencePlacement | None, since: datetime
+    past: Sequence[inferenceplacement.Move], since: datetime
 ) -> list[inferenceplacement.Move]:
     """Return the moves off a node since then; one whose time cannot be read says nothing."""
-    past = before.status.moves if before is not None else ()
     return [one for one in past if one.from_ is not None and _is_since(one.time, since)]
 
 

@@ -2,6 +2,10 @@
 
 Off a dead node, while most of the site is healthy, half of the site's replicas, for there the
 evidence is good; else six, whatever is wrong. So a mistake of ours moves little before it is seen.
+
+Half is what lifts the six at a large site; at one of up to twelve replicas it stays at six. There a
+lower cap would protect from nothing that the hold of a silent site does not, and what is lost
+serves nobody while it waits: a site of two replicas that lost one, or both, has them back at once.
 """
 
 from collections import Counter
@@ -13,7 +17,10 @@ from foreshore_planner import health, snapshot
 from foreshore_planner.placement import incumbents
 
 MOVES_PER_MINUTE = 6
-"""Moves of one site within sixty seconds (design/placement.md); of a small site, more than half."""
+"""Moves of one site within `WINDOW` (design/placement.md); of a small site, more than half."""
+
+WINDOW = 60.0
+"""Seconds over which moves are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +38,14 @@ class Pace:
 
 def of_sites(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, Pace]:
     """Return what is left for every site that has a placement."""
-    since = seen.now - timedelta(seconds=60)
+    since = seen.now - timedelta(seconds=WINDOW)
     healthy = _healthy_majorities(seen, verdicts)
     replicas: Counter[str] = Counter()
     made: Counter[str] = Counter()
     for placement in seen.placements:
         site = placement.spec.site
         replicas[site] += len(placement.status.replicas)
-        made[site] += len(incumbents.departures(placement, since))
+        made[site] += len(incumbents.departures(placement.status.moves, since))
     found: dict[str, Pace] = {}
     for site, count in replicas.items():
         half = (count + 1) // 2 if healthy.get(site, False) else 0

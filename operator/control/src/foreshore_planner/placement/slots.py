@@ -11,6 +11,7 @@ from foreshore_planner.placement import (
     callers,
     candidates,
     incumbents,
+    pace,
     serving,
     troubles,
 )
@@ -147,10 +148,15 @@ So a pod that starts nowhere visits each node once an hour instead of going roun
 """
 
 
+HISTORY = 32
+"""Moves that a placement's status has room for."""
+
+
 def left_lately(case: Case, causes: frozenset[str]) -> frozenset[str]:
     """Return the nodes that this placement left within the hour for one of these causes."""
     since = case.seen.now - timedelta(seconds=AVOIDED_FOR)
-    left = incumbents.departures(case.before, since)
+    past = case.before.status.moves if case.before is not None else ()
+    left = incumbents.departures(past, since)
     return frozenset(one.from_ for one in left if one.from_ is not None and one.cause in causes)
 
 
@@ -240,7 +246,7 @@ def moves(
     chosen: Mapping[str, candidates.Candidate],
     causes: Mapping[str, Force],
 ) -> tuple[inferenceplacement.Move, ...]:
-    """Return the placement's history with this pass's moves first, at most ten."""
+    """Return the placement's history with this pass's moves first, as many as status has room."""
     now = scalars.timestamp(case.seen.now)
     fresh = []
     for slot, candidate in sorted(chosen.items()):
@@ -256,4 +262,26 @@ def moves(
             )
         )
     past = case.before.status.moves if case.before is not None else ()
-    return (*fresh, *past)[:10]
+    return _shortened(case, (*fresh, *past))
+
+
+def _shortened(
+    case: Case, every: Sequence[inferenceplacement.Move]
+) -> tuple[inferenceplacement.Move, ...]:
+    """Forget the oldest moves, first those by which nothing is decided.
+
+    Needed are the moves of the last minute (`pace`), and the last one off each node that was left
+    in trouble within the hour (`left_lately`).
+    """
+    now = case.seen.now
+    recent = incumbents.departures(every, now - timedelta(seconds=pace.WINDOW))
+    hour = incumbents.departures(every, now - timedelta(seconds=AVOIDED_FOR))
+    lately = {one.from_ for one in hour if one.cause in TROUBLES}
+    needed: list[int] = []
+    others: list[int] = []
+    for index, move in enumerate(every):
+        is_last = move.from_ in lately and move.cause in TROUBLES
+        (needed if is_last or move in recent else others).append(index)
+        lately -= {move.from_} if is_last else set()
+    kept = sorted([*needed, *others][:HISTORY])
+    return tuple(every[index] for index in kept)
