@@ -216,6 +216,26 @@ async def test_a_new_model_takes_effect_when_its_server_serves_and_the_old_one_s
     assert len(await asyncio.to_thread(servers_of_ours)) == 1
 
 
+async def test_a_lock_waits_for_no_other_policys_model(
+    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin()
+    monkeypatch.setattr(folder, "PATIENCE_SECONDS", 3600.0)
+    nowhere = {"https": {"url": "https://127.0.0.1:9/x.onnx", "caSecretRef": None}}
+    version = room.changed(room.version(name="nowhere-v1"), spec__source=nowhere)
+    (bench.resources / "nowhere.yaml").write_text(json.dumps(version))
+    other = {"spec__modelRef": {"version": "nowhere-v1"}, "spec__mode": "Shadow"}
+    bench.write(room.policy(name="another"), **other)
+    await until(lambda: len(bench.taken) == 2)
+    bench.write(room.device(), spec__lock="Locked")
+    await until(lambda: bench.taken[-1].devices[0].spec.lock == "Locked")
+    bench.write(room.policy(), spec__mode="Shadow")
+    await until(lambda: {one.spec.mode for one in bench.taken[-1].policies} == {"Shadow"})
+    (bench.resources / "DecisionPolicy-another.yaml").unlink()
+    await until(lambda: len(bench.taken[-1].policies) == 1)
+    assert bench.version == "occupancy-v1"
+
+
 async def test_each_endpoint_says_what_it_serves(bench: Bench, begin: Begin) -> None:
     await begin()
     (endpoint,) = bench.policy.endpoints

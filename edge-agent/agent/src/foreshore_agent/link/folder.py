@@ -34,7 +34,7 @@ from foreshore_decision import fencing
 LOOK_SECONDS: Final = 1.0
 NOT_DURABLE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 20.0
-"""How long what nothing is served for yet is waited for, before it is assigned all the same."""
+"""How long a start waits for what nothing is served for yet, before it assigns it all the same."""
 _EPOCH: Final = "folder/epoch"
 _KEPT: Final = "folder/resources"
 _LOG: Final = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class Folder:
         last = int(await self._values.get(_EPOCH) or b"0")
         self._epoch = fencing.next_epoch(last, clocks.unix_seconds())
         await self._values.put(_EPOCH, str(self._epoch).encode())
-        await self._adopt()
+        await self._adopt(PATIENCE_SECONDS)
 
     async def follow(self) -> None:
         """Read the folder again when it changes, name what serves by now, until cancelled."""
@@ -183,8 +183,11 @@ class Folder:
         except manifests.UnreadableError:
             return None
 
-    async def _adopt(self) -> None:
-        """Read, compile, have the models served, and hand over what the folder says."""
+    async def _adopt(self, patience: float = 0.0) -> None:
+        """Read, compile, have the models served, and hand over what the folder says.
+
+        Without patience once something is in effect: a lock waits for no other policy's model.
+        """
         self._seen = await self._fingerprint()  # before reading: an edit meanwhile is seen again
         reading = await asyncio.to_thread(self._read)
         unsupplied = await asyncio.to_thread(inspection.unsupplied, reading, self._supplies())
@@ -194,26 +197,28 @@ class Folder:
         self.is_adopting = True
         self._calls.inspected()
         self._written = compiled.assignment
-        await self._serve()
+        await self._serve(patience)
         await self._values.put(_KEPT, _freeze(reading.kept))
         self._kept = reading.kept
         await self._hand_over()
         self._unworkable, self.is_adopting = "", False
 
-    async def _serve(self) -> None:
-        """Start every server that is needed; where nothing answers for a policy yet, wait a while.
+    async def _serve(self, patience: float) -> None:
+        """Start every server that is needed; where nothing answers for a policy yet, wait so long.
 
         For what was in force before the new model: after a restart it decides first.
         """
         needed = self._needed()
         self._running = self._servers.start(_each(needed))
+        if not patience:
+            return
         answering, wanted = self._answering(), self._wanted()
         silent = {name: found for name, found in needed.items() if not answering.get(name)}
         awaited = {
             name: tuple(one for one in found if one != wanted.get(name)) or found
             for name, found in silent.items()
         }
-        await self._servers.settle(_each(awaited), PATIENCE_SECONDS)
+        await self._servers.settle(_each(awaited), patience)
 
     async def _hand_over(self) -> None:
         """Let the assignment take effect with the servers that answer now; stop those not needed.
