@@ -89,6 +89,34 @@ def test_a_time_that_is_none_is_an_error_and_not_a_guess(tmp_path: Path) -> None
         read(tmp_path, "time,co2\nsoon,1\n", needs_time=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+10:00",
+        "9999-12-31T23:59:59-10:00",
+        "1_000",
+        "2015-W05",
+        "2015-w05-1",
+    ],
+)
+def test_a_time_that_is_beyond_the_calendar_or_a_slip_is_refused_with_its_place(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(recording.RecordingError) as refused:
+        read(tmp_path, f"time,co2\n{text},1\n", needs_time=True)
+    assert f"row 1 (line 2), column time: {text!r} is no time" in str(refused.value)
+
+
+def test_a_time_of_the_sites_zone_that_is_beyond_the_calendar_is_refused() -> None:
+    with pytest.raises(recording.RecordingError, match="is no time"):
+        recording.moment("0001-01-01 00:00:00", ZoneInfo("Europe/Brussels"))
+
+
+def test_a_number_with_an_underscore_is_left_out(tmp_path: Path) -> None:
+    _, [first, _] = read(tmp_path, "co2\n1_000\n2\n")
+    assert first.unread == ("co2",)
+
+
 @pytest.mark.parametrize("pair", ["co2", "=co2", "Column="])
 def test_a_map_that_maps_nothing_is_refused(pair: str) -> None:
     with pytest.raises(recording.RecordingError, match="COLUMN=PROPERTY"):

@@ -27,6 +27,8 @@ LATEST_SECONDS: Final = 10_000_000_000
 TIME_COLUMNS: Final = ("date", "time", "timestamp", "datetime", "date_time")
 """Headers that are taken for the time when nobody says which column it is."""
 
+_WEEK: Final = "W"
+"""In a time, a week's number: no sensor writes it, so it is a slip."""
 _TRUE: Final = ("true", "1", "yes", "t")
 _FALSE: Final = ("false", "0", "no", "f")
 
@@ -280,15 +282,20 @@ def moment(text: str, zone: tzinfo) -> datetime:
     """Read ISO 8601 or Unix seconds; without a zone it is `zone`'s. Raises RecordingError."""
     text = text.strip()
     try:
-        parsed = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat("" if _WEEK in text.upper() else text)
     except ValueError:
         return _unix(text)
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
+    try:
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError as error:
+        raise RecordingError(
+            f"{text!r} is no time between the years 1 and 9999 in UTC: mend the cell"
+        ) from error
 
 
 def _unix(text: str) -> datetime:
     try:
-        seconds = float(text)
+        seconds = _float(text)
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds):
@@ -305,10 +312,17 @@ def _unix(text: str) -> datetime:
 def _number(text: str, separator: str) -> float:
     if separator == ";" and text.count(",") == 1 and "." not in text:
         text = text.replace(",", ".")
-    number = float(text)
+    number = _float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text!r} is not finite")
     return number
+
+
+def _float(text: str) -> float:
+    """Read a number as files write it: not with the underscores of program text."""
+    if "_" in text:
+        raise ValueError(f"{text!r} is no number")
+    return float(text)
 
 
 def _place(places: Mapping[str, int], column: str, header: Sequence[str]) -> int:
