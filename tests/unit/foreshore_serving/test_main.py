@@ -1,4 +1,5 @@
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from typer.testing import CliRunner
 from builders import onnx_models
 from foreshore_api.wire import serving
 from foreshore_serving import contract as contracts
-from foreshore_serving import main, settings, supervise
+from foreshore_serving import child, main, settings, supervise
 from foreshore_serving.refusal import STATUS, Fault, Reason, Refused, Rejected
 
 
@@ -29,6 +30,27 @@ def test_a_fatal_reason_reaches_the_termination_message(tmp_path: Path) -> None:
     ending = serving.Ending.decode(log.read_bytes())
     assert ending.reason == "DigestMismatch"
     assert len(log.read_bytes()) < 4096, "kubelet cuts the message there, within the JSON"
+
+
+def test_a_models_own_text_forges_no_line_of_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "the model has no input x; it has y\nfine\x1b]0;title\x07"
+    supervise.end(Refused(Reason.SCHEMA_MISMATCH, said), tmp_path / "absent")
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("it has y fine\ufffd]0;title\ufffd")
+
+
+def test_a_line_of_the_child_is_one_line_and_a_traceback_keeps_its_own() -> None:
+    try:
+        raise ValueError("a\x1b[2J")
+    except ValueError as error:
+        caught = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "of %s", ("a\nb\x1b",), caught)
+    first, *others = child.Formatter(child.FORMAT).format(record).split("\n")
+    assert first == "ERROR x: of a b\ufffd"
+    assert others[0].startswith("Traceback")
+    assert others[-1] == "ValueError: a\ufffd[2J"
 
 
 def test_no_termination_log_is_made_where_kubelet_made_none(tmp_path: Path) -> None:

@@ -16,7 +16,11 @@ from typing import Final
 import prometheus_client
 from aiohttp import web
 
+from foreshore_api import printable
+
 MAXIMUM_HEADER_BYTES: Final = 8190
+_LONGEST: Final = 4096
+"""Characters of a reason: it may quote what a model, a device or a broker said."""
 Reasons = Callable[[], Sequence[str]]
 """Returns what is missing for readiness, as sentences; nothing means ready."""
 
@@ -33,7 +37,8 @@ def application(registry: prometheus_client.CollectorRegistry, reasons: Reasons)
     async def readyz(_: web.Request) -> web.Response:
         missing = reasons()
         if missing:
-            return web.Response(status=503, text="".join(f"{reason}\n" for reason in missing))
+            lines = (printable.clean(reason, _LONGEST) for reason in missing)
+            return web.Response(status=503, text="".join(f"{line}\n" for line in lines))
         return web.Response(text="ok\n")
 
     async def exposed(_: web.Request) -> web.Response:

@@ -21,6 +21,7 @@ import sys
 import time
 from typing import Any, Final
 
+from foreshore_api import printable
 from foreshore_serving import contract as contracts
 from foreshore_serving import limits, vet
 from foreshore_serving.refusal import Reason, Refused
@@ -30,6 +31,10 @@ WARM_UP_RUNS: Final = 20
 WARM_UP_SECONDS: Final = 0.5
 
 EXIT_REFUSED: Final = 3
+
+FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
+LONGEST_LINE: Final = 4096
+"""Characters of one line of the log."""
 
 ELEMENT_TYPES: Final = {
     "tensor(bool)": "BOOL",
@@ -46,6 +51,20 @@ ELEMENT_TYPES: Final = {
     "tensor(double)": "FP64",
 }
 """The runtime's names of element types in the protocol's spelling."""
+
+
+class Formatter(logging.Formatter):
+    """Cleans what is logged: a message has one line, a traceback keeps its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Render the line of a record."""
+        record.message = printable.clean(record.message, LONGEST_LINE)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
+        """Render a traceback."""
+        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]
+        return "\n".join(printable.line(each, LONGEST_LINE) for each in lines)
 
 
 def main(arguments: list[str]) -> int:
@@ -195,7 +214,9 @@ def _serve(
 
     from foreshore_serving import listener, server
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter(FORMAT))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     runner = server.Runner(session.run, usual_seconds)
     http = listener.server(
         server.Application(contract, runner),

@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
+from foreshore_api import printable
 from foreshore_serving import contract as contracts
 from foreshore_serving import standin
 from foreshore_serving.refusal import TRANSIENT, Reason, Refused
@@ -35,6 +36,8 @@ STEADY_SECONDS: Final = 60.0
 SLICE_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 8.0
 MAXIMUM_MESSAGE_BYTES: Final = 65536
+LONGEST_LINE: Final = 4096
+"""Characters of one line of the log."""
 
 
 EXIT_REFUSED: Final = 3
@@ -150,8 +153,8 @@ def keep_serving(
 
 
 def say(line: str) -> None:
-    """Write one line to the log."""
-    sys.stderr.write(f"foreshore-serving: {line}\n")
+    """Write one line to the log, fit for a terminal: a refusal quotes names of the model's."""
+    sys.stderr.write(f"foreshore-serving: {printable.clean(line, LONGEST_LINE)}\n")
     sys.stderr.flush()
 
 
