@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from builders import onnx_models, room
+from foreshore_agent import inspection, resources
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.link import children, folder
-from foreshore_api.wire import assignment
+from foreshore_api.wire import assignment, report
 from foreshore_decision import instant
 from foreshore_serving import models
 
@@ -234,6 +236,22 @@ async def test_a_lock_waits_for_no_other_policys_model(
     (bench.resources / "DecisionPolicy-another.yaml").unlink()
     await until(lambda: len(bench.taken[-1].policies) == 1)
     assert bench.version == "occupancy-v1"
+
+
+async def test_an_agent_that_decides_is_not_held_up_by_the_inspection(
+    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: list[threading.Thread] = []
+    inspect = inspection.inspect
+
+    def noting(reading: resources.Reading) -> tuple[report.Problem, ...]:
+        where.append(threading.current_thread())
+        return inspect(reading)
+
+    monkeypatch.setattr(inspection, "inspect", noting)
+    await begin()
+    assert where
+    assert threading.main_thread() not in where
 
 
 async def test_each_endpoint_says_what_it_serves(bench: Bench, begin: Begin) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from foreshore_agent import manifests, resources
 from foreshore_agent.devices.mqtt import credentials
@@ -22,6 +22,7 @@ from foreshore_api.wire import report
 from foreshore_decision import assignment, narrowing, policy, selectors
 
 Reason = conditions.Reason
+_Kind = TypeVar("_Kind", bound=meta.Resource)
 
 MAXIMUM_ARTEFACTS: Final = 1000
 _DEVICES_SHOWN: Final = 5
@@ -50,7 +51,7 @@ class Supplies:
 
 def inspect(reading: resources.Reading) -> tuple[report.Problem, ...]:
     """Return what is wrong with the resources, purely; the documents that were refused first."""
-    inspector = _Inspector(reading, assignment.Resources.of(reading.resources))
+    inspector = _Inspector.of(reading)
     return (
         *reading.problems,
         *inspector.references(),
@@ -61,7 +62,7 @@ def inspect(reading: resources.Reading) -> tuple[report.Problem, ...]:
 
 def unsupplied(reading: resources.Reading, supplies: Supplies) -> tuple[report.Problem, ...]:
     """Return which artefacts and credentials are not there; reads files."""
-    inspector = _Inspector(reading, assignment.Resources.of(reading.resources))
+    inspector = _Inspector.of(reading)
     return (*_artefacts(inspector, supplies), *_credentials(inspector, supplies))
 
 
@@ -120,13 +121,25 @@ class _Inspector:
 
     reading: resources.Reading
     found: assignment.Resources
+    here: Mapping[resources.Identity, meta.Resource]
+    """Every resource, by what names it."""
+    refused: frozenset[resources.Identity]
+
+    @classmethod
+    def of(cls, reading: resources.Reading) -> "_Inspector":
+        """Look at every resource once, so that a reference is found without a search."""
+        found = assignment.Resources.of(reading.resources)
+        here = {_identity(each): each for each in reading.resources}
+        refused = frozenset(
+            resources.Identity(e.kind, e.namespace, e.name) for e in reading.problems
+        )
+        return cls(reading, found, here, refused)
 
     def problem(
         self, resource: meta.Resource, reason: Reason, field: str, text: str
     ) -> report.Problem:
         """Return a problem of a resource, with the place where it stands."""
-        identity = resources.Identity(resource.kind, resource.namespace, resource.name)
-        kept = self.reading.kept.get(identity)
+        kept = self.reading.kept.get(_identity(resource))
         place = f"{kept.place}: " if kept is not None else ""
         return report.Problem(
             kind=resource.kind,
@@ -157,11 +170,12 @@ class _Inspector:
         self, resource: meta.Resource, field: str, known: Sequence[meta.Resource], name: str
     ) -> Iterator[report.Problem]:
         place = resource.namespace
-        if any((each.namespace, each.name) == (place, name) for each in known):
-            return
         kind = _REFERRED[field]
+        wanted = resources.Identity(kind, place, name)
+        if wanted in self.here:
+            return
         elsewhere = [each.namespace for each in known if each.name == name]
-        if self._is_refused(kind, place, name):
+        if wanted in self.refused:
             text = f"{kind} {name} is refused, see there"
         elif elsewhere:
             text = f"{kind} {name} is in namespace {elsewhere[0]}, not in {place}: move one of them"
@@ -183,10 +197,6 @@ class _Inspector:
             for each in policy.check_device(of.spec, device.spec):
                 if each not in known:
                     yield self.problem(device, each.reason, each.path, each.message)
-
-    def _is_refused(self, kind: str, namespace: str, name: str) -> bool:
-        wanted = (kind, namespace, name)
-        return any((e.kind, e.namespace, e.name) == wanted for e in self.reading.problems)
 
     def policies(self) -> Iterator[report.Problem]:
         """Yield every policy that selects nothing, or does not compile for what it selects."""
@@ -248,19 +258,26 @@ class _Inspector:
             yield self.problem(wanted, each.reason, each.path, f"{each.message}{whose}")
 
     def _profile(self, device: v1alpha1.Device) -> v1alpha1.DeviceProfile | None:
-        wanted = (device.namespace, device.spec.profile_ref.name)
-        profiles = self.found.profiles
-        return next((each for each in profiles if (each.namespace, each.name) == wanted), None)
+        name = device.spec.profile_ref.name
+        return self._find(v1alpha1.DeviceProfile, device.namespace, name)
 
     def _model(self, wanted: v1alpha1.DecisionPolicy) -> v1alpha1.ModelSpec | None:
         reference, place = wanted.spec.model_ref, wanted.namespace
-        for version in self.found.versions:
-            if reference and (version.namespace, version.name) == (place, reference.version):
-                name = version.spec.model_ref.name
-                for model in self.found.models:
-                    if (model.namespace, model.name) == (place, name):
-                        return model.spec
-        return None
+        if reference is None or reference.version is None:
+            return None
+        version = self._find(v1alpha1.ModelVersion, place, reference.version)
+        if version is None:
+            return None
+        model = self._find(v1alpha1.Model, place, version.spec.model_ref.name)
+        return None if model is None else model.spec
+
+    def _find(self, kind: type[_Kind], namespace: str, name: str) -> _Kind | None:
+        found = self.here.get(resources.Identity(kind.kind, namespace, name))
+        return found if isinstance(found, kind) else None
+
+
+def _identity(resource: meta.Resource) -> resources.Identity:
+    return resources.Identity(resource.kind, resource.namespace, resource.name)
 
 
 _REFERRED: Final[Mapping[str, str]] = MappingProxyType(

@@ -190,8 +190,7 @@ class Folder:
         """
         self._seen = await self._fingerprint()  # before reading: an edit meanwhile is seen again
         reading = await asyncio.to_thread(self._read)
-        unsupplied = await asyncio.to_thread(inspection.unsupplied, reading, self._supplies())
-        inspected = (*inspection.inspect(reading), *unsupplied)
+        inspected = await asyncio.to_thread(self._inspect, reading)
         compiled = self._compile(reading)
         self._problems = (*inspected, *inspection.beyond(compiled.problems, inspected))
         self.is_adopting = True
@@ -280,6 +279,11 @@ class Folder:
             return resources.read(manifests.read(self._places.resources), self._kept)
         except manifests.UnreadableError as error:
             raise FolderError(str(error)) from error
+
+    def _inspect(self, reading: resources.Reading) -> tuple[report.Problem, ...]:
+        """Return all that is wrong with a reading; in a thread, for meanwhile the agent decides."""
+        unsupplied = inspection.unsupplied(reading, self._supplies())
+        return (*inspection.inspect(reading), *unsupplied)
 
     def _compile(self, reading: resources.Reading) -> compiling.Compilation:
         found = compiling.Resources.of(reading.resources)
