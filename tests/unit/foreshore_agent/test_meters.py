@@ -75,6 +75,36 @@ def test_what_is_no_longer_assigned_is_forgotten() -> None:
     assert found.probes(("edge-2",), at=12.0)[0].histogram.count == 0
 
 
+def test_counters_do_not_pile_up_while_policies_come_and_go() -> None:
+    found = meters.Meters()
+    found.count_telemetry("Accepted")
+    found.count(effects.Count(metrics.TELEMETRY.name, ("Accepted",)))
+    sizes: set[int] = set()
+    for number in range(100):
+        policy = events.Key("hq", f"policy-{number}")
+        for reason in ("OutsideLimits", "RoomOccupied"):
+            labels = (str(policy), "Denied", reason)
+            found.count(effects.Count(metrics.DECISIONS.name, labels))
+        found.count(effects.Count(metrics.COMMANDS.name, (str(policy), "Applied")))
+        found.forget_others((policy,), ())
+        sizes.add(len(samples(found)))
+    assert len(sizes) == 1
+    assert len(found._children) == 1 + 3
+    assert found.decisions == {"Denied": 200}, "what the hub is told goes on"
+    accepted = (("result", "Accepted"),)
+    assert samples(found)[metrics.TELEMETRY.name, accepted] == 2.0
+
+
+def test_a_policy_that_comes_back_is_counted_from_zero() -> None:
+    found = meters.Meters()
+    counted = effects.Count(metrics.COMMANDS.name, (str(POLICY), "Applied"))
+    found.count(counted)
+    found.forget_others((), ())
+    found.count(counted)
+    exposed = (("outcome", "Applied"), ("policy", str(POLICY)))
+    assert samples(found)[metrics.COMMANDS.name, exposed] == 1.0
+
+
 def test_gauges_are_read_when_somebody_looks() -> None:
     found = meters.Meters()
     held = [1.0]

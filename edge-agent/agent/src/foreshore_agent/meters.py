@@ -24,6 +24,7 @@ _COUNTERS: Final = (
     metrics.TELEMETRY,
     metrics.COMMANDS,
 )
+_BY_POLICY: Final = frozenset(each.name for each in _COUNTERS if each.labels[0] == "policy")
 Gauges = Callable[[], Iterable[tuple[metrics.Metric, tuple[str, ...], float]]]
 """Reads the present value of every gauge, and of counters that somebody else keeps durably."""
 _FAMILIES: Final = {"gauge": core.GaugeMetricFamily, "counter": core.CounterMetricFamily}
@@ -84,10 +85,22 @@ class Meters:
         self._probes.setdefault(peer, windows.Series()).observe(seconds, at)
 
     def forget_others(self, policies: Iterable[events.Key], peers: Iterable[str]) -> None:
-        """Drop the latencies of policies and peers that are no longer assigned."""
+        """Drop the latencies and counters of policies and peers that are no longer assigned."""
         kept, near = set(policies), set(peers)
+        self._forget_counters({str(policy) for policy in kept})
         self._stages = {key: one for key, one in self._stages.items() if key[0] in kept}
         self._probes = {peer: one for peer, one in self._probes.items() if peer in near}
+
+    def _forget_counters(self, kept: set[str]) -> None:
+        """Drop the counters of other policies; one that comes back is counted from zero."""
+        gone = [
+            (name, labels)
+            for name, labels in self._children
+            if name in _BY_POLICY and labels[0] not in kept
+        ]
+        for name, labels in gone:
+            del self._children[name, labels]
+            self._counters[name].remove(*labels)
 
     def stages(self, at: float) -> tuple[report.StageReport, ...]:
         """Return the last five minutes of every stage that saw anything."""
