@@ -19,14 +19,13 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import orjson
 
 from foreshore_agent import clocks, inspection, journal, manifests, resources
-from foreshore_agent.link import children
+from foreshore_agent.link import children, configs
 from foreshore_api import conditions, hints, v1alpha1
-from foreshore_api.v1alpha1 import modelversion
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
 from foreshore_decision import fencing
@@ -237,10 +236,13 @@ class Folder:
     def _wanted(self) -> dict[compiling.Name, serving.ModelConfig]:
         """Return what the folder asks for, by policy."""
         return {
-            (policy.namespace, policy.name): _config(policy.model, self._places)
+            (policy.namespace, policy.name): self._config(policy.model)
             for policy in self._written.policies
             if policy.model is not None
         }
+
+    def _config(self, model: assignment.AssignedModel) -> serving.ModelConfig:
+        return configs.of(model, self._places.resources, self._places.credentials)
 
     def _needed(self) -> Models:
         """Return what is asked for and what is in force, by policy, the former first."""
@@ -249,7 +251,7 @@ class Folder:
         for one in self._calls.in_force():
             if one.model is not None:
                 key = (one.namespace, one.name, one.uid)
-                in_force.setdefault(key, []).append(_config(one.model, self._places))
+                in_force.setdefault(key, []).append(self._config(one.model))
         found: dict[compiling.Name, tuple[serving.ModelConfig, ...]] = {}
         for policy in self._written.policies:
             name = (policy.namespace, policy.name)
@@ -356,35 +358,6 @@ def _site(found: compiling.Resources, places: Places) -> v1alpha1.Site:
 
 def _each(models: Models) -> tuple[serving.ModelConfig, ...]:
     return tuple(dict.fromkeys(one for found in models.values() for one in found))
-
-
-def _config(model: assignment.AssignedModel, places: Places) -> serving.ModelConfig:
-    return serving.ModelConfig(
-        name=model.name,
-        version=model.version,
-        digest=model.artefact.digest,
-        source=_source(model.artefact.source, places),
-        inputs=tuple(map(_tensor, model.model.inputs)),
-        outputs=tuple(map(_tensor, model.model.outputs)),
-    )
-
-
-def _source(source: modelversion.Source, places: Places) -> serving.Source:
-    if source.https is None:
-        path = source.file.path if source.file is not None else ""
-        return serving.Source(file=serving.FileSource(path=str(places.resources / path)))
-    reference = source.https.ca_secret_ref
-    ca_file = None
-    if reference is not None:
-        folder = places.credentials or places.resources / "credentials"
-        ca_file = str(folder / reference.name / "ca.crt")
-    return serving.Source(https=serving.HttpsSource(url=source.https.url, ca_file=ca_file))
-
-
-def _tensor(declared: Any) -> serving.DeclaredTensor:
-    return serving.DeclaredTensor(
-        name=declared.name, data_type=declared.data_type, shape=tuple(declared.shape)
-    )
 
 
 def _model_rejected(policy: compiling.Name, child: children.Child) -> report.Problem:
