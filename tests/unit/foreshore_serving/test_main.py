@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from builders import onnx_models
 from foreshore_api.wire import serving
-from foreshore_serving import contract as contracts
 from foreshore_serving import child, main, settings, supervise
+from foreshore_serving import contract as contracts
 from foreshore_serving.refusal import STATUS, Fault, Reason, Refused, Rejected
 
 
@@ -41,9 +41,13 @@ def test_a_models_own_text_forges_no_line_of_the_log(
     assert line.endswith("it has y fine\ufffd]0;title\ufffd")
 
 
+def fail(said: str) -> None:
+    raise ValueError(said)
+
+
 def test_a_line_of_the_child_is_one_line_and_a_traceback_keeps_its_own() -> None:
     try:
-        raise ValueError("a\x1b[2J")
+        fail("a\x1b[2J")
     except ValueError as error:
         caught = (type(error), error, error.__traceback__)
     record = logging.LogRecord("x", logging.ERROR, "", 0, "of %s", ("a\nb\x1b",), caught)
