@@ -1,5 +1,6 @@
 """The traps of the expression library, and that they stop in one module."""
 
+import contextlib
 import json
 import math
 import re
@@ -7,7 +8,7 @@ import timeit
 from importlib import metadata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from foreshore_api.v1alpha1 import DataType
@@ -407,3 +408,45 @@ def test_any_pattern_is_judged(pattern: str) -> None:
     except expr.CompileError:
         return
     rule.evaluate(SCOPE.bind({"name": "ab" * 512}))
+
+
+@pytest.mark.parametrize("source", ["{1.5: 1}", "{null: 1}", "{[]: 1}", "{{true: 1}: 1}"])
+def test_a_type_that_the_library_cannot_say_is_refused_as_any_other(source: str) -> None:
+    with pytest.raises(expr.CompileError, match="Unsupported map key type"):
+        condition(source)
+    with pytest.raises(expr.CompileError, match="Unsupported map key type"):
+        SCOPE.infer(source)
+
+
+ATOMS = st.sampled_from(
+    "co2 people open name parameters parameters.setpoint 1 1.5 -1 0x1F null true 'a' b'a' '[' [] {}"
+    " 1u int type(1) duration('1s')".split()
+)
+PIECES = st.recursive(
+    ATOMS,
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["+", "%", "<", "==", "in", "&&", "/"]), inner).map(
+            " ".join
+        ),
+        st.tuples(inner, inner).map(lambda of: f"{{{of[0]}: {of[1]}}}"),
+        st.tuples(inner, inner).map(lambda of: f"[{of[0]}, {of[1]}]"),
+        st.tuples(inner, inner).map(lambda of: f"{of[0]}[{of[1]}]"),
+        st.tuples(inner, inner).map(lambda of: f"{of[0]}.matches({of[1]})"),
+        st.tuples(inner, inner).map(lambda of: f"{of[0]}.exists(x, {of[1]})"),
+        st.tuples(inner, inner).map(lambda of: f"math.greatest({of[0]}, {of[1]})"),
+        st.tuples(inner, inner, inner).map(lambda of: f"({of[0]} ? {of[1]} : {of[2]})"),
+        inner.map(lambda of: f"size({of})"),
+        inner.map(lambda of: f"!{of}"),
+        inner.map(lambda of: f"has({of}.a)"),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(PIECES, st.text(max_size=20)), st.sampled_from(DataType))
+@example("\ud800", DataType.STRING)
+def test_whatever_is_written_compiles_or_is_refused(source: str, wanted: DataType) -> None:
+    for compiling in (SCOPE.infer, lambda text: SCOPE.compile(text, wanted)):
+        with contextlib.suppress(expr.CompileError):
+            compiling(source)

@@ -250,7 +250,7 @@ class _Inspector:
             narrowed = narrowing.narrow(profile.spec, device.spec)
             alike = (profile.name, device.spec.model_dump_json())
             if alike not in known:
-                known[alike] = policy.check(wanted.spec, narrowed, device.spec, model)
+                known[alike] = _checked(wanted.spec, narrowed, device.spec, model)
             for each in known[alike]:
                 concerned.setdefault(each, []).append(device.name)
         for each, names in concerned.items():
@@ -289,6 +289,19 @@ _REFERRED: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Which kind a field refers to."""
+
+
+def _checked(
+    spec: v1alpha1.DecisionPolicySpec,
+    profile: v1alpha1.DeviceProfileSpec,
+    device: v1alpha1.DeviceSpec,
+    model: v1alpha1.ModelSpec | None,
+) -> tuple[policy.Problem, ...]:
+    """Return what keeps a policy from compiling; whatever happens, the others are looked at."""
+    try:
+        return policy.check(spec, profile, device, model)
+    except Exception as error:  # noqa: BLE001 - it is said as the policy's problem
+        return (policy.unexpected(error),)
 
 
 def _artefacts(inspector: _Inspector, supplies: Supplies) -> Iterator[report.Problem]:

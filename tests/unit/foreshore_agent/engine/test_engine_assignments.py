@@ -1,11 +1,14 @@
 """New assignments: what is kept, what is refused, what survives a restart."""
 
+from typing import Any
+
 import pytest
 
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY, Rig
 from foreshore_agent.engine import assigning, durable, effects, events, view
 from foreshore_api.wire import assignment
+from foreshore_decision import policy
 
 BROKEN = room.changed(
     room.policy(),
@@ -32,6 +35,37 @@ def test_a_policy_that_does_not_compile_leaves_the_last_one_in_force_and_is_repo
     [problem] = view.problems(rig.state)
     assert problem.reason == "CompileFailed"
     assert "scoer" in problem.message
+
+
+def test_a_policy_that_cannot_be_compiled_at_all_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiling = policy.compile
+
+    def breaks(wanted: assignment.AssignedPolicy, *rest: Any) -> policy.CompiledPolicy:
+        if wanted.spec.rules[0].expression == "scoer >= 0.8":
+            raise RuntimeError("a trap nobody knew")
+        return compiling(wanted, *rest)
+
+    monkeypatch.setattr(policy, "compile", breaks)
+    rig = Rig()
+    rig.assign(BROKEN)
+    rig.boot()
+    rig.sample()
+    assert len(rig.sent) == 1
+    [problem] = view.problems(rig.state)
+    assert problem.reason == "CompileFailed"
+    assert "a trap nobody knew" in problem.message
+
+
+@pytest.mark.parametrize("key", ["1.5", "null", "[]", "{true: 1}"])
+def test_a_rule_whose_type_the_library_cannot_say_leaves_the_last_one_in_force(key: str) -> None:
+    rule = {"name": "occupied", "expression": f"{{{key}: 1}}", "reason": "RoomOccupied"}
+    rig = Rig()
+    rig.assign(room.changed(room.policy(), spec__rules=[rule]))
+    rig.sample()
+    assert len(rig.sent) == 1
+    assert [each.reason for each in view.problems(rig.state)] == ["CompileFailed"]
 
 
 def test_the_last_good_policy_is_in_force_after_a_restart_too() -> None:

@@ -181,6 +181,8 @@ def _first(
             return _compiled(state, each, device, site), None
         except policy.PolicyError as error:
             failed = failed or error
+        except Exception as error:  # noqa: BLE001 - one policy must not end the agent
+            failed = failed or policy.PolicyError([policy.unexpected(error)])
     return None, failed
 
 

@@ -89,10 +89,10 @@ class Environment:
             CompileError: too long, an unknown name, another type, or types turned off.
         """
         program = self._program(source, wanted)
-        if program.return_type() != _TYPES[wanted]:
-            found = program.return_type().name()
-            hint = _INTEGER_HINT if (found, wanted) == ("INT", DataType.NUMBER) else ""
-            raise CompileError(f"is {found}, but {_TYPES[wanted].name()} is wanted{hint}")
+        found, name = _type(program)
+        if found != _TYPES[wanted]:
+            hint = _INTEGER_HINT if (name, wanted) == ("INT", DataType.NUMBER) else ""
+            raise CompileError(f"is {name}, but {_TYPES[wanted].name()} is wanted{hint}")
         references = tuple(sorted(lexis.names(source) & self.names.keys()))
         return Expression(source, wanted, references, program, self._margin(source, wanted))
 
@@ -102,11 +102,11 @@ class Environment:
         Raises:
             CompileError: it does not compile, or its type is none that names may have.
         """
-        found = self._program(source).return_type()
+        found, name = _type(self._program(source))
         for kind, library_type in _TYPES.items():
             if found == library_type:
                 return kind
-        raise CompileError(f"is {found.name()}, which no name can be")
+        raise CompileError(f"is {name}, which no name can be")
 
     def bind(self, values: Mapping[str, Value]) -> "Bindings":
         """Give names their values, for any number of expressions of this environment."""
@@ -114,7 +114,11 @@ class Environment:
 
     def _program(self, source: str, wanted: DataType | None = None) -> cel.Expression:
         """Hand a text to the library, within the limits that hold for every use of it."""
-        if len(source.encode()) > MAXIMUM_BYTES:
+        try:
+            size = len(source.encode())
+        except UnicodeEncodeError as error:
+            raise CompileError("has half a character: write it anew") from error
+        if size > MAXIMUM_BYTES:
             raise CompileError(f"an expression has at most {MAXIMUM_BYTES} bytes")
         if lexis.has_dynamic(source):
             raise CompileError(_DYNAMIC)
@@ -165,6 +169,18 @@ class Environment:
             return None
         sign = 1.0 if cut.operator.startswith(">") else -1.0
         return Margin(_shortcut(left), _shortcut(right), sign)
+
+
+def _type(program: cel.Expression) -> tuple[cel.Type, str]:
+    """Return the type of a program, and its name.
+
+    There are types that the library checks and cannot say: of a map with keys that it knows not.
+    """
+    try:
+        found = program.return_type()
+        return found, found.name()
+    except Exception as error:
+        raise CompileError(_explain(str(error))) from error
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from foreshore_decision.policy.compile import (
     compile,  # noqa: A004 - called as policy.compile
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
-from foreshore_decision.policy.problems import PolicyError, Problem
+from foreshore_decision.policy.problems import PolicyError, Problem, unexpected
 from foreshore_decision.policy.profiles import check_device
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "check",
     "check_device",
     "compile",
+    "unexpected",
 ]

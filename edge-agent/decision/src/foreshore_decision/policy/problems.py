@@ -30,6 +30,15 @@ class PolicyError(ValueError):
         return self.problems[0].reason
 
 
+def unexpected(error: Exception) -> Problem:
+    """Return the problem of a policy whose compiling failed as nobody foresaw.
+
+    It is a defect of ours, and must cost nobody but that policy anything.
+    """
+    why = f"cannot be compiled ({type(error).__name__}: {error}); change what was edited last"
+    return Problem(conditions.Reason.COMPILE_FAILED, "spec", why)
+
+
 class Problems:
     """Collects problems while a policy is being compiled."""
 
