@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from foreshore_api import v1alpha1, wire
 from foreshore_api.schema import documents
-from foreshore_api.wire import document, report
+from foreshore_api.wire import assignment, beat, document, oip, record, report
 
 LISTS = (tuple, list, set, frozenset, Sequence)
 MAPS = (dict, Mapping)
@@ -68,7 +68,8 @@ def is_written_bounded(metadata: Sequence[Any]) -> bool:
 class Walk:
     """Collects what is unbounded, by path."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_fast: bool = True) -> None:
+        self._is_fast = is_fast
         self.unbounded: list[str] = []
         self._above: list[type[pydantic.BaseModel]] = []
 
@@ -81,6 +82,11 @@ class Walk:
             is_finite = kind.model_config.get("allow_inf_nan") is False
             self.look(field.annotation, field.metadata, f"{path}.{name}", is_finite=is_finite)
         self._above.pop()
+
+    @property
+    def _is_wire(self) -> bool:
+        """Whether this is a document's own: of what people write every mistake is said at once."""
+        return not self._above[-1].__module__.startswith(v1alpha1.__name__)
 
     def look(self, of: Any, metadata: Sequence[Any], path: str, *, is_finite: bool) -> None:
         metadata = marks(metadata)
@@ -98,11 +104,17 @@ class Walk:
             self.look(value, (), f"{path}{{}}", is_finite=is_finite)
         elif get_origin(of) in LISTS or of in LISTS:
             parts = [each for each in get_args(of) if each is not Ellipsis]
-            self._expect(path, "a list", is_bounded=has(metadata, "max_length"))
+            self._list(metadata, path)
             for each in parts:
                 self.look(each, (), f"{path}[]", is_finite=is_finite)
         else:
             self._scalar(of, metadata, path, is_finite=is_finite)
+
+    def _list(self, metadata: Sequence[Any], path: str) -> None:
+        self._expect(path, "a list", is_bounded=has(metadata, "max_length"))
+        if self._is_fast and self._is_wire and has(metadata, "max_length"):
+            is_fast = any(getattr(mark, "fail_fast", None) is True for mark in metadata)
+            self._expect(path, "a list that goes on after a mistake,", is_bounded=is_fast)
 
     def _scalar(self, of: Any, metadata: Sequence[Any], path: str, *, is_finite: bool) -> None:
         if of is None or of is type(None) or get_origin(of) is Literal:
@@ -139,7 +151,7 @@ def test_every_field_of_a_wire_document_has_a_bound(kind: type[pydantic.BaseMode
 
 @pytest.mark.parametrize("kind", v1alpha1.KINDS, ids=lambda kind: kind.__name__)
 def test_every_field_of_a_resource_has_a_bound(kind: type[pydantic.BaseModel]) -> None:
-    walk = Walk()
+    walk = Walk(is_fast=False)
     walk.model(kind, kind.__name__)
     assert walk.unbounded == []
 
@@ -159,10 +171,35 @@ def test_a_body_that_is_too_deep_or_too_long_is_refused_as_malformed(body: str) 
         report.Report.decode(body)
 
 
+MEBIBYTE = 1 << 20
+LISTS_OF = {
+    oip.InferResponse: ('{"model_name": "m", "outputs": [', "{}"),
+    oip.InferRequest: ('{"inputs": [', "{}"),
+    oip.ModelMetadata: ('{"name": "m", "outputs": [], "inputs": [', "{}"),
+    assignment.Assignment: ('{"devices": [', "{}"),
+    report.Report: ('{"stages": [', "{}"),
+    record.Batch: ('{"records": [', "{}"),
+    beat.RenewalRequest: ('{"held": [', "{}"),
+    beat.Renewal: ('{"devices": [', "{}"),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS_OF, ids=lambda kind: kind.__name__)
+def test_of_a_long_list_of_mistakes_the_first_is_enough(kind: type[pydantic.BaseModel]) -> None:
+    head, entry = LISTS_OF[kind]
+    count = (MEBIBYTE - len(head) - 2) // (len(entry) + 1)
+    body = head + ",".join([entry] * count) + "]}"
+    with pytest.raises(pydantic.ValidationError) as error:
+        kind.model_validate_json(body)
+    found = error.value.error_count()
+    assert found < 20, "fields of one entry, not of all"
+
+
 class _Loose(document.Document):
     count: int
     half: Annotated[int, pydantic.Field(ge=0)]
     many: tuple[int, ...]
+    slow: Annotated[tuple[bool, ...], pydantic.Field(max_length=3)]
     named: dict[str, Annotated[str, pydantic.Field(max_length=3)]]
     either: bool | int | None = None
     anything: Any = None
@@ -177,6 +214,7 @@ def test_the_walk_sees_what_has_no_bound_wherever_it_is() -> None:
         "it.half: an integer without a bound",
         "it.many: a list without a bound",
         "it.many[]: an integer without a bound",
+        "it.slow: a list that goes on after a mistake, without a bound",
         "it.named: a map without a bound",
         "it.named{key}: a text without a bound",
         "it.either: an integer without a bound",

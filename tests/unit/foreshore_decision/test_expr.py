@@ -419,8 +419,7 @@ def test_a_type_that_the_library_cannot_say_is_refused_as_any_other(source: str)
 
 
 ATOMS = st.sampled_from(
-    "co2 people open name parameters parameters.setpoint 1 1.5 -1 0x1F null true 'a' b'a' '[' [] {}"
-    " 1u int type(1) duration('1s')".split()
+    [*SCOPE.names, "parameters", "1", "1.5", "-1", "0x1F", "1u", "null", "true", "'a'", "{}", "int"]
 )
 PIECES = st.recursive(
     ATOMS,

@@ -61,10 +61,10 @@ class AssignedPolicy(document.Document):
     digest: document.Digest
     """SHA-256 of the canonical JSON of `spec`."""
     spec: v1alpha1.DecisionPolicySpec
-    devices: tuple[document.Label, ...] = Field(max_length=DEVICES)
+    devices: tuple[document.Label, ...] = Field(max_length=DEVICES, fail_fast=True)
     """Names of the bound devices of this site, sorted."""
     model: AssignedModel | None = None
-    endpoints: tuple[Endpoint, ...] = Field(default=(), max_length=64)
+    endpoints: tuple[Endpoint, ...] = Field(default=(), max_length=64, fail_fast=True)
 
 
 class Grant(document.Document):
@@ -118,6 +118,6 @@ class Assignment(document.Document):
     node: document.Name
     site: AssignedSite | None = None
     """Absent for a node of no site: its agent only answers and sends probes."""
-    devices: tuple[AssignedDevice, ...] = Field(default=(), max_length=DEVICES)
-    policies: tuple[AssignedPolicy, ...] = Field(default=(), max_length=POLICIES)
-    probes: tuple[ProbeTarget, ...] = Field(default=(), max_length=PROBES)
+    devices: tuple[AssignedDevice, ...] = Field(default=(), max_length=DEVICES, fail_fast=True)
+    policies: tuple[AssignedPolicy, ...] = Field(default=(), max_length=POLICIES, fail_fast=True)
+    probes: tuple[ProbeTarget, ...] = Field(default=(), max_length=PROBES, fail_fast=True)

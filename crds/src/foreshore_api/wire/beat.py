@@ -66,7 +66,7 @@ class Beat(document.Document):
     sequence: document.Count
     has_hub: bool
     """Whether the hub answered this agent within the last lease duration."""
-    held: tuple[Held, ...] = Field(default=(), max_length=1000)
+    held: tuple[Held, ...] = Field(default=(), max_length=1000, fail_fast=True)
 
 
 class RenewalRequest(document.Document):
@@ -75,7 +75,7 @@ class RenewalRequest(document.Document):
     node: document.Name = Field(min_length=1)
     boot_id: str = Field(max_length=64)
     number: document.Count
-    held: tuple[Held, ...] = Field(min_length=1, max_length=1000)
+    held: tuple[Held, ...] = Field(min_length=1, max_length=1000, fail_fast=True)
 
 
 class Standing(StrEnum):
@@ -101,4 +101,4 @@ class Renewal(document.Document):
     node: document.Name = Field(min_length=1)
     boot_id: str = Field(max_length=64)
     number: document.Count
-    devices: tuple[RenewedDevice, ...] = Field(max_length=1000)
+    devices: tuple[RenewedDevice, ...] = Field(max_length=1000, fail_fast=True)

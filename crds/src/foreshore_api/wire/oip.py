@@ -50,7 +50,7 @@ class Tensor(_Message):
 
     name: str = Field(min_length=1, max_length=128)
     datatype: str = Field(max_length=8)
-    shape: tuple[document.Length, ...] = Field(max_length=8)
+    shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
     data: tuple[Element, ...] = Field(max_length=ELEMENTS, fail_fast=True)
 
 
@@ -64,8 +64,8 @@ class InferRequest(_Message):
     """The body of an inference call."""
 
     id: str | None = Field(default=None, max_length=64)
-    inputs: tuple[Tensor, ...] = Field(min_length=1, max_length=16)
-    outputs: tuple[RequestedOutput, ...] = Field(default=(), max_length=16)
+    inputs: tuple[Tensor, ...] = Field(min_length=1, max_length=16, fail_fast=True)
+    outputs: tuple[RequestedOutput, ...] = Field(default=(), max_length=16, fail_fast=True)
 
 
 class ResponseParameters(_Message):
@@ -82,7 +82,7 @@ class InferResponse(_Message):
     model_version: document.Name | None = None
     id: document.Identity | None = None
     parameters: ResponseParameters | None = None
-    outputs: tuple[Tensor, ...] = Field(max_length=64)
+    outputs: tuple[Tensor, ...] = Field(max_length=64, fail_fast=True)
 
 
 class TensorMetadata(_Message):
@@ -90,7 +90,7 @@ class TensorMetadata(_Message):
 
     name: document.Identity
     datatype: str = Field(max_length=8)
-    shape: tuple[document.Length, ...] = Field(max_length=8)
+    shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
 
 
 class ModelMetadata(_Message):
@@ -100,10 +100,10 @@ class ModelMetadata(_Message):
     """
 
     name: document.Name
-    versions: tuple[document.Name, ...] = Field(default=(), max_length=64)
+    versions: tuple[document.Name, ...] = Field(default=(), max_length=64, fail_fast=True)
     platform: document.Code = "onnx_onnxruntime"
-    inputs: tuple[TensorMetadata, ...] = Field(max_length=64)
-    outputs: tuple[TensorMetadata, ...] = Field(max_length=64)
+    inputs: tuple[TensorMetadata, ...] = Field(max_length=64, fail_fast=True)
+    outputs: tuple[TensorMetadata, ...] = Field(max_length=64, fail_fast=True)
     digest: document.Digest | None = None
 
 
@@ -112,7 +112,7 @@ class ServerMetadata(_Message):
 
     name: document.Name
     version: document.Name
-    extensions: tuple[document.Code, ...] = Field(default=(), max_length=64)
+    extensions: tuple[document.Code, ...] = Field(default=(), max_length=64, fail_fast=True)
 
 
 class Failure(_Message):

@@ -78,7 +78,7 @@ class PolicyReference(document.Document):
     mode: document.Code
     effective_mode: document.Code
     """The mode after the system's own caps; `cappedBy` says why it is lower."""
-    capped_by: tuple[document.Code, ...] = Field(default=(), max_length=ITEMS)
+    capped_by: tuple[document.Code, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
 
 
 class DeviceReference(document.Document):
@@ -141,7 +141,7 @@ class Attempt(document.Document):
 class Inference(document.Document):
     """What the model was asked and what it said."""
 
-    attempts: tuple[Attempt, ...] = Field(default=(), max_length=ITEMS)
+    attempts: tuple[Attempt, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
     outputs: dict[document.Code, float | document.Integer] = Field(
         default_factory=dict, max_length=ITEMS
     )
@@ -215,7 +215,7 @@ class Decision(document.Document):
     device: DeviceReference
     model: ModelReference | None = None
     trigger: Trigger
-    inputs: tuple[Input, ...] = Field(default=(), max_length=ITEMS)
+    inputs: tuple[Input, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
     features: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)
     parameters: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
     variables: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
@@ -225,7 +225,7 @@ class Decision(document.Document):
     """What else the gates read: lock, tokens left, seconds since the last command, held until, …"""
     inference: Inference | None = None
     recommendation: Recommendation | None = None
-    gates: tuple[GateEntry, ...] = Field(default=(), max_length=ITEMS)
+    gates: tuple[GateEntry, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
     verdict: Decided
     command: Command | None = None
     authority: Authority = Authority()
@@ -308,7 +308,7 @@ class Batch(document.Document):
     """Records of one journal, in sequence, without holes."""
 
     journal: str = Field(min_length=1, max_length=64)
-    records: tuple[ShippedRecord, ...] = Field(min_length=1, max_length=500)
+    records: tuple[ShippedRecord, ...] = Field(min_length=1, max_length=500, fail_fast=True)
 
 
 class BatchAnswer(document.Document):

@@ -80,7 +80,7 @@ class PeerBeat(document.Document):
     node: document.Name
     age_seconds: document.Seconds
     has_hub: bool
-    held: tuple[beat.Held, ...] = Field(default=(), max_length=1000)
+    held: tuple[beat.Held, ...] = Field(default=(), max_length=1000, fail_fast=True)
 
 
 class StageReport(document.Document):
@@ -128,19 +128,19 @@ class Report(document.Document):
     sent_at: datetime
     uptime_seconds: document.Seconds
     assignment: AssignmentReference | None = None
-    problems: tuple[Problem, ...] = Field(default=(), max_length=1000)
+    problems: tuple[Problem, ...] = Field(default=(), max_length=1000, fail_fast=True)
     broker_connected: bool = False
     broker_problem: str | None = Field(default=None, max_length=256)
     """Why there is no session with the site's broker; absent while there is one."""
-    devices: tuple[HeldDevice, ...] = Field(default=(), max_length=DEVICES)
-    endpoints: tuple[EndpointReport, ...] = Field(default=(), max_length=1000)
-    peers: tuple[PeerBeat, ...] = Field(default=(), max_length=1000)
-    stages: tuple[StageReport, ...] = Field(default=(), max_length=5000)
-    probes: tuple[ProbeReport, ...] = Field(default=(), max_length=1000)
+    devices: tuple[HeldDevice, ...] = Field(default=(), max_length=DEVICES, fail_fast=True)
+    endpoints: tuple[EndpointReport, ...] = Field(default=(), max_length=1000, fail_fast=True)
+    peers: tuple[PeerBeat, ...] = Field(default=(), max_length=1000, fail_fast=True)
+    stages: tuple[StageReport, ...] = Field(default=(), max_length=5000, fail_fast=True)
+    probes: tuple[ProbeReport, ...] = Field(default=(), max_length=1000, fail_fast=True)
     journal: JournalReport | None = None
     stopping: bool = False
     """Whether the agent was told to stop: nothing should be granted to it any more."""
-    capped_by: tuple[document.Code, ...] = Field(default=(), max_length=64)
+    capped_by: tuple[document.Code, ...] = Field(default=(), max_length=64, fail_fast=True)
     """Why modes are lowered on this node, as reason codes (`RecorderFull`, …)."""
     decisions: dict[document.Label, document.Count] = Field(default_factory=dict, max_length=64)
     """Decisions since start, by verdict, unsampled."""
@@ -175,7 +175,7 @@ class Fleet(document.Document):
     revision: document.Count
     uptime_seconds: document.Seconds
     """A restarted hub counts its start as the last renewal of every device."""
-    agents: tuple[AgentEvidence, ...] = Field(default=(), max_length=AGENTS)
-    renewals: tuple[LastRenewal, ...] = Field(default=(), max_length=RENEWALS)
-    problems: tuple[Problem, ...] = Field(default=(), max_length=1000)
+    agents: tuple[AgentEvidence, ...] = Field(default=(), max_length=AGENTS, fail_fast=True)
+    renewals: tuple[LastRenewal, ...] = Field(default=(), max_length=RENEWALS, fail_fast=True)
+    problems: tuple[Problem, ...] = Field(default=(), max_length=1000, fail_fast=True)
     """What the hub could not do for single nodes: their agents go on by what they have."""

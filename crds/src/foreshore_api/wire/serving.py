@@ -43,7 +43,7 @@ class DeclaredTensor(document.Document):
 
     name: str = Field(min_length=1, max_length=128)
     data_type: str = Field(max_length=8)
-    shape: tuple[document.Length, ...] = Field(max_length=8)
+    shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
 
 
 class ModelConfig(document.Document):
@@ -55,8 +55,8 @@ class ModelConfig(document.Document):
     """Name of the ModelVersion: the protocol's model version."""
     digest: document.Digest = Field(pattern="^sha256:[0-9a-f]{64}$")
     source: Source
-    inputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16)
-    outputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16)
+    inputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16, fail_fast=True)
+    outputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16, fail_fast=True)
     maximum_bytes: document.Ordinal = 256 * 1024 * 1024
     """Larger artefacts are refused before they are read to the end."""
 

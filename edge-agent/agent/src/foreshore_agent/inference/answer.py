@@ -84,7 +84,8 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer
     try:
         response = oip.InferResponse.model_validate_json(body)
     except pydantic.ValidationError as error:
-        is_number = any(each["type"] == "finite_number" for each in error.errors(include_url=False))
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        is_number = any(each["type"] == "finite_number" for each in found)
         raise BadAnswerError("NotFinite" if is_number else "MalformedAnswer") from error
     answered = _model(response)
     is_silent = is_silence_refused and not answered.is_whole
