@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders.engine_rig import DEVICE, NODE, Rig
+from foreshore_agent import meters
 from foreshore_agent.devices.mqtt import payload, session, topics, translate
-from foreshore_agent.engine import events
+from foreshore_agent.engine import effects, events
 from foreshore_agent.inference import answer
 from foreshore_api.v1alpha1 import deviceprofile
-from foreshore_api.wire import beat, command
+from foreshore_api.wire import beat, command, report
 from foreshore_decision import served
 
 HOSTILE = [
@@ -231,6 +232,17 @@ def test_answers_of_replicas(body: bytes) -> None:
     rig.boot()
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("text", [*HOSTILE, "1e300", "1e15"])
 def test_headers_of_replicas(text: str) -> None:
-    answer.server_seconds(f"queue;dur={text}, infer;dur={text}")
+    seconds = answer.server_seconds(f"queue;dur={text}, infer;dur={text}")
+    counted = meters.Meters()
+    for _ in range(3):
+        counted.observe(effects.Observe(DEVICE, "Inference", seconds or 0.0, "edge-1"), 10.0)
+    [stage] = counted.stages(10.0)
+    assert stage.histogram.count == 3
+    assert report.StageReport.decode(stage.encode()) == stage
+
+
+def test_a_server_that_says_it_took_longer_than_its_call_is_not_believed() -> None:
+    assert answer.server_seconds("queue;dur=100, infer;dur=200", 0.25) is None
+    assert answer.server_seconds("queue;dur=100, infer;dur=100", 0.25) == 0.2

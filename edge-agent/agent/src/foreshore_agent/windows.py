@@ -9,7 +9,7 @@ import math
 from collections import deque
 from typing import Final
 
-from foreshore_api.wire import histogram
+from foreshore_api.wire import document, histogram
 
 WINDOW_SECONDS: Final = 300.0
 _SLOTS: Final = 20
@@ -26,9 +26,9 @@ class Series:
         self._slots: deque[tuple[int, dict[int, int], list[float]]] = deque(maxlen=_SLOTS + 1)
 
     def observe(self, seconds: float, at: float) -> None:
-        """Count one duration."""
+        """Count one duration; a sum ends at the largest that can be reported, as in `merge`."""
         index = histogram.bucket(seconds)
-        seconds = max(0.0, seconds)
+        seconds = min(max(0.0, seconds), float(document.LARGEST))
         self.counts[index] += 1
         self.total_seconds += seconds
         self.newest = at
@@ -37,7 +37,7 @@ class Series:
             self._slots.append((slot, {}, [0.0]))
         _, counts, total = self._slots[-1]
         counts[index] = counts.get(index, 0) + 1
-        total[0] += seconds
+        total[0] = min(float(document.LARGEST), total[0] + seconds)
 
     def window(self, at: float) -> histogram.Histogram:
         """Return what the last five minutes held (to the slot)."""

@@ -121,8 +121,10 @@ def _check_shape(tensor: oip.Tensor, declared: Sequence[int]) -> None:
         raise BadAnswerError("WrongShape")
 
 
-def server_seconds(header: str) -> float | None:
+def server_seconds(header: str, most: float = math.inf) -> float | None:
     """Return the seconds that a `server-timing` header says the server spent, or None.
+
+    More than `most`, which the call took as we saw it, is not believed.
 
     The header is `queue;dur=<ms>, infer;dur=<ms>`; parts without a duration count nothing.
     """
@@ -139,4 +141,5 @@ def server_seconds(header: str) -> float | None:
             except ValueError:
                 return None
             found = True
-    return total / 1000 if found and math.isfinite(total) and total >= 0 else None
+    is_time = found and math.isfinite(total) and 0 <= total / 1000 <= most
+    return total / 1000 if is_time else None

@@ -114,7 +114,7 @@ class Race:
         asked.replica.count_good(now)
         self._overtake(asked, now)
         self._note(asked, "Answered", now)
-        server = answer.server_seconds(response.timing)
+        server = answer.server_seconds(response.timing, response.ended - asked.at)
         network = max(0.0, response.ended - self._started - (server or 0.0))
         node = asked.replica.endpoint.node
         attempts = tuple(self._attempts)
