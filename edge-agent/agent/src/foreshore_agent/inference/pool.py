@@ -44,8 +44,8 @@ class Pool:
     def assign(self, policies: Sequence[assignment.AssignedPolicy]) -> None:
         """Take the endpoints of every version in force; a replica that stays keeps its standing.
 
-        A policy may come in several versions, each with the devices that it is in force on; the
-        first is asked for any other device.
+        A policy may come in several versions, each with the devices that it is in force on; for
+        any other device none is asked, for another version must not answer in its place.
         """
         fresh: dict[tuple[str, str], tuple[_Route, ...]] = {}
         for policy in policies:
@@ -91,7 +91,7 @@ class Pool:
         For at most `seconds` in all; `then` is called exactly once.
         """
         routes = self._routes.get(policy, ())
-        route = next((each for each in routes if device in each.devices), next(iter(routes), None))
+        route = next((each for each in routes if device in each.devices), None)
         if route is None:
             asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
             return
