@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from builders import fake_hub, room, room_device
-from foreshore_agent.devices.mqtt import client, connection, inbox
+from foreshore_agent.devices.mqtt import client, connection, inbox, lane
 from foreshore_api import meta, v1alpha1
 from foreshore_api.v1alpha1 import site
 from foreshore_decision import assignment as compiling
@@ -93,14 +93,91 @@ async def test_a_packet_that_is_too_large_ends_the_connection_before_its_body_is
 async def test_a_malformed_packet_ends_no_more_than_the_connection(
     protocol: site.Protocol, body: bytes
 ) -> None:
+    # MQTT 3.1.1: a topic that is no UTF-8 is passed over, and properties are a message's body
+    is_readable = protocol is site.Protocol.V311 and len(body) > 3
     good = b"\x30" + length(3) + b"\x00\x01t"
+    come: list[connection.Message] = []
+    three = asyncio.Event()
+
+    def keep(message: connection.Message) -> None:
+        come.append(message)
+        if len(come) == 3:
+            three.set()
+
     async with rogue(b"\x30" + length(len(body)) + body + good * 3) as port:
         opened = await connection.Connection.open(
-            connection.Address("127.0.0.1", port, protocol), name="a", received=lambda _: None
+            connection.Address("127.0.0.1", port, protocol), name="a", received=keep
         )
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            if is_readable:
+                await three.wait()
+            else:
+                assert await opened.closed != "closed"
         await opened.close()
-    assert opened.closed.done()
+    assert bool(come) is is_readable
+
+
+def suback(codes: int) -> bytes:
+    """What answers the first subscription of a session under MQTT 3.1.1, with so many codes."""
+    return b"\x90" + length(2 + codes) + b"\x00\x01" + b"\x00" * codes
+
+
+@pytest.mark.parametrize("after", [suback(0), suback(3), b"\x30\x01\x00"])
+async def test_a_lane_opens_the_next_session_after_a_broker_that_talks_nonsense(
+    after: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions: list[int] = []
+    again = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(b"\x20\x02\x00\x00")
+        await reader.read(4096)
+        writer.write(after)
+        sessions.append(len(sessions))
+        if len(sessions) > 1:
+            again.set()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        kept = lane.Lane("telemetry", lane.Traffic(received=nothing), lambda _: None)
+        kept.want(connection.Address("127.0.0.1", port, site.Protocol.V311), ("a",))
+        task = asyncio.create_task(kept.keep("edge-1"))
+        async with asyncio.timeout(20):
+            await asyncio.wait(
+                (task, waiting := asyncio.ensure_future(again.wait())),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        assert not task.done(), "the lane ended"
+        assert waiting.done()
+        task.cancel()
+        await asyncio.wait((task,))
+    assert "telemetry has no broker" in caplog.text
+
+
+async def test_a_lane_goes_on_after_what_nobody_foresaw(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = asyncio.Event()
+
+    async def breaks(*_: object, **__: object) -> None:
+        if caplog.text:
+            tried.set()
+        raise KeyError("a trap nobody knew")
+
+    monkeypatch.setattr(connection.Connection, "open", breaks)
+    kept = lane.Lane("telemetry", lane.Traffic(received=nothing), lambda _: None)
+    kept.want(connection.Address("127.0.0.1", 1, site.Protocol.V311), ("a",))
+    task = asyncio.create_task(kept.keep("edge-1"))
+    async with asyncio.timeout(20):
+        await tried.wait()
+    task.cancel()
+    assert "Traceback" in caplog.text
+    assert "a trap nobody knew" in (kept.problem or "")
 
 
 @BOTH

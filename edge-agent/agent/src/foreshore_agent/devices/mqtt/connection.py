@@ -177,6 +177,10 @@ class Connection:
             self._subscriptions[number] = answer
             self._flush()
             codes = await self._within_session(answer)
+            if len(codes) != len(batch):
+                reason = f"the broker answers {len(batch)} subscriptions with {len(codes)} codes"
+                self._reset(reason)
+                raise ConnectionFailedError(reason)
             for each, said in zip(batch, codes, strict=True):
                 if said.is_failure:
                     refused.append(each)

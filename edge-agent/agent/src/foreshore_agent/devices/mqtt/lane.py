@@ -110,6 +110,9 @@ class Lane:
                 await self._hold(address, f"{node}-{self._name}", waits)
             except connection.ConnectionFailedError as error:
                 self._complain(str(error))
+            except Exception as error:  # noqa: BLE001 - logged; the next session may be better
+                _LOG.exception("%s lost its session", self._name)
+                self._complain(f"an unforeseen {type(error).__name__}: {error}")
             await asyncio.sleep(waits.next())
 
     async def _hold(self, address: connection.Address, name: str, waits: backoff.Backoff) -> None:
