@@ -449,3 +449,16 @@ def test_whatever_is_written_compiles_or_is_refused(source: str, wanted: DataTyp
     for compiling in (SCOPE.infer, lambda text: SCOPE.compile(text, wanted)):
         with contextlib.suppress(expr.CompileError):
             compiling(source)
+
+
+@pytest.mark.parametrize("pattern", ["[", "(?=a)b", "a**", "(", "\\\\1"])
+def test_a_pattern_that_is_none_is_refused_when_it_is_written(pattern: str) -> None:
+    with pytest.raises(expr.CompileError, match=r"would never match .*: write it for RE2"):
+        condition(f"name.matches('{pattern}')")
+
+
+@pytest.mark.parametrize("source", ["co2 % people > 1.0", "people % co2 > 1.0"])
+def test_a_remainder_of_numbers_gets_no_hint_that_does_not_help(source: str) -> None:
+    with pytest.raises(expr.CompileError) as error:
+        condition(source)
+    assert "double(" not in str(error.value)

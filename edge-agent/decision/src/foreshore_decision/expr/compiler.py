@@ -128,6 +128,8 @@ class Environment:
             problem = self._read(source, lambda tree: patterns.problem(tree, texts))
             if problem is not None:
                 raise CompileError(problem)
+            for pattern in self._read(source, patterns.literals):
+                _try_pattern(pattern)
         if lexis.may_hide_nan(source, texts):
             raise CompileError(_HIDDEN_NAN)
         return program
@@ -181,6 +183,19 @@ def _type(program: cel.Expression) -> tuple[cel.Type, str]:
         return found, found.name()
     except Exception as error:
         raise CompileError(_explain(str(error))) from error
+
+
+_MATCHING: Final = cel.NewEnv(variables={"pattern": cel.Type.STRING})
+
+
+def _try_pattern(pattern: str) -> None:
+    """Match once: the library finds out only then that a pattern is none (RE2 knows no `(?=`)."""
+    result = _MATCHING.compile("''.matches(pattern)").eval(
+        _MATCHING.Activation({"pattern": pattern})
+    )
+    if result.type() == cel.Type.ERROR:
+        why = _shorten(str(result.value()))
+        raise CompileError(f"the pattern {pattern!r} would never match ({why}): write it for RE2")
 
 
 @lru_cache(maxsize=256)
@@ -321,7 +336,8 @@ def _explain(error: str) -> str:
     """Keep what helps of the library's message: the first complaint, without its own prefix."""
     line = error.split("\n", 1)[0].removeprefix("INVALID_ARGUMENT: ").removeprefix("ERROR: ")
     line = _shorten(line.replace("<input>:1:", "at column "))
-    return line + _INTEGER_HINT if "double, int" in line or "int, double" in line else line
+    is_mixed = ("double, int" in line or "int, double" in line) and "'_%_'" not in line
+    return line + _INTEGER_HINT if is_mixed else line
 
 
 def _shorten(text: str, limit: int = 200) -> str:

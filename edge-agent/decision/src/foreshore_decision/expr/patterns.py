@@ -55,6 +55,12 @@ def problem(tree: Part, texts: Collection[str]) -> str | None:
     return None
 
 
+def literals(tree: Part) -> tuple[str, ...]:
+    """Return the patterns that are written out."""
+    found = (call.children[-1].value for call, _ in _calls(tree, is_looped=False))
+    return tuple(each for each in found if isinstance(each, str))
+
+
 def _calls(part: Part, *, is_looped: bool) -> Iterator[tuple[Part, bool]]:
     if part.kind is Kind.CALL and part.text == _FUNCTION and len(part.children) == 2:
         yield part, is_looped
