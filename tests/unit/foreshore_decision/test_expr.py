@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import re
+import time
 import timeit
 from importlib import metadata
 
@@ -396,8 +397,8 @@ SLOWEST = (
 def test_the_slowest_pattern_that_passes_takes_no_time_that_matters(pattern: str) -> None:
     rule = condition(f'name.matches("{pattern}")')
     bound = SCOPE.bind({"name": "ab" * 512})
-    best = min(timeit.repeat(lambda: rule.evaluate(bound), number=1, repeat=5))
-    assert best < 0.05, "seconds, of a text as long as any property may be"
+    spent = timeit.repeat(lambda: rule.evaluate(bound), time.thread_time, number=1, repeat=5)
+    assert min(spent) < 0.05, "seconds of a processor, for a text as long as any property may be"
 
 
 @given(st.text(alphabet="ab(){}[]^\\.*+?|,019pQEd-", max_size=24))
