@@ -18,13 +18,14 @@ from foreshore_planner import (
     binding,
     isolation,
     latency,
+    leaving,
     modes,
     placement_conditions,
     snapshot,
     succession,
 )
 from foreshore_planner import plan as planning
-from foreshore_planner.placement import pace
+from foreshore_planner.placement import pace, retained
 
 
 class Surprise(Exception):  # noqa: N818 - what nobody thought of
@@ -305,3 +306,19 @@ def test_so_is_one_of_a_node_whose_label_names_no_site() -> None:
     seen = build.world(fleet=hub_says("lost-1"), clusters=(local(),), nodes=nodes)
     made = planning.plan(seen)
     assert build.message(made, "Cluster", "local", "Degraded") == "node lost-1: it stays"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(leaving, "superseded"), (leaving, "retired"), (retained, "all_of")],
+    ids=["removing pods", "removing placements", "what is only kept"],
+)
+def test_a_step_over_everything_that_fails_costs_the_pass_that_step_alone(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+    whole = planning.plan(world())
+    breaks(module, name, lambda *_: True)(monkeypatch)
+    made = planning.plan(world())
+    assert made.placements == whole.placements
+    assert made.grants == whole.grants
+    assert [one.kind for one in made.defects] == [isolation.STEP]

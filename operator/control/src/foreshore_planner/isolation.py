@@ -16,6 +16,7 @@ from foreshore_api.wire import report
 from foreshore_planner import binding, health, phrases, placing, snapshot, status, succession
 from foreshore_planner.placement import case
 
+T = TypeVar("T")
 R = TypeVar("R", bound=binding.BoundDevice | binding.BoundPolicy)
 
 Key = binding.Key
@@ -30,6 +31,8 @@ SEEN: Mapping[str, str] = {
     v1alpha1.Cluster.kind: "clusters",
 }
 """Kinds that people write, by where a snapshot has them."""
+STEP = "Step"
+"""In place of a kind, of a step that looks at everything at once."""
 PLACEMENT = v1alpha1.InferencePlacement.kind
 
 
@@ -60,6 +63,20 @@ def culprits(run: Callable[[Sequence[Key]], object], of: Sequence[Key]) -> dict[
             raise
         return found
     return {}
+
+
+def guarded(
+    name: str, run: Callable[[], tuple[T, ...]]
+) -> tuple[tuple[T, ...], tuple[Defect, ...]]:
+    """Run a step that looks at everything at once and may be left out of a pass.
+
+    Whose fault it is when it fails is not looked for: what it would have done waits for the next
+    pass, and everything else of this one goes on.
+    """
+    try:
+        return run(), ()
+    except Exception as error:  # noqa: BLE001 - logged and counted
+        return (), (Defect(STEP, "", name, error),)
 
 
 def marked(objects: Mapping[Key, R], found: Mapping[Key, Exception], step: str) -> dict[Key, R]:

@@ -53,10 +53,21 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     bound = binding.bind(seen)
     bound, placements, unplaced = isolation.place_all(seen, verdicts, bound)
     bound, standings = authorities(seen, verdicts, bound)
-    shown = (*placements, *retained.all_of(seen, verdicts, bound, placements))
+    kept, unkept = isolation.guarded(
+        "what is only kept", lambda: retained.all_of(seen, verdicts, bound, placements)
+    )
+    removals, unremoved = isolation.guarded(
+        "removing what is replaced",
+        lambda: leaving.superseded(seen, verdicts, bound, placements),
+    )
+    retired, unretired = isolation.guarded(
+        "removing placements", lambda: leaving.retired(seen, bound, placements)
+    )
+    shown = (*placements, *kept)
     rows, unsaid = isolation.statuses(seen, verdicts, bound, shown, standings)
     wakes = [one.wake_after for one in standings.values() if one.wake_after is not None]
-    wakes += leaving.wakes(seen, verdicts, placements)
+    if not unremoved:
+        wakes += leaving.wakes(seen, verdicts, placements)
     grants = tuple(one.grant for one in standings.values() if one.grant is not None)
     return Plan(
         placements=placements,
@@ -65,10 +76,10 @@ def plan(seen: snapshot.Snapshot) -> Plan:
             StatusWrite(kind, namespace, name, value)
             for kind, namespace, name, value in isolation.with_hub_problems(seen, rows)
         ),
-        removals=leaving.superseded(seen, verdicts, bound, placements),
-        retired=leaving.retired(seen, bound, placements),
+        removals=removals,
+        retired=retired,
         health=verdicts.nodes,
-        defects=(*isolation.defects(bound), *unplaced, *unsaid),
+        defects=(*isolation.defects(bound), *unplaced, *unkept, *unremoved, *unretired, *unsaid),
         wake_after=min(wakes) if wakes else None,
     )
 
