@@ -45,6 +45,7 @@ def report() -> None:
 
 def inference_killed(world: worlds.World) -> None:
     """Decisions late, and the replacement serving."""
+    world.hold_apart()
     node = world.replicas()["Active"]
     moment = worlds.now()
     world.cluster.kill(node)
@@ -104,6 +105,7 @@ def agents_restarted(world: worlds.World) -> None:
 def impossible_budget(world: worlds.World) -> None:
     """A replacement also where no node meets the budget."""
     budget = world.find("decisionpolicies", worlds.POLICY)["spec"]["latencyBudget"]
+    world.hold_apart()
     world.edit_policy(latencyBudget=IMPOSSIBLE)
     worlds.wait(10)
     node = world.replicas()["Active"]

@@ -10,6 +10,7 @@ so none is expected; after the first refusal it has the device's own word."""
 
 
 def test_decisions_go_on_when_the_node_that_infers_is_killed(world: worlds.World) -> None:
+    world.hold_apart()
     infers = world.replicas()["Active"]
     holder = world.authority()
     moment = worlds.now()
