@@ -5,6 +5,7 @@ to an image that cannot be pulled, to a budget that nothing meets, to a restart 
 """
 
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -67,10 +68,14 @@ def version_switched(world: worlds.World) -> None:
     changes.switch(world, versions.SECOND)
     worlds.wait(3)
     records = changes.stored_since(world, moment)
-    lost = len(changes.errors(records))
-    wrong = sum(1 for one in versions.answered(records) if not versions.names_what_answered(one))
-    print(f"  version switched: {verdict(lost)} of {len(records)} decisions without an answer")
-    print(f"    records that name a version which did not answer: {verdict(wrong)}")
+    lost = changes.errors(records)
+    wrong = [
+        one["metadata"]["name"]
+        for one in versions.answered(records)
+        if not versions.names_what_answered(one)
+    ]
+    print(f"  version switched: {missed(lost)} of {len(records)} decisions without an answer")
+    print(f"    records that name a version which did not answer: {missed(wrong)}")
     changes.switch(world, versions.FIRST)
 
 
@@ -81,8 +86,8 @@ def image_not_pulled(world: worlds.World) -> None:
     changes.set_serving_image(world, changes.NOWHERE)
     worlds.wait(HARM)
     records = changes.stored_since(world, moment)
-    lost, why = len(changes.errors(records)), set(changes.successors(world))
-    print(f"  image that cannot be pulled: {verdict(lost)} of {len(records)} without an answer")
+    lost, why = changes.errors(records), set(changes.successors(world))
+    print(f"  image that cannot be pulled: {missed(lost)} of {len(records)} without an answer")
     print(f"    what the placement says of the successors: {', '.join(sorted(why)) or 'nothing'}")
     changes.set_serving_image(world, wanted)
     world.until(lambda: changes.successors(world) == [], "nothing is to be replaced", 120)
@@ -119,9 +124,9 @@ def impossible_budget(world: worlds.World) -> None:
     world.until_deciding()
 
 
-def verdict(lost: int) -> str:
-    """A count that should be zero."""
-    return f"{lost}" if lost == 0 else f"{lost} (MISSED)"
+def missed(lost: Sequence[object]) -> str:
+    """How many there are of what there should be none of, and the first of them."""
+    return f"{len(lost)} (MISSED, such as {lost[0]})" if lost else "0"
 
 
 def report_replaced(what: str, seconds: float) -> None:
