@@ -11,9 +11,25 @@ SETTLED = 20.0
 """Seconds that a change which cannot work is left to do harm."""
 
 
+PATIENT = "400ms"
+"""What a call may take here: whether a change costs a decision is asked, not whether a machine that
+starts four pods at once ever stands still for the example's 100 ms."""
+
+
 @pytest.fixture
-def released(world: worlds.World) -> Iterator[worlds.World]:
+def patient(world: worlds.World) -> Iterator[worlds.World]:
+    """A world that waits longer for its replicas."""
+    timeout = world.find("decisionpolicies", worlds.POLICY)["spec"]["inference"]["timeout"]
+    world.edit_policy(inference={"timeout": PATIENT})
+    world.until_deciding()
+    yield world
+    world.edit_policy(inference={"timeout": timeout})
+
+
+@pytest.fixture
+def released(patient: worlds.World) -> Iterator[worlds.World]:
     """A world that is back at the first version afterwards, and without what was declared."""
+    world = patient
     yield world
     changes.switch(world, versions.FIRST)
     world.cluster.kubectl(
@@ -58,8 +74,9 @@ def test_a_version_whose_bytes_are_others_changes_nothing_and_says_so(
 
 
 def test_a_serving_image_that_cannot_be_pulled_changes_nothing_and_says_so(
-    world: worlds.World,
+    patient: worlds.World,
 ) -> None:
+    world = patient
     wanted = changes.serving_image(world)
     moment = worlds.now()
     before = {one["endpoint"] for one in world.placement()["replicas"]}
