@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from foreshore_api import conditions, scalars, v1alpha1
+from foreshore_api import conditions, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import binding, health, phrases, placing, snapshot, status, succession
 from foreshore_planner.placement import case
@@ -198,10 +198,10 @@ def with_hub_problems(seen: snapshot.Snapshot, rows: Sequence[status.Row]) -> It
             continue
         known = conditions.find(value.conditions, conditions.Type.DEGRADED)
         messages = [*([known.message] if known is not None else []), *_by_message(problems)]
-        degraded = _condition(
-            (conditions.Type.DEGRADED, conditions.Status.TRUE),
-            _reason(problems[0].reason if known is None else known.reason),
-            phrases.fitted("; ".join(messages)),
+        reason = _reason(problems[0].reason if known is None else known.reason)
+        message = phrases.fitted("; ".join(messages))
+        degraded = status.condition(
+            (conditions.Type.DEGRADED, conditions.Status.TRUE, reason, message),
             one.metadata.generation or 0,
             seen,
         )
@@ -238,23 +238,6 @@ def _reason(said: str) -> conditions.Reason:
     return known.get(said, conditions.Reason.INTERNAL_ERROR)
 
 
-def _condition(
-    said: tuple[conditions.Type, conditions.Status],
-    reason: conditions.Reason,
-    message: str,
-    generation: int,
-    seen: snapshot.Snapshot,
-) -> conditions.Condition:
-    return conditions.Condition(
-        type=said[0].value,
-        status=said[1],
-        reason=reason.value,
-        message=message,
-        last_transition_time=scalars.timestamp(seen.now),
-        observed_generation=generation,
-    )
-
-
 def _narrowed(
     seen: snapshot.Snapshot, bound: binding.Binding, chosen: Mapping[str, Collection[Key]]
 ) -> tuple[snapshot.Snapshot, binding.Binding]:
@@ -286,7 +269,7 @@ def _with_problem(
 ) -> v1alpha1.statuses.Observed:
     generation = one.metadata.generation or 0
     wanted = [
-        _condition(said, problem.reason, problem.message, generation, seen)
+        status.condition((*said, problem.reason, problem.message), generation, seen)
         for said in (
             (conditions.Type.READY, conditions.Status.FALSE),
             (conditions.Type.STALLED, conditions.Status.TRUE),

@@ -219,7 +219,7 @@ def planned(
             observed_generation=generation or 1,
             conditions=conditions.merge(
                 before.status.conditions if before is not None else (),
-                [_condition(one, generation or 1, seen) for one in said],
+                [condition(one, generation or 1, seen) for one in said],
                 seen.now,
             ),
             replicas=plan.replicas,
@@ -309,7 +309,8 @@ def _generation(one: meta.Resource) -> int:
     return one.metadata.generation or 0
 
 
-def _condition(said: Said, generation: int, seen: snapshot.Snapshot) -> conditions.Condition:
+def condition(said: Said, generation: int, seen: snapshot.Snapshot) -> conditions.Condition:
+    """Return one condition of an object as of this pass; `conditions.merge` keeps older times."""
     type_, status, reason, message = said
     return conditions.Condition(
         type=type_.value,
@@ -332,5 +333,5 @@ def _merged(
     said: Sequence[Said] | Iterator[Said],
     seen: snapshot.Snapshot,
 ) -> tuple[conditions.Condition, ...]:
-    wanted = [_condition(each, _generation(one), seen) for each in said]
+    wanted = [condition(each, _generation(one), seen) for each in said]
     return conditions.merge(one.status.conditions, wanted, seen.now)
