@@ -402,6 +402,20 @@ POLICIES = (
         "slope: an aggregate other than Last needs a window, and Last takes none",
     ),
     Refusal(
+        "a count with a coverage",
+        _policy(features=[{**SLOPE, "aggregate": "Count", "minimumCoverage": "0.5"}]),
+        "Last and Count need no minimumCoverage: leave it out",
+        "spec.features[0].minimumCoverage",
+        "co2Slope: Last and Count need no minimumCoverage: leave it out",
+    ),
+    Refusal(
+        "a coverage of more than the window",
+        _policy(features=[{**SLOPE, "minimumCoverage": "1.5"}]),
+        "must be between 0 and 1",
+        "spec.features[0].minimumCoverage",
+        "1.5 is not between 0 and 1",
+    ),
+    Refusal(
         "a window longer than a day",
         _policy(features=[{**SLOPE, "window": "25h"}]),
         "must be between 1ms and 24h",

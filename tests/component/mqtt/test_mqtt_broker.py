@@ -25,6 +25,8 @@ class Engine:
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[events.Event] = asyncio.Queue()
+        self.telemetry: list[bool] = []
+        """What was said of the telemetry connection, oldest first."""
         self.requests: asyncio.Queue[beat.RenewalRequest] = asyncio.Queue()
         self.counts: dict[str, int] = {}
         self._numbers = itertools.count()
@@ -33,7 +35,13 @@ class Engine:
         return events.Instant(datetime.now(UTC), 0.0, 0.0), str(next(self._numbers))
 
     def calls(self) -> brokers.Calls:
-        return brokers.Calls(self.events.put_nowait, self.requests.put_nowait, self.count)
+        return brokers.Calls(self.take, self.requests.put_nowait, self.count)
+
+    def take(self, event: events.Event) -> None:
+        if isinstance(event, events.TelemetryChanged):
+            self.telemetry.append(event.connected)
+        else:
+            self.events.put_nowait(event)
 
     def count(self, result: str) -> None:
         self.counts[result] = self.counts.get(result, 0) + 1
@@ -150,6 +158,7 @@ async def test_a_command_leaves_once_and_fails_at_once_when_the_broker_is_gone(
         assert isinstance(down, events.BrokerChanged)
         assert not down.connected
         assert side.command(effect) == "NotConnected"
+        assert engine.telemetry == [True, False], "what was not heard is a gap of windows"
         broker.start()
         heard: list[connection.Message] = []
         device = await outside(broker, heard.append)

@@ -171,9 +171,53 @@ def test_a_feature_that_the_model_takes_and_nobody_has_is_not_ready() -> None:
     compiled = made(document, features=[mean])
     given = given_(compiled)
     assert decided(given)[2] == "FeatureNotReady"
-    window = features.add(features.Window(60.0), 90.0, 800.0)
+    window = features.add(features.Window(60.0), 70.0, 800.0)
     ready = run(given._replace(windows={"co2Mean": window}))
     assert ready.facts.features == {"co2Mean": 800.0, "light": 400.0, "temperature": 21.0}
+
+
+def mean_of(seconds_ago: float, **feature: Any) -> evaluate.Evaluation:
+    """What becomes of a rule over a minute's mean whose only value came so long ago, at 100 s."""
+    mean = {"name": "co2Mean", "input": "co2", "window": "1m", "aggregate": "Mean", **feature}
+    permit = {"name": "high", "expression": "co2Mean > 500.0", "reason": "High"}
+    given = given_(made(features=[mean], rules=[permit]))
+    window = features.add(features.Window(60.0), 100.0 - seconds_ago, 800.0)
+    return run(given._replace(windows={"co2Mean": window}))
+
+
+def test_a_rule_does_not_meet_a_mean_of_which_too_little_was_listened_to() -> None:
+    entry = mean_of(12.0).decided_by
+    assert entry is not None
+    assert (entry.gate, entry.reason, entry.name) == ("Validity", "FeatureNotReady", "co2Mean")
+    assert entry.operands == {
+        "values": 1.0, "coverage": 0.2, "minimumCoverage": 0.5, "seconds": 18.0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "feature"),
+    [
+        pytest.param(30.0, {}, id="half by default"),
+        pytest.param(6.0, {"minimumCoverage": "0.1"}, id="as much as the policy asks for"),
+        pytest.param(0.0, {"minimumCoverage": 0}, id="none where the policy asks for none"),
+        pytest.param(0.0, {"aggregate": "Count"}, id="a count is true of what was heard"),
+    ],
+)
+def test_a_rule_meets_a_feature_that_is_covered(
+    seconds_ago: float, feature: dict[str, Any]
+) -> None:
+    evaluation = mean_of(seconds_ago, **feature)
+    assert evaluation.facts.features["co2Mean"] is not None
+    assert all(entry.reason != "FeatureNotReady" for entry in evaluation.entries)
+
+
+def test_a_feature_that_is_not_ready_says_when_it_will_be() -> None:
+    evaluation = mean_of(12.0)
+    said = messages.render(evaluation.decided_by, evaluation.facts)
+    assert said == (
+        "co2Mean is not ready: 1 values in its window, 0.2 of it listened to;"
+        " 0.5 is needed, in 18 s"
+    )
 
 
 def test_a_condition_that_is_false_does_not_apply_and_one_that_errors_is_an_error() -> None:

@@ -86,6 +86,24 @@ POLICY_RULES = {
         put(features=[{"name": "x", "input": "co2", "aggregate": "Mean"}]),
         ("Invalid", "spec.features[x].window"),
     ),
+    "a last value with a coverage": (
+        put(features=[{"name": "x", "input": "co2", "minimumCoverage": "0.5"}]),
+        ("Invalid", "spec.features[x].minimumCoverage"),
+    ),
+    "a count with a coverage": (
+        put(
+            features=[
+                {
+                    "name": "x",
+                    "input": "co2",
+                    "window": "1m",
+                    "aggregate": "Count",
+                    "minimumCoverage": "0.5",
+                }
+            ]
+        ),
+        ("Invalid", "spec.features[x].minimumCoverage"),
+    ),
     "a parameter that nobody sets": (
         put(parameters=[{"name": "setpoint"}]),
         ("ReferenceNotFound", "spec.parameters[setpoint]"),

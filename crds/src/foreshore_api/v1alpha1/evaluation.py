@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import pydantic
 
@@ -146,6 +146,10 @@ class Aggregate(StrEnum):
     COUNT = "Count"
 
 
+USUAL_COVERAGE: Final = "0.5"
+"""Coverage of a window that a feature needs where its policy does not say."""
+
+
 class Feature(Document):
     """A number made of the recent values of an input; the model takes features."""
 
@@ -162,6 +166,12 @@ class Feature(Document):
     """Last, Mean, Minimum, Maximum, StandardDeviation (of the sample), Slope (unit per second,
     least squares) or Count. Example: `Slope`."""
 
+    minimum_coverage: Annotated[scalars.Decimal, scalars.Within(0, 1)] | None = None
+    """Share of the window that must have been listened to, below it the policy is not applicable
+    (FeatureNotReady). Listening begins with the first value, and with the next one after a start of
+    the agent, a lost broker connection or a pause of the agent. Last and Count need none and take
+    none. Absent: half of the window. Example: `"0.5"`."""
+
     validations = (
         Rule(
             rule="(self.aggregate == 'Last') != has(self.window)",
@@ -169,6 +179,13 @@ class Feature(Document):
             message_expression="self.name + ': an aggregate other than Last needs a window,"
             " and Last takes none'",
             field_path=".window",
+        ),
+        Rule(
+            rule="!has(self.minimumCoverage) || !(self.aggregate in ['Last', 'Count'])",
+            message="Last and Count need no minimumCoverage: leave it out",
+            message_expression="self.name + ': Last and Count need no minimumCoverage: leave it"
+            " out'",
+            field_path=".minimumCoverage",
         ),
     )
 

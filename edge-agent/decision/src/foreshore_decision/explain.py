@@ -30,7 +30,8 @@ CHANGES: Final[Mapping[str, str]] = MappingProxyType(
         reasons.INPUT_REFUSED: "a readable sample of {name}",
         reasons.INPUT_OUT_OF_RANGE: "a value of {name} within its range",
         reasons.INPUT_IMPLAUSIBLE: "a slower change of {name}",
-        reasons.FEATURE_NOT_READY: "more samples in the window of {name}",
+        reasons.FEATURE_NOT_READY: "{seconds} s more of listening, and enough values in the window"
+        " of {name}",
         reasons.CONDITION_FALSE: "{name} true: {expression}",
         reasons.EXPRESSION_ERROR: "values for everything that {name} reads",
         reasons.INFERENCE_LATE: "an answer of the model within its timeout",

@@ -6,6 +6,18 @@ spans at most a 64th of the window, so that up to 64 evenly spaced values a wind
 one and the result is exact; more than that, and what leaves at the window's old end leaves a pane
 at a time. Memory is bounded by the number of panes, whatever the rate.
 
+A window knows how much of itself was listened to: a mean of a minute that holds one value, because
+the agent has just started, is no mean of a minute.
+
+    value ──add──► listening ──interrupt (a gap)──► not listening ──add──► listening
+
+Listening begins with the first value, not with the agent: before it nobody knows that the device
+speaks. It goes on however slowly the device speaks, until a gap: a start of the agent, a lost
+connection for telemetry, a pause of the agent (suspended, stopped, starved). After a gap it begins
+again with the next value, not with the connection, because that value proves that telemetry comes
+through. What is no gap: values that were refused, late, doubled or dropped under load. They are
+counted elsewhere, and time without them was listened to.
+
 Formulas: panes are merged by Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm
 for Computing Sample Variances" (1979), and the same for co-moments: Pébay, "Formulas for Robust,
 One-Pass Parallel Computation of Covariances and Arbitrary-Order Statistical Moments" (2008). Slope
@@ -20,6 +32,10 @@ from foreshore_api.v1alpha1.evaluation import Aggregate
 
 PANES: Final = 64
 """Panes that a window is cut into; one more may be partly inside."""
+STRETCHES: Final = 16
+"""Stretches between gaps that a window remembers; what is older counts as not listened to."""
+ROUNDING: Final = 1e-9
+"""Share of a window that is lost in sums of floats: half of a minute is half of a minute."""
 
 
 class Pane(NamedTuple):
@@ -42,11 +58,22 @@ class Pane(NamedTuple):
     """Sum of (time - mean time)·(value - mean value)."""
 
 
+class Stretch(NamedTuple):
+    """Time that was listened to without a gap."""
+
+    start: float
+    end: float
+
+
 class Window(NamedTuple):
     """The recent values of one input over `seconds`, oldest pane first."""
 
     seconds: float
     panes: tuple[Pane, ...] = ()
+    since: float | None = None
+    """From when on it is listened to without a gap; None in a gap, and before the first value."""
+    listened: tuple[Stretch, ...] = ()
+    """What was listened to before the newest gap, oldest first."""
 
 
 def add(window: Window, at: float, value: float) -> Window:
@@ -58,17 +85,74 @@ def add(window: Window, at: float, value: float) -> Window:
     if not math.isfinite(value):
         raise ValueError(f"a window takes finite numbers, not {value}")
     panes = window.panes
-    one = Pane(at, at, 1, value, value, at, value, 0.0, 0.0, 0.0)
-    if not panes:
-        return Window(window.seconds, (one,))
-    newest = panes[-1]
-    if at < newest.end:
+    if panes and at < panes[-1].end:
         return window
-    if at - newest.start < window.seconds / PANES:
-        return Window(window.seconds, (*panes[:-1], merge(newest, one)))
+    return window._replace(
+        panes=_with_value(window, at, value),
+        since=_gap_end(window, at) if window.since is None else window.since,
+    )
+
+
+def _with_value(window: Window, at: float, value: float) -> tuple[Pane, ...]:
+    panes = window.panes
+    single = Pane(at, at, 1, value, value, at, value, 0.0, 0.0, 0.0)
+    if not panes:
+        return (single,)
+    if at - panes[-1].start < window.seconds / PANES:
+        return (*panes[:-1], merge(panes[-1], single))
     oldest = at - window.seconds
     kept = next((i for i, pane in enumerate(panes) if pane.end > oldest), len(panes))
-    return Window(window.seconds, (*panes[kept:], one))
+    return (*panes[kept:], single)
+
+
+def _gap_end(window: Window, at: float) -> float:
+    """Return when listening begins again: a value from before the gap, come late, ends none."""
+    return max(at, window.listened[-1].end) if window.listened else at
+
+
+def interrupt(window: Window, at: float) -> Window:
+    """Begin a gap: nothing is heard from this moment until the next value."""
+    if window.since is None:
+        return window
+    listened = window.listened
+    if at > window.since:
+        recent = (each for each in listened if each.end > at - window.seconds)
+        listened = (*recent, Stretch(window.since, at))[-STRETCHES:]
+    return window._replace(since=None, listened=listened)
+
+
+def coverage(window: Window, now: float) -> float:
+    """Return the share of (now - seconds, now] that was listened to, from 0 to 1."""
+    oldest = now - window.seconds
+    seconds = sum(
+        max(0.0, min(each.end, now) - max(each.start, oldest)) for each in window.listened
+    )
+    if window.since is not None:
+        seconds += max(0.0, now - max(window.since, oldest))
+    return min(1.0, seconds / window.seconds)
+
+
+def uncovered(window: Window, share: float, now: float) -> float:
+    """Return for how many seconds it must be listened to until this share is covered; 0: it is.
+
+    The old end of the window moves on with time: while it passes what was listened to, as much is
+    lost there as is won at the new end, and while it passes a gap the coverage grows.
+    """
+    if window.since is not None and now - window.since >= share * window.seconds:
+        return 0.0
+    missing = (share - coverage(window, now)) * window.seconds
+    if missing <= ROUNDING * window.seconds:
+        return 0.0
+    first = edge = now - window.seconds
+    for stretch in window.listened:
+        if stretch.end <= edge:
+            continue
+        gap = max(0.0, stretch.start - edge)
+        if gap >= missing:
+            break
+        missing -= gap
+        edge = stretch.end
+    return edge + missing - first
 
 
 def merge(left: Pane, right: Pane) -> Pane:
@@ -94,8 +178,9 @@ def merge(left: Pane, right: Pane) -> Pane:
 def measure(window: Window, aggregate: Aggregate, now: float) -> float | None:
     """Return the feature over (now - seconds, now], or None while there are too few values.
 
-    Slope is in the input's unit per second; Slope and StandardDeviation need two values at least
-    (Slope at two times), Count is 0 without any. None too where the result is not finite.
+    Whether enough of the window was listened to is for `uncovered` to say. Slope is in the input's
+    unit per second; Slope and StandardDeviation need two values at least (Slope at two times),
+    Count is 0 without any. None too where the result is not finite.
     """
     oldest = now - window.seconds
     panes = [pane for pane in window.panes if pane.end > oldest]

@@ -35,7 +35,13 @@ RECORD_GATE: Final = "Record"
 MEASURED: Final = frozenset({"latency", "clock", "command"})
 """Keys of a record that hold what clocks say, or what is made after the chain."""
 TIMED: Final = frozenset(
-    {reasons.MINIMUM_INTERVAL, reasons.BURST_SPENT, reasons.ACTUATOR_HELD, reasons.INPUT_STALE}
+    {
+        reasons.MINIMUM_INTERVAL,
+        reasons.BURST_SPENT,
+        reasons.ACTUATOR_HELD,
+        reasons.INPUT_STALE,
+        reasons.FEATURE_NOT_READY,
+    }
 )
 """Reasons whose operands, margin and message speak of a duration."""
 
@@ -215,14 +221,19 @@ def _present(recorded: Json) -> dict[str, facts.Reading]:
 def _windows(wanted: Iterable[compiled.Feature], measured: Json) -> dict[str, features.Window]:
     """Return windows that give the recorded features: one pane with just these moments."""
     return {
-        each.name: features.Window(each.seconds, (_pane(each.aggregate, measured[each.name]),))
+        each.name: _window(each, measured[each.name])
         for each in wanted
         if each.seconds and measured.get(each.name)
     } | {
-        each.name: features.Window(each.seconds, (_pane(each.aggregate, 0.0),))
+        each.name: _window(each, 0.0)
         for each in wanted
         if each.seconds and measured.get(each.name) == 0 and each.aggregate is not Aggregate.COUNT
     }
+
+
+def _window(feature: compiled.Feature, value: float) -> features.Window:
+    panes = (_pane(feature.aggregate, value),)
+    return features.Window(feature.seconds, panes, since=NOW - feature.seconds)
 
 
 def _pane(aggregate: Aggregate, value: float) -> features.Pane:

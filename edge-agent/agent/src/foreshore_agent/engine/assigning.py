@@ -293,7 +293,11 @@ def _bind(
         return Binding(compiled, origin, seconds)
     if before.compiled is compiled:
         return before
-    same = {each.name for each in compiled.features if each in before.compiled.features}
+    same = {
+        each.name
+        for each in compiled.features
+        if any(each.has_window_of(earlier) for earlier in before.compiled.features)
+    }
     return before._replace(
         compiled=compiled,
         origin=origin,

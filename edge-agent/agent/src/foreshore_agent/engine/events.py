@@ -33,6 +33,7 @@ __all__ = [
     "RecorderChanged",
     "Renewed",
     "Sample",
+    "TelemetryChanged",
     "Tick",
     "Value",
 ]
@@ -193,6 +194,13 @@ class BrokerChanged(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetryChanged(_Event):
+    """The telemetry connection to the site's broker came up or went."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HubChanged(_Event):
     """The hub began or ceased to answer this agent."""
 
@@ -233,6 +241,7 @@ Event = (
     | Renewed
     | PeerBeat
     | BrokerChanged
+    | TelemetryChanged
     | HubChanged
     | RecorderChanged
     | Stopping

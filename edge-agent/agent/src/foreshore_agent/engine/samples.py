@@ -71,6 +71,21 @@ def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
     return Taken(device, changed, ACCEPTED)
 
 
+def interrupted(device: Device, seconds: float) -> Device:
+    """Begin a gap of the device's windows at an engine time: nothing of it was heard from there."""
+    if not any(binding.windows for binding in device.bindings.values()):
+        return device
+    bindings = {
+        key: binding._replace(
+            windows={
+                name: features.interrupt(each, seconds) for name, each in binding.windows.items()
+            }
+        )
+        for key, binding in device.bindings.items()
+    }
+    return device._replace(bindings=bindings)
+
+
 def newest_stamp(sample: events.Sample, properties: frozenset[str]) -> datetime | None:
     """Return the device's newest time of these properties."""
     return max(

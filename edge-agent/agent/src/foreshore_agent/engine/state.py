@@ -228,6 +228,10 @@ class State(NamedTuple):
     """Durable values that were set aside at the start, and why."""
     broker_connected: bool = False
     broker_deaf: bool = False
+    telemetry_lost: float | None = None
+    """Engine seconds at which the telemetry connection went; None while it is up or unknown."""
+    ticked: float | None = None
+    """Boot seconds of the newest tick; None before the first."""
     hub_connected: bool = False
     recorder: Recorder = Recorder()
     swept: float = 0.0

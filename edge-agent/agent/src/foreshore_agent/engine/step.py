@@ -31,6 +31,9 @@ from foreshore_decision.chain import facts, reasons
 TICK_SECONDS: Final = 0.05
 """How often the runtime sends a `Tick`, in real seconds."""
 
+PAUSE_SECONDS: Final = 5.0
+"""Without a tick for so long, the agent was suspended, stopped or starved: windows have a gap."""
+
 UNASSIGNED: Final = "Unassigned"
 RECORDER_WORKS: Final = "RecorderWorks"
 
@@ -43,10 +46,13 @@ def step(state: State, event: events.Event) -> Stepped:
 
 
 def _sample(state: State, event: events.Sample) -> Stepped:
+    state = _look_for_pause(state, event.at)
     device = state.devices.get(event.device)
     if device is None:
         return state, (effects.Count(metrics.TELEMETRY.name, (UNASSIGNED,)),)
     device, properties, result = samples.take(device, event, state.identity.seconds(event.at))
+    if state.telemetry_lost is not None:  # it came before the connection went, and waited
+        device = samples.interrupted(device, state.telemetry_lost)
     if not properties:
         return state, (effects.Count(metrics.TELEMETRY.name, (result,)),)
     done: tuple[effects.Effect, ...] = ()
@@ -166,6 +172,15 @@ def _broker_changed(state: State, event: events.BrokerChanged) -> Stepped:
     return authority.broadcast(state, lambda _: (told,), event.at, event.fresh)
 
 
+def _telemetry_changed(state: State, event: events.TelemetryChanged) -> Stepped:
+    if event.connected:
+        return state._replace(telemetry_lost=None), ()
+    if state.telemetry_lost is not None:
+        return state, ()
+    lost = state.identity.seconds(event.at)
+    return _interrupted(state._replace(telemetry_lost=lost), lost), ()
+
+
 def _hub_changed(state: State, event: events.HubChanged) -> Stepped:
     if event.unix is not None:
         state = state._replace(hub_ahead=max(state.hub_ahead, event.unix - event.at.boot))
@@ -188,6 +203,7 @@ def _stopping(state: State, event: events.Stopping) -> Stepped:
 
 
 def _tick(state: State, event: events.Tick) -> Stepped:
+    state = _look_for_pause(state, event.at)._replace(ticked=event.at.boot)
     done: tuple[effects.Effect, ...] = ()
     for key in state.awake:
         device = state.devices.get(key)
@@ -205,6 +221,24 @@ def _tick(state: State, event: events.Tick) -> Stepped:
     fresh = identifiers.nth(event.fresh, len(done))
     state, swept = authority.sweep(state, event.at, fresh)
     return state, (*done, *swept)
+
+
+def _look_for_pause(state: State, at: events.Instant) -> State:
+    """Begin a gap of every window where this agent itself stood still: it has missed ticks.
+
+    The boot clock counts suspended time too. In a rehearsal time leaps from row to row.
+    """
+    if state.ticked is None or state.identity.virtual or at.boot - state.ticked < PAUSE_SECONDS:
+        return state
+    return _interrupted(state._replace(ticked=at.boot), state.ticked)
+
+
+def _interrupted(state: State, seconds: float) -> State:
+    """Begin a gap of every window."""
+    devices = state.devices.mutate()
+    for key, device in state.devices.items():
+        devices[key] = samples.interrupted(device, seconds)
+    return state._replace(devices=devices.finish())
 
 
 def _put(state: State, key: Key, device: Device, done: tuple[effects.Effect, ...]) -> Stepped:
@@ -263,6 +297,7 @@ TABLE: Final[Mapping[type, Callable[[State, Any], Stepped]]] = MappingProxyType(
         events.Renewed: _renewed,
         events.PeerBeat: _peer_beat,
         events.BrokerChanged: _broker_changed,
+        events.TelemetryChanged: _telemetry_changed,
         events.HubChanged: _hub_changed,
         events.RecorderChanged: _recorder_changed,
         events.Stopping: _stopping,

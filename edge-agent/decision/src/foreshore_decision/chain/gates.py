@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import assert_never
 
 from foreshore_api.v1alpha1 import Mode
+from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_api.wire import record
 from foreshore_decision import expr, features, fencing, served
 from foreshore_decision.chain import bounding, limiter, readings, reasons
-from foreshore_decision.chain.facts import Answer, Entry, Facts, Step
+from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Step
 from foreshore_decision.policy import compiled
 
 Gate = Callable[[Facts], Step]
@@ -34,7 +35,12 @@ def arm(facts: Facts) -> Step:
 
 
 def validity(facts: Facts) -> Step:
-    """Pass when every input can be believed or is substituted, and the model's features exist."""
+    """Pass when every input can be believed or is substituted, and the features are ready.
+
+    Without enough of its window listened to no feature is ready, whoever reads it: a rule that met
+    half a minute's mean as a minute's would act on it. One that has no value although it was
+    listened to matters to the model only; an expression says itself what it makes of that.
+    """
     given = facts.given
     inputs = tuple(
         readings.input_of(
@@ -59,10 +65,8 @@ def validity(facts: Facts) -> Step:
             operands = {"value": each.value, "age": each.age, "maximumAge": source.maximum_age}
             entry = Entry("Validity", FAIL, each.problem, each.name, operands=operands)
             return Step(facts, entry)
-    absent = next((name for name, each in measured.items() if each is None), None)
-    if absent is not None and _model_takes(given.policy.inference, absent):
-        return Step(facts, Entry("Validity", FAIL, reasons.FEATURE_NOT_READY, absent))
-    return Step(facts, Entry("Validity", PASS, reasons.INPUTS_VALID))
+    not_ready = _not_ready(facts)
+    return Step(facts, not_ready or Entry("Validity", PASS, reasons.INPUTS_VALID))
 
 
 def context(facts: Facts) -> Step:
@@ -230,14 +234,44 @@ def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float
         if not feature.seconds:
             measured[feature.name] = _number(values.get(feature.input))
             continue
-        window = given.windows.get(feature.name, features.Window(feature.seconds))
-        measured[feature.name] = features.measure(window, feature.aggregate, given.seconds)
+        window = _window(given, feature)
+        is_covered = not features.uncovered(window, feature.coverage, given.seconds)
+        measured[feature.name] = (
+            features.measure(window, feature.aggregate, given.seconds) if is_covered else None
+        )
     if given.policy.inference is not None:
         for tensor in given.policy.inference.tensors:
             for name in tensor.features:
                 if name not in measured:
                     measured[name] = _number(values.get(name))
     return measured
+
+
+def _not_ready(facts: Facts) -> Entry | None:
+    """Return the first number that is missing, and when its window will be covered."""
+    given = facts.given
+    declared = {each.name: each for each in given.policy.features}
+    for name, number in facts.features.items():
+        if number is not None:
+            continue
+        operands: dict[str, expr.Value | None] = {}
+        seconds, feature = 0.0, declared.get(name)
+        if feature is not None and feature.seconds:
+            window = _window(given, feature)
+            seconds = features.uncovered(window, feature.coverage, given.seconds)
+            operands = {
+                "values": features.measure(window, Aggregate.COUNT, given.seconds),
+                "coverage": features.coverage(window, given.seconds),
+                "minimumCoverage": feature.coverage,
+                "seconds": seconds,
+            }
+        if seconds or _model_takes(given.policy.inference, name):
+            return Entry("Validity", FAIL, reasons.FEATURE_NOT_READY, name, operands=operands)
+    return None
+
+
+def _window(given: Given, feature: compiled.Feature) -> features.Window:
+    return given.windows.get(feature.name, features.Window(feature.seconds))
 
 
 def _number(value: expr.Value | None) -> float | None:

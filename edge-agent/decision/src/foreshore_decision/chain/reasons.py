@@ -83,7 +83,8 @@ MEANING: Final = MappingProxyType(
         INPUT_REFUSED: "The newest value was refused: not finite or of another type.",
         INPUT_OUT_OF_RANGE: "The newest value lies outside the range that is believed.",
         INPUT_IMPLAUSIBLE: "The value changed faster than the input's maximumRate.",
-        FEATURE_NOT_READY: "A feature that the model takes has too few values in its window.",
+        FEATURE_NOT_READY: "Too little of a feature's window was listened to, or the model takes"
+        " a feature that has too few values.",
         CONDITIONS_HOLD: "Every match condition is true.",
         CONDITION_FALSE: "A match condition is false: the policy does not apply now.",
         EXPRESSION_ERROR: "An expression has no value; errors never permit.",

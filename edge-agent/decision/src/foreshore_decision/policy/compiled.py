@@ -39,6 +39,17 @@ class Feature:
     property: str
     aggregate: Aggregate
     seconds: float
+    coverage: float = 0.0
+    """Least share of the window that must have been listened to."""
+
+    def has_window_of(self, other: "Feature") -> bool:
+        """Whether the values that it is made of are those of another feature."""
+        return (self.name, self.input, self.property, self.seconds) == (
+            other.name,
+            other.input,
+            other.property,
+            other.seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,13 +100,28 @@ def features(
         if (feature.window is None) != (feature.aggregate is Aggregate.LAST):
             message = "an aggregate other than Last needs a window, and Last takes none"
             problems.add(Reason.INVALID, f"{path}.window", message)
-        seconds = 0.0 if feature.window is None else scalars.seconds(feature.window)
         found.append(
             compiled.Feature(
-                feature.name, feature.input, source.property, feature.aggregate, seconds
+                feature.name,
+                feature.input,
+                source.property,
+                feature.aggregate,
+                seconds=0.0 if feature.window is None else scalars.seconds(feature.window),
+                coverage=_coverage(feature, f"{path}.minimumCoverage", problems),
             )
         )
     return tuple(found)
+
+
+def _coverage(feature: evaluation.Feature, path: str, problems: Problems) -> float:
+    """Return how much of its window a feature needs; a count is true of whatever was heard."""
+    if feature.aggregate not in (Aggregate.LAST, Aggregate.COUNT):
+        wanted = feature.minimum_coverage
+        return scalars.number(evaluation.USUAL_COVERAGE if wanted is None else wanted)
+    if feature.minimum_coverage is not None:
+        message = f"{feature.aggregate} needs no minimumCoverage: leave it out"
+        problems.add(Reason.INVALID, path, message)
+    return 0.0
 
 
 def parameters(subject: Subject, problems: Problems) -> dict[str, expr.Value]:

@@ -7,6 +7,7 @@
 Each connection is opened anew, with full jitter, when it breaks. `BrokerChanged` is about control:
 it is up once its subscriptions are confirmed, so that no answer to a command is missed. It says too
 when beats are known not to arrive: their filter is refused, or our own do not come back.
+`TelemetryChanged` is about the other: what it missed, the windows of features miss.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ class Broker:
             now=lambda: stamp()[0],
             oversized=self._on_oversized,
         )
-        self._telemetry: Final = lane.Lane("telemetry", bulk, lambda _: None)
+        self._telemetry: Final = lane.Lane("telemetry", bulk, self._telemetry_changed)
         self._echo: Final = denials.Echo()
         self._was_deaf = False
         orders = lane.Traffic(
@@ -210,6 +211,9 @@ class Broker:
         self._echo.heard()
         self._was_deaf = is_up and self._is_deaf
         self._calls.deliver(events.BrokerChanged(*self._stamp(), is_up, self._was_deaf))
+
+    def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
+        self._calls.deliver(events.TelemetryChanged(*self._stamp(), is_up))
 
     def _listen(self) -> None:
         """Say when beats are known not to arrive, and when they do again."""
