@@ -406,7 +406,7 @@ POLICIES = (
         _policy(features=[{**SLOPE, "aggregate": "Count", "minimumCoverage": "0.5"}]),
         "Last and Count need no minimumCoverage: leave it out",
         "spec.features[0].minimumCoverage",
-        "co2Slope: Last and Count need no minimumCoverage: leave it out",
+        "slope: Last and Count need no minimumCoverage: leave it out",
     ),
     Refusal(
         "a coverage of more than the window",
