@@ -127,6 +127,21 @@ def test_telemetry(body: bytes) -> None:
     take(rig, translate.telemetry(message("t", body), route(rig), rig.at, "f"))
 
 
+@pytest.mark.parametrize("said", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_a_no_on_record(said: str) -> None:
+    """Regression: the message was dropped, and nothing told of the decision not taken."""
+    rig = Rig()
+    body = json.dumps({**TELEMETRY, "light": "?"}).replace('"?"', said).encode()
+    heard = translate.telemetry(message("t", body), route(rig), rig.at, "f")
+    assert isinstance(heard.event, events.Sample)
+    rig.feed(events.Sample, device=DEVICE, values=heard.event.values, refused=heard.event.refused)
+    (recorded,) = rig.decisions
+    assert rig.verdicts == [("NotApplicable", "InputRefused")]
+    assert {line["name"]: line.get("problem") for line in recorded["inputs"]} == {
+        "light": "InputRefused", "co2": None, "temperature": None
+    }  # fmt: skip
+
+
 ALL_TYPES = payload.Decoder(
     tuple(
         deviceprofile.Property(name=kind.value.lower(), type=kind)

@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,8 +59,9 @@ def test_a_recorded_document_of_every_type() -> None:
         (b'{"co2": 1} trailing', "InvalidJSON"),
         (b"\xef\xbb\xbf{}", "InvalidJSON"),
         (b'{"co2": "\xff"}', "InvalidUTF8"),
-        (b'{"airflow": NaN}', "NonFinite"),
-        (b'{"airflow": -Infinity}', "NonFinite"),
+        (b'{"airflow": nan}', "InvalidJSON"),
+        (b'{"airflow": NaN, "airflow": 1}', "DuplicateKey"),
+        (b'{"a":' * 9 + b"NaN" + b"}" * 9, "TooDeep"),
         (b'{"airflow": 1, "airflow": 2}', "DuplicateKey"),
         (b'{"values": {"co2": 1, "co2": 2}}', "DuplicateKey"),
         (b"[1, 2]", "NotAnObject"),
@@ -82,7 +84,16 @@ def test_eight_levels_are_read() -> None:
 @pytest.mark.parametrize(
     ("body", "name", "reason"),
     [
+        (b'{"airflow": NaN}', "airflow", "NonFinite"),
+        (b'{"airflow": Infinity}', "airflow", "NonFinite"),
+        (b'{"airflow": -Infinity}', "airflow", "NonFinite"),
         (b'{"airflow": 1e999}', "airflow", "NonFinite"),
+        (b'{"people": NaN}', "people", "NonFinite"),
+        (b'{"windowOpen": NaN}', "windowOpen", "WrongType"),
+        (b'{"state": NaN}', "state", "WrongType"),
+        (b'{"values":{"co2":NaN}}', "co2", "NonFinite"),
+        (b'{"values":{"co2":1},"time":NaN}', "co2", "InvalidTimestamp"),
+        (b'{"values":{"co2":1},"time":Infinity}', "co2", "InvalidTimestamp"),
         (b'{"airflow": ' + b"9" * 400 + b"}", "airflow", "NonFinite"),
         (b'{"airflow": "300"}', "airflow", "WrongType"),
         (b'{"airflow": true}', "airflow", "WrongType"),
@@ -137,11 +148,17 @@ def test_nothing_but_a_reading_or_a_reason_comes_out(body: bytes) -> None:
     assert not set(reading.values) & set(reading.refused)
 
 
-@given(st.floats())
-def test_no_value_that_is_not_finite_passes(number: float) -> None:
-    body = json.dumps({"airflow": number, "people": number}).encode()
-    if not math.isfinite(number):
-        assert refusal(body) == "NonFinite"
-        return
-    values = ROOM.decode(body).values
-    assert values["airflow"] == number
+@given(st.floats(), st.floats(), st.dictionaries(st.text(max_size=3), JSON, max_size=3))
+def test_a_number_that_is_not_finite_costs_its_property_and_no_other(
+    airflow: float, co2: float, other: dict[str, Any]
+) -> None:
+    """What stands elsewhere in the document, finite or not, costs nothing."""
+    body = json.dumps({"airflow": airflow, "values": {"co2": co2, "other": other}}).encode()
+    reading = ROOM.decode(body)
+    given = {"airflow": airflow, "co2": co2}
+    assert reading.values == {
+        name: number for name, number in given.items() if math.isfinite(number)
+    }
+    assert reading.refused == {
+        name: "NonFinite" for name, number in given.items() if not math.isfinite(number)
+    }

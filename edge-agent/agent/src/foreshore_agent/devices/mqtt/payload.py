@@ -1,8 +1,12 @@
 """Telemetry as JSON, read strictly and within bounds: every refusal has a reason code.
 
 JSON readers differ where it hurts: some take NaN, turn 1e999 into infinity, or keep the last of two
-equal keys. Here none of that passes. A document that cannot be trusted as a whole is refused as a
-whole; one bad property among good ones is refused alone.
+equal keys. Here none of that becomes a value. A document that cannot be trusted as a whole is
+refused as a whole; one bad property among good ones is refused alone.
+
+`NaN` and `Infinity` are no JSON, but stock scripts write them where a sensor fails, and then the
+decision that was not taken has to be on record. So they are read, and refused where they stand in a
+property. Refused as a whole, such a document would be a message that nobody got.
 """
 
 import json
@@ -29,7 +33,8 @@ Value = float | int | bool | str
 class RefusedError(ValueError):
     """The document says nothing that can be used; `reason` says why.
 
-    `TooLarge`, `InvalidUTF8`, `InvalidJSON`, `NonFinite`, `DuplicateKey`, `TooDeep`, `NotAnObject`.
+    Of a document: `TooLarge`, `InvalidUTF8`, `InvalidJSON`, `DuplicateKey`, `TooDeep`,
+    `NotAnObject`. Of a property: see `Reading.refused`.
     """
 
     def __init__(self, reason: str) -> None:
@@ -96,7 +101,7 @@ _ABSENT: Final = object()
 
 
 def read(body: bytes) -> dict[str, Any]:
-    """Read a JSON object within the bounds. Raises RefusedError."""
+    """Read a JSON object within the bounds; its numbers may not be finite. Raises RefusedError."""
     if len(body) > MAXIMUM_BYTES:
         raise RefusedError("TooLarge")
     try:
@@ -220,8 +225,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _constant(name: str) -> float:
-    raise RefusedError("NonFinite")
-
-
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object)
