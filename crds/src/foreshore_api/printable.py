@@ -12,6 +12,8 @@ from typing import Final
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 MAXIMUM: Final = 1024
 """Characters of one text."""
+LONGEST_LOGGED: Final = 4096
+"""Characters of one line of a log."""
 _ELLIPSIS: Final = "…"
 _UNFIT: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that no line shows: controls, formats (all that turn the direction, and those
@@ -58,3 +60,13 @@ def _utf16(character: str) -> str:
 def clean(said: object, maximum: int = MAXIMUM) -> str:
     """Return one line as `line` does, with single blanks between its words."""
     return line(" ".join(str(said)[: 4 * maximum].split()), maximum)
+
+
+def logged(message: object) -> str:
+    """Return a log's message, which is one line whatever it quotes."""
+    return clean(message, LONGEST_LOGGED)
+
+
+def traceback(text: str) -> str:
+    """Return a log's traceback: it keeps its lines and their blanks."""
+    return "\n".join(line(each, LONGEST_LOGGED) for each in text.splitlines())

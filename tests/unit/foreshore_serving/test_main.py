@@ -51,7 +51,7 @@ def test_a_line_of_the_child_is_one_line_and_a_traceback_keeps_its_own() -> None
     except ValueError as error:
         caught = (type(error), error, error.__traceback__)
     record = logging.LogRecord("x", logging.ERROR, "", 0, "of %s", ("a\nb\x1b",), caught)
-    first, *others = child.Formatter(child.FORMAT).format(record).split("\n")
+    first, *others = child.ChildFormatter(child.FORMAT).format(record).split("\n")
     assert first == "ERROR x: of a b\ufffd"
     assert others[0].startswith("Traceback")
     assert others[-1] == "ValueError: a\ufffd[2J"

@@ -5,31 +5,29 @@ entry point calls `configure` once, before anything else logs.
 """
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from foreshore_api import printable
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 SHORT: Final = "%(levelname)s %(name)s: %(message)s"
-_LONGEST: Final = 4096
 
 
-class Formatter(logging.Formatter):
-    """Cleans what is logged, line by line: a traceback keeps its lines, a message has one."""
+class AgentFormatter(logging.Formatter):
+    """Cleans what is logged; `printable` says how."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Render the line of a record."""
-        record.message = printable.clean(record.message, _LONGEST)
+        record.message = printable.logged(record.message)
         return super().formatMessage(record)
 
-    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Render a traceback."""
-        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]
-        return "\n".join(printable.line(each, _LONGEST) for each in lines)
+        return printable.traceback(super().formatException(ei))
 
 
 def configure(level: str | int, form: str = FORMAT) -> None:
     """Log from this level on."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Formatter(form))
+    handler.setFormatter(AgentFormatter(form))
     logging.basicConfig(level=level, handlers=[handler])

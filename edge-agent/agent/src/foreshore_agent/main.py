@@ -17,25 +17,11 @@ application = typer.Typer(
 )
 
 
-def _version(*, is_asked: bool) -> None:
-    if is_asked:
-        from importlib import metadata
-
-        typer.echo(f"foreshore-agent {metadata.version('foreshore-agent')}")
-        raise typer.Exit
-
-
 @application.callback()
 def about(
     *,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=lambda value: _version(is_asked=value),
-            help="Say which version this is.",
-        ),
+        bool, typer.Option("--version", **programs.version_option("foreshore-agent"))
     ] = False,
 ) -> None:
     """Decide at the edge: samples in, gated and recorded commands out."""

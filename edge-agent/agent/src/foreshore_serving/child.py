@@ -33,8 +33,6 @@ WARM_UP_SECONDS: Final = 0.5
 EXIT_REFUSED: Final = 3
 
 FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
-LONGEST_LINE: Final = 4096
-"""Characters of one line of the log."""
 
 ELEMENT_TYPES: Final = {
     "tensor(bool)": "BOOL",
@@ -53,18 +51,17 @@ ELEMENT_TYPES: Final = {
 """The runtime's names of element types in the protocol's spelling."""
 
 
-class Formatter(logging.Formatter):
-    """Cleans what is logged: a message has one line, a traceback keeps its own."""
+class ChildFormatter(logging.Formatter):
+    """Cleans what is logged; `printable` says how."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Render the line of a record."""
-        record.message = printable.clean(record.message, LONGEST_LINE)
+        record.message = printable.logged(record.message)
         return super().formatMessage(record)
 
-    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Render a traceback."""
-        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]
-        return "\n".join(printable.line(each, LONGEST_LINE) for each in lines)
+        return printable.traceback(super().formatException(ei))
 
 
 def main(arguments: list[str]) -> int:
@@ -215,7 +212,7 @@ def _serve(
     from foreshore_serving import listener, server
 
     handler = logging.StreamHandler()
-    handler.setFormatter(Formatter(FORMAT))
+    handler.setFormatter(ChildFormatter(FORMAT))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     runner = server.Runner(session.run, usual_seconds)
     http = listener.server(

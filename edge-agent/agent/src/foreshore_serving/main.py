@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import pydantic
 import typer
 
+from foreshore_api import programs
 from foreshore_api.wire import serving
 from foreshore_serving import contract as contracts
 from foreshore_serving import models, standin, supervise
@@ -28,25 +29,11 @@ application = typer.Typer(
 )
 
 
-def _version(*, is_asked: bool) -> None:
-    if is_asked:
-        from importlib import metadata
-
-        typer.echo(f"foreshore-serving {metadata.version('foreshore-agent')}")
-        raise typer.Exit
-
-
 @application.callback()
 def about(
     *,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=lambda value: _version(is_asked=value),
-            help="Say which version this is.",
-        ),
+        bool, typer.Option("--version", **programs.version_option("foreshore-serving"))
     ] = False,
 ) -> None:
     """Serve ONNX models over the Open Inference Protocol v2."""

@@ -15,12 +15,12 @@ import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent import futures
-from importlib import metadata
 from typing import Any, Final
 
 import orjson
 import prometheus_client
 
+from foreshore_api import programs
 from foreshore_api.wire import metrics
 from foreshore_serving import tensors
 from foreshore_serving.contract import Contract, TensorSpec
@@ -210,7 +210,7 @@ def _paths(contract: Contract) -> tuple[dict[str, Answer], frozenset[str]]:
         "/v2": _json(
             {
                 "name": "foreshore-serving",
-                "version": metadata.version("foreshore-agent"),
+                "version": programs.version(),
                 "extensions": [],
             }
         ),

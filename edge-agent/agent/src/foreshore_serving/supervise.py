@@ -36,8 +36,6 @@ STEADY_SECONDS: Final = 60.0
 SLICE_SECONDS: Final = 0.5
 DRAIN_SECONDS: Final = 8.0
 MAXIMUM_MESSAGE_BYTES: Final = 65536
-LONGEST_LINE: Final = 4096
-"""Characters of one line of the log."""
 
 
 EXIT_REFUSED: Final = 3
@@ -154,7 +152,7 @@ def keep_serving(
 
 def say(line: str) -> None:
     """Write one line to the log, fit for a terminal: a refusal quotes names of the model's."""
-    sys.stderr.write(f"foreshore-serving: {printable.clean(line, LONGEST_LINE)}\n")
+    sys.stderr.write(f"foreshore-serving: {printable.logged(line)}\n")
     sys.stderr.flush()
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from foreshore_api import programs
 from foreshore_cli import errors, options
 
 application = typer.Typer(
@@ -48,25 +49,11 @@ WHY_EXAMPLES: Final = _examples(
 )
 
 
-def _version(*, is_asked: bool) -> None:
-    if is_asked:
-        from importlib import metadata
-
-        typer.echo(f"kubectl-foreshore {metadata.version('kubectl-foreshore')}")
-        raise typer.Exit
-
-
 @application.callback()
 def about(
     *,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=lambda value: _version(is_asked=value),
-            help="Say which version this is.",
-        ),
+        bool, typer.Option("--version", **programs.version_option("kubectl-foreshore"))
     ] = False,
 ) -> None:
     """See how a Foreshore fleet stands, where its inference runs, and why it decided as it did.

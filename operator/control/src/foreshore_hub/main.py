@@ -18,25 +18,11 @@ application = typer.Typer(
 )
 
 
-def _version(*, is_asked: bool) -> None:
-    if is_asked:
-        from importlib import metadata
-
-        typer.echo(f"foreshore-hub {metadata.version('foreshore-operator')}")
-        raise typer.Exit
-
-
 @application.callback()
 def about(
     *,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=lambda value: _version(is_asked=value),
-            help="Say which version this is.",
-        ),
+        bool, typer.Option("--version", **programs.version_option("foreshore-hub"))
     ] = False,
 ) -> None:
     """Carry assignments down to the agents, keep their records, and serve these to people."""

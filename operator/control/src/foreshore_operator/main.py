@@ -49,25 +49,11 @@ application = typer.Typer(
 )
 
 
-def _version(*, is_asked: bool) -> None:
-    if is_asked:
-        from importlib import metadata
-
-        typer.echo(f"foreshore-operator {metadata.version('foreshore-operator')}")
-        raise typer.Exit
-
-
 @application.callback()
 def about(
     *,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=lambda value: _version(is_asked=value),
-            help="Say which version this is.",
-        ),
+        bool, typer.Option("--version", **programs.version_option("foreshore-operator"))
     ] = False,
 ) -> None:
     """Put inference where its latency budget holds, and decide who may command a device."""
