@@ -215,8 +215,8 @@ def test_a_feature_that_is_not_ready_says_when_it_will_be() -> None:
     evaluation = mean_of(12.0)
     said = messages.render(evaluation.decided_by, evaluation.facts)
     assert said == (
-        "co2Mean is not ready: 1 values in its window, 0.2 of it listened to;"
-        " 0.5 is needed, in 18 s"
+        "co2Mean is not ready: 0.2 of its window was listened to (0.5 is needed, in 18 s),"
+        " values in it: 1"
     )
 
 

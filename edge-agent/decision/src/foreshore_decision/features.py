@@ -84,13 +84,10 @@ def add(window: Window, at: float, value: float) -> Window:
     """
     if not math.isfinite(value):
         raise ValueError(f"a window takes finite numbers, not {value}")
-    panes = window.panes
-    if panes and at < panes[-1].end:
+    if window.panes and at < window.panes[-1].end:
         return window
-    return window._replace(
-        panes=_with_value(window, at, value),
-        since=_gap_end(window, at) if window.since is None else window.since,
-    )
+    since = _gap_end(window, at) if window.since is None else window.since
+    return Window(window.seconds, _with_value(window, at, value), since, window.listened)
 
 
 def _with_value(window: Window, at: float, value: float) -> tuple[Pane, ...]:
@@ -116,7 +113,7 @@ def interrupt(window: Window, at: float) -> Window:
         return window
     listened = window.listened
     if at > window.since:
-        recent = (each for each in listened if each.end > at - window.seconds)
+        recent = (stretch for stretch in listened if stretch.end > at - window.seconds)
         listened = (*recent, Stretch(window.since, at))[-STRETCHES:]
     return window._replace(since=None, listened=listened)
 
@@ -125,7 +122,7 @@ def coverage(window: Window, now: float) -> float:
     """Return the share of (now - seconds, now] that was listened to, from 0 to 1."""
     oldest = now - window.seconds
     seconds = sum(
-        max(0.0, min(each.end, now) - max(each.start, oldest)) for each in window.listened
+        max(0.0, min(stretch.end, now) - max(stretch.start, oldest)) for stretch in window.listened
     )
     if window.since is not None:
         seconds += max(0.0, now - max(window.since, oldest))

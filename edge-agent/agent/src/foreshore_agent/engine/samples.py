@@ -29,7 +29,7 @@ DUPLICATE: Final = "Duplicate"
 LATE: Final = "Late"
 
 
-class Taken(NamedTuple):
+class TakenSample(NamedTuple):
     """What became of a sample: the device with it, the properties that are new, and the result."""
 
     device: Device
@@ -37,10 +37,10 @@ class Taken(NamedTuple):
     result: str
 
 
-def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
+def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
     """Take a sample in, at an engine time; the result is the best of any of its properties."""
     if sample.retained:
-        return Taken(device, frozenset(), RETAINED)
+        return TakenSample(device, frozenset(), RETAINED)
     results = {
         name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
     }
@@ -49,7 +49,7 @@ def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
     changed = fresh | frozenset(refused)
     if not changed:
         result = LATE if LATE in results.values() else DUPLICATE
-        return Taken(device, frozenset(), result)
+        return TakenSample(device, frozenset(), result)
     read, stamps = dict(device.readings), dict(device.stamps)
     for name in fresh:
         value = sample.values[name]
@@ -68,7 +68,7 @@ def take(device: Device, sample: events.Sample, seconds: float) -> Taken:
             key: _widen(binding, read, fresh, seconds) for key, binding in device.bindings.items()
         },
     )
-    return Taken(device, changed, ACCEPTED)
+    return TakenSample(device, changed, ACCEPTED)
 
 
 def interrupted(device: Device, seconds: float) -> Device:
@@ -78,7 +78,8 @@ def interrupted(device: Device, seconds: float) -> Device:
     bindings = {
         key: binding._replace(
             windows={
-                name: features.interrupt(each, seconds) for name, each in binding.windows.items()
+                name: features.interrupt(window, seconds)
+                for name, window in binding.windows.items()
             }
         )
         for key, binding in device.bindings.items()
@@ -100,8 +101,8 @@ def _place(
     before = device.stamps.get(name)
     stamp = sample.sampled_at.get(name)
     if stamp is None or before is None:
-        known = device.readings.get(name)
-        is_same = known is not None and known.value == value
+        reading = device.readings.get(name)
+        is_same = reading is not None and reading.value == value
         return DUPLICATE if sample.redelivered and is_same else ACCEPTED
     if stamp == before.ahead:
         return DUPLICATE
@@ -148,12 +149,14 @@ def _widen(
 ) -> Binding:
     """Add new values to the windows of a policy's features, if they can be believed."""
     windowed = [
-        each for each in binding.compiled.features if each.seconds and each.property in fresh
+        feature
+        for feature in binding.compiled.features
+        if feature.seconds and feature.property in fresh
     ]
     if not windowed:
         return binding
     windows = dict(binding.windows)
-    sources = {each.name: each for each in binding.compiled.inputs}
+    sources = {source.name: source for source in binding.compiled.inputs}
     for feature in windowed:
         number = _believed(sources[feature.input], read[feature.property])
         if number is not None:

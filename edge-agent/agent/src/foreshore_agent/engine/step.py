@@ -237,7 +237,9 @@ def _interrupted(state: State, seconds: float) -> State:
     """Begin a gap of every window."""
     devices = state.devices.mutate()
     for key, device in state.devices.items():
-        devices[key] = samples.interrupted(device, seconds)
+        interrupted = samples.interrupted(device, seconds)
+        if interrupted is not device:
+            devices[key] = interrupted
     return state._replace(devices=devices.finish())
 
 

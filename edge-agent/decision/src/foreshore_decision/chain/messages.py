@@ -22,8 +22,8 @@ TEMPLATES: Final = MappingProxyType(
         reasons.INPUT_REFUSED: "the newest value of {name} was refused",
         reasons.INPUT_OUT_OF_RANGE: "{name} is {value}: outside the range that is believed",
         reasons.INPUT_IMPLAUSIBLE: "{name} changed to {value} faster than is believed",
-        reasons.FEATURE_NOT_READY: "{name} is not ready: {values} values in its window,"
-        " {coverage} of it listened to; {minimumCoverage} is needed, in {seconds} s",
+        reasons.FEATURE_NOT_READY: "{name} is not ready: {coverage} of its window was"
+        " listened to ({minimumCoverage} is needed, in {seconds} s), values in it: {values}",
         reasons.CONDITION_FALSE: "{name} is false: {expression}{operands}",
         reasons.EXPRESSION_ERROR: "{name} has no value: {expression}{operands}",
         reasons.INFERENCE_LATE: "no replica answered in time",

@@ -16,8 +16,8 @@ Reason = conditions.Reason
 
 def inputs(subject: Subject, problems: Problems) -> tuple[compiled.Input, ...]:
     """Return the inputs that name a property of the profile, or note what is wrong with them."""
-    found = (_input(each, subject.profile, problems) for each in subject.spec.inputs)
-    return tuple(each for each in found if each is not None)
+    compiled_inputs = (_input(source, subject.profile, problems) for source in subject.spec.inputs)
+    return tuple(source for source in compiled_inputs if source is not None)
 
 
 def _input(
@@ -53,8 +53,8 @@ def _input(
 
 def unknown_property(profile: DeviceProfileSpec, name: str) -> str:
     """Say that a profile has no such property, and which it has."""
-    known = (each.name for each in profile.properties)
-    return f"the profile has no property {name}; {hints.among(name, known)}"
+    names = (prop.name for prop in profile.properties)
+    return f"the profile has no property {name}; {hints.among(name, names)}"
 
 
 def _check_property(
@@ -85,13 +85,13 @@ def features(
     spec: DecisionPolicySpec, inputs: Iterable[compiled.Input], problems: Problems
 ) -> tuple[compiled.Feature, ...]:
     """Return the declared features; a policy without any has every input's last value."""
-    known = {each.name: each for each in inputs}
-    found: list[compiled.Feature] = []
+    sources = {source.name: source for source in inputs}
+    declared: list[compiled.Feature] = []
     for feature in spec.features:
         path = f"spec.features[{feature.name}]"
-        source = known.get(feature.input)
+        source = sources.get(feature.input)
         if source is None:
-            choices = hints.among(feature.input, known)
+            choices = hints.among(feature.input, sources)
             message = f"the policy has no valid input {feature.input}; {choices}"
             problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.input", message)
             continue
@@ -100,7 +100,7 @@ def features(
         if (feature.window is None) != (feature.aggregate is Aggregate.LAST):
             message = "an aggregate other than Last needs a window, and Last takes none"
             problems.add(Reason.INVALID, f"{path}.window", message)
-        found.append(
+        declared.append(
             compiled.Feature(
                 feature.name,
                 feature.input,
@@ -110,7 +110,7 @@ def features(
                 coverage=_coverage(feature, f"{path}.minimumCoverage", problems),
             )
         )
-    return tuple(found)
+    return tuple(declared)
 
 
 def _coverage(feature: evaluation.Feature, path: str, problems: Problems) -> float:

@@ -34,7 +34,7 @@ class RefusedError(ValueError):
     """The document says nothing that can be used; `reason` says why.
 
     Of a document: `TooLarge`, `InvalidUTF8`, `InvalidJSON`, `DuplicateKey`, `TooDeep`,
-    `NotAnObject`. Of a property: see `Reading.refused`.
+    `NotAnObject`. Of a property: see `DecodedTelemetry.refused`.
     """
 
     def __init__(self, reason: str) -> None:
@@ -43,7 +43,7 @@ class RefusedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DecodedTelemetry:
     """What one document says of the properties it names; properties it does not name are absent."""
 
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -67,34 +67,34 @@ class Decoder:
     def __init__(self, properties: Sequence[deviceprofile.Property]) -> None:
         self._places: Final = tuple(
             _Place(
-                each.name,
-                each.type,
-                pointer(each.path or f"/{each.name}"),
-                pointer(each.timestamp_path) if each.timestamp_path else None,
+                prop.name,
+                prop.type,
+                pointer(prop.path or f"/{prop.name}"),
+                pointer(prop.timestamp_path) if prop.timestamp_path else None,
             )
-            for each in properties
+            for prop in properties
         )
 
-    def decode(self, body: bytes) -> Reading:
+    def decode(self, body: bytes) -> DecodedTelemetry:
         """Read one document. Raises RefusedError."""
         document = read(body)
         values: dict[str, Value] = {}
         refused: dict[str, str] = {}
         sampled_at: dict[str, datetime] = {}
         for place in self._places:
-            found = find(document, place.path)
-            if found is _ABSENT:
+            value = find(document, place.path)
+            if value is _ABSENT:
                 continue
             try:
-                values[place.name] = typed(found, place.type)
+                values[place.name] = typed(value, place.type)
                 if place.timestamp_path is not None:
-                    said = find(document, place.timestamp_path)
-                    if said is not _ABSENT:
-                        sampled_at[place.name] = moment(said)
+                    stamp = find(document, place.timestamp_path)
+                    if stamp is not _ABSENT:
+                        sampled_at[place.name] = moment(stamp)
             except RefusedError as error:
                 values.pop(place.name, None)
                 refused[place.name] = error.reason
-        return Reading(values, refused, sampled_at)
+        return DecodedTelemetry(values, refused, sampled_at)
 
 
 _ABSENT: Final = object()
@@ -159,15 +159,15 @@ def typed(value: object, data_type: deviceprofile.DataType) -> Value:
     raise RefusedError("WrongType")
 
 
-def moment(said: object) -> datetime:
+def moment(stamp: object) -> datetime:
     """Read a device's own time: RFC 3339 text with a zone, or Unix seconds. Raises RefusedError."""
     try:
-        if isinstance(said, str) and len(said) <= 40:
-            parsed = datetime.fromisoformat(said)
+        if isinstance(stamp, str) and len(stamp) <= 40:
+            parsed = datetime.fromisoformat(stamp)
             if parsed.tzinfo is not None:
                 return parsed.astimezone(UTC)
-        elif _is_number(said) and 0 <= said < _LATEST_UNIX:
-            return datetime.fromtimestamp(said, UTC)
+        elif _is_number(stamp) and 0 <= stamp < _LATEST_UNIX:
+            return datetime.fromtimestamp(stamp, UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise RefusedError("InvalidTimestamp") from error
     raise RefusedError("InvalidTimestamp")
