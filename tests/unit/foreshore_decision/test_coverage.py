@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from foreshore_decision import features
@@ -41,6 +41,7 @@ def test_coverage_is_what_counting_second_by_second_gives(happened: list[str]) -
 
 
 @given(SECONDS, st.integers(0, WINDOW))
+@example(["value", "value", *["gap"] * 5], 7)  # seven twelfths of twelve are a little more
 def test_it_is_covered_as_soon_as_it_says_and_no_second_sooner(
     happened: list[str], wanted: int
 ) -> None:

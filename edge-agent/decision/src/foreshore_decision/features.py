@@ -137,15 +137,16 @@ def uncovered(window: Window, share: float, now: float) -> float:
     """
     if window.since is not None and now - window.since >= share * window.seconds:
         return 0.0
+    rounding = ROUNDING * window.seconds
     missing = (share - coverage(window, now)) * window.seconds
-    if missing <= ROUNDING * window.seconds:
+    if missing <= rounding:
         return 0.0
     first = edge = now - window.seconds
     for stretch in window.listened:
         if stretch.end <= edge:
             continue
         gap = max(0.0, stretch.start - edge)
-        if gap >= missing:
+        if gap >= missing - rounding:
             break
         missing -= gap
         edge = stretch.end
