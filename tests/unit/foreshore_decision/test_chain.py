@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import engine_rig, room
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision import features, fencing, policy
-from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order, reasons
+from foreshore_decision.chain import evaluate, facts, limiter, modes, order
 from foreshore_decision.instant import Instant
 from foreshore_decision.policy import CompiledPolicy
 from foreshore_decision.policy.compiled import Cap, RateLimit
@@ -72,29 +73,40 @@ POLICY = made()
 
 
 def test_the_order_of_the_gates_is_what_the_design_says() -> None:
-    asked = [gate.__name__ for gate in (*order.BEFORE_INFERENCE, *order.AFTER_INFERENCE)]
-    assert asked == [
-        "arm",
-        "validity",
-        "context",
-        "inference",
-        "rule",
-        "limits",
-        "rate_limit",
-        "mode",
-        "authority",
-    ]
+    assert order.NAMES == (
+        "Arm",
+        "Validity",
+        "Context",
+        "Inference",
+        "Rule",
+        "Limits",
+        "RateLimit",
+        "Mode",
+        "Authority",
+    )
+    assert [row.name for row in order.BEFORE_INFERENCE] == ["Arm", "Validity", "Context"]
     passed = run(given_(POLICY))
     assert tuple(entry.gate for entry in passed.entries) == order.NAMES
     assert passed.decided_by is None
 
 
-def test_every_reason_is_explained() -> None:
-    codes = {
-        value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)
-    }
-    assert codes == set(reasons.MEANING)
-    assert set(messages.TEMPLATES) <= codes
+def test_each_row_of_the_order_asks_the_function_of_its_name() -> None:
+    for row in (*order.BEFORE_INFERENCE, *order.AFTER_INFERENCE):
+        assert row.ask.__name__.replace("_", "") == row.name.lower()
+
+
+@pytest.mark.parametrize("row", [row for row in reasons.TABLE.values() if row.verdict], ids=str)
+def test_a_reason_that_decides_says_why_and_what_would_change_it(row: reasons.GateReason) -> None:
+    assert row.message
+    assert row.remedy
+    assert row.gates
+
+
+@pytest.mark.parametrize("gate", order.NAMES, ids=str)
+def test_a_gate_without_a_reason_in_the_table_would_be_silent(gate: reasons.GateName) -> None:
+    rows = [row for row in reasons.TABLE.values() if gate in row.gates]
+    assert rows
+    assert gate.question.endswith("?")
 
 
 @pytest.mark.parametrize(

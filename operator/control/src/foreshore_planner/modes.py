@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from foreshore_api import conditions, v1alpha1
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import report
 from foreshore_decision import policy as deciding
-from foreshore_decision.chain import modes, reasons
+from foreshore_decision.chain import modes
 from foreshore_planner import binding, phrases
 
 MENDS: Final[Mapping[str, str]] = {

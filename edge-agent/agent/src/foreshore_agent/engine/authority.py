@@ -14,7 +14,8 @@ from foreshore_agent.engine.events import Instant, Key, Renewed
 from foreshore_agent.engine.state import Device, State
 from foreshore_api.wire import beat, command
 from foreshore_decision import fencing
-from foreshore_decision.chain import gates, messages
+from foreshore_decision.chain import messages
+from foreshore_decision.gates import rights
 
 SWEEP_SECONDS: Final = 1.0
 """How often every authority is looked at; a pause is noticed only by a step that comes late, so
@@ -101,9 +102,9 @@ def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[De
     standing = fencing.standing(device.authority, at.boot)
     if standing is device.standing:
         return device, ()
-    reason = gates.AUTHORITY[standing]
+    reason = rights.REASONS[standing]
     epoch = device.authority.epoch
-    text = messages.STANDING[standing]
+    text = messages.standing(reason, epoch)
     said = recording.notice(state, at, identity, reason, text, device=device.key, epoch=epoch)
     return device._replace(standing=standing), said
 

@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 import pydantic
 
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import oip
 from foreshore_decision import served
-from foreshore_decision.chain import reasons
 
 MAXIMUM_BYTES: Final = 1 << 20
 
