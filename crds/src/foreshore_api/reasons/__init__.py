@@ -2,6 +2,7 @@
 
     decision     why a gate passed or not, and what verdict that leads to
     command      what became of a command
+    cap          why the mode in force is lower than the one asked for
     agent        notices, problems and refused messages of an agent
     telemetry    what became of a message of a device
     inference    why a model gave no answer
@@ -17,8 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
-
-Row = TypeVar("Row", bound="Reason")
 
 
 class Reason(str):
@@ -36,7 +35,8 @@ class Reason(str):
     """Template of the sentence for one case; its words are what the giver has. Empty: the meaning
     says it all."""
     remedy: str
-    """What would change it, as a noun phrase, with the same words. Empty: nothing has to change."""
+    """What would change it, with the same words; of a decision a noun phrase. Empty: nothing has
+    to change."""
 
     def __new__(cls, code: str, meaning: str, message: str = "", remedy: str = "") -> Self:
         """Make one row."""
@@ -49,6 +49,11 @@ class Reason(str):
             object.__setattr__(self, name, value)
         return self
 
+    def but(self, **fields: str) -> Reason:
+        """Return the row of the same code in another domain, with these columns of its own."""
+        columns = {"meaning": self.meaning, "message": self.message, "remedy": self.remedy}
+        return Reason(str(self), **{**columns, **fields})
+
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: a row is the same everywhere."""
         text = f"{type(self).__name__} {self} is a constant: {name} cannot be set"
@@ -59,13 +64,16 @@ class Reason(str):
         return str, (str(self),)
 
 
-def table(kind: type[Row], names: Mapping[str, object]) -> Mapping[str, Row]:
+Kind = TypeVar("Kind", bound=Reason)
+
+
+def table(kind: type[Kind], names: Mapping[str, object]) -> Mapping[str, Kind]:
     """Return the rows among a module's names by their code, in the order in which they stand.
 
     Raises:
         ValueError: two rows have one code.
     """
-    rows: dict[str, Row] = {}
+    rows: dict[str, Kind] = {}
     for value in names.values():
         if isinstance(value, kind):
             if value in rows:

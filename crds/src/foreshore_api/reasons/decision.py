@@ -162,7 +162,7 @@ CONDITION_FALSE: Final = decides(
 EXPRESSION_ERROR: Final = decides(
     CONTEXT,
     "ExpressionError",
-    "An expression has no value; errors never permit, and a Forbid without a value forbids.",
+    "An expression has no value: Error, or Denied of a Forbid; errors never permit.",
     "{name} has no value: {expression}{operands}",
     "values for everything that {name} reads",
     RULE,

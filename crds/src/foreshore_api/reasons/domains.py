@@ -1,0 +1,34 @@
+"""All tables by the name of their domain, in the order in which the reference lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from foreshore_api.reasons import (
+    Reason,
+    agent,
+    cap,
+    command,
+    condition,
+    decision,
+    inference,
+    journal,
+    telemetry,
+)
+
+Row = Reason | condition.ConditionReason
+
+TABLES: Final[Mapping[str, Mapping[str, Row]]] = MappingProxyType(
+    {
+        "decision": decision.TABLE,
+        "command": command.TABLE,
+        "cap": cap.TABLE,
+        "telemetry": telemetry.TABLE,
+        "inference": inference.TABLE,
+        "agent": agent.TABLE,
+        "journal": journal.TABLE,
+        "condition": condition.TABLE,
+    }
+)
