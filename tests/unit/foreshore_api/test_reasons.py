@@ -40,7 +40,7 @@ def test_a_code_of_two_domains_is_one_row_but_where_it_means_something_else() ->
     drifted = {
         code
         for code, found in rows.items()
-        if len({id(row) for row in found if not isinstance(row, condition.ConditionReason)}) > 1
+        if len({id(row) for row in found if isinstance(row, reasons.Reason)}) > 1
     }
     assert drifted == {"Late", "RecorderFull"}
 

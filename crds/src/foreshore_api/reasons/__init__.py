@@ -7,6 +7,8 @@
     telemetry    what became of a message of a device
     inference    why a model gave no answer
     journal      why a record could not be written
+    serving      why a model is not served
+    placement    why a node may not serve, why a replica or a right moved
     condition    why a condition of an object is as it is
 
 A row is the code itself: code that needs a reason imports its row, and nothing else in the product

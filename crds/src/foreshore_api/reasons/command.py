@@ -93,6 +93,8 @@ OTHER_HOLDER: Final = Reason(
     "The device refused: it obeys another holder of the same epoch.",
     remedy="nothing: the agent stops, and the other one decides",
 )
+OUTRANKED: Final = frozenset({LOWER_EPOCH, OTHER_HOLDER})
+"""Reasons of a device for refusing a command that is another holder's right."""
 
 TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())
 """Every reason of an outcome by its code."""

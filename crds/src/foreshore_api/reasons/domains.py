@@ -15,10 +15,12 @@ from foreshore_api.reasons import (
     decision,
     inference,
     journal,
+    placement,
+    serving,
     telemetry,
 )
 
-Row = Reason | condition.ConditionReason
+Row = Reason | condition.ConditionReason | serving.ServingReason
 
 TABLES: Final[Mapping[str, Mapping[str, Row]]] = MappingProxyType(
     {
@@ -27,8 +29,10 @@ TABLES: Final[Mapping[str, Mapping[str, Row]]] = MappingProxyType(
         "cap": cap.TABLE,
         "telemetry": telemetry.TABLE,
         "inference": inference.TABLE,
+        "serving": serving.TABLE,
         "agent": agent.TABLE,
         "journal": journal.TABLE,
+        "placement": placement.TABLE,
         "condition": condition.TABLE,
     }
 )

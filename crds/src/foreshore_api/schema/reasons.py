@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from foreshore_api.reasons import condition, decision, domains
+from foreshore_api.reasons import Reason, decision, domains
 
 HEAD: Final = """\
 # Reasons
@@ -24,8 +24,10 @@ TITLES: Final[Mapping[str, str]] = {
     "cap": "Caps: why a mode is lower than the one asked for",
     "telemetry": "Telemetry: what became of a message or a value",
     "inference": "Inference: why a replica gave no answer",
+    "serving": "Serving: why a model is not served",
     "agent": "Agents: notices, problems, messages that are not believed",
     "journal": "Journals: why a record is missing or cannot be believed",
+    "placement": "Placement: why not there, and why it moved",
     "condition": "Conditions of objects",
 }
 
@@ -54,9 +56,8 @@ def _decisions(rows: Iterable[decision.GateReason]) -> Iterator[tuple[str, ...]]
 
 def _remedy(row: domains.Row) -> str:
     """Return the remedy with its words marked, as it stands before they are filled in."""
-    if isinstance(row, condition.ConditionReason):
-        return row.remedy
-    return re.sub(r"\{(\w+)\}", r"*\1*", row.remedy)
+    is_template = isinstance(row, Reason)
+    return re.sub(r"\{(\w+)\}", r"*\1*", row.remedy) if is_template else row.remedy
 
 
 def _lines(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -21,6 +21,8 @@ CLOSE: Final = 3
 """How many gates that nearly decided otherwise are told."""
 
 
+MARKS: Final[Mapping[str, str]] = {record.Phase.PASS: "+", record.Phase.SKIPPED: " "}
+"""What stands before a gate's line; x where it did not pass."""
 FORBIDS: Final = "{name} false: {expression}"
 """What would have passed a Forbid, which has a reason of its author."""
 
@@ -210,7 +212,7 @@ def _later(explanation: Explanation) -> list[str]:
 
 
 def _mark(line: GateLine) -> str:
-    return {"Pass": "+", "Skipped": " "}.get(line.phase, "x")
+    return MARKS.get(line.phase, "x")
 
 
 def _is_passed(entry: record.GateEntry) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 from foreshore_agent.engine import durable, effects, identifiers, recording
 from foreshore_agent.engine.events import Instant, Key, Renewed
 from foreshore_agent.engine.state import Device, State
+from foreshore_api.reasons import command as outcomes
 from foreshore_api.wire import beat, command
 from foreshore_decision import fencing
 from foreshore_decision.chain import messages
@@ -165,7 +166,7 @@ def refused(
 ) -> tuple[State, Effects]:
     """Stand down where the device itself says that somebody else commands it."""
     device = state.devices[key]
-    if answer.result is not command.Result.REJECTED or answer.reason not in command.OUTRANKED:
+    if answer.result is not command.Result.REJECTED or answer.reason not in outcomes.OUTRANKED:
         return state, ()
     known = fencing.step(device.authority, fencing.Fenced(at.boot))
     device, said = follow(state, device._replace(authority=known), at, fresh)

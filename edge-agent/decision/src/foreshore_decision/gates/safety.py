@@ -23,10 +23,8 @@ def limits(gate: GateName, facts: Facts) -> Step:
     for bound in policy.action.bounds:
         value = bound.expression.evaluate(bindings)
         if isinstance(value, expr.Problem):
-            is_error = value.reason == expr.EXPRESSION_ERROR
-            reason = reasons.EXPRESSION_ERROR if is_error else reasons.VALUE_NOT_FINITE
             source = compiled.Named(bound.name, bound.expression)
-            return Step(facts, expressions.entry(gate, ERROR, reason, source, bindings))
+            return Step(facts, expressions.entry(gate, ERROR, value.reason, source, bindings))
         wanted[bound.name] = value
     present = {
         bound.property: bounding.present_value(bound, facts.given)
