@@ -6,6 +6,7 @@
     agent        notices, problems and refused messages of an agent
     telemetry    what became of a message of a device
     inference    why a model gave no answer
+    link         why a call to the hub did nothing
     journal      why a record could not be written
     serving      why a model is not served
     placement    why a node may not serve, why a replica or a right moved

@@ -26,6 +26,7 @@ TITLES: Final[Mapping[str, str]] = {
     "inference": "Inference: why a replica gave no answer",
     "serving": "Serving: why a model is not served",
     "agent": "Agents: notices, problems, messages that are not believed",
+    "link": "Hub: why an agent's call to it did nothing",
     "journal": "Journals: why a record is missing or cannot be believed",
     "placement": "Placement: why not there, and why it moved",
     "condition": "Conditions of objects",

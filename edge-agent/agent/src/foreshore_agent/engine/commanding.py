@@ -44,7 +44,7 @@ ANSWER_GRACE: Final = 1.0
 
 TOO_LATE: Final = "TooLate"
 AUTHORITY_LOST: Final = "AuthorityLost"
-DEVICE_LOCKED: Final = "DeviceLocked"
+DEVICE_LOCKED: Final = reasons.DEVICE_LOCKED
 MODE_LOWERED: Final = "ModeLowered"
 NO_ACKNOWLEDGEMENT: Final = "NoAcknowledgement"
 UNASSIGNED: Final = "Unassigned"

@@ -107,7 +107,7 @@ def _outputs(
     for output in declared:
         tensor = tensors.get(output.name)
         if tensor is None:
-            raise BadAnswerError("OutputMissing")
+            raise BadAnswerError(reasons.OUTPUT_MISSING)
         _check_shape(tensor, output.shape)
         outputs[output.name] = tensor.data
     return outputs
