@@ -3,7 +3,9 @@
 from typing import Any
 
 from builders import engine_rig, room
+from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1 import Mode
+from foreshore_api.wire.record import Phase
 from foreshore_decision import fencing, policy
 from foreshore_decision.chain import evaluate, facts, gate, order
 from foreshore_decision.instant import Instant
@@ -47,6 +49,15 @@ def run(
     given: facts.Given, score: float = 0.9, chain: gate.Chain = order.CHAIN
 ) -> evaluate.Evaluation:
     """Ask every gate, as the engine does, of a model that answers with this score."""
+    evaluation = _run(given, score, chain)
+    for entry in evaluation.entries:
+        if isinstance(entry.reason, GateReason):
+            assert entry.gate in entry.reason.gates, f"{entry.gate} gives {entry.reason}"
+            assert (entry.reason.verdict is None) == (entry.phase is Phase.PASS)
+    return evaluation
+
+
+def _run(given: facts.Given, score: float, chain: gate.Chain) -> evaluate.Evaluation:
     before = evaluate.evaluate(chain.before, facts.Facts(given))
     if before.decided_by is not None:
         return before
