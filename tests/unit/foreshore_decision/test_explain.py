@@ -83,6 +83,24 @@ def test_a_forbid_whose_author_took_the_code_of_another_gate_is_told_as_a_forbid
     assert "it would have gone on with busy false: score >= 0.8" in text
 
 
+def test_a_command_that_nobody_answered_says_what_that_means_and_what_to_look_at() -> None:
+    bodies = [json.loads(body) for body in events()]
+    outcome = next(event for event in bodies if event["type"] == record.OUTCOME)
+    outcome["data"] |= {"outcome": "Unknown", "reason": "NoAcknowledgement", "message": ""}
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, bodies))))
+    assert "afterwards: Unknown" in text
+    assert "(NoAcknowledgement: The device did not answer within" in text
+    assert "mqtt.acknowledgementTopic" in text
+
+
+def test_a_devices_own_reason_is_told_as_it_is() -> None:
+    bodies = [json.loads(body) for body in events()]
+    outcome = next(event for event in bodies if event["type"] == record.OUTCOME)
+    outcome["data"] |= {"outcome": "Rejected", "reason": "ValveStuck", "message": ""}
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, bodies))))
+    assert "(ValveStuck)" in text
+
+
 def test_the_structured_form_is_plain_data() -> None:
     found = explain.document(explain.of_events(events()))
     assert json.loads(json.dumps(found))["verdict"] == "Commanded"

@@ -39,13 +39,22 @@ def render(tables: Mapping[str, Mapping[str, domains.Row]]) -> str:
 
 
 def _table(rows: Mapping[str, domains.Row]) -> str:
-    if all(isinstance(row, decision.GateReason) for row in rows.values()):
-        gates = [row for row in rows.values() if isinstance(row, decision.GateReason)]
-        return _lines(("gate", "reason", "verdict", "meaning", "remedy"), _decisions(gates))
+    gates = [row for row in rows.values() if isinstance(row, decision.GateReason)]
+    if len(gates) == len(rows):
+        questions = _lines(
+            ("gate", "question"), ((str(one), one.question) for one in _names(gates))
+        )
+        head = ("gate", "reason", "verdict", "meaning", "remedy")
+        return f"{questions}\n{_lines(head, _decisions(gates))}"
     return _lines(
         ("reason", "meaning", "remedy"),
         ((f"`{code}`", row.meaning, _remedy(row)) for code, row in rows.items()),
     )
+
+
+def _names(rows: Iterable[decision.GateReason]) -> list[decision.GateName]:
+    """Return the gates that give these reasons, in the order in which they are asked."""
+    return list(dict.fromkeys(gate for row in rows for gate in row.gates[:1]))
 
 
 def _decisions(rows: Iterable[decision.GateReason]) -> Iterator[tuple[str, ...]]:

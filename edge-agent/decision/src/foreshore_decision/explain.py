@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from foreshore_api import printable
+from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.wire import record
@@ -205,10 +206,19 @@ def _later(explanation: Explanation) -> list[str]:
     if not explanation.afterwards:
         return ["afterwards: nothing is known yet"]
     return [
-        f"afterwards: {each.outcome} at {each.time}"
-        + (f" ({each.message or each.reason})" if each.message or each.reason else "")
-        for each in explanation.afterwards
+        f"afterwards: {later.outcome} at {later.time}"
+        + (f" ({cause})" if (cause := _cause(later)) else "")
+        for later in explanation.afterwards
     ]
+
+
+def _cause(later: Afterwards) -> str:
+    """Return why a command ended so, and what to do about it; a device's own words stand alone."""
+    row = outcomes.TABLE.get(later.reason)
+    if later.message or row is None:
+        return later.message or later.reason
+    remedy = f"; {row.remedy}" if row.remedy else ""
+    return f"{later.reason}: {row.meaning.rstrip('.')}{remedy}"
 
 
 def _mark(line: GateLine) -> str:
