@@ -8,55 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import engine_rig, room
+from builders import room
+from builders.chain import GOOD, made, run
+from builders.chain import given as given_
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
-from foreshore_decision import features, fencing, policy
-from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order, reasons
-from foreshore_decision.instant import Instant
-from foreshore_decision.policy import CompiledPolicy
+from foreshore_decision import features, fencing
+from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order
 from foreshore_decision.policy.compiled import Cap, RateLimit
 
-GOOD = {"light": 400.0, "co2": 900.0, "temperature": 21.0, "airflow": 300.0}
 FORBID = {"name": "cold", "effect": "Forbid", "expression": "temperature < 0.0", "reason": "Cold"}
-
-
-def made(*documents: room.Json, **spec: Any) -> CompiledPolicy:
-    document = room.policy()
-    document["spec"].update(spec)
-    assigned = engine_rig.assign(document, *documents)
-    return policy.compile(assigned.policies[0], assigned.devices[0], "hq")
-
-
-def given_(compiled: CompiledPolicy, values: dict[str, Any] = GOOD, **more: Any) -> facts.Given:
-    defaults: dict[str, Any] = {
-        "decision_id": "d",
-        "at": Instant(engine_rig.START, 100.0, 100.0),
-        "seconds": 100.0,
-        "policy": compiled,
-        "mode": Mode.AUTONOMOUS,
-        "caps": (),
-        "is_locked": False,
-        "trigger": facts.Trigger("Property", "co2", engine_rig.START),
-        "readings": {name: facts.Reading(value, 99.0) for name, value in values.items()},
-        "windows": {},
-        "last_good": {},
-        "policy_log": (),
-        "actuator_log": (),
-        "outstanding": 0,
-        "held_until": None,
-        "holder": facts.Holder("edge-1", 7, fencing.Standing.RENEWED),
-    }
-    return facts.Given(**{**defaults, **more})
-
-
-def run(given: facts.Given, score: float = 0.9) -> evaluate.Evaluation:
-    before = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
-    if before.decided_by is not None:
-        return before
-    answer = facts.Answer({"probabilities": (1 - score, score)})
-    found = before.facts._replace(answer=answer)
-    return evaluate.evaluate(order.AFTER_INFERENCE, found, before.entries)
 
 
 def decided(given: facts.Given, score: float = 0.9) -> tuple[str, str, str]:
@@ -72,29 +34,40 @@ POLICY = made()
 
 
 def test_the_order_of_the_gates_is_what_the_design_says() -> None:
-    asked = [gate.__name__ for gate in (*order.BEFORE_INFERENCE, *order.AFTER_INFERENCE)]
-    assert asked == [
-        "arm",
-        "validity",
-        "context",
-        "inference",
-        "rule",
-        "limits",
-        "rate_limit",
-        "mode",
-        "authority",
-    ]
+    assert order.NAMES == (
+        "Arm",
+        "Validity",
+        "Context",
+        "Inference",
+        "Rule",
+        "Limits",
+        "RateLimit",
+        "Mode",
+        "Authority",
+    )
+    assert [row.name for row in order.BEFORE_INFERENCE] == ["Arm", "Validity", "Context"]
     passed = run(given_(POLICY))
     assert tuple(entry.gate for entry in passed.entries) == order.NAMES
     assert passed.decided_by is None
 
 
-def test_every_reason_is_explained() -> None:
-    codes = {
-        value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)
-    }
-    assert codes == set(reasons.MEANING)
-    assert set(messages.TEMPLATES) <= codes
+def test_each_row_of_the_order_asks_the_function_of_its_name() -> None:
+    for row in (*order.BEFORE_INFERENCE, *order.AFTER_INFERENCE):
+        assert row.ask.__name__.replace("_", "") == row.name.lower()
+
+
+@pytest.mark.parametrize("row", [row for row in reasons.TABLE.values() if row.verdict], ids=str)
+def test_a_reason_that_decides_says_why_and_what_would_change_it(row: reasons.GateReason) -> None:
+    assert row.message
+    assert row.remedy
+    assert row.gates
+
+
+@pytest.mark.parametrize("gate", order.NAMES, ids=str)
+def test_a_gate_without_a_reason_in_the_table_would_be_silent(gate: reasons.GateName) -> None:
+    rows = [row for row in reasons.TABLE.values() if gate in row.gates]
+    assert rows
+    assert gate.question.endswith("?")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from foreshore_agent.engine import events as agent_events
 from foreshore_api import printable
 from foreshore_api.wire import record
 from foreshore_decision import explain
-from foreshore_decision.chain import reasons
 
 
 def events(*documents: room.Json, score: float = 0.93, **sample: float) -> list[str]:
@@ -77,23 +76,29 @@ def test_what_would_have_changed_it(changes: dict[str, Any], expected: str) -> N
     assert f"it would have gone on with {expected}" in text
 
 
-def test_every_reason_of_the_chain_that_ends_a_decision_says_what_would_have_changed_it() -> None:
-    passing = {
-        reasons.ARMED,
-        reasons.INPUTS_VALID,
-        reasons.CONDITIONS_HOLD,
-        reasons.NO_MODEL,
-        reasons.ANSWERED,
-        reasons.RULE_ONLY,
-        reasons.WITHIN_LIMITS,
-        reasons.CLAMPED,
-        reasons.WITHIN_RATE,
-        reasons.AUTONOMOUS_MODE,
-        reasons.AUTHORITY_RENEWED,
-        reasons.AUTHORITY_OFFLINE,
-        reasons.SKIPPED,
-    }
-    assert set(explain.CHANGES) == set(reasons.MEANING) - passing
+def test_a_forbid_whose_author_took_the_code_of_another_gate_is_told_as_a_forbid() -> None:
+    rule = {"name": "busy", "effect": "Forbid", "expression": "score >= 0.8", "reason": "Disabled"}
+    text = told(room.changed(room.policy(), spec__rules=[rule]))
+    assert "Denied: Disabled" in text
+    assert "it would have gone on with busy false: score >= 0.8" in text
+
+
+def test_a_command_that_nobody_answered_says_what_that_means_and_what_to_look_at() -> None:
+    bodies = [json.loads(body) for body in events()]
+    outcome = next(event for event in bodies if event["type"] == record.OUTCOME)
+    outcome["data"] |= {"outcome": "Unknown", "reason": "NoAcknowledgement", "message": ""}
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, bodies))))
+    assert "afterwards: Unknown" in text
+    assert "(NoAcknowledgement: The device did not answer within" in text
+    assert "mqtt.acknowledgementTopic" in text
+
+
+def test_a_devices_own_reason_is_told_as_it_is() -> None:
+    bodies = [json.loads(body) for body in events()]
+    outcome = next(event for event in bodies if event["type"] == record.OUTCOME)
+    outcome["data"] |= {"outcome": "Rejected", "reason": "ValveStuck", "message": ""}
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, bodies))))
+    assert "(ValveStuck)" in text
 
 
 def test_the_structured_form_is_plain_data() -> None:

@@ -7,7 +7,6 @@ decides freshness; the broker's expiry is only a help.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from pydantic import Field
 
@@ -41,10 +40,6 @@ class Result(StrEnum):
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
     DONE = "Done"
-
-
-OUTRANKED: Final = frozenset({"LowerEpoch", "OtherHolder"})
-"""Reasons of a device for refusing a command that is another holder's right."""
 
 
 class Acknowledgement(document.Document):

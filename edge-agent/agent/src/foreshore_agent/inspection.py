@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from foreshore_agent import manifests, resources
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_api import conditions, hints, meta, v1alpha1
+from foreshore_api.reasons import serving
 from foreshore_api.wire import report
 from foreshore_decision import assignment, narrowing, policy, selectors
 
@@ -27,14 +28,6 @@ _Kind = TypeVar("_Kind", bound=meta.Resource)
 MAXIMUM_ARTEFACTS: Final = 1000
 _DEVICES_SHOWN: Final = 5
 _MAXIMUM_MESSAGE: Final = 1024
-_MODEL_REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "DigestMismatch": "put the declared file there, or declare the digest of this one",
-        "NotFound": "a path counts from the folder of the resources; --models names another folder",
-        "FetchFailed": "put the file into the folder of the resources, or of --models",
-    }
-)
-"""What helps against a refusal of the inference server, by its reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +87,8 @@ def line(problem: report.Problem) -> str:
 
 def refusal(reason: str, message: str) -> str:
     """Return why an inference server refused a model, with what helps."""
-    remedy = _MODEL_REMEDIES.get(reason)
-    return f"{reason}: {message}" + (f"; {remedy}" if remedy else "")
+    row = serving.TABLE.get(reason)
+    return f"{reason}: {message}" + (f"; {row.remedy}" if row is not None and row.remedy else "")
 
 
 def labelled(labels: Mapping[str, str]) -> str:

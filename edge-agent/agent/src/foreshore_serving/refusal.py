@@ -1,41 +1,16 @@
-"""Every reason for which serving refuses something: models at load, requests afterwards.
+"""How serving refuses something: models at load, requests afterwards.
 
-Reasons are CamelCase constants for machines (a condition, a caller's record); the message is for
-people. Parent and child share this module, so it imports nothing heavy.
+The reasons of models are a table that conditions share, `foreshore_api.reasons.serving`; the
+message is for people. Parent and child share this module, so it imports nothing heavy.
 """
 
 from enum import StrEnum, unique
 from typing import Final
 
+from foreshore_api.reasons.serving import TRANSIENT
+from foreshore_api.reasons.serving import ServingReason as Reason
 
-@unique
-class Reason(StrEnum):
-    """Why a model is not served; but for `TRANSIENT`, until the ModelVersion changes."""
-
-    FETCH_FAILED = "FetchFailed"  # the source could not be read in time
-    SECRET_MISSING = "SecretMissing"  # the file that the source's authority is in is not there
-    CRASHED = "Crashed"  # the child ended by a signal while loading
-    STALLED = "Stalled"  # the serving child stopped beating
-    NOT_FOUND = "NotFound"  # no file with this digest, and no source to ask
-    TOO_LARGE = "TooLarge"  # more bytes than maximumBytes
-    DIGEST_MISMATCH = "DigestMismatch"  # the bytes are not the ones that were declared
-    NOT_ONNX = "NotONNX"  # the bytes are no ONNX model
-    EXTERNAL_DATA = "ExternalData"  # a tensor's values lie in another file
-    UNKNOWN_DOMAIN = "UnknownDomain"  # an operator outside the allowed domains
-    LOCAL_FUNCTIONS = (
-        "LocalFunctions"  # operators that the model defines itself expand without bound
-    )
-    TOO_MANY_NODES = "TooManyNodes"
-    SCHEMA_MISMATCH = "SchemaMismatch"  # inputs or outputs are not what the Model declares
-    UNSUPPORTED_TYPE = "UnsupportedType"  # an element type the protocol's JSON cannot carry
-    LOAD_FAILED = "LoadFailed"  # the runtime refused the model
-    WARM_UP_FAILED = "WarmUpFailed"  # the first run failed
-    LOAD_TIMEOUT = "LoadTimeout"  # loading and warm-up took too long and were killed
-    LOADING = "Loading"  # not a refusal: no child serves yet
-    STOPPING = "Stopping"  # not a refusal: asked to end
-
-
-TRANSIENT: Final = (Reason.FETCH_FAILED, Reason.SECRET_MISSING, Reason.CRASHED, Reason.STALLED)
+__all__ = ["STATUS", "TRANSIENT", "Fault", "Reason", "Refused", "Rejected"]
 
 
 class Refused(Exception):  # noqa: N818 - the model is refused; nothing is broken

@@ -9,54 +9,23 @@ import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 from foreshore_api import printable
+from foreshore_api.reasons import command as outcomes
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons.decision import GateReason
 from foreshore_api.wire import record
 from foreshore_decision import served
-from foreshore_decision.chain import reasons
 
 CLOSE: Final = 3
 """How many gates that nearly decided otherwise are told."""
 
-CHANGES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        reasons.DISABLED: "another mode than Disabled",
-        reasons.DEVICE_LOCKED: "the device unlocked (spec.lock)",
-        reasons.POLICY_CHANGED: "no change of policy or device while the model was asked",
-        reasons.INPUT_MISSING: "a first sample of {name}",
-        reasons.INPUT_STALE: "a sample of {name} younger than its maximumAge",
-        reasons.INPUT_REFUSED: "a readable sample of {name}",
-        reasons.INPUT_OUT_OF_RANGE: "a value of {name} within its range",
-        reasons.INPUT_IMPLAUSIBLE: "a slower change of {name}",
-        reasons.FEATURE_NOT_READY: "{seconds} s more of listening, and enough values in the window"
-        " of {name}",
-        reasons.CONDITION_FALSE: "{name} true: {expression}",
-        reasons.EXPRESSION_ERROR: "values for everything that {name} reads",
-        reasons.INFERENCE_LATE: "an answer of the model within its timeout",
-        reasons.INFERENCE_FAILED: "a replica that answers",
-        reasons.OTHER_VERSION: "a replica that answers as {asked}",
-        reasons.OUTPUT_MISSING: "an answer that holds {name}",
-        reasons.OUTPUT_NOT_FINITE: "a finite {name}",
-        reasons.NO_RULE_PERMITS: "{name} true: {expression}",
-        reasons.OUT_OF_LIMITS: "a value of {name} from {minimum} to {maximum}",
-        reasons.STEP_TOO_LARGE: "a value of {name} within {maximumStep} of the measured {present}",
-        reasons.PRESENT_VALUE_UNKNOWN: "a fresh measurement of what {name} sets",
-        reasons.VALUE_NOT_FINITE: "a finite {name}",
-        reasons.MINIMUM_INTERVAL: "{seconds} s more since the last command ({name})",
-        reasons.BURST_SPENT: "{seconds} s more, until the burst has room ({name})",
-        reasons.ACTUATOR_HELD: "{seconds} s more, until the last command's fate is clear",
-        reasons.TOO_MANY_OUTSTANDING: "answers of the device to what it was told",
-        reasons.ADVISE_MODE: "mode Autonomous, and nothing that caps it",
-        reasons.SHADOW_MODE: "mode Advise or Autonomous",
-        reasons.AUTHORITY_LAPSED: "a renewal of this agent's right",
-        reasons.AUTHORITY_SUPERSEDED: "this agent as holder: another one is, and decides",
-        reasons.AUTHORITY_MISSING: "a grant for this agent",
-        reasons.RECORDER_FULL: "room in the journal: no record, no act",
-    }
-)
-"""What would have passed the gate that decided, by its reason."""
+
+MARKS: Final[Mapping[str, str]] = {record.Phase.PASS: "+", record.Phase.SKIPPED: " "}
+"""What stands before a gate's line; x where it did not pass."""
+FORBIDS: Final = "{name} false: {expression}"
+"""What would have passed a Forbid, which has a reason of its author."""
 
 
 class UnknownDecisionError(Exception):
@@ -140,9 +109,12 @@ def of_object(document: Mapping[str, Any]) -> Explanation:
 
 
 def explain(
-    decision: record.Decision, time: str, afterwards: Sequence[Afterwards] = ()
+    decision: record.Decision,
+    time: str,
+    afterwards: Sequence[Afterwards] = (),
+    table: Mapping[str, GateReason] = reasons.TABLE,
 ) -> Explanation:
-    """Put a decision into words."""
+    """Put a decision into words; `table` holds the reasons that its gates can give."""
     deciding = next((each for each in decision.gates if not _is_passed(each)), None)
     return Explanation(
         decision_id=decision.decision_id,
@@ -162,7 +134,7 @@ def explain(
         model=_model(decision),
         wanted=_wanted(decision.recommendation),
         gates=tuple(map(_gate, decision.gates)),
-        would_change=_change(deciding) if deciding is not None else "",
+        would_change=_change(deciding, table) if deciding is not None else "",
         close_calls=_close_calls(decision.gates),
         afterwards=tuple(afterwards),
         latency=dict(decision.latency),
@@ -234,14 +206,23 @@ def _later(explanation: Explanation) -> list[str]:
     if not explanation.afterwards:
         return ["afterwards: nothing is known yet"]
     return [
-        f"afterwards: {each.outcome} at {each.time}"
-        + (f" ({each.message or each.reason})" if each.message or each.reason else "")
-        for each in explanation.afterwards
+        f"afterwards: {later.outcome} at {later.time}"
+        + (f" ({cause})" if (cause := _cause(later)) else "")
+        for later in explanation.afterwards
     ]
 
 
+def _cause(later: Afterwards) -> str:
+    """Return why a command ended so, and what to do about it; a device's own words stand alone."""
+    row = outcomes.TABLE.get(later.reason)
+    if later.message or row is None:
+        return later.message or later.reason
+    remedy = f"; {row.remedy}" if row.remedy else ""
+    return f"{later.reason}: {row.meaning.rstrip('.')}{remedy}"
+
+
 def _mark(line: GateLine) -> str:
-    return {"Pass": "+", "Skipped": " "}.get(line.phase, "x")
+    return MARKS.get(line.phase, "x")
 
 
 def _is_passed(entry: record.GateEntry) -> bool:
@@ -269,13 +250,12 @@ def _expression(entry: record.GateEntry) -> str:
     return f"{entry.name}: {entry.expression}{given}"
 
 
-def _change(entry: record.GateEntry) -> str:
+def _change(entry: record.GateEntry, table: Mapping[str, GateReason]) -> str:
     """Return what would have passed the gate that decided."""
     words = {key: _plain(value) for key, value in entry.operands.items()}
     words |= {"name": entry.name or "it", "expression": entry.expression or ""}
-    template = CHANGES.get(entry.reason)
-    if template is None:  # a Forbid, with the author's own reason
-        template = "{name} false: {expression}"
+    row = table.get(entry.reason)
+    template = row.remedy if row is not None and entry.gate in row.gates else FORBIDS
     text = template.format_map(_Words(words))
     if entry.margin is not None and entry.expression is not None:
         text += f" (it missed by {_plain(abs(entry.margin))})"

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons.decision import GateName
 from foreshore_api.wire import record
 from foreshore_decision import expr
-from foreshore_decision.chain import evaluate, limiter, messages
+from foreshore_decision.chain import evaluate, limiter, messages, order
 from foreshore_decision.chain.facts import Entry, Facts, Input
 from foreshore_decision.policy import compiled
 
-SKIPPED: Final = {"phase": record.Phase.SKIPPED.value, "reason": "Skipped"}
+SKIPPED: Final = {"phase": record.Phase.SKIPPED.value, "reason": reasons.SKIPPED}
 PASS_NUMBER: Final = 1
 """The first run of the chain over a decision; further passes come with approvals."""
 
@@ -27,8 +29,12 @@ def decision(
     command: Mapping[str, Any] | None,
     latency: Mapping[str, float],
     engine: Mapping[str, Any],
+    names: tuple[GateName, ...] = order.NAMES,
 ) -> dict[str, Any]:
-    """Return the data of a `DECISION` event; `engine` holds site, node, clock and engine."""
+    """Return the data of a `DECISION` event; `engine` holds site, node, clock and engine.
+
+    `names` are those of every gate of the chain, so that those that were not asked are named.
+    """
     facts = evaluation.facts
     given, policy = facts.given, facts.given.policy
     identity = policy.identity
@@ -50,7 +56,9 @@ def decision(
         "state": _state(facts),
         "latency": dict(latency),
     }
-    data["gates"] += [{"gate": name, **SKIPPED} for name in evaluate.skipped(evaluation.entries)]
+    data["gates"] += [
+        {"gate": name, **SKIPPED} for name in evaluate.skipped(evaluation.entries, names)
+    ]
     optional = {
         "model": _model(facts),
         "features": facts.features,

@@ -17,12 +17,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import DataType, Mode
 from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_api.wire import assignment
 from foreshore_api.wire import record as wire
 from foreshore_decision import expr, features, fencing, policy, record, served
-from foreshore_decision.chain import evaluate, facts, limiter, order, reasons
+from foreshore_decision.chain import evaluate, facts, gate, limiter, order
 from foreshore_decision.instant import Instant
 from foreshore_decision.policy import compiled
 
@@ -30,8 +31,6 @@ Json = Mapping[str, Any]
 
 NOW: Final = 0.0
 """The moment of the decision, in the engine seconds of a replay."""
-RECORD_GATE: Final = "Record"
-"""What the engine adds to the gates when an intent could not be written."""
 MEASURED: Final = frozenset({"latency", "clock", "command"})
 """Keys of a record that hold what clocks say, or what is made after the chain."""
 TIMED: Final = frozenset(
@@ -41,6 +40,7 @@ TIMED: Final = frozenset(
         reasons.ACTUATOR_HELD,
         reasons.INPUT_STALE,
         reasons.FEATURE_NOT_READY,
+        reasons.INPUT_EXPIRED,
     }
 )
 """Reasons whose operands, margin and message speak of a duration."""
@@ -59,6 +59,7 @@ def replay(
     recorded: Json,
     assigned: assignment.AssignedPolicy,
     device: assignment.AssignedDevice,
+    chain: gate.Chain = order.CHAIN,
 ) -> Replayed:
     """Decide again on the data of a `DECISION` event.
 
@@ -69,14 +70,19 @@ def replay(
         policy.PolicyError: the policy does not compile for the device.
     """
     made = _told_apart(policy.compile(assigned, device, str(recorded.get("site", ""))))
-    evaluation = _run(made, recorded)
-    if _gate(recorded, RECORD_GATE):  # the intent could not be written
-        entry = facts.Entry(RECORD_GATE, wire.Phase.ERROR, reasons.RECORDER_FULL)
+    evaluation = _run(chain, made, recorded)
+    if _gate(recorded, reasons.RECORD):  # the intent could not be written
+        entry = facts.Entry(reasons.RECORD, wire.Phase.ERROR, reasons.RECORDER_FULL)
         entries = (*evaluation.entries, entry)
         evaluation = evaluation._replace(decided_by=entry, entries=entries)
     engine = {key: recorded[key] for key in ("site", "node", "clock", "engine") if key in recorded}
     data = record.decision(
-        evaluation, evaluate.verdict(evaluation), command=None, latency={}, engine=engine
+        evaluation,
+        evaluate.verdict(evaluation),
+        command=None,
+        latency={},
+        engine=engine,
+        names=chain.names,
     )
     return Replayed(data, projection(data) == projection(recorded))
 
@@ -92,7 +98,7 @@ def _decided(value: Any) -> Any:
     """Leave out durations, wherever they are."""
     if isinstance(value, Mapping):
         gone = {"operands", "margin", "message"} if value.get("reason") in TIMED else set()
-        if value.get("gate") == "Validity" and "operands" in value:
+        if value.get("gate") == reasons.VALIDITY and "operands" in value:
             value = {**value, "operands": {**value["operands"], "age": None}}
         return {
             key: _decided(each)
@@ -102,22 +108,22 @@ def _decided(value: Any) -> Any:
     return [_decided(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _run(made: compiled.CompiledPolicy, recorded: Json) -> evaluate.Evaluation:
+def _run(chain: gate.Chain, made: compiled.CompiledPolicy, recorded: Json) -> evaluate.Evaluation:
     """Ask the gates that the record asked, on the same facts."""
     given = _given(made, recorded)
-    armed = _gate(recorded, "Arm")
+    armed = _gate(recorded, reasons.ARM)
     if armed.get("phase") == wire.Phase.FAIL and recorded.get("inputs"):
         # dropped while the model was being asked: everything before had passed
         before = given._replace(mode=Mode.SHADOW, is_locked=False)
-        found = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(before)).facts
+        found = evaluate.evaluate(chain.before, facts.Facts(before)).facts
         found = found._replace(given=given, answer=_answer(made, recorded))
-        return evaluate.abandon(found, str(armed["reason"]))
-    first = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
+        return evaluate.abandon(found, reasons.TABLE[armed["reason"]])
+    first = evaluate.evaluate(chain.before, facts.Facts(given))
     if first.decided_by is not None:
         return first
     later = given._replace(seconds=NOW + _waited(made, recorded))
     found = first.facts._replace(given=later, answer=_answer(made, recorded))
-    return evaluate.evaluate(order.AFTER_INFERENCE, found, first.entries)
+    return evaluate.evaluate(chain.after, found, first.entries)
 
 
 def _told_apart(made: compiled.CompiledPolicy) -> compiled.CompiledPolicy:
@@ -259,7 +265,7 @@ def _log(limit: compiled.RateLimit | None, recorded: Json) -> limiter.Log:
     since = _state(recorded, f"{limit.name}SinceSeconds")
     if since is None:
         return ()
-    asked = _gate(recorded, "RateLimit")
+    asked = _gate(recorded, reasons.RATE_LIMIT)
     refused = asked.get("reason") if asked.get("name") == limit.name else None
     newest = NOW - _beside(since, limit.minimum_interval, refused == reasons.MINIMUM_INTERVAL)
     if not limit.burst:
@@ -281,8 +287,8 @@ def _beside(seconds: float, bound: float, is_below: bool) -> float:  # noqa: FBT
 
 def _waited(made: compiled.CompiledPolicy, recorded: Json) -> float:
     """Return how long the model was waited for, as far as it changed the verdict."""
-    asked = _gate(recorded, "Inference")
-    if asked.get("reason") != reasons.INPUT_STALE:
+    asked = _gate(recorded, reasons.INFERENCE)
+    if asked.get("reason") != reasons.INPUT_EXPIRED:
         return 0.0
     source = next(each for each in made.inputs if each.name == asked["name"])
     saw = next(each for each in recorded["inputs"] if each["name"] == asked["name"])
@@ -294,11 +300,11 @@ def _answer(made: compiled.CompiledPolicy, recorded: Json) -> facts.Answer | Non
     told = recorded.get("inference")
     if told is None or made.inference is None:
         return None
-    asked = _gate(recorded, "Inference")
+    asked = _gate(recorded, reasons.INFERENCE)
     attempts = tuple(wire.Attempt.model_validate(each) for each in told.get("attempts", ()))
     reason, detail = asked.get("reason"), asked.get("operands", {}).get("detail")
     if reason in (reasons.INFERENCE_LATE, reasons.INFERENCE_FAILED):
-        return facts.Answer({}, attempts, problem=reason, detail=detail)
+        return facts.Answer({}, attempts, problem=reasons.TABLE[reason], detail=detail)
     answered = _served(recorded)
     if reason == reasons.OTHER_VERSION or "asked" in asked.get("operands", {}):
         return facts.Answer({}, attempts, problem=reasons.OTHER_VERSION, model=answered)

@@ -21,6 +21,7 @@ from fastapi import exceptions, routing
 from starlette import exceptions as http_exceptions
 from starlette import types
 
+from foreshore_api import conditions
 from foreshore_api.wire import assignment, beat, document, record, report
 from foreshore_hub import (
     assigning,
@@ -384,9 +385,12 @@ def _on_unavailable(desk: Desk) -> Any:
     """Nothing was committed: the agent keeps what it has and tries again."""
 
     async def answer(_: fastapi.Request, error: store.UnavailableError) -> fastapi.Response:
-        desk.measured.refused("StoreUnavailable")
+        desk.measured.refused(conditions.Reason.STORE_UNAVAILABLE)
         log.error("the store cannot be written: %s", error.__cause__)
-        content = {"reason": "StoreUnavailable", "message": "the store cannot be written"}
+        content = {
+            "reason": conditions.Reason.STORE_UNAVAILABLE,
+            "message": "the store cannot be written",
+        }
         return fastapi.responses.JSONResponse(content, 503, {"retry-after": "5"})
 
     return answer
@@ -398,12 +402,12 @@ def _on_invalid(desk: Desk) -> Any:
     async def answer(
         _: fastapi.Request, error: exceptions.RequestValidationError
     ) -> fastapi.Response:
-        desk.measured.refused("Invalid")
+        desk.measured.refused(conditions.Reason.INVALID)
         found = [
             f"{'.'.join(str(part) for part in each['loc'])[:200]}: {each['msg'][:200]}"
             for each in error.errors()[:5]
         ]
-        content = {"reason": "Invalid", "message": "; ".join(found)}
+        content = {"reason": conditions.Reason.INVALID, "message": "; ".join(found)}
         return fastapi.responses.JSONResponse(content, 422)
 
     return answer

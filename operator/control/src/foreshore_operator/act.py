@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foreshore_api import meta, printable, v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_kube import api, apply, kinds
 from foreshore_operator import defects, events, manifests, metrics, store
 from foreshore_planner import plan as planning
@@ -39,8 +40,6 @@ AGAIN = {
 """Seconds until the next look after a write that did not get through, whatever events come."""
 FIGURES_PERIOD = 60.0
 """Seconds between two writes of measured figures of one placement."""
-FIRST_GRANT = "FirstGrant"
-"""Cause of a grant that takes nothing from anybody."""
 
 REFUSAL = 512
 """Characters that are kept of why a pod is refused."""
@@ -187,7 +186,7 @@ class Act:
             self._note_refusal(intent, creation)
             if creation.made is None:
                 return
-            self.figures.moves.labels("replica", "Placed").inc()
+            self.figures.moves.labels("replica", reasons.PLACED).inc()
             log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
             uid = str(creation.made["metadata"]["uid"])
         elif known.inference is not None and known.inference.phase is snapshot.PodPhase.PENDING:
@@ -298,12 +297,12 @@ class Act:
 
 def has_moves(plan: planning.Plan) -> bool:
     """Whether a plan takes a right away from somebody: that needs evidence of this very moment."""
-    return any(grant.cause != FIRST_GRANT for grant in plan.grants)
+    return any(grant.cause != reasons.FIRST_GRANT for grant in plan.grants)
 
 
 def without_moves(plan: planning.Plan) -> planning.Plan:
     """The plan without taking a right away from anybody."""
-    kept = tuple(grant for grant in plan.grants if grant.cause == FIRST_GRANT)
+    kept = tuple(grant for grant in plan.grants if grant.cause == reasons.FIRST_GRANT)
     return dataclasses.replace(plan, grants=kept)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import aiolimiter
 
 from foreshore_api import conditions, meta, v1alpha1
+from foreshore_api.reasons import placement
 from foreshore_kube import api, apply, kinds
 from foreshore_planner import succession
 
@@ -181,7 +182,7 @@ def of_status(
 
 def of_grant(subject: Subject, grant: succession.Grant) -> Event:
     """The event of a right that was just granted."""
-    kind = NORMAL if grant.cause == "FirstGrant" else WARNING
+    kind = NORMAL if grant.cause == placement.FIRST_GRANT else WARNING
     note = (
         f"{grant.authority.holder} may command with epoch {grant.authority.epoch}: {grant.evidence}"
     )

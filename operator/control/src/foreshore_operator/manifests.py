@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import serving
 from foreshore_planner.placement import case, figures
 
@@ -93,7 +94,7 @@ def _counts(found: Mapping[str, Any]) -> dict[str, int]:
     return {
         str(one["reason"]): int(one["count"])
         for one in found.get("rejected") or ()
-        if one["reason"] not in ("LatencyBudget", "OtherSite")
+        if one["reason"] not in (reasons.LATENCY_BUDGET, reasons.OTHER_SITE)
     }
 
 

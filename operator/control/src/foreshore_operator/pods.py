@@ -16,7 +16,6 @@ from foreshore_planner import snapshot
 
 EXIT_REFUSED = 3
 """Exit code of `foreshore-serving`: this model version will never serve, wherever it runs."""
-MODEL_REJECTED = "ModelRejected"
 VERSION = re.compile(rf"(?=.{{1,52}}$){scalars.LABEL_PATTERN[1:-1]}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 GENERATION = re.compile(r"[0-9]{1,15}")
@@ -241,7 +240,9 @@ def _ending(ended: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str | No
         said = serving.Ending.decode(str(ended.get("message") or ""))
     except pydantic.ValidationError:
         reason = ended.get("reason") or "Ended"
-        return (MODEL_REJECTED if is_refused else reason), _short(ended.get("message"))
+        return (conditions.Reason.MODEL_REJECTED if is_refused else reason), _short(
+            ended.get("message")
+        )
     if said.reason == conditions.Reason.SECRET_MISSING:
         named = [one["secret"] for one in spec.get("volumes") or () if one.get("secret")]
         secrets = ", ".join(str(one.get("secretName")) for one in named)

@@ -29,6 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from foreshore_api.reasons import placement
 from foreshore_api.wire import report
 from foreshore_planner import snapshot
 
@@ -64,11 +65,11 @@ class Verdict(StrEnum):
     """What a node is, as far as the evidence goes."""
 
     HEALTHY = "Healthy"
-    SUSPECT = "Suspect"
-    NODE_DEAD = "NodeDead"
-    LINK_CUT = "LinkCut"
-    SITE_CUT = "SiteCut"
-    UNKNOWN = "Unknown"
+    SUSPECT = placement.SUSPECT
+    NODE_DEAD = placement.NODE_DEAD
+    LINK_CUT = placement.LINK_CUT
+    SITE_CUT = placement.SITE_CUT
+    UNKNOWN = placement.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

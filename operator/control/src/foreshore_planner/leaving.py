@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import report
 from foreshore_planner import binding, health, snapshot
 from foreshore_planner.placement import case, figures
@@ -88,7 +89,7 @@ def superseded(
         name = (replica.namespace, replica.name)
         if name in next_.wanted:
             if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER:
-                removals.append(_removal(replica, "Failed"))
+                removals.append(_removal(replica, reasons.FAILED))
             continue
         owner = bound.policies.get((replica.namespace, replica.policy))
         if owner is None or _is_suspended(owner, replica.site):
@@ -97,7 +98,7 @@ def superseded(
             continue
         is_needed = _is_last(replica, next_) or _drains(seen, verdicts, replica, next_) is not None
         if not is_needed and _may_go(replica, verdicts):
-            removals.append(_removal(replica, "Superseded"))
+            removals.append(_removal(replica, reasons.SUPERSEDED))
     return tuple(removals)
 
 
@@ -264,7 +265,7 @@ def retired(
                 *binding.key(one),
                 one.metadata.uid or "",
                 one.metadata.resource_version or "",
-                "Retired",
+                reasons.RETIRED,
             )
         )
     return tuple(found)

@@ -4,24 +4,15 @@
 every policy, and an agent whose journal is full works by `degraded.onRecorderFull`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from foreshore_api import conditions, v1alpha1
+from foreshore_api.reasons import cap as reasons
 from foreshore_api.wire import report
 from foreshore_decision import policy as deciding
-from foreshore_decision.chain import modes, reasons
+from foreshore_decision.chain import modes
 from foreshore_planner import binding, phrases
-
-MENDS: Final[Mapping[str, str]] = {
-    reasons.RECORDER_FULL: "give the node's state directory room, or let the hub catch up",
-    deciding.GUARDS_UNCHECKED: "set guards.epoch and guards.duplicates to Checked there if the"
-    " device checks them",
-    deciding.ACKNOWLEDGEMENT_MISSING: "set mqtt.commandTopic and mqtt.acknowledgementTopic there if"
-    " the device answers commands",
-}
-"""What a person can do about each cap; "there" is the profile that is named before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +41,7 @@ class InForce:
     def message(self) -> str:
         """What lowers the mode, of whom, and what to do about it."""
         causes = "; ".join(
-            f"{one.cap.reason} {one.whom}: {MENDS.get(one.cap.reason, 'see its status')}"
-            for one in self.lowered
+            f"{one.cap.reason} {one.whom}: {_remedy(one.cap)}" for one in self.lowered
         )
         return phrases.fitted(f"asks for {self.asked}, {self.mode} is in force: {causes}")
 
@@ -72,6 +62,12 @@ def in_force(
         found += _of_devices(one, bound)
     mode, lowering = modes.effective(asked, [each.cap for each in found])
     return InForce(asked, mode, tuple(each for each in found if each.cap in lowering))
+
+
+def _remedy(lowering: deciding.Cap) -> str:
+    """Return what a person can do; "there" is the profile that is named before it."""
+    row = reasons.TABLE.get(lowering.reason)
+    return "see its status" if row is None else row.remedy
 
 
 def _of_agents(

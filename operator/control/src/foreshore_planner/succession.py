@@ -28,7 +28,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from foreshore_api import conditions, scalars, v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import beat, report
+from foreshore_decision import fencing
 from foreshore_planner import health, snapshot
 
 CLOCK_MARGIN = 2.0
@@ -49,7 +51,7 @@ REACTION = 1.0
 ROOM = "give their state directories room, or let the hub catch up"
 """What helps agents that cannot record, in words."""
 
-COMMANDING = frozenset({"Renewed", "Offline"})
+COMMANDING = frozenset(one for one in fencing.Standing if one.is_permitting)
 """Standings in which an agent may command."""
 
 
@@ -115,7 +117,7 @@ def decide(view: View) -> Standing:
         message = "the hub is out of reach: nothing is granted or moved"
         return Standing(None, message, conditions.Reason.HUB_UNREACHABLE)
     if authority is None or authority.holder is None:
-        return _grant(view, "FirstGrant", "no agent holds the device")
+        return _grant(view, reasons.FIRST_GRANT, "no agent holds the device")
     if gave_back(view, authority):
         return _given_back(view, authority)
     if view.is_fleet_held:
@@ -148,11 +150,18 @@ def superseded(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, st
     device that makes numbers up from moving its holder with every report.
     """
     held = _own_line(view)
-    if held is None or held.epoch != authority.epoch or held.standing != "Superseded":
+    if (
+        held is None
+        or held.epoch != authority.epoch
+        or held.standing != fencing.Standing.SUPERSEDED
+    ):
         return None
     if not beat.is_believable(held.highest_epoch_seen, view.now.timestamp()):
         return None
-    return "Superseded", f"{authority.holder} has seen a higher number than the one it was granted"
+    return (
+        reasons.SUPERSEDED,
+        f"{authority.holder} has seen a higher number than the one it was granted",
+    )
 
 
 def lost(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
@@ -163,7 +172,7 @@ def lost(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | N
     if not witnesses:
         return None
     silent = f"{view.holder.evidence}; {min(witnesses)} has not heard it for its lease duration"
-    return "HolderLost", silent
+    return reasons.HOLDER_LOST, silent
 
 
 def displaced(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
@@ -178,7 +187,10 @@ def displaced(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str
     says_so = view.own is not None and (held is None or held.standing not in COMMANDING)
     if not says_so and not _witnesses(view, authority):
         return None
-    return "HolderDisplaced", f"{authority.holder} is no node any more that may hold the device"
+    return (
+        reasons.HOLDER_DISPLACED,
+        f"{authority.holder} is no node any more that may hold the device",
+    )
 
 
 def _own_line(view: View) -> report.HeldDevice | None:
@@ -286,7 +298,7 @@ def _given_back(view: View, authority: v1alpha1.DeviceAuthority) -> Standing:
         which = ", ".join(full[:3]) + (f" and {len(full) - 3} more" if full[3:] else "")
         message = f"{evidence}, and no agent that could take it can record (full: {which}): {ROOM}"
         return Standing(None, message, conditions.Reason.RECORDER_FULL)
-    return _grant(view, "GivenBack", evidence)
+    return _grant(view, reasons.GIVEN_BACK, evidence)
 
 
 def _grant(view: View, cause: str, evidence: str) -> Standing:

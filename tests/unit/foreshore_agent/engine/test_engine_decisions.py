@@ -144,7 +144,8 @@ def test_inputs_that_grow_stale_while_the_model_is_asked_decide_nothing() -> Non
     rig.sample()
     rig.seconds += 1.5
     rig.release()
-    assert rig.verdicts == [("Error", "InputStale")]
+    assert rig.verdicts == [("Error", "InputExpired")]
+    assert "light outlived its maximumAge 1 s while the model" in str(rig.records)
 
 
 def test_one_decision_at_a_time_and_the_newest_sample_next() -> None:

@@ -10,7 +10,8 @@ from builders.engine_rig import OCCUPIED, Rig
 from foreshore_agent.engine import adopting, commanding, effects, events, state, view
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision import expr, fencing, narrowing, served
-from foreshore_decision.chain import bounding, gates, limiter, modes, readings
+from foreshore_decision.chain import bounding, limiter, modes, readings
+from foreshore_decision.gates import data
 
 
 def nothing_leaves_before_its_intent_is_durable() -> None:
@@ -155,7 +156,7 @@ def forgets_age(patch: pytest.MonkeyPatch) -> None:
         return input_of(source, reading, good, reading.received if reading else now)
 
     patch.setattr(readings, "input_of", mutant)
-    patch.setattr(gates, "_grown_stale", lambda _: None)
+    patch.setattr(data, "_expired", lambda _, __: None)
     patch.setattr(bounding, "present_value", lambda *_: 300.0)
 
 

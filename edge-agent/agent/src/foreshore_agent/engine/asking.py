@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from foreshore_api.reasons import decision as reasons
 from foreshore_decision.chain import facts
 from foreshore_decision.policy import compiled
 
-NOT_READY: Final = "FeatureNotReady"
+NOT_READY: Final = reasons.FEATURE_NOT_READY
 NOT_INTEGER: Final = "FeatureNotInteger"
 OUT_OF_RANGE: Final = "FeatureOutOfRange"
 

@@ -12,9 +12,11 @@ from typing import Final
 from foreshore_agent.engine import durable, effects, identifiers, recording
 from foreshore_agent.engine.events import Instant, Key, Renewed
 from foreshore_agent.engine.state import Device, State
+from foreshore_api.reasons import command as outcomes
 from foreshore_api.wire import beat, command
 from foreshore_decision import fencing
-from foreshore_decision.chain import gates, messages
+from foreshore_decision.chain import messages
+from foreshore_decision.gates import rights
 
 SWEEP_SECONDS: Final = 1.0
 """How often every authority is looked at; a pause is noticed only by a step that comes late, so
@@ -101,9 +103,9 @@ def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[De
     standing = fencing.standing(device.authority, at.boot)
     if standing is device.standing:
         return device, ()
-    reason = gates.AUTHORITY[standing]
+    reason = rights.REASONS[standing]
     epoch = device.authority.epoch
-    text = messages.STANDING[standing]
+    text = messages.standing(reason, epoch)
     said = recording.notice(state, at, identity, reason, text, device=device.key, epoch=epoch)
     return device._replace(standing=standing), said
 
@@ -164,7 +166,7 @@ def refused(
 ) -> tuple[State, Effects]:
     """Stand down where the device itself says that somebody else commands it."""
     device = state.devices[key]
-    if answer.result is not command.Result.REJECTED or answer.reason not in command.OUTRANKED:
+    if answer.result is not command.Result.REJECTED or answer.reason not in outcomes.OUTRANKED:
         return state, ()
     known = fencing.step(device.authority, fencing.Fenced(at.boot))
     device, said = follow(state, device._replace(authority=known), at, fresh)

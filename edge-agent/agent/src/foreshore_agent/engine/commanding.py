@@ -31,11 +31,12 @@ from foreshore_agent.engine import (
 )
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import EMPTY, Device, Intent, Phase, State
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing
-from foreshore_decision.chain import evaluate, facts, modes, reasons
+from foreshore_decision.chain import evaluate, facts, modes
 from foreshore_decision.policy import compiled
 
 ANSWER_GRACE: Final = 1.0
@@ -43,7 +44,7 @@ ANSWER_GRACE: Final = 1.0
 
 TOO_LATE: Final = "TooLate"
 AUTHORITY_LOST: Final = "AuthorityLost"
-DEVICE_LOCKED: Final = "DeviceLocked"
+DEVICE_LOCKED: Final = reasons.DEVICE_LOCKED
 MODE_LOWERED: Final = "ModeLowered"
 NO_ACKNOWLEDGEMENT: Final = "NoAcknowledgement"
 UNASSIGNED: Final = "Unassigned"
@@ -136,7 +137,7 @@ def not_recorded(state: State, device: Device, intent: Intent, at: Instant) -> D
     device = ledger.refunded(ledger.closed(device, intent), intent)
     if evaluation is None:
         return Done(device)
-    entry = facts.Entry("Record", wire.Phase.ERROR, reasons.RECORDER_FULL)
+    entry = facts.Entry(reasons.RECORD, wire.Phase.ERROR, reasons.RECORDER_FULL)
     failed = evaluation._replace(decided_by=entry, entries=(*evaluation.entries, entry))
     line = recording.decision(
         state, failed, wire.Verdict.ERROR, at, command=None, latency={}, sampled_rate=None

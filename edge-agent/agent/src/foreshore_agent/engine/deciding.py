@@ -14,13 +14,14 @@ from typing import Final, NamedTuple
 from foreshore_agent.engine import asking, commanding, effects, events, ledger, lowering, recording
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Flight, State
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_api.wire import command, histogram, metrics
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
-from foreshore_decision.chain import evaluate, facts, limiter, modes, order, reasons
+from foreshore_decision.chain import evaluate, facts, limiter, modes, order
 from foreshore_decision.policy import compiled
 
 FLIGHT_GRACE: Final = 5.0
@@ -218,7 +219,9 @@ def _is_routine(evaluation: evaluate.Evaluation, verdict: wire.Verdict) -> bool:
     out, that would fill the room of the records that nobody may lose.
     """
     entry = evaluation.decided_by
-    is_denied = verdict is wire.Verdict.DENIED and entry is not None and entry.gate == "Authority"
+    is_denied = (
+        verdict is wire.Verdict.DENIED and entry is not None and entry.gate == reasons.AUTHORITY
+    )
     return is_denied or verdict in evaluate.ROUTINE
 
 

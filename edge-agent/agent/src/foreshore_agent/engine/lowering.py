@@ -5,8 +5,9 @@ two an intent is written, and meanwhile somebody may have pulled the brake.
 """
 
 from foreshore_agent.engine.state import State
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
-from foreshore_decision.chain import modes, reasons
+from foreshore_decision.chain import modes
 from foreshore_decision.policy import compiled
 
 

@@ -24,9 +24,10 @@ from foreshore_agent.engine import (
 )
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Device, Recorder, State
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import metrics
 from foreshore_decision import fencing, record
-from foreshore_decision.chain import facts, reasons
+from foreshore_decision.chain import facts
 
 TICK_SECONDS: Final = 0.05
 """How often the runtime sends a `Tick`, in real seconds."""

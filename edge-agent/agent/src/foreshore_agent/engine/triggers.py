@@ -9,7 +9,8 @@ from foreshore_agent.engine import deciding, effects, events, identifiers, sampl
 from foreshore_agent.engine.deciding import Outcome
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Binding, Device, State
-from foreshore_decision.chain import facts, reasons
+from foreshore_api.reasons import decision as reasons
+from foreshore_decision.chain import facts
 
 PROPERTY = "Property"
 SILENCE = "Silence"

@@ -6,9 +6,9 @@ from typing import Final
 from foreshore_agent.engine import authority, triggers
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Device, State
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import assignment, beat, document, report
 from foreshore_decision import fencing
-from foreshore_decision.chain import reasons
 from foreshore_decision.policy import CompiledPolicy
 
 PERIODS: Final = 3.0

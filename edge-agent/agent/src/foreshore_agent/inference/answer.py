@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 import pydantic
 
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import oip
 from foreshore_decision import served
-from foreshore_decision.chain import reasons
 
 MAXIMUM_BYTES: Final = 1 << 20
 
@@ -107,7 +107,7 @@ def _outputs(
     for output in declared:
         tensor = tensors.get(output.name)
         if tensor is None:
-            raise BadAnswerError("OutputMissing")
+            raise BadAnswerError(reasons.OUTPUT_MISSING)
         _check_shape(tensor, output.shape)
         outputs[output.name] = tensor.data
     return outputs

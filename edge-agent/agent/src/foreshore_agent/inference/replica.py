@@ -22,9 +22,9 @@ from urllib import parse
 
 from foreshore_agent import windows
 from foreshore_agent.inference import answer, connection, line
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import assignment, report
 from foreshore_decision import served
-from foreshore_decision.chain import reasons
 
 LATELY_SECONDS: Final = 60.0
 FIRST_REST_SECONDS: Final = 0.25

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import pydantic
 
+from foreshore_api.reasons import link as reasons
 from foreshore_api.wire import assignment, beat, record, report
 
 MAXIMUM_ASSIGNMENT_BYTES: Final = 64 << 20
@@ -86,7 +87,7 @@ class Door:
         try:
             return Fetched(assignment.Assignment.decode(answer.body), answer.etag)
         except pydantic.ValidationError as error:
-            raise RefusedError("MalformedAssignment", _first(error)) from error
+            raise RefusedError(reasons.MALFORMED_ASSIGNMENT, _first(error)) from error
 
     async def records(self, batch: record.Batch) -> record.BatchAnswer:
         """Hand over records; what is acknowledged may be forgotten. Raises DoorError."""
@@ -124,9 +125,9 @@ class Door:
             limit = aiohttp.ClientTimeout(total=seconds, sock_connect=_CALL_SECONDS)
             answer = await _exchange(client, method, url, data=body, headers=sent, timeout=limit)
         except TimeoutError as error:
-            raise DoorError("Timeout") from error
+            raise DoorError(reasons.TIMEOUT) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise DoorError("Unreachable", type(error).__name__) from error
+            raise DoorError(reasons.UNREACHABLE, type(error).__name__) from error
         self.unix = answer.unix if answer.unix is not None else self.unix
         return self._judge(answer)
 
@@ -187,7 +188,7 @@ async def _exchange(
         # the session was made anew for another CA, or closed for good, since it was given out
         if not client.closed:
             raise
-        raise DoorError("Closed") from error
+        raise DoorError(reasons.CLOSED) from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> _Answer:
@@ -216,7 +217,7 @@ def _decode(kind: type[_Document], body: bytes) -> _Document:
     try:
         return kind.decode(body)
     except pydantic.ValidationError as error:
-        raise DoorError("MalformedAnswer", _first(error)) from error
+        raise DoorError(reasons.MALFORMED_ANSWER, _first(error)) from error
 
 
 def _first(error: pydantic.ValidationError) -> str:

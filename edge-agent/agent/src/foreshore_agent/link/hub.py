@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from foreshore_agent import journal
 from foreshore_agent.link import backoff, door
 from foreshore_api import printable
+from foreshore_api.reasons import link as reasons
 from foreshore_api.wire import assignment, beat, record, report
 
 REPORT_SECONDS: Final = 2.0
@@ -191,9 +192,9 @@ class Hub:
         journal = self._records.journal_id
         answer = await self._door.records(record.Batch(journal=journal, records=records))
         if answer.journal != journal:
-            raise door.DoorError("WrongJournal", answer.journal)
+            raise door.DoorError(reasons.WRONG_JOURNAL, answer.journal)
         if answer.acknowledged <= acknowledged:
-            raise door.DoorError("NothingAcknowledged", str(answer.acknowledged))
+            raise door.DoorError(reasons.NOTHING_ACKNOWLEDGED, str(answer.acknowledged))
         await self._records.acknowledge(min(answer.acknowledged, records[-1].sequence))
 
     async def _report(self) -> None:

@@ -20,6 +20,7 @@ import orjson
 from foreshore_agent import clocks
 from foreshore_agent.devices.mqtt import connection, lane, payload
 from foreshore_agent.play import machine, stage
+from foreshore_api.reasons import command as outcomes
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command
 
@@ -242,7 +243,7 @@ def _remember(path: Path) -> machine.State:
         with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             found = orjson.loads(line)
             order = found["command"]
-            if found.get("reason") in command.OUTRANKED:
+            if found.get("reason") in outcomes.OUTRANKED:
                 continue  # whoever was refused then must not be taken for the holder now
             state = machine.follow(state, int(order["epoch"]), str(order["holder"]))
             state = machine.recall(state, _read_answer(found))

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from pydantic import alias_generators
 
+from foreshore_api.reasons import decision as reasons_
 from foreshore_api.wire import histogram, record
-from foreshore_decision.chain import reasons as reasons_
 
 _TRUE: Final = ("1", "1.0", "true", "yes", "t")
-_RULE: Final = "Rule"
 _UNDECIDED: Final = frozenset({record.Verdict.NOT_APPLICABLE.value, record.Verdict.ERROR.value})
 """Verdicts of passes that ended before anything could be decided."""
 _UNARMED: Final = frozenset({reasons_.DISABLED, reasons_.DEVICE_LOCKED, reasons_.POLICY_CHANGED})
@@ -183,7 +182,7 @@ def _wants(event: Mapping[str, Any]) -> bool | None:
     if event["type"] != record.DECISION:
         return None
     for gate in event["data"].get("gates", ()):
-        if gate["gate"] == _RULE:
+        if gate["gate"] == reasons_.RULE:
             if gate["phase"] == record.Phase.PASS:
                 return True
             return False if gate["phase"] == record.Phase.FAIL else None

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from foreshore_agent.engine import effects
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import metrics
 from foreshore_api.wire.record import Outcome
-from foreshore_decision.chain import reasons
 
 _FIRST: Final = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.NOT_SENT, Outcome.UNKNOWN)
 """The first thing that is learnt about a command: it has left, or it will not."""

@@ -19,6 +19,7 @@ from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import pool, race
+from foreshore_api.reasons import decision as reasons
 
 _LOG: Final = logging.getLogger(__name__)
 TOO_LATE: Final = "TooLate"
@@ -211,7 +212,7 @@ class Core:
         self._unwritten -= 1
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
-            self._not_written(token, self._ports.journal.standing.reason or "RecorderFull")
+            self._not_written(token, self._ports.journal.standing.reason or reasons.RECORDER_FULL)
         elif token is not None:
             at, fresh = self.stamp()
             self.take(events.IntentDurable(at, fresh, token))

@@ -1,6 +1,7 @@
 """The chain: gates over frozen facts, in a fixed order, to a verdict with reasons.
 
-`facts` go in, `evaluate` runs the gates of `order`, `record` writes down what came out. `gates`
-holds one function a gate, with `readings`, `bounding` and `limiter` beneath; `reasons` and
-`messages` are the only places where codes and sentences are written. Pure throughout.
+`facts` go in, `evaluate` runs the gates of `order`, `record` writes down what came out. The
+functions of the gates are in `foreshore_decision.gates`, with `readings`, `bounding` and `limiter`
+beneath; their names, reasons and sentences are one table, `foreshore_api.reasons.decision`, which
+`messages` fills in. Pure throughout.
 """

@@ -6,11 +6,12 @@ last commanded: a valve that did not follow must not be led away step by step.
 
 import math
 
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons.decision import GateName
 from foreshore_api.v1alpha1 import DataType
 from foreshore_api.v1alpha1.actuation import OnLimit
 from foreshore_api.wire import record
 from foreshore_decision import expr
-from foreshore_decision.chain import reasons
 from foreshore_decision.chain.facts import Entry, Given
 from foreshore_decision.policy import compiled
 
@@ -33,11 +34,15 @@ def present_value(bound: compiled.Bound, given: Given) -> float | None:
 
 
 def limit(
-    bound: compiled.Bound, on_limit: OnLimit, value: expr.Value, present: float | None
+    gate: GateName,
+    bound: compiled.Bound,
+    on_limit: OnLimit,
+    value: expr.Value,
+    present: float | None,
 ) -> tuple[expr.Value, Entry]:
     """Return the value that may be sent, clamped where that is allowed, and the line about it."""
     if isinstance(value, bool | str):
-        return value, Entry("Limits", PASS, reasons.WITHIN_LIMITS, bound.name)
+        return value, Entry(gate, PASS, reasons.WITHIN_LIMITS, bound.name)
     operands: dict[str, expr.Value | None] = {
         "value": value,
         "minimum": bound.minimum,
@@ -47,12 +52,12 @@ def limit(
         operands |= {"present": present, "maximumStep": bound.maximum_step}
         if present is None:
             return value, Entry(
-                "Limits", FAIL, reasons.PRESENT_VALUE_UNKNOWN, bound.name, operands=operands
+                gate, FAIL, reasons.PRESENT_VALUE_UNKNOWN, bound.name, operands=operands
             )
     low, high = _range(bound, present)
     margin = min(value - low, high - value)
     found = Entry(
-        "Limits", PASS, reasons.WITHIN_LIMITS, bound.name, operands=operands, margin=_finite(margin)
+        gate, PASS, reasons.WITHIN_LIMITS, bound.name, operands=operands, margin=_finite(margin)
     )
     if margin >= 0:
         return value, found

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from foreshore_api.reasons.decision import GateName, GateReason
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision import expr, features, fencing, served
@@ -45,7 +46,7 @@ class Input(NamedTuple):
     unit: str | None
     received: float | None
     age: float | None
-    problem: str | None = None
+    problem: GateReason | None = None
     substituted: str | None = None
     """`LastGood` or `Default` when the value is not the sensor's own."""
 
@@ -73,7 +74,7 @@ class Answer(NamedTuple):
 
     outputs: Mapping[str, tuple[float | int | bool, ...]]
     attempts: tuple[record.Attempt, ...] = ()
-    problem: str | None = None
+    problem: GateReason | None = None
     """`InferenceLate`, `InferenceFailed` or `OtherVersion`."""
     detail: str | None = None
     model: served.Served | None = None
@@ -135,9 +136,10 @@ class Facts(NamedTuple):
 class Entry(NamedTuple):
     """One gate's line of a record."""
 
-    gate: str
+    gate: GateName
     phase: record.Phase
     reason: str
+    """A row of the table, or what the author of a rule wrote."""
     name: str | None = None
     expression: str | None = None
     operands: Mapping[str, expr.Value | None] = NONE

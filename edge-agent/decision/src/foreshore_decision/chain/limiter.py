@@ -11,7 +11,8 @@ issued.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from foreshore_decision.chain import reasons
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons.decision import GateReason
 from foreshore_decision.policy import compiled
 
 Log = tuple[float, ...]
@@ -22,7 +23,7 @@ class Refusal(NamedTuple):
     """Which limit leaves no room, and for how long."""
 
     name: str
-    reason: str
+    reason: GateReason
     seconds: float
     """Until there is room."""
 

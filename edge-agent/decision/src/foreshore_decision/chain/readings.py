@@ -6,14 +6,15 @@ that what a gate would refuse never makes a feature.
 
 import math
 
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_decision import expr
-from foreshore_decision.chain import reasons
 from foreshore_decision.chain.facts import Good, Input, Reading
 from foreshore_decision.policy import compiled
 
 
-def judge(source: compiled.Input, reading: Reading) -> str | None:
+def judge(source: compiled.Input, reading: Reading) -> GateReason | None:
     """Return why the reading is not to be believed, whatever its age, or None."""
     value = reading.value
     if reading.problem is not None or value is None:

@@ -8,8 +8,6 @@
 
 from foreshore_decision.expr.compiler import (
     ENGINE,
-    EXPRESSION_ERROR,
-    NON_FINITE,
     Bindings,
     CompileError,
     Environment,
@@ -23,8 +21,6 @@ from foreshore_decision.expr.compiler import (
 
 __all__ = [
     "ENGINE",
-    "EXPRESSION_ERROR",
-    "NON_FINITE",
     "Bindings",
     "CompileError",
     "Environment",

@@ -23,6 +23,8 @@ from typing import Final, TypeVar
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_math
 
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1 import DataType
 from foreshore_decision.expr import lexis, numerals, patterns, syntax
 
@@ -35,8 +37,6 @@ MAXIMUM_TEXT: Final = 1024
 ENGINE: Final = "cel-expr-python/0.1.3"
 """Which engine evaluates; records name it, because a replay needs the same. A test compares it."""
 
-EXPRESSION_ERROR: Final = "ExpressionError"
-NON_FINITE: Final = "NonFinite"
 
 _TYPES: Final = {
     DataType.NUMBER: cel.Type.DOUBLE,
@@ -66,7 +66,7 @@ class CompileError(ValueError):
 class Problem:
     """Why an expression has no value. It never counts as true."""
 
-    reason: str
+    reason: GateReason
     message: str
 
 
@@ -273,13 +273,13 @@ class Expression:
             result = self._program.eval(bindings.activation)
             value: object = result.value()
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            return Problem(EXPRESSION_ERROR, _shorten(str(error)))
+            return Problem(reasons.EXPRESSION_ERROR, _shorten(str(error)))
         if isinstance(value, str) and result.type() == cel.Type.ERROR:
-            return Problem(EXPRESSION_ERROR, _shorten(value))
+            return Problem(reasons.EXPRESSION_ERROR, _shorten(value))
         if not isinstance(value, Value) or type(value) is not _PYTHON[self.type]:
-            return Problem(EXPRESSION_ERROR, f"the result is {type(value).__name__}")
+            return Problem(reasons.EXPRESSION_ERROR, f"the result is {type(value).__name__}")
         if isinstance(value, float) and not math.isfinite(value):
-            return Problem(NON_FINITE, f"the result is {value}")
+            return Problem(reasons.VALUE_NOT_FINITE, f"the result is {value}")
         return value
 
     def is_true(self, bindings: Bindings) -> bool | Problem:

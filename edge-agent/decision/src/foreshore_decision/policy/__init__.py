@@ -8,8 +8,6 @@ The agent compiles what it is assigned, the operator checks what people write, i
 """
 
 from foreshore_decision.policy.compile import (
-    ACKNOWLEDGEMENT_MISSING,
-    GUARDS_UNCHECKED,
     caps,
     check,
     compile,  # noqa: A004 - called as policy.compile
@@ -19,8 +17,6 @@ from foreshore_decision.policy.problems import PolicyError, Problem, unexpected
 from foreshore_decision.policy.profiles import check_device
 
 __all__ = [
-    "ACKNOWLEDGEMENT_MISSING",
-    "GUARDS_UNCHECKED",
     "Cap",
     "CompiledPolicy",
     "PolicyError",

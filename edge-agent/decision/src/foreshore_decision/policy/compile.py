@@ -7,9 +7,10 @@ that is wrong at once.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from foreshore_api import conditions, meta, scalars, support
+from foreshore_api.reasons import cap
 from foreshore_api.v1alpha1 import (
     DataType,
     DecisionPolicy,
@@ -31,9 +32,6 @@ from foreshore_decision.policy.problems import PolicyError, Problem, Problems
 from foreshore_decision.policy.subject import Subject
 
 Reason = conditions.Reason
-
-GUARDS_UNCHECKED: Final = "GuardsUnchecked"
-ACKNOWLEDGEMENT_MISSING: Final = "AcknowledgementMissing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +118,9 @@ def caps(profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:
     found: list[compiled.Cap] = []
     checked = protection.Check.CHECKED
     if profile.guards.epoch is not checked or profile.guards.duplicates is not checked:
-        found.append(compiled.Cap(GUARDS_UNCHECKED, Mode.ADVISE))
+        found.append(compiled.Cap(cap.GUARDS_UNCHECKED, Mode.ADVISE))
     if profile.mqtt.acknowledgement_topic is None or profile.mqtt.command_topic is None:
-        found.append(compiled.Cap(ACKNOWLEDGEMENT_MISSING, Mode.ADVISE))
+        found.append(compiled.Cap(cap.ACKNOWLEDGEMENT_MISSING, Mode.ADVISE))
     return tuple(found)
 
 

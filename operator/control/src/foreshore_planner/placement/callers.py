@@ -9,6 +9,7 @@ enough to keep a replica where it is.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from foreshore_api.reasons import inference
 from foreshore_api.wire import report
 from foreshore_planner import latency
 
@@ -21,7 +22,7 @@ DEMOTED_AFTER = 1.0
 ENOUGH = 5
 """Bad calls of the last minute below which their share says nothing."""
 
-SLOW = frozenset({"Late", "Overtaken", "Deadline"})
+SLOW = frozenset({inference.LATE, inference.OVERTAKEN, inference.DEADLINE})
 """Reasons of agents for calls that were not answered in time."""
 
 Where = tuple[str, str]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_planner import health, latency, snapshot
 
 TAINTS_TOLERATED_ALWAYS = frozenset(
@@ -82,7 +83,7 @@ def is_of_site(view: View) -> Rejection | None:
     """It is the site's own, or of tier Cloud; never an edge node of another site."""
     if view.node.site == view.demand.site or view.node.tier is snapshot.Tier.CLOUD:
         return None
-    return _no(view, "OtherSite", "an edge node of another site")
+    return _no(view, reasons.OTHER_SITE, "an edge node of another site")
 
 
 def is_of_tier(view: View) -> Rejection | None:
@@ -92,14 +93,14 @@ def is_of_tier(view: View) -> Rejection | None:
     )
     if wanted is None or view.node.tier is wanted:
         return None
-    return _no(view, "Tier", f"the policy asks for {view.demand.placement.tier}")
+    return _no(view, reasons.TIER, f"the policy asks for {view.demand.placement.tier}")
 
 
 def is_selected(view: View) -> Rejection | None:
     """Every label of `nodeSelector` is there with its value."""
     for key, value in sorted(view.demand.placement.node_selector.items()):
         if view.node.labels.get(key) != value:
-            return _no(view, "NodeSelector", f"it lacks the label {key}={value}")
+            return _no(view, reasons.NODE_SELECTOR, f"it lacks the label {key}={value}")
     return None
 
 
@@ -118,7 +119,7 @@ def _untolerated(view: View, effects: frozenset[str]) -> Rejection | None:
         if taint.effect not in effects or taint.key in ASKED_ELSEWHERE:
             continue
         if not any(_tolerates(one, taint) for one in view.demand.placement.tolerations):
-            return _no(view, "Taint", f"the taint {taint.key} is not tolerated")
+            return _no(view, reasons.TAINT, f"the taint {taint.key} is not tolerated")
     return None
 
 
@@ -131,7 +132,7 @@ def is_usable(view: View) -> Rejection | None:
 
 def is_schedulable(view: View) -> Rejection | None:
     """The node is not cordoned."""
-    return None if view.node.is_schedulable else _no(view, "Cordoned", "the node is cordoned")
+    return None if view.node.is_schedulable else _no(view, reasons.CORDONED, "the node is cordoned")
 
 
 def has_cpu(view: View) -> Rejection | None:
@@ -140,7 +141,7 @@ def has_cpu(view: View) -> Rejection | None:
         return None
     return _no(
         view,
-        "InsufficientCPU",
+        reasons.INSUFFICIENT_CPU,
         f"{view.demand.requests.cpu}m asked, {max(0, view.free.cpu)}m free",
     )
 
@@ -151,7 +152,7 @@ def has_memory(view: View) -> Rejection | None:
         return None
     return _no(
         view,
-        "InsufficientMemory",
+        reasons.INSUFFICIENT_MEMORY,
         f"{view.demand.requests.memory >> 20}Mi asked, {max(0, view.free.memory) >> 20}Mi free",
     )
 
@@ -162,7 +163,7 @@ def late(candidate: Candidate, budget: float) -> Rejection | None:
     if total is None or total <= budget:
         return None
     message = f"predicted {milliseconds(total)} of {milliseconds(budget)}"
-    return Rejection(candidate.node.name, "LatencyBudget", message)
+    return Rejection(candidate.node.name, reasons.LATENCY_BUDGET, message)
 
 
 STANDING: tuple[Question, ...] = (

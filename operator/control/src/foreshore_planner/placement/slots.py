@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from foreshore_api import conditions, scalars
+from foreshore_api.reasons import placement as reasons
 from foreshore_api.v1alpha1 import inferenceplacement, placing
 from foreshore_planner import health, latency, snapshot
 from foreshore_planner.placement import (
@@ -69,7 +70,7 @@ def node_is_cordoned(case: Case, held: incumbents.Incumbent) -> Force | None:
     """Somebody wants the node empty."""
     for view in case.views:
         if view.node.name == held.node and not view.node.is_schedulable:
-            return "Cordoned", "the node is cordoned"
+            return reasons.CORDONED, "the node is cordoned"
     return None
 
 
@@ -82,12 +83,12 @@ def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
     if troubles.is_hopeless(pod, is_served=is_served):
         return None
     if pod.phase is snapshot.PodPhase.FAILED:
-        return "PodFailed", pod.message or pod.reason or "the pod failed"
+        return reasons.POD_FAILED, pod.message or pod.reason or "the pod failed"
     waits = pod.phase in (snapshot.PodPhase.PENDING, snapshot.PodPhase.UNREADY)
     if case.is_out_of_sight(held.node):
         return None
     if waits and pod.phase_age >= troubles.patience(pod, is_served=is_served):
-        return "PodNotReady", pod.message or pod.reason or "the pod does not become ready"
+        return reasons.POD_NOT_READY, pod.message or pod.reason or "the pod does not become ready"
     return None
 
 
@@ -98,7 +99,8 @@ def endpoint_is_bad(case: Case, held: incumbents.Incumbent) -> Force | None:
         return None
     if held.pod.phase_age < callers.BAD_AFTER:
         return None
-    return "TooSlow" if why.is_slow else "EndpointBad", f"agents report: {why.reason}"
+    cause = reasons.TOO_SLOW if why.is_slow else reasons.ENDPOINT_BAD
+    return cause, f"agents report: {why.reason}"
 
 
 def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
@@ -110,7 +112,7 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
     own = here[0] if here else None
     if own is None or own <= case.demand.budget:
         return None
-    avoided = left_lately(case, TROUBLES)
+    avoided = left_lately(case, reasons.TROUBLES)
     if not any(
         view.node.name not in avoided | {held.node}
         and is_comfortable(case, view.prediction.bound)
@@ -118,7 +120,10 @@ def is_over_budget(case: Case, held: incumbents.Incumbent) -> Force | None:
         for view in case.views
     ):
         return None
-    return "OverBudget", "measured over the latency budget, another node is predicted within it"
+    return (
+        reasons.OVER_BUDGET,
+        "measured over the latency budget, another node is predicted within it",
+    )
 
 
 def is_comfortable(case: Case, bound: float | None) -> bool:
@@ -137,9 +142,6 @@ def is_in_time(case: Case, prediction: latency.Prediction) -> bool:
     inference = case.bound.policy.spec.inference
     return seconds is not None and seconds <= scalars.seconds(inference.timeout)
 
-
-TROUBLES = frozenset({"PodFailed", "PodNotReady", "EndpointBad", "TooSlow", "OverBudget"})
-"""Causes that lie with the replica on its node: it would likely meet them there again."""
 
 AVOIDED_FOR = 3600.0
 """Seconds for which a placement does not return to a node that it left in trouble.
@@ -169,13 +171,13 @@ def suitable(
     an hour; one that is over the budget only goes where it is predicted to be well within it, and
     one that is too slow for its callers where nothing says that its answers would be late too.
     """
-    if force is None or force[0] not in TROUBLES:
+    if force is None or force[0] not in reasons.TROUBLES:
         return list(found)
-    avoided = left_lately(case, TROUBLES)
+    avoided = left_lately(case, reasons.TROUBLES)
     fresh = [one for one in found if one.node.name not in avoided]
-    if force[0] == "TooSlow":
+    if force[0] == reasons.TOO_SLOW:
         return [one for one in fresh if is_in_time(case, one.prediction)]
-    if force[0] != "OverBudget":
+    if force[0] != reasons.OVER_BUDGET:
         return fresh
     return [one for one in fresh if is_comfortable(case, one.prediction.bound)]
 
@@ -188,8 +190,6 @@ CAUSES: tuple[Cause, ...] = (
     endpoint_is_bad,
     is_over_budget,  # last: the only one where the replica still works
 )
-BY_PERSON = frozenset({"OtherSite", "Tier", "NodeSelector", "Taint", "Cordoned"})
-"""Causes that a person asked for: neither `failover: Never` nor the move limit holds them."""
 
 
 def forced(case: Case, held: Mapping[str, incumbents.Incumbent]) -> dict[str, Force]:
@@ -216,7 +216,7 @@ def permitted(
     if case.site in case.verdicts.held_sites:
         message = "more than half of the site's nodes are silent: nothing moves"
         return {}, (conditions.Reason.SITE_SILENT, message)
-    asked = {slot: force for slot, force in wanted.items() if force[0] in BY_PERSON}
+    asked = {slot: force for slot, force in wanted.items() if force[0] in reasons.BY_PERSON}
     others = {slot: force for slot, force in wanted.items() if slot not in asked}
     if others and case.demand.placement.failover is placing.Failover.NEVER:
         message = f"failover is Never: {next(iter(others.values()))[1]}"
@@ -251,7 +251,7 @@ def moves(
     fresh = []
     for slot, candidate in sorted(chosen.items()):
         before = held.get(slot)
-        cause, evidence = causes.get(slot, ("FirstPlacement", "the slot was empty"))
+        cause, evidence = causes.get(slot, (reasons.FIRST_PLACEMENT, "the slot was empty"))
         fresh.append(
             inferenceplacement.Move(
                 time=now,
@@ -276,11 +276,11 @@ def _shortened(
     now = case.seen.now
     recent = incumbents.departures(every, now - timedelta(seconds=pace.WINDOW))
     hour = incumbents.departures(every, now - timedelta(seconds=AVOIDED_FOR))
-    lately = {one.from_ for one in hour if one.cause in TROUBLES}
+    lately = {one.from_ for one in hour if one.cause in reasons.TROUBLES}
     needed: list[int] = []
     others: list[int] = []
     for index, move in enumerate(every):
-        is_last = move.from_ in lately and move.cause in TROUBLES
+        is_last = move.from_ in lately and move.cause in reasons.TROUBLES
         (needed if is_last or move in recent else others).append(index)
         lately -= {move.from_} if is_last else set()
     kept = sorted([*needed, *others][:HISTORY])

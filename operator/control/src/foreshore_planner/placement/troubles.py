@@ -9,31 +9,15 @@ stands in for.
 import re
 
 from foreshore_api import conditions
+from foreshore_api.reasons import serving
 from foreshore_planner import snapshot
 
 Reason = conditions.Reason
 
-MODEL_FAULTS = frozenset(
-    {
-        "DigestMismatch",
-        "ExternalData",
-        "LoadFailed",
-        "LoadTimeout",
-        "LocalFunctions",
-        "ModelRejected",  # refused, in words that nobody could read
-        "NotFound",
-        "NotONNX",
-        "SchemaMismatch",
-        "TooLarge",
-        "TooManyNodes",
-        "UnknownDomain",
-        "UnsupportedType",
-        "WarmUpFailed",
-    }
-)
-"""Reasons of a pod that lie in the model version."""
+MODEL_FAULTS = frozenset({*serving.LASTING, Reason.MODEL_REJECTED})
+"""Reasons of a pod that lie in the model version; the last one if its words cannot be read."""
 
-EVERYWHERE = MODEL_FAULTS | {Reason.SECRET_MISSING.value}
+EVERYWHERE = MODEL_FAULTS | {Reason.SECRET_MISSING}
 """Reasons of a pod that would be the same on every node: moving it would help nobody."""
 
 CONTAINER_CREATING = "ContainerCreating"

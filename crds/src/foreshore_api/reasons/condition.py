@@ -1,0 +1,293 @@
+"""Why a condition of an object is as it is.
+
+An enumeration, and no constants as in the other tables, because fields of status are typed by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class ConditionReason(StrEnum):
+    """Every reason in use, with what it tells its reader and what a person can do."""
+
+    meaning: str
+    remedy: str
+
+    def __new__(cls, code: str, meaning: str = "", remedy: str = "") -> ConditionReason:
+        """Make one row; the code alone looks one up, which type checkers take for this call."""
+        row = str.__new__(cls, code)
+        row._value_, row.meaning, row.remedy = code, meaning, remedy
+        return row
+
+    ACCEPTED = (
+        "Accepted",
+        "The object is well formed, its references exist; nothing has to be delivered.",
+    )
+    DELIVERED = (
+        "Delivered",
+        "Every agent that needs it has confirmed this generation.",
+    )
+    AWAITING_DELIVERY = (
+        "AwaitingDelivery",
+        "Accepted and queued; an agent that is out of reach gets it when it is back.",
+    )
+    PROGRESSING = (
+        "Progressing",
+        "The operator is bringing the world to this generation of the spec.",
+    )
+    NOT_SUPPORTED = (
+        "NotSupported",
+        "The spec uses a field or a value that this release does not act on; the message names it.",
+        "leave the field out, or set a value that this release acts on",
+    )
+    INVALID = (
+        "Invalid",
+        "The spec contradicts itself; the message names the field.",
+        "correct the field that the message names",
+    )
+    COMPILE_FAILED = (
+        "CompileFailed",
+        "An expression or a type does not compile; the last policy that did stays in force.",
+        "correct the expression or type that the message names",
+    )
+    REFERENCE_NOT_FOUND = (
+        "ReferenceNotFound",
+        "An object that the spec names does not exist in the namespace; it is looked for again.",
+        "create the object, or correct its name",
+    )
+    SITE_CONFLICT = (
+        "SiteConflict",
+        "An older Site in another namespace has this name.",
+        "another name for this Site, or remove the older one",
+    )
+    ENDPOINT_CONFLICT = (
+        "EndpointConflict",
+        "An older Device listens on the same broker and command topic.",
+        "another topic for this Device, or remove the older one",
+    )
+    WIDER_THAN_DEVICE = (
+        "WiderThanDevice",
+        "A limit of the policy or device is wider than what it narrows.",
+        "narrow the limit that the message names",
+    )
+    UNIT_MISMATCH = (
+        "UnitMismatch",
+        "A unit of the spec differs from the unit of what it refers to.",
+        "the same unit in both places",
+    )
+    MODE_CAPPED = (
+        "ModeCapped",
+        "The effective mode is lower than the one asked for; the message says why.",
+        "what the message says of each cap",
+    )
+    ACTUATOR_SHARED = (
+        "ActuatorShared",
+        "Another policy commands the same actuator; the message names it, and nothing "
+        "decides which of them wins.",
+        "one policy for each actuator",
+    )
+    DISABLED = (
+        "Disabled",
+        "The policy is not evaluated, as its mode says.",
+        "another mode than Disabled",
+    )
+    NO_DEVICES = (
+        "NoDevices",
+        "The selector selects no accepted device; the message says which labels devices carry.",
+        "correct the selector, or label the devices",
+    )
+    NO_NODES = (
+        "NoNodes",
+        "No node carries the label of this site; the message says how to label one.",
+        "label a node of the site, as the message says",
+    )
+    NO_AGENT = (
+        "NoAgent",
+        "No agent of the site can reach the device.",
+    )
+    AGENT_CONNECTED = (
+        "AgentConnected",
+        "An agent reports within its period.",
+    )
+    AGENT_SILENT = (
+        "AgentSilent",
+        "An agent has not reported for longer than its period; the message names its node and pod.",
+        "look at the agent's pod and the way from it to the hub",
+    )
+    DEVICE_ONLINE = (
+        "DeviceOnline",
+        "The holder hears the device.",
+    )
+    DEVICE_SILENT = (
+        "DeviceSilent",
+        "The holder is connected and has not heard the device for a while.",
+    )
+    BROKER_UNREACHABLE = (
+        "BrokerUnreachable",
+        "An agent reports that it has no session with the site's broker; the message says why.",
+        "mend what the message says of the broker's address, certificate or credential",
+    )
+    BROKER_REFUSES = (
+        "BrokerRefuses",
+        "The site's broker lets an agent in and does not let it publish or listen on a "
+        "topic; the message names it: the broker's access list lacks it, or was not read "
+        "again.",
+        "write the broker's access list again (foreshore-agent broker-acl), and let it read it",
+    )
+    AUTHORITY_MOVING = (
+        "AuthorityMoving",
+        "The right to command the device is on its way to another agent.",
+    )
+    PLACED = (
+        "Placed",
+        "Every replica has a node.",
+    )
+    NO_CANDIDATE = (
+        "NoCandidate",
+        "No node passes the filters; candidates.rejected counts the causes.",
+        "mend the cause that rejects most nodes",
+    )
+    INSUFFICIENT_ROOM = (
+        "InsufficientRoom",
+        "Fewer nodes have room than the policy asks replicas for.",
+        "free room on nodes of the site, or ask for less",
+    )
+    REPLICA_STARTING = (
+        "ReplicaStarting",
+        "A replica has a node and does not serve yet.",
+    )
+    REPLICA_FAILED = (
+        "ReplicaFailed",
+        "A replica does not serve; the message names the cause.",
+    )
+    AWAITING_REPLICA = (
+        "AwaitingReplica",
+        "No replica of the model that the newest generation asks serves at a site yet; "
+        "the generation before stays in force there.",
+    )
+    REPLICA_LOST = (
+        "ReplicaLost",
+        "The node of a replica is dead or silent, and the replica is not replaced yet; "
+        "the message says why.",
+    )
+    ENDPOINT_BAD = (
+        "EndpointBad",
+        "Every agent that calls a replica says that its calls fail or are late; another "
+        "takes over where there is one, and the replica is moved.",
+    )
+    UNSCHEDULABLE = (
+        "Unschedulable",
+        "The scheduler finds no room for a replica's successor beside what runs on its "
+        "node; what runs serves on.",
+        "free room, or ask for less",
+    )
+    IMAGE_PULL = (
+        "ImagePull",
+        "The serving image cannot be pulled; the message says what the registry said; "
+        "what served before serves on.",
+        "mend the image's name, the registry or the pull Secret",
+    )
+    SECRET_MISSING = (
+        "SecretMissing",
+        "A Secret that the replica needs is missing or lacks a key; the message names it."
+        " What served before serves on.",
+        "create the Secret, or add the key",
+    )
+    POD_REFUSED = (
+        "PodRefused",
+        "The API server does not let a replica's Pod in, or the ConfigMap that it reads; "
+        "the message is its own: a quota, Pod Security, a class that does not exist, a "
+        "webhook. It is tried again every half minute; what served before serves on.",
+        "mend what the message names: a quota, Pod Security, a class, a webhook",
+    )
+    DIGEST_MISMATCH = (
+        "DigestMismatch",
+        "The bytes at the version's source are not those whose digest it declares; what "
+        "served before serves on.",
+        "put the declared file there, or declare the digest of this one",
+    )
+    MODEL_REJECTED = (
+        "ModelRejected",
+        "The bytes are not the model that the version declares: digest, format, inputs or outputs.",
+        "correct the ModelVersion or its Model as the message says",
+    )
+    WITHIN_BUDGET = (
+        "WithinBudget",
+        "The measured end-to-end p99 is within the latency budget.",
+    )
+    OVER_BUDGET = (
+        "OverBudget",
+        "The end-to-end p99 is above the latency budget; the message names the nearest candidate.",
+        "a larger budget, a nearer node or a faster model",
+    )
+    NOT_MEASURED = (
+        "NotMeasured",
+        "Too few samples, or none recent enough, to say anything.",
+    )
+    SPREAD = (
+        "Spread",
+        "No two replicas share a failure domain.",
+    )
+    SHARED_DOMAIN = (
+        "SharedDomain",
+        "Two replicas share a failure domain because no other has room.",
+        "room in another failure domain",
+    )
+    NO_STANDBY = (
+        "NoStandby",
+        "One replica only: its loss is a gap until its replacement serves.",
+        "two replicas",
+    )
+    SITE_SILENT = (
+        "SiteSilent",
+        "More than half of the site's nodes are silent; nothing moves until evidence returns.",
+    )
+    FLEET_SILENT = (
+        "FleetSilent",
+        "More than a third of the sites went dark within two minutes, which is likely a "
+        "fault on the operator's side; nothing moves anywhere until they are back.",
+    )
+    FAILOVER_NEVER = (
+        "FailoverNever",
+        "The policy's `failover` is Never: a person has to move what is lost.",
+        "move it by hand, or set failover to Automatic",
+    )
+    MOVE_LIMIT = (
+        "MoveLimit",
+        "Moves of this site have used up their share of the minute; the rest waits.",
+    )
+    RECORDER_FULL = (
+        "RecorderFull",
+        "An agent cannot write records; its policies are capped as they ask.",
+        "give the node's state directory room, or let the hub catch up",
+    )
+    HUB_UNREACHABLE = (
+        "HubUnreachable",
+        "The operator cannot read the agents' evidence; nothing moves on guesses.",
+    )
+    UNREACHABLE = (
+        "Unreachable",
+        "The cluster's API server does not answer.",
+    )
+    STORE_UNAVAILABLE = (
+        "StoreUnavailable",
+        "The hub cannot write its store (full, failing or away), so that agents go on by "
+        "the assignments that they have.",
+        "free room on the hub's volume, or mend its database",
+    )
+    INTERNAL_ERROR = (
+        "InternalError",
+        "A defect of this release keeps the operator from planning the object; what runs "
+        "stays as it is.",
+        "report what the operator's log says",
+    )
+
+
+TABLE: Final[Mapping[str, ConditionReason]] = MappingProxyType(
+    {row.value: row for row in ConditionReason}
+)
+"""Every reason of a condition by its code."""

@@ -1,0 +1,76 @@
+"""Why one replica, or all of them, gave no answer that could be used.
+
+In the attempts of a record, in `detail` of the reasons InferenceLate and InferenceFailed, and in
+reports about endpoints. A replica's own words (`Status503`, its fault) stand beside these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from foreshore_api.reasons import Reason, decision, table
+
+# Before it is asked.
+FEATURE_NOT_READY: Final = decision.FEATURE_NOT_READY
+FEATURE_NOT_INTEGER: Final = Reason(
+    "FeatureNotInteger",
+    "The model takes an integer, and the feature is none.",
+    remedy="a float tensor in the model, or a feature that is an integer",
+)
+FEATURE_OUT_OF_RANGE: Final = Reason(
+    "FeatureOutOfRange",
+    "A feature does not fit the element type of the model's tensor.",
+    remedy="a narrower range of the input, or a wider tensor type in the model",
+)
+NO_ENDPOINT: Final = Reason(
+    "NoEndpoint",
+    "No replica of the model is known to this agent.",
+    remedy="look at the InferencePlacement: Placed says what it waits for",
+)
+
+# Asked in vain.
+DEADLINE: Final = Reason(
+    "Deadline",
+    "No answer came before the policy's timeout.",
+    remedy="a longer timeout, a faster or nearer replica, or a second one",
+)
+LATE: Final = Reason("Late", "The replica did not answer within its share of the timeout.")
+OVERTAKEN: Final = Reason("Overtaken", "Another replica that was asked later answered first.")
+UNANSWERED: Final = Reason(
+    "Unanswered",
+    "No answer and no failure came back for a question: the decision was ended by its timeout.",
+    remedy="look at the agent's log, and report it: this is a defect of ours",
+)
+UNREACHABLE: Final = Reason(
+    "Unreachable",
+    "No connection to the replica, or it ended.",
+    remedy="look at the replica's pod and at the network policy between it and the agent",
+)
+
+# Answered, and not to be used.
+OTHER_VERSION: Final = decision.OTHER_VERSION
+NOT_FINITE: Final = Reason(
+    "NotFinite",
+    "The answer holds NaN or an infinite number.",
+    remedy="a model that answers finite numbers for its inputs",
+)
+MALFORMED_ANSWER: Final = Reason(
+    "MalformedAnswer",
+    "The answer is not of the Open Inference Protocol, version 2.",
+    remedy="look what listens at the replica's address",
+)
+OUTPUT_MISSING: Final = decision.OUTPUT_MISSING
+WRONG_SHAPE: Final = Reason(
+    "WrongShape",
+    "An output has another shape than the Model declares.",
+    remedy="correct outputs of the Model, or a version that has them",
+)
+ANSWER_REFUSED: Final = Reason(
+    "AnswerRefused",
+    "The engine could not use the answer; the decision ended as if there were none.",
+    remedy="report the log's traceback: this is a defect of ours",
+)
+
+TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())
+"""Every cause of a missing answer by its code."""

@@ -1,0 +1,114 @@
+"""Why a node may not serve, why a replica moved, and why the right to a device moved.
+
+In `candidates.rejected` and `moves[].cause` of an InferencePlacement, in the operator's events and
+in the label `cause` of `foreshore_operator_moves_total`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from foreshore_api.reasons import Reason, table
+
+# A node may not serve. What a person asked for comes first.
+OTHER_SITE: Final = Reason("OtherSite", "An edge node of another site.")
+TIER: Final = Reason(
+    "Tier", "The policy asks for the other tier.", remedy="another placement.tier in the policy"
+)
+NODE_SELECTOR: Final = Reason(
+    "NodeSelector",
+    "The node lacks a label of placement.nodeSelector.",
+    remedy="label the node, or a wider selector",
+)
+TAINT: Final = Reason(
+    "Taint",
+    "A taint of the node is not tolerated.",
+    remedy="a toleration in the policy, or take the taint off",
+)
+CORDONED: Final = Reason("Cordoned", "The node is cordoned.", remedy="kubectl uncordon")
+BY_PERSON: Final = frozenset({OTHER_SITE, TIER, NODE_SELECTOR, TAINT, CORDONED})
+"""Asked for by a person: neither `failover: Never` nor the move limit holds such a move."""
+
+INSUFFICIENT_CPU: Final = Reason(
+    "InsufficientCPU",
+    "The node has less CPU left than the replica asks for.",
+    remedy="free CPU on the node, or ask for less",
+)
+INSUFFICIENT_MEMORY: Final = Reason(
+    "InsufficientMemory",
+    "The node has less memory left than the replica asks for.",
+    remedy="free memory on the node, or ask for less",
+)
+LATENCY_BUDGET: Final = Reason(
+    "LatencyBudget",
+    "The latency predicted for the node is above the policy's budget.",
+    remedy="a larger budget, a nearer node or a faster model",
+)
+
+# A node's own state: a cause of rejections and of moves.
+SUSPECT: Final = Reason("Suspect", "The node is Ready, but its agent does not report.")
+NODE_DEAD: Final = Reason(
+    "NodeDead",
+    "The node is gone, or silent to the cluster and to its peers.",
+    remedy="the node or its network",
+)
+LINK_CUT: Final = Reason(
+    "LinkCut",
+    "The node is silent to the cluster, and a peer of its site hears it: it goes on by itself.",
+    remedy="the link between the node and the cluster",
+)
+SITE_CUT: Final = Reason(
+    "SiteCut",
+    "The node is silent together with its site, or with many sites: nothing moves.",
+    remedy="the link between the site and the cluster",
+)
+UNKNOWN: Final = Reason("Unknown", "The node is silent, and nobody can say more about it.")
+
+# A replica moved.
+PLACED: Final = Reason("Placed", "A pod was made for a replica, on the node chosen for it.")
+FIRST_PLACEMENT: Final = Reason("FirstPlacement", "The slot was empty.")
+POD_FAILED: Final = Reason(
+    "PodFailed", "The pod failed, and another node may do better.", remedy="what the evidence says"
+)
+POD_NOT_READY: Final = Reason(
+    "PodNotReady",
+    "The pod did not become ready in time, and another node may do better.",
+    remedy="what the evidence says",
+)
+ENDPOINT_BAD: Final = Reason(
+    "EndpointBad",
+    "Every agent that calls the replica says that its calls fail, though its pod is ready.",
+    remedy="look at the replica's log and at the network between it and the agents",
+)
+TOO_SLOW: Final = Reason(
+    "TooSlow",
+    "Every agent that calls the replica says that its answers are late.",
+    remedy="more CPU for the replica, a nearer node or a longer timeout",
+)
+OVER_BUDGET: Final = Reason(
+    "OverBudget",
+    "Measured over the latency budget, while another node is predicted well within it.",
+)
+TROUBLES: Final = frozenset({POD_FAILED, POD_NOT_READY, ENDPOINT_BAD, TOO_SLOW, OVER_BUDGET})
+"""Causes that lie with the replica on its node: it would likely meet them there again."""
+
+# A replica or a placement was taken away.
+FAILED: Final = Reason("Failed", "The pod failed: it is made again.")
+SUPERSEDED: Final = Reason("Superseded", "Another one has taken over.")
+RETIRED: Final = Reason("Retired", "The policy does not ask for a replica at the site any more.")
+
+# The right to a device was granted.
+FIRST_GRANT: Final = Reason("FirstGrant", "No agent held the device.")
+GIVEN_BACK: Final = Reason("GivenBack", "The holder gave the device back.")
+HOLDER_LOST: Final = Reason(
+    "HolderLost",
+    "The holder's node or agent is lost, by two independent signs.",
+    remedy="the node, or its agent",
+)
+HOLDER_DISPLACED: Final = Reason(
+    "HolderDisplaced", "The holder's node is none any more that may hold the device."
+)
+
+TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())
+"""Every cause of a rejection, a move and a removal by its code."""

@@ -1,0 +1,119 @@
+"""Why a model is not served: in the end of a pod, in conditions, in the troubles of a folder.
+
+An enumeration, because parent and child exchange members by their code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum, unique
+from types import MappingProxyType
+from typing import Final
+
+
+@unique
+class ServingReason(StrEnum):
+    """Every refusal of a model; but for `TRANSIENT`, it stands until the ModelVersion changes."""
+
+    meaning: str
+    remedy: str
+
+    def __new__(cls, code: str, meaning: str = "", remedy: str = "") -> ServingReason:
+        """Make one row; the code alone looks one up, which type checkers take for this call."""
+        row = str.__new__(cls, code)
+        row._value_, row.meaning, row.remedy = code, meaning, remedy
+        return row
+
+    FETCH_FAILED = (
+        "FetchFailed",
+        "The source could not be read in time; it is tried again.",
+        "a source that answers; or put the file into the folder of the resources, or of --models",
+    )
+    SECRET_MISSING = (
+        "SecretMissing",
+        "The file that the source's authority is in is not there.",
+        "create the Secret, or add the key",
+    )
+    CRASHED = (
+        "Crashed",
+        "The child process ended by a signal while it loaded; it is started again.",
+        "more memory for the replica; if it goes on, a model that the runtime can load",
+    )
+    STALLED = ("Stalled", "The child process stopped beating; it is started again.")
+    NOT_FOUND = (
+        "NotFound",
+        "There is no file with this digest, and no source to ask.",
+        "a path counts from the folder of the resources; --models names another folder",
+    )
+    TOO_LARGE = (
+        "TooLarge",
+        "The artefact has more bytes than maximumBytes.",
+        "a larger maximumBytes, or a smaller model",
+    )
+    DIGEST_MISMATCH = (
+        "DigestMismatch",
+        "The bytes are not the ones that were declared.",
+        "put the declared file there, or declare the digest of this one",
+    )
+    NOT_ONNX = ("NotONNX", "The bytes are no ONNX model.", "an ONNX file")
+    EXTERNAL_DATA = (
+        "ExternalData",
+        "A tensor's values lie in another file.",
+        "export the model with its data inside",
+    )
+    UNKNOWN_DOMAIN = (
+        "UnknownDomain",
+        "The model has an operator outside the allowed domains.",
+        "export the model with standard operators",
+    )
+    LOCAL_FUNCTIONS = (
+        "LocalFunctions",
+        "The model defines operators itself, which expand without bound.",
+        "export the model with its functions inlined",
+    )
+    TOO_MANY_NODES = ("TooManyNodes", "The graph has too many nodes.", "a smaller model")
+    SCHEMA_MISMATCH = (
+        "SchemaMismatch",
+        "Inputs or outputs are not what the Model declares.",
+        "correct the Model, or a version that has what it declares",
+    )
+    UNSUPPORTED_TYPE = (
+        "UnsupportedType",
+        "An element type that the protocol's JSON cannot carry.",
+        "export the model with tensors of numbers or booleans",
+    )
+    LOAD_FAILED = (
+        "LoadFailed",
+        "The runtime refused the model.",
+        "export the model for the runtime's version; the message is the runtime's",
+    )
+    WARM_UP_FAILED = (
+        "WarmUpFailed",
+        "The first run failed.",
+        "a model that runs on inputs of the declared shapes",
+    )
+    LOAD_TIMEOUT = (
+        "LoadTimeout",
+        "Loading and warm-up took too long and were ended.",
+        "a smaller model, or more CPU for the replica",
+    )
+    LOADING = ("Loading", "No refusal: no child serves yet.")
+    STOPPING = ("Stopping", "No refusal: it was asked to end.")
+
+
+TRANSIENT: Final = (
+    ServingReason.FETCH_FAILED,
+    ServingReason.SECRET_MISSING,
+    ServingReason.CRASHED,
+    ServingReason.STALLED,
+)
+"""Tried again without a change of the ModelVersion."""
+STATES: Final = (ServingReason.LOADING, ServingReason.STOPPING)
+"""No refusals: what a server says while it does not serve."""
+LASTING: Final = frozenset(ServingReason) - {*TRANSIENT, *STATES}
+"""Lie in the model version: the same on every node, until it changes."""
+
+TABLE: Final[Mapping[str, ServingReason]] = MappingProxyType(
+    {row.value: row for row in ServingReason}
+)
+"""Every refusal of a model by its code."""

@@ -1,0 +1,104 @@
+"""What became of a message from the site's broker, or of one value in it.
+
+The label `result` of `foreshore_telemetry_messages_total`, the agent's log, and the problem of a
+reading that the Validity gate then finds refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from foreshore_api.reasons import Reason, agent, command, table
+
+ACCEPTED: Final = Reason("Accepted", "At least one value is new.")
+DUPLICATE: Final = Reason("Duplicate", "Every value has the time stamp of the newest one.")
+LATE: Final = Reason("Late", "Every value is older than the newest one of its property.")
+RETAINED: Final = Reason(
+    "Retained",
+    "The broker had kept the message: it says nothing about now.",
+    remedy="devices that publish without the retain flag",
+)
+ECHO: Final = Reason("Echo", "This agent's own message, or one for another agent.")
+UNASSIGNED: Final = command.UNASSIGNED
+
+# Not looked at.
+UNKNOWN_TOPIC: Final = Reason(
+    "UnknownTopic",
+    "No device or agent of the site publishes on this topic.",
+    remedy="the topics of the DeviceProfile, and those of the device, alike",
+)
+WRONG_SPEAKER: Final = Reason(
+    "WrongSpeaker",
+    "An agent's message names another node than its topic.",
+    remedy="look who publishes on the site's topics; the broker's access list should keep them out",
+)
+INVALID_DOCUMENT: Final = Reason(
+    "InvalidDocument",
+    "An answer or an agent's message is not of the documented form.",
+    remedy="answers as crds/wire/acknowledgement describes them",
+)
+DROPPED: Final = Reason(
+    "Dropped",
+    "Messages came faster than they could be taken: the oldest one was dropped.",
+    remedy="fewer or slower devices for the node, or a faster node",
+)
+OVERLOADED: Final = agent.OVERLOADED
+PACKET_TOO_LARGE: Final = Reason(
+    "PacketTooLarge",
+    "A message above the bound ended the session (MQTT 3.1.1 knows no better).",
+    remedy="a limit in the broker (Mosquitto: max_packet_size), or MQTT 5",
+)
+DEFECT: Final = Reason(
+    "Defect",
+    "This agent failed on the message; it goes on with the next one.",
+    remedy="report the log's traceback: this is a defect of ours",
+)
+
+# A document that cannot be read.
+TOO_LARGE: Final = Reason(
+    "TooLarge",
+    "The document is larger than one may be.",
+    remedy="smaller documents: only what the profile's properties need",
+)
+TOO_DEEP: Final = Reason("TooDeep", "The document is nested too deep.", remedy="a flatter document")
+INVALID_JSON: Final = Reason(
+    "InvalidJSON", "The document is no JSON.", remedy="a device that publishes JSON"
+)
+NOT_AN_OBJECT: Final = Reason(
+    "NotAnObject", "The document is JSON and no object.", remedy="an object of properties"
+)
+DUPLICATE_KEY: Final = Reason(
+    "DuplicateKey",
+    "The document names a key twice: nobody knows which value counts.",
+    remedy="each key once",
+)
+
+# A value that cannot be used.
+WRONG_TYPE: Final = Reason(
+    "WrongType",
+    "The value is of another type than the profile's property.",
+    remedy="the property's type in the profile, and the device's value, alike",
+)
+NON_FINITE: Final = Reason(
+    "NonFinite",
+    "The value is NaN, infinite or beyond a 64-bit float.",
+    remedy="a device that leaves out what it cannot measure",
+)
+OUT_OF_RANGE: Final = Reason(
+    "OutOfRange",
+    "The value does not fit the property's type.",
+    remedy="type Number in the profile, or smaller integers",
+)
+TOO_LONG: Final = Reason("TooLong", "The text is longer than one may be.", remedy="shorter texts")
+INVALID_TEXT: Final = Reason(
+    "InvalidText", "The text holds what is no Unicode.", remedy="texts in UTF-8"
+)
+INVALID_TIMESTAMP: Final = Reason(
+    "InvalidTimestamp",
+    "The value's own time is neither RFC 3339 nor Unix seconds.",
+    remedy="a readable time at timestampPath, or no timestampPath",
+)
+
+TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())
+"""Every result of a message and problem of a value by its code."""

@@ -1,0 +1,177 @@
+"""Whether the data carries a decision: the inputs, the conditions, the model's answer."""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons.decision import GateName
+from foreshore_api.v1alpha1.evaluation import Aggregate
+from foreshore_api.wire.record import Phase
+from foreshore_decision import expr, features, served
+from foreshore_decision.chain import readings
+from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Step
+from foreshore_decision.gates import expressions
+from foreshore_decision.policy import compiled
+
+PASS, FAIL, ERROR = Phase.PASS, Phase.FAIL, Phase.ERROR
+NO_ANSWER: Final = Answer({}, problem=reasons.INFERENCE_FAILED)
+
+
+def validity(gate: GateName, facts: Facts) -> Step:
+    """Pass when every input can be believed or is substituted, and the features are ready.
+
+    Without enough of its window listened to no feature is ready, whoever reads it: a rule that met
+    half a minute's mean as a minute's would act on it. One that has no value although it was
+    listened to matters to the model only; an expression says itself what it makes of that.
+    """
+    given = facts.given
+    inputs = tuple(
+        readings.input_of(
+            source,
+            given.readings.get(source.property),
+            given.last_good.get(source.name),
+            given.seconds,
+        )
+        for source in given.policy.inputs
+    )
+    values: dict[str, expr.Value] = {
+        seen.name: seen.value
+        for seen in inputs
+        if seen.value is not None and (seen.problem is None or seen.substituted is not None)
+    }
+    values.update(given.policy.parameters)
+    measured = _features(facts, values)
+    values.update({name: number for name, number in measured.items() if number is not None})
+    facts = facts._replace(inputs=inputs, features=measured, values=values)
+    for seen, source in zip(inputs, given.policy.inputs, strict=True):
+        if seen.problem is not None and seen.substituted is None:
+            operands = {"value": seen.value, "age": seen.age, "maximumAge": source.maximum_age}
+            entry = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
+            return Step(facts, entry)
+    not_ready = _not_ready(gate, facts)
+    return Step(facts, not_ready or Entry(gate, PASS, reasons.INPUTS_VALID))
+
+
+def context(gate: GateName, facts: Facts) -> Step:
+    """Pass when every match condition is true."""
+    policy = facts.given.policy
+    if not policy.conditions and not policy.before.variables:
+        return Step(facts, Entry(gate, PASS, reasons.CONDITIONS_HOLD))
+    facts = expressions.with_variables(facts, policy.before)
+    bindings = expressions.bind(policy.before, facts.values)
+    facts = facts._replace(bindings=None)
+    for condition in policy.conditions:
+        truth = condition.expression.is_true(bindings)
+        if truth is not True:
+            reason = reasons.CONDITION_FALSE if truth is False else reasons.EXPRESSION_ERROR
+            phase = FAIL if truth is False else ERROR
+            return Step(facts, expressions.entry(gate, phase, reason, condition, bindings))
+    return Step(facts, Entry(gate, PASS, reasons.CONDITIONS_HOLD))
+
+
+def inference(gate: GateName, facts: Facts) -> Step:
+    """Pass when the model has answered with finite numbers and the inputs are still fresh."""
+    policy = facts.given.policy
+    if policy.inference is None:
+        return Step(expressions.after(facts), Entry(gate, PASS, reasons.NO_MODEL))
+    answer = facts.answer or NO_ANSWER
+    expired = _expired(gate, facts)
+    if expired is not None:
+        return Step(facts, expired)
+    refused = _unanswered(gate, policy.inference, answer)
+    if refused is not None:
+        if policy.inference.is_rule_only:
+            entry = refused._replace(phase=PASS, reason=reasons.RULE_ONLY)
+            return Step(expressions.after(facts), entry)
+        return Step(facts, refused)
+    outputs: dict[str, float] = {}
+    for output in policy.inference.outputs:
+        data = answer.outputs.get(output.tensor, ())
+        if output.index >= len(data):
+            return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_MISSING, output.name))
+        outputs[output.name] = float(data[output.index])
+        if not math.isfinite(outputs[output.name]):
+            return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_NOT_FINITE, output.name))
+    facts = facts._replace(outputs=outputs, values={**facts.values, **outputs})
+    return Step(expressions.after(facts), Entry(gate, PASS, reasons.ANSWERED))
+
+
+def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float | None]:
+    """Return every number that the policy makes: features, and inputs that the model takes."""
+    given = facts.given
+    measured: dict[str, float | None] = {}
+    for feature in given.policy.features:
+        if not feature.seconds:
+            measured[feature.name] = _number(values.get(feature.input))
+            continue
+        window = _window(given, feature)
+        is_covered = not features.uncovered(window, feature.coverage, given.seconds)
+        measured[feature.name] = (
+            features.measure(window, feature.aggregate, given.seconds) if is_covered else None
+        )
+    if given.policy.inference is not None:
+        for tensor in given.policy.inference.tensors:
+            for name in tensor.features:
+                if name not in measured:
+                    measured[name] = _number(values.get(name))
+    return measured
+
+
+def _not_ready(gate: GateName, facts: Facts) -> Entry | None:
+    """Return the first number that is missing, and when its window will be covered."""
+    given = facts.given
+    declared = {feature.name: feature for feature in given.policy.features}
+    for name, number in facts.features.items():
+        if number is not None:
+            continue
+        operands: dict[str, expr.Value | None] = {}
+        seconds, feature = 0.0, declared.get(name)
+        if feature is not None and feature.seconds:
+            window = _window(given, feature)
+            seconds = features.uncovered(window, feature.coverage, given.seconds)
+            operands = {
+                "values": features.measure(window, Aggregate.COUNT, given.seconds),
+                "coverage": features.coverage(window, given.seconds),
+                "minimumCoverage": feature.coverage,
+                "seconds": seconds,
+            }
+        if seconds or _model_takes(given.policy.inference, name):
+            return Entry(gate, FAIL, reasons.FEATURE_NOT_READY, name, operands=operands)
+    return None
+
+
+def _window(given: Given, feature: compiled.Feature) -> features.Window:
+    return given.windows.get(feature.name, features.Window(feature.seconds))
+
+
+def _number(value: expr.Value | None) -> float | None:
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def _model_takes(asked: compiled.Inference | None, name: str) -> bool:
+    return asked is not None and any(name in tensor.features for tensor in asked.tensors)
+
+
+def _unanswered(gate: GateName, asked: compiled.Inference, answer: Answer) -> Entry | None:
+    """Return why nothing can be decided on an answer: there is none, or another version gave it."""
+    is_other = answer.model is not None and served.contradicts(asked.asked, answer.model)
+    if is_other or answer.problem == reasons.OTHER_VERSION:
+        operands: dict[str, expr.Value | None] = {"asked": asked.version}
+        return Entry(gate, FAIL, reasons.OTHER_VERSION, operands=operands)
+    if answer.problem is None:
+        return None
+    return Entry(gate, FAIL, answer.problem, operands={"detail": answer.detail})
+
+
+def _expired(gate: GateName, facts: Facts) -> Entry | None:
+    """Return the line about an input that outlived its maximumAge while the model was asked."""
+    now = facts.given.seconds
+    for seen, source in zip(facts.inputs, facts.given.policy.inputs, strict=True):
+        if seen.received is None or seen.substituted == "Default":
+            continue
+        age = now - seen.received
+        if age > source.maximum_age:
+            operands = {"age": age, "maximumAge": source.maximum_age}
+            return Entry(gate, FAIL, reasons.INPUT_EXPIRED, seen.name, operands=operands)
+    return None

@@ -1,0 +1,97 @@
+"""A reason and a gate's name are written in their table and nowhere else in the product.
+
+Whoever needs one imports its row. A text that equals a code is allowed in two places: as a member
+of an enumeration, which is a vocabulary of its own (a mode `Disabled` is no reason `Disabled`), and
+in `__all__`, which lists names of Python.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from foreshore_api.reasons import decision, domains
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path for path in ROOT.glob("*/**/src/**/*.py") if "foreshore_api/reasons/" not in str(path)
+)
+assert len(SOURCES) > 200
+GATES = {str(name) for name in vars(decision).values() if isinstance(name, decision.GateName)}
+CODES = {code for table in domains.TABLES.values() for code in table} | GATES
+
+OTHER_WORDS = {
+    "foreshore_api/schema/definition.py": {"Mode", "Tier"},  # titles of columns of kubectl get
+    "foreshore_api/v1alpha1/decisionpolicy.py": {"Disabled"},  # a mode, in a marker of the schema
+    "foreshore_api/v1alpha1/device.py": {"Unknown"},  # the same, of a guard
+    "foreshore_api/v1alpha1/deviceprofile.py": {"Unknown"},
+    "foreshore_cli/product.py": {"Unknown"},  # a pod of which Kubernetes says nothing
+    "foreshore_hub/records.py": {"NotFound"},  # a Status of the Kubernetes API
+    "foreshore_operator/pods.py": {"Failed"},  # a pod's phase
+    "foreshore_planner/placement_conditions.py": {"Failed"},  # a replica's phase
+    "foreshore_agent/inference/race.py": {"Answered"},  # how an attempt ended
+    "foreshore_agent/play/player.py": {"Retained"},  # what the played device says
+    "foreshore_agent/play/show.py": {"Accepted"},
+    "foreshore_agent/rehearse/view.py": {"Accepted"},
+}
+"""Texts that equal a code and are something else."""
+
+NOT_YET = (
+    "foreshore_agent/devices/",
+    "foreshore_agent/engine/",
+    "foreshore_agent/inference/",
+    "foreshore_agent/journal/",
+    "foreshore_agent/link/children.py",
+    "foreshore_agent/link/hub.py",
+    "foreshore_agent/rehearse/run.py",
+    "foreshore_agent/runtime/",
+)
+"""Modules that still spell reasons of their own; gates and reasons of decisions they do not."""
+OF_DECISIONS = GATES | set(decision.TABLE)
+
+
+def spelled(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and text of every code that a module spells."""
+    tree = ast.parse(source)
+    free: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(b) for b in node.bases):
+            free.update(child for line in node.body for child in ast.walk(line))
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            free.update(ast.walk(node))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node not in free and node.value in CODES:
+            yield node.lineno, str(node.value)
+
+
+@pytest.mark.parametrize(
+    "path", SOURCES, ids=[str(path.relative_to(ROOT)).replace("/", ".") for path in SOURCES]
+)
+def test_no_module_spells_a_reason_or_a_gate(path: Path) -> None:
+    name = str(path).rpartition("/src/")[2]
+    known = OTHER_WORDS.get(name, set())
+    known = known | CODES - OF_DECISIONS if name.startswith(NOT_YET) else known
+    found = [(line, text) for line, text in spelled(path.read_text()) if text not in known]
+    assert not found, f"import the row of foreshore_api.reasons instead: {found}"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('entry.gate == "Rule"', [(1, "Rule")]),
+        ('REASON = "InputStale"', [(1, "InputStale")]),
+        ('class Mode(StrEnum):\n    DISABLED = "Disabled"', []),
+        ('class Gate:\n    name = "Arm"', [(2, "Arm")]),
+        ('__all__ = ["Mode"]', []),
+        ('"InputStale is an old reading"', []),
+    ],
+)
+def test_a_spelled_code_is_seen(source: str, expected: list[tuple[int, str]]) -> None:
+    assert list(spelled(source)) == expected
+
+
+def test_every_other_word_is_still_there() -> None:
+    for name, words in OTHER_WORDS.items():
+        path = next(path for path in SOURCES if str(path).endswith(name))
+        assert {text for _, text in spelled(path.read_text())} >= words
