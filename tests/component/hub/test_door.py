@@ -220,10 +220,10 @@ async def test_a_device_that_cannot_be_read_is_renewed_to_nobody_and_the_next_on
     object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
     works = door.desk.world.named
 
-    def surprised(device: Any) -> Any:
+    def surprised(device: Any, last: Any) -> Any:
         if device == ("hq", "room-301"):
             raise ZeroDivisionError
-        return works(device)
+        return works(device, last)
 
     monkeypatch.setattr(door.desk.world, "named", surprised)
     both = tuple(beat.Held(namespace="hq", device=f"room-30{n}", epoch=100) for n in (1, 2))

@@ -19,19 +19,19 @@ Identity = tuple[str, str, str]
 class LastGood:
     """What was assigned last, to be looked at only where a reference dangles.
 
-    Several assignments where a node has none of its own yet: those of its site say what worked.
+    Several assignments, for a node may have none of its own yet: those of its site say what worked.
     """
 
     def __init__(self, assignments: Iterable[assignment.Assignment] = ()) -> None:
-        self._assignments = tuple(assignments)
+        self._indices = tuple(_Index(one) for one in assignments)
 
     def device(self, device: v1alpha1.Device) -> assignment.AssignedDevice | None:
         """Return a device as it was assigned last at its site."""
         wanted = _identity(device)
-        for devices, _ in self._indices:
-            found = devices.get(wanted)
-            if found is not None and found.spec.site == device.spec.site:
-                return found
+        for index in self._indices:
+            known = index.devices.get(wanted)
+            if known is not None and known.spec.site == device.spec.site:
+                return known
         return None
 
     def model(
@@ -39,29 +39,26 @@ class LastGood:
     ) -> assignment.AssignedModel | None:
         """Return a version of a model as it was assigned last to a policy."""
         wanted = _identity(policy)
-        for _, policies in self._indices:
-            found = policies.get(wanted)
-            if found is not None and found.model is not None and found.model.version == version:
-                return found.model
+        for index in self._indices:
+            known = index.policies.get(wanted)
+            if known is not None and known.model is not None and known.model.version == version:
+                return known.model
         return None
 
+
+class _Index:
+    """One assignment by object, made when it is asked for the first time."""
+
+    def __init__(self, assigned: assignment.Assignment) -> None:
+        self._assigned = assigned
+
     @cached_property
-    def _indices(
-        self,
-    ) -> tuple[
-        tuple[
-            Mapping[Identity, assignment.AssignedDevice],
-            Mapping[Identity, assignment.AssignedPolicy],
-        ],
-        ...,
-    ]:
-        return tuple(
-            (
-                {(one.namespace, one.name, one.uid): one for one in last.devices},
-                {(one.namespace, one.name, one.uid): one for one in last.policies},
-            )
-            for last in self._assignments
-        )
+    def devices(self) -> Mapping[Identity, assignment.AssignedDevice]:
+        return {(one.namespace, one.name, one.uid): one for one in self._assigned.devices}
+
+    @cached_property
+    def policies(self) -> Mapping[Identity, assignment.AssignedPolicy]:
+        return {(one.namespace, one.name, one.uid): one for one in self._assigned.policies}
 
 
 def _identity(resource: meta.Resource) -> Identity:
