@@ -96,7 +96,7 @@ def test_a_device_without_its_profile_is_left_out_and_said() -> None:
     assert [each.name for each in compiled(*everything(orphan)).devices] == ["room-301"]
     assert problems(*everything(orphan)) == [
         "Device/orphan ReferenceNotFound: held back: DeviceProfile gone does not exist in namespace"
-        " hq; nothing was in force before it; create it, or refer to another"
+        " hq; nothing is in force; create it, or refer to another"
     ]
 
 

@@ -7,31 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreshore_decision import in_force
-from foreshore_decision.in_force import Candidate, Obstacle
+from foreshore_decision.in_force import Obstacle, Option
 
 BAD = Obstacle("CompileFailed", "it does not compile")
 WAITS = Obstacle("AwaitingReplica", "a replica of v2", is_waiting=True)
 
 
-def candidates() -> st.SearchStrategy[list[Candidate[int]]]:
+def candidates() -> st.SearchStrategy[list[Option[int]]]:
     """Candidates, newest first, each with a value of its own."""
     kinds = st.lists(st.sampled_from(["good", "waiting", "bad"]), max_size=8)
     return kinds.map(lambda names: [_candidate(kind, at) for at, kind in enumerate(names)])
 
 
-def _candidate(kind: str, value: int) -> Candidate[int]:
+def _candidate(kind: str, value: int) -> Option[int]:
     match kind:
         case "good":
             return in_force.good(value)
         case "waiting":
             return in_force.waiting(value, WAITS._replace(cause=f"replica {value}"))
         case _:
-            return Candidate(None, BAD._replace(cause=f"mistake {value}"))
+            return Option(None, BAD._replace(cause=f"mistake {value}"))
 
 
 @given(candidates())
 def test_something_is_in_force_while_anything_can_be_worked_by(
-    given_: list[Candidate[int]],
+    given_: list[Option[int]],
 ) -> None:
     chosen = in_force.choose(given_)
     assert (chosen.value is None) == all(one.value is None for one in given_)
@@ -39,16 +39,16 @@ def test_something_is_in_force_while_anything_can_be_worked_by(
 
 @given(candidates())
 def test_it_is_the_newest_good_one_else_the_newest_that_waits(
-    given_: list[Candidate[int]],
+    given_: list[Option[int]],
 ) -> None:
     able = [one for one in given_ if one.value is not None and one.obstacle is None]
     waits = [one for one in given_ if one.value is not None]
-    wanted = (able or waits or [Candidate(None)])[0]
+    wanted = (able or waits or [Option(None)])[0]
     assert in_force.choose(given_).value == wanted.value
 
 
 @given(candidates())
-def test_what_is_held_back_is_the_newest_with_its_own_reason(given_: list[Candidate[int]]) -> None:
+def test_what_is_held_back_is_the_newest_with_its_own_reason(given_: list[Option[int]]) -> None:
     chosen = in_force.choose(given_)
     is_newest = bool(given_) and chosen.value is not None and chosen.position == 0
     assert chosen.held_back == (given_[0].obstacle if given_ and not is_newest else None)
@@ -56,7 +56,7 @@ def test_what_is_held_back_is_the_newest_with_its_own_reason(given_: list[Candid
 
 @given(candidates())
 def test_choosing_again_with_what_was_chosen_as_the_only_older_one_changes_nothing(
-    given_: list[Candidate[int]],
+    given_: list[Option[int]],
 ) -> None:
     """An agent that restarts has kept only what was in force."""
     chosen = in_force.choose(given_)
@@ -67,7 +67,7 @@ def test_choosing_again_with_what_was_chosen_as_the_only_older_one_changes_nothi
 
 @given(candidates(), st.integers(0, 7))
 def test_a_good_edit_ends_the_wait_whatever_was_before(
-    given_: list[Candidate[int]], value: int
+    given_: list[Option[int]], value: int
 ) -> None:
     assert in_force.choose([in_force.good(value), *given_]) == (value, 0, None)
 
@@ -79,7 +79,7 @@ def test_what_is_withdrawn_leaves_nothing_and_nothing_to_say() -> None:
 def test_older_candidates_are_not_even_made_where_a_newer_one_is_good() -> None:
     """An older one is a compilation that nobody needs."""
 
-    def lazily() -> Iterator[Candidate[int]]:
+    def lazily() -> Iterator[Option[int]]:
         yield in_force.good(1)
         pytest.fail("an older candidate was asked for")
 
@@ -109,8 +109,7 @@ def test_a_message_is_bounded_and_loses_of_the_cause_not_of_the_remedy(
             BAD._replace(remedy="mend it"),
             "generation 4",
             "",
-            "generation 4 is held back: it does not compile; nothing was in force before it;"
-            " mend it",
+            "generation 4 is held back: it does not compile; nothing is in force; mend it",
         ),
         (
             in_force.dangling("Model", "m", "hq"),

@@ -96,7 +96,7 @@ async def test_a_store_that_is_full_is_said_as_such_with_what_to_do(rig: Rig) ->
     assert problem.reason == "StoreUnavailable"
     assert problem.message == (
         "its newest assignment is held back: it cannot be kept: the hub's store cannot be written"
-        " (OperationalError); nothing was in force before it; free room on the store's volume, or"
+        " (OperationalError); nothing is in force; free room on the store's volume, or"
         " mend its database"
     )
     assert "report" not in problem.message

@@ -1,26 +1,26 @@
 """What is in force: the newest that is good, else the last that was. One rule for everybody.
 
-    candidates, newest first     good ────► in force, whatever comes after it
+    options, newest first     good ────► in force, whatever comes after it
                                  waiting ─► held back while an older one is good, else in force
                                  bad ─────► held back
 
-A *candidate* is a thing as it is asked for now, or as it was in force before. It is good, or there
+An *option* is a thing as it is asked for now, or as it was in force before. It is good, or there
 is an *obstacle*: it is `waiting` where it could be worked by but should not be yet (no replica of
 its model serves), `bad` where it cannot be worked by at all (it does not compile, cannot be read,
-refers to what does not exist). In force is the first good candidate; without one the first that
+refers to what does not exist). In force is the first good option; without one the first that
 waits, for waiting helps nobody when there is nothing to go on with; without that nothing. Whatever
 is newer than what is in force is *held back*, with its obstacle as the reason.
 
-Three things belong to whoever lists the candidates:
+Three things belong to whoever lists the options:
 
-- **Deleting is withdrawing.** What is not asked for any more has no candidates, and nothing of it
+- **Deleting is withdrawing.** What is not asked for any more has no options, and nothing of it
   stays in force. What is asked for and *refers* to something that was deleted dangles: it is asked
   for still, so what worked stays. A deleted DecisionPolicy or Device ends; a deleted Model,
   ModelVersion, DeviceProfile or Secret ends nothing that worked.
-- **Narrowing does not wait.** An older candidate is listed in the form that the newer one leaves of
+- **Narrowing does not wait.** An older option is listed in the form that the newer one leaves of
   it (`narrowing`): its mode, limits and rates bind at once. Nothing is ever listed wider.
 - **A namesake is another thing.** What was in force under the same name and another uid is no
-  candidate.
+  option.
 
 Where the place that chooses is durable, so is what it chose. The places:
 
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class Obstacle(NamedTuple):
-    """Why a candidate is not simply in force."""
+    """Why an option is not simply in force."""
 
     reason: str
     """A code of `conditions.Reason`."""
@@ -57,7 +57,7 @@ class Obstacle(NamedTuple):
     """Whether it ends without anybody's edit."""
 
 
-class Candidate(NamedTuple, Generic[T]):
+class Option(NamedTuple, Generic[T]):
     """Something that may be in force."""
 
     value: T | None
@@ -70,26 +70,26 @@ class InForce(NamedTuple, Generic[T]):
 
     value: T | None
     position: int
-    """Of what is in force among the candidates: 0 is the newest; also 0 where nothing is."""
+    """Of what is in force among the options: 0 is the newest; also 0 where nothing is."""
     held_back: Obstacle | None
-    """The newest candidate's obstacle, where it is not in force."""
+    """The newest option's obstacle, where it is not in force."""
 
 
-def good(value: T) -> Candidate[T]:
-    """Return a candidate that can be in force."""
-    return Candidate(value)
+def good(value: T) -> Option[T]:
+    """Return an option that can be in force."""
+    return Option(value)
 
 
-def waiting(value: T, obstacle: Obstacle) -> Candidate[T]:
-    """Return a candidate that is in force only where there is nothing to go on with."""
-    return Candidate(value, obstacle)
+def waiting(value: T, obstacle: Obstacle) -> Option[T]:
+    """Return an option that is in force only where there is nothing to go on with."""
+    return Option(value, obstacle)
 
 
-def choose(candidates: Iterable[Candidate[T]]) -> InForce[T]:
-    """Return what is in force of candidates, newest first; none after the first good is drawn."""
+def choose(options: Iterable[Option[T]]) -> InForce[T]:
+    """Return what is in force of options, newest first; none after the first good is drawn."""
     held_back: Obstacle | None = None
     otherwise: InForce[T] | None = None
-    for position, (value, obstacle) in enumerate(candidates):
+    for position, (value, obstacle) in enumerate(options):
         if position == 0:
             held_back = obstacle
         if value is None:
@@ -109,25 +109,33 @@ def message(
     Args:
         held: the obstacle.
         newest: what is held back, where it is not clear already: `generation 4`.
-        kept: what stays in force; empty where nothing was.
+        kept: what stays in force; empty where nothing is.
         how: in which form it stays: `within what the newer one narrows`.
     """
     verb = "waits for" if held.is_waiting else "is held back:"
     head = f"{newest} {verb} " if newest else f"{verb.removeprefix('is ')} "
-    stays = f"{kept} stays in force" if kept else "nothing was in force before it"
-    stays += f", {how}" if kept and how else ""
+    stays = (
+        f"{kept} stays in force" + (f", {how}" if how else "") if kept else "nothing is in force"
+    )
     tail = f"; {stays}" + (f"; {held.remedy}" if held.remedy else "")
     room = MAXIMUM_MESSAGE - len(head) - len(tail)
     cause = held.cause if len(held.cause) <= room else held.cause[: max(0, room - 1)] + "…"
     return f"{head}{cause}{tail}"[:MAXIMUM_MESSAGE]
 
 
-def dangling(kind: str, name: str, namespace: str, state: str = "does not exist") -> Obstacle:
-    """Return the obstacle of whatever refers to an object that is missing or not accepted."""
-    where = f" in namespace {namespace}" if namespace else ""
-    remedy = "create it" if state == "does not exist" else "mend it"
+def dangling(kind: str, name: str, namespace: str) -> Obstacle:
+    """Return the obstacle of whatever refers to an object that is not there."""
     return Obstacle(
         conditions.Reason.REFERENCE_NOT_FOUND.value,
-        f"{kind} {name} {state}{where}",
-        f"{remedy}, or refer to another",
+        f"{kind} {name} does not exist in namespace {namespace}",
+        "create it, or refer to another",
+    )
+
+
+def unaccepted(kind: str, name: str) -> Obstacle:
+    """Return the obstacle of whatever refers to an object that is not accepted as it stands."""
+    return Obstacle(
+        conditions.Reason.REFERENCE_NOT_FOUND.value,
+        f"{kind} {name} is not accepted",
+        "see its conditions",
     )

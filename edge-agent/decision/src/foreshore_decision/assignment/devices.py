@@ -57,8 +57,8 @@ def _chosen(
     if profile is not None:
         return in_force.choose([in_force.good(_resolved(device, profile))])
     missing = in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
-    newest = in_force.Candidate[assignment.AssignedDevice](None, missing)
-    return in_force.choose((newest, in_force.Candidate(references.kept_device(last, device))))
+    newest = in_force.Option[assignment.AssignedDevice](None, missing)
+    return in_force.choose((newest, in_force.Option(references.kept_device(last, device))))
 
 
 def _resolved(

@@ -74,24 +74,24 @@ def model(
     if version is None:
         return in_force.choose(())
 
-    def candidates() -> Iterator[in_force.Candidate[assignment.AssignedModel]]:
+    def candidates() -> Iterator[in_force.Option[assignment.AssignedModel]]:
         yield _model(resources, policy.namespace, version)
-        yield in_force.Candidate(last.model(policy, version))
+        yield in_force.Option(last.model(policy, version))
 
     return in_force.choose(candidates())
 
 
 def _model(
     resources: snapshot.Resources, namespace: str, name: str
-) -> in_force.Candidate[assignment.AssignedModel]:
+) -> in_force.Option[assignment.AssignedModel]:
     version = snapshot.named(resources.versions, (namespace, name))
     if version is None:
         missing = in_force.dangling(v1alpha1.ModelVersion.kind, name, namespace)
-        return in_force.Candidate(None, missing)
+        return in_force.Option(None, missing)
     model = snapshot.named(resources.models, (namespace, version.spec.model_ref.name))
     if model is None:
         missing = in_force.dangling(v1alpha1.Model.kind, version.spec.model_ref.name, namespace)
-        return in_force.Candidate(None, missing)
+        return in_force.Option(None, missing)
     return in_force.good(
         assignment.AssignedModel(
             name=model.name, version=version.name, model=model.spec, artefact=version.spec
@@ -110,10 +110,10 @@ def kept_device(last: LastGood, device: v1alpha1.Device) -> assignment.AssignedD
         return None
     spec = known.spec.model_copy(update={"lock": device.spec.lock})
 
-    def forms() -> Iterator[in_force.Candidate[v1alpha1.DeviceProfileSpec]]:
+    def forms() -> Iterator[in_force.Option[v1alpha1.DeviceProfileSpec]]:
         tightened = narrowing.tighten(known.profile, device.spec)
         wrong = policy.check_device(tightened)
-        yield in_force.Candidate(tightened if not wrong else None)
+        yield in_force.Option(tightened if not wrong else None)
         yield in_force.good(known.profile)  # the edit is for the profile to come, not for this one
 
     profile = in_force.choose(forms()).value or known.profile
