@@ -110,13 +110,11 @@ def message(
         held: the obstacle.
         newest: what is held back, where it is not clear already: `generation 4`.
         kept: what stays in force; empty where nothing is.
-        how: in which form it stays: `within what the newer one narrows`.
+        how: in which form it stays, put behind that: ` with model-v1`.
     """
     verb = "waits for" if held.is_waiting else "is held back:"
     head = f"{newest} {verb} " if newest else f"{verb.removeprefix('is ')} "
-    stays = (
-        f"{kept} stays in force" + (f", {how}" if how else "") if kept else "nothing is in force"
-    )
+    stays = f"{kept} stays in force{how}" if kept else "nothing is in force"
     tail = f"; {stays}" + (f"; {held.remedy}" if held.remedy else "")
     room = MAXIMUM_MESSAGE - len(head) - len(tail)
     cause = held.cause if len(held.cause) <= room else held.cause[: max(0, room - 1)] + "…"

@@ -296,7 +296,7 @@ def _device_references(
         return _held_back(in_force.unaccepted(v1alpha1.Site.kind, site))
     if profile is None:
         name = device.spec.profile_ref.name
-        how = "and the right to the device does not move"
+        how = ", and the right to the device does not move"
         return _missing(device, v1alpha1.DeviceProfile.kind, name, {}, how=how)
     if own_problem(profile) is not None:
         name = profile.metadata.name
