@@ -30,7 +30,8 @@ Where the place that chooses is durable, so is what it chose. The places:
     a model's servers          those of the version before that answer   link.folder, the planner
     an assignment              the one before                            runtime.desired, the hub
 
-What a person reads of it is `message`, in the same words everywhere.
+What a person reads of it is `message`, in the same words everywhere; where a text begins with a
+place (a file and a field), `staying` adds the same end to it.
 """
 
 from collections.abc import Iterable
@@ -113,12 +114,17 @@ def message(
         how: in which form it stays, put behind that: ` with model-v1`.
     """
     verb = "waits for" if held.is_waiting else "is held back:"
-    head = f"{newest} {verb} " if newest else f"{verb.removeprefix('is ')} "
+    head = f"{newest} {verb}" if newest else verb.removeprefix("is ")
+    return staying(f"{head} {held.cause}", kept, how, held.remedy)
+
+
+def staying(cause: str, kept: str, how: str = "", remedy: str = "") -> str:
+    """Return a cause with what stays in force and what helps; a cause too long is cut."""
     stays = f"{kept} stays in force{how}" if kept else "nothing is in force"
-    tail = f"; {stays}" + (f"; {held.remedy}" if held.remedy else "")
-    room = MAXIMUM_MESSAGE - len(head) - len(tail)
-    cause = held.cause if len(held.cause) <= room else held.cause[: max(0, room - 1)] + "…"
-    return f"{head}{cause}{tail}"[:MAXIMUM_MESSAGE]
+    tail = f"; {stays}" + (f"; {remedy}" if remedy else "")
+    room = max(1, MAXIMUM_MESSAGE - len(tail))
+    cause = cause if len(cause) <= room else f"{cause[: room - 1]}…"
+    return f"{cause}{tail}"[:MAXIMUM_MESSAGE]
 
 
 def dangling(kind: str, name: str, namespace: str) -> Obstacle:
