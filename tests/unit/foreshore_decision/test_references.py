@@ -128,21 +128,29 @@ def test_a_device_that_moved_to_another_site_was_never_in_force_there() -> None:
 BOUNDS = st.integers(100, 900)
 
 
-@given(BOUNDS, BOUNDS, st.booleans())
-def test_nothing_is_wider_than_what_was_in_force_nor_than_a_limit_that_was_added(
-    before: int, after: int, is_known: bool
-) -> None:
-    def limited(maximum: int, action: str = "setAirflow") -> v1alpha1.Device:
-        limits = [{"action": action, "input": "value", "maximum": maximum}]
-        return device(spec={"limits": limits})
+def limited(*actions: str, maximum: int) -> v1alpha1.Device:
+    limits = [{"action": one, "input": "value", "maximum": maximum} for one in actions]
+    return device(spec={"limits": limits})
 
-    worked = compile_(*replaced(limited(before), missing=v1alpha1.Cluster)).assignment
-    edited = limited(after, "setAirflow" if is_known else "openWindow")
-    [found] = compile_(
-        *replaced(edited, missing=v1alpha1.DeviceProfile), last=[worked]
-    ).assignment.devices
-    [limit] = [one for one in found.profile.limits if one.action == "setAirflow"]
+
+@given(BOUNDS, BOUNDS, st.booleans())
+def test_a_limit_that_was_added_holds_and_none_that_was_there_is_widened(
+    before: int, after: int, has_another: bool
+) -> None:
+    """A limit of an action that only the profile to come has takes the others nothing."""
+    worked = compile_(*replaced(limited("setAirflow", maximum=before), missing=v1alpha1.Cluster))
+    actions = ("openWindow", "setAirflow") if has_another else ("setAirflow",)
+    orphaned = replaced(limited(*actions, maximum=after), missing=v1alpha1.DeviceProfile)
+    [found] = compile_(*orphaned, last=[worked.assignment]).assignment.devices
+    [limit] = found.profile.limits
+    assert limit.action == "setAirflow"
     assert limit.maximum is not None
-    expected = min(before, after) if is_known else before
-    assert scalars.number(limit.maximum) == expected
-    assert {one.action for one in found.profile.limits} == {"setAirflow"}
+    assert scalars.number(limit.maximum) == min(before, after)
+
+
+def test_limits_that_leave_no_value_wait_for_the_profile() -> None:
+    """They are a mistake by the profile that there was, or meant for the one to come."""
+    narrow = [{"action": "setAirflow", "input": "value", "minimum": 500, "maximum": 100}]
+    orphaned = replaced(device(spec={"limits": narrow}), missing=v1alpha1.DeviceProfile)
+    [found] = compile_(*orphaned, last=[WORKED]).assignment.devices
+    assert found.profile == WORKED.devices[0].profile
