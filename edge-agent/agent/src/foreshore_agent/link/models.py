@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from foreshore_agent import inspection
-from foreshore_agent.link import children, configs
+from foreshore_agent.link import children
 from foreshore_api import conditions, v1alpha1
+from foreshore_api.v1alpha1 import model as model_kind
+from foreshore_api.v1alpha1 import modelversion
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
@@ -34,7 +36,31 @@ class Stores:
 
     def config(self, model: assignment.AssignedModel) -> serving.ModelConfig:
         """Return what a server of a model is to serve."""
-        return configs.of(model, self.resources, self.credentials)
+        return serving.ModelConfig(
+            name=model.name,
+            version=model.version,
+            digest=model.artefact.digest,
+            source=self._source(model.artefact.source),
+            inputs=tuple(map(_tensor, model.model.inputs)),
+            outputs=tuple(map(_tensor, model.model.outputs)),
+        )
+
+    def _source(self, source: modelversion.Source) -> serving.Source:
+        if source.https is None:
+            path = source.file.path if source.file is not None else ""
+            return serving.Source(file=serving.FileSource(path=str(self.resources / path)))
+        reference = source.https.ca_secret_ref
+        ca_file = None
+        if reference is not None:
+            folder = self.credentials or self.resources / "credentials"
+            ca_file = str(folder / reference.name / "ca.crt")
+        return serving.Source(https=serving.HttpsSource(url=source.https.url, ca_file=ca_file))
+
+
+def _tensor(declared: model_kind.Tensor) -> serving.DeclaredTensor:
+    return serving.DeclaredTensor(
+        name=declared.name, data_type=declared.data_type, shape=tuple(declared.shape)
+    )
 
 
 class FolderModels:
