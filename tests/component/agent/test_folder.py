@@ -323,6 +323,15 @@ async def test_a_device_whose_own_file_is_deleted_is_withdrawn(bench: Bench, beg
     assert bench.taken[-1].policies == ()
 
 
+async def test_what_was_kept_and_cannot_be_read_any_more_does_not_end_the_agent(
+    bench: Bench, begin: Begin
+) -> None:
+    bench.values.kept["folder/resources"] = b'[["Site", "hq"]]'
+    found = await begin()
+    assert found.problems() == ()
+    assert bench.version == "occupancy-v1"
+
+
 async def test_two_sites_need_a_word_which(bench: Bench, begin: Begin) -> None:
     bench.write(room.site(name="annex"))
     with pytest.raises(folder.FolderError, match="annex, hq"):

@@ -78,11 +78,11 @@ class _Sorting:
 
     def keep_file(self, file: str, message: str) -> None:
         """Note that a file cannot be read, and keep what stood in it."""
-        stood = [identity for identity, one in self.before.items() if _is_in(one, file)]
+        stood = [identity for identity, last in self.before.items() if _is_in(last, file)]
         options = {
             identity: self._last(identity) for identity in stood if identity not in self.good
         }
-        stays = {identity: one.value for identity, one in options.items() if one.value is not None}
+        stays = {key: option.value for key, option in options.items() if option.value is not None}
         self.good |= stays
         part = f"of {len(options)} objects that stood in it last, {len(stays)}"
         kept = "what stood in it last" if len(stays) == len(options) else part

@@ -400,4 +400,5 @@ def _policy_problem(
     if compiled.generation != policy.metadata.generation:
         return None
     reason, message = compiled.problem
+    message = in_force.staying(message, LAST_GOOD)
     return Problem(conditions.Reason(reason), message, is_final=True)

@@ -231,7 +231,7 @@ def _departed(
     What was remembered of a device that stays is outdated by what the device knows itself. All are
     written at each answer of the hub, so that of those that are away only the newest stay.
     """
-    gone = {key: one.authority for key, one in state.devices.items() if key not in assigned}
+    gone = {key: device.authority for key, device in state.devices.items() if key not in assigned}
     before = {key: right for key, right in state.authorities.items() if key not in state.devices}
     known = {**before, **gone}
     away = sorted((known[key].highest_seen, key) for key in known if key not in assigned)

@@ -1,5 +1,6 @@
 """Which replicas serve the model that a version of a policy asks. Called by `versions`."""
 
+import functools
 from collections.abc import Iterable
 
 from foreshore_api.conditions import Reason
@@ -19,7 +20,7 @@ def endpoints(version: Policy, wanted: Policy) -> tuple[assignment.Endpoint, ...
     if version.model is None:
         return ()
     if _is_named(wanted):
-        return tuple(one for one in wanted.endpoints if _serves(one, version.model))
+        return tuple(filter(functools.partial(_serves, version.model), wanted.endpoints))
     return wanted.endpoints if _asked(version) == _asked(wanted) else version.endpoints
 
 
@@ -47,17 +48,17 @@ def awaited(wanted: Policy) -> in_force.Obstacle:
 
 def _is_named(wanted: Policy) -> bool:
     """Whether the assignment says which version a replica serves."""
-    return any(one.version for one in wanted.endpoints)
+    return any(endpoint.version for endpoint in wanted.endpoints)
 
 
 def _is_served(wanted: Policy) -> bool:
     model = wanted.model
     if model is None or not _is_named(wanted):
         return bool(wanted.endpoints)
-    return any(_serves(one, model) for one in wanted.endpoints)
+    return any(_serves(model, endpoint) for endpoint in wanted.endpoints)
 
 
-def _serves(endpoint: assignment.Endpoint, model: assignment.AssignedModel) -> bool:
+def _serves(model: assignment.AssignedModel, endpoint: assignment.Endpoint) -> bool:
     asked = served.of(model)
     return endpoint.version == asked.version and endpoint.digest in ("", asked.digest)
 

@@ -167,14 +167,14 @@ class Children:
 
     def start(self, wanted: Iterable[serving.ModelConfig]) -> Mapping[serving.ModelConfig, Child]:
         """Start what is wanted and not running; return all that is wanted."""
-        found: dict[serving.ModelConfig, Child] = {}
+        started: dict[serving.ModelConfig, Child] = {}
         for config in wanted:
             if config not in self._children:
                 child = Child(config, self._home, self._models)
                 task = self._tasks.create_task(child.supervise(), name=f"serving-{config.version}")
                 self._children[config] = (child, task)
-            found[config] = self._children[config][0]
-        return found
+            started[config] = self._children[config][0]
+        return started
 
     async def settle(self, awaited: Iterable[serving.ModelConfig], patience: float) -> None:
         """Return once all of these serve or refuse, or time is up."""

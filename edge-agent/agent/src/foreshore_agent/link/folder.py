@@ -202,19 +202,19 @@ class Folder:
         return (*inspection.inspect(reading), *unsupplied)
 
     def _compile(self, reading: resources.Reading) -> compiling.Compilation:
-        found = compiling.Resources.of(reading.resources)
+        snapshot = compiling.Resources.of(reading.resources)
         grants = {
             (device.namespace, device.name): (self._places.node, self._epoch)
-            for device in found.devices
+            for device in snapshot.devices
         }
         try:
-            site = _site(found, self._places).name
+            site = _site(snapshot, self._places).name
         except FolderError as error:
             lines = (str(error), *map(inspection.line, reading.problems))
             raise FolderError("\n  ".join(lines)) from error
         given = compiling.Given(grants=grants)
         last = () if self._last is None else (self._last,)
-        return compiling.compile(found, self._places.node, site=site, given=given, last=last)
+        return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
 
     def _with_what_stays(
         self,
@@ -226,7 +226,7 @@ class Folder:
 
         The reading's own problems say it already.
         """
-        dangling = {(one.kind, one.namespace, one.name) for one in compiled.problems}
+        dangling = {_about(problem) for problem in compiled.problems}
         devices = {
             (v1alpha1.Device.kind, device.namespace, device.name)
             for device in compiled.assignment.devices
@@ -235,12 +235,9 @@ class Folder:
             (v1alpha1.DecisionPolicy.kind, version.namespace, version.name)
             for version in self._calls.in_force()
         }
-        stays = (decides | devices & dangling) - {
-            (one.kind, one.namespace, one.name) for one in reading.problems
-        }
+        stays = (decides | devices & dangling) - set(map(_about, reading.problems))
         for problem in inspected:
-            key = (problem.kind, problem.namespace, problem.name)
-            if key in stays and problem.reason != conditions.Reason.NO_DEVICES:
+            if _about(problem) in stays and problem.reason != conditions.Reason.NO_DEVICES:
                 message = in_force.staying(problem.message, resources.LAST_GOOD)
                 yield problem.model_copy(update={"message": message})
             else:
@@ -286,30 +283,42 @@ class Folder:
         )
 
 
-def _site(found: compiling.Resources, places: Places) -> v1alpha1.Site:
+def _about(problem: report.Problem) -> tuple[str, str, str]:
+    return problem.kind, problem.namespace, problem.name
+
+
+def _site(snapshot: compiling.Resources, places: Places) -> v1alpha1.Site:
     """Return the site this agent belongs to: the one that was named, or the only one there is."""
     if places.site is not None:
-        site = compiling.find_site(found, places.site)
+        site = compiling.find_site(snapshot, places.site)
         if site is None:
-            known = hints.among(places.site, (each.name for each in found.sites))
+            known = hints.among(places.site, (other.name for other in snapshot.sites))
             raise FolderError(f"{places.resources} holds no Site {places.site}; {known}")
         return site
-    if len(found.sites) != 1:
-        names = ", ".join(site.name for site in found.sites) or "none"
+    if len(snapshot.sites) != 1:
+        names = ", ".join(site.name for site in snapshot.sites) or "none"
         raise FolderError(
             f"{places.resources} must hold one Site, or --site must name one; found: {names}"
             f" ({inspection.overview(places.resources)})"
         )
-    return found.sites[0]
+    return snapshot.sites[0]
 
 
 def _freeze(kept: Mapping[resources.Identity, resources.Kept]) -> bytes:
-    return orjson.dumps([[*identity, one.place, one.document] for identity, one in kept.items()])
+    return orjson.dumps([[*identity, last.place, last.document] for identity, last in kept.items()])
 
 
 def _thaw(body: bytes | None) -> dict[resources.Identity, resources.Kept]:
-    rows = orjson.loads(body) if body else []
-    return {
-        resources.Identity(kind, namespace, name): resources.Kept(place, document)
-        for kind, namespace, name, place, document in rows
-    }
+    """Return what was right when the agent last ran; nothing of what cannot be read."""
+    try:
+        return {
+            resources.Identity(kind, namespace, name): resources.Kept(place, document)
+            for kind, namespace, name, place, document in orjson.loads(body or b"[]")
+        }
+    except (ValueError, TypeError) as error:
+        _LOG.warning(
+            "what was right in the folder last cannot be read (%s): only what is right now is in"
+            " force",
+            type(error).__name__,
+        )
+        return {}

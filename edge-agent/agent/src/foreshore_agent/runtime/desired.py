@@ -177,5 +177,5 @@ class Desired:
         self._problem = problem
 
 
-def _named(one: assignment.Assignment) -> str:
-    return f"assignment {one.generation}"
+def _named(assigned: assignment.Assignment) -> str:
+    return f"assignment {assigned.generation}"

@@ -38,18 +38,20 @@ def compile(  # noqa: A001 - the word of the design; the package is always impor
         last: what was assigned last, the node's own first: what a reference stays resolved to
             where its object is gone.
     """
-    found = snapshot.find_site(resources, site) if site is not None else None
+    wanted = snapshot.find_site(resources, site) if site is not None else None
     probes, left_out = _probes(node, site, peers)
-    if found is None:
+    if wanted is None:
         missing = () if site is None else (_site_missing(site),)
         document = assignment.Assignment(node=node, probes=probes)
         return Compilation(_sealed(document), (*missing, *left_out))
     good = references.LastGood(last)
-    bound, device_problems = devices.assigned(resources, found, labels or {}, given, good)
-    decided, policy_problems = policies.assigned(resources, found, bound, given, good)
+    bound, device_problems = devices.assigned(resources, wanted, labels or {}, given, good)
+    decided, policy_problems = policies.assigned(resources, wanted, bound, given, good)
     document = assignment.Assignment(
         node=node,
-        site=assignment.AssignedSite(namespace=found.namespace, name=found.name, spec=found.spec),
+        site=assignment.AssignedSite(
+            namespace=wanted.namespace, name=wanted.name, spec=wanted.spec
+        ),
         devices=bound,
         policies=decided,
         probes=probes,

@@ -18,7 +18,7 @@ def assigned(
     last: references.LastGood,
 ) -> tuple[tuple[assignment.AssignedDevice, ...], tuple[report.Problem, ...]]:
     """Return the devices of the site that an agent with these node labels can reach."""
-    profiles = {(one.namespace, one.name): one for one in resources.profiles}
+    profiles = {(profile.namespace, profile.name): profile for profile in resources.profiles}
     devices: list[assignment.AssignedDevice] = []
     problems: list[report.Problem] = []
     for device in resources.devices:

@@ -23,7 +23,7 @@ class LastGood:
     """
 
     def __init__(self, assignments: Iterable[assignment.Assignment] = ()) -> None:
-        self._indices = tuple(_Index(one) for one in assignments)
+        self._indices = tuple(map(_Index, assignments))
 
     def device(self, device: v1alpha1.Device) -> assignment.AssignedDevice | None:
         """Return a device as it was assigned last at its site."""
@@ -54,11 +54,15 @@ class _Index:
 
     @cached_property
     def devices(self) -> Mapping[Identity, assignment.AssignedDevice]:
-        return {(one.namespace, one.name, one.uid): one for one in self._assigned.devices}
+        return {_named(device): device for device in self._assigned.devices}
 
     @cached_property
     def policies(self) -> Mapping[Identity, assignment.AssignedPolicy]:
-        return {(one.namespace, one.name, one.uid): one for one in self._assigned.policies}
+        return {_named(policy): policy for policy in self._assigned.policies}
+
+
+def _named(assigned: assignment.AssignedDevice | assignment.AssignedPolicy) -> Identity:
+    return assigned.namespace, assigned.name, assigned.uid
 
 
 def _identity(resource: meta.Resource) -> Identity:
@@ -114,7 +118,7 @@ def kept_device(last: LastGood, device: v1alpha1.Device) -> assignment.AssignedD
         tightened = narrowing.tighten(known.profile, device.spec)
         wrong = policy.check_device(tightened)
         yield in_force.Option(tightened if not wrong else None)
-        yield in_force.good(known.profile)  # the edit is for the profile to come, not for this one
+        yield in_force.good(known.profile)  # the edit is for the profile to come
 
     profile = in_force.choose(forms()).value or known.profile
     return known.model_copy(

@@ -47,7 +47,9 @@ def _of_kind(kind: type[T], resources: Iterable[meta.Resource]) -> tuple[T, ...]
 
 def named(resources: Iterable[T], name: Name) -> T | None:
     """Return the resource of a namespace and name."""
-    return next((one for one in resources if (one.namespace, one.name) == name), None)
+    return next(
+        (resource for resource in resources if (resource.namespace, resource.name) == name), None
+    )
 
 
 def find_site(resources: Resources, name: str) -> v1alpha1.Site | None:
