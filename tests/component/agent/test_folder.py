@@ -187,6 +187,8 @@ async def test_a_model_with_the_wrong_digest_leaves_the_last_version_in_force(
     swap_in_a_model_with_the_wrong_digest(bench)
     await until(lambda: any(one.reason == "ModelRejected" for one in found.problems()))
     assert "DigestMismatch" in found.problems()[-1].message
+    [refused] = [one for one in found.problems() if one.kind == "DecisionPolicy"]
+    assert refused.message.endswith("; occupancy-v1 stays in force")
     await asyncio.sleep(0.2)
     assert bench.version == "occupancy-v1"
     assert bench.in_force.endpoints == served
@@ -272,8 +274,13 @@ async def test_a_new_model_that_never_serves_leaves_the_last_version_in_force_ov
     await until(lambda: any(one.reason == "ModelRejected" for one in again.problems()))
 
 
-def remove_the_version(bench: Bench) -> None:
-    (bench.resources / "ModelVersion-occupancy-v1.yaml").unlink()
+def remove(name: str) -> Callable[[Bench], None]:
+    """Delete the file of an object that others refer to."""
+
+    def gone(bench: Bench) -> None:
+        (bench.resources / f"{name}.yaml").unlink()
+
+    return gone
 
 
 def name_a_version_that_does_not_exist(bench: Bench) -> None:
@@ -281,21 +288,48 @@ def name_a_version_that_does_not_exist(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
-@pytest.mark.parametrize("break_it", [remove_the_version, name_a_version_that_does_not_exist])
-async def test_a_version_that_is_not_there_keeps_what_worked_and_its_server(
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        remove("ModelVersion-occupancy-v1"),
+        remove("Model-occupancy"),
+        remove("DeviceProfile-room-climate"),
+        name_a_version_that_does_not_exist,
+    ],
+    ids=["no version", "no model", "no profile", "another version"],
+)
+async def test_a_reference_to_what_is_not_there_keeps_what_worked_and_its_server(
     bench: Bench, begin: Begin, break_it: Callable[[Bench], None], restarts: bool
 ) -> None:
     found = await begin()
     (server,) = await asyncio.to_thread(servers_of_ours)
     break_it(bench)
-    await until(lambda: len(bench.taken) == 2)
+    await until(lambda: bool(found.problems()))
     if restarts:
         found = await begin()
-    assert [one.reason for one in found.problems()] == ["ReferenceNotFound"]
+    assert {one.reason for one in found.problems()} == {"ReferenceNotFound"}
+    assert any("stays in force" in one.message for one in found.problems())
     assert bench.version == "occupancy-v1"
     assert [one.version for one in bench.in_force.endpoints] == ["occupancy-v1"]
+    assert [one.name for one in bench.taken[-1].devices] == ["room-301"]
     await asyncio.sleep(0.3)
     assert await asyncio.to_thread(servers_of_ours) == [server]
+
+
+async def test_a_device_whose_own_file_is_deleted_is_withdrawn(bench: Bench, begin: Begin) -> None:
+    await begin()
+    remove("Device-room-301")(bench)
+    await until(lambda: bench.taken[-1].devices == ())
+    assert bench.taken[-1].policies == ()
+
+
+async def test_what_was_kept_and_cannot_be_read_any_more_does_not_end_the_agent(
+    bench: Bench, begin: Begin
+) -> None:
+    bench.values.kept["folder/resources"] = b'[["Site", "hq"]]'
+    found = await begin()
+    assert found.problems() == ()
+    assert bench.version == "occupancy-v1"
 
 
 async def test_two_sites_need_a_word_which(bench: Bench, begin: Begin) -> None:

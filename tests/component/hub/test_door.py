@@ -16,6 +16,7 @@ import pytest_asyncio
 from builders import resources
 from component.hub import hub_under_test
 from component.hub.hub_under_test import Door
+from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment, beat, record, report
 from foreshore_decision import assignment as compiling
 from foreshore_decision import record as record_chain
@@ -210,6 +211,26 @@ async def test_an_assignment_of_another_time_is_compiled_anew_and_counted_on(
     assert after.generation == before.generation + 1
 
 
+@pytest.mark.parametrize("gone", [v1alpha1.DeviceProfile, v1alpha1.ModelVersion, v1alpha1.Model])
+async def test_what_was_deleted_while_the_hub_was_away_stays_in_the_assignment(
+    tmp_path: Path, gone: type[meta.Resource]
+) -> None:
+    path = tmp_path / "hub.db"
+    async with hub_under_test.opened(path) as door:
+        before = await door.call("GET", "/v1/agents/edge-1/assignment?wait=5s")
+    async with hub_under_test.opened(path) as door:
+        door.mirrors[gone].clear()
+        door.apply(resources.device(metadata={"labels": {"zone": "west", "floor": "3"}}))
+        etag = before.headers["ETag"]
+        answer = await door.call(
+            "GET", "/v1/agents/edge-1/assignment?wait=5s", headers={"If-None-Match": etag}
+        )
+    first, second = (assignment.Assignment.decode(one.body) for one in (before, answer))
+    assert second.devices[0].labels["floor"] == "3", "the rest of an edit takes effect"
+    assert second.devices[0].profile == first.devices[0].profile
+    assert second.policies == first.policies
+
+
 async def test_a_device_that_cannot_be_read_is_renewed_to_nobody_and_the_next_one_is(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,10 +241,10 @@ async def test_a_device_that_cannot_be_read_is_renewed_to_nobody_and_the_next_on
     object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
     works = door.desk.world.named
 
-    def surprised(device: Any) -> Any:
+    def surprised(device: Any, last: Any) -> Any:
         if device == ("hq", "room-301"):
             raise ZeroDivisionError
-        return works(device)
+        return works(device, last)
 
     monkeypatch.setattr(door.desk.world, "named", surprised)
     both = tuple(beat.Held(namespace="hq", device=f"room-30{n}", epoch=100) for n in (1, 2))

@@ -27,6 +27,7 @@ def test_a_mistake_names_file_document_and_field_and_keeps_the_last_good_one() -
     (problem,) = reading.problems
     assert problem.reason == "Invalid"
     assert "room.yaml#1: spec.latencyBudget" in problem.message
+    assert problem.message.endswith("; what was right last stays in force")
     assert reading.resources == good.resources
     assert reading.kept == good.kept
 
@@ -54,6 +55,7 @@ def test_a_file_that_cannot_be_read_keeps_what_stood_in_it() -> None:
     reading = resources.read([manifest(room.site(), "site.yaml#1"), broken], good.kept)
     assert names(reading) == {"Site/hq", "DecisionPolicy/ventilate-when-occupied"}
     assert reading.problems[0].kind == "File"
+    assert reading.problems[0].message.endswith("what stood in it last stays in force")
 
 
 def test_what_moved_out_of_an_unreadable_file_is_not_there_twice() -> None:
@@ -62,6 +64,24 @@ def test_what_moved_out_of_an_unreadable_file_is_not_there_twice() -> None:
     reading = resources.read([broken, manifest(room.policy(), "new.yaml#1")], good.kept)
     assert [problem.kind for problem in reading.problems] == ["File"]
     assert len(reading.resources) == 1
+
+
+def test_what_another_release_kept_and_this_one_cannot_read_ends_nothing() -> None:
+    """It was read without a guard, and the agent ended at the first mistake in the folder."""
+    policy = resources.Identity("DecisionPolicy", "hq", "ventilate-when-occupied")
+    old = {policy: resources.Kept("policy.yaml#1", {"metadata": {}, "spec": {"mode": 7}})}
+    bad = room.changed(room.policy(), spec__latencyBudget="soon")
+    reading = resources.read([manifest(bad, "policy.yaml#1")], old)
+    assert reading.resources == ()
+    assert "stays in force" not in reading.problems[0].message
+    broken = manifests.UnreadableError("policy.yaml: half a list", "policy.yaml")
+    [problem] = resources.read([broken], old).problems
+    assert problem.message.endswith("nothing is in force")
+
+
+def test_a_mistake_in_something_new_does_not_say_that_anything_stays() -> None:
+    bad = room.changed(room.policy(), spec__latencyBudget="soon")
+    assert "in force" not in resources.read([manifest(bad)], {}).problems[0].message
 
 
 def test_a_deleted_object_is_gone() -> None:

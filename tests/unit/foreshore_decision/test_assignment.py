@@ -95,7 +95,8 @@ def test_a_device_without_its_profile_is_left_out_and_said() -> None:
     orphan = device("orphan", spec={"profileRef": {"name": "gone"}})
     assert [each.name for each in compiled(*everything(orphan)).devices] == ["room-301"]
     assert problems(*everything(orphan)) == [
-        "Device/orphan ReferenceNotFound: DeviceProfile gone does not exist in namespace hq"
+        "Device/orphan ReferenceNotFound: held back: DeviceProfile gone does not exist in namespace"
+        " hq; nothing is in force; create it, or refer to another"
     ]
 
 
@@ -110,8 +111,8 @@ def test_a_policy_without_its_model_stays_so_that_the_agent_keeps_the_last_good_
     resources = [each for each in everything() if not isinstance(each, v1alpha1.ModelVersion)]
     assert compiled(*resources).policies[0].model is None
     assert problems(*resources) == [
-        "DecisionPolicy/ventilate ReferenceNotFound:"
-        " ModelVersion occupancy-v1 does not exist in namespace hq"
+        "DecisionPolicy/ventilate ReferenceNotFound: held back: ModelVersion occupancy-v1 does not"
+        " exist in namespace hq; what was in force stays in force; create it, or refer to another"
     ]
 
 

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from builders import resources
-from foreshore_api import meta
+from foreshore_api import meta, v1alpha1
+from foreshore_api.wire import assignment as wire
 from foreshore_hub import assigning, store, world
 from foreshore_kube import informer
 
@@ -22,14 +23,19 @@ class Kept:
     def __init__(self) -> None:
         self.failure: Exception | None = None
         self.attempts = 0
+        self.assigned: dict[str, wire.Assignment] = {}
 
-    async def assign(self, _: Any) -> None:
+    async def assign(self, fresh: wire.Assignment) -> None:
         self.attempts += 1
         if self.failure is not None:
             raise self.failure
+        self.assigned[fresh.node] = fresh
 
-    async def generation(self, _: str) -> int:
-        return 0
+    async def generation(self, node: str) -> int:
+        return self.assigned[node].generation if node in self.assigned else 0
+
+    async def assignments(self) -> dict[str, wire.Assignment]:
+        return dict(self.assigned)
 
 
 class Rig:
@@ -41,6 +47,7 @@ class Rig:
         }
         for each in resources.everything():
             mirrors[type(each)][informer.Key(each.namespace, each.name)] = each
+        self.mirrors = mirrors
         labels = {meta.LABEL_SITE: "hq"}
         nodes = {informer.Key("", name): world.Node(name, labels) for name in NODES}
         self.world = world.World(nodes, mirrors, {}, "foreshore-agent")
@@ -53,6 +60,11 @@ class Rig:
     def _later(self, _: float, callback: Callable[..., None], *args: Any, **__: Any) -> Any:
         self.timers.append(lambda: callback(*args))
         return asyncio.TimerHandle(0.0, lambda: None, (), asyncio.get_running_loop())
+
+    async def restart(self) -> None:
+        """A new process of the hub, with the same store."""
+        self.assigning = assigning.Assigning(cast(store.Store, self.kept), self.world)
+        await self.assigning.load()
 
     async def look(self, *nodes: str) -> None:
         """One look at nodes, as `run` takes it."""
@@ -82,8 +94,11 @@ async def test_a_store_that_is_full_is_said_as_such_with_what_to_do(rig: Rig) ->
     await rig.look("edge-1")
     (problem,) = rig.assigning.problems()
     assert problem.reason == "StoreUnavailable"
-    assert "cannot be kept" in problem.message
-    assert "free room" in problem.message
+    assert problem.message == (
+        "its newest assignment is held back: it cannot be kept: the hub's store cannot be written"
+        " (OperationalError); nothing is in force; free room on the store's volume, or"
+        " mend its database"
+    )
     assert "report" not in problem.message
 
 
@@ -103,3 +118,32 @@ async def test_a_store_that_has_room_again_ends_the_problem(rig: Rig) -> None:
     await rig.look("edge-1")
     assert rig.assigning.problems() == ()
     assert rig.assigning.current("edge-1") is not None
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+@pytest.mark.parametrize("gone", [v1alpha1.DeviceProfile, v1alpha1.ModelVersion, v1alpha1.Model])
+async def test_what_is_deleted_while_it_is_used_stays_in_the_assignment(
+    rig: Rig, gone: type[meta.Resource], restarts: bool
+) -> None:
+    """A deleted DeviceProfile took every device that names it out of force."""
+    await rig.look("edge-1")
+    before = rig.assigning.current("edge-1")
+    rig.mirrors[gone].clear()
+    if restarts:
+        await rig.restart()
+    await rig.look("edge-1")
+    assert rig.assigning.current("edge-1") == before
+    assert before is not None
+    assert before.devices
+
+
+async def test_a_node_that_comes_later_gets_what_its_neighbours_have(rig: Rig) -> None:
+    await rig.look("edge-1")
+    for gone in (v1alpha1.DeviceProfile, v1alpha1.ModelVersion):
+        rig.mirrors[gone].clear()
+    await rig.look("edge-2")
+    first, second = (rig.assigning.current(node) for node in NODES)
+    assert first is not None
+    assert second is not None
+    assert second.devices == first.devices
+    assert second.policies == first.policies

@@ -8,7 +8,7 @@ import pytest
 from builders import resources
 from foreshore_api import meta, v1alpha1
 from foreshore_hub import fleet, world
-from foreshore_hub.renewals import Named
+from foreshore_hub.renewals import Named, Renewed
 from foreshore_kube import informer, kinds
 
 
@@ -108,6 +108,13 @@ def test_a_device_that_nobody_was_granted_names_nobody() -> None:
     assert seen(profile, resources.device()).named(("hq", "room-301")) is None
     assert seen(profile).named(("hq", "room-301")) is None
     assert seen(profile, held(None)).named(("hq", "room-301")) == Named(None, 100, 15.0)
+
+
+def test_a_holder_whose_profile_was_deleted_is_renewed_by_the_lease_of_its_last_renewal() -> None:
+    """It was renewed no more, and stood down after one lease."""
+    last = Renewed(epoch=100, holder="edge-1", lease_seconds=12.0)
+    assert seen(held()).named(("hq", "room-301"), last) == Named("edge-1", 100, 12.0)
+    assert seen(held()).named(("hq", "room-301")) is None
 
 
 def test_a_node_that_the_api_server_does_not_know_is_not_compiled_as_one_of_no_site() -> None:

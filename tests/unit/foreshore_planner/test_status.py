@@ -224,4 +224,15 @@ def test_a_selector_that_selects_only_what_is_not_accepted_names_it() -> None:
     lost["spec"]["site"] = "nowhere"
     condition, message = selects({"matchLabels": {"zone": "west"}}, v1alpha1.Device.read(lost))
     assert condition == ("False", "NoDevices")
-    assert "room-301 is not accepted: Site nowhere does not exist" in message
+    assert "room-301 is not accepted: held back: Site nowhere does not exist in" in message
+
+
+def test_a_device_whose_profile_was_deleted_says_what_stays_and_what_to_do() -> None:
+    said = status(build.world(profiles=()), v1alpha1.Device)
+    [ready] = [one for one in said["conditions"] if one["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", "ReferenceNotFound")
+    assert ready["message"] == (
+        "held back: DeviceProfile room-climate does not exist in namespace hq; the last good one,"
+        " if there was one, stays in force, and the right to the device does not move; create it,"
+        " or refer to another"
+    )

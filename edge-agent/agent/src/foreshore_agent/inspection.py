@@ -20,7 +20,7 @@ from foreshore_agent.devices.mqtt import credentials
 from foreshore_api import conditions, hints, meta, v1alpha1
 from foreshore_api.reasons import serving
 from foreshore_api.wire import report
-from foreshore_decision import assignment, narrowing, policy, selectors
+from foreshore_decision import assignment, in_force, narrowing, policy, selectors
 
 Reason = conditions.Reason
 _Kind = TypeVar("_Kind", bound=meta.Resource)
@@ -63,7 +63,7 @@ def unworkable(why: str) -> tuple[report.Problem, ...]:
     """Return the problem of a folder that cannot be worked from any more; none without a reason."""
     if not why:
         return ()
-    message = f"{why}; what was assigned stays in force"[:_MAXIMUM_MESSAGE]
+    message = in_force.staying(why, "what was assigned")
     problem = report.Problem(
         kind=resources.FILE, namespace="", name="", reason=Reason.INVALID, message=message
     )

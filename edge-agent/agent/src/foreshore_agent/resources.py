@@ -1,7 +1,8 @@
 """What the documents of a folder mean: resources, and what is wrong with the others.
 
 Pure, called by `link.folder`. An object that is wrong, asks for what is not supported, or stands in
-a file that cannot be read stays as it last was: `kept` carries that over, also over a restart.
+a file that cannot be read stays as it last was (`foreshore_decision.in_force`): `kept` carries that
+over, also over a restart. An object that is gone from the folder is gone.
 """
 
 import difflib
@@ -13,9 +14,10 @@ from foreshore_agent import manifests
 from foreshore_api import conditions, meta, support
 from foreshore_api import resources as contract
 from foreshore_api.wire import report
-from foreshore_decision import admission
+from foreshore_decision import admission, in_force
 
 DEFAULT_NAMESPACE: Final = "default"
+LAST_GOOD: Final = "what was right last"
 _NEAR: Final = 0.75
 """How alike a group must be to be meant for ours."""
 FILE: Final = "File"
@@ -58,18 +60,60 @@ class _Sorting:
     def complain(self, identity: Identity, reason: str, message: str) -> None:
         """Note a problem, and keep the object as it last was."""
         kind, namespace, name = identity
+        is_here = identity in self.good
+        held = in_force.Obstacle(reason, message)
+        chosen = in_force.choose((in_force.Option(None, held), self._last(identity)))
+        stays = chosen.value is not None and not is_here
         self.problems.append(
             report.Problem(
                 kind=kind[:63],  # as long as a problem can say: these names may be none
                 namespace=namespace[:63],
                 name=name[:253],
                 reason=reason,
-                message=message[:1024],
+                message=in_force.staying(message, LAST_GOOD) if stays else message[:1024],
             )
         )
-        before = self.before.get(identity)
-        if before is not None and identity not in self.good and kind in contract.KINDS:
-            self.good[identity] = (before, contract.KINDS[kind].read(before.document))
+        if chosen.value is not None:
+            self.good[identity] = chosen.value
+
+    def keep_file(self, file: str, message: str) -> None:
+        """Note that a file cannot be read, and keep what stood in it."""
+        stood = [identity for identity, last in self.before.items() if _is_in(last, file)]
+        options = {
+            identity: self._last(identity) for identity in stood if identity not in self.good
+        }
+        stays = {key: option.value for key, option in options.items() if option.value is not None}
+        self.good |= stays
+        part = f"of {len(options)} objects that stood in it last, {len(stays)}"
+        kept = "what stood in it last" if len(stays) == len(options) else part
+        self.problems.append(
+            report.Problem(
+                kind=FILE,
+                namespace="",
+                name=file,
+                reason=conditions.Reason.INVALID,
+                message=in_force.staying(message, kept if stays else "")
+                if options
+                else message[:1024],
+            )
+        )
+
+    def _last(self, identity: Identity) -> in_force.Option[tuple[Kept, meta.Resource]]:
+        """Return an object as it stands in another place, else as it last was right.
+
+        What was kept by another release may not be readable by this one: then nothing is.
+        """
+        here, before = self.good.get(identity), self.before.get(identity)
+        if here is not None:
+            return in_force.good(here)
+        if before is None or identity.kind not in contract.KINDS:
+            return in_force.Option(None)
+        try:
+            resource = contract.KINDS[identity.kind].read(before.document)
+        except ValueError as error:
+            why = in_force.Obstacle(conditions.Reason.INVALID, f"{type(error).__name__}")
+            return in_force.Option(None, why)
+        return in_force.good((before, resource))
 
 
 def read(
@@ -85,7 +129,7 @@ def read(
         elif _is_ours(document.data):
             _sort(sorting, document)
     for error in unreadable:  # last: what moved to another file is there, not here
-        _keep_file(sorting, error)
+        sorting.keep_file(error.file, str(error))
     return Reading(
         resources=tuple(resource for _, resource in sorting.good.values()),
         kept={identity: kept for identity, (kept, _) in sorting.good.items()},
@@ -102,21 +146,8 @@ def _is_ours(data: Mapping[str, Any]) -> bool:
     return is_near and str(data.get("kind")) in contract.KINDS
 
 
-def _keep_file(sorting: _Sorting, error: manifests.UnreadableError) -> None:
-    """A file that cannot be read: what stood in it stays."""
-    message = str(error)[:1024]
-    sorting.problems.append(
-        report.Problem(
-            kind=FILE,
-            namespace="",
-            name=error.file,
-            reason=conditions.Reason.INVALID,
-            message=message,
-        )
-    )
-    for identity, kept in sorting.before.items():
-        if kept.place.partition("#")[0] == error.file and identity not in sorting.good:
-            sorting.good[identity] = (kept, contract.KINDS[identity.kind].read(kept.document))
+def _is_in(kept: Kept, file: str) -> bool:
+    return kept.place.partition("#")[0] == file
 
 
 def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:

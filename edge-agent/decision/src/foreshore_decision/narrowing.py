@@ -36,6 +36,29 @@ def narrow(
     )
 
 
+def tighten(
+    kept: v1alpha1.DeviceProfileSpec, device: v1alpha1.DeviceSpec
+) -> v1alpha1.DeviceProfileSpec:
+    """Return a profile that stays in force within what its Device has narrowed since.
+
+    What a Device may also replace (`confirmation`, `guards`, what follows a loss) waits for the
+    profile: a replacement may be wider. So do limits of actions that this profile does not have.
+    """
+    taken = {(action.name, value.name) for action in kept.actions for value in action.input}
+    limits = tuple(one for one in device.limits if (one.action, one.input) in taken)
+    added = tuple(one for one in device.interlocks if one not in kept.interlocks)
+    return kept.model_copy(
+        update={
+            "limits": _narrow_limits(kept.limits, limits),
+            "interlocks": (*kept.interlocks, *added),
+            "actuator_rate_limit": _narrow_rate(
+                kept.actuator_rate_limit, device.actuator_rate_limit
+            ),
+            "authority": _narrow_authority(kept.authority, device.authority),
+        }
+    )
+
+
 def lower(
     kept: v1alpha1.DecisionPolicySpec, wanted: v1alpha1.DecisionPolicySpec
 ) -> v1alpha1.DecisionPolicySpec:

@@ -6,18 +6,22 @@
 A generation is counted and kept in the store before any agent sees it: after a restart it goes on
 from there, also without an API server. A node that the API server no longer knows keeps its last
 assignment for a week; its count stays in the store. A node whose assignment cannot be compiled or
-kept goes on with the one it has, and is tried again.
+kept goes on with the one it has (`foreshore_decision.in_force`), and is tried again.
+
+What a node was assigned last also resolves what dangles: the store keeps it, so that a restart of
+the hub forgets no profile or model that was deleted while it is used.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from foreshore_api import conditions
 from foreshore_api.wire import assignment as wire
 from foreshore_api.wire import report
+from foreshore_decision import in_force
 from foreshore_hub import store, world
 
 log = logging.getLogger(__name__)
@@ -31,27 +35,23 @@ FORGOTTEN_SECONDS: Final = 7 * 86400.0
 """A node that the API server has not known for so long has no assignment any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why the assignment of a node stays as it is, and whose it is to mend."""
+NEIGHBOURS: Final = 3
+"""Other nodes of a site whose assignments are asked what a dangling reference resolved to."""
 
-    reason: conditions.Reason
-    message: str
 
-    @classmethod
-    def of(cls, error: Exception) -> "Failure":
-        """Class an error: the store's, which a person can mend, or a defect of ours."""
-        if isinstance(error, store.UnavailableError):
-            return cls(
-                conditions.Reason.STORE_UNAVAILABLE,
-                f"its assignment cannot be kept and stays as it is: the hub's store cannot be"
-                f" written ({error}): free room on its volume, or mend its database",
-            )
-        return cls(
-            conditions.Reason.INTERNAL_ERROR,
-            f"its assignment cannot be compiled ({type(error).__name__}) and stays as it is; the"
-            " hub's log has the details: please report them",
+def obstacle(error: Exception) -> in_force.Obstacle:
+    """Class an error: the store's, which a person can mend, or a defect of ours."""
+    if isinstance(error, store.UnavailableError):
+        return in_force.Obstacle(
+            conditions.Reason.STORE_UNAVAILABLE,
+            f"it cannot be kept: the hub's store cannot be written ({error})",
+            "free room on the store's volume, or mend its database",
         )
+    return in_force.Obstacle(
+        conditions.Reason.INTERNAL_ERROR,
+        f"it cannot be compiled ({type(error).__name__})",
+        "the hub's log has the details: please report them",
+    )
 
 
 class Assigning:
@@ -72,7 +72,7 @@ class Assigning:
         self._touched_namespaces: set[str] = set()
         self._is_touched: Final = asyncio.Event()
         self._changed: dict[str, asyncio.Event] = {}
-        self._failures: dict[str, Failure] = {}
+        self._failures: dict[str, in_force.Obstacle] = {}
         """By node: what kept its assignment from being compiled or kept last, logged once."""
         self._retries: dict[str, asyncio.TimerHandle] = {}
         """By node: when it is looked at again after a failure; one ahead is enough."""
@@ -122,7 +122,7 @@ class Assigning:
                 namespace="",
                 name=node,
                 reason=why.reason,
-                message=why.message,
+                message=self._held_back(node, why),
             )
             for node, why in sorted(self._failures.items())[:PROBLEMS]
         )
@@ -184,13 +184,17 @@ class Assigning:
     def _failed(self, node: str, error: Exception) -> None:
         """Count, say it once, and look again in a while; the others do not wait."""
         self._count_failure()
-        why = Failure.of(error)
+        why = obstacle(error)
         if self._failures.get(node) != why:
-            log.error("node %s: %s", node, why.message, exc_info=error)
+            log.error("node %s: %s", node, self._held_back(node, why), exc_info=error)
         self._failures[node] = why
         if node not in self._retries:
             loop = asyncio.get_running_loop()
             self._retries[node] = loop.call_later(AGAIN_SECONDS, self._retry, node)
+
+    def _held_back(self, node: str, why: in_force.Obstacle) -> str:
+        kept = "the one before" if node in self._current else ""
+        return in_force.message(why, "its newest assignment", kept)
 
     def _retry(self, node: str) -> None:
         self._retries.pop(node, None)
@@ -226,7 +230,7 @@ class Assigning:
         return site is not None and self._world.site_namespace(site) in namespaces
 
     async def _refresh(self, node: str) -> None:
-        question = self._world.question(node)
+        question = self._world.question(node, self._last(node))
         if question is None:
             return
         compiled = await asyncio.to_thread(question)
@@ -244,3 +248,16 @@ class Assigning:
                  len(compiled.problems))  # fmt: skip
         if (waiting := self._changed.pop(node, None)) is not None:
             waiting.set()
+
+    def _last(self, node: str) -> Iterator[wire.Assignment]:
+        """Yield what was assigned last: the node's own, then that of its neighbours at the site."""
+        if (own := self._current.get(node)) is not None:
+            yield own
+        seen = self._world.node(node)
+        site = seen.site if seen is not None else None
+        neighbours = (
+            other
+            for name, other in self._current.items()
+            if name != node and other.site is not None and other.site.name == site
+        )
+        yield from itertools.islice(neighbours, NEIGHBOURS)

@@ -293,7 +293,8 @@ def answered(desk: Desk, holder: str, held: beat.Held, now: float) -> renewals.A
 def knowledge(desk: Desk, device: renewals.Device) -> renewals.Knowledge:
     """Gather what the hub knows of a device; an epoch that nobody can have granted is nothing."""
     now = desk.wall_clock()
-    named, last = desk.world.named(device), desk.fleet.last_renewal(device)
+    last = desk.fleet.last_renewal(device)
+    named = desk.world.named(device, last)
     return renewals.Knowledge(
         named=named if named is not None and beat.is_believable(named.epoch, now) else None,
         is_synced=desk.world.is_synced,

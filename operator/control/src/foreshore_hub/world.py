@@ -7,11 +7,12 @@ its Node and its agent's Pod, never from the node itself. Nothing here talks to 
 
 import functools
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from foreshore_api import meta, scalars, v1alpha1
+from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
 from foreshore_hub import renewals
 from foreshore_kube import informer
@@ -134,10 +135,13 @@ class World:
         found = assignment.find_site(sites, site)
         return found.namespace if found is not None else None
 
-    def question(self, name: str) -> Callable[[], assignment.Compilation] | None:
+    def question(
+        self, name: str, last: Iterable[wire.Assignment] = ()
+    ) -> Callable[[], assignment.Compilation] | None:
         """Return what compiles a node's assignment, on a copy that another thread may read.
 
-        None for a node that the API server does not know.
+        `last` is what was assigned last, the node's own first, for references that dangle. None for
+        a node that the API server does not know.
         """
         node = self.node(name)
         if node is None:
@@ -150,26 +154,37 @@ class World:
             site=node.site,
             labels=node.labels,
             peers=self._peers(),
+            last=tuple(last),
         )
 
     def has_device(self, device: renewals.Device) -> bool:
         """Whether there is such a device, or nobody can say yet."""
         return not self.is_synced or informer.Key(*device) in self._mirrors[v1alpha1.Device]
 
-    def named(self, device: renewals.Device) -> renewals.Named | None:
-        """Return whom the API server names as holder of a device."""
+    def named(
+        self, device: renewals.Device, last: renewals.Renewed | None = None
+    ) -> renewals.Named | None:
+        """Return whom the API server names as holder of a device.
+
+        The lease comes from its profile; while that is gone, from the `last` renewal: a profile
+        that is deleted must not stop a holder that works by what it was assigned.
+        """
         found = self._mirrors[v1alpha1.Device].get(informer.Key(*device))
         if not isinstance(found, v1alpha1.Device) or found.status.authority is None:
             return None
         key = informer.Key(found.namespace, found.spec.profile_ref.name)
         profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
-        if not isinstance(profile, v1alpha1.DeviceProfile):
+        if isinstance(profile, v1alpha1.DeviceProfile):
+            times = narrowing.narrow(profile.spec, found.spec).authority
+            lease_seconds = scalars.seconds(times.lease_duration)
+        elif last is not None:
+            lease_seconds = last.lease_seconds
+        else:
             return None
-        times = narrowing.narrow(profile.spec, found.spec).authority
         return renewals.Named(
             holder=found.status.authority.holder,
             epoch=found.status.authority.epoch,
-            lease_seconds=scalars.seconds(times.lease_duration),
+            lease_seconds=lease_seconds,
         )
 
     def _sites(self) -> tuple[v1alpha1.Site, ...]:

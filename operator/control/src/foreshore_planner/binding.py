@@ -10,17 +10,20 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
 from foreshore_api.wire import beat
-from foreshore_decision import assignment, narrowing, selectors
+from foreshore_decision import assignment, in_force, narrowing, selectors
 from foreshore_planner import snapshot
 
 T = TypeVar("T", bound=meta.Resource)
 
 Key = tuple[str, str]
 """(namespace, name)."""
+
+LAST_GOOD: Final = "the last good one, if there was one,"
+"""What agents go on with; only they and the hub know what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +193,23 @@ def _own_problem(same: _Same) -> Problem | None:
 
 
 def _missing(
-    one: meta.Resource, kind: str, name: str, known: Mapping[Key, object]
+    one: meta.Resource,
+    kind: str,
+    name: str,
+    known: Mapping[Key, object],
+    kept: str = LAST_GOOD,
+    how: str = "",
 ) -> Problem | None:
-    if (one.metadata.namespace or "", name) in known:
+    namespace = one.metadata.namespace or ""
+    if (namespace, name) in known:
         return None
-    return Problem(
-        conditions.Reason.REFERENCE_NOT_FOUND, f"{kind} {name} does not exist", is_final=False
-    )
+    return _held_back(in_force.dangling(kind, name, namespace), kept, how)
+
+
+def _held_back(obstacle: in_force.Obstacle, kept: str = LAST_GOOD, how: str = "") -> Problem:
+    """Return the problem of an object that waits for another; `kept` says what stays meanwhile."""
+    reason = conditions.Reason(obstacle.reason)
+    return Problem(reason, in_force.message(obstacle, kept=kept, how=how), is_final=False)
 
 
 def _age(one: meta.Resource) -> tuple[str, Key]:
@@ -274,24 +287,20 @@ def _device_references(
     profile: v1alpha1.DeviceProfile | None,
     sites: Mapping[Key, Problem | None],
 ) -> Problem | None:
-    missing = _missing(device, "Site", device.spec.site, sites)
+    """Return what a device waits for: without its site it is in force nowhere."""
+    namespace, site = device.metadata.namespace or "", device.spec.site
+    missing = _missing(device, v1alpha1.Site.kind, site, sites, kept="")
     if missing is not None:
         return missing
-    if sites[(device.metadata.namespace or "", device.spec.site)] is not None:
-        return Problem(
-            conditions.Reason.REFERENCE_NOT_FOUND,
-            f"Site {device.spec.site} is not accepted",
-            is_final=False,
-        )
+    if sites[(namespace, site)] is not None:
+        return _held_back(in_force.unaccepted(v1alpha1.Site.kind, site))
     if profile is None:
         name = device.spec.profile_ref.name
-        return _missing(device, "DeviceProfile", name, {})
+        how = ", and the right to the device does not move"
+        return _missing(device, v1alpha1.DeviceProfile.kind, name, {}, how=how)
     if own_problem(profile) is not None:
-        return Problem(
-            conditions.Reason.REFERENCE_NOT_FOUND,
-            f"DeviceProfile {profile.metadata.name} is not accepted",
-            is_final=False,
-        )
+        name = profile.metadata.name
+        return _held_back(in_force.unaccepted(v1alpha1.DeviceProfile.kind, name))
     return None
 
 
@@ -384,15 +393,12 @@ def _policy_problem(
     if problem is None and version is not None:
         problem = _missing(policy, "ModelVersion", version, versions)
         if problem is None and versions[(policy.metadata.namespace or "", version)] is not None:
-            problem = Problem(
-                conditions.Reason.REFERENCE_NOT_FOUND,
-                f"ModelVersion {version} is not accepted",
-                is_final=False,
-            )
+            problem = _held_back(in_force.unaccepted(v1alpha1.ModelVersion.kind, version))
     compiled = seen.compiled.get(key(policy))
     if problem is not None or compiled is None or compiled.problem is None:
         return problem
     if compiled.generation != policy.metadata.generation:
         return None
     reason, message = compiled.problem
+    message = in_force.staying(message, LAST_GOOD)
     return Problem(conditions.Reason(reason), message, is_final=True)

@@ -24,7 +24,7 @@ class Lowering:
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class EffectiveMode:
     """The mode a policy works in, below what it asks for where something lowers it."""
 
     asked: v1alpha1.Mode
@@ -48,7 +48,7 @@ class InForce:
 
 def in_force(
     one: binding.BoundPolicy, bound: binding.Binding, agents: Sequence[report.AgentEvidence]
-) -> InForce | None:
+) -> EffectiveMode | None:
     """Return the lowest mode in which any agent works for any device; None if not accepted.
 
     `agents` are those of the policy's sites that report. A cap that one of them reported last
@@ -61,7 +61,7 @@ def in_force(
     if modes.is_acting(asked):  # a device never lowers a policy below Advise
         found += _of_devices(one, bound)
     mode, lowering = modes.effective(asked, [each.cap for each in found])
-    return InForce(asked, mode, tuple(each for each in found if each.cap in lowering))
+    return EffectiveMode(asked, mode, tuple(each for each in found if each.cap in lowering))
 
 
 def _remedy(lowering: deciding.Cap) -> str:

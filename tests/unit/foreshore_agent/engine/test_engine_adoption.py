@@ -303,6 +303,29 @@ def test_a_version_that_does_not_exist_keeps_what_worked(
     assert rig.verdicts == [("Commanded", "RoomOccupied")]
 
 
+def test_what_is_held_back_says_why_what_stays_and_what_helps(rig: Rig) -> None:
+    take(rig, generation(4, "occupancy-v9"), V1)
+    [problem] = view.problems(rig.state)
+    assert problem.message.startswith("generation 4 is held back: spec.modelRef: ")
+    assert problem.message.endswith(
+        "; generation 3 stays in force with occupancy-v1, within what the newer one narrows (mode,"
+        " limits, rate limit); mend what it names"
+    )
+
+
+def test_a_first_generation_that_cannot_be_says_that_nothing_is_in_force() -> None:
+    rig = Rig((generation(1, "occupancy-v9"),))
+    [problem] = view.problems(rig.state)
+    assert problem.message.endswith("; nothing is in force; mend what it names")
+
+
+def test_a_device_on_which_nothing_is_in_force_is_named(rig: Rig) -> None:
+    take(rig, generation(4, "occupancy-v9"), V1, more=(room.device(name="room-302"),))
+    [problem] = view.problems(rig.state)
+    assert "generation 3 stays in force" in problem.message
+    assert "nothing is in force on room-302" in problem.message
+
+
 # What was asked before the switch.
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY, Rig
-from foreshore_agent.engine import assigning, durable, effects, events, view
+from foreshore_agent.engine import assigning, durable, effects, events, versions, view
 from foreshore_api.wire import assignment
 from foreshore_decision import policy
 
@@ -236,7 +236,7 @@ def test_a_policy_that_was_deleted_does_not_decide_for_its_namesake(restarts: bo
 def test_policies_that_left_long_ago_are_forgotten_also_on_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(assigning, "MAXIMUM_ABSENT", 2)
+    monkeypatch.setattr(versions, "MAXIMUM_ABSENT", 2)
     first, second = (room.changed(room.policy(), metadata__name=name) for name in ("one", "two"))
     rig = Rig((first,))
     rig.assign(second)

@@ -7,7 +7,7 @@ import pytest
 
 from builders import room
 from builders.engine_rig import OCCUPIED, Rig
-from foreshore_agent.engine import adopting, commanding, effects, events, state, view
+from foreshore_agent.engine import commanding, effects, events, replicas, state, view
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision import expr, fencing, narrowing, served
 from foreshore_decision.chain import bounding, limiter, modes, readings
@@ -204,7 +204,7 @@ def looks_at_the_name_of_the_version_alone(patch: pytest.MonkeyPatch) -> None:
 
 
 def waits_for_no_replica(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(adopting, "is_waiting", lambda *_: False)
+    patch.setattr(replicas, "is_awaited", lambda *_: False)
 
 
 def narrows_nothing(patch: pytest.MonkeyPatch) -> None:

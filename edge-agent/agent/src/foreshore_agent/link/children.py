@@ -35,7 +35,7 @@ _STEADY_SECONDS: Final = 30.0
 _LOG: Final = logging.getLogger(__name__)
 
 
-class Phase(StrEnum):
+class ChildPhase(StrEnum):
     """Where one child stands."""
 
     STARTING = "Starting"
@@ -46,11 +46,11 @@ class Phase(StrEnum):
     @property
     def is_settled(self) -> bool:
         """Whether waiting on would tell nothing new soon."""
-        return self in (Phase.SERVING, Phase.REFUSED)
+        return self in (ChildPhase.SERVING, ChildPhase.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ServingTrouble:
     """Why a model is not served."""
 
     reason: str
@@ -62,8 +62,8 @@ class Child:
 
     def __init__(self, config: serving.ModelConfig, home: Path, models: Path | None) -> None:
         self.config: Final = config
-        self.phase = Phase.STARTING
-        self.trouble: Trouble | None = None
+        self.phase = ChildPhase.STARTING
+        self.trouble: ServingTrouble | None = None
         self.has_served = False
         """Whether it was ready once: it loads, whatever ends it now and then."""
         self.settled: Final = asyncio.Event()
@@ -84,16 +84,22 @@ class Child:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
-            self.phase = Phase.STARTING
+            self.phase = ChildPhase.STARTING
             try:
                 code = await self._live()
             except OSError as error:
-                self._set(Phase.WAITING, Trouble("CannotStart", str(error)))
+                self._set(ChildPhase.WAITING, ServingTrouble("CannotStart", str(error)))
             else:
                 if code == REFUSED:
-                    self._set(Phase.REFUSED, self._ending() or Trouble("Refused", "see the log"))
+                    self._set(
+                        ChildPhase.REFUSED,
+                        self._ending() or ServingTrouble("Refused", "see the log"),
+                    )
                     return
-                self._set(Phase.WAITING, self._ending() or Trouble("Crashed", f"exit code {code}"))
+                self._set(
+                    ChildPhase.WAITING,
+                    self._ending() or ServingTrouble("Crashed", f"exit code {code}"),
+                )
             if loop.time() - started > _STEADY_SECONDS:
                 wait.reset()
             await asyncio.sleep(wait.next())
@@ -130,24 +136,24 @@ class Child:
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as client:
             while not await _is_ready(client):  # noqa: ASYNC110 - another process, nothing wakes us
                 await asyncio.sleep(_POLL_SECONDS)
-        self._set(Phase.SERVING, None)
+        self._set(ChildPhase.SERVING, None)
 
-    def _set(self, phase: Phase, trouble: Trouble | None) -> None:
+    def _set(self, phase: ChildPhase, trouble: ServingTrouble | None) -> None:
         self.phase, self.trouble = phase, trouble
-        self.has_served = self.has_served or phase is Phase.SERVING
+        self.has_served = self.has_served or phase is ChildPhase.SERVING
         log = _LOG.info if trouble is None else _LOG.warning
         what = "serving" if trouble is None else f"{trouble.reason}: {trouble.message}"
         log("model %s version %s: %s", self.config.name, self.config.version, what)
         if phase.is_settled:
             self.settled.set()
 
-    def _ending(self) -> Trouble | None:
+    def _ending(self) -> ServingTrouble | None:
         try:
             with self._ending_file.open("rb") as file:
                 ending = serving.Ending.decode(file.read(16384))
         except (OSError, pydantic.ValidationError):
             return None
-        return Trouble(ending.reason, ending.message)
+        return ServingTrouble(ending.reason, ending.message)
 
 
 class Children:
@@ -161,14 +167,14 @@ class Children:
 
     def start(self, wanted: Iterable[serving.ModelConfig]) -> Mapping[serving.ModelConfig, Child]:
         """Start what is wanted and not running; return all that is wanted."""
-        found: dict[serving.ModelConfig, Child] = {}
+        started: dict[serving.ModelConfig, Child] = {}
         for config in wanted:
             if config not in self._children:
                 child = Child(config, self._home, self._models)
                 task = self._tasks.create_task(child.supervise(), name=f"serving-{config.version}")
                 self._children[config] = (child, task)
-            found[config] = self._children[config][0]
-        return found
+            started[config] = self._children[config][0]
+        return started
 
     async def settle(self, awaited: Iterable[serving.ModelConfig], patience: float) -> None:
         """Return once all of these serve or refuse, or time is up."""

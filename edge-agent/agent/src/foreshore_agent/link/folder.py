@@ -5,13 +5,14 @@
       └── names, times, sizes, models that serve at last looked at every second ──┘
 
 An assignment takes effect as it is written, with those servers as endpoints that serve its models
-or what is in force: whether a policy waits for its new model is the engine's to decide, as under a
-hub. So the server of a model that is in force goes on until nothing is decided by it any more, also
-when the new one is slow, is refused, or is not there.
+or what is in force (`models`): whether a policy waits for its new model is the engine's to decide,
+as under a hub.
 
 The one agent grants itself each device, under a number above all earlier ones, durable before it is
-used. What was last right is durable too, so that a mistake in a file stops nothing, not even over
-a restart.
+used. What was last right is durable too, and so is the last assignment, to which references stay
+resolved whose object is gone from the folder: neither a mistake in a file nor a file that is
+deleted while others refer to it stops anything, not even over a restart. The rule is
+`foreshore_decision.in_force`. An object whose own file is deleted is withdrawn.
 """
 
 import asyncio
@@ -24,11 +25,11 @@ from typing import Final, Protocol
 import orjson
 
 from foreshore_agent import clocks, inspection, journal, manifests, resources
-from foreshore_agent.link import children, configs
+from foreshore_agent.link import children, models
 from foreshore_api import conditions, hints, v1alpha1
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
-from foreshore_decision import fencing
+from foreshore_decision import fencing, in_force
 
 LOOK_SECONDS: Final = 1.0
 NOT_DURABLE_SECONDS: Final = 10.0
@@ -74,14 +75,9 @@ class Calls:
 
     take: Callable[[assignment.Assignment], Awaitable[None]]
     """Let an assignment take effect."""
-    in_force: Callable[[], Iterable[assignment.AssignedPolicy]]
-    """Return the versions of all policies that are in force, or were when the agent last ran."""
+    in_force: models.InForce
     inspected: Callable[[], None] = lambda: None
     """Called when `problems` says what is wrong with a fresh reading, before it is worked by."""
-
-
-Models = Mapping[compiling.Name, tuple[serving.ModelConfig, ...]]
-"""Model versions by policy."""
 
 
 class Folder:
@@ -100,7 +96,8 @@ class Folder:
         self._values: Final = values
         self._lineage: Final = lineage
         self._last = last
-        self._servers: Final = servers
+        stores = models.Stores(places.resources, places.credentials)
+        self._models: Final = models.FolderModels(servers, stores, calls.in_force)
         self._calls: Final = calls
         self._epoch = 0
         self._seen: manifests.Fingerprint | None = None
@@ -108,9 +105,6 @@ class Folder:
         self._problems: tuple[report.Problem, ...] = ()
         self._written = assignment.Assignment(node=places.node)
         """What the folder says, without endpoints."""
-        self._running: Mapping[serving.ModelConfig, children.Child] = {}
-        self._listed: Models = {}
-        """What the last assignment names endpoints of."""
         self._unworkable = ""
         """Why the folder as it is now cannot be worked from, if it cannot."""
         self.is_adopting = False
@@ -118,26 +112,8 @@ class Folder:
 
     def problems(self) -> tuple[report.Problem, ...]:
         """Return what is wrong with the folder and its models, as of now."""
-        told = inspection.unworkable(self._unworkable)
-        return (*told, *self._problems, *self._rejected(), *self._troubles())
-
-    def _troubles(self) -> Iterator[report.Problem]:
-        for config, child in self._running.items():
-            if child.trouble is not None:
-                yield report.Problem(
-                    kind=v1alpha1.ModelVersion.kind,
-                    namespace="",
-                    name=config.version,
-                    reason=conditions.Reason.MODEL_REJECTED,
-                    message=inspection.refusal(child.trouble.reason, child.trouble.message)[:1024],
-                )
-
-    def _rejected(self) -> Iterator[report.Problem]:
-        """Yield the policies that ask for a model that is refused."""
-        for policy, config in self._wanted().items():
-            child = self._running.get(config)
-            if child is not None and child.phase is children.Phase.REFUSED:
-                yield _model_rejected(policy, child)
+        unworkable = inspection.unworkable(self._unworkable)
+        return (*unworkable, *self._problems, *self._models.problems())
 
     async def start(self) -> None:
         """Take a fresh number for this agent's grants, and read the folder once.
@@ -159,7 +135,7 @@ class Folder:
             try:
                 if await self._fingerprint() != self._seen:
                     await self._adopt()
-                elif self._answering() != self._listed:
+                elif not self._models.is_named:
                     await self._hand_over()
             except FolderError as error:
                 self._unworkable = str(error)
@@ -191,90 +167,28 @@ class Folder:
         reading = await asyncio.to_thread(self._read)
         inspected = await asyncio.to_thread(self._inspect, reading)
         compiled = self._compile(reading)
-        self._problems = (*inspected, *inspection.beyond(compiled.problems, inspected))
+        beyond = inspection.beyond(compiled.problems, inspected)
+        self._problems = (*self._with_what_stays(inspected, reading, compiled), *beyond)
         self.is_adopting = True
         self._calls.inspected()
         self._written = compiled.assignment
-        await self._serve(patience)
+        await self._models.start(self._written.policies, patience)
         await self._values.put(_KEPT, _freeze(reading.kept))
         self._kept = reading.kept
         await self._hand_over()
         self._unworkable, self.is_adopting = "", False
-
-    async def _serve(self, patience: float) -> None:
-        """Start every server that is needed; where nothing answers for a policy yet, wait so long.
-
-        For what was in force before the new model: after a restart it decides first.
-        """
-        needed = self._needed()
-        self._running = self._servers.start(_each(needed))
-        if not patience:
-            return
-        answering, wanted = self._answering(), self._wanted()
-        silent = {name: found for name, found in needed.items() if not answering.get(name)}
-        awaited = {
-            name: tuple(one for one in found if one != wanted.get(name)) or found
-            for name, found in silent.items()
-        }
-        await self._servers.settle(_each(awaited), patience)
 
     async def _hand_over(self) -> None:
         """Let the assignment take effect with the servers that answer now; stop those not needed.
 
         A model's server is named once it has served: until then what was in force decides.
         """
-        answering = self._answering()
+        answering = self._models.answering()
         assigned = self._sealed(self._written, answering)
         if self._last is None or assigned.digest != self._last.digest:
             await self._calls.take(assigned)
             self._last = assigned
-        self._listed = answering
-        needed = {*_each(self._needed()), *_each(answering)}
-        self._servers.keep_only(needed)
-        self._running = {one: child for one, child in self._running.items() if one in needed}
-
-    def _wanted(self) -> dict[compiling.Name, serving.ModelConfig]:
-        """Return what the folder asks for, by policy."""
-        return {
-            (policy.namespace, policy.name): self._config(policy.model)
-            for policy in self._written.policies
-            if policy.model is not None
-        }
-
-    def _config(self, model: assignment.AssignedModel) -> serving.ModelConfig:
-        return configs.of(model, self._places.resources, self._places.credentials)
-
-    def _needed(self) -> Models:
-        """Return what is asked for and what is in force, by policy, the former first."""
-        wanted = self._wanted()
-        in_force: dict[tuple[str, str, str], list[serving.ModelConfig]] = {}
-        for one in self._calls.in_force():
-            if one.model is not None:
-                key = (one.namespace, one.name, one.uid)
-                in_force.setdefault(key, []).append(self._config(one.model))
-        found: dict[compiling.Name, tuple[serving.ModelConfig, ...]] = {}
-        for policy in self._written.policies:
-            name = (policy.namespace, policy.name)
-            first = (wanted[name],) if name in wanted else ()
-            known = in_force.get((*name, policy.uid), ())
-            found[name] = tuple(dict.fromkeys((*first, *known)))
-        return found
-
-    def _answering(self) -> Models:
-        """Return what of it serves, by policy; what was named stays named until the new one is."""
-        wanted = self._wanted()
-        found: dict[compiling.Name, tuple[serving.ModelConfig, ...]] = {}
-        for name, needed in self._needed().items():
-            serves = tuple(filter(self._is_answering, needed))
-            if wanted.get(name) not in serves:
-                named = filter(self._is_answering, self._listed.get(name, ()))
-                serves = tuple(dict.fromkeys((*serves, *named)))
-            found[name] = serves
-        return found
-
-    def _is_answering(self, config: serving.ModelConfig) -> bool:
-        child = self._running.get(config)
-        return child is not None and child.has_served and child.phase is not children.Phase.REFUSED
+        self._models.name(answering)
 
     def _read(self) -> resources.Reading:
         try:
@@ -288,20 +202,50 @@ class Folder:
         return (*inspection.inspect(reading), *unsupplied)
 
     def _compile(self, reading: resources.Reading) -> compiling.Compilation:
-        found = compiling.Resources.of(reading.resources)
+        snapshot = compiling.Resources.of(reading.resources)
         grants = {
             (device.namespace, device.name): (self._places.node, self._epoch)
-            for device in found.devices
+            for device in snapshot.devices
         }
         try:
-            site = _site(found, self._places).name
+            site = _site(snapshot, self._places).name
         except FolderError as error:
             lines = (str(error), *map(inspection.line, reading.problems))
             raise FolderError("\n  ".join(lines)) from error
         given = compiling.Given(grants=grants)
-        return compiling.compile(found, self._places.node, site=site, given=given)
+        last = () if self._last is None else (self._last,)
+        return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
 
-    def _sealed(self, written: assignment.Assignment, answering: Models) -> assignment.Assignment:
+    def _with_what_stays(
+        self,
+        inspected: Iterable[report.Problem],
+        reading: resources.Reading,
+        compiled: compiling.Compilation,
+    ) -> Iterator[report.Problem]:
+        """Yield what the inspection found, with what stays in force of devices and policies.
+
+        The reading's own problems say it already.
+        """
+        dangling = {_about(problem) for problem in compiled.problems}
+        devices = {
+            (v1alpha1.Device.kind, device.namespace, device.name)
+            for device in compiled.assignment.devices
+        }
+        decides = {
+            (v1alpha1.DecisionPolicy.kind, version.namespace, version.name)
+            for version in self._calls.in_force()
+        }
+        stays = (decides | devices & dangling) - set(map(_about, reading.problems))
+        for problem in inspected:
+            if _about(problem) in stays and problem.reason != conditions.Reason.NO_DEVICES:
+                message = in_force.staying(problem.message, resources.LAST_GOOD)
+                yield problem.model_copy(update={"message": message})
+            else:
+                yield problem
+
+    def _sealed(
+        self, written: assignment.Assignment, answering: models.Models
+    ) -> assignment.Assignment:
         """Return it with the children's endpoints, counted if it differs from the last."""
         policies = tuple(
             policy.model_copy(
@@ -332,53 +276,49 @@ class Folder:
             slot=f"a{position}",
             role=assignment.Role.ACTIVE,
             node=self._places.node,
-            url=self._running[config].url,
+            url=self._models.url(config),
             policy_generation=generation,
             version=config.version,
             digest=config.digest,
         )
 
 
-def _site(found: compiling.Resources, places: Places) -> v1alpha1.Site:
+def _about(problem: report.Problem) -> tuple[str, str, str]:
+    return problem.kind, problem.namespace, problem.name
+
+
+def _site(snapshot: compiling.Resources, places: Places) -> v1alpha1.Site:
     """Return the site this agent belongs to: the one that was named, or the only one there is."""
     if places.site is not None:
-        site = compiling.find_site(found, places.site)
+        site = compiling.find_site(snapshot, places.site)
         if site is None:
-            known = hints.among(places.site, (each.name for each in found.sites))
+            known = hints.among(places.site, (other.name for other in snapshot.sites))
             raise FolderError(f"{places.resources} holds no Site {places.site}; {known}")
         return site
-    if len(found.sites) != 1:
-        names = ", ".join(site.name for site in found.sites) or "none"
+    if len(snapshot.sites) != 1:
+        names = ", ".join(site.name for site in snapshot.sites) or "none"
         raise FolderError(
             f"{places.resources} must hold one Site, or --site must name one; found: {names}"
             f" ({inspection.overview(places.resources)})"
         )
-    return found.sites[0]
-
-
-def _each(models: Models) -> tuple[serving.ModelConfig, ...]:
-    return tuple(dict.fromkeys(one for found in models.values() for one in found))
-
-
-def _model_rejected(policy: compiling.Name, child: children.Child) -> report.Problem:
-    trouble = child.trouble
-    message = "" if trouble is None else inspection.refusal(trouble.reason, trouble.message)
-    return report.Problem(
-        kind=v1alpha1.DecisionPolicy.kind,
-        namespace=policy[0],
-        name=policy[1],
-        reason=conditions.Reason.MODEL_REJECTED,
-        message=f"{child.config.version}: {message}"[:1024],
-    )
+    return snapshot.sites[0]
 
 
 def _freeze(kept: Mapping[resources.Identity, resources.Kept]) -> bytes:
-    return orjson.dumps([[*identity, one.place, one.document] for identity, one in kept.items()])
+    return orjson.dumps([[*identity, last.place, last.document] for identity, last in kept.items()])
 
 
 def _thaw(body: bytes | None) -> dict[resources.Identity, resources.Kept]:
-    rows = orjson.loads(body) if body else []
-    return {
-        resources.Identity(kind, namespace, name): resources.Kept(place, document)
-        for kind, namespace, name, place, document in rows
-    }
+    """Return what was right when the agent last ran; nothing of what cannot be read."""
+    try:
+        return {
+            resources.Identity(kind, namespace, name): resources.Kept(place, document)
+            for kind, namespace, name, place, document in orjson.loads(body or b"[]")
+        }
+    except (ValueError, TypeError) as error:
+        _LOG.warning(
+            "what was right in the folder last cannot be read (%s): only what is right now is in"
+            " force",
+            type(error).__name__,
+        )
+        return {}

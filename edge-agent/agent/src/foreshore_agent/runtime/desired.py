@@ -1,11 +1,12 @@
 """The assignment in force: what is taken, made durable, and only then takes effect.
 
-    hub ──take──► older, or another node's? refused ──► durable ──► in effect
-    folder ──put───────────────────────────────────────► durable ──► in effect
+    hub ──take──► older, or another node's? held back ──► durable ──► in effect
+    folder ──put────────────────────────────────────────► durable ──► in effect
     start ──recall──► the durable one takes effect at once, hub or no hub
                  └──► it cannot: set aside, until the hub sends another
 
-`life` makes one and says what taking effect means.
+What stays is the rule of `foreshore_decision.in_force`. `life` makes one and says what taking
+effect means.
 """
 
 import asyncio
@@ -15,12 +16,13 @@ from typing import Final, Protocol
 
 import pydantic
 
-from foreshore_agent import adoption
 from foreshore_api.wire import assignment, report
+from foreshore_decision import in_force
 
 KEY: Final = "assignment"
 NODE: Final = "Node"
 SET_ASIDE: Final = "AssignmentSetAside"
+REFUSED: Final = "AssignmentRefused"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -36,6 +38,53 @@ class Values(Protocol):
         ...
 
 
+def judge(
+    fresh: assignment.Assignment,
+    node: str,
+    last: assignment.Assignment | None,
+    aside: assignment.Assignment | None,
+) -> in_force.Option[assignment.Assignment]:
+    """Return whether an assignment from the hub can be worked by.
+
+    Whether a policy of it takes effect is for the engine to find out. `last` is the newest that was
+    taken, `aside` one on which this release fails.
+    """
+    if fresh.node != node:
+        obstacle = in_force.Obstacle(
+            REFUSED,
+            f"it is for node {fresh.node}, not for {node}",
+            "look at the name that the agent is started with, and at its token",
+        )
+        return in_force.Option(None, obstacle)
+    if is_stale(fresh, last):
+        obstacle = in_force.Obstacle(
+            REFUSED,
+            "the hub's store has counted further before: it is an older copy",
+            "give the hub the newest copy of its store, or an empty one",
+        )
+        return in_force.Option(None, obstacle)
+    if fresh == aside:
+        return in_force.Option(None, _fails())
+    return in_force.good(fresh)
+
+
+def is_stale(fresh: assignment.Assignment, last: assignment.Assignment | None) -> bool:
+    """Whether a fresh assignment is older than the last one of the same lineage."""
+    if last is None or fresh.lineage != last.lineage:
+        return False
+    return fresh.generation < last.generation
+
+
+def _fails() -> in_force.Obstacle:
+    remedy = "edit what was edited last, or run another release; the agent's log has the details"
+    return in_force.Obstacle(SET_ASIDE, "this release fails on it", remedy)
+
+
+def _unreadable(error: Exception) -> in_force.Obstacle:
+    cause = f"this release cannot read it ({type(error).__name__})"
+    return in_force.Obstacle(SET_ASIDE, cause, "the next that comes takes its place")
+
+
 class Desired:
     """The assignment this agent works by."""
 
@@ -47,6 +96,8 @@ class Desired:
         self._effect: Final = effect
         self._turn: Final = asyncio.Lock()
         self._aside: assignment.Assignment | None = None
+        self._problem: report.Problem | None = None
+        """What is said of the newest assignment, where it is held back."""
         self.present: assignment.Assignment | None = None
 
     async def recall(self) -> assignment.Assignment | None:
@@ -58,6 +109,7 @@ class Desired:
             return assignment.Assignment.decode(body)
         except pydantic.ValidationError as error:
             _LOG.warning("the last assignment cannot be read by this release: %s", error)
+            self._hold_back(_unreadable(error), "the last assignment")
             return None
 
     def resume(self, recalled: assignment.Assignment) -> None:
@@ -71,17 +123,11 @@ class Desired:
         It stays durable, for the release that can work by it.
         """
         self.present, self._aside = None, recalled
+        self._hold_back(_fails(), _named(recalled))
 
     def problems(self) -> tuple[report.Problem, ...]:
-        """Return what keeps this agent from working by its assignment."""
-        if self._aside is None:
-            return ()
-        aside = self._aside
-        message = f"assignment {aside.generation} makes this release fail; waiting for another"
-        problem = report.Problem(
-            kind=NODE, namespace="", name=self._node, reason=SET_ASIDE, message=message
-        )
-        return (problem,)
+        """Return what keeps this agent from working by its newest assignment."""
+        return () if self._problem is None else (self._problem,)
 
     async def take(self, fresh: assignment.Assignment) -> None:
         """Take an assignment from the hub, unless it is older or another node's.
@@ -90,16 +136,12 @@ class Desired:
             journal.JournalFull: it could not be made durable and does not take effect.
         """
         async with self._turn:
-            last = self.present or self._aside
-            if fresh.node != self._node:
-                _LOG.error("an assignment for node %s is not ours, refused", fresh.node)
-                return
-            if adoption.is_stale(fresh, last):
-                _LOG.warning("generation %d is older than ours, refused", fresh.generation)
-                return
-            if fresh == self._aside:
-                return
-            await self._put(fresh)
+            newest = judge(fresh, self._node, self.present or self._aside, self._aside)
+            chosen = in_force.choose((newest, in_force.Option(self.present)))
+            if chosen.held_back is not None:
+                self._hold_back(chosen.held_back, _named(fresh))
+            else:
+                await self._put(fresh)
 
     async def put(self, taken: assignment.Assignment) -> None:
         """Take an assignment that folder mode has compiled. Raises as `take`."""
@@ -108,9 +150,10 @@ class Desired:
 
     async def _put(self, taken: assignment.Assignment) -> None:
         if taken == self.present:
+            self._problem = None
             return
         await self._values.put(KEY, taken.encode())
-        self.present, self._aside = taken, None
+        self.present, self._aside, self._problem = taken, None, None
         _LOG.info(
             "assignment %d: %d devices, %d policies",
             taken.generation,
@@ -118,3 +161,21 @@ class Desired:
             len(taken.policies),
         )
         self._effect(taken)
+
+    def _hold_back(self, obstacle: in_force.Obstacle, newest: str) -> None:
+        """Say in the log, once, and in `problems`, that the newest is not in force."""
+        kept = _named(self.present) if self.present is not None else ""
+        problem = report.Problem(
+            kind=NODE,
+            namespace="",
+            name=self._node,
+            reason=obstacle.reason,
+            message=in_force.message(obstacle, newest, kept),
+        )
+        if problem != self._problem:
+            _LOG.error("%s", problem.message)
+        self._problem = problem
+
+
+def _named(assigned: assignment.Assignment) -> str:
+    return f"assignment {assigned.generation}"

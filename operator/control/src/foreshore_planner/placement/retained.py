@@ -2,13 +2,15 @@
 
 Its policy is not accepted as it stands, or none of its devices at the site is. Agents go on with
 what was, so that roles, phases and endpoints must be as true as ever: they are told from the pods
-and their own marks. Nothing of this creates, moves or removes a pod. Called by `plan`.
+and their own marks. Nothing of this creates, moves or removes a pod. Called by `plan`; the rule is
+`foreshore_decision.in_force`.
 """
 
 from collections.abc import Mapping, Sequence
 
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_decision import in_force
 from foreshore_planner import binding, health, snapshot
 from foreshore_planner.placement import case, choose, figures, serving, troubles
 
@@ -74,9 +76,13 @@ def _answering(sight: case.Sight, said: inferenceplacement.Replica) -> snapshot.
         is_next = next_ is not None and (one.node, one.version) == (next_.node, next_.version)
         return (not is_next, not _is_shown(said, one), one.name)
 
-    able = [one for one in of_slot if serving.answers(sight, one)]
-    here = [one for one in of_slot if _is_shown(said, one)]
-    return min(able or here, key=key, default=None)
+    def option(pod: snapshot.Replica) -> in_force.Option[snapshot.Replica]:
+        if serving.answers(sight, pod):
+            return in_force.good(pod)
+        shown = pod if _is_shown(said, pod) else None
+        return in_force.Option(shown, serving.STARTING)
+
+    return in_force.choose(option(pod) for pod in sorted(of_slot, key=key)).value
 
 
 def _is_shown(said: inferenceplacement.Replica, pod: snapshot.Replica) -> bool:

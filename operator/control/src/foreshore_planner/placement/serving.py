@@ -6,14 +6,17 @@
     the new one finds no room for long ──others serve, it fits──► the old one goes first
 
 A slot is shown as the pod that answers, with the version that it serves. What it should be instead
-is its `successor`. So agents never lose an address that works to one that does not work yet.
+is its `successor`. So agents never lose an address that works to one that does not work yet: the
+rule is `foreshore_decision.in_force`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from foreshore_api.conditions import Reason
 from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_decision import in_force
 from foreshore_planner import snapshot
 from foreshore_planner.placement import troubles
 from foreshore_planner.placement.case import Case, PodIntent, Sight
@@ -62,17 +65,36 @@ def occupants(case: Case, intents: Mapping[str, PodIntent]) -> dict[str, Occupan
     found: dict[str, Occupant] = {}
     for slot, intent in intents.items():
         pod = existing.get(intent.name)
-        is_new_ready = pod is not None and answers(case, pod)
-        old = None if is_new_ready else _stand_in(case, intent)
-        refusal = case.seen.refusals.get((intent.namespace, intent.name))
+        chosen = in_force.choose(_able(case, intent, pod))
+        held = chosen.held_back
         found[slot] = Occupant(
             intent,
             pod,
-            old,
-            is_ready=is_new_ready or old is not None,
-            refusal=None if is_new_ready else refusal,
+            old=chosen.value if held is not None else None,
+            is_ready=chosen.value is not None,
+            refusal=held.cause if held is not None and held.reason == Reason.POD_REFUSED else None,
         )
     return found
+
+
+def _able(
+    case: Case, intent: PodIntent, pod: snapshot.Replica | None
+) -> Iterator[in_force.Option[snapshot.Replica]]:
+    """Yield who can have a slot: the wanted pod, then those that answer instead of it."""
+    if pod is not None and answers(case, pod):
+        yield in_force.good(pod)
+    refusal = case.seen.refusals.get((intent.namespace, intent.name))
+    if refusal is not None:
+        yield in_force.Option(None, in_force.Obstacle(Reason.POD_REFUSED, refusal))
+    else:
+        yield in_force.Option(None, STARTING)
+    yield from map(in_force.good, _stand_ins(case, intent))
+
+
+STARTING: Final = in_force.Obstacle(
+    Reason.REPLICA_STARTING, "its pod to serve", "see the pod", is_waiting=True
+)
+"""Of a pod that does not answer, or not yet."""
 
 
 def answers(case: Sight, pod: snapshot.Replica) -> bool:
@@ -160,8 +182,8 @@ def listed(case: Sight, slot: str) -> inferenceplacement.Replica | None:
     return next((one for one in before if one.slot == slot), None)
 
 
-def _stand_in(case: Case, intent: PodIntent) -> snapshot.Replica | None:
-    """Return the pod that answers in a slot instead of the wanted one: the one shown before.
+def _stand_ins(case: Case, intent: PodIntent) -> list[snapshot.Replica]:
+    """Return the pods that answer in a slot instead of the wanted one, the one shown before first.
 
     One that serves the very bytes that are asked for comes before it; one that has their version's
     name alone may be of long ago, and nobody works by it any more.
@@ -170,16 +192,15 @@ def _stand_in(case: Case, intent: PodIntent) -> snapshot.Replica | None:
     before = (shown.node, shown.version, shown.digest) if shown is not None else None
     wanted = case.version.metadata.name, case.version.spec.digest
     able = [
-        one
-        for one in case.replicas
-        if one.slot == intent.slot and one.name != intent.name and answers(case, one)
+        pod
+        for pod in case.replicas
+        if pod.slot == intent.slot and pod.name != intent.name and answers(case, pod)
     ]
-    return min(
+    return sorted(
         able,
-        key=lambda one: (
-            (one.version, one.digest) != wanted,
-            (one.node, one.version, one.digest) != before,
-            one.name,
+        key=lambda pod: (
+            (pod.version, pod.digest) != wanted,
+            (pod.node, pod.version, pod.digest) != before,
+            pod.name,
         ),
-        default=None,
     )

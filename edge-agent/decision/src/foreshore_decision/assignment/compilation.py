@@ -1,0 +1,94 @@
+"""The assignment of one node, put together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from foreshore_api import conditions, v1alpha1
+from foreshore_api.wire import assignment, report
+from foreshore_decision.assignment import devices, digests, policies, references, snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """An assignment (lineage and generation still to be counted) and what could not be resolved."""
+
+    assignment: assignment.Assignment
+    problems: tuple[report.Problem, ...]
+
+
+def compile(  # noqa: A001 - the word of the design; the package is always imported as a whole
+    resources: snapshot.Resources,
+    node: str,
+    *,
+    site: str | None,
+    labels: Mapping[str, str] | None = None,
+    peers: Iterable[snapshot.Peer] = (),
+    given: snapshot.Given | None = None,
+    last: Iterable[assignment.Assignment] = (),
+) -> Compilation:
+    """Return the desired state of the agent on `node`.
+
+    Args:
+        resources: one snapshot of every kind.
+        node: name of the node.
+        site: the site the node is labelled with; None for a node of no site, which only probes.
+        labels: labels of the node, for `reachableFrom`.
+        peers: agents whose echo may be timed: those of the site and of no site are taken.
+        given: in folder mode, endpoints and grants; the resources' statuses are then not read.
+        last: what was assigned last, the node's own first: what a reference stays resolved to
+            where its object is gone.
+    """
+    wanted = snapshot.find_site(resources, site) if site is not None else None
+    probes, left_out = _probes(node, site, peers)
+    if wanted is None:
+        missing = () if site is None else (_site_missing(site),)
+        document = assignment.Assignment(node=node, probes=probes)
+        return Compilation(_sealed(document), (*missing, *left_out))
+    good = references.LastGood(last)
+    bound, device_problems = devices.assigned(resources, wanted, labels or {}, given, good)
+    decided, policy_problems = policies.assigned(resources, wanted, bound, given, good)
+    document = assignment.Assignment(
+        node=node,
+        site=assignment.AssignedSite(
+            namespace=wanted.namespace, name=wanted.name, spec=wanted.spec
+        ),
+        devices=bound,
+        policies=decided,
+        probes=probes,
+    )
+    return Compilation(_sealed(document), (*device_problems, *policy_problems, *left_out))
+
+
+def _probes(
+    node: str, site: str | None, peers: Iterable[snapshot.Peer]
+) -> tuple[tuple[assignment.ProbeTarget, ...], tuple[report.Problem, ...]]:
+    """Return the peers to time, as many as one assignment names, and what is said of the rest."""
+    targets = tuple(
+        assignment.ProbeTarget(node=peer.node, url=peer.url)
+        for peer in sorted(peers, key=lambda peer: peer.node)
+        if peer.node != node and peer.site in (site, None)
+    )
+    if len(targets) <= assignment.PROBES:
+        return targets, ()
+    problem = report.Problem(
+        kind="Node",
+        namespace="",
+        name=node,
+        reason="TooManyPeers",
+        message=f"the first {assignment.PROBES} of {len(targets)} peers are timed, by name",
+    )
+    return targets[: assignment.PROBES], (problem,)
+
+
+def _sealed(document: assignment.Assignment) -> assignment.Assignment:
+    return document.model_copy(update={"digest": digests.digest_of(document)})
+
+
+def _site_missing(site: str) -> report.Problem:
+    return report.Problem(
+        kind=v1alpha1.Site.kind,
+        namespace="",
+        name=site,
+        reason=conditions.Reason.REFERENCE_NOT_FOUND,
+        message=f"the node is labelled with site {site}, which does not exist",
+    )

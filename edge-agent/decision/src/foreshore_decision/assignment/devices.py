@@ -1,0 +1,109 @@
+"""The devices of a site that an agent can reach, each with the profile that holds for it."""
+
+from collections.abc import Mapping
+
+from foreshore_api import conditions, scalars, v1alpha1
+from foreshore_api import resources as contract
+from foreshore_api.v1alpha1 import protection
+from foreshore_api.wire import assignment, report
+from foreshore_decision import in_force, narrowing
+from foreshore_decision.assignment import digests, references, snapshot
+
+
+def assigned(
+    resources: snapshot.Resources,
+    site: v1alpha1.Site,
+    node_labels: Mapping[str, str],
+    given: snapshot.Given | None,
+    last: references.LastGood,
+) -> tuple[tuple[assignment.AssignedDevice, ...], tuple[report.Problem, ...]]:
+    """Return the devices of the site that an agent with these node labels can reach."""
+    profiles = {(profile.namespace, profile.name): profile for profile in resources.profiles}
+    devices: list[assignment.AssignedDevice] = []
+    problems: list[report.Problem] = []
+    for device in resources.devices:
+        if (device.namespace, device.spec.site) != (site.namespace, site.name):
+            continue
+        if not is_reachable(device, node_labels):
+            continue
+        if not contract.is_name(device.name, device.longest_name):
+            problems.append(_unsayable(device))
+            continue
+        chosen = _chosen(device, profiles, last)
+        if chosen.held_back is not None:
+            kept = "" if chosen.value is None else "the profile that it had last"
+            problems.append(references.problem(device, chosen.held_back, kept))
+        if chosen.value is not None:
+            grant = _grant(device, chosen.value.profile.authority, given)
+            devices.append(chosen.value.model_copy(update={"grant": grant}))
+    return tuple(devices), tuple(problems)
+
+
+def is_reachable(device: v1alpha1.Device, node_labels: Mapping[str, str]) -> bool:
+    """Whether an agent on a node with these labels can reach the device."""
+    reachable = device.spec.reachable_from
+    wanted = reachable.node_selector if reachable is not None else {}
+    return all(node_labels.get(key) == value for key, value in wanted.items())
+
+
+def _chosen(
+    device: v1alpha1.Device,
+    profiles: Mapping[snapshot.Name, v1alpha1.DeviceProfile],
+    last: references.LastGood,
+) -> in_force.InForce[assignment.AssignedDevice]:
+    """Return the device with its profile, else as it was assigned last."""
+    name = device.spec.profile_ref.name
+    profile = profiles.get((device.namespace, name))
+    if profile is not None:
+        return in_force.choose([in_force.good(_resolved(device, profile))])
+    missing = in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
+    newest = in_force.Option[assignment.AssignedDevice](None, missing)
+    return in_force.choose((newest, in_force.Option(references.kept_device(last, device))))
+
+
+def _resolved(
+    device: v1alpha1.Device, profile: v1alpha1.DeviceProfile
+) -> assignment.AssignedDevice:
+    narrowed = narrowing.narrow(profile.spec, device.spec)
+    return assignment.AssignedDevice(
+        namespace=device.namespace,
+        name=device.name,
+        uid=device.metadata.uid or "",
+        generation=device.metadata.generation or 0,
+        digest=digests.device_digest(device.spec, narrowed),
+        labels=dict(sorted(device.metadata.labels.items())),
+        spec=device.spec,
+        profile=narrowed,
+    )
+
+
+def _grant(
+    device: v1alpha1.Device, times: protection.Authority, given: snapshot.Given | None
+) -> assignment.Grant | None:
+    if given is not None:
+        holder, epoch = given.grants.get((device.namespace, device.name), (None, 0))
+    elif device.status.authority is not None:
+        holder, epoch = device.status.authority.holder, device.status.authority.epoch
+    else:
+        return None
+    if holder is None:
+        return None
+    return assignment.Grant(
+        holder=holder,
+        epoch=epoch,
+        lease_seconds=scalars.seconds(times.lease_duration),
+        offline_seconds=scalars.seconds(times.offline_grant),
+    )
+
+
+def _unsayable(device: v1alpha1.Device) -> report.Problem:
+    """A definition that is older than this release may have let it in."""
+    return report.Problem(
+        kind=device.kind,
+        namespace=device.namespace,
+        name=device.name[:253],
+        generation=device.metadata.generation or 0,
+        reason=conditions.Reason.INVALID,
+        message=f"a name has at most {device.longest_name} characters and is a DNS label: make the"
+        " Device anew under another name",
+    )

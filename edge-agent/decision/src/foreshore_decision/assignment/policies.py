@@ -1,0 +1,96 @@
+"""The policies bound to devices of a site, each with its model and the replicas that serve it."""
+
+from typing import Final
+
+from foreshore_api import v1alpha1
+from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_api.wire import assignment, report
+from foreshore_decision import selectors
+from foreshore_decision.assignment import digests, references, snapshot
+
+
+def assigned(
+    resources: snapshot.Resources,
+    site: v1alpha1.Site,
+    devices: tuple[assignment.AssignedDevice, ...],
+    given: snapshot.Given | None,
+    last: references.LastGood,
+) -> tuple[tuple[assignment.AssignedPolicy, ...], tuple[report.Problem, ...]]:
+    """Return the policies bound to at least one of these devices, whoever holds it."""
+    policies: list[assignment.AssignedPolicy] = []
+    problems: list[report.Problem] = []
+    for policy in resources.policies:
+        if policy.namespace != site.namespace:
+            continue
+        selector = policy.spec.device_selector
+        bound = (device.name for device in devices if selectors.selects(selector, device.labels))
+        names = tuple(sorted(bound))
+        if not names:
+            continue
+        model = references.model(resources, last, policy)
+        if model.held_back is not None:
+            kept = "what was in force" if model.value is None else "the model that it had last"
+            problems.append(references.problem(policy, model.held_back, kept))
+        policies.append(
+            assignment.AssignedPolicy(
+                namespace=policy.namespace,
+                name=policy.name,
+                uid=policy.metadata.uid or "",
+                generation=policy.metadata.generation or 0,
+                digest=digests.policy_digest(policy),
+                spec=policy.spec,
+                devices=names,
+                model=model.value,
+                endpoints=_endpoints(resources, policy, site, given),
+            )
+        )
+    return tuple(policies), tuple(problems)
+
+
+def _endpoints(
+    resources: snapshot.Resources,
+    policy: v1alpha1.DecisionPolicy,
+    site: v1alpha1.Site,
+    given: snapshot.Given | None,
+) -> tuple[assignment.Endpoint, ...]:
+    """Return the replicas that are ready, active ones first, then by slot.
+
+    While a version is exchanged they serve different ones: each says which.
+    """
+    if given is not None:
+        return given.endpoints.get((policy.namespace, policy.name), ())
+    placement = next(
+        (
+            placement
+            for placement in resources.placements
+            if placement.namespace == policy.namespace
+            and (placement.spec.policy_ref.name, placement.spec.site) == (policy.name, site.name)
+        ),
+        None,
+    )
+    if placement is None:
+        return ()
+    ready = (
+        replica
+        for replica in placement.status.replicas
+        if replica.phase is inferenceplacement.Phase.READY and replica.endpoint is not None
+    )
+    return tuple(
+        assignment.Endpoint(
+            slot=replica.slot,
+            role=replica.role,
+            node=replica.node,
+            url=f"http://{replica.endpoint}",
+            policy_generation=replica.policy_generation or 0,
+            version=replica.version or "",
+            digest=replica.digest or "",
+        )
+        for replica in sorted(ready, key=_preference)
+    )
+
+
+_ROLES: Final = tuple(inferenceplacement.Role)
+
+
+def _preference(replica: inferenceplacement.Replica) -> tuple[int, str, int]:
+    return _ROLES.index(replica.role), replica.slot[0], int(replica.slot[1:])
