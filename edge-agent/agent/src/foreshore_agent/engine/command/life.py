@@ -42,7 +42,6 @@ def command_id(decision_id: str) -> str:
 def issue(
     turn: Turn,
     device: Device,
-    policy: Key,
     evaluation: evaluate.Evaluation,
     received: float,
     latency: Mapping[str, float],
@@ -52,27 +51,27 @@ def issue(
     `received` is monotonic, of the sample that triggered the decision; `latency` is the decision's
     seconds by stage.
     """
-    message = _command(turn, device.key, policy, evaluation.facts)
+    message = _command(turn, device.key, evaluation.facts)
     waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
     intent = _intent(turn, message, evaluation, received, waited)
-    device = ledger.opened(ledger.charged(device, policy, turn.seconds), intent)
+    device = ledger.opened(ledger.charged(device, message.policy, turn.seconds), intent)
     line = recording.decision(
         turn, evaluation, record.Verdict.COMMANDED, command=message, latency=latency
     )
-    key = effects.IntentKey(intent.decision_id, policy, device.key)
+    key = effects.IntentKey(intent.decision_id, message.policy, device.key)
     return Change(device, (effects.Journal((line,), key, (durable.device_value(turn, device),)),))
 
 
-def _command(turn: Turn, device: Key, policy: Key, found: facts.Facts) -> effects.Command:
-    given, now = found.given, turn.at.now
-    action = given.policy.action
+def _command(turn: Turn, device: Key, decided: facts.Facts) -> effects.Command:
+    given, now = decided.given, turn.at.now
+    made, action = given.policy, given.policy.action
     return effects.Command(
         command_id=command_id(given.decision_id),
         attempt=1,
-        policy=policy,
+        policy=Key(made.namespace, made.name),
         device=device,
         action=action.name,
-        values=dict(found.limited or {}),
+        values=dict(decided.limited or {}),
         holder=given.holder.node or "",  # a right without holder and epoch permits nothing
         epoch=given.holder.epoch or 0,
         priority=action.priority,
@@ -138,7 +137,8 @@ def sent(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
     older = (
         (other.command_id, newer)
         for other in device.open.values()
-        if other is not intent and not other.actuators.isdisjoint(intent.actuators)
+        if (other.state, CommandEvent.NEWER) in table.TABLE
+        and not other.actuators.isdisjoint(intent.actuators)
     )
     return advance(turn, device, ((intent.command_id, News(CommandEvent.SENT)), *older))
 
@@ -243,10 +243,11 @@ def advance(turn: Turn, device: Device, news: Iterable[tuple[str, News]]) -> Cha
         transition = None if intent is None else table.TABLE.get((intent.state, one.event))
         if intent is None or transition is None:
             continue
-        passage = table.Passage(turn, device, intent._replace(state=transition.next), one)
+        passage = table.Passage(turn, device, intent, one)
         for act in transition.acts:
-            passage = act(passage)
-        device = ledger.entered(passage.device, passage.intent)
+            act(passage)
+        intent = intent._replace(state=transition.next, **passage.changes)
+        device = ledger.entered(passage.device, intent)
         records += passage.records
         done += passage.done
         if transition.outcome is not None:
