@@ -50,7 +50,7 @@ def begin(
 
     `received` is monotonic, of the sample that triggered it.
     """
-    binding = device.bindings[policy]._replace(pending=None, evaluated=turn.seconds)
+    binding = device.bindings[policy]
     standing = device.standing  # as last noticed: it is asked again once the model has answered
     if binding.compiled.inference is None:
         standing = fencing.standing(device.authority, turn.at.boot)
@@ -62,7 +62,7 @@ def begin(
         question, problem = tensors.question(inference, evaluation.facts)
         if problem is None:
             flight = Flight(evaluation.facts, evaluation.entries, received, turn.at.monotonic)
-            device = _bound(device, policy, binding._replace(flight=flight))
+            binding = binding._replace(pending=None, evaluated=turn.seconds, flight=flight)
             infer = effects.Infer(
                 decision_id,
                 policy,
@@ -72,12 +72,13 @@ def begin(
                 question,
                 inference.timeout,
             )
-            return Change(device, (infer,))
+            return Change(_bound(device, policy, binding), (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
         evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))
     if evaluation.decided_by is None:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
-    return conclude(turn, device, binding, evaluation, received)
+    binding = binding._replace(pending=None, evaluated=turn.seconds)
+    return conclude(turn, device, binding, evaluation, received, {})
 
 
 def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Device]:
@@ -99,7 +100,6 @@ def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Devi
         effects.Observe(policy, stage, seconds, reply.node)
         for stage, seconds in reply.latency.items()
     )
-    binding = binding._replace(flight=None)
     change = conclude(turn, device, binding, evaluation, flight.received, reply.latency)
     return change.also(*stages)
 
@@ -111,8 +111,7 @@ def abandon(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     if flight is None:
         return Change(device)
     evaluation = evaluate.abandon(flight.before, reasons.POLICY_CHANGED)
-    binding = binding._replace(flight=None)
-    return conclude(turn, device, binding, evaluation, flight.received)
+    return conclude(turn, device, binding, evaluation, flight.received, {})
 
 
 def gather(
@@ -158,11 +157,12 @@ def conclude(
     binding: Binding,
     evaluation: evaluate.Evaluation,
     received: float,
-    latency: Mapping[str, float] = EMPTY,
+    latency: Mapping[str, float],
 ) -> Change[Device]:
     """Act on a verdict: issue, advise or only remember, and record.
 
-    `binding` is as it is to be from now on, `latency` seconds by stage, of asking the model.
+    The decision is in flight no more. `binding` is what it is of, `latency` seconds by stage, of
+    asking the model.
     """
     policy = Key(binding.compiled.namespace, binding.compiled.name)
     verdict = evaluate.verdict(evaluation)
@@ -170,7 +170,7 @@ def conclude(
     reason = evaluation.facts.reason if entry is None else entry.reason
     label = (verdict.value, reason, None if entry is None else entry.name)
     is_new = label != binding.last
-    binding = binding._replace(last=label, last_good=_good(binding, evaluation.facts))
+    binding = binding._replace(flight=None, last=label, last_good=_good(binding, evaluation.facts))
     count = effects.Count(metrics.DECISIONS.name, (str(policy), verdict.value, reason))
     decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
     stages = {**latency, histogram.Stage.DECIDE.value: decide}

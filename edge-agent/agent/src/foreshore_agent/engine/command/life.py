@@ -54,7 +54,7 @@ def issue(
     message = _command(turn, device.key, evaluation.facts)
     waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
     intent = _intent(turn, message, evaluation, received, waited)
-    device = ledger.opened(ledger.charged(device, message.policy, turn.seconds), intent)
+    device = ledger.issued(device, intent)
     line = recording.decision(
         turn, evaluation, record.Verdict.COMMANDED, command=message, latency=latency
     )
@@ -137,8 +137,7 @@ def sent(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
     older = (
         (other.command_id, newer)
         for other in device.open.values()
-        if (other.state, CommandEvent.NEWER) in table.TABLE
-        and not other.actuators.isdisjoint(intent.actuators)
+        if other.state in table.SUPERSEDABLE and not other.actuators.isdisjoint(intent.actuators)
     )
     return advance(turn, device, ((intent.command_id, News(CommandEvent.SENT)), *older))
 

@@ -239,6 +239,8 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
 )
 """Every pair that does something."""
 
+SUPERSEDABLE: Final = tuple(state for state, event in TABLE if event is E.NEWER)
+"""States in which a newer command matters."""
 LIVE: Final = (S.INTENT, S.SENDING, S.ANSWER, S.CONFIRMATION, S.UNKNOWN)
 
 
