@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from foreshore_agent.engine import effects, identifiers, recording, replicas
-from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine import effects, recording, replicas
+from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import State
+from foreshore_agent.engine.turn import Turn
 from foreshore_api.conditions import Reason
 from foreshore_api.v1alpha1 import DecisionPolicySpec, Mode
 from foreshore_api.wire import assignment, report
@@ -269,9 +270,7 @@ def _returned(state: State, wanted: Policy) -> tuple[Policy, ...]:
     return tuple(version for version in known if version.uid == wanted.uid)
 
 
-def announce(
-    state: State, resolution: Resolution, at: Instant, fresh: str
-) -> tuple[effects.Effect, ...]:
+def announce(turn: Turn, state: State, resolution: Resolution) -> tuple[effects.Effect, ...]:
     """Record that a generation begins to wait for a replica, and that a wait is over."""
     before, after = _waits(state.problems), _waits(resolution.problems)
     news = [
@@ -286,8 +285,7 @@ def announce(
             news.append((key, IN_FORCE, f"{newest} is in force and waits no more"))
     done: list[effects.Effect] = []
     for key, reason, message in sorted(news):
-        identity = identifiers.nth(fresh, len(done))
-        done += recording.notice(state, at, identity, reason, message, policy=key)
+        done += recording.notice(turn, reason, message, policy=key)
     return tuple(done)
 
 
