@@ -42,8 +42,8 @@ NOT_YET = (
     "foreshore_agent/engine/",
     "foreshore_agent/inference/",
     "foreshore_agent/journal/",
-    "foreshore_agent/link/children.py",
-    "foreshore_agent/link/hub.py",
+    "foreshore_agent/folder/children.py",
+    "foreshore_agent/hub/hub.py",
     "foreshore_agent/rehearse/run.py",
     "foreshore_agent/runtime/",
 )

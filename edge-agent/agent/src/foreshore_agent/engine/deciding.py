@@ -60,7 +60,7 @@ def begin(
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     inference = binding.compiled.inference
     if evaluation.decided_by is None and inference is not None:
-        question, problem = tensors.question(inference, evaluation.facts)
+        asked, problem = tensors.lay_out(inference, evaluation.facts)
         if problem is None:
             flight = Flight(evaluation.facts, evaluation.entries, received, turn.at.monotonic)
             binding = binding._replace(pending=None, evaluated=turn.seconds, flight=flight)
@@ -70,7 +70,7 @@ def begin(
                 device.key,
                 inference.model,
                 inference.digest,
-                question,
+                asked,
                 inference.timeout,
             )
             return Change(_bound(device, policy, binding), (infer,))

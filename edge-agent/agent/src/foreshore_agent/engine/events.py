@@ -5,7 +5,7 @@ event gives birth to: a decision, a notice. When one event starts several decisi
 counts up from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -33,6 +33,7 @@ __all__ = [
     "RecorderChanged",
     "Renewed",
     "Sample",
+    "Stamp",
     "TelemetryChanged",
     "Tick",
     "Value",
@@ -156,13 +157,16 @@ class CommandSent(_Event):
 
 @dataclass(frozen=True, slots=True)
 class CommandNotSent(_Event):
-    """The `Command` effect with this id surely did not leave."""
+    """The `Command` effect with this id surely did not leave, or was refused on the way.
+
+    The second may come after `CommandSent`: then no device got it all the same.
+    """
 
     command_id: str
     policy: Key
     device: Key
     reason: str
-    """`NotConnected`, `TooLate`, `NoCommandTopic`."""
+    """`NotConnected`, `TooLate`, `NoCommandTopic`, or a broker's own: `NotAuthorized`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,3 +265,6 @@ Event = (
     | Stopping
     | Tick
 )
+
+Stamp = Callable[[], tuple[Instant, str]]
+"""Makes what every event begins with: now, and a fresh UUIDv7."""

@@ -1,4 +1,4 @@
-"""Every replica this agent may ask, by policy: what the runtime calls.
+"""Every replica this agent may ask, by policy: the runtime's `InferencePort`.
 
 Each ready replica has an equal share of the time; one that has not answered by then is not given
 up, but the next is asked beside it, and the first answer counts (a model that needs more than its
@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from foreshore_agent.inference import answer, line, race, replica
+from foreshore_agent.engine import effects
+from foreshore_agent.inference import port, race, replica
+from foreshore_agent.inference.oip import answer, line, request
 from foreshore_api.wire import assignment, report
 from foreshore_decision import served
 
@@ -22,23 +24,23 @@ _READY_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
-class _Route:
+class _PolicyRoute:
     """The replicas of one version of a policy, in the order of the assignment."""
 
     policy: tuple[str, str]
     devices: frozenset[str]
     """Those that this version is in force on."""
     expected: answer.Expected
-    replicas: tuple[replica.Replica, ...]
+    replicas: tuple[replica.ModelReplica, ...]
     seconds: float = _READY_SECONDS
     trying: set[int] = field(default_factory=set)
 
 
 class Pool:
-    """The replicas of every policy."""
+    """The replicas of every policy; an `InferencePort`."""
 
     def __init__(self) -> None:
-        self._routes: dict[tuple[str, str], tuple[_Route, ...]] = {}
+        self._routes: dict[tuple[str, str], tuple[_PolicyRoute, ...]] = {}
         self._lines: dict[str, line.Line] = {}
 
     def assign(self, policies: Sequence[assignment.AssignedPolicy]) -> None:
@@ -47,62 +49,60 @@ class Pool:
         A policy may come in several versions, each with the devices that it is in force on; for
         any other device none is asked, for another version must not answer in its place.
         """
-        fresh: dict[tuple[str, str], tuple[_Route, ...]] = {}
+        fresh: dict[tuple[str, str], tuple[_PolicyRoute, ...]] = {}
         for policy in policies:
             if policy.model is not None and policy.endpoints:
                 key = (policy.namespace, policy.name)
                 fresh[key] = (*fresh.get(key, ()), self._route(policy, policy.model))
         self._routes = fresh
-        used = {one.endpoint.url for route in self._every() for one in route.replicas}
+        used = {candidate.endpoint.url for route in self._every() for candidate in route.replicas}
         for url in set(self._lines) - used:
             self._lines.pop(url).close()
 
-    def _route(self, policy: assignment.AssignedPolicy, model: assignment.AssignedModel) -> _Route:
+    def _route(
+        self, policy: assignment.AssignedPolicy, model: assignment.AssignedModel
+    ) -> _PolicyRoute:
         key = (policy.namespace, policy.name)
         old = self._routes.get(key, ())
-        known = {one.identity: one for route in old for one in route.replicas}
+        present = {candidate.identity: candidate for route in old for candidate in route.replicas}
         fresh = (
-            replica.Replica(endpoint, model.name, self._line(endpoint.url))
+            replica.ModelReplica(endpoint, model.name, self._line(endpoint.url))
             for endpoint in policy.endpoints
         )
-        replicas = tuple(known.get(one.identity, one) for one in fresh)
+        replicas = tuple(present.get(candidate.identity, candidate) for candidate in fresh)
         expected = answer.Expected(served.of(model), model.model.outputs)
-        return _Route(key, frozenset(policy.devices), expected, replicas)
+        return _PolicyRoute(key, frozenset(policy.devices), expected, replicas)
 
-    def _every(self) -> Iterator[_Route]:
+    def _every(self) -> Iterator[_PolicyRoute]:
         return itertools.chain.from_iterable(self._routes.values())
 
     def _line(self, url: str) -> line.Line:
-        found = self._lines.get(url)
-        if found is None:
-            found = self._lines[url] = line.Line(url)
-        return found
+        shared = self._lines.get(url)
+        if shared is None:
+            shared = self._lines[url] = line.Line(url)
+        return shared
 
-    def ask(
-        self,
-        policy: tuple[str, str],
-        body: bytes,
-        seconds: float,
-        then: race.Then,
-        device: str = "",
-    ) -> None:
+    def ask(self, asked: effects.Infer, then: port.Then) -> None:
         """Ask the replicas of the policy's version that is in force on a device.
 
-        For at most `seconds` in all; `then` is called exactly once.
+        For at most the question's timeout in all; `then` is called exactly once.
         """
-        routes = self._routes.get(policy, ())
-        route = next((each for each in routes if device in each.devices), None)
+        routes = self._routes.get(asked.policy, ())
+        route = next((route for route in routes if asked.device.name in route.devices), None)
         if route is None:
             asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
             return
-        route.seconds = seconds
-        race.Race(route.replicas, route.expected, body, seconds, then).start()
+        route.seconds = asked.timeout
+        body = request.encode(asked)
+        race.Race(route.replicas, route.expected, body, asked.timeout, then).start()
 
     def reports(self) -> tuple[report.EndpointReport, ...]:
         """Return how the calls of every replica went lately."""
         at = time.monotonic()
         return tuple(
-            one.report(*route.policy, at) for route in self._every() for one in route.replicas
+            candidate.report(*route.policy, at)
+            for route in self._every()
+            for candidate in route.replicas
         )
 
     async def watch(self) -> None:
@@ -111,10 +111,10 @@ class Pool:
             while True:
                 at = time.monotonic()
                 for route in self._every():
-                    for one in route.replicas:
-                        if id(one) not in route.trying and _is_due(one, at):
-                            route.trying.add(id(one))
-                            tasks.create_task(_try(route, one))
+                    for candidate in route.replicas:
+                        if id(candidate) not in route.trying and _is_due(candidate, at):
+                            route.trying.add(id(candidate))
+                            tasks.create_task(_try(route, candidate))
                 await asyncio.sleep(_WATCH_SECONDS)
 
     def close(self) -> None:
@@ -124,16 +124,16 @@ class Pool:
             self._lines.popitem()[1].close()
 
 
-_NO_ENDPOINT: Final = race.Unanswered("NoEndpoint", (), is_late=False)
+_NO_ENDPOINT: Final = port.Unanswered("NoEndpoint", (), is_late=False)
 
 
-def _is_due(one: replica.Replica, at: float) -> bool:
-    if one.resting_until is not None:
-        return at >= one.resting_until
-    return at - one.asked_at > replica.IDLE_PROBE_SECONDS
+def _is_due(candidate: replica.ModelReplica, at: float) -> bool:
+    if candidate.resting_until is not None:
+        return at >= candidate.resting_until
+    return at - candidate.asked_at > replica.IDLE_PROBE_SECONDS
 
 
-async def _try(route: _Route, one: replica.Replica) -> None:
+async def _try(route: _PolicyRoute, candidate: replica.ModelReplica) -> None:
     """Ask in the background; the answer decides whether it rests (on).
 
     One that callers blame is asked what they asked, whether it rests or not: being ready is no
@@ -141,30 +141,34 @@ async def _try(route: _Route, one: replica.Replica) -> None:
     """
     began = time.monotonic()
     try:
-        if one.last_body is None or (one.is_rested() and not one.is_blamed()):
-            replica.check(await _over(one, None, _READY_SECONDS))
+        if candidate.last_body is None or (candidate.is_rested() and not candidate.is_blamed()):
+            answer.completed((await _over(candidate, None, _READY_SECONDS)).answer)
         else:
-            replica.read(await _over(one, one.last_body, route.seconds), route.expected)
+            replica.read(await _over(candidate, candidate.last_body, route.seconds), route.expected)
         is_in_time = time.monotonic() - began <= route.seconds / len(route.replicas)
-        (one.recover if is_in_time or one.last_body is None else one.resume)()
-    except replica.RejectedError:
-        one.recover()
-    except replica.OtherVersionError:
-        one.set_aside(time.monotonic())
-    except (TimeoutError, replica.FailedError) as error:
-        reason = error.reason if isinstance(error, replica.FailedError) else "Late"
-        one.rest(reason, time.monotonic())
+        (candidate.recover if is_in_time or candidate.last_body is None else candidate.resume)()
+    except answer.BadRequestError:
+        candidate.recover()
+    except answer.OtherVersionError:
+        candidate.set_aside(time.monotonic())
+    except (TimeoutError, answer.FailedError) as error:
+        reason = error.reason if isinstance(error, answer.FailedError) else "Late"
+        candidate.rest(reason, time.monotonic())
     finally:
-        route.trying.discard(id(one))
+        route.trying.discard(id(candidate))
 
 
-async def _over(one: replica.Replica, body: bytes | None, seconds: float) -> replica.Asked:
+async def _over(
+    candidate: replica.ModelReplica, body: bytes | None, seconds: float
+) -> replica.Asked:
     """Ask and wait until the call is over, well or badly. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        asked = one.ask_ready() if body is None else one.ask(body)
+        asked = candidate.ask_ready() if body is None else candidate.ask(body)
         await _end(asked)
         if asked.is_stale:
-            asked = one.ask_ready(anew=True) if body is None else one.ask(body, anew=True)
+            asked = (
+                candidate.ask_ready(anew=True) if body is None else candidate.ask(body, anew=True)
+            )
             await _end(asked)
     return asked
 

@@ -18,7 +18,8 @@ from typing import IO, Any, Final
 import orjson
 
 from foreshore_agent import clocks
-from foreshore_agent.devices.mqtt import connection, lane, payload
+from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.mqtt import connection, lane
 from foreshore_agent.play import machine, stage
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.v1alpha1 import deviceprofile
@@ -147,7 +148,7 @@ class Player:
             if (each := found(name)) is not None and each.access != deviceprofile.Access.WRITE
         }
 
-    def _take(self, message: connection.Message) -> None:
+    def _take(self, message: connection.MqttMessage) -> None:
         now = self._clock.now()
         if message.retained:
             self.tally.commands["Retained"] += 1

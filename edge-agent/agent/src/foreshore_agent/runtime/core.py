@@ -16,10 +16,9 @@ from typing import Any, Final, Protocol
 import uuid_utils
 
 from foreshore_agent import clocks, journal, meters, refusals
-from foreshore_agent.devices.mqtt import broker
+from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
-from foreshore_agent.inference import pool, race
-from foreshore_agent.inference.oip import request
+from foreshore_agent.inference import port as inference
 from foreshore_api.reasons import decision as reasons
 
 _LOG: Final = logging.getLogger(__name__)
@@ -40,15 +39,15 @@ MAXIMUM_UNWRITTEN: Final = 1024
 """Appends that may wait for the disk before samples are dropped, counted."""
 
 
-class Commands(Protocol):
-    """The way to the devices."""
+class PeersPort(Protocol):
+    """The other agents of the site."""
 
-    def command(self, effect: effects.Command) -> str | None:
-        """Send a command now; returns why it surely did not leave, or None."""
+    def remember(self, effect: effects.RememberPeer) -> None:
+        """Note a beat that is believed."""
         ...
 
-    def advise(self, effect: effects.Advise) -> None:
-        """Send a recommendation, if possible."""
+    def renew(self, effect: effects.RequestRenewal) -> None:
+        """Ask whether this node may go on."""
         ...
 
 
@@ -57,10 +56,10 @@ class Ports:
     """What carries effects out."""
 
     journal: journal.Journal
-    pool: pool.Pool
-    commands: Commands
+    inference: inference.InferencePort
+    devices: devices.DevicesPort
     meters: meters.Meters
-    renew: Callable[[effects.RequestRenewal], None]
+    peers: PeersPort
     changed: Callable[[], None]
     """Told after a notice: the agent's own standing is no longer what was reported."""
     failed: Callable[[BaseException], None]
@@ -84,7 +83,7 @@ class Core:
         self._waiting: Final[deque[events.Event]] = deque()
         self._is_taking = False
         self._unwritten = 0
-        self._refusals: Final = refusals.Refusals(clock.monotonic)
+        self._refusals: Final = refusals.Refusals(ports.meters.count_telemetry, clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
             effects.Journal: self._journal,
@@ -95,7 +94,8 @@ class Core:
             effects.Count: ports.meters.count,
             effects.Refuse: self._refuse,
             effects.Observe: self._observe,
-            effects.RequestRenewal: ports.renew,
+            effects.RememberPeer: ports.peers.remember,
+            effects.RequestRenewal: ports.peers.renew,
         }
         """What carries out which effect: one entry for each, held by a test."""
 
@@ -140,8 +140,7 @@ class Core:
             what = FROM_OUTSIDE.get(type(event))
             if what is None:
                 raise
-            self._refusals.note(f"{what} ({_source(event)})", broker.DEFECT, error)
-            self._ports.meters.count_telemetry(broker.DEFECT)
+            self._refusals.note(f"{what} ({_source(event)})", refusals.DEFECT, error)
             if not isinstance(event, events.Inferred):
                 return ()
             failed = events.InferenceFailed(
@@ -158,7 +157,6 @@ class Core:
 
     def _refuse(self, effect: effects.Refuse) -> None:
         self._refusals.note(effect.what, effect.reason)
-        self._ports.meters.count_telemetry(effect.reason)
 
     def _carry(self, effect: effects.Effect) -> None:
         if self._tap is not None:
@@ -166,17 +164,16 @@ class Core:
         self.carriers[type(effect)](effect)
 
     def _infer(self, effect: effects.Infer) -> None:
-        def then(result: race.Answered | race.Unanswered) -> None:
+        def then(result: inference.ModelAnswer | inference.Unanswered) -> None:
             self.take(self._answer(effect, result))
 
-        body = request.encode(effect)
-        self._ports.pool.ask(effect.policy, body, effect.timeout, then, effect.device.name)
+        self._ports.inference.ask(effect, then)
 
     def _answer(
-        self, effect: effects.Infer, result: race.Answered | race.Unanswered
+        self, effect: effects.Infer, result: inference.ModelAnswer | inference.Unanswered
     ) -> events.Event:
         asked = (*self.stamp(), effect.decision_id, effect.policy, effect.device)
-        if isinstance(result, race.Answered):
+        if isinstance(result, inference.ModelAnswer):
             return events.Inferred(
                 *asked,
                 result.outputs,
@@ -193,18 +190,24 @@ class Core:
     def _journal(self, effect: effects.Journal) -> None:
         entries = [
             journal.Entry(
-                one.body, one.critical, one.policy, one.device, one.verdict, one.keep, one.reserve
+                line.body,
+                line.critical,
+                line.policy,
+                line.device,
+                line.verdict,
+                line.keep,
+                line.reserve,
             )
-            for one in effect.records
+            for line in effect.records
         ]
-        too_long = [one for one in entries if one.is_too_long]
+        too_long = [entry for entry in entries if entry.is_too_long]
         if too_long and effect.intent is not None:
             self._lose(entries)
             self._not_written(effect.intent, TOO_LARGE)
             return
         if too_long:
             self._lose(too_long)
-        fitting = [one for one in entries if not one.is_too_long]
+        fitting = [entry for entry in entries if not entry.is_too_long]
         intent = effect.intent
         written = self._ports.journal.append(fitting, effect.values, is_patient=intent is None)
         self._unwritten += 1
@@ -212,7 +215,7 @@ class Core:
 
     def _lose(self, entries: list[journal.Entry]) -> None:
         """Give up what the hub would refuse; the engine's values are kept all the same."""
-        sizes = ", ".join(str(len(one.body)) for one in entries)
+        sizes = ", ".join(str(len(entry.body)) for entry in entries)
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
         self._ports.journal.lose(entries, TOO_LARGE)
 
@@ -238,7 +241,7 @@ class Core:
         if self._clock.monotonic() > effect.deadline:
             reason: str | None = TOO_LATE
         else:
-            reason = self._ports.commands.command(effect)
+            reason = self._ports.devices.send(effect)
         sent = (*self.stamp(), effect.command_id, effect.policy, effect.device)
         if reason is None:
             self.take(events.CommandSent(*sent))
@@ -246,10 +249,10 @@ class Core:
             self.take(events.CommandNotSent(*sent, reason))
 
     def _advise(self, effect: effects.Advise) -> None:
-        self._ports.commands.advise(effect)
+        self._ports.devices.advise(effect)
 
     def _notice(self, effect: effects.Notice) -> None:
-        about = " ".join(str(each) for each in (effect.device, effect.policy) if each is not None)
+        about = " ".join(str(key) for key in (effect.device, effect.policy) if key is not None)
         _LOG.info("%s: %s%s", effect.reason, effect.message, f" ({about})" if about else "")
         self._ports.changed()
 

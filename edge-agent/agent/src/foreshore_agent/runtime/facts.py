@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from foreshore_agent import clocks, inspection, journal, meters
-from foreshore_agent.devices.mqtt import broker
+from foreshore_agent.devices import port as device_port
 from foreshore_agent.engine import durable, events, state, view
-from foreshore_agent.inference import pool
-from foreshore_agent.link import hub
-from foreshore_agent.runtime import core, desired, peers
+from foreshore_agent.hub import hub
+from foreshore_agent.inference import port as inference_port
+from foreshore_agent.runtime import core, desired
+from foreshore_agent.site import exchange, peers
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.wire import assignment, metrics, report
 
@@ -23,7 +24,7 @@ UNREADABLE: Final = "StateUnreadable"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class AgentFacts:
     """The parts that are asked."""
 
     node: str
@@ -33,22 +34,28 @@ class Facts:
     started: float
     core: core.Core
     book: journal.Journal
-    pool: pool.Pool
-    broker: broker.Broker
+    inference: inference_port.InferencePort
+    devices: device_port.DevicesPort
     meters: meters.Meters
+    exchange: exchange.Exchange
     peers: peers.Peers
     desired: desired.Desired
     problems: Callable[[], tuple[report.Problem, ...]]
     hub: hub.Hub | None
 
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What the site's broker does not let this agent do, as sentences whose subject it is."""
+        return (*self.exchange.denied, *self.devices.denied)
+
     def all_problems(self) -> tuple[report.Problem, ...]:
         """Return what could not be done as asked, each object's first by the folder's own words."""
-        told = (*denied(self.desired.present, self.broker.denied), *self.problems())
-        known = {(each.kind, each.namespace, each.name) for each in told}
+        first = (*denied(self.desired.present, self.denied), *self.problems())
+        named = {(each.kind, each.namespace, each.name) for each in first}
         compiled = view.problems(self.core.state)
         return (
-            *told,
-            *(each for each in compiled if (each.kind, each.namespace, each.name) not in known),
+            *first,
+            *(each for each in compiled if (each.kind, each.namespace, each.name) not in named),
         )
 
     def report(self) -> report.Report:
@@ -71,13 +78,13 @@ class Facts:
                 lineage=present.lineage, generation=present.generation, digest=present.digest
             ),
             problems=self.all_problems()[:1000],
-            broker_connected=self.broker.is_connected,
-            broker_problem=(self.broker.problem or "")[:256] or None,
+            broker_connected=self.devices.is_connected,
+            broker_problem=(self.devices.problem or "")[:256] or None,
             devices=view.devices(state, at)[: report.DEVICES],
-            endpoints=self.pool.reports()[:1000],
+            endpoints=self.inference.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],
             stages=self.meters.stages(at.monotonic),
-            probes=self.meters.probes((one.node for one in targets), at.monotonic)[:1000],
+            probes=self.meters.probes((target.node for target in targets), at.monotonic)[:1000],
             journal=report.JournalReport(
                 journal=self.book.journal_id,
                 last=standing.last,
@@ -97,8 +104,8 @@ class Facts:
         else would say it. In a cluster the operator says it in conditions, and an agent that works
         must not be taken for one that does not, which would stop the update of the others.
         """
-        told = () if self.hub is not None else map(inspection.line, self.all_problems())
-        return (*self._pending(), *told)
+        problems = () if self.hub is not None else map(inspection.line, self.all_problems())
+        return (*self._pending(), *problems)
 
     def pending(self) -> tuple[str, ...]:
         """Return what is not up yet, as sentences."""
@@ -109,11 +116,11 @@ class Facts:
         if present is None:
             yield "no assignment yet"
             return
-        if present.site is not None and not self.broker.is_connected:
-            why = self.broker.problem
+        if present.site is not None and not self.devices.is_connected:
+            why = self.devices.problem
             yield "the site's broker is not connected" + (f" ({why})" if why else "")
-        if self.broker.is_stranger:
-            yield f"the site's broker {self.broker.denied[0]}"
+        for sentence in self.exchange.denied:
+            yield f"the site's broker {sentence}"
         if self.book.full:
             yield f"the journal is full ({self.book.standing.reason})"
         if self.hub is None:
@@ -126,9 +133,9 @@ class Facts:
         operator's, which must not wait for an agent that waits for them.
         """
         bad: dict[tuple[str, str], bool] = {}
-        for one in self.pool.reports():
-            asked = (one.namespace, one.policy)
-            bad[asked] = bad.get(asked, True) and one.bad_for_seconds is not None
+        for endpoint in self.inference.reports():
+            asked = (endpoint.namespace, endpoint.policy)
+            bad[asked] = bad.get(asked, True) and endpoint.bad_for_seconds is not None
         for policy in present.policies:
             if policy.model is not None and bad.get((policy.namespace, policy.name), True):
                 yield f"no replica answers for policy {policy.namespace}/{policy.name}"
@@ -140,8 +147,8 @@ class Facts:
         unacknowledged = standing.last - standing.acknowledged if self.hub is not None else 0
         yield metrics.JOURNAL_RECORDS, ("unacknowledged",), unacknowledged
         yield metrics.JOURNAL_DROPPED, (), standing.dropped
-        yield metrics.BROKER_CONNECTED, (), float(self.broker.is_connected)
-        yield metrics.BROKER_DENIED, (), float(len(self.broker.denied))
+        yield metrics.BROKER_CONNECTED, (), float(self.devices.is_connected)
+        yield metrics.BROKER_DENIED, (), float(len(self.denied))
         if self.hub is not None:
             yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)
         at = self.clock.instant()

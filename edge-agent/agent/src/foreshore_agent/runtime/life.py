@@ -5,18 +5,30 @@ what is durable.
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foreshore_agent import clocks, health, inspection, journal, meters, probes, settings
-from foreshore_agent.devices.mqtt import broker
-from foreshore_agent.engine import belief, events, state, step, view
+from foreshore_agent import (
+    clocks,
+    health,
+    inspection,
+    journal,
+    meters,
+    probes,
+    refusals,
+    settings,
+)
+from foreshore_agent.devices.mqtt import broker, devices
+from foreshore_agent.engine import events, state, step, view
+from foreshore_agent.folder import children, folder
+from foreshore_agent.hub import door, hub
 from foreshore_agent.inference import pool
-from foreshore_agent.link import children, door, folder, hub
-from foreshore_agent.runtime import core, desired, facts, notices, peers
+from foreshore_agent.runtime import core, desired, facts, notices
+from foreshore_agent.site import exchange, peers
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, report
@@ -37,7 +49,7 @@ OVERLOADED: Final = "Overloaded"
 class Ground:
     """What an agent stands on: told or opened before anything runs."""
 
-    told: settings.Settings
+    settings: settings.Settings
     clock: clocks.Clock
     book: journal.Journal
     meters: meters.Meters
@@ -54,20 +66,31 @@ class Life:
         self._tasks: Final = tasks
         self._running: Final[list[asyncio.Task[None]]] = []
         self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
-        self._pool: Final = pool.Pool()
-        node, clock = ground.told.node, ground.clock
-        calls = broker.Calls(self._take, self._relay, ground.meters.count_telemetry)
-        self._broker: Final = broker.Broker(node, lambda: core.stamp(clock), calls)
+        self._inference: Final = pool.Pool()
+        node, clock = ground.settings.node, ground.clock
+        refused = refusals.Refusals(ground.meters.count_telemetry)
+        stamp = functools.partial(core.stamp, clock)
+        mqtt = broker.SiteBroker(node, refused, clock.instant)
+        self._devices: Final = devices.MqttDevices(
+            mqtt, ground.settings.credentials, stamp, self._take, refused
+        )
+        self._exchange: Final = exchange.Exchange(
+            node,
+            stamp,
+            exchange.ExchangeCalls(self._take, self._relay),
+            refused,
+            mqtt.control,
+        )
         self._desired: Final = desired.Desired(node, ground.book, self._take_effect)
         self._hub: Final = self._link()
-        voice = peers.Voice(node, clock.boot_id, self._renewed, self._beat, self._held)
-        self._peers: Final = peers.Peers(voice, self._broker, self._hub, tasks)
+        member = peers.Member(node, clock.boot_id, self._renewed, self._beat, self._held)
+        self._peers: Final = peers.Peers(member, self._exchange, self._hub, tasks)
         ports = core.Ports(
             journal=ground.book,
-            pool=self._pool,
-            commands=self._broker,
+            inference=self._inference,
+            devices=self._devices,
             meters=ground.meters,
-            renew=self._peers.renew,
+            peers=self._peers,
             changed=self._changed,
             failed=self._fail,
         )
@@ -104,9 +127,9 @@ class Life:
             beginning.cancel()
             await self._stand_down()
             stopping.cancel()
-        for each in ends:
-            if each.done() and not each.cancelled():
-                each.result()
+        for end in ends:
+            if end.done() and not end.cancelled():
+                end.result()
 
     async def _begin(self) -> None:
         """Let the last assignment take effect and start every task."""
@@ -115,9 +138,9 @@ class Life:
         ground.book.watch(self._recorder_changed)
         if ground.book.full:
             self._recorder_changed(ground.book.standing)
-        if ground.told.port is not None:
+        if ground.settings.port is not None:
             served = health.application(ground.meters.registry, self.facts.missing)
-            self._port = health.Port(served, ground.told.address, ground.told.port)
+            self._port = health.Port(served, ground.settings.address, ground.settings.port)
             await self._port.start()
         self._start("notices", self._notices.run())
         recalled = await self._desired.recall()
@@ -127,9 +150,9 @@ class Life:
             self._start("hub", self._hub.run())
         else:
             await self._follow_folder(recalled)
-        self._start("broker", self._broker.run())
-        self._start("replicas", self._pool.watch())
-        self._start("beats", self._peers.speak())
+        self._start("broker", self._devices.run())
+        self._start("replicas", self._inference.watch())
+        self._start("beats", self._peers.keep_beating())
         self._start("ticks", self._tick())
         self._start("probes", probes.run(self._targets, ground.meters))
 
@@ -141,7 +164,7 @@ class Life:
         except Exception:  # noqa: BLE001 - logged and reported; the hub may mend it
             _LOG.exception("the last assignment cannot take effect and is set aside")
             self._desired.set_aside(recalled)
-            self._pool.assign(())
+            self._inference.assign(())
         finally:
             self._is_resuming = False
 
@@ -177,7 +200,7 @@ class Life:
         for task in sorted(self._running, key=lambda task: task.get_name() != "broker"):
             task.cancel()
             await asyncio.wait((task,))
-        self._pool.close()
+        self._inference.close()
         if self._servers is not None:
             self._servers.keep_only(())
         if self._port is not None:
@@ -187,33 +210,36 @@ class Life:
         self._running.append(self._tasks.create_task(work, name=name))
 
     def _link(self) -> hub.Hub | None:
-        source = self._ground.told.source
+        source = self._ground.settings.source
         if not isinstance(source, settings.HubSettings):
             return None
-        way = door.Door(source.url, self._ground.told.node, source.token_file, source.ca_file)
+        entrance = door.Door(
+            source.url, self._ground.settings.node, source.token_file, source.ca_file
+        )
         calls = hub.Calls(
             assigned=lambda fresh: self._desired.take(fresh),
             renewed=self._renewed,
             facts=lambda: self.facts.report(),
             connected=self._hub_changed,
         )
-        return hub.Hub(way, self._ground.book, calls)
+        return hub.Hub(entrance, self._ground.book, calls)
 
     async def _follow_folder(self, recalled: assignment.Assignment | None) -> None:
-        told, source = self._ground.told, self._ground.told.source
+        configured = self._ground.settings
+        source = configured.source
         if not isinstance(source, settings.FolderSettings):
             return
         is_broker_used = self._ground.instead is None
         places = folder.Places(
             source.resources,
-            told.credentials,
-            told.node,
+            configured.credentials,
+            configured.node,
             source.site,
             source.models,
             is_broker_used,
         )
         models = source.models or source.resources
-        servers = self._servers = children.Children(told.state, models, self._tasks)
+        servers = self._servers = children.Children(configured.state, models, self._tasks)
         book = self._ground.book
         calls = folder.Calls(
             self._desired.put, lambda: view.last_in_force(self._core.state), self._notices.look
@@ -222,19 +248,20 @@ class Life:
         await self._folder.start()
         self._start("folder", self._folder.follow())
 
-    def _facts(self) -> facts.Facts:
-        told = self._ground.told
-        return facts.Facts(
-            node=told.node,
+    def _facts(self) -> facts.AgentFacts:
+        configured = self._ground.settings
+        return facts.AgentFacts(
+            node=configured.node,
             version=self._ground.restored.identity.agent_version,
-            address=facts.url(told.address, told.port),
+            address=facts.url(configured.address, configured.port),
             clock=self._ground.clock,
             started=time.monotonic(),
             core=self._core,
             book=self._ground.book,
-            pool=self._pool,
-            broker=self._broker,
+            inference=self._inference,
+            devices=self._devices,
             meters=self._ground.meters,
+            exchange=self._exchange,
             peers=self._peers,
             desired=self._desired,
             problems=self._problems,
@@ -242,13 +269,13 @@ class Life:
         )
 
     def _problems(self) -> tuple[report.Problem, ...]:
-        found = () if self._folder is None else self._folder_problems(self._folder)
+        own = () if self._folder is None else self._folder_problems(self._folder)
         refused = "" if self._hub is None else self._hub.refused
         return (
-            *found,
+            *own,
             *self._desired.problems(),
-            *facts.unshipped(self._ground.told.node, refused),
-            *facts.set_aside(self._ground.told.node, self._core.state)[:MAXIMUM_UNREADABLE],
+            *facts.unshipped(self._ground.settings.node, refused),
+            *facts.set_aside(self._ground.settings.node, self._core.state)[:MAXIMUM_UNREADABLE],
         )
 
     def _folder_problems(self, source: folder.Folder) -> tuple[report.Problem, ...]:
@@ -256,9 +283,9 @@ class Life:
 
         While a fresh reading is adopted, those of the engine are still of the one before.
         """
-        told = source.problems()
+        own = source.problems()
         compiled = () if source.is_adopting else view.problems(self._core.state)
-        return (*told, *inspection.beyond(compiled, told))
+        return (*own, *inspection.beyond(compiled, own))
 
     # What the parts call.
 
@@ -266,8 +293,6 @@ class Life:
         if isinstance(event, events.Sample) and self._core.is_behind:
             self._ground.meters.count_telemetry(OVERLOADED)
             return
-        if isinstance(event, events.PeerBeat) and not belief.refusal(self._core.state, event):
-            self._peers.hear(event.beat, event.at.monotonic)
         self._core.take(event)
         if isinstance(event, events.BrokerChanged):
             self._changed()
@@ -287,11 +312,12 @@ class Life:
         is_self_granted = self._hub is None
         into = self._core.attempt if self._is_resuming else self._core.take
         into(events.Assigned(*self._core.stamp(), taken, is_self_granted))
-        self._pool.assign(facts.in_force(taken, self._core.state))
-        self._broker.assign(taken.site, taken.devices, self._ground.told.credentials)
+        self._inference.assign(facts.in_force(taken, self._core.state))
+        self._devices.assign(taken.site, taken.devices)
+        self._exchange.assign(None if taken.site is None else taken.site.name)
         self._ground.meters.forget_others(
-            (events.Key(one.namespace, one.name) for one in taken.policies),
-            (one.node for one in taken.probes),
+            (events.Key(policy.namespace, policy.name) for policy in taken.policies),
+            (target.node for target in taken.probes),
         )
         self._has_taken.set()
         self._changed()
@@ -310,7 +336,7 @@ class Life:
         clock = self._ground.clock
         answered = None if self._hub is None else self._hub.answered_at
         return beat.Beat(
-            node=self._ground.told.node,
+            node=self._ground.settings.node,
             boot_id=clock.boot_id,
             sequence=sequence,
             has_hub=fencing.has_hub(answered, clock.instant().boot, self._lease),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foreshore_agent.devices.mqtt import connection, denials
-from foreshore_agent.link import backoff
+from foreshore_agent import backoff
+from foreshore_agent.devices.mqtt import channel, connection, denials
 from foreshore_decision.instant import Instant
 
 AGAIN_SECONDS: Final = 30.0
@@ -25,10 +25,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Who takes what comes, and how much of it may wait (see `connection.Connection.open`)."""
+    """Who takes what comes, and how much of it may wait (see `connection`)."""
 
     received: connection.Received
-    overflowed: Callable[[connection.Message], None] | None = None
+    overflowed: Callable[[connection.MqttMessage], None] | None = None
     backlog: int | None = None
     now: Callable[[], Instant] | None = None
     carries_commands: bool = False
@@ -40,13 +40,13 @@ class Lane:
     """One connection after another for one purpose; `keep` runs until cancelled."""
 
     def __init__(self, name: str, traffic: Traffic, changed: Callable[[bool], None]) -> None:
-        self._name: Final = name
+        self.name: Final = name
         self._traffic: Final = traffic
         self._changed: Final = changed
         self._news: Final = asyncio.Event()
         self._address: connection.Address | None = None
         self._filters: tuple[str, ...] = ()
-        self._session: connection.Connection | None = None
+        self._session: connection.BrokerConnection | None = None
         self._complaint = ""
         self._is_flooded = False
         """Whether the last session ended by a packet that was too large: while that goes on, the
@@ -67,9 +67,11 @@ class Lane:
         """What the broker does not let us say or hear, as sentences for people."""
         return () if self._session is None else self._session.denials.sentences()
 
-    def is_deaf_to(self, topic: str) -> bool:
+    def is_refused(self, topic: str) -> bool:
         """Whether the broker refused to let us listen on a topic."""
-        refused = () if self._session is None else self._session.denials.denied(denials.Act.LISTEN)
+        refused = (
+            () if self._session is None else self._session.denials.denied(denials.TopicUse.LISTEN)
+        )
         return topic in refused
 
     @property
@@ -91,11 +93,14 @@ class Lane:
         qos: int = 0,
         expiry: int | None = None,
         within: float | None = None,
+        refused: channel.Refused | None = None,
     ) -> None:
         """Send now, or raise `connection.NotSentError`."""
         if self._session is None:
             raise connection.NotSentError("NotConnected")
-        self._session.publish(topic, payload, qos=qos, expiry=expiry, within=within)
+        self._session.publish(
+            topic, payload, qos=qos, expiry=expiry, within=within, refused=refused
+        )
 
     async def keep(self, node: str) -> None:
         """Keep the connection up."""
@@ -107,16 +112,16 @@ class Lane:
                 await self._news.wait()
                 continue
             try:
-                await self._hold(address, f"{node}-{self._name}", waits)
+                await self._hold(address, f"{node}-{self.name}", waits)
             except connection.ConnectionFailedError as error:
                 self._complain(str(error))
             except Exception as error:  # noqa: BLE001 - logged; the next session may be better
-                _LOG.exception("%s lost its session", self._name)
+                _LOG.exception("%s lost its session", self.name)
                 self._complain(f"an unforeseen {type(error).__name__}: {error}")
             await asyncio.sleep(waits.next())
 
     async def _hold(self, address: connection.Address, name: str, waits: backoff.Backoff) -> None:
-        session = await connection.Connection.open(
+        session = await connection.BrokerConnection.open(
             address,
             name=name,
             received=self._traffic.received,
@@ -125,16 +130,16 @@ class Lane:
             now=self._traffic.now,
             carries_commands=self._traffic.carries_commands,
         )
-        heard: tuple[str, ...] = ()
+        listened: tuple[str, ...] = ()
         opened = asyncio.get_running_loop().time()
         try:
             while self._address == address and not session.closed.done():
                 self._news.clear()
-                heard = await self._listen(session, heard)
+                listened = await self._listen(session, listened)
                 self._rise(session)
                 if not self._is_flooded:
                     waits.reset()
-                again = AGAIN_SECONDS if session.denials.denied(denials.Act.LISTEN) else None
+                again = AGAIN_SECONDS if session.denials.denied(denials.TopicUse.LISTEN) else None
                 await _first(self._news.wait(), session.closed, again)
         finally:
             self._fall()
@@ -150,24 +155,26 @@ class Lane:
             self._traffic.oversized(size)
 
     async def _listen(
-        self, session: connection.Connection, heard: tuple[str, ...]
+        self, session: connection.BrokerConnection, listened: tuple[str, ...]
     ) -> tuple[str, ...]:
         wanted = self._filters
-        fresh = [each for each in wanted if each not in set(heard)]
-        stale = [each for each in heard if each not in set(wanted)]
+        fresh = [topic for topic in wanted if topic not in set(listened)]
+        stale = [topic for topic in listened if topic not in set(wanted)]
         refused = set(await session.subscribe(fresh))
         session.unsubscribe(stale)
         if stale:
-            session.denials.forget(denials.Act.PUBLISH)  # the next one says whether it still is
-        for each in set(session.denials.denied(denials.Act.LISTEN)) - set(wanted):
-            session.denials.allow(denials.Act.LISTEN, each)
-        return tuple(each for each in wanted if each not in refused)
+            session.denials.forget(
+                denials.TopicUse.PUBLISH
+            )  # the next one says whether it still is
+        for topic in set(session.denials.denied(denials.TopicUse.LISTEN)) - set(wanted):
+            session.denials.allow(denials.TopicUse.LISTEN, topic)
+        return tuple(topic for topic in wanted if topic not in refused)
 
-    def _rise(self, session: connection.Connection) -> None:
+    def _rise(self, session: connection.BrokerConnection) -> None:
         if self._session is None and session.is_open:
             self._session = session
             self._complaint = ""
-            _LOG.info("%s connected to the broker", self._name)
+            _LOG.info("%s connected to the broker", self.name)
             self._changed(True)  # noqa: FBT003 - a callback
 
     def _fall(self) -> None:
@@ -178,7 +185,7 @@ class Lane:
     def _complain(self, complaint: str) -> None:
         if complaint != self._complaint:
             self._complaint = complaint
-            _LOG.warning("%s has no broker: %s", self._name, complaint)
+            _LOG.warning("%s has no broker: %s", self.name, complaint)
 
 
 async def _first(

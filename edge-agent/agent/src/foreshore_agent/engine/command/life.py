@@ -165,13 +165,13 @@ def answered(
         event = CommandEvent.DONE
     else:
         event = CommandEvent.ACCEPTED
-    news = [News(event, reason, latency=_latency(turn, intent))]
+    heard = [News(event, reason, latency=_latency(turn, intent))]
     if intent.state is CommandState.CONFIRMATION and event is CommandEvent.DONE:
         reading = None if confirmation is None else device.readings.get(confirmation.property)
         is_newer = reading is not None and reading.received > intent.issued
         if is_newer and read_back.is_near(device, intent):
-            news.append(_near(device, intent))
-    return advance(turn, device, ((intent.command_id, one) for one in news))
+            heard.append(_near(device, intent))
+    return advance(turn, device, ((intent.command_id, news) for news in heard))
 
 
 def _latency(turn: Turn, intent: Intent) -> dict[str, float]:
@@ -184,7 +184,7 @@ def _latency(turn: Turn, intent: Intent) -> dict[str, float]:
 
 def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[Device]:
     """Compare fresh measurements with what was commanded."""
-    news = [
+    compared = [
         (
             intent.command_id,
             _near(device, intent)
@@ -194,7 +194,7 @@ def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[D
         for intent in device.open.values()
         if read_back.is_counting(turn, device, intent, properties)
     ]
-    return advance(turn, device, news)
+    return advance(turn, device, compared)
 
 
 def _near(device: Device, intent: Intent) -> News:
@@ -234,16 +234,16 @@ def _all(turn: Turn, device: Device, news: News) -> Change[Device]:
     return advance(turn, device, [(key, news) for key in device.open])
 
 
-def advance(turn: Turn, device: Device, news: Iterable[tuple[str, News]]) -> Change[Device]:
+def advance(turn: Turn, device: Device, heard: Iterable[tuple[str, News]]) -> Change[Device]:
     """Take news of commands in, by command id, as `table` says; a command that is over has none."""
     records: list[effects.Record] = []
     done: list[effects.Effect] = []
-    for key, one in news:
+    for key, news in heard:
         intent = device.open.get(key)
-        transition = None if intent is None else table.TABLE.get((intent.state, one.event))
+        transition = None if intent is None else table.TABLE.get((intent.state, news.event))
         if intent is None or transition is None:
             continue
-        passage = table.Passage(turn, device, intent, one)
+        passage = table.Passage(turn, device, intent, news)
         for act in transition.acts:
             act(passage)
         intent = intent._replace(state=transition.next, **passage.changes)
@@ -251,7 +251,7 @@ def advance(turn: Turn, device: Device, news: Iterable[tuple[str, News]]) -> Cha
         records += passage.records
         done += passage.done
         if transition.outcome is not None:
-            records.append(_outcome(turn, device, intent, transition.outcome, one))
+            records.append(_outcome(turn, device, intent, transition.outcome, news))
             labels = (str(intent.policy), transition.outcome.value)
             done.append(effects.Count(metrics.COMMANDS.name, labels))
     if not records:

@@ -25,7 +25,7 @@ from typing import Final, Protocol
 import orjson
 
 from foreshore_agent import clocks, inspection, journal, manifests, resources
-from foreshore_agent.link import children, models
+from foreshore_agent.folder import children, models
 from foreshore_api import conditions, hints, v1alpha1
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling

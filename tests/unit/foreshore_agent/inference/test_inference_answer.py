@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from foreshore_agent.inference import answer
+from foreshore_agent.inference.oip import answer
 from foreshore_api.wire import serving
 from foreshore_decision import served
 
@@ -30,13 +30,13 @@ def said_by(model: served.Served, tensor: dict[str, Any]) -> bytes:
     return json.dumps({**head, "outputs": [tensor]}).encode()
 
 
-def read(said: bytes, *, is_silence_refused: bool = True) -> answer.Answer:
+def read(said: bytes, *, is_silence_refused: bool = True) -> answer.OipAnswer:
     expected = answer.Expected(ASKED, DECLARED)
     return answer.read(said, expected, is_silence_refused=is_silence_refused)
 
 
 def test_the_declared_outputs_are_returned_flat_with_what_answered() -> None:
-    assert read(body()) == answer.Answer(ASKED, {"probabilities": (0.2, 0.8)})
+    assert read(body()) == answer.OipAnswer(ASKED, {"probabilities": (0.2, 0.8)})
 
 
 OTHERS = [
@@ -88,7 +88,7 @@ def test_silence_is_let_pass_where_nobody_named_the_version(model: served.Served
     ],
 )
 def test_what_is_no_answer_has_a_reason(said: bytes, reason: str) -> None:
-    with pytest.raises(answer.BadAnswerError) as error:
+    with pytest.raises(answer.FailedError) as error:
         read(said)
     assert error.value.reason == reason
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from foreshore_agent import inspection
-from foreshore_agent.link import children
+from foreshore_agent.folder import children
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import model as model_kind
 from foreshore_api.v1alpha1 import modelversion

@@ -9,18 +9,22 @@ of what answered: one that says nothing, as a server of others might, is not bel
 assignment does not say (an older operator made it), silence is let pass and recorded as such.
 """
 
+import asyncio
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import pydantic
 
+from foreshore_agent.inference.oip import connection
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import oip
 from foreshore_decision import served
 
-MAXIMUM_BYTES: Final = 1 << 20
+_OUR_FAULT: Final = (400, 413)
+_REASON: Final = re.compile(rb'\s*{\s*"error"\s*:\s*"([A-Z][A-Za-z]{2,40})\b')
 
 
 class Declared(Protocol):
@@ -46,30 +50,56 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OipAnswer:
     """What answered, and the flat data of every declared output, by name."""
 
     model: served.Served
     outputs: dict[str, tuple[float | int | bool, ...]]
 
 
-class BadAnswerError(Exception):
-    """The replica answered something that is no answer; `reason` is its code."""
+class FailedError(Exception):
+    """The replica could not be reached or gave no answer; `reason` is a code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason: Final = reason
 
 
-class OtherVersionError(BadAnswerError):
-    """Something else answered than what is in force, or it did not say what it is."""
+class BadRequestError(FailedError):
+    """The request itself is wrong: every replica would say so, and none is to blame."""
+
+
+class OtherVersionError(FailedError):
+    """It works, but is not what is in force, or does not say what it is.
+
+    `answered` is what it said of itself.
+    """
 
     def __init__(self, answered: served.Served) -> None:
         super().__init__(reasons.OTHER_VERSION)
         self.answered: Final = answered
 
 
-def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer:
+def completed(call: "asyncio.Future[connection.Response]") -> connection.Response:
+    """Return what a call that is over brought, if it says 200.
+
+    Raises:
+        FailedError: there is no answer; BadRequestError if the request was wrong.
+    """
+    try:
+        response = call.result()
+    except connection.LostError as error:
+        raise FailedError(error.reason) from error
+    except OSError as error:
+        raise FailedError("Unreachable") from error
+    if response.status != 200:
+        named = _REASON.match(response.body)
+        reason = named[1].decode() if named else f"Status{response.status}"
+        raise (BadRequestError if response.status in _OUR_FAULT else FailedError)(reason)
+    return response
+
+
+def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> OipAnswer:
     """Return what a body says.
 
     Args:
@@ -78,20 +108,20 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer
         is_silence_refused: whether an answer has to say what it is.
 
     Raises:
-        BadAnswerError: an output is missing, misshapen or not finite, or the body is no answer;
+        FailedError: an output is missing, misshapen or not finite, or the body is no answer;
             OtherVersionError if it is one, of something else.
     """
     try:
         response = oip.InferResponse.model_validate_json(body)
     except pydantic.ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        is_number = any(each["type"] == "finite_number" for each in found)
-        raise BadAnswerError("NotFinite" if is_number else "MalformedAnswer") from error
+        errors = error.errors(include_url=False, include_input=False, include_context=False)
+        is_number = any(each["type"] == "finite_number" for each in errors)
+        raise FailedError("NotFinite" if is_number else "MalformedAnswer") from error
     answered = _model(response)
     is_silent = is_silence_refused and not answered.is_whole
     if is_silent or served.contradicts(expected.model, answered):
         raise OtherVersionError(answered)
-    return Answer(answered, _outputs(response, expected.outputs))
+    return OipAnswer(answered, _outputs(response, expected.outputs))
 
 
 def _model(response: oip.InferResponse) -> served.Served:
@@ -107,7 +137,7 @@ def _outputs(
     for output in declared:
         tensor = tensors.get(output.name)
         if tensor is None:
-            raise BadAnswerError(reasons.OUTPUT_MISSING)
+            raise FailedError(reasons.OUTPUT_MISSING)
         _check_shape(tensor, output.shape)
         outputs[output.name] = tensor.data
     return outputs
@@ -118,7 +148,7 @@ def _check_shape(tensor: oip.Tensor, declared: Sequence[int]) -> None:
         wanted in (-1, length) for length, wanted in zip(tensor.shape, declared, strict=True)
     )
     if not fits or len(tensor.data) != math.prod(tensor.shape):
-        raise BadAnswerError("WrongShape")
+        raise FailedError("WrongShape")
 
 
 def server_seconds(header: str, most: float = math.inf) -> float | None:
@@ -130,7 +160,7 @@ def server_seconds(header: str, most: float = math.inf) -> float | None:
     """
     if not header or len(header) > 512:
         return None
-    total, found = 0.0, False
+    total, has_duration = 0.0, False
     for metric in header.split(","):
         for parameter in metric.split(";")[1:]:
             name, _, value = parameter.partition("=")
@@ -140,6 +170,6 @@ def server_seconds(header: str, most: float = math.inf) -> float | None:
                 total += float(value.strip().strip('"'))
             except ValueError:
                 return None
-            found = True
-    is_time = found and math.isfinite(total) and 0 <= total / 1000 <= most
+            has_duration = True
+    is_time = has_duration and math.isfinite(total) and 0 <= total / 1000 <= most
     return total / 1000 if is_time else None
