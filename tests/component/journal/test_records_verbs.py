@@ -26,7 +26,9 @@ def run(*arguments: object) -> testing.Result:
     return testing.CliRunner().invoke(APPLICATION, [str(each) for each in arguments])
 
 
-def decision(number: int, device: str = "room-301", verdict: str = "Commanded") -> journal.Entry:
+def decision(
+    number: int, device: str = "room-301", verdict: str = "Commanded"
+) -> journal.JournalEntry:
     data: dict[str, Any] = {
         "decisionId": f"d{number}",
         "site": "hq",
@@ -48,17 +50,17 @@ def decision(number: int, device: str = "room-301", verdict: str = "Commanded") 
     return entry(record.DECISION, number, data, device, verdict)
 
 
-def outcome(number: int, device: str = "room-301") -> journal.Entry:
+def outcome(number: int, device: str = "room-301") -> journal.JournalEntry:
     data = {"decisionId": f"d{number}", "outcome": "Confirmed", "reason": "ReadBack"}
     return entry(record.OUTCOME, number, data, device, "Confirmed")
 
 
-def entry(kind: str, number: int, data: object, device: str, verdict: str) -> journal.Entry:
+def entry(kind: str, number: int, data: object, device: str, verdict: str) -> journal.JournalEntry:
     body = {"type": kind, "time": f"2026-01-01T00:00:{number:02}Z", "sequence": "", "data": data}
-    return journal.Entry(orjson.dumps(body), True, "hq/ventilate", f"hq/{device}", verdict)
+    return journal.JournalEntry(orjson.dumps(body), True, "hq/ventilate", f"hq/{device}", verdict)
 
 
-async def written(state: Path, *entries: journal.Entry) -> journal.Journal:
+async def written(state: Path, *entries: journal.JournalEntry) -> journal.Journal:
     opened = await journal.Journal.open(state)
     for each in entries:
         await opened.append([each])
@@ -123,7 +125,11 @@ async def test_verify_names_the_first_record_that_was_changed(tmp_path: Path) ->
     tampered.close()
     broken = run("verify", "--state", tmp_path, "-o", "json")
     assert broken.exit_code == 1
-    assert json.loads(broken.output)["broken"] == {"sequence": 4, "reason": "HashMismatch"}
+    assert json.loads(broken.output)["broken"] == {
+        "sequence": 4,
+        "reason": "HashMismatch",
+        "until": None,
+    }
 
 
 async def test_a_directory_without_a_journal_is_said(tmp_path: Path) -> None:
@@ -148,12 +154,12 @@ async def test_a_stopped_agents_journal_in_a_read_only_place_can_be_read(tmp_pat
 LONG = ("01a20307-9b3d-71f5-af7f-39e9f642cdfa", "01a20307-a17d-73d6-a337-14c63e8ae98a")
 
 
-def identified(number: int, identity: str) -> journal.Entry:
+def identified(number: int, identity: str) -> journal.JournalEntry:
     """A decision whose identity is as long as a real one's."""
     found = decision(number)
     body = orjson.loads(found.body)
     body["data"]["decisionId"] = identity
-    return journal.Entry(orjson.dumps(body), True, found.policy, found.device, found.verdict)
+    return journal.JournalEntry(orjson.dumps(body), True, found.policy, found.device, found.verdict)
 
 
 async def test_why_takes_the_beginning_of_an_identity_or_a_command(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ class Core:
 
     def _journal(self, effect: effects.Journal) -> None:
         entries = [
-            journal.Entry(
+            journal.JournalEntry(
                 one.body, one.critical, one.policy, one.device, one.verdict, one.keep, one.reserve
             )
             for one in effect.records
@@ -201,7 +201,7 @@ class Core:
         self._unwritten += 1
         written.add_done_callback(lambda done: self._written(token, done))
 
-    def _lose(self, entries: list[journal.Entry]) -> None:
+    def _lose(self, entries: list[journal.JournalEntry]) -> None:
         """Give up what the hub would refuse; the engine's values are kept all the same."""
         sizes = ", ".join(str(len(one.body)) for one in entries)
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
