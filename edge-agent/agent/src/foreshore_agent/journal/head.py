@@ -14,7 +14,7 @@ an empty file after a power cut), and a row in the same database, which is edite
 """
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -86,7 +86,7 @@ class HeadFile:
 
 
 def _line(revision: int, head: Head) -> bytes:
-    text = orjson.dumps({"revision": revision, **asdict(head)})
+    text = orjson.dumps({"revision": revision, "head": head})
     line = _checksum(text) + b" " + text
     return line.ljust(_SLOT - 1) + b"\n"
 
@@ -107,6 +107,6 @@ def _slot(content: bytes) -> tuple[int, Head] | None:
         return None
     try:
         fields = orjson.loads(text)
-        return int(fields.pop("revision")), Head(**fields)
+        return int(fields["revision"]), Head(**fields["head"])
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
