@@ -251,7 +251,7 @@ class DecisionOutcome(document.Document):
     latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)
 
 
-Range = tuple[document.Ordinal, document.Ordinal]
+Range = Annotated[tuple[document.Ordinal, ...], Field(min_length=2, max_length=2, fail_fast=True)]
 """First and last number."""
 
 
@@ -268,9 +268,9 @@ class Gap(document.Document):
     since: datetime | None = None
     """Time of the first dropped record; absent where none was dropped."""
     until: datetime | None = None
-    ranges: dict[document.Code, Annotated[tuple[Range, ...], Field(max_length=ITEMS)]] = Field(
-        default_factory=dict, max_length=ITEMS
-    )
+    ranges: dict[
+        document.Code, Annotated[tuple[Range, ...], Field(max_length=ITEMS, fail_fast=True)]
+    ] = Field(default_factory=dict, max_length=ITEMS)
     """First and last numbers that this change made holes of, by kind: `Removed`, `Emptied`, `Cut`
     (lost behind the journal's back) or `Doubted` (there, but not as they were written).
     """

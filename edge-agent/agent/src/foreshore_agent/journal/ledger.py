@@ -85,6 +85,38 @@ class Ledger:
                 places.append(place)
         self.punch(holes.runs(places, HoleKind.EMPTIED), reason)
 
+    def give_way(self, *, critical: bool, size: int, is_collected: bool) -> None:
+        """Let the oldest records of a class go until `size` bytes are free; a gap names them.
+
+        Critical ones that a hub collects go only once it has them, so there may be too few.
+        """
+        cursor = self.tally.critical_cursor if critical else self.tally.routine_cursor
+        end = self.tally.last
+        if critical and is_collected:
+            end = min(end, self.tally.acknowledged + 1)
+        reason = "CriticalQuota" if critical else "RoutineQuota"
+        lost, whole, emptied, freed = LostRecords(), list[int](), list[int](), 0
+        oldest = self._rows.oldest(critical=critical, after=cursor, before=end)
+        for sequence, body, verdict in oldest:
+            if freed >= size:
+                break
+            is_safe = sequence <= self.tally.acknowledged
+            goes_whole = is_safe or not is_collected
+            (whole if goes_whole else emptied).append(sequence)
+            cursor, freed = sequence, freed + len(body) + (OVERHEAD if goes_whole else 0)
+            if not is_safe:
+                lost.add(verdict, _time(body) or self._now(), reason)
+        else:
+            cursor = max(cursor, end - 1)  # there is no more; do not look through these again
+        oldest.close()
+        self.remove(whole, reason)
+        self.empty(emptied, reason)
+        self.lose(lost, reason)
+        if critical:
+            self.tally = replace(self.tally, critical_cursor=cursor)
+        else:
+            self.tally = replace(self.tally, routine_cursor=cursor)
+
     def lose(self, lost: LostRecords, reason: str) -> None:
         """Count records that nobody has."""
         if lost.count:
@@ -165,3 +197,11 @@ class Ledger:
             self.tally = replace(tally, critical_removed=tally.critical_removed + size)
         else:
             self.tally = replace(tally, routine_removed=tally.routine_removed + size)
+
+
+def _time(body: bytes) -> datetime | None:
+    """The time of a record, for the span of a gap."""
+    try:
+        return datetime.fromisoformat(orjson.loads(body)["time"])
+    except (ValueError, KeyError, TypeError):
+        return None

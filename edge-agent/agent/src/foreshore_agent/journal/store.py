@@ -22,8 +22,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from foreshore_agent.journal import audit, chain, opening, sqlite
 from foreshore_agent.journal.head import Head, HeadFile
 from foreshore_agent.journal.holes import Hole, HoleKind, unstated
@@ -265,9 +263,9 @@ class Store:
             self._ledger.reopen(self._rows)
             with self.transaction():
                 has_routine = self._tally.routine > _DROP_BYTES
-                self._drop(critical=False, size=_drop_bytes(self._tally.routine))
+                self._give_way(critical=False, size=_drop_bytes(self._tally.routine))
                 if not has_routine:
-                    self._drop(critical=True, size=_drop_bytes(self._tally.critical))
+                    self._give_way(critical=True, size=_drop_bytes(self._tally.critical))
                 self.put("journal/recovered", self._now().isoformat().encode())
             for statement in ("wal_checkpoint(TRUNCATE)", "incremental_vacuum"):
                 self._connection.execute(f"PRAGMA {statement}").fetchall()
@@ -390,7 +388,7 @@ class Store:
         if self._failing and not has_reserve:
             raise JournalFull(f"the journal is full: {self._failing}")
         if routine and self._tally.routine + routine > self._quotas.routine:
-            self._drop(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
+            self._give_way(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
             if self._tally.routine + routine > self._quotas.routine:
                 raise JournalFull("the journal is full: RoutineQuota")
 
@@ -399,7 +397,10 @@ class Store:
         spare = MAXIMUM_BODY + OVERHEAD if self._is_collected else 0
         missing = self._tally.critical + wanted + spare - self._quotas.critical
         if missing > 0 and not self._failing:
-            self._drop(critical=True, size=max(missing, _drop_bytes(self._quotas.critical)))
+            self._give_way(critical=True, size=max(missing, _drop_bytes(self._quotas.critical)))
+
+    def _give_way(self, *, critical: bool, size: int) -> None:
+        self._ledger.give_way(critical=critical, size=size, is_collected=self._is_collected)
 
     def _retire(self) -> None:
         """See which records may go, of those that were acknowledged since the last time."""
@@ -409,46 +410,6 @@ class Store:
             self._retention.admit(sequence, (policy, device, verdict), keep if length else 0)
         self._retention.admitted = until
 
-    def _drop(self, *, critical: bool, size: int) -> None:
-        """Let the oldest records of a class go until `size` bytes are free; a gap names them.
-
-        Critical ones that a hub collects go only once it has them, so there may be too few.
-        """
-        cursor = self._tally.critical_cursor if critical else self._tally.routine_cursor
-        end = self._tally.last
-        if critical and self._is_collected:
-            end = min(end, self._tally.acknowledged + 1)
-        reason = "CriticalQuota" if critical else "RoutineQuota"
-        lost, whole, emptied, freed = LostRecords(), list[int](), list[int](), 0
-        oldest = self._rows.oldest(critical=critical, after=cursor, before=end)
-        for sequence, body, verdict in oldest:
-            if freed >= size:
-                break
-            is_safe = sequence <= self._tally.acknowledged
-            goes_whole = is_safe or not self._is_collected
-            (whole if goes_whole else emptied).append(sequence)
-            cursor, freed = sequence, freed + len(body) + (OVERHEAD if goes_whole else 0)
-            if not is_safe:
-                lost.add(verdict, _time(body) or self._now(), reason)
-        else:
-            cursor = max(cursor, end - 1)  # there is no more; do not look through these again
-        oldest.close()
-        self._ledger.remove(whole, reason)
-        self._ledger.empty(emptied, reason)
-        self._ledger.lose(lost, reason)
-        if critical:
-            self._ledger.tally = replace(self._tally, critical_cursor=cursor)
-        else:
-            self._ledger.tally = replace(self._tally, routine_cursor=cursor)
-
 
 def _drop_bytes(room: int) -> int:
     return min(_DROP_BYTES, room // 10)
-
-
-def _time(body: bytes) -> datetime | None:
-    """The time of a record, for the span of a gap."""
-    try:
-        return datetime.fromisoformat(orjson.loads(body)["time"])
-    except (ValueError, KeyError, TypeError):
-        return None
