@@ -64,7 +64,7 @@ class Ledger:
         """Take records out whole."""
         places: list[Place] = []
         for sequence in sorted(sequences):
-            found = self._rows.standing_of(sequence)
+            found = self._rows.placed(sequence)
             if found is not None:
                 place, is_critical, size = found
                 self._rows.delete(sequence)
@@ -77,7 +77,7 @@ class Ledger:
         """Take the bodies of records out; numbers and links stay."""
         places: list[Place] = []
         for sequence in sorted(sequences):
-            found = self._rows.standing_of(sequence)
+            found = self._rows.placed(sequence)
             if found is not None:
                 place, is_critical, size = found
                 self._rows.empty(sequence)

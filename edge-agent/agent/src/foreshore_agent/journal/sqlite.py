@@ -134,7 +134,7 @@ class Rows:
         ).fetchone()
         return found
 
-    def standing_of(self, sequence: int) -> tuple[Place, bool, int] | None:
+    def placed(self, sequence: int) -> tuple[Place, bool, int] | None:
         """Return a record's place, whether it is critical, and the length of its body."""
         row = self._run(
             "SELECT previous, hash, critical, length(body) FROM record WHERE sequence = ?",
