@@ -205,3 +205,29 @@ async def test_whom_was_renewed_last_survives_a_restart_without_its_time(tmp_pat
         await kept.renew({("hq", "room"): Renewed(6, "edge-2", 10.0, at=20.0)})
     async with store.Store(url) as kept:
         assert dict(await kept.last_renewals()) == {("hq", "room"): Renewed(6, "edge-2", 10.0)}
+
+
+def gap(first: int, last: int) -> str:
+    data = {"dropped": {}, "reason": "RoutineQuota", "ranges": {"Emptied": [[first, last]]}}
+    head = {"id": "g", "source": "/j", "time": "2026-03-01T10:00:00Z"}
+    return json.dumps({**head, "type": record.GAP, "data": data})
+
+
+async def intact(path: Path) -> list[bool]:
+    with sqlite3.connect(path) as opened:
+        rows = opened.execute("SELECT is_intact FROM records ORDER BY sequence").fetchall()
+    opened.close()
+    return [bool(value) for (value,) in rows]
+
+
+async def test_a_body_that_gave_way_is_intact_once_a_later_batch_says_so_unless_its_link_is_unfit(
+    kept: store.Store, tmp_path: Path
+) -> None:
+    whole = batch(*(decided(number) for number in range(1, 5)), gap(1, 4))
+    empty = [each.model_copy(update={"body": ""}) for each in whole.records[:4]]
+    empty[2] = empty[2].model_copy(update={"previous": "sha256:" + "1" * 64})
+    first = whole.model_copy(update={"records": tuple(empty)})
+    assert await kept.append(NODE, first) == (4, 4, 1), "a body that gave way is no flaw"
+    assert await intact(tmp_path / "hub.db") == [False] * 4
+    await kept.append(NODE, whole.model_copy(update={"records": whole.records[4:]}))
+    assert await intact(tmp_path / "hub.db") == [True, True, False, True, True]

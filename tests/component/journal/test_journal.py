@@ -2,23 +2,27 @@
 
 import asyncio
 import errno
+import itertools
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from foreshore_agent import journal
-from foreshore_agent.journal import chain, sqlite, store, writer
+from foreshore_agent.journal import holes, reader, sqlite, store, writer
 
 pytestmark = pytest.mark.component
 
@@ -27,9 +31,14 @@ SMALL = journal.Quotas(critical=1 << 20, routine=1 << 20, ballast=1 << 18)
 
 def entry(
     text: str = "x", *, critical: bool = True, verdict: str = "Commanded", size: int = 0
-) -> journal.Entry:
+) -> journal.JournalEntry:
     body = orjson.dumps({"sequence": "", "time": "2026-01-01T00:00:00Z", "data": text + "." * size})
-    return journal.Entry(body, critical, policy="p", device="d", verdict=verdict, keep=3)
+    return journal.JournalEntry(body, critical, policy="p", device="d", verdict=verdict, keep=3)
+
+
+def verified(state: Path) -> journal.ChainBreak | None:
+    with reader.open_reader(state) as opened:
+        return opened.verify().broken
 
 
 async def everything(opened: journal.Journal) -> list[dict[str, object]]:
@@ -60,7 +69,7 @@ async def test_numbers_hashes_identity_and_values_go_on_after_a_restart(tmp_path
     assert await second.append([entry("b")]) == (2,)
     assert await second.get("assignment") == b"\x00bytes"
     assert await second.get("absent") is None
-    assert chain.check(await second.after(0)) is None
+    assert verified(tmp_path) is None
     await second.close()
 
 
@@ -132,9 +141,26 @@ async def test_acknowledged_records_are_forgotten_but_for_the_newest_of_each_ver
     for i in range(30):
         await opened.append([entry(str(i), critical=False, verdict="NotTriggered")])
     await opened.acknowledge(31)
-    await settled(opened, lambda: opened.standing.kept <= 4)
-    assert [body["data"] for body in await everything(opened)] == ["interesting", "27", "28", "29"]
-    assert await opened.append([entry("next")]) == (32,)
+    await settled(opened, lambda: opened.standing.kept <= 5)
+    *kept, statement = await everything(opened)
+    assert [body["data"] for body in kept] == ["interesting", "27", "28", "29"]
+    assert statement["data"]["ranges"] == {"Removed": [[2, 28]]}  # type: ignore[index]
+    assert statement["data"]["dropped"] == {}, "nothing is lost: the hub has it"  # type: ignore[index]
+    assert await opened.append([entry("next")]) == (33,)
+    assert verified(tmp_path) is None
+    await opened.close()
+
+
+async def test_forgetting_does_not_go_on_for_ever_over_the_records_that_it_writes_itself(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    for i in range(40):
+        await opened.append([entry(str(i))])
+    for _ in range(200):
+        await opened.acknowledge(opened.standing.last)
+        await opened.get("turn")
+    assert opened.standing.last < 60
     await opened.close()
 
 
@@ -142,13 +168,14 @@ async def test_the_newest_record_stays_even_if_nothing_is_kept_so_that_the_chain
     tmp_path: Path,
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    bare = journal.Entry(b'{"sequence":""}', critical=True, keep=0)
-    await opened.append([bare, bare, bare])
+    bare = journal.JournalEntry(b'{"sequence":""}', critical=True, keep=0)
+    await opened.append([bare] * 20)
     await opened.acknowledge(99)
     await settled(opened, lambda: opened.standing.kept == 1)
     await opened.close()
     again = await journal.Journal.open(tmp_path, quotas=SMALL)
-    assert await again.append([bare]) == (4,)
+    assert await again.append([bare]) == (22,)
+    assert verified(tmp_path) is None
     await again.close()
 
 
@@ -191,7 +218,7 @@ async def test_unacknowledged_critical_records_are_never_dropped_a_full_quota_re
         await fill(opened, size=30_000)
     assert opened.full
     assert seen == [True]
-    late = journal.Entry(entry("outcome").body, critical=True, reserve=True)
+    late = journal.JournalEntry(entry("outcome").body, critical=True, reserve=True)
     await opened.append([late])
     await opened.append([entry("routine", critical=False)])
     last = opened.standing.last
@@ -212,18 +239,20 @@ async def test_retained_records_that_the_hub_has_do_not_fill_the_critical_quota_
     body = entry(size=30_000).body
     number = 0
     while not opened.full:
-        await opened.append([journal.Entry(body, critical=True, device=f"d{number}")])
+        await opened.append([journal.JournalEntry(body, critical=True, device=f"d{number}")])
         number += 1
     await opened.acknowledge(opened.standing.last)
     assert not opened.full, "what the hub has gives way"
     assert opened.standing.dropped == 0, "and is not lost"
     kept = opened.standing.kept
     for other in range(100):
-        await opened.append([journal.Entry(body, critical=True, device=f"e{other}")])
+        await opened.append([journal.JournalEntry(body, critical=True, device=f"e{other}")])
         await opened.acknowledge(opened.standing.last)
         assert not opened.full
     assert opened.standing.critical_bytes <= SMALL.critical
-    assert opened.standing.kept <= kept + 2, "only what is needed went"
+    stated = [body for body in await everything(opened) if "type" in body]
+    assert opened.standing.kept - len(stated) <= kept + 2, "only what is needed went"
+    assert verified(tmp_path) is None
     assert opened.standing.kept > kept - 10
     await opened.close()
 
@@ -232,7 +261,9 @@ async def test_a_quota_full_of_what_the_hub_has_opens_again_after_a_restart(tmp_
     wide = journal.Quotas(critical=4 << 20, routine=1 << 20, ballast=0)
     first = await journal.Journal.open(tmp_path, quotas=wide)
     for number in range(100):
-        await first.append([journal.Entry(entry(size=30_000).body, True, device=f"d{number}")])
+        await first.append(
+            [journal.JournalEntry(entry(size=30_000).body, True, device=f"d{number}")]
+        )
     await first.acknowledge(100)
     await first.close()
     second = await journal.Journal.open(tmp_path, quotas=SMALL)
@@ -249,7 +280,7 @@ async def test_a_journal_that_nobody_collects_is_a_ring_in_both_classes(tmp_path
     assert not opened.full
     assert opened.standing.critical_bytes <= SMALL.critical + 100_000
     assert opened.standing.kept < 50
-    assert chain.check(await opened.after(0)) is None
+    assert verified(tmp_path) is None
     await opened.close()
 
 
@@ -312,52 +343,254 @@ CHILD = textwrap.dedent(
     from foreshore_agent import journal
 
     async def main():
-        opened = await journal.Journal.open(pathlib.Path(sys.argv[1]))
+        opened = await journal.Journal.open(
+            pathlib.Path(sys.argv[1]), quotas=journal.Quotas(1 << 18, 1 << 16, 1 << 16)
+        )
         async def append(worker):
             number = 0
             while True:
                 body = b'{"sequence":"","w":%d,"n":%d}' % (worker, number)
-                (sequence,) = await opened.append([journal.Entry(body, critical=number % 2 == 0)])
-                sys.stdout.write(f"{sequence} {worker} {number}\\n")
+                is_critical = number % 2 == 0
+                entry = journal.JournalEntry(body, critical=is_critical, keep=2)
+                (sequence,) = await opened.append([entry])
+                sys.stdout.write(f"{sequence} {worker} {number} {int(is_critical)}\\n")
                 sys.stdout.flush()
                 number += 1
-        await asyncio.gather(*(append(worker) for worker in range(4)))
+        async def acknowledge():
+            while True:
+                await asyncio.sleep(0.02)
+                await opened.acknowledge(opened.standing.last - 10)
+        await asyncio.gather(*(append(worker) for worker in range(4)), acknowledge())
 
     asyncio.run(main())
     """
 )
 
 
-async def test_no_acknowledged_record_is_lost_over_twenty_kills(tmp_path: Path) -> None:
+def stored_in(state: Path) -> tuple[dict[int, tuple[int, int]], int, list[holes.Hole]]:
+    """Records by number, how far the hub has them, and the holes."""
+    with sqlite3.connect(f"file:{state / sqlite.FILE}?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT sequence, body FROM record").fetchall()
+        table = list(sqlite.holes(connection.execute(sqlite.HOLES)))
+    connection.close()
+    with reader.open_reader(state) as opened:
+        acknowledged = opened.acknowledged
+    bodies = {number: orjson.loads(body) for number, body in rows if body}
+    found = {number: (body["w"], body["n"]) for number, body in bodies.items() if "w" in body}
+    return found, acknowledged, table
+
+
+@pytest.mark.timeout(300)
+async def test_no_durable_record_is_lost_and_no_false_alarm_raised_over_fifty_kills(
+    tmp_path: Path,
+) -> None:
     chance = random.Random(20)
-    acknowledged: dict[int, tuple[int, int]] = {}
-    for _ in range(20):
+    durable: dict[int, tuple[int, int]] = {}
+    critical: set[int] = set()
+    for _ in range(50):
         child = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here
             [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
         assert child.stdout is not None
         lines = [child.stdout.readline()]
-        await asyncio.sleep(chance.uniform(0.0, 0.08))
+        await asyncio.sleep(chance.uniform(0.0, 0.12))
         child.send_signal(signal.SIGKILL)
         lines += child.stdout.read().splitlines()
         child.wait()
         child.stdout.close()
         for line in lines:
-            if len(words := line.split()) == 3:
-                acknowledged[int(words[0])] = (int(words[1]), int(words[2]))
-    opened = await journal.Journal.open(tmp_path)
-    stored: dict[int, tuple[int, int]] = {}
-    after, previous = 0, None
-    while batch := await opened.after(after):
-        assert chain.check(batch, previous) is None
-        for item in batch:
-            body = orjson.loads(item.body)
-            stored[item.sequence] = (body["w"], body["n"])
-        after, previous = batch[-1].sequence, batch[-1]
-    await opened.close()
-    assert len(acknowledged) > 100
-    assert acknowledged.items() <= stored.items()
-    assert sorted(stored) == list(range(1, len(stored) + 1))
+            if len(words := line.split()) == 4:
+                number = int(words[0])
+                assert number not in durable, "a number was used twice"
+                durable[number] = (int(words[1]), int(words[2]))
+                critical |= {number} if words[3] == "1" else set()
+        assert verified(tmp_path) is None
+    stored, acknowledged, table = stored_in(tmp_path)
+    gone = {n for hole in table for n in range(hole.first, hole.last + 1)}
+    assert len(durable) > 200
+    assert gone, "the kills met house-keeping"
+    assert not {number for number in durable if stored.get(number) != durable[number]} - gone
+    assert not {number for number in critical & gone if number > acknowledged}
+
+
+class Crash(BaseException):
+    """The process is gone: nothing that follows reaches a file."""
+
+
+class CrashingConnection:
+    """A connection whose process ends before one of its statements."""
+
+    def __init__(self, connection: sqlite3.Connection, fuse: "Fuse") -> None:
+        self._connection = connection
+        self._fuse = fuse
+
+    def execute(self, *arguments: Any) -> Any:
+        return self._fuse.burn(lambda: self._connection.execute(*arguments))
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def close(self) -> None:
+        pass  # closing would roll back and checkpoint: a process that is gone does neither
+
+
+class Fuse:
+    """Counts operations on files; the one at `end` and those behind it do not happen."""
+
+    def __init__(self, end: int) -> None:
+        self.count = 0
+        self._end = end
+
+    def burn(self, operation: Callable[[], Any]) -> Any:
+        self.count += 1
+        if self.count < self._end:
+            return operation()
+        raise Crash
+
+
+def work(state: Path, durable: list[int]) -> None:
+    """Write, ship, forget, drop, check-point, stop; note what was answered as durable."""
+    tight = journal.Quotas(critical=1 << 17, routine=1 << 14, ballast=0)
+    opened = store.Store(state, tight, lambda: datetime.now(UTC), is_collected=True)
+
+    def write(*entries: journal.JournalEntry) -> None:
+        with opened.transaction():
+            numbers = opened.append(entries)
+        durable.extend(numbers)
+
+    write(*(entry(str(i)) for i in range(20)))
+    for i in range(4):
+        write(entry(str(i), critical=False, verdict="NotTriggered", size=6000))
+    with opened.transaction():
+        opened.acknowledge(19)
+    opened.chore()
+    write(entry("more"))
+    opened.count_lost([entry("refused")])
+    opened.chore()
+    opened.checkpoint()
+    opened.close()
+
+
+@pytest.mark.timeout(300)
+def test_a_crash_at_every_storage_operation_loses_nothing_and_raises_no_false_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, write, sync = sqlite.connect, os.pwrite, os.fsync
+    crashes = 0
+    for end in itertools.count(1):
+        state, after = tmp_path / f"{end}", tmp_path / f"{end}-after"
+        fuse = Fuse(end)
+        made: list[sqlite3.Connection] = []
+
+        def crashing(directory: Path, fuse: Fuse = fuse, made: Any = made) -> Any:
+            made.append(connect(directory))
+            return CrashingConnection(made[-1], fuse)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite, "connect", crashing)
+            patch.setattr(os, "pwrite", lambda *a, f=fuse: f.burn(lambda: write(*a)))
+            patch.setattr(os, "fsync", lambda *a, f=fuse: f.burn(lambda: sync(*a)))
+            durable: list[int] = []
+            try:
+                work(state, durable)
+            except Crash:
+                crashes += 1
+        shutil.copytree(state, after)
+        for connection in made:
+            connection.close()
+        opened = store.Store(after, SMALL, lambda: datetime.now(UTC), is_collected=True)
+        assert opened.standing.broken is None, f"a false alarm after operation {end}"
+        with opened.transaction():
+            (number,) = opened.append([entry("after")])
+        assert number > max(durable, default=0)
+        opened.close()
+        assert verified(after) is None, f"a false alarm after operation {end}"
+        with sqlite3.connect(after / sqlite.FILE) as connection:
+            present = {n for (n,) in connection.execute("SELECT sequence FROM record")}
+            gone = {
+                n
+                for hole in sqlite.holes(connection.execute(sqlite.HOLES))
+                for n in range(hole.first, hole.last + 1)
+            }
+        connection.close()
+        assert set(durable) <= present | gone
+        shutil.rmtree(state)
+        shutil.rmtree(after)
+        if fuse.count < end:
+            break
+    assert crashes > 100
+
+
+def test_numbers_of_a_table_that_was_cut_are_not_used_again_and_the_cut_is_told_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def opened() -> store.Store:
+        return store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+
+    def write(into: store.Store) -> int:
+        with into.transaction():
+            return into.append([entry()])[0]
+
+    first = opened()
+    assert [write(first) for _ in range(5)] == [1, 2, 3, 4, 5]
+    first.close()
+    with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
+        tampered.execute("DELETE FROM record WHERE sequence > 2")
+    tampered.close()
+    again = opened()
+    assert write(again) == 7, "6 is the record that tells the cut"
+    assert again.standing.broken == journal.ChainBreak(3, "Truncated", 5)
+    assert "record 3" in caplog.text
+    assert [item.sequence for item in again.after(0, 10, 10_000)] == [1, 2], "a batch has no holes"
+    statement = orjson.loads(again.after(2, 1, 10_000)[0].body)
+    assert statement["data"]["reason"] == "JournalCut"
+    assert statement["data"]["ranges"] == {"Cut": [[3, 5]]}
+    again.close()
+    assert verified(tmp_path) == journal.ChainBreak(3, "Truncated", 5)
+
+
+def test_a_journal_whose_database_is_gone_goes_on_behind_the_numbers_it_had(tmp_path: Path) -> None:
+    first = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    with first.transaction():
+        first.append([entry(), entry()])
+    identity = first.journal_id
+    first.close()
+    (tmp_path / sqlite.FILE).unlink()
+    again = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    assert again.journal_id == identity
+    assert again.standing.last == 3
+    assert again.standing.broken == journal.ChainBreak(1, "Truncated", 2)
+    again.close()
+
+
+def test_an_older_releases_journal_opens_and_its_holes_are_stated_from_then_on(
+    tmp_path: Path,
+) -> None:
+    first = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    with first.transaction():
+        first.append([entry(str(i)) for i in range(9)])
+    first.close()
+    (tmp_path / "journal.head").unlink()
+    with sqlite3.connect(tmp_path / sqlite.FILE) as older:
+        older.execute("DROP TABLE hole")
+        older.execute("DELETE FROM value WHERE key IN ('journal/format', 'journal/holes')")
+        older.execute("DELETE FROM record WHERE sequence IN (2, 3, 7)")
+        older.execute("UPDATE record SET body = x'' WHERE sequence IN (4, 5)")
+    older.close()
+    assert verified(tmp_path) is None, "the older release stated nothing"
+    again = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    assert again.standing.broken is None
+    (statement,) = again.newest(1)
+    data = orjson.loads(statement.body)["data"]
+    assert data["reason"] == "FormatUpgraded"
+    assert data["ranges"] == {"Removed": [[2, 3], [7, 7]], "Emptied": [[4, 5]]}
+    again.close()
+    assert verified(tmp_path) is None
+    with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
+        tampered.execute("DELETE FROM record WHERE sequence = 8")
+    tampered.close()
+    assert verified(tmp_path) == journal.ChainBreak(8, "RecordMissing")
 
 
 @pytest.fixture
@@ -395,7 +628,7 @@ async def test_a_full_disk_refuses_keeps_what_it_acknowledged_and_recovers_by_it
     acknowledged = opened.standing.last
     assert opened.full
     assert opened.standing.reason == "DiskFull"
-    outcome = journal.Entry(entry("outcome").body, critical=True, reserve=True)
+    outcome = journal.JournalEntry(entry("outcome").body, critical=True, reserve=True)
     assert await opened.append([outcome]) == (acknowledged + 1,), "the ballast holds room for it"
     await opened.acknowledge(acknowledged)
     with pytest.raises(journal.JournalFull):

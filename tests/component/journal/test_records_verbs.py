@@ -1,7 +1,9 @@
 """`records`, `why`, `verify`: beside an agent, after it, and on a journal tampered with."""
 
+import asyncio
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import typer
 from typer import testing
 
 from foreshore_agent import journal, records
-from foreshore_agent.journal import sqlite
+from foreshore_agent.journal import reader, sqlite
 from foreshore_api.wire import record
 
 pytestmark = pytest.mark.component
@@ -26,7 +28,9 @@ def run(*arguments: object) -> testing.Result:
     return testing.CliRunner().invoke(APPLICATION, [str(each) for each in arguments])
 
 
-def decision(number: int, device: str = "room-301", verdict: str = "Commanded") -> journal.Entry:
+def decision(
+    number: int, device: str = "room-301", verdict: str = "Commanded"
+) -> journal.JournalEntry:
     data: dict[str, Any] = {
         "decisionId": f"d{number}",
         "site": "hq",
@@ -48,17 +52,17 @@ def decision(number: int, device: str = "room-301", verdict: str = "Commanded") 
     return entry(record.DECISION, number, data, device, verdict)
 
 
-def outcome(number: int, device: str = "room-301") -> journal.Entry:
+def outcome(number: int, device: str = "room-301") -> journal.JournalEntry:
     data = {"decisionId": f"d{number}", "outcome": "Confirmed", "reason": "ReadBack"}
     return entry(record.OUTCOME, number, data, device, "Confirmed")
 
 
-def entry(kind: str, number: int, data: object, device: str, verdict: str) -> journal.Entry:
+def entry(kind: str, number: int, data: object, device: str, verdict: str) -> journal.JournalEntry:
     body = {"type": kind, "time": f"2026-01-01T00:00:{number:02}Z", "sequence": "", "data": data}
-    return journal.Entry(orjson.dumps(body), True, "hq/ventilate", f"hq/{device}", verdict)
+    return journal.JournalEntry(orjson.dumps(body), True, "hq/ventilate", f"hq/{device}", verdict)
 
 
-async def written(state: Path, *entries: journal.Entry) -> journal.Journal:
+async def written(state: Path, *entries: journal.JournalEntry) -> journal.Journal:
     opened = await journal.Journal.open(state)
     for each in entries:
         await opened.append([each])
@@ -123,7 +127,115 @@ async def test_verify_names_the_first_record_that_was_changed(tmp_path: Path) ->
     tampered.close()
     broken = run("verify", "--state", tmp_path, "-o", "json")
     assert broken.exit_code == 1
-    assert json.loads(broken.output)["broken"] == {"sequence": 4, "reason": "HashMismatch"}
+    assert json.loads(broken.output)["broken"] == {
+        "sequence": 4,
+        "reason": "HashMismatch",
+        "until": None,
+    }
+
+
+def deleted(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("DELETE FROM record WHERE sequence = 4")
+
+
+def cut_off(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("DELETE FROM record WHERE sequence >= 6")
+
+
+def emptied(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("UPDATE record SET body = x'' WHERE sequence = 4")
+
+
+def deleted_and_listed(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("INSERT INTO hole SELECT 4, 4, previous, hash, 'Removed' FROM record"
+                  " WHERE sequence = 4")  # fmt: skip
+    table.execute("DELETE FROM record WHERE sequence = 4")
+
+
+def chained_anew(table: sqlite3.Connection, _: Path) -> None:
+    rows = table.execute("SELECT sequence, previous, body FROM record WHERE sequence >= 4")
+    previous = None
+    for sequence, named, body in rows.fetchall():
+        changed = body.replace(b"Commanded", b"Suppressed") if sequence == 4 else body
+        previous = previous or named
+        digest = journal.link(previous, changed)
+        table.execute(
+            "UPDATE record SET previous = ?, hash = ?, body = ? WHERE sequence = ?",
+            (previous, digest, changed, sequence),
+        )
+        previous = digest
+
+
+def added(table: sqlite3.Connection, _: Path) -> None:
+    (previous,) = table.execute("SELECT hash FROM record WHERE sequence = 7").fetchone()
+    table.execute(
+        "INSERT INTO record SELECT 8, ?, ?, critical, policy, device, verdict, keep,"
+        " critical_written, routine_written, body FROM record WHERE sequence = 7",
+        (previous, journal.link(previous, b"{}")),
+    )
+    table.execute("UPDATE record SET body = ? WHERE sequence = 8", (b"{}",))
+
+
+def beheaded(_: sqlite3.Connection, state: Path) -> None:
+    (state / "journal.head").unlink()
+
+
+@pytest.mark.parametrize(
+    ("tamper", "where", "reason"),
+    [
+        (deleted, "record 4", "RecordMissing"),
+        (cut_off, "record 6 to 7", "Truncated"),
+        (emptied, "record 4", "BodyMissing"),
+        (deleted_and_listed, "record 7", "StatementMismatch"),
+        (chained_anew, "record 1 to 7", "HeadMismatch"),
+        (added, "record 8", "BeyondHead"),
+        (beheaded, "record 1 to 7", "HeadMissing"),
+    ],
+)
+async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
+    tmp_path: Path,
+    tamper: Callable[[sqlite3.Connection, Path], None],
+    where: str,
+    reason: str,
+) -> None:
+    opened = await written(tmp_path, *(decision(number) for number in range(1, 8)))
+    await opened.close()
+    with sqlite3.connect(tmp_path / sqlite.FILE) as table:
+        tamper(table, tmp_path)
+    table.close()
+    for _ in range(2):
+        found = run("verify", "--state", tmp_path)
+        assert found.exit_code == 1, found.output
+        assert f"broken at {where} ({reason})" in found.output
+        assert "Keep a copy of the directory as evidence" in found.output
+
+
+async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forgets(
+    tmp_path: Path,
+) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    checked = 0
+    is_done = asyncio.Event()
+
+    async def write() -> None:
+        number = 0
+        while not is_done.is_set():
+            number += 1
+            await opened.append([outcome(number % 60, device=f"room-{number % 3}")])
+            if number % 40 == 0:
+                await opened.acknowledge(opened.standing.last)
+
+    def verify() -> journal.ChainBreak | None:
+        with reader.open_reader(tmp_path) as beside:
+            return beside.verify().broken
+
+    writing = asyncio.create_task(write())
+    while opened.standing.kept == opened.standing.last or checked < 10:
+        assert await asyncio.to_thread(verify) is None
+        checked += 1
+    is_done.set()
+    await writing
+    await opened.close()
 
 
 async def test_a_directory_without_a_journal_is_said(tmp_path: Path) -> None:
@@ -148,12 +260,12 @@ async def test_a_stopped_agents_journal_in_a_read_only_place_can_be_read(tmp_pat
 LONG = ("01a20307-9b3d-71f5-af7f-39e9f642cdfa", "01a20307-a17d-73d6-a337-14c63e8ae98a")
 
 
-def identified(number: int, identity: str) -> journal.Entry:
+def identified(number: int, identity: str) -> journal.JournalEntry:
     """A decision whose identity is as long as a real one's."""
     found = decision(number)
     body = orjson.loads(found.body)
     body["data"]["decisionId"] = identity
-    return journal.Entry(orjson.dumps(body), True, found.policy, found.device, found.verdict)
+    return journal.JournalEntry(orjson.dumps(body), True, found.policy, found.device, found.verdict)
 
 
 async def test_why_takes_the_beginning_of_an_identity_or_a_command(tmp_path: Path) -> None:

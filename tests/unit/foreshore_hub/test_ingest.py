@@ -71,11 +71,41 @@ def test_a_changed_body_is_kept_and_flagged() -> None:
     assert [row.is_intact for row in examined.rows] == [False, True]
 
 
-def test_a_body_that_was_dropped_for_want_of_room_keeps_its_link() -> None:
-    batch = chain(body())
-    empty = batch.records[0].model_copy(update={"body": ""})
-    examined = ingest.examine(batch.model_copy(update={"records": (empty,)}), ingest.Head(), {}, HQ)
-    assert examined.flaws == 0
+def gap(**ranges: list[tuple[int, int]]) -> str:
+    data = {"dropped": {}, "reason": "RoutineQuota", "ranges": ranges, "holes": "sha256:1"}
+    return json.dumps(json.loads(body()) | {"type": record.GAP, "data": data})
+
+
+def without_body(batch: record.Batch, number: int) -> record.Batch:
+    empty = [
+        each.model_copy(update={"body": ""}) if each.sequence == number else each
+        for each in batch.records
+    ]
+    return batch.model_copy(update={"records": tuple(empty)})
+
+
+def test_a_body_that_gave_way_is_intact_once_a_gap_record_says_so() -> None:
+    stated = without_body(chain(body(), body(), gap(Emptied=[(2, 2)])), 2)
+    examined = ingest.examine(stated, ingest.Head(), {}, HQ)
+    assert [row.is_intact for row in examined.rows] == [True, True, True]
+    assert (examined.flaws, examined.emptied) == (0, ((2, 2),))
+
+
+@pytest.mark.parametrize(
+    "text", [body(), gap(Emptied=[(1, 1)]), gap(Removed=[(2, 2)])], ids=["none", "other", "kind"]
+)
+def test_a_body_that_is_gone_without_a_word_is_not_intact(text: str) -> None:
+    examined = ingest.examine(without_body(chain(body(), body(), text), 2), ingest.Head(), {}, HQ)
+    assert [row.is_intact for row in examined.rows] == [True, False, True]
+
+
+def test_a_gap_record_that_is_not_intact_itself_vouches_for_nothing() -> None:
+    batch = without_body(chain(body(), body()), 2)
+    forged = batch.records[0].model_copy(update={"body": gap(Emptied=[(2, 2)])})
+    batch = batch.model_copy(update={"records": (forged, batch.records[1])})
+    examined = ingest.examine(batch, ingest.Head(), {}, HQ)
+    assert examined.emptied == ()
+    assert [row.is_intact for row in examined.rows] == [False, False]
 
 
 def test_a_store_restored_from_a_copy_takes_what_the_agent_still_has_and_flags_the_hole() -> None:
@@ -99,7 +129,7 @@ def test_a_batch_with_holes_is_refused() -> None:
 def test_a_body_that_nobody_understands_blocks_nothing(text: str) -> None:
     (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
     assert row.described.type == ingest.UNREADABLE
-    assert row.is_intact
+    assert row.is_intact is bool(text), "an empty body waits for the record that says why"
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])

@@ -4,9 +4,9 @@ And that every explanation is read from.
 
 One decision is one event of type `DECISION`, written before anything is commanded: for a verdict of
 Commanded it is the durable intent. What happens afterwards (acknowledged, confirmed, unknown, …)
-are events of type `OUTCOME` with the same decision id. A routine record that was dropped leaves a
-`GAP`. The chain covers the exact stored bytes: `hash = SHA-256(previous hash ‖ body)`; it lives
-beside the body, so no canonical JSON is needed.
+are events of type `OUTCOME` with the same decision id. What a journal drops or forgets is
+named by a `GAP`. The chain covers the exact stored bytes: `hash = SHA-256(previous hash ‖ body)`;
+it lives beside the body, so no canonical JSON is needed.
 """
 
 from datetime import datetime
@@ -251,13 +251,33 @@ class DecisionOutcome(document.Document):
     latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)
 
 
+Range = Annotated[tuple[document.Ordinal, ...], Field(min_length=2, max_length=2, fail_fast=True)]
+"""First and last number."""
+
+
 class Gap(document.Document):
-    """The data of a `GAP` event: how many records of which verdict were not kept, and why."""
+    """The data of a `GAP` event: what a journal does not hold any more, and why.
+
+    `dropped` counts records that nobody has; what the hub has and the journal forgot is in `ranges`
+    alone.
+    """
 
     dropped: dict[document.Code, document.Count] = Field(max_length=ITEMS)
     reason: document.Code
-    since: datetime
-    until: datetime
+    """`Acknowledged`, `RoutineQuota`, `CriticalQuota`, `DiskFull`, `JournalCut`, …"""
+    since: datetime | None = None
+    """Time of the first dropped record; absent where none was dropped."""
+    until: datetime | None = None
+    ranges: dict[
+        document.Code, Annotated[tuple[Range, ...], Field(max_length=ITEMS, fail_fast=True)]
+    ] = Field(default_factory=dict, max_length=ITEMS)
+    """First and last numbers that this change made holes of, by kind: `Removed`, `Emptied`, `Cut`
+    (lost behind the journal's back) or `Doubted` (there, but not as they were written).
+    """
+    holes: document.Digest = ""
+    """Digest over all holes of the journal with their hashes, after this change: the newest one
+    vouches for every hole.
+    """
 
 
 class Notice(document.Document):

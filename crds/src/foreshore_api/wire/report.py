@@ -115,6 +115,11 @@ class JournalReport(document.Document):
     acknowledged: document.Count
     full: bool = False
     dropped: document.Count = 0
+    broken_at: document.Count | None = None
+    """First record that was not as it was written when the agent opened its journal; absent where
+    all were.
+    """
+    broken_reason: document.Code | None = None
 
 
 class Report(document.Document):

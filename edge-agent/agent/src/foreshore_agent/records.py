@@ -120,11 +120,13 @@ def verify(
     state: _State,
     output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
 ) -> None:
-    """Check the hash chain over every record; exit code 1 names the first that does not fit."""
+    """Check every record, every link, what is missing, and the head.
+
+    Exit code 1 names the first record that is not as it was written.
+    """
     _check_word("--output", output, ("text", "json"))
-    with _opened(state) as found:
-        verified = found.verify()
-    broken = verified.broken
+    with _opened(state) as opened:
+        verified = opened.verify()
     if output == "json":
         import dataclasses
 
@@ -132,19 +134,36 @@ def verify(
 
         document = orjson.dumps(dataclasses.asdict(verified)).decode()
         print(printable.escaped(document))  # noqa: T201 - the answer
-    elif broken is None:
-        print(  # noqa: T201 - the answer
-            f"journal {verified.journal}: {verified.records} records, the newest {verified.last},"
-            f" {verified.acknowledged} acknowledged; every link holds"
-        )
     else:
-        print(  # noqa: T201 - the answer
-            printable.clean(
-                f"journal {verified.journal}: broken at record {broken.sequence} ({broken.reason})"
-            )
-        )
-    if broken is not None:
+        for line in _verified(verified):
+            print(printable.clean(line))  # noqa: T201 - the answer
+    if verified.broken is not None:
         raise typer.Exit(Exit.FAILED)
+
+
+def _verified(verified: "reader.Verified") -> "tuple[str, ...]":
+    """Say what checking a journal came to, with cause and remedy."""
+    from foreshore_agent.journal import audit
+
+    broken, journal = verified.broken, verified.journal
+    if broken is not None:
+        until = f" to {broken.until}" if broken.until not in (None, broken.sequence) else ""
+        meaning = audit.MEANINGS[broken.reason]
+        return (
+            f"journal {journal}: broken at record {broken.sequence}{until} ({broken.reason}):"
+            f" {meaning}",
+            audit.REMEDY,
+        )
+    held = (
+        "every link holds, every hole is stated, the head fits"
+        if verified.is_stated
+        else "every link holds; an older release wrote it, so what is missing is not vouched for:"
+        " it is from the next start of an agent on"
+    )
+    return (
+        f"journal {journal}: {verified.records} records, the newest {verified.last},"
+        f" {verified.acknowledged} acknowledged; {held}",
+    )
 
 
 def _named(found: "reader.Reader", written: str) -> str:

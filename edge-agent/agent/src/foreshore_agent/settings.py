@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent.journal.settings import MEBIBYTE, Quotas
+from foreshore_agent.journal.room import MEBIBYTE, Quotas
 
 DEFAULT_PORT: Final = 8081
 

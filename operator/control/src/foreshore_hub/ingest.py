@@ -5,20 +5,28 @@ block its journal: a body that nobody understands is kept as it is, a link that 
 and flagged, because a record that is evidence of tampering must not be the one that is thrown away.
 Only a fork is refused: the same sequence number with other bytes means that the agent's state was
 copied or restored, and what it would overwrite was promised to be kept.
+
+A body that is empty counts as intact only when a gap record of the same chain says that it gave
+way; that record comes later, often in a later batch. A hole between batches is never intact: either
+this store lacks what it once acknowledged, or the journal was cut, which its own record says.
 """
 
+import contextlib
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
+import pydantic
 
 from foreshore_api.wire import record
 from foreshore_decision import record as record_chain
 from foreshore_hub import guard
 
 GENESIS: Final = "sha256:" + "0" * 64
+EMPTIED: Final = "Emptied"
+"""Kind of hole, in a gap record, whose rows are there without bodies."""
 UNREADABLE: Final = "unreadable"
 """Type of a record whose body is no event that this hub knows the shape of."""
 MAXIMUM_NODE: Final = 253
@@ -77,6 +85,8 @@ class Examined:
     rows: tuple[Row, ...]
     head: Head
     flaws: int
+    emptied: tuple[record.Range, ...] = ()
+    """Numbers whose bodies gave way, as intact records of the batch say."""
 
 
 def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: Writer) -> Examined:
@@ -111,7 +121,27 @@ def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: W
         flaws += not is_intact
         rows.append(Row(shipped, _attributed(describe(shipped.body), writer), is_intact))
         head = Head(shipped.sequence, shipped.hash)
-    return Examined(tuple(rows), head, flaws)
+    emptied = _emptied(rows)
+    return Examined(tuple(_believed(row, emptied) for row in rows), head, flaws, emptied)
+
+
+def _emptied(rows: Sequence[Row]) -> tuple[record.Range, ...]:
+    """Return the ranges that the batch's gap records name as emptied, a bounded number."""
+    ranges: list[record.Range] = []
+    for row in rows:
+        if row.is_intact and row.described.type == record.GAP:
+            with contextlib.suppress(pydantic.ValidationError):
+                gap = record.Event.decode(row.shipped.body).data
+                ranges += gap.ranges.get(EMPTIED, ()) if isinstance(gap, record.Gap) else ()
+    return tuple(ranges[: record.ITEMS])
+
+
+def _believed(row: Row, emptied: Sequence[record.Range]) -> Row:
+    """Take an empty body for intact only where it is stated."""
+    if row.shipped.body or not row.is_intact:
+        return row
+    number = row.shipped.sequence
+    return replace(row, is_intact=any(first <= number <= last for first, last in emptied))
 
 
 def describe(body: str) -> Described:

@@ -157,6 +157,7 @@ class Store:
                         flaws=tables.journals.c.flaws + examined.flaws,
                     )
                 )
+                await _believe(connection, batch.journal, examined.emptied)
         return examined.head.acknowledged, len(examined.rows), examined.flaws
 
     async def find(
@@ -346,6 +347,38 @@ async def _known(connection: sa_asyncio.AsyncConnection, batch: record.Batch) ->
         )
     )
     return {row.sequence: row.hash for row in rows}
+
+
+async def _believe(
+    connection: sa_asyncio.AsyncConnection, journal: str, emptied: Sequence[record.Range]
+) -> None:
+    """Take records for intact whose bodies gave way, as their journal has now said.
+
+    Only where the link fits as well: no statement mends a chain.
+    """
+    row, before = tables.records, tables.records.alias("before")
+    follows = (
+        sa.select(before.c.id)
+        .where(
+            before.c.journal == row.c.journal,
+            before.c.sequence == row.c.sequence - 1,
+            before.c.hash == row.c.previous,
+        )
+        .exists()
+    )
+    is_first = sa.and_(row.c.sequence == 1, row.c.previous == ingest.GENESIS)
+    for first, last in emptied:
+        await connection.execute(
+            row.update()
+            .where(
+                row.c.journal == journal,
+                row.c.sequence.between(first, last),
+                row.c.body == "",
+                row.c.is_intact.is_(False),
+                sa.or_(is_first, follows),
+            )
+            .values(is_intact=True)
+        )
 
 
 async def _reach(connection: sa_asyncio.AsyncConnection, node: str, namespace: str) -> None:

@@ -50,7 +50,7 @@ class Infer:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record for the journal: the fields of `journal.Entry`."""
+    """One record for the journal: the fields of `journal.JournalEntry`."""
 
     body: bytes
     """JSON of a `wire.record.Event`, with `"sequence":""` for the journal to fill in."""

@@ -7,25 +7,29 @@ holds one journal and belongs to one agent at a time.
     append ─► written, chained, synced ─► shipped ─► acknowledged ─► forgotten, but for the newest
     of each verdict
 
-`chain`, `retention` and `tally` are pure, `store` is the SQLite file, `writer` is its only thread,
-`reader` opens it beside a running agent.
+    journal.db    records, holes, values: `ledger` on `sqlite`, policed by `store`
+    journal.head  the newest number and hash, outside of what they vouch for: `head`
+
+`chain`, `holes`, `audit`, `opening`, `retention` and `tally` are pure; `writer` is the only thread
+that uses the store, `reader` opens the file beside a running agent.
 """
 
-from foreshore_agent.journal.chain import GENESIS, Break, link
-from foreshore_agent.journal.settings import Quotas
+from foreshore_agent.journal.audit import ChainBreak
+from foreshore_agent.journal.chain import GENESIS, link
+from foreshore_agent.journal.room import Quotas
 from foreshore_agent.journal.sqlite import JournalInUse
 from foreshore_agent.journal.store import JournalFull
-from foreshore_agent.journal.tally import Entry, Standing
+from foreshore_agent.journal.tally import JournalEntry, JournalStatus
 from foreshore_agent.journal.writer import Journal
 
 __all__ = [
     "GENESIS",
-    "Break",
-    "Entry",
+    "ChainBreak",
     "Journal",
+    "JournalEntry",
     "JournalFull",
     "JournalInUse",
+    "JournalStatus",
     "Quotas",
-    "Standing",
     "link",
 ]

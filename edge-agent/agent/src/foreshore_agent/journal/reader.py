@@ -1,7 +1,8 @@
 """Reading a journal from another process, beside a running agent or after it.
 
 The file is opened read-only, in short transactions: readers commit and checkpoint nothing, so they
-neither meet SQLite's WAL-reset race (see `sqlite`) nor hold the agent's log back. After a clean
+neither meet SQLite's WAL-reset race (see `sqlite`) nor hold the agent's log back; but for `verify`,
+which looks at one moment of the whole journal, and lets the log grow for as long. After a clean
 stop in a directory that cannot be written there is no log to share, and the file alone is whole.
 """
 
@@ -16,10 +17,11 @@ from typing import Any, Final
 
 import orjson
 
-from foreshore_agent.journal import chain, sqlite
+from foreshore_agent.journal import audit, head, holes, sqlite
 from foreshore_api.wire import record
 
 _PAGE: Final = 500
+_ATTEMPTS: Final = 3
 _WANTED: Final = """
   FROM record WHERE length(body) > 0
   AND (:device IS NULL OR device = :device OR substr(device, -length(:device) - 1) = '/' || :device)
@@ -58,14 +60,17 @@ class Verified:
     """Records that are there."""
     last: int
     acknowledged: int
-    broken: chain.Break | None
+    is_stated: bool
+    """Whether holes are stated and the head is kept; an older release's journal does neither."""
+    broken: audit.ChainBreak | None
 
 
 class Reader:
     """One opened journal."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, directory: Path) -> None:
         self._connection = connection
+        self._directory = directory
 
     @property
     def journal_id(self) -> str:
@@ -117,23 +122,38 @@ class Reader:
         return None
 
     def verify(self) -> Verified:
-        """Check every record and every link."""
-        before: record.ShippedRecord | None = None
-        broken: chain.Break | None = None
-        count, after, page = 0, 0, _PAGE
-        while page == _PAGE and broken is None:
-            rows = self._connection.execute(
-                "SELECT sequence, previous, hash, body FROM record"
-                " WHERE sequence > ? ORDER BY sequence LIMIT ?",
-                (after, _PAGE),
-            ).fetchall()
-            page = len(rows)
-            records = [sqlite.shipped(row) for row in rows]
-            broken = chain.check(records, before)
-            count += page
-            if records:
-                before, after = records[-1], records[-1].sequence
-        return Verified(self.journal_id, count, after, self.acknowledged, broken)
+        """Check every record, every link, what is missing, and the newest against the head."""
+        for _ in range(_ATTEMPTS):
+            before = head.read(self._directory)  # first: the table may be ahead of it, not behind
+            verified = self._verify(before)
+            if verified.broken is None or before == head.read(self._directory):
+                break  # else an agent started or stopped meanwhile
+        return verified
+
+    def _verify(self, found: head.Head | None) -> Verified:
+        self._connection.execute("BEGIN")
+        try:
+            journal, is_stated = self.journal_id, self._value("journal/format") is not None
+            table = tuple(self._holes() if is_stated else holes.unstated(self._skeletons()))
+            own = found if found is not None and found.journal == journal else None
+            checked = audit.Audit(table, own, is_head_due=is_stated)
+            for sequence, previous, digest, body in self._connection.execute(
+                "SELECT sequence, previous, hash, body FROM record ORDER BY sequence"
+            ):
+                raw = body if isinstance(body, bytes) else str(body).encode()
+                checked.take(audit.ChainRow(sequence, str(previous), str(digest), raw))
+            broken = checked.finish()
+            return Verified(
+                journal, checked.count, checked.last, self.acknowledged, is_stated, broken
+            )
+        finally:
+            self._connection.execute("COMMIT")
+
+    def _holes(self) -> Iterator[holes.Hole]:
+        return sqlite.holes(self._connection.execute(sqlite.HOLES))
+
+    def _skeletons(self) -> Iterator[holes.Skeleton]:
+        return sqlite.Rows(self._connection).skeletons()
 
     def _value(self, key: str) -> bytes | None:
         row = self._connection.execute("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
@@ -151,7 +171,7 @@ def open_reader(directory: Path) -> Iterator[Reader]:
     except sqlite3.Error as error:
         raise NoJournalError(f"{path} cannot be read: {error}") from error
     try:
-        yield Reader(connection)
+        yield Reader(connection, directory)
     finally:
         connection.close()
 

@@ -1,4 +1,7 @@
-"""How the journal's file is opened, and what its rows mean; used by the store and by readers.
+"""The journal's file: how it is opened, its tables, and every statement on them.
+
+Used by the store, and by readers for what they share with it. Nothing here decides what is written
+or what goes; every method is one statement on one connection.
 
 WAL with `synchronous=FULL`: with NORMAL, a power cut takes commits back that were acknowledged.
 SQLite before 3.51.3 (but 3.44.6 and 3.50.7) can lose pages when one connection commits while
@@ -9,15 +12,18 @@ nothing and checkpoint nothing, so the race cannot occur on any version.
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from foreshore_agent.journal.holes import Hole, Place, Skeleton
+from foreshore_agent.journal.tally import OVERHEAD, JournalEntry
 from foreshore_api.wire import record
 
 FILE: Final = "journal.db"
 LOCK: Final = "journal.lock"
 
-_SCHEMA: Final = """
+SCHEMA: Final = """
 PRAGMA auto_vacuum=INCREMENTAL;
 PRAGMA journal_mode=WAL;
 PRAGMA synchronous=FULL;
@@ -28,8 +34,19 @@ CREATE TABLE IF NOT EXISTS record (
   critical INTEGER NOT NULL, policy TEXT NOT NULL, device TEXT NOT NULL,
   verdict TEXT NOT NULL, keep INTEGER NOT NULL,
   critical_written INTEGER NOT NULL, routine_written INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS hole (
+  first INTEGER NOT NULL, last INTEGER NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL,
+  kind TEXT NOT NULL, PRIMARY KEY (first, kind)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
+
+_INSERT: Final = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_OLDEST: Final = (
+    "SELECT sequence, body, verdict FROM record"
+    " WHERE critical = ? AND sequence > ? AND sequence < ? AND length(body) > 0 ORDER BY sequence"
+)
+HOLES: Final = "SELECT first, last, previous, hash, kind FROM hole"
+_SHIPPED: Final = "SELECT sequence, previous, hash, body FROM record"
 
 
 class JournalInUse(RuntimeError):  # noqa: N818 - names a state, not a mistake
@@ -42,7 +59,7 @@ def connect(directory: Path) -> sqlite3.Connection:
         directory / FILE, isolation_level=None, timeout=5.0, check_same_thread=False
     )
     try:
-        connection.executescript(_SCHEMA)
+        connection.executescript(SCHEMA)
     except sqlite3.Error:
         connection.close()
         raise
@@ -78,3 +95,152 @@ def shipped(row: Any) -> record.ShippedRecord:
     sequence, previous, digest, body = row
     text = body if isinstance(body, str) else body.decode(errors="replace")
     return record.ShippedRecord(sequence=sequence, previous=previous, hash=digest, body=text)
+
+
+def holes(rows: Iterable[Any]) -> Iterator[Hole]:
+    """Read rows of the hole table; one that is none, because of tampering, is left out."""
+    for first, last, previous, digest, kind in rows:
+        if isinstance(first, int) and isinstance(last, int):
+            yield Hole(first, last, str(previous), str(digest), str(kind))
+
+
+class RowPlace(NamedTuple):
+    """A record's place: its number, both links, and bytes written so far by class, it included."""
+
+    sequence: int
+    previous: str
+    hash: str
+    critical_written: int
+    routine_written: int
+
+
+class Rows:
+    """The tables of one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._run: Final = connection.execute
+
+    def insert(self, entry: JournalEntry, place: RowPlace, body: bytes) -> None:
+        """Add a record; `body` has its number."""
+        sequence, previous, digest, critical, routine = place
+        about = (entry.critical, entry.policy, entry.device, entry.verdict, entry.keep)
+        self._run(_INSERT, (sequence, previous, digest, *about, critical, routine, body))
+
+    def last(self) -> tuple[int, str, int, int] | None:
+        """Return number, hash, and critical and routine bytes written, of the newest record."""
+        found: tuple[int, str, int, int] | None = self._run(
+            "SELECT sequence, hash, critical_written, routine_written FROM record"
+            " ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
+        return found
+
+    def placed(self, sequence: int) -> tuple[Place, bool, int] | None:
+        """Return a record's place, whether it is critical, and the length of its body."""
+        row = self._run(
+            "SELECT previous, hash, critical, length(body) FROM record WHERE sequence = ?",
+            (sequence,),
+        ).fetchone()
+        if row is None:
+            return None
+        return Place(sequence, row[0], row[1]), bool(row[2]), int(row[3])
+
+    def hash_of(self, sequence: int) -> str | None:
+        """Return the hash of a record, or None without the record."""
+        row = self._run("SELECT hash FROM record WHERE sequence = ?", (sequence,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def delete(self, sequence: int) -> None:
+        """Remove a record."""
+        self._run("DELETE FROM record WHERE sequence = ?", (sequence,))
+
+    def empty(self, sequence: int) -> None:
+        """Drop a record's body; number and links stay."""
+        self._run("UPDATE record SET body = x'' WHERE sequence = ?", (sequence,))
+
+    def oldest(self, *, critical: bool, after: int, before: int) -> sqlite3.Cursor:
+        """Return (number, body, verdict) of one class between two numbers, oldest first.
+
+        Whoever does not read it to the end closes it.
+        """
+        return self._run(_OLDEST, (critical, after, before))
+
+    def buckets(self, after: int, until: int) -> Iterable[tuple[int, str, str, str, int, int]]:
+        """Return (number, policy, device, verdict, keep, length of the body) of a range."""
+        return self._run(
+            "SELECT sequence, policy, device, verdict, keep, length(body) FROM record"
+            " WHERE sequence > ? AND sequence <= ? ORDER BY sequence",
+            (after, until),
+        )
+
+    def after(self, sequence: int, limit: int, size: int) -> tuple[record.ShippedRecord, ...]:
+        """Return records behind `sequence`: at most `limit`, about `size` bytes, at least one.
+
+        They are without holes among them, as a batch has to be.
+        """
+        cursor = self._run(
+            f"{_SHIPPED} WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit)
+        )
+        found: list[record.ShippedRecord] = []
+        for row in cursor:
+            size -= len(row[3]) + OVERHEAD
+            if found and (size < 0 or row[0] != found[-1].sequence + 1):
+                break
+            found.append(shipped(row))
+        return tuple(found)
+
+    def newest(self, limit: int) -> tuple[record.ShippedRecord, ...]:
+        """Return the newest records, oldest first."""
+        rows = self._run(f"{_SHIPPED} ORDER BY sequence DESC LIMIT ?", (limit,)).fetchall()
+        return tuple(shipped(row) for row in reversed(rows))
+
+    def skeletons(self) -> Iterator[Skeleton]:
+        """Return the links of all records, in order, and whether their bodies are empty."""
+        rows = self._run(
+            "SELECT sequence, previous, hash, length(body) = 0 FROM record ORDER BY sequence"
+        )
+        return (
+            Skeleton(sequence, previous, digest, bool(e)) for sequence, previous, digest, e in rows
+        )
+
+    def holes_near(self, first: int, last: int) -> tuple[Hole, ...]:
+        """Return the holes that overlap or touch a range, the last first."""
+        found: list[Hole] = []
+        cursor = self._run(f"{HOLES} WHERE first <= ? ORDER BY first DESC", (last + 1,))
+        for hole in holes(cursor):
+            if hole.last >= first - 1:
+                found.append(hole)
+            elif hole.kind != "Doubted":
+                break  # holes of other kinds do not overlap each other: no earlier one comes so far
+        cursor.close()
+        return tuple(found)
+
+    def holes_noticed(self) -> tuple[Hole, ...]:
+        """Return what was lost or changed behind the journal's back, the first first."""
+        return tuple(holes(self._run(f"{HOLES} WHERE kind IN ('Cut', 'Doubted') ORDER BY first")))
+
+    def insert_hole(self, hole: Hole) -> None:
+        """Add a hole, or replace the one of its kind that begins there."""
+        self._run("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?)", hole)
+
+    def delete_hole(self, hole: Hole) -> None:
+        """Take a hole away."""
+        self._run("DELETE FROM hole WHERE first = ? AND kind = ?", (hole.first, hole.kind))
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep one value; an empty one is forgotten."""
+        if value:
+            self._run("INSERT OR REPLACE INTO value VALUES (?, ?)", (key, value))
+        else:
+            self._run("DELETE FROM value WHERE key = ?", (key,))
+
+    def get(self, key: str) -> bytes | None:
+        """Return a value that `put` kept."""
+        row = self._run("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def values(self, prefix: str) -> dict[str, bytes]:
+        """Return every value whose key starts with `prefix`."""
+        rows = self._run(
+            "SELECT key, value FROM value WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
+        )
+        return {key: bytes(value) for key, value in rows}

@@ -5,8 +5,13 @@ acknowledged keeps its row, with its links and without its body, so that the hub
 unbroken chain; a gap record says what went. Critical records go once the hub has them, the oldest
 first, when their room runs short; never before. A journal that nobody collects from (folder mode,
 rehearsal) is a ring in both classes instead: its oldest records go, whole.
+
+What goes is stated in the same transaction (see `ledger`), and the head is written after it (see
+`head`).
 """
 
+import errno
+import logging
 import os
 import sqlite3
 import uuid
@@ -17,31 +22,35 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import orjson
-
-from foreshore_agent.journal import chain, rows, sqlite
-from foreshore_agent.journal.ballast import Ballast
+from foreshore_agent.journal import audit, chain, opening, sqlite
+from foreshore_agent.journal.head import Head, HeadFile
+from foreshore_agent.journal.holes import Hole, HoleKind, unstated
+from foreshore_agent.journal.ledger import Ledger
 from foreshore_agent.journal.retention import Retention
-from foreshore_agent.journal.settings import Quotas
+from foreshore_agent.journal.room import Ballast, Quotas
 from foreshore_agent.journal.tally import (
     MAXIMUM_BODY,
     OVERHEAD,
-    SAVED,
-    Entry,
-    Lost,
-    Standing,
+    JournalEntry,
+    JournalStatus,
+    LostRecords,
     Tally,
     Values,
 )
 from foreshore_api.wire import record
 
+_LOG: Final = logging.getLogger(__name__)
 _SLICE: Final = 64
 """Rows removed in one transaction of house-keeping: an intent waits behind at most one slice."""
+_FEWEST: Final = 16
+"""Rows that house-keeping begins for: it writes a record itself, which is forgotten in turn."""
 _CHECKPOINT_BYTES: Final = 4 << 20
 _DROP_BYTES: Final = 256 << 10
 """A full ring gives this much room at once: one gap record for many, and no long pause for an
 intent behind it.
 """
+_ACKNOWLEDGED: Final = "Acknowledged"
+_FORMAT: Final = "journal/format"
 
 
 class JournalFull(RuntimeError):  # noqa: N818 - names a state, not a mistake
@@ -49,7 +58,13 @@ class JournalFull(RuntimeError):  # noqa: N818 - names a state, not a mistake
 
 
 class Store:
-    """Every method blocks; none may be called from two threads."""
+    """Every method blocks; none may be called from two threads.
+
+    Raises:
+        sqlite.JournalInUse: another process has the directory.
+        sqlite3.DatabaseError: the file is damaged.
+        JournalFull, OSError: the directory cannot be written.
+    """
 
     def __init__(
         self, directory: Path, quotas: Quotas, now: Callable[[], datetime], *, is_collected: bool
@@ -61,26 +76,29 @@ class Store:
         self._now = now
         self._is_collected = is_collected
         self._ballast = Ballast(directory / "journal.ballast", quotas.ballast)
-        self._lost = Lost()
+        self._lost = LostRecords()
         self._retention = Retention()
         self._failing: str | None = None
         self._checkpoint_at = _CHECKPOINT_BYTES
         self._connection = sqlite.connect(directory)
-        self._rows = rows.Rows(self._connection)
-        self._tally = self._load()
-        self.journal_id = self._identify()
-        self.source = f"/journals/{self.journal_id}"
-        sqlite.sync_directory(directory)
+        self._rows = sqlite.Rows(self._connection)
+        self._ledger = Ledger(self._rows, now)
+        self._head = HeadFile(directory)
+        try:
+            self._broken = self._open()
+        except BaseException:
+            self._let_go()
+            raise
         self._retire()
         if not self._ballast.lay():
             self._failing = "DiskFull"
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> JournalStatus:
         """Where the journal stands now."""
         tally = self._tally
         reason = self._failing or ("CriticalQuota" if self._is_quota_full() else None)
-        return Standing(
+        return JournalStatus(
             last=tally.last,
             acknowledged=tally.acknowledged,
             kept=tally.last - tally.removed,
@@ -89,6 +107,7 @@ class Store:
             dropped=tally.dropped + self._lost.count,
             full=reason is not None,
             reason=reason,
+            broken=self._broken,
         )
 
     @property
@@ -99,9 +118,19 @@ class Store:
     @property
     def has_chores(self) -> bool:
         """Whether `chore` has something to do."""
-        if self._retention.expired or self._retention.admitted < self._tally.acknowledged:
+        has_expired = len(self._retention.expired) >= _FEWEST
+        if has_expired or self._retention.admitted < self._tally.acknowledged:
             return True
         return self._lost.count > 0 and not self.standing.full
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of the records that the journal writes itself."""
+        return self._ledger.source
+
+    @source.setter
+    def source(self, source: str) -> None:
+        self._ledger.source = source
 
     # Writing: call these inside `transaction`.
 
@@ -113,22 +142,23 @@ class Store:
             JournalFull: the disk has no room or fails; the journal stays full until `recover`
             succeeds.
         """
-        before = self._tally
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
-            self._save(before)
+            self._ledger.commit()
             self._connection.execute("COMMIT")
         except BaseException as error:
-            self._tally = before
+            self._ledger.settle(is_committed=False)
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if not isinstance(error, sqlite3.Error):
                 raise
             self._fail(error)
             raise JournalFull(f"the journal cannot write: {error}") from error
+        self._ledger.settle(is_committed=True)
+        self._write_head()
 
-    def append(self, entries: Sequence[Entry], values: Values = ()) -> tuple[int, ...]:
+    def append(self, entries: Sequence[JournalEntry], values: Values = ()) -> tuple[int, ...]:
         """Write records and values, all or none, and return the records' numbers.
 
         Raises:
@@ -137,7 +167,7 @@ class Store:
         self._make_room(entries)
         for key, value in values:
             self.put(key, value)
-        return tuple(self._insert(entry) for entry in entries)
+        return tuple(self._ledger.insert(entry) for entry in entries)
 
     def put(self, key: str, value: bytes) -> None:
         """Keep one value durably; an empty one is forgotten."""
@@ -147,10 +177,14 @@ class Store:
         """Note that everything up to `sequence` is safe elsewhere; older news is ignored."""
         sequence = min(sequence, self._tally.last)
         if sequence > self._tally.acknowledged:
-            self._tally = replace(self._tally, acknowledged=sequence)
+            self._ledger.tally = replace(
+                self._tally,
+                acknowledged=sequence,
+                acknowledged_hash=self._rows.hash_of(sequence) or "",
+            )
             self._make_critical_room(0)
 
-    def count_lost(self, entries: Sequence[Entry]) -> None:
+    def count_lost(self, entries: Sequence[JournalEntry]) -> None:
         """Remember records that were not written, for a gap record as soon as there is room."""
         reason = self.standing.reason or "RoutineQuota"
         for entry in entries:
@@ -183,17 +217,21 @@ class Store:
     # House-keeping: the writer calls these while nothing waits.
 
     def chore(self) -> None:
-        """Forget a slice of what was acknowledged, and write an outstanding gap record."""
+        """Forget a slice of what was acknowledged, and name what was lost since the last time."""
         self._retire()
         expired = self._retention.oldest(_SLICE)
+        expired = expired if len(expired) >= _FEWEST else ()
+        has_room = not self.standing.full
+        if not expired and not (has_room and self._lost.count):
+            return
         with self.transaction():
-            self._remove(expired)
+            self._ledger.remove(expired, _ACKNOWLEDGED)
             self._make_critical_room(0)
-            if self._lost.count and not self.standing.full:
-                self._write_gap(self._lost)
+            if has_room:
+                self._ledger.lose(self._lost, self._lost.reason)
         self._retention.forget(len(expired))
-        if not self.standing.full:
-            self._lost = Lost()
+        if has_room:
+            self._lost = LostRecords()
 
     def checkpoint(self) -> None:
         """Move a long log into the file, and cut it.
@@ -221,18 +259,20 @@ class Store:
         try:
             fresh = sqlite.connect(self._directory)
             self._connection.close()
-            self._connection, self._rows = fresh, rows.Rows(fresh)
-            self._tally = self._load()
+            self._connection, self._rows = fresh, sqlite.Rows(fresh)
+            self._ledger.reopen(self._rows)
             with self.transaction():
                 has_routine = self._tally.routine > _DROP_BYTES
-                self._drop(critical=False, size=_drop_bytes(self._tally.routine))
+                self._give_way(critical=False, size=_drop_bytes(self._tally.routine))
                 if not has_routine:
-                    self._drop(critical=True, size=_drop_bytes(self._tally.critical))
+                    self._give_way(critical=True, size=_drop_bytes(self._tally.critical))
                 self.put("journal/recovered", self._now().isoformat().encode())
             for statement in ("wal_checkpoint(TRUNCATE)", "incremental_vacuum"):
                 self._connection.execute(f"PRAGMA {statement}").fetchall()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except (sqlite3.Error, JournalFull):
+            return False
+        if not self._write_head():
             return False
         self._failing = None if self._ballast.lay() else "DiskFull"
         return self._failing is None
@@ -241,41 +281,104 @@ class Store:
         """Move the log into the file and let go of the directory."""
         try:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error:
+            self._write_head(is_final=True)
+            self._head.sync()
+        except (sqlite3.Error, OSError):
             self._failing = "DiskFailing"  # the log is replayed at the next start
         finally:
-            self._connection.close()
-            os.close(self._lock)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._head.close()
+        self._connection.close()
+        os.close(self._lock)
+
+    @property
+    def _tally(self) -> Tally:
+        return self._ledger.tally
+
+    def _open(self) -> audit.ChainBreak | None:
+        """Compare table and head; write down what does not fit, before anything else is written.
+
+        Returns the first break that was ever noticed so.
+        """
+        known, tally = self._rows.get("journal/id"), self._tally
+        head = self._head.found
+        found = opening.Found(
+            journal="" if known is None else known.decode(),
+            last=tally.last,
+            hash=tally.hash,
+            is_stated=self._rows.get(_FORMAT) is not None,
+            head=head,
+            hash_at_head=self._rows.hash_of(head.sequence) if head else None,
+            hash_at_acknowledged=self._rows.hash_of(head.acknowledged) if head else None,
+        )
+        self.journal_id = found.journal or (head.journal if head else str(uuid.uuid4()))
+        self.source = f"/journals/{self.journal_id}"
+        noticed = opening.notice(found)
+        try:
+            self._begin(found, noticed)
+        except (JournalFull, OSError):
+            self._ballast.release()  # the room is for such a case; a second refusal is for good
+            self._begin(found, noticed)
+        first = min(self._rows.holes_noticed(), default=None)
+        broken = None if first is None else audit.of_hole(first)
+        if broken is not None:
+            meaning = audit.MEANINGS[broken.reason]
+            _LOG.error("the journal: record %d: %s. %s", broken.sequence, meaning, audit.REMEDY)
+        return broken
+
+    def _begin(self, found: opening.Found, noticed: opening.Noticed | None) -> None:
+        """Make what was noticed durable.
+
+        The head stays as it was until that is done: after a crash in between, the same is noticed
+        again. Where all fits, it stops being final before the table can get ahead of it.
+        """
+        if noticed is None:
+            head = found.head or Head(self.journal_id, 0, chain.GENESIS)
+            self._head.write(replace(head, is_final=False))
+            self._head.sync()
+        sqlite.sync_directory(self._directory)
+        if noticed is None and found.is_stated and found.journal:
+            return
+        with self.transaction():
+            self.put("journal/id", self.journal_id.encode())
+            self.put(_FORMAT, opening.FORMAT)
+            if noticed is not None:
+                self._note(*noticed)
+        self._head.sync()
+
+    def _note(self, reason: opening.OpeningReason, hole: Hole | None) -> None:
+        if hole is None:
+            self._ledger.punch(tuple(unstated(self._rows.skeletons())), reason)
+            self._ledger.declare(reason)
+        elif hole.kind == HoleKind.CUT:
+            self._ledger.cut(hole, reason)
+        else:
+            self._ledger.punch((hole,), reason)
+
+    def _write_head(self, *, is_final: bool = False) -> bool:
+        """Write the head as the table is; False, and the journal failing, when it cannot be."""
+        tally = self._tally
+        last, acknowledged = (tally.last, tally.hash), (tally.acknowledged, tally.acknowledged_hash)
+        try:
+            self._head.write(Head(self.journal_id, *last, *acknowledged, is_final))
+        except OSError as error:
+            self._fail(error)
+            return False
+        return True
 
     def _is_quota_full(self) -> bool:
         room = self._quotas.critical - self._tally.critical
         return self._is_collected and room < MAXIMUM_BODY + OVERHEAD
 
     def _fail(self, error: sqlite3.Error | OSError) -> None:
-        full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
-        self._failing = "DiskFull" if full else "DiskFailing"
+        is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+        is_full = is_full or getattr(error, "errno", None) == errno.ENOSPC
+        self._failing = "DiskFull" if is_full else "DiskFailing"
         self._ballast.release()
 
-    def _load(self) -> Tally:
-        last = self._rows.last()
-        tally = Tally(*last) if last else Tally()
-        saved = self.get("journal/tally")
-        return replace(tally, **orjson.loads(saved)) if saved else tally
-
-    def _save(self, before: Tally) -> None:
-        saved = {name: getattr(self._tally, name) for name in SAVED}
-        if saved != {name: getattr(before, name) for name in SAVED}:
-            self.put("journal/tally", orjson.dumps(saved))
-
-    def _identify(self) -> str:
-        known = self.get("journal/id")
-        if known is None:
-            known = str(uuid.uuid4()).encode()
-            with self.transaction():
-                self.put("journal/id", known)
-        return known.decode()
-
-    def _make_room(self, entries: Sequence[Entry]) -> None:
+    def _make_room(self, entries: Sequence[JournalEntry]) -> None:
         critical = sum(entry.weight for entry in entries if entry.critical)
         routine = sum(entry.weight for entry in entries if not entry.critical)
         self._make_critical_room(critical)
@@ -285,7 +388,7 @@ class Store:
         if self._failing and not has_reserve:
             raise JournalFull(f"the journal is full: {self._failing}")
         if routine and self._tally.routine + routine > self._quotas.routine:
-            self._drop(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
+            self._give_way(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
             if self._tally.routine + routine > self._quotas.routine:
                 raise JournalFull("the journal is full: RoutineQuota")
 
@@ -294,30 +397,10 @@ class Store:
         spare = MAXIMUM_BODY + OVERHEAD if self._is_collected else 0
         missing = self._tally.critical + wanted + spare - self._quotas.critical
         if missing > 0 and not self._failing:
-            self._drop(critical=True, size=max(missing, _drop_bytes(self._quotas.critical)))
+            self._give_way(critical=True, size=max(missing, _drop_bytes(self._quotas.critical)))
 
-    def _insert(self, entry: Entry) -> int:
-        tally = self._tally
-        sequence = tally.last + 1
-        body = chain.stamp(entry.body, sequence)
-        digest = chain.link(tally.hash, body)
-        weight = len(body) + OVERHEAD
-        critical = tally.critical_written + (weight if entry.critical else 0)
-        routine = tally.routine_written + (0 if entry.critical else weight)
-        place = rows.Placed(sequence, tally.hash, digest, critical, routine)
-        self._rows.insert(entry, place, body)
-        self._tally = replace(
-            tally, last=sequence, hash=digest, critical_written=critical, routine_written=routine
-        )
-        return sequence
-
-    def _write_gap(self, lost: Lost) -> None:
-        now = self._now()
-        event = record.Event(
-            id=str(uuid.uuid4()), source=self.source, type=record.GAP, time=now, data=lost.gap(now)
-        )
-        self._insert(Entry(event.encode(), critical=True, reserve=True))
-        self._tally = replace(self._tally, dropped=self._tally.dropped + lost.count)
+    def _give_way(self, *, critical: bool, size: int) -> None:
+        self._ledger.give_way(critical=critical, size=size, is_collected=self._is_collected)
 
     def _retire(self) -> None:
         """See which records may go, of those that were acknowledged since the last time."""
@@ -327,74 +410,6 @@ class Store:
             self._retention.admit(sequence, (policy, device, verdict), keep if length else 0)
         self._retention.admitted = until
 
-    def _drop(self, *, critical: bool, size: int) -> None:
-        """Let the oldest records of a class go until `size` bytes are free; a gap names them.
-
-        Critical ones that a hub collects go only once it has them, so there may be too few.
-        """
-        cursor = self._tally.critical_cursor if critical else self._tally.routine_cursor
-        end = self._tally.last
-        if critical and self._is_collected:
-            end = min(end, self._tally.acknowledged + 1)
-        reason = "CriticalQuota" if critical else "RoutineQuota"
-        lost, whole, emptied, freed = Lost(), list[int](), list[int](), 0
-        oldest = self._rows.oldest(critical=critical, after=cursor, before=end)
-        for sequence, body, verdict in oldest:
-            if freed >= size:
-                break
-            is_safe = sequence <= self._tally.acknowledged
-            goes_whole = is_safe or not self._is_collected
-            (whole if goes_whole else emptied).append(sequence)
-            cursor, freed = sequence, freed + len(body) + (OVERHEAD if goes_whole else 0)
-            if not is_safe:
-                lost.add(verdict, _time(body) or self._now(), reason)
-        else:
-            cursor = max(cursor, end - 1)  # there is no more; do not look through these again
-        oldest.close()
-        self._remove(whole)
-        self._empty(emptied)
-        if critical:
-            self._tally = replace(self._tally, critical_cursor=cursor)
-        else:
-            self._tally = replace(self._tally, routine_cursor=cursor)
-        if lost.count:
-            self._write_gap(lost)
-
-    def _remove(self, sequences: Sequence[int]) -> None:
-        """Delete rows; the newest always stays, because the next record follows it."""
-        for sequence in sequences:
-            known = self._rows.class_and_size(sequence)
-            if known is None or sequence == self._tally.last:
-                continue
-            is_critical, size = known
-            self._rows.delete(sequence)
-            self._free(is_critical=is_critical, size=size + OVERHEAD)
-            self._tally = replace(self._tally, removed=self._tally.removed + 1)
-
-    def _empty(self, sequences: Sequence[int]) -> None:
-        """Drop bodies; number and links stay."""
-        for sequence in sequences:
-            known = self._rows.class_and_size(sequence)
-            if known is not None:
-                is_critical, size = known
-                self._rows.empty(sequence)
-                self._free(is_critical=is_critical, size=size)
-
-    def _free(self, *, is_critical: bool, size: int) -> None:
-        tally = self._tally
-        if is_critical:
-            self._tally = replace(tally, critical_removed=tally.critical_removed + size)
-        else:
-            self._tally = replace(tally, routine_removed=tally.routine_removed + size)
-
 
 def _drop_bytes(room: int) -> int:
     return min(_DROP_BYTES, room // 10)
-
-
-def _time(body: bytes) -> datetime | None:
-    """The time of a record, for the span of a gap."""
-    try:
-        return datetime.fromisoformat(orjson.loads(body)["time"])
-    except (ValueError, KeyError, TypeError):
-        return None

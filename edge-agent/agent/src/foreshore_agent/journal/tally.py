@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from foreshore_agent.journal import chain
-from foreshore_api.wire import record
+from foreshore_agent.journal.audit import ChainBreak
 
 MAXIMUM_BODY: Final = 65536
 """Bytes of one record, as the hub takes it."""
@@ -20,7 +20,7 @@ Values = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One record to be written.
 
     `body` is the JSON of a `wire.record.Event`; its empty `sequence` is filled in. `critical`
@@ -54,7 +54,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class JournalStatus:
     """Where the journal stands; replaced as a whole after every commit."""
 
     last: int = 0
@@ -67,6 +67,8 @@ class Standing:
     full: bool = False
     reason: str | None = None
     """Why it is full: `DiskFull`, `DiskFailing` or `CriticalQuota`."""
+    broken: ChainBreak | None = None
+    """The first place that was not as it was written when the journal was opened, ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Tally:
     critical_cursor: int = 0
     routine_cursor: int = 0
     acknowledged: int = 0
+    acknowledged_hash: str = ""
+    """Of the newest record that the hub has."""
 
     @property
     def critical(self) -> int:
@@ -108,12 +112,13 @@ SAVED: Final = (
     "critical_cursor",
     "routine_cursor",
     "acknowledged",
+    "acknowledged_hash",
 )
 """Fields of a tally that no row carries."""
 
 
 @dataclass(slots=True)
-class Lost:
+class LostRecords:
     """Records that are not kept, until a gap record has named them."""
 
     dropped: dict[str, int] = field(default_factory=dict)
@@ -127,17 +132,16 @@ class Lost:
         return sum(self.dropped.values())
 
     def add(self, verdict: str, time: datetime, reason: str) -> None:
-        """Count one."""
+        """Count a record."""
         self.dropped[verdict] = self.dropped.get(verdict, 0) + 1
         self.since = min(self.since or time, time)
         self.until = max(self.until or time, time)
         self.reason = reason
 
-    def gap(self, now: datetime) -> record.Gap:
-        """The data of the record that names them."""
-        return record.Gap(
-            dropped=dict(sorted(self.dropped.items())),
-            reason=self.reason,
-            since=self.since or now,
-            until=self.until or now,
-        )
+    def merge(self, other: "LostRecords") -> None:
+        """Count all of another one's."""
+        for verdict, count in other.dropped.items():
+            self.dropped[verdict] = self.dropped.get(verdict, 0) + count
+        self.since = min(filter(None, (self.since, other.since)), default=None)
+        self.until = max(filter(None, (self.until, other.until)), default=None)
+        self.reason = other.reason or self.reason

@@ -22,9 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from foreshore_agent.journal.settings import Quotas
+from foreshore_agent.journal.room import Quotas
 from foreshore_agent.journal.store import JournalFull, Store
-from foreshore_agent.journal.tally import Entry, Standing, Values
+from foreshore_agent.journal.tally import JournalEntry, JournalStatus, Values
 from foreshore_api.wire import record
 
 _GROUP: Final = 256
@@ -42,7 +42,7 @@ _PREFIX: Final = "agent/"
 """Keys of the agent, apart from the journal's own."""
 _DEFAULT_QUOTAS: Final = Quotas()
 
-_Outcome = tuple["_Operation", Any]
+_Answer = tuple["_Operation", Any]
 """An operation and its result, or the exception that its caller gets."""
 
 
@@ -50,7 +50,7 @@ _Outcome = tuple["_Operation", Any]
 class _Operation:
     run: Callable[[Store], Any]
     done: asyncio.Future[Any]
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[JournalEntry, ...] = ()
     is_urgent: bool = False
     """Whether it may use the room that the ballast leaves."""
 
@@ -67,7 +67,7 @@ class Journal:
         self._loop = loop
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._standing = store.standing
-        self._watchers: list[Callable[[Standing], None]] = []
+        self._watchers: list[Callable[[JournalStatus], None]] = []
         self._waiting: set[asyncio.Future[Any]] = set()
         self._refused: Counter[tuple[str, str]] = Counter()
         self._patient: list[_Operation] = []
@@ -102,7 +102,7 @@ class Journal:
         return cls(store, asyncio.get_running_loop())
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> JournalStatus:
         """Where the journal stands, as of the last commit."""
         return self._standing
 
@@ -111,7 +111,7 @@ class Journal:
         """Whether nothing may be commanded because it could not be recorded."""
         return self._standing.full
 
-    def watch(self, changed: Callable[[Standing], None]) -> None:
+    def watch(self, changed: Callable[[JournalStatus], None]) -> None:
         """Call `changed` in the loop whenever the journal becomes full or has room again."""
         self._watchers.append(changed)
 
@@ -120,7 +120,7 @@ class Journal:
         self._store.source = source
 
     def append(
-        self, entries: Sequence[Entry], values: Values = (), *, is_patient: bool = False
+        self, entries: Sequence[JournalEntry], values: Values = (), *, is_patient: bool = False
     ) -> asyncio.Future[tuple[int, ...]]:
         """Write records and values, all or none; once on disk, give the records' numbers.
 
@@ -144,7 +144,7 @@ class Journal:
             is_patient=is_patient,
         )
 
-    def lose(self, entries: Sequence[Entry], reason: str) -> None:
+    def lose(self, entries: Sequence[JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept: they are counted and named in a gap record."""
         if not self._is_closed and not self.broken.done():
             self._refused.update((entry.verdict, reason) for entry in entries)
@@ -193,7 +193,7 @@ class Journal:
         self,
         run: Callable[[Store], Any],
         *,
-        entries: tuple[Entry, ...] = (),
+        entries: tuple[JournalEntry, ...] = (),
         is_urgent: bool = False,
         is_patient: bool = False,
     ) -> asyncio.Future[Any]:
@@ -279,7 +279,7 @@ class Journal:
             return _RETRY_SECONDS
         return 0.0 if self._store.has_chores else None
 
-    def _commit(self, batch: list[_Operation]) -> list[_Outcome]:
+    def _commit(self, batch: list[_Operation]) -> list[_Answer]:
         try:
             return self._attempt(batch)
         except JournalFull as error:
@@ -294,15 +294,15 @@ class Journal:
         except JournalFull as error:
             return refused + [(operation, error) for operation in urgent]
 
-    def _attempt(self, batch: list[_Operation]) -> list[_Outcome]:
-        outcomes: list[_Outcome] = []
+    def _attempt(self, batch: list[_Operation]) -> list[_Answer]:
+        answers: list[_Answer] = []
         with self._store.transaction():
             for operation in batch:
                 try:
-                    outcomes.append((operation, operation.run(self._store)))
+                    answers.append((operation, operation.run(self._store)))
                 except JournalFull as error:
-                    outcomes.append((operation, error))
-        return outcomes
+                    answers.append((operation, error))
+        return answers
 
     def _keep_house(self) -> None:
         try:
@@ -314,20 +314,20 @@ class Journal:
             _LOG.warning("the journal could not tidy up: %s", error)
         self._tell([])
 
-    def _tell(self, outcomes: list[_Outcome]) -> None:
-        for operation, value in outcomes:
+    def _tell(self, answers: list[_Answer]) -> None:
+        for operation, value in answers:
             if isinstance(value, JournalFull) and operation.entries:
                 self._store.count_lost(operation.entries)
         standing = self._store.standing
         try:
-            self._loop.call_soon_threadsafe(self._deliver, outcomes, standing)
+            self._loop.call_soon_threadsafe(self._deliver, answers, standing)
         except RuntimeError:
-            _LOG.warning("the journal's loop ended before %d answers", len(outcomes))
+            _LOG.warning("the journal's loop ended before %d answers", len(answers))
         self._store.checkpoint()
 
-    def _deliver(self, outcomes: list[_Outcome], standing: Standing) -> None:
+    def _deliver(self, answers: list[_Answer], standing: JournalStatus) -> None:
         before, self._standing = self._standing, standing
-        for operation, value in outcomes:
+        for operation, value in answers:
             self._waiting.discard(operation.done)
             if operation.done.done():
                 continue

@@ -189,7 +189,7 @@ class Core:
 
     def _journal(self, effect: effects.Journal) -> None:
         entries = [
-            journal.Entry(
+            journal.JournalEntry(
                 line.body,
                 line.critical,
                 line.policy,
@@ -213,7 +213,7 @@ class Core:
         self._unwritten += 1
         written.add_done_callback(lambda done: self._written(intent, done))
 
-    def _lose(self, entries: list[journal.Entry]) -> None:
+    def _lose(self, entries: list[journal.JournalEntry]) -> None:
         """Give up what the hub would refuse; the engine's values are kept all the same."""
         sizes = ", ".join(str(len(entry.body)) for entry in entries)
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)

@@ -91,6 +91,8 @@ class AgentFacts:
                 acknowledged=standing.acknowledged,
                 full=standing.full,
                 dropped=standing.dropped,
+                broken_at=None if standing.broken is None else standing.broken.sequence,
+                broken_reason=None if standing.broken is None else standing.broken.reason,
             ),
             stopping=state.is_stopping,
             capped_by=view.capped_by(state),

@@ -349,7 +349,7 @@ class Life:
         unix = None if self._hub is None else self._hub.unix
         self._take(events.HubChanged(*self._core.stamp(), connected, unix))
 
-    def _recorder_changed(self, standing: journal.Standing) -> None:
+    def _recorder_changed(self, standing: journal.JournalStatus) -> None:
         self._take(events.RecorderChanged(*self._core.stamp(), standing.full, standing.reason))
 
     def _fail(self, error: BaseException) -> None:

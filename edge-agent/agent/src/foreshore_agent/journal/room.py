@@ -1,13 +1,32 @@
-"""A file that is given up on a full disk, where even deleting rows fails: it is written first.
+"""How much room a journal takes, and the room it gives up when the disk is full.
 
-While the ballast lies on disk the journal has room; the store gives it up when a write fails,
-cleans up in the room that this frees, and is full until the ballast can be laid again.
+On a full disk even deleting rows fails, because a deletion is written first. While the ballast lies
+on disk the journal has room; the store gives it up when a write fails, cleans up in the room that
+this frees, and is full until the ballast can be laid again.
 """
 
 import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+MEBIBYTE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Bytes of records by class, and the room that is kept back.
+
+    `critical` holds intents, commands and whatever else is never dropped before it is acknowledged;
+    when it is full, nothing is commanded. `routine` is a ring: its oldest records give way, and a
+    gap record says so. `ballast` is a file that is given up on a full disk, because there even a
+    deletion fails, and room for what must still be said about commands that are already out.
+    """
+
+    critical: int = 256 * MEBIBYTE
+    routine: int = 1024 * MEBIBYTE
+    ballast: int = 4 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)

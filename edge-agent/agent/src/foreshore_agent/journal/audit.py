@@ -1,0 +1,266 @@
+"""Whether a journal is whole: every link, every hole, the statement of the holes, the head.
+
+Called by `verify` over all of a journal, and by the store when it opens one, over the head alone.
+
+    rows in order ─take─► own hash, link to the record before, hole in between, body
+    at the end ─finish─► newest statement against the hole table, rows against the head
+
+What can be known of the place of a break:
+
+- a body that was changed or emptied, and a record that is missing: exactly;
+- a record that was changed and given a fitting hash: exactly, because the record behind it does not
+  follow any more; where both neighbours of a link could be the wrong one, the one whose own
+  successor does not follow it, else the earlier;
+- all hashes computed anew up to the newest: the head kept outside is another; it can be anywhere
+  behind what the last hash that still fits vouches for, so the first and last number are named.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import orjson
+
+from foreshore_agent.journal import chain, holes
+from foreshore_agent.journal.head import Head
+from foreshore_agent.journal.holes import Hole, HoleKind
+from foreshore_api.wire import record
+
+
+class BreakReason(StrEnum):
+    """What is wrong with a journal; `MEANINGS` says it in words."""
+
+    HASH_MISMATCH = "HashMismatch"
+    LINK_MISMATCH = "LinkMismatch"
+    RECORD_MISSING = "RecordMissing"
+    BODY_MISSING = "BodyMissing"
+    HOLE_REFUTED = "HoleRefuted"
+    STATEMENT_MISMATCH = "StatementMismatch"
+    TRUNCATED = "Truncated"
+    HEAD_MISMATCH = "HeadMismatch"
+    HEAD_MISSING = "HeadMissing"
+    BEYOND_HEAD = "BeyondHead"
+
+
+MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        BreakReason.HASH_MISMATCH: "its bytes are not those that were written",
+        BreakReason.LINK_MISMATCH: "its hash is not the one that its neighbours vouch for",
+        BreakReason.RECORD_MISSING: "it is gone, and no record says that it was forgotten",
+        BreakReason.BODY_MISSING: "its body is gone, and no record says that it gave way",
+        BreakReason.HOLE_REFUTED: "it is there, although it is listed as forgotten",
+        BreakReason.STATEMENT_MISMATCH: "the list of what was forgotten is not the one it vouches"
+        " for",
+        BreakReason.TRUNCATED: "this record and those behind it were written, and are gone",
+        BreakReason.HEAD_MISMATCH: "the hash kept outside of the journal is another: a record from"
+        " here on was changed, and every later hash with it",
+        BreakReason.HEAD_MISSING: "the file journal.head is gone or belongs to another journal, so"
+        " that nothing vouches for the newest records",
+        BreakReason.BEYOND_HEAD: "it was added after the agent had stopped",
+    }
+)
+
+REMEDY: Final = (
+    "Something other than the agent changed the state directory, or its disk lost what it had"
+    " synced. Keep a copy of the directory as evidence, compare with what the hub has"
+    " (kubectl get decisions), and check the disk. The agent goes on and uses no number twice; to"
+    " begin a whole journal, stop it and set journal.db and journal.head aside."
+)
+"""What a person does about a break of any kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBreak:
+    """The first place that is not as it was written."""
+
+    sequence: int
+    reason: str
+    until: int | None = None
+    """The last number that it may be, where the place is not known exactly."""
+
+
+class ChainRow(NamedTuple):
+    """One row of the table, as it was found: nothing in it is believed."""
+
+    sequence: int
+    previous: str
+    hash: str
+    body: bytes
+
+
+def of_hole(hole: Hole) -> ChainBreak | None:
+    """Return the break that was noticed when the journal was opened, if a hole is one."""
+    if hole.kind == HoleKind.CUT:
+        return ChainBreak(hole.first, BreakReason.TRUNCATED, hole.last)
+    if hole.kind == HoleKind.DOUBTED:
+        return ChainBreak(hole.first, BreakReason.HEAD_MISMATCH, hole.last)
+    return None
+
+
+class Audit:
+    """One walk over all rows of a journal, in the order of their numbers."""
+
+    def __init__(self, table: Iterable[Hole], head: Head | None, *, is_head_due: bool) -> None:
+        stated = sorted(table)
+        self._head: Final = head
+        self._is_head_due: Final = is_head_due
+        self._total: Final = holes.Total.of(stated)
+        self._missing: Final = deque(hole for hole in stated if hole.kind in holes.MISSING)
+        self._emptied: Final = deque(hole for hole in stated if hole.kind == HoleKind.EMPTIED)
+        self._noticed: Final = tuple(filter(None, map(of_hole, stated)))
+        self._break: ChainBreak | None = None
+        self._suspects: tuple[int, int] | None = None
+        """Two records whose link does not fit: the next link shows which of them is wrong."""
+        self._is_behind_row = False
+        self._hash = chain.GENESIS
+        self._hashes: dict[int, str] = {}
+        """Hashes at the numbers that the head names."""
+        self._statement: tuple[int, str] | None = None
+        """Number of the newest record that vouches for the holes, and its digest."""
+        self.count = 0
+        self.last = 0
+
+    def take(self, row: ChainRow) -> None:
+        """Check the next row."""
+        expected = self._cross_holes(row.sequence)
+        if expected < row.sequence:
+            self._tell(expected, BreakReason.RECORD_MISSING)
+        self._check_body(row)
+        self._join(row.previous, row.sequence, is_hole=False)
+        self._hash, self._is_behind_row = row.hash, True
+        self.count, self.last = self.count + 1, row.sequence
+        if self._head and row.sequence in (self._head.sequence, self._head.acknowledged):
+            self._hashes[row.sequence] = row.hash
+        if record.GAP.encode() in row.body and (digest := _stated(row.body)):
+            self._statement = row.sequence, digest
+
+    def finish(self) -> ChainBreak | None:
+        """Return the first break, or None where all is as it was written."""
+        if self._suspects is not None:
+            self._tell(
+                self._suspects[self._differs_from_head(self.last)], BreakReason.LINK_MISMATCH
+            )
+        exact = [*self._noticed]
+        if self._break is not None:
+            exact.append(self._break)
+        else:
+            behind = self._check_tail() or self._check_head() or self._check_statement()
+            exact += [] if behind is None else [behind]
+        first = min(exact, key=lambda found: found.sequence, default=None)
+        doubt = self._check_acknowledged()
+        if doubt is not None and (first is None or first.sequence > doubt.sequence):
+            return doubt
+        return first
+
+    def _cross_holes(self, until: int) -> int:
+        """Go over stated holes that begin before `until`; return the number expected behind."""
+        expected = self.last + 1
+        while self._missing and self._missing[0].first <= until:
+            hole = self._missing[0]
+            if hole.first > expected:
+                break
+            self._missing.popleft()
+            if hole.first < expected or hole.last >= until:
+                self._tell(max(hole.first, self.last, 1), BreakReason.HOLE_REFUTED)
+                break
+            self._join(hole.previous, hole.first, is_hole=True)
+            expected, self._hash, self._is_behind_row = hole.last + 1, hole.hash, False
+        return expected
+
+    def _check_body(self, row: ChainRow) -> None:
+        """Check what a row says of itself: by its body, or by the hole that took its body."""
+        while self._emptied and self._emptied[0].last < row.sequence:
+            self._emptied.popleft()
+        if row.body:
+            if chain.link(row.previous, row.body) != row.hash:
+                self._tell(row.sequence, BreakReason.HASH_MISMATCH)
+        elif not self._emptied or self._emptied[0].first > row.sequence:
+            self._tell(row.sequence, BreakReason.BODY_MISSING)
+        else:
+            hole = self._emptied[0]
+            is_first, is_last = row.sequence == hole.first, row.sequence == hole.last
+            if (is_first and row.previous != hole.previous) or (is_last and row.hash != hole.hash):
+                self._tell(row.sequence, BreakReason.LINK_MISMATCH)
+
+    def _join(self, previous: str, number: int, *, is_hole: bool) -> None:
+        """Compare the hash that was met last with the one that its successor names.
+
+        A hole is believed, because a statement vouches for it. Of two records either can be wrong.
+        """
+        fits = previous == self._hash
+        if self._suspects is not None:
+            self._tell(self._suspects[not fits], BreakReason.LINK_MISMATCH)
+        elif not fits and self._is_behind_row and not is_hole:
+            self._suspects = (self.last, number) if self._break is None else None
+        elif not fits:
+            self._tell(self.last if self._is_behind_row else number, BreakReason.LINK_MISMATCH)
+
+    def _tell(self, sequence: int, reason: str) -> None:
+        """Keep the first break; suspects that are still open come before it."""
+        suspects, self._suspects = self._suspects, None
+        if self._break is None:
+            is_open = suspects is not None and sequence not in suspects
+            self._break = (
+                ChainBreak(suspects[0], BreakReason.LINK_MISMATCH)
+                if suspects is not None and is_open
+                else ChainBreak(sequence, reason)
+            )
+
+    def _check_tail(self) -> ChainBreak | None:
+        """Compare where the table ends with where the head says; ahead of it is normal."""
+        head = self._head
+        if head is None:
+            return None
+        if self.last < head.sequence:
+            end = self._cross_holes(head.sequence)
+            return self._break or ChainBreak(end, BreakReason.TRUNCATED, head.sequence)
+        if head.is_final and self.last > head.sequence:
+            return ChainBreak(head.sequence + 1, BreakReason.BEYOND_HEAD, self.last)
+        return None
+
+    def _check_statement(self) -> ChainBreak | None:
+        """Compare the holes with what the newest statement vouches for."""
+        if self._statement is None:
+            if self._total.count and self._is_head_due:
+                return ChainBreak(max(self.last, 1), BreakReason.STATEMENT_MISMATCH)
+            return None
+        number, digest = self._statement
+        is_same = digest == self._total.digest
+        return None if is_same else ChainBreak(number, BreakReason.STATEMENT_MISMATCH)
+
+    def _check_acknowledged(self) -> ChainBreak | None:
+        head = self._head
+        if head is None or not head.acknowledged_hash:
+            return None
+        found = self._hashes.get(head.acknowledged, head.acknowledged_hash)
+        if found == head.acknowledged_hash:
+            return None
+        return ChainBreak(1, BreakReason.HEAD_MISMATCH, head.acknowledged)
+
+    def _check_head(self) -> ChainBreak | None:
+        head = self._head
+        if head is None:
+            missing = ChainBreak(1, BreakReason.HEAD_MISSING, max(self.last, 1))
+            return missing if self._is_head_due else None
+        if not self._differs_from_head(head.sequence):
+            return None
+        vouched = head.acknowledged if head.acknowledged_hash else 0
+        return ChainBreak(min(vouched + 1, head.sequence), BreakReason.HEAD_MISMATCH, head.sequence)
+
+    def _differs_from_head(self, sequence: int) -> bool:
+        head = self._head
+        if head is None or head.sequence != sequence or sequence not in self._hashes:
+            return False
+        return self._hashes[sequence] != head.hash
+
+
+def _stated(body: bytes) -> str:
+    """Return the digest of all holes that a record states, if it is a gap record that does."""
+    try:
+        event = orjson.loads(body)
+        return str(event["data"].get("holes") or "") if event["type"] == record.GAP else ""
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return ""

@@ -1,0 +1,79 @@
+"""What a journal's head and its table say of each other when the journal is opened. Pure.
+
+    no head, no format ── an older release wrote it ──► the holes that are there are stated once
+    no head, a format  ── the head was taken away ────► every record is doubted
+    table behind head  ── a cut ──────────────────────► numbers go on behind the head
+    same number, other hash; ahead of a final head ───► those records are doubted
+    table at the head or ahead of it ── as it should be
+
+What is noticed becomes a hole in the list and a record in the chain, and stays: `verify` says it
+from then on, whatever else is written.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from foreshore_agent.journal import chain
+from foreshore_agent.journal.head import Head
+from foreshore_agent.journal.holes import Hole, HoleKind
+
+FORMAT: Final = b"2"
+"""Of a journal whose holes are stated and whose head is kept outside; before, nothing was noted."""
+
+
+class OpeningReason(StrEnum):
+    """Why opening a journal writes a record."""
+
+    FORMAT_UPGRADED = "FormatUpgraded"
+    JOURNAL_CUT = "JournalCut"
+    HEAD_MISSING = "HeadMissing"
+    HEAD_MISMATCH = "HeadMismatch"
+    BEYOND_HEAD = "BeyondHead"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A state directory as it was found."""
+
+    journal: str
+    """The table's UUID; empty where it has none yet."""
+    last: int
+    hash: str
+    is_stated: bool
+    """Whether the table has this release's format."""
+    head: Head | None
+    hash_at_head: str | None = None
+    """The table's hash at the head's number; None where that record was forgotten."""
+    hash_at_acknowledged: str | None = None
+
+
+Noticed = tuple[OpeningReason, Hole | None]
+"""Why a record is due, and the hole that it is about; none where all holes are to be stated."""
+
+
+def notice(found: Found) -> Noticed | None:
+    """Return why a record is due and the hole it is about, or None where all fits."""
+    head = found.head
+    if not found.is_stated and (head is None or head.sequence == 0):
+        return (OpeningReason.FORMAT_UPGRADED, None) if found.last else None
+    if head is None:
+        return OpeningReason.HEAD_MISSING, _doubted(1, found.last)
+    if found.journal not in ("", head.journal):
+        return OpeningReason.HEAD_MISMATCH, _doubted(1, found.last)
+    if head.sequence > found.last:
+        first = found.last + 1
+        cut = Hole(first, head.sequence, found.hash, head.hash, HoleKind.CUT)
+        return OpeningReason.JOURNAL_CUT, cut
+    if head.acknowledged_hash not in ("", found.hash_at_acknowledged or head.acknowledged_hash):
+        return OpeningReason.HEAD_MISMATCH, _doubted(1, head.acknowledged)
+    if head.sequence and found.hash_at_head not in (None, head.hash):
+        vouched = head.acknowledged if head.acknowledged < head.sequence else 0
+        return OpeningReason.HEAD_MISMATCH, _doubted(vouched + 1, head.sequence)
+    if head.is_final and found.last > head.sequence:
+        return OpeningReason.BEYOND_HEAD, _doubted(head.sequence + 1, found.last)
+    return None
+
+
+def _doubted(first: int, last: int) -> Hole:
+    return Hole(first, max(first, last), chain.GENESIS, chain.GENESIS, HoleKind.DOUBTED)

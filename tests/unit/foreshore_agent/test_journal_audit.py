@@ -1,0 +1,290 @@
+"""What `verify` finds: every single tampering of a generated journal, at its place; nothing else.
+
+The journal under test is made by the product's own ledger, in memory: records, forgetting, emptied
+bodies. Each tampering is one edit that somebody with the database open could make.
+"""
+
+import itertools
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foreshore_agent.journal import audit, chain, holes, ledger, opening, sqlite, tally
+from foreshore_agent.journal.audit import BreakReason
+from foreshore_agent.journal.head import FILE, Head, HeadFile
+from foreshore_agent.journal.head import read as read_head
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FORGED = b'{"forged":true}'
+
+
+class Bench:
+    """A journal in memory, and the head of it."""
+
+    def __init__(self, steps: list[tuple[str, int, int]]) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.executescript(sqlite.SCHEMA)
+        self.books = ledger.Ledger(sqlite.Rows(self.connection), lambda: NOW)
+        self.emptied: set[int] = set()
+        for what, start, count in steps:
+            self.step(what, start, count)
+        self.step("write", 0, 1)
+        self.head = Head("j", self.books.tally.last, self.books.tally.hash)
+
+    def step(self, what: str, start: int, count: int) -> None:
+        present = self.numbers()
+        chosen = present[start % len(present) :][:count] if present else []
+        if what == "write":
+            for number in range(count):
+                body = b'{"sequence":"","n":%d}' % number
+                self.books.insert(tally.JournalEntry(body, critical=True))
+        elif what == "forget":
+            self.books.remove(chosen, "Acknowledged")
+        else:
+            full = [number for number in chosen if number not in self.emptied]
+            self.books.empty(full, "RoutineQuota")
+            self.emptied |= set(full)
+        self.books.commit()
+        self.books.settle(is_committed=True)
+
+    def numbers(self) -> list[int]:
+        rows = self.connection.execute("SELECT sequence FROM record ORDER BY sequence")
+        return [number for (number,) in rows]
+
+    def row(self, number: int) -> audit.ChainRow:
+        query = "SELECT sequence, previous, hash, body FROM record WHERE sequence = ?"
+        return audit.ChainRow(*self.connection.execute(query, (number,)).fetchone())
+
+    def change(self, number: int, **fields: object) -> None:
+        for name, value in fields.items():
+            self.connection.execute(
+                f"UPDATE record SET {name} = ? WHERE sequence = ?",  # noqa: S608 - no input
+                (value, number),
+            )
+
+    def forge(self, number: int, *, until: int | None = None) -> None:
+        """Change a body and compute the hashes anew, up to `until`."""
+        previous = self.row(number).previous
+        for each in self.numbers():
+            if each < number or (until is not None and each > until):
+                continue
+            body = FORGED if each == number else self.row(each).body
+            digest = chain.link(previous, body) if body else self.row(each).hash
+            self.change(each, previous=previous, hash=digest, body=body)
+            previous = digest
+
+    def verify(self, head: Head | None = None) -> audit.ChainBreak | None:
+        table = list(sqlite.holes(self.connection.execute(sqlite.HOLES)))
+        checked = audit.Audit(table, head or self.head, is_head_due=True)
+        for number in self.numbers():
+            checked.take(self.row(number))
+        return checked.finish()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "write", "forget", "empty"]),
+        st.integers(0, 40),
+        st.integers(1, 6),
+    ),
+    max_size=12,
+).map(lambda steps: [("write", 0, 4), *steps])
+
+
+@given(STEPS)
+@settings(max_examples=100, deadline=None)
+def test_what_the_journal_itself_forgot_and_emptied_is_no_break(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    bench = Bench(steps)
+    assert bench.verify() is None
+    table = list(sqlite.holes(bench.connection.execute(sqlite.HOLES)))
+    assert bench.books.total == holes.Total.of(table), "the running total is that of the table"
+    missing = [hole for hole in sorted(table) if hole.kind == holes.HoleKind.REMOVED]
+    for before, behind in itertools.pairwise(missing):
+        assert before.last + 1 < behind.first, "neighbours are one hole: the table stays small"
+
+
+def delete(bench: Bench, number: int) -> tuple[int, str]:
+    last = bench.numbers()[-1]
+    bench.connection.execute("DELETE FROM record WHERE sequence = ?", (number,))
+    return number, BreakReason.TRUNCATED if number == last else BreakReason.RECORD_MISSING
+
+
+def cut(bench: Bench, number: int) -> tuple[int, str]:
+    bench.connection.execute("DELETE FROM record WHERE sequence >= ?", (number,))
+    return number, BreakReason.TRUNCATED
+
+
+def edit(bench: Bench, number: int) -> tuple[int, str]:
+    bench.change(number, body=FORGED)
+    return number, BreakReason.HASH_MISMATCH
+
+
+def empty(bench: Bench, number: int) -> tuple[int, str]:
+    bench.change(number, body=b"")
+    return number, BreakReason.BODY_MISSING
+
+
+def relink(bench: Bench, number: int) -> tuple[int, str]:
+    bench.change(number, previous="sha256:" + "1" * 64)
+    return number, BreakReason.HASH_MISMATCH
+
+
+def replace_alone(bench: Bench, number: int) -> tuple[int, str]:
+    last = bench.numbers()[-1]
+    bench.forge(number, until=number)
+    return number, BreakReason.HEAD_MISMATCH if number == last else BreakReason.LINK_MISMATCH
+
+
+@given(STEPS, st.sampled_from([delete, cut, edit, empty, relink, replace_alone]), st.data())
+@settings(max_examples=250, deadline=None)
+def test_any_single_tampering_is_found_at_its_place(
+    steps: list[tuple[str, int, int]],
+    tamper: Callable[[Bench, int], tuple[int, str]],
+    data: st.DataObject,
+) -> None:
+    bench = Bench(steps)
+    full = [number for number in bench.numbers() if number not in bench.emptied]
+    number, reason = tamper(bench, data.draw(st.sampled_from(full)))
+    found = bench.verify()
+    assert found is not None
+    if reason == BreakReason.HEAD_MISMATCH:
+        assert found.sequence <= number <= (found.until or 0), found
+    else:
+        assert (found.sequence, found.reason) == (number, reason)
+
+
+@given(STEPS, st.data())
+@settings(max_examples=100, deadline=None)
+def test_an_edit_with_all_later_hashes_computed_anew_is_found_by_the_head_or_before(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    bench = Bench(steps)
+    full = [number for number in bench.numbers() if number not in bench.emptied]
+    number = data.draw(st.sampled_from(full))
+    bench.forge(number)
+    found = bench.verify()
+    assert found is not None
+    assert found.sequence >= number or number <= (found.until or 0)
+
+
+@given(STEPS, st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_hole_that_is_taken_off_the_list_or_put_on_it_is_found(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    bench = Bench(steps)
+    table = list(sqlite.holes(bench.connection.execute(sqlite.HOLES)))
+    is_taken_off = bool(table) and data.draw(st.booleans(), label="taken off")
+    if is_taken_off:
+        bench.books._rows.delete_hole(table[data.draw(st.integers(0, len(table) - 1))])
+    else:
+        number = data.draw(st.sampled_from(bench.numbers()[:-1]))
+        row = bench.row(number)
+        bench.connection.execute("DELETE FROM record WHERE sequence = ?", (number,))
+        bench.books._rows.insert_hole(
+            holes.Hole(number, number, row.previous, row.hash, holes.HoleKind.REMOVED)
+        )
+    assert bench.verify() is not None
+
+
+def test_chained_anew_behind_what_the_hub_has_the_place_is_narrowed_to_what_it_has_not() -> None:
+    bench = Bench([("write", 0, 10)])
+    acknowledged = replace(bench.head, acknowledged=6, acknowledged_hash=bench.row(6).hash)
+    bench.forge(8)
+    assert bench.verify(acknowledged) == audit.ChainBreak(7, BreakReason.HEAD_MISMATCH, 11)
+
+
+def test_chained_anew_in_front_of_what_the_hub_has_the_place_is_narrowed_to_what_it_has() -> None:
+    bench = Bench([("write", 0, 10)])
+    acknowledged = replace(bench.head, acknowledged=6, acknowledged_hash=bench.row(6).hash)
+    bench.forge(3)
+    assert bench.verify(acknowledged) == audit.ChainBreak(1, BreakReason.HEAD_MISMATCH, 6)
+
+
+def test_a_table_ahead_of_its_head_is_normal_but_not_after_a_clean_stop() -> None:
+    bench = Bench([("write", 0, 5)])
+    behind = Head("j", 3, bench.row(3).hash)
+    assert bench.verify(behind) is None
+    final = replace(behind, is_final=True)
+    assert bench.verify(final) == audit.ChainBreak(4, BreakReason.BEYOND_HEAD, 6)
+
+
+def test_a_break_that_was_noticed_when_the_journal_was_opened_is_told_for_ever() -> None:
+    bench = Bench([("write", 0, 5)])
+    last, digest = bench.books.tally.last, bench.books.tally.hash
+    lost = holes.Hole(last + 1, last + 4, digest, "sha256:" + "2" * 64, holes.HoleKind.CUT)
+    bench.books.cut(lost, "JournalCut")
+    bench.step("write", 0, 3)
+    assert bench.numbers()[last] == last + 5, "the numbers that are gone are not used again"
+    head = Head("j", bench.books.tally.last, bench.books.tally.hash)
+    assert bench.verify(head) == audit.ChainBreak(last + 1, BreakReason.TRUNCATED, last + 4)
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(audit.MEANINGS) == set(BreakReason)
+
+
+HEAD = Head("j", 5, "sha256:five", 3, "sha256:three")
+FOUND = opening.Found("j", 5, "sha256:five", True, HEAD, "sha256:five", "sha256:three")
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "span"),
+    [
+        (FOUND, None, None),
+        (replace(FOUND, last=7), None, None),
+        (replace(FOUND, hash_at_head=None, hash_at_acknowledged=None), None, None),
+        (replace(FOUND, last=2, hash_at_head=None), "JournalCut", (3, 5)),
+        (replace(FOUND, journal="", last=0, is_stated=False), "JournalCut", (1, 5)),
+        (replace(FOUND, hash_at_head="sha256:other"), "HeadMismatch", (4, 5)),
+        (replace(FOUND, hash_at_acknowledged="sha256:other"), "HeadMismatch", (1, 3)),
+        (replace(FOUND, journal="other"), "HeadMismatch", (1, 5)),
+        (replace(FOUND, head=None), "HeadMissing", (1, 5)),
+        (replace(FOUND, last=7, head=replace(HEAD, is_final=True)), "BeyondHead", (6, 7)),
+        (replace(FOUND, head=None, is_stated=False), "FormatUpgraded", None),
+        (replace(FOUND, head=None, is_stated=False, last=0), None, None),
+    ],
+    ids=[
+        "as it was left",
+        "ahead after a crash",
+        "the record at the head was forgotten",
+        "behind the head",
+        "the database is gone",
+        "other hash at the head",
+        "other hash where the hub acknowledged",
+        "another journal's table",
+        "no head",
+        "ahead of a final head",
+        "written by an older release",
+        "new",
+    ],
+)
+def test_what_is_noticed_when_a_journal_is_opened(
+    found: opening.Found, reason: str | None, span: tuple[int, int] | None
+) -> None:
+    noticed = opening.notice(found)
+    assert (noticed and noticed[0]) == reason
+    hole = noticed[1] if noticed else None
+    assert (hole and (hole.first, hole.last)) == span
+
+
+def test_a_torn_write_of_the_head_leaves_the_one_before(tmp_path: Path) -> None:
+    file = HeadFile(tmp_path)
+    for number in (1, 2, 3):
+        file.write(Head("j", number, f"sha256:{number}"))
+    file.close()
+    content = bytearray((tmp_path / FILE).read_bytes())
+    newest = content.index(b'"sequence":3')
+    content[newest + 11 : newest + 12] = b"9"
+    (tmp_path / FILE).write_bytes(bytes(content))
+    assert read_head(tmp_path) == Head("j", 2, "sha256:2")
+    (tmp_path / FILE).write_bytes(b"")
+    assert read_head(tmp_path) is None
