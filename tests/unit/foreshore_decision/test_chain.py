@@ -13,7 +13,6 @@ from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision import features, fencing, policy
 from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order, reasons
-from foreshore_decision.instant import Instant
 from foreshore_decision.policy import CompiledPolicy
 from foreshore_decision.policy.compiled import Cap, RateLimit
 
@@ -31,7 +30,6 @@ def made(*documents: room.Json, **spec: Any) -> CompiledPolicy:
 def given_(compiled: CompiledPolicy, values: dict[str, Any] = GOOD, **more: Any) -> facts.Given:
     defaults: dict[str, Any] = {
         "decision_id": "d",
-        "at": Instant(engine_rig.START, 100.0, 100.0),
         "seconds": 100.0,
         "policy": compiled,
         "mode": Mode.AUTONOMOUS,
@@ -41,8 +39,8 @@ def given_(compiled: CompiledPolicy, values: dict[str, Any] = GOOD, **more: Any)
         "readings": {name: facts.Reading(value, 99.0) for name, value in values.items()},
         "windows": {},
         "last_good": {},
-        "policy_log": (),
-        "actuator_log": (),
+        "policy_spent": limiter.Spent(),
+        "actuator_spent": limiter.Spent(),
         "outstanding": 0,
         "held_until": None,
         "holder": facts.Holder("edge-1", 7, fencing.Standing.RENEWED),
@@ -354,7 +352,7 @@ def test_a_limiter_never_lets_more_through_than_it_says(
     issued: list[float] = []
     for gap in gaps:
         now += gap
-        if limiter.blocked(limit, log, now) is None:
+        if limiter.blocked(limit, limiter.spent(limit, log, now), now) is None:
             log = limiter.taken((limit,), log, now)
             issued.append(now)
     pairs = itertools.pairwise(issued)

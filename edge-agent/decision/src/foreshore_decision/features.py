@@ -49,6 +49,11 @@ class Window(NamedTuple):
     panes: tuple[Pane, ...] = ()
 
 
+def single(at: float, value: float) -> Pane:
+    """Return the pane of one value."""
+    return Pane(at, at, 1, value, value, at, value, 0.0, 0.0, 0.0)
+
+
 def add(window: Window, at: float, value: float) -> Window:
     """Take in one finite value, in the order of time; older values than the newest are refused.
 
@@ -58,7 +63,7 @@ def add(window: Window, at: float, value: float) -> Window:
     if not math.isfinite(value):
         raise ValueError(f"a window takes finite numbers, not {value}")
     panes = window.panes
-    one = Pane(at, at, 1, value, value, at, value, 0.0, 0.0, 0.0)
+    one = single(at, value)
     if not panes:
         return Window(window.seconds, (one,))
     newest = panes[-1]

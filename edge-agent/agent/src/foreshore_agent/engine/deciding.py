@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 from foreshore_agent.engine import asking, commanding, effects, events, ledger, lowering, recording
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Flight, State
-from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_api.wire import command, histogram, metrics
@@ -57,7 +56,7 @@ def begin(
     standing = device.standing  # as last noticed: it is asked again once the model has answered
     if binding.compiled.inference is None:
         standing = fencing.standing(device.authority, at.boot)
-    given = gather(state, device, policy, binding, trigger, at, decision_id, standing)
+    given = gather(state, device, policy, binding, trigger, seconds, decision_id, standing)
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     asked = binding.compiled.inference
     if evaluation.decided_by is None and asked is not None:
@@ -70,9 +69,9 @@ def begin(
             )
             return Outcome(device, (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
-        evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))
-    if evaluation.decided_by is None:
-        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
+        evaluation = evaluate.proceed(evaluation, answer)
+    elif evaluation.decided_by is None:
+        evaluation = evaluate.proceed(evaluation)
     return conclude(state, device, policy, binding, evaluation, received, at, {})
 
 
@@ -92,13 +91,12 @@ def resume(
         return Outcome(device)
     before = flight.found.given
     standing = fencing.standing(device.authority, at.boot)
-    given = gather(state, device, policy, binding, before.trigger, at, before.decision_id, standing)
-    found = flight.found._replace(given=given, answer=answer)
-    if given.is_locked or given.mode is Mode.DISABLED:
-        reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
-        evaluation = evaluate.abandon(found, reason)
-    else:
-        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, found, flight.entries)
+    seconds = state.identity.seconds(at)
+    given = gather(
+        state, device, policy, binding, before.trigger, seconds, before.decision_id, standing
+    )
+    earlier = evaluate.Evaluation(flight.found, flight.entries, None)
+    evaluation = evaluate.proceed(earlier, answer, given)
     binding = binding._replace(flight=None)
     device, done = conclude(
         state, device, policy, binding, evaluation, flight.received, at, latency
@@ -125,7 +123,7 @@ def gather(
     policy: Key,
     binding: Binding,
     trigger: facts.Trigger,
-    at: Instant,
+    seconds: float,
     decision_id: str,
     standing: fencing.Standing,
 ) -> facts.Given:
@@ -139,8 +137,7 @@ def gather(
         actuator = limiter.merged(actuator, binding.would_actuator_log)
     return facts.Given(
         decision_id=decision_id,
-        at=at,
-        seconds=state.identity.seconds(at),
+        seconds=seconds,
         policy=made,
         mode=mode,
         caps=caps,
@@ -149,11 +146,12 @@ def gather(
         readings=device.readings,
         windows=binding.windows,
         last_good=binding.last_good,
-        policy_log=policy_log,
-        actuator_log=actuator,
+        policy_spent=limiter.spent(made.policy_rate, policy_log, seconds),
+        actuator_spent=limiter.spent(made.actuator_rate, actuator, seconds),
         outstanding=ledger.outstanding(device, made.action),
         held_until=device.held.get(policy),
         holder=facts.Holder(state.identity.node, device.authority.epoch, standing),
+        is_recorder_full=state.recorder.full,
     )
 
 

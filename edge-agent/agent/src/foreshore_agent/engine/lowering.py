@@ -6,7 +6,7 @@ two an intent is written, and meanwhile somebody may have pulled the brake.
 
 from foreshore_agent.engine.state import State
 from foreshore_api.v1alpha1 import Mode
-from foreshore_decision.chain import modes, reasons
+from foreshore_decision.chain import modes
 from foreshore_decision.policy import compiled
 
 
@@ -14,10 +14,4 @@ def effective(
     state: State, policy: compiled.CompiledPolicy
 ) -> tuple[Mode, tuple[compiled.Cap, ...]]:
     """Return the effective mode, and the caps that lower it."""
-    return modes.effective(policy.mode, _caps(state, policy))
-
-
-def _caps(state: State, policy: compiled.CompiledPolicy) -> tuple[compiled.Cap, ...]:
-    if not state.recorder.full:
-        return policy.caps
-    return (*policy.caps, compiled.Cap(reasons.RECORDER_FULL, policy.on_recorder_full))
+    return modes.of(policy, is_recorder_full=state.recorder.full)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision.chain import order, reasons
-from foreshore_decision.chain.facts import Entry, Facts
+from foreshore_decision.chain.facts import Answer, Entry, Facts, Given
 from foreshore_decision.chain.gates import Gate
 
 Verdict = record.Verdict
@@ -51,6 +51,24 @@ def evaluate(gates: Sequence[Gate], facts: Facts, earlier: tuple[Entry, ...] = (
         if entry.phase is not record.Phase.PASS:
             return Evaluation(facts, tuple(entries), entry)
     return Evaluation(facts, tuple(entries), None)
+
+
+def proceed(
+    earlier: Evaluation, answer: Answer | None = None, given: Given | None = None
+) -> Evaluation:
+    """Go on with an evaluation that nothing has decided yet, once it is known what the model says.
+
+    `given` is what was gathered anew, where time has passed while the model was being asked: a
+    device that was locked meanwhile, or a policy that was disabled, no longer decides anything.
+    """
+    facts = earlier.facts._replace(answer=answer)
+    if given is None:
+        return evaluate(order.AFTER_INFERENCE, facts, earlier.entries)
+    facts = facts._replace(given=given, before=facts.given)
+    if given.is_locked or given.mode is Mode.DISABLED:
+        reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
+        return abandon(facts, reason)
+    return evaluate(order.AFTER_INFERENCE, facts, earlier.entries)
 
 
 def abandon(facts: Facts, reason: str) -> Evaluation:

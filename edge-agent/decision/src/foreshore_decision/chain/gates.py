@@ -174,9 +174,11 @@ def rate_limit(facts: Facts) -> Step:
             facts, Entry("RateLimit", FAIL, reasons.TOO_MANY_OUTSTANDING, operands=operands)
         )
     policy = given.policy
-    pairs = ((policy.policy_rate, given.policy_log), (policy.actuator_rate, given.actuator_log))
-    for limit, log in pairs:
-        refusal = None if limit is None else limiter.blocked(limit, log, given.seconds)
+    for limit, spent in (
+        (policy.policy_rate, given.policy_spent),
+        (policy.actuator_rate, given.actuator_spent),
+    ):
+        refusal = None if limit is None else limiter.blocked(limit, spent, given.seconds)
         if refusal is not None:
             entry = Entry(
                 "RateLimit",
@@ -229,6 +231,9 @@ def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float
     for feature in given.policy.features:
         if not feature.seconds:
             measured[feature.name] = _number(values.get(feature.input))
+            continue
+        if feature.name in given.measured:
+            measured[feature.name] = given.measured[feature.name]
             continue
         window = given.windows.get(feature.name, features.Window(feature.seconds))
         measured[feature.name] = features.measure(window, feature.aggregate, given.seconds)

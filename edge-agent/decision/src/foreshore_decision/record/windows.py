@@ -1,0 +1,146 @@
+"""The windows of features in a record: how they were filled, and with level Full what they hold.
+
+A window is asked again by another feature only where it would hold the same: values that are judged
+alike (`judged` is the fingerprint of that), over the same seconds or fewer. Where only the measured
+number is known, it serves the same aggregate over the same seconds; anything else is missing.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from pydantic.alias_generators import to_camel
+
+from foreshore_api.v1alpha1.actuation import RecordLevel
+from foreshore_api.wire import record as wire
+from foreshore_decision import features
+from foreshore_decision.chain.facts import Given
+from foreshore_decision.policy import compiled
+from foreshore_decision.record.plain import Known, fingerprint, plain, typed
+
+Json = Mapping[str, Any]
+
+WINDOW_BYTES: Final = 48 << 10
+"""Panes of one record at most: windows beyond it are left out and named under `cut`."""
+ENVELOPE_BYTES: Final = 4096
+"""Room for the envelope around a record's data."""
+OWN: Final = frozenset(map(to_camel, features.Window._fields)) - {"panes"}
+"""What a window knows of itself beside its values."""
+PANE: Final = tuple[int | float, ...]
+
+
+@lru_cache(maxsize=4096)
+def judged(source: compiled.Input) -> str:
+    """Return the fingerprint of what decides whether a value of an input is believed."""
+    return fingerprint(
+        source.property, source.type, source.minimum, source.maximum, source.maximum_rate
+    )
+
+
+def encode(given: Given) -> dict[str, dict[str, Any]]:
+    """Return the window of each feature that has one, without its panes."""
+    sources = {each.name: each for each in given.policy.inputs}
+    return {
+        feature.name: {
+            **plain(_window(given, feature)._replace(panes=())),
+            "aggregate": feature.aggregate.value,
+            "judged": judged(sources[feature.input]),
+        }
+        for feature in given.policy.features
+        if feature.seconds
+    }
+
+
+def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
+    """Add what the windows hold, in the order of the features, as far as the record has room.
+
+    `shown` is the rest of the record's data: it goes first.
+    """
+    if given.policy.record_level is not RecordLevel.FULL:
+        return
+    room = wire.MAXIMUM_BYTES - ENVELOPE_BYTES - _size(shown) - _size(document)
+    room = min(room, WINDOW_BYTES)
+    cut: list[str] = []
+    for feature in given.policy.features:
+        if not feature.seconds:
+            continue
+        panes = [_pane(each) for each in _window(given, feature).panes]
+        size = _size(panes)
+        if size > room:
+            cut.append(feature.name)
+            continue
+        room -= size
+        document["windows"][feature.name]["panes"] = panes
+    if cut:
+        document["cut"] = cut
+
+
+def decode(
+    document: Json, shown: Mapping[str, float | None], policy: compiled.CompiledPolicy
+) -> tuple[Known[features.Window], dict[str, float | None]]:
+    """Return the windows that a record knows, and the measured numbers where it knows only these.
+
+    `shown` is the measured features as the record shows them.
+    """
+    sources = {each.name: each for each in policy.inputs}
+    known: dict[str, features.Window | None] = {}
+    measured: dict[str, float | None] = {}
+    for feature in policy.features:
+        if not feature.seconds:
+            continue
+        alike = {
+            name: line
+            for name, line in document.get("windows", {}).items()
+            if line["judged"] == judged(sources[feature.input])
+        }
+        whole = (_covering(line, feature) for line in alike.values())
+        window = next((each for each in whole if each is not None), None)
+        if window is not None:
+            known[feature.name] = window
+            continue
+        wanted = (feature.seconds, feature.aggregate.value)
+        for name, line in alike.items():
+            if (line["seconds"], line["aggregate"]) == wanted and name in shown:
+                known[feature.name] = _bare(line)
+                measured[feature.name] = typed(float | None, shown[name])
+    return Known("window of", known), measured
+
+
+def _window(given: Given, feature: compiled.Feature) -> features.Window:
+    return given.windows.get(feature.name) or features.Window(feature.seconds)
+
+
+def _pane(pane: features.Pane) -> list[float]:
+    """Return a pane: of a single value its moment and the value, else every field in order."""
+    is_single = pane == features.single(pane.start, pane.value)
+    return [pane.start, pane.value] if is_single else list(pane)
+
+
+def _bare(line: Json) -> features.Window:
+    """Return a window without its panes."""
+    own = {key: each for key, each in line.items() if key in OWN}
+    window: features.Window = typed(features.Window, own)
+    return window
+
+
+def _covering(line: Json, feature: compiled.Feature) -> features.Window | None:
+    """Return a feature's window, where one that was recorded holds what it would hold.
+
+    A longer one does while its values stand alone: values that were summed up cannot be told apart.
+    """
+    if "panes" not in line or line["seconds"] < feature.seconds:
+        return None
+    panes = tuple(
+        features.single(*numbers) if len(numbers) == 2 else features.Pane(*numbers)
+        for numbers in (typed(PANE, each) for each in line["panes"])
+    )
+    is_longer = line["seconds"] > feature.seconds
+    if is_longer and any(each.start != each.end for each in panes):
+        return None
+    return _bare(line)._replace(seconds=feature.seconds, panes=panes)
+
+
+def _size(document: Any) -> int:
+    """Return the bytes that a document takes as JSON."""
+    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
