@@ -219,7 +219,9 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_facts_that_somebody_wrote_over_end_nothing(data: st.DataObject) -> None:
     recorded = json.loads(json.dumps(data.draw(st.sampled_from(FORGED.recorded))[0]))
     place = data.draw(st.sampled_from([each for each in places(recorded["facts"]) if each]))
-    junk = st.sampled_from([None, "x", -1, 1e308, [], {}, [[[1]]], {"length": -1}, True, "NaN"])
+    junk = st.sampled_from(
+        [None, "x", -1, 1e308, 10**400, [], {}, [[[1]]], {"length": -1}, True, "NaN"]
+    )
     inside = recorded["facts"]
     for key in place[:-1]:
         inside = inside[key]

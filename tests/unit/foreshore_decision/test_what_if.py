@@ -125,7 +125,6 @@ def missing(results: list[replay.Result]) -> set[str]:
         ([], "interval", "Facts", set()),
         ([], "range", "Facts", set()),
         (["last good"], "default", "Facts", {"answer of occupancy-v1 to what it is asked"}),
-        (["last good"], "range", "Facts", {"answer of occupancy-v1 to what it is asked"}),
         (["windows"], "clamp", "Facts", set()),
         (["windows"], "other aggregate", "Full", set()),
         (["windows"], "shorter window", "Full", set()),

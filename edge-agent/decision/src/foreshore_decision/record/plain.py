@@ -21,6 +21,8 @@ WORDS: Final[Mapping[str, float]] = MappingProxyType(
     {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 )
 """The floats that JSON has no number for."""
+LONGEST: Final = 1 << 64
+"""No integer that a device measures or a model answers is longer."""
 UNSET: Final = object()
 
 
@@ -94,11 +96,17 @@ def typed(kind: Any, written: Any) -> Any:
 
 
 def number(written: Any) -> float | int | bool:
-    """Return a number that may be written as a word. Raises KeyError or TypeError for no number."""
+    """Return a number that may be written as a word.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no number, or a longer one than any of ours.
+    """
     if isinstance(written, str):
         return WORDS[written]
     if not isinstance(written, float | int):
         raise TypeError(f"{written!r} is no number")
+    if isinstance(written, int) and abs(written) > LONGEST:
+        raise ValueError("an integer of more than 64 bits")
     return written
 
 

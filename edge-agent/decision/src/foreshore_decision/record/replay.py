@@ -83,7 +83,7 @@ def replay(
         return MissingFact(error.name)
     except facts.OlderFormatError:
         return OlderFormat()
-    except facts.UnreadableFactsError as error:
+    except (facts.UnreadableFactsError, OverflowError) as error:
         return UnreadableFacts(str(error))
     engine = {key: recorded[key] for key in ("site", "node", "clock", "engine") if key in recorded}
     data = render.shown(

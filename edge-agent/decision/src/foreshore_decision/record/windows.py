@@ -17,7 +17,7 @@ from foreshore_api.wire import record as wire
 from foreshore_decision import features
 from foreshore_decision.chain.facts import Given
 from foreshore_decision.policy import compiled
-from foreshore_decision.record.plain import Known, fingerprint, plain, typed
+from foreshore_decision.record.plain import Known, fingerprint, number, plain, typed
 
 Json = Mapping[str, Any]
 
@@ -27,7 +27,6 @@ ENVELOPE_BYTES: Final = 4096
 """Room for the envelope around a record's data."""
 OWN: Final = frozenset(map(to_camel, features.Window._fields)) - {"panes"}
 """What a window knows of itself beside its values."""
-PANE: Final = tuple[int | float, ...]
 
 
 @lru_cache(maxsize=4096)
@@ -111,10 +110,10 @@ def _window(given: Given, feature: compiled.Feature) -> features.Window:
     return given.windows.get(feature.name) or features.Window(feature.seconds)
 
 
-def _pane(pane: features.Pane) -> list[float]:
+def _pane(pane: features.Pane) -> list[Any]:
     """Return a pane: of a single value its moment and the value, else every field in order."""
     is_single = pane == features.single(pane.start, pane.value)
-    return [pane.start, pane.value] if is_single else list(pane)
+    return [pane.start, pane.value] if is_single else [plain(each) for each in pane]
 
 
 def _bare(line: Json) -> features.Window:
@@ -131,14 +130,23 @@ def _covering(line: Json, feature: compiled.Feature) -> features.Window | None:
     """
     if "panes" not in line or line["seconds"] < feature.seconds:
         return None
-    panes = tuple(
-        features.single(*numbers) if len(numbers) == 2 else features.Pane(*numbers)
-        for numbers in (typed(PANE, each) for each in line["panes"])
-    )
+    panes = tuple(map(_pane_of, line["panes"]))
     is_longer = line["seconds"] > feature.seconds
     if is_longer and any(each.start != each.end for each in panes):
         return None
     return _bare(line)._replace(seconds=feature.seconds, panes=panes)
+
+
+def _pane_of(written: Any) -> features.Pane:
+    """Return the pane that was written. Raises ValueError for one that no values make."""
+    numbers = [number(each) for each in written]
+    if len(numbers) == 2:
+        return features.single(*numbers)
+    start, end, size, *moments = numbers
+    pane = features.Pane(start, end, int(size), *moments)
+    if pane.size < 1 or pane.time2 < 0 or pane.value2 < 0:
+        raise ValueError(f"{written} is no pane")
+    return pane
 
 
 def _size(document: Any) -> int:
