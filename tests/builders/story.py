@@ -141,7 +141,7 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("sample"), samples),
     st.tuples(st.just("sample"), st.just(engine_rig.OCCUPIED)),
     st.tuples(st.just("refuse"), st.sampled_from(["co2", "light", "temperature"])),
-    st.tuples(st.just("wait"), st.sampled_from([0.25, 1.0, 2.0, 5.0])),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 0.25, 1.0, 2.0, 5.0])),
     st.tuples(st.just("score"), st.floats(min_value=0, max_value=1)),
     st.tuples(
         st.just("model"),

@@ -230,6 +230,15 @@ def test_facts_that_somebody_wrote_over_end_nothing(data: st.DataObject) -> None
     replay.replay(recorded, assigned.policies[0], assigned.devices[0])
 
 
+def test_a_number_that_no_gate_can_count_with_is_no_fact() -> None:
+    story = Story([])
+    story.happen("sample", engine_rig.OCCUPIED)
+    recorded, assigned = story.recorded[-1]
+    recorded["facts"]["readings"]["airflow"]["value"] = 10**400
+    result = replay.replay(recorded, assigned.policies[0], assigned.devices[0])
+    assert isinstance(result, replay.UnreadableFacts)
+
+
 def forged() -> Story:
     story = Story(["full", "windows", "last good", "rate"])
     for light in (400.0, 700.0, 350.0):

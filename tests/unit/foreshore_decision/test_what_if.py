@@ -139,3 +139,27 @@ def test_which_changes_a_record_can_answer(
     parts: list[str], change: str, level: str, names: set[str]
 ) -> None:
     assert missing(asked(parts, change, level)) == names
+
+
+@pytest.mark.parametrize(
+    ("distance", "is_known"), [(1.0, True), (0.25, False)], ids=["alone", "summed up"]
+)
+def test_a_shorter_window_is_taken_from_a_longer_one_while_its_values_stand_alone(
+    distance: float, *, is_known: bool
+) -> None:
+    minute = {"name": "lightPeak", "input": "light", "window": "1m", "aggregate": "Mean"}
+    record = {"routineSampleRate": "1", "level": "Full"}
+    parts = {**PARTS["windows"], "spec__record": record, "spec__features": [minute]}
+    shorter = {**parts, "spec__features": [{**minute, "window": "5s"}]}
+    first, second = Story([], **parts), Story([], **shorter)
+    for light in range(400, 410):
+        for story in (first, second):
+            story.happen("sample", {**engine_rig.OCCUPIED, "light": float(light)})
+            story.rig.seconds += distance
+    decided, assigned = second.recorded[-1]
+    result = replay.replay(first.recorded[-1][0], assigned.policies[0], assigned.devices[0])
+    if is_known:
+        assert isinstance(result, replay.Replayed)
+        assert result.data["features"] == decided["features"]
+    else:
+        assert result == replay.MissingFact("window of lightPeak")

@@ -41,7 +41,7 @@ from foreshore_decision.record.plain import (
 Json = Mapping[str, Any]
 
 FORMAT: Final = 1
-"""Raised when a record of before could not be read as one of now."""
+"""Goes up when facts that were written before can no longer be read."""
 
 GATHERED: Final = frozenset({"readings", "windows", "last_good", "holder"})
 """Fields of `Given` with a form of their own."""
@@ -50,7 +50,7 @@ DERIVED: Final = frozenset({"decision_id", "trigger", "policy", "mode", "caps", 
 STATE: Final = tuple(
     (name, to_camel(name)) for name in Given._fields if name not in GATHERED | DERIVED
 )
-"""Every other field of `Given`, also one that is new, and its name in a record."""
+"""Every other field of `Given`, and its name in a record: a new field is carried by itself."""
 REST: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "is_locked": False,
@@ -61,7 +61,7 @@ REST: Final[Mapping[str, Any]] = MappingProxyType(
         "actuator_spent": limiter.Spent(),
     }
 )
-"""What these fields are where nothing is said of them."""
+"""What these fields are where a record leaves them out."""
 KINDS: Final = get_type_hints(Given)
 
 
