@@ -1,5 +1,6 @@
 """Facts in a record: every field of what the gates were given, exactly, within a record's bound."""
 
+import dataclasses
 import enum
 import functools
 import json
@@ -338,3 +339,11 @@ def test_values_whose_squares_have_no_number_are_recorded_and_replayed() -> None
     result = replay.replay(recorded, assigned.policies[0], assigned.devices[0])
     assert isinstance(result, replay.Replayed)
     assert result.is_same
+
+
+def test_commands_to_another_actuator_are_missing() -> None:
+    action = dataclasses.replace(MADE.action, actuators=frozenset({"heater"}))
+    with pytest.raises(plain.MissingFactError, match="state of heater"):
+        codec.decode(
+            recorded_of(facts.Facts(plain_given())), dataclasses.replace(MADE, action=action)
+        )

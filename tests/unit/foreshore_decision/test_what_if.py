@@ -14,6 +14,13 @@ from foreshore_decision.record import replay
 LEVELS = ("Facts", "Full")
 CHANGES: dict[str, dict[str, Any]] = {
     **PARTS,
+    "windows of a range": {**PARTS["windows"], **PARTS["range"]},
+    "last good of a range": {
+        "spec__inputs": [
+            {**PARTS["last good"]["spec__inputs"][0], "range": {"maximum": 600}},
+            *PARTS["last good"]["spec__inputs"][1:],
+        ]
+    },
     "other aggregate": {
         "spec__features": [
             {"name": "lightPeak", "input": "light", "window": "10s", "aggregate": "Mean"},
@@ -125,6 +132,8 @@ def missing(results: list[replay.Result]) -> set[str]:
         ([], "interval", "Facts", set()),
         ([], "range", "Facts", set()),
         (["last good"], "default", "Facts", {"answer of occupancy-v1 to what it is asked"}),
+        (["last good"], "last good of a range", "Facts", {"last good value of light"}),
+        (["windows"], "windows of a range", "Full", {"window of lightPeak"}),
         (["windows"], "clamp", "Facts", set()),
         (["windows"], "other aggregate", "Full", set()),
         (["windows"], "shorter window", "Full", set()),
