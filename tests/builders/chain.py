@@ -7,8 +7,7 @@ from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire.record import Phase
 from foreshore_decision import fencing, policy
-from foreshore_decision.chain import evaluate, facts, gate, order
-from foreshore_decision.instant import Instant
+from foreshore_decision.chain import evaluate, facts, gate, limiter, order
 from foreshore_decision.policy import CompiledPolicy
 
 GOOD = {"light": 400.0, "co2": 900.0, "temperature": 21.0, "airflow": 300.0}
@@ -26,7 +25,6 @@ def given(compiled: CompiledPolicy, values: dict[str, Any] = GOOD, **more: Any) 
     """Return facts that command, with these changes."""
     defaults: dict[str, Any] = {
         "decision_id": "d",
-        "at": Instant(engine_rig.START, 100.0, 100.0),
         "seconds": 100.0,
         "policy": compiled,
         "mode": Mode.AUTONOMOUS,
@@ -36,8 +34,8 @@ def given(compiled: CompiledPolicy, values: dict[str, Any] = GOOD, **more: Any) 
         "readings": {name: facts.Reading(value, 99.0) for name, value in values.items()},
         "windows": {},
         "last_good": {},
-        "policy_log": (),
-        "actuator_log": (),
+        "policy_spent": limiter.Spent(),
+        "actuator_spent": limiter.Spent(),
         "outstanding": 0,
         "held_until": None,
         "holder": facts.Holder("edge-1", 7, fencing.Standing.RENEWED),

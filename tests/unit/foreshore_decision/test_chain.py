@@ -371,7 +371,7 @@ def test_a_limiter_never_lets_more_through_than_it_says(
     issued: list[float] = []
     for gap in gaps:
         now += gap
-        if limiter.blocked(limit, log, now) is None:
+        if limiter.blocked(limit, limiter.spent(limit, log, now), now) is None:
             log = limiter.taken((limit,), log, now)
             issued.append(now)
     pairs = itertools.pairwise(issued)

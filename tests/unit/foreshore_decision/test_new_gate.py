@@ -13,9 +13,10 @@ from builders import engine_rig, room
 from foreshore_api import reasons
 from foreshore_api.reasons import decision
 from foreshore_api.wire import record as wire
-from foreshore_decision import explain, record, replay
+from foreshore_decision import explain, record
 from foreshore_decision.chain import evaluate, facts, order
 from foreshore_decision.chain.gate import Chain, Gate
+from foreshore_decision.record import replay
 
 # The table: a name and two reasons.
 DAYLIGHT: Final = decision.GateName("Daylight", wire.Verdict.SUPPRESSED, "Is it light enough?")
@@ -97,4 +98,5 @@ def test_a_new_gate_is_explained_with_what_would_change_it() -> None:
 def test_a_new_gate_is_replayed(light: float) -> None:
     assigned = engine_rig.assign(room.policy())
     again = replay.replay(recorded(light)[1], assigned.policies[0], assigned.devices[0], CHAIN)
+    assert isinstance(again, replay.Replayed)
     assert again.is_same

@@ -238,8 +238,20 @@ class Attribution(StrEnum):
     OCCLUSION = "Occlusion"
 
 
+class RecordLevel(StrEnum):
+    """How much a record holds of what a decision was made from."""
+
+    FACTS = "Facts"
+    FULL = "Full"
+
+
 class Record(Document):
     """What is kept of decisions."""
+
+    level: RecordLevel = RecordLevel.FACTS
+    """Facts: everything that the gates looked at, so that the decision can be made again. Full:
+    also the values in the windows of the features, so that it can be made again with another
+    aggregate or a shorter window; records grow by up to 48 KiB. Example: `Full`."""
 
     routine_sample_rate: Annotated[scalars.Decimal, scalars.Within(0, 1)] = "0.01"
     """Share of routine decisions (nothing was to be done) that are kept. Example: `"0.01"`."""

@@ -65,6 +65,35 @@ class Phase(StrEnum):
 
 ITEMS: Final = 1024
 """Entries of one list or map of a record at most."""
+MAXIMUM_BYTES: Final = 65536
+"""Bytes of one record, as the hub takes it."""
+
+Fact = Scalar | None
+FactRow = Annotated[tuple[Fact, ...], Field(max_length=ITEMS, fail_fast=True)]
+FactRows = Annotated[tuple[Fact | FactRow, ...], Field(max_length=ITEMS, fail_fast=True)]
+FactMap = Annotated[dict[document.Code, Fact | FactRows], Field(max_length=ITEMS)]
+Facts = Annotated[
+    dict[
+        document.Code,
+        Fact
+        | FactRows
+        | Annotated[
+            dict[
+                document.Code,
+                Fact
+                | FactRows
+                | Annotated[
+                    dict[document.Code, Fact | FactRows | FactMap], Field(max_length=ITEMS)
+                ],
+            ],
+            Field(max_length=ITEMS),
+        ],
+    ],
+    Field(max_length=ITEMS),
+]
+"""What the gates saw, exactly, for the replay: `foreshore_decision.record.facts` writes and reads
+it, under the names of what the engine gathers. Non-finite numbers are the words `NaN`, `Infinity`
+and `-Infinity`."""
 
 
 class PolicyReference(document.Document):
@@ -233,6 +262,9 @@ class Decision(document.Document):
     """Seconds by stage, as far as known when the record was written."""
     clock: Clock = Clock()
     engine: Engine
+    facts: Facts | None = None
+    """What the gates saw, exactly: readings, windows, rate limits, the model's answer. For the
+    replay; `format` says how it is written. Absent: an agent before this field made the record."""
 
 
 class DecisionOutcome(document.Document):

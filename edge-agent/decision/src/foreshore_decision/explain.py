@@ -19,7 +19,7 @@ from foreshore_api.wire import record
 from foreshore_decision import served
 
 CLOSE: Final = 3
-"""How many gates that nearly decided otherwise are told."""
+"""Gates that nearly decided otherwise, at most."""
 
 
 MARKS: Final[Mapping[str, str]] = {record.Phase.PASS: "+", record.Phase.SKIPPED: " "}
@@ -34,7 +34,7 @@ class UnknownDecisionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GateLine:
-    """What one gate said."""
+    """What a gate decided, in words."""
 
     gate: str
     phase: str
@@ -148,15 +148,15 @@ def document(explanation: Explanation) -> dict[str, Any]:
 
 def summary(explanation: Explanation) -> tuple[str, ...]:
     """Return the shortest text form: the verdict, the gate that decided, what would change it."""
-    told = [f"{explanation.verdict}: {explanation.reason}"]
-    told += [
+    text = [f"{explanation.verdict}: {explanation.reason}"]
+    text += [
         f"{each.gate}: {each.text}"
         for each in explanation.gates
         if each.gate == explanation.decided_by and each.text
     ]
     if explanation.would_change:
-        told.append(f"it would have gone on with {explanation.would_change}")
-    return tuple(told)
+        text.append(f"it would have gone on with {explanation.would_change}")
+    return tuple(text)
 
 
 def lines(explanation: Explanation) -> tuple[str, ...]:
@@ -165,18 +165,18 @@ def lines(explanation: Explanation) -> tuple[str, ...]:
     Each is fit for a terminal: policies and devices put their own words into it.
     """
     head = f"{explanation.verdict}: {explanation.reason}"
-    told = [f"{head} ({explanation.because})" if explanation.because else head, ""]
-    told += _pairs(explanation)
-    told += ["", "gates"]
+    text = [f"{head} ({explanation.because})" if explanation.because else head, ""]
+    text += _pairs(explanation)
+    text += ["", "gates"]
     width = max((len(each.gate) for each in explanation.gates), default=0)
     for each in explanation.gates:
-        text = f": {each.text}" if each.text else ""
-        told.append(f"  {_mark(each)} {each.gate:<{width}}  {each.reason}{text}")
+        detail = f": {each.text}" if each.text else ""
+        text.append(f"  {_mark(each)} {each.gate:<{width}}  {each.reason}{detail}")
     if explanation.would_change:
-        told += ["", f"it would have gone on with {explanation.would_change}"]
-    told += [f"close call: {each}" for each in explanation.close_calls]
-    told += ["", *_later(explanation)]
-    return tuple(printable.line(each) for each in told)
+        text += ["", f"it would have gone on with {explanation.would_change}"]
+    text += [f"close call: {each}" for each in explanation.close_calls]
+    text += ["", *_later(explanation)]
+    return tuple(printable.line(each) for each in text)
 
 
 def _pairs(explanation: Explanation) -> list[str]:
@@ -263,7 +263,7 @@ def _change(entry: record.GateEntry, table: Mapping[str, GateReason]) -> str:
 
 
 def _close_calls(entries: Sequence[record.GateEntry]) -> tuple[str, ...]:
-    """Return the gates that passed with the least room, told as the room they had."""
+    """Return the gates that passed with the least room, and how much they had."""
     passed = [
         each for each in entries if _is_passed(each) and each.margin is not None and each.expression
     ]
@@ -324,8 +324,8 @@ def _model(decision: record.Decision) -> tuple[str, ...]:
 
 def _why_unanswered(attempt: record.Attempt) -> str:
     """Return why an attempt is not the answer, with what answered in its place."""
-    said = attempt.answered
-    other = "" if said is None else f": {served.Served(said.name, said.version, said.digest)}"
+    model = attempt.answered
+    other = "" if model is None else f": {served.Served(model.name, model.version, model.digest)}"
     return f"{attempt.reason}{other}"
 
 

@@ -76,6 +76,11 @@ class Window(NamedTuple):
     """What was listened to before the newest gap, oldest first."""
 
 
+def single(at: float, value: float) -> Pane:
+    """Return the pane of one value."""
+    return Pane(at, at, 1, value, value, at, value, 0.0, 0.0, 0.0)
+
+
 def add(window: Window, at: float, value: float) -> Window:
     """Take in one finite value, in the order of time; older values than the newest are refused.
 
@@ -92,14 +97,14 @@ def add(window: Window, at: float, value: float) -> Window:
 
 def _with_value(window: Window, at: float, value: float) -> tuple[Pane, ...]:
     panes = window.panes
-    single = Pane(at, at, 1, value, value, at, value, 0.0, 0.0, 0.0)
+    newest = single(at, value)
     if not panes:
-        return (single,)
+        return (newest,)
     if at - panes[-1].start < window.seconds / PANES:
-        return (*panes[:-1], merge(panes[-1], single))
+        return (*panes[:-1], merge(panes[-1], newest))
     oldest = at - window.seconds
     kept = next((i for i, pane in enumerate(panes) if pane.end > oldest), len(panes))
-    return (*panes[kept:], single)
+    return (*panes[kept:], newest)
 
 
 def _gap_end(window: Window, at: float) -> float:
@@ -186,6 +191,12 @@ def measure(window: Window, aggregate: Aggregate, now: float) -> float | None:
         return 0.0 if aggregate is Aggregate.COUNT else None
     result = _measure(panes, aggregate)
     return result if result is not None and math.isfinite(result) else None
+
+
+def count(window: Window, now: float) -> int:
+    """Return how many values are in (now - seconds, now]."""
+    oldest = now - window.seconds
+    return sum(pane.size for pane in window.panes if pane.end > oldest)
 
 
 def _measure(panes: Sequence[Pane], aggregate: Aggregate) -> float | None:

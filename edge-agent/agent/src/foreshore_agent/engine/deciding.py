@@ -17,7 +17,6 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import EMPTY, Binding, Device, Flight
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
-from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_api.wire import histogram, metrics
@@ -75,9 +74,9 @@ def begin(
             )
             return Change(_bound(device, policy, binding), (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
-        evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))
-    if evaluation.decided_by is None:
-        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
+        evaluation = evaluate.proceed(evaluation, answer)
+    elif evaluation.decided_by is None:
+        evaluation = evaluate.proceed(evaluation)
     binding = binding._replace(pending=None, evaluated=turn.seconds)
     return conclude(turn, device, binding, evaluation, received, {})
 
@@ -91,12 +90,8 @@ def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Devi
     before = flight.before.given
     standing = fencing.standing(device.authority, turn.at.boot)
     given = gather(turn, device, binding, before.trigger, before.decision_id, standing)
-    answered = flight.before._replace(given=given, answer=reply.answer)
-    if given.is_locked or given.mode is Mode.DISABLED:
-        reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
-        evaluation = evaluate.abandon(answered, reason)
-    else:
-        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, answered, flight.entries)
+    earlier = evaluate.Evaluation(flight.before, flight.entries, None)
+    evaluation = evaluate.proceed(earlier, reply.answer, given)
     stages = tuple(
         effects.Observe(policy, stage, seconds, reply.node)
         for stage, seconds in reply.latency.items()
@@ -134,7 +129,6 @@ def gather(
         actuator = limiter.merged(actuator, binding.would_actuator_log)
     return facts.Given(
         decision_id=decision_id,
-        at=turn.at,
         seconds=turn.seconds,
         policy=made,
         mode=mode,
@@ -144,11 +138,12 @@ def gather(
         readings=device.readings,
         windows=binding.windows,
         last_good=binding.last_good,
-        policy_log=policy_log,
-        actuator_log=actuator,
+        policy_spent=limiter.spent(made.policy_rate, policy_log, turn.seconds),
+        actuator_spent=limiter.spent(made.actuator_rate, actuator, turn.seconds),
         outstanding=ledger.outstanding(device, made.action),
         held_until=device.held.get(policy),
         holder=facts.Holder(turn.identity.node, device.authority.epoch, standing),
+        is_recorder_full=turn.recorder.full,
     )
 
 

@@ -14,7 +14,6 @@ from foreshore_agent.engine import events
 from foreshore_agent.engine.effects import Effect
 from foreshore_agent.engine.events import Instant
 from foreshore_agent.engine.state import Identity, Recorder, State
-from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision.chain import modes
 from foreshore_decision.policy import compiled
@@ -94,10 +93,7 @@ class Turn(NamedTuple):
         Asked before a verdict and again before a command leaves: between the two an intent is
         written, and meanwhile somebody may have pulled the brake.
         """
-        caps = policy.caps
-        if self.recorder.full:
-            caps = (*caps, compiled.Cap(reasons.RECORDER_FULL, policy.on_recorder_full))
-        return modes.effective(policy.mode, caps)
+        return modes.of(policy, is_recorder_full=self.recorder.full)
 
 
 def begin(state: State, event: events.Event) -> Turn:

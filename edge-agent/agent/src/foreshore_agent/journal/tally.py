@@ -7,8 +7,9 @@ from typing import Final
 
 from foreshore_agent.journal import chain
 from foreshore_agent.journal.audit import ChainBreak
+from foreshore_api.wire import record
 
-MAXIMUM_BODY: Final = 65536
+MAXIMUM_BODY: Final = record.MAXIMUM_BYTES
 """Bytes of one record, as the hub takes it."""
 
 OVERHEAD: Final = 256

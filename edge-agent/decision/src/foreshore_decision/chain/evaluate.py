@@ -8,10 +8,11 @@ from typing import Final, NamedTuple
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateName, GateReason
+from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire.record import Phase, Verdict
 from foreshore_decision.chain import order
-from foreshore_decision.chain.facts import Entry, Facts
-from foreshore_decision.chain.gate import Gate
+from foreshore_decision.chain.facts import Answer, Entry, Facts, Given
+from foreshore_decision.chain.gate import Chain, Gate
 
 ROUTINE: Final = frozenset({Verdict.NOT_TRIGGERED, Verdict.NOT_APPLICABLE, Verdict.SUPPRESSED})
 """Nothing was to be done: these are sampled."""
@@ -34,6 +35,27 @@ def evaluate(gates: Sequence[Gate], facts: Facts, earlier: tuple[Entry, ...] = (
         if entry.phase is not Phase.PASS:
             return Evaluation(facts, tuple(entries), entry)
     return Evaluation(facts, tuple(entries), None)
+
+
+def proceed(
+    earlier: Evaluation,
+    answer: Answer | None = None,
+    given: Given | None = None,
+    chain: Chain = order.CHAIN,
+) -> Evaluation:
+    """Go on with an evaluation that nothing has decided yet, once it is known what the model says.
+
+    `given` is what was gathered anew, where time has passed while the model was being asked: a
+    device that was locked meanwhile, or a policy that was disabled, no longer decides anything.
+    """
+    facts = earlier.facts._replace(answer=answer)
+    if given is None:
+        return evaluate(chain.after, facts, earlier.entries)
+    facts = facts._replace(given=given, before=facts.given)
+    if given.is_locked or given.mode is Mode.DISABLED:
+        reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
+        return abandon(facts, reason)
+    return evaluate(chain.after, facts, earlier.entries)
 
 
 def abandon(facts: Facts, reason: GateReason) -> Evaluation:

@@ -3,7 +3,7 @@
 The engine gathers `Given`; the gates add what they find to `Facts`, one at a time, by replacement.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,6 @@ from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision import expr, features, fencing, served
 from foreshore_decision.chain import limiter
-from foreshore_decision.instant import Instant
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -72,7 +71,7 @@ class Holder(NamedTuple):
 class Answer(NamedTuple):
     """What came of asking the model: outputs, or why there are none."""
 
-    outputs: Mapping[str, tuple[float | int | bool, ...]]
+    outputs: Mapping[str, Sequence[float | int | bool]]
     attempts: tuple[record.Attempt, ...] = ()
     problem: GateReason | None = None
     """`InferenceLate`, `InferenceFailed` or `OtherVersion`."""
@@ -81,11 +80,18 @@ class Answer(NamedTuple):
     """What answered; None where nothing did, or nobody said."""
 
 
+class Measured(NamedTuple):
+    """What was measured of a feature's window whose values are not at hand."""
+
+    number: float | None
+    values: int
+    """Values in the window."""
+
+
 class Given(NamedTuple):
     """Everything the engine knows at the moment of a pass."""
 
     decision_id: str
-    at: Instant
     seconds: float
     """Engine seconds: ages, windows and rates count in these."""
     policy: CompiledPolicy
@@ -100,21 +106,29 @@ class Given(NamedTuple):
     """By feature; a feature that is a last value has none."""
     last_good: Mapping[str, Good]
     """By input, for inputs with onInvalid LastGood."""
-    policy_log: limiter.Log
-    """Commands of this policy; below Supervised what it would have commanded."""
-    actuator_log: limiter.Log
-    """Commands of every policy to this actuator; below Supervised with the would-have ones."""
+    policy_spent: limiter.Spent
+    """Of the commands of this policy; below Supervised of what it would have commanded."""
+    actuator_spent: limiter.Spent
+    """Of the commands of every policy to this actuator; below Supervised with the would-have
+    ones."""
     outstanding: int
     """Commands of this actuator that wait for an answer."""
     held_until: float | None
     """Engine seconds until which the actuator is held for this policy."""
     holder: Holder
+    is_recorder_full: bool = False
+    """Whether the recorder takes no routine records: what lowers the mode beside the policy."""
+    measured: Mapping[str, Measured] = NONE
+    """Features of which a record holds this alone: their windows' values are not asked. An engine
+    has every window and gives none."""
 
 
 class Facts(NamedTuple):
     """What was given and what the gates have found so far."""
 
     given: Given
+    before: Given | None = None
+    """What was given before the model was asked; None where it was not gathered anew since."""
     inputs: tuple[Input, ...] = ()
     features: Mapping[str, float | None] = NONE
     values: Mapping[str, expr.Value] = NONE

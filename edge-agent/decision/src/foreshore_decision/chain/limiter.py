@@ -4,10 +4,12 @@
 *any* window of that length. A token bucket would let twice the burst through around a refill; a log
 of the last `burst` moments is exact and as small as the burst. Moments are engine seconds.
 
-The chain asks `blocked` while it decides; a moment is added by `taken` only when a command is
-issued.
+The chain asks `blocked` while it decides, about what `spent` makes of a log at that moment: a few
+numbers, however long the log is, so that a record can hold all that was looked at. A moment is
+added by `taken` only when a command is issued.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -19,6 +21,20 @@ Log = tuple[float, ...]
 """Moments at which commands were issued, oldest first."""
 
 
+class Spent(NamedTuple):
+    """What a rate limit looks at, of a log of any length, at one moment."""
+
+    newest: float | None = None
+    """When the newest command was issued."""
+    burst: int = 0
+    """The limit's own burst and `per`: what the rest was counted by."""
+    per: float = 0.0
+    recent: int = 0
+    """Commands within `per`, of the newest `burst`."""
+    oldest: float | None = None
+    """When the `burst`-th newest command was issued; None while there are fewer."""
+
+
 class Refusal(NamedTuple):
     """Which limit leaves no room, and for how long."""
 
@@ -28,24 +44,28 @@ class Refusal(NamedTuple):
     """Until there is room."""
 
 
-def blocked(limit: compiled.RateLimit, log: Log, now: float) -> Refusal | None:
+def spent(limit: compiled.RateLimit | None, log: Log, now: float) -> Spent:
+    """Return what a limit looks at; without a limit, what one that is added would ask first."""
+    newest = log[-1] if log else None
+    if limit is None or not limit.burst:
+        return Spent(newest)
+    # by the same subtraction as `blocked`: a moment at the very edge counts in both or in neither
+    first = bisect_left(log, 1, key=lambda moment: int(now - moment < limit.per))
+    recent = min(len(log) - first, limit.burst)
+    oldest = log[-limit.burst] if len(log) >= limit.burst else None
+    return Spent(newest, limit.burst, limit.per, recent, oldest)
+
+
+def blocked(limit: compiled.RateLimit, spent: Spent, now: float) -> Refusal | None:
     """Return why no command may be issued now, or None."""
-    if log and now - log[-1] < limit.minimum_interval:
-        seconds = limit.minimum_interval - (now - log[-1])
+    if spent.newest is not None and now - spent.newest < limit.minimum_interval:
+        seconds = limit.minimum_interval - (now - spent.newest)
         return Refusal(limit.name, reasons.MINIMUM_INTERVAL, seconds)
-    if limit.burst and len(log) >= limit.burst:
-        seconds = limit.per - (now - log[-limit.burst])
+    if limit.burst and spent.oldest is not None:
+        seconds = limit.per - (now - spent.oldest)
         if seconds > 0:
             return Refusal(limit.name, reasons.BURST_SPENT, seconds)
     return None
-
-
-def left(limit: compiled.RateLimit, log: Log, now: float) -> int | None:
-    """Return how many commands of the burst are left, or None without a burst."""
-    if not limit.burst:
-        return None
-    recent = sum(1 for moment in log[-limit.burst :] if now - moment < limit.per)
-    return limit.burst - recent
 
 
 def taken(limits: Iterable[compiled.RateLimit | None], log: Log, now: float) -> Log:

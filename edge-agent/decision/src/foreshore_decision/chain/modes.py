@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
-from foreshore_decision.policy.compiled import Cap
+from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 
 RANK: Final = {mode: rank for rank, mode in enumerate(Mode)}
 """Modes in rising order, as the schema lists them."""
@@ -17,6 +18,14 @@ def effective(asked: Mode, caps: Sequence[Cap]) -> tuple[Mode, tuple[Cap, ...]]:
     lowering = tuple(cap for cap in caps if RANK[cap.mode] < RANK[asked])
     mode = min((cap.mode for cap in lowering), key=RANK.__getitem__, default=asked)
     return mode, lowering
+
+
+def of(policy: CompiledPolicy, *, is_recorder_full: bool) -> tuple[Mode, tuple[Cap, ...]]:
+    """Return the mode in which a policy may act, and why it is lower than what it asks for."""
+    if not is_recorder_full:
+        return effective(policy.mode, policy.caps)
+    full = Cap(reasons.RECORDER_FULL, policy.on_recorder_full)
+    return effective(policy.mode, (*policy.caps, full))
 
 
 def is_acting(mode: Mode) -> bool:

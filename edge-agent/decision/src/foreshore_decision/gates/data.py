@@ -6,7 +6,6 @@ from typing import Final
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateName
-from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_api.wire.record import Phase
 from foreshore_decision import expr, features, served
 from foreshore_decision.chain import readings
@@ -105,6 +104,9 @@ def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float
         if not feature.seconds:
             measured[feature.name] = _number(values.get(feature.input))
             continue
+        if feature.name in given.measured:
+            measured[feature.name] = given.measured[feature.name].number
+            continue
         window = _window(given, feature)
         is_covered = not features.uncovered(window, feature.coverage, given.seconds)
         measured[feature.name] = (
@@ -131,7 +133,7 @@ def _not_ready(gate: GateName, facts: Facts) -> Entry | None:
             window = _window(given, feature)
             seconds = features.uncovered(window, feature.coverage, given.seconds)
             operands = {
-                "values": features.measure(window, Aggregate.COUNT, given.seconds),
+                "values": _values(given, feature),
                 "coverage": features.coverage(window, given.seconds),
                 "minimumCoverage": feature.coverage,
                 "seconds": seconds,
@@ -139,6 +141,13 @@ def _not_ready(gate: GateName, facts: Facts) -> Entry | None:
         if seconds or _model_takes(given.policy.inference, name):
             return Entry(gate, FAIL, reasons.FEATURE_NOT_READY, name, operands=operands)
     return None
+
+
+def _values(given: Given, feature: compiled.Feature) -> int:
+    measured = given.measured.get(feature.name)
+    if measured is not None:
+        return measured.values
+    return features.count(_window(given, feature), given.seconds)
 
 
 def _window(given: Given, feature: compiled.Feature) -> features.Window:

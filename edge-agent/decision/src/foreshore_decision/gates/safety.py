@@ -59,9 +59,12 @@ def rate_limit(gate: GateName, facts: Facts) -> Step:
         operands = {"outstanding": float(given.outstanding)}
         return Step(facts, Entry(gate, FAIL, reasons.TOO_MANY_OUTSTANDING, operands=operands))
     policy = given.policy
-    pairs = ((policy.policy_rate, given.policy_log), (policy.actuator_rate, given.actuator_log))
-    for limit, log in pairs:
-        refusal = None if limit is None else limiter.blocked(limit, log, given.seconds)
+    pairs = (
+        (policy.policy_rate, given.policy_spent),
+        (policy.actuator_rate, given.actuator_spent),
+    )
+    for limit, spent in pairs:
+        refusal = None if limit is None else limiter.blocked(limit, spent, given.seconds)
         if refusal is not None:
             entry = Entry(
                 gate,

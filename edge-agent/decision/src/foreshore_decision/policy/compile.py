@@ -91,6 +91,7 @@ def compile(  # noqa: A001 - called as policy.compile
         topics=_topics(device.profile, site, device.name),
         sample_rate=scalars.number(spec.record.routine_sample_rate),
         keep_per_verdict=spec.record.keep_per_verdict,
+        record_level=spec.record.level,
         identity=_identity(assigned, device),
     )
 

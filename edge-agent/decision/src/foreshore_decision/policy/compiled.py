@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foreshore_api.v1alpha1 import DataType, Mode
-from foreshore_api.v1alpha1.actuation import OnLimit
+from foreshore_api.v1alpha1.actuation import OnLimit, RecordLevel
 from foreshore_api.v1alpha1.evaluation import Aggregate, OnInvalid
 from foreshore_decision import expr, served
 
@@ -229,5 +229,6 @@ class CompiledPolicy:
     topics: Topics
     sample_rate: float
     keep_per_verdict: int
+    record_level: RecordLevel
     identity: Mapping[str, Any]
     """The parts of a record that never change for this policy, rendered once."""

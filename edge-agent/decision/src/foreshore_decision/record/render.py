@@ -1,7 +1,8 @@
-"""Render decisions as records, and chain records by their exact bytes. Called by the engine.
+"""Render decisions as records, and events in their envelope. Called by the engine and by `replay`.
 
 Built as plain dictionaries, because a record is rendered on the path of every decision; a test
-holds them to `wire.record`. The rest (outcomes, notices) is rare and goes through the wire models.
+holds them to `wire.record`. What people read (`inputs`, `features`, `state`, `gates`) is rounded
+where it is an age; `facts` holds the same exactly, and more, for the replay.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from foreshore_decision import expr
 from foreshore_decision.chain import evaluate, limiter, messages, order
 from foreshore_decision.chain.facts import Entry, Facts, Input
 from foreshore_decision.policy import compiled
+from foreshore_decision.record import facts as codec
 
 SKIPPED: Final = {"phase": record.Phase.SKIPPED.value, "reason": reasons.SKIPPED}
 PASS_NUMBER: Final = 1
@@ -35,6 +37,21 @@ def decision(
 
     `names` are those of every gate of the chain, so that those that were not asked are named.
     """
+    data = shown(evaluation, verdict, command=command, latency=latency, engine=engine, names=names)
+    data["facts"] = codec.encode(evaluation.facts, data)
+    return data
+
+
+def shown(
+    evaluation: evaluate.Evaluation,
+    verdict: record.Verdict,
+    *,
+    command: Mapping[str, Any] | None,
+    latency: Mapping[str, float],
+    engine: Mapping[str, Any],
+    names: tuple[GateName, ...] = order.NAMES,
+) -> dict[str, Any]:
+    """Return what people read of a decision: its data without the facts."""
     facts = evaluation.facts
     given, policy = facts.given, facts.given.policy
     identity = policy.identity
@@ -103,11 +120,6 @@ def stamp(moment: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds."""
     moment = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
-def link(previous: str, body: bytes) -> str:
-    """Return the hash of a record that follows `previous`: over both, exactly as they travel."""
-    return "sha256:" + hashlib.sha256(previous.encode() + body).hexdigest()
 
 
 def is_sampled(decision_id: str, rate: float) -> bool:
@@ -203,22 +215,20 @@ def _state(facts: Facts) -> dict[str, Any]:
     given = facts.given
     state: dict[str, Any] = {"locked": given.is_locked, "outstanding": given.outstanding}
     policy = given.policy
-    state |= _rate(policy.policy_rate, given.policy_log, given.seconds)
-    state |= _rate(policy.actuator_rate, given.actuator_log, given.seconds)
+    state |= _rate(policy.policy_rate, given.policy_spent, given.seconds)
+    state |= _rate(policy.actuator_rate, given.actuator_spent, given.seconds)
     if given.held_until is not None and given.held_until > given.seconds:
         state["heldForSeconds"] = round(given.held_until - given.seconds, 6)
     return state
 
 
-def _rate(limit: compiled.RateLimit | None, log: limiter.Log, now: float) -> dict[str, Any]:
-    """Return what a rate limit looked at: enough to ask it again."""
-    if limit is None or not log:
+def _rate(limit: compiled.RateLimit | None, spent: limiter.Spent, now: float) -> dict[str, Any]:
+    """Return what a rate limit looked at, for people."""
+    if limit is None or spent.newest is None:
         return {}
-    state: dict[str, Any] = {f"{limit.name}SinceSeconds": round(now - log[-1], 6)}
+    state: dict[str, Any] = {f"{limit.name}SinceSeconds": round(now - spent.newest, 6)}
     if limit.burst:
-        state[f"{limit.name}CommandsLeft"] = limiter.left(limit, log, now)
-    if limit.burst and len(log) >= limit.burst:
-        state[f"{limit.name}OldestSeconds"] = round(now - log[-limit.burst], 6)
+        state[f"{limit.name}CommandsLeft"] = limit.burst - spent.recent
     return state
 
 

@@ -1,0 +1,144 @@
+"""Run the chain again on a recorded decision: the proof that a record explains itself.
+
+    record ──decode──► facts as the gates saw them ──► the same gates ──► record
+                                                                            └── projection equal,
+                                                                            byte for byte
+
+Whoever asks "what if" replays with another policy: the same moment, everything before it as it was,
+and this policy in place of the one that decided. What that policy asks for beyond what the record
+knows is named, never guessed. A projection leaves out what clocks measured, the command, which is
+made after the chain, and the facts themselves.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from foreshore_api.reasons import decision as reasons
+from foreshore_api.wire import assignment
+from foreshore_api.wire import record as wire
+from foreshore_decision import policy
+from foreshore_decision.chain import evaluate, gate, order
+from foreshore_decision.chain.facts import Entry, Facts
+from foreshore_decision.record import answers, facts, plain, render
+
+Json = Mapping[str, Any]
+
+UNPROJECTED: Final = frozenset({"latency", "clock", "command", "facts"})
+"""Keys of a record that hold what clocks say, what is made after the chain, what it is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the chain makes of a record's facts now."""
+
+    data: Json
+    is_same: bool
+    """Whether the projection is that of the record, byte for byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFact:
+    """The record does not know something that this policy asks for."""
+
+    name: str
+    """What: `window of co2Mean`, `reading of humidity`, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class OlderFormat:
+    """The record holds no facts that this release reads; it still explains itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFacts:
+    """The facts are not of the form that they say they are: somebody changed the record."""
+
+    problem: str
+
+
+Result = Replayed | MissingFact | OlderFormat | UnreadableFacts
+
+
+def replay(
+    recorded: Json,
+    assigned: assignment.AssignedPolicy,
+    device: assignment.AssignedDevice,
+    chain: gate.Chain = order.CHAIN,
+) -> Result:
+    """Decide again on the data of a `DECISION` event.
+
+    With the policy and device that the record names (their digests tell) an intact record of this
+    engine replays to the same projection; with others, this is what they would have decided.
+
+    Raises:
+        policy.PolicyError: the policy does not compile for the device.
+    """
+    made = policy.compile(assigned, device, str(recorded.get("site", "")))
+    try:
+        evaluation = _evaluate(chain, facts.decode(recorded, made), recorded)
+    except plain.MissingFactError as error:
+        return MissingFact(error.name)
+    except facts.OlderFormatError:
+        return OlderFormat()
+    except (facts.UnreadableFactsError, OverflowError) as error:
+        return UnreadableFacts(str(error))
+    engine = {key: recorded[key] for key in ("site", "node", "clock", "engine") if key in recorded}
+    data = render.shown(
+        evaluation,
+        evaluate.verdict(evaluation),
+        command=None,
+        latency={},
+        engine=engine,
+        names=chain.names,
+    )
+    return Replayed(data, projection(data) == projection(recorded))
+
+
+def projection(data: Json) -> bytes:
+    """Return what is decided of a record's data, as canonical JSON."""
+    kept = _written({key: value for key, value in data.items() if key not in UNPROJECTED})
+    body = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return body.encode()
+
+
+def _evaluate(chain: gate.Chain, known: facts.Recalled, recorded: Json) -> evaluate.Evaluation:
+    """Ask the gates as the engine asked them."""
+    first = evaluate.evaluate(chain.before, Facts(known.given))
+    asked = known.given.policy.inference
+    if first.decided_by is not None:
+        return first
+    if asked is None:
+        return _written_down(evaluate.proceed(first, chain=chain), recorded)
+    if _has_line(recorded, reasons.ARM, reasons.POLICY_CHANGED):
+        return evaluate.abandon(first.facts, reasons.POLICY_CHANGED)
+    if known.question != answers.question(asked, first.facts.features):
+        raise plain.MissingFactError(f"answer of {asked.version} to what it is asked")
+    return _written_down(evaluate.proceed(first, known.answer, known.later, chain), recorded)
+
+
+def _written_down(evaluation: evaluate.Evaluation, recorded: Json) -> evaluate.Evaluation:
+    """Return the evaluation as it ended where the intent could not be written."""
+    is_written = not _has_line(recorded, reasons.RECORD, reasons.RECORDER_FULL)
+    if is_written or evaluation.decided_by is not None:
+        return evaluation
+    entry = Entry(reasons.RECORD, wire.Phase.ERROR, reasons.RECORDER_FULL)
+    return evaluation._replace(decided_by=entry, entries=(*evaluation.entries, entry))
+
+
+def _has_line(recorded: Json, gate: str, reason: str) -> bool:
+    return any(
+        each.get("gate") == gate and each.get("reason") == reason
+        for each in recorded.get("gates", ())
+    )
+
+
+def _written(value: Any) -> Any:
+    """Return plain data as a journal writes it: JSON has no number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _written(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,156 @@
+"""The windows of features in a record: how they were filled, and with level Full what they hold.
+
+A window is asked again by another feature only where it would hold the same: values that are judged
+alike (`judged` is the fingerprint of that), over the same seconds or fewer. Where only the measured
+number is known, it serves the same aggregate over the same seconds; anything else is missing.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from pydantic.alias_generators import to_camel
+
+from foreshore_api.v1alpha1.actuation import RecordLevel
+from foreshore_api.wire import record as wire
+from foreshore_decision import features
+from foreshore_decision.chain.facts import Given, Measured
+from foreshore_decision.policy import compiled
+from foreshore_decision.record.plain import Known, fingerprint, number, plain, typed
+
+Json = Mapping[str, Any]
+
+WINDOW_BYTES: Final = 48 << 10
+"""Panes of one record at most: windows beyond it are left out and named under `cut`."""
+ENVELOPE_BYTES: Final = 4096
+"""Room for the envelope around a record's data."""
+OWN: Final = frozenset(map(to_camel, features.Window._fields)) - {"panes"}
+"""What a window knows of itself beside its values."""
+
+
+@lru_cache(maxsize=4096)
+def judged(source: compiled.Input) -> str:
+    """Return the fingerprint of what decides whether a value of an input is believed."""
+    return fingerprint(
+        source.property, source.type, source.minimum, source.maximum, source.maximum_rate
+    )
+
+
+def encode(given: Given) -> dict[str, dict[str, Any]]:
+    """Return the window of each feature that has one, without its panes."""
+    sources = {each.name: each for each in given.policy.inputs}
+    return {
+        feature.name: {
+            **plain(_window(given, feature)._replace(panes=())),
+            "aggregate": feature.aggregate.value,
+            "judged": judged(sources[feature.input]),
+            "values": features.count(_window(given, feature), given.seconds),
+        }
+        for feature in given.policy.features
+        if feature.seconds
+    }
+
+
+def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
+    """Add what the windows hold, in the order of the features, as far as the record has room.
+
+    `shown` is the rest of the record's data: it goes first.
+    """
+    if given.policy.record_level is not RecordLevel.FULL:
+        return
+    room = wire.MAXIMUM_BYTES - ENVELOPE_BYTES - _size(shown) - _size(document)
+    room = min(room, WINDOW_BYTES)
+    cut: list[str] = []
+    for feature in given.policy.features:
+        if not feature.seconds:
+            continue
+        panes = [_pane(each) for each in _window(given, feature).panes]
+        size = _size(panes)
+        if size > room:
+            cut.append(feature.name)
+            continue
+        room -= size
+        document["windows"][feature.name]["panes"] = panes
+    if cut:
+        document["cut"] = cut
+
+
+def decode(
+    document: Json, shown: Mapping[str, float | None], policy: compiled.CompiledPolicy
+) -> tuple[Known[features.Window], dict[str, Measured]]:
+    """Return the windows that a record knows, and what was measured where it knows only this.
+
+    `shown` is the measured features as the record shows them.
+    """
+    sources = {each.name: each for each in policy.inputs}
+    known: dict[str, features.Window | None] = {}
+    measured: dict[str, Measured] = {}
+    for feature in policy.features:
+        if not feature.seconds:
+            continue
+        alike = {
+            name: line
+            for name, line in document.get("windows", {}).items()
+            if line["judged"] == judged(sources[feature.input])
+        }
+        whole = (_covering(line, feature) for line in alike.values())
+        window = next((each for each in whole if each is not None), None)
+        if window is not None:
+            known[feature.name] = window
+            continue
+        wanted = (feature.seconds, feature.aggregate.value)
+        for name, line in alike.items():
+            if (line["seconds"], line["aggregate"]) == wanted and name in shown:
+                known[feature.name] = _bare(line)
+                number = typed(float | None, shown[name])
+                measured[feature.name] = Measured(number, typed(int, line["values"]))
+    return Known("window of", known), measured
+
+
+def _window(given: Given, feature: compiled.Feature) -> features.Window:
+    return given.windows.get(feature.name) or features.Window(feature.seconds)
+
+
+def _pane(pane: features.Pane) -> list[Any]:
+    """Return a pane: of a single value its moment and the value, else every field in order."""
+    is_single = pane == features.single(pane.start, pane.value)
+    return [pane.start, pane.value] if is_single else [plain(each) for each in pane]
+
+
+def _bare(line: Json) -> features.Window:
+    """Return a window without its panes."""
+    own = {key: each for key, each in line.items() if key in OWN}
+    window: features.Window = typed(features.Window, own)
+    return window
+
+
+def _covering(line: Json, feature: compiled.Feature) -> features.Window | None:
+    """Return a feature's window, where one that was recorded holds what it would hold.
+
+    A longer one does while its values stand alone: values that were summed up cannot be told apart.
+    """
+    if "panes" not in line or line["seconds"] < feature.seconds:
+        return None
+    panes = tuple(map(_pane_of, line["panes"]))
+    is_longer = line["seconds"] > feature.seconds
+    if is_longer and any(each.start != each.end for each in panes):
+        return None
+    return _bare(line)._replace(seconds=feature.seconds, panes=panes)
+
+
+def _pane_of(written: Any) -> features.Pane:
+    """Return the pane that was written. Raises ValueError for one that no values make."""
+    numbers = [number(each) for each in written]
+    if len(numbers) == 2:
+        return features.single(*numbers)
+    start, end, size, *moments = numbers
+    pane = features.Pane(start, end, int(size), *moments)
+    if pane.size < 1 or pane.time2 < 0 or pane.value2 < 0:
+        raise ValueError(f"{written} is no pane")
+    return pane
+
+
+def _size(document: Any) -> int:
+    """Return the bytes that a document takes as JSON."""
+    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
