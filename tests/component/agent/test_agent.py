@@ -20,6 +20,7 @@ from foreshore_agent.engine import step
 from foreshore_agent.journal import reader
 from foreshore_agent.link import backoff, folder
 from foreshore_agent.runtime import agent
+from foreshore_agent.site import exchange
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment, record
 from foreshore_decision import assignment as compiling
@@ -390,8 +391,8 @@ async def test_a_report_says_what_the_sites_broker_denies(
         await device.measure_until(commands=1)
         assert found.missing() == ()
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(brokers.Broker, "denied", ("does not let us listen on x",) * 5)
-            patched.setattr(brokers.Broker, "is_stranger", True)
+            patched.setattr(brokers.Broker, "denied", ("does not let us listen on x",) * 4)
+            patched.setattr(exchange.Exchange, "denied", ("does not let us listen on x",))
             seen = len(hub.reports)
             await until(lambda: len(hub.reports) > seen + 1)
             (why,) = found.missing()

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from builders.engine_rig import DEVICE, NODE, Rig
 from foreshore_agent import meters
-from foreshore_agent.devices.mqtt import payload, session, topics, translate
+from foreshore_agent.devices.mqtt import channel, payload, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_agent.inference import answer
+from foreshore_agent.site import messages
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import beat, command, report
 from foreshore_decision import served
@@ -97,18 +98,18 @@ fuzzed = settings(max_examples=150, deadline=None, suppress_health_check=[Health
 
 def route(rig: Rig) -> topics.Route:
     profile = rig.state.devices[DEVICE].assigned.profile
-    return topics.Route(topics.Subject.TELEMETRY, DEVICE, payload.Decoder(profile.properties))
+    return topics.Route(DEVICE, payload.Decoder(profile.properties))
 
 
-def take(rig: Rig, heard: translate.Heard) -> None:
-    """Let the engine work on what was heard, and on with its life."""
-    if heard.event is not None:
+def take(rig: Rig, event: events.Event | str) -> None:
+    """Let the engine work on an event, and on with its life; a reason is no event."""
+    if not isinstance(event, str):
         fields = {
-            each.name: getattr(heard.event, each.name)
-            for each in dataclasses.fields(heard.event)
+            each.name: getattr(event, each.name)
+            for each in dataclasses.fields(event)
             if each.name not in ("at", "fresh")
         }
-        rig.feed(type(heard.event), **fields)
+        rig.feed(type(event), **fields)
     rig.wait(1)
     rig.sample()
     rig.boot()
@@ -116,8 +117,8 @@ def take(rig: Rig, heard: translate.Heard) -> None:
         orjson.dumps(record)
 
 
-def message(topic: str, body: bytes) -> session.Message:
-    return session.Message(topic, body, retained=False, redelivered=False)
+def message(topic: str, body: bytes) -> channel.Message:
+    return channel.Message(topic, body, retained=False, redelivered=False)
 
 
 @fuzzed
@@ -168,22 +169,30 @@ def test_acknowledgements(data: st.DataObject) -> None:
     take(rig, translate.answer(message("a", body), route(rig), rig.at, "f"))
 
 
+TOPICS = messages.Topics("hq", NODE)
+
+
+def hear(rig: Rig, topic: str, body: bytes) -> None:
+    """Let the engine take what another agent says."""
+    match messages.read(TOPICS, topic, body, retained=False):
+        case beat.Beat() as heard:
+            take(rig, events.PeerBeat(rig.at, "f", heard))
+        case beat.Renewal() as renewal:
+            take(rig, events.Renewed(rig.at, "f", renewal, relayed=True))
+        case beat.RenewalRequest() as request:
+            assert beat.RenewalRequest.decode(request.encode()) == request
+
+
 @fuzzed
 @given(st.one_of(mutated(BEAT), st.binary(max_size=64)))
 def test_beats(body: bytes) -> None:
-    rig = Rig()
-    routes = topics.Routes(site="hq", node=NODE)
-    take(rig, translate.peer(message(beat.beat_topic("hq", "edge-2"), body), routes, rig.at, "f"))
+    hear(Rig(), beat.beat_topic("hq", "edge-2"), body)
 
 
 @fuzzed
 @given(mutated(REQUEST))
 def test_requests(body: bytes) -> None:
-    routes = topics.Routes(site="hq", node=NODE)
-    rig = Rig()
-    heard = translate.peer(message(beat.renew_topic("hq", "edge-2"), body), routes, rig.at, "f")
-    if heard.request is not None:
-        assert beat.RenewalRequest.decode(heard.request.encode()) == heard.request
+    hear(Rig(), beat.renew_topic("hq", "edge-2"), body)
 
 
 @fuzzed
@@ -191,10 +200,8 @@ def test_requests(body: bytes) -> None:
 def test_renewals(data: st.DataObject) -> None:
     rig = Rig()
     rig.wait(4)
-    said = {"node": NODE, "bootId": "boot-1", "number": rig.state.asked[-1], "devices": RENEWED}
-    body = data.draw(mutated(said))
-    routes = topics.Routes(site="hq", node=NODE)
-    take(rig, translate.peer(message(beat.renewed_topic("hq", NODE), body), routes, rig.at, "f"))
+    renewal = {"node": NODE, "bootId": "boot-1", "number": rig.state.asked[-1], "devices": RENEWED}
+    hear(rig, beat.renewed_topic("hq", NODE), data.draw(mutated(renewal)))
 
 
 class Output:

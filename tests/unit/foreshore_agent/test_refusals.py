@@ -7,7 +7,7 @@ def test_a_cause_has_one_line_a_minute_that_says_how_many_it_stands_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = [0.0]
-    lines = refusals.Refusals(lambda: now[0])
+    lines = refusals.Refusals(lambda _: None, lambda: now[0])
     for _ in range(1000):
         lines.note("a message on hq/room/telemetry", "TooLarge")
     lines.note("a message on hq/room/telemetry", "InvalidJSON")
@@ -21,7 +21,9 @@ def test_a_cause_has_one_line_a_minute_that_says_how_many_it_stands_for(
 
 
 def test_a_topic_forges_no_line_and_moves_no_cursor(caplog: pytest.LogCaptureFixture) -> None:
-    refusals.Refusals().note("a message on x\n2026 ERROR all is lost\x1b[2J\u202e", "UnknownTopic")
+    refusals.Refusals(lambda _: None).note(
+        "a message on x\n2026 ERROR all is lost\x1b[2J\u202e", "UnknownTopic"
+    )
     [line] = caplog.messages
     assert "\n" not in line
     assert "\x1b" not in line
@@ -29,7 +31,19 @@ def test_a_topic_forges_no_line_and_moves_no_cursor(caplog: pytest.LogCaptureFix
 
 
 def test_causes_that_never_end_share_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    lines = refusals.Refusals(lambda: 0.0)
+    lines = refusals.Refusals(lambda _: None, lambda: 0.0)
     for number in range(1000):
         lines.note("x", f"cause {number}")
     assert len(caplog.messages) == refusals.MAXIMUM_CAUSES + 1
+
+
+def test_every_message_is_counted_and_what_is_no_news_has_no_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counted: list[str] = []
+    lines = refusals.Refusals(counted.append)
+    for _ in range(2):
+        lines.note("a message on x", refusals.RETAINED)
+        lines.note("a message on x", refusals.DEFECT)
+    assert counted == ["Retained", "Defect"] * 2
+    assert caplog.messages == ["refused a message on x: Defect"]

@@ -1,7 +1,8 @@
-"""What was refused of what others sent, in the log: what, from where, why, and how often.
+"""What was refused of what others sent: counted, and in the log with from where, why and how often.
 
 Counters alone say that something is wrong; these lines say what. Whoever sends must not be able to
 fill the log, so that each cause gets one line a minute at most, with the number it stands for.
+Broker, devices and the site's agents share one: they take what strangers sent.
 """
 
 import logging
@@ -11,23 +12,43 @@ from typing import Final
 
 from foreshore_api import printable
 
+ACCEPTED: Final = "Accepted"
+RETAINED: Final = "Retained"
+"""The broker had kept it: it says nothing about now."""
+UNKNOWN_TOPIC: Final = "UnknownTopic"
+DROPPED: Final = "Dropped"
+"""Telemetry that came faster than it could be taken."""
+OVERSIZED: Final = "PacketTooLarge"
+"""A message for which the connection was closed (MQTT 3.1.1)."""
+DEFECT: Final = "Defect"
+"""A message on which this agent itself failed."""
+
 EVERY_SECONDS: Final = 60.0
 MAXIMUM_CAUSES: Final = 64
 """Causes are codes of ours; should more ever come, they share one line."""
+_ROUTINE: Final = frozenset({ACCEPTED, RETAINED})
+"""What is counted and is no news."""
 _OTHER: Final = "Other"
 _LOG: Final = logging.getLogger(__name__)
 
 
 class Refusals:
-    """Lines about what was refused, one a cause and minute."""
+    """Counts every message by what became of it; one line a cause and minute for the refused."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, count: Callable[[str], None], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.count: Final = count
+        """Counts one message without a line: for what was accepted."""
         self._now: Final = now
         self._last: Final[dict[str, float]] = {}
         self._unsaid: Final[dict[str, int]] = {}
 
     def note(self, what: str, cause: str, error: BaseException | None = None) -> None:
-        """Say that something (a topic, a peer's beat) was refused, unless it was just said."""
+        """Count a refusal (of a topic's message, of a peer's beat) and log it, if not just done."""
+        self.count(cause)
+        if cause in _ROUTINE:
+            return
         if cause not in self._last and len(self._last) >= MAXIMUM_CAUSES:
             cause = _OTHER
         now, last = self._now(), self._last.get(cause)

@@ -5,7 +5,7 @@ event gives birth to: a decision, a notice. When one event starts several decisi
 counts up from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -33,6 +33,7 @@ __all__ = [
     "RecorderChanged",
     "Renewed",
     "Sample",
+    "Stamp",
     "Tick",
     "Value",
 ]
@@ -252,3 +253,6 @@ Event = (
     | Stopping
     | Tick
 )
+
+Stamp = Callable[[], tuple[Instant, str]]
+"""Makes what every event begins with: now, and a fresh UUIDv7."""

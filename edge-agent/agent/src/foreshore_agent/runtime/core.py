@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol
 import uuid_utils
 
 from foreshore_agent import clocks, journal, meters, refusals
-from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import pool, race
 from foreshore_agent.inference.oip import request
@@ -83,7 +82,7 @@ class Core:
         self._waiting: Final[deque[events.Event]] = deque()
         self._is_taking = False
         self._unwritten = 0
-        self._refusals: Final = refusals.Refusals(clock.monotonic)
+        self._refusals: Final = refusals.Refusals(ports.meters.count_telemetry, clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
             effects.Journal: self._journal,
@@ -139,8 +138,7 @@ class Core:
             what = FROM_OUTSIDE.get(type(event))
             if what is None:
                 raise
-            self._refusals.note(f"{what} ({_source(event)})", broker.DEFECT, error)
-            self._ports.meters.count_telemetry(broker.DEFECT)
+            self._refusals.note(f"{what} ({_source(event)})", refusals.DEFECT, error)
             if not isinstance(event, events.Inferred):
                 return ()
             failed = events.InferenceFailed(
@@ -157,7 +155,6 @@ class Core:
 
     def _refuse(self, effect: effects.Refuse) -> None:
         self._refusals.note(effect.what, effect.reason)
-        self._ports.meters.count_telemetry(effect.reason)
 
     def _carry(self, effect: effects.Effect) -> None:
         if self._tap is not None:

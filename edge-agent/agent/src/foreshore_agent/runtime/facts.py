@@ -12,7 +12,8 @@ from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import durable, events, state, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import hub
-from foreshore_agent.runtime import core, desired, peers
+from foreshore_agent.runtime import core, desired
+from foreshore_agent.site import exchange, peers
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.wire import assignment, metrics, report
 
@@ -36,14 +37,20 @@ class Facts:
     pool: pool.Pool
     broker: broker.Broker
     meters: meters.Meters
+    exchange: exchange.Exchange
     peers: peers.Peers
     desired: desired.Desired
     problems: Callable[[], tuple[report.Problem, ...]]
     hub: hub.Hub | None
 
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What the site's broker does not let this agent do, as sentences whose subject it is."""
+        return (*self.exchange.denied, *self.broker.denied)
+
     def all_problems(self) -> tuple[report.Problem, ...]:
         """Return what could not be done as asked, each object's first by the folder's own words."""
-        told = (*denied(self.desired.present, self.broker.denied), *self.problems())
+        told = (*denied(self.desired.present, self.denied), *self.problems())
         known = {(each.kind, each.namespace, each.name) for each in told}
         compiled = view.problems(self.core.state)
         return (
@@ -112,8 +119,8 @@ class Facts:
         if present.site is not None and not self.broker.is_connected:
             why = self.broker.problem
             yield "the site's broker is not connected" + (f" ({why})" if why else "")
-        if self.broker.is_stranger:
-            yield f"the site's broker {self.broker.denied[0]}"
+        for sentence in self.exchange.denied:
+            yield f"the site's broker {sentence}"
         if self.book.full:
             yield f"the journal is full ({self.book.standing.reason})"
         if self.hub is None:
@@ -141,7 +148,7 @@ class Facts:
         yield metrics.JOURNAL_RECORDS, ("unacknowledged",), unacknowledged
         yield metrics.JOURNAL_DROPPED, (), standing.dropped
         yield metrics.BROKER_CONNECTED, (), float(self.broker.is_connected)
-        yield metrics.BROKER_DENIED, (), float(len(self.broker.denied))
+        yield metrics.BROKER_DENIED, (), float(len(self.denied))
         if self.hub is not None:
             yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)
         at = self.clock.instant()

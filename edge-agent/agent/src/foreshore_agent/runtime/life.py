@@ -5,18 +5,29 @@ what is durable.
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foreshore_agent import clocks, health, inspection, journal, meters, probes, settings
-from foreshore_agent.devices.mqtt import broker
+from foreshore_agent import (
+    clocks,
+    health,
+    inspection,
+    journal,
+    meters,
+    probes,
+    refusals,
+    settings,
+)
+from foreshore_agent.devices.mqtt import broker, devices
 from foreshore_agent.engine import belief, events, state, step, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import children, door, folder, hub
-from foreshore_agent.runtime import core, desired, facts, notices, peers
+from foreshore_agent.runtime import core, desired, facts, notices
+from foreshore_agent.site import exchange, peers
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, report
@@ -56,16 +67,25 @@ class Life:
         self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self._pool: Final = pool.Pool()
         node, clock = ground.told.node, ground.clock
-        calls = broker.Calls(self._take, self._relay, ground.meters.count_telemetry)
-        self._broker: Final = broker.Broker(node, lambda: core.stamp(clock), calls)
+        refused = refusals.Refusals(ground.meters.count_telemetry)
+        stamp = functools.partial(core.stamp, clock)
+        self._broker: Final = broker.Broker(node, refused, clock.instant)
+        self._devices: Final = devices.MqttDevices(self._broker, stamp, self._take, refused)
+        self._exchange: Final = exchange.Exchange(
+            node,
+            stamp,
+            exchange.ExchangeCalls(self._take, self._relay),
+            refused,
+            self._broker.control,
+        )
         self._desired: Final = desired.Desired(node, ground.book, self._take_effect)
         self._hub: Final = self._link()
-        voice = peers.Voice(node, clock.boot_id, self._renewed, self._beat, self._held)
-        self._peers: Final = peers.Peers(voice, self._broker, self._hub, tasks)
+        member = peers.Member(node, clock.boot_id, self._renewed, self._beat, self._held)
+        self._peers: Final = peers.Peers(member, self._exchange, self._hub, tasks)
         ports = core.Ports(
             journal=ground.book,
             pool=self._pool,
-            commands=self._broker,
+            commands=self._devices,
             meters=ground.meters,
             renew=self._peers.renew,
             changed=self._changed,
@@ -129,7 +149,7 @@ class Life:
             await self._follow_folder(recalled)
         self._start("broker", self._broker.run())
         self._start("replicas", self._pool.watch())
-        self._start("beats", self._peers.speak())
+        self._start("beats", self._peers.keep_beating())
         self._start("ticks", self._tick())
         self._start("probes", probes.run(self._targets, ground.meters))
 
@@ -235,6 +255,7 @@ class Life:
             pool=self._pool,
             broker=self._broker,
             meters=self._ground.meters,
+            exchange=self._exchange,
             peers=self._peers,
             desired=self._desired,
             problems=self._problems,
@@ -267,7 +288,7 @@ class Life:
             self._ground.meters.count_telemetry(OVERLOADED)
             return
         if isinstance(event, events.PeerBeat) and not belief.refusal(self._core.state, event):
-            self._peers.hear(event.beat, event.at.monotonic)
+            self._peers.remember(event.beat, event.at.monotonic)
         self._core.take(event)
         if isinstance(event, events.BrokerChanged):
             self._changed()
@@ -288,13 +309,21 @@ class Life:
         into = self._core.attempt if self._is_resuming else self._core.take
         into(events.Assigned(*self._core.stamp(), taken, is_self_granted))
         self._pool.assign(facts.in_force(taken, self._core.state))
-        self._broker.assign(taken.site, taken.devices, self._ground.told.credentials)
+        self._listen(taken)
         self._ground.meters.forget_others(
             (events.Key(one.namespace, one.name) for one in taken.policies),
             (one.node for one in taken.probes),
         )
         self._has_taken.set()
         self._changed()
+
+    def _listen(self, taken: assignment.Assignment) -> None:
+        """Use the broker of an assignment's site, and listen to its devices and agents."""
+        site = taken.site
+        broker = None if site is None else site.spec.broker
+        self._devices.assign(site, taken.devices)
+        self._exchange.assign(None if site is None else site.name)
+        self._broker.assign(broker, self._ground.told.credentials)
 
     def _targets(self) -> tuple[assignment.ProbeTarget, ...]:
         present = self._desired.present

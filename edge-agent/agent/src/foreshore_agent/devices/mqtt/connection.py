@@ -27,13 +27,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from foreshore_agent.devices.mqtt import client as clients
 from foreshore_agent.devices.mqtt import credentials, denials, inbox, session
-from foreshore_agent.devices.mqtt.session import (
-    Address,
-    ConnectionFailedError,
-    Message,
-    NotSentError,
-    Will,
-)
+from foreshore_agent.devices.mqtt.channel import Message, NotSentError
+from foreshore_agent.devices.mqtt.session import Address, ConnectionFailedError, Will
 from foreshore_decision.instant import Instant
 
 MAXIMUM_OUTSTANDING: Final = 1000

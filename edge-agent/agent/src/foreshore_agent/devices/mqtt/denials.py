@@ -1,11 +1,8 @@
-"""What a broker denies this client: topics it may not say or hear, and beats that are lost.
+"""What a broker denies this client: topics it may not publish or listen on.
 
-    SUBACK, PUBACK with a failure ────► Denials ──► `lane` ──► `broker` ──► report, log, gauge
-    own beats that do not come back ──► Echo ──────────────┘
+    SUBACK, PUBACK with a failure ──► Denials ──► `lane` ──► `broker` ──► report, log, gauge
 
-MQTT 3.1.1 acknowledges a publication that the broker throws away, and Mosquitto with an `acl_file`
-grants every subscription and delivers nothing. Against both only Echo helps: whatever the broker
-is, it gives an agent its own beats back, or does not know the agent for one.
+A broker that says nothing and delivers nothing is met by `foreshore_agent.site.echo`.
 """
 
 import logging
@@ -14,8 +11,6 @@ from typing import Final
 
 MAXIMUM: Final = 100
 """Topics that are remembered; there may be thousands, and the first say enough."""
-ECHO_SECONDS: Final = 10.0
-"""Beats leave each second, and a broker gives them back in milliseconds."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -55,36 +50,3 @@ class Denials:
     def sentences(self) -> tuple[str, ...]:
         """Return what is denied, for people."""
         return tuple(self._known.values())
-
-
-class Echo:
-    """Whether what this agent says comes back to it."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._is_lost = False
-
-    def left(self, topic: str, at: float) -> None:
-        """A beat has left; `at` is in seconds of the loop."""
-        if self._since is None:
-            self._since = at
-        if at - self._since > ECHO_SECONDS and not self._is_lost:
-            self._is_lost = True
-            _LOG.warning("the broker %s", lost(topic))
-
-    def heard(self) -> None:
-        """It came back, or there is no session that it could come back on."""
-        self._since, self._is_lost = None, False
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether nothing has come back for too long."""
-        return self._is_lost
-
-
-def lost(topic: str) -> str:
-    """Say for people that beats do not come back."""
-    return (
-        f"takes what we say on {topic} and does not give it back: its access list does not know"
-        " this credential for an agent of the site (`foreshore-agent broker-acl` writes one)"
-    )

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from foreshore_agent.devices.mqtt.session import Message
+from foreshore_agent.devices.mqtt.channel import Message
 
 MAXIMUM_BYTES: Final = 4 << 20
 """Bytes of payloads that may wait."""

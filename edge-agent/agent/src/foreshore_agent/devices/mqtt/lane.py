@@ -40,7 +40,7 @@ class Lane:
     """One connection after another for one purpose; `keep` runs until cancelled."""
 
     def __init__(self, name: str, traffic: Traffic, changed: Callable[[bool], None]) -> None:
-        self._name: Final = name
+        self.name: Final = name
         self._traffic: Final = traffic
         self._changed: Final = changed
         self._news: Final = asyncio.Event()
@@ -67,7 +67,7 @@ class Lane:
         """What the broker does not let us say or hear, as sentences for people."""
         return () if self._session is None else self._session.denials.sentences()
 
-    def is_deaf_to(self, topic: str) -> bool:
+    def is_refused(self, topic: str) -> bool:
         """Whether the broker refused to let us listen on a topic."""
         refused = () if self._session is None else self._session.denials.denied(denials.Act.LISTEN)
         return topic in refused
@@ -107,11 +107,11 @@ class Lane:
                 await self._news.wait()
                 continue
             try:
-                await self._hold(address, f"{node}-{self._name}", waits)
+                await self._hold(address, f"{node}-{self.name}", waits)
             except connection.ConnectionFailedError as error:
                 self._complain(str(error))
             except Exception as error:  # noqa: BLE001 - logged; the next session may be better
-                _LOG.exception("%s lost its session", self._name)
+                _LOG.exception("%s lost its session", self.name)
                 self._complain(f"an unforeseen {type(error).__name__}: {error}")
             await asyncio.sleep(waits.next())
 
@@ -167,7 +167,7 @@ class Lane:
         if self._session is None and session.is_open:
             self._session = session
             self._complaint = ""
-            _LOG.info("%s connected to the broker", self._name)
+            _LOG.info("%s connected to the broker", self.name)
             self._changed(True)  # noqa: FBT003 - a callback
 
     def _fall(self) -> None:
@@ -178,7 +178,7 @@ class Lane:
     def _complain(self, complaint: str) -> None:
         if complaint != self._complaint:
             self._complaint = complaint
-            _LOG.warning("%s has no broker: %s", self._name, complaint)
+            _LOG.warning("%s has no broker: %s", self.name, complaint)
 
 
 async def _first(

@@ -4,7 +4,7 @@ import functools
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -14,7 +14,6 @@ from paho.mqtt.properties import Properties
 from foreshore_agent.devices.mqtt import client as bounded
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_api.v1alpha1 import site
-from foreshore_decision.instant import Instant
 
 CONNECT_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 5
@@ -28,17 +27,6 @@ outstanding.
 
 class ConnectionFailedError(Exception):
     """The broker cannot be reached or does not want us; the text says why."""
-
-
-class NotSentError(Exception):
-    """The message surely did not leave; `reason` is one of four.
-
-    `NotConnected`, `Busy`, `Congested`, `InvalidTopic`.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +54,6 @@ class Address:
             credentials=folder,
             server_name=broker.server_name,
         )
-
-
-class Message(NamedTuple):
-    """One message as it came."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    redelivered: bool
-    at: Instant | None = None
-    """When it was read from the socket, if anybody asked: it may wait for its turn afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from foreshore_agent.devices.mqtt import payload
+from foreshore_agent import documents
 from foreshore_agent.engine import effects
-from foreshore_agent.runtime import peers
+from foreshore_agent.site import peers
 from foreshore_api.wire import beat, document
 
 LONGEST = "n" * 63
@@ -13,14 +13,14 @@ LATEST = document.LARGEST
 
 
 class Site:
-    """The broker, as far as peers speak over it."""
+    """The exchange, as far as peers use it."""
 
     def __init__(self) -> None:
-        self.lives: list[beat.Beat] = []
+        self.beats: list[beat.Beat] = []
         self.asked: list[beat.RenewalRequest] = []
 
-    def live(self, said: beat.Beat) -> bool:
-        self.lives.append(said)
+    def announce(self, own: beat.Beat) -> bool:
+        self.beats.append(own)
         return True
 
     def ask(self, request: beat.RenewalRequest) -> bool:
@@ -40,32 +40,31 @@ def beat_of(sequence: int) -> beat.Beat:
 
 
 def agent(site: Any, held: tuple[beat.Held, ...], tasks: asyncio.TaskGroup) -> peers.Peers:
-    voice = peers.Voice("n" * 253, "b" * 64, lambda _: None, beat_of, lambda: held)
-    return peers.Peers(voice, site, None, tasks)
+    member = peers.Member("n" * 253, "b" * 64, lambda _: None, beat_of, lambda: held)
+    return peers.Peers(member, site, None, tasks)
 
 
-async def spoken(held: tuple[beat.Held, ...]) -> list[beat.Beat]:
+async def sent(held: tuple[beat.Held, ...]) -> list[beat.Beat]:
     site = Site()
     async with asyncio.TaskGroup() as tasks:
-        speaking = tasks.create_task(agent(site, held, tasks).speak())
+        beating = tasks.create_task(agent(site, held, tasks).keep_beating())
         await asyncio.sleep(0)
-        speaking.cancel()
-    return site.lives
+        beating.cancel()
+    return site.beats
 
 
 async def test_more_devices_than_one_message_may_name_end_no_agent_and_are_all_named() -> None:
     held = holding(2500)
-    lives = await spoken(held)
-    assert tuple(one for said in lives for one in said.held) == held
-    assert [said.sequence for said in lives] == list(range(len(lives)))
-    for said in lives:
-        assert len(said.encode()) <= payload.MAXIMUM_BYTES
-        assert beat.Beat.decode(said.encode()) == said
+    beats = await sent(held)
+    assert tuple(one for each in beats for one in each.held) == held
+    assert [each.sequence for each in beats] == list(range(len(beats)))
+    for each in beats:
+        assert documents.read(each.encode(), beat.Beat) == each
 
 
 async def test_who_holds_nothing_beats_too() -> None:
-    (said,) = await spoken(())
-    assert said.held == ()
+    (own,) = await sent(())
+    assert own.held == ()
 
 
 async def test_a_renewal_over_the_broker_fits_what_peers_read_and_so_do_its_answers() -> None:
@@ -86,5 +85,5 @@ async def test_a_renewal_over_the_broker_fits_what_peers_read_and_so_do_its_answ
         )
         renewal = beat.Renewal(node=asked.node, boot_id=asked.boot_id, number=7, devices=answers)
         assert asked.number == 7
-        assert len(asked.encode()) <= payload.MAXIMUM_BYTES
-        assert len(renewal.encode()) <= payload.MAXIMUM_BYTES
+        assert documents.read(asked.encode(), beat.RenewalRequest) == asked
+        assert documents.read(renewal.encode(), beat.Renewal) == renewal

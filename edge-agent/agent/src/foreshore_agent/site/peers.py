@@ -2,7 +2,7 @@
 
 A holder asks the hub itself and, when the hub does not answer, any agent of the site over the
 broker. An agent that has the hub passes a peer's request on and the answer back, both unchanged.
-Whoever holds more devices than one message may name says it in several.
+Whoever holds more devices than one message may name sends several. `life` makes one of these.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects
+from foreshore_agent.site import exchange
 from foreshore_api.wire import beat, report
 
 MAXIMUM_PEERS: Final = 1000
@@ -35,13 +35,14 @@ class Hub(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    """Who speaks, and how the engine hears the answer."""
+class Member:
+    """This agent as one of its site, and how its engine gets an answer."""
 
     node: str
     boot_id: str
     renewed: Callable[[beat.Renewal], None]
-    say: Callable[[int], beat.Beat]
+    """Takes the answer of our own hub."""
+    own_beat: Callable[[int], beat.Beat]
     """Returns this agent's beat with a sequence number; it names no device yet."""
     held: Callable[[], tuple[beat.Held, ...]]
     """Returns what this agent holds."""
@@ -51,25 +52,25 @@ class Peers:
     """One agent among those of its site."""
 
     def __init__(
-        self, voice: Voice, site: broker.Broker, hub: Hub | None, tasks: asyncio.TaskGroup
+        self, member: Member, site: exchange.Exchange, hub: Hub | None, tasks: asyncio.TaskGroup
     ) -> None:
-        self._voice: Final = voice
+        self._member: Final = member
         self._site: Final = site
         self._hub: Final = hub
         self._tasks: Final = tasks
         self._relays = 0
-        self._asking: set[asyncio.Task[None]] = set()
-        self._beats: dict[str, tuple[beat.Beat, float]] = {}
+        self._asking: Final[set[asyncio.Task[None]]] = set()
+        self._beats: Final[dict[str, tuple[beat.Beat, float]]] = {}
 
-    async def speak(self) -> None:
-        """Tell the site each second that this agent lives, until cancelled."""
+    async def keep_beating(self) -> None:
+        """Let the site know each second that this agent lives, until cancelled."""
         sequence = 0
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            for named in named_at_once(self._voice.held()):
-                said = self._voice.say(sequence)
-                self._site.live(said.model_copy(update={"held": named}))
+            for part in parts(self._member.held()):
+                own = self._member.own_beat(sequence)
+                self._site.announce(own.model_copy(update={"held": part}))
                 sequence += 1
             due = max(due + beat.BEAT_PERIOD, loop.time())
             await asyncio.sleep(due - loop.time())
@@ -84,29 +85,34 @@ class Peers:
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    def hear(self, said: beat.Beat, at: float) -> None:
-        """Note a peer's beat; who has been silent for long is forgotten when there is no room."""
-        if len(self._beats) >= MAXIMUM_PEERS and said.node not in self._beats:
+    def remember(self, heard: beat.Beat, at: float) -> None:
+        """Note a peer's beat for reports; who was silent longest is forgotten if there is no room.
+
+        Args:
+            heard: a beat that the engine believes.
+            at: monotonic seconds.
+        """
+        if len(self._beats) >= MAXIMUM_PEERS and heard.node not in self._beats:
             del self._beats[min(self._beats, key=lambda node: self._beats[node][1])]
-        self._beats[said.node] = (said, at)
+        self._beats[heard.node] = (heard, at)
 
     def reports(self, at: float) -> tuple[report.PeerBeat, ...]:
         """Return every peer that was heard, and how long ago; also those long silent."""
         return tuple(
             report.PeerBeat(
                 node=node,
-                age_seconds=max(0.0, at - heard),
-                has_hub=said.has_hub,
-                held=said.held,
+                age_seconds=max(0.0, at - heard_at),
+                has_hub=newest.has_hub,
+                held=newest.held,
             )
-            for node, (said, heard) in sorted(self._beats.items())
+            for node, (newest, heard_at) in sorted(self._beats.items())
         )
 
     def renew(self, effect: effects.RequestRenewal) -> None:
         """Ask for our own renewal; without a hub that answers, peers are asked at the same time."""
-        voice = self._voice
+        member = self._member
         request = beat.RenewalRequest(
-            node=voice.node, boot_id=voice.boot_id, number=effect.number, held=effect.held
+            node=member.node, boot_id=member.boot_id, number=effect.number, held=effect.held
         )
         if self._hub is None or not self._hub.is_connected:
             self._ask(request)
@@ -117,14 +123,14 @@ class Peers:
         was_connected = hub.is_connected
         renewal = await hub.renew(request)
         if renewal is not None:
-            self._voice.renewed(renewal)
+            self._member.renewed(renewal)
         elif was_connected:
             self._ask(request)
 
     def _ask(self, request: beat.RenewalRequest) -> None:
         """Ask the site, in parts of one number: each answer is about the devices that it names."""
-        for named in named_at_once(request.held):
-            self._site.ask(request.model_copy(update={"held": named}))
+        for part in parts(request.held):
+            self._site.ask(request.model_copy(update={"held": part}))
 
     def relay(self, request: beat.RenewalRequest) -> None:
         """Pass a peer's request on, if the hub answers us."""
@@ -142,7 +148,7 @@ class Peers:
             self._relays -= 1
 
 
-def named_at_once(held: tuple[beat.Held, ...]) -> tuple[tuple[beat.Held, ...], ...]:
+def parts(held: tuple[beat.Held, ...]) -> tuple[tuple[beat.Held, ...], ...]:
     """Cut what is held into the parts of single messages; at least one, if empty."""
     starts = range(0, max(1, len(held)), MAXIMUM_NAMED)
     return tuple(held[start : start + MAXIMUM_NAMED] for start in starts)

@@ -1,0 +1,108 @@
+"""An agent's side of its site's broker: connections, devices and exchange, without an engine."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from foreshore_agent import refusals
+from foreshore_agent.devices.mqtt import broker as brokers
+from foreshore_agent.devices.mqtt import devices
+from foreshore_agent.engine import effects, events
+from foreshore_agent.site import exchange
+from foreshore_api.v1alpha1 import deviceprofile, site
+from foreshore_api.v1alpha1.device import DeviceSpec
+from foreshore_api.wire import assignment, beat
+
+
+class SiteSide:
+    """What `life` puts together for the broker of a site, and what came of it."""
+
+    def __init__(self, node: str = "edge-1") -> None:
+        self.events: asyncio.Queue[events.Event] = asyncio.Queue()
+        self.requests: asyncio.Queue[beat.RenewalRequest] = asyncio.Queue()
+        self.changes: list[tuple[bool, bool]] = []
+        """Whether it was connected and whether it was deaf, each time that was told."""
+        self.counts: dict[str, int] = {}
+        self._numbers = itertools.count()
+        refused = refusals.Refusals(self._count)
+        self.broker = brokers.Broker(node, refused, lambda: self.stamp()[0])
+        self.devices = devices.MqttDevices(self.broker, self.stamp, self._deliver, refused)
+        calls = exchange.ExchangeCalls(self._deliver, self.requests.put_nowait)
+        self.exchange = exchange.Exchange(node, self.stamp, calls, refused, self.broker.control)
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        return (*self.exchange.denied, *self.broker.denied)
+
+    def stamp(self) -> tuple[events.Instant, str]:
+        return events.Instant(datetime.now(UTC), 0.0, 0.0), str(next(self._numbers))
+
+    def assign(
+        self, where: site.Broker | None, names: Iterable[str] = (), folder: Path | None = None
+    ) -> None:
+        if where is None:
+            assigned = None
+        else:
+            spec = site.SiteSpec(broker=where)
+            assigned = assignment.AssignedSite(namespace="hq", name="hq", spec=spec)
+        self.devices.assign(assigned, [device(name) for name in names])
+        self.exchange.assign(None if where is None else "hq")
+        self.broker.assign(where, folder)
+
+    async def next(self) -> events.Event:
+        async with asyncio.timeout(15):
+            return await self.events.get()
+
+    async def up(self) -> None:
+        changed = await self.next()
+        assert isinstance(changed, events.BrokerChanged)
+        assert changed.connected
+        await asyncio.sleep(0.1)  # telemetry has a connection of its own
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.broker.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _deliver(self, event: events.Event) -> None:
+        if isinstance(event, events.BrokerChanged):
+            self.changes.append((event.connected, event.is_deaf))
+        self.events.put_nowait(event)
+
+    def _count(self, result: str) -> None:
+        self.counts[result] = self.counts.get(result, 0) + 1
+
+
+TOPICS = {
+    "telemetry_topic": "{site}/{device}/telemetry",
+    "command_topic": "{site}/{device}/command",
+    "acknowledgement_topic": "{site}/{device}/ack",
+}
+
+
+def device(name: str, **mqtt: str) -> assignment.AssignedDevice:
+    """One device that measures CO2, with topics for commands and answers and maybe others."""
+    profile = deviceprofile.DeviceProfileSpec(
+        mqtt=deviceprofile.Mqtt(**{**TOPICS, **mqtt}),
+        properties=(deviceprofile.Property(name="co2"),),
+    )
+    spec = DeviceSpec(profile_ref={"name": "room"}, site="hq")
+    return assignment.AssignedDevice(
+        namespace="hq", name=name, uid="u", generation=1, digest="d", spec=spec, profile=profile
+    )
+
+
+def command(name: str = "room-301") -> effects.Command:
+    """One command to a device, good for a long time."""
+    now = datetime.now(UTC)
+    policy, key = events.Key("hq", "ventilate"), events.Key("hq", name)
+    return effects.Command(
+        "d/1", 1, policy, key, "air", {"value": 1.0}, "edge-1", 7, 8, now, now, 5.0, 9e9
+    )

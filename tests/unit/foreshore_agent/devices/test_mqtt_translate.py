@@ -1,0 +1,41 @@
+"""Messages of devices as engine events, and what is no event."""
+
+from datetime import UTC, datetime
+
+from foreshore_agent import documents, refusals
+from foreshore_agent.devices.mqtt import channel, payload, topics, translate
+from foreshore_agent.engine import events
+from foreshore_api.v1alpha1 import deviceprofile
+from foreshore_api.wire import command
+
+AT = events.Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1.0)
+ROUTE = topics.Route(
+    events.Key("hq", "room-301"), payload.Decoder((deviceprofile.Property(name="co2"),))
+)
+
+
+def message(body: bytes, *, retained: bool = False) -> channel.Message:
+    return channel.Message("t", body, retained, redelivered=False)
+
+
+def test_telemetry_becomes_a_sample_of_its_device() -> None:
+    sample = translate.telemetry(message(b'{"co2": 700}'), ROUTE, AT, "fresh")
+    assert sample == events.Sample(AT, "fresh", ROUTE.device, {"co2": 700.0})
+
+
+def test_what_the_broker_had_kept_is_refused_before_it_is_read() -> None:
+    kept = message(b"\xff", retained=True)
+    assert translate.telemetry(kept, ROUTE, AT, "fresh") == refusals.RETAINED
+    assert translate.answer(kept, ROUTE, AT, "fresh") == refusals.RETAINED
+
+
+def test_a_malformed_document_is_a_reason_and_no_event() -> None:
+    assert translate.telemetry(message(b"{"), ROUTE, AT, "f") == "InvalidJSON"
+    assert translate.answer(message(b"{}"), ROUTE, AT, "f") == documents.INVALID
+    assert translate.answer(message(b"x" * 70000), ROUTE, AT, "f") == documents.TOO_LARGE
+
+
+def test_an_answer_becomes_an_acknowledgement() -> None:
+    done = command.Acknowledgement(command_id="d/1", result=command.Result.ACCEPTED)
+    answer = translate.answer(message(done.encode()), ROUTE, AT, "fresh")
+    assert answer == events.Acknowledged(AT, "fresh", ROUTE.device, done)
