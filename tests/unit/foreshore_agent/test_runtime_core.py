@@ -69,7 +69,7 @@ class Bench:
             pool=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
             commands=cast("Any", SimpleNamespace(command=lambda _: self.not_sent)),
             meters=self.meters,
-            renew=lambda _: None,
+            peers=cast("Any", SimpleNamespace(remember=None, renew=None)),
             changed=lambda: None,
             failed=self.failures.append,
         )

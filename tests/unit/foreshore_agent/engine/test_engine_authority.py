@@ -396,6 +396,14 @@ def test_an_absurd_epoch_in_a_beat_is_refused_and_counted(epoch: int) -> None:
     rig.sample()
     assert len(rig.sent) == 1
     assert effects.Refuse("a beat of edge-2", "EpochBeyondBelief") in rig.seen
+    assert not any(isinstance(each, effects.RememberPeer) for each in rig.seen)
+
+
+def test_a_believed_beat_is_remembered_for_reports_with_when_it_was_heard() -> None:
+    rig = Rig()
+    heard(rig, has_hub=True, epoch=7)
+    (peer,) = (each for each in rig.seen if isinstance(each, effects.RememberPeer))
+    assert (peer.beat.node, peer.beat.has_hub, peer.at) == ("edge-2", True, rig.seconds)
 
 
 def test_one_false_beat_stops_a_holder_no_longer_than_the_hub_takes_to_answer() -> None:

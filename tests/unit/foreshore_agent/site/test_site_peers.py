@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from foreshore_agent import documents
 from foreshore_agent.engine import effects
 from foreshore_agent.site import peers
@@ -87,3 +89,15 @@ async def test_a_renewal_over_the_broker_fits_what_peers_read_and_so_do_its_answ
         assert asked.number == 7
         assert documents.read(asked.encode(), beat.RenewalRequest) == asked
         assert documents.read(renewal.encode(), beat.Renewal) == renewal
+
+
+async def test_whoever_was_silent_longest_is_forgotten_when_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers, "MAXIMUM_PEERS", 2)
+    async with asyncio.TaskGroup() as tasks:
+        known = agent(Site(), (), tasks)
+        for at, node in enumerate(("a", "b", "a", "c")):
+            own = beat_of(0).model_copy(update={"node": node})
+            known.remember(effects.RememberPeer(own, float(at)))
+    assert [(each.node, each.age_seconds) for each in known.reports(10.0)] == [("a", 8), ("c", 7)]

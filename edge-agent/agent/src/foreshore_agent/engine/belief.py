@@ -1,6 +1,6 @@
 """Which messages of others are believed at all; asked before anything of them is looked at.
 
-Pure. `step` asks for every beat, renewal and grant, `life` before it remembers a beat for reports.
+Pure. `step` asks for every beat, renewal and grant.
 """
 
 from typing import Final

@@ -176,6 +176,15 @@ class Observe:
 
 
 @dataclass(frozen=True, slots=True)
+class RememberPeer:
+    """Remember a peer's beat for reports; only a beat that is believed gets here."""
+
+    beat: beat.Beat
+    at: float
+    """When it was heard, in monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRenewal:
     """Ask the hub, or a peer that has it, whether this node may go on holding these devices."""
 
@@ -184,5 +193,15 @@ class RequestRenewal:
 
 
 Effect = (
-    Infer | Journal | Keep | Command | Advise | Notice | Count | Refuse | Observe | RequestRenewal
+    Infer
+    | Journal
+    | Keep
+    | Command
+    | Advise
+    | Notice
+    | Count
+    | Refuse
+    | Observe
+    | RememberPeer
+    | RequestRenewal
 )

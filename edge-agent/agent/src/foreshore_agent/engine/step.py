@@ -118,7 +118,8 @@ def _peer_beat(turn: Turn, state: State, event: events.PeerBeat) -> Change[State
     refusal = belief.refusal(state, event)
     if refusal is not None:
         return Change(state, (effects.Refuse(f"a beat of {event.beat.node}", refusal),))
-    return authority.heard(turn, state, event.beat)
+    remembered = effects.RememberPeer(event.beat, turn.at.monotonic)
+    return authority.heard(turn, state, event.beat).also(remembered)
 
 
 def _broker_changed(turn: Turn, state: State, event: events.BrokerChanged) -> Change[State]:

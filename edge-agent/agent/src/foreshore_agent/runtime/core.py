@@ -50,6 +50,18 @@ class Commands(Protocol):
         ...
 
 
+class Peers(Protocol):
+    """The other agents of the site."""
+
+    def remember(self, effect: effects.RememberPeer) -> None:
+        """Note a beat that is believed."""
+        ...
+
+    def renew(self, effect: effects.RequestRenewal) -> None:
+        """Ask whether this node may go on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What carries effects out."""
@@ -58,7 +70,7 @@ class Ports:
     pool: pool.Pool
     commands: Commands
     meters: meters.Meters
-    renew: Callable[[effects.RequestRenewal], None]
+    peers: Peers
     changed: Callable[[], None]
     """Told after a notice: the agent's own standing is no longer what was reported."""
     failed: Callable[[BaseException], None]
@@ -93,7 +105,8 @@ class Core:
             effects.Count: ports.meters.count,
             effects.Refuse: self._refuse,
             effects.Observe: self._observe,
-            effects.RequestRenewal: ports.renew,
+            effects.RememberPeer: ports.peers.remember,
+            effects.RequestRenewal: ports.peers.renew,
         }
         """What carries out which effect: one entry for each, held by a test."""
 

@@ -23,7 +23,7 @@ from foreshore_agent import (
     settings,
 )
 from foreshore_agent.devices.mqtt import broker, devices
-from foreshore_agent.engine import belief, events, state, step, view
+from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import children, door, folder, hub
 from foreshore_agent.runtime import core, desired, facts, notices
@@ -87,7 +87,7 @@ class Life:
             pool=self._pool,
             commands=self._devices,
             meters=ground.meters,
-            renew=self._peers.renew,
+            peers=self._peers,
             changed=self._changed,
             failed=self._fail,
         )
@@ -287,8 +287,6 @@ class Life:
         if isinstance(event, events.Sample) and self._core.is_behind:
             self._ground.meters.count_telemetry(OVERLOADED)
             return
-        if isinstance(event, events.PeerBeat) and not belief.refusal(self._core.state, event):
-            self._peers.remember(event.beat, event.at.monotonic)
         self._core.take(event)
         if isinstance(event, events.BrokerChanged):
             self._changed()

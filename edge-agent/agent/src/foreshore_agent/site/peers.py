@@ -60,7 +60,7 @@ class Peers:
         self._tasks: Final = tasks
         self._relays = 0
         self._asking: Final[set[asyncio.Task[None]]] = set()
-        self._beats: Final[dict[str, tuple[beat.Beat, float]]] = {}
+        self._beats: Final[dict[str, effects.RememberPeer]] = {}
 
     async def keep_beating(self) -> None:
         """Let the site know each second that this agent lives, until cancelled."""
@@ -85,27 +85,23 @@ class Peers:
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    def remember(self, heard: beat.Beat, at: float) -> None:
-        """Note a peer's beat for reports; who was silent longest is forgotten if there is no room.
-
-        Args:
-            heard: a beat that the engine believes.
-            at: monotonic seconds.
-        """
-        if len(self._beats) >= MAXIMUM_PEERS and heard.node not in self._beats:
-            del self._beats[min(self._beats, key=lambda node: self._beats[node][1])]
-        self._beats[heard.node] = (heard, at)
+    def remember(self, effect: effects.RememberPeer) -> None:
+        """Note a beat for reports; who was silent longest is forgotten if there is no room."""
+        node = effect.beat.node
+        if len(self._beats) >= MAXIMUM_PEERS and node not in self._beats:
+            del self._beats[min(self._beats, key=lambda node: self._beats[node].at)]
+        self._beats[node] = effect
 
     def reports(self, at: float) -> tuple[report.PeerBeat, ...]:
         """Return every peer that was heard, and how long ago; also those long silent."""
         return tuple(
             report.PeerBeat(
                 node=node,
-                age_seconds=max(0.0, at - heard_at),
-                has_hub=newest.has_hub,
-                held=newest.held,
+                age_seconds=max(0.0, at - newest.at),
+                has_hub=newest.beat.has_hub,
+                held=newest.beat.held,
             )
-            for node, (newest, heard_at) in sorted(self._beats.items())
+            for node, newest in sorted(self._beats.items())
         )
 
     def renew(self, effect: effects.RequestRenewal) -> None:
