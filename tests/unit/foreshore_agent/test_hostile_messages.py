@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from builders.engine_rig import DEVICE, NODE, Rig
 from foreshore_agent import meters
-from foreshore_agent.devices.mqtt import channel, payload, topics, translate
+from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_agent.inference import answer
 from foreshore_agent.site import messages

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from foreshore_agent import documents, refusals
-from foreshore_agent.devices.mqtt import channel, payload, topics, translate
+from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import events
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command

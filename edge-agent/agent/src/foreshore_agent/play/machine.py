@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from foreshore_agent.devices.mqtt import payload
+from foreshore_agent.devices.codecs import payload
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command

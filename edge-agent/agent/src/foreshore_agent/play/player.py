@@ -18,7 +18,8 @@ from typing import IO, Any, Final
 import orjson
 
 from foreshore_agent import clocks
-from foreshore_agent.devices.mqtt import connection, lane, payload
+from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.mqtt import connection, lane
 from foreshore_agent.play import machine, stage
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command

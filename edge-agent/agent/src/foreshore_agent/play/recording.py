@@ -14,7 +14,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent.devices.mqtt.payload import Value
+from foreshore_agent.devices.codecs.payload import Value
 from foreshore_agent.play import layout, survey
 from foreshore_agent.play.layout import RecordingError as RecordingError
 from foreshore_api import hints

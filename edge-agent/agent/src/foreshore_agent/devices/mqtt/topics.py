@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from foreshore_agent.devices.mqtt import payload
+from foreshore_agent.devices.codecs import payload
 from foreshore_agent.engine.events import Key
 from foreshore_api.wire import assignment
 

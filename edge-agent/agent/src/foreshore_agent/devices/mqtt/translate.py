@@ -5,7 +5,7 @@ What cannot be used is no event but a reason code, which the caller counts
 """
 
 from foreshore_agent import documents, refusals
-from foreshore_agent.devices.mqtt import payload
+from foreshore_agent.devices.codecs import payload
 from foreshore_agent.devices.mqtt.channel import Message
 from foreshore_agent.devices.mqtt.topics import Route
 from foreshore_agent.engine import events

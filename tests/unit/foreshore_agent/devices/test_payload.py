@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshore_agent.devices.mqtt import payload
+from foreshore_agent.devices.codecs import payload
 from foreshore_api.v1alpha1 import deviceprofile
 
 Property = deviceprofile.Property
