@@ -20,7 +20,7 @@ from foreshore_api.wire import assignment, beat
 class SiteSide:
     """What `life` puts together for the broker of a site, and what came of it."""
 
-    def __init__(self, node: str = "edge-1") -> None:
+    def __init__(self, node: str = "edge-1", credentials: Path | None = None) -> None:
         self.events: asyncio.Queue[events.Event] = asyncio.Queue()
         self.requests: asyncio.Queue[beat.RenewalRequest] = asyncio.Queue()
         self.changes: list[tuple[bool, bool]] = []
@@ -29,7 +29,9 @@ class SiteSide:
         self._numbers = itertools.count()
         refused = refusals.Refusals(self._count)
         self.broker = brokers.Broker(node, refused, lambda: self.stamp()[0])
-        self.devices = devices.MqttDevices(self.broker, self.stamp, self._deliver, refused)
+        self.devices = devices.MqttDevices(
+            self.broker, credentials, self.stamp, self._deliver, refused
+        )
         calls = exchange.ExchangeCalls(self._deliver, self.requests.put_nowait)
         self.exchange = exchange.Exchange(node, self.stamp, calls, refused, self.broker.control)
 
@@ -40,9 +42,7 @@ class SiteSide:
     def stamp(self) -> tuple[events.Instant, str]:
         return events.Instant(datetime.now(UTC), 0.0, 0.0), str(next(self._numbers))
 
-    def assign(
-        self, where: site.Broker | None, names: Iterable[str] = (), folder: Path | None = None
-    ) -> None:
+    def assign(self, where: site.Broker | None, names: Iterable[str] = ()) -> None:
         if where is None:
             assigned = None
         else:
@@ -50,7 +50,6 @@ class SiteSide:
             assigned = assignment.AssignedSite(namespace="hq", name="hq", spec=spec)
         self.devices.assign(assigned, [device(name) for name in names])
         self.exchange.assign(None if where is None else "hq")
-        self.broker.assign(where, folder)
 
     async def next(self) -> events.Event:
         async with asyncio.timeout(15):

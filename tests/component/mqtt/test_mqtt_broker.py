@@ -84,20 +84,20 @@ async def test_a_command_leaves_once_and_fails_at_once_when_the_broker_is_gone(
 ) -> None:
     effect = site_side.command()
     async with running(broker, "edge-1", "room-301") as side:
-        assert side.devices.command(effect) == "NotConnected"
+        assert side.devices.send(effect) == "NotConnected"
         await side.up()
-        assert side.devices.command(effect) is None
+        assert side.devices.send(effect) is None
         broker.kill()
         down = await side.next()
         assert isinstance(down, events.BrokerChanged)
         assert not down.connected
-        assert side.devices.command(effect) == "NotConnected"
+        assert side.devices.send(effect) == "NotConnected"
         broker.start()
         heard: list[connection.Message] = []
         device = await outside(broker, heard.append)
         await device.subscribe(["hq/#"])
         await side.up()
-        assert side.devices.command(effect) is None
+        assert side.devices.send(effect) is None
         await asyncio.sleep(0.2)
         sent = [command.Command.decode(each.payload).command_id for each in heard]
         assert sent == ["d/1"], "what failed must not follow later"
@@ -167,9 +167,9 @@ async def test_a_credential_that_the_broker_does_not_take_is_said_in_words(
 ) -> None:
     place = tls_broker.credential(tmp_path, "hq-broker")
     (place / "tls.crt").unlink()
-    side = site_side.SiteSide()
+    side = site_side.SiteSide(credentials=tmp_path)
     where = site.Broker(host=tls_broker.host, port=tls_broker.port, credential="hq-broker")
-    side.assign(where, folder=tmp_path)
+    side.assign(where)
     async with side.running(), asyncio.timeout(15):
         while side.broker.problem is None:  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0.05)

@@ -30,8 +30,8 @@ async def speaking(
     where: site.Broker, credentials: Path | None
 ) -> AsyncIterator[site_side.SiteSide]:
     """An agent's side of a broker, which beats as an agent does, only more often."""
-    side = site_side.SiteSide()
-    side.assign(where, ["room-301"], credentials)
+    side = site_side.SiteSide(credentials=credentials)
+    side.assign(where, ["room-301"])
 
     async def beats() -> None:
         own = beat.Beat(node="edge-1", boot_id="b", sequence=1, has_hub=False)
@@ -101,16 +101,16 @@ async def test_a_command_that_the_broker_throws_away_is_said_until_it_does_not(
     """The list is older than the device: the broker takes the command and nobody gets it."""
     order = site_side.command()
     async with known_as("agent", tmp_path, AGENT) as (broker, side):
-        assert side.devices.command(order) is None
+        assert side.devices.send(order) is None
         await until(lambda: bool(side.denied))
-        assert side.devices.command(order) is None
+        assert side.devices.send(order) is None
         (sentence,) = side.denied
         assert sentence == "does not let us publish on hq/room-301/command (Not authorized)"
         assert sum("hq/room-301/command" in line.message for line in caplog.records) == 1
         broker.grant(AGENT + "topic write hq/room-301/command\n")
 
         async def mended() -> bool:
-            side.devices.command(order)
+            side.devices.send(order)
             await asyncio.sleep(0.1)
             return not side.denied
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from builders.engine_rig import DEVICE, NODE, Rig
 from foreshore_agent import meters
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_agent.inference import answer
@@ -99,7 +99,7 @@ fuzzed = settings(max_examples=150, deadline=None, suppress_health_check=[Health
 
 def route(rig: Rig) -> topics.Route:
     profile = rig.state.devices[DEVICE].assigned.profile
-    return topics.Route(DEVICE, payload.Decoder(profile.properties))
+    return topics.Route(DEVICE, payload.Decoder(profile.properties), registry.choose(profile))
 
 
 def take(rig: Rig, event: events.Event | str) -> None:

@@ -67,7 +67,7 @@ class Bench:
         ports = core.Ports(
             journal=cast("Any", book),
             pool=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
-            commands=cast("Any", SimpleNamespace(command=lambda _: self.not_sent)),
+            devices=cast("Any", SimpleNamespace(send=lambda _: self.not_sent)),
             meters=self.meters,
             peers=cast("Any", SimpleNamespace(remember=None, renew=None)),
             changed=lambda: None,

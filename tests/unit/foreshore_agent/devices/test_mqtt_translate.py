@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from foreshore_agent import documents, refusals
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import events
 from foreshore_api.v1alpha1 import deviceprofile
@@ -11,7 +11,9 @@ from foreshore_api.wire import command
 
 AT = events.Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1.0)
 ROUTE = topics.Route(
-    events.Key("hq", "room-301"), payload.Decoder((deviceprofile.Property(name="co2"),))
+    events.Key("hq", "room-301"),
+    payload.Decoder((deviceprofile.Property(name="co2"),)),
+    registry.CODECS[-1],
 )
 
 

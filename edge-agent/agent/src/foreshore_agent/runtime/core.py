@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import uuid_utils
 
 from foreshore_agent import clocks, journal, meters, refusals
+from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import pool, race
 from foreshore_agent.inference.oip import request
@@ -38,18 +39,6 @@ MAXIMUM_UNWRITTEN: Final = 1024
 """Appends that may wait for the disk before samples are dropped, counted."""
 
 
-class Commands(Protocol):
-    """The way to the devices."""
-
-    def command(self, effect: effects.Command) -> str | None:
-        """Send a command now; returns why it surely did not leave, or None."""
-        ...
-
-    def advise(self, effect: effects.Advise) -> None:
-        """Send a recommendation, if possible."""
-        ...
-
-
 class Peers(Protocol):
     """The other agents of the site."""
 
@@ -68,7 +57,7 @@ class Ports:
 
     journal: journal.Journal
     pool: pool.Pool
-    commands: Commands
+    devices: devices.DevicesPort
     meters: meters.Meters
     peers: Peers
     changed: Callable[[], None]
@@ -247,7 +236,7 @@ class Core:
         if self._clock.monotonic() > effect.deadline:
             reason: str | None = TOO_LATE
         else:
-            reason = self._ports.commands.command(effect)
+            reason = self._ports.devices.send(effect)
         sent = (*self.stamp(), effect.command_id, effect.policy, effect.device)
         if reason is None:
             self.take(events.CommandSent(*sent))
@@ -255,7 +244,7 @@ class Core:
             self.take(events.CommandNotSent(*sent, reason))
 
     def _advise(self, effect: effects.Advise) -> None:
-        self._ports.commands.advise(effect)
+        self._ports.devices.advise(effect)
 
     def _notice(self, effect: effects.Notice) -> None:
         about = " ".join(str(each) for each in (effect.device, effect.policy) if each is not None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from foreshore_agent import clocks, inspection, journal, meters
-from foreshore_agent.devices.mqtt import broker
+from foreshore_agent.devices import port as device_port
 from foreshore_agent.engine import durable, events, state, view
 from foreshore_agent.inference import pool
 from foreshore_agent.link import hub
@@ -35,7 +35,7 @@ class Facts:
     core: core.Core
     book: journal.Journal
     pool: pool.Pool
-    broker: broker.Broker
+    devices: device_port.DevicesPort
     meters: meters.Meters
     exchange: exchange.Exchange
     peers: peers.Peers
@@ -46,7 +46,7 @@ class Facts:
     @property
     def denied(self) -> tuple[str, ...]:
         """What the site's broker does not let this agent do, as sentences whose subject it is."""
-        return (*self.exchange.denied, *self.broker.denied)
+        return (*self.exchange.denied, *self.devices.denied)
 
     def all_problems(self) -> tuple[report.Problem, ...]:
         """Return what could not be done as asked, each object's first by the folder's own words."""
@@ -78,8 +78,8 @@ class Facts:
                 lineage=present.lineage, generation=present.generation, digest=present.digest
             ),
             problems=self.all_problems()[:1000],
-            broker_connected=self.broker.is_connected,
-            broker_problem=(self.broker.problem or "")[:256] or None,
+            broker_connected=self.devices.is_connected,
+            broker_problem=(self.devices.problem or "")[:256] or None,
             devices=view.devices(state, at)[: report.DEVICES],
             endpoints=self.pool.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],
@@ -116,8 +116,8 @@ class Facts:
         if present is None:
             yield "no assignment yet"
             return
-        if present.site is not None and not self.broker.is_connected:
-            why = self.broker.problem
+        if present.site is not None and not self.devices.is_connected:
+            why = self.devices.problem
             yield "the site's broker is not connected" + (f" ({why})" if why else "")
         for sentence in self.exchange.denied:
             yield f"the site's broker {sentence}"
@@ -147,7 +147,7 @@ class Facts:
         unacknowledged = standing.last - standing.acknowledged if self.hub is not None else 0
         yield metrics.JOURNAL_RECORDS, ("unacknowledged",), unacknowledged
         yield metrics.JOURNAL_DROPPED, (), standing.dropped
-        yield metrics.BROKER_CONNECTED, (), float(self.broker.is_connected)
+        yield metrics.BROKER_CONNECTED, (), float(self.devices.is_connected)
         yield metrics.BROKER_DENIED, (), float(len(self.denied))
         if self.hub is not None:
             yield metrics.HUB_CONNECTED, (), float(self.hub.is_connected)

@@ -69,14 +69,16 @@ class Life:
         node, clock = ground.told.node, ground.clock
         refused = refusals.Refusals(ground.meters.count_telemetry)
         stamp = functools.partial(core.stamp, clock)
-        self._broker: Final = broker.Broker(node, refused, clock.instant)
-        self._devices: Final = devices.MqttDevices(self._broker, stamp, self._take, refused)
+        mqtt = broker.Broker(node, refused, clock.instant)
+        self._devices: Final = devices.MqttDevices(
+            mqtt, ground.told.credentials, stamp, self._take, refused
+        )
         self._exchange: Final = exchange.Exchange(
             node,
             stamp,
             exchange.ExchangeCalls(self._take, self._relay),
             refused,
-            self._broker.control,
+            mqtt.control,
         )
         self._desired: Final = desired.Desired(node, ground.book, self._take_effect)
         self._hub: Final = self._link()
@@ -85,7 +87,7 @@ class Life:
         ports = core.Ports(
             journal=ground.book,
             pool=self._pool,
-            commands=self._devices,
+            devices=self._devices,
             meters=ground.meters,
             peers=self._peers,
             changed=self._changed,
@@ -147,7 +149,7 @@ class Life:
             self._start("hub", self._hub.run())
         else:
             await self._follow_folder(recalled)
-        self._start("broker", self._broker.run())
+        self._start("broker", self._devices.run())
         self._start("replicas", self._pool.watch())
         self._start("beats", self._peers.keep_beating())
         self._start("ticks", self._tick())
@@ -253,7 +255,7 @@ class Life:
             core=self._core,
             book=self._ground.book,
             pool=self._pool,
-            broker=self._broker,
+            devices=self._devices,
             meters=self._ground.meters,
             exchange=self._exchange,
             peers=self._peers,
@@ -307,21 +309,14 @@ class Life:
         into = self._core.attempt if self._is_resuming else self._core.take
         into(events.Assigned(*self._core.stamp(), taken, is_self_granted))
         self._pool.assign(facts.in_force(taken, self._core.state))
-        self._listen(taken)
+        self._devices.assign(taken.site, taken.devices)
+        self._exchange.assign(None if taken.site is None else taken.site.name)
         self._ground.meters.forget_others(
             (events.Key(one.namespace, one.name) for one in taken.policies),
             (one.node for one in taken.probes),
         )
         self._has_taken.set()
         self._changed()
-
-    def _listen(self, taken: assignment.Assignment) -> None:
-        """Use the broker of an assignment's site, and listen to its devices and agents."""
-        site = taken.site
-        broker = None if site is None else site.spec.broker
-        self._devices.assign(site, taken.devices)
-        self._exchange.assign(None if site is None else site.name)
-        self._broker.assign(broker, self._ground.told.credentials)
 
     def _targets(self) -> tuple[assignment.ProbeTarget, ...]:
         present = self._desired.present

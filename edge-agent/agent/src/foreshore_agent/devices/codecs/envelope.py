@@ -1,11 +1,13 @@
-"""Commands and advice as JSON: the dialect of `foreshore_api.wire.command`.
+"""Commands, advice and answers as JSON: the dialect of `foreshore_api.wire.command`.
 
-Called by whatever carries bytes to a device. Tests hold both to the wire's documents.
+Called by whatever carries bytes to a device. Tests hold all of it to the wire's documents.
 """
 
 import orjson
 
+from foreshore_agent import documents
 from foreshore_agent.engine import effects
+from foreshore_api.wire import command as wire
 from foreshore_decision import record
 
 
@@ -38,3 +40,8 @@ def advice(advised: effects.Advise) -> bytes:
             "time": record.stamp(advised.time),
         }
     )
+
+
+def acknowledgement(body: bytes) -> wire.Acknowledgement | str:
+    """Return a device's answer, or `TooLarge` or `InvalidDocument`."""
+    return documents.read(body, wire.Acknowledgement)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
+from foreshore_agent import documents
 from foreshore_api.v1alpha1 import deviceprofile
 
-MAXIMUM_BYTES: Final = 65536
+MAXIMUM_BYTES: Final = documents.MAXIMUM_BYTES
 MAXIMUM_DEPTH: Final = 8
 MAXIMUM_TEXT: Final = 1024
 """Characters of a property of type String."""

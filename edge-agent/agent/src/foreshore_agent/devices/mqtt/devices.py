@@ -1,16 +1,18 @@
 """The devices of a site that speak MQTT: samples and answers in, commands and advice out.
 
 What devices measure comes over the telemetry connection, their answers over control, where commands
-go. `life` makes one; `topics` knows whose a topic is, `translate` reads a message.
+go. `life` makes one, the `DevicesPort` of the runtime; `topics` knows whose a topic is, `translate`
+reads a message.
 """
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from foreshore_agent import refusals
-from foreshore_agent.devices.codecs import envelope
+from foreshore_agent.devices import port
 from foreshore_agent.devices.mqtt import broker, channel, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import assignment
@@ -20,15 +22,18 @@ NO_TOPIC: Final = "NoCommandTopic"
 
 
 class MqttDevices:
-    """All devices of this agent's site."""
+    """All devices of this agent's site; a `DevicesPort`."""
 
     def __init__(
         self,
         site: broker.Broker,
+        credentials: Path | None,
         stamp: events.Stamp,
-        deliver: Callable[[events.Event], None],
+        deliver: port.Deliver,
         refused: refusals.Refusals,
     ) -> None:
+        self._broker: Final = site
+        self._credentials: Final = credentials
         self._stamp: Final = stamp
         self._deliver: Final = deliver
         self._refused: Final = refused
@@ -36,43 +41,63 @@ class MqttDevices:
         self._telemetry: Final = site.telemetry(channel.Subscriber(self._measured))
         self._control: Final = site.control(channel.Subscriber(self._answered))
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a command could be sent now."""
+        return self._broker.is_connected
+
+    @property
+    def problem(self) -> str | None:
+        """Why the broker has no session with us, for people."""
+        return self._broker.problem
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What the broker does not let us publish or listen on."""
+        return self._broker.denied
+
+    async def run(self) -> None:
+        """Keep the broker's connections up until cancelled."""
+        await self._broker.run()
+
     def assign(
         self,
         site: assignment.AssignedSite | None,
         devices: Iterable[assignment.AssignedDevice],
     ) -> None:
-        """Take a new desired state: listen on other topics."""
+        """Take a new desired state: another broker, other topics."""
         self._routes = topics.Routes() if site is None else topics.routes(site.name, devices)
         self._telemetry.listen(self._routes.telemetry_filters)
         self._control.listen(self._routes.control_filters)
+        self._broker.assign(None if site is None else site.spec.broker, self._credentials)
 
-    def command(self, effect: effects.Command) -> str | None:
-        """Send one command, now or never; return why it surely did not leave, or None."""
-        topic = self._routes.commands.get(effect.device)
-        if topic is None:
+    def send(self, command: effects.Command) -> str | None:
+        """Publish one command, now or never; return why it surely did not leave, or None."""
+        to = self._routes.commands.get(command.device)
+        if to is None:
             return NO_TOPIC
-        within = max(0.0, effect.deadline - self._stamp()[0].monotonic)
+        within = max(0.0, command.deadline - self._stamp()[0].monotonic)
+        body = to.codec.encode(command)
         try:
-            self._control.publish(
-                topic, envelope.encode(effect), qos=1, expiry=_expiry(effect), within=within
-            )
+            self._control.publish(to.topic, body, qos=1, expiry=_expiry(command), within=within)
         except channel.NotSentError as error:
             return error.reason
         return None
 
-    def advise(self, effect: effects.Advise) -> None:
+    def advise(self, advice: effects.Advise) -> None:
         """Publish advice where the device has a topic for it; if it does not leave, never mind."""
-        topic = self._routes.advice.get(effect.device)
-        if topic is None:
-            return
-        with contextlib.suppress(channel.NotSentError):
-            self._telemetry.publish(topic, envelope.advice(effect))
+        to = self._routes.advice.get(advice.device)
+        if to is not None:
+            with contextlib.suppress(channel.NotSentError):
+                self._telemetry.publish(to.topic, to.codec.advice(advice))
 
     def _measured(self, message: channel.Message) -> bool:
         """Take a message of the telemetry connection; one of a device that left is nobody's."""
         for route in self._routes.telemetry.get(message.topic, ()):
             at, fresh = self._stamp()
-            self._tell(translate.telemetry(message, route, message.at or at, fresh), message.topic)
+            self._pass_on(
+                translate.telemetry(message, route, message.at or at, fresh), message.topic
+            )
         return True
 
     def _answered(self, message: channel.Message) -> bool:
@@ -80,17 +105,17 @@ class MqttDevices:
         if routes is None:
             return False
         for route in routes:
-            self._tell(translate.answer(message, route, *self._stamp()), message.topic)
+            self._pass_on(translate.answer(message, route, *self._stamp()), message.topic)
         return True
 
-    def _tell(self, event: events.Event | str, topic: str) -> None:
-        if isinstance(event, str):
-            self._refused.note(f"a message on {topic}", event)
+    def _pass_on(self, arrival: port.Arrival | str, topic: str) -> None:
+        if isinstance(arrival, str):
+            self._refused.note(f"a message on {topic}", arrival)
             return
         self._refused.count(refusals.ACCEPTED)
-        self._deliver(event)
+        self._deliver(arrival)
 
 
-def _expiry(effect: effects.Command) -> int:
+def _expiry(command: effects.Command) -> int:
     """Return the MQTT 5 message expiry in whole seconds: a help, `notAfter` decides."""
-    return max(1, math.ceil(effect.time_to_live))
+    return max(1, math.ceil(command.time_to_live))

@@ -2,29 +2,38 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.engine.events import Key
 from foreshore_api.wire import assignment
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a message on a topic goes."""
+    """Whose a message on a topic is, and how it is read."""
 
     device: Key
     decoder: payload.Decoder
+    codec: registry.CommandCodec
+
+
+class Destination(NamedTuple):
+    """Where something for a device goes, and how it is written."""
+
+    topic: str
+    codec: registry.CommandCodec
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Every topic of one site's devices that an agent listens on; two devices may share one."""
+    """Every topic of one site's devices that an agent uses; two devices may share one."""
 
     telemetry: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
     acknowledgements: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
-    commands: Mapping[Key, str] = field(default_factory=dict)
-    """Topic by device, where its profile names one."""
-    advice: Mapping[Key, str] = field(default_factory=dict)
+    commands: Mapping[Key, Destination] = field(default_factory=dict)
+    """By device, where its profile names a topic."""
+    advice: Mapping[Key, Destination] = field(default_factory=dict)
 
     @property
     def telemetry_filters(self) -> tuple[str, ...]:
@@ -46,17 +55,20 @@ def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
     """Lay out the routes of one site's devices."""
     telemetry: dict[str, tuple[Route, ...]] = {}
     answers: dict[str, tuple[Route, ...]] = {}
-    commands: dict[Key, str] = {}
-    advice: dict[Key, str] = {}
+    commands: dict[Key, Destination] = {}
+    advice: dict[Key, Destination] = {}
     for device in devices:
         key, mqtt = Key(device.namespace, device.name), device.profile.mqtt
-        route = Route(key, payload.Decoder(device.profile.properties))
-        pairs = ((mqtt.telemetry_topic, telemetry), (mqtt.acknowledgement_topic, answers))
-        for template, table in pairs:
+        codec = registry.choose(device.profile)
+        route = Route(key, payload.Decoder(device.profile.properties), codec)
+        for template, table in (
+            (mqtt.telemetry_topic, telemetry),
+            (mqtt.acknowledgement_topic, answers),
+        ):
             if template is not None:
                 topic = render(template, site=site, device=device.name)
                 table[topic] = (*table.get(topic, ()), route)
         for template, places in ((mqtt.command_topic, commands), (mqtt.advice_topic, advice)):
             if template is not None:
-                places[key] = render(template, site=site, device=device.name)
+                places[key] = Destination(render(template, site=site, device=device.name), codec)
     return Routes(telemetry, answers, commands, advice)

@@ -4,12 +4,11 @@ What cannot be used is no event but a reason code, which the caller counts
 (`wire.metrics.TELEMETRY`).
 """
 
-from foreshore_agent import documents, refusals
+from foreshore_agent import refusals
 from foreshore_agent.devices.codecs import payload
 from foreshore_agent.devices.mqtt.channel import Message
 from foreshore_agent.devices.mqtt.topics import Route
 from foreshore_agent.engine import events
-from foreshore_api.wire import command
 
 
 def telemetry(
@@ -42,7 +41,7 @@ def answer(
     """Return a device's answer to a command, or why a message is none."""
     if message.retained:
         return refusals.RETAINED
-    acknowledgement = documents.read(message.payload, command.Acknowledgement)
+    acknowledgement = route.codec.acknowledgement(message.payload)
     if isinstance(acknowledgement, str):
         return acknowledgement
     return events.Acknowledged(at, fresh, route.device, acknowledgement)

@@ -1,0 +1,62 @@
+"""What the runtime needs of the devices of its site, whatever protocol they speak.
+
+    engine ──Command, Advise──► DevicesPort ──codec, topic, quality of service──► device
+    engine ◄──Arrival────────── DevicesPort ◄──────────────────────────────────── device
+
+`runtime.core` sends through it, `runtime.facts` asks how it is; `runtime.life` picks who it is.
+An implementation takes a function that it calls with each arrival, in the event loop.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from foreshore_agent.engine import effects, events
+from foreshore_api.wire import assignment
+
+Arrival = events.Sample | events.Acknowledged | events.CommandNotSent
+"""What devices measure and answer, and commands that were refused on the way after they had left
+this process."""
+Deliver = Callable[[Arrival], None]
+
+
+class DevicesPort(Protocol):
+    """All devices of this agent's site."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a command could be sent now."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why no command could be sent now, for people; None while one could."""
+        ...
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What this agent may not do there, as sentences whose subject is the site's broker."""
+        ...
+
+    def assign(
+        self,
+        site: assignment.AssignedSite | None,
+        devices: Iterable[assignment.AssignedDevice],
+    ) -> None:
+        """Take a new desired state: where the devices are found, and which."""
+        ...
+
+    def send(self, command: effects.Command) -> str | None:
+        """Send one command, now or never; return why it surely did not leave, or None.
+
+        It never waits and never queues. What is refused on the way, later, arrives as
+        `CommandNotSent`.
+        """
+        ...
+
+    def advise(self, advice: effects.Advise) -> None:
+        """Send a recommendation, where the device has a place for it; it may be lost."""
+        ...
+
+    async def run(self) -> None:
+        """Keep connected until cancelled."""
+        ...

@@ -1,0 +1,109 @@
+"""Commands out and answers in, each device in its own dialect, without a broker."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from builders import site_side, toy_codec
+from foreshore_agent import refusals
+from foreshore_agent.devices import port
+from foreshore_agent.devices.codecs import registry
+from foreshore_agent.devices.mqtt import channel, devices
+from foreshore_agent.engine import effects, events
+from foreshore_api.v1alpha1 import site
+from foreshore_api.wire import assignment, command
+
+AT = events.Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1.0)
+SITE = assignment.AssignedSite(
+    namespace="hq",
+    name="hq",
+    spec=site.SiteSpec(
+        broker=site.Broker(host="broker", port=1883, transport=site.Transport.PLAIN)
+    ),
+)
+
+
+class Wire:
+    """A broker of one channel that keeps what it is given."""
+
+    is_up = True
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes]] = []
+        self.arrived: list[port.Arrival] = []
+        self.counts: list[str] = []
+        self.users: list[channel.Subscriber] = []
+        self.why: str | None = None
+        self.devices: port.DevicesPort = devices.MqttDevices(
+            cast("Any", self),
+            None,
+            lambda: (AT, "f"),
+            self.arrived.append,
+            refusals.Refusals(self.counts.append),
+        )
+
+    def telemetry(self, subscriber: channel.Subscriber) -> Any:
+        self.users.append(subscriber)
+        return self
+
+    control = telemetry
+
+    def assign(self, *_: object) -> None:
+        pass
+
+    def listen(self, filters: tuple[str, ...]) -> None:
+        pass
+
+    def publish(self, topic: str, payload: bytes, **_: object) -> None:
+        if self.why is not None:
+            raise channel.NotSentError(self.why)
+        self.sent.append((topic, payload))
+
+    def answer(self, topic: str, body: bytes) -> bool:
+        return self.users[1].take(channel.Message(topic, body, retained=False, redelivered=False))
+
+
+def advice(name: str) -> effects.Advise:
+    key, policy = events.Key("hq", name), events.Key("hq", "ventilate")
+    return effects.Advise(policy, key, "air", {"value": 1.0}, "StaleAir", "d", AT.now)
+
+
+def test_another_dialect_is_a_module_and_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "CODECS", (toy_codec.ROW, *registry.CODECS))
+    wire = Wire()
+    toy = {"command_topic": "{site}/{device}/toy", "advice_topic": "{site}/{device}/advice"}
+    wire.devices.assign(SITE, [site_side.device("toy", **toy), site_side.device("room-301")])
+    assert wire.devices.send(site_side.command("toy")) is None
+    wire.devices.advise(advice("toy"))
+    assert wire.devices.send(site_side.command("room-301")) is None
+    assert wire.sent[:2] == [("hq/toy/toy", b"d/1 7 air 1.0"), ("hq/toy/advice", b"try air")]
+    assert command.Command.decode(wire.sent[2][1]).action == "air"
+    assert wire.answer("hq/toy/ack", b"yes d/1")
+    assert wire.answer("hq/toy/ack", b"maybe")
+    accepted = command.Acknowledgement(command_id="d/1", result=command.Result.ACCEPTED)
+    assert wire.arrived == [events.Acknowledged(AT, "f", events.Key("hq", "toy"), accepted)]
+    assert wire.counts == [refusals.ACCEPTED, "NotYesOrNo"]
+
+
+def test_every_profile_has_a_dialect() -> None:
+    assert registry.choose(site_side.device("room-301").profile) is registry.CODECS[-1]
+
+
+def test_why_a_command_did_not_leave_is_told_and_advice_may_be_lost() -> None:
+    wire = Wire()
+    wire.devices.assign(SITE, [site_side.device("a", advice_topic="{site}/{device}/advice")])
+    wire.why = "Congested"
+    assert wire.devices.send(site_side.command("a")) == "Congested"
+    wire.devices.advise(advice("a"))
+    assert wire.sent == []
+
+
+def test_a_device_that_takes_no_commands_gets_none_and_the_cause_is_told() -> None:
+    assert Wire().devices.send(site_side.command("a")) == devices.NO_TOPIC
+
+
+def test_an_answer_on_a_topic_of_no_device_is_left_to_others() -> None:
+    wire = Wire()
+    wire.devices.assign(SITE, [site_side.device("a")])
+    assert not wire.answer("hq/b/ack", b"{}")
