@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from foreshore_agent.inference import pool, race
+from foreshore_agent.engine import effects, events
+from foreshore_agent.inference import pool, port
 from foreshore_api.wire import assignment, serving
 
 POLICY = ("hq", "ventilate")
@@ -122,13 +123,15 @@ async def asked() -> AsyncIterator[pool.Pool]:
 
 async def infer(
     asked: pool.Pool, seconds: float = 0.4, device: str = "room-301"
-) -> race.Answered | race.Unanswered:
+) -> port.Answered | port.Unanswered:
     result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    asked.ask(POLICY, b'{"inputs":[]}', seconds, result.set_result, device)
-    return cast("race.Answered | race.Unanswered", await asyncio.wait_for(result, 5))
+    key = events.Key(POLICY[0], device)
+    question = effects.Infer("d", events.Key(*POLICY), key, "occupancy", DIGEST, (), seconds)
+    asked.ask(question, result.set_result)
+    return cast("port.Answered | port.Unanswered", await asyncio.wait_for(result, 5))
 
 
-def results(result: race.Answered | race.Unanswered) -> list[tuple[str, str, str | None]]:
+def results(result: port.Answered | port.Unanswered) -> list[tuple[str, str, str | None]]:
     return [(one.node, one.result, one.reason) for one in result.attempts]
 
 
@@ -137,7 +140,7 @@ async def test_the_first_replica_answers_and_its_time_is_split(
 ) -> None:
     asked.assign([policy(*servers)])
     result = await infer(asked)
-    assert isinstance(result, race.Answered)
+    assert isinstance(result, port.Answered)
     assert result.outputs == {"probabilities": (0.2, 0.8)}
     assert result.node == "edge-0"
     assert result.inference == 0.00002
@@ -167,7 +170,7 @@ async def test_a_replica_that_dies_with_a_call_under_way_is_replaced_at_once(
     servers[0].answer = die
     result = await infer(asked)
     assert results(result)[0][:2] == ("edge-0", "Failed")
-    assert isinstance(result, race.Answered)
+    assert isinstance(result, port.Answered)
 
 
 async def test_a_hanging_replica_is_overtaken_after_its_share(
@@ -177,7 +180,7 @@ async def test_a_hanging_replica_is_overtaken_after_its_share(
     servers[0].delay = 5.0
     began = time.monotonic()
     result = await infer(asked, seconds=0.4)
-    assert isinstance(result, race.Answered)
+    assert isinstance(result, port.Answered)
     assert results(result) == [("edge-0", "Late", "Overtaken"), ("edge-1", "Answered", None)]
     assert 0.19 < time.monotonic() - began < 0.35
 
@@ -188,7 +191,7 @@ async def test_a_model_slower_than_its_share_still_decides(
     asked.assign([policy(*servers)])
     servers[0].delay = servers[1].delay = 0.3
     result = await infer(asked, seconds=0.5)
-    assert isinstance(result, race.Answered)
+    assert isinstance(result, port.Answered)
     assert result.node == "edge-0"
 
 
@@ -199,14 +202,14 @@ async def test_when_all_are_late_the_deadline_holds(
     servers[0].delay = servers[1].delay = 5.0
     began = time.monotonic()
     result = await infer(asked, seconds=0.2)
-    assert isinstance(result, race.Unanswered)
+    assert isinstance(result, port.Unanswered)
     assert result.is_late
     assert time.monotonic() - began < 0.35
 
 
 async def test_without_an_endpoint_there_is_no_answer(asked: pool.Pool) -> None:
     result = await infer(asked)
-    assert result == race.Unanswered("NoEndpoint", (), is_late=False)
+    assert result == port.Unanswered("NoEndpoint", (), is_late=False)
 
 
 async def test_resting_replicas_are_asked_when_no_other_is_left(
@@ -216,7 +219,7 @@ async def test_resting_replicas_are_asked_when_no_other_is_left(
     await servers[0].stop()
     await infer(asked)
     await servers[0].start()
-    assert isinstance(await infer(asked), race.Answered)
+    assert isinstance(await infer(asked), port.Answered)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +251,7 @@ async def test_a_wrong_answer_is_no_answer_and_the_next_replica_decides(
     asked.assign([policy(*servers)])
     servers[0].answer = answer
     result = await infer(asked)
-    assert isinstance(result, race.Answered)
+    assert isinstance(result, port.Answered)
     assert results(result)[0] == ("edge-0", "Failed", reason)
 
 
@@ -266,7 +269,7 @@ async def test_another_version_than_the_one_in_force_is_not_used_and_not_blamed(
     asked.assign([policy(*servers)])
     servers[0].answer = other
     result = await infer(asked)
-    assert isinstance(result, race.Answered)
+    assert isinstance(result, port.Answered)
     assert results(result) == [
         ("edge-0", "Unused", "OtherVersion"),
         ("edge-1", "Answered", None),
@@ -285,7 +288,7 @@ async def test_when_every_replica_is_of_another_version_there_is_no_answer(
     asked.assign([policy(*servers)])
     servers[0].answer = servers[1].answer = answering(version="occupancy-v2")
     result = await infer(asked)
-    assert isinstance(result, race.Unanswered)
+    assert isinstance(result, port.Unanswered)
     assert (result.reason, result.is_late) == ("OtherVersion", False)
     assert [one.answered and one.answered.version for one in result.attempts] == [
         "occupancy-v2",
@@ -317,7 +320,7 @@ async def test_where_nobody_named_the_version_a_silent_server_is_used_and_anothe
     servers[0].answer = answering(version="occupancy-v2")
     servers[1].answer = answering(digest=None)
     result = await infer(asked)
-    assert isinstance(result, race.Answered)
+    assert isinstance(result, port.Answered)
     assert results(result)[0] == ("edge-0", "Unused", "OtherVersion")
     assert result.model.digest == ""
 
@@ -328,7 +331,7 @@ async def test_a_wrong_request_blames_nobody_and_is_asked_once(
     asked.assign([policy(*servers)])
     servers[0].answer = lambda: web.json_response({"error": "WrongShape: x"}, status=400)
     result = await infer(asked)
-    assert isinstance(result, race.Unanswered)
+    assert isinstance(result, port.Unanswered)
     assert result.reason == "WrongShape"
     assert servers[1].calls == 0
     servers[0].answer = good
@@ -399,7 +402,7 @@ async def test_a_device_of_an_older_version_asks_that_versions_replicas(
         assert results(await infer(asked, device=device))[0][0] == node
     assert (newest.calls, older.calls) == (1, 1)
     said = await infer(asked, device="room-9")
-    assert isinstance(said, race.Unanswered)
+    assert isinstance(said, port.Unanswered)
     assert said.reason == "NoEndpoint"
     assert (newest.calls, older.calls) == (1, 1)
 
@@ -413,7 +416,7 @@ async def test_a_replica_that_is_overtaken_again_and_again_is_reported_late_thro
     watch = asyncio.create_task(asked.watch())
     ages = []
     for _ in range(12):
-        assert isinstance(await infer(asked, seconds=0.4), race.Answered)
+        assert isinstance(await infer(asked, seconds=0.4), port.Answered)
         await asyncio.sleep(0.1)
         ages.append(asked.reports()[0].bad_for_seconds)
     assert None not in ages

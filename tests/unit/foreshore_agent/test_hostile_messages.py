@@ -18,7 +18,7 @@ from foreshore_agent import meters
 from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import effects, events
-from foreshore_agent.inference import answer
+from foreshore_agent.inference.oip import answer
 from foreshore_agent.site import messages
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import beat, command, report
@@ -231,7 +231,7 @@ EXPECTED = answer.Expected(served.Served("m", "v", "sha256:0"), (Output(),))
 def test_answers_of_replicas(body: bytes) -> None:
     try:
         said = answer.read(body, EXPECTED, is_silence_refused=False)
-    except answer.BadAnswerError:
+    except answer.FailedError:
         return
     rig = Rig(hold=(events.Inferred,))
     orjson.dumps(said.outputs)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from foreshore_agent.inference import answer
+from foreshore_agent.inference.oip import answer
 from foreshore_api.wire import serving
 from foreshore_decision import served
 
@@ -88,7 +88,7 @@ def test_silence_is_let_pass_where_nobody_named_the_version(model: served.Served
     ],
 )
 def test_what_is_no_answer_has_a_reason(said: bytes, reason: str) -> None:
-    with pytest.raises(answer.BadAnswerError) as error:
+    with pytest.raises(answer.FailedError) as error:
         read(said)
     assert error.value.reason == reason
 

@@ -1,4 +1,7 @@
-"""Asking replicas of a model: who is asked first, how long, what counts as an answer.
+"""Inference: what the runtime asks, and who answers.
 
-`pool` is what the runtime calls; `replica` speaks to one of them, `answer` checks what it said.
+port     questions of tensors, answers of outputs: all that the runtime knows
+pool     every replica by policy, over which `race` runs one question; a `replica` is rested
+         when it is bad
+oip/     how a replica is spoken to: the Open Inference Protocol over HTTP
 """

@@ -1,4 +1,4 @@
-"""Every replica this agent may ask, by policy: what the runtime calls.
+"""Every replica this agent may ask, by policy: the runtime's `InferencePort`.
 
 Each ready replica has an equal share of the time; one that has not answered by then is not given
 up, but the next is asked beside it, and the first answer counts (a model that needs more than its
@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from foreshore_agent.inference import answer, line, race, replica
+from foreshore_agent.engine import effects
+from foreshore_agent.inference import port, race, replica
+from foreshore_agent.inference.oip import answer, line, request
 from foreshore_api.wire import assignment, report
 from foreshore_decision import served
 
@@ -35,7 +37,7 @@ class _Route:
 
 
 class Pool:
-    """The replicas of every policy."""
+    """The replicas of every policy; an `InferencePort`."""
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], tuple[_Route, ...]] = {}
@@ -78,25 +80,19 @@ class Pool:
             found = self._lines[url] = line.Line(url)
         return found
 
-    def ask(
-        self,
-        policy: tuple[str, str],
-        body: bytes,
-        seconds: float,
-        then: race.Then,
-        device: str = "",
-    ) -> None:
+    def ask(self, asked: effects.Infer, then: port.Then) -> None:
         """Ask the replicas of the policy's version that is in force on a device.
 
-        For at most `seconds` in all; `then` is called exactly once.
+        For at most the question's timeout in all; `then` is called exactly once.
         """
-        routes = self._routes.get(policy, ())
-        route = next((each for each in routes if device in each.devices), None)
+        routes = self._routes.get(asked.policy, ())
+        route = next((each for each in routes if asked.device.name in each.devices), None)
         if route is None:
             asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
             return
-        route.seconds = seconds
-        race.Race(route.replicas, route.expected, body, seconds, then).start()
+        route.seconds = asked.timeout
+        body = request.encode(asked)
+        race.Race(route.replicas, route.expected, body, asked.timeout, then).start()
 
     def reports(self) -> tuple[report.EndpointReport, ...]:
         """Return how the calls of every replica went lately."""
@@ -124,7 +120,7 @@ class Pool:
             self._lines.popitem()[1].close()
 
 
-_NO_ENDPOINT: Final = race.Unanswered("NoEndpoint", (), is_late=False)
+_NO_ENDPOINT: Final = port.Unanswered("NoEndpoint", (), is_late=False)
 
 
 def _is_due(one: replica.Replica, at: float) -> bool:
@@ -142,17 +138,17 @@ async def _try(route: _Route, one: replica.Replica) -> None:
     began = time.monotonic()
     try:
         if one.last_body is None or (one.is_rested() and not one.is_blamed()):
-            replica.check(await _over(one, None, _READY_SECONDS))
+            answer.completed((await _over(one, None, _READY_SECONDS)).answer)
         else:
             replica.read(await _over(one, one.last_body, route.seconds), route.expected)
         is_in_time = time.monotonic() - began <= route.seconds / len(route.replicas)
         (one.recover if is_in_time or one.last_body is None else one.resume)()
-    except replica.RejectedError:
+    except answer.RejectedError:
         one.recover()
-    except replica.OtherVersionError:
+    except answer.OtherVersionError:
         one.set_aside(time.monotonic())
-    except (TimeoutError, replica.FailedError) as error:
-        reason = error.reason if isinstance(error, replica.FailedError) else "Late"
+    except (TimeoutError, answer.FailedError) as error:
+        reason = error.reason if isinstance(error, answer.FailedError) else "Late"
         one.rest(reason, time.monotonic())
     finally:
         route.trying.discard(id(one))

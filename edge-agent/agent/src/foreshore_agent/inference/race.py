@@ -10,43 +10,16 @@ is one write, one read and one timer that never fires. Its end is told exactly o
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
-from foreshore_agent.inference import answer, connection, replica
+from foreshore_agent.inference import port, replica
+from foreshore_agent.inference.oip import answer, connection
 from foreshore_api.wire import record
 from foreshore_decision import served
 
 _TIMER_SLACK: Final = 0.0005
 """A timer may fire this much early: it counts whole milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What answered, and its outputs by name, flat.
-
-    `network` is what no server spent, failed attempts included.
-    """
-
-    model: served.Served
-    outputs: Mapping[str, tuple[float | int | bool, ...]]
-    attempts: tuple[record.Attempt, ...]
-    node: str
-    network: float
-    inference: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unanswered:
-    """No replica answered in time; `is_late` if one of them had merely not answered yet."""
-
-    reason: str
-    attempts: tuple[record.Attempt, ...]
-    is_late: bool
-
-
-Then = Callable[[Answered | Unanswered], None]
 
 
 class Race:
@@ -58,7 +31,7 @@ class Race:
         expected: answer.Expected,
         body: bytes,
         seconds: float,
-        then: Then,
+        then: port.Then,
     ) -> None:
         ready = [one for one in replicas if one.is_rested()]
         resting = [one for one in replicas if not one.is_rested()]
@@ -108,7 +81,7 @@ class Race:
         now = time.monotonic()
         try:
             said, response = replica.read(asked, self._expected)
-        except replica.FailedError as error:
+        except answer.FailedError as error:
             self._failed(asked, error, now)
             return
         asked.replica.count_good(now)
@@ -118,13 +91,13 @@ class Race:
         network = max(0.0, response.ended - self._started - (server or 0.0))
         node = asked.replica.endpoint.node
         attempts = tuple(self._attempts)
-        self._end(Answered(said.model, said.outputs, attempts, node, network, server))
+        self._end(port.Answered(said.model, said.outputs, attempts, node, network, server))
 
-    def _failed(self, asked: replica.Asked, error: replica.FailedError, now: float) -> None:
-        if isinstance(error, replica.OtherVersionError):
+    def _failed(self, asked: replica.Asked, error: answer.FailedError, now: float) -> None:
+        if isinstance(error, answer.OtherVersionError):
             asked.replica.count_unused(now)
             self._note(asked, "Unused", now, error.reason, error.answered)
-        elif isinstance(error, replica.RejectedError):
+        elif isinstance(error, answer.RejectedError):
             self._waiting.clear()
             self._note(asked, "Failed", now, error.reason)
         else:
@@ -146,9 +119,9 @@ class Race:
             self._note(asked, "Late", now, "Deadline")
         is_late = any(attempt.result == "Late" for attempt in self._attempts)
         reason = self._attempts[-1].reason if self._attempts else None
-        self._end(Unanswered(reason or "Deadline", tuple(self._attempts), is_late))
+        self._end(port.Unanswered(reason or "Deadline", tuple(self._attempts), is_late))
 
-    def _end(self, result: Answered | Unanswered) -> None:
+    def _end(self, result: port.Answered | port.Unanswered) -> None:
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()

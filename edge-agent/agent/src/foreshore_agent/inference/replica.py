@@ -14,16 +14,13 @@ inference is a pure function, so that the try costs nothing but time and measure
 """
 
 import asyncio
-import re
 import time
 from dataclasses import dataclass
 from typing import Final
-from urllib import parse
 
 from foreshore_agent import windows
-from foreshore_agent.inference import answer, connection, line
+from foreshore_agent.inference.oip import answer, call, connection, line
 from foreshore_api.wire import assignment, report
-from foreshore_decision import served
 from foreshore_decision.chain import reasons
 
 LATELY_SECONDS: Final = 60.0
@@ -33,28 +30,6 @@ IDLE_PROBE_SECONDS: Final = 2.0
 """A replica that nobody asked for so long is asked whether it is ready: standbys stay known."""
 
 _KINDS: Final = ("good", "late", "failed", "unused")
-_OUR_FAULT: Final = (400, 413)
-_REASON: Final = re.compile(rb'\s*{\s*"error"\s*:\s*"([A-Z][A-Za-z]{2,40})\b')
-
-
-class FailedError(Exception):
-    """The replica could not be reached or failed; `reason` is a code."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason: Final = reason
-
-
-class OtherVersionError(FailedError):
-    """It works, but is not what is in force; `answered` is what it said of itself."""
-
-    def __init__(self, answered: served.Served) -> None:
-        super().__init__(reasons.OTHER_VERSION)
-        self.answered: Final = answered
-
-
-class RejectedError(FailedError):
-    """The request itself is wrong: every replica would say so, and none is to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +57,7 @@ class Replica:
         self.asked_at = float("-inf")
         self.resting_until: float | None = None
         self._line = way
-        path = f"/v2/models/{parse.quote(model, safe='')}"
-        host = f"HTTP/1.1\r\nHost: {way.host_header}\r\n"
-        self._infer = (
-            f"POST {path}/infer {host}Content-Type: application/json\r\nContent-Length: "
-        ).encode()
-        self._ready = f"GET {path}/ready {host}\r\n".encode()
+        self._calls: Final = call.ModelCalls(model, way.host_header)
         self._rest = FIRST_REST_SECONDS
         self._counts = {name: windows.Counts(LATELY_SECONDS) for name in _KINDS}
         self._bad_since: float | None = None
@@ -110,11 +80,11 @@ class Replica:
             anew: whether to use a fresh connection, because an idle one turned out dead.
         """
         self.last_body = body
-        return self._call(b"%b%d\r\n\r\n%b" % (self._infer, len(body), body), anew=anew)
+        return self._call(self._calls.infer(body), anew=anew)
 
     def ask_ready(self, *, anew: bool = False) -> Asked:
         """Ask whether the model is ready."""
-        return self._call(self._ready, anew=anew)
+        return self._call(self._calls.ready, anew=anew)
 
     def _call(self, request: bytes, *, anew: bool) -> Asked:
         loop = asyncio.get_running_loop()
@@ -207,29 +177,8 @@ def read(asked: Asked, expected: answer.Expected) -> tuple[answer.Answer, connec
     """Return what a call that is over came to, with the answer as it travelled.
 
     Raises:
-        FailedError: it is no answer, or there is none; RejectedError if the request was wrong,
-            OtherVersionError if something else answered than what was asked.
+        answer.FailedError: as `answer.completed` and `answer.read`.
     """
-    response = check(asked)
+    response = answer.completed(asked.answer)
     is_named = bool(asked.replica.endpoint.version)
-    try:
-        return answer.read(response.body, expected, is_silence_refused=is_named), response
-    except answer.OtherVersionError as error:
-        raise OtherVersionError(error.answered) from error
-    except answer.BadAnswerError as error:
-        raise FailedError(error.reason) from error
-
-
-def check(asked: Asked) -> connection.Response:
-    """Return the answer of a call that is over, if it says 200. Raises FailedError as `read`."""
-    try:
-        response = asked.answer.result()
-    except connection.LostError as error:
-        raise FailedError(error.reason) from error
-    except OSError as error:
-        raise FailedError("Unreachable") from error
-    if response.status != 200:
-        found = _REASON.match(response.body)
-        reason = found[1].decode() if found else f"Status{response.status}"
-        raise (RejectedError if response.status in _OUR_FAULT else FailedError)(reason)
-    return response
+    return answer.read(response.body, expected, is_silence_refused=is_named), response

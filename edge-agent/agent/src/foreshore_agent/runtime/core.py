@@ -18,8 +18,7 @@ import uuid_utils
 from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
-from foreshore_agent.inference import pool, race
-from foreshore_agent.inference.oip import request
+from foreshore_agent.inference import port as inference
 
 _LOG: Final = logging.getLogger(__name__)
 TOO_LATE: Final = "TooLate"
@@ -56,7 +55,7 @@ class Ports:
     """What carries effects out."""
 
     journal: journal.Journal
-    pool: pool.Pool
+    inference: inference.InferencePort
     devices: devices.DevicesPort
     meters: meters.Meters
     peers: Peers
@@ -164,17 +163,16 @@ class Core:
         self.carriers[type(effect)](effect)
 
     def _infer(self, effect: effects.Infer) -> None:
-        def then(result: race.Answered | race.Unanswered) -> None:
+        def then(result: inference.Answered | inference.Unanswered) -> None:
             self.take(self._answer(effect, result))
 
-        body = request.encode(effect)
-        self._ports.pool.ask(effect.policy, body, effect.timeout, then, effect.device.name)
+        self._ports.inference.ask(effect, then)
 
     def _answer(
-        self, effect: effects.Infer, result: race.Answered | race.Unanswered
+        self, effect: effects.Infer, result: inference.Answered | inference.Unanswered
     ) -> events.Event:
         asked = (*self.stamp(), effect.decision_id, effect.policy, effect.device)
-        if isinstance(result, race.Answered):
+        if isinstance(result, inference.Answered):
             return events.Inferred(
                 *asked,
                 result.outputs,

@@ -10,7 +10,7 @@ from typing import Final
 from foreshore_agent import clocks, inspection, journal, meters
 from foreshore_agent.devices import port as device_port
 from foreshore_agent.engine import durable, events, state, view
-from foreshore_agent.inference import pool
+from foreshore_agent.inference import port as inference_port
 from foreshore_agent.link import hub
 from foreshore_agent.runtime import core, desired
 from foreshore_agent.site import exchange, peers
@@ -34,7 +34,7 @@ class Facts:
     started: float
     core: core.Core
     book: journal.Journal
-    pool: pool.Pool
+    inference: inference_port.InferencePort
     devices: device_port.DevicesPort
     meters: meters.Meters
     exchange: exchange.Exchange
@@ -81,7 +81,7 @@ class Facts:
             broker_connected=self.devices.is_connected,
             broker_problem=(self.devices.problem or "")[:256] or None,
             devices=view.devices(state, at)[: report.DEVICES],
-            endpoints=self.pool.reports()[:1000],
+            endpoints=self.inference.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],
             stages=self.meters.stages(at.monotonic),
             probes=self.meters.probes((one.node for one in targets), at.monotonic)[:1000],
@@ -133,7 +133,7 @@ class Facts:
         operator's, which must not wait for an agent that waits for them.
         """
         bad: dict[tuple[str, str], bool] = {}
-        for one in self.pool.reports():
+        for one in self.inference.reports():
             asked = (one.namespace, one.policy)
             bad[asked] = bad.get(asked, True) and one.bad_for_seconds is not None
         for policy in present.policies:

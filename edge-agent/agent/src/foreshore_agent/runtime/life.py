@@ -65,7 +65,7 @@ class Life:
         self._tasks: Final = tasks
         self._running: Final[list[asyncio.Task[None]]] = []
         self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
-        self._pool: Final = pool.Pool()
+        self._inference: Final = pool.Pool()
         node, clock = ground.told.node, ground.clock
         refused = refusals.Refusals(ground.meters.count_telemetry)
         stamp = functools.partial(core.stamp, clock)
@@ -86,7 +86,7 @@ class Life:
         self._peers: Final = peers.Peers(member, self._exchange, self._hub, tasks)
         ports = core.Ports(
             journal=ground.book,
-            pool=self._pool,
+            inference=self._inference,
             devices=self._devices,
             meters=ground.meters,
             peers=self._peers,
@@ -150,7 +150,7 @@ class Life:
         else:
             await self._follow_folder(recalled)
         self._start("broker", self._devices.run())
-        self._start("replicas", self._pool.watch())
+        self._start("replicas", self._inference.watch())
         self._start("beats", self._peers.keep_beating())
         self._start("ticks", self._tick())
         self._start("probes", probes.run(self._targets, ground.meters))
@@ -163,7 +163,7 @@ class Life:
         except Exception:  # noqa: BLE001 - logged and reported; the hub may mend it
             _LOG.exception("the last assignment cannot take effect and is set aside")
             self._desired.set_aside(recalled)
-            self._pool.assign(())
+            self._inference.assign(())
         finally:
             self._is_resuming = False
 
@@ -199,7 +199,7 @@ class Life:
         for task in sorted(self._running, key=lambda task: task.get_name() != "broker"):
             task.cancel()
             await asyncio.wait((task,))
-        self._pool.close()
+        self._inference.close()
         if self._servers is not None:
             self._servers.keep_only(())
         if self._port is not None:
@@ -254,7 +254,7 @@ class Life:
             started=time.monotonic(),
             core=self._core,
             book=self._ground.book,
-            pool=self._pool,
+            inference=self._inference,
             devices=self._devices,
             meters=self._ground.meters,
             exchange=self._exchange,
@@ -308,7 +308,7 @@ class Life:
         is_self_granted = self._hub is None
         into = self._core.attempt if self._is_resuming else self._core.take
         into(events.Assigned(*self._core.stamp(), taken, is_self_granted))
-        self._pool.assign(facts.in_force(taken, self._core.state))
+        self._inference.assign(facts.in_force(taken, self._core.state))
         self._devices.assign(taken.site, taken.devices)
         self._exchange.assign(None if taken.site is None else taken.site.name)
         self._ground.meters.forget_others(

@@ -10,8 +10,7 @@ import pytest
 
 from foreshore_agent import meters
 from foreshore_agent.engine import effects, events, state, step
-from foreshore_agent.inference import race
-from foreshore_agent.inference.oip import request
+from foreshore_agent.inference import port
 from foreshore_agent.journal import JournalFull
 from foreshore_agent.runtime import core
 from foreshore_decision import served
@@ -66,7 +65,7 @@ class Bench:
         )
         ports = core.Ports(
             journal=cast("Any", book),
-            pool=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
+            inference=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
             devices=cast("Any", SimpleNamespace(send=lambda _: self.not_sent)),
             meters=self.meters,
             peers=cast("Any", SimpleNamespace(remember=None, renew=None)),
@@ -218,15 +217,15 @@ def test_a_command_leaves_or_surely_does_not(
         assert answer.reason == expected
 
 
-def _ask(bench: Bench) -> Callable[[race.Answered | race.Unanswered], None]:
+def _ask(bench: Bench) -> Callable[[port.Answered | port.Unanswered], None]:
     bench.begin(INFER)
-    ((policy, body, seconds, then, _device),) = bench.asked
-    assert (policy, body, seconds) == (POLICY, request.encode(INFER), 0.1)
-    return cast("Callable[[race.Answered | race.Unanswered], None]", then)
+    ((asked, then),) = bench.asked
+    assert asked == INFER
+    return cast("Callable[[port.Answered | port.Unanswered], None]", then)
 
 
 def test_an_answer_is_told_with_where_its_time_went(bench: Bench) -> None:
-    _ask(bench)(race.Answered(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
+    _ask(bench)(port.Answered(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
     (answer,) = bench.answers
     assert isinstance(answer, events.Inferred)
     assert (answer.decision_id, answer.policy, answer.device) == ("d", POLICY, DEVICE)
@@ -237,8 +236,8 @@ def test_an_answer_is_told_with_where_its_time_went(bench: Bench) -> None:
 
 def test_late_and_failed_are_told_apart(bench: Bench) -> None:
     then = _ask(bench)
-    then(race.Unanswered("Deadline", (), is_late=True))
-    then(race.Unanswered("NoEndpoint", (), is_late=False))
+    then(port.Unanswered("Deadline", (), is_late=True))
+    then(port.Unanswered("NoEndpoint", (), is_late=False))
     assert [type(one) for one in bench.answers] == [events.InferenceLate, events.InferenceFailed]
 
 

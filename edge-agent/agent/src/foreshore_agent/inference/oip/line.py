@@ -7,7 +7,7 @@ import asyncio
 from typing import Final
 from urllib import parse
 
-from foreshore_agent.inference import connection
+from foreshore_agent.inference.oip import connection
 
 MAXIMUM_IDLE: Final = 16
 

@@ -9,18 +9,22 @@ of what answered: one that says nothing, as a server of others might, is not bel
 assignment does not say (an older operator made it), silence is let pass and recorded as such.
 """
 
+import asyncio
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import pydantic
 
+from foreshore_agent.inference.oip import connection
 from foreshore_api.wire import oip
 from foreshore_decision import served
 from foreshore_decision.chain import reasons
 
-MAXIMUM_BYTES: Final = 1 << 20
+_OUR_FAULT: Final = (400, 413)
+_REASON: Final = re.compile(rb'\s*{\s*"error"\s*:\s*"([A-Z][A-Za-z]{2,40})\b')
 
 
 class Declared(Protocol):
@@ -53,20 +57,46 @@ class Answer:
     outputs: dict[str, tuple[float | int | bool, ...]]
 
 
-class BadAnswerError(Exception):
-    """The replica answered something that is no answer; `reason` is its code."""
+class FailedError(Exception):
+    """The replica could not be reached or gave no answer; `reason` is a code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason: Final = reason
 
 
-class OtherVersionError(BadAnswerError):
-    """Something else answered than what is in force, or it did not say what it is."""
+class RejectedError(FailedError):
+    """The request itself is wrong: every replica would say so, and none is to blame."""
+
+
+class OtherVersionError(FailedError):
+    """It works, but is not what is in force, or does not say what it is.
+
+    `answered` is what it said of itself.
+    """
 
     def __init__(self, answered: served.Served) -> None:
         super().__init__(reasons.OTHER_VERSION)
         self.answered: Final = answered
+
+
+def completed(call: "asyncio.Future[connection.Response]") -> connection.Response:
+    """Return what a call that is over brought, if it says 200.
+
+    Raises:
+        FailedError: there is no answer; RejectedError if the request was wrong.
+    """
+    try:
+        response = call.result()
+    except connection.LostError as error:
+        raise FailedError(error.reason) from error
+    except OSError as error:
+        raise FailedError("Unreachable") from error
+    if response.status != 200:
+        named = _REASON.match(response.body)
+        reason = named[1].decode() if named else f"Status{response.status}"
+        raise (RejectedError if response.status in _OUR_FAULT else FailedError)(reason)
+    return response
 
 
 def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer:
@@ -78,7 +108,7 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer
         is_silence_refused: whether an answer has to say what it is.
 
     Raises:
-        BadAnswerError: an output is missing, misshapen or not finite, or the body is no answer;
+        FailedError: an output is missing, misshapen or not finite, or the body is no answer;
             OtherVersionError if it is one, of something else.
     """
     try:
@@ -86,7 +116,7 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer
     except pydantic.ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         is_number = any(each["type"] == "finite_number" for each in found)
-        raise BadAnswerError("NotFinite" if is_number else "MalformedAnswer") from error
+        raise FailedError("NotFinite" if is_number else "MalformedAnswer") from error
     answered = _model(response)
     is_silent = is_silence_refused and not answered.is_whole
     if is_silent or served.contradicts(expected.model, answered):
@@ -107,7 +137,7 @@ def _outputs(
     for output in declared:
         tensor = tensors.get(output.name)
         if tensor is None:
-            raise BadAnswerError("OutputMissing")
+            raise FailedError("OutputMissing")
         _check_shape(tensor, output.shape)
         outputs[output.name] = tensor.data
     return outputs
@@ -118,7 +148,7 @@ def _check_shape(tensor: oip.Tensor, declared: Sequence[int]) -> None:
         wanted in (-1, length) for length, wanted in zip(tensor.shape, declared, strict=True)
     )
     if not fits or len(tensor.data) != math.prod(tensor.shape):
-        raise BadAnswerError("WrongShape")
+        raise FailedError("WrongShape")
 
 
 def server_seconds(header: str, most: float = math.inf) -> float | None:
