@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from foreshore_agent import refusals
 from foreshore_agent.devices.mqtt import broker as brokers
@@ -15,6 +16,8 @@ from foreshore_agent.site import exchange
 from foreshore_api.v1alpha1 import deviceprofile, site
 from foreshore_api.v1alpha1.device import DeviceSpec
 from foreshore_api.wire import assignment, beat
+
+Kind = TypeVar("Kind", bound=events.Event)
 
 
 class SiteSide:
@@ -54,6 +57,11 @@ class SiteSide:
     async def next(self) -> events.Event:
         async with asyncio.timeout(15):
             return await self.events.get()
+
+    async def next_of(self, kind: type[Kind]) -> Kind:
+        while not isinstance(event := await self.next(), kind):
+            pass
+        return event
 
     async def up(self) -> None:
         changed = await self.next()

@@ -14,6 +14,7 @@ import pytest
 
 from builders import site_side
 from foreshore_agent.devices.mqtt import connection, denials, lane
+from foreshore_agent.engine import events
 from foreshore_agent.site import echo
 from foreshore_api.v1alpha1 import site
 from foreshore_api.wire import beat
@@ -101,8 +102,11 @@ async def test_a_command_that_the_broker_throws_away_is_said_until_it_does_not(
     """The list is older than the device: the broker takes the command and nobody gets it."""
     order = site_side.command()
     async with known_as("agent", tmp_path, AGENT) as (broker, side):
-        assert side.devices.send(order) is None
-        await until(lambda: bool(side.denied))
+        await side.up()
+        assert side.devices.send(order) is None, "MQTT has no answer before the broker's"
+        refused = await side.next_of(events.CommandNotSent)
+        assert (refused.command_id, refused.reason) == (order.command_id, "NotAuthorized")
+        assert (refused.policy, refused.device) == (order.policy, order.device)
         assert side.devices.send(order) is None
         (sentence,) = side.denied
         assert sentence == "does not let us publish on hq/room-301/command (Not authorized)"

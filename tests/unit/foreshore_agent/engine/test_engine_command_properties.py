@@ -29,6 +29,7 @@ USUAL = (
 UNUSUAL = (
     st.tuples(st.just("refuse"), st.just(0)),
     st.tuples(st.just("lose"), st.just(0)),
+    st.tuples(st.just("bounce"), st.just(0)),
     st.tuples(st.just("repeat"), st.just(0)),
     st.tuples(st.just("sleep"), st.sampled_from((1.0, 6.0))),
     st.tuples(st.just("assign"), st.sampled_from(("as before", "locked", "edited", "lowered"))),
@@ -126,6 +127,10 @@ class Site(Rig):
                     self.feed(
                         events.CommandNotSent, command_id=order.command_id, reason="NotConnected"
                     )
+            case "bounce":
+                if self.sent:
+                    late = self.sent[-1][1].command_id
+                    self.feed(events.CommandNotSent, command_id=late, reason="NotAuthorized")
             case "answer":
                 if self.sent:
                     self.acknowledge(self.sent[-1][1].command_id, detail)

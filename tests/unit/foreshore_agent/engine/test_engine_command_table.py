@@ -26,6 +26,7 @@ Sending      Answered    -> Over         Acknowledged  observe
 Sending      Rejected    -> Over         Rejected
 Sending      Unassigned  -> Over         Unknown       hold
 Sending      Restarted   -> Unknown      Unknown       hold
+Answer       NotSent     -> Over         NotSent
 Answer       Accepted    -> Confirmation Acknowledged  observe await_read_back
 Answer       Done        -> Confirmation Acknowledged  observe await_read_back
 Answer       Answered    -> Over         Acknowledged  observe

@@ -37,6 +37,25 @@ def test_a_command_that_did_not_leave_is_said_so_and_not_sent_again() -> None:
     assert rig.sent == []
 
 
+def test_a_command_that_the_broker_refuses_after_it_left_is_over_with_the_brokers_reason() -> None:
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample()
+    refused = {"command_id": rig.sent[0][1].command_id, "reason": "NotAuthorized"}
+    rig.feed(events.CommandNotSent, **refused)
+    rig.feed(events.CommandNotSent, **refused)
+    rig.wait(7)
+    assert rig.outcomes == [("NotSent", "NotAuthorized")]
+
+
+def test_a_refusal_after_the_device_has_answered_says_nothing() -> None:
+    rig = Rig((quiet(),))
+    rig.sample()
+    before = list(rig.outcomes)
+    command_id = rig.sent[0][1].command_id
+    rig.feed(events.CommandNotSent, command_id=command_id, reason="NotAuthorized")
+    assert rig.outcomes == before
+
+
 def test_an_intent_that_is_durable_twice_is_sent_once() -> None:
     rig = Rig((quiet(),))
     rig.sample()

@@ -55,6 +55,7 @@ class Line:
         qos: int = 0,
         expiry: int | None = None,
         within: float | None = None,
+        refused: channel.Refused | None = None,
     ) -> None:
         if not self.is_up:
             raise channel.NotSentError("NotConnected")

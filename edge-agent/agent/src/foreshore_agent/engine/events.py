@@ -156,13 +156,16 @@ class CommandSent(_Event):
 
 @dataclass(frozen=True, slots=True)
 class CommandNotSent(_Event):
-    """The `Command` effect with this id surely did not leave."""
+    """The `Command` effect with this id surely did not leave, or was refused on the way.
+
+    The second may come after `CommandSent`: then no device got it all the same.
+    """
 
     command_id: str
     policy: Key
     device: Key
     reason: str
-    """`NotConnected`, `TooLate`, `NoCommandTopic`."""
+    """`NotConnected`, `TooLate`, `NoCommandTopic`, or a broker's own: `NotAuthorized`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,5 +159,8 @@ class _LaneChannel:
         qos: int = 0,
         expiry: int | None = None,
         within: float | None = None,
+        refused: channel.Refused | None = None,
     ) -> None:
-        self._shared.lane.publish(topic, payload, qos=qos, expiry=expiry, within=within)
+        self._shared.lane.publish(
+            topic, payload, qos=qos, expiry=expiry, within=within, refused=refused
+        )

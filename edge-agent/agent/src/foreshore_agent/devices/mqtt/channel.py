@@ -11,6 +11,10 @@ from typing import NamedTuple, Protocol
 
 from foreshore_decision.instant import Instant
 
+Refused = Callable[[str], None]
+"""Told, in the event loop, why the broker refused a message that had left (MQTT 5, QoS 1): its own
+reason as a code, such as `NotAuthorized` or `QuotaExceeded`."""
+
 
 class NotSentError(Exception):
     """The message surely did not leave; `reason` is one of four.
@@ -68,6 +72,7 @@ class Channel(Protocol):
         qos: int = 0,
         expiry: int | None = None,
         within: float | None = None,
+        refused: Refused | None = None,
     ) -> None:
         """Send now, or raise NotSentError (see `connection.Connection.publish`)."""
         ...

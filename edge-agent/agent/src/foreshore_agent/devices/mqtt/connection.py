@@ -7,15 +7,13 @@ There is no way back: whoever wants another session opens another connection, wi
 A client that reconnects by itself delivers its stale queue after a successor's command. Nothing is
 ever retained.
 
-Nagle's algorithm is switched off (paho leaves it on: 40 ms at 20 Hz). Messages are handed over
-outside paho's callbacks, because paho holds a lock there that its own error handling takes again.
+Messages are handed over outside paho's callbacks, because paho holds a lock there that its own
+error handling takes again.
 """
 
 import asyncio
 import logging
 import socket
-import ssl
-import struct
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
 
@@ -26,16 +24,18 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from foreshore_agent.devices.mqtt import client as clients
-from foreshore_agent.devices.mqtt import credentials, denials, inbox, session
-from foreshore_agent.devices.mqtt.channel import Message, NotSentError
+from foreshore_agent.devices.mqtt import (
+    credentials,
+    denials,
+    inbox,
+    outstanding,
+    session,
+    socket_watch,
+)
+from foreshore_agent.devices.mqtt.channel import Message, NotSentError, Refused
 from foreshore_agent.devices.mqtt.session import Address, ConnectionFailedError, Will
 from foreshore_decision.instant import Instant
 
-MAXIMUM_OUTSTANDING: Final = 1000
-"""Publications that wait for the broker's PUBACK; a broker may ask for fewer."""
-
-_UNSENT_MILLISECONDS: Final = 10_000
-"""Bytes that the network does not take for so long end the connection (TCP_USER_TIMEOUT)."""
 _FILTERS: Final = 100
 _READS: Final = 64
 _LOG: Final = logging.getLogger(__name__)
@@ -66,24 +66,19 @@ class Connection:
     ) -> None:
         self._client: Final = client
         self._now: Final = now
-        self._due: Final[dict[int, asyncio.TimerHandle]] = {}
         self._waiting: Final = waiting
         self._loop: Final = asyncio.get_running_loop()
-        self._socket: socket.socket | None = None
-        self._descriptor = -1
-        self._is_writing = False
+        self._socket: socket_watch.WatchedSocket | None = None
         self._is_paused = False
         self._is_closing = False
         self._is_dispatching = False
         self._misc: asyncio.TimerHandle | None = None
         self._packets = 0
         self._is_v5 = client.protocol == paho.MQTTv5
-        self._limit = MAXIMUM_OUTSTANDING
         self._drained: asyncio.Future[None] | None = None
-        self._outstanding: dict[int, asyncio.Future[None] | None] = {}
-        self._topics: Final[dict[int, str]] = {}
         self.denials: Final = denials.Denials()
-        """What the broker does not let us say and hear."""
+        """What the broker does not let us publish and listen on."""
+        self._outstanding: Final = outstanding.Outstanding(self.denials, self._reset)
         self._subscriptions: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self.closed: Final[asyncio.Future[str]] = self._loop.create_future()
@@ -143,7 +138,7 @@ class Connection:
     @property
     def has_room(self) -> bool:
         """Whether a message with QoS 1 would be taken now."""
-        is_free = len(self._outstanding) < self._limit and not self._client.want_write()
+        is_free = not self._outstanding.is_full and not self._client.want_write()
         return self.is_open and is_free
 
     @property
@@ -198,28 +193,31 @@ class Connection:
         qos: int = 0,
         expiry: int | None = None,
         within: float | None = None,
+        refused: Refused | None = None,
     ) -> None:
         """Hand a message to the socket now, or raise.
 
         `expiry` is in whole seconds; MQTT 3.1.1 knows none. A command must arrive `within` seconds:
         one that the network does not take at once, or the broker does not acknowledge in time, ends
-        the session: completed later, it would arrive late.
+        the session: completed later, it would arrive late. `refused` is told when a broker of
+        MQTT 5 refuses what it was given with QoS 1.
 
         Raises:
             NotSentError: it did not leave and will not.
         """
-        number = self._send(topic, payload, qos, expiry, None)
+        publication = outstanding.Publication(topic, None, refused)
+        number = self._send(publication, payload, qos, expiry)
         if within is None:
             return
         if self._client.want_write():
             self._reset("the network takes no more")
             raise NotSentError("Congested")
-        if number in self._outstanding:
-            overdue = "a command was not acknowledged in time"
-            self._due[number] = self._loop.call_later(within, self._reset, overdue)
+        self._outstanding.expect(number, within)
 
     async def deliver(self, topic: str, payload: bytes) -> None:
-        """Publish with QoS 1 and wait for the broker's PUBACK; for senders that have time.
+        """Publish with QoS 1 and wait for the broker's PUBACK, whatever it says.
+
+        For senders that have time; `denials` knows what is refused.
 
         Raises:
             NotSentError: it did not leave, or the session ended first.
@@ -229,7 +227,7 @@ class Connection:
             while self._client.want_write() and self.is_open:
                 self._drained = self._drained or self._loop.create_future()
                 await self._within_session(self._drained)
-            self._send(topic, payload, 1, None, answer)
+            self._send(outstanding.Publication(topic, answer, None), payload, 1, None)
             await self._within_session(answer)
         except ConnectionFailedError as error:
             raise NotSentError("NotConnected") from error
@@ -239,38 +237,32 @@ class Connection:
         self._is_closing = True
         self._waiting.clear()
         if self.is_open:
-            if not self._outstanding:
+            if self._outstanding.is_empty:
                 self._linger(is_reset=False)
             self._client.disconnect()
             self._flush()
         self._end("closed")
 
     def _send(
-        self,
-        topic: str,
-        payload: bytes,
-        qos: int,
-        expiry: int | None,
-        answer: asyncio.Future[None] | None,
+        self, publication: outstanding.Publication, payload: bytes, qos: int, expiry: int | None
     ) -> int:
         if not self.is_open:
             raise NotSentError("NotConnected")
         if self._client.want_write():
             raise NotSentError("Congested")
-        if qos and len(self._outstanding) >= self._limit:
+        if qos and self._outstanding.is_full:
             raise NotSentError("Busy")
         properties = session.expiring(expiry) if self._is_v5 and expiry is not None else None
         try:
             info = self._client.publish(
-                topic, payload, qos=qos, retain=False, properties=properties
+                publication.topic, payload, qos=qos, retain=False, properties=properties
             )
         except ValueError as error:  # a topic with a wildcard, or one that is no UTF-8
             raise NotSentError("InvalidTopic") from error
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise NotSentError("NotConnected")
         if qos:
-            self._outstanding[info.mid] = answer
-            self._topics[info.mid] = topic
+            self._outstanding.add(info.mid, publication)
         self._flush()
         return info.mid
 
@@ -286,10 +278,7 @@ class Connection:
         raw = self._client.socket()
         if not isinstance(raw, socket.socket):
             raise ConnectionFailedError("the broker closed the connection at once")
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNSENT_MILLISECONDS)
-        self._socket = raw
-        self._descriptor = raw.fileno()
+        self._socket = socket_watch.WatchedSocket(raw, self._read, self._flush)
         client = self._client
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -297,7 +286,6 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_socket_close = self._on_socket_close
-        self._loop.add_reader(self._descriptor, self._read)
         self._tend()
 
     def _read(self) -> None:
@@ -308,7 +296,8 @@ class Connection:
             self._take_packet()
             if self.closed.done() or self._is_paused:
                 break
-            if self._packets == before and not self._has_decrypted():
+            has_more = self._socket is not None and self._socket.has_decrypted
+            if self._packets == before and not has_more:
                 break
         self._flush()
         self._hand_over()
@@ -321,21 +310,14 @@ class Connection:
             _LOG.debug("where it came from", exc_info=error)
             self._reset(f"the broker sent what cannot be read ({type(error).__name__})")
 
-    def _has_decrypted(self) -> bool:
-        """Whether TLS holds bytes that the event loop cannot see."""
-        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
-
     def _flush(self) -> None:
         if not self.closed.done() and self._client.want_write():
             self._client.loop_write()
         if self.closed.done():
             return
         wants = self._client.want_write()
-        if wants and not self._is_writing:
-            self._loop.add_writer(self._descriptor, self._flush)
-        elif self._is_writing and not wants:
-            self._loop.remove_writer(self._descriptor)
-        self._is_writing = wants
+        if self._socket is not None:
+            self._socket.want_write(wants=wants)
         if not wants and self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
@@ -355,17 +337,16 @@ class Connection:
             self._loop.call_soon(self._hand_over)
         if self._is_paused and self._waiting.is_drained and not self.closed.done():
             self._is_paused = False
-            self._loop.add_reader(self._descriptor, self._read)
-            self._loop.call_soon(self._read)  # what TLS has decrypted meanwhile wakes nobody
+            if self._socket is not None:
+                self._socket.resume()
 
     def _end(self, reason: str) -> None:
         if self.closed.done():
             return
         self.closed.set_result(reason)
-        self._on_socket_close()
-        for timer in (self._misc, *self._due.values()):
-            if timer is not None:
-                timer.cancel()
+        self._outstanding.close()
+        if self._misc is not None:
+            self._misc.cancel()
         if self._socket is not None:
             self._socket.close()
         if not self._accepted.done():
@@ -378,10 +359,9 @@ class Connection:
         self._end(reason)
 
     def _linger(self, *, is_reset: bool) -> None:
-        """Say whether closing the socket throws away what the other side has not taken yet."""
-        if self._socket is not None and self._socket.fileno() >= 0:
-            linger = struct.pack("ii", int(is_reset), 0)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        """Set whether closing the socket throws away what the other side has not taken yet."""
+        if self._socket is not None:
+            self._socket.linger(is_reset=is_reset)
 
     # The client's callbacks: they hold its lock, so they only take notes.
 
@@ -399,7 +379,8 @@ class Connection:
         if code.is_failure:
             self._accepted.set_exception(ConnectionFailedError(f"the broker refuses us: {code}"))
             return
-        self._limit = min(MAXIMUM_OUTSTANDING, getattr(said, "ReceiveMaximum", MAXIMUM_OUTSTANDING))
+        most = outstanding.MAXIMUM_OUTSTANDING
+        self._outstanding.limit = min(most, getattr(said, "ReceiveMaximum", most))
         self._accepted.set_result(None)
 
     def _on_disconnect(
@@ -421,24 +402,15 @@ class Connection:
         at = None if self._now is None else self._now()
         body = bytes(message.payload)
         self._waiting.put(Message(topic, body, message.retain, message.dup, at))
-        if self._waiting.is_full and not self._is_paused:
+        if self._waiting.is_full and not self._is_paused and self._socket is not None:
             self._is_paused = True
-            self._loop.remove_reader(self._descriptor)
+            self._socket.pause()
 
     def _on_publish(
         self, _client: object, _data: object, number: int, code: ReasonCode, _said: object
     ) -> None:
         self._packets += 1
-        topic = self._topics.pop(number, "")
-        if code.is_failure:
-            self.denials.note(denials.Act.PUBLISH, topic, code)
-        else:
-            self.denials.allow(denials.Act.PUBLISH, topic)
-        if (timer := self._due.pop(number, None)) is not None:
-            timer.cancel()
-        answer = self._outstanding.pop(number, None)
-        if answer is not None and not answer.done():
-            answer.set_result(None)
+        self._outstanding.settle(number, code)
 
     def _on_subscribe(
         self, _client: object, _data: object, number: int, codes: list[ReasonCode], _said: object
@@ -449,7 +421,5 @@ class Connection:
             answer.set_result(codes)
 
     def _on_socket_close(self, *_: object) -> None:
-        if self._descriptor >= 0:
-            self._loop.remove_reader(self._descriptor)
-            self._loop.remove_writer(self._descriptor)
-            self._descriptor = -1
+        if self._socket is not None:
+            self._socket.unwatch()

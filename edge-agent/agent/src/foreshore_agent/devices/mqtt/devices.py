@@ -6,6 +6,7 @@ reads a message.
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -79,7 +80,14 @@ class MqttDevices:
         within = max(0.0, command.deadline - self._stamp()[0].monotonic)
         body = to.codec.encode(command)
         try:
-            self._control.publish(to.topic, body, qos=1, expiry=_expiry(command), within=within)
+            self._control.publish(
+                to.topic,
+                body,
+                qos=1,
+                expiry=_expiry(command),
+                within=within,
+                refused=functools.partial(self._refuse, command),
+            )
         except channel.NotSentError as error:
             return error.reason
         return None
@@ -90,6 +98,13 @@ class MqttDevices:
         if to is not None:
             with contextlib.suppress(channel.NotSentError):
                 self._telemetry.publish(to.topic, to.codec.advice(advice))
+
+    def _refuse(self, command: effects.Command, why: str) -> None:
+        """Pass on that the broker took a command from us and gives it to nobody."""
+        refused = events.CommandNotSent(
+            *self._stamp(), command.command_id, command.policy, command.device, why
+        )
+        self._deliver(refused)
 
     def _measured(self, message: channel.Message) -> bool:
         """Take a message of the telemetry connection; one of a device that left is nobody's."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foreshore_agent.devices.mqtt import connection, denials
+from foreshore_agent.devices.mqtt import channel, connection, denials
 from foreshore_agent.link import backoff
 from foreshore_decision.instant import Instant
 
@@ -91,11 +91,14 @@ class Lane:
         qos: int = 0,
         expiry: int | None = None,
         within: float | None = None,
+        refused: channel.Refused | None = None,
     ) -> None:
         """Send now, or raise `connection.NotSentError`."""
         if self._session is None:
             raise connection.NotSentError("NotConnected")
-        self._session.publish(topic, payload, qos=qos, expiry=expiry, within=within)
+        self._session.publish(
+            topic, payload, qos=qos, expiry=expiry, within=within, refused=refused
+        )
 
     async def keep(self, node: str) -> None:
         """Keep the connection up."""

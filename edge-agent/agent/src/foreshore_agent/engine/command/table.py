@@ -2,7 +2,7 @@
 
     (verdict) ──► Intent ──Durable──► Sending ──Sent──► Answer ──Accepted, Done──► Confirmation
                     │ NotRecorded        │ NotSent         │ Rejected, Answered       │ Near
-                    │ Obstructed         ▼                 ▼                          ▼ Due, Newer
+                    │ Obstructed         ▼                 ▼ NotSent                  ▼ Due, Newer
                     ▼                    over              over                       over
                     over
     Restarted, or Due without an answer ──► Unknown ──Near, Due──► over
@@ -44,7 +44,7 @@ class CommandEvent(StrEnum):
     SENT = "Sent"
     """It was handed to a connected socket."""
     NOT_SENT = "NotSent"
-    """It surely did not leave."""
+    """It surely did not leave, or was refused on the way before any device had it."""
     ACCEPTED = "Accepted"
     """The device takes it, and a read-back is to confirm it."""
     DONE = "Done"
@@ -209,6 +209,8 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
         (S.SENDING, E.REJECTED): Transition(S.OVER, Outcome.REJECTED),
         (S.SENDING, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
         (S.SENDING, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        # the socket took it, and the broker refused it
+        (S.ANSWER, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT),
         (S.ANSWER, E.ACCEPTED): Transition(
             S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
         ),
@@ -267,8 +269,13 @@ IGNORED: Final[Mapping[Pair, str]] = MappingProxyType(
         ),
         (
             (S.ANSWER, S.CONFIRMATION, S.UNKNOWN),
-            (E.SENT, E.NOT_SENT),
+            (E.SENT,),
             "it comes twice, or late: more is known by now",
+        ),
+        (
+            (S.CONFIRMATION, S.UNKNOWN),
+            (E.NOT_SENT,),
+            "it comes late: the device has answered, or time has run out",
         ),
         (
             (S.SENDING, S.ANSWER),
