@@ -20,13 +20,15 @@ class RoomDevice:
         self.airflow = 120.0
         self.epoch = 0
         self.is_deaf = False
-        self._link: connection.Connection | None = None
+        self._link: connection.BrokerConnection | None = None
 
     @contextlib.asynccontextmanager
     async def connected(self, port: int) -> "AsyncIterator[RoomDevice]":
         """Be connected for as long as the block lasts."""
         address = connection.Address("127.0.0.1", port)
-        self._link = await connection.Connection.open(address, name="room", received=self._received)
+        self._link = await connection.BrokerConnection.open(
+            address, name="room", received=self._received
+        )
         await self._link.subscribe([self.topics["command"]])
         try:
             yield self
@@ -45,7 +47,7 @@ class RoomDevice:
                 self.measure(**changed)
                 await asyncio.sleep(0.1)
 
-    def _received(self, message: connection.Message) -> None:
+    def _received(self, message: connection.MqttMessage) -> None:
         said = command.Command.decode(message.payload)
         if self.is_deaf:
             return

@@ -31,7 +31,7 @@ class SiteSide:
         self.counts: dict[str, int] = {}
         self._numbers = itertools.count()
         refused = refusals.Refusals(self._count)
-        self.broker = brokers.Broker(node, refused, lambda: self.stamp()[0])
+        self.broker = brokers.SiteBroker(node, refused, lambda: self.stamp()[0])
         self.devices = devices.MqttDevices(
             self.broker, credentials, self.stamp, self._deliver, refused
         )

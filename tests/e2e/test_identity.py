@@ -73,7 +73,7 @@ async def publish(world: worlds.World, folder: Path, user: str, topic: str) -> N
     """One message that is no command, from whoever has a certificate with this name."""
     broker = world.installed.broker
     broker.credential(folder, "someone", user)
-    said = await connection.Connection.open(
+    said = await connection.BrokerConnection.open(
         connection.Address(broker.address, broker.port, credential="someone", credentials=folder),
         name="someone",
         received=lambda _: None,

@@ -108,7 +108,7 @@ async def publish(home: Path, user: str) -> None:
     site = yaml.safe_load_all((home / "resources/room.yaml").read_text())
     port = next(one["spec"]["broker"]["port"] for one in site if one["kind"] == "Site")
     where = connection.Address("127.0.0.1", port, credential=user, credentials=home / "credentials")
-    said = await connection.Connection.open(where, name="x", received=lambda _: None)
+    said = await connection.BrokerConnection.open(where, name="x", received=lambda _: None)
     await said.deliver(COMMAND, b"{}")
     await said.close()
 

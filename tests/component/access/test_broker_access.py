@@ -144,7 +144,7 @@ class Inbox:
     def __init__(self) -> None:
         self.topics: list[str] = []
 
-    def __call__(self, message: connection.Message) -> None:
+    def __call__(self, message: connection.MqttMessage) -> None:
         self.topics.append(message.topic)
 
 
@@ -160,9 +160,9 @@ def address(
 @contextlib.asynccontextmanager
 async def joined(
     where: connection.Address, *filters: str
-) -> AsyncIterator[tuple[connection.Connection, Inbox]]:
+) -> AsyncIterator[tuple[connection.BrokerConnection, Inbox]]:
     inbox = Inbox()
-    opened = await connection.Connection.open(where, name="role", received=inbox)
+    opened = await connection.BrokerConnection.open(where, name="role", received=inbox)
     if filters:
         await opened.subscribe(filters)
     try:
@@ -171,7 +171,7 @@ async def joined(
         await opened.close()
 
 
-async def settled(listener: connection.Connection) -> None:
+async def settled(listener: connection.BrokerConnection) -> None:
     """Until the broker has sent a client everything it had for it before."""
     await listener.subscribe(["nothing/is/said/here"])
     await asyncio.sleep(0.05)  # what was read is handed over a little later
@@ -222,7 +222,7 @@ async def test_a_role_hears_what_is_its_own_and_nothing_else(
 
 async def nobody(broker: mosquitto.Broker, held: Path) -> None:
     with pytest.raises(connection.ConnectionFailedError):
-        await connection.Connection.open(
+        await connection.BrokerConnection.open(
             replace(address(broker, OBSERVER), credential=held.name, credentials=held.parent),
             name="nobody",
             received=Inbox(),

@@ -391,7 +391,7 @@ async def test_a_report_says_what_the_sites_broker_denies(
         await device.measure_until(commands=1)
         assert found.missing() == ()
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(brokers.Broker, "denied", ("does not let us listen on x",) * 4)
+            patched.setattr(brokers.SiteBroker, "denied", ("does not let us listen on x",) * 4)
             patched.setattr(exchange.Exchange, "denied", ("does not let us listen on x",))
             seen = len(hub.reports)
             await until(lambda: len(hub.reports) > seen + 1)

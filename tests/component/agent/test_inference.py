@@ -123,15 +123,15 @@ async def asked() -> AsyncIterator[pool.Pool]:
 
 async def infer(
     asked: pool.Pool, seconds: float = 0.4, device: str = "room-301"
-) -> port.Answered | port.Unanswered:
+) -> port.ModelAnswer | port.Unanswered:
     result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     key = events.Key(POLICY[0], device)
     question = effects.Infer("d", events.Key(*POLICY), key, "occupancy", DIGEST, (), seconds)
     asked.ask(question, result.set_result)
-    return cast("port.Answered | port.Unanswered", await asyncio.wait_for(result, 5))
+    return cast("port.ModelAnswer | port.Unanswered", await asyncio.wait_for(result, 5))
 
 
-def results(result: port.Answered | port.Unanswered) -> list[tuple[str, str, str | None]]:
+def results(result: port.ModelAnswer | port.Unanswered) -> list[tuple[str, str, str | None]]:
     return [(one.node, one.result, one.reason) for one in result.attempts]
 
 
@@ -140,7 +140,7 @@ async def test_the_first_replica_answers_and_its_time_is_split(
 ) -> None:
     asked.assign([policy(*servers)])
     result = await infer(asked)
-    assert isinstance(result, port.Answered)
+    assert isinstance(result, port.ModelAnswer)
     assert result.outputs == {"probabilities": (0.2, 0.8)}
     assert result.node == "edge-0"
     assert result.inference == 0.00002
@@ -170,7 +170,7 @@ async def test_a_replica_that_dies_with_a_call_under_way_is_replaced_at_once(
     servers[0].answer = die
     result = await infer(asked)
     assert results(result)[0][:2] == ("edge-0", "Failed")
-    assert isinstance(result, port.Answered)
+    assert isinstance(result, port.ModelAnswer)
 
 
 async def test_a_hanging_replica_is_overtaken_after_its_share(
@@ -180,7 +180,7 @@ async def test_a_hanging_replica_is_overtaken_after_its_share(
     servers[0].delay = 5.0
     began = time.monotonic()
     result = await infer(asked, seconds=0.4)
-    assert isinstance(result, port.Answered)
+    assert isinstance(result, port.ModelAnswer)
     assert results(result) == [("edge-0", "Late", "Overtaken"), ("edge-1", "Answered", None)]
     assert 0.19 < time.monotonic() - began < 0.35
 
@@ -191,7 +191,7 @@ async def test_a_model_slower_than_its_share_still_decides(
     asked.assign([policy(*servers)])
     servers[0].delay = servers[1].delay = 0.3
     result = await infer(asked, seconds=0.5)
-    assert isinstance(result, port.Answered)
+    assert isinstance(result, port.ModelAnswer)
     assert result.node == "edge-0"
 
 
@@ -219,7 +219,7 @@ async def test_resting_replicas_are_asked_when_no_other_is_left(
     await servers[0].stop()
     await infer(asked)
     await servers[0].start()
-    assert isinstance(await infer(asked), port.Answered)
+    assert isinstance(await infer(asked), port.ModelAnswer)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ async def test_a_wrong_answer_is_no_answer_and_the_next_replica_decides(
     asked.assign([policy(*servers)])
     servers[0].answer = answer
     result = await infer(asked)
-    assert isinstance(result, port.Answered)
+    assert isinstance(result, port.ModelAnswer)
     assert results(result)[0] == ("edge-0", "Failed", reason)
 
 
@@ -269,7 +269,7 @@ async def test_another_version_than_the_one_in_force_is_not_used_and_not_blamed(
     asked.assign([policy(*servers)])
     servers[0].answer = other
     result = await infer(asked)
-    assert isinstance(result, port.Answered)
+    assert isinstance(result, port.ModelAnswer)
     assert results(result) == [
         ("edge-0", "Unused", "OtherVersion"),
         ("edge-1", "Answered", None),
@@ -320,7 +320,7 @@ async def test_where_nobody_named_the_version_a_silent_server_is_used_and_anothe
     servers[0].answer = answering(version="occupancy-v2")
     servers[1].answer = answering(digest=None)
     result = await infer(asked)
-    assert isinstance(result, port.Answered)
+    assert isinstance(result, port.ModelAnswer)
     assert results(result)[0] == ("edge-0", "Unused", "OtherVersion")
     assert result.model.digest == ""
 
@@ -416,7 +416,7 @@ async def test_a_replica_that_is_overtaken_again_and_again_is_reported_late_thro
     watch = asyncio.create_task(asked.watch())
     ages = []
     for _ in range(12):
-        assert isinstance(await infer(asked, seconds=0.4), port.Answered)
+        assert isinstance(await infer(asked, seconds=0.4), port.ModelAnswer)
         await asyncio.sleep(0.1)
         ages.append(asked.reports()[0].bad_for_seconds)
     assert None not in ages

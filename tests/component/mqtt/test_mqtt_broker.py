@@ -31,14 +31,14 @@ async def running(
         yield side
 
 
-def nothing(_: connection.Message) -> None:
+def nothing(_: connection.MqttMessage) -> None:
     return None
 
 
 async def outside(
     broker: mosquitto.Broker, received: connection.Received | None = None
-) -> connection.Connection:
-    return await connection.Connection.open(
+) -> connection.BrokerConnection:
+    return await connection.BrokerConnection.open(
         connection.Address(broker.host, broker.port), name="outside", received=received or nothing
     )
 
@@ -93,7 +93,7 @@ async def test_a_command_leaves_once_and_fails_at_once_when_the_broker_is_gone(
         assert not down.connected
         assert side.devices.send(effect) == "NotConnected"
         broker.start()
-        heard: list[connection.Message] = []
+        heard: list[connection.MqttMessage] = []
         device = await outside(broker, heard.append)
         await device.subscribe(["hq/#"])
         await side.up()

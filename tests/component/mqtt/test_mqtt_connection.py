@@ -23,14 +23,14 @@ class Inbox:
     """What came, in order."""
 
     def __init__(self) -> None:
-        self.messages: list[connection.Message] = []
+        self.messages: list[connection.MqttMessage] = []
         self._news = asyncio.Event()
 
-    def __call__(self, message: connection.Message) -> None:
+    def __call__(self, message: connection.MqttMessage) -> None:
         self.messages.append(message)
         self._news.set()
 
-    async def until(self, count: int) -> list[connection.Message]:
+    async def until(self, count: int) -> list[connection.MqttMessage]:
         async with asyncio.timeout(10):
             while len(self.messages) < count:
                 self._news.clear()
@@ -38,7 +38,7 @@ class Inbox:
         return self.messages
 
 
-def nothing(message: connection.Message) -> None:
+def nothing(message: connection.MqttMessage) -> None:
     raise AssertionError(f"nothing should come: {message}")
 
 
@@ -51,11 +51,11 @@ def address(
 @BOTH
 async def test_messages_go_round(broker: mosquitto.Broker, protocol: site.Protocol) -> None:
     inbox = Inbox()
-    hears = await connection.Connection.open(
+    hears = await connection.BrokerConnection.open(
         address(broker, protocol), name="hears", received=inbox
     )
     assert await hears.subscribe([f"room/{i}" for i in range(250)]) == ()
-    says = await connection.Connection.open(
+    says = await connection.BrokerConnection.open(
         address(broker, protocol), name="says", received=nothing
     )
     says.publish("room/7", b"zero", qos=0)
@@ -78,7 +78,7 @@ async def test_messages_go_round(broker: mosquitto.Broker, protocol: site.Protoc
 
 
 async def test_nagle_is_switched_off(broker: mosquitto.Broker) -> None:
-    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    opened = await connection.BrokerConnection.open(address(broker), name="a", received=nothing)
     assert opened._socket is not None
     assert opened._socket._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     await opened.close()
@@ -90,7 +90,7 @@ async def test_tls_with_a_client_certificate(
 ) -> None:
     tls_broker.credential(tmp_path / "credentials", "hq-broker")
     inbox = Inbox()
-    opened = await connection.Connection.open(
+    opened = await connection.BrokerConnection.open(
         connection.Address(
             tls_broker.host, tls_broker.port, protocol, "hq-broker", tmp_path / "credentials"
         ),
@@ -114,13 +114,13 @@ async def test_a_server_name_other_than_the_address_is_checked(
     right = connection.Address(
         tls_broker.host, tls_broker.port, site.Protocol.V5, "c", tmp_path, "localhost"
     )
-    opened = await connection.Connection.open(right, name="a", received=nothing)
+    opened = await connection.BrokerConnection.open(right, name="a", received=nothing)
     await opened.close()
     wrong = connection.Address(
         tls_broker.host, tls_broker.port, site.Protocol.V5, "c", tmp_path, "elsewhere.example"
     )
     with pytest.raises(connection.ConnectionFailedError, match=r"elsewhere\.example"):
-        await connection.Connection.open(wrong, name="a", received=nothing)
+        await connection.BrokerConnection.open(wrong, name="a", received=nothing)
 
 
 async def test_a_stranger_without_a_certificate_is_refused(
@@ -130,7 +130,7 @@ async def test_a_stranger_without_a_certificate_is_refused(
     (place / "tls.crt").unlink()
     where = connection.Address(tls_broker.host, tls_broker.port, site.Protocol.V5, "c", tmp_path)
     with pytest.raises(connection.ConnectionFailedError):
-        await connection.Connection.open(where, name="a", received=nothing)
+        await connection.BrokerConnection.open(where, name="a", received=nothing)
 
 
 async def test_a_missing_credential_is_named_and_no_plain_connection_is_made(
@@ -138,7 +138,7 @@ async def test_a_missing_credential_is_named_and_no_plain_connection_is_made(
 ) -> None:
     where = connection.Address(broker.host, broker.port, site.Protocol.V5, "absent", tmp_path)
     with pytest.raises(connection.ConnectionFailedError, match="'absent'"):
-        await connection.Connection.open(where, name="a", received=nothing)
+        await connection.BrokerConnection.open(where, name="a", received=nothing)
 
 
 async def test_nobody_at_home_is_said_with_the_address() -> None:
@@ -146,7 +146,7 @@ async def test_nobody_at_home_is_said_with_the_address() -> None:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     with pytest.raises(connection.ConnectionFailedError, match=f"127.0.0.1:{port}"):
-        await connection.Connection.open(
+        await connection.BrokerConnection.open(
             connection.Address("127.0.0.1", port), name="a", received=nothing
         )
 
@@ -154,7 +154,7 @@ async def test_nobody_at_home_is_said_with_the_address() -> None:
 async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
     broker: mosquitto.Broker,
 ) -> None:
-    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    opened = await connection.BrokerConnection.open(address(broker), name="a", received=nothing)
     broker.kill()
     async with asyncio.timeout(5):
         await asyncio.shield(opened.closed)
@@ -164,7 +164,7 @@ async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
     await asyncio.sleep(0.3)
     assert not opened.is_open
     inbox = Inbox()
-    hears = await connection.Connection.open(address(broker), name="b", received=inbox)
+    hears = await connection.BrokerConnection.open(address(broker), name="b", received=inbox)
     await hears.subscribe(["t"])
     await hears.deliver("t", b"only this")
     assert [each.payload for each in await inbox.until(1)] == [b"only this"]
@@ -172,14 +172,14 @@ async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
 
 
 async def test_a_broker_that_hangs_is_noticed_by_keep_alive(broker: mosquitto.Broker) -> None:
-    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    opened = await connection.BrokerConnection.open(address(broker), name="a", received=nothing)
     broker.pause()
     async with asyncio.timeout(15):
         await asyncio.shield(opened.closed)
     broker.resume()
 
 
-def flood(opened: connection.Connection) -> None:
+def flood(opened: connection.BrokerConnection) -> None:
     for _ in range(1000):
         opened.publish("t", b"x" * 60000, within=5.0)
 
@@ -187,7 +187,7 @@ def flood(opened: connection.Connection) -> None:
 async def test_a_command_that_the_network_does_not_take_ends_the_session(
     broker: mosquitto.Broker,
 ) -> None:
-    opened = await connection.Connection.open(address(broker), name="a", received=nothing)
+    opened = await connection.BrokerConnection.open(address(broker), name="a", received=nothing)
     broker.pause()
     with pytest.raises(connection.NotSentError, match="Congested"):
         flood(opened)
@@ -196,17 +196,17 @@ async def test_a_command_that_the_network_does_not_take_ends_the_session(
 
 
 async def test_the_oldest_message_gives_way_when_too_many_wait(broker: mosquitto.Broker) -> None:
-    every, kept = Inbox(), list[connection.Message]()
+    every, kept = Inbox(), list[connection.MqttMessage]()
 
-    def keep(message: connection.Message) -> None:
+    def keep(message: connection.MqttMessage) -> None:
         kept.append(message)
         every(message)
 
-    hears = await connection.Connection.open(
+    hears = await connection.BrokerConnection.open(
         address(broker), name="h", received=keep, overflowed=every, backlog=5
     )
     await hears.subscribe(["t"], qos=0)
-    says = await connection.Connection.open(address(broker), name="s", received=nothing)
+    says = await connection.BrokerConnection.open(address(broker), name="s", received=nothing)
     for number in range(400):
         says.publish("t", b"%d" % number)
     await says.deliver("t", b"end")
@@ -224,12 +224,12 @@ async def test_a_message_that_its_taker_chokes_on_does_not_end_the_session(
 ) -> None:
     inbox = Inbox()
 
-    def choke(message: connection.Message) -> None:
+    def choke(message: connection.MqttMessage) -> None:
         if message.payload == b"bad":
             raise ValueError("choked")
         inbox(message)
 
-    opened = await connection.Connection.open(address(broker), name="a", received=choke)
+    opened = await connection.BrokerConnection.open(address(broker), name="a", received=choke)
     await opened.subscribe(["t"])
     await opened.deliver("t", b"bad")
     await opened.deliver("t", b"good")
@@ -241,7 +241,7 @@ async def test_a_message_that_its_taker_chokes_on_does_not_end_the_session(
 async def test_a_command_that_nobody_acknowledged_in_time_is_not_sent_again_later(
     broker: mosquitto.Broker,
 ) -> None:
-    opened = await connection.Connection.open(
+    opened = await connection.BrokerConnection.open(
         address(broker), name="a", received=nothing, carries_commands=True
     )
     broker.pause()
@@ -255,7 +255,7 @@ async def test_a_command_that_nobody_acknowledged_in_time_is_not_sent_again_late
 async def test_a_command_that_was_acknowledged_in_time_ends_no_session(
     broker: mosquitto.Broker,
 ) -> None:
-    opened = await connection.Connection.open(
+    opened = await connection.BrokerConnection.open(
         address(broker), name="a", received=nothing, carries_commands=True
     )
     opened.publish("t", b"in time", qos=1, within=0.3)
@@ -268,10 +268,10 @@ async def test_a_command_that_was_acknowledged_in_time_ends_no_session(
 async def test_a_cut_throws_away_the_commands_that_the_kernel_still_holds(
     broker: mosquitto.Broker,
 ) -> None:
-    opened = await connection.Connection.open(
+    opened = await connection.BrokerConnection.open(
         address(broker), name="a", received=nothing, carries_commands=True
     )
-    other = await connection.Connection.open(address(broker), name="b", received=nothing)
+    other = await connection.BrokerConnection.open(address(broker), name="b", received=nothing)
     for each, is_reset in ((opened, 1), (other, 0)):
         assert each._socket is not None
         linger = each._socket._raw.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
@@ -286,20 +286,20 @@ async def test_a_message_is_dated_when_it_arrives_not_when_its_turn_comes(
     loop = asyncio.get_running_loop()
     delays: list[float] = []
 
-    def slow(message: connection.Message) -> None:
+    def slow(message: connection.MqttMessage) -> None:
         assert message.at is not None
         delays.append(loop.time() - message.at.monotonic)
         time.sleep(0.005)
         inbox(message)
 
-    hears = await connection.Connection.open(
+    hears = await connection.BrokerConnection.open(
         address(broker),
         name="h",
         received=slow,
         now=lambda: Instant(datetime.now(UTC), loop.time(), loop.time()),
     )
     await hears.subscribe(["t"], qos=0)
-    says = await connection.Connection.open(address(broker), name="s", received=nothing)
+    says = await connection.BrokerConnection.open(address(broker), name="s", received=nothing)
     for _ in range(100):
         says.publish("t", b"x")
     await inbox.until(100)

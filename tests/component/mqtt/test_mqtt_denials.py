@@ -159,7 +159,7 @@ async def test_a_subscription_that_the_broker_refuses_is_said_until_it_is_grante
                 "does not let us listen on hq/room-301/ack (Not authorized)",
                 "does not let us listen on hq/room-301/telemetry (Not authorized)",
             )
-            admin = await connection.Connection.open(
+            admin = await connection.BrokerConnection.open(
                 connection.Address(broker.host, broker.port), name="admin", received=print
             )
             order = {
@@ -179,10 +179,10 @@ async def test_a_subscription_that_was_refused_is_asked_for_again_in_the_same_se
     """A broker that reads its list again need not throw anybody out."""
     monkeypatch.setattr(lane, "AGAIN_SECONDS", 0.3)
     asked: list[tuple[str, ...]] = []
-    really = connection.Connection.subscribe
+    really = connection.BrokerConnection.subscribe
 
     async def refusing(
-        self: connection.Connection, filters: Sequence[str], qos: int = 1
+        self: connection.BrokerConnection, filters: Sequence[str], qos: int = 1
     ) -> tuple[str, ...]:
         if not any("telemetry" in each for each in filters):
             return await really(self, filters, qos)
@@ -190,10 +190,10 @@ async def test_a_subscription_that_was_refused_is_asked_for_again_in_the_same_se
         if len(asked) > 2:
             return await really(self, filters, qos)
         for each in filters:
-            self.denials.note(denials.Act.LISTEN, each, "Not authorized")
+            self.denials.note(denials.TopicUse.LISTEN, each, "Not authorized")
         return tuple(filters)
 
-    monkeypatch.setattr(connection.Connection, "subscribe", refusing)
+    monkeypatch.setattr(connection.BrokerConnection, "subscribe", refusing)
     with mosquitto.Broker(tmp_path / "broker") as broker:
         where = site.Broker(host=broker.host, port=broker.port, transport=site.Transport.PLAIN)
         async with speaking(where, None) as side:

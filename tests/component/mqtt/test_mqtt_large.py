@@ -64,7 +64,7 @@ def length(size: int) -> bytes:
             return bytes(encoded)
 
 
-def nothing(message: connection.Message) -> None:
+def nothing(message: connection.MqttMessage) -> None:
     raise AssertionError(f"nothing should come: {message.topic}")
 
 
@@ -74,7 +74,7 @@ async def test_a_packet_that_is_too_large_ends_the_connection_before_its_body_is
 ) -> None:
     began = b"\x30" + length(LARGE) + b"\x00\x01t" + b"." * 1000
     async with rogue(began) as port:
-        opened = await connection.Connection.open(
+        opened = await connection.BrokerConnection.open(
             connection.Address("127.0.0.1", port, protocol), name="a", received=nothing
         )
         async with asyncio.timeout(5):
@@ -96,16 +96,16 @@ async def test_a_malformed_packet_ends_no_more_than_the_connection(
     # MQTT 3.1.1: a topic that is no UTF-8 is passed over, and properties are a message's body
     is_readable = protocol is site.Protocol.V311 and len(body) > 3
     good = b"\x30" + length(3) + b"\x00\x01t"
-    come: list[connection.Message] = []
+    come: list[connection.MqttMessage] = []
     three = asyncio.Event()
 
-    def keep(message: connection.Message) -> None:
+    def keep(message: connection.MqttMessage) -> None:
         come.append(message)
         if len(come) == 3:
             three.set()
 
     async with rogue(b"\x30" + length(len(body)) + body + good * 3) as port:
-        opened = await connection.Connection.open(
+        opened = await connection.BrokerConnection.open(
             connection.Address("127.0.0.1", port, protocol), name="a", received=keep
         )
         async with asyncio.timeout(5):
@@ -169,7 +169,7 @@ async def test_a_lane_goes_on_after_what_nobody_foresaw(
             tried.set()
         raise KeyError("a trap nobody knew")
 
-    monkeypatch.setattr(connection.Connection, "open", breaks)
+    monkeypatch.setattr(connection.BrokerConnection, "open", breaks)
     kept = lane.Lane("telemetry", lane.Traffic(received=nothing), lambda _: None)
     kept.want(connection.Address("127.0.0.1", 1, site.Protocol.V311), ("a",))
     task = asyncio.create_task(kept.keep("edge-1"))
@@ -187,12 +187,12 @@ async def test_the_largest_packet_that_is_read_is_read_whole(
     got: list[int] = []
     come = asyncio.Event()
 
-    def keep(message: connection.Message) -> None:
+    def keep(message: connection.MqttMessage) -> None:
         got.append(len(message.payload))
         come.set()
 
     where = connection.Address(broker.host, broker.port, protocol)
-    hears = await connection.Connection.open(where, name="hears", received=keep)
+    hears = await connection.BrokerConnection.open(where, name="hears", received=keep)
     await hears.subscribe(["t"])
     room_ = client.MAXIMUM_PACKET - 16
     await hears.deliver("t", b"." * room_)
@@ -203,17 +203,17 @@ async def test_the_largest_packet_that_is_read_is_read_whole(
 
 
 def test_messages_that_wait_are_bounded_by_their_bytes_too() -> None:
-    dropped: list[connection.Message] = []
+    dropped: list[connection.MqttMessage] = []
     waiting = inbox.Inbox(nothing, dropped.append, 1024)
     for _ in range(100):
-        waiting.put(connection.Message("t", b"." * (128 << 10), False, False))
+        waiting.put(connection.MqttMessage("t", b"." * (128 << 10), False, False))
     assert len(dropped) == 100 - inbox.MAXIMUM_BYTES // (128 << 10)
 
 
 def test_where_nothing_may_be_dropped_reading_stops_by_bytes_too() -> None:
     waiting = inbox.Inbox(lambda _: None, None, None)
     while not waiting.is_full:
-        waiting.put(connection.Message("t", b"." * (128 << 10), False, False))
+        waiting.put(connection.MqttMessage("t", b"." * (128 << 10), False, False))
     for _ in range(2):
         waiting.hand_over()
     assert waiting.is_drained

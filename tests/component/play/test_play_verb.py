@@ -45,9 +45,9 @@ class World:
     def __init__(self) -> None:
         self.telemetry: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.session: connection.Connection | None = None
+        self.session: connection.BrokerConnection | None = None
 
-    def take(self, message: connection.Message) -> None:
+    def take(self, message: connection.MqttMessage) -> None:
         queue = self.telemetry if message.topic.endswith("telemetry") else self.answers
         queue.put_nowait(json.loads(message.payload))
 
@@ -84,7 +84,7 @@ async def playing(
     where: connection.Address, resources: Path, *more: str
 ) -> AsyncIterator[tuple[World, asyncio.subprocess.Process]]:
     world = World()
-    world.session = await connection.Connection.open(where, name="test", received=world.take)
+    world.session = await connection.BrokerConnection.open(where, name="test", received=world.take)
     await world.session.subscribe(["hq/room-301/telemetry", "hq/room-301/ack"])
     recording = EXAMPLE / "occupancy.csv"
     child = await asyncio.create_subprocess_exec(
@@ -203,7 +203,9 @@ async def test_the_device_shows_its_certificate_and_comes_back_after_the_broker(
         await world.until()
         tls_broker.restart()
         again = World()
-        again.session = await connection.Connection.open(where, name="again", received=again.take)
+        again.session = await connection.BrokerConnection.open(
+            where, name="again", received=again.take
+        )
         await again.session.subscribe(["hq/room-301/telemetry"])
         await again.until()
         await again.session.close()

@@ -97,9 +97,9 @@ TELEMETRY = {
 fuzzed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def route(rig: Rig) -> topics.Route:
+def route(rig: Rig) -> topics.DeviceRoute:
     profile = rig.state.devices[DEVICE].assigned.profile
-    return topics.Route(DEVICE, payload.Decoder(profile.properties), registry.choose(profile))
+    return topics.DeviceRoute(DEVICE, payload.Decoder(profile.properties), registry.choose(profile))
 
 
 def take(rig: Rig, event: events.Event | str) -> None:
@@ -118,8 +118,8 @@ def take(rig: Rig, event: events.Event | str) -> None:
         orjson.dumps(record)
 
 
-def message(topic: str, body: bytes) -> channel.Message:
-    return channel.Message(topic, body, retained=False, redelivered=False)
+def message(topic: str, body: bytes) -> channel.MqttMessage:
+    return channel.MqttMessage(topic, body, retained=False, redelivered=False)
 
 
 @fuzzed
@@ -170,7 +170,7 @@ def test_acknowledgements(data: st.DataObject) -> None:
     take(rig, translate.answer(message("a", body), route(rig), rig.at, "f"))
 
 
-TOPICS = messages.Topics("hq", NODE)
+TOPICS = messages.SiteTopics("hq", NODE)
 
 
 def hear(rig: Rig, topic: str, body: bytes) -> None:

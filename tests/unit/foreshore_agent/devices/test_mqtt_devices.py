@@ -61,7 +61,9 @@ class Wire:
         self.sent.append((topic, payload))
 
     def answer(self, topic: str, body: bytes) -> bool:
-        return self.users[1].take(channel.Message(topic, body, retained=False, redelivered=False))
+        return self.users[1].take(
+            channel.MqttMessage(topic, body, retained=False, redelivered=False)
+        )
 
 
 def advice(name: str) -> effects.Advise:

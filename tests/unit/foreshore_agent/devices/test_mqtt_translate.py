@@ -10,15 +10,15 @@ from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command
 
 AT = events.Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1.0)
-ROUTE = topics.Route(
+ROUTE = topics.DeviceRoute(
     events.Key("hq", "room-301"),
     payload.Decoder((deviceprofile.Property(name="co2"),)),
     registry.CODECS[-1],
 )
 
 
-def message(body: bytes, *, retained: bool = False) -> channel.Message:
-    return channel.Message("t", body, retained, redelivered=False)
+def message(body: bytes, *, retained: bool = False) -> channel.MqttMessage:
+    return channel.MqttMessage("t", body, retained, redelivered=False)
 
 
 def test_telemetry_becomes_a_sample_of_its_device() -> None:

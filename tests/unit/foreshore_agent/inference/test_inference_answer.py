@@ -30,13 +30,13 @@ def said_by(model: served.Served, tensor: dict[str, Any]) -> bytes:
     return json.dumps({**head, "outputs": [tensor]}).encode()
 
 
-def read(said: bytes, *, is_silence_refused: bool = True) -> answer.Answer:
+def read(said: bytes, *, is_silence_refused: bool = True) -> answer.OipAnswer:
     expected = answer.Expected(ASKED, DECLARED)
     return answer.read(said, expected, is_silence_refused=is_silence_refused)
 
 
 def test_the_declared_outputs_are_returned_flat_with_what_answered() -> None:
-    assert read(body()) == answer.Answer(ASKED, {"probabilities": (0.2, 0.8)})
+    assert read(body()) == answer.OipAnswer(ASKED, {"probabilities": (0.2, 0.8)})
 
 
 OTHERS = [

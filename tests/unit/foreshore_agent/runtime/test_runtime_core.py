@@ -217,15 +217,15 @@ def test_a_command_leaves_or_surely_does_not(
         assert answer.reason == expected
 
 
-def _ask(bench: Bench) -> Callable[[port.Answered | port.Unanswered], None]:
+def _ask(bench: Bench) -> Callable[[port.ModelAnswer | port.Unanswered], None]:
     bench.begin(INFER)
     ((asked, then),) = bench.asked
     assert asked == INFER
-    return cast("Callable[[port.Answered | port.Unanswered], None]", then)
+    return cast("Callable[[port.ModelAnswer | port.Unanswered], None]", then)
 
 
 def test_an_answer_is_told_with_where_its_time_went(bench: Bench) -> None:
-    _ask(bench)(port.Answered(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
+    _ask(bench)(port.ModelAnswer(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
     (answer,) = bench.answers
     assert isinstance(answer, events.Inferred)
     assert (answer.decision_id, answer.policy, answer.device) == ("d", POLICY, DEVICE)

@@ -28,13 +28,13 @@ class OwnModel:
     def ask(self, asked: effects.Infer, then: inference.Then) -> None:
         self.asked.append(asked)
         attempt = record.Attempt(slot="own", node="edge-1", result="Answered", seconds=0.0)
-        answer: inference.Answered | inference.Unanswered
+        answer: inference.ModelAnswer | inference.Unanswered
         if self.score is None:
             answer = inference.Unanswered("NoEndpoint", (), is_late=False)
         else:
             model = served.Served(asked.model, "occupancy-v1", asked.digest)
             outputs = {"probabilities": (1 - self.score, self.score)}
-            answer = inference.Answered(model, outputs, (attempt,), "edge-1", 0.0, None)
+            answer = inference.ModelAnswer(model, outputs, (attempt,), "edge-1", 0.0, None)
         asyncio.get_running_loop().call_soon(then, answer)
 
     def reports(self) -> tuple[report.EndpointReport, ...]:

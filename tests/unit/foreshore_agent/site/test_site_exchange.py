@@ -62,7 +62,7 @@ class Line:
         self.sent.append((topic, payload))
 
     def receive(self, topic: str, body: bytes, *, retained: bool = False) -> bool:
-        return self.subscriber.take(channel.Message(topic, body, retained, redelivered=False))
+        return self.subscriber.take(channel.MqttMessage(topic, body, retained, redelivered=False))
 
     @property
     def deafness(self) -> list[tuple[bool, bool]]:

@@ -6,7 +6,7 @@ from foreshore_agent import documents, refusals
 from foreshore_agent.site import messages
 from foreshore_api.wire import beat
 
-TOPICS = messages.Topics("hq", "edge-1")
+TOPICS = messages.SiteTopics("hq", "edge-1")
 PEER = beat.Beat(node="edge-2", boot_id="b", sequence=1, has_hub=True)
 HELD = (beat.Held(namespace="hq", device="room-301", epoch=3),)
 

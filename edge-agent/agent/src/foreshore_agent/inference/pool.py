@@ -24,14 +24,14 @@ _READY_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
-class _Route:
+class _PolicyRoute:
     """The replicas of one version of a policy, in the order of the assignment."""
 
     policy: tuple[str, str]
     devices: frozenset[str]
     """Those that this version is in force on."""
     expected: answer.Expected
-    replicas: tuple[replica.Replica, ...]
+    replicas: tuple[replica.ModelReplica, ...]
     seconds: float = _READY_SECONDS
     trying: set[int] = field(default_factory=set)
 
@@ -40,7 +40,7 @@ class Pool:
     """The replicas of every policy; an `InferencePort`."""
 
     def __init__(self) -> None:
-        self._routes: dict[tuple[str, str], tuple[_Route, ...]] = {}
+        self._routes: dict[tuple[str, str], tuple[_PolicyRoute, ...]] = {}
         self._lines: dict[str, line.Line] = {}
 
     def assign(self, policies: Sequence[assignment.AssignedPolicy]) -> None:
@@ -49,7 +49,7 @@ class Pool:
         A policy may come in several versions, each with the devices that it is in force on; for
         any other device none is asked, for another version must not answer in its place.
         """
-        fresh: dict[tuple[str, str], tuple[_Route, ...]] = {}
+        fresh: dict[tuple[str, str], tuple[_PolicyRoute, ...]] = {}
         for policy in policies:
             if policy.model is not None and policy.endpoints:
                 key = (policy.namespace, policy.name)
@@ -59,19 +59,21 @@ class Pool:
         for url in set(self._lines) - used:
             self._lines.pop(url).close()
 
-    def _route(self, policy: assignment.AssignedPolicy, model: assignment.AssignedModel) -> _Route:
+    def _route(
+        self, policy: assignment.AssignedPolicy, model: assignment.AssignedModel
+    ) -> _PolicyRoute:
         key = (policy.namespace, policy.name)
         old = self._routes.get(key, ())
         known = {one.identity: one for route in old for one in route.replicas}
         fresh = (
-            replica.Replica(endpoint, model.name, self._line(endpoint.url))
+            replica.ModelReplica(endpoint, model.name, self._line(endpoint.url))
             for endpoint in policy.endpoints
         )
         replicas = tuple(known.get(one.identity, one) for one in fresh)
         expected = answer.Expected(served.of(model), model.model.outputs)
-        return _Route(key, frozenset(policy.devices), expected, replicas)
+        return _PolicyRoute(key, frozenset(policy.devices), expected, replicas)
 
-    def _every(self) -> Iterator[_Route]:
+    def _every(self) -> Iterator[_PolicyRoute]:
         return itertools.chain.from_iterable(self._routes.values())
 
     def _line(self, url: str) -> line.Line:
@@ -123,13 +125,13 @@ class Pool:
 _NO_ENDPOINT: Final = port.Unanswered("NoEndpoint", (), is_late=False)
 
 
-def _is_due(one: replica.Replica, at: float) -> bool:
+def _is_due(one: replica.ModelReplica, at: float) -> bool:
     if one.resting_until is not None:
         return at >= one.resting_until
     return at - one.asked_at > replica.IDLE_PROBE_SECONDS
 
 
-async def _try(route: _Route, one: replica.Replica) -> None:
+async def _try(route: _PolicyRoute, one: replica.ModelReplica) -> None:
     """Ask in the background; the answer decides whether it rests (on).
 
     One that callers blame is asked what they asked, whether it rests or not: being ready is no
@@ -143,7 +145,7 @@ async def _try(route: _Route, one: replica.Replica) -> None:
             replica.read(await _over(one, one.last_body, route.seconds), route.expected)
         is_in_time = time.monotonic() - began <= route.seconds / len(route.replicas)
         (one.recover if is_in_time or one.last_body is None else one.resume)()
-    except answer.RejectedError:
+    except answer.BadRequestError:
         one.recover()
     except answer.OtherVersionError:
         one.set_aside(time.monotonic())
@@ -154,7 +156,7 @@ async def _try(route: _Route, one: replica.Replica) -> None:
         route.trying.discard(id(one))
 
 
-async def _over(one: replica.Replica, body: bytes | None, seconds: float) -> replica.Asked:
+async def _over(one: replica.ModelReplica, body: bytes | None, seconds: float) -> replica.Asked:
     """Ask and wait until the call is over, well or badly. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         asked = one.ask_ready() if body is None else one.ask(body)

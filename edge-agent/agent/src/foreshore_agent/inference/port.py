@@ -1,7 +1,7 @@
 """What the runtime needs of inference, whatever protocol and however many replicas answer.
 
     engine ──Infer──► InferencePort ──► replicas
-    engine ◄──Inferred | InferenceLate | InferenceFailed── then(Answered | Unanswered)
+    engine ◄──Inferred | InferenceLate | InferenceFailed── then(ModelAnswer | Unanswered)
 
 `runtime.core` asks through it, `runtime.facts` reports how the replicas do; `runtime.life` picks
 who it is.
@@ -17,7 +17,7 @@ from foreshore_decision import served
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ModelAnswer:
     """What answered, and its outputs by name, flat."""
 
     model: served.Served
@@ -40,7 +40,7 @@ class Unanswered:
     is_late: bool
 
 
-Then = Callable[[Answered | Unanswered], None]
+Then = Callable[[ModelAnswer | Unanswered], None]
 
 
 class InferencePort(Protocol):

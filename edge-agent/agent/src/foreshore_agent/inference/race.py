@@ -27,7 +27,7 @@ class Race:
 
     def __init__(
         self,
-        replicas: Sequence[replica.Replica],
+        replicas: Sequence[replica.ModelReplica],
         expected: answer.Expected,
         body: bytes,
         seconds: float,
@@ -91,13 +91,13 @@ class Race:
         network = max(0.0, response.ended - self._started - (server or 0.0))
         node = asked.replica.endpoint.node
         attempts = tuple(self._attempts)
-        self._end(port.Answered(said.model, said.outputs, attempts, node, network, server))
+        self._end(port.ModelAnswer(said.model, said.outputs, attempts, node, network, server))
 
     def _failed(self, asked: replica.Asked, error: answer.FailedError, now: float) -> None:
         if isinstance(error, answer.OtherVersionError):
             asked.replica.count_unused(now)
             self._note(asked, "Unused", now, error.reason, error.answered)
-        elif isinstance(error, answer.RejectedError):
+        elif isinstance(error, answer.BadRequestError):
             self._waiting.clear()
             self._note(asked, "Failed", now, error.reason)
         else:
@@ -121,7 +121,7 @@ class Race:
         reason = self._attempts[-1].reason if self._attempts else None
         self._end(port.Unanswered(reason or "Deadline", tuple(self._attempts), is_late))
 
-    def _end(self, result: port.Answered | port.Unanswered) -> None:
+    def _end(self, result: port.ModelAnswer | port.Unanswered) -> None:
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()

@@ -36,7 +36,7 @@ _KINDS: Final = ("good", "late", "failed", "unused")
 class Asked:
     """One call under way; `reused` says that its connection had been idle before."""
 
-    replica: "Replica"
+    replica: "ModelReplica"
     at: float
     answer: "asyncio.Future[connection.Response]"
     reused: bool
@@ -47,7 +47,7 @@ class Asked:
         return self.reused and isinstance(self.answer.exception(), connection.LostError)
 
 
-class Replica:
+class ModelReplica:
     """One endpoint of one policy's model. Not shared between policies: evidence is per policy."""
 
     def __init__(self, endpoint: assignment.Endpoint, model: str, way: line.Line) -> None:
@@ -173,7 +173,7 @@ class Replica:
         )
 
 
-def read(asked: Asked, expected: answer.Expected) -> tuple[answer.Answer, connection.Response]:
+def read(asked: Asked, expected: answer.Expected) -> tuple[answer.OipAnswer, connection.Response]:
     """Return what a call that is over came to, with the answer as it travelled.
 
     Raises:

@@ -147,7 +147,7 @@ class Player:
             if (each := found(name)) is not None and each.access != deviceprofile.Access.WRITE
         }
 
-    def _take(self, message: connection.Message) -> None:
+    def _take(self, message: connection.MqttMessage) -> None:
         now = self._clock.now()
         if message.retained:
             self.tally.commands["Retained"] += 1

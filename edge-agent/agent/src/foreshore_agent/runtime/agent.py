@@ -51,7 +51,7 @@ class Agent:
         self._clock: Final = clock
         self._instead: Final = instead
         self._tap: Final = tap
-        self._facts: facts.Facts | None = None
+        self._facts: facts.AgentFacts | None = None
 
     def missing(self) -> tuple[str, ...]:
         """Return what is missing for readiness, as sentences; nothing means ready."""

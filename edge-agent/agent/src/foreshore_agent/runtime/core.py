@@ -38,7 +38,7 @@ MAXIMUM_UNWRITTEN: Final = 1024
 """Appends that may wait for the disk before samples are dropped, counted."""
 
 
-class Peers(Protocol):
+class PeersPort(Protocol):
     """The other agents of the site."""
 
     def remember(self, effect: effects.RememberPeer) -> None:
@@ -58,7 +58,7 @@ class Ports:
     inference: inference.InferencePort
     devices: devices.DevicesPort
     meters: meters.Meters
-    peers: Peers
+    peers: PeersPort
     changed: Callable[[], None]
     """Told after a notice: the agent's own standing is no longer what was reported."""
     failed: Callable[[BaseException], None]
@@ -163,16 +163,16 @@ class Core:
         self.carriers[type(effect)](effect)
 
     def _infer(self, effect: effects.Infer) -> None:
-        def then(result: inference.Answered | inference.Unanswered) -> None:
+        def then(result: inference.ModelAnswer | inference.Unanswered) -> None:
             self.take(self._answer(effect, result))
 
         self._ports.inference.ask(effect, then)
 
     def _answer(
-        self, effect: effects.Infer, result: inference.Answered | inference.Unanswered
+        self, effect: effects.Infer, result: inference.ModelAnswer | inference.Unanswered
     ) -> events.Event:
         asked = (*self.stamp(), effect.decision_id, effect.policy, effect.device)
-        if isinstance(result, inference.Answered):
+        if isinstance(result, inference.ModelAnswer):
             return events.Inferred(
                 *asked,
                 result.outputs,

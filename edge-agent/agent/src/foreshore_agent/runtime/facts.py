@@ -24,7 +24,7 @@ UNREADABLE: Final = "StateUnreadable"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class AgentFacts:
     """The parts that are asked."""
 
     node: str

@@ -69,7 +69,7 @@ class Life:
         node, clock = ground.told.node, ground.clock
         refused = refusals.Refusals(ground.meters.count_telemetry)
         stamp = functools.partial(core.stamp, clock)
-        mqtt = broker.Broker(node, refused, clock.instant)
+        mqtt = broker.SiteBroker(node, refused, clock.instant)
         self._devices: Final = devices.MqttDevices(
             mqtt, ground.told.credentials, stamp, self._take, refused
         )
@@ -244,9 +244,9 @@ class Life:
         await self._folder.start()
         self._start("folder", self._folder.follow())
 
-    def _facts(self) -> facts.Facts:
+    def _facts(self) -> facts.AgentFacts:
         told = self._ground.told
-        return facts.Facts(
+        return facts.AgentFacts(
             node=told.node,
             version=self._ground.restored.identity.agent_version,
             address=facts.url(told.address, told.port),

@@ -39,7 +39,7 @@ class Exchange:
         refused: refusals.Refusals,
         open_channel: channel.Open,
     ) -> None:
-        self._topics = messages.Topics("", node)
+        self._topics = messages.SiteTopics("", node)
         self._stamp: Final = stamp
         self._calls: Final = calls
         self._refused: Final = refused
@@ -50,7 +50,7 @@ class Exchange:
 
     def assign(self, site: str | None) -> None:
         """Speak and listen on the topics of a site, by name; on none without one."""
-        self._topics = messages.Topics(site or "", self._topics.node)
+        self._topics = messages.SiteTopics(site or "", self._topics.node)
         self._channel.listen(() if site is None else self._topics.filters)
 
     @property
@@ -90,7 +90,7 @@ class Exchange:
     def _is_deaf(self) -> bool:
         return self._echo.is_lost or self._channel.is_refused(self._topics.beats)
 
-    def _take(self, message: channel.Message) -> bool:
+    def _take(self, message: channel.MqttMessage) -> bool:
         if message.topic == self._topics.own_beats:
             self._echo.returned()
             self._notice_deafness()

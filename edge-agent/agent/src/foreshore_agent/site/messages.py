@@ -16,7 +16,7 @@ WRONG_SPEAKER: Final = "WrongSpeaker"
 Document = beat.Beat | beat.RenewalRequest | beat.Renewal
 
 
-class Topics(NamedTuple):
+class SiteTopics(NamedTuple):
     """The topics of one site as one of its nodes uses them."""
 
     site: str
@@ -51,7 +51,7 @@ class Topics(NamedTuple):
         return beat.renewed_topic(self.site, holder)
 
 
-def read(topics: Topics, topic: str, body: bytes, *, retained: bool) -> Document | str:
+def read(topics: SiteTopics, topic: str, body: bytes, *, retained: bool) -> Document | str:
     """Return what an agent says, or why it is not heard.
 
     What a node says must stand on its own topic.

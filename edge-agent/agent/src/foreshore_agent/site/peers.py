@@ -21,7 +21,7 @@ MAXIMUM_RELAYS: Final = 16
 """Renewals under way for peers; one more is not passed on, the holder asks again."""
 
 
-class Hub(Protocol):
+class RenewingHub(Protocol):
     """The part of the link that renews."""
 
     @property
@@ -52,7 +52,11 @@ class Peers:
     """One agent among those of its site."""
 
     def __init__(
-        self, member: Member, site: exchange.Exchange, hub: Hub | None, tasks: asyncio.TaskGroup
+        self,
+        member: Member,
+        site: exchange.Exchange,
+        hub: RenewingHub | None,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._member: Final = member
         self._site: Final = site
@@ -115,7 +119,7 @@ class Peers:
         if self._hub is not None:
             self._start(self._renew(self._hub, request), "renewal")
 
-    async def _renew(self, hub: Hub, request: beat.RenewalRequest) -> None:
+    async def _renew(self, hub: RenewingHub, request: beat.RenewalRequest) -> None:
         was_connected = hub.is_connected
         renewal = await hub.renew(request)
         if renewal is not None:
@@ -135,7 +139,7 @@ class Peers:
         self._relays += 1
         self._start(self._relay(self._hub, request), "relay")
 
-    async def _relay(self, hub: Hub, request: beat.RenewalRequest) -> None:
+    async def _relay(self, hub: RenewingHub, request: beat.RenewalRequest) -> None:
         try:
             renewal = await hub.renew(request)
             if renewal is not None:

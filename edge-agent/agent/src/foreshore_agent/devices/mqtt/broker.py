@@ -22,7 +22,7 @@ TELEMETRY_BACKLOG: Final = 1024
 """Telemetry messages that may wait for the engine; beyond, the oldest is dropped."""
 
 
-class Broker:
+class SiteBroker:
     """One agent's side of its site's broker; `run` keeps it connected until cancelled."""
 
     def __init__(self, node: str, refused: refusals.Refusals, now: Callable[[], Instant]) -> None:
@@ -111,7 +111,7 @@ class SharedLane:
         filters = tuple(each for user in self._users for each in user.filters)
         self.lane.want(self._address, filters if self._address is not None else ())
 
-    def _receive(self, message: channel.Message) -> None:
+    def _receive(self, message: channel.MqttMessage) -> None:
         """Offer a message; a taker's defect costs this message, counted and logged."""
         try:
             is_taken = any(user.subscriber.take(message) for user in self._users)
@@ -121,7 +121,7 @@ class SharedLane:
         if not is_taken:
             self._refused.note(f"a message on {message.topic}", refusals.UNKNOWN_TOPIC)
 
-    def _overflowed(self, message: channel.Message) -> None:
+    def _overflowed(self, message: channel.MqttMessage) -> None:
         self._refused.note(f"a message on {message.topic} that had to wait", refusals.DROPPED)
 
     def _oversized(self, size: int) -> None:

@@ -27,7 +27,7 @@ class NotSentError(Exception):
         self.reason = reason
 
 
-class Message(NamedTuple):
+class MqttMessage(NamedTuple):
     """One message as it came."""
 
     topic: str
@@ -42,7 +42,7 @@ class Message(NamedTuple):
 class Subscriber:
     """Who uses a channel; both are called in the event loop and must not block."""
 
-    take: Callable[[Message], bool]
+    take: Callable[[MqttMessage], bool]
     """Takes a message; False if its topic is none of this subscriber's."""
     changed: Callable[[bool], None] = lambda _: None
     """Told when the connection is up, with every filter confirmed, and when it is down."""
@@ -74,7 +74,7 @@ class Channel(Protocol):
         within: float | None = None,
         refused: Refused | None = None,
     ) -> None:
-        """Send now, or raise NotSentError (see `connection.Connection.publish`)."""
+        """Send now, or raise NotSentError (see `connection.BrokerConnection.publish`)."""
         ...
 
 

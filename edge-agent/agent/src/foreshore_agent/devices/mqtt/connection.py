@@ -32,7 +32,7 @@ from foreshore_agent.devices.mqtt import (
     session,
     socket_watch,
 )
-from foreshore_agent.devices.mqtt.channel import Message, NotSentError, Refused
+from foreshore_agent.devices.mqtt.channel import MqttMessage, NotSentError, Refused
 from foreshore_agent.devices.mqtt.session import Address, ConnectionFailedError, Will
 from foreshore_decision.instant import Instant
 
@@ -43,9 +43,9 @@ _LOG: Final = logging.getLogger(__name__)
 
 __all__ = [
     "Address",
-    "Connection",
+    "BrokerConnection",
     "ConnectionFailedError",
-    "Message",
+    "MqttMessage",
     "NotSentError",
     "Received",
     "Will",
@@ -55,7 +55,7 @@ Received = inbox.Received
 _Answer = TypeVar("_Answer")
 
 
-class Connection:
+class BrokerConnection:
     """One session; made by `open`."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Connection:
         name: str,
         received: Received,
         will: Will | None = None,
-        overflowed: Callable[[Message], None] | None = None,
+        overflowed: Callable[[MqttMessage], None] | None = None,
         backlog: int | None = None,
         now: Callable[[], Instant] | None = None,
         carries_commands: bool = False,
@@ -174,9 +174,9 @@ class Connection:
             for each, said in zip(batch, codes, strict=True):
                 if said.is_failure:
                     refused.append(each)
-                    self.denials.note(denials.Act.LISTEN, each, said)
+                    self.denials.note(denials.TopicUse.LISTEN, each, said)
                 else:
-                    self.denials.allow(denials.Act.LISTEN, each)
+                    self.denials.allow(denials.TopicUse.LISTEN, each)
         return tuple(refused)
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
@@ -401,7 +401,7 @@ class Connection:
             return  # no topic of ours
         at = None if self._now is None else self._now()
         body = bytes(message.payload)
-        self._waiting.put(Message(topic, body, message.retain, message.dup, at))
+        self._waiting.put(MqttMessage(topic, body, message.retain, message.dup, at))
         if self._waiting.is_full and not self._is_paused and self._socket is not None:
             self._is_paused = True
             self._socket.pause()

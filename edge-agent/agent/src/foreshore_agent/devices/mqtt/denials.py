@@ -14,7 +14,7 @@ MAXIMUM: Final = 100
 _LOG: Final = logging.getLogger(__name__)
 
 
-class Act(StrEnum):
+class TopicUse(StrEnum):
     """What a client does with a topic."""
 
     PUBLISH = "publish on"
@@ -25,25 +25,25 @@ class Denials:
     """What is denied now; logged once each."""
 
     def __init__(self) -> None:
-        self._known: Final[dict[tuple[Act, str], str]] = {}
+        self._known: Final[dict[tuple[TopicUse, str], str]] = {}
 
-    def note(self, act: Act, topic: str, why: object) -> None:
+    def note(self, act: TopicUse, topic: str, why: object) -> None:
         """Take note that the broker denied something, and why in its own words."""
         if (act, topic) in self._known or len(self._known) >= MAXIMUM:
             return
         self._known[act, topic] = f"does not let us {act} {topic} ({why})"
         _LOG.warning("the broker does not let us %s %s: %s", act, topic, why)
 
-    def allow(self, act: Act, topic: str) -> None:
+    def allow(self, act: TopicUse, topic: str) -> None:
         """Take note that it is allowed."""
         self._known.pop((act, topic), None)
 
-    def forget(self, act: Act | None = None) -> None:
+    def forget(self, act: TopicUse | None = None) -> None:
         """Forget everything, or all of one act: the next time says it again."""
         for key in [key for key in self._known if act in (key[0], None)]:
             del self._known[key]
 
-    def denied(self, act: Act) -> tuple[str, ...]:
+    def denied(self, act: TopicUse) -> tuple[str, ...]:
         """Return the topics that are denied for one act."""
         return tuple(topic for known, topic in self._known if known is act)
 

@@ -27,7 +27,7 @@ class MqttDevices:
 
     def __init__(
         self,
-        site: broker.Broker,
+        site: broker.SiteBroker,
         credentials: Path | None,
         stamp: events.Stamp,
         deliver: port.Deliver,
@@ -106,7 +106,7 @@ class MqttDevices:
         )
         self._deliver(refused)
 
-    def _measured(self, message: channel.Message) -> bool:
+    def _measured(self, message: channel.MqttMessage) -> bool:
         """Take a message of the telemetry connection; one of a device that left is nobody's."""
         for route in self._routes.telemetry.get(message.topic, ()):
             at, fresh = self._stamp()
@@ -115,7 +115,7 @@ class MqttDevices:
             )
         return True
 
-    def _answered(self, message: channel.Message) -> bool:
+    def _answered(self, message: channel.MqttMessage) -> bool:
         routes = self._routes.acknowledgements.get(message.topic)
         if routes is None:
             return False

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from foreshore_agent.devices.mqtt.channel import Message
+from foreshore_agent.devices.mqtt.channel import MqttMessage
 
 MAXIMUM_BYTES: Final = 4 << 20
 """Bytes of payloads that may wait."""
@@ -22,7 +22,7 @@ HANDED_OVER: Final = 16
 """Messages handed over before the event loop sees to others."""
 _LOG: Final = logging.getLogger(__name__)
 
-Received = Callable[[Message], None]
+Received = Callable[[MqttMessage], None]
 
 
 class Inbox:
@@ -31,13 +31,13 @@ class Inbox:
     def __init__(
         self,
         received: Received,
-        overflowed: Callable[[Message], None] | None,
+        overflowed: Callable[[MqttMessage], None] | None,
         backlog: int | None,
     ) -> None:
         self._received: Final = received
         self._overflowed: Final = overflowed
         self._backlog: Final = backlog
-        self._waiting: Final = deque[Message]()
+        self._waiting: Final = deque[MqttMessage]()
         self._bytes = 0
         self._defects = 0
 
@@ -56,7 +56,7 @@ class Inbox:
         """Whether reading may go on after it was full."""
         return not self._is_over(MAXIMUM_MESSAGES // 2, MAXIMUM_BYTES // 2)
 
-    def put(self, message: Message) -> None:
+    def put(self, message: MqttMessage) -> None:
         """Keep a message; with a backlog, the oldest give way."""
         self._waiting.append(message)
         self._bytes += len(message.payload)
@@ -79,7 +79,7 @@ class Inbox:
         self._waiting.clear()
         self._bytes = 0
 
-    def _pop(self) -> Message:
+    def _pop(self) -> MqttMessage:
         message = self._waiting.popleft()
         self._bytes -= len(message.payload)
         return message

@@ -25,10 +25,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Who takes what comes, and how much of it may wait (see `connection.Connection.open`)."""
+    """Who takes what comes, and how much of it may wait (see `connection`)."""
 
     received: connection.Received
-    overflowed: Callable[[connection.Message], None] | None = None
+    overflowed: Callable[[connection.MqttMessage], None] | None = None
     backlog: int | None = None
     now: Callable[[], Instant] | None = None
     carries_commands: bool = False
@@ -46,7 +46,7 @@ class Lane:
         self._news: Final = asyncio.Event()
         self._address: connection.Address | None = None
         self._filters: tuple[str, ...] = ()
-        self._session: connection.Connection | None = None
+        self._session: connection.BrokerConnection | None = None
         self._complaint = ""
         self._is_flooded = False
         """Whether the last session ended by a packet that was too large: while that goes on, the
@@ -69,7 +69,9 @@ class Lane:
 
     def is_refused(self, topic: str) -> bool:
         """Whether the broker refused to let us listen on a topic."""
-        refused = () if self._session is None else self._session.denials.denied(denials.Act.LISTEN)
+        refused = (
+            () if self._session is None else self._session.denials.denied(denials.TopicUse.LISTEN)
+        )
         return topic in refused
 
     @property
@@ -119,7 +121,7 @@ class Lane:
             await asyncio.sleep(waits.next())
 
     async def _hold(self, address: connection.Address, name: str, waits: backoff.Backoff) -> None:
-        session = await connection.Connection.open(
+        session = await connection.BrokerConnection.open(
             address,
             name=name,
             received=self._traffic.received,
@@ -137,7 +139,7 @@ class Lane:
                 self._rise(session)
                 if not self._is_flooded:
                     waits.reset()
-                again = AGAIN_SECONDS if session.denials.denied(denials.Act.LISTEN) else None
+                again = AGAIN_SECONDS if session.denials.denied(denials.TopicUse.LISTEN) else None
                 await _first(self._news.wait(), session.closed, again)
         finally:
             self._fall()
@@ -153,7 +155,7 @@ class Lane:
             self._traffic.oversized(size)
 
     async def _listen(
-        self, session: connection.Connection, heard: tuple[str, ...]
+        self, session: connection.BrokerConnection, heard: tuple[str, ...]
     ) -> tuple[str, ...]:
         wanted = self._filters
         fresh = [each for each in wanted if each not in set(heard)]
@@ -161,12 +163,14 @@ class Lane:
         refused = set(await session.subscribe(fresh))
         session.unsubscribe(stale)
         if stale:
-            session.denials.forget(denials.Act.PUBLISH)  # the next one says whether it still is
-        for each in set(session.denials.denied(denials.Act.LISTEN)) - set(wanted):
-            session.denials.allow(denials.Act.LISTEN, each)
+            session.denials.forget(
+                denials.TopicUse.PUBLISH
+            )  # the next one says whether it still is
+        for each in set(session.denials.denied(denials.TopicUse.LISTEN)) - set(wanted):
+            session.denials.allow(denials.TopicUse.LISTEN, each)
         return tuple(each for each in wanted if each not in refused)
 
-    def _rise(self, session: connection.Connection) -> None:
+    def _rise(self, session: connection.BrokerConnection) -> None:
         if self._session is None and session.is_open:
             self._session = session
             self._complaint = ""

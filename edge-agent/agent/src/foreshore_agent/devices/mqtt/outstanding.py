@@ -72,9 +72,9 @@ class Outstanding:
         if publication.due is not None:
             publication.due.cancel()
         if not code.is_failure:
-            self._denied.allow(denials.Act.PUBLISH, publication.topic)
+            self._denied.allow(denials.TopicUse.PUBLISH, publication.topic)
         else:
-            self._denied.note(denials.Act.PUBLISH, publication.topic, code)
+            self._denied.note(denials.TopicUse.PUBLISH, publication.topic, code)
             if publication.refused is not None:
                 self._loop.call_soon(publication.refused, reason(code))
         if publication.answer is not None and not publication.answer.done():

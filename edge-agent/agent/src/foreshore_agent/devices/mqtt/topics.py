@@ -10,7 +10,7 @@ from foreshore_api.wire import assignment
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class DeviceRoute:
     """Whose a message on a topic is, and how it is read."""
 
     device: Key
@@ -29,8 +29,8 @@ class Destination(NamedTuple):
 class Routes:
     """Every topic of one site's devices that an agent uses; two devices may share one."""
 
-    telemetry: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
-    acknowledgements: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)
+    telemetry: Mapping[str, tuple[DeviceRoute, ...]] = field(default_factory=dict)
+    acknowledgements: Mapping[str, tuple[DeviceRoute, ...]] = field(default_factory=dict)
     commands: Mapping[Key, Destination] = field(default_factory=dict)
     """By device, where its profile names a topic."""
     advice: Mapping[Key, Destination] = field(default_factory=dict)
@@ -53,14 +53,14 @@ def render(template: str, *, site: str, device: str) -> str:
 
 def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
     """Lay out the routes of one site's devices."""
-    telemetry: dict[str, tuple[Route, ...]] = {}
-    answers: dict[str, tuple[Route, ...]] = {}
+    telemetry: dict[str, tuple[DeviceRoute, ...]] = {}
+    answers: dict[str, tuple[DeviceRoute, ...]] = {}
     commands: dict[Key, Destination] = {}
     advice: dict[Key, Destination] = {}
     for device in devices:
         key, mqtt = Key(device.namespace, device.name), device.profile.mqtt
         codec = registry.choose(device.profile)
-        route = Route(key, payload.Decoder(device.profile.properties), codec)
+        route = DeviceRoute(key, payload.Decoder(device.profile.properties), codec)
         for template, table in (
             (mqtt.telemetry_topic, telemetry),
             (mqtt.acknowledgement_topic, answers),

@@ -6,13 +6,13 @@ What cannot be used is no event but a reason code, which the caller counts
 
 from foreshore_agent import refusals
 from foreshore_agent.devices.codecs import payload
-from foreshore_agent.devices.mqtt.channel import Message
-from foreshore_agent.devices.mqtt.topics import Route
+from foreshore_agent.devices.mqtt.channel import MqttMessage
+from foreshore_agent.devices.mqtt.topics import DeviceRoute
 from foreshore_agent.engine import events
 
 
 def telemetry(
-    message: Message, route: Route, at: events.Instant, fresh: str
+    message: MqttMessage, route: DeviceRoute, at: events.Instant, fresh: str
 ) -> events.Sample | str:
     """Return the sample that one device's telemetry is, or why it is none.
 
@@ -36,7 +36,7 @@ def telemetry(
 
 
 def answer(
-    message: Message, route: Route, at: events.Instant, fresh: str
+    message: MqttMessage, route: DeviceRoute, at: events.Instant, fresh: str
 ) -> events.Acknowledged | str:
     """Return a device's answer to a command, or why a message is none."""
     if message.retained:

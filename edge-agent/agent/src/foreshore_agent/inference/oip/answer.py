@@ -50,7 +50,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OipAnswer:
     """What answered, and the flat data of every declared output, by name."""
 
     model: served.Served
@@ -65,7 +65,7 @@ class FailedError(Exception):
         self.reason: Final = reason
 
 
-class RejectedError(FailedError):
+class BadRequestError(FailedError):
     """The request itself is wrong: every replica would say so, and none is to blame."""
 
 
@@ -84,7 +84,7 @@ def completed(call: "asyncio.Future[connection.Response]") -> connection.Respons
     """Return what a call that is over brought, if it says 200.
 
     Raises:
-        FailedError: there is no answer; RejectedError if the request was wrong.
+        FailedError: there is no answer; BadRequestError if the request was wrong.
     """
     try:
         response = call.result()
@@ -95,11 +95,11 @@ def completed(call: "asyncio.Future[connection.Response]") -> connection.Respons
     if response.status != 200:
         named = _REASON.match(response.body)
         reason = named[1].decode() if named else f"Status{response.status}"
-        raise (RejectedError if response.status in _OUR_FAULT else FailedError)(reason)
+        raise (BadRequestError if response.status in _OUR_FAULT else FailedError)(reason)
     return response
 
 
-def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer:
+def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> OipAnswer:
     """Return what a body says.
 
     Args:
@@ -121,7 +121,7 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> Answer
     is_silent = is_silence_refused and not answered.is_whole
     if is_silent or served.contradicts(expected.model, answered):
         raise OtherVersionError(answered)
-    return Answer(answered, _outputs(response, expected.outputs))
+    return OipAnswer(answered, _outputs(response, expected.outputs))
 
 
 def _model(response: oip.InferResponse) -> served.Served:

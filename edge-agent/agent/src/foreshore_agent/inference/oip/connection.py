@@ -36,7 +36,7 @@ class Response:
     """When its last byte was read, on the monotonic clock (the loop's counts milliseconds)."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection that carries one call at a time."""
 
     def __init__(self) -> None:

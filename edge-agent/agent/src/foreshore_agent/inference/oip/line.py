@@ -17,7 +17,7 @@ class Line:
 
     def __init__(self, url: str) -> None:
         self.url: Final = url
-        self._idle: list[connection.Connection] = []
+        self._idle: list[connection.HttpConnection] = []
         self._is_closed = False
         parts = parse.urlsplit(url)
         self._path = url.removeprefix("unix:") if parts.scheme == "unix" else None
@@ -25,7 +25,7 @@ class Line:
         self._port = parts.port or 80
         self.host_header: Final = parts.netloc or "localhost"
 
-    def take(self) -> connection.Connection | None:
+    def take(self) -> connection.HttpConnection | None:
         """Return an idle connection, the most recently used, or None."""
         while self._idle:
             found = self._idle.pop()
@@ -33,20 +33,22 @@ class Line:
                 return found
         return None
 
-    def give_back(self, used: connection.Connection) -> None:
+    def give_back(self, used: connection.HttpConnection) -> None:
         """Keep a connection for the next call, if it lives and there is room."""
         if self._is_closed or len(self._idle) >= MAXIMUM_IDLE:
             used.close()
         elif used.is_usable:
             self._idle.append(used)
 
-    async def open(self) -> connection.Connection:
+    async def open(self) -> connection.HttpConnection:
         """Connect anew; Nagle's algorithm is off. Raises OSError."""
         loop = asyncio.get_running_loop()
         if self._path is not None:
-            _, made = await loop.create_unix_connection(connection.Connection, self._path)
+            _, made = await loop.create_unix_connection(connection.HttpConnection, self._path)
         else:
-            _, made = await loop.create_connection(connection.Connection, self._host, self._port)
+            _, made = await loop.create_connection(
+                connection.HttpConnection, self._host, self._port
+            )
         return made
 
     def close(self) -> None:
