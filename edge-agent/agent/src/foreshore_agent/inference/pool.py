@@ -55,7 +55,7 @@ class Pool:
                 key = (policy.namespace, policy.name)
                 fresh[key] = (*fresh.get(key, ()), self._route(policy, policy.model))
         self._routes = fresh
-        used = {one.endpoint.url for route in self._every() for one in route.replicas}
+        used = {candidate.endpoint.url for route in self._every() for candidate in route.replicas}
         for url in set(self._lines) - used:
             self._lines.pop(url).close()
 
@@ -64,12 +64,12 @@ class Pool:
     ) -> _PolicyRoute:
         key = (policy.namespace, policy.name)
         old = self._routes.get(key, ())
-        known = {one.identity: one for route in old for one in route.replicas}
+        present = {candidate.identity: candidate for route in old for candidate in route.replicas}
         fresh = (
             replica.ModelReplica(endpoint, model.name, self._line(endpoint.url))
             for endpoint in policy.endpoints
         )
-        replicas = tuple(known.get(one.identity, one) for one in fresh)
+        replicas = tuple(present.get(candidate.identity, candidate) for candidate in fresh)
         expected = answer.Expected(served.of(model), model.model.outputs)
         return _PolicyRoute(key, frozenset(policy.devices), expected, replicas)
 
@@ -77,10 +77,10 @@ class Pool:
         return itertools.chain.from_iterable(self._routes.values())
 
     def _line(self, url: str) -> line.Line:
-        found = self._lines.get(url)
-        if found is None:
-            found = self._lines[url] = line.Line(url)
-        return found
+        shared = self._lines.get(url)
+        if shared is None:
+            shared = self._lines[url] = line.Line(url)
+        return shared
 
     def ask(self, asked: effects.Infer, then: port.Then) -> None:
         """Ask the replicas of the policy's version that is in force on a device.
@@ -88,7 +88,7 @@ class Pool:
         For at most the question's timeout in all; `then` is called exactly once.
         """
         routes = self._routes.get(asked.policy, ())
-        route = next((each for each in routes if asked.device.name in each.devices), None)
+        route = next((route for route in routes if asked.device.name in route.devices), None)
         if route is None:
             asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
             return
@@ -100,7 +100,9 @@ class Pool:
         """Return how the calls of every replica went lately."""
         at = time.monotonic()
         return tuple(
-            one.report(*route.policy, at) for route in self._every() for one in route.replicas
+            candidate.report(*route.policy, at)
+            for route in self._every()
+            for candidate in route.replicas
         )
 
     async def watch(self) -> None:
@@ -109,10 +111,10 @@ class Pool:
             while True:
                 at = time.monotonic()
                 for route in self._every():
-                    for one in route.replicas:
-                        if id(one) not in route.trying and _is_due(one, at):
-                            route.trying.add(id(one))
-                            tasks.create_task(_try(route, one))
+                    for candidate in route.replicas:
+                        if id(candidate) not in route.trying and _is_due(candidate, at):
+                            route.trying.add(id(candidate))
+                            tasks.create_task(_try(route, candidate))
                 await asyncio.sleep(_WATCH_SECONDS)
 
     def close(self) -> None:
@@ -125,13 +127,13 @@ class Pool:
 _NO_ENDPOINT: Final = port.Unanswered("NoEndpoint", (), is_late=False)
 
 
-def _is_due(one: replica.ModelReplica, at: float) -> bool:
-    if one.resting_until is not None:
-        return at >= one.resting_until
-    return at - one.asked_at > replica.IDLE_PROBE_SECONDS
+def _is_due(candidate: replica.ModelReplica, at: float) -> bool:
+    if candidate.resting_until is not None:
+        return at >= candidate.resting_until
+    return at - candidate.asked_at > replica.IDLE_PROBE_SECONDS
 
 
-async def _try(route: _PolicyRoute, one: replica.ModelReplica) -> None:
+async def _try(route: _PolicyRoute, candidate: replica.ModelReplica) -> None:
     """Ask in the background; the answer decides whether it rests (on).
 
     One that callers blame is asked what they asked, whether it rests or not: being ready is no
@@ -139,30 +141,34 @@ async def _try(route: _PolicyRoute, one: replica.ModelReplica) -> None:
     """
     began = time.monotonic()
     try:
-        if one.last_body is None or (one.is_rested() and not one.is_blamed()):
-            answer.completed((await _over(one, None, _READY_SECONDS)).answer)
+        if candidate.last_body is None or (candidate.is_rested() and not candidate.is_blamed()):
+            answer.completed((await _over(candidate, None, _READY_SECONDS)).answer)
         else:
-            replica.read(await _over(one, one.last_body, route.seconds), route.expected)
+            replica.read(await _over(candidate, candidate.last_body, route.seconds), route.expected)
         is_in_time = time.monotonic() - began <= route.seconds / len(route.replicas)
-        (one.recover if is_in_time or one.last_body is None else one.resume)()
+        (candidate.recover if is_in_time or candidate.last_body is None else candidate.resume)()
     except answer.BadRequestError:
-        one.recover()
+        candidate.recover()
     except answer.OtherVersionError:
-        one.set_aside(time.monotonic())
+        candidate.set_aside(time.monotonic())
     except (TimeoutError, answer.FailedError) as error:
         reason = error.reason if isinstance(error, answer.FailedError) else "Late"
-        one.rest(reason, time.monotonic())
+        candidate.rest(reason, time.monotonic())
     finally:
-        route.trying.discard(id(one))
+        route.trying.discard(id(candidate))
 
 
-async def _over(one: replica.ModelReplica, body: bytes | None, seconds: float) -> replica.Asked:
+async def _over(
+    candidate: replica.ModelReplica, body: bytes | None, seconds: float
+) -> replica.Asked:
     """Ask and wait until the call is over, well or badly. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        asked = one.ask_ready() if body is None else one.ask(body)
+        asked = candidate.ask_ready() if body is None else candidate.ask(body)
         await _end(asked)
         if asked.is_stale:
-            asked = one.ask_ready(anew=True) if body is None else one.ask(body, anew=True)
+            asked = (
+                candidate.ask_ready(anew=True) if body is None else candidate.ask(body, anew=True)
+            )
             await _end(asked)
     return asked
 

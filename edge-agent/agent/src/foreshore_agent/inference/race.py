@@ -33,8 +33,8 @@ class Race:
         seconds: float,
         then: port.Then,
     ) -> None:
-        ready = [one for one in replicas if one.is_rested()]
-        resting = [one for one in replicas if not one.is_rested()]
+        ready = [replica for replica in replicas if replica.is_rested()]
+        resting = [replica for replica in replicas if not replica.is_rested()]
         self._expected: Final = expected
         self._body: Final = body
         self._then: Final = then
@@ -80,7 +80,7 @@ class Race:
             return
         now = time.monotonic()
         try:
-            said, response = replica.read(asked, self._expected)
+            answered, response = replica.read(asked, self._expected)
         except answer.FailedError as error:
             self._failed(asked, error, now)
             return
@@ -91,7 +91,9 @@ class Race:
         network = max(0.0, response.ended - self._started - (server or 0.0))
         node = asked.replica.endpoint.node
         attempts = tuple(self._attempts)
-        self._end(port.ModelAnswer(said.model, said.outputs, attempts, node, network, server))
+        self._end(
+            port.ModelAnswer(answered.model, answered.outputs, attempts, node, network, server)
+        )
 
     def _failed(self, asked: replica.Asked, error: answer.FailedError, now: float) -> None:
         if isinstance(error, answer.OtherVersionError):
@@ -135,7 +137,7 @@ class Race:
         result: str,
         now: float,
         reason: str | None = None,
-        answered: served.Served | None = None,
+        model: served.Served | None = None,
     ) -> None:
         endpoint = asked.replica.endpoint
         self._attempts.append(
@@ -145,7 +147,7 @@ class Race:
                 result=result,
                 reason=reason,
                 seconds=round(now - asked.at, 6),
-                answered=answered and record.ModelReference(**answered._asdict()),
+                answered=model and record.ModelReference(**model._asdict()),
             )
         )
 

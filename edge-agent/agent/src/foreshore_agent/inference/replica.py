@@ -50,14 +50,14 @@ class Asked:
 class ModelReplica:
     """One endpoint of one policy's model. Not shared between policies: evidence is per policy."""
 
-    def __init__(self, endpoint: assignment.Endpoint, model: str, way: line.Line) -> None:
+    def __init__(self, endpoint: assignment.Endpoint, model: str, shared: line.Line) -> None:
         self.endpoint: Final = endpoint
         self.model: Final = model
         self.last_body: bytes | None = None
         self.asked_at = float("-inf")
         self.resting_until: float | None = None
-        self._line = way
-        self._calls: Final = call.ModelCalls(model, way.host_header)
+        self._line: Final = shared
+        self._calls: Final = call.ModelCalls(model, shared.host_header)
         self._rest = FIRST_REST_SECONDS
         self._counts = {name: windows.Counts(LATELY_SECONDS) for name in _KINDS}
         self._bad_since: float | None = None

@@ -32,7 +32,7 @@ class Agent:
 
     def __init__(
         self,
-        told: settings.Settings,
+        configured: settings.Settings,
         clock: clocks.Clock,
         *,
         instead: sites.Broker | None = None,
@@ -41,13 +41,13 @@ class Agent:
         """Prepare an agent.
 
         Args:
-            told: its settings.
+            configured: its settings.
             clock: the world's, or a recording's.
             instead: a broker to use in place of the Site's, which is then never contacted.
             tap: sees every effect before it is carried out.
         """
         self.meters: Final = meters.Meters()
-        self._told: Final = told
+        self._settings: Final = configured
         self._clock: Final = clock
         self._instead: Final = instead
         self._tap: Final = tap
@@ -77,21 +77,21 @@ class Agent:
             folder.FolderError: folder mode has nothing to work from.
             OSError: the state directory or the port cannot be used.
         """
-        self._told.state.mkdir(parents=True, exist_ok=True)
-        is_collected = isinstance(self._told.source, settings.HubSettings)
+        self._settings.state.mkdir(parents=True, exist_ok=True)
+        is_collected = isinstance(self._settings.source, settings.HubSettings)
         book = await journal.Journal.open(
-            self._told.state,
-            quotas=self._told.quotas,
+            self._settings.state,
+            quotas=self._settings.quotas,
             is_collected=is_collected,
             now=self._clock.now,
         )
         try:
             kept = await book.values(effects.DURABLE_PREFIX)
-            identity = _identity(self._told.node, self._clock, book)
+            identity = _identity(self._settings.node, self._clock, book)
             restored = durable.restore(identity, kept, self._clock.instant())
             await set_aside(restored, kept, book)
             ground = life.Ground(
-                told=self._told,
+                settings=self._settings,
                 clock=self._clock,
                 book=book,
                 meters=self.meters,
@@ -121,11 +121,11 @@ async def set_aside(
         _LOG.error("%s in the state directory cannot be used and is set aside: %s", name, why)
         whole = name if name in kept else durable.AUTHORITIES
         causes.setdefault(whole, {})[name] = why
-    for whole, told in causes.items():
+    for whole, reasons in causes.items():
         with contextlib.suppress(journal.JournalFull):
             await book.put(durable.ASIDE + whole, kept.get(whole, b""))
-            await book.put(f"{durable.ASIDE}{whole}/why", orjson.dumps(told))
-            if whole in told and not whole.startswith(durable.DEVICE):
+            await book.put(f"{durable.ASIDE}{whole}/why", orjson.dumps(reasons))
+            if whole in reasons and not whole.startswith(durable.DEVICE):
                 await book.put(whole, b"")
 
 

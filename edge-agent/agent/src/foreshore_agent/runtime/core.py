@@ -189,18 +189,24 @@ class Core:
     def _journal(self, effect: effects.Journal) -> None:
         entries = [
             journal.Entry(
-                one.body, one.critical, one.policy, one.device, one.verdict, one.keep, one.reserve
+                line.body,
+                line.critical,
+                line.policy,
+                line.device,
+                line.verdict,
+                line.keep,
+                line.reserve,
             )
-            for one in effect.records
+            for line in effect.records
         ]
-        too_long = [one for one in entries if one.is_too_long]
+        too_long = [entry for entry in entries if entry.is_too_long]
         if too_long and effect.intent is not None:
             self._lose(entries)
             self._not_written(effect.intent, TOO_LARGE)
             return
         if too_long:
             self._lose(too_long)
-        fitting = [one for one in entries if not one.is_too_long]
+        fitting = [entry for entry in entries if not entry.is_too_long]
         intent = effect.intent
         written = self._ports.journal.append(fitting, effect.values, is_patient=intent is None)
         self._unwritten += 1
@@ -208,7 +214,7 @@ class Core:
 
     def _lose(self, entries: list[journal.Entry]) -> None:
         """Give up what the hub would refuse; the engine's values are kept all the same."""
-        sizes = ", ".join(str(len(one.body)) for one in entries)
+        sizes = ", ".join(str(len(entry.body)) for entry in entries)
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
         self._ports.journal.lose(entries, TOO_LARGE)
 
@@ -245,7 +251,7 @@ class Core:
         self._ports.devices.advise(effect)
 
     def _notice(self, effect: effects.Notice) -> None:
-        about = " ".join(str(each) for each in (effect.device, effect.policy) if each is not None)
+        about = " ".join(str(key) for key in (effect.device, effect.policy) if key is not None)
         _LOG.info("%s: %s%s", effect.reason, effect.message, f" ({about})" if about else "")
         self._ports.changed()
 

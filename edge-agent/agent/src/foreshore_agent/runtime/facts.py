@@ -50,12 +50,12 @@ class AgentFacts:
 
     def all_problems(self) -> tuple[report.Problem, ...]:
         """Return what could not be done as asked, each object's first by the folder's own words."""
-        told = (*denied(self.desired.present, self.denied), *self.problems())
-        known = {(each.kind, each.namespace, each.name) for each in told}
+        first = (*denied(self.desired.present, self.denied), *self.problems())
+        named = {(each.kind, each.namespace, each.name) for each in first}
         compiled = view.problems(self.core.state)
         return (
-            *told,
-            *(each for each in compiled if (each.kind, each.namespace, each.name) not in known),
+            *first,
+            *(each for each in compiled if (each.kind, each.namespace, each.name) not in named),
         )
 
     def report(self) -> report.Report:
@@ -84,7 +84,7 @@ class AgentFacts:
             endpoints=self.inference.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],
             stages=self.meters.stages(at.monotonic),
-            probes=self.meters.probes((one.node for one in targets), at.monotonic)[:1000],
+            probes=self.meters.probes((target.node for target in targets), at.monotonic)[:1000],
             journal=report.JournalReport(
                 journal=self.book.journal_id,
                 last=standing.last,
@@ -104,8 +104,8 @@ class AgentFacts:
         else would say it. In a cluster the operator says it in conditions, and an agent that works
         must not be taken for one that does not, which would stop the update of the others.
         """
-        told = () if self.hub is not None else map(inspection.line, self.all_problems())
-        return (*self._pending(), *told)
+        problems = () if self.hub is not None else map(inspection.line, self.all_problems())
+        return (*self._pending(), *problems)
 
     def pending(self) -> tuple[str, ...]:
         """Return what is not up yet, as sentences."""
@@ -133,9 +133,9 @@ class AgentFacts:
         operator's, which must not wait for an agent that waits for them.
         """
         bad: dict[tuple[str, str], bool] = {}
-        for one in self.inference.reports():
-            asked = (one.namespace, one.policy)
-            bad[asked] = bad.get(asked, True) and one.bad_for_seconds is not None
+        for endpoint in self.inference.reports():
+            asked = (endpoint.namespace, endpoint.policy)
+            bad[asked] = bad.get(asked, True) and endpoint.bad_for_seconds is not None
         for policy in present.policies:
             if policy.model is not None and bad.get((policy.namespace, policy.name), True):
                 yield f"no replica answers for policy {policy.namespace}/{policy.name}"

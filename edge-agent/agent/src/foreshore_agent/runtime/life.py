@@ -48,7 +48,7 @@ OVERLOADED: Final = "Overloaded"
 class Ground:
     """What an agent stands on: told or opened before anything runs."""
 
-    told: settings.Settings
+    settings: settings.Settings
     clock: clocks.Clock
     book: journal.Journal
     meters: meters.Meters
@@ -66,12 +66,12 @@ class Life:
         self._running: Final[list[asyncio.Task[None]]] = []
         self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self._inference: Final = pool.Pool()
-        node, clock = ground.told.node, ground.clock
+        node, clock = ground.settings.node, ground.clock
         refused = refusals.Refusals(ground.meters.count_telemetry)
         stamp = functools.partial(core.stamp, clock)
         mqtt = broker.SiteBroker(node, refused, clock.instant)
         self._devices: Final = devices.MqttDevices(
-            mqtt, ground.told.credentials, stamp, self._take, refused
+            mqtt, ground.settings.credentials, stamp, self._take, refused
         )
         self._exchange: Final = exchange.Exchange(
             node,
@@ -126,9 +126,9 @@ class Life:
             beginning.cancel()
             await self._stand_down()
             stopping.cancel()
-        for each in ends:
-            if each.done() and not each.cancelled():
-                each.result()
+        for end in ends:
+            if end.done() and not end.cancelled():
+                end.result()
 
     async def _begin(self) -> None:
         """Let the last assignment take effect and start every task."""
@@ -137,9 +137,9 @@ class Life:
         ground.book.watch(self._recorder_changed)
         if ground.book.full:
             self._recorder_changed(ground.book.standing)
-        if ground.told.port is not None:
+        if ground.settings.port is not None:
             served = health.application(ground.meters.registry, self.facts.missing)
-            self._port = health.Port(served, ground.told.address, ground.told.port)
+            self._port = health.Port(served, ground.settings.address, ground.settings.port)
             await self._port.start()
         self._start("notices", self._notices.run())
         recalled = await self._desired.recall()
@@ -209,33 +209,36 @@ class Life:
         self._running.append(self._tasks.create_task(work, name=name))
 
     def _link(self) -> hub.Hub | None:
-        source = self._ground.told.source
+        source = self._ground.settings.source
         if not isinstance(source, settings.HubSettings):
             return None
-        way = door.Door(source.url, self._ground.told.node, source.token_file, source.ca_file)
+        entrance = door.Door(
+            source.url, self._ground.settings.node, source.token_file, source.ca_file
+        )
         calls = hub.Calls(
             assigned=lambda fresh: self._desired.take(fresh),
             renewed=self._renewed,
             facts=lambda: self.facts.report(),
             connected=self._hub_changed,
         )
-        return hub.Hub(way, self._ground.book, calls)
+        return hub.Hub(entrance, self._ground.book, calls)
 
     async def _follow_folder(self, recalled: assignment.Assignment | None) -> None:
-        told, source = self._ground.told, self._ground.told.source
+        configured = self._ground.settings
+        source = configured.source
         if not isinstance(source, settings.FolderSettings):
             return
         is_broker_used = self._ground.instead is None
         places = folder.Places(
             source.resources,
-            told.credentials,
-            told.node,
+            configured.credentials,
+            configured.node,
             source.site,
             source.models,
             is_broker_used,
         )
         models = source.models or source.resources
-        servers = self._servers = children.Children(told.state, models, self._tasks)
+        servers = self._servers = children.Children(configured.state, models, self._tasks)
         book = self._ground.book
         calls = folder.Calls(
             self._desired.put, lambda: view.last_in_force(self._core.state), self._notices.look
@@ -245,11 +248,11 @@ class Life:
         self._start("folder", self._folder.follow())
 
     def _facts(self) -> facts.AgentFacts:
-        told = self._ground.told
+        configured = self._ground.settings
         return facts.AgentFacts(
-            node=told.node,
+            node=configured.node,
             version=self._ground.restored.identity.agent_version,
-            address=facts.url(told.address, told.port),
+            address=facts.url(configured.address, configured.port),
             clock=self._ground.clock,
             started=time.monotonic(),
             core=self._core,
@@ -265,13 +268,13 @@ class Life:
         )
 
     def _problems(self) -> tuple[report.Problem, ...]:
-        found = () if self._folder is None else self._folder_problems(self._folder)
+        own = () if self._folder is None else self._folder_problems(self._folder)
         refused = "" if self._hub is None else self._hub.refused
         return (
-            *found,
+            *own,
             *self._desired.problems(),
-            *facts.unshipped(self._ground.told.node, refused),
-            *facts.set_aside(self._ground.told.node, self._core.state)[:MAXIMUM_UNREADABLE],
+            *facts.unshipped(self._ground.settings.node, refused),
+            *facts.set_aside(self._ground.settings.node, self._core.state)[:MAXIMUM_UNREADABLE],
         )
 
     def _folder_problems(self, source: folder.Folder) -> tuple[report.Problem, ...]:
@@ -279,9 +282,9 @@ class Life:
 
         While a fresh reading is adopted, those of the engine are still of the one before.
         """
-        told = source.problems()
+        own = source.problems()
         compiled = () if source.is_adopting else view.problems(self._core.state)
-        return (*told, *inspection.beyond(compiled, told))
+        return (*own, *inspection.beyond(compiled, own))
 
     # What the parts call.
 
@@ -312,8 +315,8 @@ class Life:
         self._devices.assign(taken.site, taken.devices)
         self._exchange.assign(None if taken.site is None else taken.site.name)
         self._ground.meters.forget_others(
-            (events.Key(one.namespace, one.name) for one in taken.policies),
-            (one.node for one in taken.probes),
+            (events.Key(policy.namespace, policy.name) for policy in taken.policies),
+            (target.node for target in taken.probes),
         )
         self._has_taken.set()
         self._changed()
@@ -332,7 +335,7 @@ class Life:
         clock = self._ground.clock
         answered = None if self._hub is None else self._hub.answered_at
         return beat.Beat(
-            node=self._ground.told.node,
+            node=self._ground.settings.node,
             boot_id=clock.boot_id,
             sequence=sequence,
             has_hub=fencing.has_hub(answered, clock.instant().boot, self._lease),

@@ -21,18 +21,18 @@ class Notices:
 
     def __init__(self, problems: Callable[[], Iterable[report.Problem]]) -> None:
         self._problems: Final = problems
-        self._said: dict[str, None] = {}
+        self._logged: dict[str, None] = {}
 
     def look(self) -> None:
         """Log what is new, and what is over."""
         present = dict.fromkeys(map(inspection.line, self._problems()))  # in their order
-        for each in present:
-            if each not in self._said:
-                _LOG.warning("%s", each)
-        for each in self._said:
-            if each not in present:
-                _LOG.info("no more: %s", each)
-        self._said = present
+        for line in present:
+            if line not in self._logged:
+                _LOG.warning("%s", line)
+        for line in self._logged:
+            if line not in present:
+                _LOG.info("no more: %s", line)
+        self._logged = present
 
     async def run(self) -> None:
         """Look now and then, until cancelled."""

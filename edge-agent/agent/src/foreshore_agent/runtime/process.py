@@ -21,14 +21,14 @@ _SWITCH_SECONDS: Final = 0.0005
 _LOG: Final = logging.getLogger(__name__)
 
 
-def run(told: settings.Settings, log_level: programs.LogLevel) -> exits.Exit:
+def run(configured: settings.Settings, log_level: programs.LogLevel) -> exits.Exit:
     """Run one agent until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(log_level.number)
     gc.set_threshold(50_000, 50, 100)  # a collection costs milliseconds on this path
     sys.setswitchinterval(_SWITCH_SECONDS)
     code = exits.Exit.DONE
     try:
-        uvloop.run(_live(told))
+        uvloop.run(_live(configured))
     except* folder.FolderError as group:
         code = _say(group, exits.Exit.USAGE)
     except* (
@@ -41,12 +41,12 @@ def run(told: settings.Settings, log_level: programs.LogLevel) -> exits.Exit:
     return code
 
 
-async def _live(told: settings.Settings) -> None:
+async def _live(configured: settings.Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    host = agent.Agent(told, clocks.SystemClock())
+    host = agent.Agent(configured, clocks.SystemClock())
     settling = asyncio.create_task(_settle(host))
     try:
         await host.run(stop)
@@ -71,5 +71,5 @@ def _say(group: BaseExceptionGroup[BaseException], code: exits.Exit) -> exits.Ex
 
 def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]

@@ -108,7 +108,7 @@ class SharedLane:
 
     def settle(self) -> None:
         """Want what the users want together."""
-        filters = tuple(each for user in self._users for each in user.filters)
+        filters = tuple(topic for user in self._users for topic in user.filters)
         self.lane.want(self._address, filters if self._address is not None else ())
 
     def _receive(self, message: channel.MqttMessage) -> None:

@@ -155,29 +155,33 @@ class BrokerConnection:
         refused: list[str] = []
         for start in range(0, len(filters), _FILTERS):
             batch = filters[start : start + _FILTERS]
-            options = SubscribeOptions(qos=qos)
-            code, number = self._client.subscribe(
-                [(each, options) for each in batch]
-                if self._is_v5
-                else [(each, qos) for each in batch]
-            )
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS or number is None or self.closed.done():
-                raise ConnectionFailedError("the session has ended")
-            answer: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
-            self._subscriptions[number] = answer
-            self._flush()
-            codes = await self._within_session(answer)
-            if len(codes) != len(batch):
-                reason = f"the broker answers {len(batch)} subscriptions with {len(codes)} codes"
-                self._reset(reason)
-                raise ConnectionFailedError(reason)
-            for each, said in zip(batch, codes, strict=True):
-                if said.is_failure:
-                    refused.append(each)
-                    self.denials.note(denials.TopicUse.LISTEN, each, said)
+            for topic, code in zip(batch, await self._subscribe(batch, qos), strict=True):
+                if code.is_failure:
+                    refused.append(topic)
+                    self.denials.note(denials.TopicUse.LISTEN, topic, code)
                 else:
-                    self.denials.allow(denials.TopicUse.LISTEN, each)
+                    self.denials.allow(denials.TopicUse.LISTEN, topic)
         return tuple(refused)
+
+    async def _subscribe(self, batch: Sequence[str], qos: int) -> list[ReasonCode]:
+        """Ask for some filters and return the broker's code for each."""
+        options = SubscribeOptions(qos=qos)
+        code, number = self._client.subscribe(
+            [(topic, options) for topic in batch]
+            if self._is_v5
+            else [(topic, qos) for topic in batch]
+        )
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or number is None or self.closed.done():
+            raise ConnectionFailedError("the session has ended")
+        answer: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
+        self._subscriptions[number] = answer
+        self._flush()
+        codes = await self._within_session(answer)
+        if len(codes) != len(batch):
+            reason = f"the broker answers {len(batch)} subscriptions with {len(codes)} codes"
+            self._reset(reason)
+            raise ConnectionFailedError(reason)
+        return codes
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Stop hearing; messages under way may still come."""
@@ -371,7 +375,7 @@ class BrokerConnection:
         _data: object,
         _flags: paho.ConnectFlags,
         code: ReasonCode,
-        said: Properties | None,
+        properties: Properties | None,
     ) -> None:
         self._packets += 1
         if self._accepted.done():
@@ -380,11 +384,11 @@ class BrokerConnection:
             self._accepted.set_exception(ConnectionFailedError(f"the broker refuses us: {code}"))
             return
         most = outstanding.MAXIMUM_OUTSTANDING
-        self._outstanding.limit = min(most, getattr(said, "ReceiveMaximum", most))
+        self._outstanding.limit = min(most, getattr(properties, "ReceiveMaximum", most))
         self._accepted.set_result(None)
 
     def _on_disconnect(
-        self, _client: object, _data: object, _flags: object, code: ReasonCode, _said: object
+        self, _client: object, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
         if self.oversized is not None:
             self._end(
@@ -407,13 +411,18 @@ class BrokerConnection:
             self._socket.pause()
 
     def _on_publish(
-        self, _client: object, _data: object, number: int, code: ReasonCode, _said: object
+        self, _client: object, _data: object, number: int, code: ReasonCode, _properties: object
     ) -> None:
         self._packets += 1
         self._outstanding.settle(number, code)
 
     def _on_subscribe(
-        self, _client: object, _data: object, number: int, codes: list[ReasonCode], _said: object
+        self,
+        _client: object,
+        _data: object,
+        number: int,
+        codes: list[ReasonCode],
+        _properties: object,
     ) -> None:
         self._packets += 1
         answer = self._subscriptions.pop(number, None)

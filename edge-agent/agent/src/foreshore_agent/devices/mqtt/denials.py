@@ -27,25 +27,25 @@ class Denials:
     def __init__(self) -> None:
         self._known: Final[dict[tuple[TopicUse, str], str]] = {}
 
-    def note(self, act: TopicUse, topic: str, why: object) -> None:
+    def note(self, use: TopicUse, topic: str, why: object) -> None:
         """Take note that the broker denied something, and why in its own words."""
-        if (act, topic) in self._known or len(self._known) >= MAXIMUM:
+        if (use, topic) in self._known or len(self._known) >= MAXIMUM:
             return
-        self._known[act, topic] = f"does not let us {act} {topic} ({why})"
-        _LOG.warning("the broker does not let us %s %s: %s", act, topic, why)
+        self._known[use, topic] = f"does not let us {use} {topic} ({why})"
+        _LOG.warning("the broker does not let us %s %s: %s", use, topic, why)
 
-    def allow(self, act: TopicUse, topic: str) -> None:
+    def allow(self, use: TopicUse, topic: str) -> None:
         """Take note that it is allowed."""
-        self._known.pop((act, topic), None)
+        self._known.pop((use, topic), None)
 
-    def forget(self, act: TopicUse | None = None) -> None:
-        """Forget everything, or all of one act: the next time says it again."""
-        for key in [key for key in self._known if act in (key[0], None)]:
+    def forget(self, use: TopicUse | None = None) -> None:
+        """Forget everything, or all of one use: the next time says it again."""
+        for key in [key for key in self._known if use in (key[0], None)]:
             del self._known[key]
 
-    def denied(self, act: TopicUse) -> tuple[str, ...]:
-        """Return the topics that are denied for one act."""
-        return tuple(topic for known, topic in self._known if known is act)
+    def denied(self, use: TopicUse) -> tuple[str, ...]:
+        """Return the topics that are denied for one use."""
+        return tuple(topic for denied, topic in self._known if denied is use)
 
     def sentences(self) -> tuple[str, ...]:
         """Return what is denied, for people."""

@@ -130,12 +130,12 @@ class Lane:
             now=self._traffic.now,
             carries_commands=self._traffic.carries_commands,
         )
-        heard: tuple[str, ...] = ()
+        listened: tuple[str, ...] = ()
         opened = asyncio.get_running_loop().time()
         try:
             while self._address == address and not session.closed.done():
                 self._news.clear()
-                heard = await self._listen(session, heard)
+                listened = await self._listen(session, listened)
                 self._rise(session)
                 if not self._is_flooded:
                     waits.reset()
@@ -155,20 +155,20 @@ class Lane:
             self._traffic.oversized(size)
 
     async def _listen(
-        self, session: connection.BrokerConnection, heard: tuple[str, ...]
+        self, session: connection.BrokerConnection, listened: tuple[str, ...]
     ) -> tuple[str, ...]:
         wanted = self._filters
-        fresh = [each for each in wanted if each not in set(heard)]
-        stale = [each for each in heard if each not in set(wanted)]
+        fresh = [topic for topic in wanted if topic not in set(listened)]
+        stale = [topic for topic in listened if topic not in set(wanted)]
         refused = set(await session.subscribe(fresh))
         session.unsubscribe(stale)
         if stale:
             session.denials.forget(
                 denials.TopicUse.PUBLISH
             )  # the next one says whether it still is
-        for each in set(session.denials.denied(denials.TopicUse.LISTEN)) - set(wanted):
-            session.denials.allow(denials.TopicUse.LISTEN, each)
-        return tuple(each for each in wanted if each not in refused)
+        for topic in set(session.denials.denied(denials.TopicUse.LISTEN)) - set(wanted):
+            session.denials.allow(denials.TopicUse.LISTEN, topic)
+        return tuple(topic for topic in wanted if topic not in refused)
 
     def _rise(self, session: connection.BrokerConnection) -> None:
         if self._session is None and session.is_open:

@@ -114,8 +114,8 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> OipAns
     try:
         response = oip.InferResponse.model_validate_json(body)
     except pydantic.ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        is_number = any(each["type"] == "finite_number" for each in found)
+        errors = error.errors(include_url=False, include_input=False, include_context=False)
+        is_number = any(each["type"] == "finite_number" for each in errors)
         raise FailedError("NotFinite" if is_number else "MalformedAnswer") from error
     answered = _model(response)
     is_silent = is_silence_refused and not answered.is_whole
@@ -160,7 +160,7 @@ def server_seconds(header: str, most: float = math.inf) -> float | None:
     """
     if not header or len(header) > 512:
         return None
-    total, found = 0.0, False
+    total, has_duration = 0.0, False
     for metric in header.split(","):
         for parameter in metric.split(";")[1:]:
             name, _, value = parameter.partition("=")
@@ -170,6 +170,6 @@ def server_seconds(header: str, most: float = math.inf) -> float | None:
                 total += float(value.strip().strip('"'))
             except ValueError:
                 return None
-            found = True
-    is_time = found and math.isfinite(total) and 0 <= total / 1000 <= most
+            has_duration = True
+    is_time = has_duration and math.isfinite(total) and 0 <= total / 1000 <= most
     return total / 1000 if is_time else None

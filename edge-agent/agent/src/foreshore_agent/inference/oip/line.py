@@ -28,9 +28,9 @@ class Line:
     def take(self) -> connection.HttpConnection | None:
         """Return an idle connection, the most recently used, or None."""
         while self._idle:
-            found = self._idle.pop()
-            if found.is_usable:
-                return found
+            idle = self._idle.pop()
+            if idle.is_usable:
+                return idle
         return None
 
     def give_back(self, used: connection.HttpConnection) -> None:
