@@ -13,12 +13,12 @@ import onnx
 import pytest
 
 from builders import fake_hub, onnx_models, room, room_device, serving_process
-from foreshore_agent import clocks, health, journal, meters, settings
+from foreshore_agent import backoff, clocks, health, journal, meters, settings
 from foreshore_agent.devices.mqtt import broker as brokers
 from foreshore_agent.engine import events as engine_events
 from foreshore_agent.engine import step
+from foreshore_agent.folder import folder
 from foreshore_agent.journal import reader
-from foreshore_agent.link import backoff, folder
 from foreshore_agent.runtime import agent
 from foreshore_agent.site import exchange
 from foreshore_api import meta, v1alpha1

@@ -16,7 +16,7 @@ import pytest
 from builders import onnx_models, room
 from foreshore_agent import inspection, resources
 from foreshore_agent.engine import events, state, step, view
-from foreshore_agent.link import children, folder
+from foreshore_agent.folder import children, folder
 from foreshore_api.wire import assignment, report
 from foreshore_decision import instant
 from foreshore_serving import models

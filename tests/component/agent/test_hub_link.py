@@ -12,7 +12,8 @@ import trustme
 from aiohttp import web
 
 from builders.fake_hub import FakeHub
-from foreshore_agent.link import backoff, door, hub
+from foreshore_agent import backoff
+from foreshore_agent.hub import door, hub
 from foreshore_agent.runtime import facts
 from foreshore_api.wire import assignment, beat, record, report
 

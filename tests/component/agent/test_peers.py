@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from builders import fake_hub, room, room_device
-from foreshore_agent import clocks, settings
-from foreshore_agent.link import backoff
+from foreshore_agent import backoff, clocks, settings
 from foreshore_agent.runtime import agent
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment

@@ -10,8 +10,8 @@ import trustme
 
 from builders import resources
 from component.hub import hub_under_test
+from foreshore_agent.hub import door as agent_door
 from foreshore_agent.journal import chain
-from foreshore_agent.link import door as agent_door
 from foreshore_api.wire import beat, record, report
 from foreshore_hub import authn, ingest, listeners
 from foreshore_hub import door as hub_door

@@ -19,8 +19,8 @@ from rich import console
 from foreshore_agent import exits, inspection, logs, settings
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.engine import step
+from foreshore_agent.folder import folder
 from foreshore_agent.journal import reader
-from foreshore_agent.link import folder
 from foreshore_agent.play import notices, player, recording, stage
 from foreshore_agent.rehearse import clock, mosquitto, score, view, watch
 from foreshore_agent.rehearse import plan as planning

@@ -10,8 +10,8 @@ from typing import Final
 from foreshore_agent import clocks, inspection, journal, meters
 from foreshore_agent.devices import port as device_port
 from foreshore_agent.engine import durable, events, state, view
+from foreshore_agent.hub import hub
 from foreshore_agent.inference import port as inference_port
-from foreshore_agent.link import hub
 from foreshore_agent.runtime import core, desired
 from foreshore_agent.site import exchange, peers
 from foreshore_api import conditions, v1alpha1

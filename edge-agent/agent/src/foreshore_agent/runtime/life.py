@@ -24,8 +24,9 @@ from foreshore_agent import (
 )
 from foreshore_agent.devices.mqtt import broker, devices
 from foreshore_agent.engine import events, state, step, view
+from foreshore_agent.folder import children, folder
+from foreshore_agent.hub import door, hub
 from foreshore_agent.inference import pool
-from foreshore_agent.link import children, door, folder, hub
 from foreshore_agent.runtime import core, desired, facts, notices
 from foreshore_agent.site import exchange, peers
 from foreshore_api import scalars

@@ -11,7 +11,7 @@ from typing import Final
 import uvloop
 
 from foreshore_agent import clocks, exits, journal, logs, settings
-from foreshore_agent.link import folder
+from foreshore_agent.folder import folder
 from foreshore_agent.runtime import agent
 from foreshore_api import programs
 

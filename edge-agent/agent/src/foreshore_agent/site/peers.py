@@ -22,7 +22,7 @@ MAXIMUM_RELAYS: Final = 16
 
 
 class RenewingHub(Protocol):
-    """The part of the link that renews."""
+    """The part of the hub's client that renews."""
 
     @property
     def is_connected(self) -> bool:

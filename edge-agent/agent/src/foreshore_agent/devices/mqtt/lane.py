@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
+from foreshore_agent import backoff
 from foreshore_agent.devices.mqtt import channel, connection, denials
-from foreshore_agent.link import backoff
 from foreshore_decision.instant import Instant
 
 AGAIN_SECONDS: Final = 30.0

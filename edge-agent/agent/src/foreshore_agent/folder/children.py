@@ -22,7 +22,7 @@ from typing import Final
 import aiohttp
 import pydantic
 
-from foreshore_agent.link import backoff
+from foreshore_agent import backoff
 from foreshore_api.wire import serving
 
 REFUSED: Final = 3

@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from foreshore_agent import journal
-from foreshore_agent.link import backoff, door
+from foreshore_agent import backoff, journal
+from foreshore_agent.hub import door
 from foreshore_api import printable
 from foreshore_api.wire import assignment, beat, record, report
 

@@ -24,7 +24,7 @@ from typing import Final, Protocol
 import orjson
 
 from foreshore_agent import clocks, inspection, journal, manifests, resources
-from foreshore_agent.link import children, configs
+from foreshore_agent.folder import children, configs
 from foreshore_api import conditions, hints, v1alpha1
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling

@@ -1,1 +1,0 @@
-"""Where the assignment comes from and facts go: a hub (`hub` over `door`), or a folder."""
