@@ -16,13 +16,13 @@ async def nothing() -> None:
 
 
 async def test_time_stands_until_the_first_row_however_long_the_start_takes() -> None:
-    ours = clock.RehearsalClock(ORIGIN)
+    ours = clock.PacedClock(ORIGIN)
     await asyncio.sleep(0.002)
     assert ours.now() == ORIGIN
 
 
 async def test_time_stands_before_the_next_row_while_this_one_is_decided() -> None:
-    ours = clock.RehearsalClock(ORIGIN)
+    ours = clock.PacedClock(ORIGIN)
     next_row = ORIGIN + timedelta(microseconds=2)
     await ours.forward(ORIGIN, next_row, nothing)
     await asyncio.sleep(0.001)
@@ -31,7 +31,7 @@ async def test_time_stands_before_the_next_row_while_this_one_is_decided() -> No
 
 
 async def test_forward_is_exact_and_the_monotonic_clock_skips_what_is_skipped() -> None:
-    ours = clock.RehearsalClock(ORIGIN)
+    ours = clock.PacedClock(ORIGIN)
     before = ours.monotonic()
     await ours.forward(ORIGIN + 60 * SECOND, ORIGIN + 61 * SECOND, nothing)
     at = ours.instant()
@@ -40,7 +40,7 @@ async def test_forward_is_exact_and_the_monotonic_clock_skips_what_is_skipped() 
 
 
 async def test_sleepers_wake_on_the_way_each_at_its_own_moment() -> None:
-    ours = clock.RehearsalClock(ORIGIN)
+    ours = clock.PacedClock(ORIGIN)
     woken: list[tuple[str, float]] = []
 
     async def sleep(name: str, seconds: float) -> None:
@@ -58,7 +58,7 @@ async def test_sleepers_wake_on_the_way_each_at_its_own_moment() -> None:
 
 
 async def test_a_row_from_the_past_does_not_turn_time_back() -> None:
-    ours = clock.RehearsalClock(ORIGIN)
+    ours = clock.PacedClock(ORIGIN)
     await ours.forward(ORIGIN + 60 * SECOND, None, nothing)
     now, monotonic = ours.now(), ours.monotonic()
     await ours.forward(ORIGIN, None, nothing)
@@ -67,7 +67,7 @@ async def test_a_row_from_the_past_does_not_turn_time_back() -> None:
 
 
 async def test_at_a_pace_time_flows_and_never_steps_back() -> None:
-    ours = clock.RehearsalClock(ORIGIN, 1000.0)
+    ours = clock.PacedClock(ORIGIN, 1000.0)
     task = asyncio.create_task(ours.forward(ORIGIN + 30 * SECOND, None, nothing))
     seen = []
     while not task.done():
@@ -82,4 +82,4 @@ async def test_at_a_pace_time_flows_and_never_steps_back() -> None:
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
     with pytest.raises(ValueError, match="positive"):
-        clock.RehearsalClock(ORIGIN, speed)
+        clock.PacedClock(ORIGIN, speed)

@@ -39,7 +39,7 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DeviceMemory:
     """What the device remembers."""
 
     epoch: int = 0
@@ -51,10 +51,10 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenCommand:
     """What became of one message on the command topic."""
 
-    state: State
+    state: DeviceMemory
     result: command.Result | None
     """None for a message that is no command: it cannot be answered."""
     reason: Refusal | None = None
@@ -96,28 +96,30 @@ class Machine:
                 found.setdefault(each.property, value)
         return found
 
-    def take(self, state: State, body: bytes, now: datetime) -> Taken:
+    def take(self, state: DeviceMemory, body: bytes, now: datetime) -> TakenCommand:
         """Take one message from the command topic."""
         try:
             document = payload.read(body)
             order = command.Command.model_validate(document)
         except (payload.RefusedError, ValidationError):
-            return Taken(state, None, Refusal.MALFORMED)
+            return TakenCommand(state, None, Refusal.MALFORMED)
         refusal = _outranked(state, order)
         if refusal is None:
             state = follow(state, order.epoch, order.holder)
             known = state.answers.get(order.command_id)
             if known is not None:
-                return Taken(state, command.Result.REJECTED, Refusal.DUPLICATE, order, known)
+                return TakenCommand(state, command.Result.REJECTED, Refusal.DUPLICATE, order, known)
             refusal = self._refusal(order, now)
         result = command.Result.REJECTED if refusal else command.Result.ACCEPTED
         answer = command.Acknowledgement(
             command_id=order.command_id, result=result, reason=refusal, time=now
         )
         if refusal is not None:
-            return Taken(_remember(state, answer), result, refusal, order, answer)
+            return TakenCommand(_remember(state, answer), result, refusal, order, answer)
         changes, settling = self._changes(order)
-        return Taken(_remember(state, answer), result, None, order, answer, changes, settling)
+        return TakenCommand(
+            _remember(state, answer), result, None, order, answer, changes, settling
+        )
 
     def _refusal(self, order: command.Command, now: datetime) -> Refusal | None:
         life = (order.not_after - order.issued_at).total_seconds() * self._patience
@@ -147,17 +149,17 @@ class Machine:
         return changes, settling
 
 
-def follow(state: State, epoch: int, holder: str) -> State:
+def follow(state: DeviceMemory, epoch: int, holder: str) -> DeviceMemory:
     """Return what a device knows once it has seen a holder that it obeys: epochs never fall."""
     return replace(state, epoch=epoch, holder=holder) if epoch >= state.epoch else state
 
 
-def recall(state: State, answer: command.Acknowledgement) -> State:
+def recall(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMemory:
     """Return what a device knows once it has read an answer in its log; only the first counts."""
     return state if answer.command_id in state.answers else _remember(state, answer)
 
 
-def _outranked(state: State, order: command.Command) -> Refusal | None:
+def _outranked(state: DeviceMemory, order: command.Command) -> Refusal | None:
     if order.epoch < state.epoch:
         return Refusal.LOWER_EPOCH
     if order.epoch == state.epoch and state.holder not in (None, order.holder):
@@ -165,7 +167,7 @@ def _outranked(state: State, order: command.Command) -> Refusal | None:
     return None
 
 
-def _remember(state: State, answer: command.Acknowledgement) -> State:
+def _remember(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMemory:
     answers = {**state.answers, answer.command_id: answer}
     if len(answers) > REMEMBERED:
         del answers[next(iter(answers))]

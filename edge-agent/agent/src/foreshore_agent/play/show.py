@@ -16,6 +16,7 @@ from rich import console, progress
 from foreshore_agent import clocks, inspection, resources
 from foreshore_agent.devices.mqtt import connection, credentials
 from foreshore_agent.play import coverage, notices, player, recording, stage
+from foreshore_agent.play import device as played_device
 from foreshore_api import printable
 
 USAGE_ERRORS: Final = (
@@ -68,7 +69,7 @@ def run(request: Request) -> None:
         address = replace(address, credential=request.credential)
     if address.credential is not None:  # one that is not there is said now, not at every attempt
         credentials.context(address.credentials, address.credential, address.server_name)
-    log = player.DeviceLog(request.log)
+    log = played_device.DeviceLog(request.log)
     try:
         uvloop.run(_play(request, played, rows, address, log))
     finally:
@@ -90,7 +91,7 @@ async def _play(
     played: stage.Stage,
     rows: recording.Recording,
     address: connection.Address,
-    log: player.DeviceLog,
+    log: played_device.DeviceLog,
 ) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -104,11 +105,11 @@ async def _play(
     stop.set()  # from here on a lost broker is no news
     keeping.cancel()
     await asyncio.gather(keeping, telling, return_exceptions=True)
-    log.write("Stopped", clock.now(), **_facts(device.tally))
-    _summarise(request.device, device.tally)
+    log.write("Stopped", clock.now(), **_facts(device.played.tally))
+    _summarise(request.device, device.played.tally)
     if not telling.cancelled() and (error := telling.exception()) is not None:
         raise error
-    if not device.tally.published:
+    if not device.played.tally.published:
         raise UnheardError(f"nothing of {request.device} was published: {_away(device, address)}")
 
 
@@ -192,11 +193,11 @@ class _Progress:
 
 def describe(device: player.Player) -> str:
     """Say in a few words how the device stands."""
-    tally = device.tally
+    tally = device.played.tally
     refused = sum(tally.commands.values()) - tally.commands["Accepted"]
     values = " ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in device.values.items()
+        for name, value in device.played.values.items()
     )
     parts = [
         "" if device.is_connected else "no broker",
@@ -217,7 +218,7 @@ def _said(name: str, address: connection.Address, stop: asyncio.Event) -> Callab
     return changed
 
 
-def _facts(tally: player.Tally) -> dict[str, object]:
+def _facts(tally: played_device.DeviceTally) -> dict[str, object]:
     return {
         "published": tally.published,
         "unsent": tally.unsent,
@@ -226,7 +227,7 @@ def _facts(tally: player.Tally) -> dict[str, object]:
     }
 
 
-def _summarise(name: str, tally: player.Tally) -> None:
+def _summarise(name: str, tally: played_device.DeviceTally) -> None:
     commands = printable.clean(
         ", ".join(f"{count} {result}" for result, count in sorted(tally.commands.items()))
     )

@@ -21,6 +21,7 @@ from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.engine import step
 from foreshore_agent.journal import reader
 from foreshore_agent.link import folder
+from foreshore_agent.play import device as played_device
 from foreshore_agent.play import notices, player, recording, stage
 from foreshore_agent.rehearse import clock, mosquitto, score, view, watch
 from foreshore_agent.rehearse import plan as planning
@@ -103,7 +104,7 @@ async def _rehearse(plan: planning.Plan) -> score.Summary:
     request, here = plan.request, asyncio.current_task()
     if here is not None:  # asked to end: leave no broker and no server behind
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
-    ours = clock.RehearsalClock(plan.origin, _speed(plan))
+    ours = clock.PacedClock(plan.origin, _speed(plan))
     seen = watch.Watch(is_confirmed=plan.played.profile.confirmation is not None)
     async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
         host = agent.Agent(
@@ -121,7 +122,7 @@ async def _rehearse(plan: planning.Plan) -> score.Summary:
             tap=seen.tap,
         )
         address = connection.Address.of(broker, None)
-        log = player.DeviceLog(request.state / "device.jsonl")
+        log = played_device.DeviceLog(request.state / "device.jsonl")
         device = player.Player(plan.played, ours, address, log)
         try:
             async with _both(host, device):
@@ -188,7 +189,7 @@ async def _ready(host: agent.Agent, device: player.Player) -> None:
 
 async def _play(
     plan: planning.Plan,
-    ours: clock.RehearsalClock,
+    ours: clock.PacedClock,
     seen: watch.Watch,
     host: agent.Agent,
     device: player.Player,
@@ -220,7 +221,7 @@ async def _play(
 
 
 async def _evaluate_waiting(
-    to: datetime, ours: clock.RehearsalClock, seen: watch.Watch, host: agent.Agent
+    to: datetime, ours: clock.PacedClock, seen: watch.Watch, host: agent.Agent
 ) -> None:
     """Stop before the next row wherever a trigger that waits for minimumInterval becomes due.
 

@@ -47,7 +47,7 @@ class View:
             self._live.stop()
 
     def show(
-        self, row: int, at: clock.RehearsalClock, seen: watch.Watch, device: player.Player
+        self, row: int, at: clock.PacedClock, seen: watch.Watch, device: player.Player
     ) -> None:
         """Show how far it is, now and then."""
         now = time.monotonic()
@@ -63,7 +63,7 @@ class View:
         self._live.update(self._frame(row, at, counts, device), refresh=True)
 
     def _frame(
-        self, row: int, at: clock.RehearsalClock, counts: dict[str, int], device: player.Player
+        self, row: int, at: clock.PacedClock, counts: dict[str, int], device: player.Player
     ) -> table.Table:
         frame = table.Table.grid(padding=(0, 2))
         bar = progress_bar.ProgressBar(total=self._rows, completed=row, width=40)
@@ -76,9 +76,11 @@ class View:
         for verdict, count in counts.items():
             block = text.Text("▇" * max(1, 40 * count // most), _COLOURS.get(verdict, "dim"))
             frame.add_row(text.Text(_word(verdict)), block, str(count))
-        values = "  ".join(f"{name} {_short(value)}" for name, value in device.values.items())
+        values = "  ".join(
+            f"{name} {_short(value)}" for name, value in device.played.values.items()
+        )
         shown = text.Text(_word(values))
-        frame.add_row("device", shown, f"{device.tally.commands['Accepted']} commands taken")
+        frame.add_row("device", shown, f"{device.played.tally.commands['Accepted']} commands taken")
         return frame
 
 

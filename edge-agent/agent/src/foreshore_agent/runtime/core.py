@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import uuid_utils
-
 from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects, events, state, step
@@ -250,7 +248,7 @@ class Core:
 
 def stamp(clock: clocks.Clock) -> tuple[events.Instant, str]:
     """Return what every event begins with: now, and a fresh UUIDv7."""
-    return clock.instant(), str(uuid_utils.uuid7())
+    return clock.instant(), clock.identity()
 
 
 def _source(event: events.Event) -> str:
