@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from builders import room
+from foreshore_agent.devices.codecs import envelope
 from foreshore_agent.engine import durable, effects, events, state, step
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment as wire_assignment
@@ -28,6 +29,18 @@ DEVICE = events.Key("hq", "room-301")
 POLICY = events.Key("hq", "ventilate-when-occupied")
 START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 OCCUPIED = {"light": 400.0, "co2": 900.0, "temperature": 21.0, "airflow": 300.0}
+ANSWERS = frozenset(
+    {
+        events.Inferred,
+        events.InferenceLate,
+        events.InferenceFailed,
+        events.IntentDurable,
+        events.IntentFailed,
+        events.CommandSent,
+        events.CommandNotSent,
+    }
+)
+"""Events that name a policy and a device because an effect did."""
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 
 
@@ -114,8 +127,10 @@ class Rig:
                 return
 
     def feed(self, kind: type, **fields: Any) -> None:
-        """Take one event, and carry out what comes of it."""
+        """Take one event, and carry out what comes of it; an answer is about the usual pair."""
         self.counter += 1
+        if kind in ANSWERS:
+            fields = {"policy": POLICY, "device": DEVICE, **fields}
         fresh = str(
             uuid.UUID(int=(0x01900000 << 96) | (0x7 << 76) | (0x2 << 62) | self.counter * 1000)
         )
@@ -130,27 +145,29 @@ class Rig:
     def carry(self, effect: effects.Effect) -> None:
         """Do what an effect asks for, as the runtime would."""
         match effect:
-            case effects.Journal(lines, token, values):
+            case effects.Journal(lines, intent, values):
                 self.values.update(values)
                 self.records += [orjson.loads(line.body) for line in lines]
-                if token is not None:
-                    self.feed(events.IntentDurable, token=token)
+                if intent is not None:
+                    self.feed(events.IntentDurable, **intent._asdict())
             case effects.Keep(key, value):
                 self.values[key] = value
-            case effects.Infer(decision_id):
+            case effects.Infer(decision_id, policy, device):
                 outputs = {"probabilities": (1 - self.score, self.score)}
                 self.feed(
                     events.Inferred,
                     decision_id=decision_id,
+                    policy=policy,
+                    device=device,
                     outputs=outputs,
                     node="edge-2",
                     network=0.002,
                     inference=0.001,
                     model=self.model,
                 )
-            case effects.Publish(command_id, _, _, payload):
-                self.sent.append((self.seconds, command.Command.decode(payload)))
-                self.feed(events.Published, command_id=command_id)
+            case effects.Command(command_id, _, policy, device):
+                self.sent.append((self.seconds, command.Command.decode(envelope.encode(effect))))
+                self.feed(events.CommandSent, command_id=command_id, policy=policy, device=device)
                 if self.acknowledges:
                     self.acknowledge(command_id)
             case effects.RequestRenewal(number, held) if self.renews:

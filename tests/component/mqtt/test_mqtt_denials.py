@@ -125,8 +125,10 @@ async def test_a_command_that_the_broker_throws_away_is_said_until_it_does_not(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The list is older than the device: the broker takes the command and nobody gets it."""
-    order = effects.Publish(
-        "d/1", events.Key("hq", "room-301"), "hq/room-301/command", b"{}", 5, 9e9
+    now = datetime.now(UTC)
+    policy, device = events.Key("hq", "ventilate"), events.Key("hq", "room-301")
+    order = effects.Command(
+        "d/1", 1, policy, device, "air", {"value": 1.0}, "edge-1", 7, 8, now, now, 5.0, 9e9
     )
     async with known_as("agent", tmp_path, AGENT) as (broker, side):
         assert side.command(order) is None

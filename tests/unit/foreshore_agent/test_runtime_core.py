@@ -12,6 +12,7 @@ import uuid_utils
 from foreshore_agent import meters
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import race
+from foreshore_agent.inference.oip import request
 from foreshore_agent.journal import JournalFull
 from foreshore_agent.runtime import core
 from foreshore_decision import served
@@ -111,13 +112,25 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-def publish(deadline: float = 200.0) -> effects.Publish:
-    return effects.Publish("d/1", DEVICE, "hq/room/command", b"{}", 5, deadline)
+def command(deadline: float = 200.0) -> effects.Command:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return effects.Command(
+        "d/1", 1, POLICY, DEVICE, "air", {}, "edge-1", 7, 8, now, now, 5.0, deadline
+    )
 
 
 SERVED = served.Served("occupancy", "occupancy-v1", "sha256:" + "ab" * 32)
-INFER = effects.Infer("d", POLICY, DEVICE, "occupancy", b"{}", 0.1)
-INTENT = effects.Journal((effects.Record(b"{}", critical=True),), "token", (("engine/x", b"1"),))
+INFER = effects.Infer(
+    "d",
+    POLICY,
+    DEVICE,
+    "occupancy",
+    SERVED.digest,
+    (effects.Tensor("x", "FP32", (1, 2), (0.5, 1.0)),),
+    0.1,
+)
+INTENT_KEY = effects.IntentKey("d", POLICY, DEVICE)
+INTENT = effects.Journal((effects.Record(b"{}", critical=True),), INTENT_KEY, (("engine/x", b"1"),))
 
 
 def test_every_effect_has_a_carrier(bench: Bench) -> None:
@@ -133,12 +146,12 @@ async def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> Non
     await turn()
     (answer,) = bench.answers
     assert isinstance(answer, events.IntentDurable)
-    assert answer.token == "token"
+    assert (answer.decision_id, answer.policy, answer.device) == INTENT_KEY
     assert bench.appended[0][1] == (("engine/x", b"1"),)
 
 
 async def test_only_what_nobody_waits_for_is_written_with_patience(bench: Bench) -> None:
-    bench.begin(INTENT, dataclasses.replace(INTENT, token=None))
+    bench.begin(INTENT, dataclasses.replace(INTENT, intent=None))
     assert bench.patient == [False, True]
 
 
@@ -165,7 +178,7 @@ LONG = effects.Record(b"x" * 70_000, critical=True, verdict="Commanded")
 
 
 def test_a_record_that_is_too_long_is_an_intent_that_failed_and_is_counted(bench: Bench) -> None:
-    bench.begin(effects.Journal((LONG,), "token", (("engine/x", b"1"),)))
+    bench.begin(effects.Journal((LONG,), INTENT_KEY, (("engine/x", b"1"),)))
     (answer,) = bench.answers
     assert isinstance(answer, events.IntentFailed)
     assert answer.reason == "RecordTooLarge"
@@ -196,19 +209,19 @@ def test_a_command_leaves_or_surely_does_not(
     bench: Bench, not_sent: str | None, deadline: float, expected: str | None
 ) -> None:
     bench.not_sent = not_sent
-    bench.begin(publish(deadline))
+    bench.begin(command(deadline))
     (answer,) = bench.answers
     if expected is None:
-        assert isinstance(answer, events.Published)
+        assert isinstance(answer, events.CommandSent)
     else:
-        assert isinstance(answer, events.PublishFailed)
+        assert isinstance(answer, events.CommandNotSent)
         assert answer.reason == expected
 
 
 def _ask(bench: Bench) -> Callable[[race.Answered | race.Unanswered], None]:
     bench.begin(INFER)
     ((policy, body, seconds, then, _device),) = bench.asked
-    assert (policy, body, seconds) == (POLICY, b"{}", 0.1)
+    assert (policy, body, seconds) == (POLICY, request.encode(INFER), 0.1)
     return cast("Callable[[race.Answered | race.Unanswered], None]", then)
 
 
@@ -216,7 +229,8 @@ def test_an_answer_is_told_with_where_its_time_went(bench: Bench) -> None:
     _ask(bench)(race.Answered(SERVED, {"p": (0.5,)}, (), "edge-2", 0.003, 0.002))
     (answer,) = bench.answers
     assert isinstance(answer, events.Inferred)
-    assert (answer.decision_id, answer.node) == ("d", "edge-2")
+    assert (answer.decision_id, answer.policy, answer.device) == ("d", POLICY, DEVICE)
+    assert answer.node == "edge-2"
     assert (answer.network, answer.inference) == (0.003, 0.002)
     assert answer.model == SERVED
 
@@ -229,9 +243,9 @@ def test_late_and_failed_are_told_apart(bench: Bench) -> None:
 
 
 def test_what_an_effect_answers_at_once_is_taken_after_the_other_effects(bench: Bench) -> None:
-    bench.script[events.Published] = (INFER,)
-    bench.begin(publish(), publish())
-    assert [type(one) for one in bench.answers] == [events.Published, events.Published]
+    bench.script[events.CommandSent] = (INFER,)
+    bench.begin(command(), command())
+    assert [type(one) for one in bench.answers] == [events.CommandSent, events.CommandSent]
     assert len(bench.asked) == 2
 
 
@@ -292,7 +306,7 @@ def test_an_answer_on_which_the_engine_fails_is_an_inference_that_failed(
         return before, ()
 
     monkeypatch.setattr(step, "step", broken)
-    bench.core.take(events.Inferred(*bench.core.stamp(), "d", {}, node="edge-2"))
+    bench.core.take(events.Inferred(*bench.core.stamp(), "d", POLICY, DEVICE, {}, node="edge-2"))
     [failed] = seen
     assert isinstance(failed, events.InferenceFailed)
     assert (failed.decision_id, failed.reason) == ("d", core.ANSWER_REFUSED)

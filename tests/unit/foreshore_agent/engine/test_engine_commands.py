@@ -27,11 +27,11 @@ def quiet(**more: object) -> room.Json:
 
 
 def test_a_command_that_did_not_leave_is_said_so_and_not_sent_again() -> None:
-    rig = Rig((quiet(),), hold=(effects.Publish,))
+    rig = Rig((quiet(),), hold=(effects.Command,))
     rig.sample()
     [publish] = rig.waiting
-    assert isinstance(publish, effects.Publish)
-    rig.feed(events.PublishFailed, command_id=publish.command_id, reason="NotConnected")
+    assert isinstance(publish, effects.Command)
+    rig.feed(events.CommandNotSent, command_id=publish.command_id, reason="NotConnected")
     rig.wait(30)
     assert rig.outcomes == [("NotSent", "NotConnected")]
     assert rig.sent == []
@@ -40,8 +40,7 @@ def test_a_command_that_did_not_leave_is_said_so_and_not_sent_again() -> None:
 def test_an_intent_that_is_durable_twice_is_sent_once() -> None:
     rig = Rig((quiet(),))
     rig.sample()
-    token = rig.decisions[0]["decisionId"]
-    rig.feed(events.IntentDurable, token=token)
+    rig.feed(events.IntentDurable, decision_id=rig.decisions[0]["decisionId"])
     assert len(rig.sent) == 1
 
 
@@ -263,10 +262,12 @@ def test_a_refused_intent_is_not_unknown_after_a_restart() -> None:
     rig.sample()
     rig.hold = (effects.Journal,)
     rig.sample(**{**OCCUPIED, "co2": 1500.0})
-    [intent] = [each for each in rig.waiting if isinstance(each, effects.Journal) and each.token]
+    [intent] = [each for each in rig.waiting if isinstance(each, effects.Journal) and each.intent]
     rig.hold, rig.waiting = (), []
     rig.acknowledge(rig.sent[0][1].command_id)
-    rig.feed(events.IntentFailed, token=intent.token, reason="RecorderFull")
+    assert isinstance(intent, effects.Journal)
+    assert intent.intent is not None
+    rig.feed(events.IntentFailed, decision_id=intent.intent.decision_id, reason="RecorderFull")
     rig.boot()
     assert rig.outcomes == [("Acknowledged", "Accepted")]
 
@@ -326,11 +327,11 @@ def test_a_machine_that_slept_over_the_time_to_live_sends_nothing() -> None:
 
 
 def test_what_the_machine_slept_is_taken_off_the_time_to_publish() -> None:
-    rig = Rig(hold=(effects.Journal, effects.Publish))
+    rig = Rig(hold=(effects.Journal, effects.Command))
     rig.sample()
     rig.slept = 3.0
     rig.release()
-    [publish] = [each for each in rig.waiting if isinstance(each, effects.Publish)]
+    [publish] = [each for each in rig.waiting if isinstance(each, effects.Command)]
     assert publish.deadline == pytest.approx(rig.seconds + 2.0)
 
 

@@ -3,7 +3,6 @@
 import math
 from datetime import timedelta
 
-import orjson
 import pytest
 
 from builders import engine_rig, room
@@ -36,10 +35,11 @@ def test_an_intent_that_could_not_be_written_commands_nothing_and_costs_no_token
     rig = Rig((policy(spec__rateLimit={"minimumInterval": "1h"}),), hold=(effects.Journal,))
     rig.sample()
     journals = [each for each in rig.waiting if isinstance(each, effects.Journal)]
-    intent = next(each for each in journals if each.token is not None)
+    intent = next(each for each in journals if each.intent is not None)
     rig.waiting.clear()
     rig.hold = ()
-    rig.feed(events.IntentFailed, token=intent.token, reason="DiskFull")
+    assert intent.intent is not None
+    rig.feed(events.IntentFailed, decision_id=intent.intent.decision_id, reason="DiskFull")
     assert rig.sent == []
     assert rig.verdicts == [("Error", "RecorderFull")]
     rig.sample()
@@ -259,14 +259,13 @@ def test_below_supervised_nothing_is_touched(mode: str, verdict: str, advised: i
     assert sum(isinstance(each, effects.Advise) for each in rig.seen) == advised
 
 
-def test_advice_goes_to_the_devices_own_topic() -> None:
-    advising = room.profile()
-    advising["spec"]["mqtt"]["adviceTopic"] = "{site}/{device}/advice"
-    rig = Rig((advising, policy(spec__mode="Advise")))
+def test_advice_says_what_would_be_commanded_and_why() -> None:
+    rig = Rig((policy(spec__mode="Advise"),))
     rig.sample()
-    advice = next(each for each in rig.seen if isinstance(each, effects.Advise))
-    assert advice.topic == "hq/room-301/advice"
-    assert b'"RoomOccupied"' in advice.payload
+    [advice] = [each for each in rig.seen if isinstance(each, effects.Advise)]
+    assert (advice.policy, advice.device) == (engine_rig.POLICY, engine_rig.DEVICE)
+    assert (advice.action, advice.values) == ("setAirflow", {"value": 300.0})
+    assert (advice.reason, advice.decision_id) == ("RoomOccupied", rig.decisions[0]["decisionId"])
 
 
 @pytest.mark.parametrize("guard", ["epoch", "duplicates"])
@@ -399,13 +398,13 @@ def test_a_feature_beyond_the_tensors_type_is_not_asked_and_ends_nothing(
     del unbounded["spec"]["properties"][1]["minimum"]
     rig = Rig((model, unbounded))
     rig.sample(**{**OCCUPIED, "light": light})
-    asked = [orjson.loads(each.body) for each in rig.seen if isinstance(each, effects.Infer)]
+    asked = [each.tensors for each in rig.seen if isinstance(each, effects.Infer)]
     if body is None:
         assert asked == []
         assert rig.verdicts == [("Error", "InferenceFailed")]
         assert "FeatureOutOfRange" in str(rig.decisions[0])
     else:
-        assert asked[0]["inputs"][0]["data"] == [body]
+        assert asked[0][0].data == (body,)
 
 
 def test_a_holder_without_its_right_does_not_flood_the_critical_records() -> None:

@@ -180,18 +180,25 @@ def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     def mutant(state_: state.State, device: state.Device, intents: Any, at: Any) -> Any:
         device, done = recover(state_, device, intents, at)
         for intent in list(device.open.values()):
-            late = intent._replace(payload=b"", deadline=at.monotonic + 9)
-            publish = effects.Publish(late.command_id, device.key, "t", RESENT, 1, late.deadline)
-            done = (*done, publish)
+            again = effects.Command(
+                intent.command_id,
+                1,
+                intent.policy,
+                device.key,
+                intent.action,
+                intent.values,
+                "edge-1",
+                7,
+                12,
+                at.now,
+                at.now,
+                5.0,
+                at.monotonic + 9,
+            )
+            done = (*done, again)
         return commanding.Done(device, done)
 
     patch.setattr(commanding, "recover", mutant)
-
-
-RESENT = (
-    b'{"commandId":"x/1","action":"setAirflow","input":{},"holder":"edge-1","epoch":7,"priority":12,'
-    b'"issuedAt":"2026-03-01T10:00:00Z","notAfter":"2026-03-01T10:00:05Z"}'
-)
 
 
 def takes_what_any_version_says(patch: pytest.MonkeyPatch) -> None:

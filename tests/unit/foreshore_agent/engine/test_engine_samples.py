@@ -155,14 +155,14 @@ def test_every_event_has_its_step() -> None:
     assert set(step.TABLE) == set(events.Event.__args__)
 
 
-@pytest.mark.parametrize("kind", [events.Inferred, events.IntentDurable, events.Published])
+@pytest.mark.parametrize("kind", [events.Inferred, events.IntentDurable, events.CommandSent])
 def test_an_answer_to_a_question_of_nobody_does_nothing(kind: type) -> None:
     rig = Rig()
     before = rig.state
     fields: dict[type, dict[str, object]] = {
         events.Inferred: {"decision_id": "x", "outputs": {}},
-        events.IntentDurable: {"token": "x"},
-        events.Published: {"command_id": "x/1"},
+        events.IntentDurable: {"decision_id": "x"},
+        events.CommandSent: {"command_id": "x/1"},
     }
     rig.feed(kind, **fields[kind])
     assert rig.state == before

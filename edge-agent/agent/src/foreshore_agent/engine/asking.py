@@ -1,4 +1,4 @@
-"""The question to the model, as an Open Inference Protocol request. Called by `deciding`.
+"""The question to the model, as tensors. Called by `deciding`.
 
 Telemetry may hold any finite number; a tensor's type may not. What does not fit is not sent: the
 decision records that the model could not be asked, and why.
@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-import orjson
-
+from foreshore_agent.engine import effects
 from foreshore_decision.chain import facts
 from foreshore_decision.policy import compiled
 
@@ -37,30 +36,27 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 
 
 class Question(NamedTuple):
-    """The request's body, or why there is none."""
+    """What the model is asked, or why it cannot be."""
 
-    body: bytes
+    tensors: tuple[effects.Tensor, ...]
     problem: str | None = None
 
 
-def request(asked: compiled.Inference, found: facts.Facts, decision_id: str) -> Question:
-    """Render the question to the model."""
+def question(asked: compiled.Inference, found: facts.Facts) -> Question:
+    """Lay the features out as the model's tensors."""
     tensors = []
     for tensor in asked.tensors:
-        numbers = [found.features[name] for name in tensor.features]
-        problems = (_problem(tensor, number) for number in numbers)
-        problem = next((each for each in problems if each is not None), None)
-        if problem is not None:
-            return Question(b"", problem)
+        data: list[float | int] = []
+        for name in tensor.features:
+            number = found.features[name]
+            problem = _problem(tensor, number)
+            if number is None or problem is not None:
+                return Question((), problem)
+            data.append(int(number) if tensor.is_integer else number)
         tensors.append(
-            {
-                "name": tensor.name,
-                "datatype": tensor.data_type,
-                "shape": tensor.shape,
-                "data": [_rendered(tensor, number) for number in numbers],
-            }
+            effects.Tensor(tensor.name, tensor.data_type, tuple(tensor.shape), tuple(data))
         )
-    return Question(orjson.dumps({"id": decision_id, "inputs": tensors}))
+    return Question(tuple(tensors))
 
 
 def _problem(tensor: compiled.Tensor, number: float | None) -> str | None:
@@ -70,7 +66,3 @@ def _problem(tensor: compiled.Tensor, number: float | None) -> str | None:
     if not smallest <= number <= largest:
         return OUT_OF_RANGE
     return NOT_INTEGER if tensor.is_integer and not number.is_integer() else None
-
-
-def _rendered(tensor: compiled.Tensor, number: float | None) -> float | int | None:
-    return number if number is None or not tensor.is_integer else int(number)

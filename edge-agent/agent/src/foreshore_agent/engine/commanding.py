@@ -1,7 +1,7 @@
 """A command's life after the verdict: intent, sending, answer, confirmation; or nobody knows.
 
-    issue ──► Intent ──durable──► Sending ──Published──► Answer ──Accepted, Done──► Confirmation
-                │ failed             │ PublishFailed        │ Rejected                 │ read back
+    issue ──► Intent ──durable──► Sending ──sent───────► Answer ──Accepted, Done──► Confirmation
+                │ failed             │ not sent             │ Rejected                 │ read back
                 ▼                    ▼                      ▼                          ▼
               Error               NotSent                Rejected            Confirmed, Unconfirmed
     what it rests on changed before it left (policy, device, mode, right): NotSent
@@ -10,15 +10,14 @@
     read-back shows that it was done, or time to live and settling time have passed (idempotent:
     doing it again is harmless)
 
-At most once: a command leaves on `IntentDurable` and on nothing else, and nothing sends it again.
+At most once: a command leaves on `IntentDurable` and on nothing else, and nothing sends it again:
+what comes twice finds it in another phase.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from math import ceil
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
-
-import orjson
 
 from foreshore_agent.engine import (
     composing,
@@ -90,10 +89,10 @@ def issue(
 ) -> Done:
     """Take the rate limits' tokens and make the intent durable; nothing has left yet."""
     given = evaluation.facts.given
-    message = composing.envelope(evaluation.facts, at)
+    message = composing.command(device.key, policy, evaluation.facts, at)
     waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
     intent = composing.intent(policy, evaluation, received, at)._replace(
-        waited=waited, payload=orjson.dumps(message), evaluation=evaluation
+        waited=waited, command=message, evaluation=evaluation
     )
     device = ledger.opened(ledger.charged(device, policy, given.seconds), intent)
     line = recording.decision(
@@ -106,32 +105,28 @@ def issue(
         sampled_rate=None,
     )
     value = durable.device_value(device, state.identity, given.seconds)
-    return Done(device, (effects.Journal((line,), intent.decision_id, (value,)),))
+    key = effects.IntentKey(intent.decision_id, policy, device.key)
+    return Done(device, (effects.Journal((line,), key, (value,)),))
 
 
 def send(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Send what is durable, unless meanwhile it must not leave any more."""
-    binding = device.bindings.get(intent.policy)
-    topic = None if binding is None else binding.compiled.topics.command
+    if intent.phase is not Phase.INTENT or intent.command is None:
+        return Done(device)
     obstacle = _obstacle(state, device, intent, at)
-    if obstacle is not None or topic is None:
-        reason = obstacle or reasons.POLICY_CHANGED
-        return close(state, device, intent, Outcome.NOT_SENT, reason, at)
-    sending = intent._replace(phase=Phase.SENDING, payload=b"", evaluation=None)
+    if obstacle is not None:
+        return close(state, device, intent, Outcome.NOT_SENT, obstacle, at)
+    # the boot clock counts a suspend, the monotonic one does not
+    deadline = at.monotonic + (intent.deadline - at.boot)
+    sending = intent._replace(phase=Phase.SENDING, command=None, evaluation=None)
     device = ledger.opened(device, sending)
-    publish = effects.Publish(
-        command_id=intent.command_id,
-        device=device.key,
-        topic=topic,
-        payload=intent.payload,
-        expiry=max(1, ceil(intent.time_to_live)),
-        deadline=at.monotonic + (intent.deadline - at.boot),
-    )
-    return Done(device, (publish,))
+    return Done(device, (replace(intent.command, deadline=deadline),))
 
 
 def not_recorded(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Undo an intent that could not be written: no record, no act."""
+    if intent.phase is not Phase.INTENT:
+        return Done(device)
     evaluation = intent.evaluation
     device = ledger.refunded(ledger.closed(device, intent), intent)
     if evaluation is None:
@@ -151,6 +146,8 @@ def not_sent(reason: str) -> Act:
     """Return the step of a command that surely did not leave."""
 
     def act(state: State, device: Device, intent: Intent, at: Instant) -> Done:
+        if intent.phase is not Phase.SENDING:
+            return Done(device)
         return close(state, device, intent, Outcome.NOT_SENT, reason, at)
 
     return act
@@ -158,6 +155,8 @@ def not_sent(reason: str) -> Act:
 
 def sent(state: State, device: Device, intent: Intent, at: Instant) -> Done:
     """Wait for the answer; older commands of the actuator need no confirmation any more."""
+    if intent.phase is not Phase.SENDING:
+        return Done(device)
     due = at.monotonic + max(0.0, intent.deadline - at.boot) + ANSWER_GRACE
     waiting = intent._replace(phase=Phase.ANSWER, published=at.monotonic, due=due)
     device = ledger.opened(device, waiting)

@@ -1,32 +1,36 @@
-"""What a verdict asks for, put into words: the command's envelope, and the intent behind it.
+"""What a verdict asks for: the command, and the intent behind it.
 
 Called by `commanding.issue`; nothing here has effects.
 """
 
 from datetime import timedelta
-from typing import Any
 
+from foreshore_agent.engine import effects
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Intent, Phase
 from foreshore_decision import record
 from foreshore_decision.chain import evaluate, facts
 
 
-def envelope(found: facts.Facts, at: Instant) -> dict[str, Any]:
-    """Render the envelope; a test holds it to `wire.command.Command`."""
+def command(device: Key, policy: Key, found: facts.Facts, at: Instant) -> effects.Command:
+    """Return the command that a verdict asks for."""
     given = found.given
     action = given.policy.action
-    return {
-        "commandId": f"{given.decision_id}/{record.PASS_NUMBER}",
-        "attempt": 1,
-        "action": action.name,
-        "input": dict(found.limited or {}),
-        "holder": given.holder.node,
-        "epoch": given.holder.epoch,
-        "priority": action.priority,
-        "issuedAt": record.stamp(at.now),
-        "notAfter": record.stamp(at.now + timedelta(seconds=action.time_to_live)),
-    }
+    return effects.Command(
+        command_id=f"{given.decision_id}/{record.PASS_NUMBER}",
+        attempt=1,
+        policy=policy,
+        device=device,
+        action=action.name,
+        values=dict(found.limited or {}),
+        holder=given.holder.node or "",  # a right without holder and epoch permits nothing
+        epoch=given.holder.epoch or 0,
+        priority=action.priority,
+        issued_at=at.now,
+        not_after=at.now + timedelta(seconds=action.time_to_live),
+        time_to_live=action.time_to_live,
+        deadline=at.monotonic + action.time_to_live,
+    )
 
 
 def intent(policy: Key, evaluation: evaluate.Evaluation, received: float, at: Instant) -> Intent:

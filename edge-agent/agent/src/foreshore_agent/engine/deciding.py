@@ -17,11 +17,10 @@ from foreshore_agent.engine.state import Binding, Device, Flight, State
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
-from foreshore_api.wire import command, histogram, metrics
+from foreshore_api.wire import histogram, metrics
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
 from foreshore_decision.chain import evaluate, facts, limiter, modes, order, reasons
-from foreshore_decision.policy import compiled
 
 FLIGHT_GRACE: Final = 5.0
 """Seconds beyond its timeout after which a question that nobody answered counts as late."""
@@ -61,12 +60,12 @@ def begin(
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     asked = binding.compiled.inference
     if evaluation.decided_by is None and asked is not None:
-        body, problem = asking.request(asked, evaluation.facts, decision_id)
+        tensors, problem = asking.question(asked, evaluation.facts)
         if problem is None:
             flight = Flight(evaluation.facts, evaluation.entries, received, at.monotonic)
             device = _bound(device, policy, binding._replace(flight=flight))
             infer = effects.Infer(
-                decision_id, policy, device.key, asked.model, body, asked.timeout, asked.digest
+                decision_id, policy, device.key, asked.model, asked.digest, tensors, asked.timeout
             )
             return Outcome(device, (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
@@ -185,8 +184,8 @@ def conclude(
     if evaluate.would_command(evaluation):
         binding = _would_take(binding, given)
         written = (effects.Observe(policy, histogram.Stage.DECIDE, stages["Decide"]),)
-        if verdict is wire.Verdict.ADVISED and binding.compiled.topics.advice is not None:
-            written += (_advice(evaluation, binding.compiled, at),)
+        if verdict is wire.Verdict.ADVISED:
+            written += (_advice(device.key, policy, evaluation, at),)
     rate = _sample_rate(evaluation, verdict, is_new=is_new)
     if record.is_sampled(given.decision_id, rate):
         line = recording.decision(
@@ -263,15 +262,15 @@ def _remember_good(binding: Binding, found: facts.Facts) -> Mapping[str, facts.G
 
 
 def _advice(
-    evaluation: evaluate.Evaluation, policy: compiled.CompiledPolicy, at: Instant
+    device: Key, policy: Key, evaluation: evaluate.Evaluation, at: Instant
 ) -> effects.Advise:
     found = evaluation.facts
-    advice = command.Advice(
-        decision_id=found.given.decision_id,
-        policy=f"{policy.namespace}/{policy.name}",
-        action=policy.action.name,
-        input=dict(found.limited or {}),
+    return effects.Advise(
+        policy=policy,
+        device=device,
+        action=found.given.policy.action.name,
+        values=dict(found.limited or {}),
         reason=found.reason,
+        decision_id=found.given.decision_id,
         time=at.now,
     )
-    return effects.Advise(policy.topics.advice or "", advice.encode())

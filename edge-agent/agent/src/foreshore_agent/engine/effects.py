@@ -1,21 +1,36 @@
-"""What the engine wants done. Data only.
+"""What the engine wants done. Data only, in the words of the domain.
 
-The runtime carries effects out in the order given and answers with events:
+Topics, bodies, URLs and encodings are the affair of the ports that carry an effect out. The runtime
+carries effects out in the order given and answers with events that name decision (or command),
+policy and device again, so that the engine finds them without an index of its own:
 
-    Infer    ──► Inferred | InferenceLate | InferenceFailed   (same decision id)
-    Journal  ──► IntentDurable | IntentFailed                 (same token, where there is one)
-    Publish  ──► Published | PublishFailed                    (same command id)
+    Infer    ──► Inferred | InferenceLate | InferenceFailed
+    Journal  ──► IntentDurable | IntentFailed                 (where it has an intent)
+    Command  ──► CommandSent | CommandNotSent
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
-from foreshore_agent.engine.events import Key
+from foreshore_agent.engine.events import Key, Value
 from foreshore_api.wire import beat
 
 DURABLE_PREFIX: Final = "engine/"
 """Every key of `Journal.values` and `Keep` starts with this; at start the runtime hands all of them
 to `durable.restore`."""
+
+
+class Tensor(NamedTuple):
+    """One input of a model."""
+
+    name: str
+    data_type: str
+    """`FP32`, `INT64`, …: a name of `wire.oip.DATA_TYPES`."""
+    shape: tuple[int, ...]
+    data: tuple[float | int, ...]
+    """The elements, flat in row-major order; all of them fit the type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +41,11 @@ class Infer:
     policy: Key
     device: Key
     model: str
-    """Name of the model in the inference protocol's path."""
-    body: bytes
-    """An OIP infer request, JSON."""
-    timeout: float
-    digest: str = ""
+    """Name of the Model."""
+    digest: str
     """Of the model's version: a last good policy asks its own, not the newest."""
+    tensors: tuple[Tensor, ...]
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +62,24 @@ class Record:
     reserve: bool = False
 
 
+class IntentKey(NamedTuple):
+    """Whose intent a journal entry is; the answer repeats it."""
+
+    decision_id: str
+    policy: Key
+    device: Key
+
+
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Append records; with a token, answer once they (and the values) are on stable storage.
+    """Append records; with an intent, answer once they (and the values) are on stable storage.
 
     `values` go into the same transaction as the records, or before them: a value counts a command
     that may not have left, never the other way round.
     """
 
     records: tuple[Record, ...]
-    token: str | None = None
+    intent: IntentKey | None = None
     values: tuple[tuple[str, bytes], ...] = ()
 
 
@@ -70,26 +92,46 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Publish:
+class Command:
     """Send one command, now or never: at most once, never retained, never queued."""
 
     command_id: str
+    """Decision and pass."""
+    attempt: int
+    policy: Key
     device: Key
-    topic: str
-    payload: bytes
-    expiry: int
-    """MQTT 5 message expiry in whole seconds."""
+    action: str
+    values: Mapping[str, Value]
+    """By input of the action."""
+    holder: str
+    """The node whose agent sends it."""
+    epoch: int
+    """Of the holder's grant; a device refuses one lower than the highest it has seen."""
+    priority: int
+    issued_at: datetime
+    not_after: datetime
+    """When it is stale, on the wall clock: for the device."""
+    time_to_live: float
+    """Seconds from `issued_at` to `not_after`."""
     deadline: float
-    """Monotonic seconds; afterwards the answer is `PublishFailed` with `TooLate`."""
-    qos: int = 1
+    """Monotonic seconds; afterwards the answer is `CommandNotSent` with `TooLate`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Advise:
-    """Publish a recommendation; if it does not arrive, nothing is lost."""
+    """Recommend what would be commanded in a higher mode; if it does not arrive, nothing is lost.
 
-    topic: str
-    payload: bytes
+    Only where the device's profile has a place for advice.
+    """
+
+    policy: Key
+    device: Key
+    action: str
+    values: Mapping[str, Value]
+    """By input of the action."""
+    reason: str
+    decision_id: str
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,5 +181,5 @@ class RequestRenewal:
 
 
 Effect = (
-    Infer | Journal | Keep | Publish | Advise | Notice | Count | Refuse | Observe | RequestRenewal
+    Infer | Journal | Keep | Command | Advise | Notice | Count | Refuse | Observe | RequestRenewal
 )

@@ -18,6 +18,8 @@ __all__ = [
     "Acknowledged",
     "Assigned",
     "BrokerChanged",
+    "CommandNotSent",
+    "CommandSent",
     "Event",
     "HubChanged",
     "InferenceFailed",
@@ -28,8 +30,6 @@ __all__ = [
     "IntentFailed",
     "Key",
     "PeerBeat",
-    "PublishFailed",
-    "Published",
     "RecorderChanged",
     "Renewed",
     "Sample",
@@ -87,6 +87,8 @@ class Inferred(_Event):
     """A replica answered the `Infer` effect; the shell has tried the replicas in order."""
 
     decision_id: str
+    policy: Key
+    device: Key
     outputs: Mapping[str, tuple[float | int | bool, ...]]
     """Flat data of each declared output."""
     attempts: tuple[record.Attempt, ...] = ()
@@ -105,6 +107,8 @@ class InferenceLate(_Event):
     """No replica answered before the deadline."""
 
     decision_id: str
+    policy: Key
+    device: Key
     attempts: tuple[record.Attempt, ...] = ()
     reason: str = "Deadline"
 
@@ -114,40 +118,50 @@ class InferenceFailed(_Event):
     """Every replica failed, or there is none."""
 
     decision_id: str
+    policy: Key
+    device: Key
     reason: str
     attempts: tuple[record.Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class IntentDurable(_Event):
-    """The `Journal` effect with this token is on stable storage."""
+    """The `Journal` effect with this intent is on stable storage."""
 
-    token: str
+    decision_id: str
+    policy: Key
+    device: Key
 
 
 @dataclass(frozen=True, slots=True)
 class IntentFailed(_Event):
-    """The `Journal` effect with this token was not written: nothing may be commanded on it."""
+    """The `Journal` effect with this intent was not written: nothing may be commanded on it."""
 
-    token: str
+    decision_id: str
+    policy: Key
+    device: Key
     reason: str
     """`RecorderFull`, `DiskFailing`, …"""
 
 
 @dataclass(frozen=True, slots=True)
-class Published(_Event):
-    """The `Publish` effect with this command id was handed to a connected socket."""
+class CommandSent(_Event):
+    """The `Command` effect with this id was handed to a connected socket."""
 
     command_id: str
+    policy: Key
+    device: Key
 
 
 @dataclass(frozen=True, slots=True)
-class PublishFailed(_Event):
-    """The `Publish` effect with this command id surely did not leave."""
+class CommandNotSent(_Event):
+    """The `Command` effect with this id surely did not leave."""
 
     command_id: str
+    policy: Key
+    device: Key
     reason: str
-    """`NotConnected`, `TooLate`."""
+    """`NotConnected`, `TooLate`, `NoCommandTopic`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +240,8 @@ Event = (
     | InferenceFailed
     | IntentDurable
     | IntentFailed
-    | Published
-    | PublishFailed
+    | CommandSent
+    | CommandNotSent
     | Acknowledged
     | Assigned
     | Renewed

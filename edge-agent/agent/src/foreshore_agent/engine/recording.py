@@ -24,7 +24,7 @@ def decision(
     verdict: wire.Verdict,
     at: Instant,
     *,
-    command: Mapping[str, Any] | None,
+    command: effects.Command | None,
     latency: Mapping[str, float],
     sampled_rate: int | None,
     is_routine: bool = False,
@@ -33,7 +33,11 @@ def decision(
     policy = evaluation.facts.given.policy
     device = policy.identity["device"]["name"]
     data = record.decision(
-        evaluation, verdict, command=command, latency=latency, engine=_engine(state, at)
+        evaluation,
+        verdict,
+        command=None if command is None else _command(command),
+        latency=latency,
+        engine=_engine(state, at),
     )
     event = record.event(
         id=data["decisionId"],
@@ -138,6 +142,21 @@ def notice(
         effects.Journal((body,)),
         effects.Notice(reason, message, device, policy, epoch),
     )
+
+
+def _command(command: effects.Command) -> dict[str, Any]:
+    """Render a command; a test holds it to `wire.command.Command`, and to what is sent."""
+    return {
+        "commandId": command.command_id,
+        "attempt": command.attempt,
+        "action": command.action,
+        "input": dict(command.values),
+        "holder": command.holder,
+        "epoch": command.epoch,
+        "priority": command.priority,
+        "issuedAt": record.stamp(command.issued_at),
+        "notAfter": record.stamp(command.not_after),
+    }
 
 
 def _engine(state: State, at: Instant) -> dict[str, Any]:

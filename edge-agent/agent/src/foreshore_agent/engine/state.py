@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import immutables
 
+from foreshore_agent.engine import effects
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_api.wire import assignment, report
 from foreshore_decision import features, fencing
@@ -108,7 +109,8 @@ class Intent(NamedTuple):
     Done."""
     is_compared: bool = False
     """Whether a read-back counted and was not near."""
-    payload: bytes = b""
+    command: effects.Command | None = None
+    """What is to be sent, until it is."""
     identity: Mapping[str, Any] = EMPTY
     """Policy and device as records name them."""
     evaluation: evaluate.Evaluation | None = None
@@ -210,8 +212,6 @@ class State(NamedTuple):
     source: str = ""
     """CloudEvents source of every record."""
     devices: "immutables.Map[Key, Device]" = immutables.Map()
-    flights: "immutables.Map[str, Key]" = immutables.Map()
-    """Device by the id of a decision that waits: for the model, the journal or the broker."""
     awake: "immutables.Map[Key, None]" = immutables.Map()
     """Devices that a tick has to look at: something of theirs may become due."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY

@@ -81,33 +81,30 @@ def _resume(
     node: str,
 ) -> Stepped:
     """Go on with the decision, then with what has waited for its end."""
-    state, key = _landed(state, event.decision_id)
-    device = None if key is None else state.devices.get(key)
-    if key is None or device is None:
+    device = state.devices.get(event.device)
+    binding = None if device is None else device.bindings.get(event.policy)
+    flight = None if binding is None else binding.flight
+    if device is None or flight is None or flight.found.given.decision_id != event.decision_id:
         return state, ()
-    for policy, binding in device.bindings.items():
-        flight = binding.flight
-        if flight is not None and flight.found.given.decision_id == event.decision_id:
-            device, done = deciding.resume(state, device, policy, answer, event.at, latency, node)
-            device, more = triggers.pending(state, device, policy, event.at, event.fresh)
-            return _put(state, key, device, (*done, *more))
-    return state, ()
+    device, done = deciding.resume(state, device, event.policy, answer, event.at, latency, node)
+    device, more = triggers.pending(state, device, event.policy, event.at, event.fresh)
+    return _put(state, event.device, device, (*done, *more))
 
 
 def _intent_durable(state: State, event: events.IntentDurable) -> Stepped:
-    return _act(state, event.token, commanding.send, event)
+    return _act(state, event.device, _command(event.decision_id), commanding.send, event)
 
 
 def _intent_failed(state: State, event: events.IntentFailed) -> Stepped:
-    return _act(state, event.token, commanding.not_recorded, event)
+    return _act(state, event.device, _command(event.decision_id), commanding.not_recorded, event)
 
 
-def _published(state: State, event: events.Published) -> Stepped:
-    return _act(state, _decision(event.command_id), commanding.sent, event)
+def _command_sent(state: State, event: events.CommandSent) -> Stepped:
+    return _act(state, event.device, event.command_id, commanding.sent, event)
 
 
-def _publish_failed(state: State, event: events.PublishFailed) -> Stepped:
-    return _act(state, _decision(event.command_id), commanding.not_sent(event.reason), event)
+def _command_not_sent(state: State, event: events.CommandNotSent) -> Stepped:
+    return _act(state, event.device, event.command_id, commanding.not_sent(event.reason), event)
 
 
 def _acknowledged(state: State, event: events.Acknowledged) -> Stepped:
@@ -131,18 +128,7 @@ def _assigned(state: State, event: events.Assigned) -> Stepped:
         done = (*done, *returned)
     state, claimed = authority.claim(state, event.at)
     awake = {key: None for key, device in state.devices.items() if triggers.is_timed(device)}
-    flights = {
-        binding.flight.found.given.decision_id: key
-        for key, device in state.devices.items()
-        for binding in device.bindings.values()
-        if binding.flight is not None
-    }
-    flights |= {
-        intent.decision_id: key
-        for key, device in state.devices.items()
-        for intent in device.open.values()
-    }
-    state = state._replace(awake=immutables.Map(awake), flights=immutables.Map(flights))
+    state = state._replace(awake=immutables.Map(awake))
     return state, (*done, *claimed)
 
 
@@ -208,44 +194,29 @@ def _tick(state: State, event: events.Tick) -> Stepped:
 
 
 def _put(state: State, key: Key, device: Device, done: tuple[effects.Effect, ...]) -> Stepped:
-    """Store a device, where its decisions are found, and whether ticks have to look at it."""
-    flights, awake = state.flights, state.awake
-    for effect in done:
-        if isinstance(effect, effects.Infer):
-            flights = flights.set(effect.decision_id, key)
-        elif isinstance(effect, effects.Journal) and effect.token is not None:
-            flights = flights.set(effect.token, key)
-        elif isinstance(effect, effects.Publish):
-            flights = flights.set(_decision(effect.command_id), key)
+    """Store a device, and whether ticks have to look at it."""
+    awake = state.awake
     if triggers.is_timed(device):
         awake = awake if key in awake else awake.set(key, None)
     elif key in awake:
         awake = awake.delete(key)
-    devices = state.devices.set(key, device)
-    return state._replace(devices=devices, flights=flights, awake=awake), done
+    return state._replace(devices=state.devices.set(key, device), awake=awake), done
 
 
-def _landed(state: State, decision_id: str) -> tuple[State, Key | None]:
-    """Forget where a decision is found: what it waited for has come."""
-    key = state.flights.get(decision_id)
-    if key is None:
-        return state, None
-    return state._replace(flights=state.flights.delete(decision_id)), key
-
-
-def _act(state: State, decision_id: str, act: commanding.Act, event: events.Event) -> Stepped:
+def _act(
+    state: State, key: Key, command_id: str, act: commanding.Act, event: events.Event
+) -> Stepped:
     """Take the next step of a command's life."""
-    state, key = _landed(state, decision_id)
-    device = None if key is None else state.devices.get(key)
-    intent = None if device is None else device.open.get(f"{decision_id}/{record.PASS_NUMBER}")
-    if key is None or device is None or intent is None:
+    device = state.devices.get(key)
+    intent = None if device is None else device.open.get(command_id)
+    if device is None or intent is None:
         return state, ()
     device, done = act(state, device, intent, event.at)
     return _put(state, key, device, done)
 
 
-def _decision(command_id: str) -> str:
-    return command_id.partition("/")[0]
+def _command(decision_id: str) -> str:
+    return f"{decision_id}/{record.PASS_NUMBER}"
 
 
 TABLE: Final[Mapping[type, Callable[[State, Any], Stepped]]] = MappingProxyType(
@@ -256,8 +227,8 @@ TABLE: Final[Mapping[type, Callable[[State, Any], Stepped]]] = MappingProxyType(
         events.InferenceFailed: _inference_failed,
         events.IntentDurable: _intent_durable,
         events.IntentFailed: _intent_failed,
-        events.Published: _published,
-        events.PublishFailed: _publish_failed,
+        events.CommandSent: _command_sent,
+        events.CommandNotSent: _command_not_sent,
         events.Acknowledged: _acknowledged,
         events.Assigned: _assigned,
         events.Renewed: _renewed,

@@ -17,6 +17,7 @@ from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.devices.mqtt import broker
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import pool, race
+from foreshore_agent.inference.oip import request
 
 _LOG: Final = logging.getLogger(__name__)
 TOO_LATE: Final = "TooLate"
@@ -39,7 +40,7 @@ MAXIMUM_UNWRITTEN: Final = 1024
 class Commands(Protocol):
     """The way to the devices."""
 
-    def command(self, effect: effects.Publish) -> str | None:
+    def command(self, effect: effects.Command) -> str | None:
         """Send a command now; returns why it surely did not leave, or None."""
         ...
 
@@ -85,7 +86,7 @@ class Core:
             effects.Infer: self._infer,
             effects.Journal: self._journal,
             effects.Keep: self._keep,
-            effects.Publish: self._publish,
+            effects.Command: self._command,
             effects.Advise: self._advise,
             effects.Notice: self._notice,
             effects.Count: ports.meters.count,
@@ -141,7 +142,13 @@ class Core:
             if not isinstance(event, events.Inferred):
                 return ()
             failed = events.InferenceFailed(
-                event.at, event.fresh, event.decision_id, ANSWER_REFUSED, event.attempts
+                event.at,
+                event.fresh,
+                event.decision_id,
+                event.policy,
+                event.device,
+                ANSWER_REFUSED,
+                event.attempts,
             )
             self.state, wanted = step.step(self.state, failed)
         return wanted
@@ -157,17 +164,18 @@ class Core:
 
     def _infer(self, effect: effects.Infer) -> None:
         def then(result: race.Answered | race.Unanswered) -> None:
-            self.take(self._answer(effect.decision_id, result))
+            self.take(self._answer(effect, result))
 
-        self._ports.pool.ask(effect.policy, effect.body, effect.timeout, then, effect.device.name)
+        body = request.encode(effect)
+        self._ports.pool.ask(effect.policy, body, effect.timeout, then, effect.device.name)
 
-    def _answer(self, decision: str, result: race.Answered | race.Unanswered) -> events.Event:
-        at, fresh = self.stamp()
+    def _answer(
+        self, effect: effects.Infer, result: race.Answered | race.Unanswered
+    ) -> events.Event:
+        asked = (*self.stamp(), effect.decision_id, effect.policy, effect.device)
         if isinstance(result, race.Answered):
             return events.Inferred(
-                at,
-                fresh,
-                decision,
+                *asked,
                 result.outputs,
                 result.attempts,
                 result.node,
@@ -176,8 +184,8 @@ class Core:
                 result.model,
             )
         if result.is_late:
-            return events.InferenceLate(at, fresh, decision, result.attempts, result.reason)
-        return events.InferenceFailed(at, fresh, decision, result.reason, result.attempts)
+            return events.InferenceLate(*asked, result.attempts, result.reason)
+        return events.InferenceFailed(*asked, result.reason, result.attempts)
 
     def _journal(self, effect: effects.Journal) -> None:
         entries = [
@@ -187,17 +195,17 @@ class Core:
             for one in effect.records
         ]
         too_long = [one for one in entries if one.is_too_long]
-        if too_long and effect.token is not None:
+        if too_long and effect.intent is not None:
             self._lose(entries)
-            self._not_written(effect.token, TOO_LARGE)
+            self._not_written(effect.intent, TOO_LARGE)
             return
         if too_long:
             self._lose(too_long)
         fitting = [one for one in entries if not one.is_too_long]
-        token = effect.token
-        written = self._ports.journal.append(fitting, effect.values, is_patient=token is None)
+        intent = effect.intent
+        written = self._ports.journal.append(fitting, effect.values, is_patient=intent is None)
         self._unwritten += 1
-        written.add_done_callback(lambda done: self._written(token, done))
+        written.add_done_callback(lambda done: self._written(intent, done))
 
     def _lose(self, entries: list[journal.Entry]) -> None:
         """Give up what the hub would refuse; the engine's values are kept all the same."""
@@ -205,34 +213,34 @@ class Core:
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
         self._ports.journal.lose(entries, TOO_LARGE)
 
-    def _written(self, token: str | None, done: Any) -> None:
+    def _written(self, intent: effects.IntentKey | None, done: Any) -> None:
         self._unwritten -= 1
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
-            self._not_written(token, self._ports.journal.standing.reason or "RecorderFull")
-        elif token is not None:
+            self._not_written(intent, self._ports.journal.standing.reason or "RecorderFull")
+        elif intent is not None:
             at, fresh = self.stamp()
-            self.take(events.IntentDurable(at, fresh, token))
+            self.take(events.IntentDurable(at, fresh, *intent))
 
-    def _not_written(self, token: str | None, reason: str) -> None:
-        if token is not None:
+    def _not_written(self, intent: effects.IntentKey | None, reason: str) -> None:
+        if intent is not None:
             at, fresh = self.stamp()
-            self.take(events.IntentFailed(at, fresh, token, reason))
+            self.take(events.IntentFailed(at, fresh, *intent, reason))
 
     def _keep(self, effect: effects.Keep) -> None:
         kept = self._ports.journal.put(effect.key, effect.value)
         kept.add_done_callback(_look_at)
 
-    def _publish(self, effect: effects.Publish) -> None:
+    def _command(self, effect: effects.Command) -> None:
         if self._clock.monotonic() > effect.deadline:
             reason: str | None = TOO_LATE
         else:
             reason = self._ports.commands.command(effect)
-        at, fresh = self.stamp()
+        sent = (*self.stamp(), effect.command_id, effect.policy, effect.device)
         if reason is None:
-            self.take(events.Published(at, fresh, effect.command_id))
+            self.take(events.CommandSent(*sent))
         else:
-            self.take(events.PublishFailed(at, fresh, effect.command_id, reason))
+            self.take(events.CommandNotSent(*sent, reason))
 
     def _advise(self, effect: effects.Advise) -> None:
         self._ports.commands.advise(effect)

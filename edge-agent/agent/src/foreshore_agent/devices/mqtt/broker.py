@@ -12,10 +12,12 @@ when beats are known not to arrive: their filter is refused, or our own do not c
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Final
 
 from foreshore_agent import refusals
+from foreshore_agent.devices.codecs import envelope
 from foreshore_agent.devices.mqtt import connection, denials, lane, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import assignment, beat
@@ -28,6 +30,8 @@ OVERSIZED: Final = "PacketTooLarge"
 """What became of a message for which the connection was closed (MQTT 3.1.1)."""
 DEFECT: Final = "Defect"
 """What became of a message on which this agent itself failed."""
+NO_TOPIC: Final = "NoCommandTopic"
+"""Why a command did not leave: the device's profile names no topic for commands."""
 Stamp = Callable[[], tuple[events.Instant, str]]
 """What every event begins with: now, and a fresh UUIDv7."""
 
@@ -112,20 +116,25 @@ class Broker:
             group.create_task(self._telemetry.keep(self._node), name="mqtt-telemetry")
             group.create_task(self._control.keep(self._node), name="mqtt-control")
 
-    def command(self, effect: effects.Publish) -> str | None:
+    def command(self, effect: effects.Command) -> str | None:
         """Send one command, now or never; return why it surely did not leave, or None."""
+        topic = self._routes.commands.get(effect.device)
+        if topic is None:
+            return NO_TOPIC
         within = max(0.0, effect.deadline - self._stamp()[0].monotonic)
         try:
             self._control.publish(
-                effect.topic, effect.payload, qos=effect.qos, expiry=effect.expiry, within=within
+                topic, envelope.encode(effect), qos=1, expiry=_expiry(effect), within=within
             )
         except connection.NotSentError as error:
             return error.reason
         return None
 
     def advise(self, effect: effects.Advise) -> None:
-        """Publish advice; if it does not leave, nothing is lost."""
-        _say(self._telemetry, effect.topic, effect.payload)
+        """Publish advice where the device has a topic for it; if it does not leave, never mind."""
+        topic = self._routes.advice.get(effect.device)
+        if topic is not None:
+            _say(self._telemetry, topic, envelope.advice(effect))
 
     def live(self, said: beat.Beat) -> bool:
         """Tell the other agents of the site that this one lives; False when it did not leave."""
@@ -216,6 +225,11 @@ class Broker:
         if self._control.is_up and self._is_deaf is not self._was_deaf:
             self._was_deaf = self._is_deaf
             self._calls.deliver(events.BrokerChanged(*self._stamp(), True, self._was_deaf))  # noqa: FBT003 - as `_changed` says
+
+
+def _expiry(effect: effects.Command) -> int:
+    """Return the MQTT 5 message expiry in whole seconds: a help, `notAfter` decides."""
+    return max(1, ceil(effect.time_to_live))
 
 
 def _say(way: lane.Lane, topic: str, body: bytes) -> bool:

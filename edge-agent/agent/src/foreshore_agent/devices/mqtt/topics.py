@@ -1,7 +1,7 @@
 """Which topic belongs to whom: templates filled in, and messages led to devices by exact topic."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from foreshore_agent.devices.mqtt import payload
@@ -36,6 +36,9 @@ class Routes:
     node: str = ""
     telemetry: dict[str, tuple[Route, ...]] | None = None
     acknowledgements: dict[str, tuple[Route, ...]] | None = None
+    commands: Mapping[Key, str] = field(default_factory=dict)
+    """Topic by device, where its profile names one."""
+    advice: Mapping[Key, str] = field(default_factory=dict)
 
     @property
     def telemetry_filters(self) -> tuple[str, ...]:
@@ -62,6 +65,8 @@ def routes(node: str, site: str, devices: Iterable[assignment.AssignedDevice]) -
     """Lay out the routes of one site's devices."""
     telemetry: dict[str, tuple[Route, ...]] = {}
     answers: dict[str, tuple[Route, ...]] = {}
+    commands: dict[Key, str] = {}
+    advice: dict[Key, str] = {}
     for device in devices:
         key = Key(device.namespace, device.name)
         mqtt = device.profile.mqtt
@@ -74,4 +79,7 @@ def routes(node: str, site: str, devices: Iterable[assignment.AssignedDevice]) -
             if template is not None:
                 topic = render(template, site=site, device=device.name)
                 table[topic] = (*table.get(topic, ()), Route(subject, key, decoder))
-    return Routes(site, node, telemetry, answers)
+        for template, places in ((mqtt.command_topic, commands), (mqtt.advice_topic, advice)):
+            if template is not None:
+                places[key] = render(template, site=site, device=device.name)
+    return Routes(site, node, telemetry, answers, commands, advice)

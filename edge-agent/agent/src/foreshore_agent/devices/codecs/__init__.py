@@ -1,0 +1,1 @@
+"""Dialects that devices speak: effects of the engine as payloads. Pure."""
