@@ -137,9 +137,15 @@ def not_recorded(state: State, device: Device, intent: Intent, at: Instant) -> D
         state, failed, wire.Verdict.ERROR, at, command=None, latency={}, sampled_rate=None
     )
     value = durable.device_value(device, state.identity, state.identity.seconds(at))
-    labels = (str(intent.policy), wire.Verdict.ERROR.value, reasons.RECORDER_FULL)
-    count = effects.Count(metrics.DECISIONS.name, labels)
-    return Done(device, (effects.Journal((line,), None, (value,)), count))
+    decided = effects.Decided(
+        intent.policy,
+        device.key,
+        wire.Verdict.ERROR,
+        reasons.RECORDER_FULL,
+        evaluate.rules(evaluation),
+        evaluation.facts.given.trigger.received,
+    )
+    return Done(device, (effects.Journal((line,), None, (value,)), decided))
 
 
 def not_sent(reason: str) -> Act:

@@ -17,7 +17,7 @@ from foreshore_agent.engine.state import Binding, Device, Flight, State
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
-from foreshore_api.wire import histogram, metrics
+from foreshore_api.wire import histogram
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
 from foreshore_decision.chain import evaluate, facts, limiter, modes, order, reasons
@@ -173,13 +173,15 @@ def conclude(
     label = (verdict.value, reason, None if entry is None else entry.name)
     is_new = label != binding.last
     binding = binding._replace(last=label, last_good=_remember_good(binding, evaluation.facts))
-    count = effects.Count(metrics.DECISIONS.name, (str(policy), verdict.value, reason))
+    decided = effects.Decided(
+        policy, device.key, verdict, reason, evaluate.rules(evaluation), given.trigger.received
+    )
     waited = sum(latency.values())
     stages = {**latency, "Decide": max(0.0, at.monotonic - received - waited)}
     if verdict is wire.Verdict.COMMANDED:
         device = _bound(device, policy, binding)
         device, done = commanding.issue(state, device, policy, evaluation, received, at, stages)
-        return Outcome(device, (*done, count))
+        return Outcome(device, (*done, decided))
     written: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
         binding = _would_take(binding, given)
@@ -200,7 +202,7 @@ def conclude(
         )
         written += (effects.Journal((line,)),)
     device = _bound(device, policy, binding)
-    return Outcome(device, (*written, count))
+    return Outcome(device, (*written, decided))
 
 
 def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_new: bool) -> float:

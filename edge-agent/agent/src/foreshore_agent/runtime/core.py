@@ -89,6 +89,7 @@ class Core:
             effects.Command: self._command,
             effects.Advise: self._advise,
             effects.Notice: self._notice,
+            effects.Decided: ports.meters.count_decision,
             effects.Count: ports.meters.count,
             effects.Refuse: self._refuse,
             effects.Observe: self._observe,

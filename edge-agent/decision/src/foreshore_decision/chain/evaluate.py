@@ -82,3 +82,9 @@ def would_command(evaluation: Evaluation) -> bool:
     """Whether only the mode stood between this evaluation and a command."""
     entry = evaluation.decided_by
     return entry is not None and entry.gate == "Mode"
+
+
+def rules(evaluation: Evaluation) -> record.Phase:
+    """Return what the rules came to, whatever decided; Skipped where they were not asked."""
+    asked = (entry.phase for entry in evaluation.entries if entry.gate == "Rule")
+    return next(asked, record.Phase.SKIPPED)
