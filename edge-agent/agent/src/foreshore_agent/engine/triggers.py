@@ -5,6 +5,8 @@ tick   ──► pending and ready, silence over ──► begin;  a question no
 answer ──► conclude, then what is pending
 """
 
+import math
+
 from foreshore_agent.engine import deciding, effects, events, identifiers, samples
 from foreshore_agent.engine.deciding import Outcome
 from foreshore_agent.engine.events import Instant, Key
@@ -92,6 +94,26 @@ def due(device: Device) -> float | None:
     )
 
 
+def next_due(device: Device) -> float | None:
+    """Return the moment at which the next tick has something to do for the device.
+
+    For a clock on which engine and monotonic seconds are one number, as in a rehearsal.
+    """
+    moments = [intent.due for intent in device.open.values() if intent.due < math.inf]
+    if deciding.is_evaluating(device.standing):
+        for binding in device.bindings.values():
+            if binding.flight is not None:
+                continue
+            ready = -math.inf
+            if binding.evaluated is not None:
+                ready = binding.evaluated + binding.compiled.trigger.minimum_interval
+            if binding.pending is not None:
+                moments.append(ready)
+            if wait := binding.compiled.trigger.after_silence:
+                moments.append(max(ready, _quiet_since(device, binding) + wait))
+    return min(moments, default=None)
+
+
 def is_timed(device: Device) -> bool:
     """Whether anything of the device may become due by itself."""
     return bool(device.open) or any(
@@ -122,8 +144,12 @@ def _is_silent(device: Device, binding: Binding, seconds: float) -> bool:
     wait = binding.compiled.trigger.after_silence
     if not wait or not _is_ready(binding, seconds):
         return False
-    newest = max(binding.since, device.heard or binding.since, binding.evaluated or binding.since)
-    return seconds - newest >= wait
+    return seconds - _quiet_since(device, binding) >= wait
+
+
+def _quiet_since(device: Device, binding: Binding) -> float:
+    """Return the engine seconds from which a silence counts."""
+    return max(binding.since, device.heard or binding.since, binding.evaluated or binding.since)
 
 
 def _is_forgotten(binding: Binding, at: Instant) -> bool:

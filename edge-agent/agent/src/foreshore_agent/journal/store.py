@@ -52,7 +52,13 @@ class Store:
     """Every method blocks; none may be called from two threads."""
 
     def __init__(
-        self, directory: Path, quotas: Quotas, now: Callable[[], datetime], *, is_collected: bool
+        self,
+        directory: Path,
+        quotas: Quotas,
+        now: Callable[[], datetime],
+        *,
+        is_collected: bool,
+        identity: str | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = sqlite.lock(directory)
@@ -68,7 +74,7 @@ class Store:
         self._connection = sqlite.connect(directory)
         self._rows = rows.Rows(self._connection)
         self._tally = self._load()
-        self.journal_id = self._identify()
+        self.journal_id = self._identify(identity)
         self.source = f"/journals/{self.journal_id}"
         sqlite.sync_directory(directory)
         self._retire()
@@ -267,10 +273,10 @@ class Store:
         if saved != {name: getattr(before, name) for name in SAVED}:
             self.put("journal/tally", orjson.dumps(saved))
 
-    def _identify(self) -> str:
+    def _identify(self, identity: str | None) -> str:
         known = self.get("journal/id")
         if known is None:
-            known = str(uuid.uuid4()).encode()
+            known = (identity or str(uuid.uuid4())).encode()
             with self.transaction():
                 self.put("journal/id", known)
         return known.decode()

@@ -1,12 +1,13 @@
 """Whether a recording gives the policies of a device what they wait for; pure.
 
-`rehearse` refuses a recording that triggers nothing, `play` says so: its policies may be elsewhere.
+`rehearse` refuses what could not decide, `play` says so: its policies may be elsewhere.
 """
 
 from collections.abc import Collection, Iterable, Iterator
 
 from foreshore_agent.play import machine, recording
 from foreshore_api import meta, v1alpha1
+from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import deviceprofile, evaluation
 from foreshore_decision import selectors
 
@@ -35,13 +36,47 @@ def reported(
     return frozenset(is_set).union(each.name for each in columns.properties.values())
 
 
+def obstacles(
+    device: v1alpha1.Device,
+    policies: Collection[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
+    header: Collection[str],
+) -> Iterator[str]:
+    """Yield, each with its remedy, what would keep every row from a decision.
+
+    A disabled policy beside one that decides is no obstacle: see `disabled`.
+    """
+    if device.spec.lock is devices.Lock.LOCKED:
+        yield (
+            f"Device {device.name} is locked (spec.lock), so that no policy decides for it:"
+            " set spec.lock to Unlocked in the folder that is rehearsed"
+        )
+    enabled = [each for each in policies if each.spec.mode is not v1alpha1.Mode.DISABLED]
+    if not enabled:
+        yield from disabled(policies)
+    yield from untriggered(enabled, reported, header)
+    yield from unfed(enabled, reported)
+
+
+def disabled(policies: Collection[v1alpha1.DecisionPolicy]) -> Iterator[str]:
+    """Yield the policies that are switched off."""
+    for each in policies:
+        if each.spec.mode is v1alpha1.Mode.DISABLED:
+            yield (
+                f"DecisionPolicy {each.name} is Disabled (spec.mode) and decides nothing: Shadow"
+                " records what it would do"
+            )
+
+
 def untriggered(
-    policies: Collection[v1alpha1.DecisionPolicy], told: Collection[str], header: Collection[str]
+    policies: Collection[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
+    header: Collection[str],
 ) -> Iterator[str]:
     """Yield the policies that no row would evaluate."""
     for each in policies:
         triggers = _triggers(each)
-        if triggers and not triggers.intersection(told) and not each.spec.trigger.after_silence:
+        if triggers and not triggers.intersection(reported) and not each.spec.trigger.after_silence:
             field = "spec.trigger.properties" if each.spec.trigger.properties else "spec.inputs"
             names = ", ".join(sorted(triggers))
             yield (
@@ -51,12 +86,14 @@ def untriggered(
             )
 
 
-def unfed(policies: Collection[v1alpha1.DecisionPolicy], told: Collection[str]) -> Iterator[str]:
+def unfed(
+    policies: Collection[v1alpha1.DecisionPolicy], reported: Collection[str]
+) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, although the policy needs one."""
     for policy in policies:
         for each in policy.spec.inputs:
             needs_value = each.on_invalid is not evaluation.OnInvalid.DEFAULT
-            if each.property not in told and needs_value:
+            if each.property not in reported and needs_value:
                 yield (
                     f"DecisionPolicy {policy.name} reads {each.property}"
                     f" (spec.inputs[{each.name}]), and no column is: it will be missing;"

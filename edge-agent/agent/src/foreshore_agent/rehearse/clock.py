@@ -46,7 +46,7 @@ class FrozenClock:
     virtual: Final = True
 
     def __init__(self, origin: datetime, seed: bytes) -> None:
-        self.boot_id: Final = str(uuid.UUID(bytes=_drawn(seed, b"boot")[:16], version=4))
+        self.boot_id: Final = constant(seed, b"boot")
         self._seed: Final = seed
         self._made = 0
         self._now = origin.astimezone(UTC)
@@ -77,6 +77,11 @@ class FrozenClock:
     def advance(self, to: datetime) -> None:
         """Stand at a later moment; an earlier one changes nothing."""
         self._now = max(self._now, to)
+
+
+def constant(seed: bytes, purpose: bytes) -> str:
+    """Return the UUID that a seed gives to a purpose."""
+    return str(uuid.UUID(bytes=_drawn(seed, purpose)[:16], version=4))
 
 
 def _drawn(seed: bytes, purpose: bytes) -> bytes:

@@ -5,13 +5,14 @@ folder ──read, inspect──► device, policies ──► recording, read o
              └────────────── a problem: RehearsalError, before anything is started
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from foreshore_agent import inspection, resources
 from foreshore_agent.play import coverage, notices, recording, stage
 from foreshore_api import hints, v1alpha1
+from foreshore_decision import assignment as compiling
 
 
 class RehearsalError(RuntimeError):
@@ -33,6 +34,10 @@ class Request:
     models: Path | None
     credentials: Path | None
     is_json: bool
+    is_live: bool = False
+    """Whether over a broker, by the agent that `run` runs."""
+    has_latencies: bool = False
+    """Whether to show what the machine took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Plan:
     request: Request
     played: stage.Stage
     rows: recording.Recording
+    resources: compiling.Resources
+    """Of the folder, with this device alone."""
     policies: tuple[v1alpha1.DecisionPolicy, ...]
     """Those that decide about the device."""
     origin: datetime
@@ -73,14 +80,26 @@ def make(request: Request) -> Plan:
     )
     if rows.span is None:
         raise RehearsalError("the recording has no times")
-    told = coverage.reported(played.profile, rows.columns)
-    if problems := tuple(coverage.untriggered(policies, told, rows.header)):
-        raise RehearsalError(
-            "\n  ".join(("the recording does not evaluate every policy:", *problems))
-        )
-    notes = (*rows.notes, *coverage.unfed(policies, told))
-    first = next(iter(rows)).time or rows.span[0]
-    return Plan(request, played, rows, policies, first, value or None, notes)
+    reported = coverage.reported(played.profile, rows.columns)
+    obstacles = tuple(coverage.obstacles(played.device, policies, reported, rows.header))
+    if obstacles:
+        raise RehearsalError("\n  ".join(("nothing could be decided as it stands:", *obstacles)))
+    return Plan(
+        request=request,
+        played=played,
+        rows=rows,
+        resources=_alone(reading, played),
+        policies=policies,
+        origin=next(iter(rows)).time or rows.span[0],
+        true_value=value or None,
+        notes=(*rows.notes, *coverage.disabled(policies)),
+    )
+
+
+def _alone(reading: resources.Reading, played: stage.Stage) -> compiling.Resources:
+    """Return the resources without other devices: nobody plays them, and they would be silent."""
+    every = compiling.Resources.of(reading.resources)
+    return replace(every, devices=(played.device,))
 
 
 def _check_resources(request: Request, reading: resources.Reading) -> None:
