@@ -36,8 +36,9 @@ MAXIMUM_UNWRITTEN: Final = 1024
 _RESOLUTION: Final = timedelta(microseconds=1)
 _NUDGES: Final = 16
 """Steps of the clock's resolution after which what is due must have happened."""
-_LAST_WAITS: Final = 4
-"""Waits of one command after the last row: answer, read-back, the hold of an unknown one."""
+_LAST_WAITS: Final = 5
+"""Waits after the last row: a trigger for its interval, then a command for answer, read-back and
+the end of a hold."""
 
 
 class Driver:
@@ -98,17 +99,24 @@ class Driver:
         await asyncio.sleep(0)  # whoever asks to end is heard also where no model is asked
 
     async def finish(self) -> None:
-        """Go on until every command of the last row has come to its end, and all is written."""
+        """Go on until what the last rows began has come to its end, and all is written."""
         for _ in range(_LAST_WAITS):
-            device = self._core.state.devices.get(self._key)
-            waits = [each.due for each in device.open.values()] if device is not None else []
-            ends = [moment.timestamp() for moment, _, _ in self._wire.settling]
-            last = max((each for each in (*waits, *ends) if each < math.inf), default=None)
+            last = self._last_wait()
             if last is None:
                 break
-            await self._advance(_moment(last) + _RESOLUTION)
+            await self._advance(last + _RESOLUTION)
         self._seen.end_row()
         await self._recorder.catch_up()
+
+    def _last_wait(self) -> datetime | None:
+        """Return when the last trigger, command or value that waits has waited long enough."""
+        known = self._core.state
+        device = known.devices.get(self._key)
+        seconds = [] if device is None else [each.due for each in device.open.values()]
+        if (pending := view.due(known)) is not None:
+            seconds.append(pending)
+        moments = [_moment(each) for each in seconds if each < math.inf]
+        return max((*moments, *(each for each, _, _ in self._wire.settling)), default=None)
 
     async def _advance(self, to: datetime) -> None:
         """Stop at every moment before `to` at which something is due."""
