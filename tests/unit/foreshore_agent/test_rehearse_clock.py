@@ -1,14 +1,47 @@
-"""The one clock of a rehearsal: exact between rows, real while something is decided."""
+"""The clocks of a rehearsal: one stands at a row, one is exact between rows and real within."""
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from foreshore_agent.rehearse import clock
 
 ORIGIN = datetime(2015, 2, 2, 14, 19, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+
+
+def test_a_frozen_clock_stands_until_it_is_advanced_and_never_goes_back() -> None:
+    frozen = clock.FrozenClock(ORIGIN, b"seed")
+    frozen.advance(ORIGIN + SECOND)
+    frozen.advance(ORIGIN)
+    at = frozen.instant()
+    assert at.now == frozen.now() == ORIGIN + SECOND
+    assert at.monotonic == at.boot == frozen.monotonic() == (ORIGIN + SECOND).timestamp()
+
+
+@given(st.lists(st.integers(0, 3600), max_size=50), st.binary(min_size=1, max_size=80))
+def test_identities_are_uuids_of_version_7_that_sort_as_they_were_made_and_repeat(
+    waits: list[int], seed: bytes
+) -> None:
+    def made() -> list[str]:
+        frozen = clock.FrozenClock(ORIGIN, seed)
+        found = [frozen.identity()]
+        for wait in waits:
+            frozen.advance(frozen.now() + wait * SECOND)
+            found.append(frozen.identity())
+        return found
+
+    first = made()
+    assert first == made()
+    assert first == sorted(set(first))
+    assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in first} == {
+        (7, uuid.RFC_4122)
+    }
+    assert uuid.UUID(first[0]).int >> 80 == int(ORIGIN.timestamp() * 1000)
 
 
 async def nothing() -> None:
