@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from builders import room
-from builders.engine_rig import OCCUPIED, Rig
-from foreshore_agent.engine import adopting, commanding, effects, events, state, view
+from builders.engine_rig import NODE, OCCUPIED, Rig
+from foreshore_agent.engine import adopting, effects, events, state, view
+from foreshore_agent.engine.command import life
+from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision import expr, fencing, narrowing, served
 from foreshore_decision.chain import bounding, gates, limiter, modes, readings
@@ -44,22 +46,41 @@ def a_forbid_that_errors_forbids() -> None:
     assert rig.sent == []
 
 
+def stopped_between_intent_and_sending(happen: Callable[[Rig], None], reason: str) -> None:
+    """What happens while the intent is written keeps the command from leaving, and is recorded."""
+    rig = Rig(hold=(effects.Journal,))
+    rig.sample()
+    happen(rig)
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+    assert rig.outcomes == [("NotSent", reason)]
+
+
+def what_the_machine_slept_over_is_not_sent() -> None:
+    stopped_between_intent_and_sending(lambda rig: setattr(rig, "slept", 6.0), "TooLate")
+
+
 def a_higher_epoch_stops_what_is_durable_and_not_sent() -> None:
-    rig = Rig(hold=(effects.Journal,))
-    rig.sample()
-    rig.assign(holder="edge-2", epoch=8)
-    rig.hold = ()
-    rig.release()
-    assert rig.sent == []
+    stopped_between_intent_and_sending(
+        lambda rig: rig.assign(holder="edge-2", epoch=8), "AuthorityLost"
+    )
 
 
-def a_lowered_mode_stops_what_is_durable_and_not_sent() -> None:
-    rig = Rig(hold=(effects.Journal,))
-    rig.sample()
-    rig.feed(events.RecorderChanged, full=True, reason="DiskFull")
-    rig.hold = ()
-    rig.release()
-    assert rig.sent == []
+def a_lock_stops_what_is_durable_and_not_sent() -> None:
+    locked = room.changed(room.device(), spec__lock="Locked")
+    stopped_between_intent_and_sending(lambda rig: rig.assign(locked), "DeviceLocked")
+
+
+def a_full_recorder_stops_what_is_durable_and_not_sent() -> None:
+    stopped_between_intent_and_sending(
+        lambda rig: rig.feed(events.RecorderChanged, full=True, reason="DiskFull"), "RecorderFull"
+    )
+
+
+def an_edit_stops_what_is_durable_and_not_sent() -> None:
+    edited = room.changed(room.policy(), spec__hazard="Medium")
+    stopped_between_intent_and_sending(lambda rig: rig.assign(edited), "PolicyChanged")
 
 
 def an_answer_of_another_version_commands_nothing() -> None:
@@ -136,15 +157,14 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def sends_at_once(patch: pytest.MonkeyPatch) -> None:
-    issue = commanding.issue
+    issue = life.issue
 
-    def mutant(state_: state.State, device: state.Device, *rest: Any) -> commanding.Done:
-        device, done = issue(state_, device, *rest)
+    def mutant(turn: Turn, device: state.Device, *rest: Any) -> Change[state.Device]:
+        device, done = issue(turn, device, *rest)
         intent = list(device.open.values())[-1]
-        device, more = commanding.send(state_, device, intent, rest[3])
-        return commanding.Done(device, (*done, *more))
+        return Change(device, done).then(life.intent_durable, turn, intent)
 
-    patch.setattr(commanding, "issue", mutant)
+    patch.setattr(life, "issue", mutant)
 
 
 def forgets_age(patch: pytest.MonkeyPatch) -> None:
@@ -166,39 +186,42 @@ def takes_an_error_for_false(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(expr.Expression, "is_true", mutant)
 
 
-def ignores_the_standing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(commanding, "_obstacle", lambda *_: None)
+def overlooks(obstacle: life.Obstacle) -> Patch:
+    """An engine without one of the checks between intent and sending."""
 
+    def mutate(patch: pytest.MonkeyPatch) -> None:
+        kept = tuple(check for check in life.OBSTACLES if check is not obstacle)
+        patch.setattr(life, "OBSTACLES", kept)
 
-def asks_the_mode_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(commanding, "_change", lambda *_: None)
+    return mutate
 
 
 def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
-    recover = commanding.recover
+    recover = life.recover
 
-    def mutant(state_: state.State, device: state.Device, intents: Any, at: Any) -> Any:
-        device, done = recover(state_, device, intents, at)
-        for intent in list(device.open.values()):
-            again = effects.Command(
+    def mutant(turn: Turn, device: state.Device, intents: Any) -> Change[state.Device]:
+        change = recover(turn, device, intents)
+        again = (
+            effects.Command(
                 intent.command_id,
                 1,
                 intent.policy,
                 device.key,
                 intent.action,
                 intent.values,
-                "edge-1",
+                NODE,
                 7,
                 12,
-                at.now,
-                at.now,
+                turn.at.now,
+                turn.at.now,
                 5.0,
-                at.monotonic + 9,
+                turn.at.monotonic + 9,
             )
-            done = (*done, again)
-        return commanding.Done(device, done)
+            for intent in change.value.open.values()
+        )
+        return change.also(*again)
 
-    patch.setattr(commanding, "recover", mutant)
+    patch.setattr(life, "recover", mutant)
 
 
 def takes_what_any_version_says(patch: pytest.MonkeyPatch) -> None:
@@ -231,15 +254,30 @@ def never_finds_a_duplicate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(samples, "_place", lambda *_: samples.ACCEPTED)
 
 
+OVERLOOKED: dict[str, tuple[Callable[[], None], Patch]] = {
+    "overlooks the deadline": (
+        what_the_machine_slept_over_is_not_sent,
+        overlooks(life._is_late),
+    ),
+    "overlooks the right": (
+        a_higher_epoch_stops_what_is_durable_and_not_sent,
+        overlooks(life._is_unauthorised),
+    ),
+    "overlooks the lock": (a_lock_stops_what_is_durable_and_not_sent, overlooks(life._is_locked)),
+    "asks the mode once": (
+        a_full_recorder_stops_what_is_durable_and_not_sent,
+        overlooks(life._is_lowered),
+    ),
+    "overlooks an edit": (
+        an_edit_stops_what_is_durable_and_not_sent,
+        overlooks(life._is_edited),
+    ),
+}
 PAIRS: dict[str, tuple[Callable[[], None], Patch]] = {
     "sends at once": (nothing_leaves_before_its_intent_is_durable, sends_at_once),
     "forgets age": (an_input_past_its_age_commands_nothing, forgets_age),
     "takes an error for false": (a_forbid_that_errors_forbids, takes_an_error_for_false),
-    "ignores the standing": (
-        a_higher_epoch_stops_what_is_durable_and_not_sent,
-        ignores_the_standing,
-    ),
-    "asks the mode once": (a_lowered_mode_stops_what_is_durable_and_not_sent, asks_the_mode_once),
+    **OVERLOOKED,
     "sends again after a restart": (a_restart_sends_nothing_again, sends_again_after_a_restart),
     "takes what any version says": (
         an_answer_of_another_version_commands_nothing,
@@ -269,6 +307,17 @@ def test_the_property_holds_and_catches_an_engine_that(
     mutate(monkeypatch)
     with pytest.raises(AssertionError):
         holds()
+
+
+def test_every_obstacle_between_intent_and_sending_has_its_mutant() -> None:
+    assert [obstacle.__name__ for obstacle in life.OBSTACLES] == [
+        "_is_late",
+        "_is_unauthorised",
+        "_is_locked",
+        "_is_lowered",
+        "_is_edited",
+    ]
+    assert len(OVERLOOKED) == len(life.OBSTACLES)
 
 
 def test_standings_that_permit_are_two() -> None:

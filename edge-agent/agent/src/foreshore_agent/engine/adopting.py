@@ -12,9 +12,10 @@ limit bind the one that stays. Locks, devices and deletions never wait. Called b
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from foreshore_agent.engine import effects, identifiers, recording
-from foreshore_agent.engine.events import Instant, Key
+from foreshore_agent.engine import effects, recording
+from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import State
+from foreshore_agent.engine.turn import Turn
 from foreshore_api.conditions import Reason
 from foreshore_api.v1alpha1 import DecisionPolicySpec, Mode
 from foreshore_api.wire import assignment, report
@@ -133,11 +134,10 @@ def _newest(wanted: Policy) -> str:
 
 
 def announce(
+    turn: Turn,
     state: State,
     problems: Iterable[report.Problem],
     in_force: Mapping[Key, tuple[Policy, ...]],
-    at: Instant,
-    fresh: str,
 ) -> tuple[effects.Effect, ...]:
     """Record that a generation begins to wait for a replica, and that a wait is over."""
     before, after = _waits(state.problems), _waits(problems)
@@ -153,8 +153,7 @@ def announce(
     ]
     done: list[effects.Effect] = []
     for key, reason, message in sorted(news):
-        identity = identifiers.nth(fresh, len(done))
-        done += recording.notice(state, at, identity, reason, message, policy=key)
+        done += recording.notice(turn, reason, message, policy=key)
     return tuple(done)
 
 

@@ -16,14 +16,14 @@ from foreshore_agent.engine import (
     adopting,
     authority,
     belief,
-    commanding,
     deciding,
     durable,
     effects,
-    identifiers,
 )
+from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Remembered, State
+from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.conditions import Reason
 from foreshore_api.wire import assignment, report
 from foreshore_decision import fencing, policy
@@ -55,33 +55,30 @@ class _Plan:
     problems: list[report.Problem] = field(default_factory=list)
 
 
-def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, ...]]:
+def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     """Work by a new assignment from now on."""
     wanted = event.assignment
     site = wanted.site.name if wanted.site is not None else ""
     identity = state.identity
-    state = state._replace(
-        site=site,
-        source=f"/sites/{site}/nodes/{identity.node}/journals/{identity.journal}",
-    )
+    source = f"/sites/{site}/nodes/{identity.node}/journals/{identity.journal}"
+    state = state._replace(site=site, source=source)
+    turn = turn._replace(site=site, source=source)
     assigned = {Key(each.namespace, each.name): each for each in wanted.devices}
     plan = _Plan()
     for each in wanted.policies:
         _resolve(state, each, assigned, site, plan)
     absent = _absent(state, plan)
     kept = _keep({**state.absent, **state.in_force}, {**absent, **plan.in_force})
-    remembered, left = _forget(state, assigned, event.at)
+    remembered, left = _forget(turn, state, assigned)
     state = state._replace(authorities=_departed(state, assigned))
     devices: dict[Key, Device] = {}
     done: list[effects.Effect] = []
     for key, device in assigned.items():
-        fresh = identifiers.nth(event.fresh, len(done))
-        entered, more = _enter(state, device, plan.compiled.get(key, {}), event, fresh)
+        entered, more = _enter(turn, state, device, plan.compiled.get(key, {}), event)
         devices[key] = entered
         done += more
         remembered.pop(key, None)
-    fresh = identifiers.nth(event.fresh, len(done))
-    done += adopting.announce(state, plan.problems, plan.in_force, event.at, fresh)
+    done += adopting.announce(turn, state, plan.problems, plan.in_force)
     gone = _oldest(remembered)
     state = state._replace(
         devices=immutables.Map(devices),
@@ -91,7 +88,7 @@ def assign(state: State, event: Assigned) -> tuple[State, tuple[effects.Effect, 
         remembered={key: each for key, each in remembered.items() if key not in gone},
     )
     forgotten = tuple(durable.device_gone(key) for key in gone)
-    return state, (*kept, *left, *done, *forgotten, durable.authorities_value(state))
+    return Change(state, (*kept, *left, *done, *forgotten, durable.authorities_value(state)))
 
 
 def _resolve(
@@ -244,42 +241,40 @@ def _compiled(
 
 
 def _enter(
+    turn: Turn,
     state: State,
     assigned: assignment.AssignedDevice,
     compiled: Mapping[Key, _Found],
     event: Assigned,
-    fresh: str,
-) -> tuple[Device, tuple[effects.Effect, ...]]:
+) -> Change[Device]:
     """Bring one device to the new assignment."""
-    at = event.at
     key = Key(*_key(assigned))
     device = state.devices.get(key)
     memory = state.remembered.get(key)
-    done: tuple[effects.Effect, ...] = ()
     if device is None:
-        device = Device(assigned, _authority(state, key, at))
+        device = Device(assigned, _authority(state, key, turn.at))
         if memory is not None:
             device = device._replace(
                 actuators=memory.actuators, policy_logs=memory.policies, held=memory.held
             )
+    change = Change(device)
     for name, binding in device.bindings.items():
         if compiled.get(name, (None,))[0] is not binding.compiled:
-            device, more = deciding.abandon(state, device, name, binding, at)
-            done += more
-    seconds = state.identity.seconds(at)
+            change = change.then(deciding.abandon, turn, name)
+    device, done = change
     bindings = {
-        name: _bind(device.bindings.get(name), found, seconds) for name, found in compiled.items()
+        name: _bind(device.bindings.get(name), found, turn.seconds)
+        for name, found in compiled.items()
     }
     device = device._replace(assigned=assigned, bindings=bindings)
     device = device._replace(authority=_granted(state, device, event))
     if memory is not None and not memory.is_known:
-        device = commanding.spend(device, seconds)
-        done += (effects.Keep(*durable.device_value(device, state.identity, seconds)),)
+        device = ledger.spent_wholly(device, turn.seconds)
+        done += (effects.Keep(*durable.device_value(turn, device)),)
+    change = Change(device, done)
     if memory is not None:
-        device, more = commanding.recover(state, device, memory.open, at)
-        done += more
-    device, said = authority.follow(state, device, at, fresh)
-    return device, (*done, *said)
+        change = change.then(life.recover, turn, memory.open)
+    return change.then(authority.follow, turn)
 
 
 def _bind(
@@ -366,7 +361,7 @@ def _doubts(state: State, event: Assigned) -> tuple[report.Problem, ...]:
 
 
 def _forget(
-    state: State, assigned: Mapping[Key, assignment.AssignedDevice], at: Instant
+    turn: Turn, state: State, assigned: Mapping[Key, assignment.AssignedDevice]
 ) -> tuple[dict[Key, Remembered], tuple[effects.Effect, ...]]:
     """Remember the limits and holds of devices that go, in case they come back.
 
@@ -376,10 +371,10 @@ def _forget(
     done: tuple[effects.Effect, ...] = ()
     for key, device in state.devices.items():
         if key not in assigned:
-            for name, binding in device.bindings.items():
-                device, more = deciding.abandon(state, device, name, binding, at)
-                done += more
-            device, more = commanding.leave(state, device, at)
+            change = Change(device)
+            for name in device.bindings:
+                change = change.then(deciding.abandon, turn, name)
+            device, more = change.then(life.leave, turn)
             done += more
             remembered[key] = Remembered(
                 actuators=device.actuators,

@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from foreshore_agent.engine import durable, effects, identifiers, recording
+from foreshore_agent.engine import durable, effects, recording
 from foreshore_agent.engine.events import Instant, Key, Renewed
 from foreshore_agent.engine.state import Device, State
+from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.wire import beat, command
 from foreshore_decision import fencing
 from foreshore_decision.chain import gates, messages
@@ -24,101 +25,97 @@ MAXIMUM_HELD: Final = 1000
 MAXIMUM_ASKED: Final = 64
 """Renewal requests whose answers are still taken: several turns of ten thousand devices."""
 
-Effects = tuple[effects.Effect, ...]
+RightsOf = Callable[[Device], tuple[fencing.Event, ...]]
+"""What happens to the right to one device."""
 
 
-def sweep(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
+def sweep(turn: Turn, state: State) -> Change[State]:
     """Look at every authority once a second, and ask for renewal when that is due."""
+    at = turn.at
     if at.boot - state.swept < SWEEP_SECONDS:
-        return state, ()
-    state = state._replace(swept=at.boot)
+        return Change(state)
 
-    def tell(device: Device) -> tuple[fencing.Event, ...]:
-        if _is_held(device) and _cannot_record(state, device, at):
+    def events_of(device: Device) -> tuple[fencing.Event, ...]:
+        if _is_held(device) and _cannot_record(turn, device):
             return (fencing.Released(at.boot),)
         return (fencing.Ticked(at.boot),) if _is_due(device.authority, at) else ()
 
-    state, done = broadcast(state, tell, at, fresh)
-    state, asked = _request(state, at)
-    return state, (*done, *asked)
+    return broadcast(turn, state._replace(swept=at.boot), events_of).then(_request, turn)
 
 
-def give_back(state: State, at: Instant, fresh: str) -> tuple[State, Effects]:
+def give_back(turn: Turn, state: State) -> Change[State]:
     """Give back every right that a peer could be granted; the others end with the process.
 
     Which peers reach a device with `reachableFrom` is not known here: maybe none does, and then a
     short stop would lose it until the hub grants it anew. Its right ends with the lease.
     """
-    released = (fencing.Released(at.boot),)
+    released = (fencing.Released(turn.at.boot),)
 
-    def tell(device: Device) -> tuple[fencing.Event, ...]:
+    def events_of(device: Device) -> tuple[fencing.Event, ...]:
         return released if device.assigned.spec.reachable_from is None else ()
 
-    return broadcast(state, tell, at, fresh)
+    return broadcast(turn, state, events_of)
 
 
-def claim(state: State, at: Instant) -> tuple[State, Effects]:
+def claim(turn: Turn, state: State) -> Change[State]:
     """Ask at once for the renewal of what was just granted: until then nothing may be commanded."""
     is_new = any(
         _is_held(device) and device.authority.renewed_at is None and not device.authority.pending
         for device in state.devices.values()
     )
-    return _request(state._replace(requested=-math.inf), at) if is_new else (state, ())
+    return _request(turn, state._replace(requested=-math.inf)) if is_new else Change(state)
 
 
-def broadcast(
-    state: State,
-    tell: Callable[[Device], tuple[fencing.Event, ...]],
-    at: Instant,
-    fresh: str,
-) -> tuple[State, Effects]:
+def broadcast(turn: Turn, state: State, events_of: RightsOf) -> Change[State]:
     """Step the authority of every device that this agent was ever named for."""
     changed: dict[Key, Device] = {}
     for key, device in state.devices.items():
-        if device.authority.epoch is None and not device.authority.is_named:
+        right = device.authority
+        if right.epoch is None and not right.is_named:
             continue
-        told = tell(device)
-        if told:
-            known = device.authority
-            for event in told:
-                known = fencing.step(known, event)
-            changed[key] = device._replace(authority=known)
+        happened = events_of(device)
+        for event in happened:
+            right = fencing.step(right, event)
+        if happened:
+            changed[key] = device._replace(authority=right)
     done: list[effects.Effect] = []
     with state.devices.mutate() as mutation:
         for key, device in changed.items():
-            identity = identifiers.nth(fresh, len(done))
-            mutation[key], more = follow(state, device, at, identity)
+            mutation[key], more = follow(turn, device)
             done += more
         devices = mutation.finish()
     state = state._replace(devices=devices)
     if done:  # what superseded us must hold over a crash too
         done.append(durable.authorities_value(state))
-    return state, tuple(done)
+    return Change(state, tuple(done))
 
 
-def follow(state: State, device: Device, at: Instant, identity: str) -> tuple[Device, Effects]:
+def follow(turn: Turn, device: Device) -> Change[Device]:
     """Notice a change of standing, and record it."""
-    standing = fencing.standing(device.authority, at.boot)
+    standing = fencing.standing(device.authority, turn.at.boot)
     if standing is device.standing:
-        return device, ()
-    reason = gates.AUTHORITY[standing]
-    epoch = device.authority.epoch
-    text = messages.STANDING[standing]
-    said = recording.notice(state, at, identity, reason, text, device=device.key, epoch=epoch)
-    return device._replace(standing=standing), said
+        return Change(device)
+    notice = recording.notice(
+        turn,
+        gates.AUTHORITY[standing],
+        messages.STANDING[standing],
+        device=device.key,
+        epoch=device.authority.epoch,
+    )
+    return Change(device._replace(standing=standing), notice)
 
 
-def renewed(state: State, event: Renewed) -> tuple[State, Effects]:
+def renewed(turn: Turn, state: State, event: Renewed) -> Change[State]:
     """Take the hub's answer to a request of ours in, for each device of the request."""
-    renewal, at = event.renewal, event.at
-    known = {Key(each.namespace, each.device): each for each in renewal.devices}
+    renewal = event.renewal
+    answers = {Key(answer.namespace, answer.device): answer for answer in renewal.devices}
 
-    def tell(device: Device) -> tuple[fencing.Event, ...]:
-        answer = known.get(device.key)
+    def events_of(device: Device) -> tuple[fencing.Event, ...]:
+        answer = answers.get(device.key)
         if answer is None:
             return ()
         answered = fencing.Answered(
-            at.boot,
+            turn.at.boot,
             renewal.boot_id,
             renewal.number,
             answer.epoch,
@@ -127,57 +124,55 @@ def renewed(state: State, event: Renewed) -> tuple[State, Effects]:
         )
         return (answered,)
 
-    before = {key: _answered(state, key) for key in known}
-    state, done = broadcast(state, tell, at, event.fresh)
-    if any(_answered(state, key) != number for key, number in before.items()):
-        done = (*done, durable.authorities_value(state))
-    return state, done
+    before = {key: _answered(state, key) for key in answers}
+    change = broadcast(turn, state, events_of)
+    if any(_answered(change.value, key) != number for key, number in before.items()):
+        change = change.also(durable.authorities_value(change.value))
+    return change
 
 
 def _answered(state: State, key: Key) -> int | None:
-    """Return the newest request for a device that was answered."""
     device = state.devices.get(key)
     return None if device is None else device.authority.answered
 
 
-def heard(state: State, said: beat.Beat, at: Instant, fresh: str) -> tuple[State, Effects]:
+def heard(turn: Turn, state: State, peer: beat.Beat) -> Change[State]:
     """Take a peer's beat in: whether it claims the hub, and the epochs it says that it holds.
 
     It stands us down at once where its epoch is higher, and lets us ask the hub at the next sweep
     whether that is so: what a peer says is no more than a hint, and nothing of it is durable.
     """
-    if said.node == state.identity.node:
-        return state, ()
-    epochs = {Key(each.namespace, each.device): each.epoch for each in said.held}
+    if peer.node == turn.identity.node:
+        return Change(state)
+    boot = turn.at.boot
+    epochs = {Key(holding.namespace, holding.device): holding.epoch for holding in peer.held}
 
-    def tell(device: Device) -> tuple[fencing.Event, ...]:
-        peer = fencing.PeerHeard(at.boot, said.node, said.has_hub)
+    def events_of(device: Device) -> tuple[fencing.Event, ...]:
+        alive = fencing.PeerHeard(boot, peer.node, peer.has_hub)
         epoch = epochs.get(device.key)
-        return (peer,) if epoch is None else (peer, fencing.EpochSeen(at.boot, epoch))
+        return (alive,) if epoch is None else (alive, fencing.EpochSeen(boot, epoch))
 
-    state, done = broadcast(_overtaken(state, epochs, at), tell, at, fresh)
-    return (state._replace(requested=0.0) if done else state), done
+    state, done = broadcast(turn, _overtaken(turn, state, epochs), events_of)
+    return Change(state._replace(requested=0.0) if done else state, done)
 
 
-def refused(
-    state: State, key: Key, answer: command.Acknowledgement, at: Instant, fresh: str
-) -> tuple[State, Effects]:
+def refused(turn: Turn, state: State, key: Key, answer: command.Acknowledgement) -> Change[State]:
     """Stand down where the device itself says that somebody else commands it."""
-    device = state.devices[key]
     if answer.result is not command.Result.REJECTED or answer.reason not in command.OUTRANKED:
-        return state, ()
-    known = fencing.step(device.authority, fencing.Fenced(at.boot))
-    device, said = follow(state, device._replace(authority=known), at, fresh)
+        return Change(state)
+    device = state.devices[key]
+    right = fencing.step(device.authority, fencing.Fenced(turn.at.boot))
+    device, notice = follow(turn, device._replace(authority=right))
     state = state._replace(devices=state.devices.set(key, device))
-    return state, (*said, durable.authorities_value(state))
+    return Change(state, (*notice, durable.authorities_value(state)))
 
 
-def _overtaken(state: State, epochs: Mapping[Key, int], at: Instant) -> State:
+def _overtaken(turn: Turn, state: State, epochs: Mapping[Key, int]) -> State:
     """Take higher epochs in also of devices that are not assigned now: they may be at once."""
     news = {
-        key: fencing.step(known, fencing.EpochSeen(at.boot, epochs[key]))
-        for key, known in state.authorities.items()
-        if key in epochs and key not in state.devices and epochs[key] > known.highest_seen
+        key: fencing.step(right, fencing.EpochSeen(turn.at.boot, epochs[key]))
+        for key, right in state.authorities.items()
+        if key in epochs and key not in state.devices and epochs[key] > right.highest_seen
     }
     return state._replace(authorities={**state.authorities, **news}) if news else state
 
@@ -191,47 +186,48 @@ def held(state: State) -> tuple[beat.Held, ...]:
     )
 
 
-def _is_due(known: fencing.State, at: Instant) -> bool:
+def _is_due(right: fencing.State, at: Instant) -> bool:
     """Whether time alone may have changed the standing."""
-    due = fencing.next_due(known)
+    due = fencing.next_due(right)
     return due is not None and at.boot >= due
 
 
 def _is_held(device: Device) -> bool:
-    known = device.authority
-    return known.is_named and not known.is_superseded and not known.given_back
+    right = device.authority
+    return right.is_named and not right.is_superseded and not right.given_back
 
 
-def _cannot_record(state: State, device: Device, at: Instant) -> bool:
+def _cannot_record(turn: Turn, device: Device) -> bool:
     """Whether no intent could be written for a whole lease: a peer may be able to."""
-    recorder = state.recorder
-    return recorder.full and at.boot - recorder.since >= device.authority.lease_seconds
+    recorder = turn.recorder
+    return recorder.full and turn.at.boot - recorder.since >= device.authority.lease_seconds
 
 
-def _request(state: State, at: Instant) -> tuple[State, Effects]:
+def _request(turn: Turn, state: State) -> Change[State]:
     """Ask for the renewal of everything held, five times in the shortest lease."""
+    boot = turn.at.boot
     ours = {
         key: device
         for key, device in state.devices.items()
         if _is_held(device) and not device.authority.self_granted
     }
     if not ours:
-        return state, ()
+        return Change(state)
     lease = min(device.authority.lease_seconds for device in ours.values())
-    if at.boot - state.requested < lease / fencing.RENEWALS_PER_LEASE - SWEEP_SECONDS / 2:
-        return state, ()
-    devices, asked = state.devices, []
+    if boot - state.requested < lease / fencing.RENEWALS_PER_LEASE - SWEEP_SECONDS / 2:
+        return Change(state)
+    devices, requests = state.devices, []
     keys = sorted(ours)
     for position, start in enumerate(range(0, len(keys), MAXIMUM_HELD)):
-        number = int(at.boot * 1000) + position
+        number = int(boot * 1000) + position
         batch = keys[start : start + MAXIMUM_HELD]
         for key in batch:
-            event = fencing.Requested(at.boot, number)
-            device = ours[key]._replace(authority=fencing.step(ours[key].authority, event))
+            requested = fencing.Requested(boot, number)
+            device = ours[key]._replace(authority=fencing.step(ours[key].authority, requested))
             devices = devices.set(key, device)
-        asked.append(effects.RequestRenewal(number, _named(ours, batch)))
-    numbers = (*state.asked, *(each.number for each in asked))[-MAXIMUM_ASKED:]
-    return state._replace(devices=devices, requested=at.boot, asked=numbers), tuple(asked)
+        requests.append(effects.RequestRenewal(number, _named(ours, batch)))
+    numbers = (*state.asked, *(request.number for request in requests))[-MAXIMUM_ASKED:]
+    return Change(state._replace(devices=devices, requested=boot, asked=numbers), tuple(requests))
 
 
 def _named(devices: dict[Key, Device], keys: list[Key]) -> tuple[beat.Held, ...]:

@@ -1,7 +1,7 @@
 """One decision: gather the facts, run the gates, ask the model between, act on the verdict.
 
     trigger ──begin──► BEFORE_INFERENCE ──Infer──► (waits) ──resume──► AFTER_INFERENCE ──conclude──►
-    NotTriggered … Denied: recorded · Shadowed, Advised: would have · Commanded: `commanding.issue`
+    NotTriggered … Denied: recorded · Shadowed, Advised: would have · Commanded: `life.issue`
 
 Facts are gathered anew after the model has answered: limits, rates, caps and authority count as
 they are then. Below Supervised everything is "would have": the real logs are read and never
@@ -9,11 +9,13 @@ written.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
-from foreshore_agent.engine import asking, commanding, effects, events, ledger, lowering, recording
-from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Binding, Device, Flight, State
+from foreshore_agent.engine import effects, events, recording, tensors
+from foreshore_agent.engine.command import ledger, life
+from foreshore_agent.engine.events import Key
+from foreshore_agent.engine.state import EMPTY, Binding, Device, Flight
+from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
@@ -25,14 +27,15 @@ from foreshore_decision.chain import evaluate, facts, limiter, modes, order, rea
 FLIGHT_GRACE: Final = 5.0
 """Seconds beyond its timeout after which a question that nobody answered counts as late."""
 
-Effects = tuple[effects.Effect, ...]
 
+class Reply(NamedTuple):
+    """What came of asking the model, and where the time went."""
 
-class Outcome(NamedTuple):
-    """The device after one step of a decision, and what is to be done."""
-
-    device: Device
-    effects: Effects = ()
+    answer: facts.Answer
+    latency: Mapping[str, float] = EMPTY
+    """Seconds by stage."""
+    node: str = ""
+    """The replica's node, where one answered."""
 
 
 def is_evaluating(standing: fencing.Standing) -> bool:
@@ -41,96 +44,90 @@ def is_evaluating(standing: fencing.Standing) -> bool:
 
 
 def begin(
-    state: State,
-    device: Device,
-    policy: Key,
-    trigger: facts.Trigger,
-    received: float,
-    at: Instant,
-    decision_id: str,
-) -> Outcome:
-    """Start a decision; a policy without a model ends in the same step."""
-    binding = device.bindings[policy]
-    seconds = state.identity.seconds(at)
-    binding = binding._replace(pending=None, evaluated=seconds)
+    turn: Turn, device: Device, policy: Key, trigger: facts.Trigger, received: float
+) -> Change[Device]:
+    """Start a decision; a policy without a model ends in the same step.
+
+    `received` is monotonic, of the sample that triggered it.
+    """
+    binding = device.bindings[policy]._replace(pending=None, evaluated=turn.seconds)
+    device = _bound(device, policy, binding)
     standing = device.standing  # as last noticed: it is asked again once the model has answered
     if binding.compiled.inference is None:
-        standing = fencing.standing(device.authority, at.boot)
-    given = gather(state, device, policy, binding, trigger, at, decision_id, standing)
+        standing = fencing.standing(device.authority, turn.at.boot)
+    decision_id = turn.identifiers.take()
+    given = gather(turn, device, policy, trigger, decision_id, standing)
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
-    asked = binding.compiled.inference
-    if evaluation.decided_by is None and asked is not None:
-        tensors, problem = asking.question(asked, evaluation.facts)
+    inference = binding.compiled.inference
+    if evaluation.decided_by is None and inference is not None:
+        question, problem = tensors.question(inference, evaluation.facts)
         if problem is None:
-            flight = Flight(evaluation.facts, evaluation.entries, received, at.monotonic)
+            flight = Flight(evaluation.facts, evaluation.entries, received, turn.at.monotonic)
             device = _bound(device, policy, binding._replace(flight=flight))
             infer = effects.Infer(
-                decision_id, policy, device.key, asked.model, asked.digest, tensors, asked.timeout
+                decision_id,
+                policy,
+                device.key,
+                inference.model,
+                inference.digest,
+                question,
+                inference.timeout,
             )
-            return Outcome(device, (infer,))
+            return Change(device, (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
         evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))
     if evaluation.decided_by is None:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
-    return conclude(state, device, policy, binding, evaluation, received, at, {})
+    return conclude(turn, device, policy, evaluation, received)
 
 
-def resume(
-    state: State,
-    device: Device,
-    policy: Key,
-    answer: facts.Answer,
-    at: Instant,
-    latency: Mapping[str, float],
-    node: str,
-) -> Outcome:
+def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Device]:
     """Go on with a decision whose model has answered, or will not."""
     binding = device.bindings[policy]
     flight = binding.flight
     if flight is None:
-        return Outcome(device)
-    before = flight.found.given
-    standing = fencing.standing(device.authority, at.boot)
-    given = gather(state, device, policy, binding, before.trigger, at, before.decision_id, standing)
-    found = flight.found._replace(given=given, answer=answer)
+        return Change(device)
+    before = flight.before.given
+    standing = fencing.standing(device.authority, turn.at.boot)
+    given = gather(turn, device, policy, before.trigger, before.decision_id, standing)
+    answered = flight.before._replace(given=given, answer=reply.answer)
     if given.is_locked or given.mode is Mode.DISABLED:
         reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
-        evaluation = evaluate.abandon(found, reason)
+        evaluation = evaluate.abandon(answered, reason)
     else:
-        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, found, flight.entries)
-    binding = binding._replace(flight=None)
-    device, done = conclude(
-        state, device, policy, binding, evaluation, flight.received, at, latency
-    )
+        evaluation = evaluate.evaluate(order.AFTER_INFERENCE, answered, flight.entries)
+    device = _bound(device, policy, binding._replace(flight=None))
     stages = tuple(
-        effects.Observe(policy, stage, seconds, node) for stage, seconds in latency.items()
+        effects.Observe(policy, stage, seconds, reply.node)
+        for stage, seconds in reply.latency.items()
     )
-    return Outcome(device, (*done, *stages))
+    change = conclude(turn, device, policy, evaluation, flight.received, reply.latency)
+    return change.also(*stages)
 
 
-def abandon(state: State, device: Device, policy: Key, binding: Binding, at: Instant) -> Outcome:
+def abandon(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     """Drop a decision whose policy or device was replaced while the model was being asked."""
-    if binding.flight is None:
-        return Outcome(device)
-    evaluation = evaluate.abandon(binding.flight.found, reasons.POLICY_CHANGED)
-    received = binding.flight.received
-    binding = binding._replace(flight=None)
-    return conclude(state, device, policy, binding, evaluation, received, at, {})
+    binding = device.bindings[policy]
+    flight = binding.flight
+    if flight is None:
+        return Change(device)
+    evaluation = evaluate.abandon(flight.before, reasons.POLICY_CHANGED)
+    device = _bound(device, policy, binding._replace(flight=None))
+    return conclude(turn, device, policy, evaluation, flight.received)
 
 
 def gather(
-    state: State,
+    turn: Turn,
     device: Device,
     policy: Key,
-    binding: Binding,
     trigger: facts.Trigger,
-    at: Instant,
     decision_id: str,
     standing: fencing.Standing,
 ) -> facts.Given:
     """Collect everything that the gates may look at, as it is now."""
+    binding = device.bindings[policy]
     made = binding.compiled
-    mode, caps = lowering.effective(state, made)
+    mode, caps = turn.mode(made)
     actuator = ledger.spent(device, made.action)
     policy_log = device.policy_logs.get(policy, ())
     if not modes.is_acting(mode):
@@ -138,8 +135,8 @@ def gather(
         actuator = limiter.merged(actuator, binding.would_actuator_log)
     return facts.Given(
         decision_id=decision_id,
-        at=at,
-        seconds=state.identity.seconds(at),
+        at=turn.at,
+        seconds=turn.seconds,
         policy=made,
         mode=mode,
         caps=caps,
@@ -152,57 +149,55 @@ def gather(
         actuator_log=actuator,
         outstanding=ledger.outstanding(device, made.action),
         held_until=device.held.get(policy),
-        holder=facts.Holder(state.identity.node, device.authority.epoch, standing),
+        holder=facts.Holder(turn.identity.node, device.authority.epoch, standing),
     )
 
 
 def conclude(
-    state: State,
+    turn: Turn,
     device: Device,
     policy: Key,
-    binding: Binding,
     evaluation: evaluate.Evaluation,
     received: float,
-    at: Instant,
-    latency: Mapping[str, float],
-) -> Outcome:
-    """Act on a verdict: issue, advise or only remember, and record."""
+    latency: Mapping[str, float] = EMPTY,
+) -> Change[Device]:
+    """Act on a verdict: issue, advise or only remember, and record.
+
+    `latency` is seconds by stage, of asking the model.
+    """
     verdict = evaluate.verdict(evaluation)
     entry, given = evaluation.decided_by, evaluation.facts.given
     reason = evaluation.facts.reason if entry is None else entry.reason
     label = (verdict.value, reason, None if entry is None else entry.name)
+    binding = device.bindings[policy]
     is_new = label != binding.last
-    binding = binding._replace(last=label, last_good=_remember_good(binding, evaluation.facts))
+    binding = binding._replace(last=label, last_good=_good(binding, evaluation.facts))
     decided = effects.Decided(
         policy, device.key, verdict, reason, evaluate.rules(evaluation), given.trigger.received
     )
-    waited = sum(latency.values())
-    stages = {**latency, "Decide": max(0.0, at.monotonic - received - waited)}
+    decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
+    stages = {**latency, histogram.Stage.DECIDE.value: decide}
     if verdict is wire.Verdict.COMMANDED:
         device = _bound(device, policy, binding)
-        device, done = commanding.issue(state, device, policy, evaluation, received, at, stages)
-        return Outcome(device, (*done, decided))
-    written: tuple[effects.Effect, ...] = ()
+        return life.issue(turn, device, policy, evaluation, received, stages).also(decided)
+    done: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
         binding = _would_take(binding, given)
-        written = (effects.Observe(policy, histogram.Stage.DECIDE, stages["Decide"]),)
+        done = (effects.Observe(policy, histogram.Stage.DECIDE, decide),)
         if verdict is wire.Verdict.ADVISED:
-            written += (_advice(device.key, policy, evaluation, at),)
+            done += (_advice(turn, device.key, policy, evaluation.facts),)
     rate = _sample_rate(evaluation, verdict, is_new=is_new)
     if record.is_sampled(given.decision_id, rate):
         line = recording.decision(
-            state,
+            turn,
             evaluation,
             verdict,
-            at,
-            command=None,
             latency=stages,
             sampled_rate=round(1 / rate) if rate < 1 else None,
             is_routine=not is_new and _is_routine(evaluation, verdict),
         )
-        written += (effects.Journal((line,)),)
-    device = _bound(device, policy, binding)
-    return Outcome(device, (*written, decided))
+        done += (effects.Journal((line,)),)
+    return Change(_bound(device, policy, binding), (*done, decided))
 
 
 def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_new: bool) -> float:
@@ -223,12 +218,23 @@ def _is_routine(evaluation: evaluate.Evaluation, verdict: wire.Verdict) -> bool:
     return is_denied or verdict in evaluate.ROUTINE
 
 
-def answered(event: events.Inferred) -> tuple[facts.Answer, dict[str, float]]:
-    """Read an answer, and where its time went."""
-    latency = {histogram.Stage.NETWORK.value: event.network}
-    if event.inference is not None:
-        latency[histogram.Stage.INFERENCE.value] = event.inference
-    return facts.Answer(event.outputs, event.attempts, model=event.model), latency
+def reply(event: events.Inferred | events.InferenceLate | events.InferenceFailed) -> Reply:
+    """Read what came of asking the model."""
+    match event:
+        case events.Inferred():
+            latency = {histogram.Stage.NETWORK.value: event.network}
+            if event.inference is not None:
+                latency[histogram.Stage.INFERENCE.value] = event.inference
+            answer = facts.Answer(event.outputs, event.attempts, model=event.model)
+            return Reply(answer, latency, event.node)
+        case events.InferenceLate():
+            problem = reasons.INFERENCE_LATE
+        case events.InferenceFailed():
+            is_other = event.reason == reasons.OTHER_VERSION
+            problem = reasons.OTHER_VERSION if is_other else reasons.INFERENCE_FAILED
+        case _:
+            assert_never(event)
+    return Reply(facts.Answer({}, event.attempts, problem, event.reason))
 
 
 def _bound(device: Device, policy: Key, binding: Binding) -> Device:
@@ -248,31 +254,33 @@ def _would_take(binding: Binding, given: facts.Given) -> Binding:
     )
 
 
-def _remember_good(binding: Binding, found: facts.Facts) -> Mapping[str, facts.Good]:
-    kept = {each.name for each in binding.compiled.inputs if each.on_invalid is OnInvalid.LAST_GOOD}
-    if not kept:
+def _good(binding: Binding, decided: facts.Facts) -> Mapping[str, facts.Good]:
+    """Return the last good values, for inputs that may fall back to them."""
+    names = {
+        source.name
+        for source in binding.compiled.inputs
+        if source.on_invalid is OnInvalid.LAST_GOOD
+    }
+    if not names:
         return binding.last_good
     good = {
-        each.name: facts.Good(each.value, each.received)
-        for each in found.inputs
-        if each.name in kept
-        and each.problem is None
-        and each.value is not None
-        and each.received is not None
+        read.name: facts.Good(read.value, read.received)
+        for read in decided.inputs
+        if read.name in names
+        and read.problem is None
+        and read.value is not None
+        and read.received is not None
     }
     return {**binding.last_good, **good}
 
 
-def _advice(
-    device: Key, policy: Key, evaluation: evaluate.Evaluation, at: Instant
-) -> effects.Advise:
-    found = evaluation.facts
+def _advice(turn: Turn, device: Key, policy: Key, decided: facts.Facts) -> effects.Advise:
     return effects.Advise(
         policy=policy,
         device=device,
-        action=found.given.policy.action.name,
-        values=dict(found.limited or {}),
-        reason=found.reason,
-        decision_id=found.given.decision_id,
-        time=at.now,
+        action=decided.given.policy.action.name,
+        values=dict(decided.limited or {}),
+        reason=decided.reason,
+        decision_id=decided.given.decision_id,
+        time=turn.at.now,
     )

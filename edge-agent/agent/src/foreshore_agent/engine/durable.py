@@ -18,7 +18,16 @@ import pydantic
 
 from foreshore_agent.engine import belief, effects
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Device, Identity, Intent, Phase, Remembered, State, start
+from foreshore_agent.engine.state import (
+    CommandState,
+    Device,
+    Identity,
+    Intent,
+    Remembered,
+    State,
+    start,
+)
+from foreshore_agent.engine.turn import Turn
 from foreshore_api.wire import assignment, beat
 from foreshore_decision import fencing
 from foreshore_decision.chain import limiter
@@ -38,15 +47,15 @@ _AUTHORITY: Final = pydantic.TypeAdapter(fencing.State)
 _VERSIONS: Final = pydantic.TypeAdapter(tuple[assignment.AssignedPolicy, ...])
 
 
-def device_value(device: Device, identity: Identity, seconds: float) -> tuple[str, bytes]:
+def device_value(turn: Turn, device: Device) -> tuple[str, bytes]:
     """Return the durable value of one device."""
     document = {
-        "boot": identity.boot_id,
-        "seconds": seconds,
+        "boot": turn.identity.boot_id,
+        "seconds": turn.seconds,
         "actuators": dict(device.actuators),
         "policies": {str(key): log for key, log in device.policy_logs.items()},
         "held": {str(key): until for key, until in device.held.items()},
-        "open": [_intent(each) for each in device.open.values()],
+        "open": [_intent(intent) for intent in device.open.values()],
     }
     return f"{DEVICE}{device.key}", orjson.dumps(document)
 
@@ -67,9 +76,9 @@ def authorities_value(state: State) -> effects.Keep:
 
     Nothing in it comes from a peer: what the site's broker carries must not outlive the process.
     """
-    known = {**state.authorities}
-    known |= {key: device.authority for key, device in state.devices.items()}
-    kept = {str(key): fencing.keepable(each)._asdict() for key, each in known.items()}
+    rights = {**state.authorities}
+    rights |= {key: device.authority for key, device in state.devices.items()}
+    kept = {str(key): fencing.keepable(right)._asdict() for key, right in rights.items()}
     return effects.Keep(AUTHORITIES, orjson.dumps(kept))
 
 
@@ -80,23 +89,23 @@ def restore(identity: Identity, values: Mapping[str, bytes], at: Instant) -> Sta
     value that cannot be read, or says what cannot be, is not the end: it is named in
     `State.unreadable`, and a device whose value it was begins with its limits spent.
     """
-    found = _Found(identity, at)
+    memory = _Memory(identity, at)
     for name, body in values.items():
         if not body:
             continue
         try:
-            found.read(name, body)
+            memory.read(name, body)
         except Exception as error:  # noqa: BLE001 - named in the state, logged and reported
-            found.give_up(name, error)
+            memory.give_up(name, error)
     return start(identity)._replace(
-        remembered=found.remembered,
-        absent=found.versions,
-        authorities=found.authorities,
-        unreadable=tuple(found.unreadable),
+        remembered=memory.remembered,
+        absent=memory.versions,
+        authorities=memory.authorities,
+        unreadable=tuple(memory.unreadable),
     )
 
 
-class _Found:
+class _Memory:
     """What the durable values come to, while they are being read."""
 
     def __init__(self, identity: Identity, at: Instant) -> None:
@@ -133,17 +142,17 @@ class _Found:
             )
 
     def _read_authority(self, device: str, kept: Any) -> None:
-        known = _AUTHORITY.validate_json(orjson.dumps(kept), strict=True)
-        is_same_boot = known.boot_id == self._identity.boot_id
-        if is_same_boot and _finite(known.renewed_at or 0.0) > self._at.boot:
+        right = _AUTHORITY.validate_json(orjson.dumps(kept), strict=True)
+        is_same_boot = right.boot_id == self._identity.boot_id
+        if is_same_boot and _finite(right.renewed_at or 0.0) > self._at.boot:
             message = "it was renewed in the future"
             raise ValueError(message)
         latest = max(self._at.now.timestamp(), belief.RELEASED[1])
-        for epoch in (known.highest_seen, known.epoch or 0):
-            if not known.self_granted and not beat.is_believable(epoch, latest):
+        for epoch in (right.highest_seen, right.epoch or 0):
+            if not right.self_granted and not beat.is_believable(epoch, latest):
                 message = f"epoch {epoch} lies more than ten years ahead"
                 raise ValueError(message)
-        recalled = fencing.recall(known, self._identity.boot_id, self._at.boot)
+        recalled = fencing.recall(right, self._identity.boot_id, self._at.boot)
         self.authorities[_key(device)] = recalled
 
 
@@ -152,19 +161,19 @@ def _device(document: Mapping[str, Any], identity: Identity, now: float) -> Reme
     saved: float = document["seconds"]
 
     def log(moments: list[float]) -> limiter.Log:
-        known = tuple(map(_finite, moments))
-        is_past = is_same_boot and (not known or known[-1] <= now)
-        return known if is_past else limiter.rebased(known, now)
+        taken = tuple(map(_finite, moments))
+        is_past = is_same_boot and (not taken or taken[-1] <= now)
+        return taken if is_past else limiter.rebased(taken, now)
 
     def hold(until: float) -> float:
         left = _finite(until) - (now if is_same_boot else saved)
         return now + min(max(0.0, left), LONGEST_HOLD)
 
     return Remembered(
-        actuators={name: log(each) for name, each in document["actuators"].items()},
-        policies={_key(name): log(each) for name, each in document["policies"].items()},
+        actuators={name: log(moments) for name, moments in document["actuators"].items()},
+        policies={_key(name): log(moments) for name, moments in document["policies"].items()},
         held={_key(name): hold(until) for name, until in document["held"].items()},
-        open=tuple(_read_intent(each) for each in document["open"]),
+        open=tuple(map(_read_intent, document["open"])),
     )
 
 
@@ -175,7 +184,7 @@ def _intent(intent: Intent) -> dict[str, Any]:
         "action": intent.action,
         "values": dict(intent.values),
         "properties": dict(intent.properties),
-        "phase": intent.phase.value,
+        "phase": intent.state.value,
         "timeToLive": intent.time_to_live,
         "settling": intent.settling,
         "issued": intent.issued,
@@ -191,7 +200,7 @@ def _read_intent(document: Mapping[str, Any]) -> Intent:
         action=document["action"],
         values=document["values"],
         properties=document["properties"],
-        phase=Phase(document["phase"]),
+        state=_open_state(document["phase"]),
         time_to_live=document["timeToLive"],
         settling=document["settling"],
         issued=document["issued"],
@@ -199,6 +208,15 @@ def _read_intent(document: Mapping[str, Any]) -> Intent:
         received=0.0,
         identity=document["identity"],
     )
+
+
+def _open_state(name: str) -> CommandState:
+    """Read the state of a command that is open; one that is over is in no book."""
+    state = CommandState(name)
+    if state is CommandState.OVER:
+        message = "a command that is over cannot be open"
+        raise ValueError(message)
+    return state
 
 
 def _finite(number: float) -> float:

@@ -6,8 +6,9 @@ from typing import Any, Final
 import orjson
 
 from foreshore_agent.engine import effects
-from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Device, Intent, State
+from foreshore_agent.engine.events import Key
+from foreshore_agent.engine.state import EMPTY, Device, Intent
+from foreshore_agent.engine.turn import Turn
 from foreshore_api.wire import record as wire
 from foreshore_decision import expr, record
 from foreshore_decision.chain import evaluate
@@ -19,14 +20,13 @@ KEEP: Final = 50
 
 
 def decision(
-    state: State,
+    turn: Turn,
     evaluation: evaluate.Evaluation,
     verdict: wire.Verdict,
-    at: Instant,
     *,
-    command: effects.Command | None,
-    latency: Mapping[str, float],
-    sampled_rate: int | None,
+    command: effects.Command | None = None,
+    latency: Mapping[str, float] = EMPTY,
+    sampled_rate: int | None = None,
     is_routine: bool = False,
 ) -> effects.Record:
     """Render the record of one pass of the chain."""
@@ -37,14 +37,14 @@ def decision(
         verdict,
         command=None if command is None else _command(command),
         latency=latency,
-        engine=_engine(state, at),
+        engine=_engine(turn),
     )
     event = record.event(
         id=data["decisionId"],
         type=wire.DECISION,
-        source=state.source,
+        source=turn.source,
         subject=f"{policy.namespace}/devices/{device}",
-        time=at.now,
+        time=turn.at.now,
         data=data,
         sampled_rate=sampled_rate,
     )
@@ -59,37 +59,35 @@ def decision(
 
 
 def outcome(
-    state: State,
+    turn: Turn,
     device: Device,
     intent: Intent,
     result: wire.Outcome,
     reason: str,
-    at: Instant,
     *,
-    message: str = "",
-    read_back: Mapping[str, float | None] | None = None,
-    latency: Mapping[str, float] | None = None,
+    measured: Mapping[str, float | None] = EMPTY,
+    latency: Mapping[str, float] = EMPTY,
 ) -> effects.Record:
     """Render what became of a command."""
-    bound = device.bindings.get(intent.policy)
+    binding = device.bindings.get(intent.policy)
     data = {
         "decisionId": intent.decision_id,
         "commandId": intent.command_id,
         **intent.identity,
-        "site": state.site,
-        "node": state.identity.node,
+        "site": turn.site,
+        "node": turn.identity.node,
         "outcome": result.value,
         "reason": reason,
-        "message": message,
-        "readBack": dict(read_back or {}),
-        "latency": dict(latency or {}),
+        "message": "",
+        "readBack": dict(measured),
+        "latency": dict(latency),
     }
     event = record.event(
         id=f"{intent.command_id}/{result.value}",
         type=wire.OUTCOME,
-        source=state.source,
+        source=turn.source,
         subject=f"{device.key.namespace}/devices/{device.key.name}",
-        time=at.now,
+        time=turn.at.now,
         data=data,
     )
     return effects.Record(
@@ -98,15 +96,13 @@ def outcome(
         policy=str(intent.policy),
         device=str(device.key),
         verdict=result.value,
-        keep=KEEP if bound is None else bound.compiled.keep_per_verdict,
+        keep=KEEP if binding is None else binding.compiled.keep_per_verdict,
         reserve=True,
     )
 
 
 def notice(
-    state: State,
-    at: Instant,
-    identity: str,
+    turn: Turn,
     reason: str,
     message: str,
     *,
@@ -123,12 +119,12 @@ def notice(
         "epoch": epoch,
     }
     event = record.event(
-        id=identity,
+        id=turn.identifiers.take(),
         type=wire.NOTICE,
-        source=state.source,
+        source=turn.source,
         subject=None if device is None else f"{device.namespace}/devices/{device.name}",
-        time=at.now,
-        data={key: value for key, value in data.items() if value is not None},
+        time=turn.at.now,
+        data={name: value for name, value in data.items() if value is not None},
     )
     body = effects.Record(
         body=orjson.dumps(event),
@@ -159,14 +155,14 @@ def _command(command: effects.Command) -> dict[str, Any]:
     }
 
 
-def _engine(state: State, at: Instant) -> dict[str, Any]:
-    identity = state.identity
+def _engine(turn: Turn) -> dict[str, Any]:
+    identity = turn.identity
     return {
-        "site": state.site,
+        "site": turn.site,
         "node": identity.node,
         "clock": {
             "bootId": identity.boot_id,
-            "monotonicSeconds": at.monotonic,
+            "monotonicSeconds": turn.at.monotonic,
             "virtual": identity.virtual,
         },
         "engine": {"agent": identity.agent_version, "expressions": expr.ENGINE},

@@ -56,7 +56,8 @@ class Recorder:
 class Flight(NamedTuple):
     """A decision that waits for the model, or for its intent to be durable."""
 
-    found: facts.Facts
+    before: facts.Facts
+    """What the gates before the model have come to."""
     entries: tuple[facts.Entry, ...]
     received: float
     """Monotonic, of the sample that triggered it."""
@@ -64,8 +65,8 @@ class Flight(NamedTuple):
     """Monotonic, when the model was asked."""
 
 
-class Phase(StrEnum):
-    """What a command waits for."""
+class CommandState(StrEnum):
+    """What a command waits for; `command.table` is its life."""
 
     INTENT = "Intent"
     """To be durable."""
@@ -76,7 +77,9 @@ class Phase(StrEnum):
     CONFIRMATION = "Confirmation"
     """For the read-back to come near what was commanded."""
     UNKNOWN = "Unknown"
-    """A restart came between: for a read-back to show that it was done, or for time to pass."""
+    """Nobody knows whether it was done: for a read-back to show it, or for time to pass."""
+    OVER = "Over"
+    """For nothing: its last outcome is recorded, and it is forgotten."""
 
 
 class Intent(NamedTuple):
@@ -89,7 +92,7 @@ class Intent(NamedTuple):
     """What was commanded, by input of the action."""
     properties: Mapping[str, str]
     """Property that each input sets, where there is one."""
-    phase: Phase
+    state: CommandState
     time_to_live: float
     settling: float
     """Seconds that what it sets takes to follow."""
@@ -102,7 +105,7 @@ class Intent(NamedTuple):
     waited: float = 0.0
     """Seconds of inference, which are no part of the stage Decide."""
     due: float = math.inf
-    """When waiting ends, in the present phase."""
+    """When waiting ends, in the present state."""
     published: float = 0.0
     settles: float = 0.0
     """Before this a read-back proves nothing; counted from sending, and over when the device says

@@ -7,10 +7,10 @@ answer ──► conclude, then what is pending
 
 import math
 
-from foreshore_agent.engine import deciding, effects, events, identifiers, samples
-from foreshore_agent.engine.deciding import Outcome
-from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Binding, Device, State
+from foreshore_agent.engine import deciding, events, samples
+from foreshore_agent.engine.events import Key
+from foreshore_agent.engine.state import Binding, Device
+from foreshore_agent.engine.turn import Change, Turn
 from foreshore_decision.chain import facts, reasons
 
 PROPERTY = "Property"
@@ -18,66 +18,66 @@ SILENCE = "Silence"
 
 
 def sampled(
-    state: State, device: Device, properties: frozenset[str], event: events.Sample
-) -> Outcome:
+    turn: Turn, device: Device, properties: frozenset[str], event: events.Sample
+) -> Change[Device]:
     """Evaluate every policy that these properties trigger, or let it wait."""
+    change = Change(device)
     if not deciding.is_evaluating(device.standing):
-        return Outcome(device)
-    done: tuple[effects.Effect, ...] = ()
-    for policy, binding in tuple(device.bindings.items()):
+        return change
+    for policy, binding in device.bindings.items():
         hit = properties & binding.compiled.trigger.properties
-        if not hit:
-            continue
-        stamp = samples.newest_stamp(event, hit)
-        trigger = facts.Trigger(PROPERTY, min(hit), event.at.now, stamp)
-        identity = identifiers.nth(event.fresh, len(done))
-        seconds = state.identity.seconds(event.at)
-        if _is_ready(binding, seconds):
-            device, more = deciding.begin(
-                state, device, policy, trigger, event.at.monotonic, event.at, identity
-            )
-            done += more
-        else:
-            binding = binding._replace(pending=(trigger, event.at.monotonic))
-            device = device._replace(bindings={**device.bindings, policy: binding})
-    return Outcome(device, done)
+        if hit:
+            stamp = samples.newest_stamp(event, hit)
+            trigger = facts.Trigger(PROPERTY, min(hit), turn.at.now, stamp)
+            change = change.then(_triggered, turn, policy, trigger)
+    return change
 
 
-def ticked(state: State, device: Device, at: Instant, fresh: str) -> Outcome:
+def _triggered(turn: Turn, device: Device, policy: Key, trigger: facts.Trigger) -> Change[Device]:
+    binding = device.bindings[policy]
+    if _is_ready(binding, turn.seconds):
+        return deciding.begin(turn, device, policy, trigger, turn.at.monotonic)
+    binding = binding._replace(pending=(trigger, turn.at.monotonic))
+    return Change(device._replace(bindings={**device.bindings, policy: binding}))
+
+
+def ticked(turn: Turn, device: Device) -> Change[Device]:
     """Evaluate what has become due."""
-    done: tuple[effects.Effect, ...] = ()
-    seconds = state.identity.seconds(at)
-    for policy, binding in tuple(device.bindings.items()):
-        if _is_forgotten(binding, at):
-            answer = facts.Answer({}, problem=reasons.INFERENCE_LATE, detail="Unanswered")
-            device, more = deciding.resume(state, device, policy, answer, at, {}, "")
-            done += more
-            binding = device.bindings[policy]
-        if not deciding.is_evaluating(device.standing):
-            continue
-        identity = identifiers.nth(fresh, len(done))
-        if binding.pending is not None:
-            device, more = pending(state, device, policy, at, identity)
-            done += more
-        elif _is_silent(device, binding, seconds):
-            trigger = facts.Trigger(SILENCE, None, None)
-            device, more = deciding.begin(
-                state, device, policy, trigger, at.monotonic, at, identity
-            )
-            done += more
-    return Outcome(device, done)
+    change = Change(device)
+    for policy in device.bindings:
+        change = change.then(_forgotten, turn, policy)
+        if deciding.is_evaluating(device.standing):
+            change = change.then(_timed, turn, policy)
+    return change
 
 
-def pending(state: State, device: Device, policy: Key, at: Instant, identity: str) -> Outcome:
+def _forgotten(turn: Turn, device: Device, policy: Key) -> Change[Device]:
+    """End a decision whose question nobody has answered."""
+    if not _is_forgotten(turn, device.bindings[policy]):
+        return Change(device)
+    answer = facts.Answer({}, problem=reasons.INFERENCE_LATE, detail="Unanswered")
+    return deciding.resume(turn, device, policy, deciding.Reply(answer))
+
+
+def _timed(turn: Turn, device: Device, policy: Key) -> Change[Device]:
+    binding = device.bindings[policy]
+    if binding.pending is not None:
+        return pending(turn, device, policy)
+    if _is_silent(device, binding, turn.seconds):
+        trigger = facts.Trigger(SILENCE, None, None)
+        return deciding.begin(turn, device, policy, trigger, turn.at.monotonic)
+    return Change(device)
+
+
+def pending(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     """Evaluate on the newest trigger that had to wait, if it need not wait any more."""
     binding = device.bindings[policy]
-    waiting, seconds = binding.pending, state.identity.seconds(at)
-    is_ready = _is_ready(binding, seconds)
+    waiting, is_ready = binding.pending, _is_ready(binding, turn.seconds)
     if waiting is None or not is_ready or not deciding.is_evaluating(device.standing):
-        return Outcome(device)
+        return Change(device)
     trigger, received = waiting
-    received = max(received, at.monotonic - _overdue(binding, seconds))
-    return deciding.begin(state, device, policy, trigger, received, at, identity)
+    received = max(received, turn.at.monotonic - _overdue(binding, turn.seconds))
+    return deciding.begin(turn, device, policy, trigger, received)
 
 
 def due(device: Device) -> float | None:
@@ -152,9 +152,9 @@ def _quiet_since(device: Device, binding: Binding) -> float:
     return max(binding.since, device.heard or binding.since, binding.evaluated or binding.since)
 
 
-def _is_forgotten(binding: Binding, at: Instant) -> bool:
+def _is_forgotten(turn: Turn, binding: Binding) -> bool:
     """Whether the shell owes an answer that will not come: it must not stop a policy."""
-    asked = binding.compiled.inference
-    if binding.flight is None or asked is None:
+    inference = binding.compiled.inference
+    if binding.flight is None or inference is None:
         return False
-    return at.monotonic > binding.flight.asked + asked.timeout + deciding.FLIGHT_GRACE
+    return turn.at.monotonic > binding.flight.asked + inference.timeout + deciding.FLIGHT_GRACE

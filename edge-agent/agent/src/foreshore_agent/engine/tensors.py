@@ -1,4 +1,4 @@
-"""The question to the model, as tensors. Called by `deciding`.
+"""Features laid out as the tensors that a model is asked with. Called by `deciding`.
 
 Telemetry may hold any finite number; a tensor's type may not. What does not fit is not sent: the
 decision records that the model could not be asked, and why.
@@ -42,13 +42,13 @@ class Question(NamedTuple):
     problem: str | None = None
 
 
-def question(asked: compiled.Inference, found: facts.Facts) -> Question:
+def question(inference: compiled.Inference, before: facts.Facts) -> Question:
     """Lay the features out as the model's tensors."""
     tensors = []
-    for tensor in asked.tensors:
+    for tensor in inference.tensors:
         data: list[float | int] = []
         for name in tensor.features:
-            number = found.features[name]
+            number = before.features[name]
             problem = _problem(tensor, number)
             if number is None or problem is not None:
                 return Question((), problem)

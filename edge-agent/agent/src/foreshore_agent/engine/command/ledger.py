@@ -1,4 +1,4 @@
-"""A device's ledger: tokens taken, commands open, actuators held. Written by `commanding` only.
+"""A device's ledger: tokens taken, commands open, actuators held. Written by `life` and `table`.
 
 Each function that changes it returns the device with one entry changed; none has effects. The
 ledger is what `durable` keeps.
@@ -10,11 +10,11 @@ from operator import or_
 from typing import Final
 
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import Device, Intent, Phase
+from foreshore_agent.engine.state import CommandState, Device, Intent
 from foreshore_decision.chain import limiter
 from foreshore_decision.policy import compiled
 
-WAITING: Final = frozenset({Phase.INTENT, Phase.SENDING, Phase.ANSWER})
+WAITING: Final = frozenset({CommandState.INTENT, CommandState.SENDING, CommandState.ANSWER})
 
 
 def spent(device: Device, action: compiled.Action) -> limiter.Log:
@@ -22,7 +22,7 @@ def spent(device: Device, action: compiled.Action) -> limiter.Log:
 
     One command that moved several of them counts once.
     """
-    logs = [device.actuators[each] for each in action.actuators if each in device.actuators]
+    logs = [device.actuators[name] for name in action.actuators if name in device.actuators]
     if len(logs) < 2:
         return logs[0] if logs else ()
     return tuple(sorted(reduce(or_, map(Counter, logs)).elements()))
@@ -33,7 +33,7 @@ def outstanding(device: Device, action: compiled.Action) -> int:
     return sum(
         1
         for intent in device.open.values()
-        if intent.phase in WAITING and not action.actuators.isdisjoint(intent.actuators)
+        if intent.state in WAITING and not action.actuators.isdisjoint(intent.actuators)
     )
 
 
@@ -42,8 +42,8 @@ def charged(device: Device, policy: Key, seconds: float) -> Device:
     made = device.bindings[policy].compiled
     own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
     shared = {
-        each: limiter.taken((made.actuator_rate,), device.actuators.get(each, ()), seconds)
-        for each in made.action.actuators
+        name: limiter.taken((made.actuator_rate,), device.actuators.get(name, ()), seconds)
+        for name in made.action.actuators
     }
     return device._replace(
         policy_logs={**device.policy_logs, policy: own},
@@ -55,7 +55,7 @@ def refunded(device: Device, intent: Intent) -> Device:
     """Give the tokens back of a command that was never issued."""
     own = _without(device.policy_logs.get(intent.policy, ()), intent.issued)
     shared = {
-        each: _without(device.actuators.get(each, ()), intent.issued) for each in intent.actuators
+        name: _without(device.actuators.get(name, ()), intent.issued) for name in intent.actuators
     }
     return device._replace(
         policy_logs={**device.policy_logs, intent.policy: own},
@@ -63,15 +63,31 @@ def refunded(device: Device, intent: Intent) -> Device:
     )
 
 
+def spent_wholly(device: Device, seconds: float) -> Device:
+    """Begin as if everything had just been commanded: nobody knows any more what was."""
+    for name, binding in device.bindings.items():
+        made = binding.compiled
+        rates = [rate for rate in (made.policy_rate, made.actuator_rate) if rate is not None]
+        for _ in range(max([1, *(rate.burst for rate in rates)])):
+            device = charged(device, name, seconds)
+        wait = made.action.time_to_live + made.action.settling_time
+        device = held(device, name, seconds + wait)
+    return device
+
+
 def opened(device: Device, intent: Intent) -> Device:
-    """Enter a command, or its next phase."""
+    """Enter a command."""
     return device._replace(open={**device.open, intent.command_id: intent})
 
 
-def closed(device: Device, intent: Intent) -> Device:
-    """Strike a command out."""
-    kept = {key: each for key, each in device.open.items() if key != intent.command_id}
-    return device._replace(open=kept)
+def entered(device: Device, intent: Intent) -> Device:
+    """Enter a command's next state; one that is over is struck out."""
+    if intent.state is not CommandState.OVER:
+        return opened(device, intent)
+    key = intent.command_id
+    return device._replace(
+        open={other: kept for other, kept in device.open.items() if other != key}
+    )
 
 
 def held(device: Device, policy: Key, until: float) -> Device:
@@ -80,12 +96,17 @@ def held(device: Device, policy: Key, until: float) -> Device:
     return device._replace(held={**device.held, policy: until})
 
 
-def let_go(device: Device, policy: Key) -> Device:
-    """End a policy's hold, unless another command of it is unknown too."""
-    others = (each for each in device.open.values() if each.policy == policy)
-    if any(each.phase is Phase.UNKNOWN for each in others):
+def let_go(device: Device, intent: Intent) -> Device:
+    """End the hold of a command's policy, unless another command of it is unknown too."""
+    policy, key = intent.policy, intent.command_id
+    is_needed = any(
+        other.policy == policy and other.state is CommandState.UNKNOWN
+        for other in device.open.values()
+        if other.command_id != key
+    )
+    if is_needed:
         return device
-    kept = {key: until for key, until in device.held.items() if key != policy}
+    kept = {name: until for name, until in device.held.items() if name != policy}
     return device._replace(held=kept)
 
 

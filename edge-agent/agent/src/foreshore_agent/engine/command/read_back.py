@@ -1,19 +1,19 @@
 """What measurements say of a command: whether they count, and whether they are near what it set.
 
-Asked by `commanding` only, which decides what follows from it.
+Asked by `life` and `table`, which know what follows from it.
 """
 
 from math import isclose
 from typing import Any
 
-from foreshore_agent.engine.events import Instant
-from foreshore_agent.engine.state import Binding, Device, Intent, Phase
+from foreshore_agent.engine.state import CommandState, Device, Intent
+from foreshore_agent.engine.turn import Turn
 from foreshore_decision.policy import compiled
 
 
 def confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:
     """Return how the command is confirmed, where its policy is still bound and says so."""
-    binding: Binding | None = device.bindings.get(intent.policy)
+    binding = device.bindings.get(intent.policy)
     return None if binding is None else binding.compiled.confirmation
 
 
@@ -27,33 +27,33 @@ def measured(device: Device, intent: Intent) -> dict[str, float | None]:
     return values
 
 
-def counts(device: Device, intent: Intent, properties: frozenset[str], at: Instant) -> bool:
+def is_counting(turn: Turn, device: Device, intent: Intent, properties: frozenset[str]) -> bool:
     """Whether a measurement of these properties, just taken, says anything about a command."""
-    if intent.phase is Phase.UNKNOWN:
+    if intent.state is CommandState.UNKNOWN:
         return not properties.isdisjoint(intent.properties.values())
-    how = confirmation(device, intent)
-    if intent.phase is not Phase.CONFIRMATION or how is None:
+    rule = confirmation(device, intent)
+    if intent.state is not CommandState.CONFIRMATION or rule is None:
         return False
-    return how.property in properties and at.monotonic >= intent.settles
+    return rule.property in properties and turn.at.monotonic >= intent.settles
 
 
 def is_near(device: Device, intent: Intent) -> bool:
     """Whether what is measured is what was commanded."""
     values = measured(device, intent)
-    how = confirmation(device, intent)
-    if how is None:
+    rule = confirmation(device, intent)
+    if rule is None:
         return all(
             _is_same(values[name], intent.values.get(key))
             for key, name in intent.properties.items()
         )
-    value, wanted = values.get(how.property), intent.values.get(how.input)
+    value, wanted = values.get(rule.property), intent.values.get(rule.input)
     if value is None or wanted is None:
         return False
-    bindings = how.environment.bind({"difference": abs(value - float(wanted))})
-    return how.expression.is_true(bindings) is True
+    bindings = rule.environment.bind({"difference": abs(value - float(wanted))})
+    return rule.expression.is_true(bindings) is True
 
 
-def _is_same(measured: float | None, wanted: Any) -> bool:
-    if measured is None or isinstance(wanted, str) or wanted is None:
+def _is_same(value: float | None, wanted: Any) -> bool:
+    if value is None or isinstance(wanted, str) or wanted is None:
         return False
-    return isclose(measured, float(wanted), rel_tol=1e-6, abs_tol=1e-9)
+    return isclose(value, float(wanted), rel_tol=1e-6, abs_tol=1e-9)

@@ -1,0 +1,327 @@
+"""What happens to commands, taken into their lives: `table` says what follows.
+
+Called by `deciding` (a verdict issues a command), `step` (answers, measurements, time) and
+`assigning` (devices come and go, also over a restart). Everything that one call records goes into
+one effect, with the device's durable value: a crash in the middle forgets none of it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from foreshore_agent.engine import durable, effects, recording
+from foreshore_agent.engine.command import ledger, read_back, table
+from foreshore_agent.engine.command.table import CommandEvent, News
+from foreshore_agent.engine.events import Key
+from foreshore_agent.engine.state import CommandState, Device, Intent
+from foreshore_agent.engine.turn import Change, Turn
+from foreshore_api.v1alpha1.device import Lock
+from foreshore_api.wire import command, histogram, metrics, record
+from foreshore_decision import fencing
+from foreshore_decision.chain import evaluate, facts, modes, reasons
+from foreshore_decision.record import PASS_NUMBER
+
+TOO_LATE: Final = "TooLate"
+AUTHORITY_LOST: Final = "AuthorityLost"
+DEVICE_LOCKED: Final = "DeviceLocked"
+MODE_LOWERED: Final = "ModeLowered"
+NO_ACKNOWLEDGEMENT: Final = "NoAcknowledgement"
+UNASSIGNED: Final = "Unassigned"
+RESTARTED: Final = "Restarted"
+NEWER_COMMAND: Final = "NewerCommand"
+READ_BACK_NEAR: Final = "ReadBackNear"
+READ_BACK_DIFFERS: Final = "ReadBackDiffers"
+NO_READ_BACK: Final = "NoReadBack"
+
+
+def command_id(decision_id: str) -> str:
+    """Return the key of a decision's command: decision and pass."""
+    return f"{decision_id}/{PASS_NUMBER}"
+
+
+def issue(
+    turn: Turn,
+    device: Device,
+    policy: Key,
+    evaluation: evaluate.Evaluation,
+    received: float,
+    latency: Mapping[str, float],
+) -> Change[Device]:
+    """Take the rate limits' tokens and make the intent durable; nothing has left yet.
+
+    `received` is monotonic, of the sample that triggered the decision; `latency` is the decision's
+    seconds by stage.
+    """
+    message = _command(turn, device.key, policy, evaluation.facts)
+    waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
+    intent = _intent(turn, message, evaluation, received, waited)
+    device = ledger.opened(ledger.charged(device, policy, turn.seconds), intent)
+    line = recording.decision(
+        turn, evaluation, record.Verdict.COMMANDED, command=message, latency=latency
+    )
+    key = effects.IntentKey(intent.decision_id, policy, device.key)
+    return Change(device, (effects.Journal((line,), key, (durable.device_value(turn, device),)),))
+
+
+def _command(turn: Turn, device: Key, policy: Key, found: facts.Facts) -> effects.Command:
+    given, now = found.given, turn.at.now
+    action = given.policy.action
+    return effects.Command(
+        command_id=command_id(given.decision_id),
+        attempt=1,
+        policy=policy,
+        device=device,
+        action=action.name,
+        values=dict(found.limited or {}),
+        holder=given.holder.node or "",  # a right without holder and epoch permits nothing
+        epoch=given.holder.epoch or 0,
+        priority=action.priority,
+        issued_at=now,
+        not_after=now + timedelta(seconds=action.time_to_live),
+        time_to_live=action.time_to_live,
+        deadline=turn.at.monotonic + action.time_to_live,
+    )
+
+
+def _intent(
+    turn: Turn,
+    message: effects.Command,
+    evaluation: evaluate.Evaluation,
+    received: float,
+    waited: float,
+) -> Intent:
+    given = evaluation.facts.given
+    made = given.policy
+    return Intent(
+        decision_id=given.decision_id,
+        policy=message.policy,
+        action=message.action,
+        values=message.values,
+        properties={
+            bound.name: bound.property for bound in made.action.bounds if bound.property is not None
+        },
+        state=CommandState.INTENT,
+        time_to_live=made.action.time_to_live,
+        settling=made.action.settling_time,
+        issued=turn.seconds,
+        deadline=turn.at.boot + made.action.time_to_live,
+        received=received,
+        waited=waited,
+        command=message,
+        identity={
+            "policy": {**made.identity["policy"], "effectiveMode": given.mode.value},
+            "device": made.identity["device"],
+        },
+        evaluation=evaluation,
+    )
+
+
+def intent_durable(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
+    """Send what is durable, unless meanwhile it must not leave any more."""
+    reason = obstacle(turn, device, intent)
+    news = News(CommandEvent.DURABLE)
+    if reason is not None:
+        news = News(CommandEvent.OBSTRUCTED, reason)
+    return advance(turn, device, ((intent.command_id, news),))
+
+
+def intent_failed(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
+    """Undo an intent that could not be written."""
+    return advance(turn, device, ((intent.command_id, News(CommandEvent.NOT_RECORDED)),))
+
+
+def sent(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
+    """Wait for the answer; older commands of the actuator need no confirmation any more."""
+    if intent.state is not CommandState.SENDING:
+        return Change(device)
+    newer = News(CommandEvent.NEWER, NEWER_COMMAND)
+    older = (
+        (other.command_id, newer)
+        for other in device.open.values()
+        if other is not intent and not other.actuators.isdisjoint(intent.actuators)
+    )
+    return advance(turn, device, ((intent.command_id, News(CommandEvent.SENT)), *older))
+
+
+def not_sent(turn: Turn, device: Device, intent: Intent, reason: str) -> Change[Device]:
+    """End a command that surely did not leave."""
+    return advance(turn, device, ((intent.command_id, News(CommandEvent.NOT_SENT, reason)),))
+
+
+def answered(
+    turn: Turn, device: Device, intent: Intent, answer: command.Acknowledgement
+) -> Change[Device]:
+    """Take the device's answer; Done after Accepted says that the values have settled.
+
+    The reading that shows them may have come before Done: then it counts with it.
+    """
+    reason = answer.reason or answer.result.value
+    confirmation = read_back.confirmation(device, intent)
+    if answer.result is command.Result.REJECTED:
+        event = CommandEvent.REJECTED
+    elif confirmation is None:
+        event = CommandEvent.ANSWERED
+    elif answer.result is command.Result.DONE:
+        event = CommandEvent.DONE
+    else:
+        event = CommandEvent.ACCEPTED
+    news = [News(event, reason, latency=_latency(turn, intent))]
+    if intent.state is CommandState.CONFIRMATION and event is CommandEvent.DONE:
+        reading = None if confirmation is None else device.readings.get(confirmation.property)
+        is_newer = reading is not None and reading.received > intent.issued
+        if is_newer and read_back.is_near(device, intent):
+            news.append(_near(device, intent))
+    return advance(turn, device, ((intent.command_id, one) for one in news))
+
+
+def _latency(turn: Turn, intent: Intent) -> dict[str, float]:
+    now = turn.at.monotonic
+    return {
+        histogram.Stage.ACTUATE.value: max(0.0, now - (intent.published or now)),
+        histogram.Stage.END_TO_END.value: max(0.0, now - intent.received),
+    }
+
+
+def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[Device]:
+    """Compare fresh measurements with what was commanded."""
+    news = [
+        (
+            intent.command_id,
+            _near(device, intent)
+            if read_back.is_near(device, intent)
+            else News(CommandEvent.DIFFERS),
+        )
+        for intent in device.open.values()
+        if read_back.is_counting(turn, device, intent, properties)
+    ]
+    return advance(turn, device, news)
+
+
+def _near(device: Device, intent: Intent) -> News:
+    return News(CommandEvent.NEAR, READ_BACK_NEAR, read_back.measured(device, intent))
+
+
+def expire(turn: Turn, device: Device) -> Change[Device]:
+    """End what has waited long enough."""
+    now = turn.at.monotonic
+    over = [intent for intent in device.open.values() if now >= intent.due]
+    return advance(turn, device, [(intent.command_id, _due(device, intent)) for intent in over])
+
+
+def _due(device: Device, intent: Intent) -> News:
+    """Say what did not come; where an answer was due, hold and read back as after a restart."""
+    if intent.state is CommandState.ANSWER:
+        binding = device.bindings.get(intent.policy)
+        is_mute = binding is None or binding.compiled.topics.acknowledgement is None
+        return News(CommandEvent.MUTE if is_mute else CommandEvent.DUE, NO_ACKNOWLEDGEMENT)
+    reason = READ_BACK_DIFFERS if intent.is_compared else NO_READ_BACK
+    return News(CommandEvent.DUE, reason, read_back.measured(device, intent))
+
+
+def recover(turn: Turn, device: Device, intents: Iterable[Intent]) -> Change[Device]:
+    """After a restart: nobody knows what became of these. Say so, hold, and read back."""
+    for intent in intents:
+        device = ledger.opened(device, intent)
+    return _all(turn, device, News(CommandEvent.RESTARTED, RESTARTED))
+
+
+def leave(turn: Turn, device: Device) -> Change[Device]:
+    """Say what is known of open commands of a device that is not assigned any more, and forget."""
+    return _all(turn, device, News(CommandEvent.UNASSIGNED, UNASSIGNED))
+
+
+def _all(turn: Turn, device: Device, news: News) -> Change[Device]:
+    return advance(turn, device, [(key, news) for key in device.open])
+
+
+def advance(turn: Turn, device: Device, news: Iterable[tuple[str, News]]) -> Change[Device]:
+    """Take news of commands in, by command id, as `table` says; a command that is over has none."""
+    records: list[effects.Record] = []
+    done: list[effects.Effect] = []
+    for key, one in news:
+        intent = device.open.get(key)
+        transition = None if intent is None else table.TABLE.get((intent.state, one.event))
+        if intent is None or transition is None:
+            continue
+        passage = table.Passage(turn, device, intent._replace(state=transition.next), one)
+        for act in transition.acts:
+            passage = act(passage)
+        device = ledger.entered(passage.device, passage.intent)
+        records += passage.records
+        done += passage.done
+        if transition.outcome is not None:
+            records.append(_outcome(turn, device, intent, transition.outcome, one))
+            labels = (str(intent.policy), transition.outcome.value)
+            done.append(effects.Count(metrics.COMMANDS.name, labels))
+    if not records:
+        return Change(device, tuple(done))
+    journal = effects.Journal(tuple(records), None, (durable.device_value(turn, device),))
+    return Change(device, (journal, *done))
+
+
+def _outcome(
+    turn: Turn, device: Device, intent: Intent, outcome: record.Outcome, news: News
+) -> effects.Record:
+    return recording.outcome(
+        turn,
+        device,
+        intent,
+        outcome,
+        news.reason,
+        measured=news.measured,
+        latency=news.latency,
+    )
+
+
+Obstacle = Callable[[Turn, Device, Intent], str | None]
+
+
+def obstacle(turn: Turn, device: Device, intent: Intent) -> str | None:
+    """Return why an intent that is durable by now must not leave any more; None if it may."""
+    for find in OBSTACLES:
+        reason = find(turn, device, intent)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _is_late(turn: Turn, _device: Device, intent: Intent) -> str | None:
+    return TOO_LATE if turn.at.boot > intent.deadline else None
+
+
+def _is_unauthorised(turn: Turn, device: Device, _intent: Intent) -> str | None:
+    standing = fencing.standing(device.authority, turn.at.boot)
+    return None if standing.is_permitting else AUTHORITY_LOST
+
+
+def _is_locked(_turn: Turn, device: Device, _intent: Intent) -> str | None:
+    return DEVICE_LOCKED if device.assigned.spec.lock is Lock.LOCKED else None
+
+
+def _is_lowered(turn: Turn, device: Device, intent: Intent) -> str | None:
+    binding = device.bindings.get(intent.policy)
+    if binding is None:
+        return None
+    mode, caps = turn.mode(binding.compiled)
+    if modes.is_acting(mode):
+        return None
+    return caps[0].reason if caps else MODE_LOWERED
+
+
+def _is_edited(_turn: Turn, device: Device, intent: Intent) -> str | None:
+    binding = device.bindings.get(intent.policy)
+    is_same = binding is not None and all(
+        intent.identity[kind]["digest"] == binding.compiled.identity[kind]["digest"]
+        for kind in ("policy", "device")
+    )
+    return None if is_same else reasons.POLICY_CHANGED
+
+
+OBSTACLES: Final[tuple[Obstacle, ...]] = (
+    _is_late,  # it is stale, also by what the machine slept
+    _is_unauthorised,  # another agent may command by now
+    _is_locked,  # a person locked the device
+    _is_lowered,  # a person, or a full recorder, lowered the mode
+    _is_edited,  # what the verdict rests on is no more
+)
+"""What may have changed while the intent was written; the first that did is recorded."""

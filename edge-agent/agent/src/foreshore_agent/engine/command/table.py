@@ -1,0 +1,313 @@
+"""The life of a command: state × event → next state, what is recorded, what else is done.
+
+    (verdict) ──► Intent ──Durable──► Sending ──Sent──► Answer ──Accepted, Done──► Confirmation
+                    │ NotRecorded        │ NotSent         │ Rejected, Answered       │ Near
+                    │ Obstructed         ▼                 ▼                          ▼ Due, Newer
+                    ▼                    over              over                       over
+                    over
+    Restarted, or Due without an answer ──► Unknown ──Near, Due──► over
+
+What it is over with is the row's outcome. In Unknown nobody knows whether it was done: the actuator
+is held for the policy until a read-back shows that it was, or time to live and settling time have
+passed (actions are idempotent: doing it again is harmless).
+
+At most once: the row of Intent and Durable is the only one that sends, no row leads back to Intent,
+and no event of a process that ended is left after a restart. `life` looks rows up; a pair that is
+in neither `TABLE` nor `IGNORED` does not exist, which a test holds.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from foreshore_agent.engine import effects, recording
+from foreshore_agent.engine.command import ledger, read_back
+from foreshore_agent.engine.state import EMPTY, CommandState, Device, Intent
+from foreshore_agent.engine.turn import Turn
+from foreshore_api.wire import histogram, record
+from foreshore_decision.chain import evaluate, facts, reasons
+
+ANSWER_GRACE: Final = 1.0
+"""Seconds beyond its time to live after which a command without an answer is Unknown."""
+
+
+class CommandEvent(StrEnum):
+    """What can happen to a command."""
+
+    DURABLE = "Durable"
+    """Its intent is on stable storage, and nothing stands in its way."""
+    OBSTRUCTED = "Obstructed"
+    """Its intent is on stable storage, but meanwhile it must not leave any more."""
+    NOT_RECORDED = "NotRecorded"
+    """Its intent could not be written."""
+    SENT = "Sent"
+    """It was handed to a connected socket."""
+    NOT_SENT = "NotSent"
+    """It surely did not leave."""
+    ACCEPTED = "Accepted"
+    """The device takes it, and a read-back is to confirm it."""
+    DONE = "Done"
+    """The device says that its values have settled, and a read-back is to confirm it."""
+    ANSWERED = "Answered"
+    """The device took or did it, and nothing confirms it."""
+    REJECTED = "Rejected"
+    """The device refuses it."""
+    NEAR = "Near"
+    """A read-back that counts shows what was commanded."""
+    DIFFERS = "Differs"
+    """A read-back that counts shows something else."""
+    DUE = "Due"
+    """What it waited for has not come in time."""
+    MUTE = "Mute"
+    """The time for an answer is over, of a device that never gives one."""
+    NEWER = "Newer"
+    """A newer command for one of its actuators was sent."""
+    UNASSIGNED = "Unassigned"
+    """Its device is not this agent's any more."""
+    RESTARTED = "Restarted"
+    """The process that issued it has ended."""
+
+
+class News(NamedTuple):
+    """An event of one command, with what is recorded of it."""
+
+    event: CommandEvent
+    reason: str = ""
+    measured: Mapping[str, float | None] = EMPTY
+    """The newest measurement of what it sets, where that was looked at."""
+    latency: Mapping[str, float] = EMPTY
+    """Seconds by stage, where the device has answered."""
+
+
+class Passage(NamedTuple):
+    """A command between two states, with what comes of it so far."""
+
+    turn: Turn
+    device: Device
+    intent: Intent
+    """In its next state already."""
+    news: News
+    records: tuple[effects.Record, ...] = ()
+    done: tuple[effects.Effect, ...] = ()
+
+
+Act = Callable[[Passage], Passage]
+
+
+class Transition(NamedTuple):
+    """One row."""
+
+    next: CommandState
+    outcome: record.Outcome | None = None
+    """What is recorded of the command; None where nothing new is known about it."""
+    acts: tuple[Act, ...] = ()
+
+
+def send(passage: Passage) -> Passage:
+    """Let the command leave."""
+    at, intent = passage.turn.at, passage.intent
+    if intent.command is None:
+        return passage
+    # the boot clock counts a suspend, the monotonic one does not
+    deadline = at.monotonic + (intent.deadline - at.boot)
+    command = dataclasses.replace(intent.command, deadline=deadline)
+    return passage._replace(
+        intent=intent._replace(command=None, evaluation=None),
+        done=(*passage.done, command),
+    )
+
+
+def refund(passage: Passage) -> Passage:
+    """Give the tokens back and record the decision as failed: no record, no act."""
+    device = ledger.refunded(passage.device, passage.intent)
+    evaluation, policy = passage.intent.evaluation, passage.intent.policy
+    if evaluation is None:
+        return passage._replace(device=device)
+    entry = facts.Entry("Record", record.Phase.ERROR, reasons.RECORDER_FULL)
+    failed = evaluation._replace(decided_by=entry, entries=(*evaluation.entries, entry))
+    line = recording.decision(passage.turn, failed, record.Verdict.ERROR)
+    decided = effects.Decided(
+        policy=policy,
+        device=device.key,
+        verdict=record.Verdict.ERROR,
+        reason=reasons.RECORDER_FULL,
+        rules=evaluate.rules(evaluation),
+        triggered_at=evaluation.facts.given.trigger.received,
+    )
+    return passage._replace(
+        device=device, records=(*passage.records, line), done=(*passage.done, decided)
+    )
+
+
+def await_answer(passage: Passage) -> Passage:
+    """Wait until the command is stale and the device had a moment to say so."""
+    at, intent = passage.turn.at, passage.intent
+    due = at.monotonic + max(0.0, intent.deadline - at.boot) + ANSWER_GRACE
+    decide = max(0.0, at.monotonic - intent.received - intent.waited)
+    observed = effects.Observe(intent.policy, histogram.Stage.DECIDE, decide)
+    return passage._replace(
+        intent=intent._replace(published=at.monotonic, due=due),
+        done=(*passage.done, observed),
+    )
+
+
+def observe(passage: Passage) -> Passage:
+    """Measure how long device and whole loop took."""
+    policy = passage.intent.policy
+    stages = tuple(effects.Observe(policy, *stage) for stage in passage.news.latency.items())
+    return passage._replace(done=(*passage.done, *stages))
+
+
+def await_read_back(passage: Passage) -> Passage:
+    """Wait for a measurement; it counts once the values have settled."""
+    now, intent = passage.turn.at.monotonic, passage.intent
+    confirmation = read_back.confirmation(passage.device, intent)
+    is_done = passage.news.event is CommandEvent.DONE
+    settles = now if is_done else intent.published + intent.settling
+    due = now if confirmation is None else now + confirmation.timeout
+    return passage._replace(intent=intent._replace(settles=settles, due=due))
+
+
+def settle(passage: Passage) -> Passage:
+    """Believe the device that its values have settled."""
+    settles = passage.turn.at.monotonic
+    return passage._replace(intent=passage.intent._replace(settles=settles))
+
+
+def compare(passage: Passage) -> Passage:
+    """Remember that a read-back counted and was not near."""
+    return passage._replace(intent=passage.intent._replace(is_compared=True))
+
+
+def hold(passage: Passage) -> Passage:
+    """Hold the actuators for the policy while nobody knows whether the command was done."""
+    turn, intent = passage.turn, passage.intent
+    wait = intent.time_to_live + intent.settling
+    return passage._replace(
+        device=ledger.held(passage.device, intent.policy, turn.seconds + wait),
+        intent=intent._replace(due=turn.at.monotonic + wait),
+    )
+
+
+def let_go(passage: Passage) -> Passage:
+    """End the hold."""
+    return passage._replace(device=ledger.let_go(passage.device, passage.intent))
+
+
+S, E, Outcome = CommandState, CommandEvent, record.Outcome
+Pair = tuple[CommandState, CommandEvent]
+
+TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
+    {
+        (S.INTENT, E.DURABLE): Transition(S.SENDING, None, (send,)),
+        (S.INTENT, E.OBSTRUCTED): Transition(S.OVER, Outcome.NOT_SENT),
+        (S.INTENT, E.NOT_RECORDED): Transition(S.OVER, None, (refund,)),
+        (S.INTENT, E.UNASSIGNED): Transition(S.OVER, Outcome.NOT_SENT),
+        (S.INTENT, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.SENDING, E.SENT): Transition(S.ANSWER, None, (await_answer,)),
+        (S.SENDING, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT),
+        # an answer may overtake the word that it was sent
+        (S.SENDING, E.ACCEPTED): Transition(
+            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
+        ),
+        (S.SENDING, E.DONE): Transition(
+            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
+        ),
+        (S.SENDING, E.ANSWERED): Transition(S.OVER, Outcome.ACKNOWLEDGED, (observe,)),
+        (S.SENDING, E.REJECTED): Transition(S.OVER, Outcome.REJECTED),
+        (S.SENDING, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
+        (S.SENDING, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.ANSWER, E.ACCEPTED): Transition(
+            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
+        ),
+        (S.ANSWER, E.DONE): Transition(
+            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
+        ),
+        (S.ANSWER, E.ANSWERED): Transition(S.OVER, Outcome.ACKNOWLEDGED, (observe,)),
+        (S.ANSWER, E.REJECTED): Transition(S.OVER, Outcome.REJECTED),
+        (S.ANSWER, E.DUE): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.ANSWER, E.MUTE): Transition(S.OVER, Outcome.UNKNOWN),
+        (S.ANSWER, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
+        (S.ANSWER, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.CONFIRMATION, E.DONE): Transition(S.CONFIRMATION, None, (settle,)),
+        (S.CONFIRMATION, E.NEAR): Transition(S.OVER, Outcome.CONFIRMED),
+        (S.CONFIRMATION, E.DIFFERS): Transition(S.CONFIRMATION, None, (compare,)),
+        (S.CONFIRMATION, E.DUE): Transition(S.OVER, Outcome.UNCONFIRMED),
+        (S.CONFIRMATION, E.NEWER): Transition(S.OVER, Outcome.SUPERSEDED),
+        (S.CONFIRMATION, E.UNASSIGNED): Transition(S.OVER, Outcome.UNCONFIRMED),
+        (S.CONFIRMATION, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.UNKNOWN, E.NEAR): Transition(S.OVER, Outcome.CONFIRMED, (let_go,)),
+        (S.UNKNOWN, E.DIFFERS): Transition(S.UNKNOWN, None, (compare,)),
+        (S.UNKNOWN, E.DUE): Transition(S.OVER, Outcome.UNCONFIRMED, (let_go,)),
+        # the hold stays with the device until its time, in case it comes back
+        (S.UNKNOWN, E.UNASSIGNED): Transition(S.OVER, Outcome.UNCONFIRMED),
+        # that it is unknown was recorded by the process before
+        (S.UNKNOWN, E.RESTARTED): Transition(S.UNKNOWN, None, (hold,)),
+    }
+)
+"""Every pair that does something."""
+
+LIVE: Final = (S.INTENT, S.SENDING, S.ANSWER, S.CONFIRMATION, S.UNKNOWN)
+
+
+def _ignored(
+    *rows: tuple[Iterable[CommandState], Iterable[CommandEvent], str],
+) -> dict[Pair, str]:
+    return {
+        (state, event): why for states, events, why in rows for state in states for event in events
+    }
+
+
+IGNORED: Final[Mapping[Pair, str]] = MappingProxyType(
+    _ignored(
+        (
+            (S.SENDING, S.ANSWER, S.CONFIRMATION, S.UNKNOWN),
+            (E.DURABLE, E.OBSTRUCTED, E.NOT_RECORDED),
+            "it comes twice: what an intent leads to has begun",
+        ),
+        ((S.INTENT,), (E.SENT, E.NOT_SENT), "nothing was sent yet"),
+        (
+            (S.INTENT,),
+            (E.ACCEPTED, E.DONE, E.ANSWERED, E.REJECTED, E.NEAR, E.DIFFERS),
+            "the device cannot know of it yet: it means something else",
+        ),
+        (
+            (S.ANSWER, S.CONFIRMATION, S.UNKNOWN),
+            (E.SENT, E.NOT_SENT),
+            "it comes twice, or late: more is known by now",
+        ),
+        (
+            (S.SENDING, S.ANSWER),
+            (E.NEAR, E.DIFFERS),
+            "before the device has answered, a measurement may be of what was before",
+        ),
+        (
+            (S.CONFIRMATION,),
+            (E.ACCEPTED, E.ANSWERED, E.REJECTED),
+            "it has been accepted: from here on measurements decide",
+        ),
+        (
+            (S.UNKNOWN,),
+            (E.ACCEPTED, E.DONE, E.ANSWERED, E.REJECTED),
+            "an answer that late proves nothing: measurements and time decide",
+        ),
+        (
+            (S.INTENT, S.SENDING),
+            (E.DUE,),
+            "journal and connection answer for certain; what comes too late is obstructed",
+        ),
+        (
+            (S.INTENT, S.SENDING, S.CONFIRMATION, S.UNKNOWN),
+            (E.MUTE,),
+            "it does not wait for an answer",
+        ),
+        (
+            (S.INTENT, S.SENDING, S.ANSWER, S.UNKNOWN),
+            (E.NEWER,),
+            "what became of it is to be learnt all the same",
+        ),
+    )
+)
+"""Every pair that does nothing, and why."""

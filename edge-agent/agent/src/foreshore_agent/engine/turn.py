@@ -1,0 +1,112 @@
+"""One turn of the engine: what a step is given beside its subject, and what it returns.
+
+    step(state, event) ──► Turn (who, where, when) ──► Change(value, effects)
+
+`step` makes a `Turn` for each event; every function below it takes the turn first and the value it
+changes second, and returns a `Change`.
+"""
+
+import uuid
+from collections.abc import Callable
+from typing import Concatenate, Final, Generic, NamedTuple, ParamSpec, TypeVar
+
+from foreshore_agent.engine import events
+from foreshore_agent.engine.effects import Effect
+from foreshore_agent.engine.events import Instant
+from foreshore_agent.engine.state import Identity, Recorder, State
+from foreshore_api.v1alpha1 import Mode
+from foreshore_decision.chain import modes, reasons
+from foreshore_decision.policy import compiled
+
+T = TypeVar("T")
+U = TypeVar("U")
+P = ParamSpec("P")
+
+_TAIL: Final = (1 << 62) - 1
+
+
+class Change(NamedTuple, Generic[T]):
+    """A value as it is now, and what is to be done, in order."""
+
+    value: T
+    effects: tuple[Effect, ...] = ()
+
+    def then(
+        self,
+        step: "Callable[Concatenate[Turn, T, P], Change[U]]",
+        turn: "Turn",
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> "Change[U]":
+        """Take the next step with the value as it is now; its effects follow those so far."""
+        following = step(turn, self.value, *args, **kwargs)
+        return Change(following.value, (*self.effects, *following.effects))
+
+    def also(self, *more: Effect) -> "Change[T]":
+        """Add effects; the value stays."""
+        return Change(self.value, (*self.effects, *more))
+
+
+class Identifiers:
+    """UUIDv7s for whatever one event gives birth to: the event's own first, then counted up.
+
+    The counter is the one thing in a turn that moves. It is made with the turn and dies with it, so
+    that `step` stays a function of state and event; and it counts identifiers, not effects, so that
+    an effect more does not rename the decisions after it.
+    """
+
+    __slots__ = ("_first", "_taken")
+
+    def __init__(self, first: str) -> None:
+        self._first: Final = first
+        self._taken = 0
+
+    def take(self) -> str:
+        """Return the next one.
+
+        It is counted up in the random tail: version, variant and time stay as they are, so that
+        identifiers sort by time.
+        """
+        position, self._taken = self._taken, self._taken + 1
+        if not position:
+            return self._first
+        number = uuid.UUID(self._first).int
+        return str(uuid.UUID(int=(number & ~_TAIL) | ((number + position) & _TAIL)))
+
+
+class Turn(NamedTuple):
+    """Who acts, where, when, and how its records are named."""
+
+    identity: Identity
+    site: str
+    source: str
+    """CloudEvents source of every record."""
+    recorder: Recorder
+    at: Instant
+    seconds: float
+    """The same moment in engine seconds."""
+    identifiers: Identifiers
+
+    def mode(self, policy: compiled.CompiledPolicy) -> tuple[Mode, tuple[compiled.Cap, ...]]:
+        """Return the mode in which a policy may act now, and the caps that lower it.
+
+        Asked before a verdict and again before a command leaves: between the two an intent is
+        written, and meanwhile somebody may have pulled the brake.
+        """
+        caps = policy.caps
+        if self.recorder.full:
+            caps = (*caps, compiled.Cap(reasons.RECORDER_FULL, policy.on_recorder_full))
+        return modes.effective(policy.mode, caps)
+
+
+def begin(state: State, event: events.Event) -> Turn:
+    """Return the turn of one event."""
+    return Turn(
+        state.identity,
+        state.site,
+        state.source,
+        state.recorder,
+        event.at,
+        state.identity.seconds(event.at),
+        Identifiers(event.fresh),
+    )
