@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 
 class Instant(NamedTuple):
-    """One moment, as the agent's three clocks tell it."""
+    """One moment, as the agent's three clocks tell it.
+
+    In a rehearsal that is not live, all three tell the recording's time.
+    """
 
     now: datetime
     """The engine's time in UTC: the time that records carry. In a rehearsal it follows the

@@ -2,5 +2,5 @@
 
 `payload`, `topics` and `events` are pure; `connection` is one session with a broker; `broker` is
 what the runtime holds: two connections of one site, kept up, turned into engine events. The verbs
-`play` and `rehearse` use `connection` from the device's side.
+`play` and `rehearse --live` use `connection` from the device's side.
 """
