@@ -108,7 +108,6 @@ async def _summarise(plan: planning.Plan) -> score.Summary:
     seen = score.Score(
         has_truth=request.truth is not None, true_value=plan.true_value, is_live=request.is_live
     )
-    began = time.monotonic()
     skipped = await (live.rehearse(plan, seen) if request.is_live else _play(plan, seen))
     measured = None
     if request.is_live or request.has_latencies:
@@ -116,8 +115,7 @@ async def _summarise(plan: planning.Plan) -> score.Summary:
             f"{each.namespace}/{each.name}": scalars.seconds(each.spec.latency_budget)
             for each in plan.policies
         }
-        seconds = time.monotonic() - began
-        measured = score.Measured(seconds, score.latencies(seen.stages, budgets))
+        measured = score.Measured(seen.real_seconds, score.latencies(seen.stages, budgets))
     return seen.summary(skipped, measured)
 
 

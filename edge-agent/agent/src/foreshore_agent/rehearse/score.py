@@ -106,6 +106,7 @@ class Measured:
     """What the machine took: it differs from run to run, so it stands apart from the rest."""
 
     seconds: float
+    """From the first row to the end of the last."""
     stages: tuple[StageLatency, ...]
 
     def document(self, rows: int) -> dict[str, Any]:
@@ -180,6 +181,8 @@ class Score:
         """Rows after which no decision came until the next."""
         self._decisions_before = 0
         self._is_live: Final = is_live
+        self._rows_began: float | None = None
+        self._rows_ended = 0.0
         self._work_began = time.monotonic()
         self._waited = 0.0
         self._has_truth: Final = has_truth
@@ -191,6 +194,8 @@ class Score:
     def begin_row(self, row: recording.Row, moment: datetime) -> None:
         """Count a row that is played now; what is decided from here on is held against it."""
         self.end_row()
+        if self._rows_began is None:
+            self._rows_began = time.monotonic()
         self.rows += 1
         self.first, self.last = self.first or moment, moment
         self.unread += len(row.unread)
@@ -199,6 +204,7 @@ class Score:
 
     def end_row(self) -> None:
         """See whether anything was decided since the row was played."""
+        self._rows_ended = time.monotonic()
         self.undecided += self.rows > 0 and self.decisions.total() == self._decisions_before
 
     def take(self, effect: effects.Effect) -> None:
@@ -222,6 +228,11 @@ class Score:
     def begin_work(self) -> None:
         """Measure from here how long deciding takes, but for what `wait` is told."""
         self._work_began, self._waited = time.monotonic(), 0.0
+
+    @property
+    def real_seconds(self) -> float:
+        """What playing the rows took."""
+        return 0.0 if self._rows_began is None else self._rows_ended - self._rows_began
 
     def wait(self, seconds: float) -> None:
         """Leave out real seconds in which a model was asked."""

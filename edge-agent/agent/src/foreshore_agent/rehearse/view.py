@@ -137,7 +137,7 @@ def _render_measured(measured: score.Measured, rows: int, output: console.Consol
     """Print what the machine took, apart from what a second run would repeat."""
     pace = f", {rows / measured.seconds:.0f} rows a second" if measured.seconds else ""
     output.print(
-        f"\nmeasured on this machine: {measured.seconds:.1f} s with starting{pace}",
+        f"\nmeasured on this machine: {measured.seconds:.1f} s{pace}",
         highlight=False,
         soft_wrap=True,
     )
