@@ -36,6 +36,7 @@ def ruled(expression: str, **changed: Any) -> room.Json:
         **{
             "spec__modelRef": None,
             "spec__inference": None,
+            "spec__record": {"routineSampleRate": "1"},
             "spec__rules": [
                 {"name": "due", "effect": "Permit", "reason": "Due", "expression": expression}
             ],
@@ -62,31 +63,51 @@ def pump(start: datetime = START, count: int = PUMP_ROWS) -> list[recording.Row]
     ]
 
 
-@pytest.mark.parametrize(
+BEGINNINGS = pytest.mark.parametrize(
     "start",
     [START, START.replace(microsecond=7), START.replace(microsecond=333_333)],
-    ids=["on whole seconds", "a little after", "at a third"],
+    ids=["on whole seconds", "a little after", "at a third, which no float is"],
 )
+
+
+@BEGINNINGS
+@pytest.mark.parametrize("field", ["spec__trigger", "spec__rateLimit"])
 async def test_an_interval_of_one_second_is_met_by_every_row_of_a_recording_at_1_hz(
-    start: datetime,
+    start: datetime, field: str
 ) -> None:
-    policy = ruled("co2 > 1000.0", spec__trigger={"properties": ["co2"], "minimumInterval": "1s"})
-    done = await rehearse(pump(start), policy, truth=True)
+    limited: rehearsed.Json = {"minimumInterval": "1s"}
+    if field == "spec__trigger":
+        limited["properties"] = ["co2"]
+    done = await rehearse(pump(start), ruled("co2 > 1000.0", **{field: limited}), truth=True)
     assert done.score.decisions.total() == PUMP_ROWS
     comparison = done.score.comparison
     assert comparison is not None
     assert (comparison.precision, comparison.recall) == (1.0, 1.0)
     assert comparison.right_to_act == 380
     assert done.device.tally.commands == {"Accepted": 380}
+    first = (start - START).total_seconds()
+    moments = [seconds for seconds, _ in done.verdicts]
+    assert moments == pytest.approx([first + row for row in range(PUMP_ROWS)], abs=1e-9)
 
 
-async def test_a_window_of_sixty_seconds_holds_sixty_values_at_1_hz() -> None:
+@pytest.mark.parametrize("field", ["spec__trigger", "spec__rateLimit"])
+async def test_an_interval_of_a_tenth_of_a_second_is_met_by_every_row_at_10_hz(field: str) -> None:
+    given = rows(*((number / 10, rehearsed.ROOM) for number in range(600)))
+    limited: rehearsed.Json = {"minimumInterval": "100ms"}
+    if field == "spec__trigger":
+        limited["properties"] = ["co2"]
+    done = await rehearse(given, ruled("co2 > 0.0", **{field: limited}))
+    assert [verdict for _, verdict in done.verdicts] == ["Commanded"] * 600
+    assert [seconds for seconds, _ in done.verdicts] == [number / 10 for number in range(600)]
+
+
+@BEGINNINGS
+async def test_a_window_of_sixty_seconds_holds_sixty_values_at_1_hz(start: datetime) -> None:
     counting = {"name": "held", "input": "co2", "window": "60s", "aggregate": "Count"}
     policy = ruled("held == 60.0", spec__features=[counting])
-    done = await rehearse(pump(), policy)
-    by_time = dict(done.verdicts)
-    commanded = [seconds for seconds, verdict in by_time.items() if verdict == "Commanded"]
-    assert commanded == [float(second) for second in range(59, PUMP_ROWS)]
+    done = await rehearse(pump(start), policy)
+    verdicts = [verdict for _, verdict in done.verdicts]
+    assert verdicts == ["NotTriggered"] * 59 + ["Commanded"] * (PUMP_ROWS - 59)
 
 
 async def test_what_waits_for_its_interval_is_decided_at_its_own_moment_between_rows() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from builders import engine_rig, room
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
-from foreshore_decision import features, fencing, policy
+from foreshore_decision import features, fencing, instant, policy
 from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order, reasons
 from foreshore_decision.instant import Instant
 from foreshore_decision.policy import CompiledPolicy
@@ -358,10 +358,23 @@ def test_a_limiter_never_lets_more_through_than_it_says(
             log = limiter.taken((limit,), log, now)
             issued.append(now)
     pairs = itertools.pairwise(issued)
-    assert all(later - earlier >= interval for earlier, later in pairs)
+    assert all(later - earlier >= interval - instant.RESOLUTION for earlier, later in pairs)
     for start in issued:
-        assert sum(start <= moment < start + per * (1 - 1e-9) for moment in issued) <= burst
+        end = start + per - 2 * instant.RESOLUTION
+        assert sum(start <= moment < end for moment in issued) <= burst
     assert len(log) <= burst
+
+
+def test_neighbouring_samples_of_10_hz_are_a_tenth_of_a_second_apart_whatever_floats_say() -> None:
+    limit, burst = RateLimit("policy", 0.1, 0, 0.0), RateLimit("policy", 0.0, 2, 0.2)
+    moments = [1.7e9 + number / 10 for number in range(200)]
+    for earlier, later in itertools.pairwise(moments):
+        assert limiter.blocked(limit, (earlier,), later) is None
+        assert limiter.blocked(limit, (earlier,), later - 0.001) is not None
+    for start, end in zip(moments, moments[2:], strict=False):
+        log = (start, start + 0.05)
+        assert limiter.blocked(burst, log, end) is None
+        assert limiter.left(burst, log, end) == 1
 
 
 @given(st.lists(st.floats(0, 1e6), max_size=9).map(sorted), st.floats(0, 1e6))

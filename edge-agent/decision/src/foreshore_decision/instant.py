@@ -5,7 +5,10 @@ them in.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+RESOLUTION: Final = 1e-6
+"""Seconds between two moments that a record's time can tell apart."""
 
 
 class Instant(NamedTuple):
@@ -22,3 +25,12 @@ class Instant(NamedTuple):
     boot: float
     """Seconds since boot, suspended time included: grants, and outside a rehearsal ages, windows
     and rates."""
+
+
+def has_passed(since: float, seconds: float, now: float) -> bool:
+    """Whether so many seconds have passed, to the resolution of times.
+
+    Exactly, a tenth of a second would not have passed between most neighbouring samples of 10 Hz:
+    their moments are no floats.
+    """
+    return now - since >= seconds - RESOLUTION

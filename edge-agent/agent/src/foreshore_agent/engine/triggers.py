@@ -12,6 +12,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, Device
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_decision.chain import facts, reasons
+from foreshore_decision.instant import has_passed
 
 PROPERTY = "Property"
 SILENCE = "Silence"
@@ -129,7 +130,7 @@ def _is_ready(binding: Binding, seconds: float) -> bool:
         return False
     if binding.evaluated is None:
         return True
-    return seconds - binding.evaluated >= binding.compiled.trigger.minimum_interval
+    return has_passed(binding.evaluated, binding.compiled.trigger.minimum_interval, seconds)
 
 
 def _overdue(binding: Binding, seconds: float) -> float:
@@ -144,7 +145,7 @@ def _is_silent(device: Device, binding: Binding, seconds: float) -> bool:
     wait = binding.compiled.trigger.after_silence
     if not wait or not _is_ready(binding, seconds):
         return False
-    return seconds - _quiet_since(device, binding) >= wait
+    return has_passed(_quiet_since(device, binding), wait, seconds)
 
 
 def _quiet_since(device: Device, binding: Binding) -> float:

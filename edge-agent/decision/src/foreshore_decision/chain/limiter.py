@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from foreshore_decision.chain import reasons
+from foreshore_decision.instant import has_passed
 from foreshore_decision.policy import compiled
 
 Log = tuple[float, ...]
@@ -29,13 +30,13 @@ class Refusal(NamedTuple):
 
 def blocked(limit: compiled.RateLimit, log: Log, now: float) -> Refusal | None:
     """Return why no command may be issued now, or None."""
-    if log and now - log[-1] < limit.minimum_interval:
+    if log and not has_passed(log[-1], limit.minimum_interval, now):
         seconds = limit.minimum_interval - (now - log[-1])
         return Refusal(limit.name, reasons.MINIMUM_INTERVAL, seconds)
     if limit.burst and len(log) >= limit.burst:
-        seconds = limit.per - (now - log[-limit.burst])
-        if seconds > 0:
-            return Refusal(limit.name, reasons.BURST_SPENT, seconds)
+        oldest = log[-limit.burst]
+        if not has_passed(oldest, limit.per, now):
+            return Refusal(limit.name, reasons.BURST_SPENT, limit.per - (now - oldest))
     return None
 
 
@@ -43,7 +44,7 @@ def left(limit: compiled.RateLimit, log: Log, now: float) -> int | None:
     """Return how many commands of the burst are left, or None without a burst."""
     if not limit.burst:
         return None
-    recent = sum(1 for moment in log[-limit.burst :] if now - moment < limit.per)
+    recent = sum(not has_passed(moment, limit.per, now) for moment in log[-limit.burst :])
     return limit.burst - recent
 
 
