@@ -17,11 +17,11 @@ def policies_of(
 ) -> tuple[v1alpha1.DecisionPolicy, ...]:
     """Return the policies that decide about a device."""
     return tuple(
-        each
-        for each in resources
-        if isinstance(each, v1alpha1.DecisionPolicy)
-        and each.namespace == device.namespace
-        and selectors.selects(each.spec.device_selector, device.metadata.labels)
+        policy
+        for policy in resources
+        if isinstance(policy, v1alpha1.DecisionPolicy)
+        and policy.namespace == device.namespace
+        and selectors.selects(policy.spec.device_selector, device.metadata.labels)
     )
 
 
@@ -30,10 +30,12 @@ def reported(
 ) -> frozenset[str]:
     """Return the properties that the played device reports: mapped ones, and what it is set to."""
     readable = {
-        each.name for each in profile.properties if each.access is not deviceprofile.Access.WRITE
+        declared.name
+        for declared in profile.properties
+        if declared.access is not deviceprofile.Access.WRITE
     }
     is_set = readable.intersection(machine.Machine(profile).initial())
-    return frozenset(is_set).union(each.name for each in columns.properties.values())
+    return frozenset(is_set).union(mapped.name for mapped in columns.properties.values())
 
 
 def obstacles(
@@ -51,7 +53,7 @@ def obstacles(
             f"Device {device.name} is locked (spec.lock), so that no policy decides for it:"
             " set spec.lock to Unlocked in the folder that is rehearsed"
         )
-    enabled = [each for each in policies if each.spec.mode is not v1alpha1.Mode.DISABLED]
+    enabled = [policy for policy in policies if policy.spec.mode is not v1alpha1.Mode.DISABLED]
     if not enabled:
         yield from disabled(policies)
     yield from untriggered(enabled, reported, header)
@@ -60,10 +62,10 @@ def obstacles(
 
 def disabled(policies: Collection[v1alpha1.DecisionPolicy]) -> Iterator[str]:
     """Yield the policies that are switched off."""
-    for each in policies:
-        if each.spec.mode is v1alpha1.Mode.DISABLED:
+    for policy in policies:
+        if policy.spec.mode is v1alpha1.Mode.DISABLED:
             yield (
-                f"DecisionPolicy {each.name} is Disabled (spec.mode) and decides nothing: Shadow"
+                f"DecisionPolicy {policy.name} is Disabled (spec.mode) and decides nothing: Shadow"
                 " records what it would do"
             )
 
@@ -74,13 +76,17 @@ def untriggered(
     header: Collection[str],
 ) -> Iterator[str]:
     """Yield the policies that no row would evaluate."""
-    for each in policies:
-        triggers = _triggers(each)
-        if triggers and not triggers.intersection(reported) and not each.spec.trigger.after_silence:
-            field = "spec.trigger.properties" if each.spec.trigger.properties else "spec.inputs"
+    for policy in policies:
+        triggers = _triggers(policy)
+        if (
+            triggers
+            and not triggers.intersection(reported)
+            and not policy.spec.trigger.after_silence
+        ):
+            field = "spec.trigger.properties" if policy.spec.trigger.properties else "spec.inputs"
             names = ", ".join(sorted(triggers))
             yield (
-                f"DecisionPolicy {each.name} is evaluated when {names} is reported ({field}), and"
+                f"DecisionPolicy {policy.name} is evaluated when {names} is reported ({field}), and"
                 f" no column is: say which with --map COLUMN={min(triggers)}; columns:"
                 f" {', '.join(header)}"
             )
@@ -91,16 +97,16 @@ def unfed(
 ) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, although the policy needs one."""
     for policy in policies:
-        for each in policy.spec.inputs:
-            needs_value = each.on_invalid is not evaluation.OnInvalid.DEFAULT
-            if each.property not in reported and needs_value:
+        for source in policy.spec.inputs:
+            needs_value = source.on_invalid is not evaluation.OnInvalid.DEFAULT
+            if source.property not in reported and needs_value:
                 yield (
-                    f"DecisionPolicy {policy.name} reads {each.property}"
-                    f" (spec.inputs[{each.name}]), and no column is: it will be missing;"
-                    f" --map COLUMN={each.property} gives it"
+                    f"DecisionPolicy {policy.name} reads {source.property}"
+                    f" (spec.inputs[{source.name}]), and no column is: it will be missing;"
+                    f" --map COLUMN={source.property} gives it"
                 )
 
 
 def _triggers(policy: v1alpha1.DecisionPolicy) -> frozenset[str]:
     spec = policy.spec
-    return frozenset(spec.trigger.properties or (each.property for each in spec.inputs))
+    return frozenset(spec.trigger.properties or (source.property for source in spec.inputs))

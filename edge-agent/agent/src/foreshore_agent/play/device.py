@@ -150,7 +150,8 @@ class PlayedDevice:
         return {
             name: value
             for name, value in self.values.items()
-            if (known := find(name)) is not None and known.access != deviceprofile.Access.WRITE
+            if (declared := find(name)) is not None
+            and declared.access != deviceprofile.Access.WRITE
         }
 
     def _answer(self, answer: command.Acknowledgement) -> bytes | None:
@@ -183,11 +184,11 @@ def document(
 ) -> bytes:
     """Render a telemetry document, each value where the profile looks for it, stamped now."""
     root: dict[str, Any] = {}
-    for each in properties:
-        if each.name in values:
-            _put(root, payload.pointer(each.path or f"/{each.name}"), values[each.name])
-            if each.timestamp_path is not None:
-                _put(root, payload.pointer(each.timestamp_path), now.isoformat())
+    for declared in properties:
+        if declared.name in values:
+            _put(root, payload.pointer(declared.path or f"/{declared.name}"), values[declared.name])
+            if declared.timestamp_path is not None:
+                _put(root, payload.pointer(declared.timestamp_path), now.isoformat())
     return orjson.dumps(root)
 
 
@@ -208,12 +209,12 @@ def _remember(path: Path) -> machine.DeviceMemory:
     state = machine.DeviceMemory()
     for line in lines:
         with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            found = orjson.loads(line)
-            order = found["command"]
-            if found.get("reason") in command.OUTRANKED:
+            entry = orjson.loads(line)
+            order = entry["command"]
+            if entry.get("reason") in command.OUTRANKED:
                 continue  # whoever was refused then must not be taken for the holder now
             state = machine.follow(state, int(order["epoch"]), str(order["holder"]))
-            state = machine.recall(state, _read_answer(found))
+            state = machine.recall(state, _read_answer(entry))
     return state
 
 

@@ -82,19 +82,19 @@ class Machine:
 
     def initial(self) -> dict[str, payload.Value]:
         """Return the values before anybody commands: the safe state's, else the least allowed."""
-        found: dict[str, payload.Value] = {}
+        values: dict[str, payload.Value] = {}
         safe = self._profile.safe_state
         for action in self._profile.actions:
-            for each in action.input:
-                if each.property is None:
+            for given in action.input:
+                if given.property is None:
                     continue
-                value = _least(each)
+                value = _least(given)
                 if safe is not None and safe.action == action.name:
-                    given = {one.name: one.value for one in safe.input}
-                    if each.name in given:
-                        value = scalars.literal(given[each.name], each.type.value)
-                found.setdefault(each.property, value)
-        return found
+                    safe_values = {entry.name: entry.value for entry in safe.input}
+                    if given.name in safe_values:
+                        value = scalars.literal(safe_values[given.name], given.type.value)
+                values.setdefault(given.property, value)
+        return values
 
     def take(self, state: DeviceMemory, body: bytes, now: datetime) -> TakenCommand:
         """Take one message from the command topic."""
@@ -106,9 +106,9 @@ class Machine:
         refusal = _outranked(state, order)
         if refusal is None:
             state = follow(state, order.epoch, order.holder)
-            known = state.answers.get(order.command_id)
-            if known is not None:
-                return TakenCommand(state, command.Result.REJECTED, Refusal.DUPLICATE, order, known)
+            first = state.answers.get(order.command_id)
+            if first is not None:
+                return TakenCommand(state, command.Result.REJECTED, Refusal.DUPLICATE, order, first)
             refusal = self._refusal(order, now)
         result = command.Result.REJECTED if refusal else command.Result.ACCEPTED
         answer = command.Acknowledgement(
@@ -128,10 +128,10 @@ class Machine:
         action = self._profile.find_action(order.action)
         if action is None:
             return Refusal.UNKNOWN_ACTION
-        if set(order.input) != {each.name for each in action.input}:
+        if set(order.input) != {given.name for given in action.input}:
             return Refusal.INVALID_INPUT
-        for each in action.input:
-            problem = _problem(each, order.input[each.name])
+        for given in action.input:
+            problem = _problem(given, order.input[given.name])
             if problem is not None:
                 return problem
         return None
@@ -140,12 +140,12 @@ class Machine:
         changes: dict[str, payload.Value] = {}
         settling = 0.0
         action = self._profile.find_action(order.action)
-        for each in action.input if action is not None else ():
-            if each.property is not None:
-                changes[each.property] = payload.typed(order.input[each.name], each.type)
-                found = self._profile.find_property(each.property)
-                if found is not None:
-                    settling = max(settling, scalars.seconds(found.settling_time))
+        for given in action.input if action is not None else ():
+            if given.property is not None:
+                changes[given.property] = payload.typed(order.input[given.name], given.type)
+                changed = self._profile.find_property(given.property)
+                if changed is not None:
+                    settling = max(settling, scalars.seconds(changed.settling_time))
         return changes, settling
 
 
@@ -174,24 +174,24 @@ def _remember(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMem
     return replace(state, answers=answers)
 
 
-def _problem(each: deviceprofile.ActionInput, given: object) -> Refusal | None:
+def _problem(declared: deviceprofile.ActionInput, given: object) -> Refusal | None:
     try:
-        value = payload.typed(given, each.type)
+        value = payload.typed(given, declared.type)
     except payload.RefusedError:
         return Refusal.INVALID_INPUT
     if isinstance(value, bool | str):
         return None
-    low = -math.inf if each.minimum is None else scalars.number(each.minimum)
-    high = math.inf if each.maximum is None else scalars.number(each.maximum)
+    low = -math.inf if declared.minimum is None else scalars.number(declared.minimum)
+    high = math.inf if declared.maximum is None else scalars.number(declared.maximum)
     return None if low <= value <= high else Refusal.OUT_OF_BOUNDS
 
 
-def _least(each: deviceprofile.ActionInput) -> payload.Value:
-    match each.type:
+def _least(declared: deviceprofile.ActionInput) -> payload.Value:
+    match declared.type:
         case deviceprofile.DataType.NUMBER:
-            return 0.0 if each.minimum is None else scalars.number(each.minimum)
+            return 0.0 if declared.minimum is None else scalars.number(declared.minimum)
         case deviceprofile.DataType.INTEGER:
-            return 0 if each.minimum is None else math.ceil(scalars.number(each.minimum))
+            return 0 if declared.minimum is None else math.ceil(scalars.number(declared.minimum))
         case deviceprofile.DataType.BOOLEAN:
             return False
         case deviceprofile.DataType.STRING:

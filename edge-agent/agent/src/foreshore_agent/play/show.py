@@ -67,7 +67,7 @@ def run(request: Request) -> None:
     address = connection.Address.of(played.site.spec.broker, request.credentials)
     if request.credential is not None and address.credential is not None:
         address = replace(address, credential=request.credential)
-    if address.credential is not None:  # one that is not there is said now, not at every attempt
+    if address.credential is not None:  # a missing one is said now, not at every attempt
         credentials.context(address.credentials, address.credential, address.server_name)
     log = played_device.DeviceLog(request.log)
     try:
@@ -81,9 +81,9 @@ def _uncovered(
 ) -> Iterator[str]:
     """Yield what the policies of the folder will miss."""
     policies = coverage.policies_of(played.device, reading.resources)
-    told = coverage.reported(played.profile, rows.columns)
-    yield from coverage.untriggered(policies, told, rows.header)
-    yield from coverage.unfed(policies, told)
+    reported = coverage.reported(played.profile, rows.columns)
+    yield from coverage.untriggered(policies, reported, rows.header)
+    yield from coverage.unfed(policies, reported)
 
 
 async def _play(
@@ -97,7 +97,9 @@ async def _play(
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     clock = clocks.SystemClock()
-    device = player.Player(played, clock, address, log, _said(request.device, address, stop))
+    device = player.Player(
+        played, clock, address, log, _connection_changed(request.device, address, stop)
+    )
     log.write("Started", clock.now(), device=request.device, rows=rows.rows)
     keeping = asyncio.create_task(device.run(), name="device")
     telling = asyncio.create_task(_tell(device, rows, request, stop), name="rows")
@@ -162,7 +164,7 @@ class _Progress:
     def __init__(self, request: Request, rows: recording.Recording) -> None:
         self._name = request.device
         self._total = rows.rows
-        self._said = time.monotonic()
+        self._shown_at = time.monotonic()
         output = console.Console(stderr=True)
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
@@ -186,8 +188,8 @@ class _Progress:
         state = describe(device)
         if not self._bar.disable:
             self._bar.update(self._task, completed=row, state=state)
-        elif time.monotonic() - self._said > _LINE_SECONDS:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._shown_at > _LINE_SECONDS:
+            self._shown_at = time.monotonic()
             _say(f"{self._name}: row {row} of {self._total}, {state}")
 
 
@@ -209,7 +211,9 @@ def describe(device: player.Player) -> str:
     return printable.clean(", ".join(part for part in parts if part))
 
 
-def _said(name: str, address: connection.Address, stop: asyncio.Event) -> Callable[[bool], None]:
+def _connection_changed(
+    name: str, address: connection.Address, stop: asyncio.Event
+) -> Callable[[bool], None]:
     def changed(is_up: bool) -> None:  # noqa: FBT001 - a callback
         where = f"{address.host}:{address.port}"
         if is_up or not stop.is_set():
@@ -239,5 +243,4 @@ def _summarise(name: str, tally: played_device.DeviceTally) -> None:
 
 
 def _say(line: str) -> None:
-    said = printable.clean(line)
-    print(said, file=sys.stderr, flush=True)  # noqa: T201 - progress
+    print(printable.clean(line), file=sys.stderr, flush=True)  # noqa: T201 - progress

@@ -51,12 +51,12 @@ class Driver:
         log: played_device.DeviceLog,
         recorder: ports.Recorder,
         questions: ports.Questions,
-        seen: score.Score,
+        counts: score.Score,
     ) -> None:
         self.device: Final = played_device.PlayedDevice(staged, log)
         self.meters: Final = meters.Meters()
         self._clock: Final = at
-        self._seen: Final = seen
+        self._counts: Final = counts
         self._recorder: Final = recorder
         self._questions: Final = questions
         self._wire: Final = ports.Wire(self.device, at)
@@ -78,7 +78,7 @@ class Driver:
             changed=lambda: None,
             failed=lambda _: None,  # the exception goes on to whoever plays the row
         )
-        self._core: Final = core.Core(at, state.start(identity), carriers, seen.take)
+        self._core: Final = core.Core(at, state.start(identity), carriers, counts.take)
 
     def begin(self, assigned: assignment.Assignment) -> tuple[report.Problem, ...]:
         """Let an assignment take effect; return what the engine cannot do of it."""
@@ -93,9 +93,9 @@ class Driver:
         moment = max(now, row.time or now)
         await self._advance(moment)
         self._clock.advance(moment)
-        self._seen.begin_row(row, moment)
+        self._counts.begin_row(row, moment)
         self.device.tally.published += 1
-        await self._say(self.device.measure(row.values, moment))
+        await self._deliver(self.device.measure(row.values, moment))
         await asyncio.sleep(0)  # whoever asks to end is heard also where no model is asked
 
     async def finish(self) -> None:
@@ -105,18 +105,18 @@ class Driver:
             if last is None:
                 break
             await self._advance(last + _RESOLUTION)
-        self._seen.end_row()
+        self._counts.end_row()
         await self._recorder.catch_up()
 
     def _last_wait(self) -> datetime | None:
         """Return when the last trigger, command or value that waits has waited long enough."""
-        known = self._core.state
-        device = known.devices.get(self._key)
-        seconds = [] if device is None else [each.due for each in device.open.values()]
-        if (pending := view.due(known)) is not None:
+        engine = self._core.state
+        device = engine.devices.get(self._key)
+        seconds = [] if device is None else [intent.due for intent in device.open.values()]
+        if (pending := view.due(engine)) is not None:
             seconds.append(pending)
-        moments = [_moment(each) for each in seconds if each < math.inf]
-        return max((*moments, *(each for each, _, _ in self._wire.settling)), default=None)
+        moments = [_moment(due) for due in seconds if due < math.inf]
+        return max((*moments, *(due for due, _, _ in self._wire.settling)), default=None)
 
     async def _advance(self, to: datetime) -> None:
         """Stop at every moment before `to` at which something is due."""
@@ -140,7 +140,7 @@ class Driver:
             if moment >= to:
                 return False
             self._clock.advance(moment)
-            self._seen.begin_work()
+            self._counts.begin_work()
             self._core.take(events.Tick(*self._core.stamp()))
             await self._answered()
             if view.next_due(self._core.state) != due:
@@ -157,11 +157,11 @@ class Driver:
         await self._answered()
         if settled.telemetry is not None:
             self.device.tally.published += 1
-            await self._say(settled.telemetry)
+            await self._deliver(settled.telemetry)
 
-    async def _say(self, body: bytes) -> None:
+    async def _deliver(self, body: bytes) -> None:
         """Let the agent hear a message of the device, and do all that follows from it at once."""
-        self._seen.begin_work()
+        self._counts.begin_work()
         at, fresh = self._core.stamp()
         try:
             reading = self._decoder.decode(body)

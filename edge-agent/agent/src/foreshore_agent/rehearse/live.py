@@ -48,9 +48,9 @@ _LOOK: Final = 0.005
 class Watch:
     """What is under way, seen at the agent's effects; whether it is done with a row."""
 
-    def __init__(self, seen: score.Score, *, is_confirmed: bool) -> None:
+    def __init__(self, counts: score.Score, *, is_confirmed: bool) -> None:
         """Begin to watch; `is_confirmed` says whether commands are read back."""
-        self._seen: Final = seen
+        self._counts: Final = counts
         self._is_confirmed: Final = is_confirmed
         self._confirming = 0
         self._signs = 0
@@ -64,7 +64,7 @@ class Watch:
 
     def tap(self, effect: effects.Effect) -> None:
         """Note one effect."""
-        self._seen.take(effect)
+        self._counts.take(effect)
         match effect:
             case effects.Infer():
                 self._signs += 1
@@ -149,11 +149,11 @@ class Watch:
             return
 
 
-async def rehearse(plan: planning.Plan, seen: score.Score) -> dict[str, int]:
+async def rehearse(plan: planning.Plan, counts: score.Score) -> dict[str, int]:
     """Rehearse over a broker; return what led to no decision, by why."""
     request = plan.request
     ours = clock.PacedClock(plan.origin, _speed(plan))
-    watch = Watch(seen, is_confirmed=plan.played.profile.confirmation is not None)
+    watch = Watch(counts, is_confirmed=plan.played.profile.confirmation is not None)
     async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
         host = agent.Agent(
             settings.Settings(
@@ -175,7 +175,7 @@ async def rehearse(plan: planning.Plan, seen: score.Score) -> dict[str, int]:
         try:
             async with _both(host, device):
                 await _ready(host, device)
-                await _play(plan, ours, watch, seen, host, device)
+                await _play(plan, ours, watch, counts, host, device)
         finally:
             log.close()
     return {
@@ -189,11 +189,11 @@ def _speed(plan: planning.Plan) -> float:
     if plan.request.speed > 0:
         return plan.request.speed
     silences = [
-        scalars.seconds(each.spec.trigger.after_silence)
-        for each in plan.policies
-        if each.spec.trigger.after_silence is not None
+        scalars.seconds(policy.spec.trigger.after_silence)
+        for policy in plan.policies
+        if policy.spec.trigger.after_silence is not None
     ]
-    return min([clock.FASTEST, *(each / (4 * step.TICK_SECONDS) for each in silences)])
+    return min([clock.FASTEST, *(silence / (4 * step.TICK_SECONDS) for silence in silences)])
 
 
 @contextlib.asynccontextmanager
@@ -223,7 +223,7 @@ async def _both(host: agent.Agent, device: player.Player) -> AsyncIterator[None]
 
 async def _ready(host: agent.Agent, device: player.Player) -> None:
     """Wait for the model's server and both connections. Raises RehearsalError."""
-    started = said = time.monotonic()
+    started = shown_at = time.monotonic()
     while missing := (*host.pending(), *(() if device.is_connected else ("the device waits",))):
         now = time.monotonic()
         if problems := host.problems():
@@ -231,8 +231,8 @@ async def _ready(host: agent.Agent, device: player.Player) -> None:
             raise planning.RehearsalError("\n  ".join(lines))
         if now - started > READY_SECONDS:
             raise planning.RehearsalError(f"the agent does not become ready: {'; '.join(missing)}")
-        if now - said > _WAIT_SECONDS:
-            said = now
+        if now - shown_at > _WAIT_SECONDS:
+            shown_at = now
             exits.say(f"waiting: {'; '.join(missing)}")
         await asyncio.sleep(0.05)
 
@@ -241,23 +241,23 @@ async def _play(
     plan: planning.Plan,
     ours: clock.PacedClock,
     watch: Watch,
-    seen: score.Score,
+    counts: score.Score,
     host: agent.Agent,
     device: player.Player,
 ) -> None:
-    with view.View(plan, seen, device.played) as shown:
+    with view.View(plan, counts, device.played) as shown:
         for row, following in _ahead(plan.rows):
             to = row.time or ours.now()
             await _evaluate_waiting(to, ours, watch, host)
             await ours.forward(to, following, watch.woken)
-            seen.begin_row(row, ours.now())
+            counts.begin_row(row, ours.now())
             await device.room()
             if device.say(row.values):
                 await watch.decided(lambda: host.due() is not None)
             shown.show(ours.now())
         while (last := ours.latest_sleeper) is not None:
             await ours.forward(last + _MARGIN, None, watch.woken)
-        seen.end_row()
+        counts.end_row()
 
 
 async def _evaluate_waiting(

@@ -121,9 +121,9 @@ def _policies(
     bound = coverage.policies_of(device, reading.resources)
     if not bound:
         here = [
-            each.name
-            for each in reading.resources
-            if isinstance(each, v1alpha1.DecisionPolicy) and each.namespace == device.namespace
+            policy.name
+            for policy in reading.resources
+            if isinstance(policy, v1alpha1.DecisionPolicy) and policy.namespace == device.namespace
         ]
         labels, names = device.metadata.labels, ", ".join(here[: hints.SHOWN]) or "there is none"
         raise RehearsalError(

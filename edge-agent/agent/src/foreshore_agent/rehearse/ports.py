@@ -42,9 +42,9 @@ class _Question(NamedTuple):
 class Questions:
     """The inference port: asks are collected, and answered one after the other."""
 
-    def __init__(self, replicas: pool.Pool, seen: score.Score) -> None:
+    def __init__(self, replicas: pool.Pool, counts: score.Score) -> None:
         self._pool: Final = replicas
-        self._seen: Final = seen
+        self._counts: Final = counts
         self._open: Final[deque[_Question]] = deque()
 
     def ask(
@@ -69,7 +69,7 @@ class Questions:
         self._open.clear()
         began = time.monotonic()
         results = await asyncio.gather(*map(self._result, questions))
-        self._seen.wait(time.monotonic() - began)
+        self._counts.wait(time.monotonic() - began)
         for question, result in zip(questions, results, strict=True):
             question.then(self._timeless(question, result))
         return True
@@ -86,16 +86,18 @@ class Questions:
         self, question: _Question, result: race.Answered | race.Unanswered
     ) -> race.Answered | race.Unanswered:
         """Keep the durations for `--latencies`, and out of the records."""
-        attempts = tuple(each.model_copy(update={"seconds": None}) for each in result.attempts)
+        attempts = tuple(
+            attempt.model_copy(update={"seconds": None}) for attempt in result.attempts
+        )
         if isinstance(result, race.Unanswered):
             if result.is_late or result.reason in _UNANSWERED:
                 name = "/".join(question.policy)
                 raise UnfinishedError(f"the model of {name} does not answer ({result.reason})")
             return replace(result, attempts=attempts)
         policy = events.Key(*question.policy)
-        self._seen.observe(policy, histogram.Stage.NETWORK, result.network)
+        self._counts.observe(policy, histogram.Stage.NETWORK, result.network)
         if result.inference is not None:
-            self._seen.observe(policy, histogram.Stage.INFERENCE, result.inference)
+            self._counts.observe(policy, histogram.Stage.INFERENCE, result.inference)
         return replace(result, attempts=attempts, network=0.0, inference=None)
 
 

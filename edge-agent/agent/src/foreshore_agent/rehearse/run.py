@@ -105,21 +105,21 @@ async def _summarise(plan: planning.Plan) -> score.Summary:
     request, here = plan.request, asyncio.current_task()
     if here is not None:  # asked to end: leave no broker and no server behind
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
-    seen = score.Score(
+    counts = score.Score(
         has_truth=request.truth is not None, true_value=plan.true_value, is_live=request.is_live
     )
-    skipped = await (live.rehearse(plan, seen) if request.is_live else _play(plan, seen))
+    skipped = await (live.rehearse(plan, counts) if request.is_live else _play(plan, counts))
     measured = None
     if request.is_live or request.has_latencies:
         budgets = {
-            f"{each.namespace}/{each.name}": scalars.seconds(each.spec.latency_budget)
-            for each in plan.policies
+            f"{policy.namespace}/{policy.name}": scalars.seconds(policy.spec.latency_budget)
+            for policy in plan.policies
         }
-        measured = score.Measured(seen.real_seconds, score.latencies(seen.stages, budgets))
-    return seen.summary(skipped, measured)
+        measured = score.Measured(counts.real_seconds, score.latencies(counts.stages, budgets))
+    return counts.summary(skipped, measured)
 
 
-async def _play(plan: planning.Plan, seen: score.Score) -> dict[str, int]:
+async def _play(plan: planning.Plan, counts: score.Score) -> dict[str, int]:
     """Rehearse on a clock that stands still; return what led to no decision, by why."""
     bare = _compiled(plan, {})
     seed = _seed(plan, bare)
@@ -137,11 +137,11 @@ async def _play(plan: planning.Plan, seen: score.Score) -> dict[str, int]:
         async with _served(plan, bare) as endpoints:
             assigned = _compiled(plan, endpoints)
             replicas.assign(assigned.policies)
-            questions = ports.Questions(replicas, seen)
-            made = driver.Driver(plan.played, at, log, ports.Recorder(book), questions, seen)
+            questions = ports.Questions(replicas, counts)
+            made = driver.Driver(plan.played, at, log, ports.Recorder(book), questions, counts)
             if problems := made.begin(assigned):
                 raise _refusal(problems)
-            await _rows(plan, made, at, seen)
+            await _rows(plan, made, at, counts)
             return score.refused(made.meters.registry)
     finally:
         replicas.close()
@@ -150,11 +150,11 @@ async def _play(plan: planning.Plan, seen: score.Score) -> dict[str, int]:
 
 
 async def _rows(
-    plan: planning.Plan, made: driver.Driver, at: clock.FrozenClock, seen: score.Score
+    plan: planning.Plan, made: driver.Driver, at: clock.FrozenClock, counts: score.Score
 ) -> None:
     """Play every row; `--speed` makes the machine wait between two, and changes nothing else."""
     speed, began = plan.request.speed, time.monotonic()
-    with view.View(plan, seen, made.device) as shown:
+    with view.View(plan, counts, made.device) as shown:
         for row in plan.rows:
             if speed and row.time is not None:
                 due = began + (row.time - plan.origin).total_seconds() / speed
@@ -195,9 +195,11 @@ async def _served(
     """Serve every model in a child of its own, and say where. Raises RehearsalError."""
     request = plan.request
     wanted = {
-        (each.namespace, each.name): configs.of(each.model, request.resources, request.credentials)
-        for each in assigned.policies
-        if each.model is not None
+        (policy.namespace, policy.name): configs.of(
+            policy.model, request.resources, request.credentials
+        )
+        for policy in assigned.policies
+        if policy.model is not None
     }
     async with asyncio.TaskGroup() as tasks:
         servers = children.Children(request.state, request.models or request.resources, tasks)
@@ -258,10 +260,10 @@ def _refusal(problems: tuple[report.Problem, ...]) -> planning.RehearsalError:
 
 def _why_undecided(plan: planning.Plan, summary: score.Summary) -> str:
     """Say why no row came to a decision, with the newest record that there is."""
-    told = score.undecided(summary)
-    with reader.open_reader(plan.request.state) as found:
-        newest = found.last_decision(reader.Filters())
+    cause = score.undecided(summary)
+    with reader.open_reader(plan.request.state) as records:
+        newest = records.last_decision(reader.Filters())
         if newest is None:
-            return told
-        explained = explain.of_events(found.about(newest), newest)
-    return f"{told}\n  the newest: " + "\n  ".join(explain.summary(explained))
+            return cause
+        explained = explain.of_events(records.about(newest), newest)
+    return f"{cause}\n  the newest: " + "\n  ".join(explain.summary(explained))

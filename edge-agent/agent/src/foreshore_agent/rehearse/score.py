@@ -115,8 +115,8 @@ class Measured:
             "seconds": round(self.seconds, 3),
             "rowsPerSecond": round(rows / self.seconds, 1) if self.seconds else None,
             "stages": [
-                {name: getattr(each, name) for name in StageLatency.__slots__}
-                for each in self.stages
+                {name: getattr(stage, name) for name in StageLatency.__slots__}
+                for stage in self.stages
             ],
         }
 
@@ -294,7 +294,7 @@ class Score:
 
 def is_undecided(summary: Summary) -> bool:
     """Whether no row came so far that a rule, a limit or a right decided about it."""
-    pairs = (each.partition("/") for each in summary.reasons)
+    pairs = (reason.partition("/") for reason in summary.reasons)
     return all(verdict in _UNDECIDED or reason in _UNARMED for verdict, _, reason in pairs)
 
 
@@ -349,12 +349,12 @@ def latencies(
         budgets: latency budgets in seconds, by policy.
     """
     order = [stage.value for stage in histogram.Stage]
-    found: list[StageLatency] = []
+    latencies_: list[StageLatency] = []
     for policy, stage in sorted(stages, key=lambda key: (key[0], order.index(key[1]))):
         counts = histogram.Histogram(buckets=dict(stages[policy, stage]))
         p50, p99 = (histogram.quantile(counts, q) or 0.0 for q in (0.5, 0.99))
         budget = budgets.get(policy)
-        found.append(
+        latencies_.append(
             StageLatency(
                 policy=policy,
                 stage=stage,
@@ -364,7 +364,7 @@ def latencies(
                 budget=None if budget is None else 1000 * budget,
             )
         )
-    return tuple(found)
+    return tuple(latencies_)
 
 
 def is_true(text: str, true_value: str | None) -> bool:

@@ -29,12 +29,12 @@ class View:
     """What a person sees while it runs; on standard error."""
 
     def __init__(
-        self, plan: planning.Plan, seen: score.Score, played: played_device.PlayedDevice
+        self, plan: planning.Plan, counts: score.Score, played: played_device.PlayedDevice
     ) -> None:
         self._plan: Final = plan
         self._zone: Final = plan.played.zone
         self._rows: Final = plan.rows.rows
-        self._seen: Final = seen
+        self._counts: Final = counts
         self._played: Final = played
         self._console = console.Console(stderr=True)
         self._shown_at = time.monotonic()
@@ -42,7 +42,8 @@ class View:
 
     def __enter__(self) -> "View":
         begin, end = (
-            f"{each.astimezone(self._zone):%Y-%m-%d %H:%M}" for each in self._plan.rows.span or ()
+            f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M}"
+            for moment in self._plan.rows.span or ()
         )
         request = self._plan.request
         what = f"rehearsing {request.device} on {self._rows} rows of {request.csv.name}"
@@ -58,25 +59,25 @@ class View:
 
     def show(self, moment: datetime) -> None:
         """Show how far it is, now and then."""
-        now, row = time.monotonic(), self._seen.rows
+        now, row = time.monotonic(), self._counts.rows
         pause = _LINE_SECONDS if self._live is None else _FRAME_SECONDS
         if now - self._shown_at < pause and row != self._rows:
             return
         self._shown_at = now
-        counts = score.verdicts(self._seen.decisions)
+        by_verdict = score.verdicts(self._counts.decisions)
         if self._live is None:
-            text = ", ".join(f"{count} {_word(verdict)}" for verdict, count in counts.items())
+            text = ", ".join(f"{count} {_word(verdict)}" for verdict, count in by_verdict.items())
             print(f"  row {row} of {self._rows}: {text}", file=sys.stderr, flush=True)  # noqa: T201
             return
-        self._live.update(self._frame(row, moment, counts), refresh=True)
+        self._live.update(self._frame(row, moment, by_verdict), refresh=True)
 
-    def _frame(self, row: int, moment: datetime, counts: dict[str, int]) -> table.Table:
+    def _frame(self, row: int, moment: datetime, by_verdict: dict[str, int]) -> table.Table:
         frame = table.Table.grid(padding=(0, 2))
         bar = progress_bar.ProgressBar(total=self._rows, completed=row, width=40)
         when = f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
         frame.add_row("recording", bar, f"{row}/{self._rows}  {when}")
-        most = max(counts.values(), default=1)
-        for verdict, count in counts.items():
+        most = max(by_verdict.values(), default=1)
+        for verdict, count in by_verdict.items():
             block = text.Text("▇" * max(1, 40 * count // most), _COLOURS.get(verdict, "dim"))
             frame.add_row(text.Text(_word(verdict)), block, str(count))
         values = "  ".join(f"{name} {_short(value)}" for name, value in self._played.values.items())
@@ -101,8 +102,8 @@ def render(summary: score.Summary, output: console.Console) -> None:
         ("skipped", summary.skipped),
     ):
         if any(counts.values()):
-            told = ", ".join(f"{count} {_word(name)}" for name, count in counts.items() if count)
-            output.print(f"  {title:<11}{told}", highlight=False, markup=False, soft_wrap=True)
+            line = ", ".join(f"{count} {_word(name)}" for name, count in counts.items() if count)
+            output.print(f"  {title:<11}{line}", highlight=False, markup=False, soft_wrap=True)
     if summary.comparison is not None:
         for title, line in _compared(summary.comparison):
             output.print(f"  {title:<11}{line}", highlight=False, markup=False, soft_wrap=True)
@@ -110,23 +111,26 @@ def render(summary: score.Summary, output: console.Console) -> None:
         _render_measured(summary.measured, summary.rows, output)
 
 
-def _compared(found: score.Comparison) -> Iterator[tuple[str, str]]:
+def _compared(comparison: score.Comparison) -> Iterator[tuple[str, str]]:
     """Yield title and text of each line about the truth."""
-    if not found.decisions:
+    if not comparison.decisions:
         yield "truth", "no decision could be held against it"
         return
     yield (
         "truth",
-        f"{found.right_to_act} right to act, {found.right_to_rest} right to rest,"
-        f" {found.wrong_to_act} wrong to act, {found.wrong_to_rest} wrong to rest",
+        f"{comparison.right_to_act} right to act, {comparison.right_to_rest} right to rest,"
+        f" {comparison.wrong_to_act} wrong to act, {comparison.wrong_to_rest} wrong to rest",
     )
-    yield "accuracy", f"{_percent(found.accuracy)} of {found.decisions} decisions were right"
+    yield (
+        "accuracy",
+        f"{_percent(comparison.accuracy)} of {comparison.decisions} decisions were right",
+    )
     never_acted = "undefined: it never acted"
     never_due = "undefined: acting was never right"
-    yield "precision", _percent(found.precision, never_acted, "of its acts were right")
-    yield "recall", _percent(found.recall, never_due, "of the rows to act on were acted on")
-    yield "F1", _percent(found.f1, "undefined: neither acted nor to act", "of both together")
-    yield "base rate", _percent(found.base_rate, "", "of the rows were to act on")
+    yield "precision", _percent(comparison.precision, never_acted, "of its acts were right")
+    yield "recall", _percent(comparison.recall, never_due, "of the rows to act on were acted on")
+    yield "F1", _percent(comparison.f1, "undefined: neither acted nor to act", "of both together")
+    yield "base rate", _percent(comparison.base_rate, "", "of the rows were to act on")
 
 
 def _percent(share: float | None, undefined: str = "", meaning: str = "") -> str:
@@ -141,8 +145,8 @@ def _render_measured(measured: score.Measured, rows: int, output: console.Consol
         highlight=False,
         soft_wrap=True,
     )
-    for policy in dict.fromkeys(each.policy for each in measured.stages):
-        output.print(_stages([each for each in measured.stages if each.policy == policy]))
+    for policy in dict.fromkeys(stage.policy for stage in measured.stages):
+        output.print(_stages([stage for stage in measured.stages if stage.policy == policy]))
 
 
 def _stages(stages: Sequence[score.StageLatency]) -> table.Table:
@@ -154,9 +158,9 @@ def _stages(stages: Sequence[score.StageLatency]) -> table.Table:
     shown.add_column("stage")
     for name in ("count", "p50 ms", "p99 ms", "p99 of budget"):
         shown.add_column(name, justify="right")
-    for each in stages:
-        share = f"{100 * each.p99 / each.budget:.0f} %" if each.budget else ""
-        shown.add_row(each.stage, str(each.count), f"{each.p50:.2f}", f"{each.p99:.2f}", share)
+    for stage in stages:
+        share = f"{100 * stage.p99 / stage.budget:.0f} %" if stage.budget else ""
+        shown.add_row(stage.stage, str(stage.count), f"{stage.p50:.2f}", f"{stage.p99:.2f}", share)
     return shown
 
 
