@@ -111,24 +111,24 @@ def at(record: Json) -> float:
 
 def rows(
     *values: tuple[float, Mapping[str, Value]], truth: str | None = None
-) -> list[recording.Row]:
+) -> list[recording.RecordedRow]:
     """Rows at seconds since the start."""
     return [
-        recording.Row(number, given, START + timedelta(seconds=seconds), truth)
+        recording.RecordedRow(number, given, START + timedelta(seconds=seconds), truth)
         for number, (seconds, given) in enumerate(values, start=1)
     ]
 
 
-def staged(*documents: room.Json) -> stage.Stage:
+def staged(*documents: room.Json) -> stage.PlayedStage:
     """The room as a device to play."""
     found = compiling.Resources.of(engine_rig.resources(documents))
     (site,), (device,), (profile,) = found.sites, found.devices, found.profiles
     assert isinstance(profile, v1alpha1.DeviceProfile)
-    return stage.Stage(site, device, narrowing.narrow(profile.spec, device.spec))
+    return stage.PlayedStage(site, device, narrowing.narrow(profile.spec, device.spec))
 
 
 async def rehearse(
-    given: Iterable[recording.Row],
+    given: Iterable[recording.RecordedRow],
     *documents: room.Json,
     model: Model | None = None,
     book: Book | None = None,
@@ -143,7 +143,7 @@ async def rehearse(
         staged(*documents),
         frozen,
         played_device.DeviceLog(None),
-        ports.Recorder(cast("Any", book)),
+        ports.JournalQueue(cast("Any", book)),
         ports.Questions(cast("Any", model), seen),
         seen,
     )

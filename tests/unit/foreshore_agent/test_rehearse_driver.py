@@ -50,10 +50,10 @@ def vibration(number: int) -> float:
     return 1500.0 if number % 60 < 20 else 500.0
 
 
-def pump(start: datetime = START, count: int = PUMP_ROWS) -> list[recording.Row]:
+def pump(start: datetime = START, count: int = PUMP_ROWS) -> list[recording.RecordedRow]:
     """A recording at 1 Hz, as of a pump rig."""
     return [
-        recording.Row(
+        recording.RecordedRow(
             number + 1,
             {**rehearsed.ROOM, "co2": vibration(number)},
             start + timedelta(seconds=number),
@@ -278,7 +278,7 @@ class Reference:
         self.take(events.Assigned, assigned, is_self_granted=True)
         self.take(events.BrokerChanged, connected=True)
 
-    def run(self, given: list[recording.Row], seconds: float) -> None:
+    def run(self, given: list[recording.RecordedRow], seconds: float) -> None:
         waiting = deque(given)
         end = given[-1].time or START
         while self.now <= end + timedelta(seconds=seconds):

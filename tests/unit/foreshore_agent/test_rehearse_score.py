@@ -27,12 +27,14 @@ def counted(*rows: tuple[str, effects.Decided], value: str | None = None) -> sco
     """A score of rows of a truth and the decision that followed."""
     found = score.Score(has_truth=True, true_value=value)
     for number, (truth, decision) in enumerate(rows, start=1):
-        found.begin_row(recording.Row(number, {}, truth=truth), T0 + timedelta(minutes=number))
+        found.begin_row(
+            recording.RecordedRow(number, {}, truth=truth), T0 + timedelta(minutes=number)
+        )
         found.take(decision)
     return found
 
 
-def compared(found: score.Score) -> score.Comparison:
+def compared(found: score.Score) -> score.TruthComparison:
     assert found.comparison is not None
     return found.comparison
 
@@ -44,7 +46,7 @@ def test_a_decision_is_held_against_the_row_that_it_was_taken_on() -> None:
         ("0", decided(Phase.PASS)),
         ("1", decided(Phase.FAIL, Verdict.NOT_TRIGGERED)),
     )
-    assert compared(found) == score.Comparison(1, 1, 1, 1)
+    assert compared(found) == score.TruthComparison(1, 1, 1, 1)
 
 
 def test_what_a_limit_or_the_mode_kept_from_acting_wanted_to_act() -> None:
@@ -52,7 +54,7 @@ def test_what_a_limit_or_the_mode_kept_from_acting_wanted_to_act() -> None:
         ("1", decided(Phase.PASS, each))
         for each in (Verdict.SHADOWED, Verdict.ADVISED, Verdict.SUPPRESSED, Verdict.DENIED)
     ]
-    assert compared(counted(*rows)) == score.Comparison(right_to_act=4)
+    assert compared(counted(*rows)) == score.TruthComparison(right_to_act=4)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def mean(values: list[bool]) -> float | None:
 def test_a_row_after_which_nothing_is_decided_is_counted() -> None:
     found = score.Score(has_truth=False)
     for number in range(3):
-        found.begin_row(recording.Row(number, {}), T0 + timedelta(seconds=number))
+        found.begin_row(recording.RecordedRow(number, {}), T0 + timedelta(seconds=number))
         if number == 1:
             found.take(decided(Phase.PASS))
     found.end_row()

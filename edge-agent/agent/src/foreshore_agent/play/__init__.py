@@ -60,7 +60,7 @@ def play(
 
     try:
         show.run(
-            show.Request(
+            show.PlayRequest(
                 resources=resources,
                 device=device,
                 csv=csv,

@@ -92,7 +92,7 @@ class Settled(NamedTuple):
 class PlayedDevice:
     """One device; the caller carries its messages and tells it the time."""
 
-    def __init__(self, staged: stage.Stage, log: DeviceLog, speed: float = 1.0) -> None:
+    def __init__(self, staged: stage.PlayedStage, log: DeviceLog, speed: float = 1.0) -> None:
         """Take over from an older log.
 
         Args:
@@ -164,7 +164,7 @@ class PlayedDevice:
         now: datetime,
         result: command.Result,
         order: command.Command,
-        reason: machine.Refusal | None,
+        reason: machine.CommandRefusal | None,
     ) -> None:
         facts: dict[str, Any] = {"result": result.value}
         if reason is not None:

@@ -25,7 +25,7 @@ REMEMBERED: Final = 4096
 """Command keys that are kept, the newest ones: far longer than any time to live."""
 
 
-class Refusal(StrEnum):
+class CommandRefusal(StrEnum):
     """Why a command is refused."""
 
     MALFORMED = "Malformed"
@@ -57,7 +57,7 @@ class TakenCommand:
     state: DeviceMemory
     result: command.Result | None
     """None for a message that is no command: it cannot be answered."""
-    reason: Refusal | None = None
+    reason: CommandRefusal | None = None
     order: command.Command | None = None
     answer: command.Acknowledgement | None = None
     changes: Mapping[str, payload.Value] = field(default_factory=dict)
@@ -102,13 +102,15 @@ class Machine:
             document = payload.read(body)
             order = command.Command.model_validate(document)
         except (payload.RefusedError, ValidationError):
-            return TakenCommand(state, None, Refusal.MALFORMED)
+            return TakenCommand(state, None, CommandRefusal.MALFORMED)
         refusal = _outranked(state, order)
         if refusal is None:
             state = follow(state, order.epoch, order.holder)
             first = state.answers.get(order.command_id)
             if first is not None:
-                return TakenCommand(state, command.Result.REJECTED, Refusal.DUPLICATE, order, first)
+                return TakenCommand(
+                    state, command.Result.REJECTED, CommandRefusal.DUPLICATE, order, first
+                )
             refusal = self._refusal(order, now)
         result = command.Result.REJECTED if refusal else command.Result.ACCEPTED
         answer = command.Acknowledgement(
@@ -121,15 +123,15 @@ class Machine:
             _remember(state, answer), result, None, order, answer, changes, settling
         )
 
-    def _refusal(self, order: command.Command, now: datetime) -> Refusal | None:
+    def _refusal(self, order: command.Command, now: datetime) -> CommandRefusal | None:
         life = (order.not_after - order.issued_at).total_seconds() * self._patience
         if (now - order.issued_at).total_seconds() > life:
-            return Refusal.EXPIRED
+            return CommandRefusal.EXPIRED
         action = self._profile.find_action(order.action)
         if action is None:
-            return Refusal.UNKNOWN_ACTION
+            return CommandRefusal.UNKNOWN_ACTION
         if set(order.input) != {given.name for given in action.input}:
-            return Refusal.INVALID_INPUT
+            return CommandRefusal.INVALID_INPUT
         for given in action.input:
             problem = _problem(given, order.input[given.name])
             if problem is not None:
@@ -159,11 +161,11 @@ def recall(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMemory
     return state if answer.command_id in state.answers else _remember(state, answer)
 
 
-def _outranked(state: DeviceMemory, order: command.Command) -> Refusal | None:
+def _outranked(state: DeviceMemory, order: command.Command) -> CommandRefusal | None:
     if order.epoch < state.epoch:
-        return Refusal.LOWER_EPOCH
+        return CommandRefusal.LOWER_EPOCH
     if order.epoch == state.epoch and state.holder not in (None, order.holder):
-        return Refusal.OTHER_HOLDER
+        return CommandRefusal.OTHER_HOLDER
     return None
 
 
@@ -174,16 +176,16 @@ def _remember(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMem
     return replace(state, answers=answers)
 
 
-def _problem(declared: deviceprofile.ActionInput, given: object) -> Refusal | None:
+def _problem(declared: deviceprofile.ActionInput, given: object) -> CommandRefusal | None:
     try:
         value = payload.typed(given, declared.type)
     except payload.RefusedError:
-        return Refusal.INVALID_INPUT
+        return CommandRefusal.INVALID_INPUT
     if isinstance(value, bool | str):
         return None
     low = -math.inf if declared.minimum is None else scalars.number(declared.minimum)
     high = math.inf if declared.maximum is None else scalars.number(declared.maximum)
-    return None if low <= value <= high else Refusal.OUT_OF_BOUNDS
+    return None if low <= value <= high else CommandRefusal.OUT_OF_BOUNDS
 
 
 def _least(declared: deviceprofile.ActionInput) -> payload.Value:

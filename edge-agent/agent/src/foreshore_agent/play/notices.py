@@ -11,7 +11,7 @@ _SECONDS: Final = 5.0
 """Between two lines of progress."""
 
 
-class Reading:
+class ReadingProgress:
     """Called with the rows that have been read so far; says so now and then."""
 
     def __init__(self, path: Path) -> None:

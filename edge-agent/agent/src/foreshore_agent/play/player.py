@@ -21,7 +21,7 @@ class Player:
 
     def __init__(
         self,
-        staged: stage.Stage,
+        staged: stage.PlayedStage,
         clock: clocks.RunningClock,
         address: connection.Address,
         log: device.DeviceLog,

@@ -35,7 +35,7 @@ class UnheardError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PlayRequest:
     """What the person asked for."""
 
     resources: Path
@@ -49,13 +49,13 @@ class Request:
     is_looped: bool
 
 
-def run(request: Request) -> None:
+def run(request: PlayRequest) -> None:
     """Play until the recording ends, or SIGTERM. Raises USAGE_ERRORS, UnheardError, OSError."""
     reading = stage.read(request.resources)
     notices.say(map(inspection.line, inspection.inspect(reading)))
     played = stage.choose(reading, request.resources, request.device)
     mapped = recording.mapping(request.mapped)
-    progress = notices.Reading(request.csv)
+    progress = notices.ReadingProgress(request.csv)
     rows = recording.read(
         request.csv,
         played.profile.properties,
@@ -77,7 +77,7 @@ def run(request: Request) -> None:
 
 
 def _uncovered(
-    reading: resources.Reading, played: stage.Stage, rows: recording.Recording
+    reading: resources.Reading, played: stage.PlayedStage, rows: recording.Recording
 ) -> Iterator[str]:
     """Yield what the policies of the folder will miss."""
     policies = coverage.policies_of(played.device, reading.resources)
@@ -87,8 +87,8 @@ def _uncovered(
 
 
 async def _play(
-    request: Request,
-    played: stage.Stage,
+    request: PlayRequest,
+    played: stage.PlayedStage,
     rows: recording.Recording,
     address: connection.Address,
     log: played_device.DeviceLog,
@@ -116,7 +116,7 @@ async def _play(
 
 
 async def _tell(
-    device: player.Player, rows: recording.Recording, request: Request, stop: asyncio.Event
+    device: player.Player, rows: recording.Recording, request: PlayRequest, stop: asyncio.Event
 ) -> None:
     """Publish the rows at their rate, once connected; while nobody hears, rows are lost."""
     while not device.is_connected:
@@ -161,7 +161,7 @@ async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
 class _Progress:
     """A live line on a terminal, a plain one now and then elsewhere; both on standard error."""
 
-    def __init__(self, request: Request, rows: recording.Recording) -> None:
+    def __init__(self, request: PlayRequest, rows: recording.Recording) -> None:
         self._name = request.device
         self._total = rows.rows
         self._shown_at = time.monotonic()

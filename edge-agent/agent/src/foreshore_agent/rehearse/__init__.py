@@ -100,7 +100,7 @@ def rehearse(
     """
     from foreshore_agent.rehearse import plan, run
 
-    request = plan.Request(
+    request = plan.RehearsalRequest(
         resources=resources,
         state=state,
         device=device,

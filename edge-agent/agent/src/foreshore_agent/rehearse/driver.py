@@ -46,10 +46,10 @@ class Driver:
 
     def __init__(
         self,
-        staged: stage.Stage,
+        staged: stage.PlayedStage,
         at: clock.FrozenClock,
         log: played_device.DeviceLog,
-        recorder: ports.Recorder,
+        recorder: ports.JournalQueue,
         questions: ports.Questions,
         counts: score.Score,
     ) -> None:
@@ -87,7 +87,7 @@ class Driver:
         self._core.take(events.BrokerChanged(*stamp(), connected=True))
         return view.problems(self._core.state)
 
-    async def row(self, row: recording.Row) -> None:
+    async def row(self, row: recording.RecordedRow) -> None:
         """Play one row at its own time, after everything that is due before it."""
         now = self._clock.now()
         moment = max(now, row.time or now)

@@ -149,7 +149,7 @@ class Watch:
             return
 
 
-async def rehearse(plan: planning.Plan, counts: score.Score) -> dict[str, int]:
+async def rehearse(plan: planning.RehearsalPlan, counts: score.Score) -> dict[str, int]:
     """Rehearse over a broker; return what led to no decision, by why."""
     request = plan.request
     ours = clock.PacedClock(plan.origin, _speed(plan))
@@ -184,7 +184,7 @@ async def rehearse(plan: planning.Plan, counts: score.Score) -> dict[str, int]:
     }
 
 
-def _speed(plan: planning.Plan) -> float:
+def _speed(plan: planning.RehearsalPlan) -> float:
     """Return the pace between rows: as asked, else as fast as the engine's ticks see silence."""
     if plan.request.speed > 0:
         return plan.request.speed
@@ -238,14 +238,14 @@ async def _ready(host: agent.Agent, device: player.Player) -> None:
 
 
 async def _play(
-    plan: planning.Plan,
+    plan: planning.RehearsalPlan,
     ours: clock.PacedClock,
     watch: Watch,
     counts: score.Score,
     host: agent.Agent,
     device: player.Player,
 ) -> None:
-    with view.View(plan, counts, device.played) as shown:
+    with view.RehearsalView(plan, counts, device.played) as shown:
         for row, following in _ahead(plan.rows):
             to = row.time or ours.now()
             await _evaluate_waiting(to, ours, watch, host)
@@ -277,9 +277,11 @@ async def _evaluate_waiting(
         before = due
 
 
-def _ahead(rows: Iterable[recording.Row]) -> Iterator[tuple[recording.Row, datetime | None]]:
+def _ahead(
+    rows: Iterable[recording.RecordedRow],
+) -> Iterator[tuple[recording.RecordedRow, datetime | None]]:
     """Yield each row with the time of the next one, where that is later."""
-    here: recording.Row | None = None
+    here: recording.RecordedRow | None = None
     for row in rows:
         if here is not None:
             is_later = row.time is not None and here.time is not None and row.time > here.time

@@ -1,6 +1,6 @@
 """Everything that is known before a rehearsal runs, and every reason not to begin.
 
-folder ──read, inspect──► device, policies ──► recording, read once ──► triggers ──► Plan
+folder ──read, inspect──► device, policies ──► recording, read once ──► triggers ──► RehearsalPlan
              │                                     │                       │
              └────────────── a problem: RehearsalError, before anything is started
 """
@@ -20,7 +20,7 @@ class RehearsalError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RehearsalRequest:
     """What the person asked for."""
 
     resources: Path
@@ -41,11 +41,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RehearsalPlan:
     """What will be rehearsed."""
 
-    request: Request
-    played: stage.Stage
+    request: RehearsalRequest
+    played: stage.PlayedStage
     rows: recording.Recording
     resources: compiling.Resources
     """Of the folder, with this device alone."""
@@ -57,7 +57,7 @@ class Plan:
     """What the person should know before it begins."""
 
 
-def make(request: Request) -> Plan:
+def make(request: RehearsalRequest) -> RehearsalPlan:
     """Read and check everything.
 
     Raises:
@@ -74,7 +74,7 @@ def make(request: Request) -> Plan:
         needs_time=True,
         truth_column=column or None,
     )
-    progress = notices.Reading(request.csv)
+    progress = notices.ReadingProgress(request.csv)
     rows = recording.read(
         request.csv, played.profile.properties, wanted, played.zone, progress=progress
     )
@@ -84,7 +84,7 @@ def make(request: Request) -> Plan:
     obstacles = tuple(coverage.obstacles(played.device, policies, reported, rows.header))
     if obstacles:
         raise RehearsalError("\n  ".join(("nothing could be decided as it stands:", *obstacles)))
-    return Plan(
+    return RehearsalPlan(
         request=request,
         played=played,
         rows=rows,
@@ -96,13 +96,13 @@ def make(request: Request) -> Plan:
     )
 
 
-def _alone(reading: resources.Reading, played: stage.Stage) -> compiling.Resources:
+def _alone(reading: resources.Reading, played: stage.PlayedStage) -> compiling.Resources:
     """Return the resources without other devices: nobody plays them, and they would be silent."""
     every = compiling.Resources.of(reading.resources)
     return replace(every, devices=(played.device,))
 
 
-def _check_resources(request: Request, reading: resources.Reading) -> None:
+def _check_resources(request: RehearsalRequest, reading: resources.Reading) -> None:
     """Refuse a folder in which anything is wrong: what is left out would not be rehearsed."""
     supplies = inspection.Supplies(
         request.resources, request.models, request.credentials, is_broker_used=False
@@ -114,7 +114,7 @@ def _check_resources(request: Request, reading: resources.Reading) -> None:
 
 
 def _policies(
-    reading: resources.Reading, played: stage.Stage
+    reading: resources.Reading, played: stage.PlayedStage
 ) -> tuple[v1alpha1.DecisionPolicy, ...]:
     """Return the policies that decide about the device. Raises RehearsalError if there is none."""
     device = played.device

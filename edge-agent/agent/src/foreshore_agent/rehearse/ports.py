@@ -116,7 +116,7 @@ class _Accepted:
         """There is none."""
 
 
-class Recorder:
+class JournalQueue:
     """The journal's port: records are queued, and the disk is waited for in groups.
 
     Nothing real is commanded on an intent of a rehearsal, so that nothing has to wait until it is

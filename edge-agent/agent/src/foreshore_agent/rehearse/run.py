@@ -56,7 +56,7 @@ USAGE_ERRORS: Final = (
 FAILURES: Final = (NoDecisionError, ports.UnfinishedError, journal.JournalFull, OSError)
 
 
-def rehearse(request: planning.Request) -> None:
+def rehearse(request: planning.RehearsalRequest) -> None:
     """Rehearse, and print the summary. Raises USAGE_ERRORS, FAILURES."""
     logs.configure(logging.WARNING, logs.SHORT)
     plan = planning.make(request)
@@ -101,7 +101,7 @@ def _clear(state: Path) -> None:
     mark.write_text("This directory holds a rehearsal; the next one replaces it.\n")
 
 
-async def _summarise(plan: planning.Plan) -> score.Summary:
+async def _summarise(plan: planning.RehearsalPlan) -> score.Summary:
     request, here = plan.request, asyncio.current_task()
     if here is not None:  # asked to end: leave no broker and no server behind
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
@@ -119,7 +119,7 @@ async def _summarise(plan: planning.Plan) -> score.Summary:
     return counts.summary(skipped, measured)
 
 
-async def _play(plan: planning.Plan, counts: score.Score) -> dict[str, int]:
+async def _play(plan: planning.RehearsalPlan, counts: score.Score) -> dict[str, int]:
     """Rehearse on a clock that stands still; return what led to no decision, by why."""
     bare = _compiled(plan, {})
     seed = _seed(plan, bare)
@@ -138,7 +138,7 @@ async def _play(plan: planning.Plan, counts: score.Score) -> dict[str, int]:
             assigned = _compiled(plan, endpoints)
             replicas.assign(assigned.policies)
             questions = ports.Questions(replicas, counts)
-            made = driver.Driver(plan.played, at, log, ports.Recorder(book), questions, counts)
+            made = driver.Driver(plan.played, at, log, ports.JournalQueue(book), questions, counts)
             if problems := made.begin(assigned):
                 raise _refusal(problems)
             await _rows(plan, made, at, counts)
@@ -150,11 +150,11 @@ async def _play(plan: planning.Plan, counts: score.Score) -> dict[str, int]:
 
 
 async def _rows(
-    plan: planning.Plan, made: driver.Driver, at: clock.FrozenClock, counts: score.Score
+    plan: planning.RehearsalPlan, made: driver.Driver, at: clock.FrozenClock, counts: score.Score
 ) -> None:
     """Play every row; `--speed` makes the machine wait between two, and changes nothing else."""
     speed, began = plan.request.speed, time.monotonic()
-    with view.View(plan, counts, made.device) as shown:
+    with view.RehearsalView(plan, counts, made.device) as shown:
         for row in plan.rows:
             if speed and row.time is not None:
                 due = began + (row.time - plan.origin).total_seconds() / speed
@@ -164,7 +164,7 @@ async def _rows(
         await made.finish()
 
 
-def _compiled(plan: planning.Plan, endpoints: _Endpoints) -> assignment.Assignment:
+def _compiled(plan: planning.RehearsalPlan, endpoints: _Endpoints) -> assignment.Assignment:
     """Compile what the agent of a folder would be assigned. Raises RehearsalError."""
     device = plan.played.device
     epoch = fencing.next_epoch(0, plan.origin.timestamp())
@@ -180,7 +180,7 @@ def _compiled(plan: planning.Plan, endpoints: _Endpoints) -> assignment.Assignme
     return made.assignment
 
 
-def _seed(plan: planning.Plan, bare: assignment.Assignment) -> bytes:
+def _seed(plan: planning.RehearsalPlan, bare: assignment.Assignment) -> bytes:
     """Return what every identity of this rehearsal follows from: resources and recording."""
     drawn = hashlib.sha256(compiling.digest_of(bare).encode())
     with plan.request.csv.open("rb") as file:
@@ -190,7 +190,7 @@ def _seed(plan: planning.Plan, bare: assignment.Assignment) -> bytes:
 
 @contextlib.asynccontextmanager
 async def _served(
-    plan: planning.Plan, assigned: assignment.Assignment
+    plan: planning.RehearsalPlan, assigned: assignment.Assignment
 ) -> AsyncIterator[_Endpoints]:
     """Serve every model in a child of its own, and say where. Raises RehearsalError."""
     request = plan.request
@@ -258,7 +258,7 @@ def _refusal(problems: tuple[report.Problem, ...]) -> planning.RehearsalError:
     return planning.RehearsalError("\n  ".join(lines))
 
 
-def _why_undecided(plan: planning.Plan, summary: score.Summary) -> str:
+def _why_undecided(plan: planning.RehearsalPlan, summary: score.Summary) -> str:
     """Say why no row came to a decision, with the newest record that there is."""
     cause = score.undecided(summary)
     with reader.open_reader(plan.request.state) as records:

@@ -28,7 +28,7 @@ _UNARMED: Final = frozenset({reasons_.DISABLED, reasons_.DEVICE_LOCKED, reasons_
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TruthComparison:
     """Decisions against the truth of their row; a decision counts if its rules were asked."""
 
     right_to_act: int = 0
@@ -89,7 +89,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class StageLatency:
+class MeasuredStage:
     """One stage over all decisions on the real clock, in milliseconds."""
 
     policy: str
@@ -107,7 +107,7 @@ class Measured:
 
     seconds: float
     """From the first row to the end of the last."""
-    stages: tuple[StageLatency, ...]
+    stages: tuple[MeasuredStage, ...]
 
     def document(self, rows: int) -> dict[str, Any]:
         """Return it as plain data."""
@@ -115,7 +115,7 @@ class Measured:
             "seconds": round(self.seconds, 3),
             "rowsPerSecond": round(rows / self.seconds, 1) if self.seconds else None,
             "stages": [
-                {name: getattr(stage, name) for name in StageLatency.__slots__}
+                {name: getattr(stage, name) for name in MeasuredStage.__slots__}
                 for stage in self.stages
             ],
         }
@@ -137,7 +137,7 @@ class Summary:
     """By `verdict/reason`."""
     outcomes: Mapping[str, int]
     """What became of commands."""
-    comparison: Comparison | None = None
+    comparison: TruthComparison | None = None
     measured: Measured | None = None
 
     def document(self) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class Score:
         self._compared: Final[Counter[tuple[bool, bool]]] = Counter()
         """By whether it acted and whether that was right."""
 
-    def begin_row(self, row: recording.Row, moment: datetime) -> None:
+    def begin_row(self, row: recording.RecordedRow, moment: datetime) -> None:
         """Count a row that is played now; what is decided from here on is held against it."""
         self.end_row()
         if self._rows_began is None:
@@ -247,11 +247,11 @@ class Score:
         series[histogram.bucket(seconds)] += 1
 
     @property
-    def comparison(self) -> Comparison | None:
+    def comparison(self) -> TruthComparison | None:
         """How decisions compare with the truth, where there is one."""
         if not self._has_truth:
             return None
-        return Comparison(
+        return TruthComparison(
             right_to_act=self._compared[True, True],
             right_to_rest=self._compared[False, True],
             wrong_to_act=self._compared[True, False],
@@ -341,7 +341,7 @@ def refused(registry: prometheus_client.CollectorRegistry) -> dict[str, int]:
 
 def latencies(
     stages: Mapping[tuple[str, str], Mapping[int, int]], budgets: Mapping[str, float]
-) -> tuple[StageLatency, ...]:
+) -> tuple[MeasuredStage, ...]:
     """Sum up every stage, in the order in which time passes.
 
     Args:
@@ -349,13 +349,13 @@ def latencies(
         budgets: latency budgets in seconds, by policy.
     """
     order = [stage.value for stage in histogram.Stage]
-    latencies_: list[StageLatency] = []
+    latencies_: list[MeasuredStage] = []
     for policy, stage in sorted(stages, key=lambda key: (key[0], order.index(key[1]))):
         counts = histogram.Histogram(buckets=dict(stages[policy, stage]))
         p50, p99 = (histogram.quantile(counts, q) or 0.0 for q in (0.5, 0.99))
         budget = budgets.get(policy)
         latencies_.append(
-            StageLatency(
+            MeasuredStage(
                 policy=policy,
                 stage=stage,
                 count=counts.count,

@@ -25,11 +25,11 @@ _COLOURS: Final = {
 }
 
 
-class View:
+class RehearsalView:
     """What a person sees while it runs; on standard error."""
 
     def __init__(
-        self, plan: planning.Plan, counts: score.Score, played: played_device.PlayedDevice
+        self, plan: planning.RehearsalPlan, counts: score.Score, played: played_device.PlayedDevice
     ) -> None:
         self._plan: Final = plan
         self._zone: Final = plan.played.zone
@@ -40,7 +40,7 @@ class View:
         self._shown_at = time.monotonic()
         self._live: live.Live | None = None
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> "RehearsalView":
         begin, end = (
             f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M}"
             for moment in self._plan.rows.span or ()
@@ -111,7 +111,7 @@ def render(summary: score.Summary, output: console.Console) -> None:
         _render_measured(summary.measured, summary.rows, output)
 
 
-def _compared(comparison: score.Comparison) -> Iterator[tuple[str, str]]:
+def _compared(comparison: score.TruthComparison) -> Iterator[tuple[str, str]]:
     """Yield title and text of each line about the truth."""
     if not comparison.decisions:
         yield "truth", "no decision could be held against it"
@@ -149,7 +149,7 @@ def _render_measured(measured: score.Measured, rows: int, output: console.Consol
         output.print(_stages([stage for stage in measured.stages if stage.policy == policy]))
 
 
-def _stages(stages: Sequence[score.StageLatency]) -> table.Table:
+def _stages(stages: Sequence[score.MeasuredStage]) -> table.Table:
     """One policy's stages; each p99 beside the whole budget, which is for the sum."""
     first = stages[0]
     budget = "" if first.budget is None else f", latency budget {first.budget:g} ms"
