@@ -40,13 +40,13 @@ def refusal(state: State, event: events.PeerBeat | events.Renewed) -> str | None
     A renewal's boot and number come first: who was not asked has nothing to say.
     """
     if isinstance(event, events.PeerBeat):
-        epochs = [each.epoch for each in event.beat.held]
+        epochs = [holding.epoch for holding in event.beat.held]
     else:
         renewal = event.renewal
         is_ours = (renewal.node, renewal.boot_id) == (state.identity.node, state.identity.boot_id)
         if not is_ours or renewal.number not in state.asked:
             return UNSOLICITED
-        epochs = [each.epoch for each in renewal.devices]
+        epochs = [answer.epoch for answer in renewal.devices]
     if epochs and not is_believable(state, max(epochs), event.at):
         return BEYOND_BELIEF
     return None

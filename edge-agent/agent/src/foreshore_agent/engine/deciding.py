@@ -50,35 +50,35 @@ def begin(
 
     `received` is monotonic, of the sample that triggered it.
     """
-    binding = device.bindings[policy]._replace(pending=None, evaluated=turn.seconds)
-    device = _bound(device, policy, binding)
+    binding = device.bindings[policy]
     standing = device.standing  # as last noticed: it is asked again once the model has answered
     if binding.compiled.inference is None:
         standing = fencing.standing(device.authority, turn.at.boot)
     decision_id = turn.identifiers.take()
-    given = gather(turn, device, policy, trigger, decision_id, standing)
+    given = gather(turn, device, binding, trigger, decision_id, standing)
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     inference = binding.compiled.inference
     if evaluation.decided_by is None and inference is not None:
-        question, problem = tensors.question(inference, evaluation.facts)
+        asked, problem = tensors.lay_out(inference, evaluation.facts)
         if problem is None:
             flight = Flight(evaluation.facts, evaluation.entries, received, turn.at.monotonic)
-            device = _bound(device, policy, binding._replace(flight=flight))
+            binding = binding._replace(pending=None, evaluated=turn.seconds, flight=flight)
             infer = effects.Infer(
                 decision_id,
                 policy,
                 device.key,
                 inference.model,
                 inference.digest,
-                question,
+                asked,
                 inference.timeout,
             )
-            return Change(device, (infer,))
+            return Change(_bound(device, policy, binding), (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
         evaluation = evaluation._replace(facts=evaluation.facts._replace(answer=answer))
     if evaluation.decided_by is None:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, evaluation.facts, evaluation.entries)
-    return conclude(turn, device, policy, evaluation, received)
+    binding = binding._replace(pending=None, evaluated=turn.seconds)
+    return conclude(turn, device, binding, evaluation, received, {})
 
 
 def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Device]:
@@ -89,19 +89,18 @@ def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Devi
         return Change(device)
     before = flight.before.given
     standing = fencing.standing(device.authority, turn.at.boot)
-    given = gather(turn, device, policy, before.trigger, before.decision_id, standing)
+    given = gather(turn, device, binding, before.trigger, before.decision_id, standing)
     answered = flight.before._replace(given=given, answer=reply.answer)
     if given.is_locked or given.mode is Mode.DISABLED:
         reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
         evaluation = evaluate.abandon(answered, reason)
     else:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, answered, flight.entries)
-    device = _bound(device, policy, binding._replace(flight=None))
     stages = tuple(
         effects.Observe(policy, stage, seconds, reply.node)
         for stage, seconds in reply.latency.items()
     )
-    change = conclude(turn, device, policy, evaluation, flight.received, reply.latency)
+    change = conclude(turn, device, binding, evaluation, flight.received, reply.latency)
     return change.also(*stages)
 
 
@@ -112,21 +111,20 @@ def abandon(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     if flight is None:
         return Change(device)
     evaluation = evaluate.abandon(flight.before, reasons.POLICY_CHANGED)
-    device = _bound(device, policy, binding._replace(flight=None))
-    return conclude(turn, device, policy, evaluation, flight.received)
+    return conclude(turn, device, binding, evaluation, flight.received, {})
 
 
 def gather(
     turn: Turn,
     device: Device,
-    policy: Key,
+    binding: Binding,
     trigger: facts.Trigger,
     decision_id: str,
     standing: fencing.Standing,
 ) -> facts.Given:
     """Collect everything that the gates may look at, as it is now."""
-    binding = device.bindings[policy]
     made = binding.compiled
+    policy = Key(made.namespace, made.name)
     mode, caps = turn.mode(made)
     actuator = ledger.spent(device, made.action)
     policy_log = device.policy_logs.get(policy, ())
@@ -156,22 +154,23 @@ def gather(
 def conclude(
     turn: Turn,
     device: Device,
-    policy: Key,
+    binding: Binding,
     evaluation: evaluate.Evaluation,
     received: float,
-    latency: Mapping[str, float] = EMPTY,
+    latency: Mapping[str, float],
 ) -> Change[Device]:
     """Act on a verdict: issue, advise or only remember, and record.
 
-    `latency` is seconds by stage, of asking the model.
+    The decision is in flight no more. `binding` is what it is of, `latency` seconds by stage, of
+    asking the model.
     """
+    policy = Key(binding.compiled.namespace, binding.compiled.name)
     verdict = evaluate.verdict(evaluation)
     entry, given = evaluation.decided_by, evaluation.facts.given
     reason = evaluation.facts.reason if entry is None else entry.reason
     label = (verdict.value, reason, None if entry is None else entry.name)
-    binding = device.bindings[policy]
     is_new = label != binding.last
-    binding = binding._replace(last=label, last_good=_good(binding, evaluation.facts))
+    binding = binding._replace(flight=None, last=label, last_good=_good(binding, evaluation.facts))
     decided = effects.Decided(
         policy, device.key, verdict, reason, evaluate.rules(evaluation), given.trigger.received
     )
@@ -179,7 +178,7 @@ def conclude(
     stages = {**latency, histogram.Stage.DECIDE.value: decide}
     if verdict is wire.Verdict.COMMANDED:
         device = _bound(device, policy, binding)
-        return life.issue(turn, device, policy, evaluation, received, stages).also(decided)
+        return life.issue(turn, device, evaluation, received, stages).also(decided)
     done: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
         binding = _would_take(binding, given)

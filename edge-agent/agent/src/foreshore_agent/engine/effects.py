@@ -91,9 +91,12 @@ class Keep:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Send one command, now or never: at most once, never retained, never queued."""
+class Command(NamedTuple):
+    """Send one command, now or never: at most once, never retained, never queued.
+
+    A tuple, because on the way to the device a data class of so many fields would cost ten
+    microseconds: it is made when its intent is, and gets its deadline when it leaves.
+    """
 
     command_id: str
     """Decision and pass."""

@@ -35,14 +35,14 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 """Smallest and largest number by tensor type, integers exactly; a BOOL tensor takes no features."""
 
 
-class Question(NamedTuple):
-    """What the model is asked, or why it cannot be."""
+class ModelInput(NamedTuple):
+    """What the model is asked with, or why it cannot be."""
 
     tensors: tuple[effects.Tensor, ...]
     problem: str | None = None
 
 
-def question(inference: compiled.Inference, before: facts.Facts) -> Question:
+def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelInput:
     """Lay the features out as the model's tensors."""
     tensors = []
     for tensor in inference.tensors:
@@ -51,12 +51,12 @@ def question(inference: compiled.Inference, before: facts.Facts) -> Question:
             number = before.features[name]
             problem = _problem(tensor, number)
             if number is None or problem is not None:
-                return Question((), problem)
+                return ModelInput((), problem)
             data.append(int(number) if tensor.is_integer else number)
         tensors.append(
             effects.Tensor(tensor.name, tensor.data_type, tuple(tensor.shape), tuple(data))
         )
-    return Question(tuple(tensors))
+    return ModelInput(tuple(tensors))
 
 
 def _problem(tensor: compiled.Tensor, number: float | None) -> str | None:

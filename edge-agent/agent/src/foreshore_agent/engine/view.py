@@ -38,8 +38,8 @@ def in_force(state: State) -> tuple[assignment.AssignedPolicy, ...]:
 
 def last_in_force(state: State) -> tuple[assignment.AssignedPolicy, ...]:
     """Return the same and what was in force of policies that are not assigned, or not yet."""
-    known = {**state.absent, **state.in_force}
-    return tuple(version for versions in known.values() for version in versions)
+    policies = {**state.absent, **state.in_force}
+    return tuple(version for versions in policies.values() for version in versions)
 
 
 def held(state: State) -> tuple[beat.Held, ...]:
@@ -86,7 +86,7 @@ def is_awaiting_successor(state: State) -> bool:
 def due(state: State) -> float | None:
     """Return the engine seconds at which the first trigger that waits for its interval is due."""
     waiting = (triggers.due(state.devices[key]) for key in state.awake if key in state.devices)
-    return min((each for each in waiting if each is not None), default=None)
+    return min((moment for moment in waiting if moment is not None), default=None)
 
 
 def next_due(state: State) -> float | None:
@@ -106,6 +106,10 @@ def _is_connected(device: Device, seconds: float) -> bool:
     """Whether telemetry came within three usual periods, or the longest maximumAge."""
     if device.heard is None:
         return False
-    ages = [each.maximum_age for one in device.bindings.values() for each in one.compiled.inputs]
+    ages = [
+        source.maximum_age
+        for binding in device.bindings.values()
+        for source in binding.compiled.inputs
+    ]
     patience = max([PERIODS * (device.period or 0.0), SHORTEST_SILENCE, *ages])
     return seconds - device.heard <= patience

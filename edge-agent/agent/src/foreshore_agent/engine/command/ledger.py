@@ -5,12 +5,13 @@ ledger is what `durable` keeps.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from typing import Final
 
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import CommandState, Device, Intent
+from foreshore_agent.engine.state import EMPTY, CommandState, Device, Intent
 from foreshore_decision.chain import limiter
 from foreshore_decision.policy import compiled
 
@@ -37,7 +38,14 @@ def outstanding(device: Device, action: compiled.Action) -> int:
     )
 
 
-def charged(device: Device, policy: Key, seconds: float) -> Device:
+def issued(device: Device, intent: Intent) -> Device:
+    """Enter a new command, and take its tokens."""
+    return charged(device, intent.policy, intent.issued, {intent.command_id: intent})
+
+
+def charged(
+    device: Device, policy: Key, seconds: float, entries: Mapping[str, Intent] = EMPTY
+) -> Device:
     """Take a token of the policy's and of the actuator's rate limit."""
     made = device.bindings[policy].compiled
     own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
@@ -48,6 +56,7 @@ def charged(device: Device, policy: Key, seconds: float) -> Device:
     return device._replace(
         policy_logs={**device.policy_logs, policy: own},
         actuators={**device.actuators, **shared},
+        open={**device.open, **entries},
     )
 
 

@@ -42,7 +42,6 @@ def command_id(decision_id: str) -> str:
 def issue(
     turn: Turn,
     device: Device,
-    policy: Key,
     evaluation: evaluate.Evaluation,
     received: float,
     latency: Mapping[str, float],
@@ -52,27 +51,27 @@ def issue(
     `received` is monotonic, of the sample that triggered the decision; `latency` is the decision's
     seconds by stage.
     """
-    message = _command(turn, device.key, policy, evaluation.facts)
+    message = _command(turn, device.key, evaluation.facts)
     waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
     intent = _intent(turn, message, evaluation, received, waited)
-    device = ledger.opened(ledger.charged(device, policy, turn.seconds), intent)
+    device = ledger.issued(device, intent)
     line = recording.decision(
         turn, evaluation, record.Verdict.COMMANDED, command=message, latency=latency
     )
-    key = effects.IntentKey(intent.decision_id, policy, device.key)
+    key = effects.IntentKey(intent.decision_id, message.policy, device.key)
     return Change(device, (effects.Journal((line,), key, (durable.device_value(turn, device),)),))
 
 
-def _command(turn: Turn, device: Key, policy: Key, found: facts.Facts) -> effects.Command:
-    given, now = found.given, turn.at.now
-    action = given.policy.action
+def _command(turn: Turn, device: Key, decided: facts.Facts) -> effects.Command:
+    given, now = decided.given, turn.at.now
+    made, action = given.policy, given.policy.action
     return effects.Command(
         command_id=command_id(given.decision_id),
         attempt=1,
-        policy=policy,
+        policy=Key(made.namespace, made.name),
         device=device,
         action=action.name,
-        values=dict(found.limited or {}),
+        values=dict(decided.limited or {}),
         holder=given.holder.node or "",  # a right without holder and epoch permits nothing
         epoch=given.holder.epoch or 0,
         priority=action.priority,
@@ -138,7 +137,7 @@ def sent(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
     older = (
         (other.command_id, newer)
         for other in device.open.values()
-        if other is not intent and not other.actuators.isdisjoint(intent.actuators)
+        if other.state in table.SUPERSEDABLE and not other.actuators.isdisjoint(intent.actuators)
     )
     return advance(turn, device, ((intent.command_id, News(CommandEvent.SENT)), *older))
 
@@ -165,13 +164,13 @@ def answered(
         event = CommandEvent.DONE
     else:
         event = CommandEvent.ACCEPTED
-    news = [News(event, reason, latency=_latency(turn, intent))]
+    heard = [News(event, reason, latency=_latency(turn, intent))]
     if intent.state is CommandState.CONFIRMATION and event is CommandEvent.DONE:
         reading = None if confirmation is None else device.readings.get(confirmation.property)
         is_newer = reading is not None and reading.received > intent.issued
         if is_newer and read_back.is_near(device, intent):
-            news.append(_near(device, intent))
-    return advance(turn, device, ((intent.command_id, one) for one in news))
+            heard.append(_near(device, intent))
+    return advance(turn, device, ((intent.command_id, news) for news in heard))
 
 
 def _latency(turn: Turn, intent: Intent) -> dict[str, float]:
@@ -184,7 +183,7 @@ def _latency(turn: Turn, intent: Intent) -> dict[str, float]:
 
 def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[Device]:
     """Compare fresh measurements with what was commanded."""
-    news = [
+    compared = [
         (
             intent.command_id,
             _near(device, intent)
@@ -194,7 +193,7 @@ def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[D
         for intent in device.open.values()
         if read_back.is_counting(turn, device, intent, properties)
     ]
-    return advance(turn, device, news)
+    return advance(turn, device, compared)
 
 
 def _near(device: Device, intent: Intent) -> News:
@@ -234,23 +233,24 @@ def _all(turn: Turn, device: Device, news: News) -> Change[Device]:
     return advance(turn, device, [(key, news) for key in device.open])
 
 
-def advance(turn: Turn, device: Device, news: Iterable[tuple[str, News]]) -> Change[Device]:
+def advance(turn: Turn, device: Device, heard: Iterable[tuple[str, News]]) -> Change[Device]:
     """Take news of commands in, by command id, as `table` says; a command that is over has none."""
     records: list[effects.Record] = []
     done: list[effects.Effect] = []
-    for key, one in news:
+    for key, news in heard:
         intent = device.open.get(key)
-        transition = None if intent is None else table.TABLE.get((intent.state, one.event))
+        transition = None if intent is None else table.TABLE.get((intent.state, news.event))
         if intent is None or transition is None:
             continue
-        passage = table.Passage(turn, device, intent._replace(state=transition.next), one)
+        passage = table.Passage(turn, device, intent, news)
         for act in transition.acts:
-            passage = act(passage)
-        device = ledger.entered(passage.device, passage.intent)
+            act(passage)
+        intent = intent._replace(state=transition.next, **passage.changes)
+        device = ledger.entered(passage.device, intent)
         records += passage.records
         done += passage.done
         if transition.outcome is not None:
-            records.append(_outcome(turn, device, intent, transition.outcome, one))
+            records.append(_outcome(turn, device, intent, transition.outcome, news))
             labels = (str(intent.policy), transition.outcome.value)
             done.append(effects.Count(metrics.COMMANDS.name, labels))
     if not records:

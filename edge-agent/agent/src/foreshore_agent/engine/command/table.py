@@ -16,11 +16,10 @@ and no event of a process that ended is left after a restart. `life` looks rows 
 in neither `TABLE` nor `IGNORED` does not exist, which a test holds.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from foreshore_agent.engine import effects, recording
 from foreshore_agent.engine.command import ledger, read_back
@@ -81,19 +80,27 @@ class News(NamedTuple):
     """Seconds by stage, where the device has answered."""
 
 
-class Passage(NamedTuple):
-    """A command between two states, with what comes of it so far."""
+class Passage:
+    """A command between two states: what its row's acts read, and what they add.
 
-    turn: Turn
-    device: Device
-    intent: Intent
-    """In its next state already."""
-    news: News
-    records: tuple[effects.Record, ...] = ()
-    done: tuple[effects.Effect, ...] = ()
+    Filled in place and dropped at once: a value for each act would cost more than the acts.
+    """
+
+    __slots__ = ("changes", "device", "done", "intent", "news", "records", "turn")
+
+    def __init__(self, turn: Turn, device: Device, intent: Intent, news: News) -> None:
+        self.turn: Final = turn
+        self.device = device
+        self.intent: Final = intent
+        """As it was."""
+        self.news: Final = news
+        self.changes: Final[dict[str, Any]] = {}
+        """Fields of the intent that are other in the next state."""
+        self.records: Final[list[effects.Record]] = []
+        self.done: Final[list[effects.Effect]] = []
 
 
-Act = Callable[[Passage], Passage]
+Act = Callable[[Passage], None]
 
 
 class Transition(NamedTuple):
@@ -105,95 +112,85 @@ class Transition(NamedTuple):
     acts: tuple[Act, ...] = ()
 
 
-def send(passage: Passage) -> Passage:
+def send(passage: Passage) -> None:
     """Let the command leave."""
     at, intent = passage.turn.at, passage.intent
-    if intent.command is None:
-        return passage
-    # the boot clock counts a suspend, the monotonic one does not
-    deadline = at.monotonic + (intent.deadline - at.boot)
-    command = dataclasses.replace(intent.command, deadline=deadline)
-    return passage._replace(
-        intent=intent._replace(command=None, evaluation=None),
-        done=(*passage.done, command),
-    )
+    if intent.command is not None:
+        # the boot clock counts a suspend, the monotonic one does not
+        deadline = at.monotonic + (intent.deadline - at.boot)
+        passage.done.append(intent.command._replace(deadline=deadline))
+    passage.changes.update(command=None, evaluation=None)
 
 
-def refund(passage: Passage) -> Passage:
+def refund(passage: Passage) -> None:
     """Give the tokens back and record the decision as failed: no record, no act."""
-    device = ledger.refunded(passage.device, passage.intent)
-    evaluation, policy = passage.intent.evaluation, passage.intent.policy
-    if evaluation is None:
-        return passage._replace(device=device)
+    intent = passage.intent
+    passage.device = ledger.refunded(passage.device, intent)
+    if intent.evaluation is None:
+        return
     entry = facts.Entry("Record", record.Phase.ERROR, reasons.RECORDER_FULL)
-    failed = evaluation._replace(decided_by=entry, entries=(*evaluation.entries, entry))
-    line = recording.decision(passage.turn, failed, record.Verdict.ERROR)
+    failed = intent.evaluation._replace(
+        decided_by=entry, entries=(*intent.evaluation.entries, entry)
+    )
+    passage.records.append(recording.decision(passage.turn, failed, record.Verdict.ERROR))
     decided = effects.Decided(
-        policy=policy,
-        device=device.key,
+        policy=intent.policy,
+        device=passage.device.key,
         verdict=record.Verdict.ERROR,
         reason=reasons.RECORDER_FULL,
-        rules=evaluate.rules(evaluation),
-        triggered_at=evaluation.facts.given.trigger.received,
+        rules=evaluate.rules(intent.evaluation),
+        triggered_at=intent.evaluation.facts.given.trigger.received,
     )
-    return passage._replace(
-        device=device, records=(*passage.records, line), done=(*passage.done, decided)
-    )
+    passage.done.append(decided)
 
 
-def await_answer(passage: Passage) -> Passage:
+def await_answer(passage: Passage) -> None:
     """Wait until the command is stale and the device had a moment to say so."""
     at, intent = passage.turn.at, passage.intent
     due = at.monotonic + max(0.0, intent.deadline - at.boot) + ANSWER_GRACE
+    passage.changes.update(published=at.monotonic, due=due)
     decide = max(0.0, at.monotonic - intent.received - intent.waited)
-    observed = effects.Observe(intent.policy, histogram.Stage.DECIDE, decide)
-    return passage._replace(
-        intent=intent._replace(published=at.monotonic, due=due),
-        done=(*passage.done, observed),
-    )
+    passage.done.append(effects.Observe(intent.policy, histogram.Stage.DECIDE, decide))
 
 
-def observe(passage: Passage) -> Passage:
+def observe(passage: Passage) -> None:
     """Measure how long device and whole loop took."""
-    policy = passage.intent.policy
-    stages = tuple(effects.Observe(policy, *stage) for stage in passage.news.latency.items())
-    return passage._replace(done=(*passage.done, *stages))
+    for stage, seconds in passage.news.latency.items():
+        passage.done.append(effects.Observe(passage.intent.policy, stage, seconds))
 
 
-def await_read_back(passage: Passage) -> Passage:
+def await_read_back(passage: Passage) -> None:
     """Wait for a measurement; it counts once the values have settled."""
     now, intent = passage.turn.at.monotonic, passage.intent
     confirmation = read_back.confirmation(passage.device, intent)
     is_done = passage.news.event is CommandEvent.DONE
-    settles = now if is_done else intent.published + intent.settling
-    due = now if confirmation is None else now + confirmation.timeout
-    return passage._replace(intent=intent._replace(settles=settles, due=due))
-
-
-def settle(passage: Passage) -> Passage:
-    """Believe the device that its values have settled."""
-    settles = passage.turn.at.monotonic
-    return passage._replace(intent=passage.intent._replace(settles=settles))
-
-
-def compare(passage: Passage) -> Passage:
-    """Remember that a read-back counted and was not near."""
-    return passage._replace(intent=passage.intent._replace(is_compared=True))
-
-
-def hold(passage: Passage) -> Passage:
-    """Hold the actuators for the policy while nobody knows whether the command was done."""
-    turn, intent = passage.turn, passage.intent
-    wait = intent.time_to_live + intent.settling
-    return passage._replace(
-        device=ledger.held(passage.device, intent.policy, turn.seconds + wait),
-        intent=intent._replace(due=turn.at.monotonic + wait),
+    passage.changes.update(
+        settles=now if is_done else intent.published + intent.settling,
+        due=now if confirmation is None else now + confirmation.timeout,
     )
 
 
-def let_go(passage: Passage) -> Passage:
+def settle(passage: Passage) -> None:
+    """Believe the device that its values have settled."""
+    passage.changes.update(settles=passage.turn.at.monotonic)
+
+
+def compare(passage: Passage) -> None:
+    """Remember that a read-back counted and was not near."""
+    passage.changes.update(is_compared=True)
+
+
+def hold(passage: Passage) -> None:
+    """Hold the actuators for the policy while nobody knows whether the command was done."""
+    turn, intent = passage.turn, passage.intent
+    wait = intent.time_to_live + intent.settling
+    passage.device = ledger.held(passage.device, intent.policy, turn.seconds + wait)
+    passage.changes.update(due=turn.at.monotonic + wait)
+
+
+def let_go(passage: Passage) -> None:
     """End the hold."""
-    return passage._replace(device=ledger.let_go(passage.device, passage.intent))
+    passage.device = ledger.let_go(passage.device, passage.intent)
 
 
 S, E, Outcome = CommandState, CommandEvent, record.Outcome
@@ -249,6 +246,8 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
 )
 """Every pair that does something."""
 
+SUPERSEDABLE: Final = tuple(state for state, event in TABLE if event is E.NEWER)
+"""States in which a newer command matters."""
 LIVE: Final = (S.INTENT, S.SENDING, S.ANSWER, S.CONFIRMATION, S.UNKNOWN)
 
 
