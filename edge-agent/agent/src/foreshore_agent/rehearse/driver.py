@@ -28,12 +28,13 @@ from foreshore_agent.play import recording, stage
 from foreshore_agent.rehearse import clock, ports, score
 from foreshore_agent.runtime import core
 from foreshore_api.wire import assignment, command, report
+from foreshore_decision import instant
 
 NODE: Final = "rehearsal"
 """Name of the node in records."""
 MAXIMUM_UNWRITTEN: Final = 1024
 """Appends that may wait for the disk before the next row waits for them."""
-_RESOLUTION: Final = timedelta(microseconds=1)
+_RESOLUTION: Final = timedelta(seconds=instant.RESOLUTION)
 _NUDGES: Final = 16
 """Steps of the clock's resolution after which what is due must have happened."""
 _LAST_WAITS: Final = 5

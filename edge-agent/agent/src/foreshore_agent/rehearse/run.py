@@ -154,14 +154,17 @@ async def _rows(
 ) -> None:
     """Play every row; `--speed` makes the machine wait between two, and changes nothing else."""
     speed, began = plan.request.speed, time.monotonic()
-    with view.RehearsalView(plan, counts, made.device) as shown:
-        for row in plan.rows:
-            if speed and row.time is not None:
-                due = began + (row.time - plan.origin).total_seconds() / speed
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await made.row(row)
-            shown.show(at.now())
-        await made.finish()
+    try:
+        with view.RehearsalView(plan, counts, made.device) as shown:
+            for row in plan.rows:
+                if speed and row.time is not None:
+                    due = began + (row.time - plan.origin).total_seconds() / speed
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await made.row(row)
+                shown.show(at.now())
+            await made.finish()
+    except ports.UnfinishedError as error:
+        raise ports.UnfinishedError(f"row {counts.rows} of {plan.rows.rows}: {error}") from error
 
 
 def _compiled(plan: planning.RehearsalPlan, endpoints: _Endpoints) -> assignment.Assignment:
