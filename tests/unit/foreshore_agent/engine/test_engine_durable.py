@@ -126,6 +126,60 @@ def test_a_hold_for_ever_ends() -> None:
     assert memory.held[engine_rig.POLICY] - rig.seconds <= durable.LONGEST_HOLD
 
 
+def of_the_last_release(phase: str) -> bytes:
+    """What release 0.1.0 wrote of a device with an open command, field by field."""
+    names = {"namespace": "hq", "uid": "", "digest": "sha256:" + "89" * 32}
+    modes = {"mode": "Autonomous", "effectiveMode": "Autonomous"}
+    return orjson.dumps(
+        {
+            "boot": "boot-1",
+            "seconds": 1001.1,
+            "actuators": {"airflow": [1001.1]},
+            "policies": {"hq/ventilate-when-occupied": [1001.1]},
+            "held": {"hq/ventilate-when-occupied": 1008.1} if phase == "Unknown" else {},
+            "open": [
+                {
+                    "decision": "01900000-0000-7000-8000-000000001b58",
+                    "policy": "hq/ventilate-when-occupied",
+                    "action": "setAirflow",
+                    "values": {"value": 300.0},
+                    "properties": {"value": "airflow"},
+                    "phase": phase,
+                    "timeToLive": 5.0,
+                    "settling": 2.0,
+                    "issued": 1001.1,
+                    "identity": {
+                        "policy": {**names, "name": "ventilate", "generation": 0, **modes},
+                        "device": {**names, "name": "room-301"},
+                    },
+                }
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize("phase", ["Intent", "Sending", "Answer", "Confirmation", "Unknown"])
+def test_a_command_that_the_last_release_left_open_is_held_and_read_back(phase: str) -> None:
+    rig = limited()
+    rig.values[DEVICE_VALUE] = of_the_last_release(phase)
+    rig.records.clear()
+    rig.boot()
+    assert not rig.state.unreadable
+    assert rig.outcomes == ([] if phase == "Unknown" else [("Unknown", "Restarted")])
+    rig.sample(**{**engine_rig.OCCUPIED, "airflow": 100.0})
+    assert rig.counted[-1] == ("Suppressed", "ActuatorHeld")
+    rig.sample(airflow=300.0)
+    assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
+    assert len(rig.sent) == 1, "nothing is sent again"
+
+
+@pytest.mark.parametrize("phase", ["Over", "Elsewhere"])
+def test_a_command_in_a_state_that_cannot_be_open_is_set_aside(phase: str) -> None:
+    rig = limited()
+    rig.values[DEVICE_VALUE] = of_the_last_release(phase)
+    assert [name for name, _ in restored(rig).unreadable] == [DEVICE_VALUE]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda each: (
