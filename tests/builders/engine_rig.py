@@ -233,7 +233,7 @@ class Rig:
     def counted(self) -> list[tuple[str, str]]:
         """Verdict and reason of every decision, recorded or not."""
         return [
-            (each.labels[1], each.labels[2])
+            (each.verdict.value, each.reason)
             for each in self.seen
-            if isinstance(each, effects.Count) and each.metric == "foreshore_decisions_total"
+            if isinstance(each, effects.Decided)
         ]

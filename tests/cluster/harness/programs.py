@@ -93,7 +93,7 @@ def on(*targets: Target) -> frozenset[Target]:
 
 EVERY = on(*Target)
 NODES = on(Target.E2E, Target.DEMO, Target.BENCH)
-BROKER = on(Target.COMPONENT, Target.TEST, Target.DEMO_LOCAL, Target.BENCH)
+BROKER = on(Target.COMPONENT, Target.TEST, Target.BENCH)
 ENGINE = ("docker.io", "containerd", "runc", "iptables", "ca-certificates")
 COMPILER = ("gcc", "libc6-dev", "libmosquitto-dev")
 HEADERS = ("/usr/include/stdio.h", "/usr/include/mosquitto.h")

@@ -398,3 +398,26 @@ def test_a_mistake_in_the_recording_is_said_before_the_first_row(
     assert said.exit_code == 2, said.output
     for each in words:
         assert each in said.output
+
+
+def test_an_input_that_no_column_gives_is_said_before_the_first_row(resources: Path) -> None:
+    lines = (resources / "occupancy.csv").read_text().replace("Temperature", "Warmth")
+    (resources / "occupancy.csv").write_text(lines)
+    said = rehearse(resources)
+    assert said.exit_code == 2
+    assert "reads temperature (spec.inputs[temperature]), and no column is" in said.output
+    assert "--map COLUMN=temperature gives it" in said.output
+
+
+def test_a_policy_that_is_switched_off_and_a_device_that_is_locked_are_said_at_once(
+    resources: Path,
+) -> None:
+    def change(documents: dict[str, Json]) -> None:
+        documents["DecisionPolicy"]["spec"]["mode"] = "Disabled"
+        documents["Device"]["spec"]["lock"] = "Locked"
+
+    edit(resources, change)
+    said = rehearse(resources)
+    assert said.exit_code == 2
+    assert "DecisionPolicy ventilate-when-occupied is Disabled (spec.mode)" in said.output
+    assert "Device room-301 is locked (spec.lock)" in said.output

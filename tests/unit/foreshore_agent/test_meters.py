@@ -3,7 +3,7 @@ from prometheus_client import parser
 
 from foreshore_agent import meters
 from foreshore_agent.engine import effects, events
-from foreshore_api.wire import histogram, metrics
+from foreshore_api.wire import histogram, metrics, record
 
 POLICY = events.Key("hq", "ventilate")
 
@@ -24,11 +24,16 @@ def observed(*durations: float) -> meters.Meters:
     return found
 
 
-def test_a_counter_counts_and_decisions_are_kept_by_verdict() -> None:
+def decided(reason: str, policy: events.Key = POLICY) -> effects.Decided:
+    device, phase = events.Key("hq", "room-301"), record.Phase.PASS
+    return effects.Decided(policy, device, record.Verdict.DENIED, reason, phase, None)
+
+
+def test_a_decision_is_counted_with_its_reason_and_kept_by_verdict() -> None:
     found = meters.Meters()
-    labels = ("hq/ventilate", "Denied", "OutsideLimits")
-    found.count(effects.Count(metrics.DECISIONS.name, labels, amount=2))
-    found.count(effects.Count(metrics.DECISIONS.name, labels))
+    labels = (str(POLICY), "Denied", "OutsideLimits")
+    for _ in range(3):
+        found.count_decision(decided("OutsideLimits"))
     assert found.decisions == {"Denied": 3}
     exposed = tuple(sorted(zip(metrics.DECISIONS.labels, labels, strict=True)))
     assert samples(found)[metrics.DECISIONS.name, exposed] == 3.0
@@ -83,8 +88,7 @@ def test_counters_do_not_pile_up_while_policies_come_and_go() -> None:
     for number in range(100):
         policy = events.Key("hq", f"policy-{number}")
         for reason in ("OutsideLimits", "RoomOccupied"):
-            labels = (str(policy), "Denied", reason)
-            found.count(effects.Count(metrics.DECISIONS.name, labels))
+            found.count_decision(decided(reason, policy))
         found.count(effects.Count(metrics.COMMANDS.name, (str(policy), "Applied")))
         found.forget_others((policy,), ())
         sizes.add(len(samples(found)))

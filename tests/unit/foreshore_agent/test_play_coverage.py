@@ -52,3 +52,29 @@ def test_an_input_that_is_missing_is_named_unless_it_has_a_default() -> None:
     assert "reads light (spec.inputs[light])" in said
     inputs[1] |= {"onInvalid": "Default", "default": "0"}
     assert list(coverage.unfed([policy(spec__inputs=inputs)], reported("co2"))) == []
+
+
+def obstacles(*policies: v1alpha1.DecisionPolicy, lock: str = "Unlocked") -> list[str]:
+    device = resources.parse(room.changed(room.device(), spec__lock=lock))
+    assert isinstance(device, v1alpha1.Device)
+    header = ("light", "co2", "temperature")
+    return list(coverage.obstacles(device, policies, reported(*header), header))
+
+
+def test_what_decides_has_no_obstacle() -> None:
+    assert obstacles(policy()) == []
+
+
+def test_a_locked_device_and_a_policy_without_its_input_are_said_together() -> None:
+    inputs = [{"name": "wind", "property": "airflow2", "maximumAge": "90s"}]
+    locked, missing = obstacles(policy(spec__inputs=inputs), lock="Locked")
+    assert "set spec.lock to Unlocked" in locked
+    assert "reads airflow2" in missing
+
+
+def test_a_disabled_policy_is_an_obstacle_only_where_none_decides() -> None:
+    off = policy(spec__mode="Disabled")
+    (said,) = obstacles(off)
+    assert "is Disabled (spec.mode)" in said
+    assert obstacles(off, policy()) == []
+    assert list(coverage.disabled([off, policy()])) == [said]

@@ -55,16 +55,16 @@ def order(**changes: object) -> command.Command:
 
 
 def take(
-    state: machine.State, given: command.Command, now: datetime = NOW, patience: float = 1.0
-) -> machine.Taken:
+    state: machine.DeviceMemory, given: command.Command, now: datetime = NOW, patience: float = 1.0
+) -> machine.TakenCommand:
     return machine.Machine(profile(), patience).take(state, given.encode(), now)
 
 
-SEEN = take(machine.State(), order()).state
+SEEN = take(machine.DeviceMemory(), order()).state
 
 
 def test_a_good_command_is_accepted_and_settles() -> None:
-    taken = take(machine.State(), order())
+    taken = take(machine.DeviceMemory(), order())
     assert taken.result is command.Result.ACCEPTED
     assert taken.changes == {"airflow": 300.0}
     assert taken.settling == 2.0
@@ -119,13 +119,16 @@ def test_a_higher_epoch_counts_as_seen_even_if_its_command_came_too_late() -> No
 
 def test_on_a_clock_a_thousand_times_as_fast_the_network_is_not_too_slow() -> None:
     late = NOW + timedelta(seconds=1999)
-    assert take(machine.State(), order(), late, 1000.0).result is command.Result.ACCEPTED
-    assert take(machine.State(), order(), late + timedelta(seconds=2), 1000.0).reason == "Expired"
+    assert take(machine.DeviceMemory(), order(), late, 1000.0).result is command.Result.ACCEPTED
+    assert (
+        take(machine.DeviceMemory(), order(), late + timedelta(seconds=2), 1000.0).reason
+        == "Expired"
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b"[]", b'{"commandId": NaN}'])
 def test_what_is_no_command_is_not_answered(body: bytes) -> None:
-    taken = machine.Machine(profile()).take(machine.State(), body, NOW)
+    taken = machine.Machine(profile()).take(machine.DeviceMemory(), body, NOW)
     assert (taken.result, taken.reason, taken.answer) == (None, "Malformed", None)
 
 
@@ -135,7 +138,7 @@ def test_values_begin_at_the_safe_state_else_at_the_least_allowed() -> None:
 
 
 def test_the_oldest_keys_are_forgotten_first() -> None:
-    state = machine.State()
+    state = machine.DeviceMemory()
     for number in range(machine.REMEMBERED + 2):
         state = take(state, order(command_id=f"d/{number}")).state
     assert len(state.answers) == machine.REMEMBERED
@@ -154,7 +157,7 @@ ORDERS = st.builds(
 def test_obeyed_epochs_never_fall_each_has_one_holder_and_no_key_acts_twice(
     orders: list[command.Command],
 ) -> None:
-    state, obeyed = machine.State(), list[command.Command]()
+    state, obeyed = machine.DeviceMemory(), list[command.Command]()
     for each in orders:
         taken = take(state, each)
         state = taken.state

@@ -20,7 +20,7 @@ PROPERTIES = (
 
 def read(
     tmp_path: Path, text: str, **wanted: object
-) -> tuple[recording.Recording, list[recording.Row]]:
+) -> tuple[recording.Recording, list[recording.RecordedRow]]:
     path = tmp_path / "recording.csv"
     path.write_text(text, encoding="utf-8")
     found = recording.read(path, PROPERTIES, recording.Wanted(**wanted))  # type: ignore[arg-type]
@@ -30,7 +30,7 @@ def read(
 def test_quoted_headers_in_any_case_find_their_property_by_name(tmp_path: Path) -> None:
     found, rows = read(tmp_path, '"Date","CO2","Light","Other"\n"2015-02-02",749.2,585,x\n')
     assert found.rows == 1
-    assert rows == [recording.Row(1, {"co2": 749.2, "light": 585.0})]
+    assert rows == [recording.RecordedRow(1, {"co2": 749.2, "light": 585.0})]
 
 
 def test_semicolons_with_decimal_commas_and_a_byte_order_mark(tmp_path: Path) -> None:

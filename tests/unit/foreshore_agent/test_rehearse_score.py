@@ -1,49 +1,116 @@
-"""Counting a rehearsal: latencies by nearest rank, decisions against the row they were taken on."""
+"""Counting a rehearsal while it runs: decisions against the row they were taken on."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from foreshore_agent.engine import effects, events
+from foreshore_agent.play import recording
 from foreshore_agent.rehearse import score
 from foreshore_api.wire import record
 
 T0 = datetime(2015, 2, 2, 14, 0, tzinfo=UTC)
-TIMES = [T0 + timedelta(minutes=number) for number in range(4)]
+POLICY, DEVICE = events.Key("hq", "ventilate"), events.Key("hq", "room-301")
+Phase, Verdict = record.Phase, record.Verdict
 
 
-def decision(minutes: float, rule: str | None, **more: Any) -> dict[str, Any]:
-    gates = [{"gate": "Arm", "phase": "Pass"}]
-    if rule is not None:
-        gates.append({"gate": "Rule", "phase": rule})
-    received = (T0 + timedelta(minutes=minutes)).isoformat()
-    data = {"trigger": {"receivedAt": received}, "gates": gates}
-    return {"type": record.DECISION, "data": data, **more}
+def decided(
+    rules: record.Phase, verdict: record.Verdict = Verdict.COMMANDED, *, is_silence: bool = False
+) -> effects.Decided:
+    return effects.Decided(POLICY, DEVICE, verdict, "Reason", rules, None if is_silence else T0)
+
+
+def counted(*rows: tuple[str, effects.Decided], value: str | None = None) -> score.Score:
+    """A score of rows of a truth and the decision that followed."""
+    found = score.Score(has_truth=True, true_value=value)
+    for number, (truth, decision) in enumerate(rows, start=1):
+        found.begin_row(
+            recording.RecordedRow(number, {}, truth=truth), T0 + timedelta(minutes=number)
+        )
+        found.take(decision)
+    return found
+
+
+def compared(found: score.Score) -> score.TruthComparison:
+    assert found.comparison is not None
+    return found.comparison
 
 
 def test_a_decision_is_held_against_the_row_that_it_was_taken_on() -> None:
-    events = [
-        decision(0.0, "Pass"),  # row 1: occupied, acted
-        decision(1.999, "Fail"),  # row 2: empty, rested
-        decision(2.5, "Pass"),  # row 3: empty, acted
-        decision(3.0, "Fail"),  # row 4: occupied, rested
-        decision(3.1, "Skipped"),  # the rules were not asked
-        decision(3.2, None),
-        {"type": record.OUTCOME, "data": {}},
-        decision(-5.0, "Pass"),  # before the first row: a silence
+    found = counted(
+        ("1", decided(Phase.PASS)),
+        ("0", decided(Phase.FAIL, Verdict.NOT_TRIGGERED)),
+        ("0", decided(Phase.PASS)),
+        ("1", decided(Phase.FAIL, Verdict.NOT_TRIGGERED)),
+    )
+    assert compared(found) == score.TruthComparison(1, 1, 1, 1)
+
+
+def test_what_a_limit_or_the_mode_kept_from_acting_wanted_to_act() -> None:
+    rows = [
+        ("1", decided(Phase.PASS, each))
+        for each in (Verdict.SHADOWED, Verdict.ADVISED, Verdict.SUPPRESSED, Verdict.DENIED)
     ]
-    found = score.accuracy(events, TIMES, ["1", "0", "0", "1"], None)
-    assert found == score.Accuracy(right=2, wrong_to_act=1, wrong_to_rest=1)
-    assert found.share == 0.5
+    assert compared(counted(*rows)) == score.TruthComparison(right_to_act=4)
 
 
-def test_a_sampled_record_stands_for_as_many_as_it_says() -> None:
-    events = [decision(0, "Fail", sampledrate=10), decision(1, "Pass")]
-    assert score.accuracy(events, TIMES, ["0"] * 4, None) == score.Accuracy(10, 1, 0)
+@pytest.mark.parametrize(
+    "decision",
+    [
+        decided(Phase.SKIPPED, Verdict.NOT_APPLICABLE),
+        decided(Phase.ERROR, Verdict.ERROR),
+        decided(Phase.PASS, is_silence=True),
+    ],
+    ids=["rules that were not asked", "rules that failed", "a silence: it has no row"],
+)
+def test_what_says_nothing_about_a_row_is_not_compared(decision: effects.Decided) -> None:
+    assert compared(counted(("1", decision))).decisions == 0
 
 
-def test_no_decision_has_no_accuracy() -> None:
-    assert score.Accuracy(0, 0, 0).share is None
+def test_without_a_truth_nothing_is_compared() -> None:
+    assert score.Score(has_truth=False).comparison is None
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60),
+)
+def test_shares_are_those_of_the_textbook_and_undefined_where_nothing_is_to_divide_by(
+    pairs: list[tuple[bool, bool]],
+) -> None:
+    rows = [
+        (str(int(is_due)), decided(Phase.PASS if acts else Phase.FAIL)) for is_due, acts in pairs
+    ]
+    found = compared(counted(*rows))
+    acted = [is_due for is_due, acts in pairs if acts]
+    due = [acts for is_due, acts in pairs if is_due]
+    assert found.decisions == len(pairs)
+    assert found.accuracy == mean([is_due == acts for is_due, acts in pairs])
+    assert found.precision == mean(acted)
+    assert found.recall == mean(due)
+    assert found.base_rate == mean([is_due for is_due, _ in pairs])
+    if found.precision and found.recall:
+        harmonic = 2 / (1 / found.precision + 1 / found.recall)
+        assert found.f1 == pytest.approx(harmonic)
+    else:
+        assert not found.f1
+
+
+def mean(values: list[bool]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def test_a_row_after_which_nothing_is_decided_is_counted() -> None:
+    found = score.Score(has_truth=False)
+    for number in range(3):
+        found.begin_row(recording.RecordedRow(number, {}), T0 + timedelta(seconds=number))
+        if number == 1:
+            found.take(decided(Phase.PASS))
+    found.end_row()
+    assert found.summary({}, None).skipped["rows without a decision"] == 2
+    assert found.summary({}, None).recording_seconds == 2.0
 
 
 @pytest.mark.parametrize(
@@ -62,14 +129,15 @@ def test_what_counts_as_true(text: str, value: str | None, expected: bool) -> No
 
 
 def test_latencies_come_in_the_order_in_which_time_passes_beside_the_budget() -> None:
-    stages = {
-        ("hq/p", "EndToEnd"): [0.2],
-        ("hq/p", "Decide"): [index / 1000 for index in range(1, 101)],
-        ("hq/p", "Network"): [],
-    }
-    found = score.latencies(stages, {"hq/p": 0.2})
-    assert [each.stage for each in found] == ["Decide", "EndToEnd"]
-    assert (found[0].p50, found[0].p99, found[0].budget) == (50.0, 99.0, 200.0)
+    counted = score.Score(has_truth=False, is_live=True)
+    counted.observe(POLICY, "EndToEnd", 0.2)
+    for index in range(1, 101):
+        counted.observe(POLICY, "Decide", index / 1000)
+    decide, whole = score.latencies(counted.stages, {str(POLICY): 0.2})
+    assert (decide.stage, whole.stage) == ("Decide", "EndToEnd")
+    assert (decide.count, decide.budget) == (100, 200.0)
+    assert 50.0 <= decide.p50 < 50.0 * 1.16, "to the bucket"
+    assert 99.0 <= decide.p99 < 99.0 * 1.16
 
 
 def test_counts_by_verdict_and_reason() -> None:
@@ -82,18 +150,19 @@ def summary(**changed: Any) -> score.Summary:
     given: dict[str, Any] = {
         "rows": 3,
         "recording_seconds": 1.0,
-        "real_seconds": 1.0,
         "decisions": 3,
+        "records": 0,
         "skipped": {},
         "verdicts": {},
         "reasons": {},
         "outcomes": {},
-        "stages": (),
-        "accuracy": None,
-        "records": 0,
-        "journal": "j",
     }
     return score.Summary(**{**given, **changed})
+
+
+def test_a_result_holds_nothing_of_the_machine_unless_it_is_asked_for() -> None:
+    assert "measured" not in summary().document()
+    assert "seconds" in summary(measured=score.Measured(2.0, ())).document()["measured"]
 
 
 @pytest.mark.parametrize(

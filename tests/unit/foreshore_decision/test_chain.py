@@ -14,7 +14,7 @@ from builders.chain import given as given_
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
-from foreshore_decision import features, fencing
+from foreshore_decision import features, fencing, instant
 from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order
 from foreshore_decision.policy.compiled import Cap, RateLimit
 
@@ -375,10 +375,25 @@ def test_a_limiter_never_lets_more_through_than_it_says(
             log = limiter.taken((limit,), log, now)
             issued.append(now)
     pairs = itertools.pairwise(issued)
-    assert all(later - earlier >= interval for earlier, later in pairs)
+    assert all(later - earlier >= interval - instant.RESOLUTION for earlier, later in pairs)
     for start in issued:
-        assert sum(start <= moment < start + per * (1 - 1e-9) for moment in issued) <= burst
+        end = start + per - 2 * instant.RESOLUTION
+        assert sum(start <= moment < end for moment in issued) <= burst
     assert len(log) <= burst
+
+
+def test_neighbouring_samples_of_10_hz_are_a_tenth_of_a_second_apart_whatever_floats_say() -> None:
+    limit, burst = RateLimit("policy", 0.1, 0, 0.0), RateLimit("policy", 0.0, 2, 0.2)
+    moments = [1.7e9 + number / 10 for number in range(200)]
+    for earlier, later in itertools.pairwise(moments):
+        for now, is_blocked in ((later, False), (later - 0.001, True)):
+            spent = limiter.spent(limit, (earlier,), now)
+            assert (limiter.blocked(limit, spent, now) is not None) is is_blocked
+    for start, end in zip(moments, moments[2:], strict=False):
+        log = (start, start + 0.05)
+        spent = limiter.spent(burst, log, end)
+        assert limiter.blocked(burst, spent, end) is None
+        assert spent.recent == 1
 
 
 @given(st.lists(st.floats(0, 1e6), max_size=9).map(sorted), st.floats(0, 1e6))

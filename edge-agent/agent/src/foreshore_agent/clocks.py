@@ -1,9 +1,9 @@
 """The agent's clocks behind one seam: the engine's time, the monotonic clock, the boot-time clock.
 
 The engine's time drives windows, ages, rates and the time of records; in a rehearsal it follows the
-recording, N times as fast. The real monotonic clock drives latency stages, timeouts and
-acknowledgements; the boot-time clock, which goes on while the machine sleeps and starts again at a
-reboot, drives grants. The runtime and the verbs take a `Clock`; nobody else asks the time.
+recording. The real monotonic clock drives latency stages, timeouts and acknowledgements; the
+boot-time clock, which goes on while the machine sleeps and starts again at a reboot, drives grants.
+The runtime and the verbs take a `Clock`; nobody else asks the time, or makes an identity of it.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
+
+import uuid_utils
 
 from foreshore_decision.instant import Instant
 
@@ -23,11 +25,6 @@ class Clock(Protocol):
     @property
     def virtual(self) -> bool:
         """Whether the engine's time is a recording's and not the world's."""
-        ...
-
-    @property
-    def speed(self) -> float:
-        """Engine seconds that pass in one real second."""
         ...
 
     @property
@@ -45,6 +42,19 @@ class Clock(Protocol):
 
     def instant(self) -> Instant:
         """Return all three clocks, read together."""
+        ...
+
+    def identity(self) -> str:
+        """Return a fresh UUIDv7: identities sort by the engine's time."""
+        ...
+
+
+class RunningClock(Clock, Protocol):
+    """A clock that goes on by itself, so that one can wait on it."""
+
+    @property
+    def speed(self) -> float:
+        """Engine seconds that pass in one real second."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -72,6 +82,10 @@ class SystemClock:
     def instant(self) -> Instant:
         """Return wall, monotonic and boot-time clock."""
         return Instant(datetime.now(UTC), time.monotonic(), boot_seconds())
+
+    def identity(self) -> str:
+        """Return a fresh UUIDv7."""
+        return str(uuid_utils.uuid7())
 
     async def sleep(self, seconds: float) -> None:
         """Wait for real seconds."""

@@ -60,9 +60,13 @@ class Meters:
         if child is None:
             child = self._children[key] = self._counters[effect.metric].labels(*effect.labels)
         child.inc(effect.amount)
-        if effect.metric == metrics.DECISIONS.name:
-            verdict = effect.labels[1]
-            self.decisions[verdict] = self.decisions.get(verdict, 0) + effect.amount
+
+    def count_decision(self, decided: effects.Decided) -> None:
+        """Add one decision by its verdict and reason."""
+        verdict = decided.verdict.value
+        labels = (str(decided.policy), verdict, decided.reason)
+        self.count(effects.Count(metrics.DECISIONS.name, labels))
+        self.decisions[verdict] = self.decisions.get(verdict, 0) + 1
 
     def count_telemetry(self, result: str) -> None:
         """Add one message by what became of it; on every sample's path, so without an effect."""

@@ -189,7 +189,8 @@ def _pairs(explanation: Explanation) -> list[str]:
         *(("input", each) for each in explanation.inputs),
         *(("model", each) for each in explanation.model),
         *((("wanted", explanation.wanted),) if explanation.wanted else ()),
-        *((("took", _took(explanation.latency)),) if explanation.latency else ()),
+        # on a clock that stands (a rehearsal) nothing takes any time: that is no measurement
+        *((("took", _took(explanation.latency)),) if any(explanation.latency.values()) else ()),
     ]
     return [f"{name:<9} {text}" for name, text in facts]
 

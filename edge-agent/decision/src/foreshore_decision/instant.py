@@ -5,11 +5,17 @@ them in.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+RESOLUTION: Final = 1e-6
+"""Seconds between two moments that a record's time can tell apart."""
 
 
 class Instant(NamedTuple):
-    """One moment, as the agent's three clocks tell it."""
+    """One moment, as the agent's three clocks tell it.
+
+    In a rehearsal that is not live, all three tell the recording's time.
+    """
 
     now: datetime
     """The engine's time in UTC: the time that records carry. In a rehearsal it follows the
@@ -19,3 +25,12 @@ class Instant(NamedTuple):
     boot: float
     """Seconds since boot, suspended time included: grants, and outside a rehearsal ages, windows
     and rates."""
+
+
+def has_passed(since: float, seconds: float, now: float) -> bool:
+    """Whether so many seconds have passed, to the resolution of times.
+
+    Exactly, a tenth of a second would not have passed between most neighbouring samples of 10 Hz:
+    their moments are no floats.
+    """
+    return now - since >= seconds - RESOLUTION

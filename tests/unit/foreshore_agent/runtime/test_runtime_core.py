@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import uuid_utils
 
 from foreshore_agent import meters
 from foreshore_agent.engine import effects, events, state, step
@@ -24,7 +25,6 @@ class Clock:
     """A clock that stands still."""
 
     virtual = False
-    speed = 1.0
     boot_id = "boot"
     seconds = 100.0
 
@@ -37,8 +37,8 @@ class Clock:
     def instant(self) -> Instant:
         return Instant(self.now(), self.seconds, self.seconds)
 
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(seconds)
+    def identity(self) -> str:
+        return str(uuid_utils.uuid7())
 
 
 class Bench:

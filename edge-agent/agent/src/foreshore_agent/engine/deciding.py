@@ -19,7 +19,7 @@ from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
-from foreshore_api.wire import histogram, metrics
+from foreshore_api.wire import histogram
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
 from foreshore_decision.chain import evaluate, facts, limiter, modes, order
@@ -167,12 +167,14 @@ def conclude(
     label = (verdict.value, reason, None if entry is None else entry.name)
     is_new = label != binding.last
     binding = binding._replace(flight=None, last=label, last_good=_good(binding, evaluation.facts))
-    count = effects.Count(metrics.DECISIONS.name, (str(policy), verdict.value, reason))
+    decided = effects.Decided(
+        policy, device.key, verdict, reason, evaluate.rules(evaluation), given.trigger.received
+    )
     decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
     stages = {**latency, histogram.Stage.DECIDE.value: decide}
     if verdict is wire.Verdict.COMMANDED:
         device = _bound(device, policy, binding)
-        return life.issue(turn, device, evaluation, received, stages).also(count)
+        return life.issue(turn, device, evaluation, received, stages).also(decided)
     done: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
         binding = _would_take(binding, given)
@@ -190,7 +192,7 @@ def conclude(
             is_routine=not is_new and _is_routine(evaluation, verdict),
         )
         done += (effects.Journal((line,)),)
-    return Change(_bound(device, policy, binding), (*done, count))
+    return Change(_bound(device, policy, binding), (*done, decided))
 
 
 def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_new: bool) -> float:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine.events import Key, Value
-from foreshore_api.wire import beat
+from foreshore_api.wire import beat, record
 
 DURABLE_PREFIX: Final = "engine/"
 """Every key of `Journal.values` and `Keep` starts with this; at start the runtime hands all of them
@@ -149,6 +149,20 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision came to its verdict: each one, also where its record is sampled away."""
+
+    policy: Key
+    device: Key
+    verdict: record.Verdict
+    reason: str
+    rules: record.Phase
+    """What the rules came to, whatever decided afterwards; Skipped where they were not asked."""
+    triggered_at: datetime | None
+    """When the sample came that triggered it; None where none did (a silence)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """Add to a counter of `wire.metrics`; labels in the metric's order."""
 
@@ -199,6 +213,7 @@ Effect = (
     | Command
     | Advise
     | Notice
+    | Decided
     | Count
     | Refuse
     | Observe

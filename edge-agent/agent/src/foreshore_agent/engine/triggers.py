@@ -5,12 +5,15 @@ tick   ──► pending and ready, silence over ──► begin;  a question no
 answer ──► conclude, then what is pending
 """
 
+import math
+
 from foreshore_agent.engine import deciding, events, samples
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, Device
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_decision.chain import facts
+from foreshore_decision.instant import has_passed
 
 PROPERTY = "Property"
 SILENCE = "Silence"
@@ -93,6 +96,26 @@ def due(device: Device) -> float | None:
     )
 
 
+def next_due(device: Device) -> float | None:
+    """Return the moment at which the next tick has something to do for the device.
+
+    For a clock on which engine and monotonic seconds are one number, as in a rehearsal.
+    """
+    moments = [intent.due for intent in device.open.values() if intent.due < math.inf]
+    if deciding.is_evaluating(device.standing):
+        for binding in device.bindings.values():
+            if binding.flight is not None:
+                continue
+            ready = -math.inf
+            if binding.evaluated is not None:
+                ready = binding.evaluated + binding.compiled.trigger.minimum_interval
+            if binding.pending is not None:
+                moments.append(ready)
+            if wait := binding.compiled.trigger.after_silence:
+                moments.append(max(ready, _quiet_since(device, binding) + wait))
+    return min(moments, default=None)
+
+
 def is_timed(device: Device) -> bool:
     """Whether anything of the device may become due by itself."""
     return bool(device.open) or any(
@@ -108,7 +131,7 @@ def _is_ready(binding: Binding, seconds: float) -> bool:
         return False
     if binding.evaluated is None:
         return True
-    return seconds - binding.evaluated >= binding.compiled.trigger.minimum_interval
+    return has_passed(binding.evaluated, binding.compiled.trigger.minimum_interval, seconds)
 
 
 def _overdue(binding: Binding, seconds: float) -> float:
@@ -123,8 +146,12 @@ def _is_silent(device: Device, binding: Binding, seconds: float) -> bool:
     wait = binding.compiled.trigger.after_silence
     if not wait or not _is_ready(binding, seconds):
         return False
-    newest = max(binding.since, device.heard or binding.since, binding.evaluated or binding.since)
-    return seconds - newest >= wait
+    return has_passed(_quiet_since(device, binding), wait, seconds)
+
+
+def _quiet_since(device: Device, binding: Binding) -> float:
+    """Return the engine seconds from which a silence counts."""
+    return max(binding.since, device.heard or binding.since, binding.evaluated or binding.since)
 
 
 def _is_forgotten(turn: Turn, binding: Binding) -> bool:

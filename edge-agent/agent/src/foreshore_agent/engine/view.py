@@ -89,6 +89,12 @@ def due(state: State) -> float | None:
     return min((moment for moment in waiting if moment is not None), default=None)
 
 
+def next_due(state: State) -> float | None:
+    """Return the moment at which the next tick has something to do; see `triggers.next_due`."""
+    moments = (triggers.next_due(state.devices[key]) for key in state.awake if key in state.devices)
+    return min((each for each in moments if each is not None), default=None)
+
+
 def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:
     """Yield device, policy and the compiled policy in force."""
     for key, device in state.devices.items():

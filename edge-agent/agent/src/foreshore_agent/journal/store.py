@@ -67,7 +67,13 @@ class Store:
     """
 
     def __init__(
-        self, directory: Path, quotas: Quotas, now: Callable[[], datetime], *, is_collected: bool
+        self,
+        directory: Path,
+        quotas: Quotas,
+        now: Callable[[], datetime],
+        *,
+        is_collected: bool,
+        identity: str | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = sqlite.lock(directory)
@@ -85,7 +91,7 @@ class Store:
         self._ledger = Ledger(self._rows, now)
         self._head = HeadFile(directory)
         try:
-            self._broken = self._open()
+            self._broken = self._open(identity)
         except BaseException:
             self._let_go()
             raise
@@ -297,7 +303,7 @@ class Store:
     def _tally(self) -> Tally:
         return self._ledger.tally
 
-    def _open(self) -> audit.ChainBreak | None:
+    def _open(self, identity: str | None) -> audit.ChainBreak | None:
         """Compare table and head; write down what does not fit, before anything else is written.
 
         Returns the first break that was ever noticed so.
@@ -313,7 +319,7 @@ class Store:
             hash_at_head=self._rows.hash_of(head.sequence) if head else None,
             hash_at_acknowledged=self._rows.hash_of(head.acknowledged) if head else None,
         )
-        self.journal_id = found.journal or (head.journal if head else str(uuid.uuid4()))
+        self.journal_id = found.journal or (head.journal if head else identity or str(uuid.uuid4()))
         self.source = f"/journals/{self.journal_id}"
         noticed = opening.notice(found)
         try:

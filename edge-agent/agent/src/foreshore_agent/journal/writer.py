@@ -87,18 +87,22 @@ class Journal:
         quotas: Quotas = _DEFAULT_QUOTAS,
         is_collected: bool = True,
         now: Callable[[], datetime] = _wall_clock,
+        identity: str | None = None,
     ) -> Self:
         """Open the journal of a state directory, or make it.
 
         `is_collected` says whether a hub collects the records; without one both classes are rings.
-        `now` is the engine's clock; it dates gap records.
+        `now` is the engine's clock; it dates gap records. `identity` is the UUID of a journal that
+        is made here; by default a random one.
 
         Raises:
             JournalInUse: another process has this directory.
             sqlite3.DatabaseError: the file is damaged.
             OSError: the directory cannot be written.
         """
-        store = await asyncio.to_thread(Store, directory, quotas, now, is_collected=is_collected)
+        store = await asyncio.to_thread(
+            Store, directory, quotas, now, is_collected=is_collected, identity=identity
+        )
         return cls(store, asyncio.get_running_loop())
 
     @property

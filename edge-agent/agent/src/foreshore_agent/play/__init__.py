@@ -2,8 +2,9 @@
 
     recording ──► telemetry        commands ──► machine ──► acknowledgements, settled values, log
 
-`recording` and `machine` are pure; `stage` finds the device; `player` speaks MQTT; `show` runs it
-for a person. `rehearse` uses all but `show`.
+`recording` and `machine` are pure; `stage` finds the device; `device` is it, `player` carries its
+messages over MQTT; `show` runs it for a person. `rehearse` uses all but `show`, and the player only
+with `--live`.
 """
 
 from pathlib import Path
@@ -59,7 +60,7 @@ def play(
 
     try:
         show.run(
-            show.Request(
+            show.PlayRequest(
                 resources=resources,
                 device=device,
                 csv=csv,

@@ -1,12 +1,13 @@
 """Whether a recording gives the policies of a device what they wait for; pure.
 
-`rehearse` refuses a recording that triggers nothing, `play` says so: its policies may be elsewhere.
+`rehearse` refuses what could not decide, `play` says so: its policies may be elsewhere.
 """
 
 from collections.abc import Collection, Iterable, Iterator
 
 from foreshore_agent.play import machine, recording
 from foreshore_api import meta, v1alpha1
+from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import deviceprofile, evaluation
 from foreshore_decision import selectors
 
@@ -16,11 +17,11 @@ def policies_of(
 ) -> tuple[v1alpha1.DecisionPolicy, ...]:
     """Return the policies that decide about a device."""
     return tuple(
-        each
-        for each in resources
-        if isinstance(each, v1alpha1.DecisionPolicy)
-        and each.namespace == device.namespace
-        and selectors.selects(each.spec.device_selector, device.metadata.labels)
+        policy
+        for policy in resources
+        if isinstance(policy, v1alpha1.DecisionPolicy)
+        and policy.namespace == device.namespace
+        and selectors.selects(policy.spec.device_selector, device.metadata.labels)
     )
 
 
@@ -29,41 +30,83 @@ def reported(
 ) -> frozenset[str]:
     """Return the properties that the played device reports: mapped ones, and what it is set to."""
     readable = {
-        each.name for each in profile.properties if each.access is not deviceprofile.Access.WRITE
+        declared.name
+        for declared in profile.properties
+        if declared.access is not deviceprofile.Access.WRITE
     }
     is_set = readable.intersection(machine.Machine(profile).initial())
-    return frozenset(is_set).union(each.name for each in columns.properties.values())
+    return frozenset(is_set).union(mapped.name for mapped in columns.properties.values())
+
+
+def obstacles(
+    device: v1alpha1.Device,
+    policies: Collection[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
+    header: Collection[str],
+) -> Iterator[str]:
+    """Yield, each with its remedy, what would keep every row from a decision.
+
+    A disabled policy beside one that decides is no obstacle: see `disabled`.
+    """
+    if device.spec.lock is devices.Lock.LOCKED:
+        yield (
+            f"Device {device.name} is locked (spec.lock), so that no policy decides for it:"
+            " set spec.lock to Unlocked in the folder that is rehearsed"
+        )
+    enabled = [policy for policy in policies if policy.spec.mode is not v1alpha1.Mode.DISABLED]
+    if not enabled:
+        yield from disabled(policies)
+    yield from untriggered(enabled, reported, header)
+    yield from unfed(enabled, reported)
+
+
+def disabled(policies: Collection[v1alpha1.DecisionPolicy]) -> Iterator[str]:
+    """Yield the policies that are switched off."""
+    for policy in policies:
+        if policy.spec.mode is v1alpha1.Mode.DISABLED:
+            yield (
+                f"DecisionPolicy {policy.name} is Disabled (spec.mode) and decides nothing: Shadow"
+                " records what it would do"
+            )
 
 
 def untriggered(
-    policies: Collection[v1alpha1.DecisionPolicy], told: Collection[str], header: Collection[str]
+    policies: Collection[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
+    header: Collection[str],
 ) -> Iterator[str]:
     """Yield the policies that no row would evaluate."""
-    for each in policies:
-        triggers = _triggers(each)
-        if triggers and not triggers.intersection(told) and not each.spec.trigger.after_silence:
-            field = "spec.trigger.properties" if each.spec.trigger.properties else "spec.inputs"
+    for policy in policies:
+        triggers = _triggers(policy)
+        if (
+            triggers
+            and not triggers.intersection(reported)
+            and not policy.spec.trigger.after_silence
+        ):
+            field = "spec.trigger.properties" if policy.spec.trigger.properties else "spec.inputs"
             names = ", ".join(sorted(triggers))
             yield (
-                f"DecisionPolicy {each.name} is evaluated when {names} is reported ({field}), and"
+                f"DecisionPolicy {policy.name} is evaluated when {names} is reported ({field}), and"
                 f" no column is: say which with --map COLUMN={min(triggers)}; columns:"
                 f" {', '.join(header)}"
             )
 
 
-def unfed(policies: Collection[v1alpha1.DecisionPolicy], told: Collection[str]) -> Iterator[str]:
+def unfed(
+    policies: Collection[v1alpha1.DecisionPolicy], reported: Collection[str]
+) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, although the policy needs one."""
     for policy in policies:
-        for each in policy.spec.inputs:
-            needs_value = each.on_invalid is not evaluation.OnInvalid.DEFAULT
-            if each.property not in told and needs_value:
+        for source in policy.spec.inputs:
+            needs_value = source.on_invalid is not evaluation.OnInvalid.DEFAULT
+            if source.property not in reported and needs_value:
                 yield (
-                    f"DecisionPolicy {policy.name} reads {each.property}"
-                    f" (spec.inputs[{each.name}]), and no column is: it will be missing;"
-                    f" --map COLUMN={each.property} gives it"
+                    f"DecisionPolicy {policy.name} reads {source.property}"
+                    f" (spec.inputs[{source.name}]), and no column is: it will be missing;"
+                    f" --map COLUMN={source.property} gives it"
                 )
 
 
 def _triggers(policy: v1alpha1.DecisionPolicy) -> frozenset[str]:
     spec = policy.spec
-    return frozenset(spec.trigger.properties or (each.property for each in spec.inputs))
+    return frozenset(spec.trigger.properties or (source.property for source in spec.inputs))

@@ -25,7 +25,7 @@ REMEMBERED: Final = 4096
 """Command keys that are kept, the newest ones: far longer than any time to live."""
 
 
-class Refusal(StrEnum):
+class CommandRefusal(StrEnum):
     """Why a command is refused."""
 
     MALFORMED = "Malformed"
@@ -39,7 +39,7 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DeviceMemory:
     """What the device remembers."""
 
     epoch: int = 0
@@ -51,13 +51,13 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenCommand:
     """What became of one message on the command topic."""
 
-    state: State
+    state: DeviceMemory
     result: command.Result | None
     """None for a message that is no command: it cannot be answered."""
-    reason: Refusal | None = None
+    reason: CommandRefusal | None = None
     order: command.Command | None = None
     answer: command.Acknowledgement | None = None
     changes: Mapping[str, payload.Value] = field(default_factory=dict)
@@ -82,54 +82,58 @@ class Machine:
 
     def initial(self) -> dict[str, payload.Value]:
         """Return the values before anybody commands: the safe state's, else the least allowed."""
-        found: dict[str, payload.Value] = {}
+        values: dict[str, payload.Value] = {}
         safe = self._profile.safe_state
         for action in self._profile.actions:
-            for each in action.input:
-                if each.property is None:
+            for given in action.input:
+                if given.property is None:
                     continue
-                value = _least(each)
+                value = _least(given)
                 if safe is not None and safe.action == action.name:
-                    given = {one.name: one.value for one in safe.input}
-                    if each.name in given:
-                        value = scalars.literal(given[each.name], each.type.value)
-                found.setdefault(each.property, value)
-        return found
+                    safe_values = {entry.name: entry.value for entry in safe.input}
+                    if given.name in safe_values:
+                        value = scalars.literal(safe_values[given.name], given.type.value)
+                values.setdefault(given.property, value)
+        return values
 
-    def take(self, state: State, body: bytes, now: datetime) -> Taken:
+    def take(self, state: DeviceMemory, body: bytes, now: datetime) -> TakenCommand:
         """Take one message from the command topic."""
         try:
             document = payload.read(body)
             order = command.Command.model_validate(document)
         except (payload.RefusedError, ValidationError):
-            return Taken(state, None, Refusal.MALFORMED)
+            return TakenCommand(state, None, CommandRefusal.MALFORMED)
         refusal = _outranked(state, order)
         if refusal is None:
             state = follow(state, order.epoch, order.holder)
-            known = state.answers.get(order.command_id)
-            if known is not None:
-                return Taken(state, command.Result.REJECTED, Refusal.DUPLICATE, order, known)
+            first = state.answers.get(order.command_id)
+            if first is not None:
+                return TakenCommand(
+                    state, command.Result.REJECTED, CommandRefusal.DUPLICATE, order, first
+                )
             refusal = self._refusal(order, now)
         result = command.Result.REJECTED if refusal else command.Result.ACCEPTED
         answer = command.Acknowledgement(
             command_id=order.command_id, result=result, reason=refusal, time=now
         )
         if refusal is not None:
-            return Taken(_remember(state, answer), result, refusal, order, answer)
+            return TakenCommand(_remember(state, answer), result, refusal, order, answer)
         changes, settling = self._changes(order)
-        return Taken(_remember(state, answer), result, None, order, answer, changes, settling)
+        return TakenCommand(
+            _remember(state, answer), result, None, order, answer, changes, settling
+        )
 
-    def _refusal(self, order: command.Command, now: datetime) -> Refusal | None:
+    def _refusal(self, order: command.Command, now: datetime) -> CommandRefusal | None:
         life = (order.not_after - order.issued_at).total_seconds() * self._patience
         if (now - order.issued_at).total_seconds() > life:
-            return Refusal.EXPIRED
+            return CommandRefusal.EXPIRED
         action = self._profile.find_action(order.action)
         if action is None:
-            return Refusal.UNKNOWN_ACTION
-        if set(order.input) != {each.name for each in action.input}:
-            return Refusal.INVALID_INPUT
-        for each in action.input:
-            problem = _problem(each, order.input[each.name])
+            return CommandRefusal.UNKNOWN_ACTION
+        if set(order.input) != {given.name for given in action.input}:
+            return CommandRefusal.INVALID_INPUT
+        for given in action.input:
+            problem = _problem(given, order.input[given.name])
             if problem is not None:
                 return problem
         return None
@@ -138,58 +142,58 @@ class Machine:
         changes: dict[str, payload.Value] = {}
         settling = 0.0
         action = self._profile.find_action(order.action)
-        for each in action.input if action is not None else ():
-            if each.property is not None:
-                changes[each.property] = payload.typed(order.input[each.name], each.type)
-                found = self._profile.find_property(each.property)
-                if found is not None:
-                    settling = max(settling, scalars.seconds(found.settling_time))
+        for given in action.input if action is not None else ():
+            if given.property is not None:
+                changes[given.property] = payload.typed(order.input[given.name], given.type)
+                changed = self._profile.find_property(given.property)
+                if changed is not None:
+                    settling = max(settling, scalars.seconds(changed.settling_time))
         return changes, settling
 
 
-def follow(state: State, epoch: int, holder: str) -> State:
+def follow(state: DeviceMemory, epoch: int, holder: str) -> DeviceMemory:
     """Return what a device knows once it has seen a holder that it obeys: epochs never fall."""
     return replace(state, epoch=epoch, holder=holder) if epoch >= state.epoch else state
 
 
-def recall(state: State, answer: command.Acknowledgement) -> State:
+def recall(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMemory:
     """Return what a device knows once it has read an answer in its log; only the first counts."""
     return state if answer.command_id in state.answers else _remember(state, answer)
 
 
-def _outranked(state: State, order: command.Command) -> Refusal | None:
+def _outranked(state: DeviceMemory, order: command.Command) -> CommandRefusal | None:
     if order.epoch < state.epoch:
-        return Refusal.LOWER_EPOCH
+        return CommandRefusal.LOWER_EPOCH
     if order.epoch == state.epoch and state.holder not in (None, order.holder):
-        return Refusal.OTHER_HOLDER
+        return CommandRefusal.OTHER_HOLDER
     return None
 
 
-def _remember(state: State, answer: command.Acknowledgement) -> State:
+def _remember(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMemory:
     answers = {**state.answers, answer.command_id: answer}
     if len(answers) > REMEMBERED:
         del answers[next(iter(answers))]
     return replace(state, answers=answers)
 
 
-def _problem(each: deviceprofile.ActionInput, given: object) -> Refusal | None:
+def _problem(declared: deviceprofile.ActionInput, given: object) -> CommandRefusal | None:
     try:
-        value = payload.typed(given, each.type)
+        value = payload.typed(given, declared.type)
     except payload.RefusedError:
-        return Refusal.INVALID_INPUT
+        return CommandRefusal.INVALID_INPUT
     if isinstance(value, bool | str):
         return None
-    low = -math.inf if each.minimum is None else scalars.number(each.minimum)
-    high = math.inf if each.maximum is None else scalars.number(each.maximum)
-    return None if low <= value <= high else Refusal.OUT_OF_BOUNDS
+    low = -math.inf if declared.minimum is None else scalars.number(declared.minimum)
+    high = math.inf if declared.maximum is None else scalars.number(declared.maximum)
+    return None if low <= value <= high else CommandRefusal.OUT_OF_BOUNDS
 
 
-def _least(each: deviceprofile.ActionInput) -> payload.Value:
-    match each.type:
+def _least(declared: deviceprofile.ActionInput) -> payload.Value:
+    match declared.type:
         case deviceprofile.DataType.NUMBER:
-            return 0.0 if each.minimum is None else scalars.number(each.minimum)
+            return 0.0 if declared.minimum is None else scalars.number(declared.minimum)
         case deviceprofile.DataType.INTEGER:
-            return 0 if each.minimum is None else math.ceil(scalars.number(each.minimum))
+            return 0 if declared.minimum is None else math.ceil(scalars.number(declared.minimum))
         case deviceprofile.DataType.BOOLEAN:
             return False
         case deviceprofile.DataType.STRING:

@@ -11,21 +11,21 @@ _SECONDS: Final = 5.0
 """Between two lines of progress."""
 
 
-class Reading:
+class ReadingProgress:
     """Called with the rows that have been read so far; says so now and then."""
 
     def __init__(self, path: Path) -> None:
         self._name: Final = path.name
-        self._said = time.monotonic()
+        self._shown_at = time.monotonic()
 
     def __call__(self, rows: int) -> None:
         """Say how far it is, if that was not said lately."""
-        if time.monotonic() - self._said > _SECONDS:
-            self._said = time.monotonic()
+        if time.monotonic() - self._shown_at > _SECONDS:
+            self._shown_at = time.monotonic()
             exits.say(f"reading {self._name}: {rows} rows so far")
 
 
 def say(notes: Iterable[str]) -> None:
     """Say each on a line of its own."""
-    for each in notes:
-        exits.say(each)
+    for note in notes:
+        exits.say(note)

@@ -43,7 +43,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RecordedRow:
     """One row: what the device measured then."""
 
     number: int
@@ -78,7 +78,7 @@ class Recording:
     notes: tuple[str, ...] = ()
     """What a person should know before it is played."""
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[RecordedRow]:
         """Yield the rows in order; empty lines are skipped. Raises RecordingError."""
         for place, cells in self.cells():
             yield self.row(place, cells)
@@ -96,7 +96,7 @@ class Recording:
         except (OSError, csv.Error) as error:
             raise RecordingError(f"{self.path} cannot be read: {error}") from error
 
-    def row(self, place: survey.Place, cells: Sequence[str]) -> Row:
+    def row(self, place: survey.Place, cells: Sequence[str]) -> RecordedRow:
         """Read one row. Raises RecordingError, without its place."""
         values: dict[str, Value] = {}
         unread: list[str] = []
@@ -108,7 +108,7 @@ class Recording:
                 unread.append(each.name)
         time = self.columns.time
         truth = self.columns.truth
-        return Row(
+        return RecordedRow(
             number=place.row,
             values=values,
             time=None if time is None else self._moment(cells, time),

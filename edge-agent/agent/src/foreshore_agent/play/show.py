@@ -16,6 +16,7 @@ from rich import console, progress
 from foreshore_agent import clocks, inspection, resources
 from foreshore_agent.devices.mqtt import connection, credentials
 from foreshore_agent.play import coverage, notices, player, recording, stage
+from foreshore_agent.play import device as played_device
 from foreshore_api import printable
 
 USAGE_ERRORS: Final = (
@@ -34,7 +35,7 @@ class UnheardError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PlayRequest:
     """What the person asked for."""
 
     resources: Path
@@ -48,13 +49,13 @@ class Request:
     is_looped: bool
 
 
-def run(request: Request) -> None:
+def run(request: PlayRequest) -> None:
     """Play until the recording ends, or SIGTERM. Raises USAGE_ERRORS, UnheardError, OSError."""
     reading = stage.read(request.resources)
     notices.say(map(inspection.line, inspection.inspect(reading)))
     played = stage.choose(reading, request.resources, request.device)
     mapped = recording.mapping(request.mapped)
-    progress = notices.Reading(request.csv)
+    progress = notices.ReadingProgress(request.csv)
     rows = recording.read(
         request.csv,
         played.profile.properties,
@@ -66,9 +67,9 @@ def run(request: Request) -> None:
     address = connection.Address.of(played.site.spec.broker, request.credentials)
     if request.credential is not None and address.credential is not None:
         address = replace(address, credential=request.credential)
-    if address.credential is not None:  # one that is not there is said now, not at every attempt
+    if address.credential is not None:  # a missing one is said now, not at every attempt
         credentials.context(address.credentials, address.credential, address.server_name)
-    log = player.DeviceLog(request.log)
+    log = played_device.DeviceLog(request.log)
     try:
         uvloop.run(_play(request, played, rows, address, log))
     finally:
@@ -76,27 +77,29 @@ def run(request: Request) -> None:
 
 
 def _uncovered(
-    reading: resources.Reading, played: stage.Stage, rows: recording.Recording
+    reading: resources.Reading, played: stage.PlayedStage, rows: recording.Recording
 ) -> Iterator[str]:
     """Yield what the policies of the folder will miss."""
     policies = coverage.policies_of(played.device, reading.resources)
-    told = coverage.reported(played.profile, rows.columns)
-    yield from coverage.untriggered(policies, told, rows.header)
-    yield from coverage.unfed(policies, told)
+    reported = coverage.reported(played.profile, rows.columns)
+    yield from coverage.untriggered(policies, reported, rows.header)
+    yield from coverage.unfed(policies, reported)
 
 
 async def _play(
-    request: Request,
-    played: stage.Stage,
+    request: PlayRequest,
+    played: stage.PlayedStage,
     rows: recording.Recording,
     address: connection.Address,
-    log: player.DeviceLog,
+    log: played_device.DeviceLog,
 ) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     clock = clocks.SystemClock()
-    device = player.Player(played, clock, address, log, _said(request.device, address, stop))
+    device = player.Player(
+        played, clock, address, log, _connection_changed(request.device, address, stop)
+    )
     log.write("Started", clock.now(), device=request.device, rows=rows.rows)
     keeping = asyncio.create_task(device.run(), name="device")
     telling = asyncio.create_task(_tell(device, rows, request, stop), name="rows")
@@ -104,16 +107,16 @@ async def _play(
     stop.set()  # from here on a lost broker is no news
     keeping.cancel()
     await asyncio.gather(keeping, telling, return_exceptions=True)
-    log.write("Stopped", clock.now(), **_facts(device.tally))
-    _summarise(request.device, device.tally)
+    log.write("Stopped", clock.now(), **_facts(device.played.tally))
+    _summarise(request.device, device.played.tally)
     if not telling.cancelled() and (error := telling.exception()) is not None:
         raise error
-    if not device.tally.published:
+    if not device.played.tally.published:
         raise UnheardError(f"nothing of {request.device} was published: {_away(device, address)}")
 
 
 async def _tell(
-    device: player.Player, rows: recording.Recording, request: Request, stop: asyncio.Event
+    device: player.Player, rows: recording.Recording, request: PlayRequest, stop: asyncio.Event
 ) -> None:
     """Publish the rows at their rate, once connected; while nobody hears, rows are lost."""
     while not device.is_connected:
@@ -158,10 +161,10 @@ async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
 class _Progress:
     """A live line on a terminal, a plain one now and then elsewhere; both on standard error."""
 
-    def __init__(self, request: Request, rows: recording.Recording) -> None:
+    def __init__(self, request: PlayRequest, rows: recording.Recording) -> None:
         self._name = request.device
         self._total = rows.rows
-        self._said = time.monotonic()
+        self._shown_at = time.monotonic()
         output = console.Console(stderr=True)
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
@@ -185,18 +188,18 @@ class _Progress:
         state = describe(device)
         if not self._bar.disable:
             self._bar.update(self._task, completed=row, state=state)
-        elif time.monotonic() - self._said > _LINE_SECONDS:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._shown_at > _LINE_SECONDS:
+            self._shown_at = time.monotonic()
             _say(f"{self._name}: row {row} of {self._total}, {state}")
 
 
 def describe(device: player.Player) -> str:
     """Say in a few words how the device stands."""
-    tally = device.tally
+    tally = device.played.tally
     refused = sum(tally.commands.values()) - tally.commands["Accepted"]
     values = " ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in device.values.items()
+        for name, value in device.played.values.items()
     )
     parts = [
         "" if device.is_connected else "no broker",
@@ -208,7 +211,9 @@ def describe(device: player.Player) -> str:
     return printable.clean(", ".join(part for part in parts if part))
 
 
-def _said(name: str, address: connection.Address, stop: asyncio.Event) -> Callable[[bool], None]:
+def _connection_changed(
+    name: str, address: connection.Address, stop: asyncio.Event
+) -> Callable[[bool], None]:
     def changed(is_up: bool) -> None:  # noqa: FBT001 - a callback
         where = f"{address.host}:{address.port}"
         if is_up or not stop.is_set():
@@ -217,7 +222,7 @@ def _said(name: str, address: connection.Address, stop: asyncio.Event) -> Callab
     return changed
 
 
-def _facts(tally: player.Tally) -> dict[str, object]:
+def _facts(tally: played_device.DeviceTally) -> dict[str, object]:
     return {
         "published": tally.published,
         "unsent": tally.unsent,
@@ -226,7 +231,7 @@ def _facts(tally: player.Tally) -> dict[str, object]:
     }
 
 
-def _summarise(name: str, tally: player.Tally) -> None:
+def _summarise(name: str, tally: played_device.DeviceTally) -> None:
     commands = printable.clean(
         ", ".join(f"{count} {result}" for result, count in sorted(tally.commands.items()))
     )
@@ -238,5 +243,4 @@ def _summarise(name: str, tally: player.Tally) -> None:
 
 
 def _say(line: str) -> None:
-    said = printable.clean(line)
-    print(said, file=sys.stderr, flush=True)  # noqa: T201 - progress
+    print(printable.clean(line), file=sys.stderr, flush=True)  # noqa: T201 - progress

@@ -17,7 +17,7 @@ class StageError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class PlayedStage:
     """One device of a folder, with all that it takes to be it."""
 
     site: v1alpha1.Site
@@ -46,12 +46,12 @@ def read(folder: Path) -> resources.Reading:
         raise StageError(str(error)) from error
 
 
-def find(folder: Path, name: str) -> Stage:
+def find(folder: Path, name: str) -> PlayedStage:
     """Find a device by name (or `namespace/name`) in a folder of YAML. Raises StageError."""
     return choose(read(folder), folder, name)
 
 
-def choose(reading: resources.Reading, folder: Path, name: str) -> Stage:
+def choose(reading: resources.Reading, folder: Path, name: str) -> PlayedStage:
     """Find a device by name (or `namespace/name`) among resources. Raises StageError."""
     found = compiling.Resources.of(reading.resources)
     named = [each for each in found.devices if name in (each.name, f"{each.namespace}/{each.name}")]
@@ -74,7 +74,7 @@ def choose(reading: resources.Reading, folder: Path, name: str) -> Stage:
             else f"Site {device.spec.site}"
         )
         raise StageError(f"{folder} does not hold the {missing} of Device {device.name}")
-    return Stage(site, device, narrowing.narrow(profile.spec, device.spec))
+    return PlayedStage(site, device, narrowing.narrow(profile.spec, device.spec))
 
 
 def _unknown(folder: Path, name: str, devices: tuple[v1alpha1.Device, ...], count: int) -> str:

@@ -1,12 +1,13 @@
 """`foreshore-agent rehearse`: a policy on a recording, before it goes live; nothing is touched.
 
-    recording ──rows, on its own time──► player ──► a Mosquitto of our own ──► agent ──► journal
-                                           ▲                                     │
-                                           └──────────── commands ◄──────────────┘
+    recording ──rows, at their own time──► engine ──► journal, report
+                     ▲                       │
+                     └── device ◄─ commands ─┘
 
-The agent is the one that `run` runs, the player the one of `play`. `clock` is the clock of both;
-`plan` reads and checks everything first; `watch` knows when a row has been decided; `score` counts,
-purely; `view` shows; `stage` of `play` finds the device. The Site's broker is never contacted.
+The engine and its host are those of `run`, the device that of `play`. `plan` reads and checks
+everything first; `run` begins and ends it; `driver` plays the rows on a clock that stands while one
+is decided, through the carriers of `ports`; `live` plays them over a broker instead; `score` counts
+and `view` shows. The Site's broker is never contacted.
 """
 
 from pathlib import Path
@@ -60,9 +61,27 @@ def rehearse(
         typer.Option(
             envvar="FORESHORE_SPEED",
             min=0.0,
-            help="How many times as fast as the recording; 0: as fast as the agent decides.",
+            help="How many times as fast as the recording; 0: as fast as rows are decided."
+            " Without --live it changes no result.",
         ),
     ] = 0.0,
+    live: Annotated[  # noqa: FBT002 - an option of the command line
+        bool,
+        typer.Option(
+            "--live",
+            envvar="FORESHORE_LIVE",
+            help="Over a Mosquitto of its own, in real time: shows what the machine takes, and"
+            " differs from run to run.",
+        ),
+    ] = False,
+    latencies: Annotated[  # noqa: FBT002 - an option of the command line
+        bool,
+        typer.Option(
+            "--latencies",
+            envvar="FORESHORE_LATENCIES",
+            help="Show what the machine took too; without, two runs print the same.",
+        ),
+    ] = False,
     models: Annotated[
         Path | None,
         typer.Option(envvar="FORESHORE_MODELS", help="Folder of *.onnx, found by digest."),
@@ -75,10 +94,13 @@ def rehearse(
         str, typer.Option("--output", "-o", help="The summary as text or json.")
     ] = "text",
 ) -> None:
-    """Try a policy on recorded data: decide every row, count, and compare with the truth."""
+    """Try a policy on recorded data: decide every row, count, and compare with the truth.
+
+    Every row is decided at its own time, however long that takes: two runs give the same result.
+    """
     from foreshore_agent.rehearse import plan, run
 
-    request = plan.Request(
+    request = plan.RehearsalRequest(
         resources=resources,
         state=state,
         device=device,
@@ -90,6 +112,8 @@ def rehearse(
         models=models,
         credentials=credentials,
         is_json=output == "json",
+        is_live=live,
+        has_latencies=latencies,
     )
     try:
         if output not in ("text", "json"):
@@ -97,5 +121,5 @@ def rehearse(
         run.rehearse(request)
     except run.USAGE_ERRORS as error:
         exits.fail(str(error), exits.Exit.USAGE)
-    except (run.NoDecisionError, OSError) as error:
+    except run.FAILURES as error:
         exits.fail(str(error), exits.Exit.FAILED)

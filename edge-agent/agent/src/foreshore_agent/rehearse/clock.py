@@ -1,21 +1,30 @@
-"""The one clock of a rehearsal: real pace while a row is decided, fast-forward between rows.
+"""The clocks of a rehearsal: one that stands while a row is decided, one that runs for `--live`.
+
+`FrozenClock` stands at a row's own time for as long as deciding takes, so that ages, windows, rates
+and intervals are exactly those of the recording, and two runs on any machine are equal.
+
+`PacedClock` is for a broker and an agent that need real time: real pace while a row is decided,
+fast-forward between rows.
 
     hold ── the agent decides, the device answers: one second is a second ──► forward ── N times ──►
 
-So ages, windows, rates and freshness are as true as in the recording, however slow the machine is:
-the next row comes only when this one has been decided. What sleeps on this clock (a value that
-settles) wakes on the way, at its own moment. The monotonic clock skips what is skipped: latencies,
-which lie within a hold, are real, and settling times and timeouts are those of the recording.
+There the next row comes only when this one has been decided. What sleeps on that clock (a value
+that settles) wakes on the way, at its own moment. Its monotonic clock skips what is skipped:
+latencies, which lie within a hold, are real, and settling times and timeouts are the recording's.
 """
 
 import asyncio
+import hashlib
 import heapq
 import itertools
 import math
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import uuid_utils
 
 from foreshore_agent import clocks
 from foreshore_decision.instant import Instant
@@ -26,8 +35,61 @@ _SHORTEST: Final = 1e-3
 """Real seconds that are not worth sleeping for."""
 
 
-class RehearsalClock:
-    """Stands at `origin` until the first `forward`; a `clocks.Clock`."""
+class FrozenClock:
+    """Stands until it is advanced; a `clocks.Clock`.
+
+    All three of its clocks tell the recording's time, in Unix seconds: what is due on one of them
+    is due on all, and no wait of the engine is a wait of ours. Its identities depend on the seed
+    and on how many were made before, so that the same rehearsal makes the same ones.
+    """
+
+    virtual: Final = True
+
+    def __init__(self, origin: datetime, seed: bytes) -> None:
+        self.boot_id: Final = constant(seed, b"boot")
+        self._seed: Final = seed
+        self._made = 0
+        self._now = origin.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """Return the recording's time, in UTC."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the same, in seconds."""
+        return self._now.timestamp()
+
+    def instant(self) -> Instant:
+        """Return the same on all three clocks."""
+        seconds = self._now.timestamp()
+        return Instant(self._now, seconds, seconds)
+
+    def identity(self) -> str:
+        """Return the next UUIDv7: the recording's time, a counter, and bits drawn from the seed."""
+        self._made += 1
+        drawn = int.from_bytes(_drawn(self._seed, self._made.to_bytes(8, "big"))[:8], "big")
+        milliseconds = max(0, math.floor(self._now.timestamp() * 1000)) % (1 << 48)
+        counter = self._made % (1 << 32)
+        number = milliseconds << 80 | 0x7 << 76 | (counter >> 20) << 64
+        number |= 0b10 << 62 | (counter & 0xFFFFF) << 42 | drawn >> 22
+        return str(uuid.UUID(int=number))
+
+    def advance(self, to: datetime) -> None:
+        """Stand at a later moment; an earlier one changes nothing."""
+        self._now = max(self._now, to)
+
+
+def constant(seed: bytes, purpose: bytes) -> str:
+    """Return the UUID that a seed gives to a purpose."""
+    return str(uuid.UUID(bytes=_drawn(seed, purpose)[:16], version=4))
+
+
+def _drawn(seed: bytes, purpose: bytes) -> bytes:
+    return hashlib.blake2b(purpose, key=seed[:64]).digest()
+
+
+class PacedClock:
+    """Stands at `origin` until the first `forward`; a `clocks.RunningClock`."""
 
     virtual: Final = True
     speed: Final = 1.0
@@ -59,6 +121,10 @@ class RehearsalClock:
         """Return the recording's time, the monotonic clock beside it, and the boot-time clock."""
         real = time.monotonic()
         return Instant(self._at(real), real + self._skip(real), clocks.boot_seconds())
+
+    def identity(self) -> str:
+        """Return a fresh UUIDv7."""
+        return str(uuid_utils.uuid7())
 
     async def sleep(self, seconds: float) -> None:
         """Wait until so many seconds of the recording have passed."""

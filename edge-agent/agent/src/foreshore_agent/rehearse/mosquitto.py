@@ -24,14 +24,14 @@ class NoMosquittoError(RuntimeError):
 
 def find() -> str:
     """Return the path of the broker's program. Raises NoMosquittoError."""
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path=_PLACES)
-    if found is None:
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path=_PLACES)
+    if program is None:
         raise NoMosquittoError(
             "a rehearsal runs a Mosquitto broker of its own, and there is none on PATH or in"
             " /usr/sbin; install it with `apt install mosquitto` (Debian, Ubuntu),"
             " `dnf install mosquitto` (Fedora) or `brew install mosquitto` (macOS)"
         )
-    return found
+    return program
 
 
 @contextlib.asynccontextmanager
@@ -62,8 +62,8 @@ async def _start(program: str, folder: Path) -> tuple[asyncio.subprocess.Process
             )
         if await _listens(child, port):
             return child, port
-    said = log.read_text(encoding="utf-8", errors="replace").strip()[-500:]
-    raise NoMosquittoError(f"{program} does not start: {said}")
+    ending = log.read_text(encoding="utf-8", errors="replace").strip()[-500:]
+    raise NoMosquittoError(f"{program} does not start: {ending}")
 
 
 async def _listens(child: asyncio.subprocess.Process, port: int) -> bool:

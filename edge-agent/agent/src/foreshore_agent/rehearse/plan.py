@@ -1,17 +1,18 @@
 """Everything that is known before a rehearsal runs, and every reason not to begin.
 
-folder ──read, inspect──► device, policies ──► recording, read once ──► triggers ──► Plan
+folder ──read, inspect──► device, policies ──► recording, read once ──► triggers ──► RehearsalPlan
              │                                     │                       │
              └────────────── a problem: RehearsalError, before anything is started
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from foreshore_agent import inspection, resources
 from foreshore_agent.play import coverage, notices, recording, stage
 from foreshore_api import hints, v1alpha1
+from foreshore_decision import assignment as compiling
 
 
 class RehearsalError(RuntimeError):
@@ -19,7 +20,7 @@ class RehearsalError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RehearsalRequest:
     """What the person asked for."""
 
     resources: Path
@@ -33,15 +34,21 @@ class Request:
     models: Path | None
     credentials: Path | None
     is_json: bool
+    is_live: bool = False
+    """Whether over a broker, by the agent that `run` runs."""
+    has_latencies: bool = False
+    """Whether to show what the machine took."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RehearsalPlan:
     """What will be rehearsed."""
 
-    request: Request
-    played: stage.Stage
+    request: RehearsalRequest
+    played: stage.PlayedStage
     rows: recording.Recording
+    resources: compiling.Resources
+    """Of the folder, with this device alone."""
     policies: tuple[v1alpha1.DecisionPolicy, ...]
     """Those that decide about the device."""
     origin: datetime
@@ -50,7 +57,7 @@ class Plan:
     """What the person should know before it begins."""
 
 
-def make(request: Request) -> Plan:
+def make(request: RehearsalRequest) -> RehearsalPlan:
     """Read and check everything.
 
     Raises:
@@ -67,23 +74,35 @@ def make(request: Request) -> Plan:
         needs_time=True,
         truth_column=column or None,
     )
-    progress = notices.Reading(request.csv)
+    progress = notices.ReadingProgress(request.csv)
     rows = recording.read(
         request.csv, played.profile.properties, wanted, played.zone, progress=progress
     )
     if rows.span is None:
         raise RehearsalError("the recording has no times")
-    told = coverage.reported(played.profile, rows.columns)
-    if problems := tuple(coverage.untriggered(policies, told, rows.header)):
-        raise RehearsalError(
-            "\n  ".join(("the recording does not evaluate every policy:", *problems))
-        )
-    notes = (*rows.notes, *coverage.unfed(policies, told))
-    first = next(iter(rows)).time or rows.span[0]
-    return Plan(request, played, rows, policies, first, value or None, notes)
+    reported = coverage.reported(played.profile, rows.columns)
+    obstacles = tuple(coverage.obstacles(played.device, policies, reported, rows.header))
+    if obstacles:
+        raise RehearsalError("\n  ".join(("nothing could be decided as it stands:", *obstacles)))
+    return RehearsalPlan(
+        request=request,
+        played=played,
+        rows=rows,
+        resources=_alone(reading, played),
+        policies=policies,
+        origin=next(iter(rows)).time or rows.span[0],
+        true_value=value or None,
+        notes=(*rows.notes, *coverage.disabled(policies)),
+    )
 
 
-def _check_resources(request: Request, reading: resources.Reading) -> None:
+def _alone(reading: resources.Reading, played: stage.PlayedStage) -> compiling.Resources:
+    """Return the resources without other devices: nobody plays them, and they would be silent."""
+    every = compiling.Resources.of(reading.resources)
+    return replace(every, devices=(played.device,))
+
+
+def _check_resources(request: RehearsalRequest, reading: resources.Reading) -> None:
     """Refuse a folder in which anything is wrong: what is left out would not be rehearsed."""
     supplies = inspection.Supplies(
         request.resources, request.models, request.credentials, is_broker_used=False
@@ -95,16 +114,16 @@ def _check_resources(request: Request, reading: resources.Reading) -> None:
 
 
 def _policies(
-    reading: resources.Reading, played: stage.Stage
+    reading: resources.Reading, played: stage.PlayedStage
 ) -> tuple[v1alpha1.DecisionPolicy, ...]:
     """Return the policies that decide about the device. Raises RehearsalError if there is none."""
     device = played.device
     bound = coverage.policies_of(device, reading.resources)
     if not bound:
         here = [
-            each.name
-            for each in reading.resources
-            if isinstance(each, v1alpha1.DecisionPolicy) and each.namespace == device.namespace
+            policy.name
+            for policy in reading.resources
+            if isinstance(policy, v1alpha1.DecisionPolicy) and policy.namespace == device.namespace
         ]
         labels, names = device.metadata.labels, ", ".join(here[: hints.SHOWN]) or "there is none"
         raise RehearsalError(

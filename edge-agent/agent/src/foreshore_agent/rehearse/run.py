@@ -1,14 +1,17 @@
-"""One rehearsal from beginning to end; the verb calls it."""
+"""One rehearsal from beginning to end; the verb calls it.
+
+Plan ──► model's servers, journal ──► driver plays every row ──► summary
+   └──────── --live: `live` plays them over a broker ──────────────┘
+"""
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,27 +19,28 @@ import orjson
 import uvloop
 from rich import console
 
-from foreshore_agent import exits, inspection, logs, settings
-from foreshore_agent.devices.mqtt import connection
-from foreshore_agent.engine import step
-from foreshore_agent.folder import folder
+from foreshore_agent import exits, inspection, journal, logs
+from foreshore_agent.folder import children, folder, models
+from foreshore_agent.inference import pool
 from foreshore_agent.journal import reader
-from foreshore_agent.play import notices, player, recording, stage
-from foreshore_agent.rehearse import clock, mosquitto, score, view, watch
+from foreshore_agent.journal.room import MEBIBYTE, Quotas
+from foreshore_agent.play import device as played_device
+from foreshore_agent.play import notices, recording, stage
+from foreshore_agent.rehearse import clock, driver, live, mosquitto, ports, score, view
 from foreshore_agent.rehearse import plan as planning
-from foreshore_agent.runtime import agent
 from foreshore_api import printable, scalars
-from foreshore_api.wire import metrics
-from foreshore_decision import explain
+from foreshore_api.wire import assignment, report, serving
+from foreshore_decision import assignment as compiling
+from foreshore_decision import explain, fencing
 
-READY_SECONDS: Final = 90.0
-"""For the model's server to load and warm up; it gives up fetching before that, and says why."""
+LOAD_SECONDS: Final = 90.0
+"""For a model's server to load and warm up; it gives up fetching before that, and says why."""
 _WAIT_SECONDS: Final = 5.0
 """Between two lines that say what is waited for."""
-_MARGIN: Final = timedelta(milliseconds=1)
-"""After a moment, so that it has surely passed."""
 _MARK: Final = "rehearsal"
 """File that says that a state directory is a rehearsal's and may be replaced."""
+_QUOTAS: Final = Quotas(ballast=MEBIBYTE)
+_Endpoints = Mapping[compiling.Name, tuple[assignment.Endpoint, ...]]
 
 
 class NoDecisionError(RuntimeError):
@@ -49,31 +53,23 @@ USAGE_ERRORS: Final = (
     recording.RecordingError,
     mosquitto.NoMosquittoError,
 )
+FAILURES: Final = (NoDecisionError, ports.UnfinishedError, journal.JournalFull, OSError)
 
 
-@dataclass(slots=True)
-class _Run:
-    """What happened, row by row."""
-
-    times: list[datetime]
-    truths: list[str]
-    unread: int = 0
-    unsent: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    started: float = 0.0
-
-
-def rehearse(request: planning.Request) -> None:
-    """Rehearse, and print the summary. Raises USAGE_ERRORS, NoDecisionError, OSError."""
+def rehearse(request: planning.RehearsalRequest) -> None:
+    """Rehearse, and print the summary. Raises USAGE_ERRORS, FAILURES."""
     logs.configure(logging.WARNING, logs.SHORT)
     plan = planning.make(request)
     notices.say(plan.notes)
-    mosquitto.find()
+    if request.is_live:
+        mosquitto.find()
     _clear(request.state)
     try:
-        summary = uvloop.run(_rehearse(plan))
-    except* folder.FolderError as group:
-        raise planning.RehearsalError("; ".join(str(each) for each in group.exceptions)) from group
+        summary = uvloop.run(_summarise(plan))
+    except* (folder.FolderError, planning.RehearsalError) as group:
+        raise planning.RehearsalError(_text(group)) from group
+    except* ports.UnfinishedError as group:
+        raise ports.UnfinishedError(_text(group)) from group
     except* asyncio.CancelledError:
         raise planning.RehearsalError("ended before the recording did") from None
     if request.is_json:
@@ -83,6 +79,12 @@ def rehearse(request: planning.Request) -> None:
         view.render(summary, console.Console())
     if score.is_undecided(summary):
         raise NoDecisionError(_why_undecided(plan, summary))
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(map(_text, error.exceptions))
+    return str(error)
 
 
 def _clear(state: Path) -> None:
@@ -99,203 +101,171 @@ def _clear(state: Path) -> None:
     mark.write_text("This directory holds a rehearsal; the next one replaces it.\n")
 
 
-async def _rehearse(plan: planning.Plan) -> score.Summary:
+async def _summarise(plan: planning.RehearsalPlan) -> score.Summary:
     request, here = plan.request, asyncio.current_task()
     if here is not None:  # asked to end: leave no broker and no server behind
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, here.cancel)
-    ours = clock.RehearsalClock(plan.origin, _speed(plan))
-    seen = watch.Watch(is_confirmed=plan.played.profile.confirmation is not None)
-    async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
-        host = agent.Agent(
-            settings.Settings(
-                node="rehearsal",
-                state=request.state,
-                source=settings.FolderSettings(
-                    request.resources, request.models, plan.played.site.name
-                ),
-                credentials=request.credentials,
-                port=None,
-            ),
-            ours,
-            instead=broker,
-            tap=seen.tap,
-        )
-        address = connection.Address.of(broker, None)
-        log = player.DeviceLog(request.state / "device.jsonl")
-        device = player.Player(plan.played, ours, address, log)
-        try:
-            async with _both(host, device):
-                await _ready(host, device)
-                run = await _play(plan, ours, seen, host, device)
-                run.refused = _refused(host)
-        finally:
-            log.close()
-    return _summarise(plan, run, seen)
+    counts = score.Score(
+        has_truth=request.truth is not None, true_value=plan.true_value, is_live=request.is_live
+    )
+    skipped = await (live.rehearse(plan, counts) if request.is_live else _play(plan, counts))
+    measured = None
+    if request.is_live or request.has_latencies:
+        budgets = {
+            f"{policy.namespace}/{policy.name}": scalars.seconds(policy.spec.latency_budget)
+            for policy in plan.policies
+        }
+        measured = score.Measured(counts.real_seconds, score.latencies(counts.stages, budgets))
+    return counts.summary(skipped, measured)
 
 
-def _speed(plan: planning.Plan) -> float:
-    """Return the pace between rows: as asked, else as fast as the engine's ticks see silence."""
-    if plan.request.speed > 0:
-        return plan.request.speed
-    silences = [
-        scalars.seconds(each.spec.trigger.after_silence)
-        for each in plan.policies
-        if each.spec.trigger.after_silence is not None
-    ]
-    return min([clock.FASTEST, *(each / (4 * step.TICK_SECONDS) for each in silences)])
+async def _play(plan: planning.RehearsalPlan, counts: score.Score) -> dict[str, int]:
+    """Rehearse on a clock that stands still; return what led to no decision, by why."""
+    bare = _compiled(plan, {})
+    seed = _seed(plan, bare)
+    at = clock.FrozenClock(plan.origin, seed)
+    book = await journal.Journal.open(
+        plan.request.state,
+        quotas=_QUOTAS,
+        is_collected=False,
+        now=at.now,
+        identity=clock.constant(seed, b"journal"),
+    )
+    replicas = pool.Pool()
+    log = played_device.DeviceLog(plan.request.state / "device.jsonl")
+    try:
+        async with _served(plan, bare) as endpoints:
+            assigned = _compiled(plan, endpoints)
+            replicas.assign(assigned.policies)
+            questions = ports.Questions(replicas, counts)
+            made = driver.Driver(plan.played, at, log, ports.JournalQueue(book), questions, counts)
+            if problems := made.begin(assigned):
+                raise _refusal(problems)
+            await _rows(plan, made, at, counts)
+            return score.refused(made.meters.registry)
+    finally:
+        replicas.close()
+        log.close()
+        await book.close()
+
+
+async def _rows(
+    plan: planning.RehearsalPlan, made: driver.Driver, at: clock.FrozenClock, counts: score.Score
+) -> None:
+    """Play every row; `--speed` makes the machine wait between two, and changes nothing else."""
+    speed, began = plan.request.speed, time.monotonic()
+    try:
+        with view.RehearsalView(plan, counts, made.device) as shown:
+            for row in plan.rows:
+                if speed and row.time is not None:
+                    due = began + (row.time - plan.origin).total_seconds() / speed
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await made.row(row)
+                shown.show(at.now())
+            await made.finish()
+    except ports.UnfinishedError as error:
+        raise ports.UnfinishedError(f"row {counts.rows} of {plan.rows.rows}: {error}") from error
+
+
+def _compiled(plan: planning.RehearsalPlan, endpoints: _Endpoints) -> assignment.Assignment:
+    """Compile what the agent of a folder would be assigned. Raises RehearsalError."""
+    device = plan.played.device
+    epoch = fencing.next_epoch(0, plan.origin.timestamp())
+    grants = {(device.namespace, device.name): (driver.NODE, epoch)}
+    made = compiling.compile(
+        plan.resources,
+        driver.NODE,
+        site=plan.played.site.name,
+        given=compiling.Given(endpoints=endpoints, grants=grants),
+    )
+    if made.problems:
+        raise _refusal(made.problems)
+    return made.assignment
+
+
+def _seed(plan: planning.RehearsalPlan, bare: assignment.Assignment) -> bytes:
+    """Return what every identity of this rehearsal follows from: resources and recording."""
+    drawn = hashlib.sha256(compiling.digest_of(bare).encode())
+    with plan.request.csv.open("rb") as file:
+        drawn.update(hashlib.file_digest(file, "sha256").digest())
+    return drawn.digest()
 
 
 @contextlib.asynccontextmanager
-async def _both(host: agent.Agent, device: player.Player) -> AsyncIterator[None]:
-    """Run agent and device; what ends one ends the rehearsal."""
-    stop = asyncio.Event()
-    here = asyncio.current_task()
-    living = asyncio.create_task(host.run(stop), name="agent")
-    keeping = asyncio.create_task(device.run(), name="device")
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not stop.is_set() and here is not None:
-            here.cancel()
-
-    living.add_done_callback(ended)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if living.done() and not living.cancelled() and (error := living.exception()):
-            raise error from None
-        raise
-    finally:
-        stop.set()
-        keeping.cancel()
-        await asyncio.gather(living, keeping, return_exceptions=True)
-
-
-async def _ready(host: agent.Agent, device: player.Player) -> None:
-    """Wait for the model's server and both connections. Raises RehearsalError."""
-    started = said = time.monotonic()
-    while missing := (*host.pending(), *(() if device.is_connected else ("the device waits",))):
-        now = time.monotonic()
-        if problems := host.problems():
-            lines = ("it cannot begin:", *map(inspection.line, problems))
-            raise planning.RehearsalError("\n  ".join(lines))
-        if now - started > READY_SECONDS:
-            raise planning.RehearsalError(f"the agent does not become ready: {'; '.join(missing)}")
-        if now - said > _WAIT_SECONDS:
-            said = now
-            exits.say(f"waiting: {'; '.join(missing)}")
-        await asyncio.sleep(0.05)
-
-
-async def _play(
-    plan: planning.Plan,
-    ours: clock.RehearsalClock,
-    seen: watch.Watch,
-    host: agent.Agent,
-    device: player.Player,
-) -> _Run:
-    run = _Run([], [], started=time.monotonic())
-    zone, (begin, end) = plan.played.zone, plan.rows.span or (plan.origin, plan.origin)
-    span = f"{begin.astimezone(zone):%Y-%m-%d %H:%M} to {end.astimezone(zone):%Y-%m-%d %H:%M}"
-    what = (
-        f"rehearsing {plan.request.device} on {plan.rows.rows} rows of {plan.request.csv.name},"
-        f" {span}"
-    )
-    with view.View(plan.rows.rows, what, plan.played.zone) as shown:
-        for row, following in _ahead(plan.rows):
-            to = row.time or ours.now()
-            await _evaluate_waiting(to, ours, seen, host)
-            await ours.forward(to, following, seen.woken)
-            run.times.append(ours.now())
-            run.truths.append(row.truth or "")
-            run.unread += len(row.unread)
-            await device.room()
-            if device.say(row.values):
-                await seen.decided(lambda: host.due() is not None)
-            else:
-                run.unsent += 1
-            shown.show(row.number, ours, seen, device)
-        while (last := ours.latest_sleeper) is not None:
-            await ours.forward(last + _MARGIN, None, seen.woken)
-    return run
-
-
-async def _evaluate_waiting(
-    to: datetime, ours: clock.RehearsalClock, seen: watch.Watch, host: agent.Agent
-) -> None:
-    """Stop before the next row wherever a trigger that waits for minimumInterval becomes due.
-
-    Ticks come in real time, and fast-forward would pass such a moment between two of them.
-    """
-    before = None
-    while (due := host.due()) is not None and due != before:
-        moment = datetime.fromtimestamp(due, UTC) + _MARGIN
-        if moment >= to:
-            return
-        await ours.forward(moment, to, seen.woken)
-        await (seen.evaluated() if host.due() == due else seen.settled())
-        before = due
-
-
-def _ahead(rows: Iterable[recording.Row]) -> Iterator[tuple[recording.Row, datetime | None]]:
-    """Yield each row with the time of the next one, where that is later."""
-    here: recording.Row | None = None
-    for row in rows:
-        if here is not None:
-            is_later = row.time is not None and here.time is not None and row.time > here.time
-            yield here, row.time if is_later else None
-        here = row
-    if here is not None:
-        yield here, None
-
-
-def _refused(host: agent.Agent) -> dict[str, int]:
-    """Count messages that were no samples, by why."""
-    counts: dict[str, int] = {}
-    for family in host.meters.registry.collect():
-        for sample in family.samples:
-            if sample.name == metrics.TELEMETRY.name and sample.labels["result"] != "Accepted":
-                counts[f"messages {sample.labels['result']}"] = int(sample.value)
-    return counts
-
-
-def _summarise(plan: planning.Plan, run: _Run, seen: watch.Watch) -> score.Summary:
-    with reader.open_reader(plan.request.state) as found:
-        verified = found.verify()
-        accuracy = None
-        if plan.request.truth is not None:
-            events = (event for _, event in found.events(reader.Filters()))
-            accuracy = score.accuracy(events, run.times, run.truths, plan.true_value)
-    budgets = {
-        f"{each.namespace}/{each.name}": scalars.seconds(each.spec.latency_budget)
-        for each in plan.policies
+async def _served(
+    plan: planning.RehearsalPlan, assigned: assignment.Assignment
+) -> AsyncIterator[_Endpoints]:
+    """Serve every model in a child of its own, and say where. Raises RehearsalError."""
+    request = plan.request
+    stores = models.Stores(request.resources, request.credentials)
+    wanted = {
+        (policy.namespace, policy.name): stores.config(policy.model)
+        for policy in assigned.policies
+        if policy.model is not None
     }
-    return score.Summary(
-        rows=len(run.times),
-        recording_seconds=(run.times[-1] - run.times[0]).total_seconds() if run.times else 0.0,
-        real_seconds=time.monotonic() - run.started,
-        decisions=sum(seen.decisions.values()),
-        skipped={
-            "rows without a decision": seen.undecided,
-            "rows not published": run.unsent,
-            "cells not readable": run.unread,
-            **run.refused,
-        },
-        verdicts=score.verdicts(seen.decisions),
-        reasons=score.reasons(seen.decisions),
-        outcomes=dict(seen.outcomes.most_common()),
-        stages=score.latencies(seen.stages, budgets),
-        accuracy=accuracy,
-        records=verified.records,
-        journal=verified.journal,
+    async with asyncio.TaskGroup() as tasks:
+        servers = children.Children(request.state, request.models or request.resources, tasks)
+        try:
+            running = servers.start(dict.fromkeys(wanted.values()))
+            await _loaded(servers, running)
+            yield {
+                name: (_endpoint(config, running[config].url),) for name, config in wanted.items()
+            }
+        finally:
+            servers.keep_only(())
+
+
+async def _loaded(
+    servers: children.Children, running: Mapping[serving.ModelConfig, children.Child]
+) -> None:
+    """Wait until every model is served. Raises RehearsalError."""
+    until = time.monotonic() + LOAD_SECONDS
+    while True:
+        await servers.settle(running, _WAIT_SECONDS)
+        waiting = [
+            f"{config.version}: {_trouble(child)}"
+            for config, child in running.items()
+            if not child.has_served
+        ]
+        if not waiting:
+            return
+        if any(child.phase is children.ChildPhase.REFUSED for child in running.values()):
+            raise planning.RehearsalError("\n  ".join(("a model cannot be served:", *waiting)))
+        if time.monotonic() > until:
+            raise planning.RehearsalError(
+                "\n  ".join((f"a model is not served after {LOAD_SECONDS:.0f} s:", *waiting))
+            )
+        exits.say(f"waiting for {'; '.join(waiting)}")
+
+
+def _trouble(child: children.Child) -> str:
+    if child.trouble is None:
+        return "it is still loading"
+    return inspection.refusal(child.trouble.reason, child.trouble.message)
+
+
+def _endpoint(config: serving.ModelConfig, url: str) -> assignment.Endpoint:
+    return assignment.Endpoint(
+        slot="a0",
+        role=assignment.Role.ACTIVE,
+        node=driver.NODE,
+        url=url,
+        version=config.version,
+        digest=config.digest,
     )
 
 
-def _why_undecided(plan: planning.Plan, summary: score.Summary) -> str:
+def _refusal(problems: tuple[report.Problem, ...]) -> planning.RehearsalError:
+    lines = ("it cannot begin:", *map(inspection.line, problems))
+    return planning.RehearsalError("\n  ".join(lines))
+
+
+def _why_undecided(plan: planning.RehearsalPlan, summary: score.Summary) -> str:
     """Say why no row came to a decision, with the newest record that there is."""
-    told = score.undecided(summary)
-    with reader.open_reader(plan.request.state) as found:
-        newest = found.last_decision(reader.Filters())
+    cause = score.undecided(summary)
+    with reader.open_reader(plan.request.state) as records:
+        newest = records.last_decision(reader.Filters())
         if newest is None:
-            return told
-        explained = explain.of_events(found.about(newest), newest)
-    return f"{told}\n  the newest: " + "\n  ".join(explain.summary(explained))
+            return cause
+        explained = explain.of_events(records.about(newest), newest)
+    return f"{cause}\n  the newest: " + "\n  ".join(explain.summary(explained))

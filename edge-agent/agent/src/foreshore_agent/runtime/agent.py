@@ -2,7 +2,7 @@
 
     open journal ─► restore engine ─► last assignment ─► broker, link, probes, beats, ticks ─► stop
 
-`process` runs one for `foreshore-agent run`, `rehearse` one beside a player on a recording's clock.
+`process` runs one for `foreshore-agent run`, `rehearse --live` one beside a player.
 Stopping gives back the rights that a peer could take, and waits for their successors for a while
 (`life`); then it stands down: the broker is left first, so that nothing is commanded any more, and
 the journal writes what is queued. Where nobody could take a right it is kept: the same node is

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import uuid_utils
-
 from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
@@ -91,6 +89,7 @@ class Core:
             effects.Command: self._command,
             effects.Advise: self._advise,
             effects.Notice: self._notice,
+            effects.Decided: ports.meters.count_decision,
             effects.Count: ports.meters.count,
             effects.Refuse: self._refuse,
             effects.Observe: self._observe,
@@ -262,7 +261,7 @@ class Core:
 
 def stamp(clock: clocks.Clock) -> tuple[events.Instant, str]:
     """Return what every event begins with: now, and a fresh UUIDv7."""
-    return clock.instant(), str(uuid_utils.uuid7())
+    return clock.instant(), clock.identity()
 
 
 def _source(event: events.Event) -> str:

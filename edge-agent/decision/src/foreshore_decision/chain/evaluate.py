@@ -89,3 +89,9 @@ def would_command(evaluation: Evaluation) -> bool:
     """Whether only the mode stood between this evaluation and a command."""
     entry = evaluation.decided_by
     return entry is not None and entry.gate == reasons.MODE
+
+
+def rules(evaluation: Evaluation) -> Phase:
+    """Return what the rules came to, whatever decided; Skipped where they were not asked."""
+    asked = (entry.phase for entry in evaluation.entries if entry.gate == reasons.RULE)
+    return next(asked, Phase.SKIPPED)

@@ -80,7 +80,7 @@ class Answer(NamedTuple):
     """What answered; None where nothing did, or nobody said."""
 
 
-class Measured(NamedTuple):
+class MeasuredFeature(NamedTuple):
     """What was measured of a feature's window whose values are not at hand."""
 
     number: float | None
@@ -118,7 +118,7 @@ class Given(NamedTuple):
     holder: Holder
     is_recorder_full: bool = False
     """Whether the recorder takes no routine records: what lowers the mode beside the policy."""
-    measured: Mapping[str, Measured] = NONE
+    measured: Mapping[str, MeasuredFeature] = NONE
     """Features of which a record holds this alone: their windows' values are not asked. An engine
     has every window and gives none."""
 

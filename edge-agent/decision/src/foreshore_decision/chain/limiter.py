@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
+from foreshore_decision.instant import has_passed
 from foreshore_decision.policy import compiled
 
 Log = tuple[float, ...]
@@ -50,7 +51,7 @@ def spent(limit: compiled.RateLimit | None, log: Log, now: float) -> Spent:
     if limit is None or not limit.burst:
         return Spent(newest)
     # by the same subtraction as `blocked`: a moment at the very edge counts in both or in neither
-    first = bisect_left(log, 1, key=lambda moment: int(now - moment < limit.per))
+    first = bisect_left(log, 1, key=lambda moment: int(not has_passed(moment, limit.per, now)))
     recent = min(len(log) - first, limit.burst)
     oldest = log[-limit.burst] if len(log) >= limit.burst else None
     return Spent(newest, limit.burst, limit.per, recent, oldest)
@@ -58,13 +59,11 @@ def spent(limit: compiled.RateLimit | None, log: Log, now: float) -> Spent:
 
 def blocked(limit: compiled.RateLimit, spent: Spent, now: float) -> Refusal | None:
     """Return why no command may be issued now, or None."""
-    if spent.newest is not None and now - spent.newest < limit.minimum_interval:
+    if spent.newest is not None and not has_passed(spent.newest, limit.minimum_interval, now):
         seconds = limit.minimum_interval - (now - spent.newest)
         return Refusal(limit.name, reasons.MINIMUM_INTERVAL, seconds)
-    if limit.burst and spent.oldest is not None:
-        seconds = limit.per - (now - spent.oldest)
-        if seconds > 0:
-            return Refusal(limit.name, reasons.BURST_SPENT, seconds)
+    if limit.burst and spent.oldest is not None and not has_passed(spent.oldest, limit.per, now):
+        return Refusal(limit.name, reasons.BURST_SPENT, limit.per - (now - spent.oldest))
     return None
 
 

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from foreshore_api.v1alpha1.actuation import RecordLevel
 from foreshore_api.wire import record as wire
 from foreshore_decision import features
-from foreshore_decision.chain.facts import Given, Measured
+from foreshore_decision.chain.facts import Given, MeasuredFeature
 from foreshore_decision.policy import compiled
 from foreshore_decision.record.plain import Known, fingerprint, number, plain, typed
 
@@ -78,14 +78,14 @@ def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
 
 def decode(
     document: Json, shown: Mapping[str, float | None], policy: compiled.CompiledPolicy
-) -> tuple[Known[features.Window], dict[str, Measured]]:
+) -> tuple[Known[features.Window], dict[str, MeasuredFeature]]:
     """Return the windows that a record knows, and what was measured where it knows only this.
 
     `shown` is the measured features as the record shows them.
     """
     sources = {each.name: each for each in policy.inputs}
     known: dict[str, features.Window | None] = {}
-    measured: dict[str, Measured] = {}
+    measured: dict[str, MeasuredFeature] = {}
     for feature in policy.features:
         if not feature.seconds:
             continue
@@ -104,7 +104,7 @@ def decode(
             if (line["seconds"], line["aggregate"]) == wanted and name in shown:
                 known[feature.name] = _bare(line)
                 number = typed(float | None, shown[name])
-                measured[feature.name] = Measured(number, typed(int, line["values"]))
+                measured[feature.name] = MeasuredFeature(number, typed(int, line["values"]))
     return Known("window of", known), measured
 
 

@@ -26,8 +26,8 @@ from foreshore_agent.engine.command import ledger, read_back
 from foreshore_agent.engine.state import EMPTY, CommandState, Device, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.reasons import decision as reasons
-from foreshore_api.wire import histogram, metrics, record
-from foreshore_decision.chain import facts
+from foreshore_api.wire import histogram, record
+from foreshore_decision.chain import evaluate, facts
 
 ANSWER_GRACE: Final = 1.0
 """Seconds beyond its time to live after which a command without an answer is Unknown."""
@@ -134,8 +134,15 @@ def refund(passage: Passage) -> None:
         decided_by=entry, entries=(*intent.evaluation.entries, entry)
     )
     passage.records.append(recording.decision(passage.turn, failed, record.Verdict.ERROR))
-    labels = (str(intent.policy), record.Verdict.ERROR.value, reasons.RECORDER_FULL)
-    passage.done.append(effects.Count(metrics.DECISIONS.name, labels))
+    decided = effects.Decided(
+        policy=intent.policy,
+        device=passage.device.key,
+        verdict=record.Verdict.ERROR,
+        reason=reasons.RECORDER_FULL,
+        rules=evaluate.rules(intent.evaluation),
+        triggered_at=intent.evaluation.facts.given.trigger.received,
+    )
+    passage.done.append(decided)
 
 
 def await_answer(passage: Passage) -> None:

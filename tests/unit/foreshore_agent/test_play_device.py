@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from foreshore_agent.play import machine, player
+from foreshore_agent.play import device, machine
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command
 
@@ -29,21 +29,21 @@ def order(number: int = 1, *, holder: str = "edge-1", epoch: int = 10) -> comman
 
 
 def logged(path: Path, given: command.Command, result: str, reason: str | None = None) -> None:
-    """Write the line of one command, as the player does."""
+    """Write the line of one command, as the device does."""
     facts = {"result": result} if reason is None else {"result": result, "reason": reason}
-    log = player.DeviceLog(path)
+    log = device.DeviceLog(path)
     document = given.model_dump(mode="json", by_alias=True, exclude_none=True)
     log.write("Command", NOW, **facts, command=document)
     log.close()
 
 
-def remembered(path: Path) -> machine.State:
-    log = player.DeviceLog(path)
+def remembered(path: Path) -> machine.DeviceMemory:
+    log = device.DeviceLog(path)
     log.close()
     return log.remembered
 
 
-def take(state: machine.State, given: command.Command) -> machine.Taken:
+def take(state: machine.DeviceMemory, given: command.Command) -> machine.TakenCommand:
     return machine.Machine(PROFILE).take(state, given.encode(), NOW)
 
 
@@ -69,7 +69,7 @@ def test_a_holder_that_it_refused_is_not_its_holder_after_a_restart(
 def test_a_log_whose_tail_holds_nothing_but_a_refused_holder_names_nobody(tmp_path: Path) -> None:
     log = tmp_path / "device.jsonl"
     logged(log, order(2, holder="edge-2"), "Rejected", "OtherHolder")
-    assert remembered(log) == machine.State()
+    assert remembered(log) == machine.DeviceMemory()
 
 
 def test_a_command_accepted_before_a_restart_hears_its_first_answer_and_does_nothing(

@@ -1,0 +1,204 @@
+"""A rehearsal on a clock that stands still: the agent's own engine, no broker, nothing waits.
+
+    row ──► advance to what is due before it, moment by moment ──► telemetry at its own time
+                                                                        │
+    settled values, ticks ◄──── device ◄── commands ──── engine ◄───────┘
+                                                          │  ▲
+                                                  journal ┘  └── model in its child (real time)
+
+The host of the engine is `runtime.core`, as in `run`; only its ports are others. The order of what
+happens at one moment is fixed: values that have settled, then (strictly before a row) ticks, then
+the row; a model answers at the moment at which it was asked, however long it took. So two runs of
+one rehearsal are equal, and no answer is ever late: one that does not come ends the rehearsal.
+"""
+
+import asyncio
+import heapq
+import math
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from typing import Final, cast
+
+from foreshore_agent import journal, meters
+from foreshore_agent.devices import port as devices
+from foreshore_agent.devices.codecs import payload
+from foreshore_agent.engine import effects, events, state, view
+from foreshore_agent.inference import port as inference
+from foreshore_agent.play import device as played_device
+from foreshore_agent.play import recording, stage
+from foreshore_agent.rehearse import clock, ports, score
+from foreshore_agent.runtime import core
+from foreshore_api.wire import assignment, command, report
+from foreshore_decision import instant
+
+NODE: Final = "rehearsal"
+"""Name of the node in records."""
+MAXIMUM_UNWRITTEN: Final = 1024
+"""Appends that may wait for the disk before the next row waits for them."""
+_RESOLUTION: Final = timedelta(seconds=instant.RESOLUTION)
+_NUDGES: Final = 16
+"""Steps of the clock's resolution after which what is due must have happened."""
+_LAST_WAITS: Final = 5
+"""Waits after the last row: a trigger for its interval, then a command for answer, read-back and
+the end of a hold."""
+
+
+class Driver:
+    """One device and one engine on one clock; `row` plays a row, `finish` what is left after."""
+
+    def __init__(
+        self,
+        staged: stage.PlayedStage,
+        at: clock.FrozenClock,
+        log: played_device.DeviceLog,
+        recorder: ports.JournalQueue,
+        questions: ports.Questions,
+        counts: score.Score,
+    ) -> None:
+        self.device: Final = played_device.PlayedDevice(staged, log)
+        self.meters: Final = meters.Meters()
+        self._clock: Final = at
+        self._counts: Final = counts
+        self._recorder: Final = recorder
+        self._questions: Final = questions
+        self._wire: Final = ports.Wire(self.device, at)
+        self._key: Final = events.Key(staged.device.namespace, staged.device.name)
+        self._decoder: Final = payload.Decoder(staged.profile.properties)
+        identity = state.Identity(
+            node=NODE,
+            boot_id=at.boot_id,
+            journal=recorder.journal_id,
+            agent_version=metadata.version("foreshore-agent"),
+            virtual=True,
+        )
+        carriers = core.Ports(
+            journal=cast("journal.Journal", recorder),
+            inference=cast("inference.InferencePort", questions),
+            devices=cast("devices.DevicesPort", self._wire),
+            meters=self.meters,
+            peers=_NoPeers(),
+            changed=lambda: None,
+            failed=lambda _: None,  # the exception goes on to whoever plays the row
+        )
+        self._core: Final = core.Core(at, state.start(identity), carriers, counts.take)
+
+    def begin(self, assigned: assignment.Assignment) -> tuple[report.Problem, ...]:
+        """Let an assignment take effect; return what the engine cannot do of it."""
+        stamp = self._core.stamp
+        self._core.take(events.Assigned(*stamp(), assigned, is_self_granted=True))
+        self._core.take(events.BrokerChanged(*stamp(), connected=True))
+        return view.problems(self._core.state)
+
+    async def row(self, row: recording.RecordedRow) -> None:
+        """Play one row at its own time, after everything that is due before it."""
+        now = self._clock.now()
+        moment = max(now, row.time or now)
+        await self._advance(moment)
+        self._clock.advance(moment)
+        self._counts.begin_row(row, moment)
+        self.device.tally.published += 1
+        await self._deliver(self.device.measure(row.values, moment))
+        await asyncio.sleep(0)  # whoever asks to end is heard also where no model is asked
+
+    async def finish(self) -> None:
+        """Go on until what the last rows began has come to its end, and all is written."""
+        for _ in range(_LAST_WAITS):
+            last = self._last_wait()
+            if last is None:
+                break
+            await self._advance(last + _RESOLUTION)
+        self._counts.end_row()
+        await self._recorder.catch_up()
+
+    def _last_wait(self) -> datetime | None:
+        """Return when the last trigger, command or value that waits has waited long enough."""
+        engine = self._core.state
+        device = engine.devices.get(self._key)
+        seconds = [] if device is None else [intent.due for intent in device.open.values()]
+        if (pending := view.due(engine)) is not None:
+            seconds.append(pending)
+        moments = [_moment(due) for due in seconds if due < math.inf]
+        return max((*moments, *(due for due, _, _ in self._wire.settling)), default=None)
+
+    async def _advance(self, to: datetime) -> None:
+        """Stop at every moment before `to` at which something is due."""
+        while True:
+            settles = self._wire.settling[0][0] if self._wire.settling else None
+            due = view.next_due(self._core.state)
+            tick = None if due is None else max(_moment(due), self._clock.now())
+            if settles is not None and settles <= to and (tick is None or settles <= tick):
+                self._clock.advance(settles)
+                await self._settle()
+            elif due is None or tick is None or not await self._tick(due, tick, to):
+                return
+
+    async def _tick(self, due: float, moment: datetime, to: datetime) -> bool:
+        """Let the engine see that time has passed; False if what is due is not due before `to`.
+
+        A moment that is the sum of two floats may lie a hair after the sum itself: then the clock
+        goes on by what it can resolve, until the engine agrees.
+        """
+        for _ in range(_NUDGES):
+            if moment >= to:
+                return False
+            self._clock.advance(moment)
+            self._counts.begin_work()
+            self._core.take(events.Tick(*self._core.stamp()))
+            await self._answered()
+            if view.next_due(self._core.state) != due:
+                await asyncio.sleep(0)
+                return True
+            moment = self._clock.now() + _RESOLUTION
+        raise RuntimeError(f"what is due at {due} does not happen")
+
+    async def _settle(self) -> None:
+        _, _, settling = heapq.heappop(self._wire.settling)
+        settled = self.device.settle(settling, self._clock.now())
+        if settled.answer is not None:
+            self._wire.answers.append(settled.answer)
+        await self._answered()
+        if settled.telemetry is not None:
+            self.device.tally.published += 1
+            await self._deliver(settled.telemetry)
+
+    async def _deliver(self, body: bytes) -> None:
+        """Let the agent hear a message of the device, and do all that follows from it at once."""
+        self._counts.begin_work()
+        at, fresh = self._core.stamp()
+        try:
+            reading = self._decoder.decode(body)
+        except payload.RefusedError as error:
+            self.meters.count_telemetry(error.reason)
+            return
+        self._core.take(
+            events.Sample(at, fresh, self._key, reading.values, reading.refused, reading.sampled_at)
+        )
+        await self._answered()
+
+    async def _answered(self) -> None:
+        """Carry answers back until nobody waits for one."""
+        while True:
+            while self._wire.answers:
+                answer = command.Acknowledgement.decode(self._wire.answers.popleft())
+                self._core.take(events.Acknowledged(*self._core.stamp(), self._key, answer))
+            if not await self._questions.answer():
+                break
+        await self._recorder.catch_up(MAXIMUM_UNWRITTEN)
+
+
+def _moment(seconds: float) -> datetime:
+    """Return the first moment of the clock's resolution that is not before these seconds."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment if moment.timestamp() >= seconds else moment + _RESOLUTION
+
+
+class _NoPeers:
+    """The other agents of the site: there are none."""
+
+    def remember(self, effect: effects.RememberPeer) -> None:
+        """Refuse: nobody beats here."""
+        raise RuntimeError(f"nobody beats in a rehearsal: {effect}")
+
+    def renew(self, effect: effects.RequestRenewal) -> None:
+        """Refuse: a right that was granted here needs no renewal."""
+        raise RuntimeError(f"a right that was granted here needs no renewal: {effect}")

@@ -1,0 +1,172 @@
+"""What carries the engine's effects out in a rehearsal: a real journal and model, a played device.
+
+`driver` hands these to `runtime.core` in place of the agent's own ports, and calls them when it is
+time: nothing here happens by itself.
+"""
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from foreshore_agent import journal
+from foreshore_agent.devices.codecs import envelope
+from foreshore_agent.engine import effects
+from foreshore_agent.inference import port as inference
+from foreshore_agent.play import device as played_device
+from foreshore_agent.rehearse import clock, score
+from foreshore_api.wire import histogram
+
+ANSWER_SECONDS: Final = 30.0
+"""Real seconds that a model may take for one answer, whatever its policy's timeout says."""
+_UNANSWERED: Final = frozenset({"ConnectionLost", "Unreachable", "NoEndpoint"})
+"""Reasons of a race that ended without any answer: the server's trouble, not the model's."""
+
+
+class UnfinishedError(RuntimeError):
+    """The rehearsal cannot go on: its model or its disk gave up; the text says which."""
+
+
+class _Question(NamedTuple):
+    asked: effects.Infer
+    then: inference.Then
+
+
+_Result = inference.ModelAnswer | inference.Unanswered
+
+
+class Questions:
+    """The inference port: asks are collected, and answered one after the other."""
+
+    def __init__(self, replicas: inference.InferencePort, counts: score.Score) -> None:
+        self._replicas: Final = replicas
+        self._counts: Final = counts
+        self._open: Final[deque[_Question]] = deque()
+
+    def ask(self, asked: effects.Infer, then: inference.Then) -> None:
+        """Take a question; `then` is called by `answer`."""
+        self._open.append(_Question(asked, then))
+
+    async def answer(self) -> bool:
+        """Ask what is open and hand each answer over in the order of asking; False if none was.
+
+        Raises UnfinishedError.
+        """
+        if not self._open:
+            return False
+        questions = tuple(self._open)
+        self._open.clear()
+        began = time.monotonic()
+        results = await asyncio.gather(*map(self._result, questions))
+        self._counts.wait(time.monotonic() - began)
+        for question, result in zip(questions, results, strict=True):
+            question.then(self._timeless(question, result))
+        return True
+
+    def _result(self, question: _Question) -> "asyncio.Future[_Result]":
+        answered: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        patient = replace(question.asked, timeout=ANSWER_SECONDS)
+        self._replicas.ask(patient, answered.set_result)
+        return answered
+
+    def _timeless(self, question: _Question, result: _Result) -> _Result:
+        """Keep the durations for `--latencies`, and out of the records."""
+        attempts = tuple(
+            attempt.model_copy(update={"seconds": None}) for attempt in result.attempts
+        )
+        if isinstance(result, inference.Unanswered):
+            if result.is_late or result.reason in _UNANSWERED:
+                policy = question.asked.policy
+                raise UnfinishedError(f"the model of {policy} does not answer ({result.reason})")
+            return replace(result, attempts=attempts)
+        policy = question.asked.policy
+        self._counts.observe(policy, histogram.Stage.NETWORK, result.network)
+        if result.inference is not None:
+            self._counts.observe(policy, histogram.Stage.INFERENCE, result.inference)
+        return replace(result, attempts=attempts, network=0.0, inference=None)
+
+
+class _Accepted:
+    """A write that counts as done: what waits for it goes on at once."""
+
+    def add_done_callback(self, call: Callable[["_Accepted"], object]) -> None:
+        """Call at once."""
+        call(self)
+
+    def cancelled(self) -> bool:
+        """It never is."""
+        return False
+
+    def exception(self) -> None:
+        """There is none."""
+
+
+class JournalQueue:
+    """The journal's port: records are queued, and the disk is waited for in groups.
+
+    Nothing real is commanded on an intent of a rehearsal, so that nothing has to wait until it is
+    durable: waiting would cost a sync a row. A write that fails ends the rehearsal.
+    """
+
+    def __init__(self, book: journal.Journal) -> None:
+        self._book: Final = book
+        self.journal_id: Final = book.journal_id
+        self._writing: Final[deque[asyncio.Future[Any]]] = deque()
+
+    @property
+    def standing(self) -> journal.JournalStatus:
+        """Where the journal stands."""
+        return self._book.standing
+
+    def append(self, entries: Any, values: Any = (), *, is_patient: bool = False) -> _Accepted:
+        """Queue records and values."""
+        self._writing.append(self._book.append(entries, values, is_patient=True))
+        return _Accepted()
+
+    def put(self, key: str, value: bytes) -> _Accepted:
+        """Queue a value."""
+        self._writing.append(self._book.put(key, value))
+        return _Accepted()
+
+    def lose(self, entries: Any, reason: str) -> None:
+        """Give records up that cannot be kept."""
+        self._book.lose(entries, reason)
+
+    async def catch_up(self, unwritten: int = 0) -> None:
+        """Wait until no more than so many writes wait. Raises UnfinishedError."""
+        while self._writing and (len(self._writing) > unwritten or self._writing[0].done()):
+            try:
+                await self._writing.popleft()
+            except journal.JournalFull as error:
+                raise UnfinishedError(f"records cannot be written: {error}") from error
+
+
+class Wire:
+    """The devices' port: commands reach the played device at once, its answers wait in turn."""
+
+    def __init__(self, device: played_device.PlayedDevice, clock: clock.FrozenClock) -> None:
+        self._device: Final = device
+        self._clock: Final = clock
+        self._order: Final = itertools.count()
+        self.answers: Final[deque[bytes]] = deque()
+        self.settling: Final[list[tuple[datetime, int, played_device.Settling]]] = []
+        """A heap, by the moment at which values have settled."""
+
+    def send(self, effect: effects.Command) -> str | None:
+        """Let the device take a command."""
+        now = self._clock.now()
+        reaction = self._device.take(envelope.encode(effect), now)
+        if reaction.answer is not None:
+            self.answers.append(reaction.answer)
+        if (settling := reaction.settling) is not None:
+            due = now + timedelta(seconds=settling.seconds)
+            heapq.heappush(self.settling, (due, next(self._order), settling))
+        return None
+
+    def advise(self, effect: effects.Advise) -> None:
+        """Recommend to nobody: the record says what."""
