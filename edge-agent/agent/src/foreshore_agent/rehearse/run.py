@@ -28,6 +28,7 @@ from foreshore_agent.play import device as played_device
 from foreshore_agent.play import notices, recording, stage
 from foreshore_agent.rehearse import clock, driver, live, mosquitto, ports, score, view
 from foreshore_agent.rehearse import plan as planning
+from foreshore_agent.runtime import process
 from foreshore_api import printable, scalars
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
@@ -59,6 +60,7 @@ FAILURES: Final = (NoDecisionError, ports.UnfinishedError, journal.JournalFull, 
 def rehearse(request: planning.RehearsalRequest) -> None:
     """Rehearse, and print the summary. Raises USAGE_ERRORS, FAILURES."""
     logs.configure(logging.WARNING, logs.SHORT)
+    process.collect_rarely()
     plan = planning.make(request)
     notices.say(plan.notes)
     if request.is_live:

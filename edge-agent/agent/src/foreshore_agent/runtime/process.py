@@ -24,7 +24,7 @@ _LOG: Final = logging.getLogger(__name__)
 def run(configured: settings.Settings, log_level: programs.LogLevel) -> exits.Exit:
     """Run one agent until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(log_level.number)
-    gc.set_threshold(50_000, 50, 100)  # a collection costs milliseconds on this path
+    collect_rarely()
     sys.setswitchinterval(_SWITCH_SECONDS)
     code = exits.Exit.DONE
     try:
@@ -39,6 +39,11 @@ def run(configured: settings.Settings, log_level: programs.LogLevel) -> exits.Ex
     ) as group:
         code = _say(group, exits.Exit.FAILED)
     return code
+
+
+def collect_rarely() -> None:
+    """Collect cycles less often: a collection costs milliseconds, and few cycles are made."""
+    gc.set_threshold(50_000, 50, 100)
 
 
 async def _live(configured: settings.Settings) -> None:
