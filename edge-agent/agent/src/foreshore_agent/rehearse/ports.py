@@ -125,17 +125,20 @@ class JournalQueue:
 
     def append(self, entries: Any, values: Any = (), *, is_patient: bool = False) -> _Accepted:
         """Queue records and values."""
-        self._writing.append(self._book.append(entries, values, is_patient=True))
-        return _Accepted()
+        return self._accept(self._book.append(entries, values, is_patient=True))
 
     def put(self, key: str, value: bytes) -> _Accepted:
         """Queue a value."""
-        self._writing.append(self._book.put(key, value))
-        return _Accepted()
+        return self._accept(self._book.put(key, value))
 
     def lose(self, entries: Any, reason: str) -> None:
         """Give records up that cannot be kept."""
         self._book.lose(entries, reason)
+
+    def _accept(self, writing: asyncio.Future[Any]) -> _Accepted:
+        writing.add_done_callback(_look_at)
+        self._writing.append(writing)
+        return _Accepted()
 
     async def catch_up(self, unwritten: int = 0) -> None:
         """Wait until no more than so many writes wait. Raises UnfinishedError."""
@@ -144,6 +147,12 @@ class JournalQueue:
                 await self._writing.popleft()
             except journal.JournalFull as error:
                 raise UnfinishedError(f"records cannot be written: {error}") from error
+
+
+def _look_at(writing: asyncio.Future[Any]) -> None:
+    """Look at a write that failed: the first ends the rehearsal, and asyncio reports the others."""
+    if not writing.cancelled():
+        writing.exception()
 
 
 class Wire:
