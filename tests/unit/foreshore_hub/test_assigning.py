@@ -42,14 +42,14 @@ class Rig:
     """Assignments of two nodes of one site; timers go off when the test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+        mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
             kind: {} for kind in world.KINDS
         }
         for each in resources.everything():
-            mirrors[type(each)][informer.Key(each.namespace, each.name)] = each
+            mirrors[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
         self.mirrors = mirrors
         labels = {meta.LABEL_SITE: "hq"}
-        nodes = {informer.Key("", name): world.Node(name, labels) for name in NODES}
+        nodes = {informer.ObjectKey("", name): world.Node(name, labels) for name in NODES}
         self.world = world.World(nodes, mirrors, {}, "foreshore-agent")
         self.world.is_synced = True
         self.kept = Kept()

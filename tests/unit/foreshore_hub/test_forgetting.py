@@ -53,17 +53,19 @@ class Kept:
         return 41
 
 
-def mirrors(*found: meta.Resource) -> dict[type[meta.Resource], dict[informer.Key, meta.Resource]]:
-    kept: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+def mirrors(
+    *found: meta.Resource,
+) -> dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]]:
+    kept: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
     for each in found:
-        kept[type(each)][informer.Key(each.namespace, each.name)] = each
+        kept[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
     return kept
 
 
 async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behind() -> None:
-    nodes: dict[informer.Key, world.Node] = {}
+    nodes: dict[informer.ObjectKey, world.Node] = {}
     seen = world.World(nodes, mirrors(), {}, "foreshore-agent")
     seen.is_synced = True
     evidence = fleet.Fleet("l", 0.0, {})
@@ -73,13 +75,13 @@ async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behin
     for day in range(365):
         now = day * DAY
         node, device = f"edge-{day}", f"room-{day}"
-        nodes[informer.Key("", node)] = world.Node(node)
+        nodes[informer.ObjectKey("", node)] = world.Node(node)
         limiter.take(node)
         await assigned.wait(node, None, 0.0)
         await assigned._refresh(node)
         evidence.note_report(facts(node, device), now)
         evidence.note_renewals({("hq", device): renewals.Renewed(5, node, 15.0, at=now)})
-        nodes.pop(informer.Key("", node))
+        nodes.pop(informer.ObjectKey("", node))
         assigned.forget(now)
         evidence.forget(now, seen.has_device)
     assigned._take()
@@ -92,7 +94,7 @@ async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behin
 
 
 async def test_a_node_that_comes_back_goes_on_counting_where_the_store_stopped() -> None:
-    nodes = {informer.Key("", "edge-1"): world.Node("edge-1", {meta.LABEL_SITE: "hq"})}
+    nodes = {informer.ObjectKey("", "edge-1"): world.Node("edge-1", {meta.LABEL_SITE: "hq"})}
     seen = world.World(nodes, mirrors(*resources.everything()), {}, "foreshore-agent")
     seen.is_synced = True
     assigned = assigning.Assigning(cast(store.Store, Kept()), seen)

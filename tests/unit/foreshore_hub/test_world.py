@@ -33,27 +33,27 @@ def seen(
     nodes: dict[str, str | None] | None = None,
     pods: Iterable[dict[str, Any]] = (),
 ) -> world.World:
-    mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+    mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
     for each in found:
-        mirrors[type(each)][informer.Key(each.namespace, each.name)] = each
+        mirrors[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
     labelled = {
-        informer.Key("", name): world.Node(name, {meta.LABEL_SITE: site} if site else {})
+        informer.ObjectKey("", name): world.Node(name, {meta.LABEL_SITE: site} if site else {})
         for name, site in (nodes or {}).items()
     }
     agents = {
-        informer.Key("agents", f"pod-{number}"): world.AgentPod.read(each)
+        informer.ObjectKey("agents", f"pod-{number}"): world.AgentPod.read(each)
         for number, each in enumerate(pods)
     }
     return world.World(labelled, mirrors, agents, "foreshore-agent")
 
 
-def change(old: meta.Resource | None, new: meta.Resource | None) -> informer.Change[Any]:
+def change(old: meta.Resource | None, new: meta.Resource | None) -> informer.ObjectChange[Any]:
     either = old or new
     assert either is not None
-    key = informer.Key(either.namespace, either.name)
-    return informer.Change(kinds.of(type(either)), key, old, new)
+    key = informer.ObjectKey(either.namespace, either.name)
+    return informer.ObjectChange(kinds.of(type(either)), key, old, new)
 
 
 def held(holder: str | None = "edge-1", epoch: int = 100, **spec: Any) -> v1alpha1.Device:
@@ -203,7 +203,7 @@ def test_ages_count_from_when_the_report_came_by_the_hubs_own_clock() -> None:
     assert evidence.count(40.0) == (0, 1)
 
 
-def node_change(old: str | None, new: str | None, **labels: str) -> informer.Change[Any]:
+def node_change(old: str | None, new: str | None, **labels: str) -> informer.ObjectChange[Any]:
     """A node of one site is seen as one of another; the empty name is that of no site."""
     before, after = (
         None if site is None else world.Node("edge-1", {meta.LABEL_SITE: site} if site else {})
@@ -211,7 +211,7 @@ def node_change(old: str | None, new: str | None, **labels: str) -> informer.Cha
     )
     if after is not None:
         after = world.Node(after.name, {**after.labels, **labels})
-    return informer.Change(kinds.NODES, informer.Key("", "edge-1"), before, after)
+    return informer.ObjectChange(kinds.NODES, informer.ObjectKey("", "edge-1"), before, after)
 
 
 def test_a_node_that_is_only_seen_again_touches_nothing() -> None:

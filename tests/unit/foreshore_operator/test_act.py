@@ -21,10 +21,10 @@ class FakeKube:
         self.failures: dict[str, Exception] = {}
         self.made: list[str] = []
 
-    async def apply(self, _kind: kinds.Kind, document: api.Json, **_: Any) -> api.Json:
+    async def apply(self, _kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
         return document
 
-    async def create(self, kind: kinds.Kind, document: api.Json, **_: Any) -> api.Json:
+    async def create(self, kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
         if kind.kind in self.failures:
             raise self.failures[kind.kind]
         self.made.append(kind.kind)

@@ -75,16 +75,16 @@ class FakeWriter:
     """Applies everything, but has not thought of one name."""
 
     def __init__(self, unthought: str) -> None:
-        self.tally: dict[apply.Outcome, int] = {}
+        self.tally: dict[apply.WriteResult, int] = {}
         self.applied: list[tuple[str, str]] = []
         self._unthought = unthought
 
-    async def apply(self, kind: Any, body: Any, **_: Any) -> apply.Outcome:
+    async def apply(self, kind: Any, body: Any, **_: Any) -> apply.WriteResult:
         name = body["metadata"]["name"]
         if name == self._unthought:
             raise Surprise
         self.applied.append((kind.kind, name))
-        return apply.Outcome.UNCHANGED
+        return apply.WriteResult.UNCHANGED
 
 
 class FakeStore:

@@ -66,7 +66,7 @@ class Recorded:
     def __init__(self) -> None:
         self.writes: list[tuple[str, api.Json]] = []
 
-    async def create(self, _kind: kinds.Kind, document: api.Json) -> api.Json:
+    async def create(self, _kind: kinds.ResourceKind, document: api.Json) -> api.Json:
         self.writes.append(("POST", document))
         return {}
 

@@ -11,7 +11,7 @@ from foreshore_kube import api, informer
 from foreshore_operator import dirty, manifests, store
 from foreshore_planner import snapshot
 
-EDGE = informer.Key("", "edge-1")
+EDGE = informer.ObjectKey("", "edge-1")
 VERSIONS = itertools.count(1)
 
 
@@ -64,7 +64,7 @@ def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.Store) -> No
     labels = {meta.LABEL_POLICY: "ventilate", meta.LABEL_SITE: "hq", meta.LABEL_SLOT: "r0"}
     asked = {"resources": {"requests": {"cpu": "1500m", "memory": "128Mi"}}}
     cast(Any, mirrors)._pods._put(
-        informer.Key("hq", "ventilate-r0"),
+        informer.ObjectKey("hq", "ventilate-r0"),
         {
             "metadata": {
                 "namespace": "hq",
@@ -104,7 +104,7 @@ def test_a_node_is_silent_since_it_was_seen_to_stop(mirrors: store.Store, clock:
 
 def test_a_pod_of_an_agent_is_kept_until_it_goes(mirrors: store.Store) -> None:
     labels = {"app.kubernetes.io/name": "foreshore-agent", "app.kubernetes.io/part-of": "foreshore"}
-    key = informer.Key("foreshore-agents", "foreshore-agent-x7k2p")
+    key = informer.ObjectKey("foreshore-agents", "foreshore-agent-x7k2p")
     cast(Any, mirrors)._pods._put(
         key,
         {

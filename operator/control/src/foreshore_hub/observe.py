@@ -56,7 +56,7 @@ class Observing:
             agent_account,
         )
 
-    def _note(self, change: informer.Change[Any]) -> None:
+    def _note(self, change: informer.ObjectChange[Any]) -> None:
         """Say what a change touches; where that cannot be told, everything is looked at again."""
         try:
             touched = world.touched(change)

@@ -105,9 +105,9 @@ class World:
 
     def __init__(
         self,
-        nodes: Mapping[informer.Key, Node],
-        mirrors: Mapping[type[meta.Resource], Mapping[informer.Key, meta.Resource]],
-        pods: Mapping[informer.Key, AgentPod],
+        nodes: Mapping[informer.ObjectKey, Node],
+        mirrors: Mapping[type[meta.Resource], Mapping[informer.ObjectKey, meta.Resource]],
+        pods: Mapping[informer.ObjectKey, AgentPod],
         agent_account: str,
     ) -> None:
         self._nodes: Final = nodes
@@ -119,7 +119,7 @@ class World:
 
     def node(self, name: str) -> Node | None:
         """Return a node by name."""
-        return self._nodes.get(informer.Key("", name))
+        return self._nodes.get(informer.ObjectKey("", name))
 
     def resources(self, namespace: str) -> assignment.Resources:
         """Return the resources of a namespace, and the sites of all: site names are unique."""
@@ -159,7 +159,7 @@ class World:
 
     def has_device(self, device: renewals.Device) -> bool:
         """Whether there is such a device, or nobody can say yet."""
-        return not self.is_synced or informer.Key(*device) in self._mirrors[v1alpha1.Device]
+        return not self.is_synced or informer.ObjectKey(*device) in self._mirrors[v1alpha1.Device]
 
     def named(
         self, device: renewals.Device, last: renewals.Renewed | None = None
@@ -169,10 +169,10 @@ class World:
         The lease comes from its profile; while that is gone, from the `last` renewal: a profile
         that is deleted must not stop a holder that works by what it was assigned.
         """
-        found = self._mirrors[v1alpha1.Device].get(informer.Key(*device))
+        found = self._mirrors[v1alpha1.Device].get(informer.ObjectKey(*device))
         if not isinstance(found, v1alpha1.Device) or found.status.authority is None:
             return None
-        key = informer.Key(found.namespace, found.spec.profile_ref.name)
+        key = informer.ObjectKey(found.namespace, found.spec.profile_ref.name)
         profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
         if isinstance(profile, v1alpha1.DeviceProfile):
             times = narrowing.narrow(profile.spec, found.spec).authority
@@ -206,7 +206,7 @@ class World:
         return list(found.values())
 
 
-def touched(change: informer.Change[Any]) -> Touched:
+def touched(change: informer.ObjectChange[Any]) -> Touched:
     """Return what a change of a mirror can have an effect on; conditions and counts have none."""
     if isinstance(change.old or change.new, AgentPod):
         return NOTHING if change.old == change.new else EVERYTHING
@@ -219,7 +219,7 @@ def touched(change: informer.Change[Any]) -> Touched:
     return Touched(namespaces=frozenset({change.key.namespace}))
 
 
-def _touched_by_node(change: informer.Change[Node]) -> Touched:
+def _touched_by_node(change: informer.ObjectChange[Node]) -> Touched:
     """Return what follows from a node: its peers, of the site before and after, are told of it."""
     old, new = change.old, change.new
     if old == new:

@@ -33,9 +33,9 @@ LIFECYCLE = "foreshore-lifecycle"
 AUTHORITY = "foreshore-authority"
 """Field manager of `Device.status.authority`, alone."""
 AGAIN = {
-    apply.Outcome.MOVED_ON: 0.5,
-    apply.Outcome.UNAVAILABLE: 1.0,
-    apply.Outcome.SETTLING: apply.SETTLING,
+    apply.WriteResult.MOVED_ON: 0.5,
+    apply.WriteResult.UNAVAILABLE: 1.0,
+    apply.WriteResult.SETTLING: apply.SETTLING,
 }
 """Seconds until the next look after a write that did not get through, whatever events come."""
 FIGURES_PERIOD = 60.0
@@ -134,7 +134,7 @@ class Act:
             cached=self.store.document(v1alpha1.Device.kind, grant.namespace, grant.device),
             subresource="status",
         )
-        if outcome is apply.Outcome.WRITTEN:
+        if outcome is apply.WriteResult.WRITTEN:
             self.figures.moves.labels("authority", grant.cause).inc()
             self.recorder.record(events.of_grant(self._device(grant), grant))
             log.info(
@@ -207,7 +207,7 @@ class Act:
         A webhook that must be asked and does not answer is an internal error of the API server.
         """
         key, error = (intent.namespace, intent.name), creation.error
-        if creation.outcome in (apply.Outcome.WRITTEN, apply.Outcome.MOVED_ON):
+        if creation.outcome in (apply.WriteResult.WRITTEN, apply.WriteResult.MOVED_ON):
             self.refusals.pop(key, None)
         elif error is not None and (isinstance(error, api.RejectedError) or error.status == 500):
             self.refusals[key] = printable.clean(error, REFUSAL)
@@ -225,7 +225,7 @@ class Act:
             uid=removal.uid,
             is_due=lambda live: manifests.is_ours(live["metadata"]),
         )
-        if outcome is apply.Outcome.WRITTEN:
+        if outcome is apply.WriteResult.WRITTEN:
             log.info("pod %s/%s: deleted (%s)", removal.namespace, removal.name, removal.cause)
 
     async def _retirement(self, removal: case.Removal) -> None:
@@ -254,7 +254,7 @@ class Act:
             cached=cached,
             subresource="status",
         )
-        if outcome is apply.Outcome.WRITTEN:
+        if outcome is apply.WriteResult.WRITTEN:
             uid = str(cached["metadata"].get("uid", ""))
             subject = events.Subject(write.kind, namespace, write.name, uid)
             for event in events.of_status(subject, cached.get("status") or {}, write.status):

@@ -177,7 +177,7 @@ async def _campaign(parts: Operator) -> None:
 def _assemble(
     chosen: settings.Settings,
     kube: api.KubeApi,
-    access: config.Access,
+    access: config.ClusterAccess,
     hub: measure.Hub | None,
     marks: dirty.Dirty,
 ) -> tuple[Operator, handlers.Handlers]:
@@ -201,7 +201,7 @@ def _assemble(
     writer = apply.Writer(
         kube,
         leader,
-        pace=apply.Pace(timeout=leader.timing.write_timeout),
+        pace=apply.WritePace(timeout=leader.timing.write_timeout),
         on_outcome=lambda kind, outcome, _: _count(figures, kind, outcome),
     )
     met = defects.Defects(lambda kind: figures.defects.labels(kind).inc())
@@ -227,7 +227,7 @@ def _assemble(
     return Operator(mirrors, leader, loop, figures), kopf_thread
 
 
-def _count(figures: metrics.Metrics, kind: kinds.Kind, outcome: apply.Outcome) -> None:
+def _count(figures: metrics.Metrics, kind: kinds.ResourceKind, outcome: apply.WriteResult) -> None:
     figures.writes.labels(kind.kind, outcome.value).inc()
 
 

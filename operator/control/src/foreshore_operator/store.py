@@ -49,9 +49,9 @@ class Store:
         self._marks = marks
         self._clock = clock
         self.lease_ages = nodes.LeaseAges(clock)
-        self._pods_on: dict[str, set[informer.Key]] = {}
-        self._replicas: set[informer.Key] = set()
-        self._parts: set[informer.Key] = set()
+        self._pods_on: dict[str, set[informer.ObjectKey]] = {}
+        self._replicas: set[informer.ObjectKey] = set()
+        self._parts: set[informer.ObjectKey] = set()
         self._returned: dict[str, float] = {}
         """By node: when it became Ready again."""
         self._silenced: dict[str, float] = {}
@@ -99,12 +99,12 @@ class Store:
 
     def find(self, model: type[R], namespace: str, name: str) -> R | None:
         """One resource, if the mirror has it."""
-        kept = self._resources[model.kind].store.get(informer.Key(namespace, name))
+        kept = self._resources[model.kind].store.get(informer.ObjectKey(namespace, name))
         return cast(R, kept.resource) if kept is not None else None
 
     def document(self, kind: str, namespace: str, name: str) -> api.Json | None:
         """One resource as the API server writes it."""
-        kept = self._resources[kind].store.get(informer.Key(namespace, name))
+        kept = self._resources[kind].store.get(informer.ObjectKey(namespace, name))
         return kept.document if kept is not None else None
 
     def undecodable(self) -> Iterator[tuple[str, api.Json, str]]:
@@ -161,7 +161,7 @@ class Store:
 
     def pod(self, namespace: str, name: str) -> pods.PodRecord | None:
         """One pod, if the mirror has it."""
-        return self._pods.store.get(informer.Key(namespace, name))
+        return self._pods.store.get(informer.ObjectKey(namespace, name))
 
     def _lease_age(self, name: str) -> float | None:
         """The age of a Lease, or None while we ourselves hear of no Lease at all.
@@ -184,10 +184,10 @@ class Store:
                 total += self._pods.store[key].requests
         return total
 
-    def _resource_changed(self, change: informer.Change[Kept[Any]]) -> None:
+    def _resource_changed(self, change: informer.ObjectChange[Kept[Any]]) -> None:
         self._marks.mark((change.kind.kind, change.key))
 
-    def _node_changed(self, change: informer.Change[nodes.NodeRecord]) -> None:
+    def _node_changed(self, change: informer.ObjectChange[nodes.NodeRecord]) -> None:
         if change.old == change.new:
             return
         lost = change.new is None or (
@@ -200,7 +200,7 @@ class Store:
             self._returned[change.key.name] = self._clock()
         self._marks.mark(("Node", change.key), urgent=lost)
 
-    def _note_silence(self, change: informer.Change[nodes.NodeRecord]) -> None:
+    def _note_silence(self, change: informer.ObjectChange[nodes.NodeRecord]) -> None:
         name = change.key.name
         if change.new is None or change.new.is_ready is True:
             self._silenced.pop(name, None)
@@ -209,17 +209,17 @@ class Store:
             before = 0.0 if change.old is not None else nodes.not_ready_for(change.new, was)
             self._silenced[name] = self._clock() - before
 
-    def _leave(self, node: str, pod: informer.Key) -> None:
+    def _leave(self, node: str, pod: informer.ObjectKey) -> None:
         """Drop a pod from its node, and the node once it has none: nodes come and go."""
         on = self._pods_on.get(node, set())
         on.discard(pod)
         if not on:
             self._pods_on.pop(node, None)
 
-    def _lease_changed(self, change: informer.Change[str]) -> None:
+    def _lease_changed(self, change: informer.ObjectChange[str]) -> None:
         self.lease_ages.note(change.key.name, change.new)
 
-    def _pod_changed(self, change: informer.Change[pods.PodRecord]) -> None:
+    def _pod_changed(self, change: informer.ObjectChange[pods.PodRecord]) -> None:
         old, new = change.old, change.new
         if old is not None:
             self._leave(old.node, change.key)
