@@ -33,12 +33,12 @@ def seen(**status: Any) -> snapshot.Node:
         lease_age=1.0,
         ready_age=math.inf,
         silent_age=None,
-        requested=snapshot.Resources(),
+        requested=snapshot.ComputeResources(),
     )
 
 
 def test_room_is_counted_in_thousandths_of_a_core_and_bytes() -> None:
-    assert seen().allocatable == snapshot.Resources(1900, 2 << 30)
+    assert seen().allocatable == snapshot.ComputeResources(1900, 2 << 30)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_tier_label_that_says_neither_word_counts_as_absent() -> None:
         lease_age=None,
         ready_age=math.inf,
         silent_age=None,
-        requested=snapshot.Resources(),
+        requested=snapshot.ComputeResources(),
     )
 
     assert node.tier is snapshot.Tier.CLOUD

@@ -77,7 +77,7 @@ def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.Store) -> No
         },
     )
     (found,) = mirrors.replicas()
-    assert found.requests == snapshot.Resources(cpu=1500, memory=128 << 20)
+    assert found.requests == snapshot.ComputeResources(cpu=1500, memory=128 << 20)
 
 
 def test_a_deleted_node_leaves_nothing_behind(mirrors: store.Store) -> None:

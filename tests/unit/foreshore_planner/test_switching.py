@@ -286,7 +286,7 @@ def test_a_successor_without_room_says_so() -> None:
 
 def without_surge(cpu: int, **spec: Any) -> snapshot.Snapshot:
     """A site of one node whose room is taken: the new pods have waited for ten minutes."""
-    node = build.edge("edge-1", allocatable=snapshot.Resources(cpu=cpu, memory=4 << 30))
+    node = build.edge("edge-1", allocatable=snapshot.ComputeResources(cpu=cpu, memory=4 << 30))
     settled = build.settle(build.world(policies=(build.policy(**spec),), nodes=(node,)))
     settled = build.aged(settled, 900.0)
     edited = dataclasses.replace(

@@ -117,7 +117,7 @@ class Act:
             elif outcome is not None:
                 raise outcome
 
-    async def _grant(self, grant: succession.Grant) -> None:
+    async def _grant(self, grant: succession.GrantUpdate) -> None:
         """Write a right, if the Device has not changed since it was looked at."""
         outcome = await self.writer.apply(
             kinds.of(v1alpha1.Device),
@@ -147,7 +147,7 @@ class Act:
                 grant.evidence,
             )
 
-    def _device(self, grant: succession.Grant) -> events.Subject:
+    def _device(self, grant: succession.GrantUpdate) -> events.Subject:
         device = self.store.find(v1alpha1.Device, grant.namespace, grant.device)
         uid = device.metadata.uid if device is not None else None
         return events.Subject(v1alpha1.Device.kind, grant.namespace, grant.device, uid or "")

@@ -180,7 +180,7 @@ def of_status(
                 yield Event(subject, kind, move.cause, "Place", note)
 
 
-def of_grant(subject: Subject, grant: succession.Grant) -> Event:
+def of_grant(subject: Subject, grant: succession.GrantUpdate) -> Event:
     """The event of a right that was just granted."""
     kind = NORMAL if grant.cause == placement.FIRST_GRANT else WARNING
     note = (

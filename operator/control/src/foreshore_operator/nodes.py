@@ -30,7 +30,7 @@ class NodeRecord:
     taints: tuple[snapshot.Taint, ...]
     is_schedulable: bool
     is_ready: bool | None
-    allocatable: snapshot.Resources
+    allocatable: snapshot.ComputeResources
     ready_changed: str | None = None
     """When Ready last changed, by the clock of whoever wrote it."""
 
@@ -63,7 +63,7 @@ def node(
     lease_age: float | None,
     ready_age: float,
     silent_age: float | None,
-    requested: snapshot.Resources,
+    requested: snapshot.ComputeResources,
 ) -> snapshot.Node:
     """The node as the planner sees it; a tier label that says neither word counts as absent."""
     tier = kept.labels.get(meta.LABEL_TIER)
@@ -84,9 +84,9 @@ def node(
     )
 
 
-def resources(quantities: Mapping[str, Any]) -> snapshot.Resources:
+def resources(quantities: Mapping[str, Any]) -> snapshot.ComputeResources:
     """CPU and memory of a Kubernetes resource list; what is not named is 0."""
-    return snapshot.Resources(
+    return snapshot.ComputeResources(
         cpu=round(scalars.quantity(quantities.get("cpu") or 0) * 1000),
         memory=round(scalars.quantity(quantities.get("memory") or 0)),
     )

@@ -154,7 +154,7 @@ class Store:
                 policy_generation=one.generation,
             )
 
-    def parts(self) -> Iterator[snapshot.Part]:
+    def parts(self) -> Iterator[snapshot.ProductPod]:
         """The pods of agents and hub, in order of (namespace, name)."""
         found = (self._pods.store[key].part for key in sorted(self._parts))
         return (part for part in found if part is not None)
@@ -177,8 +177,8 @@ class Store:
         since = self._silenced.get(name)
         return None if since is None else self._clock() - since
 
-    def _requested_on(self, node: str) -> snapshot.Resources:
-        total = snapshot.Resources()
+    def _requested_on(self, node: str) -> snapshot.ComputeResources:
+        total = snapshot.ComputeResources()
         for key in self._pods_on.get(node, ()):
             if key not in self._replicas:
                 total += self._pods.store[key].requests

@@ -90,8 +90,8 @@ def marked(objects: Mapping[Key, R], found: Mapping[Key, Exception], step: str) 
 
 
 def place_all(
-    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
-) -> tuple[binding.Binding, tuple[case.PlacementPlan, ...], tuple[Defect, ...]]:
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
+) -> tuple[binding.BoundSnapshot, tuple[case.PlacementPlan, ...], tuple[Defect, ...]]:
     """Plan every placement; a policy whose placements cannot be planned is not accepted.
 
     A placement as it was before may be what is in the way, also of others: some steps look at all.
@@ -127,10 +127,10 @@ def place_all(
 
 
 def decide_all(
-    bound: binding.Binding, decide: Callable[[binding.BoundDevice], succession.Standing]
-) -> tuple[binding.Binding, Mapping[Key, succession.Standing]]:
+    bound: binding.BoundSnapshot, decide: Callable[[binding.BoundDevice], succession.Succession]
+) -> tuple[binding.BoundSnapshot, Mapping[Key, succession.Succession]]:
     """Decide the authority of every accepted device; one that cannot be decided stays as it is."""
-    standings: dict[Key, succession.Standing] = {}
+    standings: dict[Key, succession.Succession] = {}
     found: dict[Key, Exception] = {}
     for device in bound.devices.values():
         if device.problem is None:
@@ -147,9 +147,9 @@ def decide_all(
 def statuses(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     placements: Sequence[case.PlacementPlan],
-    standings: Mapping[Key, succession.Standing],
+    standings: Mapping[Key, succession.Succession],
 ) -> tuple[tuple[status.Row, ...], tuple[Defect, ...]]:
     """Say what is known of every object; one of which nothing can be said keeps what was said."""
 
@@ -239,8 +239,8 @@ def _reason(said: str) -> conditions.Reason:
 
 
 def _narrowed(
-    seen: snapshot.Snapshot, bound: binding.Binding, chosen: Mapping[str, Collection[Key]]
-) -> tuple[snapshot.Snapshot, binding.Binding]:
+    seen: snapshot.Snapshot, bound: binding.BoundSnapshot, chosen: Mapping[str, Collection[Key]]
+) -> tuple[snapshot.Snapshot, binding.BoundSnapshot]:
     """Return the world with only the chosen objects of each kind to say something of."""
     some: dict[str, Any] = {
         plural: tuple(one for one in getattr(seen, plural) if binding.key(one) in chosen[kind])
@@ -265,7 +265,7 @@ def _said_of(seen: snapshot.Snapshot, found: Iterable[Defect]) -> Iterator[statu
 
 
 def _with_problem(
-    one: Any, problem: binding.Problem, seen: snapshot.Snapshot
+    one: Any, problem: binding.BindingProblem, seen: snapshot.Snapshot
 ) -> v1alpha1.statuses.Observed:
     generation = one.metadata.generation or 0
     wanted = [
@@ -281,7 +281,7 @@ def _with_problem(
     return changed
 
 
-def defects(bound: binding.Binding) -> Iterator[Defect]:
+def defects(bound: binding.BoundSnapshot) -> Iterator[Defect]:
     """Yield the objects whose problem is a defect of ours."""
     plain = (
         (v1alpha1.Site.kind, bound.sites),

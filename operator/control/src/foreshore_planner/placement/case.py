@@ -127,7 +127,7 @@ class Case(Sight):
     site: str
     demand: candidates.Demand
     evidence: latency.Evidence
-    views: tuple[candidates.View, ...]
+    views: tuple[candidates.NodeView, ...]
     template: str
     complaints: Mapping[callers.Where, callers.Complaint]
     """What agents hold against replicas, by (slot, node)."""

@@ -115,7 +115,7 @@ def budget(case: Case, nodes: Sequence[str]) -> inferenceplacement.Budget:
                 or "0ms",
             )
             for stage in (slowest.stages if slowest is not None else ())
-            if stage.p99 is not None and stage.source is not latency.Source.UNKNOWN
+            if stage.p99 is not None and stage.source is not latency.FigureBasis.UNKNOWN
         ),
     )
 

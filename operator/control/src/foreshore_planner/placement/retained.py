@@ -21,7 +21,7 @@ Site = tuple[str, str, str]
 def all_of(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     planned: Sequence[case.PlacementPlan],
 ) -> tuple[case.PlacementPlan, ...]:
     """Return how every placement is shown that stays and is not planned; without any pods."""
@@ -123,7 +123,7 @@ def _roles(
     }
     given = choose.roles(
         [
-            choose.Incumbent(
+            choose.IncumbentReplica(
                 slot=one.slot,
                 node=one.node,
                 is_ready=one.phase is inferenceplacement.Phase.READY,
