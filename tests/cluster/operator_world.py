@@ -234,7 +234,7 @@ class World:
         self, identity: str = "a", kubeconfig: Path | None = None, namespace: str = ""
     ) -> AsyncIterator[main.Operator]:
         """A running operator, as the administrator unless another kubeconfig is given."""
-        chosen = settings.Settings(
+        chosen = settings.OperatorSettings(
             namespace=namespace or self.namespace,
             serving_image="foreshore-edge:test",
             identity=identity,

@@ -68,10 +68,10 @@ class Rig:
         writer = apply.Writer(cast(api.KubeApi, self.kube), Leader(), clock=lambda: self.time)
         self.act = act.Act(
             writer,
-            cast(store.Store, self.store),
+            cast(store.ClusterMirrors, self.store),
             metrics.Metrics(),
             "image",
-            cast(events.Recorder, None),
+            cast(events.EventRecorder, None),
             defects.Defects(lambda _kind: None),
         )
 

@@ -105,10 +105,10 @@ async def test_an_object_that_cannot_be_written_stops_no_other() -> None:
     writer = FakeWriter("room-301")
     acting = act.Act(
         cast(apply.Writer, writer),
-        cast(store.Store, FakeStore()),
+        cast(store.ClusterMirrors, FakeStore()),
         metrics.Metrics(),
         "image",
-        cast(events.Recorder, None),
+        cast(events.EventRecorder, None),
         counted.defects,
     )
     made = planning.plan(build.world())

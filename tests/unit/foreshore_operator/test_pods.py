@@ -31,7 +31,7 @@ def ours(**status: Any) -> dict[str, Any]:
     }
 
 
-def inference(document: dict[str, Any]) -> pods.Inference:
+def inference(document: dict[str, Any]) -> pods.InferencePod:
     found = pods.record(document).inference
     assert found is not None
     return found

@@ -55,10 +55,10 @@ class Act:
     """Carries plans out for one leader."""
 
     writer: apply.Writer
-    store: store.Store
+    store: store.ClusterMirrors
     figures: metrics.Metrics
     serving_image: str
-    recorder: events.Recorder
+    recorder: events.EventRecorder
     defects: defects.Defects
     clock: Callable[[], float] = time.monotonic
     refusals: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
@@ -147,10 +147,10 @@ class Act:
                 grant.evidence,
             )
 
-    def _device(self, grant: succession.GrantUpdate) -> events.Subject:
+    def _device(self, grant: succession.GrantUpdate) -> events.EventSubject:
         device = self.store.find(v1alpha1.Device, grant.namespace, grant.device)
         uid = device.metadata.uid if device is not None else None
-        return events.Subject(v1alpha1.Device.kind, grant.namespace, grant.device, uid or "")
+        return events.EventSubject(v1alpha1.Device.kind, grant.namespace, grant.device, uid or "")
 
     async def _placement(self, plan: case.PlacementPlan) -> None:
         policy = self.store.find(v1alpha1.DecisionPolicy, plan.namespace, plan.policy)
@@ -256,7 +256,7 @@ class Act:
         )
         if outcome is apply.WriteResult.WRITTEN:
             uid = str(cached["metadata"].get("uid", ""))
-            subject = events.Subject(write.kind, namespace, write.name, uid)
+            subject = events.EventSubject(write.kind, namespace, write.name, uid)
             for event in events.of_status(subject, cached.get("status") or {}, write.status):
                 self.recorder.record(event)
 

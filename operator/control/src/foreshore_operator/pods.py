@@ -37,7 +37,7 @@ PRODUCT = "foreshore"
 
 
 @dataclass(frozen=True, slots=True)
-class Inference:
+class InferencePod:
     """What the mirror keeps of an inference pod of ours beyond its room."""
 
     policy: str
@@ -63,7 +63,7 @@ class PodRecord:
     uid: str
     node: str
     requests: snapshot.ComputeResources
-    inference: Inference | None
+    inference: InferencePod | None
     part: snapshot.ProductPod | None = None
     """What messages say of it where it is the product's own agent or hub."""
     resource_version: str = ""
@@ -158,14 +158,14 @@ def _part_trouble(document: Mapping[str, Any], status: Mapping[str, Any]) -> str
     return str(reason or ("NotReady" if phase == "Running" else phase))[:64]
 
 
-def _inference(document: Mapping[str, Any]) -> Inference:
+def _inference(document: Mapping[str, Any]) -> InferencePod:
     metadata, status = document["metadata"], document.get("status") or {}
     labels = metadata.get("labels") or {}
     container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
     reason, message = _trouble(document, status, container)
     marks = metadata.get("annotations") or {}
     generation = str(marks.get(manifests.ANNOTATION_GENERATION) or "")
-    return Inference(
+    return InferencePod(
         policy=labels.get(meta.LABEL_POLICY, ""),
         site=labels.get(meta.LABEL_SITE, ""),
         slot=labels.get(meta.LABEL_SLOT, ""),

@@ -30,14 +30,14 @@ LEASES_QUIET = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[R]):
+class StoredResource(Generic[R]):
     """A resource of ours, decoded for the planner and as it is written, to compare writes with."""
 
     resource: R
     document: api.Json
 
 
-class Store:
+class ClusterMirrors:
     """The mirrors of one cluster."""
 
     def __init__(
@@ -184,7 +184,7 @@ class Store:
                 total += self._pods.store[key].requests
         return total
 
-    def _resource_changed(self, change: informer.ObjectChange[Kept[Any]]) -> None:
+    def _resource_changed(self, change: informer.ObjectChange[StoredResource[Any]]) -> None:
         self._marks.mark((change.kind.kind, change.key))
 
     def _node_changed(self, change: informer.ObjectChange[nodes.NodeRecord]) -> None:
@@ -248,15 +248,15 @@ def _is_failure(record: pods.PodRecord | None) -> bool:
     )
 
 
-def _decoder(model: type[R]) -> Callable[[api.Json], Kept[R]]:
-    def decode(document: api.Json) -> Kept[R]:
-        return Kept(model.read(document), document)
+def _decoder(model: type[R]) -> Callable[[api.Json], StoredResource[R]]:
+    def decode(document: api.Json) -> StoredResource[R]:
+        return StoredResource(model.read(document), document)
 
     return decode
 
 
 async def watch_lease_ages(
-    store: Store, marks: dirty.Dirty, stale_after: float, period: float = 1.0
+    store: ClusterMirrors, marks: dirty.Dirty, stale_after: float, period: float = 1.0
 ) -> None:
     """Mark a pass as urgent when a node's Lease becomes stale or is renewed again.
 
