@@ -71,7 +71,7 @@ class Question:
         return ",".join(f"{key}={name}" for key, name in named.items() if name is not None)
 
 
-def run(target: options.Target, output: options.Output, question: Question) -> int:
+def run(target: options.Target, output: options.OutputFormat, question: Question) -> int:
     """Find the decision, explain it, show it; return the exit code."""
     server = api.connect(target)
     document = find(server, question)
