@@ -58,7 +58,7 @@ class Orders:
     termination_log: str
 
 
-class Stopping(Exception):  # noqa: N818 - nobody's error
+class StopRequested(Exception):  # noqa: N818 - nobody's error
     """SIGTERM or SIGINT came."""
 
 
@@ -68,7 +68,7 @@ def stop_on_signals() -> None:
     def stop(_number: int, _frame: object) -> None:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        raise Stopping
+        raise StopRequested
 
     for number in SIGNALS:
         signal.signal(number, stop)
@@ -94,7 +94,7 @@ def main(told: str) -> int:
         instead = standin.Standin(listening)
         instead.start(Reason.LOADING, f"{orders.contract.version} is being loaded")
         keep_serving(listening, instead, orders.model, orders.contract)
-    except Stopping:
+    except StopRequested:
         return 0
     except Refused as refused:
         return end(refused, Path(orders.termination_log))
@@ -128,7 +128,7 @@ def keep_serving(
     pause = FIRST_PAUSE_SECONDS
     served_before = False
     while True:
-        child = Child(listening, model, told)
+        child = ServingChild(listening, model, told)
         try:
             child.await_ready(told.load_seconds)
             instead.stop()
@@ -156,7 +156,7 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-class Child:
+class ServingChild:
     """One child process and the pipe on which it speaks."""
 
     def __init__(self, listening: socket.socket, model: int, told: contracts.Contract) -> None:
