@@ -63,7 +63,7 @@ class StopRequested(Exception):  # noqa: N818 - nobody's error
 
 
 def stop_on_signals() -> None:
-    """Raise `Stopping` in the main thread at the first SIGTERM or SIGINT; ignore the next ones."""
+    """Raise `StopRequested` in the main thread at the first SIGTERM or SIGINT; ignore the next ones."""
 
     def stop(_number: int, _frame: object) -> None:
         for number in SIGNALS:
@@ -119,11 +119,11 @@ def end(refused: Refused, termination_log: Path) -> int:
 def keep_serving(
     listening: socket.socket, instead: standin.Standin, model: int, told: contracts.Contract
 ) -> NoReturn:
-    """Keep a child serving until `Stopping` is raised.
+    """Keep a child serving until `StopRequested` is raised.
 
     Raises:
         Refused: the first child could not load the model.
-        Stopping: asked to end; the child has been drained.
+        StopRequested: asked to end; the child has been drained.
     """
     pause = FIRST_PAUSE_SECONDS
     served_before = False
