@@ -58,7 +58,7 @@ async def living(
     token = home / "token"
     token.write_text("token")
     source = settings.HubSettings(f"http://127.0.0.1:{hub.port}", token, None)
-    told = settings.Settings(node, home / node, source, port=None)
+    told = settings.AgentSettings(node, home / node, source, port=None)
     stop = asyncio.Event()
     life = asyncio.create_task(agent.Agent(told, clocks.SystemClock()).run(stop))
     try:

@@ -42,7 +42,7 @@ class Supplies:
     """Whether the Site's own broker is connected to: a rehearsal has one of its own."""
 
 
-def inspect(reading: resources.Reading) -> tuple[report.Problem, ...]:
+def inspect(reading: resources.FolderReading) -> tuple[report.Problem, ...]:
     """Return what is wrong with the resources, purely; the documents that were refused first."""
     inspector = _Inspector.of(reading)
     return (
@@ -53,7 +53,7 @@ def inspect(reading: resources.Reading) -> tuple[report.Problem, ...]:
     )
 
 
-def unsupplied(reading: resources.Reading, supplies: Supplies) -> tuple[report.Problem, ...]:
+def unsupplied(reading: resources.FolderReading, supplies: Supplies) -> tuple[report.Problem, ...]:
     """Return which artefacts and credentials are not there; reads files."""
     inspector = _Inspector.of(reading)
     return (*_artefacts(inspector, supplies), *_credentials(inspector, supplies))
@@ -112,19 +112,19 @@ def overview(folder: Path) -> str:
 class _Inspector:
     """One reading, asked about its parts."""
 
-    reading: resources.Reading
+    reading: resources.FolderReading
     found: assignment.Resources
-    here: Mapping[resources.Identity, meta.Resource]
+    here: Mapping[resources.ObjectIdentity, meta.Resource]
     """Every resource, by what names it."""
-    refused: frozenset[resources.Identity]
+    refused: frozenset[resources.ObjectIdentity]
 
     @classmethod
-    def of(cls, reading: resources.Reading) -> "_Inspector":
+    def of(cls, reading: resources.FolderReading) -> "_Inspector":
         """Look at every resource once, so that a reference is found without a search."""
         found = assignment.Resources.of(reading.resources)
         here = {_identity(each): each for each in reading.resources}
         refused = frozenset(
-            resources.Identity(e.kind, e.namespace, e.name) for e in reading.problems
+            resources.ObjectIdentity(e.kind, e.namespace, e.name) for e in reading.problems
         )
         return cls(reading, found, here, refused)
 
@@ -164,7 +164,7 @@ class _Inspector:
     ) -> Iterator[report.Problem]:
         place = resource.namespace
         kind = _REFERRED[field]
-        wanted = resources.Identity(kind, place, name)
+        wanted = resources.ObjectIdentity(kind, place, name)
         if wanted in self.here:
             return
         elsewhere = [each.namespace for each in known if each.name == name]
@@ -265,12 +265,12 @@ class _Inspector:
         return None if model is None else model.spec
 
     def _find(self, kind: type[_Kind], namespace: str, name: str) -> _Kind | None:
-        found = self.here.get(resources.Identity(kind.kind, namespace, name))
+        found = self.here.get(resources.ObjectIdentity(kind.kind, namespace, name))
         return found if isinstance(found, kind) else None
 
 
-def _identity(resource: meta.Resource) -> resources.Identity:
-    return resources.Identity(resource.kind, resource.namespace, resource.name)
+def _identity(resource: meta.Resource) -> resources.ObjectIdentity:
+    return resources.ObjectIdentity(resource.kind, resource.namespace, resource.name)
 
 
 _REFERRED: Final[Mapping[str, str]] = MappingProxyType(

@@ -101,7 +101,7 @@ class Machine:
         try:
             document = payload.read(body)
             order = command.Command.model_validate(document)
-        except (payload.RefusedError, ValidationError):
+        except (payload.PayloadError, ValidationError):
             return Taken(state, None, Refusal.MALFORMED)
         refusal = _outranked(state, order)
         if refusal is None:
@@ -175,7 +175,7 @@ def _remember(state: State, answer: command.Acknowledgement) -> State:
 def _problem(each: deviceprofile.ActionInput, given: object) -> Refusal | None:
     try:
         value = payload.typed(given, each.type)
-    except payload.RefusedError:
+    except payload.PayloadError:
         return Refusal.INVALID_INPUT
     if isinstance(value, bool | str):
         return None

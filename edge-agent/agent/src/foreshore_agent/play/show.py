@@ -76,7 +76,7 @@ def run(request: Request) -> None:
 
 
 def _uncovered(
-    reading: resources.Reading, played: stage.Stage, rows: recording.Recording
+    reading: resources.FolderReading, played: stage.Stage, rows: recording.Recording
 ) -> Iterator[str]:
     """Yield what the policies of the folder will miss."""
     policies = coverage.policies_of(played.device, reading.resources)

@@ -83,7 +83,7 @@ def make(request: Request) -> Plan:
     return Plan(request, played, rows, policies, first, value or None, notes)
 
 
-def _check_resources(request: Request, reading: resources.Reading) -> None:
+def _check_resources(request: Request, reading: resources.FolderReading) -> None:
     """Refuse a folder in which anything is wrong: what is left out would not be rehearsed."""
     supplies = inspection.Supplies(
         request.resources, request.models, request.credentials, is_broker_used=False
@@ -95,7 +95,7 @@ def _check_resources(request: Request, reading: resources.Reading) -> None:
 
 
 def _policies(
-    reading: resources.Reading, played: stage.Stage
+    reading: resources.FolderReading, played: stage.Stage
 ) -> tuple[v1alpha1.DecisionPolicy, ...]:
     """Return the policies that decide about the device. Raises RehearsalError if there is none."""
     device = played.device

@@ -107,7 +107,7 @@ async def _rehearse(plan: planning.Plan) -> score.Summary:
     seen = watch.Watch(is_confirmed=plan.played.profile.confirmation is not None)
     async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
         host = agent.Agent(
-            settings.Settings(
+            settings.AgentSettings(
                 node="rehearsal",
                 state=request.state,
                 source=settings.FolderSettings(
