@@ -145,7 +145,7 @@ class Rig:
     def carry(self, effect: effects.Effect) -> None:
         """Do what an effect asks for, as the runtime would."""
         match effect:
-            case effects.Journal(lines, intent, values):
+            case effects.AppendRecords(lines, intent, values):
                 self.values.update(values)
                 self.records += [orjson.loads(line.body) for line in lines]
                 if intent is not None:
@@ -165,7 +165,7 @@ class Rig:
                     inference=0.001,
                     model=self.model,
                 )
-            case effects.Command(command_id, _, policy, device):
+            case effects.SendCommand(command_id, _, policy, device):
                 self.sent.append((self.seconds, command.Command.decode(envelope.encode(effect))))
                 self.feed(events.CommandSent, command_id=command_id, policy=policy, device=device)
                 if self.acknowledges:

@@ -64,7 +64,7 @@ def test_a_higher_epoch_in_a_peers_beat_stops_commands_at_once() -> None:
 
 
 def test_a_right_lost_between_intent_and_sending_sends_nothing() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     waiting = list(rig.waiting)
     rig.hold = ()

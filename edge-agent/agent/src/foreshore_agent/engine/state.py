@@ -112,7 +112,7 @@ class Intent(NamedTuple):
     Done."""
     is_compared: bool = False
     """Whether a read-back counted and was not near."""
-    command: effects.Command | None = None
+    command: effects.SendCommand | None = None
     """What is to be sent, until it is."""
     identity: Mapping[str, Any] = EMPTY
     """Policy and device as records name them."""

@@ -51,7 +51,7 @@ class Watch:
             case effects.Infer():
                 self._signs += 1
                 self._asking += 1
-            case effects.Journal(intent=effects.IntentKey()):
+            case effects.AppendRecords(intent=effects.IntentKey()):
                 self._unanswered += 1
             case effects.Count(metric=metrics.DECISIONS.name, labels=(policy, verdict, reason)):
                 self._decide(policy, verdict, reason)
