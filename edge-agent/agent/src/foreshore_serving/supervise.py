@@ -63,7 +63,7 @@ class StopRequested(Exception):  # noqa: N818 - nobody's error
 
 
 def stop_on_signals() -> None:
-    """Raise `StopRequested` in the main thread at the first SIGTERM or SIGINT; ignore the next ones."""
+    """Raise `StopRequested` in the main thread at the first SIGTERM or SIGINT; ignore the next."""
 
     def stop(_number: int, _frame: object) -> None:
         for number in SIGNALS:

@@ -1,6 +1,6 @@
 """`kubectl foreshore status`: one screen that says whether everything is as it should be.
 
-look (a list a kind, the product's parts) ─► fleet.StatusReport (pure: are we well?) ─► screen | document
+look (a list a kind, the parts) ─► fleet.StatusReport (pure: are we well?) ─► screen | document
 
 A fleet of ten thousand devices still fits one screen: troubled objects first, the well ones folded
 into a count.

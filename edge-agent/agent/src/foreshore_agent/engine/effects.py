@@ -139,7 +139,7 @@ class Advise:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The agent's own standing changed. For the log: a `Journal` effect beside it records it."""
+    """The agent's own standing changed. For the log: an `AppendRecords` beside it records it."""
 
     reason: str
     message: str
