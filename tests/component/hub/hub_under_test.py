@@ -81,7 +81,7 @@ class Door:
     url: str
     desk: door.Desk
     reviews: FakeReviews
-    nodes: dict[informer.ObjectKey, world.Node]
+    nodes: dict[informer.ObjectKey, world.LabelledNode]
     mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]]
     pods: dict[informer.ObjectKey, world.AgentPod]
     session: aiohttp.ClientSession
@@ -96,7 +96,7 @@ class Door:
     def label(self, node: str, site: str | None) -> None:
         """As if a node had been labelled."""
         labels = {meta.LABEL_SITE: site} if site else {}
-        self.nodes[informer.ObjectKey("", node)] = world.Node(node, labels)
+        self.nodes[informer.ObjectKey("", node)] = world.LabelledNode(node, labels)
         self.desk.assigning.touch_all()
 
     def run_agent(self, node: str, url: str) -> None:
@@ -127,15 +127,15 @@ async def opened(
     rate: guard.Rate = RATE,
 ) -> AsyncIterator[Door]:
     """A door with one node of site hq and the smallest useful set of resources."""
-    nodes: dict[informer.ObjectKey, world.Node] = {}
+    nodes: dict[informer.ObjectKey, world.LabelledNode] = {}
     mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
     pods: dict[informer.ObjectKey, world.AgentPod] = {}
     seen = world.World(nodes, mirrors, pods, "foreshore-agent")
     seen.is_synced = True
-    async with store.Store(f"sqlite+aiosqlite:///{database}") as kept:
-        evidence = fleet.Fleet(kept.lineage, time.monotonic(), await kept.last_renewals())
+    async with store.RecordStore(f"sqlite+aiosqlite:///{database}") as kept:
+        evidence = fleet.FleetEvidence(kept.lineage, time.monotonic(), await kept.last_renewals())
         assigned = assigning.Assigning(kept, seen)
         await assigned.load()
         desk = door.Desk(

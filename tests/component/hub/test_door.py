@@ -455,7 +455,7 @@ async def test_an_epoch_that_lies_ten_years_ahead_is_renewed_to_nobody_and_lifts
 
 
 async def test_a_renewal_that_an_older_hub_kept_ten_years_ahead_stops_nobody(door: Door) -> None:
-    beyond = renewals.Renewed(int(time.time()) + beat.FARTHEST_AHEAD + 1000, "edge-2", 15.0)
+    beyond = renewals.RenewedHolder(int(time.time()) + beat.FARTHEST_AHEAD + 1000, "edge-2", 15.0)
     door.desk.fleet.note_renewals({("hq", "room-301"): beyond})
     door.apply(held())
     object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
