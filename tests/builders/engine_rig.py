@@ -62,7 +62,7 @@ def assign(
         if holder is None
         else {(each.namespace, each.name): (holder, epoch) for each in known.devices}
     )
-    given = assignment.Given(grants=grants)
+    given = assignment.LocalStatuses(grants=grants)
     return assignment.compile(known, node, site="hq", given=given).assignment
 
 

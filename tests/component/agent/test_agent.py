@@ -48,7 +48,7 @@ def rules_only(**changed: Any) -> dict[str, Any]:
 def assigned(port: int, *documents: dict[str, Any], generation: int = 1) -> assignment.Assignment:
     every = (site(port), room.profile(), room.device(), *(documents or (rules_only(),)))
     found: list[meta.Resource] = [KINDS[one["kind"]].read(one) for one in every]
-    given = compiling.Given(grants={("hq", "room-301"): (NODE, EPOCH)})
+    given = compiling.LocalStatuses(grants={("hq", "room-301"): (NODE, EPOCH)})
     made = compiling.compile(compiling.Resources.of(found), NODE, site="hq", given=given)
     return made.assignment.model_copy(update={"lineage": "store", "generation": generation})
 

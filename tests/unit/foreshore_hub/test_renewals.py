@@ -122,7 +122,7 @@ class History:
         self.numbers = itertools.count()
         self.holders = {name: fencing.start(name, "boot", 0.0) for name in "ab"}
         for name in "ab":
-            self._step(name, fencing.BrokerChanged(0.0, connected=True))
+            self._step(name, fencing.ConnectionChanged(0.0, connected=True))
 
     def _step(self, name: str, event: fencing.Event) -> None:
         self.holders[name] = fencing.step(self.holders[name], event)

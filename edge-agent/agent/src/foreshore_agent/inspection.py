@@ -231,8 +231,8 @@ class _Inspector:
         self, wanted: v1alpha1.DecisionPolicy, bound: Sequence[v1alpha1.Device]
     ) -> Iterator[report.Problem]:
         """Yield what keeps a policy from compiling, once for all devices that it concerns."""
-        concerned: dict[policy.Problem, list[str]] = {}
-        known: dict[tuple[object, object], tuple[policy.Problem, ...]] = {}
+        concerned: dict[policy.PolicyProblem, list[str]] = {}
+        known: dict[tuple[object, object], tuple[policy.PolicyProblem, ...]] = {}
         model = self._model(wanted)
         total = 0
         for device in bound:
@@ -289,7 +289,7 @@ def _checked(
     profile: v1alpha1.DeviceProfileSpec,
     device: v1alpha1.DeviceSpec,
     model: v1alpha1.ModelSpec | None,
-) -> tuple[policy.Problem, ...]:
+) -> tuple[policy.PolicyProblem, ...]:
     """Return what keeps a policy from compiling; whatever happens, the others are looked at."""
     try:
         return policy.check(spec, profile, device, model)

@@ -175,7 +175,7 @@ def _given(made: compiled.CompiledPolicy, recorded: Json) -> facts.Given:
     )
 
 
-def _reading(source: compiled.Input, saw: Json) -> facts.Reading | None:
+def _reading(source: compiled.CompiledInput, saw: Json) -> facts.Reading | None:
     """Return a reading that an input with this line was made from.
 
     Of a substituted input the record holds what stood in; the reading itself only has to be bad in
@@ -201,7 +201,7 @@ def _reading(source: compiled.Input, saw: Json) -> facts.Reading | None:
     )
 
 
-def _value_with(source: compiled.Input, problem: str | None) -> expr.Value | None:
+def _value_with(source: compiled.CompiledInput, problem: str | None) -> expr.Value | None:
     """Return some value of an input that has this problem, where the record lacks the real one."""
     if problem == reasons.INPUT_REFUSED:
         return None

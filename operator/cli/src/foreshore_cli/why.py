@@ -119,12 +119,12 @@ def _only(beginning: str, found: Sequence[Json]) -> Sequence[Json]:
     return found
 
 
-def _candidate(document: Json) -> naming.Candidate:
+def _candidate(document: Json) -> naming.DecisionCandidate:
     data = document["decision"]
     device = f"{data['device']['namespace']}/{data['device']['name']}"
     verdict = f"{data['verdict']['result']}/{data['verdict']['reason']}"
     told = map(terminal.clean, (document["event"]["time"], device, verdict))
-    return naming.Candidate(document["metadata"]["name"], *told)
+    return naming.DecisionCandidate(document["metadata"]["name"], *told)
 
 
 def _verdict(written: str | None) -> str | None:

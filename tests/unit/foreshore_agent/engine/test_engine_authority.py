@@ -293,7 +293,7 @@ def test_a_device_that_rejects_a_value_stands_nobody_down() -> None:
     assert len(rig.sent) == 2
 
 
-def authority(rig: Rig) -> fencing.State:
+def authority(rig: Rig) -> fencing.AuthorityState:
     return rig.state.devices[engine_rig.DEVICE].authority
 
 

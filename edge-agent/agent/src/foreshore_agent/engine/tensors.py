@@ -60,7 +60,7 @@ def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelRequest:
     return ModelRequest(tuple(tensors))
 
 
-def _problem(tensor: compiled.Tensor, number: float | None) -> str | None:
+def _problem(tensor: compiled.InputTensor, number: float | None) -> str | None:
     if number is None:
         return NOT_READY
     smallest, largest = RANGES[tensor.data_type]

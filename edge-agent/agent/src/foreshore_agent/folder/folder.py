@@ -212,7 +212,7 @@ class Folder:
         except FolderError as error:
             lines = (str(error), *map(inspection.line, reading.problems))
             raise FolderError("\n  ".join(lines)) from error
-        given = compiling.Given(grants=grants)
+        given = compiling.LocalStatuses(grants=grants)
         last = () if self._last is None else (self._last,)
         return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
 

@@ -18,12 +18,12 @@ from foreshore_decision.assignment.compilation import Compilation, compile  # no
 from foreshore_decision.assignment.devices import is_reachable
 from foreshore_decision.assignment.digests import digest, digest_of, policy_digest, spec_digest
 from foreshore_decision.assignment.references import LastGood
-from foreshore_decision.assignment.snapshot import Given, Name, Peer, Resources, find_site
+from foreshore_decision.assignment.snapshot import LocalStatuses, Name, Peer, Resources, find_site
 
 __all__ = [
     "Compilation",
-    "Given",
     "LastGood",
+    "LocalStatuses",
     "Name",
     "Peer",
     "Resources",

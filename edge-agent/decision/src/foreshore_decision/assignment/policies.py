@@ -13,7 +13,7 @@ def assigned(
     resources: snapshot.Resources,
     site: v1alpha1.Site,
     devices: tuple[assignment.AssignedDevice, ...],
-    given: snapshot.Given | None,
+    given: snapshot.LocalStatuses | None,
     last: references.LastGood,
 ) -> tuple[tuple[assignment.AssignedPolicy, ...], tuple[report.Problem, ...]]:
     """Return the policies bound to at least one of these devices, whoever holds it."""
@@ -51,7 +51,7 @@ def _endpoints(
     resources: snapshot.Resources,
     policy: v1alpha1.DecisionPolicy,
     site: v1alpha1.Site,
-    given: snapshot.Given | None,
+    given: snapshot.LocalStatuses | None,
 ) -> tuple[assignment.Endpoint, ...]:
     """Return the replicas that are ready, active ones first, then by slot.
 

@@ -70,7 +70,7 @@ class PeerHeard:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class BrokerChanged:
+class ConnectionChanged:
     """The connection to the site's broker came up or went, or became deaf or heard."""
 
     at: float
@@ -101,7 +101,7 @@ Event = (
     | EpochSeen
     | Fenced
     | PeerHeard
-    | BrokerChanged
+    | ConnectionChanged
     | Released
     | Ticked
 )

@@ -14,7 +14,7 @@ from foreshore_decision.policy.subject import Subject
 Reason = conditions.Reason
 
 
-def inputs(subject: Subject, problems: Problems) -> tuple[compiled.Input, ...]:
+def inputs(subject: Subject, problems: Problems) -> tuple[compiled.CompiledInput, ...]:
     """Return the inputs that name a property of the profile, or note what is wrong with them."""
     compiled_inputs = (_input(source, subject.profile, problems) for source in subject.spec.inputs)
     return tuple(source for source in compiled_inputs if source is not None)
@@ -22,7 +22,7 @@ def inputs(subject: Subject, problems: Problems) -> tuple[compiled.Input, ...]:
 
 def _input(
     source: evaluation.Input, profile: DeviceProfileSpec, problems: Problems
-) -> compiled.Input | None:
+) -> compiled.CompiledInput | None:
     path = f"spec.inputs[{source.name}]"
     prop = profile.find_property(source.property)
     if prop is None:
@@ -37,7 +37,7 @@ def _input(
         f"{path}.range",
         problems,
     )
-    return compiled.Input(
+    return compiled.CompiledInput(
         name=source.name,
         property=source.property,
         type=source.type,
@@ -82,7 +82,7 @@ def _default(
 
 
 def features(
-    spec: DecisionPolicySpec, inputs: Iterable[compiled.Input], problems: Problems
+    spec: DecisionPolicySpec, inputs: Iterable[compiled.CompiledInput], problems: Problems
 ) -> tuple[compiled.Feature, ...]:
     """Return the declared features; a policy without any has every input's last value."""
     sources = {source.name: source for source in inputs}
@@ -144,8 +144,8 @@ def parameters(subject: Subject, problems: Problems) -> dict[str, expr.Value]:
 
 
 def trigger(
-    subject: Subject, inputs: Iterable[compiled.Input], problems: Problems
-) -> compiled.Trigger:
+    subject: Subject, inputs: Iterable[compiled.CompiledInput], problems: Problems
+) -> compiled.CompiledTrigger:
     """Return when the policy is evaluated."""
     trigger = subject.spec.trigger
     for name in trigger.properties:
@@ -157,4 +157,4 @@ def trigger(
     if not properties and not silence:
         message = "nothing triggers the policy: it has no properties, inputs or afterSilence"
         problems.add(Reason.INVALID, "spec.trigger", message)
-    return compiled.Trigger(properties, scalars.seconds(trigger.minimum_interval), silence)
+    return compiled.CompiledTrigger(properties, scalars.seconds(trigger.minimum_interval), silence)
