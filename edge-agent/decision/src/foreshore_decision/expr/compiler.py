@@ -8,7 +8,7 @@ refused where `t > 75.0` is meant (`numerals`); a pattern of `matches` unrolls w
 
 So: every name has a declared type and the expression a wanted one; only Python's own `True` of a
 statically boolean expression counts as true; numbers that are not finite neither go in (the name
-counts as missing) nor come out (a `Problem`). Inside an expression they could decide unseen
+counts as missing) nor come out (a `NoValue`). Inside an expression they could decide unseen
 (`0.0/0.0 > 1.0` is false and its negation true), so that whoever divides and compares does so in
 two expressions: a variable, whose value is checked, and a rule.
 """

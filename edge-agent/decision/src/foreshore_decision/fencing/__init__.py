@@ -1,6 +1,6 @@
 """The holder's side of authority: whether this agent may command one device, now.
 
-The agent's engine keeps one `State` per device, feeds it what happens and asks `standing` before
+The agent's engine keeps one `AuthorityState` per device, feeds it what happens and asks `standing` before
 every command. It is not the fence: the fence is at the device, which refuses lower epochs and
 repeated commands. This keeps two agents from disagreeing for long.
 
