@@ -83,7 +83,7 @@ def test_the_served_model_knows_when_the_room_is_occupied(reading: resources.Fol
     assert right / len(rows[::10]) > 0.95
 
 
-def _declared(tensor: v1alpha1.model.Tensor) -> serving.DeclaredTensor:
+def _declared(tensor: v1alpha1.model.ModelTensor) -> serving.DeclaredTensor:
     return serving.DeclaredTensor(name=tensor.name, data_type=tensor.data_type, shape=tensor.shape)
 
 

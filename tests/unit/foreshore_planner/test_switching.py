@@ -75,7 +75,7 @@ def begun(**spec: Any) -> snapshot.Snapshot:
     return build.applied(seen, planning.plan(seen), ready=False)
 
 
-def shown(seen: snapshot.Snapshot) -> tuple[inferenceplacement.Replica, ...]:
+def shown(seen: snapshot.Snapshot) -> tuple[inferenceplacement.ReplicaStatus, ...]:
     (placement,) = planning.plan(seen).placements
     return placement.replicas
 

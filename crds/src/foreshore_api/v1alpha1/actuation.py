@@ -202,7 +202,7 @@ class OutcomeWindow(Document):
     """Last moment. Example: `24h`."""
 
 
-class Outcome(Document):
+class OutcomeSpec(Document):
     """What happened next, joined to the decision."""
 
     name: scalars.CamelCase
@@ -238,7 +238,7 @@ class Attribution(StrEnum):
     OCCLUSION = "Occlusion"
 
 
-class Record(Document):
+class RecordSpec(Document):
     """What is kept of decisions."""
 
     routine_sample_rate: Annotated[scalars.Decimal, scalars.Within(0, 1)] = "0.01"

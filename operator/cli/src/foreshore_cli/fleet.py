@@ -140,7 +140,9 @@ def _connected(one: objects.Observable) -> Fact:
 def _serving(role: v1alpha1.inferenceplacement.Role) -> Callable[[Any], Fact]:
     def count(placement: v1alpha1.InferencePlacement) -> Fact:
         found = [one for one in placement.status.replicas if one.role is role]
-        ready = sum(1 for one in found if one.phase is v1alpha1.inferenceplacement.Phase.READY)
+        ready = sum(
+            1 for one in found if one.phase is v1alpha1.inferenceplacement.ReplicaPhase.READY
+        )
         return f"{ready}/{len(found)}"
 
     return count

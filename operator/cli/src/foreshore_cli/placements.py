@@ -25,12 +25,12 @@ MOVES: Final = 3
 BAR: Final = 20
 """Cells that a whole budget fills."""
 
-PHASES: Final[Mapping[inferenceplacement.Phase, terminal.Mark]] = {
-    inferenceplacement.Phase.PENDING: terminal.Mark.BUSY,
-    inferenceplacement.Phase.STARTING: terminal.Mark.BUSY,
-    inferenceplacement.Phase.READY: terminal.Mark.GOOD,
-    inferenceplacement.Phase.FAILED: terminal.Mark.BAD,
-    inferenceplacement.Phase.LOST: terminal.Mark.BAD,
+PHASES: Final[Mapping[inferenceplacement.ReplicaPhase, terminal.Mark]] = {
+    inferenceplacement.ReplicaPhase.PENDING: terminal.Mark.BUSY,
+    inferenceplacement.ReplicaPhase.STARTING: terminal.Mark.BUSY,
+    inferenceplacement.ReplicaPhase.READY: terminal.Mark.GOOD,
+    inferenceplacement.ReplicaPhase.FAILED: terminal.Mark.BAD,
+    inferenceplacement.ReplicaPhase.LOST: terminal.Mark.BAD,
 }
 SHOWN: Final = (
     conditions.Type.READY,
@@ -274,7 +274,7 @@ def _draw_replicas(
         branch.add(line)
 
 
-def _why(successor: inferenceplacement.Successor) -> rich.text.Text:
+def _why(successor: inferenceplacement.SuccessorPod) -> rich.text.Text:
     """Why a successor is not ready, in the operator's words."""
     if successor.reason is None:
         return terminal.text((terminal.clean(successor.message) or "starting", "dim"))

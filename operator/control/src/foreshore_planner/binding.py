@@ -61,7 +61,7 @@ class BoundDevice:
     def lease_seconds(self) -> float:
         """The lease duration in force."""
         narrowed = self.narrowed
-        authority = v1alpha1.protection.Authority() if narrowed is None else narrowed.authority
+        authority = v1alpha1.protection.AuthoritySpec() if narrowed is None else narrowed.authority
         return scalars.seconds(authority.lease_duration)
 
 

@@ -186,7 +186,7 @@ def policies(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[
             conditions=_merged(one.policy, said, seen),
             policy_digest=compiled.digest if compiled is not None and problem is None else None,
             effective_mode=in_force.mode if in_force is not None else None,
-            bound=v1alpha1.decisionpolicy.Bound(
+            bound=v1alpha1.decisionpolicy.BoundCounts(
                 devices=sum(len(keys) for keys in one.sites.values()), sites=len(one.sites)
             ),
         )

@@ -78,7 +78,7 @@ def _resolved(
 
 
 def _grant(
-    device: v1alpha1.Device, times: protection.Authority, given: snapshot.LocalStatuses | None
+    device: v1alpha1.Device, times: protection.AuthoritySpec, given: snapshot.LocalStatuses | None
 ) -> assignment.Grant | None:
     if given is not None:
         holder, epoch = given.grants.get((device.namespace, device.name), (None, 0))

@@ -73,7 +73,7 @@ def _endpoints(
     ready = (
         replica
         for replica in placement.status.replicas
-        if replica.phase is inferenceplacement.Phase.READY and replica.endpoint is not None
+        if replica.phase is inferenceplacement.ReplicaPhase.READY and replica.endpoint is not None
     )
     return tuple(
         assignment.Endpoint(
@@ -92,5 +92,5 @@ def _endpoints(
 _ROLES: Final = tuple(inferenceplacement.Role)
 
 
-def _preference(replica: inferenceplacement.Replica) -> tuple[int, str, int]:
+def _preference(replica: inferenceplacement.ReplicaStatus) -> tuple[int, str, int]:
     return _ROLES.index(replica.role), replica.slot[0], int(replica.slot[1:])

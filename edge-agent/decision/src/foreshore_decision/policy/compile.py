@@ -259,7 +259,7 @@ def _check_rule_only(
             problems.add(Reason.INVALID, "spec.inference.onError", message)
 
 
-def _rate(name: str, limit: protection.RateLimit | None) -> compiled.RateLimit | None:
+def _rate(name: str, limit: protection.RateLimitSpec | None) -> compiled.RateLimit | None:
     if limit is None:
         return None
     return compiled.RateLimit(

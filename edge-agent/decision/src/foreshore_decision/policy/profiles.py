@@ -56,7 +56,7 @@ def _check_limits(
 
 
 def _check_confirmation(
-    profile: DeviceProfileSpec, declared: protection.Confirmation | None, problems: Problems
+    profile: DeviceProfileSpec, declared: protection.ConfirmationSpec | None, problems: Problems
 ) -> None:
     if declared is None:
         return

@@ -6,7 +6,7 @@ from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1.decisionpolicy import DecisionPolicySpec
 from foreshore_api.v1alpha1.evaluation import OnError
 from foreshore_api.v1alpha1.model import ModelInput, ModelSpec, TensorType
-from foreshore_api.v1alpha1.model import Tensor as ModelTensor
+from foreshore_api.v1alpha1.model import ModelTensor as ModelTensor
 from foreshore_api.wire import assignment
 from foreshore_decision.policy.compiled import Inference, InputTensor, Output
 from foreshore_decision.policy.problems import Problems

@@ -21,7 +21,7 @@ def inputs(subject: Subject, problems: Problems) -> tuple[compiled.CompiledInput
 
 
 def _input(
-    source: evaluation.Input, profile: DeviceProfileSpec, problems: Problems
+    source: evaluation.InputSpec, profile: DeviceProfileSpec, problems: Problems
 ) -> compiled.CompiledInput | None:
     path = f"spec.inputs[{source.name}]"
     prop = profile.find_property(source.property)
@@ -58,7 +58,7 @@ def unknown_property(profile: DeviceProfileSpec, name: str) -> str:
 
 
 def _check_property(
-    source: evaluation.Input, prop: Property, path: str, problems: Problems
+    source: evaluation.InputSpec, prop: Property, path: str, problems: Problems
 ) -> None:
     if prop.access is Access.WRITE:
         problems.add(Reason.INVALID, f"{path}.property", f"{prop.name} cannot be read")
@@ -74,7 +74,7 @@ def _check_property(
 
 
 def _default(
-    source: evaluation.Input, span: bounds.Span, path: str, problems: Problems
+    source: evaluation.InputSpec, span: bounds.Span, path: str, problems: Problems
 ) -> expr.Value | None:
     if source.default is None:
         return None
@@ -113,7 +113,7 @@ def features(
     return tuple(declared)
 
 
-def _coverage(feature: evaluation.Feature, path: str, problems: Problems) -> float:
+def _coverage(feature: evaluation.FeatureSpec, path: str, problems: Problems) -> float:
     """Return how much of its window a feature needs; a count is true of whatever was heard."""
     if feature.aggregate not in (Aggregate.LAST, Aggregate.COUNT):
         wanted = feature.minimum_coverage

@@ -176,7 +176,7 @@ def served(case: Case, pod: snapshot.Replica | None) -> ServedVersion:
     return ServedVersion(pod.version, pod.digest, last or pod.policy_generation)
 
 
-def listed(case: Sight, slot: str) -> inferenceplacement.Replica | None:
+def listed(case: Sight, slot: str) -> inferenceplacement.ReplicaStatus | None:
     """Return how a slot was shown before."""
     before = case.before.status.replicas if case.before is not None else ()
     return next((one for one in before if one.slot == slot), None)
