@@ -172,7 +172,7 @@ class Rig:
                     self.acknowledge(command_id)
             case effects.RequestRenewal(number, held) if self.renews:
                 devices = [
-                    {**each.model_dump(), "standing": beat.Standing.RENEWED} for each in held
+                    {**each.model_dump(), "standing": beat.RenewalStanding.RENEWED} for each in held
                 ]
                 renewal = beat.Renewal(
                     node=NODE, boot_id=self.boot_id, number=number, devices=devices

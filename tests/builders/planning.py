@@ -159,7 +159,9 @@ def agent(
         "sent_at": NOW,
         "uptime_seconds": 600.0,
         "broker_connected": True,
-        "peers": tuple(report.PeerBeat(node=peer, age_seconds=0.5, has_hub=True) for peer in hears),
+        "peers": tuple(
+            report.ReportedPeer(node=peer, age_seconds=0.5, has_hub=True) for peer in hears
+        ),
         **more,
     }
     return report.AgentEvidence(node=name, age_seconds=age, report=report.Report(**values))

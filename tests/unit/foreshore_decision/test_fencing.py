@@ -26,9 +26,9 @@ from foreshore_decision.fencing import (
 
 LEASE = 15.0
 OFFLINE = 86400.0
-RENEWED = beat.Standing.RENEWED
-UNKNOWN = beat.Standing.UNKNOWN
-SUPERSEDED = beat.Standing.SUPERSEDED
+RENEWED = beat.RenewalStanding.RENEWED
+UNKNOWN = beat.RenewalStanding.UNKNOWN
+SUPERSEDED = beat.RenewalStanding.SUPERSEDED
 
 
 def run(*events: fencing.Event, state: AuthorityState | None = None) -> AuthorityState:
@@ -42,7 +42,9 @@ def grant(at: float = 0.0, epoch: int = 100, holder: str = "n1", **fields: bool)
     return Granted(at, holder, epoch, LEASE, OFFLINE, **fields)
 
 
-def answer(at: float, number: int, epoch: int = 100, standing: beat.Standing = RENEWED) -> Answered:
+def answer(
+    at: float, number: int, epoch: int = 100, standing: beat.RenewalStanding = RENEWED
+) -> Answered:
     return Answered(at, "boot-1", number, epoch, standing)
 
 
@@ -332,7 +334,7 @@ def _events(at: float) -> st.SearchStrategy[fencing.Event]:
             st.sampled_from(["boot-1", "boot-0"]),
             numbers,
             epochs,
-            st.sampled_from(beat.Standing),
+            st.sampled_from(beat.RenewalStanding),
             st.booleans(),
         ),
         st.builds(EpochSeen, st.just(at), epochs),

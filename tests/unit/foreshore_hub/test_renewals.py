@@ -14,9 +14,9 @@ from foreshore_hub.renewals import Knowledge, NamedHolder, RenewedHolder
 
 LEASE = 15.0
 RENEWED, SUPERSEDED, UNKNOWN = (
-    beat.Standing.RENEWED,
-    beat.Standing.SUPERSEDED,
-    beat.Standing.UNKNOWN,
+    beat.RenewalStanding.RENEWED,
+    beat.RenewalStanding.SUPERSEDED,
+    beat.RenewalStanding.UNKNOWN,
 )
 
 
@@ -79,7 +79,7 @@ def knows(
     ],
 )
 def test_at_a_hundred_seconds(
-    holder: str, epoch: int, knowledge: Knowledge, expected: tuple[beat.Standing, int]
+    holder: str, epoch: int, knowledge: Knowledge, expected: tuple[beat.RenewalStanding, int]
 ) -> None:
     answer = renewals.answer(holder, epoch, knowledge, 100.0)
     assert (answer.standing, answer.epoch) == expected

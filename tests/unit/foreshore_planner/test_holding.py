@@ -121,7 +121,7 @@ def test_nothing_moves_while_a_site_goes_dark_node_by_node(
 
 @pytest.mark.parametrize("age", [1.0, 3.5, 5.5, 6.0, 6.5])
 def test_no_moment_of_a_site_going_dark_loses_a_node(age: float) -> None:
-    peers = (report.PeerBeat(node="edge-1", age_seconds=2.0, has_hub=True),)
+    peers = (report.ReportedPeer(node="edge-1", age_seconds=2.0, has_hub=True),)
     seen = dark(*(build.agent(name, peers=peers, age=age) for name in ("edge-2", "edge-3")))
     assert build.where(planning.plan(seen)) == {"r0": "edge-1"}
 

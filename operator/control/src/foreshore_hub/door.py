@@ -287,7 +287,7 @@ def answered(desk: Desk, holder: str, held: beat.Held, now: float) -> renewals.R
         while len(desk.unreadable) >= UNREADABLE:
             desk.unreadable.pop(next(iter(desk.unreadable)))
         desk.unreadable[device] = why
-        return renewals.RenewalAnswer(beat.Standing.UNKNOWN, 0)
+        return renewals.RenewalAnswer(beat.RenewalStanding.UNKNOWN, 0)
 
 
 def knowledge(desk: Desk, device: renewals.Device) -> renewals.Knowledge:

@@ -70,7 +70,7 @@ class Knowledge:
 class RenewalAnswer:
     """What the holder is told, and what has to be kept before it is."""
 
-    standing: beat.Standing
+    standing: beat.RenewalStanding
     epoch: int
     changed: RenewedHolder | None = None
     """The ledger's new entry, with its time."""
@@ -83,15 +83,15 @@ def answer(holder: str, epoch: int, knowledge: Knowledge, now: float) -> Renewal
     named = _believed(knowledge)
     newest = max(named.epoch if named else 0, knowledge.last.epoch if knowledge.last else 0)
     if named is None or epoch > newest:
-        return RenewalAnswer(beat.Standing.UNKNOWN, newest)
+        return RenewalAnswer(beat.RenewalStanding.UNKNOWN, newest)
     if (named.holder, named.epoch) != (holder, epoch):
-        return RenewalAnswer(beat.Standing.SUPERSEDED, newest)
+        return RenewalAnswer(beat.RenewalStanding.SUPERSEDED, newest)
     if (holder, epoch) in knowledge.given_back or not _is_free(holder, knowledge, now):
-        return RenewalAnswer(beat.Standing.UNKNOWN, newest)
+        return RenewalAnswer(beat.RenewalStanding.UNKNOWN, newest)
     entry = RenewedHolder(epoch, holder, named.lease_seconds, at=now)
     last = knowledge.last
     return RenewalAnswer(
-        beat.Standing.RENEWED,
+        beat.RenewalStanding.RENEWED,
         epoch,
         changed=entry,
         must_keep=last is None or replace(last, at=now) != entry,

@@ -453,7 +453,7 @@ def test_nothing_that_a_beat_says_is_durable() -> None:
 
 def renewal(rig: Rig, *, number: int, standing: str = "Renewed", epoch: int = 7) -> beat.Renewal:
     device = beat.RenewedDevice(
-        namespace="hq", device="room-301", epoch=epoch, standing=beat.Standing(standing)
+        namespace="hq", device="room-301", epoch=epoch, standing=beat.RenewalStanding(standing)
     )
     return beat.Renewal(node=NODE, boot_id=rig.boot_id, number=number, devices=(device,))
 

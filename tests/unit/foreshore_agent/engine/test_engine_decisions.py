@@ -348,7 +348,7 @@ def test_every_record_validates_as_the_wire_documents_it() -> None:
         event = record.Event.model_validate(each, extra="forbid")
         results.add(type(event.data))
         assert event.encode() == record.Event.decode(event.encode()).encode()
-    assert results == {record.Decision, record.DecisionOutcome, record.Notice}
+    assert results == {record.Decision, record.DecisionOutcome, record.RecordedNotice}
     assert {verdict for verdict, _ in rig.counted} >= {
         "Commanded",
         "Denied",

@@ -40,7 +40,7 @@ class Answered:
     boot_id: str
     number: int
     epoch: int
-    standing: beat.Standing
+    standing: beat.RenewalStanding
     relayed: bool = False
     """It came over the site's broker, not straight from the hub."""
 

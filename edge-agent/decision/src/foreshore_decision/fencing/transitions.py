@@ -109,9 +109,9 @@ def _answered(state: AuthorityState, event: Answered) -> AuthorityState:
         answered=event.number,
         pending=tuple(entry for entry in state.pending if entry[0] > event.number),
     )
-    if event.standing is beat.Standing.SUPERSEDED or _is_above(state, event.epoch):
+    if event.standing is beat.RenewalStanding.SUPERSEDED or _is_above(state, event.epoch):
         return _outbid(state, event.at) if event.relayed else _superseded(state, event.epoch)
-    if event.standing is beat.Standing.RENEWED and event.epoch == state.epoch:
+    if event.standing is beat.RenewalStanding.RENEWED and event.epoch == state.epoch:
         return state._replace(
             renewed_at=sent,
             refused_at=None,
