@@ -1,9 +1,9 @@
 """What one agent has to do, compiled from the resources: one pure function for hub and folder mode.
 
 The hub calls `compile` for each node whose resources changed and carries the result down; folder
-mode calls it for its only node, with its own endpoints and grants (`LocalStatuses`) in place of what an
-operator writes into statuses. The order of everything is that of names, so that equal resources
-give equal bytes and an equal digest.
+mode calls it for its only node, with its own endpoints and grants (`LocalStatuses`) in place of
+what an operator writes into statuses. The order of everything is that of names, so that equal
+resources give equal bytes and an equal digest.
 
 What cannot be resolved becomes a `Problem`, never a guess. A reference that dangles (its object is
 gone) stays what it was resolved to last (`references`): a device keeps its profile, a policy its

@@ -1,8 +1,8 @@
 """The holder's side of authority: whether this agent may command one device, now.
 
-The agent's engine keeps one `AuthorityState` per device, feeds it what happens and asks `standing` before
-every command. It is not the fence: the fence is at the device, which refuses lower epochs and
-repeated commands. This keeps two agents from disagreeing for long.
+The agent's engine keeps one `AuthorityState` per device, feeds it what happens and asks `standing`
+before every command. It is not the fence: the fence is at the device, which refuses lower epochs
+and repeated commands. This keeps two agents from disagreeing for long.
 
     None ──grant──► Lapsed ──renewal answered──► Renewed ──lease runs out──► Offline | Lapsed
                       ▲                             ▲                           │
