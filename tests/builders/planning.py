@@ -140,7 +140,7 @@ def policy(name: str = "ventilate", **spec: Any) -> v1alpha1.DecisionPolicy:
 
 
 def edge(name: str, **more: Any) -> snapshot.Node:
-    return node(name, site="hq", tier=snapshot.Tier.EDGE, **more)
+    return node(name, site="hq", tier=v1alpha1.Tier.EDGE, **more)
 
 
 def node(name: str, **more: Any) -> snapshot.Node:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from foreshore_api import meta
+from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, informer
 from foreshore_operator import dirty, manifests, store
 from foreshore_planner import snapshot
@@ -45,7 +45,7 @@ def age_after(mirrors: store.ClusterMirrors, *readies: str) -> float:
                 "status": {"conditions": [{"type": "Ready", "status": ready}]},
             },
         )
-    (found,) = mirrors.observed_nodes(snapshot.Tier.CLOUD)
+    (found,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
     return found.ready_age
 
 
@@ -87,7 +87,7 @@ def test_a_deleted_node_leaves_nothing_behind(mirrors: store.ClusterMirrors) -> 
 
 
 def silent_age(mirrors: store.ClusterMirrors) -> float | None:
-    (found,) = mirrors.observed_nodes(snapshot.Tier.CLOUD)
+    (found,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
     return found.silent_age
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from builders import planning as build
+from foreshore_api import v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import health, snapshot
 from foreshore_planner import plan as planning
@@ -145,7 +146,7 @@ def test_agents_of_another_site_do_not_say_that_a_nodes_beats_stopped() -> None:
     seen = dark(
         build.agent("edge-2", age=1.0, broker_connected=False), build.agent("edge-9", age=1.0)
     )
-    other = build.node("edge-9", site="branch", tier=snapshot.Tier.EDGE)
+    other = build.node("edge-9", site="branch", tier=v1alpha1.Tier.EDGE)
     both = dataclasses.replace(seen, nodes=(*seen.nodes, other))
     assert verdict(both) is health.NodeVerdict.UNKNOWN
 

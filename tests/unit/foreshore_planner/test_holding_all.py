@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import planning as build
+from foreshore_api import v1alpha1
 from foreshore_planner import health, snapshot
 from foreshore_planner import plan as planning
 
@@ -23,7 +24,7 @@ def fleet_of(sites: int, dark: Mapping[int, float], nodes: int = 2) -> snapshot.
                 else {}
             )
             name = f"edge-{site}-{number}"
-            tier = snapshot.Tier.EDGE
+            tier = v1alpha1.Tier.EDGE
             found.append(build.node(name, site=f"s{site}", tier=tier, **state))
     return build.world(nodes=tuple(found), fleet=build.fleet([]))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from builders import planning as build
+from foreshore_api import v1alpha1
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 
@@ -121,7 +122,7 @@ def test_a_node_nobody_has_probed_is_the_last_resort() -> None:
 
 
 def test_another_sites_edge_node_never_serves() -> None:
-    seen = build.world(nodes=(build.node("x", site="other", tier=snapshot.Tier.EDGE),))
+    seen = build.world(nodes=(build.node("x", site="other", tier=v1alpha1.Tier.EDGE),))
     assert placed(seen) == {}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from foreshore_api import meta, scalars
+from foreshore_api import meta, scalars, v1alpha1
 from foreshore_planner import snapshot
 from foreshore_planner.placement import candidates
 
@@ -59,7 +59,7 @@ def record(document: Mapping[str, Any]) -> NodeRecord:
 def node(
     kept: NodeRecord,
     *,
-    default_tier: snapshot.Tier,
+    default_tier: v1alpha1.Tier,
     lease_age: float | None,
     ready_age: float,
     silent_age: float | None,
@@ -70,7 +70,7 @@ def node(
     return snapshot.Node(
         name=kept.name,
         site=kept.labels.get(meta.LABEL_SITE) or None,
-        tier=snapshot.Tier(tier) if tier in tuple(snapshot.Tier) else default_tier,
+        tier=v1alpha1.Tier(tier) if tier in tuple(v1alpha1.Tier) else default_tier,
         zone=kept.labels.get(ZONE) or None,
         labels=kept.labels,
         taints=kept.taints,

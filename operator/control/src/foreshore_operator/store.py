@@ -113,7 +113,7 @@ class ClusterMirrors:
             for document, why in mirror.undecodable.values():
                 yield kind, document, why
 
-    def observed_nodes(self, default_tier: snapshot.Tier) -> Iterator[snapshot.Node]:
+    def observed_nodes(self, default_tier: v1alpha1.Tier) -> Iterator[snapshot.Node]:
         """Every node with its Lease's age and the room that others take, in order of name."""
         for key in sorted(self._nodes.store):
             yield nodes.node(
@@ -267,7 +267,7 @@ async def watch_lease_ages(
         await asyncio.sleep(period)
         now = frozenset(
             node.name
-            for node in store.observed_nodes(snapshot.Tier.CLOUD)
+            for node in store.observed_nodes(v1alpha1.Tier.CLOUD)
             if node.lease_age is not None and node.lease_age > stale_after
         )
         for name in now ^ stale:

@@ -125,7 +125,7 @@ def _no_nodes(site: str, seen: snapshot.Snapshot) -> str:
     label = f"{meta.LABEL_SITE}={site}"
     message = (
         f"no node carries {label}:"
-        f" kubectl label node NODE {label} {meta.LABEL_TIER}={snapshot.Tier.EDGE}"
+        f" kubectl label node NODE {label} {meta.LABEL_TIER}={v1alpha1.Tier.EDGE}"
     )
     known = {one.metadata.name for one in seen.sites}
     similar = sorted(

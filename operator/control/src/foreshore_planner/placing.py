@@ -134,13 +134,13 @@ def place(one: case.Case) -> case.PlacementPlan:
     return assembly.assemble(one, layout, history, (found, rejected), waiting)
 
 
-def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, snapshot.Tier], float]:
+def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, v1alpha1.Tier], float]:
     """Return the price of a CPU hour by (cluster, tier)."""
-    found: dict[tuple[str, snapshot.Tier], float] = {}
+    found: dict[tuple[str, v1alpha1.Tier], float] = {}
     for cluster in seen.clusters:
         name = cluster.metadata.name
-        found[(name, snapshot.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
-        found[(name, snapshot.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
+        found[(name, v1alpha1.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
+        found[(name, v1alpha1.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
     return found
 
 

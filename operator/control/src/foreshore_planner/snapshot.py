@@ -17,13 +17,6 @@ from foreshore_api import v1alpha1
 from foreshore_api.wire import report
 
 
-class Tier(StrEnum):
-    """Where a node stands: beside the devices, or behind the uplink."""
-
-    EDGE = "Edge"
-    CLOUD = "Cloud"
-
-
 @dataclass(frozen=True, slots=True)
 class ComputeResources:
     """CPU in thousandths of a core, memory in bytes."""
@@ -58,7 +51,7 @@ class Node:
     name: str
     cluster: str = "local"
     site: str | None = None
-    tier: Tier = Tier.CLOUD
+    tier: v1alpha1.Tier = v1alpha1.Tier.CLOUD
     zone: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()

@@ -81,14 +81,14 @@ def _no(view: NodeView, reason: str, message: str) -> Rejection:
 
 def is_of_site(view: NodeView) -> Rejection | None:
     """It is the site's own, or of tier Cloud; never an edge node of another site."""
-    if view.node.site == view.demand.site or view.node.tier is snapshot.Tier.CLOUD:
+    if view.node.site == view.demand.site or view.node.tier is v1alpha1.Tier.CLOUD:
         return None
     return _no(view, reasons.OTHER_SITE, "an edge node of another site")
 
 
 def is_of_tier(view: NodeView) -> Rejection | None:
     """EdgeOnly and CloudOnly exclude the other tier; EdgeFirst and Cheapest only rank."""
-    wanted = {"EdgeOnly": snapshot.Tier.EDGE, "CloudOnly": snapshot.Tier.CLOUD}.get(
+    wanted = {"EdgeOnly": v1alpha1.Tier.EDGE, "CloudOnly": v1alpha1.Tier.CLOUD}.get(
         view.demand.placement.tier.value
     )
     if wanted is None or view.node.tier is wanted:
@@ -190,7 +190,7 @@ def examine(view: NodeView, questions: Sequence[Question]) -> Rejection | None:
 
 
 def find(
-    views: Sequence[NodeView], prices: Mapping[tuple[str, snapshot.Tier], float]
+    views: Sequence[NodeView], prices: Mapping[tuple[str, v1alpha1.Tier], float]
 ) -> tuple[tuple[Candidate, ...], tuple[Rejection, ...]]:
     """Divide nodes into those that may serve and those that may not, each in order of name."""
     usable: list[Candidate] = []

@@ -13,6 +13,7 @@ whoever is active and ready stays so.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from foreshore_api import v1alpha1
 from foreshore_planner import snapshot
 from foreshore_planner.placement import candidates
 
@@ -122,4 +123,4 @@ def domain(node: snapshot.Node, demand: candidates.Demand) -> str:
 def _tier_rank(node: snapshot.Node, demand: candidates.Demand) -> int:
     if demand.placement.tier.value != "EdgeFirst":
         return 0
-    return 0 if node.tier is snapshot.Tier.EDGE else 1
+    return 0 if node.tier is v1alpha1.Tier.EDGE else 1
