@@ -20,11 +20,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 
-from foreshore_agent import clocks, inspection, journal, manifests, resources
+from foreshore_agent import clocks, durable, inspection, journal, manifests, resources
 from foreshore_agent.folder import children, models
 from foreshore_api import conditions, hints, v1alpha1
 from foreshore_api.wire import assignment, report, serving
@@ -38,18 +38,6 @@ PATIENCE_SECONDS: Final = 20.0
 _EPOCH: Final = "folder/epoch"
 _KEPT: Final = "folder/resources"
 _LOG: Final = logging.getLogger(__name__)
-
-
-class Values(Protocol):
-    """The durable values of the journal."""
-
-    def put(self, key: str, value: bytes) -> Awaitable[None]:
-        """Keep a value durably."""
-        ...
-
-    def get(self, key: str) -> Awaitable[bytes | None]:
-        """Return a value, or None."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +74,7 @@ class Folder:
     def __init__(
         self,
         places: Places,
-        values: Values,
+        values: durable.Values,
         servers: children.Children,
         calls: FolderCalls,
         last: assignment.Assignment | None,
