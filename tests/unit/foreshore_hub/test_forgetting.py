@@ -87,7 +87,7 @@ async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behin
     assigned._take()
     most = entries(evidence, assigned, limiter)
     assert most.keys() >= {
-        "Fleet._reports", "Fleet._given_back", "Fleet._renewed", "Assigning._current",
+        "FleetEvidence._reports", "FleetEvidence._given_back", "FleetEvidence._renewed", "Assigning._current",
         "Assigning._wanted", "Assigning._changed", "Assigning._absent", "Limiter._buckets",
     }  # fmt: skip
     assert max(most.values()) <= 8, most
