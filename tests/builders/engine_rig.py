@@ -62,7 +62,7 @@ def assign(
         if holder is None
         else {(each.namespace, each.name): (holder, epoch) for each in known.devices}
     )
-    given = assignment.Given(grants=grants)
+    given = assignment.LocalStatuses(grants=grants)
     return assignment.compile(known, node, site="hq", given=given).assignment
 
 
@@ -145,7 +145,7 @@ class Rig:
     def carry(self, effect: effects.Effect) -> None:
         """Do what an effect asks for, as the runtime would."""
         match effect:
-            case effects.Journal(lines, intent, values):
+            case effects.AppendRecords(lines, intent, values):
                 self.values.update(values)
                 self.records += [orjson.loads(line.body) for line in lines]
                 if intent is not None:
@@ -165,14 +165,14 @@ class Rig:
                     inference=0.001,
                     model=self.model,
                 )
-            case effects.Command(command_id, _, policy, device):
+            case effects.SendCommand(command_id, _, policy, device):
                 self.sent.append((self.seconds, command.Command.decode(envelope.encode(effect))))
                 self.feed(events.CommandSent, command_id=command_id, policy=policy, device=device)
                 if self.acknowledges:
                     self.acknowledge(command_id)
             case effects.RequestRenewal(number, held) if self.renews:
                 devices = [
-                    {**each.model_dump(), "standing": beat.Standing.RENEWED} for each in held
+                    {**each.model_dump(), "standing": beat.RenewalStanding.RENEWED} for each in held
                 ]
                 renewal = beat.Renewal(
                     node=NODE, boot_id=self.boot_id, number=number, devices=devices

@@ -22,7 +22,7 @@ class FakeHub:
         self.batches: list[record.Batch] = []
         self.reports: list[report.Report] = []
         self.renewals: list[beat.RenewalRequest] = []
-        self.standing = beat.Standing.RENEWED
+        self.standing = beat.RenewalStanding.RENEWED
         self.stored: dict[str, dict[int, record.ShippedRecord]] = {}
         self.status: int | None = None
         self.answer: Callable[[record.Batch], record.BatchAnswer] | None = None

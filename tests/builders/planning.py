@@ -18,7 +18,7 @@ from foreshore_planner import snapshot
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 NAMESPACE = "hq"
-ROOM = snapshot.Resources(cpu=2000, memory=4 << 30)
+ROOM = snapshot.ComputeResources(cpu=2000, memory=4 << 30)
 
 
 def metadata(name: str, **more: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def policy(name: str = "ventilate", **spec: Any) -> v1alpha1.DecisionPolicy:
 
 
 def edge(name: str, **more: Any) -> snapshot.Node:
-    return node(name, site="hq", tier=snapshot.Tier.EDGE, **more)
+    return node(name, site="hq", tier=v1alpha1.Tier.EDGE, **more)
 
 
 def node(name: str, **more: Any) -> snapshot.Node:
@@ -159,7 +159,9 @@ def agent(
         "sent_at": NOW,
         "uptime_seconds": 600.0,
         "broker_connected": True,
-        "peers": tuple(report.PeerBeat(node=peer, age_seconds=0.5, has_hub=True) for peer in hears),
+        "peers": tuple(
+            report.ReportedPeer(node=peer, age_seconds=0.5, has_hub=True) for peer in hears
+        ),
         **more,
     }
     return report.AgentEvidence(node=name, age_seconds=age, report=report.Report(**values))
@@ -274,7 +276,7 @@ def applied(
             asked = next(
                 one.spec.resources for one in seen.versions if one.metadata.name == intent.version
             )
-            requests = snapshot.Resources(
+            requests = snapshot.ComputeResources(
                 cpu=round(scalars.quantity(asked.cpu) * 1000),
                 memory=round(scalars.quantity(asked.memory)),
             )
@@ -313,7 +315,7 @@ def applied(
     )
 
 
-def pod(intent: Any, *, ready: bool, requests: snapshot.Resources) -> snapshot.Replica:
+def pod(intent: Any, *, ready: bool, requests: snapshot.ComputeResources) -> snapshot.Replica:
     return snapshot.Replica(
         name=intent.name,
         namespace=intent.namespace,
@@ -390,8 +392,8 @@ def message(made: planning.Plan, kind: str, name: str, type_: str) -> str:
     return ""
 
 
-def agent_pod(node: str, name: str = "foreshore-agent-x7k2p", **more: Any) -> snapshot.Part:
+def agent_pod(node: str, name: str = "foreshore-agent-x7k2p", **more: Any) -> snapshot.ProductPod:
     """The agent's pod on a node."""
-    return snapshot.Part(
+    return snapshot.ProductPod(
         component=snapshot.AGENT, namespace="foreshore-agents", name=name, node=node, **more
     )

@@ -111,10 +111,10 @@ def device(name: str, **mqtt: str) -> assignment.AssignedDevice:
     )
 
 
-def command(name: str = "room-301") -> effects.Command:
+def command(name: str = "room-301") -> effects.SendCommand:
     """One command to a device, good for a long time."""
     now = datetime.now(UTC)
     policy, key = events.Key("hq", "ventilate"), events.Key("hq", name)
-    return effects.Command(
+    return effects.SendCommand(
         "d/1", 1, policy, key, "air", {"value": 1.0}, "edge-1", 7, 8, now, now, 5.0, 9e9
     )

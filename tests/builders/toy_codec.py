@@ -6,7 +6,7 @@ from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command as wire
 
 
-def encode(command: effects.Command) -> bytes:
+def encode(command: effects.SendCommand) -> bytes:
     values = " ".join(str(value) for value in command.values.values())
     return f"{command.command_id} {command.epoch} {command.action} {values}".encode()
 

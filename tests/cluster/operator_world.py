@@ -197,7 +197,7 @@ class Hub:
     def _hearing(self, said: report.Report) -> report.Report:
         """A report of an agent that hears every other that speaks: they share a broker."""
         peers = tuple(
-            report.PeerBeat(node=node, age_seconds=0.5, has_hub=True)
+            report.ReportedPeer(node=node, age_seconds=0.5, has_hub=True)
             for node in self.agents
             if node != said.node
         )
@@ -234,7 +234,7 @@ class World:
         self, identity: str = "a", kubeconfig: Path | None = None, namespace: str = ""
     ) -> AsyncIterator[main.Operator]:
         """A running operator, as the administrator unless another kubeconfig is given."""
-        chosen = settings.Settings(
+        chosen = settings.OperatorSettings(
             namespace=namespace or self.namespace,
             serving_image="foreshore-edge:test",
             identity=identity,

@@ -108,7 +108,7 @@ async def running(work: Any) -> AsyncIterator[None]:
 @dataclasses.dataclass
 class Mirror:
     kept: informer.Informer[dict[str, str]]
-    changes: list[informer.Change[dict[str, str]]]
+    changes: list[informer.ObjectChange[dict[str, str]]]
 
     @property
     def names(self) -> set[str]:
@@ -120,7 +120,7 @@ class Mirror:
 
 
 def mirror(client: api.KubeApi, namespace: str) -> Mirror:
-    changes: list[informer.Change[dict[str, str]]] = []
+    changes: list[informer.ObjectChange[dict[str, str]]] = []
     return Mirror(
         informer.Informer(
             client,
@@ -229,7 +229,7 @@ async def test_applying_what_is_there_already_writes_nothing(
     writer = apply.Writer(kube, Leader(), clock=lambda: 0.0)
     wanted = config_map(namespace, "m", a="1")
 
-    async def put() -> apply.Outcome:
+    async def put() -> apply.WriteResult:
         live = {
             item["metadata"]["name"]: item for item in await kube.list(kinds.CONFIG_MAPS, namespace)
         }
@@ -242,7 +242,7 @@ async def test_applying_what_is_there_already_writes_nothing(
     second = await put()
     after = (await kube.get(kinds.CONFIG_MAPS, namespace, "m"))["metadata"]["resourceVersion"]
 
-    assert (first, second) == (apply.Outcome.WRITTEN, apply.Outcome.UNCHANGED)
+    assert (first, second) == (apply.WriteResult.WRITTEN, apply.WriteResult.UNCHANGED)
     assert version == after
 
 
@@ -275,7 +275,7 @@ async def test_delete_leaves_an_object_that_was_made_again(
         kinds.CONFIG_MAPS, namespace, "m", uid=metadata["uid"], is_due=lambda _: True
     )
 
-    assert outcome is apply.Outcome.MOVED_ON
+    assert outcome is apply.WriteResult.MOVED_ON
     assert await kube.get(kinds.CONFIG_MAPS, namespace, "m")
 
 

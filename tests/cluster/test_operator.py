@@ -260,7 +260,7 @@ async def test_the_right_moves_only_when_both_signs_are_there(world: World) -> N
                 age_seconds=60,
             ),
         )
-        heard = [report.PeerBeat(node="edge-1", age_seconds=0.5, has_hub=False)]
+        heard = [report.ReportedPeer(node="edge-1", age_seconds=0.5, has_hub=False)]
         world.hub.speak("edge-2", peers=tuple(heard))
         world.hub.speak("edge-3", peers=tuple(heard))
         del world.hub.agents["edge-1"]
@@ -270,7 +270,7 @@ async def test_the_right_moves_only_when_both_signs_are_there(world: World) -> N
         still = (await world.read(v1alpha1.Device, "room-301"))["status"]["authority"]
         assert still["holder"] == "edge-1"
 
-        stopped = [report.PeerBeat(node="edge-1", age_seconds=40, has_hub=False)]
+        stopped = [report.ReportedPeer(node="edge-1", age_seconds=40, has_hub=False)]
         world.hub.speak("edge-2", peers=tuple(stopped))
         world.hub.speak("edge-3", peers=tuple(stopped))
         after = await world.until_held("room-301", "edge-2")

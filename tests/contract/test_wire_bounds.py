@@ -195,7 +195,7 @@ def test_of_a_long_list_of_mistakes_the_first_is_enough(kind: type[pydantic.Base
     assert found < 20, "fields of one entry, not of all"
 
 
-class _Loose(document.Document):
+class _Loose(document.WireDocument):
     count: int
     half: Annotated[int, pydantic.Field(ge=0)]
     many: tuple[int, ...]

@@ -48,7 +48,7 @@ def rules_only(**changed: Any) -> dict[str, Any]:
 def assigned(port: int, *documents: dict[str, Any], generation: int = 1) -> assignment.Assignment:
     every = (site(port), room.profile(), room.device(), *(documents or (rules_only(),)))
     found: list[meta.Resource] = [KINDS[one["kind"]].read(one) for one in every]
-    given = compiling.Given(grants={("hq", "room-301"): (NODE, EPOCH)})
+    given = compiling.LocalStatuses(grants={("hq", "room-301"): (NODE, EPOCH)})
     made = compiling.compile(compiling.Resources.of(found), NODE, site="hq", given=given)
     return made.assignment.model_copy(update={"lineage": "store", "generation": generation})
 
@@ -80,7 +80,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.asynccontextmanager
-async def living(told: settings.Settings) -> AsyncIterator[agent.Agent]:
+async def living(told: settings.AgentSettings) -> AsyncIterator[agent.Agent]:
     """An agent that lives for as long as the block lasts, and then stops as on SIGTERM."""
     stop = asyncio.Event()
     found = agent.Agent(told, clocks.SystemClock())
@@ -100,11 +100,11 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
             await asyncio.sleep(0.02)
 
 
-def of_hub(hub: fake_hub.FakeHub, state: Path) -> settings.Settings:
+def of_hub(hub: fake_hub.FakeHub, state: Path) -> settings.AgentSettings:
     token = state.parent / "token"
     token.write_text("token")
     source = settings.HubSettings(f"http://127.0.0.1:{hub.port}", token, None)
-    return settings.Settings(NODE, state, source, port=None)
+    return settings.AgentSettings(NODE, state, source, port=None)
 
 
 async def events(state: Path) -> list[record.Event]:
@@ -143,8 +143,10 @@ def resources(tmp_path: Path, broker: mosquitto.Broker) -> Path:
     return home
 
 
-def of_folder(resources: Path, state: Path, port: int | None = None) -> settings.Settings:
-    return settings.Settings(NODE, state, settings.FolderSettings(resources, None, None), port=port)
+def of_folder(resources: Path, state: Path, port: int | None = None) -> settings.AgentSettings:
+    return settings.AgentSettings(
+        NODE, state, settings.FolderSettings(resources, None, None), port=port
+    )
 
 
 async def test_a_sample_becomes_a_recorded_command_that_the_device_confirms(

@@ -103,7 +103,7 @@ async def begin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         async def start() -> folder.Folder:
             last = bench.taken[-1] if bench.taken else None
             places = folder.Places(bench.resources, None, "edge-1")
-            calls = folder.Calls(bench.take, lambda: view.last_in_force(bench.engine))
+            calls = folder.FolderCalls(bench.take, lambda: view.last_in_force(bench.engine))
             found = folder.Folder(places, bench.values, servers, calls, last, "journal-1")
             await found.start()
             running.append(tasks.create_task(found.follow()))
@@ -246,7 +246,7 @@ async def test_an_agent_that_decides_is_not_held_up_by_the_inspection(
     where: list[threading.Thread] = []
     inspect = inspection.inspect
 
-    def noting(reading: resources.Reading) -> tuple[report.Problem, ...]:
+    def noting(reading: resources.FolderReading) -> tuple[report.Problem, ...]:
         where.append(threading.current_thread())
         return inspect(reading)
 

@@ -57,7 +57,7 @@ class Runtime:
         self.taken: list[assignment.Assignment] = []
         self.connected: list[bool] = []
 
-    def calls(self) -> hub.Calls:
+    def calls(self) -> hub.HubCalls:
         async def take(fresh: assignment.Assignment) -> None:
             self.taken.append(fresh)
 
@@ -67,7 +67,7 @@ class Runtime:
                 node=NODE, boot_id="b", agent_version="0", sent_at=now, uptime_seconds=0
             )
 
-        return hub.Calls(take, lambda _: None, facts, self.connected.append)
+        return hub.HubCalls(take, lambda _: None, facts, self.connected.append)
 
 
 @pytest.fixture
@@ -105,16 +105,16 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 async def linked(
     there: FakeHub, token: Path
-) -> AsyncIterator[tuple[FakeHub, hub.Hub, Runtime, Book]]:
+) -> AsyncIterator[tuple[FakeHub, hub.HubLink, Runtime, Book]]:
     runtime, book = Runtime(), Book(last=1200)
-    link = hub.Hub(way(there, token), book, runtime.calls())
+    link = hub.HubLink(way(there, token), book, runtime.calls())
     task = asyncio.create_task(link.run())
     yield there, link, runtime, book
     task.cancel()
     await asyncio.wait((task,))
 
 
-Linked = tuple[FakeHub, hub.Hub, Runtime, Book]
+Linked = tuple[FakeHub, hub.HubLink, Runtime, Book]
 
 
 async def test_assignments_come_down_and_unchanged_ones_only_once(linked: Linked) -> None:
@@ -198,7 +198,7 @@ async def test_a_renewal_is_passed_on_unchanged(linked: Linked) -> None:
 async def test_a_renewal_without_a_hub_is_none(there: FakeHub, token: Path) -> None:
     await there.stop()
     asked = way(there, token)
-    link = hub.Hub(asked, Book(0), Runtime().calls())
+    link = hub.HubLink(asked, Book(0), Runtime().calls())
     assert await link.renew(REQUEST) is None
     await asked.close()
 
@@ -214,7 +214,12 @@ async def test_a_token_that_rotated_is_read_again(there: FakeHub, token: Path) -
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(401, door.DoorError), (429, door.DoorError), (500, door.DoorError), (404, door.RefusedError)],
+    [
+        (401, door.DoorError),
+        (429, door.DoorError),
+        (500, door.DoorError),
+        (404, door.HubRefusedError),
+    ],
 )
 async def test_a_refusal_is_told_from_a_failure(
     there: FakeHub, token: Path, status: int, error: type[Exception]

@@ -41,7 +41,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[tuple[fake_hub.FakeHub, int]]:
         site = room.changed(room.site(), spec__broker=address)
         documents = (site, room.profile(), room.device(), policy)
         every: list[meta.Resource] = [KINDS[one["kind"]].read(one) for one in documents]
-        given = compiling.Given(grants={("hq", "room-301"): (NODE, 1000)})
+        given = compiling.LocalStatuses(grants={("hq", "room-301"): (NODE, 1000)})
         made = compiling.compile(compiling.Resources.of(every), NODE, site="hq", given=given)
         found = fake_hub.FakeHub(NODE)
         found.assignment = made.assignment.model_copy(update={"lineage": "store", "generation": 1})

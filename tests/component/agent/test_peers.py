@@ -31,7 +31,7 @@ def assigned(
         room.changed(room.policy(), spec__modelRef=None, spec__inference=None, spec__rules=[rule]),
     ]
     every: list[meta.Resource] = [KINDS[one["kind"]].read(one) for one in documents]
-    given = compiling.Given(grants={("hq", "room-301"): (holder, epoch)})
+    given = compiling.LocalStatuses(grants={("hq", "room-301"): (holder, epoch)})
     made = compiling.compile(compiling.Resources.of(every), node, site="hq", given=given)
     return made.assignment.model_copy(update={"lineage": "store", "generation": epoch})
 
@@ -58,7 +58,7 @@ async def living(
     token = home / "token"
     token.write_text("token")
     source = settings.HubSettings(f"http://127.0.0.1:{hub.port}", token, None)
-    told = settings.Settings(node, home / node, source, port=None)
+    told = settings.AgentSettings(node, home / node, source, port=None)
     stop = asyncio.Event()
     life = asyncio.create_task(agent.Agent(told, clocks.SystemClock()).run(stop))
     try:

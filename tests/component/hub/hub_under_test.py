@@ -81,28 +81,28 @@ class Door:
     url: str
     desk: door.Desk
     reviews: FakeReviews
-    nodes: dict[informer.Key, world.Node]
-    mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]]
-    pods: dict[informer.Key, world.AgentPod]
+    nodes: dict[informer.ObjectKey, world.LabelledNode]
+    mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]]
+    pods: dict[informer.ObjectKey, world.AgentPod]
     session: aiohttp.ClientSession
     now: Callable[[], float]
 
     def apply(self, *found: meta.Resource) -> None:
         """As if the informers had seen these."""
         for each in found:
-            self.mirrors[type(each)][informer.Key(each.namespace, each.name)] = each
+            self.mirrors[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
         self.desk.assigning.touch_all()
 
     def label(self, node: str, site: str | None) -> None:
         """As if a node had been labelled."""
         labels = {meta.LABEL_SITE: site} if site else {}
-        self.nodes[informer.Key("", node)] = world.Node(node, labels)
+        self.nodes[informer.ObjectKey("", node)] = world.LabelledNode(node, labels)
         self.desk.assigning.touch_all()
 
     def run_agent(self, node: str, url: str) -> None:
         """As if an agent's pod had begun to run on a node."""
         found = world.AgentPod(node=node, account="foreshore-agent", url=url)
-        self.pods[informer.Key("foreshore-agents", f"agent-{node}")] = found
+        self.pods[informer.ObjectKey("foreshore-agents", f"agent-{node}")] = found
         self.desk.assigning.touch_all()
 
     async def call(
@@ -127,15 +127,15 @@ async def opened(
     rate: guard.Rate = RATE,
 ) -> AsyncIterator[Door]:
     """A door with one node of site hq and the smallest useful set of resources."""
-    nodes: dict[informer.Key, world.Node] = {}
-    mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+    nodes: dict[informer.ObjectKey, world.LabelledNode] = {}
+    mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
-    pods: dict[informer.Key, world.AgentPod] = {}
+    pods: dict[informer.ObjectKey, world.AgentPod] = {}
     seen = world.World(nodes, mirrors, pods, "foreshore-agent")
     seen.is_synced = True
-    async with store.Store(f"sqlite+aiosqlite:///{database}") as kept:
-        evidence = fleet.Fleet(kept.lineage, time.monotonic(), await kept.last_renewals())
+    async with store.RecordStore(f"sqlite+aiosqlite:///{database}") as kept:
+        evidence = fleet.FleetEvidence(kept.lineage, time.monotonic(), await kept.last_renewals())
         assigned = assigning.Assigning(kept, seen)
         await assigned.load()
         desk = door.Desk(

@@ -84,7 +84,7 @@ async def test_the_agent_reports_and_asks_for_renewal(
     renewal = await agent.renew(
         beat.RenewalRequest(node="edge-1", boot_id="b", number=4, held=(held,))
     )
-    assert (renewal.number, renewal.devices[0].standing) == (4, beat.Standing.UNKNOWN)
+    assert (renewal.number, renewal.devices[0].standing) == (4, beat.RenewalStanding.UNKNOWN)
 
 
 async def test_a_fork_is_refused_in_a_way_that_the_agent_does_not_repeat(
@@ -95,7 +95,7 @@ async def test_a_fork_is_refused_in_a_way_that_the_agent_does_not_repeat(
         shipped = record.ShippedRecord(sequence=1, previous=chain.GENESIS, hash=hashed, body=body)
         batch = record.Batch(journal="j", records=(shipped,))
         if is_last:
-            with pytest.raises(agent_door.RefusedError, match="JournalForked"):
+            with pytest.raises(agent_door.HubRefusedError, match="JournalForked"):
                 await agent.records(batch)
         else:
             await agent.records(batch)

@@ -252,7 +252,7 @@ async def test_a_device_that_cannot_be_read_is_renewed_to_nobody_and_the_next_on
     answer = await door.call("POST", "/v1/renewals", data=request.encode())
     assert answer.status == 200, answer.body
     standings = [each.standing for each in beat.Renewal.decode(answer.body).devices]
-    assert standings == [beat.Standing.UNKNOWN, beat.Standing.RENEWED]
+    assert standings == [beat.RenewalStanding.UNKNOWN, beat.RenewalStanding.RENEWED]
 
 
 @pytest.mark.parametrize(
@@ -431,9 +431,11 @@ async def renewal(door: Door, who: str, body: bytes) -> beat.RenewedDevice:
 async def test_a_holder_is_renewed_and_the_operator_is_told_when(door: Door) -> None:
     door.apply(held())
     first = await renewal(door, "agent:edge-1", asked())
-    assert first.standing is beat.Standing.UNKNOWN, "a new store counts its start as a renewal"
+    assert first.standing is beat.RenewalStanding.UNKNOWN, (
+        "a new store counts its start as a renewal"
+    )
     object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
-    assert (await renewal(door, "agent:edge-1", asked())).standing is beat.Standing.RENEWED
+    assert (await renewal(door, "agent:edge-1", asked())).standing is beat.RenewalStanding.RENEWED
     answer = await door.call("GET", "/v1/fleet", "operator")
     (last,) = report.Fleet.decode(answer.body).renewals
     assert (last.holder, last.epoch) == ("edge-1", 100)
@@ -448,19 +450,19 @@ async def test_an_epoch_that_lies_ten_years_ahead_is_renewed_to_nobody_and_lifts
     door.apply(held(beyond))
     object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
     answer = await renewal(door, "agent:edge-1", asked(epoch=beyond))
-    assert (answer.standing, answer.epoch) == (beat.Standing.UNKNOWN, 0)
+    assert (answer.standing, answer.epoch) == (beat.RenewalStanding.UNKNOWN, 0)
     door.apply(held())
     answer = await renewal(door, "agent:edge-1", asked(number=2))
-    assert (answer.standing, answer.epoch) == (beat.Standing.RENEWED, 100)
+    assert (answer.standing, answer.epoch) == (beat.RenewalStanding.RENEWED, 100)
 
 
 async def test_a_renewal_that_an_older_hub_kept_ten_years_ahead_stops_nobody(door: Door) -> None:
-    beyond = renewals.Renewed(int(time.time()) + beat.FARTHEST_AHEAD + 1000, "edge-2", 15.0)
+    beyond = renewals.RenewedHolder(int(time.time()) + beat.FARTHEST_AHEAD + 1000, "edge-2", 15.0)
     door.desk.fleet.note_renewals({("hq", "room-301"): beyond})
     door.apply(held())
     object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
     answer = await renewal(door, "agent:edge-1", asked())
-    assert (answer.standing, answer.epoch) == (beat.Standing.RENEWED, 100)
+    assert (answer.standing, answer.epoch) == (beat.RenewalStanding.RENEWED, 100)
 
 
 async def test_a_peer_of_the_site_may_relay_and_another_site_may_not(door: Door) -> None:
@@ -469,7 +471,7 @@ async def test_a_peer_of_the_site_may_relay_and_another_site_may_not(door: Door)
     door.apply(held())
     object.__setattr__(door.desk.fleet, "started_at", door.now() - 60)
     relayed = await renewal(door, "agent:edge-2", asked("edge-1"))
-    assert relayed.standing is beat.Standing.RENEWED
+    assert relayed.standing is beat.RenewalStanding.RENEWED
     refused = await door.call("POST", "/v1/renewals", "agent:far-1", data=asked("edge-1"))
     assert refused.status == 403
 
@@ -482,8 +484,8 @@ async def test_a_replaced_holder_is_told_and_its_successor_waits_out_the_lease(d
     door.apply(held(101, "edge-2"))
     old = await renewal(door, "agent:edge-1", asked(epoch=100, number=2))
     new = await renewal(door, "agent:edge-2", asked("edge-2", 101))
-    assert (old.standing, old.epoch) == (beat.Standing.SUPERSEDED, 101)
-    assert new.standing is beat.Standing.UNKNOWN
+    assert (old.standing, old.epoch) == (beat.RenewalStanding.SUPERSEDED, 101)
+    assert new.standing is beat.RenewalStanding.UNKNOWN
     gave = {
         "namespace": "hq",
         "device": "room-301",
@@ -493,7 +495,7 @@ async def test_a_replaced_holder_is_told_and_its_successor_waits_out_the_lease(d
     }
     await door.call("POST", "/v1/agents/edge-1/report", data=facts(devices=[gave]))
     new = await renewal(door, "agent:edge-2", asked("edge-2", 101, 2))
-    assert new.standing is beat.Standing.RENEWED, "the one before gave it back"
+    assert new.standing is beat.RenewalStanding.RENEWED, "the one before gave it back"
 
 
 async def test_the_operator_waits_for_news_of_the_fleet(door: Door) -> None:

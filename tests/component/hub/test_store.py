@@ -11,7 +11,7 @@ import pytest_asyncio
 from foreshore_api.wire import assignment, record
 from foreshore_decision import record as record_chain
 from foreshore_hub import ingest, store
-from foreshore_hub.renewals import Renewed
+from foreshore_hub.renewals import RenewedHolder
 
 pytestmark = pytest.mark.component
 
@@ -19,8 +19,8 @@ NODE = "edge-1"
 
 
 @pytest_asyncio.fixture
-async def kept(tmp_path: Path) -> AsyncIterator[store.Store]:
-    async with store.Store(f"sqlite:///{tmp_path / 'hub.db'}") as opened:
+async def kept(tmp_path: Path) -> AsyncIterator[store.RecordStore]:
+    async with store.RecordStore(f"sqlite:///{tmp_path / 'hub.db'}") as opened:
         await opened.assign(assigned())
         yield opened
 
@@ -67,7 +67,7 @@ def became(outcome: str, decision: str = "d-1", device: dict[str, str] | None = 
 ROOM = {"namespace": "hq", "name": "room"}
 
 
-async def outcomes(kept: store.Store) -> list[str]:
+async def outcomes(kept: store.RecordStore) -> list[str]:
     """What is shown to have become of the only decision of hq."""
     (found,) = await kept.find(store.Selection(namespace="hq"))
     return [json.loads(body)["data"]["outcome"] for body in found.outcomes]
@@ -86,12 +86,12 @@ def batch(
     return record.Batch(journal=journal, records=tuple(shipped))
 
 
-async def names(kept: store.Store) -> list[str]:
+async def names(kept: store.RecordStore) -> list[str]:
     return [each.decision for each in await kept.find(store.Selection())]
 
 
 async def test_the_beginning_of_an_identity_finds_its_decisions_newest_first(
-    kept: store.Store,
+    kept: store.RecordStore,
 ) -> None:
     identities = ("01a20307-9b3d-71f5", "01a20307-a17d-73d6", "01a20308-0000-7000", "01a2_307")
     await kept.append("edge-1", batch(*map(named, identities)))
@@ -106,7 +106,7 @@ async def test_the_beginning_of_an_identity_finds_its_decisions_newest_first(
 
 
 async def test_a_full_store_acknowledges_nothing_and_goes_on_when_there_is_room(
-    kept: store.Store,
+    kept: store.RecordStore,
 ) -> None:
     small, large = batch(decided(1)), batch(decided(1), "x" * 60000)
     pages = 0
@@ -118,7 +118,7 @@ async def test_a_full_store_acknowledges_nothing_and_goes_on_when_there_is_room(
             await connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
 
     await limit(pages)
-    with pytest.raises(store.UnavailableError):
+    with pytest.raises(store.StoreUnavailableError):
         await kept.append(NODE, large)
     assert await names(kept) == []
     await limit(pages + 1000)
@@ -132,7 +132,7 @@ async def test_a_full_store_acknowledges_nothing_and_goes_on_when_there_is_room(
     ids=["no device", "its own device", "a device of the decision's site"],
 )
 async def test_no_other_site_says_what_became_of_a_decision(
-    kept: store.Store, device: dict[str, str] | None
+    kept: store.RecordStore, device: dict[str, str] | None
 ) -> None:
     other = assigned("edge-9", "branch")
     await kept.assign(other)
@@ -142,7 +142,7 @@ async def test_no_other_site_says_what_became_of_a_decision(
 
 
 async def test_of_one_site_only_the_journal_that_decided_says_what_became_of_it(
-    kept: store.Store,
+    kept: store.RecordStore,
 ) -> None:
     await kept.assign(assigned("edge-2"))
     await kept.append(NODE, batch(decided(1), became("Unknown", device=ROOM)))
@@ -150,13 +150,15 @@ async def test_of_one_site_only_the_journal_that_decided_says_what_became_of_it(
     assert await outcomes(kept) == ["Unknown"]
 
 
-async def test_of_endless_outcomes_the_newest_are_shown_oldest_first(kept: store.Store) -> None:
+async def test_of_endless_outcomes_the_newest_are_shown_oldest_first(
+    kept: store.RecordStore,
+) -> None:
     many = [became(str(number), device=ROOM) for number in range(20)]
     await kept.append(NODE, batch(decided(1), *many))
     assert await outcomes(kept) == [str(number) for number in range(12, 20)]
 
 
-async def test_routine_decisions_are_forgotten_before_commands(kept: store.Store) -> None:
+async def test_routine_decisions_are_forgotten_before_commands(kept: store.RecordStore) -> None:
     verdicts = ["Commanded", "NotTriggered", "Commanded", "Suppressed", "Commanded"]
     bodies = [decided(number, verdict) for number, verdict in enumerate(verdicts)]
     await kept.append(NODE, batch(*bodies))
@@ -166,7 +168,7 @@ async def test_routine_decisions_are_forgotten_before_commands(kept: store.Store
     assert await names(kept) == ["d-4", "d-2"]
 
 
-async def test_what_is_too_old_is_forgotten_and_stays_acknowledged(kept: store.Store) -> None:
+async def test_what_is_too_old_is_forgotten_and_stays_acknowledged(kept: store.RecordStore) -> None:
     bodies = [decided(number) for number in range(5)]
     await kept.append(NODE, batch(*bodies))
     before = ingest.describe(bodies[3]).time
@@ -181,7 +183,7 @@ async def test_a_store_that_was_restored_from_a_copy_catches_up_and_says_so(
     path, copy = tmp_path / "hub.db", tmp_path / "copy.db"
     bodies = [decided(number) for number in range(4)]
     whole = batch(*bodies)
-    async with store.Store(f"sqlite:///{path}") as kept:
+    async with store.RecordStore(f"sqlite:///{path}") as kept:
         await kept.assign(assigned())
         await kept.append(NODE, batch(bodies[0]))
         with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
@@ -190,7 +192,7 @@ async def test_a_store_that_was_restored_from_a_copy_catches_up_and_says_so(
         target.close()
         await kept.append(NODE, batch(*bodies[:3]))
         lineage = kept.lineage
-    async with store.Store(f"sqlite:///{copy}") as kept:
+    async with store.RecordStore(f"sqlite:///{copy}") as kept:
         rest = record.Batch(journal="j", records=whole.records[3:])
         acknowledged, added, flaws = await kept.append(NODE, rest)
         assert (acknowledged, added, flaws) == (4, 1, 1)
@@ -200,11 +202,13 @@ async def test_a_store_that_was_restored_from_a_copy_catches_up_and_says_so(
 
 async def test_whom_was_renewed_last_survives_a_restart_without_its_time(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'hub.db'}"
-    async with store.Store(url) as kept:
-        await kept.renew({("hq", "room"): Renewed(5, "edge-1", 15.0, at=12.0)})
-        await kept.renew({("hq", "room"): Renewed(6, "edge-2", 10.0, at=20.0)})
-    async with store.Store(url) as kept:
-        assert dict(await kept.last_renewals()) == {("hq", "room"): Renewed(6, "edge-2", 10.0)}
+    async with store.RecordStore(url) as kept:
+        await kept.renew({("hq", "room"): RenewedHolder(5, "edge-1", 15.0, at=12.0)})
+        await kept.renew({("hq", "room"): RenewedHolder(6, "edge-2", 10.0, at=20.0)})
+    async with store.RecordStore(url) as kept:
+        assert dict(await kept.last_renewals()) == {
+            ("hq", "room"): RenewedHolder(6, "edge-2", 10.0)
+        }
 
 
 def gap(first: int, last: int) -> str:
@@ -221,7 +225,7 @@ async def intact(path: Path) -> list[bool]:
 
 
 async def test_a_body_that_gave_way_is_intact_once_a_later_batch_says_so_unless_its_link_is_unfit(
-    kept: store.Store, tmp_path: Path
+    kept: store.RecordStore, tmp_path: Path
 ) -> None:
     whole = batch(*(decided(number) for number in range(1, 5)), gap(1, 4))
     empty = [each.model_copy(update={"body": ""}) for each in whole.records[:4]]

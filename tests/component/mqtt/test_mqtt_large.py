@@ -265,7 +265,7 @@ async def agent(
         policy,
     )
     every: list[meta.Resource] = [KINDS[one["kind"]].read(one) for one in documents]
-    given = compiling.Given(grants={("hq", "room-301"): (NODE, 1000)})
+    given = compiling.LocalStatuses(grants={("hq", "room-301"): (NODE, 1000)})
     made = compiling.compile(compiling.Resources.of(every), NODE, site="hq", given=given)
     hub = fake_hub.FakeHub(NODE)
     hub.assignment = made.assignment.model_copy(update={"lineage": "store", "generation": 1})

@@ -57,7 +57,7 @@ async def test_the_newest_answer_is_the_evidence_with_its_age(tmp_path: Path) ->
 
     async with (
         door(handler) as url,
-        measure.Hub(url, ca=None, token_file=token, clock=clock) as hub,
+        measure.HubEvidence(url, ca=None, token_file=token, clock=clock) as hub,
     ):
         assert hub.evidence() == (None, 0.0)
         assert await hub.refresh()
@@ -77,7 +77,10 @@ async def test_old_evidence_is_no_evidence() -> None:
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=fleet().encode())
 
-    async with door(handler) as url, measure.Hub(url, ca=None, token_file=None, clock=clock) as hub:
+    async with (
+        door(handler) as url,
+        measure.HubEvidence(url, ca=None, token_file=None, clock=clock) as hub,
+    ):
         await hub.refresh()
         clock.now += measure.UNREACHABLE_AFTER + 1
 
@@ -89,7 +92,7 @@ async def test_a_hub_that_refuses_leaves_no_evidence(status: int) -> None:
     async def handler(_: web.Request) -> web.Response:
         return web.Response(status=status)
 
-    async with door(handler) as url, measure.Hub(url, ca=None, token_file=None) as hub:
+    async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
         assert not await hub.refresh()
         assert hub.evidence() == (None, 0.0)
 
@@ -99,13 +102,13 @@ async def test_what_is_no_fleet_leaves_no_evidence(body: bytes) -> None:
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=body)
 
-    async with door(handler) as url, measure.Hub(url, ca=None, token_file=None) as hub:
+    async with door(handler) as url, measure.HubEvidence(url, ca=None, token_file=None) as hub:
         assert not await hub.refresh()
 
 
 async def test_a_hub_that_is_not_there_is_asked_again_and_told_about() -> None:
     news: list[bool] = []
-    hub = measure.Hub("http://127.0.0.1:9", ca=None, token_file=None, on_news=news.append)
+    hub = measure.HubEvidence("http://127.0.0.1:9", ca=None, token_file=None, on_news=news.append)
     async with hub:
         task = asyncio.create_task(hub.run())
         await asyncio.wait_for(hub.asked.wait(), 5)
@@ -135,7 +138,7 @@ async def test_a_right_given_back_is_urgent_news_and_a_report_is_not() -> None:
 
     async with (
         door(handler) as url,
-        measure.Hub(url, ca=None, token_file=None, on_news=news.append) as hub,
+        measure.HubEvidence(url, ca=None, token_file=None, on_news=news.append) as hub,
     ):
         for _ in range(3):
             await hub.refresh()

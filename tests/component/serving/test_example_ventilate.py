@@ -25,22 +25,22 @@ DATA = ROOT.parent / "shared" / "data" / "occupancy"
 
 
 @pytest.fixture(scope="module")
-def reading() -> resources.Reading:
+def reading() -> resources.FolderReading:
     return resources.read(manifests.read(EXAMPLE), {})
 
 
-def one(reading: resources.Reading, kind: type[T]) -> T:
+def one(reading: resources.FolderReading, kind: type[T]) -> T:
     (found,) = (each for each in reading.resources if isinstance(each, kind))
     return found
 
 
-def test_every_resource_is_read_and_acted_on(reading: resources.Reading) -> None:
+def test_every_resource_is_read_and_acted_on(reading: resources.FolderReading) -> None:
     assert reading.problems == ()
     assert len(reading.resources) == 6
     assert [support.unsupported(each) for each in reading.resources] == [()] * 6
 
 
-def test_the_policy_compiles_for_its_device(reading: resources.Reading) -> None:
+def test_the_policy_compiles_for_its_device(reading: resources.FolderReading) -> None:
     problems = policy.check(
         one(reading, v1alpha1.DecisionPolicy).spec,
         one(reading, v1alpha1.DeviceProfile).spec,
@@ -50,14 +50,16 @@ def test_the_policy_compiles_for_its_device(reading: resources.Reading) -> None:
     assert problems == ()
 
 
-def test_the_version_names_the_digest_of_the_committed_model(reading: resources.Reading) -> None:
+def test_the_version_names_the_digest_of_the_committed_model(
+    reading: resources.FolderReading,
+) -> None:
     body = (EXAMPLE / "occupancy-v1.onnx").read_bytes()
     digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
     assert one(reading, v1alpha1.ModelVersion).spec.digest == digest
     assert digest in (EXAMPLE / "README.md").read_text()
 
 
-def test_the_served_model_knows_when_the_room_is_occupied(reading: resources.Reading) -> None:
+def test_the_served_model_knows_when_the_room_is_occupied(reading: resources.FolderReading) -> None:
     model = one(reading, v1alpha1.Model)
     config = serving.ModelConfig(
         name=model.metadata.name,
@@ -81,7 +83,7 @@ def test_the_served_model_knows_when_the_room_is_occupied(reading: resources.Rea
     assert right / len(rows[::10]) > 0.95
 
 
-def _declared(tensor: v1alpha1.model.Tensor) -> serving.DeclaredTensor:
+def _declared(tensor: v1alpha1.model.ModelTensor) -> serving.DeclaredTensor:
     return serving.DeclaredTensor(name=tensor.name, data_type=tensor.data_type, shape=tensor.shape)
 
 

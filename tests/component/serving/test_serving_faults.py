@@ -284,7 +284,7 @@ def test_a_stale_socket_of_a_killed_process_is_no_obstacle(tmp_path: Path) -> No
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
-    listening = main.bind(settings.Settings(tmp_path, path))
+    listening = main.bind(settings.ServingSettings(tmp_path, path))
     with listening, socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
 
@@ -293,7 +293,7 @@ def test_what_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("somebody's data")
     with pytest.raises(OSError, match="in use"):
-        main.bind(settings.Settings(tmp_path, path))
+        main.bind(settings.ServingSettings(tmp_path, path))
     assert path.read_text() == "somebody's data"
 
 

@@ -44,7 +44,7 @@ def device(
 
 def users(folder: Path, *documents: dict[str, Any], **names: str) -> dict[str, grants.User]:
     (folder / "all.yaml").write_text(yaml.safe_dump_all(documents))
-    return {one.name: one for one in grants.find(folder, grants.Names(**names))}
+    return {one.name: one for one in grants.find(folder, grants.NameTemplates(**names))}
 
 
 def faults(folder: Path, *documents: dict[str, Any], **names: str) -> str:
@@ -161,7 +161,7 @@ def test_what_is_no_users_name_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_the_example_as_mosquitto_reads_it() -> None:
-    text = mosquitto.render(grants.find(EXAMPLE, grants.Names()))
+    text = mosquitto.render(grants.find(EXAMPLE, grants.NameTemplates()))
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines == [
         "user hq-broker",

@@ -334,11 +334,11 @@ class Reference:
 
     def carry(self, effect: effects.Effect) -> None:
         match effect:
-            case effects.Journal():
+            case effects.AppendRecords():
                 self.lines += [orjson.loads(each.body) for each in effect.records]
                 if effect.intent is not None:
                     self.event(events.IntentDurable, *effect.intent)
-            case effects.Command():
+            case effects.SendCommand():
                 reaction = self.device.take(envelope.encode(effect), self.now)
                 if reaction.answer is not None:
                     self.answers.append(reaction.answer)

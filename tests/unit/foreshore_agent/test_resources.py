@@ -9,7 +9,7 @@ def manifest(document: dict[str, Any], place: str = "room.yaml#1") -> manifests.
     return manifests.Manifest(place, document)
 
 
-def names(reading: resources.Reading) -> set[str]:
+def names(reading: resources.FolderReading) -> set[str]:
     return {f"{one.kind}/{one.name}" for one in reading.resources}
 
 
@@ -68,7 +68,7 @@ def test_what_moved_out_of_an_unreadable_file_is_not_there_twice() -> None:
 
 def test_what_another_release_kept_and_this_one_cannot_read_ends_nothing() -> None:
     """It was read without a guard, and the agent ended at the first mistake in the folder."""
-    policy = resources.Identity("DecisionPolicy", "hq", "ventilate-when-occupied")
+    policy = resources.ObjectIdentity("DecisionPolicy", "hq", "ventilate-when-occupied")
     old = {policy: resources.Kept("policy.yaml#1", {"metadata": {}, "spec": {"mode": 7}})}
     bad = room.changed(room.policy(), spec__latencyBudget="soon")
     reading = resources.read([manifest(bad, "policy.yaml#1")], old)
@@ -103,7 +103,7 @@ def test_an_export_from_a_cluster_is_read() -> None:
 
 def test_objects_of_other_groups_are_no_business_of_ours() -> None:
     other = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hq"}}
-    assert resources.read([manifest(other)], {}) == resources.Reading((), {}, ())
+    assert resources.read([manifest(other)], {}) == resources.FolderReading((), {}, ())
 
 
 def test_an_unknown_kind_of_our_group_is_a_problem() -> None:

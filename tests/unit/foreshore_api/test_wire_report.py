@@ -14,7 +14,7 @@ def line(number: int) -> report.HeldDevice:
         device=f"{number:063d}",
         connected=False,
         epoch=document.LARGEST,
-        standing=max((one.value for one in beat.Standing), key=len),
+        standing=max((one.value for one in beat.RenewalStanding), key=len),
         gave_back=False,
         highest_epoch_seen=document.LARGEST,
     )

@@ -157,7 +157,7 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
         pytest.param(
             (404, b"404 page not found\n"),
             meta.API_VERSION,
-            errors.NotFoundError,
+            errors.NoSuchObjectError,
             "this cluster does not serve foreshore.dev/v1alpha1: is the chart foreshore-crds"
             " installed?",
             id="the kinds are absent",
@@ -165,7 +165,7 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
         pytest.param(
             (404, b"404 page not found\n"),
             api.RECORDS,
-            errors.NotFoundError,
+            errors.NoSuchObjectError,
             "this cluster does not serve records.foreshore.dev/v1alpha1: is the chart foreshore"
             " (the hub) installed?",
             id="the aggregated API is absent",
@@ -173,7 +173,7 @@ FORBIDDEN = 'devices.foreshore.dev is forbidden: User "jane" cannot list resourc
         pytest.param(
             (404, {"message": 'decisions "x" not found', "details": {"name": "x"}}),
             api.RECORDS,
-            errors.NotFoundError,
+            errors.NoSuchObjectError,
             'decisions "x" not found',
             id="there is no such object",
         ),

@@ -86,7 +86,9 @@ def test_who_may_not_look_at_all_leases_may_look_at_the_operators() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [FORBIDDEN, errors.NotFoundError("leases not found")], ids=["forbidden", "elsewhere"]
+    "answer",
+    [FORBIDDEN, errors.NoSuchObjectError("leases not found")],
+    ids=["forbidden", "elsewhere"],
 )
 def test_what_may_not_be_seen_is_unknown_and_never_well(answer: Exception) -> None:
     seen = server(**{recorded.LEASES: FORBIDDEN, recorded.LEASE: answer})
@@ -122,7 +124,7 @@ def test_a_hub_that_is_away_is_said_with_what_still_works() -> None:
 
 
 def test_a_cluster_without_the_hub_says_that_it_is_not_installed() -> None:
-    found = product.hub(server(**{recorded.HUB: errors.NotFoundError("no")}))
+    found = product.hub(server(**{recorded.HUB: errors.NoSuchObjectError("no")}))
     assert (found.state, found.reason) == ("NotReady", "NotInstalled")
 
 
@@ -133,7 +135,7 @@ def daemon_set(wanted: int, ready: int) -> Any:
     }
 
 
-def agents(one: Any) -> product.Part:
+def agents(one: Any) -> product.ProductPart:
     (found,) = product.agents(server(**{recorded.DAEMON_SETS: listed(one)}))
     return found
 
@@ -158,7 +160,7 @@ def test_who_may_not_see_daemon_sets_has_the_sites_word_for_it() -> None:
     assert list(product.agents(server())) == []
 
 
-def troubled() -> fleet.Report:
+def troubled() -> fleet.StatusReport:
     return status.look(server(**{recorded.HUB: AWAY}))
 
 

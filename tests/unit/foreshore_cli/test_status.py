@@ -341,9 +341,9 @@ def test_a_narrow_terminal_loses_nothing(
 
 def test_documents_hold_what_the_tables_show(capsys: pytest.CaptureFixture[str]) -> None:
     written = status.written(status.look(recorded.server("well", "troubled")))
-    terminal.document(written, options.Output.JSON)
+    terminal.document(written, options.OutputFormat.JSON)
     as_json = json.loads(capsys.readouterr().out)
-    terminal.document(written, options.Output.YAML)
+    terminal.document(written, options.OutputFormat.YAML)
     assert yaml.safe_load(capsys.readouterr().out) == as_json
     assert as_json["state"] == "NotReady"
     assert as_json["objects"] == {"Stalled": 1, "Progressing": 3, "Ready": 8}
@@ -372,8 +372,8 @@ def test_what_an_object_says_cannot_steer_the_terminal(capsys: pytest.CaptureFix
     )
     server = recorded.Server("hq", [evil])
     screen = shown(server, capsys)
-    terminal.document(status.written(status.look(server)), options.Output.JSON)
-    terminal.document(status.written(status.look(server)), options.Output.YAML)
+    terminal.document(status.written(status.look(server)), options.OutputFormat.JSON)
+    terminal.document(status.written(status.look(server)), options.OutputFormat.YAML)
     everything = screen + capsys.readouterr().out
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", everything)
     assert "red next" in " ".join(screen.split())
@@ -446,11 +446,11 @@ def test_waiting_outlives_an_api_server_that_is_away_for_a_moment(
 ) -> None:
     answers: list[Any] = [errors.UnreachableError("away"), status.look(recorded.server("well"))]
 
-    def look() -> fleet.Report:
+    def look() -> fleet.StatusReport:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        found: fleet.Report = answer
+        found: fleet.StatusReport = answer
         return found
 
     assert status.look_until_well(look, 10.0, clock=ticking(), sleep=lambda _: None).is_well
@@ -458,7 +458,7 @@ def test_waiting_outlives_an_api_server_that_is_away_for_a_moment(
 
 
 def test_waiting_for_an_api_server_that_stays_away_fails_as_such() -> None:
-    def look() -> fleet.Report:
+    def look() -> fleet.StatusReport:
         raise errors.UnreachableError("away")
 
     with pytest.raises(errors.UnreachableError):

@@ -124,7 +124,7 @@ def test_a_document_holds_the_record_and_its_explanation(
 ) -> None:
     server = recorded.server("decisions")
     monkeypatch.setattr(api, "connect", lambda _: server)
-    for output in (options.Output.JSON, options.Output.YAML):
+    for output in (options.OutputFormat.JSON, options.OutputFormat.YAML):
         assert why.run(options.Target(), output, why.Question(identity=DENIED)) == 0
     text = capsys.readouterr().out
     written, end = json.JSONDecoder().raw_decode(text)

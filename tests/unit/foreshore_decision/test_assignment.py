@@ -141,7 +141,7 @@ def test_folder_mode_gives_its_own_endpoints_and_grants() -> None:
     endpoint = wire.Endpoint(
         slot="r0", role=wire.Role.ACTIVE, node="edge-1", url="unix:/tmp/serving.sock"
     )
-    here = assignment.Given(
+    here = assignment.LocalStatuses(
         endpoints={("hq", "ventilate"): (endpoint,)}, grants={("hq", "room-301"): ("edge-1", 7)}
     )
     document = compiled(*everything(), given=here)

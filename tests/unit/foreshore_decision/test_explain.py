@@ -131,7 +131,7 @@ def test_without_an_id_the_last_decision_is_told_and_an_unknown_one_is_an_error(
 
 
 def test_a_replica_of_another_version_is_named_with_what_it_answered_as() -> None:
-    other = record.ModelReference(
+    other = record.RecordedModel(
         name="occupancy", version="occupancy-v0", digest="sha256:" + "cd" * 32
     )
     attempt = record.Attempt(

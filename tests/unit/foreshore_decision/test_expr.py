@@ -46,26 +46,26 @@ def test_false_of_the_library_is_not_truthy_here() -> None:
 
 def test_an_error_that_the_library_returns_is_a_problem_and_not_true() -> None:
     result = condition("people % 0 > 1").is_true(SCOPE.bind({"people": 3}))
-    assert isinstance(result, expr.Problem)
+    assert isinstance(result, expr.NoValue)
     assert result.reason == "ExpressionError"
 
 
 def test_an_error_text_is_not_taken_for_a_string() -> None:
-    assert isinstance(evaluate("name + name", DataType.STRING), expr.Problem)
+    assert isinstance(evaluate("name + name", DataType.STRING), expr.NoValue)
 
 
 def test_a_missing_value_is_a_problem() -> None:
-    assert isinstance(evaluate("score >= 0.8"), expr.Problem)
+    assert isinstance(evaluate("score >= 0.8"), expr.NoValue)
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_does_not_open_a_negated_gate(poison: float) -> None:
-    assert isinstance(evaluate("!(score > 0.5)", score=poison), expr.Problem)
+    assert isinstance(evaluate("!(score > 0.5)", score=poison), expr.NoValue)
 
 
 def test_a_result_that_is_not_finite_is_a_problem() -> None:
     result = evaluate("co2 / 0.0", DataType.NUMBER, co2=1.0)
-    assert isinstance(result, expr.Problem)
+    assert isinstance(result, expr.NoValue)
     assert result.reason == "ValueNotFinite"
 
 
@@ -106,7 +106,7 @@ def test_a_quotient_that_is_checked_or_has_a_value_may_stand(source: str, wanted
 @given(st.floats(), st.floats())
 def test_no_number_that_is_not_finite_comes_out(left: float, right: float) -> None:
     result = evaluate("co2 * score + co2 / score", DataType.NUMBER, co2=left, score=right)
-    assert isinstance(result, expr.Problem) or (isinstance(result, float) and math.isfinite(result))
+    assert isinstance(result, expr.NoValue) or (isinstance(result, float) and math.isfinite(result))
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,17 @@ def test_what_cannot_be_checked_before_it_runs_is_refused(source: str, complaint
 
 def test_an_integer_counts_as_a_number_and_a_boolean_does_not() -> None:
     assert evaluate("co2 > 1.0", co2=2) is True
-    assert isinstance(evaluate("co2 > 0.0", co2=True), expr.Problem)
+    assert isinstance(evaluate("co2 > 0.0", co2=True), expr.NoValue)
 
 
 def test_an_integer_beyond_64_bits_is_missing() -> None:
-    assert isinstance(evaluate("people > 0", people=2**63), expr.Problem)
+    assert isinstance(evaluate("people > 0", people=2**63), expr.NoValue)
 
 
 def test_a_loop_that_runs_away_ends_as_a_problem() -> None:
     items = "[" + ",".join("1" * 200) + "]"
     source = f"{items}.all(a, {items}.all(b, {items}.all(c, a + b + c > 0)))"
-    assert isinstance(evaluate(source), expr.Problem)
+    assert isinstance(evaluate(source), expr.NoValue)
 
 
 def test_operands_are_the_names_of_the_text_with_their_values() -> None:
@@ -273,7 +273,7 @@ def test_a_text_that_nests_deeply_is_compiled_or_refused(source: str) -> None:
 
 def test_a_text_of_any_length_does_not_go_in() -> None:
     assert evaluate("name.matches('a+')", name="a" * 1024) is True
-    assert isinstance(evaluate("name.matches('a+')", name="a" * 1025), expr.Problem)
+    assert isinstance(evaluate("name.matches('a+')", name="a" * 1025), expr.NoValue)
 
 
 NUMBERS = st.sampled_from(["co2", "score", "parameters.setpoint"])

@@ -11,7 +11,8 @@ from foreshore_api.wire import beat
 from foreshore_decision import fencing
 from foreshore_decision.fencing import (
     Answered,
-    BrokerChanged,
+    AuthorityState,
+    ConnectionChanged,
     EpochSeen,
     Fenced,
     Granted,
@@ -19,19 +20,18 @@ from foreshore_decision.fencing import (
     Released,
     Requested,
     Standing,
-    State,
     Ticked,
     Withdrawn,
 )
 
 LEASE = 15.0
 OFFLINE = 86400.0
-RENEWED = beat.Standing.RENEWED
-UNKNOWN = beat.Standing.UNKNOWN
-SUPERSEDED = beat.Standing.SUPERSEDED
+RENEWED = beat.RenewalStanding.RENEWED
+UNKNOWN = beat.RenewalStanding.UNKNOWN
+SUPERSEDED = beat.RenewalStanding.SUPERSEDED
 
 
-def run(*events: fencing.Event, state: State | None = None) -> State:
+def run(*events: fencing.Event, state: AuthorityState | None = None) -> AuthorityState:
     current = state or fencing.start("n1", "boot-1", 0.0)
     for event in events:
         current = fencing.step(current, event)
@@ -42,7 +42,9 @@ def grant(at: float = 0.0, epoch: int = 100, holder: str = "n1", **fields: bool)
     return Granted(at, holder, epoch, LEASE, OFFLINE, **fields)
 
 
-def answer(at: float, number: int, epoch: int = 100, standing: beat.Standing = RENEWED) -> Answered:
+def answer(
+    at: float, number: int, epoch: int = 100, standing: beat.RenewalStanding = RENEWED
+) -> Answered:
     return Answered(at, "boot-1", number, epoch, standing)
 
 
@@ -50,10 +52,10 @@ def ticks(start: float, end: float) -> list[fencing.Event]:
     return [Ticked(float(at)) for at in range(int(start), int(end) + 1)]
 
 
-def renewed_at(sent: float, epoch: int = 100) -> State:
+def renewed_at(sent: float, epoch: int = 100) -> AuthorityState:
     """A holder on the broker whose request sent at `sent` was renewed at once."""
     return run(
-        BrokerChanged(0.0, connected=True),
+        ConnectionChanged(0.0, connected=True),
         grant(epoch=epoch),
         *ticks(0, sent),
         Requested(sent, 1),
@@ -70,7 +72,7 @@ def test_without_a_grant_there_is_no_standing() -> None:
 
 
 def test_a_renewal_counts_from_when_it_was_asked_for_not_from_when_it_arrived() -> None:
-    connected = BrokerChanged(0.0, connected=True)
+    connected = ConnectionChanged(0.0, connected=True)
     state = run(connected, grant(), Requested(1.0, 1), *ticks(2, 10), answer(10.0, 1))
     assert fencing.standing(state, 15.9) is Standing.RENEWED
     assert fencing.standing(state, 16.0) is not Standing.RENEWED
@@ -182,31 +184,31 @@ def test_unrenewed_it_stands_down_while_the_hub_answers_it_without_renewing() ->
 
 
 def test_a_holder_that_knows_that_it_is_deaf_does_not_go_on_offline() -> None:
-    deaf = BrokerChanged(20.0, connected=True, is_deaf=True)
+    deaf = ConnectionChanged(20.0, connected=True, is_deaf=True)
     state = run(*ticks(11, 19), deaf, *ticks(21, 60), state=renewed_at(10.0))
     assert fencing.standing(state, 24.9) is Standing.LAPSED
     assert not state.given_back, "it can be commanded through, and the hub may renew it"
-    heard = run(BrokerChanged(60.5, connected=True), *ticks(61, 64), state=state)
+    heard = run(ConnectionChanged(60.5, connected=True), *ticks(61, 64), state=state)
     assert fencing.standing(heard, 64.0) is Standing.OFFLINE
 
 
 def test_a_deaf_holder_that_the_hub_renews_goes_on_and_keeps_its_right() -> None:
-    deaf = BrokerChanged(10.0, connected=True, is_deaf=True)
+    deaf = ConnectionChanged(10.0, connected=True, is_deaf=True)
     state = run(deaf, *ticks(11, 24), state=renewed_at(10.0))
     assert fencing.standing(state, 24.0) is Standing.RENEWED
     assert not state.given_back
 
 
 def test_without_the_broker_it_never_goes_on_offline() -> None:
-    state = run(*ticks(11, 26), BrokerChanged(26.0, connected=False), state=renewed_at(10.0))
+    state = run(*ticks(11, 26), ConnectionChanged(26.0, connected=False), state=renewed_at(10.0))
     assert fencing.standing(state, 26.5) is Standing.LAPSED
 
 
 def test_after_a_broker_gap_an_unrenewed_holder_listens_three_beats_first() -> None:
     state = run(
         *ticks(11, 26),
-        BrokerChanged(26.0, connected=False),
-        BrokerChanged(28.0, connected=True),
+        ConnectionChanged(26.0, connected=False),
+        ConnectionChanged(28.0, connected=True),
         state=renewed_at(10.0),
     )
     assert fencing.standing(state, 30.9) is Standing.LAPSED
@@ -261,25 +263,28 @@ def test_an_answer_that_arrives_after_a_pause_is_already_too_old() -> None:
 
 
 def test_a_holder_that_has_the_hub_but_not_the_broker_gives_its_right_back_for_good() -> None:
-    state = run(BrokerChanged(11.0, connected=False), state=renewed_at(10.0))
+    state = run(ConnectionChanged(11.0, connected=False), state=renewed_at(10.0))
     for at in range(12, 30, 3):
         state = run(Requested(at, at), answer(at + 0.1, at), state=state)
     assert state.given_back
-    state = run(BrokerChanged(31.0, connected=True), grant(32.0), Withdrawn(33.0), state=state)
+    state = run(ConnectionChanged(31.0, connected=True), grant(32.0), Withdrawn(33.0), state=state)
     state = run(grant(34.0), Requested(35.0, 99), answer(35.0, 99), state=state)
     assert fencing.standing(state, 36.0) is Standing.LAPSED
 
 
 def test_without_the_hub_a_lost_broker_gives_nothing_back() -> None:
     state = run(
-        *ticks(11, 26), BrokerChanged(26.0, connected=False), *ticks(27, 90), state=renewed_at(10.0)
+        *ticks(11, 26),
+        ConnectionChanged(26.0, connected=False),
+        *ticks(27, 90),
+        state=renewed_at(10.0),
     )
     assert not state.given_back
 
 
 def test_a_reboot_forgets_renewals_but_not_epochs() -> None:
     state = fencing.recall(renewed_at(10.0), "boot-2", 1.0)
-    state = run(BrokerChanged(1.0, connected=True), *ticks(1, 9), state=state)
+    state = run(ConnectionChanged(1.0, connected=True), *ticks(1, 9), state=state)
     assert fencing.standing(state, 9.0) is Standing.LAPSED
     assert state.epoch == 100
 
@@ -329,13 +334,13 @@ def _events(at: float) -> st.SearchStrategy[fencing.Event]:
             st.sampled_from(["boot-1", "boot-0"]),
             numbers,
             epochs,
-            st.sampled_from(beat.Standing),
+            st.sampled_from(beat.RenewalStanding),
             st.booleans(),
         ),
         st.builds(EpochSeen, st.just(at), epochs),
         st.builds(Fenced, st.just(at)),
         st.builds(PeerHeard, st.just(at), st.sampled_from(["n2", "n3"]), st.booleans()),
-        st.builds(BrokerChanged, st.just(at), st.booleans()),
+        st.builds(ConnectionChanged, st.just(at), st.booleans()),
         st.builds(Ticked, st.just(at)),
     )
 
@@ -391,7 +396,7 @@ def test_no_event_carries_a_wall_clock_so_that_no_jump_can_matter() -> None:
         EpochSeen,
         Fenced,
         PeerHeard,
-        BrokerChanged,
+        ConnectionChanged,
         Ticked,
     ):
         kinds = {field.type for field in dataclasses.fields(event)}

@@ -30,7 +30,7 @@ def test_a_beginning_stays_one() -> None:
 
 
 def test_more_candidates_than_are_shown_are_counted_as_more() -> None:
-    many = [naming.Candidate(f"{n:04}", "t", "hq/room", "Denied/X") for n in range(11)]
+    many = [naming.DecisionCandidate(f"{n:04}", "t", "hq/room", "Denied/X") for n in range(11)]
     head, *rows = naming.ambiguous("0", many).splitlines()
     assert head.startswith("more than 10 decisions begin with 0;")
     assert len(rows) == 10

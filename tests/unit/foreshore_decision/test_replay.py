@@ -133,9 +133,9 @@ def test_a_record_that_was_tampered_with_does_not_replay() -> None:
 
 def test_the_intent_that_could_not_be_written_is_replayed_as_such() -> None:
     story = Story([])
-    story.rig.hold = (effects.Infer, effects.Journal)
+    story.rig.hold = (effects.Infer, effects.AppendRecords)
     story.happen("sample", engine_rig.OCCUPIED)
-    (journal,) = (each for each in story.rig.waiting if isinstance(each, effects.Journal))
+    (journal,) = (each for each in story.rig.waiting if isinstance(each, effects.AppendRecords))
     assert journal.intent is not None
     story.rig.hold = (effects.Infer,)
     story.rig.feed(events.IntentFailed, **journal.intent._asdict(), reason="RecorderFull")

@@ -13,7 +13,7 @@ from foreshore_hub import front_proxy, guard, ingest, selecting, store, views
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 
 
-def found(**changes: Any) -> store.Found:
+def found(**changes: Any) -> store.StoredDecision:
     event = {
         "id": "d-1",
         "type": "dev.foreshore.decision.v1",
@@ -41,7 +41,7 @@ def found(**changes: Any) -> store.Found:
         "outcomes": (json.dumps(outcome),),
         **changes,
     }
-    return store.Found(**fields)
+    return store.StoredDecision(**fields)
 
 
 def test_a_decision_is_one_object_with_what_was_learnt_later() -> None:

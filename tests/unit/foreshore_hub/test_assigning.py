@@ -42,18 +42,18 @@ class Rig:
     """Assignments of two nodes of one site; timers go off when the test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+        mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
             kind: {} for kind in world.KINDS
         }
         for each in resources.everything():
-            mirrors[type(each)][informer.Key(each.namespace, each.name)] = each
+            mirrors[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
         self.mirrors = mirrors
         labels = {meta.LABEL_SITE: "hq"}
-        nodes = {informer.Key("", name): world.Node(name, labels) for name in NODES}
+        nodes = {informer.ObjectKey("", name): world.LabelledNode(name, labels) for name in NODES}
         self.world = world.World(nodes, mirrors, {}, "foreshore-agent")
         self.world.is_synced = True
         self.kept = Kept()
-        self.assigning = assigning.Assigning(cast(store.Store, self.kept), self.world)
+        self.assigning = assigning.Assigning(cast(store.RecordStore, self.kept), self.world)
         self.timers: list[Callable[[], None]] = []
         monkeypatch.setattr(asyncio.get_running_loop(), "call_later", self._later)
 
@@ -63,7 +63,7 @@ class Rig:
 
     async def restart(self) -> None:
         """A new process of the hub, with the same store."""
-        self.assigning = assigning.Assigning(cast(store.Store, self.kept), self.world)
+        self.assigning = assigning.Assigning(cast(store.RecordStore, self.kept), self.world)
         await self.assigning.load()
 
     async def look(self, *nodes: str) -> None:
@@ -79,7 +79,7 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
 
 async def test_a_node_that_fails_again_and_again_has_one_retry_ahead(rig: Rig) -> None:
     """Every failure had a timer of its own, and each of those failed and had the next."""
-    rig.kept.failure = store.UnavailableError("OperationalError")
+    rig.kept.failure = store.StoreUnavailableError("OperationalError")
     for _ in range(5):
         await rig.look(*NODES)
     assert len(rig.timers) == len(NODES)
@@ -90,7 +90,7 @@ async def test_a_node_that_fails_again_and_again_has_one_retry_ahead(rig: Rig) -
 
 
 async def test_a_store_that_is_full_is_said_as_such_with_what_to_do(rig: Rig) -> None:
-    rig.kept.failure = store.UnavailableError("OperationalError")
+    rig.kept.failure = store.StoreUnavailableError("OperationalError")
     await rig.look("edge-1")
     (problem,) = rig.assigning.problems()
     assert problem.reason == "StoreUnavailable"
@@ -112,7 +112,7 @@ async def test_what_cannot_be_compiled_is_a_defect_to_report(rig: Rig) -> None:
 
 
 async def test_a_store_that_has_room_again_ends_the_problem(rig: Rig) -> None:
-    rig.kept.failure = store.UnavailableError("OperationalError")
+    rig.kept.failure = store.StoreUnavailableError("OperationalError")
     await rig.look("edge-1")
     rig.kept.failure = None
     await rig.look("edge-1")

@@ -47,7 +47,7 @@ class Bench:
             self.reviews, clock=lambda: self.now, wall_clock=lambda: self.now
         )
 
-    async def identify(self, written: str | None = None) -> authn.Identity | None:
+    async def identify(self, written: str | None = None) -> authn.Caller | None:
         return await self.authenticator.identify(token() if written is None else written)
 
 
@@ -57,7 +57,7 @@ def bench() -> Bench:
 
 
 async def test_the_node_is_the_api_servers_word(bench: Bench) -> None:
-    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
+    assert await bench.identify() == authn.Caller(ACCOUNT, "edge-1")
 
 
 async def test_a_known_token_is_not_reviewed_for_every_request(bench: Bench) -> None:
@@ -86,7 +86,7 @@ async def test_while_the_api_server_is_away_a_known_token_holds_until_it_expires
 
 async def test_of_a_token_that_has_just_ended_the_api_server_has_the_word(bench: Bench) -> None:
     bench.now = 10_000.0 + authn.LONG_OVER_SECONDS - 1
-    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
+    assert await bench.identify() == authn.Caller(ACCOUNT, "edge-1")
     assert await bench.identify() is not None
     assert bench.reviews.asked == 2, "what has ended by our clock is not remembered"
     bench.reviews.is_absent = True
@@ -119,7 +119,7 @@ async def test_refused_tokens_are_asked_about_again_later_and_may_be_good_then(
     assert await bench.identify() is None
     bench.reviews.answer = status()
     bench.now = authn.REFUSED_SECONDS + 1
-    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
+    assert await bench.identify() == authn.Caller(ACCOUNT, "edge-1")
 
 
 async def test_a_revoked_token_does_not_come_back_when_the_api_server_goes(bench: Bench) -> None:
@@ -143,7 +143,7 @@ async def test_strangers_do_not_make_the_hub_forget_whom_it_knows(
     for number in range(5):
         assert await bench.identify(token(signature=f"forged-{number}")) is None
     bench.reviews.is_absent = True
-    assert await bench.identify() == authn.Identity(ACCOUNT, "edge-1")
+    assert await bench.identify() == authn.Caller(ACCOUNT, "edge-1")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ async def test_an_audience_may_be_written_without_a_list(bench: Bench) -> None:
 
 async def test_a_token_bound_to_no_node_has_none(bench: Bench) -> None:
     bench.reviews.answer = status(user={"username": ACCOUNT})
-    assert await bench.identify() == authn.Identity(ACCOUNT, None)
+    assert await bench.identify() == authn.Caller(ACCOUNT, None)
 
 
 @pytest.mark.parametrize(

@@ -53,49 +53,53 @@ class Kept:
         return 41
 
 
-def mirrors(*found: meta.Resource) -> dict[type[meta.Resource], dict[informer.Key, meta.Resource]]:
-    kept: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+def mirrors(
+    *found: meta.Resource,
+) -> dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]]:
+    kept: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
     for each in found:
-        kept[type(each)][informer.Key(each.namespace, each.name)] = each
+        kept[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
     return kept
 
 
 async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behind() -> None:
-    nodes: dict[informer.Key, world.Node] = {}
+    nodes: dict[informer.ObjectKey, world.LabelledNode] = {}
     seen = world.World(nodes, mirrors(), {}, "foreshore-agent")
     seen.is_synced = True
-    evidence = fleet.Fleet("l", 0.0, {})
-    assigned = assigning.Assigning(cast(store.Store, Kept()), seen)
+    evidence = fleet.FleetEvidence("l", 0.0, {})
+    assigned = assigning.Assigning(cast(store.RecordStore, Kept()), seen)
     limiter = guard.Limiter(guard.Rate(50.0, 200.0), lambda: now)
     now = 0.0
     for day in range(365):
         now = day * DAY
         node, device = f"edge-{day}", f"room-{day}"
-        nodes[informer.Key("", node)] = world.Node(node)
+        nodes[informer.ObjectKey("", node)] = world.LabelledNode(node)
         limiter.take(node)
         await assigned.wait(node, None, 0.0)
         await assigned._refresh(node)
         evidence.note_report(facts(node, device), now)
-        evidence.note_renewals({("hq", device): renewals.Renewed(5, node, 15.0, at=now)})
-        nodes.pop(informer.Key("", node))
+        evidence.note_renewals({("hq", device): renewals.RenewedHolder(5, node, 15.0, at=now)})
+        nodes.pop(informer.ObjectKey("", node))
         assigned.forget(now)
         evidence.forget(now, seen.has_device)
     assigned._take()
     most = entries(evidence, assigned, limiter)
     assert most.keys() >= {
-        "Fleet._reports", "Fleet._given_back", "Fleet._renewed", "Assigning._current",
-        "Assigning._wanted", "Assigning._changed", "Assigning._absent", "Limiter._buckets",
+        "FleetEvidence._reports", "FleetEvidence._given_back", "FleetEvidence._renewed",
+        "Assigning._current", "Assigning._wanted", "Assigning._changed", "Assigning._absent", "Limiter._buckets",
     }  # fmt: skip
     assert max(most.values()) <= 8, most
 
 
 async def test_a_node_that_comes_back_goes_on_counting_where_the_store_stopped() -> None:
-    nodes = {informer.Key("", "edge-1"): world.Node("edge-1", {meta.LABEL_SITE: "hq"})}
+    nodes = {
+        informer.ObjectKey("", "edge-1"): world.LabelledNode("edge-1", {meta.LABEL_SITE: "hq"})
+    }
     seen = world.World(nodes, mirrors(*resources.everything()), {}, "foreshore-agent")
     seen.is_synced = True
-    assigned = assigning.Assigning(cast(store.Store, Kept()), seen)
+    assigned = assigning.Assigning(cast(store.RecordStore, Kept()), seen)
     await assigned._refresh("edge-1")
     found = assigned.current("edge-1")
     assert found is not None
@@ -104,7 +108,9 @@ async def test_a_node_that_comes_back_goes_on_counting_where_the_store_stopped()
 
 def test_nothing_is_forgotten_while_the_api_server_was_not_seen() -> None:
     seen = world.World({}, mirrors(), {}, "foreshore-agent")
-    evidence = fleet.Fleet("l", 0.0, {("hq", "room-1"): renewals.Renewed(5, "edge-1", 15.0)})
+    evidence = fleet.FleetEvidence(
+        "l", 0.0, {("hq", "room-1"): renewals.RenewedHolder(5, "edge-1", 15.0)}
+    )
     assert evidence.forget(365 * DAY, seen.has_device) == frozenset()
     seen.is_synced = True
     assert evidence.forget(365 * DAY, seen.has_device) == {("hq", "room-1")}
@@ -113,8 +119,8 @@ def test_nothing_is_forgotten_while_the_api_server_was_not_seen() -> None:
 def test_a_device_that_is_there_is_never_forgotten() -> None:
     seen = world.World({}, mirrors(resources.device()), {}, "foreshore-agent")
     seen.is_synced = True
-    last = renewals.Renewed(5, "edge-1", 15.0)
-    evidence = fleet.Fleet("l", 0.0, {("hq", "room-301"): last})
+    last = renewals.RenewedHolder(5, "edge-1", 15.0)
+    evidence = fleet.FleetEvidence("l", 0.0, {("hq", "room-301"): last})
     evidence.forget(365 * DAY, seen.has_device)
     assert evidence.last_renewal(("hq", "room-301")) == last
 

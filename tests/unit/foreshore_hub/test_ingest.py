@@ -9,7 +9,7 @@ from foreshore_api.wire import record
 from foreshore_decision import record as record_chain
 from foreshore_hub import ingest
 
-HQ = ingest.Writer("edge-1", frozenset({"hq"}))
+HQ = ingest.JournalWriter("edge-1", frozenset({"hq"}))
 
 
 def body(**data: Any) -> str:
@@ -44,15 +44,15 @@ def chain(*bodies: str, first: int = 1, previous: str = ingest.GENESIS) -> recor
 
 def test_a_first_batch_is_taken_whole() -> None:
     batch = chain(body(), body())
-    examined = ingest.examine(batch, ingest.Head(), {}, HQ)
+    examined = ingest.examine(batch, ingest.CommittedHead(), {}, HQ)
     assert [row.is_intact for row in examined.rows] == [True, True]
-    assert examined.head == ingest.Head(2, batch.records[-1].hash)
+    assert examined.head == ingest.CommittedHead(2, batch.records[-1].hash)
 
 
 def test_what_was_committed_before_is_not_taken_twice() -> None:
     batch = chain(body(), body(), body())
     known = {1: batch.records[0].hash, 2: batch.records[1].hash}
-    examined = ingest.examine(batch, ingest.Head(2, batch.records[1].hash), known, HQ)
+    examined = ingest.examine(batch, ingest.CommittedHead(2, batch.records[1].hash), known, HQ)
     assert [row.shipped.sequence for row in examined.rows] == [3]
     assert examined.flaws == 0
 
@@ -60,14 +60,14 @@ def test_what_was_committed_before_is_not_taken_twice() -> None:
 def test_the_same_number_with_other_bytes_is_a_fork_and_refused() -> None:
     batch = chain(body(decisionId="other"))
     with pytest.raises(ingest.ForkedError):
-        ingest.examine(batch, ingest.Head(1, "x"), {1: "sha256:elsewhere"}, HQ)
+        ingest.examine(batch, ingest.CommittedHead(1, "x"), {1: "sha256:elsewhere"}, HQ)
 
 
 def test_a_changed_body_is_kept_and_flagged() -> None:
     batch = chain(body(), body())
     changed = batch.records[0].model_copy(update={"body": body(decisionId="forged")})
     batch = batch.model_copy(update={"records": (changed, batch.records[1])})
-    examined = ingest.examine(batch, ingest.Head(), {}, HQ)
+    examined = ingest.examine(batch, ingest.CommittedHead(), {}, HQ)
     assert [row.is_intact for row in examined.rows] == [False, True]
 
 
@@ -86,7 +86,7 @@ def without_body(batch: record.Batch, number: int) -> record.Batch:
 
 def test_a_body_that_gave_way_is_intact_once_a_gap_record_says_so() -> None:
     stated = without_body(chain(body(), body(), gap(Emptied=[(2, 2)])), 2)
-    examined = ingest.examine(stated, ingest.Head(), {}, HQ)
+    examined = ingest.examine(stated, ingest.CommittedHead(), {}, HQ)
     assert [row.is_intact for row in examined.rows] == [True, True, True]
     assert (examined.flaws, examined.emptied) == (0, ((2, 2),))
 
@@ -95,7 +95,9 @@ def test_a_body_that_gave_way_is_intact_once_a_gap_record_says_so() -> None:
     "text", [body(), gap(Emptied=[(1, 1)]), gap(Removed=[(2, 2)])], ids=["none", "other", "kind"]
 )
 def test_a_body_that_is_gone_without_a_word_is_not_intact(text: str) -> None:
-    examined = ingest.examine(without_body(chain(body(), body(), text), 2), ingest.Head(), {}, HQ)
+    examined = ingest.examine(
+        without_body(chain(body(), body(), text), 2), ingest.CommittedHead(), {}, HQ
+    )
     assert [row.is_intact for row in examined.rows] == [True, False, True]
 
 
@@ -103,14 +105,14 @@ def test_a_gap_record_that_is_not_intact_itself_vouches_for_nothing() -> None:
     batch = without_body(chain(body(), body()), 2)
     forged = batch.records[0].model_copy(update={"body": gap(Emptied=[(2, 2)])})
     batch = batch.model_copy(update={"records": (forged, batch.records[1])})
-    examined = ingest.examine(batch, ingest.Head(), {}, HQ)
+    examined = ingest.examine(batch, ingest.CommittedHead(), {}, HQ)
     assert examined.emptied == ()
     assert [row.is_intact for row in examined.rows] == [False, False]
 
 
 def test_a_store_restored_from_a_copy_takes_what_the_agent_still_has_and_flags_the_hole() -> None:
     batch = chain(body(), first=201, previous="sha256:" + "1" * 64)
-    examined = ingest.examine(batch, ingest.Head(100, "sha256:" + "2" * 64), {}, HQ)
+    examined = ingest.examine(batch, ingest.CommittedHead(100, "sha256:" + "2" * 64), {}, HQ)
     assert examined.head.acknowledged == 201
     assert examined.flaws == 1
 
@@ -119,7 +121,7 @@ def test_a_batch_with_holes_is_refused() -> None:
     batch = chain(body(), body(), body())
     holes = batch.model_copy(update={"records": (batch.records[0], batch.records[2])})
     with pytest.raises(ValueError, match="does not follow"):
-        ingest.examine(holes, ingest.Head(), {}, HQ)
+        ingest.examine(holes, ingest.CommittedHead(), {}, HQ)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_a_batch_with_holes_is_refused() -> None:
     ["", "no json", "[]", "1", '{"type": 1}', '{"data": null, "time": "x", "type": "t"}', "{"],
 )
 def test_a_body_that_nobody_understands_blocks_nothing(text: str) -> None:
-    (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
+    (row,) = ingest.examine(chain(text), ingest.CommittedHead(), {}, HQ).rows
     assert row.described.type == ingest.UNREADABLE
     assert row.is_intact is bool(text), "an empty body waits for the record that says why"
 
@@ -135,23 +137,23 @@ def test_a_body_that_nobody_understands_blocks_nothing(text: str) -> None:
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
 def test_a_record_of_a_year_that_nobody_can_write_is_shown_to_nobody(time: str) -> None:
     text = body().replace("2026-03-01T10:00:00.000001Z", time)
-    (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
+    (row,) = ingest.examine(chain(text), ingest.CommittedHead(), {}, HQ).rows
     assert row.described == ingest.Described()
 
 
 def test_a_record_that_nests_too_deep_to_be_written_again_is_shown_to_nobody() -> None:
     deep = json.loads("[" * 300 + "]" * 300)
-    (row,) = ingest.examine(chain(body(features=deep)), ingest.Head(), {}, HQ).rows
+    (row,) = ingest.examine(chain(body(features=deep)), ingest.CommittedHead(), {}, HQ).rows
     assert row.described == ingest.Described()
 
 
 def test_a_record_without_a_device_belongs_to_no_decision() -> None:
-    (row,) = ingest.examine(chain(body(device=None)), ingest.Head(), {}, HQ).rows
+    (row,) = ingest.examine(chain(body(device=None)), ingest.CommittedHead(), {}, HQ).rows
     assert row.described == ingest.Described(record.DECISION, 1_772_359_200_000_001)
 
 
 def test_a_record_is_described_by_what_people_look_for() -> None:
-    (row,) = ingest.examine(chain(body()), ingest.Head(), {}, HQ).rows
+    (row,) = ingest.examine(chain(body()), ingest.CommittedHead(), {}, HQ).rows
     assert row.described == ingest.Described(
         type=record.DECISION,
         time=1_772_359_200_000_001,
@@ -165,7 +167,7 @@ def test_a_record_is_described_by_what_people_look_for() -> None:
 
 def test_a_record_of_a_namespace_the_node_was_never_given_is_shown_to_nobody() -> None:
     text = body(device={"namespace": "bank", "name": "vault"})
-    (row,) = ingest.examine(chain(text), ingest.Head(), {}, HQ).rows
+    (row,) = ingest.examine(chain(text), ingest.CommittedHead(), {}, HQ).rows
     assert (row.described.namespace, row.described.decision) == ("", None)
 
 
@@ -173,5 +175,5 @@ def test_a_record_of_a_namespace_the_node_was_never_given_is_shown_to_nobody() -
     ("node", "is_shown"), [("edge-1", True), (None, True), ("edge-2", False), (7, True)]
 )
 def test_a_record_in_another_nodes_name_is_shown_to_nobody(node: Any, is_shown: bool) -> None:
-    (row,) = ingest.examine(chain(body(node=node)), ingest.Head(), {}, HQ).rows
+    (row,) = ingest.examine(chain(body(node=node)), ingest.CommittedHead(), {}, HQ).rows
     assert (row.described.decision is not None) == is_shown

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from foreshore_api.wire import beat
 from foreshore_decision import fencing
 from foreshore_hub import renewals
-from foreshore_hub.renewals import Knowledge, Named, Renewed
+from foreshore_hub.renewals import Knowledge, NamedHolder, RenewedHolder
 
 LEASE = 15.0
 RENEWED, SUPERSEDED, UNKNOWN = (
-    beat.Standing.RENEWED,
-    beat.Standing.SUPERSEDED,
-    beat.Standing.UNKNOWN,
+    beat.RenewalStanding.RENEWED,
+    beat.RenewalStanding.SUPERSEDED,
+    beat.RenewalStanding.UNKNOWN,
 )
 
 
@@ -29,9 +29,9 @@ def knows(
     given_back: tuple[tuple[str, int], ...] = (),
 ) -> Knowledge:
     return Knowledge(
-        named=Named(named[0], named[1], LEASE) if named else None,
+        named=NamedHolder(named[0], named[1], LEASE) if named else None,
         is_synced=synced,
-        last=Renewed(last[1], last[0], LEASE, last[2]) if last else None,
+        last=RenewedHolder(last[1], last[0], LEASE, last[2]) if last else None,
         started_at=started_at,
         given_back=frozenset(given_back),
     )
@@ -79,7 +79,7 @@ def knows(
     ],
 )
 def test_at_a_hundred_seconds(
-    holder: str, epoch: int, knowledge: Knowledge, expected: tuple[beat.Standing, int]
+    holder: str, epoch: int, knowledge: Knowledge, expected: tuple[beat.RenewalStanding, int]
 ) -> None:
     answer = renewals.answer(holder, epoch, knowledge, 100.0)
     assert (answer.standing, answer.epoch) == expected
@@ -92,7 +92,7 @@ def test_only_the_first_renewal_of_an_epoch_has_to_be_kept_before_it_leaves() ->
 
 
 def test_a_lease_that_got_shorter_is_waited_for_as_long_as_it_was_when_renewed() -> None:
-    last = Renewed(5, "a", 60.0, at=50.0)
+    last = RenewedHolder(5, "a", 60.0, at=50.0)
     knowledge = dataclasses.replace(knows(("b", 6), None), last=last)
     assert renewals.answer("b", 6, knowledge, 100.0).standing is UNKNOWN
     assert renewals.answer("b", 6, knowledge, 111.0).standing is RENEWED
@@ -118,11 +118,11 @@ class History:
         self.started_at = 0.0
         self.written: tuple[str, int] | None = None
         self.seen: tuple[str, int] | None = None
-        self.last: Renewed | None = None
+        self.last: RenewedHolder | None = None
         self.numbers = itertools.count()
         self.holders = {name: fencing.start(name, "boot", 0.0) for name in "ab"}
         for name in "ab":
-            self._step(name, fencing.BrokerChanged(0.0, connected=True))
+            self._step(name, fencing.ConnectionChanged(0.0, connected=True))
 
     def _step(self, name: str, event: fencing.Event) -> None:
         self.holders[name] = fencing.step(self.holders[name], event)

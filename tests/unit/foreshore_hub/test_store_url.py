@@ -13,4 +13,4 @@ from foreshore_hub import store
     ],
 )
 def test_a_plain_sqlite_url_does_not_crash_the_hub_at_start(written: str, driver: str) -> None:
-    assert store.Store(written).driver == driver
+    assert store.RecordStore(written).driver == driver

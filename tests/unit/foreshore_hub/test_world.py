@@ -8,7 +8,7 @@ import pytest
 from builders import resources
 from foreshore_api import meta, v1alpha1
 from foreshore_hub import fleet, world
-from foreshore_hub.renewals import Named, Renewed
+from foreshore_hub.renewals import NamedHolder, RenewedHolder
 from foreshore_kube import informer, kinds
 
 
@@ -33,27 +33,29 @@ def seen(
     nodes: dict[str, str | None] | None = None,
     pods: Iterable[dict[str, Any]] = (),
 ) -> world.World:
-    mirrors: dict[type[meta.Resource], dict[informer.Key, meta.Resource]] = {
+    mirrors: dict[type[meta.Resource], dict[informer.ObjectKey, meta.Resource]] = {
         kind: {} for kind in world.KINDS
     }
     for each in found:
-        mirrors[type(each)][informer.Key(each.namespace, each.name)] = each
+        mirrors[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
     labelled = {
-        informer.Key("", name): world.Node(name, {meta.LABEL_SITE: site} if site else {})
+        informer.ObjectKey("", name): world.LabelledNode(
+            name, {meta.LABEL_SITE: site} if site else {}
+        )
         for name, site in (nodes or {}).items()
     }
     agents = {
-        informer.Key("agents", f"pod-{number}"): world.AgentPod.read(each)
+        informer.ObjectKey("agents", f"pod-{number}"): world.AgentPod.read(each)
         for number, each in enumerate(pods)
     }
     return world.World(labelled, mirrors, agents, "foreshore-agent")
 
 
-def change(old: meta.Resource | None, new: meta.Resource | None) -> informer.Change[Any]:
+def change(old: meta.Resource | None, new: meta.Resource | None) -> informer.ObjectChange[Any]:
     either = old or new
     assert either is not None
-    key = informer.Key(either.namespace, either.name)
-    return informer.Change(kinds.of(type(either)), key, old, new)
+    key = informer.ObjectKey(either.namespace, either.name)
+    return informer.ObjectChange(kinds.of(type(either)), key, old, new)
 
 
 def held(holder: str | None = "edge-1", epoch: int = 100, **spec: Any) -> v1alpha1.Device:
@@ -100,20 +102,20 @@ def test_a_changed_site_touches_every_node_because_names_are_unique_in_the_clust
 def test_the_named_holder_comes_with_the_lease_that_holds_for_the_device() -> None:
     device = held(authority={"leaseDuration": "10s"})
     found = seen(resources.profile(), device).named(("hq", "room-301"))
-    assert found == Named("edge-1", 100, 10.0)
+    assert found == NamedHolder("edge-1", 100, 10.0)
 
 
 def test_a_device_that_nobody_was_granted_names_nobody() -> None:
     profile = resources.profile()
     assert seen(profile, resources.device()).named(("hq", "room-301")) is None
     assert seen(profile).named(("hq", "room-301")) is None
-    assert seen(profile, held(None)).named(("hq", "room-301")) == Named(None, 100, 15.0)
+    assert seen(profile, held(None)).named(("hq", "room-301")) == NamedHolder(None, 100, 15.0)
 
 
 def test_a_holder_whose_profile_was_deleted_is_renewed_by_the_lease_of_its_last_renewal() -> None:
     """It was renewed no more, and stood down after one lease."""
-    last = Renewed(epoch=100, holder="edge-1", lease_seconds=12.0)
-    assert seen(held()).named(("hq", "room-301"), last) == Named("edge-1", 100, 12.0)
+    last = RenewedHolder(epoch=100, holder="edge-1", lease_seconds=12.0)
+    assert seen(held()).named(("hq", "room-301"), last) == NamedHolder("edge-1", 100, 12.0)
     assert seen(held()).named(("hq", "room-301")) is None
 
 
@@ -188,7 +190,7 @@ def report_of(node: str, **fields: Any) -> Any:
 
 def test_what_was_given_back_is_forgotten_when_the_agent_no_longer_says_so() -> None:
     device = {"namespace": "hq", "device": "room-301", "connected": False, "epoch": 5}
-    evidence = fleet.Fleet("lineage", 0.0, {})
+    evidence = fleet.FleetEvidence("lineage", 0.0, {})
     evidence.note_report(report_of("edge-1", devices=[{**device, "gaveBack": True}]), 1.0)
     assert evidence.given_back(("hq", "room-301")) == {("edge-1", 5)}
     evidence.note_report(report_of("edge-1", devices=[device]), 2.0)
@@ -196,22 +198,24 @@ def test_what_was_given_back_is_forgotten_when_the_agent_no_longer_says_so() -> 
 
 
 def test_ages_count_from_when_the_report_came_by_the_hubs_own_clock() -> None:
-    evidence = fleet.Fleet("lineage", 0.0, {})
+    evidence = fleet.FleetEvidence("lineage", 0.0, {})
     evidence.note_report(report_of("edge-1"), 10.0)
     assert evidence.evidence(14.0).agents[0].age_seconds == 4.0
     assert evidence.count(14.0) == (1, 0)
     assert evidence.count(40.0) == (0, 1)
 
 
-def node_change(old: str | None, new: str | None, **labels: str) -> informer.Change[Any]:
+def node_change(old: str | None, new: str | None, **labels: str) -> informer.ObjectChange[Any]:
     """A node of one site is seen as one of another; the empty name is that of no site."""
     before, after = (
-        None if site is None else world.Node("edge-1", {meta.LABEL_SITE: site} if site else {})
+        None
+        if site is None
+        else world.LabelledNode("edge-1", {meta.LABEL_SITE: site} if site else {})
         for site in (old, new)
     )
     if after is not None:
-        after = world.Node(after.name, {**after.labels, **labels})
-    return informer.Change(kinds.NODES, informer.Key("", "edge-1"), before, after)
+        after = world.LabelledNode(after.name, {**after.labels, **labels})
+    return informer.ObjectChange(kinds.NODES, informer.ObjectKey("", "edge-1"), before, after)
 
 
 def test_a_node_that_is_only_seen_again_touches_nothing() -> None:

@@ -16,13 +16,19 @@ class Recorder:
         self.live: api.Json = {}
         self.failure: api.ApiError | None = None
 
-    async def apply(self, _kind: kinds.Kind, document: api.Json, **options: Any) -> api.Json:
+    async def apply(
+        self, _kind: kinds.ResourceKind, document: api.Json, **options: Any
+    ) -> api.Json:
         return self._note("apply", {"document": document, **options})
 
-    async def create(self, _kind: kinds.Kind, document: api.Json, **options: Any) -> api.Json:
+    async def create(
+        self, _kind: kinds.ResourceKind, document: api.Json, **options: Any
+    ) -> api.Json:
         return self._note("create", {"document": document, **options})
 
-    async def delete(self, _kind: kinds.Kind, _namespace: str, name: str, **options: Any) -> None:
+    async def delete(
+        self, _kind: kinds.ResourceKind, _namespace: str, name: str, **options: Any
+    ) -> None:
         self._note("delete", {"name": name, **options})
 
     async def get(self, *_: object) -> api.Json:
@@ -64,7 +70,9 @@ def config_map(**data: str) -> api.Json:
     return {"metadata": {"namespace": "hq", "name": "m"}, "data": data}
 
 
-async def put(writer: apply.Writer, document: api.Json, cached: api.Json | None) -> apply.Outcome:
+async def put(
+    writer: apply.Writer, document: api.Json, cached: api.Json | None
+) -> apply.WriteResult:
     return await writer.apply(
         kinds.CONFIG_MAPS, document, manager="foreshore-placement", owns=("data",), cached=cached
     )
@@ -76,14 +84,14 @@ async def test_what_the_api_server_already_says_is_not_written(
     cached = config_map(a="1")
     cached["metadata"]["annotations"] = {meta.ANNOTATION_EPOCH: "7", "someone": "else"}
 
-    assert await put(writer, config_map(a="1"), cached) is apply.Outcome.UNCHANGED
+    assert await put(writer, config_map(a="1"), cached) is apply.WriteResult.UNCHANGED
     assert recorder.calls == []
 
 
 async def test_a_field_that_should_go_away_is_a_difference(writer: apply.Writer) -> None:
     cached = config_map(a="1", b="2")
 
-    assert await put(writer, config_map(a="1"), cached) is apply.Outcome.WRITTEN
+    assert await put(writer, config_map(a="1"), cached) is apply.WriteResult.WRITTEN
 
 
 async def test_the_order_of_a_list_map_is_no_difference() -> None:
@@ -102,7 +110,7 @@ async def test_the_same_write_is_not_repeated_before_the_watch_brings_it_back(
     stale = config_map(a="0")
     await put(writer, config_map(a="1"), stale)
 
-    assert await put(writer, config_map(a="1"), stale) is apply.Outcome.SETTLING
+    assert await put(writer, config_map(a="1"), stale) is apply.WriteResult.SETTLING
     assert len(recorder.calls) == 1
 
 
@@ -111,7 +119,7 @@ async def test_nothing_is_written_without_the_lease(
 ) -> None:
     leader.leads = False
 
-    assert await put(writer, config_map(a="1"), None) is apply.Outcome.NOT_LEADING
+    assert await put(writer, config_map(a="1"), None) is apply.WriteResult.NOT_LEADING
     assert recorder.calls == []
 
 
@@ -132,21 +140,21 @@ async def test_what_is_written_carries_the_epoch_but_a_status_does_not(
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [
-        (api.ConflictError(409, ""), apply.Outcome.MOVED_ON),
-        (api.NotFoundError(404, ""), apply.Outcome.MOVED_ON),
-        (api.RejectedError(422, ""), apply.Outcome.REJECTED),
-        (api.UnavailableError(503, ""), apply.Outcome.UNAVAILABLE),
+        (api.ConflictError(409, ""), apply.WriteResult.MOVED_ON),
+        (api.NotFoundError(404, ""), apply.WriteResult.MOVED_ON),
+        (api.RejectedError(422, ""), apply.WriteResult.REJECTED),
+        (api.UnavailableError(503, ""), apply.WriteResult.UNAVAILABLE),
     ],
 )
 async def test_failures_are_classed_by_what_happens_next(
-    writer: apply.Writer, recorder: Recorder, failure: api.ApiError, outcome: apply.Outcome
+    writer: apply.Writer, recorder: Recorder, failure: api.ApiError, outcome: apply.WriteResult
 ) -> None:
     recorder.failure = failure
 
     assert await put(writer, config_map(a="1"), None) is outcome
 
 
-async def delete(writer: apply.Writer, *, is_due: bool = True) -> apply.Outcome:
+async def delete(writer: apply.Writer, *, is_due: bool = True) -> apply.WriteResult:
     return await writer.delete(kinds.PODS, "hq", "p", uid="one", is_due=lambda _: is_due)
 
 
@@ -155,7 +163,7 @@ async def test_a_delete_names_the_version_it_looked_at(
 ) -> None:
     recorder.live = {"metadata": {"uid": "one", "resourceVersion": "12"}}
 
-    assert await delete(writer) is apply.Outcome.WRITTEN
+    assert await delete(writer) is apply.WriteResult.WRITTEN
     assert recorder.calls == [("delete", {"name": "p", "uid": "one", "resource_version": "12"})]
 
 
@@ -176,5 +184,5 @@ async def test_a_live_object_that_is_not_what_was_decided_on_stays(
 ) -> None:
     recorder.live = {"metadata": metadata}
 
-    assert await delete(writer, is_due=is_due) is apply.Outcome.MOVED_ON
+    assert await delete(writer, is_due=is_due) is apply.WriteResult.MOVED_ON
     assert recorder.calls == []

@@ -23,13 +23,13 @@ class LeaseApi:
             raise api.NotFoundError(404, "no lease")
         return copy.deepcopy(self.lease)
 
-    async def create(self, _kind: kinds.Kind, document: api.Json) -> api.Json:
+    async def create(self, _kind: kinds.ResourceKind, document: api.Json) -> api.Json:
         self._reach()
         if self.lease is not None:
             raise api.ConflictError(409, "exists", reason="AlreadyExists")
         return self._store(document)
 
-    async def replace(self, _kind: kinds.Kind, document: api.Json) -> api.Json:
+    async def replace(self, _kind: kinds.ResourceKind, document: api.Json) -> api.Json:
         self._reach()
         if self.lease is None:
             raise api.NotFoundError(404, "no lease")

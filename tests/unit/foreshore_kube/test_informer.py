@@ -51,7 +51,7 @@ async def follow(
 ) -> tuple[informer.Informer[str], list[tuple[str, str]]]:
     seen: list[tuple[str, str]] = []
 
-    def note(change: informer.Change[str]) -> None:
+    def note(change: informer.ObjectChange[str]) -> None:
         verb = "add" if change.old is None else "delete" if change.new is None else "change"
         seen.append((verb, change.key.name))
 
@@ -140,7 +140,7 @@ async def test_one_object_that_is_not_understood_stops_no_other(error: type[Exce
 
     mirror, _ = await follow(script, decode)
 
-    assert dict(mirror.store) == {informer.Key("", "good"): "good"}
+    assert dict(mirror.store) == {informer.ObjectKey("", "good"): "good"}
     ((document, why),) = mirror.undecodable.values()
     assert document == node("bad")
     assert "no spec" in why
@@ -159,8 +159,8 @@ async def test_a_node_that_is_not_understood_any_more_is_not_gone() -> None:
     )
     mirror, _ = await follow(script, decode, keeps_last=True)
 
-    assert dict(mirror.store) == {informer.Key("", "a"): "known"}
-    assert set(mirror.undecodable) == {informer.Key("", "a")}
+    assert dict(mirror.store) == {informer.ObjectKey("", "a"): "known"}
+    assert set(mirror.undecodable) == {informer.ObjectKey("", "a")}
 
 
 @pytest.mark.looptime

@@ -21,10 +21,10 @@ class FakeKube:
         self.failures: dict[str, Exception] = {}
         self.made: list[str] = []
 
-    async def apply(self, _kind: kinds.Kind, document: api.Json, **_: Any) -> api.Json:
+    async def apply(self, _kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
         return document
 
-    async def create(self, kind: kinds.Kind, document: api.Json, **_: Any) -> api.Json:
+    async def create(self, kind: kinds.ResourceKind, document: api.Json, **_: Any) -> api.Json:
         if kind.kind in self.failures:
             raise self.failures[kind.kind]
         self.made.append(kind.kind)
@@ -68,10 +68,10 @@ class Rig:
         writer = apply.Writer(cast(api.KubeApi, self.kube), Leader(), clock=lambda: self.time)
         self.act = act.Act(
             writer,
-            cast(store.Store, self.store),
+            cast(store.ClusterMirrors, self.store),
             metrics.Metrics(),
             "image",
-            cast(events.Recorder, None),
+            cast(events.EventRecorder, None),
             defects.Defects(lambda _kind: None),
         )
 

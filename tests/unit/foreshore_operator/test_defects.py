@@ -75,16 +75,16 @@ class FakeWriter:
     """Applies everything, but has not thought of one name."""
 
     def __init__(self, unthought: str) -> None:
-        self.tally: dict[apply.Outcome, int] = {}
+        self.tally: dict[apply.WriteResult, int] = {}
         self.applied: list[tuple[str, str]] = []
         self._unthought = unthought
 
-    async def apply(self, kind: Any, body: Any, **_: Any) -> apply.Outcome:
+    async def apply(self, kind: Any, body: Any, **_: Any) -> apply.WriteResult:
         name = body["metadata"]["name"]
         if name == self._unthought:
             raise Surprise
         self.applied.append((kind.kind, name))
-        return apply.Outcome.UNCHANGED
+        return apply.WriteResult.UNCHANGED
 
 
 class FakeStore:
@@ -105,10 +105,10 @@ async def test_an_object_that_cannot_be_written_stops_no_other() -> None:
     writer = FakeWriter("room-301")
     acting = act.Act(
         cast(apply.Writer, writer),
-        cast(store.Store, FakeStore()),
+        cast(store.ClusterMirrors, FakeStore()),
         metrics.Metrics(),
         "image",
-        cast(events.Recorder, None),
+        cast(events.EventRecorder, None),
         counted.defects,
     )
     made = planning.plan(build.world())

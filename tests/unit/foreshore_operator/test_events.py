@@ -9,7 +9,7 @@ from foreshore_api import v1alpha1
 from foreshore_kube import api, kinds
 from foreshore_operator import events
 
-SUBJECT = events.Subject("InferencePlacement", "hq", "p.hq", "uid")
+SUBJECT = events.EventSubject("InferencePlacement", "hq", "p.hq", "uid")
 TIME = "2026-03-01T10:00:00Z"
 
 
@@ -66,7 +66,7 @@ class Recorded:
     def __init__(self) -> None:
         self.writes: list[tuple[str, api.Json]] = []
 
-    async def create(self, _kind: kinds.Kind, document: api.Json) -> api.Json:
+    async def create(self, _kind: kinds.ResourceKind, document: api.Json) -> api.Json:
         self.writes.append(("POST", document))
         return {}
 
@@ -86,10 +86,10 @@ class Leader:
 async def test_a_storm_of_one_event_is_one_object_whose_series_counts() -> None:
     kube = Recorded()
     loop = asyncio.get_running_loop()
-    recorder = events.Recorder(cast(api.KubeApi, kube), Leader(), "a", clock=loop.time)
+    recorder = events.EventRecorder(cast(api.KubeApi, kube), Leader(), "a", clock=loop.time)
     task = asyncio.create_task(recorder.run())
     for _ in range(40):
-        recorder.record(events.Event(SUBJECT, "Warning", "NodeDead", "Place", "gone"))
+        recorder.record(events.ObjectEvent(SUBJECT, "Warning", "NodeDead", "Place", "gone"))
         await asyncio.sleep(1)
     task.cancel()
 
@@ -100,8 +100,8 @@ async def test_a_storm_of_one_event_is_one_object_whose_series_counts() -> None:
 @pytest.mark.looptime
 async def test_too_many_different_events_are_dropped_and_counted() -> None:
     kube = Recorded()
-    recorder = events.Recorder(cast(api.KubeApi, kube), Leader(), "a")
+    recorder = events.EventRecorder(cast(api.KubeApi, kube), Leader(), "a")
     for number in range(events.QUEUE + 50):
-        recorder.record(events.Event(SUBJECT, "Normal", f"R{number}", "Place", ""))
+        recorder.record(events.ObjectEvent(SUBJECT, "Normal", f"R{number}", "Place", ""))
 
     assert recorder.dropped == 50

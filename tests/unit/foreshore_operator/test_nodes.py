@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from foreshore_api import v1alpha1
 from foreshore_operator import nodes
 from foreshore_planner import snapshot
 
@@ -29,16 +30,16 @@ def document(**status: Any) -> dict[str, Any]:
 def seen(**status: Any) -> snapshot.Node:
     return nodes.node(
         nodes.record(document(**status)),
-        default_tier=snapshot.Tier.CLOUD,
+        default_tier=v1alpha1.Tier.CLOUD,
         lease_age=1.0,
         ready_age=math.inf,
         silent_age=None,
-        requested=snapshot.Resources(),
+        requested=snapshot.ComputeResources(),
     )
 
 
 def test_room_is_counted_in_thousandths_of_a_core_and_bytes() -> None:
-    assert seen().allocatable == snapshot.Resources(1900, 2 << 30)
+    assert seen().allocatable == snapshot.ComputeResources(1900, 2 << 30)
 
 
 @pytest.mark.parametrize(
@@ -54,14 +55,14 @@ def test_a_tier_label_that_says_neither_word_counts_as_absent() -> None:
 
     node = nodes.node(
         nodes.record(labelled),
-        default_tier=snapshot.Tier.CLOUD,
+        default_tier=v1alpha1.Tier.CLOUD,
         lease_age=None,
         ready_age=math.inf,
         silent_age=None,
-        requested=snapshot.Resources(),
+        requested=snapshot.ComputeResources(),
     )
 
-    assert node.tier is snapshot.Tier.CLOUD
+    assert node.tier is v1alpha1.Tier.CLOUD
 
 
 def test_a_refreshed_heartbeat_makes_no_difference() -> None:

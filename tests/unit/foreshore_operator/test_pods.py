@@ -31,7 +31,7 @@ def ours(**status: Any) -> dict[str, Any]:
     }
 
 
-def inference(document: dict[str, Any]) -> pods.Inference:
+def inference(document: dict[str, Any]) -> pods.InferencePod:
     found = pods.record(document).inference
     assert found is not None
     return found
@@ -48,7 +48,7 @@ def test_somebody_elses_pod_is_only_room() -> None:
     found = pods.record(document)
 
     assert found.inference is None
-    assert found.requests == snapshot.Resources(cpu=100)
+    assert found.requests == snapshot.ComputeResources(cpu=100)
 
 
 @pytest.mark.parametrize(
@@ -187,14 +187,14 @@ def test_the_largest_init_container_counts_if_it_asks_for_more_than_all_others()
         ],
     }
 
-    assert pods.requests(spec) == snapshot.Resources(5000, 3 << 30)
+    assert pods.requests(spec) == snapshot.ComputeResources(5000, 3 << 30)
 
 
 def test_a_finished_pod_takes_no_room() -> None:
-    assert pods.record(ours(phase="Failed")).requests == snapshot.Resources()
+    assert pods.record(ours(phase="Failed")).requests == snapshot.ComputeResources()
 
 
-def part(component: str = "foreshore-agent", **status: Any) -> snapshot.Part | None:
+def part(component: str = "foreshore-agent", **status: Any) -> snapshot.ProductPod | None:
     """What is kept of a pod of the product's own."""
     labels = {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": "foreshore"}
     return pods.record(

@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from foreshore_api import meta
+from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, informer
 from foreshore_operator import dirty, manifests, store
 from foreshore_planner import snapshot
 
-EDGE = informer.Key("", "edge-1")
+EDGE = informer.ObjectKey("", "edge-1")
 VERSIONS = itertools.count(1)
 
 
@@ -29,11 +29,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def mirrors(clock: Clock) -> store.Store:
-    return store.Store(cast(api.KubeApi, None), dirty.Dirty(), clock)
+def mirrors(clock: Clock) -> store.ClusterMirrors:
+    return store.ClusterMirrors(cast(api.KubeApi, None), dirty.Dirty(), clock)
 
 
-def age_after(mirrors: store.Store, *readies: str) -> float:
+def age_after(mirrors: store.ClusterMirrors, *readies: str) -> float:
     """List the node in these states; how long it has been Ready again, or infinity."""
     mirror = cast(Any, mirrors)._nodes
     for ready in readies:
@@ -45,12 +45,12 @@ def age_after(mirrors: store.Store, *readies: str) -> float:
                 "status": {"conditions": [{"type": "Ready", "status": ready}]},
             },
         )
-    (found,) = mirrors.observed_nodes(snapshot.Tier.CLOUD)
+    (found,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
     return found.ready_age
 
 
 def test_a_node_that_returns_is_young_and_one_that_was_always_ready_is_not(
-    mirrors: store.Store, clock: Clock
+    mirrors: store.ClusterMirrors, clock: Clock
 ) -> None:
     assert age_after(mirrors, "True") == math.inf
     assert age_after(mirrors, "Unknown") == math.inf
@@ -60,11 +60,11 @@ def test_a_node_that_returns_is_young_and_one_that_was_always_ready_is_not(
     assert age_after(mirrors, "True") == 12.0
 
 
-def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.Store) -> None:
+def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.ClusterMirrors) -> None:
     labels = {meta.LABEL_POLICY: "ventilate", meta.LABEL_SITE: "hq", meta.LABEL_SLOT: "r0"}
     asked = {"resources": {"requests": {"cpu": "1500m", "memory": "128Mi"}}}
     cast(Any, mirrors)._pods._put(
-        informer.Key("hq", "ventilate-r0"),
+        informer.ObjectKey("hq", "ventilate-r0"),
         {
             "metadata": {
                 "namespace": "hq",
@@ -77,21 +77,23 @@ def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.Store) -> No
         },
     )
     (found,) = mirrors.replicas()
-    assert found.requests == snapshot.Resources(cpu=1500, memory=128 << 20)
+    assert found.requests == snapshot.ComputeResources(cpu=1500, memory=128 << 20)
 
 
-def test_a_deleted_node_leaves_nothing_behind(mirrors: store.Store) -> None:
+def test_a_deleted_node_leaves_nothing_behind(mirrors: store.ClusterMirrors) -> None:
     assert age_after(mirrors, "False", "True") == 0.0
     cast(Any, mirrors)._nodes._remove(EDGE)
     assert age_after(mirrors, "True") == math.inf
 
 
-def silent_age(mirrors: store.Store) -> float | None:
-    (found,) = mirrors.observed_nodes(snapshot.Tier.CLOUD)
+def silent_age(mirrors: store.ClusterMirrors) -> float | None:
+    (found,) = mirrors.observed_nodes(v1alpha1.Tier.CLOUD)
     return found.silent_age
 
 
-def test_a_node_is_silent_since_it_was_seen_to_stop(mirrors: store.Store, clock: Clock) -> None:
+def test_a_node_is_silent_since_it_was_seen_to_stop(
+    mirrors: store.ClusterMirrors, clock: Clock
+) -> None:
     age_after(mirrors, "True")
     assert silent_age(mirrors) is None
     age_after(mirrors, "Unknown")
@@ -102,9 +104,9 @@ def test_a_node_is_silent_since_it_was_seen_to_stop(mirrors: store.Store, clock:
     assert silent_age(mirrors) is None
 
 
-def test_a_pod_of_an_agent_is_kept_until_it_goes(mirrors: store.Store) -> None:
+def test_a_pod_of_an_agent_is_kept_until_it_goes(mirrors: store.ClusterMirrors) -> None:
     labels = {"app.kubernetes.io/name": "foreshore-agent", "app.kubernetes.io/part-of": "foreshore"}
-    key = informer.Key("foreshore-agents", "foreshore-agent-x7k2p")
+    key = informer.ObjectKey("foreshore-agents", "foreshore-agent-x7k2p")
     cast(Any, mirrors)._pods._put(
         key,
         {

@@ -113,7 +113,7 @@ def test_what_the_policy_excludes_is_refused_although_nothing_else_is_left(
 
 def test_a_replica_on_a_dead_node_that_nothing_can_replace_is_not_placed() -> None:
     settled = build.settle(build.world())
-    full = snapshot.Resources(cpu=1950, memory=0)
+    full = snapshot.ComputeResources(cpu=1950, memory=0)
     crowded = build.with_nodes(
         build.silenced(settled, "edge-1"),
         lambda one: one if one.name == "edge-1" else dataclasses.replace(one, requested=full),
@@ -168,7 +168,7 @@ def test_a_lost_or_empty_slot_with_any_candidate_with_room_is_filled(
     names = ("edge_1", "edge_2", "edge_3", "cloud_1")
     probes = build.probes(**dict(zip(names, echoes, strict=True)))
     seen = dataclasses.replace(seen, fleet=busy(*left, probes=probes))
-    crowded = snapshot.Resources(cpu=1950, memory=0)
+    crowded = snapshot.ComputeResources(cpu=1950, memory=0)
     seen = build.with_nodes(
         seen, lambda one: dataclasses.replace(one, requested=crowded) if one.name in full else one
     )

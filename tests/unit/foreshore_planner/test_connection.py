@@ -70,7 +70,7 @@ def test_a_node_of_another_site_is_not_like_this_one() -> None:
 
 
 def test_a_hub_out_of_reach_says_where_it_runs_and_what_still_works() -> None:
-    hub = snapshot.Part(
+    hub = snapshot.ProductPod(
         component=snapshot.HUB,
         namespace="foreshore-system",
         name="foreshore-hub-5d",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from builders import planning as build
+from foreshore_api import v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import health, snapshot
 from foreshore_planner import plan as planning
@@ -98,7 +99,7 @@ def dark(*agents: report.AgentEvidence, fleet_age: float = 0.0) -> snapshot.Snap
     )
 
 
-def verdict(seen: snapshot.Snapshot) -> health.Verdict:
+def verdict(seen: snapshot.Snapshot) -> health.NodeVerdict:
     return health.assess(seen).of("edge-1").verdict
 
 
@@ -114,14 +115,14 @@ def test_nothing_moves_while_a_site_goes_dark_node_by_node(
         fleet_age=fleet_age,
     )
     made = planning.plan(seen)
-    assert verdict(seen) is health.Verdict.SITE_CUT
+    assert verdict(seen) is health.NodeVerdict.SITE_CUT
     assert build.where(made) == {"r0": "edge-1"}
     assert (made.removals, made.grants) == ((), ())
 
 
 @pytest.mark.parametrize("age", [1.0, 3.5, 5.5, 6.0, 6.5])
 def test_no_moment_of_a_site_going_dark_loses_a_node(age: float) -> None:
-    peers = (report.PeerBeat(node="edge-1", age_seconds=2.0, has_hub=True),)
+    peers = (report.ReportedPeer(node="edge-1", age_seconds=2.0, has_hub=True),)
     seen = dark(*(build.agent(name, peers=peers, age=age) for name in ("edge-2", "edge-3")))
     assert build.where(planning.plan(seen)) == {"r0": "edge-1"}
 
@@ -132,22 +133,22 @@ def test_the_replica_of_a_dead_node_moves_once_a_peer_says_that_its_beats_stoppe
         build.agent("edge-2", hears=["edge-3"], age=1.0, probes=build.FAST),
         build.agent("edge-3", hears=["edge-1", "edge-2"], age=7.0),
     )
-    assert verdict(seen) is health.Verdict.NODE_DEAD
+    assert verdict(seen) is health.NodeVerdict.NODE_DEAD
     assert build.where(planning.plan(seen)) == {"r0": "edge-2"}
 
 
 def test_a_silent_node_whose_own_agent_alone_still_speaks_is_no_cut_site() -> None:
     seen = dark(build.agent("edge-1", hears=(), age=1.0, probes=build.FAST))
-    assert verdict(seen) is health.Verdict.UNKNOWN
+    assert verdict(seen) is health.NodeVerdict.UNKNOWN
 
 
 def test_agents_of_another_site_do_not_say_that_a_nodes_beats_stopped() -> None:
     seen = dark(
         build.agent("edge-2", age=1.0, broker_connected=False), build.agent("edge-9", age=1.0)
     )
-    other = build.node("edge-9", site="branch", tier=snapshot.Tier.EDGE)
+    other = build.node("edge-9", site="branch", tier=v1alpha1.Tier.EDGE)
     both = dataclasses.replace(seen, nodes=(*seen.nodes, other))
-    assert verdict(both) is health.Verdict.UNKNOWN
+    assert verdict(both) is health.NodeVerdict.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_a_silent_node_whose_peers_speak_but_cannot_say_is_unknown_and_loses_its
 ) -> None:
     seen = dark(build.agent("edge-2", age=1.0, probes=build.FAST, **witness))
     made = planning.plan(seen)
-    assert verdict(seen) is health.Verdict.UNKNOWN
+    assert verdict(seen) is health.NodeVerdict.UNKNOWN
     assert build.where(made) == {"r0": "edge-2"}
     assert made.grants == ()
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import planning as build
+from foreshore_api import v1alpha1
 from foreshore_planner import health, snapshot
 from foreshore_planner import plan as planning
 
@@ -23,7 +24,7 @@ def fleet_of(sites: int, dark: Mapping[int, float], nodes: int = 2) -> snapshot.
                 else {}
             )
             name = f"edge-{site}-{number}"
-            tier = snapshot.Tier.EDGE
+            tier = v1alpha1.Tier.EDGE
             found.append(build.node(name, site=f"s{site}", tier=tier, **state))
     return build.world(nodes=tuple(found), fleet=build.fleet([]))
 
@@ -131,7 +132,7 @@ def test_a_silent_node_of_a_fleet_that_is_held_says_so() -> None:
         lambda one: dataclasses.replace(one, is_ready=False) if one.name == "edge-7-0" else one,
     )
     verdicts = health.assess(seen)
-    assert verdicts.of("edge-7-0").verdict is health.Verdict.SITE_CUT
+    assert verdicts.of("edge-7-0").verdict is health.NodeVerdict.SITE_CUT
     assert verdicts.of("edge-7-0").evidence.endswith("while many sites are dark together")
     assert verdicts.of("edge-0-0").evidence.endswith("with most of its site")
 
@@ -212,10 +213,12 @@ def test_all_are_held_by_three_sites_and_a_third_that_went_dark_together_and_onl
 def many(number: int, nodes: int = 5) -> snapshot.Snapshot:
     """A site of five nodes, with so many policies; every replica is on `edge-1`."""
     policies = tuple(build.policy(f"p{one:02}") for one in range(number))
-    first = (build.edge("edge-1", allocatable=snapshot.Resources(cpu=64000, memory=1 << 40)),)
+    first = (
+        build.edge("edge-1", allocatable=snapshot.ComputeResources(cpu=64000, memory=1 << 40)),
+    )
     seen = build.settle(build.world(policies=policies, nodes=first))
     others = tuple(
-        build.edge(f"edge-{one}", allocatable=snapshot.Resources(cpu=64000, memory=1 << 40))
+        build.edge(f"edge-{one}", allocatable=snapshot.ComputeResources(cpu=64000, memory=1 << 40))
         for one in range(2, nodes + 1)
     )
     return dataclasses.replace(seen, nodes=(*first, *others))

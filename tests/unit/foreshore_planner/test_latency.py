@@ -101,7 +101,7 @@ def ranked(*nodes: dict[histogram.Stage, histogram.Histogram]) -> list[str]:
     found = latency.gather("hq", "ventilate", [build.agent("edge-1", stages=lines)])
     placement = build.policy().spec.placement
     demand = candidates.Demand(
-        "hq", "ventilate", "hq", placement, snapshot.Resources(), BUDGET, 0.01
+        "hq", "ventilate", "hq", placement, snapshot.ComputeResources(), BUDGET, 0.01
     )
     names = [f"edge-{number}" for number, _ in enumerate(nodes, start=1)]
     offered = [

@@ -169,7 +169,7 @@ def with_moves(seen: snapshot.Snapshot, moves: list[dict[str, str]]) -> snapshot
 
 def test_a_placement_of_many_replicas_remembers_all_moves_of_its_minute() -> None:
     """The trap: ten were remembered, so that the minute never had room for fewer."""
-    roomy = snapshot.Resources(cpu=64000, memory=1 << 40)
+    roomy = snapshot.ComputeResources(cpu=64000, memory=1 << 40)
     nodes = tuple(build.edge(name, allocatable=roomy) for name in build.EDGES)
     policy = build.policy(placement={"replicas": 16, "standby": 14})
     settled = build.settle(build.world(policies=(policy,), nodes=nodes))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from builders import planning as build
+from foreshore_api import v1alpha1
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 
@@ -42,7 +43,7 @@ def test_active_and_standby_do_not_share_a_node_while_another_has_room() -> None
 
 def test_two_replicas_share_a_node_when_no_other_has_room_and_say_so() -> None:
     policy = build.policy(placement={"replicas": 1, "standby": 1, "tier": "EdgeOnly"})
-    full = snapshot.Resources(cpu=1950, memory=0)
+    full = snapshot.ComputeResources(cpu=1950, memory=0)
     seen = build.with_nodes(
         build.world(policies=(policy,)),
         lambda one: one if one.name == "edge-3" else dataclasses.replace(one, requested=full),
@@ -92,7 +93,7 @@ def test_a_replica_takes_the_room_that_it_asked_for_when_its_policy_names_anothe
 
 
 def test_a_full_edge_overflows_to_the_cloud_when_the_budget_allows() -> None:
-    full = snapshot.Resources(cpu=1950, memory=0)
+    full = snapshot.ComputeResources(cpu=1950, memory=0)
     seen = build.with_nodes(
         build.world(),
         lambda one: dataclasses.replace(one, requested=full) if one.site == "hq" else one,
@@ -101,7 +102,7 @@ def test_a_full_edge_overflows_to_the_cloud_when_the_budget_allows() -> None:
 
 
 def test_a_full_edge_overflows_past_the_budget_rather_than_not_at_all_and_says_so() -> None:
-    full = snapshot.Resources(cpu=1950, memory=0)
+    full = snapshot.ComputeResources(cpu=1950, memory=0)
     seen = build.with_nodes(
         build.world(policies=(build.policy(latencyBudget="30ms"),)),
         lambda one: dataclasses.replace(one, requested=full) if one.site == "hq" else one,
@@ -121,7 +122,7 @@ def test_a_node_nobody_has_probed_is_the_last_resort() -> None:
 
 
 def test_another_sites_edge_node_never_serves() -> None:
-    seen = build.world(nodes=(build.node("x", site="other", tier=snapshot.Tier.EDGE),))
+    seen = build.world(nodes=(build.node("x", site="other", tier=v1alpha1.Tier.EDGE),))
     assert placed(seen) == {}
 
 

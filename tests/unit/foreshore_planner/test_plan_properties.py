@@ -18,7 +18,7 @@ from foreshore_planner.placement import candidates
 FEW = settings(max_examples=40)
 
 free = st.integers(min_value=0, max_value=2000).map(
-    lambda cpu: snapshot.Resources(cpu=cpu, memory=1 << 30)
+    lambda cpu: snapshot.ComputeResources(cpu=cpu, memory=1 << 30)
 )
 sizes = st.lists(
     st.tuples(st.integers(min_value=0, max_value=3), st.integers(min_value=0, max_value=2)),

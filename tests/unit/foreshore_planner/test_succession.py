@@ -30,7 +30,7 @@ def lost(renewed: float) -> snapshot.Snapshot:
     return dataclasses.replace(seen, fleet=fleet)
 
 
-def only(seen: snapshot.Snapshot) -> succession.Grant | None:
+def only(seen: snapshot.Snapshot) -> succession.GrantUpdate | None:
     grants = planning.plan(seen).grants
     return grants[0] if grants else None
 
@@ -205,7 +205,7 @@ def test_a_right_given_back_waits_while_its_only_node_has_no_broker() -> None:
     assert only(dataclasses.replace(held(), nodes=nodes, fleet=build.fleet([back]))) is None
 
 
-def given_back(*others: report.AgentEvidence, **own: Any) -> succession.Grant | None:
+def given_back(*others: report.AgentEvidence, **own: Any) -> succession.GrantUpdate | None:
     back = build.agent("edge-1", devices=(line(gave_back=True),), **own)
     return only(dataclasses.replace(held(), fleet=build.fleet([back, *others])))
 
@@ -252,7 +252,7 @@ def test_a_right_given_back_goes_to_no_node_that_is_lost() -> None:
     alive = build.agent("edge-3", hears=["edge-1"])
     seen = without(dataclasses.replace(held(), fleet=build.fleet([back, dying, alive])), "edge-2")
     made = planning.plan(seen)
-    assert made.health["edge-2"].verdict is health.Verdict.NODE_DEAD
+    assert made.health["edge-2"].verdict is health.NodeVerdict.NODE_DEAD
     assert made.grants[0].authority.holder == "edge-3"
     alone = build.fleet([back, dying])
     two = dataclasses.replace(seen, nodes=seen.nodes[:2] + seen.nodes[3:], fleet=alone)

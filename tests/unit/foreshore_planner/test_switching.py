@@ -75,7 +75,7 @@ def begun(**spec: Any) -> snapshot.Snapshot:
     return build.applied(seen, planning.plan(seen), ready=False)
 
 
-def shown(seen: snapshot.Snapshot) -> tuple[inferenceplacement.Replica, ...]:
+def shown(seen: snapshot.Snapshot) -> tuple[inferenceplacement.ReplicaStatus, ...]:
     (placement,) = planning.plan(seen).placements
     return placement.replicas
 
@@ -286,7 +286,7 @@ def test_a_successor_without_room_says_so() -> None:
 
 def without_surge(cpu: int, **spec: Any) -> snapshot.Snapshot:
     """A site of one node whose room is taken: the new pods have waited for ten minutes."""
-    node = build.edge("edge-1", allocatable=snapshot.Resources(cpu=cpu, memory=4 << 30))
+    node = build.edge("edge-1", allocatable=snapshot.ComputeResources(cpu=cpu, memory=4 << 30))
     settled = build.settle(build.world(policies=(build.policy(**spec),), nodes=(node,)))
     settled = build.aged(settled, 900.0)
     edited = dataclasses.replace(

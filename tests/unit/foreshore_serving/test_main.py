@@ -14,7 +14,7 @@ from foreshore_serving.refusal import STATUS, Fault, Reason, Refused, Rejected
 
 def test_the_contract_survives_the_way_to_the_child(tmp_path: Path) -> None:
     config = onnx_models.config(b"x")
-    told = main.contract(config, 1, settings.Settings(tmp_path, ("127.0.0.1", 0)))
+    told = main.contract(config, 1, settings.ServingSettings(tmp_path, ("127.0.0.1", 0)))
 
     assert contracts.decode(told.encode()) == told
     assert told.inputs[0].shape == (-1, 3)

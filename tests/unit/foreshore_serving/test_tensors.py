@@ -211,7 +211,7 @@ def test_no_json_makes_decoding_fail_in_another_way(data: Any, shape: Any, name:
 def test_what_the_protocols_models_write_is_read_unchanged(rows: list[tuple[float, ...]]) -> None:
     flat = tuple(number for row in rows for number in row)
     message = oip.InferRequest(
-        inputs=(oip.Tensor(name="features", datatype="FP32", shape=(len(rows), 3), data=flat),)
+        inputs=(oip.TensorData(name="features", datatype="FP32", shape=(len(rows), 3), data=flat),)
     )
 
     request = tensors.decode(message.model_dump_json(exclude_none=True).encode(), contract())

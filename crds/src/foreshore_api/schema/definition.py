@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class PrinterColumn:
     """A column of `kubectl get`; priority 1 shows with `-o wide` only."""
 
     name: str
@@ -38,59 +38,81 @@ class Column:
 class Surface:
     """What a kind shows beside its schema: the one domain fact, what is selectable, its names."""
 
-    facts: tuple[Column, ...]
+    facts: tuple[PrinterColumn, ...]
     selectable: tuple[str, ...] = ()
 
 
 READY = (
-    Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Accepted and delivered."),
-    Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', "Why Ready is as it is."),
+    PrinterColumn(
+        "Ready", '.status.conditions[?(@.type=="Ready")].status', "Accepted and delivered."
+    ),
+    PrinterColumn(
+        "Reason", '.status.conditions[?(@.type=="Ready")].reason', "Why Ready is as it is."
+    ),
 )
-AGE = Column("Age", ".metadata.creationTimestamp", "Time since creation.", type="date")
+AGE = PrinterColumn("Age", ".metadata.creationTimestamp", "Time since creation.", type="date")
 
 SURFACES: Mapping[str, Surface] = MappingProxyType(
     {
         "Site": Surface(
-            (Column("Agents", ".status.agents", "Agents that report.", type="integer"),),
+            (PrinterColumn("Agents", ".status.agents", "Agents that report.", type="integer"),),
         ),
         "DeviceProfile": Surface(
-            (Column("Devices", ".status.devices", "Devices of the profile.", type="integer"),)
+            (
+                PrinterColumn(
+                    "Devices", ".status.devices", "Devices of the profile.", type="integer"
+                ),
+            )
         ),
         "Device": Surface(
             (
-                Column("Holder", ".status.authority.holder", "Node whose agent may command."),
-                Column("Site", ".spec.site", "Site of the device.", priority=1),
-                Column("Profile", ".spec.profileRef.name", "Profile of the device.", priority=1),
-                Column("Epoch", ".status.authority.epoch", "Epoch of the grant.", "integer", 1),
+                PrinterColumn(
+                    "Holder", ".status.authority.holder", "Node whose agent may command."
+                ),
+                PrinterColumn("Site", ".spec.site", "Site of the device.", priority=1),
+                PrinterColumn(
+                    "Profile", ".spec.profileRef.name", "Profile of the device.", priority=1
+                ),
+                PrinterColumn(
+                    "Epoch", ".status.authority.epoch", "Epoch of the grant.", "integer", 1
+                ),
             ),
             selectable=(".spec.site", ".spec.profileRef.name", ".status.authority.holder"),
         ),
         "Model": Surface(
-            (Column("Versions", ".status.versionCount", "Versions of the model.", type="integer"),)
+            (
+                PrinterColumn(
+                    "Versions", ".status.versionCount", "Versions of the model.", type="integer"
+                ),
+            )
         ),
         "ModelVersion": Surface(
             (
-                Column("Model", ".spec.modelRef.name", "Model of the version."),
-                Column("Digest", ".spec.digest", "Digest of the bytes.", priority=1),
+                PrinterColumn("Model", ".spec.modelRef.name", "Model of the version."),
+                PrinterColumn("Digest", ".spec.digest", "Digest of the bytes.", priority=1),
             )
         ),
         "DecisionPolicy": Surface(
             (
-                Column("Mode", ".status.effectiveMode", "Mode in force."),
-                Column("Model", ".spec.modelRef.version", "Version that is asked.", priority=1),
-                Column("Devices", ".status.bound.devices", "Devices bound.", "integer", 1),
+                PrinterColumn("Mode", ".status.effectiveMode", "Mode in force."),
+                PrinterColumn(
+                    "Model", ".spec.modelRef.version", "Version that is asked.", priority=1
+                ),
+                PrinterColumn("Devices", ".status.bound.devices", "Devices bound.", "integer", 1),
             )
         ),
-        "Cluster": Surface((Column("Tier", ".spec.tier", "Tier of nodes without a label."),)),
+        "Cluster": Surface(
+            (PrinterColumn("Tier", ".spec.tier", "Tier of nodes without a label."),)
+        ),
         "InferencePlacement": Surface(
             (
-                Column(
+                PrinterColumn(
                     "Node",
                     '.status.replicas[?(@.role=="Active")].node',
                     "Node of the first active replica.",
                 ),
-                Column("Budget", ".status.budget.limit", "Latency budget.", priority=1),
-                Column("Measured", ".status.budget.measured", "Measured p99.", priority=1),
+                PrinterColumn("Budget", ".status.budget.limit", "Latency budget.", priority=1),
+                PrinterColumn("Measured", ".status.budget.measured", "Measured p99.", priority=1),
             ),
             selectable=(".spec.policyRef.name", ".spec.site"),
         ),

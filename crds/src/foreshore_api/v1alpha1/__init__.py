@@ -40,10 +40,10 @@ from foreshore_api.v1alpha1.deviceprofile import (
     DeviceProfileStatus,
 )
 from foreshore_api.v1alpha1.inferenceplacement import (
+    BudgetStage,
     InferencePlacement,
     InferencePlacementSpec,
     InferencePlacementStatus,
-    Stage,
 )
 from foreshore_api.v1alpha1.model import Model, ModelSpec, ModelStatus
 from foreshore_api.v1alpha1.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus
@@ -63,6 +63,7 @@ KINDS: tuple[type[meta.Resource], ...] = (
 
 __all__ = [
     "KINDS",
+    "BudgetStage",
     "Cluster",
     "ClusterSpec",
     "ClusterStatus",
@@ -91,7 +92,6 @@ __all__ = [
     "Site",
     "SiteSpec",
     "SiteStatus",
-    "Stage",
     "Tier",
     "actuation",
     "cluster",

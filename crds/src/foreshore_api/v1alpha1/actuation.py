@@ -202,7 +202,7 @@ class OutcomeWindow(Document):
     """Last moment. Example: `24h`."""
 
 
-class Outcome(Document):
+class OutcomeSpec(Document):
     """What happened next, joined to the decision."""
 
     name: scalars.CamelCase
@@ -245,7 +245,7 @@ class RecordLevel(StrEnum):
     FULL = "Full"
 
 
-class Record(Document):
+class RecordSpec(Document):
     """What is kept of decisions."""
 
     level: RecordLevel = RecordLevel.FACTS

@@ -152,14 +152,16 @@ class DecisionPolicySpec(Document):
     placement: placing.Placement = placing.Placement()
     """Where and how often the model is served."""
 
-    trigger: evaluation.Trigger = evaluation.Trigger()
+    trigger: evaluation.TriggerSpec = evaluation.TriggerSpec()
     """When the policy is evaluated."""
 
-    inputs: Annotated[tuple[evaluation.Input, ...], pydantic.Field(max_length=64), ListMap()] = ()
+    inputs: Annotated[
+        tuple[evaluation.InputSpec, ...], pydantic.Field(max_length=64), ListMap()
+    ] = ()
     """Properties that the policy reads. Absent: none."""
 
     features: Annotated[
-        tuple[evaluation.Feature, ...], pydantic.Field(max_length=64), ListMap()
+        tuple[evaluation.FeatureSpec, ...], pydantic.Field(max_length=64), ListMap()
     ] = ()
     """Numbers that the model takes. Absent: every input, its last value."""
 
@@ -173,7 +175,7 @@ class DecisionPolicySpec(Document):
     ] = ()
     """Named expressions, in order. Absent: none."""
 
-    inference: evaluation.Inference = evaluation.Inference()
+    inference: evaluation.InferenceSpec = evaluation.InferenceSpec()
     """How the model is asked."""
 
     signal: Annotated[evaluation.Signal | None, NotSupported()] = None
@@ -187,7 +189,7 @@ class DecisionPolicySpec(Document):
     action: actuation.PolicyAction
     """What the policy wants done."""
 
-    rate_limit: protection.RateLimit | None = None
+    rate_limit: protection.RateLimitSpec | None = None
     """How often this policy may command a device; the actuator's own limit is on the device.
     Absent: the gate is off."""
 
@@ -201,11 +203,11 @@ class DecisionPolicySpec(Document):
     """Which mode is left when something the policy leans on is weak."""
 
     outcomes: Annotated[
-        tuple[actuation.Outcome, ...], pydantic.Field(max_length=16), NotSupported(), ListMap()
+        tuple[actuation.OutcomeSpec, ...], pydantic.Field(max_length=16), NotSupported(), ListMap()
     ] = ()
     """What happened next, joined to decisions. Absent: nothing is joined."""
 
-    record: actuation.Record = actuation.Record()
+    record: actuation.RecordSpec = actuation.RecordSpec()
     """What is kept of decisions."""
 
     validations = (
@@ -221,7 +223,7 @@ class DecisionPolicySpec(Document):
     )
 
 
-class Bound(Document):
+class BoundCounts(Document):
     """What the policy is bound to."""
 
     devices: scalars.Count = 0
@@ -244,7 +246,7 @@ class DecisionPolicyStatus(Observed):
     """Mode in force, never above the one asked for. Absent: not evaluated yet. Example:
     `Advise`."""
 
-    bound: Bound | None = None
+    bound: BoundCounts | None = None
     """What the policy is bound to. Absent: not looked at yet."""
 
 

@@ -84,7 +84,7 @@ class DeviceSpec(Document):
     relinquish_default: Annotated[protection.ActionCall | None, NotSupported()] = None
     """What the actuator does when nobody commands it. Absent: what the profile says."""
 
-    actuator_rate_limit: protection.RateLimit | None = None
+    actuator_rate_limit: protection.RateLimitSpec | None = None
     """Rate limit that holds beside the profile's. Absent: the profile's only."""
 
     override: Annotated[protection.Override | None, NotSupported()] = None
@@ -93,7 +93,7 @@ class DeviceSpec(Document):
     on_loss: Annotated[protection.OnLoss | None, NotSupported()] = None
     """What a loss leads to. Absent: what the profile says."""
 
-    confirmation: protection.Confirmation | None = None
+    confirmation: protection.ConfirmationSpec | None = None
     """Confirmation of this device. Absent: the profile's."""
 
     authority: protection.AuthorityNarrowing | None = None
@@ -107,7 +107,7 @@ class DeviceSpec(Document):
     guards: protection.GuardsNarrowing | None = None
     """What this device does not check although its profile does. Absent: what the profile says."""
 
-    clock: Annotated[protection.Clock | None, NotSupported(unless=("Unknown",))] = None
+    clock: Annotated[protection.DeviceClock | None, NotSupported(unless=("Unknown",))] = None
     """Clock of this device. Absent: the profile's. Example: `Unknown`."""
 
     validations = (

@@ -201,7 +201,7 @@ class DeviceProfileSpec(Document):
     relinquish_default: Annotated[protection.ActionCall | None, NotSupported()] = None
     """What the actuator does when nobody commands it. Absent: it keeps its value."""
 
-    actuator_rate_limit: protection.RateLimit | None = None
+    actuator_rate_limit: protection.RateLimitSpec | None = None
     """How often each action of a device may be commanded, over all policies. Absent: the gate is
     off."""
 
@@ -212,10 +212,10 @@ class DeviceProfileSpec(Document):
     """What a loss of agent, authority, model, input or confidence leads to. Absent: the value
     stays."""
 
-    confirmation: protection.Confirmation | None = None
+    confirmation: protection.ConfirmationSpec | None = None
     """How a command is confirmed by reading back. Absent: the acknowledgement is the last word."""
 
-    authority: protection.Authority = protection.Authority()
+    authority: protection.AuthoritySpec = protection.AuthoritySpec()
     """How long the one agent that may command goes on, with and without the hub."""
 
     command_format: Annotated[protection.CommandFormat, NotSupported(unless=("Envelope",))] = (
@@ -227,7 +227,9 @@ class DeviceProfileSpec(Document):
     guards: protection.Guards = protection.Guards()
     """What the device itself refuses."""
 
-    clock: Annotated[protection.Clock, NotSupported(unless=("Unknown",))] = protection.Clock.UNKNOWN
+    clock: Annotated[protection.DeviceClock, NotSupported(unless=("Unknown",))] = (
+        protection.DeviceClock.UNKNOWN
+    )
     """Synchronised: the device's timestamps can be compared with ours, so the budget counts from
     the sample. Unknown: it counts from receipt. Example: `Unknown`."""
 

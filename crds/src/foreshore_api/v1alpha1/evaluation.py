@@ -39,7 +39,7 @@ class Parameter(Document):
     validations = (ordered("minimum", "maximum"),)
 
 
-class Trigger(Document):
+class TriggerSpec(Document):
     """When the policy is evaluated."""
 
     properties: Annotated[
@@ -83,7 +83,7 @@ class Range(Document):
     validations = (ordered("minimum", "maximum"),)
 
 
-class Input(Document):
+class InputSpec(Document):
     """A property that the policy reads."""
 
     name: scalars.Identifier
@@ -150,7 +150,7 @@ USUAL_COVERAGE: Final = "0.5"
 """Coverage of a window that a feature needs where its policy does not say."""
 
 
-class Feature(Document):
+class FeatureSpec(Document):
     """A number made of the recent values of an input; the model takes features."""
 
     name: scalars.Identifier
@@ -212,7 +212,7 @@ class Variable(Document):
     into one of its own, which is checked; what compares it comes after. Example: `co2 - 400.0`."""
 
 
-class Output(Document):
+class OutputSpec(Document):
     """A number of the model's answer, under a name."""
 
     name: scalars.Identifier
@@ -232,13 +232,13 @@ class OnError(StrEnum):
     RULE_ONLY = "RuleOnly"
 
 
-class Inference(Document):
+class InferenceSpec(Document):
     """How the model is asked."""
 
     timeout: Annotated[scalars.Duration, scalars.Between("1ms", "1m")] = "100ms"
     """Time for all endpoints together; a later answer is not used. Example: `100ms`."""
 
-    outputs: Annotated[tuple[Output, ...], pydantic.Field(max_length=32), ListMap()] = ()
+    outputs: Annotated[tuple[OutputSpec, ...], pydantic.Field(max_length=32), ListMap()] = ()
     """Numbers of the answer that expressions read. Absent: none."""
 
     on_error: OnError = OnError.SKIP

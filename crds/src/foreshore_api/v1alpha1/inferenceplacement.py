@@ -24,7 +24,7 @@ class Role(StrEnum):
     STANDBY = "Standby"
 
 
-class Phase(StrEnum):
+class ReplicaPhase(StrEnum):
     """How far a replica has come."""
 
     PENDING = "Pending"
@@ -34,7 +34,7 @@ class Phase(StrEnum):
     LOST = "Lost"
 
 
-class Stage(StrEnum):
+class BudgetStage(StrEnum):
     """A part of the way from sample to acknowledgement."""
 
     UPLINK = "Uplink"
@@ -69,7 +69,7 @@ class InferencePlacementSpec(Document):
     )
 
 
-class Successor(Document):
+class SuccessorPod(Document):
     """The Pod that is to take a replica's place once it is ready."""
 
     node: scalars.SubdomainName
@@ -78,7 +78,7 @@ class Successor(Document):
     version: scalars.ObjectName | None = None
     """ModelVersion that it is to serve. Absent: not known. Example: `occupancy-v2`."""
 
-    phase: Phase
+    phase: ReplicaPhase
     """Pending, Starting or Failed. Example: `Starting`."""
 
     reason: scalars.Reason | None = None
@@ -88,7 +88,7 @@ class Successor(Document):
     """What was seen of it. Absent: nothing to add. Example: `image not found`."""
 
 
-class Replica(Document):
+class ReplicaStatus(Document):
     """One inference Pod and where it was put: the one that answers, while a successor starts."""
 
     slot: Slot
@@ -106,7 +106,7 @@ class Replica(Document):
     endpoint: Endpoint | None = None
     """Address that agents infer at. Absent: no Pod address yet. Example: `10.244.1.7:8080`."""
 
-    phase: Phase
+    phase: ReplicaPhase
     """Pending, Starting, Ready, Failed or Lost (its node is). Example: `Ready`."""
 
     version: scalars.ObjectName | None = None
@@ -119,14 +119,14 @@ class Replica(Document):
     policy_generation: scalars.Count | None = None
     """Generation of the policy that it serves. Absent: not known. Example: `3`."""
 
-    successor: Successor | None = None
+    successor: SuccessorPod | None = None
     """The Pod that takes its place once it is ready. Absent: nothing is to take its place."""
 
 
 class StageShare(Document):
     """What a stage takes of the budget."""
 
-    stage: Stage
+    stage: BudgetStage
     """Uplink, Decide, Network, Inference or Actuate. Example: `Inference`."""
 
     p99: scalars.Duration
@@ -153,7 +153,7 @@ class Budget(Document):
     """Measured share of each stage. Absent: too few samples."""
 
 
-class Rejection(Document):
+class RejectedNodes(Document):
     """Nodes that were not chosen, by cause."""
 
     reason: scalars.Reason
@@ -174,7 +174,7 @@ class Candidates(Document):
     """Nodes that were looked at. Example: `4`."""
 
     rejected: Annotated[
-        tuple[Rejection, ...], pydantic.Field(max_length=32), ListMap(("reason",))
+        tuple[RejectedNodes, ...], pydantic.Field(max_length=32), ListMap(("reason",))
     ] = ()
     """Those that were not usable, by cause. Absent: none."""
 
@@ -201,7 +201,9 @@ class Move(Document):
 class InferencePlacementStatus(Observed):
     """Where the replicas are, what they cost of the budget, and why they are there."""
 
-    replicas: Annotated[tuple[Replica, ...], pydantic.Field(max_length=32), ListMap(("slot",))] = ()
+    replicas: Annotated[
+        tuple[ReplicaStatus, ...], pydantic.Field(max_length=32), ListMap(("slot",))
+    ] = ()
     """Replicas that were placed. Absent: none."""
 
     budget: Budget | None = None

@@ -40,7 +40,7 @@ class TensorType(StrEnum):
     BOOL = "BOOL"
 
 
-class Tensor(Document):
+class ModelTensor(Document):
     """A named tensor."""
 
     name: TensorName
@@ -53,7 +53,7 @@ class Tensor(Document):
     """Size of each dimension; -1: any size (the batch). Example: `[-1, 3]`."""
 
 
-class ModelInput(Tensor):
+class ModelInput(ModelTensor):
     """A tensor that the model takes."""
 
     features: Annotated[
@@ -74,7 +74,9 @@ class ModelSpec(Document):
     ]
     """Tensors the model takes. Every version must take the same."""
 
-    outputs: Annotated[tuple[Tensor, ...], pydantic.Field(min_length=1, max_length=16), ListMap()]
+    outputs: Annotated[
+        tuple[ModelTensor, ...], pydantic.Field(min_length=1, max_length=16), ListMap()
+    ]
     """Tensors the model gives. Every version must give the same."""
 
 

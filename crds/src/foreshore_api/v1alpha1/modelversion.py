@@ -11,7 +11,7 @@ from foreshore_api.contract import Document, FolderOnly, NotSupported, Rule
 from foreshore_api.v1alpha1.statuses import Observed
 
 
-class HttpsSource(Document):
+class HttpsSourceSpec(Document):
     """Bytes from a web server."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+$", max_length=2048)]
@@ -21,7 +21,7 @@ class HttpsSource(Document):
     """Secret with the server's CA under `ca.crt`. Absent: the CAs that the image trusts."""
 
 
-class FileSource(Document):
+class FileSourceSpec(Document):
     """Bytes from a folder, in folder mode."""
 
     path: Annotated[
@@ -54,13 +54,13 @@ class OciSource(Document):
     """Secret of type dockerconfigjson. Absent: the registry is open."""
 
 
-class Source(Document):
+class SourceSpec(Document):
     """Where the bytes come from: exactly one of the fields."""
 
-    https: HttpsSource | None = None
+    https: HttpsSourceSpec | None = None
     """Bytes from a web server. Absent: from another source."""
 
-    file: Annotated[FileSource | None, FolderOnly()] = None
+    file: Annotated[FileSourceSpec | None, FolderOnly()] = None
     """Bytes from the folder of the resources; folder mode only. Absent: from another source."""
 
     oci: Annotated[OciSource | None, NotSupported()] = None
@@ -97,7 +97,7 @@ class ModelVersionSpec(Document):
     model_ref: meta.ObjectReference
     """The Model whose inputs and outputs this version has."""
 
-    source: Source
+    source: SourceSpec
     """Where the bytes come from."""
 
     digest: scalars.Digest

@@ -66,7 +66,7 @@ class Limit(Document):
 Limits = Annotated[tuple[Limit, ...], pydantic.Field(max_length=64), ListMap(("action", "input"))]
 
 
-class RateLimit(Document):
+class RateLimitSpec(Document):
     """How often commands may be issued: a smallest distance, a token bucket, or both."""
 
     minimum_interval: scalars.Duration | None = None
@@ -223,7 +223,7 @@ class OnFailure(StrEnum):
     SAFE_STATE = "SafeState"
 
 
-class Confirmation(Document):
+class ConfirmationSpec(Document):
     """How a command is confirmed: the device's own reading must come near what was commanded."""
 
     property: scalars.CamelCase
@@ -241,7 +241,7 @@ class Confirmation(Document):
     SafeState: the safe state is applied. Example: `Alarm`."""
 
 
-class Authority(Document):
+class AuthoritySpec(Document):
     """How long the one agent that may command a device goes on, with and without the hub."""
 
     lease_duration: Annotated[scalars.Duration, scalars.Between("5s", "10m")] = "15s"
@@ -269,7 +269,7 @@ class CommandFormat(StrEnum):
     RAW = "Raw"
 
 
-class Clock(StrEnum):
+class DeviceClock(StrEnum):
     """Whether the timestamps of the device can be compared with ours."""
 
     SYNCHRONISED = "Synchronised"

@@ -25,7 +25,7 @@ Role = v1alpha1.inferenceplacement.Role
 """Whether a replica takes calls first or waits, warm."""
 
 
-class Endpoint(document.Document):
+class Endpoint(document.WireDocument):
     """Where one replica of a model answers; agents try endpoints in the order given."""
 
     slot: str = Field(max_length=3)
@@ -42,7 +42,7 @@ class Endpoint(document.Document):
     """Digest of the bytes that answer here; its answers name it too."""
 
 
-class AssignedModel(document.Document):
+class AssignedModel(document.WireDocument):
     """The model version of a policy, with the shapes that features are built to."""
 
     name: document.Name
@@ -51,7 +51,7 @@ class AssignedModel(document.Document):
     artefact: v1alpha1.ModelVersionSpec
 
 
-class AssignedPolicy(document.Document):
+class AssignedPolicy(document.WireDocument):
     """One policy at this site; every agent of the site gets it, so that a successor is warm."""
 
     namespace: document.Label
@@ -67,7 +67,7 @@ class AssignedPolicy(document.Document):
     endpoints: tuple[Endpoint, ...] = Field(default=(), max_length=64, fail_fast=True)
 
 
-class Grant(document.Document):
+class Grant(document.WireDocument):
     """The right to command one device; it is obeyed only while renewed (see `wire.beat`)."""
 
     holder: document.Name
@@ -76,7 +76,7 @@ class Grant(document.Document):
     offline_seconds: document.Seconds
 
 
-class AssignedDevice(document.Document):
+class AssignedDevice(document.WireDocument):
     """One device of this site. `profile` is already narrowed by what the Device says."""
 
     namespace: document.Label
@@ -93,7 +93,7 @@ class AssignedDevice(document.Document):
     grant: Grant | None = None
 
 
-class AssignedSite(document.Document):
+class AssignedSite(document.WireDocument):
     """The site this agent's node belongs to."""
 
     namespace: document.Label
@@ -101,14 +101,14 @@ class AssignedSite(document.Document):
     spec: v1alpha1.SiteSpec
 
 
-class ProbeTarget(document.Document):
+class ProbeTarget(document.WireDocument):
     """A peer agent whose echo this agent times."""
 
     node: document.Name
     url: document.Url
 
 
-class Assignment(document.Document):
+class Assignment(document.WireDocument):
     """The whole desired state of one agent."""
 
     lineage: document.Identity = ""

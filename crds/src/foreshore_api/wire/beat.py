@@ -50,7 +50,7 @@ def renewed_topic(site: str, node: str = "+") -> str:
     return f"{PREFIX}/{site}/renewed/{node}"
 
 
-class Held(document.Document):
+class Held(document.WireDocument):
     """One device an agent holds, and under which number."""
 
     namespace: document.Label
@@ -58,7 +58,7 @@ class Held(document.Document):
     epoch: document.Count
 
 
-class Beat(document.Document):
+class Beat(document.WireDocument):
     """One agent's sign of life on the site's broker."""
 
     node: document.Name = Field(min_length=1)
@@ -69,7 +69,7 @@ class Beat(document.Document):
     held: tuple[Held, ...] = Field(default=(), max_length=1000, fail_fast=True)
 
 
-class RenewalRequest(document.Document):
+class RenewalRequest(document.WireDocument):
     """A holder's numbered question whether it may go on; numbers rise within a boot."""
 
     node: document.Name = Field(min_length=1)
@@ -78,7 +78,7 @@ class RenewalRequest(document.Document):
     held: tuple[Held, ...] = Field(min_length=1, max_length=1000, fail_fast=True)
 
 
-class Standing(StrEnum):
+class RenewalStanding(StrEnum):
     """The hub's answer for one device."""
 
     RENEWED = "Renewed"
@@ -86,16 +86,16 @@ class Standing(StrEnum):
     UNKNOWN = "Unknown"
 
 
-class RenewedDevice(document.Document):
+class RenewedDevice(document.WireDocument):
     """The answer for one device of a request; `epoch` is the newest the hub knows."""
 
     namespace: document.Label
     device: document.Label
     epoch: document.Count
-    standing: Standing
+    standing: RenewalStanding
 
 
-class Renewal(document.Document):
+class Renewal(document.WireDocument):
     """The answer to one numbered request; it counts from when the holder sent that request."""
 
     node: document.Name = Field(min_length=1)

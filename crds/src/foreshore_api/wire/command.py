@@ -16,7 +16,7 @@ Scalar = bool | document.Integer | float | document.Prose
 """A value that an action takes; non-finite numbers are refused."""
 
 
-class Command(document.Document):
+class Command(document.WireDocument):
     """One command to one device."""
 
     command_id: str = Field(min_length=1, max_length=64)
@@ -42,7 +42,7 @@ class Result(StrEnum):
     DONE = "Done"
 
 
-class Acknowledgement(document.Document):
+class Acknowledgement(document.WireDocument):
     """A device's answer to a command."""
 
     command_id: str = Field(min_length=1, max_length=64)
@@ -51,7 +51,7 @@ class Acknowledgement(document.Document):
     time: datetime | None = None
 
 
-class Advice(document.Document):
+class Advice(document.WireDocument):
     """A recommendation that nobody obeys by itself.
 
     Published below Supervised to `mqtt.adviceTopic`.

@@ -48,7 +48,7 @@ Prose = Annotated[str, Field(max_length=65536)]
 """Text that is bounded by nothing but the largest record that it may stand in."""
 
 
-class Document(BaseModel):
+class WireDocument(BaseModel):
     """A frozen value that two processes share.
 
     Attributes are snake_case here and camelCase on the wire.

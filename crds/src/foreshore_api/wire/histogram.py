@@ -46,7 +46,7 @@ def bucket(seconds: float) -> int:
     return bisect_left(BOUNDS, seconds)
 
 
-class Histogram(document.Document):
+class Histogram(document.WireDocument):
     """Counts by bucket index; `total_seconds` is the sum of what was observed."""
 
     buckets: dict[Annotated[int, Field(ge=0, le=OVERFLOW)], document.Count] = Field(

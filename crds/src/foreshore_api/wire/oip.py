@@ -34,7 +34,7 @@ What is left of the round trip is the network's.
 """
 
 
-class _Message(BaseModel):
+class _OipDocument(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
@@ -45,7 +45,7 @@ Element = Annotated[float, Field(allow_inf_nan=False)] | document.Integer | bool
 """One element of a tensor; what is not finite is refused."""
 
 
-class Tensor(_Message):
+class TensorData(_OipDocument):
     """One named tensor; `data` holds the elements of `shape`, flattened."""
 
     name: str = Field(min_length=1, max_length=128)
@@ -54,38 +54,38 @@ class Tensor(_Message):
     data: tuple[Element, ...] = Field(max_length=ELEMENTS, fail_fast=True)
 
 
-class RequestedOutput(_Message):
+class RequestedOutput(_OipDocument):
     """One output that the caller wants back; asking for none means all."""
 
     name: str = Field(min_length=1, max_length=128)
 
 
-class InferRequest(_Message):
+class InferRequest(_OipDocument):
     """The body of an inference call."""
 
     id: str | None = Field(default=None, max_length=64)
-    inputs: tuple[Tensor, ...] = Field(min_length=1, max_length=16, fail_fast=True)
+    inputs: tuple[TensorData, ...] = Field(min_length=1, max_length=16, fail_fast=True)
     outputs: tuple[RequestedOutput, ...] = Field(default=(), max_length=16, fail_fast=True)
 
 
-class ResponseParameters(_Message):
+class ResponseParameters(_OipDocument):
     """What an answer says beyond the protocol, in the place that it leaves for that."""
 
     digest: document.Digest | None = None
     """The SHA-256 of the bytes that answered, as `sha256:…`."""
 
 
-class InferResponse(_Message):
+class InferResponse(_OipDocument):
     """The answer to an inference call; name, version and digest say what answered."""
 
     model_name: document.Name
     model_version: document.Name | None = None
     id: document.Identity | None = None
     parameters: ResponseParameters | None = None
-    outputs: tuple[Tensor, ...] = Field(max_length=64, fail_fast=True)
+    outputs: tuple[TensorData, ...] = Field(max_length=64, fail_fast=True)
 
 
-class TensorMetadata(_Message):
+class TensorMetadata(_OipDocument):
     """Name, type and shape of a declared tensor; -1 stands for any length."""
 
     name: document.Identity
@@ -93,7 +93,7 @@ class TensorMetadata(_Message):
     shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
 
 
-class ModelMetadata(_Message):
+class ModelMetadata(_OipDocument):
     """What `GET v2/models/{name}` answers.
 
     `digest` is ours: the SHA-256 of the bytes that were loaded.
@@ -107,7 +107,7 @@ class ModelMetadata(_Message):
     digest: document.Digest | None = None
 
 
-class ServerMetadata(_Message):
+class ServerMetadata(_OipDocument):
     """What `GET v2` answers."""
 
     name: document.Name
@@ -115,7 +115,7 @@ class ServerMetadata(_Message):
     extensions: tuple[document.Code, ...] = Field(default=(), max_length=64, fail_fast=True)
 
 
-class Failure(_Message):
+class Failure(_OipDocument):
     """The body of every answer that is not a success."""
 
     error: document.Prose

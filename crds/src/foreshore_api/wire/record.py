@@ -96,7 +96,7 @@ it, under the names of what the engine gathers. Non-finite numbers are the words
 and `-Infinity`."""
 
 
-class PolicyReference(document.Document):
+class PolicyReference(document.WireDocument):
     """Which policy decided, and in which mode it was allowed to."""
 
     namespace: document.Label
@@ -110,7 +110,7 @@ class PolicyReference(document.Document):
     capped_by: tuple[document.Code, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
 
 
-class DeviceReference(document.Document):
+class DeviceReference(document.WireDocument):
     """Which device the decision is about."""
 
     namespace: document.Label
@@ -119,7 +119,7 @@ class DeviceReference(document.Document):
     digest: document.Digest = ""
 
 
-class ModelReference(document.Document):
+class RecordedModel(document.WireDocument):
     """Which bytes answered, as the answer itself says; where none came, which were asked.
 
     What a server does not say of itself is empty.
@@ -130,7 +130,7 @@ class ModelReference(document.Document):
     digest: document.Digest
 
 
-class Trigger(document.Document):
+class RecordedTrigger(document.WireDocument):
     """What made the chain run: a sample of a property, or silence."""
 
     kind: document.Code
@@ -140,7 +140,7 @@ class Trigger(document.Document):
     sampled_at: datetime | None = None
 
 
-class Input(document.Document):
+class RecordedInput(document.WireDocument):
     """One input as the chain saw it."""
 
     name: document.Name
@@ -154,7 +154,7 @@ class Input(document.Document):
     """Why the input is not valid, as a reason code; absent when it is."""
 
 
-class Attempt(document.Document):
+class Attempt(document.WireDocument):
     """One call of one replica."""
 
     slot: document.Code
@@ -163,11 +163,11 @@ class Attempt(document.Document):
     """`Answered`, `Late`, `Failed`, or `Unused`: answered, but not as what is in force."""
     reason: document.Code | None = None
     seconds: float | None = None
-    answered: ModelReference | None = None
+    answered: RecordedModel | None = None
     """What answered, where it was not what is in force; such an answer decides nothing."""
 
 
-class Inference(document.Document):
+class RecordedInference(document.WireDocument):
     """What the model was asked and what it said."""
 
     attempts: tuple[Attempt, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
@@ -176,7 +176,7 @@ class Inference(document.Document):
     )
 
 
-class Recommendation(document.Document):
+class Recommendation(document.WireDocument):
     """What the policy wants done, before limits; `limited` is after them."""
 
     action: document.Code
@@ -184,7 +184,7 @@ class Recommendation(document.Document):
     limited: Annotated[dict[document.Code, Scalar], Field(max_length=ITEMS)] | None = None
 
 
-class GateEntry(document.Document):
+class GateEntry(document.WireDocument):
     """One gate's line: why it passed or not, with the operands it looked at."""
 
     gate: document.Code
@@ -199,7 +199,7 @@ class GateEntry(document.Document):
     message: document.Prose | None = None
 
 
-class Decided(document.Document):
+class Decided(document.WireDocument):
     """The verdict and the gate that gave it."""
 
     result: Verdict
@@ -208,7 +208,7 @@ class Decided(document.Document):
     message: document.Prose
 
 
-class Authority(document.Document):
+class Authority(document.WireDocument):
     """Under whose right the decision was taken."""
 
     holder: document.Code | None = None
@@ -217,7 +217,7 @@ class Authority(document.Document):
     """`Renewed`, `Offline`, `Lapsed`, `Superseded` or `None`."""
 
 
-class Clock(document.Document):
+class RecordedClocks(document.WireDocument):
     """Which clocks the record was made by."""
 
     boot_id: document.Identity = ""
@@ -226,14 +226,14 @@ class Clock(document.Document):
     """True in a rehearsal: times follow the recording."""
 
 
-class Engine(document.Document):
+class Engine(document.WireDocument):
     """Which engine decided; replay needs the same."""
 
     agent: document.Code
     expressions: document.Code
 
 
-class Decision(document.Document):
+class Decision(document.WireDocument):
     """The data of a `DECISION` event: all that explains it and runs it again."""
 
     decision_id: document.Identity
@@ -242,9 +242,9 @@ class Decision(document.Document):
     node: document.Name
     policy: PolicyReference
     device: DeviceReference
-    model: ModelReference | None = None
-    trigger: Trigger
-    inputs: tuple[Input, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
+    model: RecordedModel | None = None
+    trigger: RecordedTrigger
+    inputs: tuple[RecordedInput, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
     features: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)
     parameters: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
     variables: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
@@ -252,7 +252,7 @@ class Decision(document.Document):
     """Measured value of each property that the action sets, by property."""
     state: dict[document.Code, Scalar | None] = Field(default_factory=dict, max_length=ITEMS)
     """What else the gates read: lock, tokens left, seconds since the last command, held until, …"""
-    inference: Inference | None = None
+    inference: RecordedInference | None = None
     recommendation: Recommendation | None = None
     gates: tuple[GateEntry, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
     verdict: Decided
@@ -260,14 +260,14 @@ class Decision(document.Document):
     authority: Authority = Authority()
     latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)
     """Seconds by stage, as far as known when the record was written."""
-    clock: Clock = Clock()
+    clock: RecordedClocks = RecordedClocks()
     engine: Engine
     facts: Facts | None = None
     """What the gates saw, exactly: readings, windows, rate limits, the model's answer. For the
     replay; `format` says how it is written. Absent: an agent before this field made the record."""
 
 
-class DecisionOutcome(document.Document):
+class DecisionOutcome(document.WireDocument):
     """The data of an `OUTCOME` event."""
 
     decision_id: document.Identity
@@ -287,7 +287,7 @@ Range = Annotated[tuple[document.Ordinal, ...], Field(min_length=2, max_length=2
 """First and last number."""
 
 
-class Gap(document.Document):
+class Gap(document.WireDocument):
     """The data of a `GAP` event: what a journal does not hold any more, and why.
 
     `dropped` counts records that nobody has; what the hub has and the journal forgot is in `ranges`
@@ -312,7 +312,7 @@ class Gap(document.Document):
     """
 
 
-class Notice(document.Document):
+class RecordedNotice(document.WireDocument):
     """The data of a `NOTICE` event: a change of the agent's own standing (mode capped.
 
     Authority gained or lost, …).
@@ -325,7 +325,7 @@ class Notice(document.Document):
     epoch: document.Count | None = None
 
 
-class Event(document.Document):
+class Event(document.WireDocument):
     """The CloudEvents envelope; `type` says which of four documents `data` is."""
 
     specversion: document.Code = "1.0"
@@ -341,10 +341,10 @@ class Event(document.Document):
     """The journal's sequence, twenty digits, so that text order is number order."""
     sampledrate: document.Count | None = None
     """CloudEvents sampling extension: how many similar events this one stands for."""
-    data: Decision | DecisionOutcome | Gap | Notice
+    data: Decision | DecisionOutcome | Gap | RecordedNotice
 
 
-class ShippedRecord(document.Document):
+class ShippedRecord(document.WireDocument):
     """One record on its way to the hub.
 
     The exact bytes that were journalled, and their place in the chain.
@@ -356,14 +356,14 @@ class ShippedRecord(document.Document):
     body: document.Prose
 
 
-class Batch(document.Document):
+class Batch(document.WireDocument):
     """Records of one journal, in sequence, without holes."""
 
     journal: str = Field(min_length=1, max_length=64)
     records: tuple[ShippedRecord, ...] = Field(min_length=1, max_length=500, fail_fast=True)
 
 
-class BatchAnswer(document.Document):
+class BatchAnswer(document.WireDocument):
     """What the hub has committed: all up to and including `acknowledged` may be forgotten."""
 
     journal: document.Identity

@@ -20,7 +20,7 @@ RENEWALS: Final = 1_000_000
 """Devices whose newest renewal one hub knows at most."""
 
 
-class AssignmentReference(document.Document):
+class AssignmentReference(document.WireDocument):
     """Which assignment an agent works by."""
 
     lineage: document.Identity
@@ -28,7 +28,7 @@ class AssignmentReference(document.Document):
     digest: document.Digest
 
 
-class Problem(document.Document):
+class Problem(document.WireDocument):
     """Something the agent could not do as asked, as a reason for a condition."""
 
     kind: document.Label
@@ -39,7 +39,7 @@ class Problem(document.Document):
     message: document.Sentence
 
 
-class HeldDevice(document.Document):
+class HeldDevice(document.WireDocument):
     """One device of this agent's site as the agent sees it."""
 
     namespace: document.Label
@@ -56,7 +56,7 @@ class HeldDevice(document.Document):
     highest_epoch_seen: document.Count = 0
 
 
-class EndpointReport(document.Document):
+class EndpointReport(document.WireDocument):
     """How calls of one replica went lately."""
 
     namespace: document.Label
@@ -74,7 +74,7 @@ class EndpointReport(document.Document):
     reason: document.Code | None = None
 
 
-class PeerBeat(document.Document):
+class ReportedPeer(document.WireDocument):
     """A peer of the site as heard on the broker."""
 
     node: document.Name
@@ -83,7 +83,7 @@ class PeerBeat(document.Document):
     held: tuple[beat.Held, ...] = Field(default=(), max_length=1000, fail_fast=True)
 
 
-class StageReport(document.Document):
+class StageReport(document.WireDocument):
     """Latency of one stage of one policy over the last five minutes.
 
     `node` is the replica's node for Network and Inference.
@@ -96,7 +96,7 @@ class StageReport(document.Document):
     histogram: histogram.Histogram
 
 
-class ProbeReport(document.Document):
+class ProbeReport(document.WireDocument):
     """Echo times to one peer agent over the last five minutes.
 
     `age_seconds` is the age of the newest echo.
@@ -107,7 +107,7 @@ class ProbeReport(document.Document):
     age_seconds: document.Seconds | None = None
 
 
-class JournalReport(document.Document):
+class JournalReport(document.WireDocument):
     """Where the journal stands."""
 
     journal: document.Identity
@@ -122,7 +122,7 @@ class JournalReport(document.Document):
     broken_reason: document.Code | None = None
 
 
-class Report(document.Document):
+class Report(document.WireDocument):
     """Everything one agent says about itself."""
 
     node: document.Name
@@ -139,7 +139,7 @@ class Report(document.Document):
     """Why there is no session with the site's broker; absent while there is one."""
     devices: tuple[HeldDevice, ...] = Field(default=(), max_length=DEVICES, fail_fast=True)
     endpoints: tuple[EndpointReport, ...] = Field(default=(), max_length=1000, fail_fast=True)
-    peers: tuple[PeerBeat, ...] = Field(default=(), max_length=1000, fail_fast=True)
+    peers: tuple[ReportedPeer, ...] = Field(default=(), max_length=1000, fail_fast=True)
     stages: tuple[StageReport, ...] = Field(default=(), max_length=5000, fail_fast=True)
     probes: tuple[ProbeReport, ...] = Field(default=(), max_length=1000, fail_fast=True)
     journal: JournalReport | None = None
@@ -151,7 +151,7 @@ class Report(document.Document):
     """Decisions since start, by verdict, unsampled."""
 
 
-class LastRenewal(document.Document):
+class LastRenewal(document.WireDocument):
     """The newest renewal the hub has sent for a device.
 
     No grant elsewhere before its lease has run out.
@@ -164,7 +164,7 @@ class LastRenewal(document.Document):
     age_seconds: document.Seconds
 
 
-class AgentEvidence(document.Document):
+class AgentEvidence(document.WireDocument):
     """One agent as the hub knows it."""
 
     node: document.Name
@@ -173,7 +173,7 @@ class AgentEvidence(document.Document):
     report: Report
 
 
-class Fleet(document.Document):
+class Fleet(document.WireDocument):
     """`GET /v1/fleet`: evidence for the operator; `revision` is for the next long-poll."""
 
     lineage: document.Identity

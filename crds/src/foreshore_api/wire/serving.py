@@ -11,20 +11,20 @@ from pydantic import Field, model_validator
 from foreshore_api.wire import document
 
 
-class HttpsSource(document.Document):
+class HttpsSource(document.WireDocument):
     """An artefact behind https; `ca_file` verifies the server, not the system's trust store."""
 
     url: str = Field(max_length=2048, pattern="^https://")
     ca_file: str | None = Field(default=None, max_length=4096)
 
 
-class FileSource(document.Document):
+class FileSource(document.WireDocument):
     """An artefact on this machine."""
 
     path: str = Field(min_length=1, max_length=4096)
 
 
-class Source(document.Document):
+class Source(document.WireDocument):
     """Where the bytes come from: exactly one of the fields. Only a hint: the digest decides."""
 
     https: HttpsSource | None = None
@@ -38,7 +38,7 @@ class Source(document.Document):
         return self
 
 
-class DeclaredTensor(document.Document):
+class DeclaredTensor(document.WireDocument):
     """One input or output as the Model declares it; -1 stands for any length."""
 
     name: str = Field(min_length=1, max_length=128)
@@ -46,7 +46,7 @@ class DeclaredTensor(document.Document):
     shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
 
 
-class ModelConfig(document.Document):
+class ModelConfig(document.WireDocument):
     """One model version to serve."""
 
     name: str = Field(min_length=1, max_length=253)
@@ -61,7 +61,7 @@ class ModelConfig(document.Document):
     """Larger artefacts are refused before they are read to the end."""
 
 
-class Ending(document.Document):
+class Ending(document.WireDocument):
     """Why a serving process ended before or while serving: its container's termination message."""
 
     reason: str = Field(max_length=64)

@@ -13,7 +13,7 @@ MAXIMUM_BYTES: Final = 65536
 """Of one message of a device or of another agent; a longer one is not looked at."""
 TOO_LARGE: Final = "TooLarge"
 INVALID: Final = "InvalidDocument"
-_Document = TypeVar("_Document", bound=document.Document)
+_Document = TypeVar("_Document", bound=document.WireDocument)
 
 
 def read(body: bytes, kind: type[_Document]) -> _Document | str:

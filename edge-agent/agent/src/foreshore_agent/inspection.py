@@ -42,7 +42,7 @@ class Supplies:
     """Whether the Site's own broker is connected to: a rehearsal has one of its own."""
 
 
-def inspect(reading: resources.Reading) -> tuple[report.Problem, ...]:
+def inspect(reading: resources.FolderReading) -> tuple[report.Problem, ...]:
     """Return what is wrong with the resources, purely; the documents that were refused first."""
     inspector = _Inspector.of(reading)
     return (
@@ -53,7 +53,7 @@ def inspect(reading: resources.Reading) -> tuple[report.Problem, ...]:
     )
 
 
-def unsupplied(reading: resources.Reading, supplies: Supplies) -> tuple[report.Problem, ...]:
+def unsupplied(reading: resources.FolderReading, supplies: Supplies) -> tuple[report.Problem, ...]:
     """Return which artefacts and credentials are not there; reads files."""
     inspector = _Inspector.of(reading)
     return (*_artefacts(inspector, supplies), *_credentials(inspector, supplies))
@@ -71,11 +71,15 @@ def unworkable(why: str) -> tuple[report.Problem, ...]:
 
 
 def beyond(
-    found: Iterable[report.Problem], told: Iterable[report.Problem]
+    problems: Iterable[report.Problem], reported: Iterable[report.Problem]
 ) -> tuple[report.Problem, ...]:
-    """Return the problems of objects of which nothing is told yet."""
-    known = {(each.kind, each.namespace, each.name) for each in told}
-    return tuple(each for each in found if (each.kind, each.namespace, each.name) not in known)
+    """Return the problems of objects of which no problem is reported yet."""
+    objects = {(problem.kind, problem.namespace, problem.name) for problem in reported}
+    return tuple(
+        problem
+        for problem in problems
+        if (problem.kind, problem.namespace, problem.name) not in objects
+    )
 
 
 def line(problem: report.Problem) -> str:
@@ -99,34 +103,36 @@ def labelled(labels: Mapping[str, str]) -> str:
 def overview(folder: Path) -> str:
     """Say which files of a folder are read, and which are not: a name may be the mistake."""
     try:
-        names = sorted(each.name + "/" * each.is_dir() for each in folder.iterdir())
+        names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     except OSError as error:
         return f"{folder} cannot be read: {error.strerror}"
-    read = [each for each in names if manifests.is_read(each)]
-    left = [each for each in names if each not in read and not each.startswith(".")]
-    told = f"read: {_listed(read)}"
-    return f"{told}; not read: {_listed(left)}" if left else told
+    read = [name for name in names if manifests.is_read(name)]
+    left = [name for name in names if name not in read and not name.startswith(".")]
+    text = f"read: {_listed(read)}"
+    return f"{text}; not read: {_listed(left)}" if left else text
 
 
 @dataclass(frozen=True, slots=True)
 class _Inspector:
     """One reading, asked about its parts."""
 
-    reading: resources.Reading
-    found: assignment.Resources
-    here: Mapping[resources.Identity, meta.Resource]
-    """Every resource, by what names it."""
-    refused: frozenset[resources.Identity]
+    reading: resources.FolderReading
+    by_kind: assignment.Resources
+    by_identity: Mapping[resources.ObjectIdentity, meta.Resource]
+    refused: frozenset[resources.ObjectIdentity]
 
     @classmethod
-    def of(cls, reading: resources.Reading) -> "_Inspector":
-        """Look at every resource once, so that a reference is found without a search."""
-        found = assignment.Resources.of(reading.resources)
-        here = {_identity(each): each for each in reading.resources}
-        refused = frozenset(
-            resources.Identity(e.kind, e.namespace, e.name) for e in reading.problems
+    def of(cls, reading: resources.FolderReading) -> "_Inspector":
+        """Look at every resource once, so that a reference is resolved without a search."""
+        return cls(
+            reading=reading,
+            by_kind=assignment.Resources.of(reading.resources),
+            by_identity={_identity(resource): resource for resource in reading.resources},
+            refused=frozenset(
+                resources.ObjectIdentity(problem.kind, problem.namespace, problem.name)
+                for problem in reading.problems
+            ),
         )
-        return cls(reading, found, here, refused)
 
     def problem(
         self, resource: meta.Resource, reason: Reason, field: str, text: str
@@ -145,94 +151,97 @@ class _Inspector:
 
     def references(self) -> Iterator[report.Problem]:
         """Yield every reference to an object that is not there."""
-        found = self.found
-        for device in found.devices:
+        every = self.by_kind
+        for device in every.devices:
             profile = device.spec.profile_ref.name
-            yield from self._reference(device, "spec.profileRef.name", found.profiles, profile)
-            yield from self._reference(device, "spec.site", found.sites, device.spec.site)
-        for version in found.versions:
+            yield from self._reference(device, "spec.profileRef.name", every.profiles, profile)
+            yield from self._reference(device, "spec.site", every.sites, device.spec.site)
+        for version in every.versions:
             model = version.spec.model_ref.name
-            yield from self._reference(version, "spec.modelRef.name", found.models, model)
-        for each in found.policies:
-            reference = each.spec.model_ref
+            yield from self._reference(version, "spec.modelRef.name", every.models, model)
+        for written in every.policies:
+            reference = written.spec.model_ref
             if reference is not None and reference.version is not None:
                 wanted = reference.version
-                yield from self._reference(each, "spec.modelRef.version", found.versions, wanted)
+                yield from self._reference(written, "spec.modelRef.version", every.versions, wanted)
 
     def _reference(
-        self, resource: meta.Resource, field: str, known: Sequence[meta.Resource], name: str
+        self, resource: meta.Resource, field: str, candidates: Sequence[meta.Resource], name: str
     ) -> Iterator[report.Problem]:
-        place = resource.namespace
+        namespace = resource.namespace
         kind = _REFERRED[field]
-        wanted = resources.Identity(kind, place, name)
-        if wanted in self.here:
+        wanted = resources.ObjectIdentity(kind, namespace, name)
+        if wanted in self.by_identity:
             return
-        elsewhere = [each.namespace for each in known if each.name == name]
+        elsewhere = [other.namespace for other in candidates if other.name == name]
         if wanted in self.refused:
             text = f"{kind} {name} is refused, see there"
         elif elsewhere:
-            text = f"{kind} {name} is in namespace {elsewhere[0]}, not in {place}: move one of them"
+            text = (
+                f"{kind} {name} is in namespace {elsewhere[0]}, not in {namespace}: move one of"
+                " them"
+            )
         else:
-            here = [each.name for each in known if each.namespace == place]
-            text = f"there is no {kind} {name} in namespace {place}; {hints.among(name, here)}"
+            names = [other.name for other in candidates if other.namespace == namespace]
+            text = f"there is no {kind} {name} in namespace {namespace}; {hints.among(name, names)}"
         yield self.problem(resource, Reason.REFERENCE_NOT_FOUND, field, text)
 
     def protections(self) -> Iterator[report.Problem]:
         """Yield what profiles protect wrongly, and what devices narrow in the wrong direction."""
-        for profile in self.found.profiles:
-            for each in policy.check_device(profile.spec):
-                yield self.problem(profile, each.reason, each.path, each.message)
-        for device in self.found.devices:
+        for profile in self.by_kind.profiles:
+            for problem in policy.check_device(profile.spec):
+                yield self.problem(profile, problem.reason, problem.path, problem.message)
+        for device in self.by_kind.devices:
             of = self._profile(device)
             if of is None:
                 continue
-            known = policy.check_device(of.spec)
-            for each in policy.check_device(of.spec, device.spec):
-                if each not in known:
-                    yield self.problem(device, each.reason, each.path, each.message)
+            of_profile = policy.check_device(of.spec)
+            for problem in policy.check_device(of.spec, device.spec):
+                if problem not in of_profile:
+                    yield self.problem(device, problem.reason, problem.path, problem.message)
 
     def policies(self) -> Iterator[report.Problem]:
         """Yield every policy that selects nothing, or does not compile for what it selects."""
-        for each in self.found.policies:
+        for written in self.by_kind.policies:
             bound = [
                 device
-                for device in self.found.devices
-                if device.namespace == each.namespace
-                and selectors.selects(each.spec.device_selector, device.metadata.labels)
+                for device in self.by_kind.devices
+                if device.namespace == written.namespace
+                and selectors.selects(written.spec.device_selector, device.metadata.labels)
             ]
             if not bound:
-                text = self._unselected(each)
-                yield self.problem(each, Reason.NO_DEVICES, "spec.deviceSelector", text)
-            yield from self._uncompiled(each, bound)
+                text = self._unselected(written)
+                yield self.problem(written, Reason.NO_DEVICES, "spec.deviceSelector", text)
+            yield from self._uncompiled(written, bound)
 
     def _unselected(self, wanted: v1alpha1.DecisionPolicy) -> str:
-        place, selector = wanted.namespace, wanted.spec.device_selector
-        devices = [each for each in self.found.devices if each.namespace == place]
+        namespace, selector = wanted.namespace, wanted.spec.device_selector
+        devices = [device for device in self.by_kind.devices if device.namespace == namespace]
         elsewhere = [
-            each
-            for each in self.found.devices
-            if each.namespace != place and selectors.selects(selector, each.metadata.labels)
+            device
+            for device in self.by_kind.devices
+            if device.namespace != namespace and selectors.selects(selector, device.metadata.labels)
         ]
         if elsewhere:
             other = elsewhere[0]
             return (
-                f"selects no Device of namespace {place}; Device {other.name} that it would select"
-                f" is in namespace {other.namespace}: move one of them"
+                f"selects no Device of namespace {namespace}; Device {other.name} that it would"
+                f" select is in namespace {other.namespace}: move one of them"
             )
-        labels = {f"{k}={v}" for each in devices for k, v in each.metadata.labels.items()}
-        asked = [f"{key}={value}" for key, value in selector.match_labels.items()]
-        unmet = [each for each in asked if each not in labels]
+        labels = {f"{k}={v}" for device in devices for k, v in device.metadata.labels.items()}
+        wanted_labels = [f"{key}={value}" for key, value in selector.match_labels.items()]
+        unmet = [label for label in wanted_labels if label not in labels]
         hint = f"; label {unmet[0]}: {hints.among(unmet[0], labels)}" if unmet and labels else ""
         shown = ", ".join(map(_labelled, devices[:_DEVICES_SHOWN])) or "none"
         more = f" and {len(devices) - _DEVICES_SHOWN} more" * (len(devices) > _DEVICES_SHOWN)
-        return f"selects no Device; Devices of namespace {place}: {shown}{more}{hint}"
+        return f"selects no Device; Devices of namespace {namespace}: {shown}{more}{hint}"
 
     def _uncompiled(
         self, wanted: v1alpha1.DecisionPolicy, bound: Sequence[v1alpha1.Device]
     ) -> Iterator[report.Problem]:
         """Yield what keeps a policy from compiling, once for all devices that it concerns."""
-        concerned: dict[policy.Problem, list[str]] = {}
-        known: dict[tuple[object, object], tuple[policy.Problem, ...]] = {}
+        concerned: dict[policy.PolicyProblem, list[str]] = {}
+        checked: dict[tuple[object, object], tuple[policy.PolicyProblem, ...]] = {}
         model = self._model(wanted)
         total = 0
         for device in bound:
@@ -242,35 +251,36 @@ class _Inspector:
             total += 1
             narrowed = narrowing.narrow(profile.spec, device.spec)
             alike = (profile.name, device.spec.model_dump_json())
-            if alike not in known:
-                known[alike] = _checked(wanted.spec, narrowed, device.spec, model)
-            for each in known[alike]:
-                concerned.setdefault(each, []).append(device.name)
-        for each, names in concerned.items():
+            if alike not in checked:
+                checked[alike] = _checked(wanted.spec, narrowed, device.spec, model)
+            for problem in checked[alike]:
+                concerned.setdefault(problem, []).append(device.name)
+        for problem, names in concerned.items():
             whose = "" if len(names) == total else f" (for Device {_listed(names)})"
-            yield self.problem(wanted, each.reason, each.path, f"{each.message}{whose}")
+            message = f"{problem.message}{whose}"
+            yield self.problem(wanted, problem.reason, problem.path, message)
 
     def _profile(self, device: v1alpha1.Device) -> v1alpha1.DeviceProfile | None:
         name = device.spec.profile_ref.name
         return self._find(v1alpha1.DeviceProfile, device.namespace, name)
 
     def _model(self, wanted: v1alpha1.DecisionPolicy) -> v1alpha1.ModelSpec | None:
-        reference, place = wanted.spec.model_ref, wanted.namespace
+        reference, namespace = wanted.spec.model_ref, wanted.namespace
         if reference is None or reference.version is None:
             return None
-        version = self._find(v1alpha1.ModelVersion, place, reference.version)
+        version = self._find(v1alpha1.ModelVersion, namespace, reference.version)
         if version is None:
             return None
-        model = self._find(v1alpha1.Model, place, version.spec.model_ref.name)
+        model = self._find(v1alpha1.Model, namespace, version.spec.model_ref.name)
         return None if model is None else model.spec
 
     def _find(self, kind: type[_Kind], namespace: str, name: str) -> _Kind | None:
-        found = self.here.get(resources.Identity(kind.kind, namespace, name))
-        return found if isinstance(found, kind) else None
+        resource = self.by_identity.get(resources.ObjectIdentity(kind.kind, namespace, name))
+        return resource if isinstance(resource, kind) else None
 
 
-def _identity(resource: meta.Resource) -> resources.Identity:
-    return resources.Identity(resource.kind, resource.namespace, resource.name)
+def _identity(resource: meta.Resource) -> resources.ObjectIdentity:
+    return resources.ObjectIdentity(resource.kind, resource.namespace, resource.name)
 
 
 _REFERRED: Final[Mapping[str, str]] = MappingProxyType(
@@ -289,11 +299,11 @@ def _checked(
     profile: v1alpha1.DeviceProfileSpec,
     device: v1alpha1.DeviceSpec,
     model: v1alpha1.ModelSpec | None,
-) -> tuple[policy.Problem, ...]:
+) -> tuple[policy.PolicyProblem, ...]:
     """Return what keeps a policy from compiling; whatever happens, the others are looked at."""
     try:
         return policy.check(spec, profile, device, model)
-    except Exception as error:  # noqa: BLE001 - it is said as the policy's problem
+    except Exception as error:  # noqa: BLE001 - reported as the policy's problem
         return (policy.unexpected(error),)
 
 
@@ -301,7 +311,7 @@ def _artefacts(inspector: _Inspector, supplies: Supplies) -> Iterator[report.Pro
     """Yield the model versions whose bytes are not here and cannot be asked for."""
     folder = supplies.models or supplies.resources
     digests: dict[str, str] | None = None
-    for version in inspector.found.versions:
+    for version in inspector.by_kind.versions:
         source = version.spec.source
         if source.file is not None and (supplies.resources / source.file.path).is_file():
             continue  # the inference server says whether it is the right one
@@ -331,7 +341,7 @@ def _artefacts(inspector: _Inspector, supplies: Supplies) -> Iterator[report.Pro
 
 def _credentials(inspector: _Inspector, supplies: Supplies) -> Iterator[report.Problem]:
     """Yield the sites whose broker cannot be spoken to with the credentials that are here."""
-    for site in inspector.found.sites if supplies.is_broker_used else ():
+    for site in inspector.by_kind.sites if supplies.is_broker_used else ():
         broker = site.spec.broker
         if broker.transport is not v1alpha1.site.Transport.TLS:
             continue
@@ -346,14 +356,14 @@ def _credentials(inspector: _Inspector, supplies: Supplies) -> Iterator[report.P
 
 def _digests(folder: Path) -> dict[str, str]:
     """Return the names of the artefacts of a folder by digest."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for path in sorted(folder.glob("*.onnx"))[:MAXIMUM_ARTEFACTS]:
         try:
             with path.open("rb") as file:
-                found[f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"] = path.name
+                names[f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"] = path.name
         except OSError:
             continue  # whoever is to load it says why not
-    return found
+    return names
 
 
 def _others(digests: Mapping[str, str]) -> str:

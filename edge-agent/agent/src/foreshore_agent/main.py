@@ -102,7 +102,7 @@ def run(
         )
     except settings.SettingsError as error:
         exits.fail(str(error), exits.Exit.USAGE)
-    told = settings.Settings(
+    told = settings.AgentSettings(
         node=node or settings.default_node(),
         state=state,
         source=source,

@@ -182,13 +182,13 @@ def _named(found: "reader.Reader", written: str) -> str:
     return str(events[0]["data"]["decisionId"]) if events else beginning
 
 
-def _candidate(event: "dict[str, Any]") -> "naming.Candidate":
+def _candidate(event: "dict[str, Any]") -> "naming.DecisionCandidate":
     from foreshore_decision import naming
 
     data = event["data"]
     device = f"{data['device']['namespace']}/{data['device']['name']}"
     verdict = f"{data['verdict']['result']}/{data['verdict']['reason']}"
-    return naming.Candidate(data["decisionId"], event["time"], device, verdict)
+    return naming.DecisionCandidate(data["decisionId"], event["time"], device, verdict)
 
 
 def _check_word(option: str, word: str | None, known: "Sequence[str]") -> None:

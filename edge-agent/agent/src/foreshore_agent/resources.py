@@ -24,7 +24,7 @@ FILE: Final = "File"
 """`kind` of a problem with a whole file."""
 
 
-class Identity(NamedTuple):
+class ObjectIdentity(NamedTuple):
     """Which object a document is about."""
 
     kind: str
@@ -41,11 +41,11 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FolderReading:
     """One reading of a folder."""
 
     resources: tuple[meta.Resource, ...]
-    kept: Mapping[Identity, Kept]
+    kept: Mapping[ObjectIdentity, Kept]
     problems: tuple[report.Problem, ...]
 
 
@@ -53,11 +53,11 @@ class Reading:
 class _Sorting:
     """The reading so far."""
 
-    before: Mapping[Identity, Kept]
-    good: dict[Identity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
+    before: Mapping[ObjectIdentity, Kept]
+    good: dict[ObjectIdentity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
     problems: list[report.Problem] = field(default_factory=list)
 
-    def complain(self, identity: Identity, reason: str, message: str) -> None:
+    def complain(self, identity: ObjectIdentity, reason: str, message: str) -> None:
         """Note a problem, and keep the object as it last was."""
         kind, namespace, name = identity
         is_here = identity in self.good
@@ -98,7 +98,7 @@ class _Sorting:
             )
         )
 
-    def _last(self, identity: Identity) -> in_force.Option[tuple[Kept, meta.Resource]]:
+    def _last(self, identity: ObjectIdentity) -> in_force.Option[tuple[Kept, meta.Resource]]:
         """Return an object as it stands in another place, else as it last was right.
 
         What was kept by another release may not be readable by this one: then nothing is.
@@ -118,8 +118,8 @@ class _Sorting:
 
 def read(
     documents: Iterable[manifests.Manifest | manifests.UnreadableError],
-    before: Mapping[Identity, Kept],
-) -> Reading:
+    before: Mapping[ObjectIdentity, Kept],
+) -> FolderReading:
     """Return what a folder says now; `before` is `kept` of the last reading."""
     sorting = _Sorting(before)
     unreadable: list[manifests.UnreadableError] = []
@@ -130,7 +130,7 @@ def read(
             _sort(sorting, document)
     for error in unreadable:  # last: what moved to another file is there, not here
         sorting.keep_file(error.file, str(error))
-    return Reading(
+    return FolderReading(
         resources=tuple(resource for _, resource in sorting.good.values()),
         kept={identity: kept for identity, (kept, _) in sorting.good.items()},
         problems=tuple(sorting.problems),
@@ -156,7 +156,7 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
     metadata = data.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     namespace = str(metadata.get("namespace", DEFAULT_NAMESPACE))
-    identity = Identity(str(data.get("kind")), namespace, str(metadata.get("name", "")))
+    identity = ObjectIdentity(str(data.get("kind")), namespace, str(metadata.get("name", "")))
     if identity in sorting.good and sorting.good[identity][0].place != manifest.place:
         first = sorting.good[identity][0].place
         what = f"is there twice, first in {first}: remove or rename one of them"
@@ -194,7 +194,7 @@ _METADATA: Final = ("name", "labels", "annotations", "generation", "uid")
 def _refuse(
     sorting: _Sorting,
     manifest: manifests.Manifest,
-    identity: Identity,
+    identity: ObjectIdentity,
     reason: str,
     message: str,
 ) -> None:

@@ -33,7 +33,7 @@ class FolderSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AgentSettings:
     """One agent."""
 
     node: str

@@ -67,7 +67,7 @@ class BoundedProtocol(httptools_impl.HttpToolsProtocol):
             self._head_timer = None
 
 
-class Server(uvicorn.Server):
+class InheritedSocketServer(uvicorn.Server):
     """The server of uvicorn on one inherited socket."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
@@ -86,7 +86,7 @@ class Server(uvicorn.Server):
         await self.serve(sockets=[listening])
 
 
-def server(application: Any, announce: Callable[[], None]) -> Server:
+def server(application: Any, announce: Callable[[], None]) -> InheritedSocketServer:
     """Return a server of an ASGI application; it calls `announce` once it accepts."""
     config = uvicorn.Config(
         application,
@@ -101,4 +101,4 @@ def server(application: Any, announce: Callable[[], None]) -> Server:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return Server(config, announce)
+    return InheritedSocketServer(config, announce)

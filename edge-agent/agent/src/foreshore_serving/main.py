@@ -18,7 +18,7 @@ from foreshore_api.wire import serving
 from foreshore_serving import contract as contracts
 from foreshore_serving import models, standin, supervise
 from foreshore_serving.refusal import Reason, Refused
-from foreshore_serving.settings import Settings, host_and_port
+from foreshore_serving.settings import ServingSettings, host_and_port
 
 EXIT_USAGE: Final = 2
 BACKLOG: Final = 128
@@ -57,26 +57,26 @@ def run(
     memory_mib: Annotated[
         int,
         _option("MEMORY_MIB", "Address space beyond four times the model's size.", least=256),
-    ] = Settings.memory_mib,
+    ] = ServingSettings.memory_mib,
     load_seconds: Annotated[
         float, _option("LOAD_SECONDS", "Loading and warm-up are killed after so long.", least=0.1)
-    ] = Settings.load_seconds,
+    ] = ServingSettings.load_seconds,
     fetch_seconds: Annotated[
         float, _option("FETCH_SECONDS", "How long a source is asked again.", least=0)
-    ] = Settings.fetch_seconds,
+    ] = ServingSettings.fetch_seconds,
     stall_seconds: Annotated[
         float, _option("STALL_SECONDS", "An inference longer than this is killed.", least=2)
-    ] = Settings.stall_seconds,
+    ] = ServingSettings.stall_seconds,
     maximum_body_bytes: Annotated[
         int, _option("MAXIMUM_BODY_BYTES", "Larger requests are refused.", least=1024)
-    ] = Settings.maximum_body_bytes,
+    ] = ServingSettings.maximum_body_bytes,
     termination_log: Annotated[
         Path, _option("TERMINATION_LOG", "File for the reason of a fatal ending, if it exists.")
-    ] = Settings.termination_log,
+    ] = ServingSettings.termination_log,
 ) -> None:
     """Serve one model version until SIGTERM."""
     try:
-        settings = Settings(
+        settings = ServingSettings(
             model_config=model_config,
             address=_address(listen, unix_socket),
             models=models_dir,
@@ -121,7 +121,7 @@ def read(path: Path) -> serving.ModelConfig:
         raise ValueError(message) from error
 
 
-def serve(config: serving.ModelConfig, settings: Settings, listening: socket.socket) -> int:
+def serve(config: serving.ModelConfig, settings: ServingSettings, listening: socket.socket) -> int:
     """Fetch, then become the supervisor; returns the exit code where it does not come to that."""
     supervise.stop_on_signals()
     try:
@@ -137,7 +137,7 @@ def serve(config: serving.ModelConfig, settings: Settings, listening: socket.soc
                 str(settings.termination_log),
             )
         )
-    except supervise.Stopping:
+    except supervise.StopRequested:
         return 0
     except Refused as refused:
         return supervise.end(refused, settings.termination_log)
@@ -146,7 +146,7 @@ def serve(config: serving.ModelConfig, settings: Settings, listening: socket.soc
             settings.address.unlink(missing_ok=True)
 
 
-def bind(settings: Settings) -> socket.socket:
+def bind(settings: ServingSettings) -> socket.socket:
     """Return the listening socket.
 
     Raises:
@@ -177,7 +177,7 @@ def _listening(family: socket.AddressFamily, address: str | tuple[str, int]) -> 
 
 
 def contract(
-    config: serving.ModelConfig, model_bytes: int, settings: Settings
+    config: serving.ModelConfig, model_bytes: int, settings: ServingSettings
 ) -> contracts.Contract:
     """Return what the child is told."""
     return contracts.Contract(

@@ -66,7 +66,7 @@ BUCKETS: Final = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """One HTTP answer."""
 
     body: bytes
@@ -150,7 +150,7 @@ class Application:
         try:
             answer = await self._answer(scope, receive, began)
         except Rejected as rejected:
-            answer = Answer(_failure(rejected), rejected.status)
+            answer = HttpAnswer(_failure(rejected), rejected.status)
         if scope["path"] in self._infer_paths:
             (
                 self._succeeded
@@ -159,7 +159,7 @@ class Application:
             ).inc()
         await _send(answer, scope["method"], send)
 
-    async def _answer(self, scope: Scope, receive: Receive, began: float) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, began: float) -> HttpAnswer:
         path, method = scope["path"], scope["method"]
         if path in self._infer_paths:
             if method != "POST":
@@ -169,14 +169,16 @@ class Application:
             if method not in ("GET", "HEAD"):
                 raise Rejected(Fault.METHOD_NOT_ALLOWED, f"{path} is a GET")
             if path == "/metrics":
-                return Answer(prometheus_client.generate_latest(self._registry), content_type=TEXT)
+                return HttpAnswer(
+                    prometheus_client.generate_latest(self._registry), content_type=TEXT
+                )
             return self._fixed[path]
         if path.startswith("/v2/models/"):
             served = f"{self._contract.name}, version {self._contract.version}"
             raise Rejected(Fault.UNKNOWN_MODEL, f"this server serves {served}, and nothing else")
         raise Rejected(Fault.NO_SUCH_PATH, "no such path; see GET /v2")
 
-    async def _infer(self, receive: Receive, began: float) -> Answer:
+    async def _infer(self, receive: Receive, began: float) -> HttpAnswer:
         body = await _body(receive, self._contract.maximum_body_bytes)
         request = tensors.decode(body, self._contract)
         arrays, seconds = await self._runner.infer(request)
@@ -184,12 +186,12 @@ class Application:
         rendered = tensors.encode(self._contract, request, arrays)
         # What is not the model is queue: waiting, JSON. The rest of the round trip is network.
         queue = time.perf_counter() - began - seconds
-        return Answer(
+        return HttpAnswer(
             rendered, timing=b"queue;dur=%.3f, infer;dur=%.3f" % (queue * 1e3, seconds * 1e3)
         )
 
 
-def _paths(contract: Contract) -> tuple[dict[str, Answer], frozenset[str]]:
+def _paths(contract: Contract) -> tuple[dict[str, HttpAnswer], frozenset[str]]:
     """Return the answers that never change by path, and the paths that infer."""
     models = (
         f"/v2/models/{contract.name}",
@@ -226,8 +228,8 @@ def _described(spec: TensorSpec) -> dict[str, object]:
     return {"name": spec.name, "datatype": spec.data_type, "shape": list(spec.shape)}
 
 
-def _json(document: Mapping[str, object]) -> Answer:
-    return Answer(orjson.dumps(document))
+def _json(document: Mapping[str, object]) -> HttpAnswer:
+    return HttpAnswer(orjson.dumps(document))
 
 
 def _failure(rejected: Rejected) -> bytes:
@@ -261,7 +263,7 @@ async def _body(receive: Receive, maximum: int) -> bytes:
     return bytes(kept)
 
 
-async def _send(answer: Answer, method: str, send: Send) -> None:
+async def _send(answer: HttpAnswer, method: str, send: Send) -> None:
     headers = [
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),

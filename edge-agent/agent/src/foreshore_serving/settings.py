@@ -8,7 +8,7 @@ MEBIBYTE: Final = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class ServingSettings:
     """One serving process."""
 
     model_config: Path

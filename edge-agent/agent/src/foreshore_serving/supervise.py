@@ -58,17 +58,17 @@ class Orders:
     termination_log: str
 
 
-class Stopping(Exception):  # noqa: N818 - nobody's error
+class StopRequested(Exception):  # noqa: N818 - nobody's error
     """SIGTERM or SIGINT came."""
 
 
 def stop_on_signals() -> None:
-    """Raise `Stopping` in the main thread at the first SIGTERM or SIGINT; ignore the next ones."""
+    """Raise `StopRequested` in the main thread at the first SIGTERM or SIGINT; ignore the next."""
 
     def stop(_number: int, _frame: object) -> None:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        raise Stopping
+        raise StopRequested
 
     for number in SIGNALS:
         signal.signal(number, stop)
@@ -94,7 +94,7 @@ def main(told: str) -> int:
         instead = standin.Standin(listening)
         instead.start(Reason.LOADING, f"{orders.contract.version} is being loaded")
         keep_serving(listening, instead, orders.model, orders.contract)
-    except Stopping:
+    except StopRequested:
         return 0
     except Refused as refused:
         return end(refused, Path(orders.termination_log))
@@ -119,16 +119,16 @@ def end(refused: Refused, termination_log: Path) -> int:
 def keep_serving(
     listening: socket.socket, instead: standin.Standin, model: int, told: contracts.Contract
 ) -> NoReturn:
-    """Keep a child serving until `Stopping` is raised.
+    """Keep a child serving until `StopRequested` is raised.
 
     Raises:
         Refused: the first child could not load the model.
-        Stopping: asked to end; the child has been drained.
+        StopRequested: asked to end; the child has been drained.
     """
     pause = FIRST_PAUSE_SECONDS
     served_before = False
     while True:
-        child = Child(listening, model, told)
+        child = ServingChild(listening, model, told)
         try:
             child.await_ready(told.load_seconds)
             instead.stop()
@@ -156,7 +156,7 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-class Child:
+class ServingChild:
     """One child process and the pipe on which it speaks."""
 
     def __init__(self, listening: socket.socket, model: int, told: contracts.Contract) -> None:

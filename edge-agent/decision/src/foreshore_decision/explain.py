@@ -282,7 +282,7 @@ def _mode(policy: record.PolicyReference) -> str:
     return f"mode {policy.effective_mode} instead of {policy.mode} ({why})"
 
 
-def _trigger(trigger: record.Trigger, time: str) -> str:
+def _trigger(trigger: record.RecordedTrigger, time: str) -> str:
     if trigger.name is None:
         return "nothing had come for a while"
     if trigger.received_at is None:
@@ -297,7 +297,7 @@ def _authority(authority: record.Authority) -> str:
     return f"epoch {authority.epoch}, {authority.standing}"
 
 
-def _input(found: record.Input) -> str:
+def _input(found: record.RecordedInput) -> str:
     unit = f" {found.unit}" if found.unit else ""
     age = f", {_plain(round(found.age_seconds, 3))} s old" if found.age_seconds is not None else ""
     stand_in = f", {found.substituted} stands in" if found.substituted else ""

@@ -19,7 +19,7 @@ _PASS: Final = re.compile(r"/[0-9]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class DecisionCandidate:
     """One decision of several that begin alike."""
 
     identity: str
@@ -47,7 +47,7 @@ def too_short(beginning: str) -> str:
     )
 
 
-def ambiguous(beginning: str, candidates: Sequence[Candidate]) -> str:
+def ambiguous(beginning: str, candidates: Sequence[DecisionCandidate]) -> str:
     """Say which decisions begin alike; give one candidate more than `SHOWN` when there are more."""
     count = str(len(candidates)) if len(candidates) <= SHOWN else f"more than {SHOWN}"
     rows = [

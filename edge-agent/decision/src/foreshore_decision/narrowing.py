@@ -130,8 +130,8 @@ def _tightest(one: L, other: L) -> L:
 
 
 def _narrow_rate(
-    profile: protection.RateLimit | None, device: protection.RateLimit | None
-) -> protection.RateLimit | None:
+    profile: protection.RateLimitSpec | None, device: protection.RateLimitSpec | None
+) -> protection.RateLimitSpec | None:
     """Return one limit that keeps both: longer distance, smaller burst, longer window.
 
     Where neither window implies the other this is stricter than both together, never looser.
@@ -142,7 +142,7 @@ def _narrow_rate(
     intervals = [each.minimum_interval for each in both if each.minimum_interval is not None]
     bursts = [each.burst for each in both if each.burst is not None]
     windows = [each.per for each in both if each.per is not None]
-    return protection.RateLimit(
+    return protection.RateLimitSpec(
         minimum_interval=max(intervals, key=scalars.seconds, default=None),
         burst=min(bursts, default=None),
         per=max(windows, key=scalars.seconds, default=None),
@@ -150,11 +150,11 @@ def _narrow_rate(
 
 
 def _narrow_authority(
-    profile: protection.Authority, device: protection.AuthorityNarrowing | None
-) -> protection.Authority:
+    profile: protection.AuthoritySpec, device: protection.AuthorityNarrowing | None
+) -> protection.AuthoritySpec:
     if device is None:
         return profile
-    return protection.Authority(
+    return protection.AuthoritySpec(
         lease_duration=_shorter(profile.lease_duration, device.lease_duration),
         offline_grant=_shorter(profile.offline_grant, device.offline_grant),
     )

@@ -249,14 +249,14 @@ def failure(status: int, said: Mapping[str, Any], api_version: str) -> errors.Co
     message = one_line(said.get("message") or f"status {status}")
     if status == 404 and not (said.get("details") or {}).get("name"):
         hint = INSTALL.get(api_version, "")
-        return errors.NotFoundError(f"this cluster does not serve {api_version}: {hint}")
+        return errors.NoSuchObjectError(f"this cluster does not serve {api_version}: {hint}")
     match status:
         case 401:
             return errors.CommandError(f"the API server does not accept who you are: {message}")
         case 403:
             return errors.ForbiddenError(message)
         case 404:
-            return errors.NotFoundError(message)
+            return errors.NoSuchObjectError(message)
         case 429 | 502 | 503 | 504 if api_version == RECORDS:
             return errors.UnreachableError(f"the hub, which keeps decisions, is away: {message}")
         case _:

@@ -29,7 +29,7 @@ class ForbiddenError(CommandError):
     """The user may not read this."""
 
 
-class NotFoundError(CommandError):
+class NoSuchObjectError(CommandError):
     """The API server knows no such object or kind."""
 
 

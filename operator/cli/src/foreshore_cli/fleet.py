@@ -16,7 +16,7 @@ from foreshore_cli import objects, product
 Fact = str | int | None
 T = TypeVar("T", bound=meta.Resource)
 
-RANKS: Final = {state: rank for rank, state in enumerate(objects.State)}
+RANKS: Final = {state: rank for rank, state in enumerate(objects.ObjectState)}
 
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 EXPECTED: Final = frozenset({conditions.Reason.NO_STANDBY, conditions.Reason.NOT_MEASURED})
@@ -73,13 +73,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ObjectRow:
     """One object."""
 
     kind: str
     namespace: str
     name: str
-    standing: objects.Standing
+    standing: objects.ObjectStanding
     facts: tuple[Fact, ...]
     notes: tuple[Note, ...]
     site: str | None = None
@@ -92,14 +92,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StatusReport:
     """Every object that was looked at, by section, and the product's own parts."""
 
-    rows: Mapping[str, tuple[Row, ...]]
-    parts: tuple[product.Part, ...] = ()
+    rows: Mapping[str, tuple[ObjectRow, ...]]
+    parts: tuple[product.ProductPart, ...] = ()
 
     @property
-    def every(self) -> Iterator[Row]:
+    def every(self) -> Iterator[ObjectRow]:
         """All rows, section by section."""
         for rows in self.rows.values():
             yield from rows
@@ -114,7 +114,7 @@ class Report:
         """Whether there is not even a mild word about anything."""
         return self.is_well and not any(row.notes for row in self.every)
 
-    def told_once(self) -> Report:
+    def told_once(self) -> StatusReport:
         """Leave out of devices what their site says already: one cause, one line."""
         said = {
             (row.namespace, row.site, note.reason)
@@ -128,7 +128,7 @@ class Report:
         return replace(self, rows={**self.rows, "devices": devices} if devices else self.rows)
 
 
-def _is_of(row: Row, note: Note, said: set[tuple[str, str | None, str]]) -> bool:
+def _is_of(row: ObjectRow, note: Note, said: set[tuple[str, str | None, str]]) -> bool:
     is_connection = note.what.startswith(conditions.Type.CONNECTED.value)
     return is_connection and (row.namespace, row.site, note.reason) in said
 
@@ -140,7 +140,9 @@ def _connected(one: objects.Observable) -> Fact:
 def _serving(role: v1alpha1.inferenceplacement.Role) -> Callable[[Any], Fact]:
     def count(placement: v1alpha1.InferencePlacement) -> Fact:
         found = [one for one in placement.status.replicas if one.role is role]
-        ready = sum(1 for one in found if one.phase is v1alpha1.inferenceplacement.Phase.READY)
+        ready = sum(
+            1 for one in found if one.phase is v1alpha1.inferenceplacement.ReplicaPhase.READY
+        )
         return f"{ready}/{len(found)}"
 
     return count
@@ -259,11 +261,11 @@ SECTIONS: Final[tuple[Section[Any], ...]] = (
 where it runs, then what it runs."""
 
 
-def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tuple[ObjectRow, ...]:
     """The rows of a kind: troubled ones first, then by namespace and name."""
     found, strange = objects.read(section.kind, documents)
     rows = [
-        Row(
+        ObjectRow(
             kind=section.noun,
             namespace=one.namespace,
             name=one.name,
@@ -274,13 +276,15 @@ def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tup
         )
         for one in found
     ] + [
-        Row(
+        ObjectRow(
             kind=section.noun,
             namespace=one.namespace,
             name=one.name,
-            standing=objects.Standing(objects.State.UNREADABLE, "NewerVersion", one.problem),
+            standing=objects.ObjectStanding(
+                objects.ObjectState.UNREADABLE, "NewerVersion", one.problem
+            ),
             facts=(None,) * len(section.columns),
-            notes=(Note(objects.State.UNREADABLE.value, "NewerVersion", one.problem),),
+            notes=(Note(objects.ObjectState.UNREADABLE.value, "NewerVersion", one.problem),),
         )
         for one in strange
     ]

@@ -70,7 +70,7 @@ def status(
     namespace: options.Namespace = None,
     all_namespaces: options.AllNamespaces = False,
     selector: options.Selector = None,
-    output: options.OutputAs = options.Output.TABLE,
+    output: options.OutputAs = options.OutputFormat.TABLE,
     wait: Annotated[
         bool, typer.Option("--wait", help="Look again until all is well, saying what changes.")
     ] = False,
@@ -118,7 +118,7 @@ def placements(
     namespace: options.Namespace = None,
     all_namespaces: options.AllNamespaces = False,
     selector: options.Selector = None,
-    output: options.OutputAs = options.Output.TABLE,
+    output: options.OutputAs = options.OutputFormat.TABLE,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
     as_user: options.AsUser = None,
@@ -167,7 +167,7 @@ def why(
     ] = False,
     namespace: options.Namespace = None,
     all_namespaces: options.AllNamespaces = False,
-    output: options.OutputAs = options.Output.TABLE,
+    output: options.OutputAs = options.OutputFormat.TABLE,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
     as_user: options.AsUser = None,

@@ -36,7 +36,7 @@ NOT_SEEN: Final = "NotSeen"
 """Our own reason, where the operator has not given one yet."""
 
 
-class State(StrEnum):
+class ObjectState(StrEnum):
     """How an object stands, worst first."""
 
     STALLED = "Stalled"
@@ -49,17 +49,17 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ObjectStanding:
     """How an object stands and what it says about that."""
 
-    state: State
+    state: ObjectState
     reason: str = ""
     message: str = ""
 
     @property
     def is_well(self) -> bool:
         """Whether nothing is left to wait for or to mend."""
-        return self.state is State.READY
+        return self.state is ObjectState.READY
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +94,27 @@ def read(
     return tuple(sorted(found, key=lambda one: (one.namespace, one.name))), tuple(strange)
 
 
-def standing(one: Observable) -> Standing:
+def standing(one: Observable) -> ObjectStanding:
     """How an object stands: kstatus, in the order in which it looks."""
     said = one.status.conditions
     ready = conditions.find(said, conditions.Type.READY)
     stalled = conditions.find(said, conditions.Type.STALLED)
     if one.metadata.deletion_timestamp is not None:
-        return Standing(State.TERMINATING, "Deleted", "it is being deleted")
+        return ObjectStanding(ObjectState.TERMINATING, "Deleted", "it is being deleted")
     if one.status.observed_generation < (one.metadata.generation or 0) or ready is None:
-        return Standing(State.PROGRESSING, NOT_SEEN, "the operator has not looked at it yet")
+        return ObjectStanding(
+            ObjectState.PROGRESSING, NOT_SEEN, "the operator has not looked at it yet"
+        )
     if stalled is not None and stalled.status is conditions.Status.TRUE:
-        return Standing(State.STALLED, stalled.reason, stalled.message)
+        return ObjectStanding(ObjectState.STALLED, stalled.reason, stalled.message)
     if conditions.is_true(said, conditions.Type.RECONCILING):
-        return Standing(State.PROGRESSING, ready.reason, ready.message)
+        return ObjectStanding(ObjectState.PROGRESSING, ready.reason, ready.message)
     state = {
-        conditions.Status.TRUE: State.READY,
-        conditions.Status.FALSE: State.NOT_READY,
-        conditions.Status.UNKNOWN: State.UNKNOWN,
+        conditions.Status.TRUE: ObjectState.READY,
+        conditions.Status.FALSE: ObjectState.NOT_READY,
+        conditions.Status.UNKNOWN: ObjectState.UNKNOWN,
     }[ready.status]
-    return Standing(state, ready.reason, ready.message)
+    return ObjectStanding(state, ready.reason, ready.message)
 
 
 def says(one: Observable, type_: conditions.Type) -> str | None:

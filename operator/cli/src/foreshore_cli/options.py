@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 
-class Output(StrEnum):
+class OutputFormat(StrEnum):
     """How the answer is written."""
 
     TABLE = "table"
@@ -21,7 +21,7 @@ class Output(StrEnum):
     @property
     def is_document(self) -> bool:
         """Whether a program reads it."""
-        return self in (Output.JSON, Output.YAML)
+        return self in (OutputFormat.JSON, OutputFormat.YAML)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ Selector = Annotated[
     typer.Option("--selector", "-l", metavar="LABELS", help="Only objects with these labels."),
 ]
 OutputAs = Annotated[
-    Output, typer.Option("--output", "-o", metavar="FORMAT", help="table, wide, json or yaml.")
+    OutputFormat,
+    typer.Option("--output", "-o", metavar="FORMAT", help="table, wide, json or yaml."),
 ]
 Context = Annotated[
     str | None,

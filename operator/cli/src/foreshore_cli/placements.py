@@ -25,12 +25,12 @@ MOVES: Final = 3
 BAR: Final = 20
 """Cells that a whole budget fills."""
 
-PHASES: Final[Mapping[inferenceplacement.Phase, terminal.Mark]] = {
-    inferenceplacement.Phase.PENDING: terminal.Mark.BUSY,
-    inferenceplacement.Phase.STARTING: terminal.Mark.BUSY,
-    inferenceplacement.Phase.READY: terminal.Mark.GOOD,
-    inferenceplacement.Phase.FAILED: terminal.Mark.BAD,
-    inferenceplacement.Phase.LOST: terminal.Mark.BAD,
+PHASES: Final[Mapping[inferenceplacement.ReplicaPhase, terminal.Mark]] = {
+    inferenceplacement.ReplicaPhase.PENDING: terminal.Mark.BUSY,
+    inferenceplacement.ReplicaPhase.STARTING: terminal.Mark.BUSY,
+    inferenceplacement.ReplicaPhase.READY: terminal.Mark.GOOD,
+    inferenceplacement.ReplicaPhase.FAILED: terminal.Mark.BAD,
+    inferenceplacement.ReplicaPhase.LOST: terminal.Mark.BAD,
 }
 SHOWN: Final = (
     conditions.Type.READY,
@@ -82,7 +82,7 @@ class Seen:
     unreadable: tuple[objects.Unreadable, ...]
 
 
-def run(target: options.Target, output: options.Output, chosen: Filter) -> int:
+def run(target: options.Target, output: options.OutputFormat, chosen: Filter) -> int:
     """Read, draw, return the exit code."""
     server = api.connect(target)
     seen = look(server, chosen)
@@ -95,7 +95,7 @@ def run(target: options.Target, output: options.Output, chosen: Filter) -> int:
         place = f"namespace {server.namespace}" if server.namespace else "any namespace"
         terminal.say(f"No placement in {place}.")
     else:
-        is_wide = output is options.Output.WIDE
+        is_wide = output is options.OutputFormat.WIDE
         terminal.show(
             *(drawn(one, is_wide=is_wide, on=server.namespace) for one in seen.branches),
             is_wide=is_wide,
@@ -213,10 +213,10 @@ def _is_good(found: conditions.Condition) -> bool:
     return (found.status is conditions.Status.TRUE) is not (found.type in TROUBLE)
 
 
-def _mark(found: conditions.Condition, stands: objects.Standing) -> terminal.Mark:
+def _mark(found: conditions.Condition, stands: objects.ObjectStanding) -> terminal.Mark:
     if _is_good(found):
         return terminal.Mark.GOOD
-    if found.type == conditions.Type.READY and stands.state is objects.State.PROGRESSING:
+    if found.type == conditions.Type.READY and stands.state is objects.ObjectState.PROGRESSING:
         return terminal.Mark.BUSY
     is_asked_for = found.reason == conditions.Reason.NO_STANDBY
     is_unknown = found.status is conditions.Status.UNKNOWN
@@ -274,7 +274,7 @@ def _draw_replicas(
         branch.add(line)
 
 
-def _why(successor: inferenceplacement.Successor) -> rich.text.Text:
+def _why(successor: inferenceplacement.SuccessorPod) -> rich.text.Text:
     """Why a successor is not ready, in the operator's words."""
     if successor.reason is None:
         return terminal.text((terminal.clean(successor.message) or "starting", "dim"))

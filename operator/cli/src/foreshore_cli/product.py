@@ -36,18 +36,18 @@ ROLE: Final = "foreshore-status"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ProductPart:
     """One part and how it stands; the message holds cause and remedy."""
 
     name: str
-    state: objects.State
+    state: objects.ObjectState
     reason: str
     message: str
 
     @property
     def is_well(self) -> bool:
         """Whether it is known to work."""
-        return self.state is objects.State.READY
+        return self.state is objects.ObjectState.READY
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class Clocks:
     sleep: Callable[[float], None] = time.sleep
 
 
-def look(server: api.Reads, clocks: Clocks | None = None) -> tuple[Part, ...]:
+def look(server: api.Reads, clocks: Clocks | None = None) -> tuple[ProductPart, ...]:
     """Look at every part."""
     return (operator(server, clocks or Clocks()), hub(server), *agents(server))
 
 
-def operator(server: api.Reads, clocks: Clocks) -> Part:
+def operator(server: api.Reads, clocks: Clocks) -> ProductPart:
     """Say whether an operator leads: one that does not writes no status any more."""
     try:
         return _led(server, clocks)
@@ -74,19 +74,21 @@ def operator(server: api.Reads, clocks: Clocks) -> Part:
         )
         is_forbidden = isinstance(error, errors.ForbiddenError)
         reason = "Forbidden" if is_forbidden else "NotSeen"
-        return Part("operator", objects.State.UNKNOWN, reason, message)
+        return ProductPart("operator", objects.ObjectState.UNKNOWN, reason, message)
 
 
-def _led(server: api.Reads, clocks: Clocks) -> Part:
+def _led(server: api.Reads, clocks: Clocks) -> ProductPart:
     lease = _lease(server)
     if lease is None:
         message = (
             f"no operator has ever led here: there is no Lease {OPERATOR}. Is the chart foreshore"
             f" installed? {_pods_hint(OPERATOR)}"
         )
-        return Part("operator", objects.State.NOT_READY, "NotRunning", message)
+        return ProductPart("operator", objects.ObjectState.NOT_READY, "NotRunning", message)
     if _is_fresh(lease, clocks.now()) or _is_renewed(server, lease, clocks):
-        return Part("operator", objects.State.READY, "Leading", "the operator renews its Lease")
+        return ProductPart(
+            "operator", objects.ObjectState.READY, "Leading", "the operator renews its Lease"
+        )
     spec = lease.get("spec") or {}
     namespace = str((lease.get("metadata") or {}).get("namespace") or SYSTEM)
     message = (
@@ -94,29 +96,29 @@ def _led(server: api.Reads, clocks: Clocks) -> Part:
         f" {spec.get('renewTime', 'ever')}: everything here is as it was then, and nothing is"
         f" placed or moved; {_pods_hint(OPERATOR)}"
     )
-    return Part("operator", objects.State.NOT_READY, "OperatorSilent", message)
+    return ProductPart("operator", objects.ObjectState.NOT_READY, "OperatorSilent", message)
 
 
-def hub(server: api.Reads) -> Part:
+def hub(server: api.Reads) -> ProductPart:
     """Say whether the hub answers, by the API that it adds to the server."""
     reason = conditions.Reason.HUB_UNREACHABLE.value
     try:
         server.find(f"/apis/{api.RECORDS}", api.RECORDS)
-    except errors.NotFoundError:
+    except errors.NoSuchObjectError:
         message = (
             f"this cluster does not serve {api.RECORDS}: {api.INSTALL[api.RECORDS]}"
             f" {conditions.WITHOUT_HUB}"
         )
-        return Part("hub", objects.State.NOT_READY, "NotInstalled", message)
+        return ProductPart("hub", objects.ObjectState.NOT_READY, "NotInstalled", message)
     except errors.ForbiddenError as error:
-        return Part("hub", objects.State.UNKNOWN, "Forbidden", str(error))
+        return ProductPart("hub", objects.ObjectState.UNKNOWN, "Forbidden", str(error))
     except errors.CommandError as error:
         message = f"{error}{_where(server, '', HUB)}; {conditions.WITHOUT_HUB}; {_pods_hint(HUB)}"
-        return Part("hub", objects.State.NOT_READY, reason, message)
-    return Part("hub", objects.State.READY, "Serving", "the hub answers")
+        return ProductPart("hub", objects.ObjectState.NOT_READY, reason, message)
+    return ProductPart("hub", objects.ObjectState.READY, "Serving", "the hub answers")
 
 
-def agents(server: api.Reads) -> Iterator[Part]:
+def agents(server: api.Reads) -> Iterator[ProductPart]:
     """Say of each DaemonSet of agents whether it has the pods that it wants.
 
     Nothing where it may not be seen: the Sites say which agents report.
@@ -129,7 +131,7 @@ def agents(server: api.Reads) -> Iterator[Part]:
         yield _daemon_set(server, one)
 
 
-def _daemon_set(server: api.Reads, one: Json) -> Part:
+def _daemon_set(server: api.Reads, one: Json) -> ProductPart:
     metadata, said = one.get("metadata") or {}, one.get("status") or {}
     namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
     wanted = int(said.get("desiredNumberScheduled") or 0)
@@ -140,15 +142,15 @@ def _daemon_set(server: api.Reads, one: Json) -> Part:
             f"DaemonSet {namespace}/{name} finds no node: kubectl label node NODE"
             f" {meta.LABEL_SITE}=SITE {meta.LABEL_TIER}=Edge"
         )
-        return Part(part, objects.State.NOT_READY, "NotScheduled", message)
+        return ProductPart(part, objects.ObjectState.NOT_READY, "NotScheduled", message)
     if ready < wanted:
         message = (
             f"{wanted - ready} of {wanted} pods of DaemonSet {namespace}/{name} are not ready"
             f"{_where(server, namespace, AGENT)}; {_pods_hint(AGENT)}"
         )
-        return Part(part, objects.State.NOT_READY, "NotReady", message)
+        return ProductPart(part, objects.ObjectState.NOT_READY, "NotReady", message)
     message = f"all {wanted} pods of DaemonSet {namespace}/{name} are ready"
-    return Part(part, objects.State.READY, "Running", message)
+    return ProductPart(part, objects.ObjectState.READY, "Running", message)
 
 
 def _lease(server: api.Reads) -> Json | None:
@@ -166,7 +168,7 @@ def _lease(server: api.Reads) -> Json | None:
         pass
     try:
         return server.find(f"/apis/{group}/namespaces/{SYSTEM}/leases/{OPERATOR}", group)
-    except errors.NotFoundError as error:
+    except errors.NoSuchObjectError as error:
         raise errors.ForbiddenError(
             f"there is no Lease {OPERATOR} in {SYSTEM}, and you may not look elsewhere"
         ) from error

@@ -1,6 +1,6 @@
 """`kubectl foreshore status`: one screen that says whether everything is as it should be.
 
-look (a list a kind, the product's parts) ─► fleet.Report (pure: are we well?) ─► screen | document
+look (a list a kind, the parts) ─► fleet.StatusReport (pure: are we well?) ─► screen | document
 
 A fleet of ten thousand devices still fits one screen: troubled objects first, the well ones folded
 into a count.
@@ -22,7 +22,7 @@ from foreshore_cli import api, errors, fleet, objects, options, product, termina
 
 Json = dict[str, Any]
 Drawn = Iterator[rich.console.RenderableType]
-Line = tuple[str, terminal.Mark, str, fleet.Note | product.Part]
+Line = tuple[str, terminal.Mark, str, fleet.Note | product.ProductPart]
 """What is spoken of, its mark and word, and what holds the reason."""
 
 SHOWN: Final = 20
@@ -33,19 +33,19 @@ NOTHING: Final = "-"
 PERIOD: Final = 2.0
 """Seconds between two looks while waiting."""
 
-MARKS: Final[Mapping[objects.State, terminal.Mark]] = {
-    objects.State.STALLED: terminal.Mark.BAD,
-    objects.State.UNREADABLE: terminal.Mark.BAD,
-    objects.State.NOT_READY: terminal.Mark.BAD,
-    objects.State.UNKNOWN: terminal.Mark.ODD,
-    objects.State.TERMINATING: terminal.Mark.BUSY,
-    objects.State.PROGRESSING: terminal.Mark.BUSY,
-    objects.State.READY: terminal.Mark.GOOD,
+MARKS: Final[Mapping[objects.ObjectState, terminal.Mark]] = {
+    objects.ObjectState.STALLED: terminal.Mark.BAD,
+    objects.ObjectState.UNREADABLE: terminal.Mark.BAD,
+    objects.ObjectState.NOT_READY: terminal.Mark.BAD,
+    objects.ObjectState.UNKNOWN: terminal.Mark.ODD,
+    objects.ObjectState.TERMINATING: terminal.Mark.BUSY,
+    objects.ObjectState.PROGRESSING: terminal.Mark.BUSY,
+    objects.ObjectState.READY: terminal.Mark.GOOD,
 }
 
 
 def run(
-    target: options.Target, output: options.Output, selector: str | None, wait: str | None
+    target: options.Target, output: options.OutputFormat, selector: str | None, wait: str | None
 ) -> int:
     """Look, or look until all is well; show it; return the exit code."""
     patience = None if wait is None else api.seconds(wait, "--wait-duration")
@@ -58,11 +58,11 @@ def run(
     if output.is_document:
         terminal.document(written(found), output)
     else:
-        _show(found, server.namespace, is_wide=output is options.Output.WIDE)
+        _show(found, server.namespace, is_wide=output is options.OutputFormat.WIDE)
     return errors.EXIT_WELL if found.is_well else errors.EXIT_UNWELL
 
 
-def _show(found: fleet.Report, namespace: str, *, is_wide: bool) -> None:
+def _show(found: fleet.StatusReport, namespace: str, *, is_wide: bool) -> None:
     is_empty = not any(True for _ in found.every)
     if is_empty:
         place = f"namespace {namespace}" if namespace else "any namespace"
@@ -71,14 +71,14 @@ def _show(found: fleet.Report, namespace: str, *, is_wide: bool) -> None:
         terminal.show(*screen(found, is_wide=is_wide, on=namespace), is_wide=is_wide)
 
 
-def look(server: api.Reads, selector: str | None = None) -> fleet.Report:
+def look(server: api.Reads, selector: str | None = None) -> fleet.StatusReport:
     """Read every kind and judge it.
 
     Clusters have no namespace and are seen with all namespaces only; whoever may see namespaces
     and not those (as with the cluster's own role `view`) is told and sees the rest.
     """
     query = {"labelSelector": selector} if selector else {}
-    rows: dict[str, tuple[fleet.Row, ...]] = {}
+    rows: dict[str, tuple[fleet.ObjectRow, ...]] = {}
     for section in fleet.SECTIONS:
         if section.kind.scope == "Cluster" and server.namespace:
             continue
@@ -90,16 +90,16 @@ def look(server: api.Reads, selector: str | None = None) -> fleet.Report:
             terminal.say(f"{section.title} are left out: {error}")
             continue
         rows[section.key] = fleet.judged(section, documents)
-    return fleet.Report(rows, product.look(server)).told_once()
+    return fleet.StatusReport(rows, product.look(server)).told_once()
 
 
 def look_until_well(
-    observe: Callable[[], fleet.Report],
+    observe: Callable[[], fleet.StatusReport],
     deadline: float,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> fleet.Report:
+) -> fleet.StatusReport:
     """Look again until nothing is left to wait for; each change of an object is said once.
 
     Raises:
@@ -121,7 +121,7 @@ def look_until_well(
         sleep(PERIOD)
 
 
-def _say_changes(found: fleet.Report, said: dict[tuple[str, str, str], str]) -> None:
+def _say_changes(found: fleet.StatusReport, said: dict[tuple[str, str, str], str]) -> None:
     """Say each change once; who is well from the start is not worth a word."""
     for key, words, is_well in _words(found):
         was = said.get(key)
@@ -130,7 +130,7 @@ def _say_changes(found: fleet.Report, said: dict[tuple[str, str, str], str]) -> 
         said[key] = words
 
 
-def _words(found: fleet.Report) -> Iterator[tuple[tuple[str, str, str], str, bool]]:
+def _words(found: fleet.StatusReport) -> Iterator[tuple[tuple[str, str, str], str, bool]]:
     for part in found.parts:
         yield ("", "", part.name), f"{part.name}: {part.state}, {part.reason}", part.is_well
     for row in found.every:
@@ -143,7 +143,7 @@ def _words(found: fleet.Report) -> Iterator[tuple[tuple[str, str, str], str, boo
         yield key, f"{row.kind} {row.name}: {words}", row.is_well
 
 
-def written(found: fleet.Report) -> Json:
+def written(found: fleet.StatusReport) -> Json:
     """The report as a document; a fact that is not known is left out."""
     counts = Counter(row.standing.state for row in found.every)
     return {
@@ -157,7 +157,7 @@ def written(found: fleet.Report) -> Json:
             }
             for one in found.parts
         ],
-        "objects": {state.value: counts[state] for state in objects.State if counts[state]},
+        "objects": {state.value: counts[state] for state in objects.ObjectState if counts[state]},
         **{
             section.key: [_written_row(section, row) for row in found.rows[section.key]]
             for section in fleet.SECTIONS
@@ -166,7 +166,7 @@ def written(found: fleet.Report) -> Json:
     }
 
 
-def _written_row(section: fleet.Section[Any], row: fleet.Row) -> Json:
+def _written_row(section: fleet.Section[Any], row: fleet.ObjectRow) -> Json:
     facts = zip(section.columns, row.facts, strict=True)
     notes = [
         {"what": note.what, "reason": note.reason, "message": note.message} for note in row.notes
@@ -187,7 +187,7 @@ def _plain(fact: fleet.Fact) -> fleet.Fact:
     return str(fact) if isinstance(fact, str) else fact
 
 
-def screen(found: fleet.Report, *, is_wide: bool, on: str) -> Drawn:
+def screen(found: fleet.StatusReport, *, is_wide: bool, on: str) -> Drawn:
     """The product, the tables, what to look at, and one line that sums up.
 
     `on` is the namespace, if there is one.
@@ -218,7 +218,11 @@ def screen(found: fleet.Report, *, is_wide: bool, on: str) -> Drawn:
 
 
 def _table(
-    section: fleet.Section[Any], rows: Sequence[fleet.Row], *, is_wide: bool, has_namespace: bool
+    section: fleet.Section[Any],
+    rows: Sequence[fleet.ObjectRow],
+    *,
+    is_wide: bool,
+    has_namespace: bool,
 ) -> rich.table.Table:
     """One kind. Columns are as wide as they must be, so that only a long one is ever broken."""
     table = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -251,14 +255,14 @@ def _cell(fact: fleet.Fact) -> rich.text.Text:
     return terminal.text((str(fact), "yellow" if fact == "False" else ""))
 
 
-def _folded(rows: Sequence[fleet.Row]) -> str:
+def _folded(rows: Sequence[fleet.ObjectRow]) -> str:
     counts = Counter(row.standing.state for row in rows)
     return "and " + ", ".join(
-        f"{counts[state]} {state}" for state in objects.State if counts[state]
+        f"{counts[state]} {state}" for state in objects.ObjectState if counts[state]
     )
 
 
-def _noted(rows: Iterable[fleet.Row], *, has_namespace: bool) -> rich.table.Table:
+def _noted(rows: Iterable[fleet.ObjectRow], *, has_namespace: bool) -> rich.table.Table:
     """One line a note; an object is named once."""
 
     def lines() -> Iterator[Line]:
@@ -288,7 +292,7 @@ def _lines(lines: Iterable[Line]) -> rich.table.Table:
     return grid
 
 
-def _summary(found: fleet.Report) -> rich.text.Text:
+def _summary(found: fleet.StatusReport) -> rich.text.Text:
     """What stands there alone when all is well, and only then."""
     total = sum(1 for _ in found.every)
     if found.is_spotless:

@@ -125,9 +125,9 @@ def _needs(answer: rich.console.RenderableType, chosen: rich.console.Console) ->
     return rich.measure.Measurement.get(chosen, room, answer).minimum
 
 
-def document(value: Any, output: options.Output) -> None:
+def document(value: Any, output: options.OutputFormat) -> None:
     """Write an answer for a program."""
-    if output is options.Output.YAML:
+    if output is options.OutputFormat.YAML:
         import yaml
 
         said = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH)

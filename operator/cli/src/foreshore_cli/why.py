@@ -71,7 +71,7 @@ class Question:
         return ",".join(f"{key}={name}" for key, name in named.items() if name is not None)
 
 
-def run(target: options.Target, output: options.Output, question: Question) -> int:
+def run(target: options.Target, output: options.OutputFormat, question: Question) -> int:
     """Find the decision, explain it, show it; return the exit code."""
     server = api.connect(target)
     document = find(server, question)
@@ -119,12 +119,12 @@ def _only(beginning: str, found: Sequence[Json]) -> Sequence[Json]:
     return found
 
 
-def _candidate(document: Json) -> naming.Candidate:
+def _candidate(document: Json) -> naming.DecisionCandidate:
     data = document["decision"]
     device = f"{data['device']['namespace']}/{data['device']['name']}"
     verdict = f"{data['verdict']['result']}/{data['verdict']['reason']}"
     told = map(terminal.clean, (document["event"]["time"], device, verdict))
-    return naming.Candidate(document["metadata"]["name"], *told)
+    return naming.DecisionCandidate(document["metadata"]["name"], *told)
 
 
 def _verdict(written: str | None) -> str | None:

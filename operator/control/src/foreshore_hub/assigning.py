@@ -41,7 +41,7 @@ NEIGHBOURS: Final = 3
 
 def obstacle(error: Exception) -> in_force.Obstacle:
     """Class an error: the store's, which a person can mend, or a defect of ours."""
-    if isinstance(error, store.UnavailableError):
+    if isinstance(error, store.StoreUnavailableError):
         return in_force.Obstacle(
             conditions.Reason.STORE_UNAVAILABLE,
             f"it cannot be kept: the hub's store cannot be written ({error})",
@@ -59,7 +59,7 @@ class Assigning:
 
     def __init__(
         self,
-        kept: store.Store,
+        kept: store.RecordStore,
         seen: world.World,
         count_failure: Callable[[], None] = lambda: None,
     ) -> None:

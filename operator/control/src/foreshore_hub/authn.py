@@ -44,7 +44,7 @@ class UnknownError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Caller:
     """Whom a token belongs to; `node` is None for a token that is bound to no node."""
 
     username: str
@@ -55,7 +55,7 @@ class Identity:
 class Reviewed:
     """One remembered answer; `identity` is None for a refused token."""
 
-    identity: Identity | None
+    identity: Caller | None
     reviewed_at: float
 
 
@@ -100,7 +100,7 @@ class Authenticator:
         self._asking: dict[bytes, asyncio.Lock] = {}
         self._slots: Final = asyncio.Semaphore(MAXIMUM_REVIEWS)
 
-    async def identify(self, token: str) -> Identity | None:
+    async def identify(self, token: str) -> Caller | None:
         """Return whose token it is, or None when it is refused.
 
         Raises:
@@ -121,7 +121,7 @@ class Authenticator:
             finally:
                 self._asking.pop(key, None)
 
-    async def _ask(self, key: bytes, token: str, *, is_over: bool) -> Identity | None:
+    async def _ask(self, key: bytes, token: str, *, is_over: bool) -> Caller | None:
         if (known := self._usable(key)) is not None and not is_over:
             return known.identity
         try:
@@ -142,7 +142,7 @@ class Authenticator:
         patience = REVIEW_AGAIN_SECONDS if known.identity is not None else REFUSED_SECONDS
         return known if self._clock() - known.reviewed_at < patience else None
 
-    def _remembered(self, key: bytes, error: Exception) -> Identity | None:
+    def _remembered(self, key: bytes, error: Exception) -> Caller | None:
         known = self._known.get(key)
         if known is None:
             raise UnknownError("the API server does not answer") from error
@@ -161,13 +161,13 @@ class Authenticator:
             kept.popitem(last=False)
 
 
-def identity_of(status: dict[str, Any]) -> Identity | None:
+def identity_of(status: dict[str, Any]) -> Caller | None:
     """Return the identity in a TokenReview's status, or None when it vouches for nobody here."""
     if status.get("authenticated") is not True or AUDIENCE not in (status.get("audiences") or ()):
         return None
     user = status.get("user") or {}
     nodes = (user.get("extra") or {}).get(NODE_NAME) or [None]
-    return Identity(username=str(user.get("username", "")), node=nodes[0])
+    return Caller(username=str(user.get("username", "")), node=nodes[0])
 
 
 def expiry(token: str) -> float:

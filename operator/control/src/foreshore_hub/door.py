@@ -69,8 +69,8 @@ class Desk:
 
     accounts: Accounts
     assigning: assigning.Assigning
-    fleet: fleet.Fleet
-    store: store.Store
+    fleet: fleet.FleetEvidence
+    store: store.RecordStore
     world: world.World
     measured: measures.Measures
     clock: Callable[[], float] = time.monotonic
@@ -97,7 +97,7 @@ def build(desk: Desk, authenticator: authn.Authenticator) -> types.ASGIApp:
     )
 
 
-class Refusal(pydantic.BaseModel):
+class RequestRefusal(pydantic.BaseModel):
     """Why a request was refused: a code for programs, a sentence for people."""
 
     reason: str
@@ -105,7 +105,7 @@ class Refusal(pydantic.BaseModel):
 
 
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    code: {"model": Refusal, "description": description}
+    code: {"model": RequestRefusal, "description": description}
     for code, description in (
         (400, "The body is no batch without holes, or nested too deeply."),
         (401, "No token, or one that is not valid here."),
@@ -162,7 +162,7 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
         responses=REFUSALS,
     )
     app.add_exception_handler(guard.RefusedError, _on_refused(desk))
-    app.add_exception_handler(store.UnavailableError, _on_unavailable(desk))
+    app.add_exception_handler(store.StoreUnavailableError, _on_unavailable(desk))
     app.add_exception_handler(exceptions.RequestValidationError, _on_invalid(desk))
     app.add_exception_handler(http_exceptions.HTTPException, _on_unknown(desk))
     app.router.route_class = StrictRoute
@@ -251,8 +251,8 @@ async def renew(desk: Desk, asked: beat.RenewalRequest) -> beat.Renewal:
     """Answer a renewal request; what the ledger must keep is kept before the answer leaves."""
     now = desk.clock()
     answers: list[beat.RenewedDevice] = []
-    changed: dict[renewals.Device, renewals.Renewed] = {}
-    must_keep: dict[renewals.Device, renewals.Renewed] = {}
+    changed: dict[renewals.Device, renewals.RenewedHolder] = {}
+    must_keep: dict[renewals.Device, renewals.RenewedHolder] = {}
     for held in asked.held:
         device = (held.namespace, held.device)
         answer = answered(desk, asked.node, held, now)
@@ -274,7 +274,7 @@ async def renew(desk: Desk, asked: beat.RenewalRequest) -> beat.Renewal:
     )
 
 
-def answered(desk: Desk, holder: str, held: beat.Held, now: float) -> renewals.Answer:
+def answered(desk: Desk, holder: str, held: beat.Held, now: float) -> renewals.RenewalAnswer:
     """Answer for one device; one that cannot be read is renewed to nobody, and stops no other."""
     device = (held.namespace, held.device)
     try:
@@ -287,7 +287,7 @@ def answered(desk: Desk, holder: str, held: beat.Held, now: float) -> renewals.A
         while len(desk.unreadable) >= UNREADABLE:
             desk.unreadable.pop(next(iter(desk.unreadable)))
         desk.unreadable[device] = why
-        return renewals.Answer(beat.Standing.UNKNOWN, 0)
+        return renewals.RenewalAnswer(beat.RenewalStanding.UNKNOWN, 0)
 
 
 def knowledge(desk: Desk, device: renewals.Device) -> renewals.Knowledge:
@@ -324,7 +324,7 @@ def seconds(wait: str) -> float:
 
 
 def _require_agent(desk: Desk, request: fastapi.Request, node: str) -> None:
-    identity: authn.Identity = request.state.identity
+    identity: authn.Caller = request.state.identity
     if identity.username != desk.accounts.agent or identity.node is None:
         raise guard.RefusedError(403, "NotAnAgent", "this token is not an agent's")
     if identity.node != node:
@@ -332,7 +332,7 @@ def _require_agent(desk: Desk, request: fastapi.Request, node: str) -> None:
 
 
 def _require_same_site(desk: Desk, request: fastapi.Request, holder: str) -> None:
-    identity: authn.Identity = request.state.identity
+    identity: authn.Caller = request.state.identity
     if identity.username != desk.accounts.agent or identity.node is None:
         raise guard.RefusedError(403, "NotAnAgent", "this token is not an agent's")
     if identity.node == holder:
@@ -343,7 +343,7 @@ def _require_same_site(desk: Desk, request: fastapi.Request, holder: str) -> Non
 
 
 def _require_operator(desk: Desk, request: fastapi.Request) -> None:
-    identity: authn.Identity = request.state.identity
+    identity: authn.Caller = request.state.identity
     if identity.username != desk.accounts.operator:
         raise guard.RefusedError(403, "NotTheOperator", "the fleet is the operator's to read")
 
@@ -385,7 +385,7 @@ def _on_unknown(desk: Desk) -> Any:
 def _on_unavailable(desk: Desk) -> Any:
     """Nothing was committed: the agent keeps what it has and tries again."""
 
-    async def answer(_: fastapi.Request, error: store.UnavailableError) -> fastapi.Response:
+    async def answer(_: fastapi.Request, error: store.StoreUnavailableError) -> fastapi.Response:
         desk.measured.refused(conditions.Reason.STORE_UNAVAILABLE)
         log.error("the store cannot be written: %s", error.__cause__)
         content = {

@@ -19,14 +19,14 @@ renewed for a device that is gone so long nobody's matter."""
 MAXIMUM_AGENTS: Final = report.AGENTS
 
 
-class Fleet:
+class FleetEvidence:
     """Evidence by node; all times are the caller's monotonic seconds."""
 
     def __init__(
         self,
         lineage: str,
         started_at: float,
-        renewed: Mapping[renewals.Device, renewals.Renewed],
+        renewed: Mapping[renewals.Device, renewals.RenewedHolder],
     ) -> None:
         self._lineage: Final = lineage
         self.started_at: Final = started_at
@@ -45,11 +45,11 @@ class Fleet:
         self._note_given_back(facts, known[1] if known else None)
         self._touch()
 
-    def note_renewals(self, changed: Mapping[renewals.Device, renewals.Renewed]) -> None:
+    def note_renewals(self, changed: Mapping[renewals.Device, renewals.RenewedHolder]) -> None:
         """Take in what was just renewed."""
         self._renewed.update(changed)
 
-    def last_renewal(self, device: renewals.Device) -> renewals.Renewed | None:
+    def last_renewal(self, device: renewals.Device) -> renewals.RenewedHolder | None:
         """Return whom the hub renewed last for a device."""
         return self._renewed.get(device)
 

@@ -125,7 +125,7 @@ class Guard:
         body = await self._body(scope, receive, identity.node or identity.username)
         return _replay(body, receive)
 
-    async def _identify(self, scope: types.Scope) -> authn.Identity:
+    async def _identify(self, scope: types.Scope) -> authn.Caller:
         token = bearer(scope)
         if not token:
             raise RefusedError(401, "Unauthorized", "a bearer token is needed")

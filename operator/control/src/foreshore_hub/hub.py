@@ -40,7 +40,9 @@ PRUNE_AGAIN_SECONDS: Final = 0.5
 class Hub:
     """One running hub."""
 
-    def __init__(self, chosen: settings.Settings, kube: api.KubeApi, kept: store.Store) -> None:
+    def __init__(
+        self, chosen: settings.HubServerSettings, kube: api.KubeApi, kept: store.RecordStore
+    ) -> None:
         self._settings: Final = chosen
         self._kube: Final = kube
         self._store: Final = kept
@@ -56,7 +58,7 @@ class Hub:
 
     async def run(self) -> None:
         """Serve until `stop`; what runs then is finished, who waits is sent away."""
-        evidence = fleet.Fleet(
+        evidence = fleet.FleetEvidence(
             self._store.lineage, time.monotonic(), await self._store.last_renewals()
         )
         observing = observe.Observing(
@@ -107,13 +109,13 @@ class Hub:
             gone = 0
             try:
                 gone = await self._store.prune(before=before, most=chosen.keep_records)
-            except store.UnavailableError as error:
+            except store.StoreUnavailableError as error:
                 log.warning("nothing could be forgotten: %s", error)
             is_behind = gone >= store.CHUNK
             await asyncio.sleep(PRUNE_AGAIN_SECONDS if is_behind else PRUNE_SECONDS)
 
     async def _forget(
-        self, evidence: fleet.Fleet, assigned: assigning.Assigning, seen: world.World
+        self, evidence: fleet.FleetEvidence, assigned: assigning.Assigning, seen: world.World
     ) -> None:
         """Drop what is known of nodes and devices that are long gone."""
         while True:
@@ -122,7 +124,7 @@ class Hub:
             gone = evidence.forget(time.monotonic(), seen.has_device)
             try:
                 await self._store.forget_renewals(gone)
-            except store.UnavailableError as error:
+            except store.StoreUnavailableError as error:
                 log.warning("whom was renewed for %d devices that are gone stays: %s",
                             len(gone), error)  # fmt: skip
 
@@ -142,7 +144,7 @@ class Hub:
             pair=listeners.KeyPair(self._settings.tls_dir),
         )
 
-    def _open_figures(self, evidence: fleet.Fleet) -> listeners.Listener:
+    def _open_figures(self, evidence: fleet.FleetEvidence) -> listeners.Listener:
         return listeners.Listener(
             health.build(self._measured, lambda: evidence.count(time.monotonic()), self._is_ready),
             host=self._settings.host,
@@ -196,11 +198,11 @@ class Hub:
 
 
 @contextlib.asynccontextmanager
-async def opened(chosen: settings.Settings) -> AsyncIterator[Hub]:
+async def opened(chosen: settings.HubServerSettings) -> AsyncIterator[Hub]:
     """Open the store and the way to the API server around a hub."""
     access = await config.load(chosen.kubeconfig)
     async with (
         api.KubeApi(access, user_agent=USER_AGENT) as kube,
-        store.Store(chosen.database) as kept,
+        store.RecordStore(chosen.database) as kept,
     ):
         yield Hub(chosen, kube, kept)

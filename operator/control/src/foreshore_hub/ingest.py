@@ -40,7 +40,7 @@ class ForkedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class CommittedHead:
     """How far a journal is committed, and the hash its next record must follow."""
 
     acknowledged: int = 0
@@ -62,7 +62,7 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class JournalWriter:
     """The node that ships a journal, and the namespaces it was ever given devices of."""
 
     node: str
@@ -70,7 +70,7 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ExaminedRecord:
     """One record to be committed."""
 
     shipped: record.ShippedRecord
@@ -82,14 +82,16 @@ class Row:
 class Examined:
     """What a batch adds to a journal."""
 
-    rows: tuple[Row, ...]
-    head: Head
+    rows: tuple[ExaminedRecord, ...]
+    head: CommittedHead
     flaws: int
     emptied: tuple[record.Range, ...] = ()
     """Numbers whose bodies gave way, as intact records of the batch say."""
 
 
-def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: Writer) -> Examined:
+def examine(
+    batch: record.Batch, head: CommittedHead, known: Mapping[int, str], writer: JournalWriter
+) -> Examined:
     """Return what is new in a batch.
 
     A batch that starts behind the next expected number is taken: the agent only forgets what a hub
@@ -107,7 +109,7 @@ def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: W
         ForkedError: a committed number comes with another hash.
         ValueError: the numbers have holes.
     """
-    rows: list[Row] = []
+    rows: list[ExaminedRecord] = []
     flaws = 0
     for position, shipped in enumerate(batch.records):
         if shipped.sequence != batch.records[0].sequence + position:
@@ -119,13 +121,13 @@ def examine(batch: record.Batch, head: Head, known: Mapping[int, str], writer: W
         follows = shipped.sequence == head.acknowledged + 1 and shipped.previous == head.hash
         is_intact = follows and _is_whole(shipped)
         flaws += not is_intact
-        rows.append(Row(shipped, _attributed(describe(shipped.body), writer), is_intact))
-        head = Head(shipped.sequence, shipped.hash)
+        rows.append(ExaminedRecord(shipped, _attributed(describe(shipped.body), writer), is_intact))
+        head = CommittedHead(shipped.sequence, shipped.hash)
     emptied = _emptied(rows)
     return Examined(tuple(_believed(row, emptied) for row in rows), head, flaws, emptied)
 
 
-def _emptied(rows: Sequence[Row]) -> tuple[record.Range, ...]:
+def _emptied(rows: Sequence[ExaminedRecord]) -> tuple[record.Range, ...]:
     """Return the ranges that the batch's gap records name as emptied, a bounded number."""
     ranges: list[record.Range] = []
     for row in rows:
@@ -136,7 +138,7 @@ def _emptied(rows: Sequence[Row]) -> tuple[record.Range, ...]:
     return tuple(ranges[: record.ITEMS])
 
 
-def _believed(row: Row, emptied: Sequence[record.Range]) -> Row:
+def _believed(row: ExaminedRecord, emptied: Sequence[record.Range]) -> ExaminedRecord:
     """Take an empty body for intact only where it is stated."""
     if row.shipped.body or not row.is_intact:
         return row
@@ -185,7 +187,7 @@ def _is_whole(shipped: record.ShippedRecord) -> bool:
     )
 
 
-def _attributed(described: Described, writer: Writer) -> Described:
+def _attributed(described: Described, writer: JournalWriter) -> Described:
     """Believe a record about what its writer may write about, in its own name.
 
     One that names no device belongs to no namespace, and so to no decision either.

@@ -32,7 +32,7 @@ Admits = Callable[[Mapping[str, Any] | None], bool]
 """Whether a verified peer certificate is the front proxy's."""
 
 
-class Protocol(httptools_impl.HttpToolsProtocol):
+class BoundedHttpProtocol(httptools_impl.HttpToolsProtocol):
     """uvicorn's protocol with bounds on the request head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -74,10 +74,10 @@ class Protocol(httptools_impl.HttpToolsProtocol):
             self.transport.abort()
 
 
-def protocol_admitting(admits: Admits) -> type[Protocol]:
+def protocol_admitting(admits: Admits) -> type[BoundedHttpProtocol]:
     """Return a protocol whose requests say whether the peer is the front proxy."""
 
-    class ProxyProtocol(Protocol):
+    class ProxyProtocol(BoundedHttpProtocol):
         """Reads the peer's certificate once a connection."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -113,7 +113,7 @@ class KeyPair:
         return hashlib.sha256(both).digest()
 
 
-class Server(uvicorn.Server):
+class EmbeddedServer(uvicorn.Server):
     """A uvicorn server that leaves signals to `main`."""
 
     @contextlib.contextmanager
@@ -133,7 +133,7 @@ class Listener:
         host: str = "0.0.0.0",  # noqa: S104 - a pod's listener is for its network
         pair: KeyPair | None = None,
         client_authority: str | None = None,
-        protocol: type[Protocol] = Protocol,
+        protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol,
     ) -> None:
         self._pair: Final = pair
         self._context = _context(pair, client_authority) if pair is not None else None
@@ -154,7 +154,7 @@ class Listener:
         )
         configuration.load()
         configuration.ssl = self._context
-        self._server: Final = Server(configuration)
+        self._server: Final = EmbeddedServer(configuration)
 
     @property
     def port(self) -> int:

@@ -89,7 +89,7 @@ def run(
     """Serve agents, the operator and `kubectl get decisions`."""
     logs.configure(log_level.number)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    chosen = settings.Settings(
+    chosen = settings.HubServerSettings(
         database=database,
         tls_dir=tls_dir,
         records_tls_dir=records_tls_dir,
@@ -107,7 +107,7 @@ def run(
     uvloop.run(_serve(chosen))
 
 
-async def _serve(chosen: settings.Settings) -> None:
+async def _serve(chosen: settings.HubServerSettings) -> None:
     async with hub.opened(chosen) as running:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -43,7 +43,7 @@ class Observing:
             on_change=self._note,
         )
         self._nodes: Final = informer.Informer(
-            kube, kinds.NODES, decode=world.Node.read, on_change=self._note, keeps_last=True
+            kube, kinds.NODES, decode=world.LabelledNode.read, on_change=self._note, keeps_last=True
         )
         self._resources: Final[Mapping[type[meta.Resource], informer.Informer[Any]]] = {
             kind: informer.Informer(kube, kinds.of(kind), decode=kind.read, on_change=self._note)
@@ -56,7 +56,7 @@ class Observing:
             agent_account,
         )
 
-    def _note(self, change: informer.Change[Any]) -> None:
+    def _note(self, change: informer.ObjectChange[Any]) -> None:
         """Say what a change touches; where that cannot be told, everything is looked at again."""
         try:
             touched = world.touched(change)

@@ -13,7 +13,7 @@ import typer
 
 from foreshore_hub import door
 
-OWN = (door.Refusal.__name__,)
+OWN = (door.RequestRefusal.__name__,)
 """Shapes that are not wire documents."""
 FILE = Path("operator/control/openapi.json")
 

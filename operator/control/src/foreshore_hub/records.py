@@ -52,12 +52,12 @@ API_GROUPS: Final = {"kind": "APIGroupList", "apiVersion": "v1", "groups": [API_
 Handler = Callable[[requests.Request], Awaitable[responses.Response]]
 
 
-class Records:
+class RecordRoutes:
     """The routes over a record store."""
 
     def __init__(
         self,
-        kept: store.Store,
+        kept: store.RecordStore,
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
         self._store: Final = kept
@@ -97,7 +97,9 @@ class Records:
             return _answer(views.table(shown, self._now(), include=include, metadata=metadata))
         return _answer(views.listing(shown, newest, following))
 
-    async def _find(self, request: requests.Request) -> tuple[tuple[store.Found, ...], str]:
+    async def _find(
+        self, request: requests.Request
+    ) -> tuple[tuple[store.StoredDecision, ...], str]:
         asked = request.query_params
         chosen = selecting.selection(
             asked.get("fieldSelector", ""), request.path_params.get("namespace")
@@ -112,9 +114,9 @@ class Records:
         return found[:size], selecting.token(found[size - 1])
 
 
-def build(kept: store.Store) -> applications.Starlette:
+def build(kept: store.RecordStore) -> applications.Starlette:
     """Return the aggregated API as an ASGI application."""
-    served = Records(kept)
+    served = RecordRoutes(kept)
     return applications.Starlette(
         routes=[
             routing.Route("/apis", _trusted(_constant(API_GROUPS)), methods=_READ),

@@ -34,7 +34,7 @@ MARGIN_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedHolder:
     """Whom the API server names, as observed; `holder` is None when the right was given back."""
 
     holder: str | None
@@ -43,7 +43,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
+class RenewedHolder:
     """Whom the hub renewed last; `at` is monotonic, None before this process did it itself."""
 
     epoch: int
@@ -56,62 +56,66 @@ class Renewed:
 class Knowledge:
     """What the hub knows of one device when it is asked."""
 
-    named: Named | None
+    named: NamedHolder | None
     """None: no such device, nobody named, or the API server was never seen."""
     is_synced: bool
     """Whether the API server was seen at all in this process."""
-    last: Renewed | None
+    last: RenewedHolder | None
     started_at: float
     given_back: frozenset[tuple[str, int]] = frozenset()
     """Holders and epochs that agents reported to have given back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RenewalAnswer:
     """What the holder is told, and what has to be kept before it is."""
 
-    standing: beat.Standing
+    standing: beat.RenewalStanding
     epoch: int
-    changed: Renewed | None = None
+    changed: RenewedHolder | None = None
     """The ledger's new entry, with its time."""
     must_keep: bool = False
     """Whether the new entry has to be durable before the answer leaves."""
 
 
-def answer(holder: str, epoch: int, knowledge: Knowledge, now: float) -> Answer:
+def answer(holder: str, epoch: int, knowledge: Knowledge, now: float) -> RenewalAnswer:
     """Return the answer to `holder`, which says that it holds `epoch`."""
     named = _believed(knowledge)
     newest = max(named.epoch if named else 0, knowledge.last.epoch if knowledge.last else 0)
     if named is None or epoch > newest:
-        return Answer(beat.Standing.UNKNOWN, newest)
+        return RenewalAnswer(beat.RenewalStanding.UNKNOWN, newest)
     if (named.holder, named.epoch) != (holder, epoch):
-        return Answer(beat.Standing.SUPERSEDED, newest)
+        return RenewalAnswer(beat.RenewalStanding.SUPERSEDED, newest)
     if (holder, epoch) in knowledge.given_back or not _is_free(holder, knowledge, now):
-        return Answer(beat.Standing.UNKNOWN, newest)
-    entry = Renewed(epoch, holder, named.lease_seconds, at=now)
+        return RenewalAnswer(beat.RenewalStanding.UNKNOWN, newest)
+    entry = RenewedHolder(epoch, holder, named.lease_seconds, at=now)
     last = knowledge.last
-    return Answer(
-        beat.Standing.RENEWED,
+    return RenewalAnswer(
+        beat.RenewalStanding.RENEWED,
         epoch,
         changed=entry,
         must_keep=last is None or replace(last, at=now) != entry,
     )
 
 
-def age(last: Renewed, started_at: float, now: float) -> float:
+def age(last: RenewedHolder, started_at: float, now: float) -> float:
     """Return the seconds since a renewal was sent; a restarted hub counts from its start."""
     return max(0.0, now - (started_at if last.at is None else last.at))
 
 
-def _believed(knowledge: Knowledge) -> Named | None:
+def _believed(knowledge: Knowledge) -> NamedHolder | None:
     """Return whom to believe: the API server, unless the hub went further or saw nothing yet."""
     last, named = knowledge.last, knowledge.named
     if last is None:
         return named
     if named is None:
-        return None if knowledge.is_synced else Named(last.holder, last.epoch, last.lease_seconds)
+        return (
+            None
+            if knowledge.is_synced
+            else NamedHolder(last.holder, last.epoch, last.lease_seconds)
+        )
     if named.epoch < last.epoch:
-        return Named(last.holder, last.epoch, last.lease_seconds)
+        return NamedHolder(last.holder, last.epoch, last.lease_seconds)
     return named
 
 

@@ -65,7 +65,7 @@ def page(limit: str) -> int:
     return min(int(limit), store.PAGE) or store.PAGE
 
 
-def token(last: store.Found) -> str:
+def token(last: store.StoredDecision) -> str:
     """Return what `continue` carries: where the page ended."""
     return base64.urlsafe_b64encode(orjson.dumps([last.time, last.id])).decode()
 

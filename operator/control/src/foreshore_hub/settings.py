@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class HubServerSettings:
     """Everything that a person can set."""
 
     database: str

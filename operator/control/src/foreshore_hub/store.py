@@ -41,7 +41,7 @@ _LAST: Final = "zzzz"
 """After every character of an identity, in every collation."""
 
 
-class UnavailableError(Exception):
+class StoreUnavailableError(Exception):
     """The store cannot be written: full, failing, or away."""
 
 
@@ -65,7 +65,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredDecision:
     """One stored decision with the last `OUTCOMES` of what was learnt later, oldest first."""
 
     id: int
@@ -83,7 +83,7 @@ class Found:
 DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
-class Store:
+class RecordStore:
     """The record store. Use `open` and `close`, or the class as an async context manager."""
 
     def __init__(self, url: str) -> None:
@@ -141,7 +141,7 @@ class Store:
             namespaces = await connection.scalars(
                 sa.select(tables.reaches.c.namespace).where(tables.reaches.c.node == node)
             )
-            writer = ingest.Writer(node, frozenset(namespaces))
+            writer = ingest.JournalWriter(node, frozenset(namespaces))
             examined = ingest.examine(batch, head, known, writer)
             if examined.rows:
                 await connection.execute(
@@ -162,7 +162,7 @@ class Store:
 
     async def find(
         self, selection: Selection, *, limit: int = PAGE, before: tuple[int, int] | None = None
-    ) -> tuple[Found, ...]:
+    ) -> tuple[StoredDecision, ...]:
         """Return decisions with outcomes, newest first; `before` is (time, id) of the last seen."""
         columns = tables.records.c
         query = (
@@ -240,18 +240,18 @@ class Store:
             if document.site is not None:
                 await _reach(connection, document.node, document.site.namespace)
 
-    async def last_renewals(self) -> Mapping[renewals.Device, renewals.Renewed]:
+    async def last_renewals(self) -> Mapping[renewals.Device, renewals.RenewedHolder]:
         """Return whom a hub on this store renewed last; when is not known, which counts as now."""
         async with self._engine.connect() as connection:
             rows = (await connection.execute(sa.select(tables.renewals))).mappings().all()
         return {
-            (row["namespace"], row["device"]): renewals.Renewed(
+            (row["namespace"], row["device"]): renewals.RenewedHolder(
                 epoch=row["epoch"], holder=row["holder"], lease_seconds=row["lease_seconds"]
             )
             for row in rows
         }
 
-    async def renew(self, changed: Mapping[renewals.Device, renewals.Renewed]) -> None:
+    async def renew(self, changed: Mapping[renewals.Device, renewals.RenewedHolder]) -> None:
         """Keep whom the hub is about to renew."""
         if not changed:
             return
@@ -291,7 +291,7 @@ class Store:
             async with self._writing, self._engine.begin() as connection:
                 yield connection
         except (sa.exc.SQLAlchemyError, OSError) as error:
-            raise UnavailableError(type(error).__name__) from error
+            raise StoreUnavailableError(type(error).__name__) from error
 
 
 def _asynchronous(url: str) -> sa.URL:
@@ -317,7 +317,9 @@ def migrate(connection: sa.Connection) -> None:
     command.upgrade(settings, "head")
 
 
-async def _head(connection: sa_asyncio.AsyncConnection, node: str, journal: str) -> ingest.Head:
+async def _head(
+    connection: sa_asyncio.AsyncConnection, node: str, journal: str
+) -> ingest.CommittedHead:
     """Return how far a journal is, bound to this node from its first use on."""
     table = tables.journals
     row = (
@@ -326,7 +328,7 @@ async def _head(connection: sa_asyncio.AsyncConnection, node: str, journal: str)
         .one_or_none()
     )
     if row is None:
-        head = ingest.Head()
+        head = ingest.CommittedHead()
         await connection.execute(
             table.insert().values(
                 journal=journal, node=node, acknowledged=0, head=head.hash, flaws=0
@@ -335,7 +337,7 @@ async def _head(connection: sa_asyncio.AsyncConnection, node: str, journal: str)
         return head
     if row["node"] != node:
         raise ForeignJournalError(f"journal {journal} belongs to another node")
-    return ingest.Head(row["acknowledged"], row["head"])
+    return ingest.CommittedHead(row["acknowledged"], row["head"])
 
 
 async def _known(connection: sa_asyncio.AsyncConnection, batch: record.Batch) -> Mapping[int, str]:
@@ -427,7 +429,7 @@ def _named(row: Mapping[Any, Any]) -> Named:
     return row["journal"], row["namespace"], row["decision"]
 
 
-def _row(journal: str, row: ingest.Row) -> dict[str, Any]:
+def _row(journal: str, row: ingest.ExaminedRecord) -> dict[str, Any]:
     shipped, described = row.shipped, row.described
     return {
         "journal": journal,
@@ -473,8 +475,8 @@ def _conditions(selection: Selection) -> list[sa.ColumnElement[bool]]:
     return asked
 
 
-def _found(row: Mapping[Any, Any], outcomes: Mapping[Named, tuple[str, ...]]) -> Found:
-    return Found(
+def _found(row: Mapping[Any, Any], outcomes: Mapping[Named, tuple[str, ...]]) -> StoredDecision:
+    return StoredDecision(
         id=row["id"],
         time=row["time"],
         namespace=row["namespace"],

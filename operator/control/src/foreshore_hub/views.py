@@ -34,7 +34,7 @@ COLUMNS: Final[tuple[tuple[str, str, str, int], ...]] = (
 """Name, format, description and priority of each column; priority 1 shows with `-o wide`."""
 
 
-def decision(found: store.Found) -> dict[str, Any]:
+def decision(found: store.StoredDecision) -> dict[str, Any]:
     """Return the Decision object: the record's data, what was learnt later, and its place."""
     event = orjson.loads(found.body)
     data = event["data"]

@@ -30,7 +30,7 @@ KINDS: Final[tuple[type[meta.Resource], ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class LabelledNode:
     """What the hub reads of a node."""
 
     name: str
@@ -42,7 +42,7 @@ class Node:
         return self.labels.get(meta.LABEL_SITE)
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> "Node":
+    def read(cls, document: Mapping[str, Any]) -> "LabelledNode":
         """Return the node of a document from the API server."""
         metadata = document.get("metadata") or {}
         labels = {str(key): str(value) for key, value in (metadata.get("labels") or {}).items()}
@@ -105,9 +105,9 @@ class World:
 
     def __init__(
         self,
-        nodes: Mapping[informer.Key, Node],
-        mirrors: Mapping[type[meta.Resource], Mapping[informer.Key, meta.Resource]],
-        pods: Mapping[informer.Key, AgentPod],
+        nodes: Mapping[informer.ObjectKey, LabelledNode],
+        mirrors: Mapping[type[meta.Resource], Mapping[informer.ObjectKey, meta.Resource]],
+        pods: Mapping[informer.ObjectKey, AgentPod],
         agent_account: str,
     ) -> None:
         self._nodes: Final = nodes
@@ -117,9 +117,9 @@ class World:
         self.is_synced = False
         """Whether every mirror was filled at least once; set by `observe`."""
 
-    def node(self, name: str) -> Node | None:
+    def node(self, name: str) -> LabelledNode | None:
         """Return a node by name."""
-        return self._nodes.get(informer.Key("", name))
+        return self._nodes.get(informer.ObjectKey("", name))
 
     def resources(self, namespace: str) -> assignment.Resources:
         """Return the resources of a namespace, and the sites of all: site names are unique."""
@@ -159,20 +159,20 @@ class World:
 
     def has_device(self, device: renewals.Device) -> bool:
         """Whether there is such a device, or nobody can say yet."""
-        return not self.is_synced or informer.Key(*device) in self._mirrors[v1alpha1.Device]
+        return not self.is_synced or informer.ObjectKey(*device) in self._mirrors[v1alpha1.Device]
 
     def named(
-        self, device: renewals.Device, last: renewals.Renewed | None = None
-    ) -> renewals.Named | None:
+        self, device: renewals.Device, last: renewals.RenewedHolder | None = None
+    ) -> renewals.NamedHolder | None:
         """Return whom the API server names as holder of a device.
 
         The lease comes from its profile; while that is gone, from the `last` renewal: a profile
         that is deleted must not stop a holder that works by what it was assigned.
         """
-        found = self._mirrors[v1alpha1.Device].get(informer.Key(*device))
+        found = self._mirrors[v1alpha1.Device].get(informer.ObjectKey(*device))
         if not isinstance(found, v1alpha1.Device) or found.status.authority is None:
             return None
-        key = informer.Key(found.namespace, found.spec.profile_ref.name)
+        key = informer.ObjectKey(found.namespace, found.spec.profile_ref.name)
         profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
         if isinstance(profile, v1alpha1.DeviceProfile):
             times = narrowing.narrow(profile.spec, found.spec).authority
@@ -181,7 +181,7 @@ class World:
             lease_seconds = last.lease_seconds
         else:
             return None
-        return renewals.Named(
+        return renewals.NamedHolder(
             holder=found.status.authority.holder,
             epoch=found.status.authority.epoch,
             lease_seconds=lease_seconds,
@@ -206,11 +206,11 @@ class World:
         return list(found.values())
 
 
-def touched(change: informer.Change[Any]) -> Touched:
+def touched(change: informer.ObjectChange[Any]) -> Touched:
     """Return what a change of a mirror can have an effect on; conditions and counts have none."""
     if isinstance(change.old or change.new, AgentPod):
         return NOTHING if change.old == change.new else EVERYTHING
-    if isinstance(change.old or change.new, Node):
+    if isinstance(change.old or change.new, LabelledNode):
         return _touched_by_node(change)
     if _substance(change.old) == _substance(change.new):
         return NOTHING
@@ -219,7 +219,7 @@ def touched(change: informer.Change[Any]) -> Touched:
     return Touched(namespaces=frozenset({change.key.namespace}))
 
 
-def _touched_by_node(change: informer.Change[Node]) -> Touched:
+def _touched_by_node(change: informer.ObjectChange[LabelledNode]) -> Touched:
     """Return what follows from a node: its peers, of the site before and after, are told of it."""
     old, new = change.old, change.new
     if old == new:

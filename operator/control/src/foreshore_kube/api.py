@@ -23,8 +23,8 @@ import aiohttp
 import orjson
 
 from foreshore_kube import backoff
-from foreshore_kube.config import Access
-from foreshore_kube.kinds import Kind
+from foreshore_kube.config import ClusterAccess
+from foreshore_kube.kinds import ResourceKind
 
 Json = dict[str, Any]
 
@@ -90,7 +90,7 @@ class WatchEvent:
 class KubeApi:
     """One API server, as one account. Use it as an async context manager."""
 
-    def __init__(self, access: Access, *, user_agent: str, timeout: float = 10.0) -> None:
+    def __init__(self, access: ClusterAccess, *, user_agent: str, timeout: float = 10.0) -> None:
         self._access = access
         self._timeout = timeout
         self._user_agent = user_agent
@@ -109,13 +109,13 @@ class KubeApi:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+    async def get(self, kind: ResourceKind, namespace: str, name: str) -> Json:
         """One object. Raises NotFoundError and the others."""
         return await self.read(kind.path(namespace, name))
 
     async def pages(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: str = "",
         *,
         label_selector: str = "",
@@ -133,7 +133,7 @@ class KubeApi:
 
     async def list(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: str = "",
         *,
         label_selector: str = "",
@@ -149,7 +149,7 @@ class KubeApi:
 
     async def watch(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: str = "",
         *,
         resource_version: str,
@@ -174,7 +174,7 @@ class KubeApi:
 
     async def apply(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         document: Json,
         *,
         manager: str,
@@ -195,11 +195,11 @@ class KubeApi:
             content_type=APPLY,
         )
 
-    async def apply_status(self, kind: Kind, document: Json, *, manager: str) -> Json:
+    async def apply_status(self, kind: ResourceKind, document: Json, *, manager: str) -> Json:
         """Server-side apply of the status subresource."""
         return await self.apply(kind, document, manager=manager, subresource="status")
 
-    async def create(self, kind: Kind, document: Json, *, manager: str = "") -> Json:
+    async def create(self, kind: ResourceKind, document: Json, *, manager: str = "") -> Json:
         """A new object. Raises ConflictError when the name is taken."""
         return await self.write(
             "POST",
@@ -208,7 +208,7 @@ class KubeApi:
             parameters={"fieldManager": manager} if manager else {},
         )
 
-    async def replace(self, kind: Kind, document: Json) -> Json:
+    async def replace(self, kind: ResourceKind, document: Json) -> Json:
         """Compare and swap: the object, if its resourceVersion is still the document's."""
         metadata = document["metadata"]
         return await self.write(
@@ -219,7 +219,7 @@ class KubeApi:
 
     async def delete(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: str,
         name: str,
         *,

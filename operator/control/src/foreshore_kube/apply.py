@@ -21,7 +21,7 @@ import orjson
 
 from foreshore_api import meta
 from foreshore_kube import api
-from foreshore_kube.kinds import Kind
+from foreshore_kube.kinds import ResourceKind
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ SETTLING = 5.0
 """Seconds in which our own write may not have come back through the watch yet."""
 
 
-class Outcome(StrEnum):
+class WriteResult(StrEnum):
     """What became of a write; each is counted."""
 
     WRITTEN = "Written"
@@ -49,7 +49,7 @@ class Outcome(StrEnum):
 class Creation:
     """What became of an attempt to create an object."""
 
-    outcome: Outcome
+    outcome: WriteResult
     made: api.Json | None = None
     """The object as the API server made it; None if this attempt did not make it."""
     error: api.ApiError | None = None
@@ -66,7 +66,7 @@ class Leadership(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class WritePace:
     """How fast and how many at a time; a burst of a whole site's replicas fits in at once."""
 
     concurrency: int = 16
@@ -82,10 +82,12 @@ class Writer:
 
     kube: api.KubeApi
     leadership: Leadership
-    pace: Pace = field(default_factory=Pace)
-    on_outcome: Callable[[Kind, Outcome, str], None] = lambda _kind, _outcome, _message: None
+    pace: WritePace = field(default_factory=WritePace)
+    on_outcome: Callable[[ResourceKind, WriteResult, str], None] = (
+        lambda _kind, _outcome, _message: None
+    )
     clock: Callable[[], float] = time.monotonic
-    tally: collections.Counter[Outcome] = field(default_factory=collections.Counter)
+    tally: collections.Counter[WriteResult] = field(default_factory=collections.Counter)
     """What became of writes since the caller last cleared it."""
     _slots: asyncio.Semaphore = field(init=False)
     _bucket: aiolimiter.AsyncLimiter = field(init=False)
@@ -99,14 +101,14 @@ class Writer:
 
     async def apply(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         document: api.Json,
         *,
         manager: str,
         owns: tuple[str, ...],
         cached: Mapping[str, Any] | None,
         subresource: str = "",
-    ) -> Outcome:
+    ) -> WriteResult:
         """Make the object hold this document's fields, unless the cached one does already.
 
         `owns` names the dotted paths that belong to `manager` alone: they are compared as a whole,
@@ -114,12 +116,12 @@ class Writer:
         others write lies outside.
         """
         if cached is not None and is_same(document, cached, owns):
-            return self._tell(kind, Outcome.UNCHANGED)
+            return self._tell(kind, WriteResult.UNCHANGED)
         body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
         key = (kind.plural, *_names(document), manager, subresource)
         at, last = self._recent.get(key, (-SETTLING, b""))
         if body == last and self.clock() - at < SETTLING:
-            return self._tell(kind, Outcome.SETTLING)
+            return self._tell(kind, WriteResult.SETTLING)
         outcome = await self._attempt(
             kind,
             lambda: self.kube.apply(
@@ -129,16 +131,16 @@ class Writer:
                 subresource=subresource,
             ),
         )
-        if outcome is Outcome.WRITTEN:
+        if outcome is WriteResult.WRITTEN:
             self._remember(key, body)
         return outcome
 
-    async def create(self, kind: Kind, document: api.Json, *, manager: str) -> Creation:
+    async def create(self, kind: ResourceKind, document: api.Json, *, manager: str) -> Creation:
         """Create an object whose name says what is in it: where it exists, it is done."""
         key = (kind.plural, *_names(document), manager, "create")
         at, _ = self._recent.get(key, (-SETTLING, b""))
         if self.clock() - at < SETTLING:
-            return Creation(self._tell(kind, Outcome.SETTLING))
+            return Creation(self._tell(kind, WriteResult.SETTLING))
         made: list[api.Json] = []
         errors: list[api.ApiError] = []
 
@@ -150,19 +152,19 @@ class Writer:
                 raise
 
         outcome = await self._attempt(kind, write)
-        if outcome in (Outcome.WRITTEN, Outcome.MOVED_ON):
+        if outcome in (WriteResult.WRITTEN, WriteResult.MOVED_ON):
             self._remember(key, b"")
         return Creation(outcome, next(iter(made), None), next(iter(errors), None))
 
     async def delete(
         self,
-        kind: Kind,
+        kind: ResourceKind,
         namespace: str,
         name: str,
         *,
         uid: str,
         is_due: Callable[[api.Json], bool],
-    ) -> Outcome:
+    ) -> WriteResult:
         """Delete one object if, read again now, it is still the same one and still due.
 
         An object that is on its way out already, or gone, is left alone; nothing is ever
@@ -184,25 +186,25 @@ class Writer:
 
         return await self._attempt(kind, destroy)
 
-    async def _attempt(self, kind: Kind, write: Callable[[], Any]) -> Outcome:
+    async def _attempt(self, kind: ResourceKind, write: Callable[[], Any]) -> WriteResult:
         """Wait for a turn, look once more whether we lead, write, and class what happened."""
         async with self._slots:
             await self._bucket.acquire()
             if not self.leadership.may_write():
-                return self._tell(kind, Outcome.NOT_LEADING)
+                return self._tell(kind, WriteResult.NOT_LEADING)
             try:
                 async with asyncio.timeout(self.pace.timeout):
                     await write()
             except (api.ConflictError, api.NotFoundError) as error:
-                return self._tell(kind, Outcome.MOVED_ON, str(error))
+                return self._tell(kind, WriteResult.MOVED_ON, str(error))
             except (api.RejectedError, api.GoneError) as error:
-                return self._tell(kind, Outcome.REJECTED, str(error))
+                return self._tell(kind, WriteResult.REJECTED, str(error))
             except (api.UnavailableError, TimeoutError) as error:
-                return self._tell(kind, Outcome.UNAVAILABLE, str(error) or "no answer in time")
-            return self._tell(kind, Outcome.WRITTEN)
+                return self._tell(kind, WriteResult.UNAVAILABLE, str(error) or "no answer in time")
+            return self._tell(kind, WriteResult.WRITTEN)
 
-    def _tell(self, kind: Kind, outcome: Outcome, message: str = "") -> Outcome:
-        if outcome in (Outcome.REJECTED, Outcome.UNAVAILABLE):
+    def _tell(self, kind: ResourceKind, outcome: WriteResult, message: str = "") -> WriteResult:
+        if outcome in (WriteResult.REJECTED, WriteResult.UNAVAILABLE):
             log.warning("%s: %s: %s", kind.kind, outcome, message)
         self.tally[outcome] += 1
         self.on_outcome(kind, outcome, message)

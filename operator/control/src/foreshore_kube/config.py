@@ -28,7 +28,7 @@ FORCED_PERIOD = 1.0
 Load = Callable[["kubernetes_client.Configuration"], Awaitable[None]]
 
 
-class Access:
+class ClusterAccess:
     """Address, TLS context and bearer token of one API server.
 
     Only the token changes while the process runs; a rotated client certificate or authority takes
@@ -70,7 +70,7 @@ class Access:
             self._loaded = time.monotonic()
 
 
-async def load(kubeconfig: Path | None = None, context: str | None = None) -> Access:
+async def load(kubeconfig: Path | None = None, context: str | None = None) -> ClusterAccess:
     """The access of this process: the file given, else $KUBECONFIG, else the pod's own account.
 
     Raises:
@@ -98,7 +98,7 @@ async def load(kubeconfig: Path | None = None, context: str | None = None) -> Ac
     )
     configuration = empty_configuration()
     await source(configuration)
-    return Access(configuration, source, period=period)
+    return ClusterAccess(configuration, source, period=period)
 
 
 def empty_configuration() -> Any:

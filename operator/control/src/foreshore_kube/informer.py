@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from foreshore_kube import api, backoff
-from foreshore_kube.kinds import Kind
+from foreshore_kube.kinds import ResourceKind
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ LONGEST_WAIT = 5.0
 """Seconds between two tries; short, because a few informers are no load and a fleet waits."""
 
 
-class Key(NamedTuple):
+class ObjectKey(NamedTuple):
     """Which object of a kind; `namespace` is empty for a cluster-scoped kind."""
 
     namespace: str
@@ -43,20 +43,20 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
+class ObjectChange(Generic[T]):
     """One difference of the mirror: `old` is None when it appeared, `new` when it went away.
 
     Both are None when an object is not understood: there is something to say, and nothing to keep.
     """
 
-    kind: Kind
-    key: Key
+    kind: ResourceKind
+    key: ObjectKey
     old: T | None
     new: T | None
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[T]):
+class MirroredObject(Generic[T]):
     """What the mirror keeps of one object."""
 
     uid: str
@@ -89,10 +89,10 @@ class Informer(Generic[T]):
     def __init__(
         self,
         kube: api.KubeApi,
-        kind: Kind,
+        kind: ResourceKind,
         *,
         decode: Callable[[api.Json], T],
-        on_change: Callable[[Change[T]], None] | None = None,
+        on_change: Callable[[ObjectChange[T]], None] | None = None,
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
@@ -105,7 +105,7 @@ class Informer(Generic[T]):
         """Set once the first list is in the mirror; it stays set, `last_contact` tells the rest."""
         self.last_contact: float | None = None
         """When the API server last said anything on this stream, by `clock`."""
-        self.undecodable: dict[Key, tuple[api.Json, str]] = {}
+        self.undecodable: dict[ObjectKey, tuple[api.Json, str]] = {}
         """What `decode` refused: the document and why."""
         self.relists = 0
         self._kube = kube
@@ -118,9 +118,9 @@ class Informer(Generic[T]):
         self._inactivity = inactivity
         self._clock = clock
         self._version = ""
-        self._entries: dict[Key, Entry[T]] = {}
-        self._values: dict[Key, T] = {}
-        self.store: Mapping[Key, T] = MappingProxyType(self._values)
+        self._entries: dict[ObjectKey, MirroredObject[T]] = {}
+        self._values: dict[ObjectKey, T] = {}
+        self.store: Mapping[ObjectKey, T] = MappingProxyType(self._values)
 
     async def run(self) -> None:
         """Keep the mirror until cancelled."""
@@ -142,7 +142,7 @@ class Informer(Generic[T]):
                 await asyncio.sleep(next(waits))
 
     async def _list(self) -> str:
-        found: dict[Key, api.Json] = {}
+        found: dict[ObjectKey, api.Json] = {}
         version = ""
         async for page in self._kube.pages(
             self.kind,
@@ -159,7 +159,7 @@ class Informer(Generic[T]):
         self.synced.set()
         return version
 
-    def _replace(self, found: Mapping[Key, api.Json]) -> None:
+    def _replace(self, found: Mapping[ObjectKey, api.Json]) -> None:
         for key in [key for key in self._entries if key not in found]:
             self._remove(key)
         for key, document in found.items():
@@ -184,7 +184,7 @@ class Informer(Generic[T]):
             version = event.object.get("metadata", {}).get("resourceVersion")
             self._version = version or self._version
 
-    def _put(self, key: Key, document: api.Json) -> None:
+    def _put(self, key: ObjectKey, document: api.Json) -> None:
         metadata = document.get("metadata") or {}
         uid, version = metadata.get("uid", ""), metadata.get("resourceVersion", "")
         known = self._entries.get(key)
@@ -205,25 +205,25 @@ class Informer(Generic[T]):
                 stripped(document),
                 f"{type(error).__name__}: {error}"[:1000] if is_ours else str(error)[:1000],
             )
-            self._tell(Change(self.kind, key, None, None))
+            self._tell(ObjectChange(self.kind, key, None, None))
             return
         self.undecodable.pop(key, None)
-        self._entries[key] = Entry(uid, version, value)
+        self._entries[key] = MirroredObject(uid, version, value)
         self._values[key] = value
-        self._tell(Change(self.kind, key, known.value if known else None, value))
+        self._tell(ObjectChange(self.kind, key, known.value if known else None, value))
 
-    def _remove(self, key: Key) -> None:
+    def _remove(self, key: ObjectKey) -> None:
         self.undecodable.pop(key, None)
         known = self._entries.pop(key, None)
         if known is not None:
             self._values.pop(key, None)
-            self._tell(Change(self.kind, key, known.value, None))
+            self._tell(ObjectChange(self.kind, key, known.value, None))
 
-    def _tell(self, change: Change[T]) -> None:
+    def _tell(self, change: ObjectChange[T]) -> None:
         if self._on_change is not None:
             self._on_change(change)
 
 
-def _key(document: Mapping[str, Any]) -> Key:
+def _key(document: Mapping[str, Any]) -> ObjectKey:
     metadata = document.get("metadata") or {}
-    return Key(metadata.get("namespace") or "", metadata.get("name") or "")
+    return ObjectKey(metadata.get("namespace") or "", metadata.get("name") or "")

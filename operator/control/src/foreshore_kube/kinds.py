@@ -12,7 +12,7 @@ from foreshore_api import meta
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ResourceKind:
     """One served resource. `group` is empty for the core group."""
 
     group: str
@@ -34,18 +34,20 @@ class Kind:
         return f"{root}{scope}/{self.plural}{tail}"
 
 
-NODES = Kind("", "v1", "nodes", "Node", namespaced=False)
-PODS = Kind("", "v1", "pods", "Pod")
-CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap")
-NAMESPACES = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
-LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
-EVENTS = Kind("events.k8s.io", "v1", "events", "Event")
-TOKEN_REVIEWS = Kind("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+NODES = ResourceKind("", "v1", "nodes", "Node", namespaced=False)
+PODS = ResourceKind("", "v1", "pods", "Pod")
+CONFIG_MAPS = ResourceKind("", "v1", "configmaps", "ConfigMap")
+NAMESPACES = ResourceKind("", "v1", "namespaces", "Namespace", namespaced=False)
+LEASES = ResourceKind("coordination.k8s.io", "v1", "leases", "Lease")
+EVENTS = ResourceKind("events.k8s.io", "v1", "events", "Event")
+TOKEN_REVIEWS = ResourceKind(
+    "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False
+)
 
 
-def of(resource: type[meta.Resource]) -> Kind:
+def of(resource: type[meta.Resource]) -> ResourceKind:
     """The kind of a model of the contract: `of(v1alpha1.Device)`."""
-    return Kind(
+    return ResourceKind(
         meta.GROUP,
         meta.VERSION,
         resource.plural,

@@ -33,9 +33,9 @@ LIFECYCLE = "foreshore-lifecycle"
 AUTHORITY = "foreshore-authority"
 """Field manager of `Device.status.authority`, alone."""
 AGAIN = {
-    apply.Outcome.MOVED_ON: 0.5,
-    apply.Outcome.UNAVAILABLE: 1.0,
-    apply.Outcome.SETTLING: apply.SETTLING,
+    apply.WriteResult.MOVED_ON: 0.5,
+    apply.WriteResult.UNAVAILABLE: 1.0,
+    apply.WriteResult.SETTLING: apply.SETTLING,
 }
 """Seconds until the next look after a write that did not get through, whatever events come."""
 FIGURES_PERIOD = 60.0
@@ -55,10 +55,10 @@ class Act:
     """Carries plans out for one leader."""
 
     writer: apply.Writer
-    store: store.Store
+    store: store.ClusterMirrors
     figures: metrics.Metrics
     serving_image: str
-    recorder: events.Recorder
+    recorder: events.EventRecorder
     defects: defects.Defects
     clock: Callable[[], float] = time.monotonic
     refusals: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
@@ -117,7 +117,7 @@ class Act:
             elif outcome is not None:
                 raise outcome
 
-    async def _grant(self, grant: succession.Grant) -> None:
+    async def _grant(self, grant: succession.GrantUpdate) -> None:
         """Write a right, if the Device has not changed since it was looked at."""
         outcome = await self.writer.apply(
             kinds.of(v1alpha1.Device),
@@ -134,7 +134,7 @@ class Act:
             cached=self.store.document(v1alpha1.Device.kind, grant.namespace, grant.device),
             subresource="status",
         )
-        if outcome is apply.Outcome.WRITTEN:
+        if outcome is apply.WriteResult.WRITTEN:
             self.figures.moves.labels("authority", grant.cause).inc()
             self.recorder.record(events.of_grant(self._device(grant), grant))
             log.info(
@@ -147,10 +147,10 @@ class Act:
                 grant.evidence,
             )
 
-    def _device(self, grant: succession.Grant) -> events.Subject:
+    def _device(self, grant: succession.GrantUpdate) -> events.EventSubject:
         device = self.store.find(v1alpha1.Device, grant.namespace, grant.device)
         uid = device.metadata.uid if device is not None else None
-        return events.Subject(v1alpha1.Device.kind, grant.namespace, grant.device, uid or "")
+        return events.EventSubject(v1alpha1.Device.kind, grant.namespace, grant.device, uid or "")
 
     async def _placement(self, plan: case.PlacementPlan) -> None:
         policy = self.store.find(v1alpha1.DecisionPolicy, plan.namespace, plan.policy)
@@ -207,7 +207,7 @@ class Act:
         A webhook that must be asked and does not answer is an internal error of the API server.
         """
         key, error = (intent.namespace, intent.name), creation.error
-        if creation.outcome in (apply.Outcome.WRITTEN, apply.Outcome.MOVED_ON):
+        if creation.outcome in (apply.WriteResult.WRITTEN, apply.WriteResult.MOVED_ON):
             self.refusals.pop(key, None)
         elif error is not None and (isinstance(error, api.RejectedError) or error.status == 500):
             self.refusals[key] = printable.clean(error, REFUSAL)
@@ -225,7 +225,7 @@ class Act:
             uid=removal.uid,
             is_due=lambda live: manifests.is_ours(live["metadata"]),
         )
-        if outcome is apply.Outcome.WRITTEN:
+        if outcome is apply.WriteResult.WRITTEN:
             log.info("pod %s/%s: deleted (%s)", removal.namespace, removal.name, removal.cause)
 
     async def _retirement(self, removal: case.Removal) -> None:
@@ -254,9 +254,9 @@ class Act:
             cached=cached,
             subresource="status",
         )
-        if outcome is apply.Outcome.WRITTEN:
+        if outcome is apply.WriteResult.WRITTEN:
             uid = str(cached["metadata"].get("uid", ""))
-            subject = events.Subject(write.kind, namespace, write.name, uid)
+            subject = events.EventSubject(write.kind, namespace, write.name, uid)
             for event in events.of_status(subject, cached.get("status") or {}, write.status):
                 self.recorder.record(event)
 

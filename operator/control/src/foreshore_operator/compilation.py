@@ -26,7 +26,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CompilationCase:
     """One policy with one of each different device that it selects."""
 
     policy: v1alpha1.DecisionPolicy
@@ -70,7 +70,7 @@ class Compiler:
         found: dict[Name, tuple[Hashable, snapshot.Compiled]] = {}
         for one in policies:
             try:
-                case = Case(
+                case = CompilationCase(
                     one,
                     self._subjects(one, every, by_name),
                     _model_of(one, named_models, named_versions),
@@ -110,7 +110,7 @@ class Compiler:
         return subjects
 
 
-def compiled(case: Case) -> snapshot.Compiled:
+def compiled(case: CompilationCase) -> snapshot.Compiled:
     """Compile one policy for each of its subjects; the first that does not is named."""
     one = case.policy
     answer = snapshot.Compiled(one.metadata.generation or 0, assignment.policy_digest(one))

@@ -36,7 +36,7 @@ KNOWN = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class EventSubject:
     """The object that an event is about."""
 
     kind: str
@@ -46,10 +46,10 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ObjectEvent:
     """Something that happened to an object."""
 
-    subject: Subject
+    subject: EventSubject
     type: str
     reason: str
     action: str
@@ -71,7 +71,7 @@ class Posted:
     count: int = 1
 
 
-class Recorder:
+class EventRecorder:
     """A bounded queue of events and the task that posts them."""
 
     def __init__(
@@ -87,11 +87,11 @@ class Recorder:
         self._leadership = leadership
         self._identity = identity
         self._clock = clock
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE)
+        self._queue: asyncio.Queue[ObjectEvent] = asyncio.Queue(QUEUE)
         self._bucket = aiolimiter.AsyncLimiter(PER_SECOND, 1)
         self._posted: collections.OrderedDict[tuple[str, ...], Posted] = collections.OrderedDict()
 
-    def record(self, event: Event) -> None:
+    def record(self, event: ObjectEvent) -> None:
         """Queue an event, or drop it when too many wait."""
         try:
             self._queue.put_nowait(event)
@@ -112,7 +112,7 @@ class Recorder:
                 self.dropped += 1
                 log.info("event not posted: %s", error)
 
-    async def _post(self, event: Event) -> None:
+    async def _post(self, event: ObjectEvent) -> None:
         now = self._clock()
         known = self._posted.get(event.key)
         if known is None or now - known.began > SERIES:
@@ -130,7 +130,7 @@ class Recorder:
             content_type="application/merge-patch+json",
         )
 
-    async def _create(self, event: Event, now: float) -> None:
+    async def _create(self, event: ObjectEvent, now: float) -> None:
         name = f"{event.subject.name}.{time.time_ns():x}"
         await self._kube.create(kinds.EVENTS, document(event, name, self._identity))
         self._posted[event.key] = Posted(name, now, now)
@@ -138,7 +138,7 @@ class Recorder:
             self._posted.popitem(last=False)
 
 
-def document(event: Event, name: str, identity: str) -> api.Json:
+def document(event: ObjectEvent, name: str, identity: str) -> api.Json:
     """An event as the API server takes it."""
     subject = event.subject
     regarding = {"apiVersion": meta.API_VERSION, "kind": subject.kind, "name": subject.name}
@@ -158,8 +158,8 @@ def document(event: Event, name: str, identity: str) -> api.Json:
 
 
 def of_status(
-    subject: Subject, before: Mapping[str, Any], after: v1alpha1.statuses.Observed
-) -> Iterator[Event]:
+    subject: EventSubject, before: Mapping[str, Any], after: v1alpha1.statuses.Observed
+) -> Iterator[ObjectEvent]:
     """The events of a status that was just written: readiness that turned, replicas that moved."""
     known = {
         each.get("type"): (each.get("status"), each.get("reason"))
@@ -170,26 +170,26 @@ def of_status(
         is_well = ready.status is conditions.Status.TRUE
         is_waiting = conditions.is_true(after.conditions, conditions.Type.RECONCILING)
         kind = NORMAL if is_well or is_waiting else WARNING
-        yield Event(subject, kind, ready.reason, "Reconcile", ready.message)
+        yield ObjectEvent(subject, kind, ready.reason, "Reconcile", ready.message)
     if isinstance(after, v1alpha1.InferencePlacementStatus):
         seen = {(move.get("time"), move.get("to")) for move in before.get("moves") or ()}
         for move in reversed(after.moves):
             if (str(move.time), move.to) not in seen:
                 note = f"{move.from_ or 'nowhere'} → {move.to}: {move.evidence}"
                 kind = NORMAL if move.from_ is None else WARNING
-                yield Event(subject, kind, move.cause, "Place", note)
+                yield ObjectEvent(subject, kind, move.cause, "Place", note)
 
 
-def of_grant(subject: Subject, grant: succession.Grant) -> Event:
+def of_grant(subject: EventSubject, grant: succession.GrantUpdate) -> ObjectEvent:
     """The event of a right that was just granted."""
     kind = NORMAL if grant.cause == placement.FIRST_GRANT else WARNING
     note = (
         f"{grant.authority.holder} may command with epoch {grant.authority.epoch}: {grant.evidence}"
     )
-    return Event(subject, kind, grant.cause, "Grant", note)
+    return ObjectEvent(subject, kind, grant.cause, "Grant", note)
 
 
-def _namespace(subject: Subject) -> str:
+def _namespace(subject: EventSubject) -> str:
     return subject.namespace or "default"
 
 

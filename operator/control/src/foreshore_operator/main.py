@@ -93,7 +93,7 @@ def run(
     """Run one replica until SIGTERM."""
     logs.configure(log_level.number)
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    chosen = settings.Settings(
+    chosen = settings.OperatorSettings(
         namespace=namespace,
         serving_image=serving_image,
         identity=identity,
@@ -106,7 +106,7 @@ def run(
     uvloop.run(until_signalled(chosen))
 
 
-async def until_signalled(chosen: settings.Settings) -> None:
+async def until_signalled(chosen: settings.OperatorSettings) -> None:
     """Run the operator until SIGTERM or SIGINT."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -121,14 +121,14 @@ async def until_signalled(chosen: settings.Settings) -> None:
 class Operator:
     """The parts of a running operator, for whoever has to look inside."""
 
-    store: store.Store
+    store: store.ClusterMirrors
     leader: elector.Elector
     passes: passes.Passes
     metrics: metrics.Metrics
 
 
 @contextlib.asynccontextmanager
-async def operator(chosen: settings.Settings) -> AsyncIterator[Operator]:
+async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]:
     """A running operator; leaving the context stops its writes and gives the Lease back.
 
     A task that fails ends the process with its error: kubelet starts it again.
@@ -175,15 +175,15 @@ async def _campaign(parts: Operator) -> None:
 
 
 def _assemble(
-    chosen: settings.Settings,
+    chosen: settings.OperatorSettings,
     kube: api.KubeApi,
-    access: config.Access,
-    hub: measure.Hub | None,
+    access: config.ClusterAccess,
+    hub: measure.HubEvidence | None,
     marks: dirty.Dirty,
 ) -> tuple[Operator, handlers.Handlers]:
     figures = metrics.Metrics()
     kopf_thread = handlers.Handlers(access, lambda key: marks.mark(key))
-    mirrors = store.Store(kube, marks)
+    mirrors = store.ClusterMirrors(kube, marks)
 
     def lead(is_leading: bool) -> None:  # noqa: FBT001 (the elector's word)
         figures.leader.set(is_leading)
@@ -201,7 +201,7 @@ def _assemble(
     writer = apply.Writer(
         kube,
         leader,
-        pace=apply.Pace(timeout=leader.timing.write_timeout),
+        pace=apply.WritePace(timeout=leader.timing.write_timeout),
         on_outcome=lambda kind, outcome, _: _count(figures, kind, outcome),
     )
     met = defects.Defects(lambda kind: figures.defects.labels(kind).inc())
@@ -215,30 +215,30 @@ def _assemble(
             mirrors,
             figures,
             chosen.serving_image,
-            events.Recorder(kube, leader, chosen.identity),
+            events.EventRecorder(kube, leader, chosen.identity),
             met,
         ),
         marks=marks,
         figures=figures,
-        probes=metrics.Health(lambda: mirrors.is_synced),
+        probes=metrics.ProbeState(lambda: mirrors.is_synced),
         compiler=compilation.Compiler(met),
         defects=met,
     )
     return Operator(mirrors, leader, loop, figures), kopf_thread
 
 
-def _count(figures: metrics.Metrics, kind: kinds.Kind, outcome: apply.Outcome) -> None:
+def _count(figures: metrics.Metrics, kind: kinds.ResourceKind, outcome: apply.WriteResult) -> None:
     figures.writes.labels(kind.kind, outcome.value).inc()
 
 
 async def _hub(
-    chosen: settings.Settings, marks: dirty.Dirty, stack: contextlib.AsyncExitStack
-) -> measure.Hub | None:
+    chosen: settings.OperatorSettings, marks: dirty.Dirty, stack: contextlib.AsyncExitStack
+) -> measure.HubEvidence | None:
     if chosen.hub_url is None:
         log.warning("no hub is configured: agents' evidence is Unknown, no right is granted")
         return None
     return await stack.enter_async_context(
-        measure.Hub(
+        measure.HubEvidence(
             chosen.hub_url,
             ca=chosen.hub_ca,
             token_file=chosen.hub_token_file,
@@ -248,7 +248,7 @@ async def _hub(
 
 
 async def _serve(
-    chosen: settings.Settings, loop: passes.Passes, stack: contextlib.AsyncExitStack
+    chosen: settings.OperatorSettings, loop: passes.Passes, stack: contextlib.AsyncExitStack
 ) -> None:
     runner = web.AppRunner(metrics.application(loop.figures, loop.probes), access_log=None)
     await runner.setup()

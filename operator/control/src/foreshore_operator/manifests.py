@@ -248,7 +248,7 @@ def _labels(intent: case.PodIntent) -> dict[str, str]:
     return {**LABELS, meta.LABEL_POLICY: intent.policy, meta.LABEL_SITE: intent.site}
 
 
-def _declared(tensor: v1alpha1.model.Tensor) -> serving.DeclaredTensor:
+def _declared(tensor: v1alpha1.model.ModelTensor) -> serving.DeclaredTensor:
     return serving.DeclaredTensor(
         name=tensor.name, data_type=tensor.data_type.value, shape=tensor.shape
     )

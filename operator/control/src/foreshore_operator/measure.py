@@ -30,7 +30,7 @@ UNREACHABLE_AFTER = 12.0
 MAXIMUM_BODY = 256 << 20
 
 
-class Hub:
+class HubEvidence:
     """The evidence of one hub. Use it as an async context manager; `run` keeps it fresh."""
 
     def __init__(

@@ -43,7 +43,7 @@ class Metrics:
         )
 
 
-class Health:
+class ProbeState:
     """What the probes are told."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Health:
         return not self._is_synced() or self._clock() - self._last_pass < HANGING
 
 
-def application(metrics: Metrics, health: Health) -> web.Application:
+def application(metrics: Metrics, health: ProbeState) -> web.Application:
     """The endpoints `/metrics`, `/healthz`, `/readyz`."""
 
     async def expose(_: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from foreshore_api import meta, scalars
+from foreshore_api import meta, scalars, v1alpha1
 from foreshore_planner import snapshot
 from foreshore_planner.placement import candidates
 
@@ -30,7 +30,7 @@ class NodeRecord:
     taints: tuple[snapshot.Taint, ...]
     is_schedulable: bool
     is_ready: bool | None
-    allocatable: snapshot.Resources
+    allocatable: snapshot.ComputeResources
     ready_changed: str | None = None
     """When Ready last changed, by the clock of whoever wrote it."""
 
@@ -59,18 +59,18 @@ def record(document: Mapping[str, Any]) -> NodeRecord:
 def node(
     kept: NodeRecord,
     *,
-    default_tier: snapshot.Tier,
+    default_tier: v1alpha1.Tier,
     lease_age: float | None,
     ready_age: float,
     silent_age: float | None,
-    requested: snapshot.Resources,
+    requested: snapshot.ComputeResources,
 ) -> snapshot.Node:
     """The node as the planner sees it; a tier label that says neither word counts as absent."""
     tier = kept.labels.get(meta.LABEL_TIER)
     return snapshot.Node(
         name=kept.name,
         site=kept.labels.get(meta.LABEL_SITE) or None,
-        tier=snapshot.Tier(tier) if tier in tuple(snapshot.Tier) else default_tier,
+        tier=v1alpha1.Tier(tier) if tier in tuple(v1alpha1.Tier) else default_tier,
         zone=kept.labels.get(ZONE) or None,
         labels=kept.labels,
         taints=kept.taints,
@@ -84,9 +84,9 @@ def node(
     )
 
 
-def resources(quantities: Mapping[str, Any]) -> snapshot.Resources:
+def resources(quantities: Mapping[str, Any]) -> snapshot.ComputeResources:
     """CPU and memory of a Kubernetes resource list; what is not named is 0."""
-    return snapshot.Resources(
+    return snapshot.ComputeResources(
         cpu=round(scalars.quantity(quantities.get("cpu") or 0) * 1000),
         memory=round(scalars.quantity(quantities.get("memory") or 0)),
     )

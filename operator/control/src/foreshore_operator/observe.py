@@ -12,8 +12,8 @@ from foreshore_planner import snapshot
 
 
 def observe(
-    seen: store.Store,
-    hub: measure.Hub | None,
+    seen: store.ClusterMirrors,
+    hub: measure.HubEvidence | None,
     compiler: compilation.Compiler,
     *,
     serving_image: str,
@@ -48,7 +48,7 @@ def observe(
     )
 
 
-def default_tier(seen: store.Store) -> snapshot.Tier:
+def default_tier(seen: store.ClusterMirrors) -> v1alpha1.Tier:
     """The tier of nodes without a label: that of the Cluster `local`, which is Cloud if unsaid."""
     local = seen.find(v1alpha1.Cluster, "", v1alpha1.cluster.LOCAL)
-    return snapshot.Tier(local.spec.tier.value) if local is not None else snapshot.Tier.CLOUD
+    return local.spec.tier if local is not None else v1alpha1.Tier.CLOUD

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from foreshore_kube import elector
 from foreshore_operator import act, compilation, defects, dirty, measure, metrics, observe, store
-from foreshore_operator.settings import Settings
+from foreshore_operator.settings import OperatorSettings
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
 
@@ -32,14 +32,14 @@ SPACING = 0.2
 class Passes:
     """The loop of one operator."""
 
-    settings: Settings
-    store: store.Store
-    hub: measure.Hub | None
+    settings: OperatorSettings
+    store: store.ClusterMirrors
+    hub: measure.HubEvidence | None
     leader: elector.Elector
     act: act.Act
     marks: dirty.Dirty
     figures: metrics.Metrics
-    probes: metrics.Health
+    probes: metrics.ProbeState
     compiler: compilation.Compiler
     defects: defects.Defects
     decide: Callable[[snapshot.Snapshot], planning.Plan] = planning.plan

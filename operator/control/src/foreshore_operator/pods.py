@@ -37,7 +37,7 @@ PRODUCT = "foreshore"
 
 
 @dataclass(frozen=True, slots=True)
-class Inference:
+class InferencePod:
     """What the mirror keeps of an inference pod of ours beyond its room."""
 
     policy: str
@@ -62,9 +62,9 @@ class PodRecord:
     name: str
     uid: str
     node: str
-    requests: snapshot.Resources
-    inference: Inference | None
-    part: snapshot.Part | None = None
+    requests: snapshot.ComputeResources
+    inference: InferencePod | None
+    part: snapshot.ProductPod | None = None
     """What messages say of it where it is the product's own agent or hub."""
     resource_version: str = ""
     """Compared by nobody: `is_same` says whether two records differ."""
@@ -79,7 +79,7 @@ def record(document: Mapping[str, Any]) -> PodRecord:
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         node=spec.get("nodeName") or manifests.wanted_node(spec) or "",
-        requests=snapshot.Resources() if is_over else requests(spec),
+        requests=snapshot.ComputeResources() if is_over else requests(spec),
         inference=_inference(document) if manifests.is_ours(metadata) else None,
         part=_part(document),
         resource_version=metadata.get("resourceVersion", ""),
@@ -97,9 +97,9 @@ def is_same(one: PodRecord, other: PodRecord) -> bool:
     )
 
 
-def requests(spec: Mapping[str, Any]) -> snapshot.Resources:
+def requests(spec: Mapping[str, Any]) -> snapshot.ComputeResources:
     """What the scheduler counts: all containers, or the largest init container if that is more."""
-    running, starting = snapshot.Resources(), snapshot.Resources()
+    running, starting = snapshot.ComputeResources(), snapshot.ComputeResources()
     for container in spec.get("containers") or ():
         running += _asked(container)
     for container in spec.get("initContainers") or ():
@@ -107,25 +107,27 @@ def requests(spec: Mapping[str, Any]) -> snapshot.Resources:
             running += _asked(container)
         else:
             asked = _asked(container)
-            starting = snapshot.Resources(
+            starting = snapshot.ComputeResources(
                 max(starting.cpu, asked.cpu), max(starting.memory, asked.memory)
             )
-    most = snapshot.Resources(max(running.cpu, starting.cpu), max(running.memory, starting.memory))
+    most = snapshot.ComputeResources(
+        max(running.cpu, starting.cpu), max(running.memory, starting.memory)
+    )
     return most + nodes.resources(spec.get("overhead") or {})
 
 
-def _asked(container: Mapping[str, Any]) -> snapshot.Resources:
+def _asked(container: Mapping[str, Any]) -> snapshot.ComputeResources:
     return nodes.resources((container.get("resources") or {}).get("requests") or {})
 
 
-def _part(document: Mapping[str, Any]) -> snapshot.Part | None:
+def _part(document: Mapping[str, Any]) -> snapshot.ProductPod | None:
     metadata, status = document["metadata"], document.get("status") or {}
     labels = metadata.get("labels") or {}
     component = labels.get(LABEL_NAME)
     if labels.get(LABEL_PRODUCT) != PRODUCT or component not in (snapshot.AGENT, snapshot.HUB):
         return None
     spec = document.get("spec") or {}
-    return snapshot.Part(
+    return snapshot.ProductPod(
         component=component,
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
@@ -156,14 +158,14 @@ def _part_trouble(document: Mapping[str, Any], status: Mapping[str, Any]) -> str
     return str(reason or ("NotReady" if phase == "Running" else phase))[:64]
 
 
-def _inference(document: Mapping[str, Any]) -> Inference:
+def _inference(document: Mapping[str, Any]) -> InferencePod:
     metadata, status = document["metadata"], document.get("status") or {}
     labels = metadata.get("labels") or {}
     container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
     reason, message = _trouble(document, status, container)
     marks = metadata.get("annotations") or {}
     generation = str(marks.get(manifests.ANNOTATION_GENERATION) or "")
-    return Inference(
+    return InferencePod(
         policy=labels.get(meta.LABEL_POLICY, ""),
         site=labels.get(meta.LABEL_SITE, ""),
         slot=labels.get(meta.LABEL_SLOT, ""),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class OperatorSettings:
     """One operator process."""
 
     namespace: str

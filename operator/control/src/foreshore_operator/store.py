@@ -30,14 +30,14 @@ LEASES_QUIET = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[R]):
+class StoredResource(Generic[R]):
     """A resource of ours, decoded for the planner and as it is written, to compare writes with."""
 
     resource: R
     document: api.Json
 
 
-class Store:
+class ClusterMirrors:
     """The mirrors of one cluster."""
 
     def __init__(
@@ -49,9 +49,9 @@ class Store:
         self._marks = marks
         self._clock = clock
         self.lease_ages = nodes.LeaseAges(clock)
-        self._pods_on: dict[str, set[informer.Key]] = {}
-        self._replicas: set[informer.Key] = set()
-        self._parts: set[informer.Key] = set()
+        self._pods_on: dict[str, set[informer.ObjectKey]] = {}
+        self._replicas: set[informer.ObjectKey] = set()
+        self._parts: set[informer.ObjectKey] = set()
         self._returned: dict[str, float] = {}
         """By node: when it became Ready again."""
         self._silenced: dict[str, float] = {}
@@ -99,12 +99,12 @@ class Store:
 
     def find(self, model: type[R], namespace: str, name: str) -> R | None:
         """One resource, if the mirror has it."""
-        kept = self._resources[model.kind].store.get(informer.Key(namespace, name))
+        kept = self._resources[model.kind].store.get(informer.ObjectKey(namespace, name))
         return cast(R, kept.resource) if kept is not None else None
 
     def document(self, kind: str, namespace: str, name: str) -> api.Json | None:
         """One resource as the API server writes it."""
-        kept = self._resources[kind].store.get(informer.Key(namespace, name))
+        kept = self._resources[kind].store.get(informer.ObjectKey(namespace, name))
         return kept.document if kept is not None else None
 
     def undecodable(self) -> Iterator[tuple[str, api.Json, str]]:
@@ -113,7 +113,7 @@ class Store:
             for document, why in mirror.undecodable.values():
                 yield kind, document, why
 
-    def observed_nodes(self, default_tier: snapshot.Tier) -> Iterator[snapshot.Node]:
+    def observed_nodes(self, default_tier: v1alpha1.Tier) -> Iterator[snapshot.Node]:
         """Every node with its Lease's age and the room that others take, in order of name."""
         for key in sorted(self._nodes.store):
             yield nodes.node(
@@ -154,14 +154,14 @@ class Store:
                 policy_generation=one.generation,
             )
 
-    def parts(self) -> Iterator[snapshot.Part]:
+    def parts(self) -> Iterator[snapshot.ProductPod]:
         """The pods of agents and hub, in order of (namespace, name)."""
         found = (self._pods.store[key].part for key in sorted(self._parts))
         return (part for part in found if part is not None)
 
     def pod(self, namespace: str, name: str) -> pods.PodRecord | None:
         """One pod, if the mirror has it."""
-        return self._pods.store.get(informer.Key(namespace, name))
+        return self._pods.store.get(informer.ObjectKey(namespace, name))
 
     def _lease_age(self, name: str) -> float | None:
         """The age of a Lease, or None while we ourselves hear of no Lease at all.
@@ -177,17 +177,17 @@ class Store:
         since = self._silenced.get(name)
         return None if since is None else self._clock() - since
 
-    def _requested_on(self, node: str) -> snapshot.Resources:
-        total = snapshot.Resources()
+    def _requested_on(self, node: str) -> snapshot.ComputeResources:
+        total = snapshot.ComputeResources()
         for key in self._pods_on.get(node, ()):
             if key not in self._replicas:
                 total += self._pods.store[key].requests
         return total
 
-    def _resource_changed(self, change: informer.Change[Kept[Any]]) -> None:
+    def _resource_changed(self, change: informer.ObjectChange[StoredResource[Any]]) -> None:
         self._marks.mark((change.kind.kind, change.key))
 
-    def _node_changed(self, change: informer.Change[nodes.NodeRecord]) -> None:
+    def _node_changed(self, change: informer.ObjectChange[nodes.NodeRecord]) -> None:
         if change.old == change.new:
             return
         lost = change.new is None or (
@@ -200,7 +200,7 @@ class Store:
             self._returned[change.key.name] = self._clock()
         self._marks.mark(("Node", change.key), urgent=lost)
 
-    def _note_silence(self, change: informer.Change[nodes.NodeRecord]) -> None:
+    def _note_silence(self, change: informer.ObjectChange[nodes.NodeRecord]) -> None:
         name = change.key.name
         if change.new is None or change.new.is_ready is True:
             self._silenced.pop(name, None)
@@ -209,17 +209,17 @@ class Store:
             before = 0.0 if change.old is not None else nodes.not_ready_for(change.new, was)
             self._silenced[name] = self._clock() - before
 
-    def _leave(self, node: str, pod: informer.Key) -> None:
+    def _leave(self, node: str, pod: informer.ObjectKey) -> None:
         """Drop a pod from its node, and the node once it has none: nodes come and go."""
         on = self._pods_on.get(node, set())
         on.discard(pod)
         if not on:
             self._pods_on.pop(node, None)
 
-    def _lease_changed(self, change: informer.Change[str]) -> None:
+    def _lease_changed(self, change: informer.ObjectChange[str]) -> None:
         self.lease_ages.note(change.key.name, change.new)
 
-    def _pod_changed(self, change: informer.Change[pods.PodRecord]) -> None:
+    def _pod_changed(self, change: informer.ObjectChange[pods.PodRecord]) -> None:
         old, new = change.old, change.new
         if old is not None:
             self._leave(old.node, change.key)
@@ -248,15 +248,15 @@ def _is_failure(record: pods.PodRecord | None) -> bool:
     )
 
 
-def _decoder(model: type[R]) -> Callable[[api.Json], Kept[R]]:
-    def decode(document: api.Json) -> Kept[R]:
-        return Kept(model.read(document), document)
+def _decoder(model: type[R]) -> Callable[[api.Json], StoredResource[R]]:
+    def decode(document: api.Json) -> StoredResource[R]:
+        return StoredResource(model.read(document), document)
 
     return decode
 
 
 async def watch_lease_ages(
-    store: Store, marks: dirty.Dirty, stale_after: float, period: float = 1.0
+    store: ClusterMirrors, marks: dirty.Dirty, stale_after: float, period: float = 1.0
 ) -> None:
     """Mark a pass as urgent when a node's Lease becomes stale or is renewed again.
 
@@ -267,7 +267,7 @@ async def watch_lease_ages(
         await asyncio.sleep(period)
         now = frozenset(
             node.name
-            for node in store.observed_nodes(snapshot.Tier.CLOUD)
+            for node in store.observed_nodes(v1alpha1.Tier.CLOUD)
             if node.lease_age is not None and node.lease_age > stale_after
         )
         for name in now ^ stale:

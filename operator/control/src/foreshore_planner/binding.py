@@ -27,7 +27,7 @@ LAST_GOOD: Final = "the last good one, if there was one,"
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class BindingProblem:
     """Why an object is not accepted; `is_final` until its own spec changes (Stalled).
 
     Else it waits for others.
@@ -48,7 +48,7 @@ class BoundDevice:
     device: v1alpha1.Device
     profile: v1alpha1.DeviceProfile | None
     reachable_from: tuple[str, ...]
-    problem: Problem | None
+    problem: BindingProblem | None
 
     @property
     def narrowed(self) -> v1alpha1.DeviceProfileSpec | None:
@@ -61,7 +61,7 @@ class BoundDevice:
     def lease_seconds(self) -> float:
         """The lease duration in force."""
         narrowed = self.narrowed
-        authority = v1alpha1.protection.Authority() if narrowed is None else narrowed.authority
+        authority = v1alpha1.protection.AuthoritySpec() if narrowed is None else narrowed.authority
         return scalars.seconds(authority.lease_duration)
 
 
@@ -79,7 +79,7 @@ class BoundPolicy:
 
     A mistake in a Site, DeviceProfile or Device must not tear down what serves them.
     """
-    problem: Problem | None
+    problem: BindingProblem | None
 
     @property
     def is_placed(self) -> bool:
@@ -96,14 +96,14 @@ class BoundPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class BoundSnapshot:
     """Everything resolved."""
 
-    sites: Mapping[Key, Problem | None]
-    profiles: Mapping[Key, Problem | None]
+    sites: Mapping[Key, BindingProblem | None]
+    profiles: Mapping[Key, BindingProblem | None]
     devices: Mapping[Key, BoundDevice]
-    models: Mapping[Key, Problem | None]
-    versions: Mapping[Key, Problem | None]
+    models: Mapping[Key, BindingProblem | None]
+    versions: Mapping[Key, BindingProblem | None]
     policies: Mapping[Key, BoundPolicy]
 
     def policies_of(self, device: Key) -> tuple[v1alpha1.DecisionPolicy, ...]:
@@ -115,7 +115,7 @@ class Binding:
         )
 
 
-def bind(seen: snapshot.Snapshot) -> Binding:
+def bind(seen: snapshot.Snapshot) -> BoundSnapshot:
     """Resolve every reference of the snapshot."""
     sites = _sites(seen.sites)
     profiles = {key(one): own_problem(one) for one in _ordered(seen.profiles)}
@@ -125,7 +125,7 @@ def bind(seen: snapshot.Snapshot) -> Binding:
         key(one): own_problem(one) or _missing(one, "Model", one.spec.model_ref.name, models)
         for one in _ordered(seen.versions)
     }
-    return Binding(
+    return BoundSnapshot(
         sites=sites,
         profiles=profiles,
         devices=devices,
@@ -159,9 +159,9 @@ class _Same:
         return isinstance(other, _Same) and other.resource is self.resource
 
 
-def internal(error: Exception, step: str) -> Problem:
+def internal(error: Exception, step: str) -> BindingProblem:
     """Return the problem of an object that a defect of ours keeps from being planned."""
-    return Problem(
+    return BindingProblem(
         conditions.Reason.INTERNAL_ERROR,
         f"a defect of this release ({type(error).__name__}: {step}) keeps the operator from"
         " planning it, and what runs stays as it is; the operator's log has the details: please"
@@ -171,7 +171,7 @@ def internal(error: Exception, step: str) -> Problem:
     )
 
 
-def own_problem(one: meta.Resource) -> Problem | None:
+def own_problem(one: meta.Resource) -> BindingProblem | None:
     """Return what an object's own spec asks that this release does not do."""
     try:
         return _own_problem(_Same(one))
@@ -180,14 +180,14 @@ def own_problem(one: meta.Resource) -> Problem | None:
 
 
 @lru_cache(maxsize=1 << 15)
-def _own_problem(same: _Same) -> Problem | None:
+def _own_problem(same: _Same) -> BindingProblem | None:
     """Walk an object once: observers keep objects from pass to pass until they change."""
     one = same.resource
     refused = support.unsupported(one)
     if not refused:
         return None
     listed = ", ".join(f"{each.path}={each.value}" for each in refused[:4])
-    return Problem(
+    return BindingProblem(
         conditions.Reason.NOT_SUPPORTED, f"this release does not act on {listed}", is_final=True
     )
 
@@ -199,33 +199,33 @@ def _missing(
     known: Mapping[Key, object],
     kept: str = LAST_GOOD,
     how: str = "",
-) -> Problem | None:
+) -> BindingProblem | None:
     namespace = one.metadata.namespace or ""
     if (namespace, name) in known:
         return None
     return _held_back(in_force.dangling(kind, name, namespace), kept, how)
 
 
-def _held_back(obstacle: in_force.Obstacle, kept: str = LAST_GOOD, how: str = "") -> Problem:
+def _held_back(obstacle: in_force.Obstacle, kept: str = LAST_GOOD, how: str = "") -> BindingProblem:
     """Return the problem of an object that waits for another; `kept` says what stays meanwhile."""
     reason = conditions.Reason(obstacle.reason)
-    return Problem(reason, in_force.message(obstacle, kept=kept, how=how), is_final=False)
+    return BindingProblem(reason, in_force.message(obstacle, kept=kept, how=how), is_final=False)
 
 
 def _age(one: meta.Resource) -> tuple[str, Key]:
     return (one.metadata.creation_timestamp or "", key(one))
 
 
-def _sites(sites: Iterable[v1alpha1.Site]) -> dict[Key, Problem | None]:
+def _sites(sites: Iterable[v1alpha1.Site]) -> dict[Key, BindingProblem | None]:
     oldest: dict[str, v1alpha1.Site] = {}
     for site in sorted(sites, key=_age):
         oldest.setdefault(site.metadata.name, site)
-    found: dict[Key, Problem | None] = {}
+    found: dict[Key, BindingProblem | None] = {}
     for site in _ordered(sites):
         first = oldest[site.metadata.name]
         found[key(site)] = own_problem(site)
         if first is not site:
-            found[key(site)] = Problem(
+            found[key(site)] = BindingProblem(
                 conditions.Reason.SITE_CONFLICT,
                 f"an older Site of this name is in namespace {first.metadata.namespace}",
                 is_final=True,
@@ -234,7 +234,7 @@ def _sites(sites: Iterable[v1alpha1.Site]) -> dict[Key, Problem | None]:
 
 
 def _devices(
-    seen: snapshot.Snapshot, sites: Mapping[Key, Problem | None]
+    seen: snapshot.Snapshot, sites: Mapping[Key, BindingProblem | None]
 ) -> dict[Key, BoundDevice]:
     profiles = {key(one): one for one in seen.profiles}
     brokers = {key(one): one.spec.broker for one in seen.sites}
@@ -269,12 +269,12 @@ def _devices(
     return dict(sorted(found.items()))
 
 
-def _unbelievable(device: v1alpha1.Device, now: datetime) -> Problem | None:
+def _unbelievable(device: v1alpha1.Device, now: datetime) -> BindingProblem | None:
     """Return what is wrong with a right that nobody can have granted; the API lets none fall."""
     authority = device.status.authority
     if authority is None or beat.is_believable(authority.last_issued, now.timestamp()):
         return None
-    return Problem(
+    return BindingProblem(
         conditions.Reason.INVALID,
         f"status.authority.lastIssued {authority.last_issued} lies more than ten years ahead of"
         " now: no agent is granted the device; delete the Device and create it again",
@@ -285,8 +285,8 @@ def _unbelievable(device: v1alpha1.Device, now: datetime) -> Problem | None:
 def _device_references(
     device: v1alpha1.Device,
     profile: v1alpha1.DeviceProfile | None,
-    sites: Mapping[Key, Problem | None],
-) -> Problem | None:
+    sites: Mapping[Key, BindingProblem | None],
+) -> BindingProblem | None:
     """Return what a device waits for: without its site it is in force nowhere."""
     namespace, site = device.metadata.namespace or "", device.spec.site
     missing = _missing(device, v1alpha1.Site.kind, site, sites, kept="")
@@ -309,7 +309,7 @@ def _endpoint_conflict(
     profile: v1alpha1.DeviceProfile,
     broker: v1alpha1.site.Broker,
     taken: dict[tuple[str, int, str], Key],
-) -> Problem | None:
+) -> BindingProblem | None:
     topic = profile.spec.mqtt.command_topic
     if topic is None:
         return None
@@ -318,7 +318,7 @@ def _endpoint_conflict(
     first = taken.setdefault(endpoint, key(device))
     if first == key(device):
         return None
-    return Problem(
+    return BindingProblem(
         conditions.Reason.ENDPOINT_CONFLICT,
         f"Device {first[0]}/{first[1]} already listens on {rendered} of this broker",
         is_final=True,
@@ -334,7 +334,7 @@ def _reachable(device: v1alpha1.Device, nodes: Iterable[snapshot.Node]) -> tuple
 def _policies(
     seen: snapshot.Snapshot,
     devices: Mapping[Key, BoundDevice],
-    versions: Mapping[Key, Problem | None],
+    versions: Mapping[Key, BindingProblem | None],
 ) -> dict[Key, BoundPolicy]:
     known = {key(one): one for one in seen.versions}
     models = {key(one): one for one in seen.models}
@@ -387,8 +387,8 @@ def _policy_problem(
     seen: snapshot.Snapshot,
     policy: v1alpha1.DecisionPolicy,
     version: str | None,
-    versions: Mapping[Key, Problem | None],
-) -> Problem | None:
+    versions: Mapping[Key, BindingProblem | None],
+) -> BindingProblem | None:
     problem = own_problem(policy)
     if problem is None and version is not None:
         problem = _missing(policy, "ModelVersion", version, versions)
@@ -401,4 +401,4 @@ def _policy_problem(
         return None
     reason, message = compiled.problem
     message = in_force.staying(message, LAST_GOOD)
-    return Problem(conditions.Reason(reason), message, is_final=True)
+    return BindingProblem(conditions.Reason(reason), message, is_final=True)

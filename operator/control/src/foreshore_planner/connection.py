@@ -97,19 +97,19 @@ def agent(seen: snapshot.Snapshot, node: str) -> str:
     return f"the agent on {_place(pods[0])}" if pods else f"the agent on node {node}"
 
 
-def _of(seen: snapshot.Snapshot, component: str) -> Iterator[snapshot.Part]:
+def _of(seen: snapshot.Snapshot, component: str) -> Iterator[snapshot.ProductPod]:
     return (one for one in sorted(seen.parts, key=_order) if one.component == component)
 
 
-def _order(part: snapshot.Part) -> tuple[str, str]:
+def _order(part: snapshot.ProductPod) -> tuple[str, str]:
     return (part.namespace, part.name)
 
 
-def _place(part: snapshot.Part) -> str:
+def _place(part: snapshot.ProductPod) -> str:
     return f"node {part.node or '(none yet)'} ({_pod(part)})"
 
 
-def _pod(part: snapshot.Part) -> str:
+def _pod(part: snapshot.ProductPod) -> str:
     state = f": {part.reason}" if part.reason else ""
     return f"pod {part.namespace}/{part.name}{state}"
 
@@ -125,7 +125,7 @@ def _no_nodes(site: str, seen: snapshot.Snapshot) -> str:
     label = f"{meta.LABEL_SITE}={site}"
     message = (
         f"no node carries {label}:"
-        f" kubectl label node NODE {label} {meta.LABEL_TIER}={snapshot.Tier.EDGE}"
+        f" kubectl label node NODE {label} {meta.LABEL_TIER}={v1alpha1.Tier.EDGE}"
     )
     known = {one.metadata.name for one in seen.sites}
     similar = sorted(

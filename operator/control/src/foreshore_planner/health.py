@@ -61,7 +61,7 @@ If the others report meanwhile: shops that close together, sites that were switc
 """
 
 
-class Verdict(StrEnum):
+class NodeVerdict(StrEnum):
     """What a node is, as far as the evidence goes."""
 
     HEALTHY = "Healthy"
@@ -77,18 +77,18 @@ class Assessment:
     """One node's verdict and what it rests on, in words."""
 
     node: str
-    verdict: Verdict
+    verdict: NodeVerdict
     evidence: str
 
     @property
     def is_usable(self) -> bool:
         """Whether new work may go there."""
-        return self.verdict in (Verdict.HEALTHY, Verdict.SUSPECT)
+        return self.verdict in (NodeVerdict.HEALTHY, NodeVerdict.SUSPECT)
 
     @property
     def is_lost(self) -> bool:
         """Whether replicas there should be replaced."""
-        return self.verdict in (Verdict.NODE_DEAD, Verdict.UNKNOWN)
+        return self.verdict in (NodeVerdict.NODE_DEAD, NodeVerdict.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,12 @@ class Health:
 
     def is_quiet(self, site: str, nodes: Iterable[str]) -> bool:
         """Whether too little is heard of a site to move anything off its silent nodes."""
-        cut = any(self.of(node).verdict is Verdict.SITE_CUT for node in nodes)
+        cut = any(self.of(node).verdict is NodeVerdict.SITE_CUT for node in nodes)
         return cut or site in self.held_sites
 
     def of(self, node: str) -> Assessment:
         """Return the verdict on a node; one that is not in the API any more is dead."""
-        gone = Assessment(node, Verdict.NODE_DEAD, "the node is no longer registered")
+        gone = Assessment(node, NodeVerdict.NODE_DEAD, "the node is no longer registered")
         return self.nodes.get(node, gone)
 
 
@@ -128,7 +128,7 @@ def assess(seen: snapshot.Snapshot) -> Health:
             continue
         with_ = _held_with(node, alone, is_fleet_held=is_fleet_held)
         if with_ is not None:
-            nodes[node.name] = Assessment(node.name, Verdict.SITE_CUT, f"{why}, {with_}")
+            nodes[node.name] = Assessment(node.name, NodeVerdict.SITE_CUT, f"{why}, {with_}")
             continue
         nodes[node.name] = _silent(node, why, sites.get(node.site, {}), seen)
     return Health(nodes=nodes, held_sites=held, is_fleet_held=is_fleet_held)
@@ -246,8 +246,8 @@ def _by_site(
 
 def _alive(node: snapshot.Node, *, reports: bool) -> Assessment:
     if reports:
-        return Assessment(node.name, Verdict.HEALTHY, "Ready, and its agent reports")
-    return Assessment(node.name, Verdict.SUSPECT, "Ready, but its agent does not report")
+        return Assessment(node.name, NodeVerdict.HEALTHY, "Ready, and its agent reports")
+    return Assessment(node.name, NodeVerdict.SUSPECT, "Ready, but its agent does not report")
 
 
 def _silent(
@@ -258,7 +258,7 @@ def _silent(
 ) -> Assessment:
     """Judge a silent node that is not held; `agents` are those of its site that report."""
 
-    def judged(verdict: Verdict, evidence: str) -> Assessment:
+    def judged(verdict: NodeVerdict, evidence: str) -> Assessment:
         return Assessment(node.name, verdict, f"{silence}, {evidence}")
 
     others = [peer for name, peer in agents.items() if name != node.name]
@@ -269,14 +269,14 @@ def _silent(
     # An uplink that is cut silences a site node by node, as each one's Lease runs out. Peers that
     # live speak again within seconds, so nothing is lost by waiting for what they say.
     if node.site is not None and seen.fleet is not None and not is_heard:
-        return judged(Verdict.SITE_CUT, "and no other agent of its site reports just now")
+        return judged(NodeVerdict.SITE_CUT, "and no other agent of its site reports just now")
     match is_beating(node.name, node.site, agents, seen.fleet_age):
         case True:
-            return judged(Verdict.LINK_CUT, "but a peer of its site hears its beats")
+            return judged(NodeVerdict.LINK_CUT, "but a peer of its site hears its beats")
         case False:
-            return judged(Verdict.NODE_DEAD, "and its beats have stopped at its site")
+            return judged(NodeVerdict.NODE_DEAD, "and its beats have stopped at its site")
         case None:
-            return judged(Verdict.UNKNOWN, "and nobody can say more about it")
+            return judged(NodeVerdict.UNKNOWN, "and nobody can say more about it")
 
 
 def _is_fresh(peer: report.AgentEvidence, fleet_age: float) -> bool:

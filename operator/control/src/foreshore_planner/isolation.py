@@ -50,7 +50,7 @@ def culprits(run: Callable[[Sequence[Key]], object], of: Sequence[Key]) -> dict[
     """Return those of `of` that make `run` fail, with the error of each.
 
     Raises:
-        Exception: as `run` does, where no single one fails by itself.
+        Exception: as `run` does, where no single object fails by itself.
     """
     try:
         run(of)
@@ -58,10 +58,10 @@ def culprits(run: Callable[[Sequence[Key]], object], of: Sequence[Key]) -> dict[
         if len(of) == 1:
             return {of[0]: error}
         half = len(of) // 2
-        found = culprits(run, of[:half]) | culprits(run, of[half:]) if of else {}
-        if not found:
+        errors = culprits(run, of[:half]) | culprits(run, of[half:]) if of else {}
+        if not errors:
             raise
-        return found
+        return errors
     return {}
 
 
@@ -79,19 +79,19 @@ def guarded(
         return (), (Defect(STEP, "", name, error),)
 
 
-def marked(objects: Mapping[Key, R], found: Mapping[Key, Exception], step: str) -> dict[Key, R]:
-    """Return the objects, those that were found not accepted: what they have stays."""
+def marked(objects: Mapping[Key, R], errors: Mapping[Key, Exception], step: str) -> dict[Key, R]:
+    """Return the objects, those with an error as not accepted: what they have stays."""
     return {
-        key: dataclasses.replace(one, problem=binding.internal(found[key], step))
-        if key in found
-        else one
-        for key, one in objects.items()
+        key: dataclasses.replace(bound, problem=binding.internal(errors[key], step))
+        if key in errors
+        else bound
+        for key, bound in objects.items()
     }
 
 
 def place_all(
-    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
-) -> tuple[binding.Binding, tuple[case.PlacementPlan, ...], tuple[Defect, ...]]:
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
+) -> tuple[binding.BoundSnapshot, tuple[case.PlacementPlan, ...], tuple[Defect, ...]]:
     """Plan every placement; a policy whose placements cannot be planned is not accepted.
 
     A placement as it was before may be what is in the way, also of others: some steps look at all.
@@ -99,78 +99,78 @@ def place_all(
     """
 
     def among(
-        before: Iterable[v1alpha1.InferencePlacement], keys: Iterable[Key]
+        existing: Iterable[v1alpha1.InferencePlacement], policies: Iterable[Key]
     ) -> tuple[case.PlacementPlan, ...]:
         return placing.place_all(
-            dataclasses.replace(seen, placements=tuple(before)),
+            dataclasses.replace(seen, placements=tuple(existing)),
             verdicts,
-            dataclasses.replace(bound, policies={key: bound.policies[key] for key in keys}),
+            dataclasses.replace(bound, policies={key: bound.policies[key] for key in policies}),
         )
 
     try:
         return bound, placing.place_all(seen, verdicts, bound), ()
-    except Exception:  # noqa: BLE001 - whose it is is found, said, logged and counted
-        every = {binding.key(one): one for one in seen.placements}
-        bad = culprits(lambda keys: among([every[key] for key in keys], ()), tuple(every))
-    before = [one for key, one in every.items() if key not in bad]
-    found = {(key[0], every[key].spec.policy_ref.name): error for key, error in bad.items()}
-    others = [key for key in bound.policies if key not in found]
-    found |= culprits(lambda keys: among(before, keys), others)
-    placements = among(before, [key for key in others if key not in found])
-    policies = marked(bound.policies, found, "placing its replicas")
+    except Exception:  # noqa: BLE001 - the culprits are looked for, reported, logged and counted
+        existing = {binding.key(placement): placement for placement in seen.placements}
+        broken = culprits(lambda keys: among([existing[key] for key in keys], ()), tuple(existing))
+    sound = [placement for key, placement in existing.items() if key not in broken]
+    errors = {(key[0], existing[key].spec.policy_ref.name): error for key, error in broken.items()}
+    others = [key for key in bound.policies if key not in errors]
+    errors |= culprits(lambda keys: among(sound, keys), others)
+    placements = among(sound, [key for key in others if key not in errors])
+    policies = marked(bound.policies, errors, "placing its replicas")
     orphans = [
         Defect(PLACEMENT, *key, error)
-        for key, error in bad.items()
-        if (key[0], every[key].spec.policy_ref.name) not in policies
+        for key, error in broken.items()
+        if (key[0], existing[key].spec.policy_ref.name) not in policies
     ]
     return dataclasses.replace(bound, policies=policies), placements, tuple(orphans)
 
 
 def decide_all(
-    bound: binding.Binding, decide: Callable[[binding.BoundDevice], succession.Standing]
-) -> tuple[binding.Binding, Mapping[Key, succession.Standing]]:
+    bound: binding.BoundSnapshot, decide: Callable[[binding.BoundDevice], succession.Succession]
+) -> tuple[binding.BoundSnapshot, Mapping[Key, succession.Succession]]:
     """Decide the authority of every accepted device; one that cannot be decided stays as it is."""
-    standings: dict[Key, succession.Standing] = {}
-    found: dict[Key, Exception] = {}
+    successions: dict[Key, succession.Succession] = {}
+    errors: dict[Key, Exception] = {}
     for device in bound.devices.values():
         if device.problem is None:
             try:
-                standings[device.key] = decide(device)
-            except Exception as error:  # noqa: BLE001 - said of the device, logged and counted
-                found[device.key] = error
-    if not found:
-        return bound, standings
-    devices = marked(bound.devices, found, "deciding who may command it")
-    return dataclasses.replace(bound, devices=devices), standings
+                successions[device.key] = decide(device)
+            except Exception as error:  # noqa: BLE001 - reported of the device, logged and counted
+                errors[device.key] = error
+    if not errors:
+        return bound, successions
+    devices = marked(bound.devices, errors, "deciding who may command it")
+    return dataclasses.replace(bound, devices=devices), successions
 
 
 def statuses(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     placements: Sequence[case.PlacementPlan],
-    standings: Mapping[Key, succession.Standing],
+    successions: Mapping[Key, succession.Succession],
 ) -> tuple[tuple[status.Row, ...], tuple[Defect, ...]]:
-    """Say what is known of every object; one of which nothing can be said keeps what was said."""
+    """Return the status of every object; an object whose status fails keeps the one it has."""
 
     def among(chosen: Mapping[str, Collection[Key]]) -> tuple[status.Row, ...]:
-        some, resolved = _narrowed(seen, bound, chosen)
-        plans = [one for one in placements if (one.namespace, one.name) in chosen[PLACEMENT]]
-        return tuple(status.all_of(some, verdicts, resolved, plans, standings))
+        part, resolved = _narrowed(seen, bound, chosen)
+        plans = [plan for plan in placements if (plan.namespace, plan.name) in chosen[PLACEMENT]]
+        return tuple(status.all_of(part, verdicts, resolved, plans, successions))
 
     try:
-        return tuple(status.all_of(seen, verdicts, bound, placements, standings)), ()
-    except Exception:  # noqa: BLE001 - whose it is is found, said, logged and counted
+        return tuple(status.all_of(seen, verdicts, bound, placements, successions)), ()
+    except Exception:  # noqa: BLE001 - the culprits are looked for, reported, logged and counted
         every = {kind: [*map(binding.key, getattr(seen, plural))] for kind, plural in SEEN.items()}
-    every[PLACEMENT] = [(one.namespace, one.name) for one in placements]
+    every[PLACEMENT] = [(plan.namespace, plan.name) for plan in placements]
     sound: dict[str, Collection[Key]] = dict.fromkeys(every, ())
-    found: list[Defect] = []
+    broken: list[Defect] = []
     for kind, keys in every.items():
         errors = culprits(functools.partial(_with, among, sound, kind), keys)
         sound[kind] = [key for key in keys if key not in errors]
-        found += [Defect(kind, *key, error) for key, error in errors.items()]
+        broken += [Defect(kind, *key, error) for key, error in errors.items()]
     rows = among(sound)
-    return (*rows, *_said_of(seen, found)), tuple(found)
+    return (*rows, *_with_defects(seen, broken)), tuple(broken)
 
 
 def _with(
@@ -179,109 +179,115 @@ def _with(
     kind: str,
     keys: Collection[Key],
 ) -> object:
-    """Say what is known of these of a kind, and of all of the kinds before."""
+    """Return the statuses of these objects of a kind, and of all of the kinds before."""
     return among({**sound, kind: keys})
 
 
 def with_hub_problems(seen: snapshot.Snapshot, rows: Sequence[status.Row]) -> Iterator[status.Row]:
-    """Say of a Site that the hub cannot give its nodes what they should work by.
+    """Add to the status of a Site that the hub cannot give its nodes what they should work by.
 
-    What is wrong with nodes that are of no Site is said of their Cluster, where there is one.
+    Problems of nodes that are of no Site stand in the status of their Cluster, where there is one.
     """
-    said = _hub_problems(seen)
-    every: tuple[v1alpha1.Site | v1alpha1.Cluster, ...] = (*seen.sites, *seen.clusters)
-    before = {(one.kind, one.metadata.namespace, one.metadata.name): one for one in every}
+    of_hub = _hub_problems(seen)
+    carriers: tuple[v1alpha1.Site | v1alpha1.Cluster, ...] = (*seen.sites, *seen.clusters)
+    by_name = {
+        (carrier.kind, carrier.metadata.namespace, carrier.metadata.name): carrier
+        for carrier in carriers
+    }
     for kind, namespace, name, value in rows:
-        one, problems = before.get((kind, namespace, name)), said.get((kind, name), [])
-        if one is None or not problems:
+        carrier, problems = by_name.get((kind, namespace, name)), of_hub.get((kind, name), [])
+        if carrier is None or not problems:
             yield kind, namespace, name, value
             continue
-        known = conditions.find(value.conditions, conditions.Type.DEGRADED)
-        messages = [*([known.message] if known is not None else []), *_by_message(problems)]
-        reason = _reason(problems[0].reason if known is None else known.reason)
+        own = conditions.find(value.conditions, conditions.Type.DEGRADED)
+        messages = [*([own.message] if own is not None else []), *_by_message(problems)]
+        reason = _reason(problems[0].reason if own is None else own.reason)
         message = phrases.fitted("; ".join(messages))
         degraded = status.condition(
             (conditions.Type.DEGRADED, conditions.Status.TRUE, reason, message),
-            one.metadata.generation or 0,
+            carrier.metadata.generation or 0,
             seen,
         )
-        wanted = [each for each in value.conditions if each.type != degraded.type]
-        merged = conditions.merge(one.status.conditions, [*wanted, degraded], seen.now)
+        others = [other for other in value.conditions if other.type != degraded.type]
+        merged = conditions.merge(carrier.status.conditions, [*others, degraded], seen.now)
         yield kind, namespace, name, value.model_copy(update={"conditions": merged})
 
 
 def _hub_problems(seen: snapshot.Snapshot) -> dict[tuple[str, str], list[report.Problem]]:
-    """Return what the hub says of nodes, by kind and name of the object that it is said of."""
-    nodes, sites = {node.name: node for node in seen.nodes}, {one.name for one in seen.sites}
-    found: dict[tuple[str, str], list[report.Problem]] = {}
-    for each in seen.fleet.problems if seen.fleet is not None else ():
-        node = nodes.get(each.name)
+    """Return the hub's problems with nodes, by kind and name of the object that carries them."""
+    nodes, sites = {node.name: node for node in seen.nodes}, {site.name for site in seen.sites}
+    carried: dict[tuple[str, str], list[report.Problem]] = {}
+    for problem in seen.fleet.problems if seen.fleet is not None else ():
+        node = nodes.get(problem.name)
         if node is not None and node.site is not None and node.site in sites:
-            found.setdefault((v1alpha1.Site.kind, node.site), []).append(each)
+            carried.setdefault((v1alpha1.Site.kind, node.site), []).append(problem)
         elif node is not None:
-            found.setdefault((v1alpha1.Cluster.kind, node.cluster), []).append(each)
-    return found
+            carried.setdefault((v1alpha1.Cluster.kind, node.cluster), []).append(problem)
+    return carried
 
 
 def _by_message(problems: Iterable[report.Problem]) -> Iterator[str]:
     """Yield each message once, behind the nodes that it is true of."""
     nodes: dict[str, list[str]] = {}
-    for each in problems:
-        nodes.setdefault(each.message, []).append(each.name)
+    for problem in problems:
+        nodes.setdefault(problem.message, []).append(problem.name)
     for message, names in nodes.items():
         yield f"{'node' if len(names) == 1 else 'nodes'} {phrases.listed(names)}: {message}"
 
 
-def _reason(said: str) -> conditions.Reason:
-    """Return a reason of ours; one that this release does not know is a defect."""
-    known = {one.value: one for one in conditions.Reason}
-    return known.get(said, conditions.Reason.INTERNAL_ERROR)
+def _reason(code: str) -> conditions.Reason:
+    """Return the reason of a code; a code that this release does not know is a defect."""
+    reasons = {reason.value: reason for reason in conditions.Reason}
+    return reasons.get(code, conditions.Reason.INTERNAL_ERROR)
 
 
 def _narrowed(
-    seen: snapshot.Snapshot, bound: binding.Binding, chosen: Mapping[str, Collection[Key]]
-) -> tuple[snapshot.Snapshot, binding.Binding]:
-    """Return the world with only the chosen objects of each kind to say something of."""
-    some: dict[str, Any] = {
-        plural: tuple(one for one in getattr(seen, plural) if binding.key(one) in chosen[kind])
+    seen: snapshot.Snapshot, bound: binding.BoundSnapshot, chosen: Mapping[str, Collection[Key]]
+) -> tuple[snapshot.Snapshot, binding.BoundSnapshot]:
+    """Return the snapshot with only the chosen objects of each kind."""
+    objects: dict[str, Any] = {
+        plural: tuple(
+            written for written in getattr(seen, plural) if binding.key(written) in chosen[kind]
+        )
         for kind, plural in SEEN.items()
     }
     devices, policies = chosen[v1alpha1.Device.kind], chosen[v1alpha1.DecisionPolicy.kind]
-    return dataclasses.replace(seen, **some), dataclasses.replace(
+    return dataclasses.replace(seen, **objects), dataclasses.replace(
         bound,
-        devices={key: one for key, one in bound.devices.items() if key in devices},
-        policies={key: one for key, one in bound.policies.items() if key in policies},
+        devices={key: device for key, device in bound.devices.items() if key in devices},
+        policies={key: policy for key, policy in bound.policies.items() if key in policies},
     )
 
 
-def _said_of(seen: snapshot.Snapshot, found: Iterable[Defect]) -> Iterator[status.Row]:
+def _with_defects(seen: snapshot.Snapshot, broken: Iterable[Defect]) -> Iterator[status.Row]:
     """Say of these objects that a defect of ours is in the way, and leave the rest as it is."""
-    for defect in found:
+    for defect in broken:
         objects = getattr(seen, SEEN[defect.kind]) if defect.kind in SEEN else seen.placements
-        for one in objects:
-            if binding.key(one) == (defect.namespace, defect.name):
-                said = _with_problem(one, binding.internal(defect.error, "saying its status"), seen)
-                yield defect.kind, one.metadata.namespace, one.name, said
+        for resource in objects:
+            if binding.key(resource) == (defect.namespace, defect.name):
+                problem = binding.internal(defect.error, "saying its status")
+                value = _with_problem(resource, problem, seen)
+                yield defect.kind, resource.metadata.namespace, resource.name, value
 
 
 def _with_problem(
-    one: Any, problem: binding.Problem, seen: snapshot.Snapshot
+    resource: Any, problem: binding.BindingProblem, seen: snapshot.Snapshot
 ) -> v1alpha1.statuses.Observed:
-    generation = one.metadata.generation or 0
+    generation = resource.metadata.generation or 0
     wanted = [
-        status.condition((*said, problem.reason, problem.message), generation, seen)
-        for said in (
+        status.condition((*state, problem.reason, problem.message), generation, seen)
+        for state in (
             (conditions.Type.READY, conditions.Status.FALSE),
             (conditions.Type.STALLED, conditions.Status.TRUE),
         )
     ]
-    merged = conditions.merge(one.status.conditions, wanted, seen.now)
+    merged = conditions.merge(resource.status.conditions, wanted, seen.now)
     changes = {"conditions": merged, "observed_generation": generation}
-    changed: v1alpha1.statuses.Observed = one.status.model_copy(update=changes)
+    changed: v1alpha1.statuses.Observed = resource.status.model_copy(update=changes)
     return changed
 
 
-def defects(bound: binding.Binding) -> Iterator[Defect]:
+def defects(bound: binding.BoundSnapshot) -> Iterator[Defect]:
     """Yield the objects whose problem is a defect of ours."""
     plain = (
         (v1alpha1.Site.kind, bound.sites),

@@ -49,7 +49,7 @@ STAGES = (
 )
 
 
-class Source(StrEnum):
+class FigureBasis(StrEnum):
     """What a stage's figure rests on."""
 
     MEASURED = "Measured"
@@ -63,7 +63,7 @@ class StageLatency:
     """One stage on one candidate; `tail` is the quantile that the sum uses."""
 
     stage: histogram.Stage
-    source: Source
+    source: FigureBasis
     p99: float | None = None
     tail: float | None = None
 
@@ -105,7 +105,7 @@ class Prediction:
         for stage in self.stages:
             if stage.stage not in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE):
                 continue
-            is_expected = stage.source is Source.EXPECTED
+            is_expected = stage.source is FigureBasis.EXPECTED
             if stage.stage is histogram.Stage.INFERENCE and is_expected and not is_declared:
                 continue
             if stage.tail is None:
@@ -117,7 +117,7 @@ class Prediction:
     def is_measured(self) -> bool:
         """Whether the stages that depend on the node were measured with this model there."""
         return all(
-            stage.source is Source.MEASURED
+            stage.source is FigureBasis.MEASURED
             for stage in self.stages
             if stage.stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
         )
@@ -125,8 +125,8 @@ class Prediction:
 
 NOTHING = Prediction(
     (
-        StageLatency(histogram.Stage.NETWORK, Source.UNKNOWN),
-        StageLatency(histogram.Stage.INFERENCE, Source.UNKNOWN),
+        StageLatency(histogram.Stage.NETWORK, FigureBasis.UNKNOWN),
+        StageLatency(histogram.Stage.INFERENCE, FigureBasis.UNKNOWN),
     )
 )
 """What is predicted of a node without looking at any evidence."""
@@ -206,7 +206,7 @@ def predict(evidence: Evidence, node: str, expected_inference: float, budget: fl
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
     found = [_stage(evidence, stage, node) for stage in STAGES]
-    known = sum(1 for _, source, _ in found if source is not Source.UNKNOWN)
+    known = sum(1 for _, source, _ in found if source is not FigureBasis.UNKNOWN)
     share = (1 - TARGET) / known
     prediction = Prediction(
         tuple(
@@ -260,28 +260,28 @@ def split(prediction: Prediction) -> Sequence[tuple[histogram.Stage, float]]:
 
 def _stage(
     evidence: Evidence, stage: histogram.Stage, node: str
-) -> tuple[histogram.Stage, Source, histogram.Histogram | None]:
+) -> tuple[histogram.Stage, FigureBasis, histogram.Histogram | None]:
     depends = stage in (histogram.Stage.NETWORK, histogram.Stage.INFERENCE)
     seen = evidence.stages.get((stage, node if depends else None))
     if seen is not None and seen.count >= ENOUGH:
-        return stage, Source.MEASURED, seen
+        return stage, FigureBasis.MEASURED, seen
     if stage is histogram.Stage.INFERENCE:
-        return stage, Source.EXPECTED, None
+        return stage, FigureBasis.EXPECTED, None
     probe = evidence.probes.get(node)
     if stage is histogram.Stage.NETWORK and probe is not None and probe.count > 0:
-        return stage, Source.PROBED, probe
+        return stage, FigureBasis.PROBED, probe
     if stage is histogram.Stage.NETWORK and evidence.callers == {node}:
-        return stage, Source.EXPECTED, None
-    return stage, Source.UNKNOWN, None
+        return stage, FigureBasis.EXPECTED, None
+    return stage, FigureBasis.UNKNOWN, None
 
 
 def _quantile(
-    seen: histogram.Histogram | None, q: float, expected: float, source: Source
+    seen: histogram.Histogram | None, q: float, expected: float, source: FigureBasis
 ) -> float | None:
     match source:
-        case Source.MEASURED | Source.PROBED:
+        case FigureBasis.MEASURED | FigureBasis.PROBED:
             return histogram.quantile(seen, q) if seen is not None else None
-        case Source.EXPECTED:
+        case FigureBasis.EXPECTED:
             return expected
-        case Source.UNKNOWN:
+        case FigureBasis.UNKNOWN:
             return None

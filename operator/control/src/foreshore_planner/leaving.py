@@ -70,7 +70,7 @@ class Successors:
 def superseded(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     plans: Sequence[case.PlacementPlan],
 ) -> tuple[case.Removal, ...]:
     """Return the pods that no placement wants any more.
@@ -230,7 +230,7 @@ def _is_called(
 def _may_go(replica: snapshot.Replica, verdicts: health.Health) -> bool:
     """Whether a pod is not on its way out already, nor perhaps serving a site that is cut off."""
     verdict = verdicts.of(replica.node).verdict
-    is_cut = verdict in (health.Verdict.SITE_CUT, health.Verdict.LINK_CUT)
+    is_cut = verdict in (health.NodeVerdict.SITE_CUT, health.NodeVerdict.LINK_CUT)
     return not is_cut and replica.phase is not snapshot.PodPhase.TERMINATING
 
 
@@ -245,7 +245,7 @@ def _removal(replica: snapshot.Replica, cause: str) -> case.Removal:
 
 
 def retired(
-    seen: snapshot.Snapshot, bound: binding.Binding, plans: Sequence[case.PlacementPlan]
+    seen: snapshot.Snapshot, bound: binding.BoundSnapshot, plans: Sequence[case.PlacementPlan]
 ) -> tuple[case.Removal, ...]:
     """Return the placements that nobody asks for any more.
 

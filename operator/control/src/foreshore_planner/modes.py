@@ -47,7 +47,7 @@ class EffectiveMode:
 
 
 def in_force(
-    one: binding.BoundPolicy, bound: binding.Binding, agents: Sequence[report.AgentEvidence]
+    one: binding.BoundPolicy, bound: binding.BoundSnapshot, agents: Sequence[report.AgentEvidence]
 ) -> EffectiveMode | None:
     """Return the lowest mode in which any agent works for any device; None if not accepted.
 
@@ -80,7 +80,7 @@ def _of_agents(
         yield Lowering(cap, f"on node {phrases.listed(full)}")
 
 
-def _of_devices(one: binding.BoundPolicy, bound: binding.Binding) -> Iterator[Lowering]:
+def _of_devices(one: binding.BoundPolicy, bound: binding.BoundSnapshot) -> Iterator[Lowering]:
     """Group by cap and profile: all devices of a profile usually lack the same."""
     lacking: dict[tuple[deciding.Cap, str], list[str]] = {}
     for keys in one.sites.values():

@@ -28,7 +28,7 @@ DEFAULT_EXPECTED_INFERENCE = 0.05
 
 
 def place_all(
-    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
 ) -> tuple[case.PlacementPlan, ...]:
     """Plan every placement, by (namespace, policy, site); what one takes the next lacks."""
     used = _used(seen, verdicts)
@@ -43,7 +43,7 @@ def place_all(
         left[site] = one.pace.after(_moves_made(one, planned))
         for pod in planned.pods:
             if pod.name not in existing:
-                taken = used.get(pod.node, snapshot.Resources())
+                taken = used.get(pod.node, snapshot.ComputeResources())
                 used[pod.node] = taken + one.demand.requests
         plans.append(planned)
     return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
@@ -56,8 +56,8 @@ Asked = tuple[binding.BoundPolicy, v1alpha1.ModelVersion, str]
 def _in_order(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
-    used: Mapping[str, snapshot.Resources],
+    bound: binding.BoundSnapshot,
+    used: Mapping[str, snapshot.ComputeResources],
 ) -> list[Asked]:
     """Return what is to be placed: what is lost first, the scarcest of it first, then by name.
 
@@ -90,7 +90,7 @@ def _able(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
     demand: candidates.Demand,
-    used: Mapping[str, snapshot.Resources],
+    used: Mapping[str, snapshot.ComputeResources],
 ) -> int:
     """Count the nodes that may serve; how fast they would be is no part of that."""
     views = (_view(seen, verdicts, demand, None, node, used) for node in seen.nodes)
@@ -134,13 +134,13 @@ def place(one: case.Case) -> case.PlacementPlan:
     return assembly.assemble(one, layout, history, (found, rejected), waiting)
 
 
-def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, snapshot.Tier], float]:
+def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, v1alpha1.Tier], float]:
     """Return the price of a CPU hour by (cluster, tier)."""
-    found: dict[tuple[str, snapshot.Tier], float] = {}
+    found: dict[tuple[str, v1alpha1.Tier], float] = {}
     for cluster in seen.clusters:
         name = cluster.metadata.name
-        found[(name, snapshot.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
-        found[(name, snapshot.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
+        found[(name, v1alpha1.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
+        found[(name, v1alpha1.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
     return found
 
 
@@ -150,7 +150,7 @@ def _case(
     bound: binding.BoundPolicy,
     version: v1alpha1.ModelVersion,
     site: str,
-    used: Mapping[str, snapshot.Resources],
+    used: Mapping[str, snapshot.ComputeResources],
     left: pace.Pace,
 ) -> case.Case:
     namespace, name = bound.key
@@ -202,7 +202,7 @@ def template(
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapshot.Resources]:
+def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapshot.ComputeResources]:
     """Return what our pods take of each node: also those of policies that are not accepted now.
 
     A successor that found no room has none, and does not need it as long as its slot is served:
@@ -213,7 +213,7 @@ def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapsho
         for one in seen.replicas
         if one.phase is snapshot.PodPhase.READY and not verdicts.of(one.node).is_lost
     }
-    used: dict[str, snapshot.Resources] = {}
+    used: dict[str, snapshot.ComputeResources] = {}
     for replica in seen.replicas:
         is_waiting = (
             replica.phase is snapshot.PodPhase.PENDING
@@ -221,7 +221,7 @@ def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapsho
             and _slot(replica) in served
         )
         if replica.phase is not snapshot.PodPhase.FAILED and not is_waiting:
-            taken = used.get(replica.node, snapshot.Resources())
+            taken = used.get(replica.node, snapshot.ComputeResources())
             used[replica.node] = taken + replica.requests
     return used
 
@@ -259,11 +259,11 @@ def _view(
     demand: candidates.Demand,
     evidence: latency.Evidence | None,
     node: snapshot.Node,
-    used: Mapping[str, snapshot.Resources],
-) -> candidates.View:
+    used: Mapping[str, snapshot.ComputeResources],
+) -> candidates.NodeView:
     """Look at a node; without evidence nothing is predicted of it."""
-    ours = used.get(node.name, snapshot.Resources())
-    return candidates.View(
+    ours = used.get(node.name, snapshot.ComputeResources())
+    return candidates.NodeView(
         demand=demand,
         node=node,
         assessment=verdicts.of(node.name),
@@ -274,8 +274,8 @@ def _view(
     )
 
 
-def _requests(version: v1alpha1.ModelVersion) -> snapshot.Resources:
+def _requests(version: v1alpha1.ModelVersion) -> snapshot.ComputeResources:
     asked = version.spec.resources
-    return snapshot.Resources(
+    return snapshot.ComputeResources(
         cpu=round(scalars.quantity(asked.cpu) * 1000), memory=round(scalars.quantity(asked.memory))
     )

@@ -35,7 +35,7 @@ class Plan:
     """
 
     placements: tuple[case.PlacementPlan, ...]
-    grants: tuple[succession.Grant, ...]
+    grants: tuple[succession.GrantUpdate, ...]
     statuses: tuple[StatusWrite, ...]
     removals: tuple[case.Removal, ...]
     """Pods that should go."""
@@ -85,11 +85,11 @@ def plan(seen: snapshot.Snapshot) -> Plan:
 
 
 def authorities(
-    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
-) -> tuple[binding.Binding, Mapping[binding.Key, succession.Standing]]:
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
+) -> tuple[binding.BoundSnapshot, Mapping[binding.Key, succession.Succession]]:
     """Decide the authority of every accepted device, by (namespace, name)."""
 
-    def decide(device: binding.BoundDevice) -> succession.Standing:
+    def decide(device: binding.BoundDevice) -> succession.Succession:
         return succession.decide(_authority_view(seen, verdicts, bound, device))
 
     return isolation.decide_all(bound, decide)
@@ -98,12 +98,12 @@ def authorities(
 def _authority_view(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     device: binding.BoundDevice,
-) -> succession.View:
+) -> succession.DeviceView:
     authority = device.device.status.authority
     holder = authority.holder if authority is not None else None
-    return succession.View(
+    return succession.DeviceView(
         now=seen.now,
         device=device.device,
         lease=device.lease_seconds,

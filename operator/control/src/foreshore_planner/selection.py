@@ -11,7 +11,7 @@ from foreshore_decision import selectors
 from foreshore_planner import binding, phrases
 
 
-def nothing(one: binding.BoundPolicy, bound: binding.Binding) -> str:
+def nothing(one: binding.BoundPolicy, bound: binding.BoundSnapshot) -> str:
     """Say why a policy has no device."""
     namespace = one.key[0]
     near = [device for device in bound.devices.values() if device.key[0] == namespace]

@@ -37,7 +37,7 @@ class Sharing:
         )
 
 
-def among(bound: binding.Binding) -> Sharing:
+def among(bound: binding.BoundSnapshot) -> Sharing:
     """Find every actuator that more than one policy commands."""
     commanders: dict[Actuator, list[tuple[binding.Key, str]]] = {}
     for one in bound.policies.values():
@@ -60,7 +60,9 @@ def among(bound: binding.Binding) -> Sharing:
     )
 
 
-def _commanded(one: binding.BoundPolicy, bound: binding.Binding) -> Iterator[binding.BoundDevice]:
+def _commanded(
+    one: binding.BoundPolicy, bound: binding.BoundSnapshot
+) -> Iterator[binding.BoundDevice]:
     """Yield the devices that a policy may move."""
     if one.problem is not None:
         return

@@ -17,27 +17,20 @@ from foreshore_api import v1alpha1
 from foreshore_api.wire import report
 
 
-class Tier(StrEnum):
-    """Where a node stands: beside the devices, or behind the uplink."""
-
-    EDGE = "Edge"
-    CLOUD = "Cloud"
-
-
 @dataclass(frozen=True, slots=True)
-class Resources:
+class ComputeResources:
     """CPU in thousandths of a core, memory in bytes."""
 
     cpu: int = 0
     memory: int = 0
 
-    def __add__(self, other: "Resources") -> "Resources":
-        return Resources(self.cpu + other.cpu, self.memory + other.memory)
+    def __add__(self, other: "ComputeResources") -> "ComputeResources":
+        return ComputeResources(self.cpu + other.cpu, self.memory + other.memory)
 
-    def __sub__(self, other: "Resources") -> "Resources":
-        return Resources(self.cpu - other.cpu, self.memory - other.memory)
+    def __sub__(self, other: "ComputeResources") -> "ComputeResources":
+        return ComputeResources(self.cpu - other.cpu, self.memory - other.memory)
 
-    def has_room_for(self, other: "Resources") -> bool:
+    def has_room_for(self, other: "ComputeResources") -> bool:
         """Whether `other` fits into what this says is free."""
         return self.cpu >= other.cpu and self.memory >= other.memory
 
@@ -58,7 +51,7 @@ class Node:
     name: str
     cluster: str = "local"
     site: str | None = None
-    tier: Tier = Tier.CLOUD
+    tier: v1alpha1.Tier = v1alpha1.Tier.CLOUD
     zone: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
@@ -74,8 +67,8 @@ class Node:
     """Seconds since it stopped being Ready; None while it is, or where nobody saw when."""
     lease_age: float | None = None
     """Seconds since the node's Lease last changed, or None while no Lease was read."""
-    allocatable: Resources = Resources()
-    requested: Resources = Resources()
+    allocatable: ComputeResources = ComputeResources()
+    requested: ComputeResources = ComputeResources()
     """By every pod on the node but inference replicas of ours."""
 
 
@@ -107,7 +100,7 @@ class Replica:
     Another hash means superseded.
     """
     phase: PodPhase
-    requests: Resources
+    requests: ComputeResources
     """What the pod itself asks for, whatever its policy says by now."""
     address: str | None = None
     """Pod address; the endpoint is `http://<address>:<port>`."""
@@ -130,7 +123,7 @@ HUB = "foreshore-hub"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ProductPod:
     """A pod of the product itself, to name in messages; nothing is decided by it."""
 
     component: str
@@ -169,7 +162,7 @@ class Snapshot:
     placements: tuple[v1alpha1.InferencePlacement, ...] = ()
     nodes: tuple[Node, ...] = ()
     replicas: tuple[Replica, ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ProductPod, ...] = ()
     refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By (namespace, name) of a pod that was to be created: why the API server does not let it in,
     or what it reads."""

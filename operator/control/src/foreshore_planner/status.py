@@ -41,9 +41,9 @@ VERSIONS = 100
 def all_of(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     placements: Sequence[placement_case.PlacementPlan],
-    standings: Mapping[binding.Key, succession.Standing],
+    standings: Mapping[binding.Key, succession.Succession],
 ) -> Iterator[Row]:
     """Yield the status of every object of the snapshot, and of every placement that is planned."""
     yield from sites(seen, verdicts, bound)
@@ -57,7 +57,7 @@ def all_of(
 
 
 def sites(
-    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.Binding
+    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
 ) -> Iterator[Row]:
     """Say what is known of each Site."""
     reports = health.agent_reports(seen)
@@ -84,7 +84,7 @@ def sites(
         yield site.kind, site.metadata.namespace, site.metadata.name, status
 
 
-def profiles(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
+def profiles(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Row]:
     """Say what is known of each DeviceProfile."""
     for profile in seen.profiles:
         users = sum(1 for device in bound.devices.values() if device.profile is profile)
@@ -99,8 +99,8 @@ def profiles(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
 def devices(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
-    standings: Mapping[binding.Key, succession.Standing],
+    bound: binding.BoundSnapshot,
+    standings: Mapping[binding.Key, succession.Succession],
 ) -> Iterator[Row]:
     """Say what is known of each Device: accepted, delivered, heard."""
     reports = health.agent_reports(seen)
@@ -122,7 +122,7 @@ def devices(
         yield one.device.kind, one.key[0], one.key[1], status
 
 
-def models(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
+def models(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Row]:
     """Say what is known of each Model, and which versions name it."""
     named: dict[binding.Key, list[v1alpha1.ModelVersion]] = {}
     for version in seen.versions:
@@ -141,7 +141,7 @@ def models(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
 
 def versions(
     seen: snapshot.Snapshot,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     placements: Sequence[placement_case.PlacementPlan],
 ) -> Iterator[Row]:
     """Say what is known of each ModelVersion; one whose bytes a replica refused is Stalled."""
@@ -155,7 +155,7 @@ def versions(
         key = binding.key(version)
         problem = bound.versions[key]
         if problem is None and key in refused:
-            problem = binding.Problem(Reason.MODEL_REJECTED, refused[key], is_final=True)
+            problem = binding.BindingProblem(Reason.MODEL_REJECTED, refused[key], is_final=True)
         status = v1alpha1.ModelVersionStatus(
             observed_generation=_generation(version),
             conditions=_merged(version, _acceptance(problem), seen),
@@ -163,7 +163,7 @@ def versions(
         yield version.kind, key[0], key[1], status
 
 
-def policies(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
+def policies(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Row]:
     """Say what is known of each DecisionPolicy: accepted, delivered, bound, and in which mode."""
     reports = health.agent_reports(seen)
     sites = {node.name: node.site for node in seen.nodes}
@@ -186,7 +186,7 @@ def policies(seen: snapshot.Snapshot, bound: binding.Binding) -> Iterator[Row]:
             conditions=_merged(one.policy, said, seen),
             policy_digest=compiled.digest if compiled is not None and problem is None else None,
             effective_mode=in_force.mode if in_force is not None else None,
-            bound=v1alpha1.decisionpolicy.Bound(
+            bound=v1alpha1.decisionpolicy.BoundCounts(
                 devices=sum(len(keys) for keys in one.sites.values()), sites=len(one.sites)
             ),
         )
@@ -230,7 +230,7 @@ def planned(
         yield v1alpha1.InferencePlacement.kind, plan.namespace, plan.name, status
 
 
-def _acceptance(problem: binding.Problem | None) -> Iterator[Said]:
+def _acceptance(problem: binding.BindingProblem | None) -> Iterator[Said]:
     if problem is None:
         yield (Type.READY, TRUE, Reason.ACCEPTED, "accepted")
         return
@@ -259,7 +259,7 @@ def _held(one: binding.BoundDevice) -> bool:
 
 
 def _device_delivery(
-    one: binding.BoundDevice, granted: succession.Standing | None, silent: str | None
+    one: binding.BoundDevice, granted: succession.Succession | None, silent: str | None
 ) -> Said:
     """Say whether an agent works for the device; `silent` says which one should and does not."""
     if granted is not None and granted.grant is not None:
@@ -274,9 +274,9 @@ def _device_delivery(
 
 def _agents_problem(
     one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
-) -> binding.Problem | None:
+) -> binding.BindingProblem | None:
     """Return what keeps this generation from taking effect: for good, or until a replica serves."""
-    waits: binding.Problem | None = None
+    waits: binding.BindingProblem | None = None
     for agent in agents:
         for said in agent.report.problems:
             same = (said.kind, said.namespace, said.name) == ("DecisionPolicy", *one.key)
@@ -284,15 +284,17 @@ def _agents_problem(
                 continue
             message = f"{agent.node}: {said.message}"[:1024]
             if said.reason != Reason.AWAITING_REPLICA:
-                return binding.Problem(Reason.COMPILE_FAILED, message, is_final=True)
-            waits = waits or binding.Problem(Reason.AWAITING_REPLICA, message, is_final=False)
+                return binding.BindingProblem(Reason.COMPILE_FAILED, message, is_final=True)
+            waits = waits or binding.BindingProblem(
+                Reason.AWAITING_REPLICA, message, is_final=False
+            )
     return waits
 
 
 def _policy_delivery(
     seen: snapshot.Snapshot,
     one: binding.BoundPolicy,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     agents: Sequence[report.AgentEvidence],
 ) -> Said:
     if one.policy.spec.mode is v1alpha1.Mode.DISABLED:

@@ -56,7 +56,7 @@ COMMANDING = frozenset(one for one in fencing.Standing if one.is_permitting)
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class GrantUpdate:
     """A right to be written, under the condition that the Device has not changed meanwhile."""
 
     namespace: str
@@ -68,10 +68,10 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Succession:
     """What becomes of one device's authority in this pass."""
 
-    grant: Grant | None
+    grant: GrantUpdate | None
     waiting: str | None = None
     """Why nothing is granted although something is amiss, in words."""
     waiting_reason: conditions.Reason = conditions.Reason.AUTHORITY_MOVING
@@ -80,7 +80,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DeviceView:
     """One device with all that its authority depends on."""
 
     now: datetime
@@ -110,40 +110,40 @@ class View:
         return f"{math.ceil(wait)}s"
 
 
-def decide(view: View) -> Standing:
+def decide(view: DeviceView) -> Succession:
     """Decide what becomes of one device's authority."""
     authority = view.device.status.authority
     if view.fleet is None:
         message = "the hub is out of reach: nothing is granted or moved"
-        return Standing(None, message, conditions.Reason.HUB_UNREACHABLE)
+        return Succession(None, message, conditions.Reason.HUB_UNREACHABLE)
     if authority is None or authority.holder is None:
         return _grant(view, reasons.FIRST_GRANT, "no agent holds the device")
     if gave_back(view, authority):
         return _given_back(view, authority)
     if view.is_fleet_held:
         message = "many sites went dark together: nothing moves anywhere"
-        return Standing(None, message, conditions.Reason.FLEET_SILENT)
+        return Succession(None, message, conditions.Reason.FLEET_SILENT)
     if view.is_held:
         message = "too much of the site is silent: nothing moves"
-        return Standing(None, message, conditions.Reason.SITE_SILENT)
+        return Succession(None, message, conditions.Reason.SITE_SILENT)
     found = lost(view, authority) or displaced(view, authority) or superseded(view, authority)
     if found is None:
-        return Standing(None)
+        return Succession(None)
     cause, signs = found
     left = remaining_wait(view, authority)
     if left > 0:
         message = f"{signs}; waiting until its last renewal has run out"
-        return Standing(None, message, wake_after=left)
+        return Succession(None, message, wake_after=left)
     return _grant(view, cause, signs)
 
 
-def gave_back(view: View, authority: v1alpha1.DeviceAuthority) -> bool:
+def gave_back(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> bool:
     """Whether the holder itself says that it stood down from this very epoch."""
     held = _own_line(view)
     return held is not None and held.gave_back and held.epoch == authority.epoch
 
 
-def superseded(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
+def superseded(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
     """Return (cause, evidence) when the holder has seen a number above the one it was granted.
 
     It never takes up that epoch again, so only a fresh one ends the standstill. The wait keeps a
@@ -164,7 +164,7 @@ def superseded(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, st
     )
 
 
-def lost(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
+def lost(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
     """Return (cause, evidence) when both signs of loss are there, else None."""
     if view.holder is None or unrenewed_for(view, authority) < view.lease:
         return None
@@ -175,7 +175,7 @@ def lost(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | N
     return reasons.HOLDER_LOST, silent
 
 
-def displaced(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
+def displaced(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
     """Return (cause, evidence) when the holder's node may not hold the device and has let go.
 
     Its label or `reachableFrom` changed: its agent is not assigned the device any more. It has let
@@ -193,14 +193,14 @@ def displaced(view: View, authority: v1alpha1.DeviceAuthority) -> tuple[str, str
     )
 
 
-def _own_line(view: View) -> report.HeldDevice | None:
+def _own_line(view: DeviceView) -> report.HeldDevice | None:
     if view.own is None:
         return None
     said = view.own.report.devices
     return next((one for one in said if _is_device(view, one.namespace, one.device)), None)
 
 
-def _witnesses(view: View, authority: v1alpha1.DeviceAuthority) -> list[str]:
+def _witnesses(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> list[str]:
     """Return the agents of the site that say that the holder's beats have stopped."""
     return [
         peer.node
@@ -209,13 +209,13 @@ def _witnesses(view: View, authority: v1alpha1.DeviceAuthority) -> list[str]:
     ]
 
 
-def remaining_wait(view: View, authority: v1alpha1.DeviceAuthority) -> float:
+def remaining_wait(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> float:
     """Return how many seconds of the old holder's right may be left, by the hub's clock."""
     run_out = view.lease + CLOCK_MARGIN + view.longest_time_to_live
     return run_out - unrenewed_for(view, authority)
 
 
-def unrenewed_for(view: View, authority: v1alpha1.DeviceAuthority) -> float:
+def unrenewed_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> float:
     """Return the seconds since the hub last renewed the holder, or may have; 0 without the hub."""
     fleet = view.fleet
     if fleet is None:
@@ -228,7 +228,7 @@ def unrenewed_for(view: View, authority: v1alpha1.DeviceAuthority) -> float:
     return min([*ages, fleet.uptime_seconds]) + view.fleet_age
 
 
-def successor(view: View, previous: str | None) -> str | None:
+def successor(view: DeviceView, previous: str | None) -> str | None:
     """Return which connected agent comes first; one that is to stop is not asked.
 
     Before others: one that can record, whose node is not lost, that was heard just now (a report
@@ -264,7 +264,7 @@ def longest_time_to_live(policies: Sequence[v1alpha1.DecisionPolicy]) -> float:
     )
 
 
-def next_epoch(view: View) -> int:
+def next_epoch(view: DeviceView) -> int:
     """Return a fresh number: above everything ever issued, renewed by the hub, or seen in use.
 
     And above the past of a re-created Device. What nobody can have been granted lifts nothing.
@@ -286,7 +286,7 @@ def next_epoch(view: View) -> int:
     return max(now, 1 + max([issued, *believed]))
 
 
-def _given_back(view: View, authority: v1alpha1.DeviceAuthority) -> Standing:
+def _given_back(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> Succession:
     """Grant what was given back; not to an agent that could record nothing: it would give it back.
 
     The right would go round for ever among those that are full, each time with a fresh number.
@@ -297,23 +297,23 @@ def _given_back(view: View, authority: v1alpha1.DeviceAuthority) -> Standing:
         full = sorted(node for node in view.agents if _cannot_record(view.agents[node]))
         which = ", ".join(full[:3]) + (f" and {len(full) - 3} more" if full[3:] else "")
         message = f"{evidence}, and no agent that could take it can record (full: {which}): {ROOM}"
-        return Standing(None, message, conditions.Reason.RECORDER_FULL)
+        return Succession(None, message, conditions.Reason.RECORDER_FULL)
     return _grant(view, reasons.GIVEN_BACK, evidence)
 
 
-def _grant(view: View, cause: str, evidence: str) -> Standing:
+def _grant(view: DeviceView, cause: str, evidence: str) -> Succession:
     authority = view.device.status.authority
     previous = authority.holder if authority is not None else None
     chosen = successor(view, previous)
     if chosen is None:
         message = f"{evidence}, and no other agent of the site is connected"
-        return Standing(None, message, conditions.Reason.NO_AGENT)
+        return Succession(None, message, conditions.Reason.NO_AGENT)
     epoch = next_epoch(view)
     if not beat.is_believable(epoch, view.now.timestamp()):
         message = f"{evidence}, and the number above the last lies ten years ahead"
-        return Standing(None, message)
-    return Standing(
-        Grant(
+        return Succession(None, message)
+    return Succession(
+        GrantUpdate(
             namespace=view.device.metadata.namespace or "",
             device=view.device.metadata.name,
             resource_version=view.device.metadata.resource_version or "",
@@ -326,7 +326,7 @@ def _grant(view: View, cause: str, evidence: str) -> Standing:
     )
 
 
-def _has_stopped(peer: report.AgentEvidence, holder: str, view: View) -> bool:
+def _has_stopped(peer: report.AgentEvidence, holder: str, view: DeviceView) -> bool:
     said = peer.report
     if not said.broker_connected or said.uptime_seconds < view.lease:
         return False
@@ -334,7 +334,7 @@ def _has_stopped(peer: report.AgentEvidence, holder: str, view: View) -> bool:
     return not ages or min(ages) >= view.lease
 
 
-def _is_device(view: View, namespace: str, device: str) -> bool:
+def _is_device(view: DeviceView, namespace: str, device: str) -> bool:
     metadata = view.device.metadata
     return (namespace, device) == (metadata.namespace, metadata.name)
 

@@ -24,7 +24,7 @@ VALUES = st.dictionaries(
 )
 
 
-def a_command(**fields: Any) -> effects.Command:
+def a_command(**fields: Any) -> effects.SendCommand:
     rest: dict[str, Any] = {
         "command_id": "d/1",
         "attempt": 1,
@@ -40,7 +40,7 @@ def a_command(**fields: Any) -> effects.Command:
         "time_to_live": 5.0,
         "deadline": 100.0,
     }
-    return effects.Command(**{**rest, **fields})
+    return effects.SendCommand(**{**rest, **fields})
 
 
 @given(VALUES, st.integers(0, 2**53), st.integers(1, 16), st.floats(0.001, 86_400))
@@ -60,7 +60,7 @@ def test_a_device_reads_what_the_engine_meant(
 def test_the_record_of_a_command_is_what_the_device_gets() -> None:
     rig = Rig()
     rig.sample()
-    [sent] = [each for each in rig.seen if isinstance(each, effects.Command)]
+    [sent] = [each for each in rig.seen if isinstance(each, effects.SendCommand)]
     assert rig.decisions[0]["command"] == orjson.loads(envelope.encode(sent))
 
 

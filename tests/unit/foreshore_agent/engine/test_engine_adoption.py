@@ -255,7 +255,7 @@ def test_what_was_narrowed_for_a_generation_is_over_when_it_is_taken_back(rig: R
 
 
 def test_an_intent_that_the_narrower_limits_would_not_allow_does_not_leave(rig: Rig) -> None:
-    rig.hold = (effects.Journal,)
+    rig.hold = (effects.AppendRecords,)
     rig.sample()
     waiting, rig.hold = rig.waiting, ()
     take(rig, generation(4, "occupancy-v2", spec__action__limits=limits(maximum=200)), V1)

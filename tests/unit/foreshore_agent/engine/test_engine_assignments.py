@@ -310,7 +310,7 @@ def test_a_device_that_leaves_and_returns_was_not_restarted_and_stays_held() -> 
 
 
 def test_an_intent_that_is_durable_after_its_device_left_is_not_sent() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     waiting, assigned = rig.waiting, engine_rig.assign()
     rig.hold = ()

@@ -64,7 +64,7 @@ def test_a_higher_epoch_in_a_peers_beat_stops_commands_at_once() -> None:
 
 
 def test_a_right_lost_between_intent_and_sending_sends_nothing() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     waiting = list(rig.waiting)
     rig.hold = ()
@@ -293,7 +293,7 @@ def test_a_device_that_rejects_a_value_stands_nobody_down() -> None:
     assert len(rig.sent) == 2
 
 
-def authority(rig: Rig) -> fencing.State:
+def authority(rig: Rig) -> fencing.AuthorityState:
     return rig.state.devices[engine_rig.DEVICE].authority
 
 
@@ -453,7 +453,7 @@ def test_nothing_that_a_beat_says_is_durable() -> None:
 
 def renewal(rig: Rig, *, number: int, standing: str = "Renewed", epoch: int = 7) -> beat.Renewal:
     device = beat.RenewedDevice(
-        namespace="hq", device="room-301", epoch=epoch, standing=beat.Standing(standing)
+        namespace="hq", device="room-301", epoch=epoch, standing=beat.RenewalStanding(standing)
     )
     return beat.Renewal(node=NODE, boot_id=rig.boot_id, number=number, devices=(device,))
 

@@ -80,14 +80,14 @@ class Site(Rig):
         before = len(self.seen)
         super().feed(kind, **fields)
         for effect in self.seen[before:]:
-            if isinstance(effect, effects.Command):
+            if isinstance(effect, effects.SendCommand):
                 self._watch(kind, fields, effect)
 
-    def _watch(self, kind: type, fields: dict[str, Any], effect: effects.Command) -> None:
+    def _watch(self, kind: type, fields: dict[str, Any], effect: effects.SendCommand) -> None:
         decision = fields.get("decision_id")
         assert kind is events.IntentDurable, f"{kind} lets a command leave"
         assert effect.command_id == f"{decision}/1"
-        earlier = [each for each in self.seen if isinstance(each, effects.Command)]
+        earlier = [each for each in self.seen if isinstance(each, effects.SendCommand)]
         assert sum(each.command_id == effect.command_id for each in earlier) == 1, "at most once"
         [written] = [each for each in self.decisions if each["decisionId"] == decision]
         assert command.Command.model_validate(written["command"]) == command.Command.decode(
@@ -120,10 +120,10 @@ class Site(Rig):
             case "refuse":
                 self.refuse()
             case "send":
-                if order := self.first(effects.Command):
+                if order := self.first(effects.SendCommand):
                     self.carry(order)
             case "lose":
-                if order := self.first(effects.Command):
+                if order := self.first(effects.SendCommand):
                     self.feed(
                         events.CommandNotSent, command_id=order.command_id, reason="NotConnected"
                     )
@@ -155,14 +155,14 @@ class Site(Rig):
 
     def write(self) -> None:
         """Let the journal write, up to the first intent."""
-        while journal := self.first(effects.Journal):
+        while journal := self.first(effects.AppendRecords):
             self.carry(journal)
             if journal.intent is not None:
                 return
 
     def refuse(self) -> None:
         """Fail the newest intent that waits for the journal; what comes after it fails with it."""
-        waiting = [each for each in self.waiting if isinstance(each, effects.Journal)]
+        waiting = [each for each in self.waiting if isinstance(each, effects.AppendRecords)]
         if waiting and (intent := waiting[-1].intent) is not None:
             self.waiting.remove(waiting[-1])
             self.feed(events.IntentFailed, **intent._asdict(), reason="DiskFull")
@@ -188,7 +188,7 @@ class Site(Rig):
 def test_at_most_once_never_late_and_over_exactly_once(
     story: list[list[tuple[str, Any]]],
 ) -> None:
-    site = Site((profile(),), hold=(effects.Journal, effects.Command), acknowledges=False)
+    site = Site((profile(),), hold=(effects.AppendRecords, effects.SendCommand), acknowledges=False)
     for usual, between in zip(LIFE, story, strict=True):
         for what, detail in (usual, *between):
             site.happen(what, detail)

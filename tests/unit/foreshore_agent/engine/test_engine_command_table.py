@@ -112,7 +112,7 @@ def test_time_ends_what_nothing_else_does(state: CommandState) -> None:
 
 
 def commanded() -> tuple[turns.Turn, Device, Intent]:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     device = rig.state.devices[DEVICE]
     [intent] = device.open.values()
@@ -137,7 +137,7 @@ def test_what_a_row_records_becomes_durable_with_the_device(
     changed, done = life.advance(turn, device, ((intent.command_id, News(event, "Because")),))
     left = changed.open.get(intent.command_id)
     assert (CommandState.OVER if left is None else left.state) is row.next
-    journals = [effect for effect in done if isinstance(effect, effects.Journal)]
+    journals = [effect for effect in done if isinstance(effect, effects.AppendRecords)]
     words = [line.verdict for journal in journals for line in journal.records]
     decided = ["Error"] if event is CommandEvent.NOT_RECORDED else []
     assert words == ([row.outcome.value] if row.outcome else decided)

@@ -27,10 +27,10 @@ def quiet(**more: object) -> room.Json:
 
 
 def test_a_command_that_did_not_leave_is_said_so_and_not_sent_again() -> None:
-    rig = Rig((quiet(),), hold=(effects.Command,))
+    rig = Rig((quiet(),), hold=(effects.SendCommand,))
     rig.sample()
     [publish] = rig.waiting
-    assert isinstance(publish, effects.Command)
+    assert isinstance(publish, effects.SendCommand)
     rig.feed(events.CommandNotSent, command_id=publish.command_id, reason="NotConnected")
     rig.wait(30)
     assert rig.outcomes == [("NotSent", "NotConnected")]
@@ -279,12 +279,14 @@ def test_a_hold_is_of_one_policy() -> None:
 def test_a_refused_intent_is_not_unknown_after_a_restart() -> None:
     rig = Rig(acknowledges=False)
     rig.sample()
-    rig.hold = (effects.Journal,)
+    rig.hold = (effects.AppendRecords,)
     rig.sample(**{**OCCUPIED, "co2": 1500.0})
-    [intent] = [each for each in rig.waiting if isinstance(each, effects.Journal) and each.intent]
+    [intent] = [
+        each for each in rig.waiting if isinstance(each, effects.AppendRecords) and each.intent
+    ]
     rig.hold, rig.waiting = (), []
     rig.acknowledge(rig.sent[0][1].command_id)
-    assert isinstance(intent, effects.Journal)
+    assert isinstance(intent, effects.AppendRecords)
     assert intent.intent is not None
     rig.feed(events.IntentFailed, decision_id=intent.intent.decision_id, reason="RecorderFull")
     rig.boot()
@@ -296,7 +298,7 @@ def test_a_refused_intent_is_not_unknown_after_a_restart() -> None:
 
 @pytest.mark.parametrize("mode", ["Disabled", "Shadow", "Advise"])
 def test_a_mode_lowered_while_the_intent_is_written_stops_the_command(mode: str) -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     rig.assign(room.changed(room.policy(), spec__mode=mode))
     rig.hold = ()
@@ -306,7 +308,7 @@ def test_a_mode_lowered_while_the_intent_is_written_stops_the_command(mode: str)
 
 
 def test_a_recorder_that_fills_while_the_intent_is_written_stops_the_command() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     rig.feed(events.RecorderChanged, full=True, reason="DiskFull")
     rig.hold = ()
@@ -326,7 +328,7 @@ def test_a_recorder_that_fills_while_the_intent_is_written_stops_the_command() -
     ids=["policy", "device"],
 )
 def test_an_edit_while_the_intent_is_written_stops_the_command(document: room.Json) -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     rig.assign(document)
     rig.hold = ()
@@ -336,7 +338,7 @@ def test_an_edit_while_the_intent_is_written_stops_the_command(document: room.Js
 
 
 def test_a_machine_that_slept_over_the_time_to_live_sends_nothing() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     rig.slept = 6.0
     rig.hold = ()
@@ -346,11 +348,11 @@ def test_a_machine_that_slept_over_the_time_to_live_sends_nothing() -> None:
 
 
 def test_what_the_machine_slept_is_taken_off_the_time_to_publish() -> None:
-    rig = Rig(hold=(effects.Journal, effects.Command))
+    rig = Rig(hold=(effects.AppendRecords, effects.SendCommand))
     rig.sample()
     rig.slept = 3.0
     rig.release()
-    [publish] = [each for each in rig.waiting if isinstance(each, effects.Command)]
+    [publish] = [each for each in rig.waiting if isinstance(each, effects.SendCommand)]
     assert publish.deadline == pytest.approx(rig.seconds + 2.0)
 
 
@@ -362,7 +364,7 @@ def test_a_crash_while_open_intents_are_recovered_forgets_none_of_them() -> None
     [recovered] = [
         each
         for each in rig.seen
-        if isinstance(each, effects.Journal) and each.records[0].verdict == "Unknown"
+        if isinstance(each, effects.AppendRecords) and each.records[0].verdict == "Unknown"
     ]
     assert len(recovered.records) == 2
     assert len(orjson.loads(recovered.values[0][1])["open"]) == 2
@@ -414,7 +416,10 @@ def test_as_many_outcomes_are_kept_as_the_policy_says() -> None:
     rig = Rig((room.changed(room.policy(), spec__record={"keepPerVerdict": 7}),))
     rig.sample()
     lines = [
-        line for each in rig.seen if isinstance(each, effects.Journal) for line in each.records
+        line
+        for each in rig.seen
+        if isinstance(each, effects.AppendRecords)
+        for line in each.records
     ]
     assert [each.keep for each in lines if each.verdict == "Acknowledged"] == [7]
 

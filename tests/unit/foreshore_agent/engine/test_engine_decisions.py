@@ -24,7 +24,7 @@ def test_an_occupied_room_is_ventilated_recorded_and_acknowledged() -> None:
 
 
 def test_nothing_is_commanded_before_its_intent_is_durable() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     assert rig.sent == []
     rig.release()
@@ -32,9 +32,9 @@ def test_nothing_is_commanded_before_its_intent_is_durable() -> None:
 
 
 def test_an_intent_that_could_not_be_written_commands_nothing_and_costs_no_token() -> None:
-    rig = Rig((policy(spec__rateLimit={"minimumInterval": "1h"}),), hold=(effects.Journal,))
+    rig = Rig((policy(spec__rateLimit={"minimumInterval": "1h"}),), hold=(effects.AppendRecords,))
     rig.sample()
-    journals = [each for each in rig.waiting if isinstance(each, effects.Journal)]
+    journals = [each for each in rig.waiting if isinstance(each, effects.AppendRecords)]
     intent = next(each for each in journals if each.intent is not None)
     rig.waiting.clear()
     rig.hold = ()
@@ -60,7 +60,7 @@ def test_a_full_recorder_caps_the_mode_at_advise_and_says_so() -> None:
 
 
 def test_a_recorder_that_was_full_for_longer_than_a_lifetime_sends_nothing_late() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     rig.wait(5.1)
     rig.hold = ()
@@ -230,7 +230,7 @@ def test_a_lock_that_comes_while_the_model_is_asked_still_locks() -> None:
 
 
 def test_a_lock_that_comes_before_the_intent_is_durable_still_locks() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     rig.hold = ()
     waiting, rig.waiting = rig.waiting, []
@@ -348,7 +348,7 @@ def test_every_record_validates_as_the_wire_documents_it() -> None:
         event = record.Event.model_validate(each, extra="forbid")
         results.add(type(event.data))
         assert event.encode() == record.Event.decode(event.encode()).encode()
-    assert results == {record.Decision, record.DecisionOutcome, record.Notice}
+    assert results == {record.Decision, record.DecisionOutcome, record.RecordedNotice}
     assert {verdict for verdict, _ in rig.counted} >= {
         "Commanded",
         "Denied",
@@ -415,7 +415,7 @@ def test_a_holder_without_its_right_does_not_flood_the_critical_records() -> Non
     written = [
         line
         for each in rig.seen
-        if isinstance(each, effects.Journal)
+        if isinstance(each, effects.AppendRecords)
         for line in each.records
         if line.verdict == "Denied"
     ]

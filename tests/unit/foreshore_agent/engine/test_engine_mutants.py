@@ -17,7 +17,7 @@ from foreshore_decision.gates import data
 
 
 def nothing_leaves_before_its_intent_is_durable() -> None:
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     assert rig.sent == []
 
@@ -49,7 +49,7 @@ def a_forbid_that_errors_forbids() -> None:
 
 def stopped_between_intent_and_sending(happen: Callable[[Rig], None], reason: str) -> None:
     """What happens while the intent is written keeps the command from leaving, and is recorded."""
-    rig = Rig(hold=(effects.Journal,))
+    rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     happen(rig)
     rig.hold = ()
@@ -203,7 +203,7 @@ def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     def mutant(turn: Turn, device: state.Device, intents: Any) -> Change[state.Device]:
         change = recover(turn, device, intents)
         again = (
-            effects.Command(
+            effects.SendCommand(
                 intent.command_id,
                 1,
                 intent.policy,

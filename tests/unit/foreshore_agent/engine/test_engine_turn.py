@@ -56,7 +56,7 @@ def test_an_effect_more_does_not_rename_the_decisions_after_it() -> None:
     names = []
     for mode in ("Autonomous", "Shadow", "Disabled"):
         first = room.changed(room.policy(), spec__mode=mode)
-        rig = Rig((first, second), hold=(effects.Infer, effects.Journal))
+        rig = Rig((first, second), hold=(effects.Infer, effects.AppendRecords))
         rig.sample(**OCCUPIED)
         names.append(
             [

@@ -111,9 +111,9 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-def command(deadline: float = 200.0) -> effects.Command:
+def command(deadline: float = 200.0) -> effects.SendCommand:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    return effects.Command(
+    return effects.SendCommand(
         "d/1", 1, POLICY, DEVICE, "air", {}, "edge-1", 7, 8, now, now, 5.0, deadline
     )
 
@@ -129,7 +129,9 @@ INFER = effects.Infer(
     0.1,
 )
 INTENT_KEY = effects.IntentKey("d", POLICY, DEVICE)
-INTENT = effects.Journal((effects.Record(b"{}", critical=True),), INTENT_KEY, (("engine/x", b"1"),))
+INTENT = effects.AppendRecords(
+    (effects.Record(b"{}", critical=True),), INTENT_KEY, (("engine/x", b"1"),)
+)
 
 
 def test_every_effect_has_a_carrier(bench: Bench) -> None:
@@ -165,7 +167,9 @@ async def test_an_intent_that_could_not_be_written_has_failed(bench: Bench) -> N
 
 
 async def test_records_without_a_token_that_are_lost_are_no_defect(bench: Bench) -> None:
-    bench.begin(effects.Journal((effects.Record(b"{}", critical=False),)), effects.Keep("k", b"v"))
+    bench.begin(
+        effects.AppendRecords((effects.Record(b"{}", critical=False),)), effects.Keep("k", b"v")
+    )
     assert bench.writing is not None
     bench.writing.set_exception(JournalFull("no space"))
     await turn()
@@ -177,7 +181,7 @@ LONG = effects.Record(b"x" * 70_000, critical=True, verdict="Commanded")
 
 
 def test_a_record_that_is_too_long_is_an_intent_that_failed_and_is_counted(bench: Bench) -> None:
-    bench.begin(effects.Journal((LONG,), INTENT_KEY, (("engine/x", b"1"),)))
+    bench.begin(effects.AppendRecords((LONG,), INTENT_KEY, (("engine/x", b"1"),)))
     (answer,) = bench.answers
     assert isinstance(answer, events.IntentFailed)
     assert answer.reason == "RecordTooLarge"
@@ -189,7 +193,7 @@ async def test_a_record_that_is_too_long_takes_neither_others_nor_values_with_it
     bench: Bench,
 ) -> None:
     short = effects.Record(b"{}", critical=False)
-    bench.begin(effects.Journal((LONG, short), None, (("engine/x", b"1"),)))
+    bench.begin(effects.AppendRecords((LONG, short), None, (("engine/x", b"1"),)))
     ((entries, values),) = bench.appended
     assert [one.body for one in entries] == [b"{}"]
     assert values == (("engine/x", b"1"),)

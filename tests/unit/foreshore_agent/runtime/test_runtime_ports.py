@@ -53,7 +53,7 @@ class Rack:
     is_connected, problem, denied = True, None, ()
 
     def __init__(self) -> None:
-        self.sent: list[effects.Command] = []
+        self.sent: list[effects.SendCommand] = []
         self.advised: list[effects.Advise] = []
 
     def assign(
@@ -61,7 +61,7 @@ class Rack:
     ) -> None:
         pass
 
-    def send(self, command: effects.Command) -> str | None:
+    def send(self, command: effects.SendCommand) -> str | None:
         self.sent.append(command)
         return None
 

@@ -81,7 +81,7 @@ async def test_a_renewal_over_the_broker_fits_what_peers_read_and_so_do_its_answ
                 namespace=one.namespace,
                 device=one.device,
                 epoch=one.epoch,
-                standing=beat.Standing.SUPERSEDED,
+                standing=beat.RenewalStanding.SUPERSEDED,
             )
             for one in asked.held
         )

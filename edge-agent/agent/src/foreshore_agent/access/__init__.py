@@ -40,7 +40,7 @@ def broker_acl(
     """Print the access list of a site's Mosquitto: who may publish and read which topics."""
     from foreshore_agent.access import mosquitto
 
-    names = grants.Names(agent_user, device_user)
+    names = grants.NameTemplates(agent_user, device_user)
     try:
         text = mosquitto.render(grants.find(resources, names, site))
         if output is None:

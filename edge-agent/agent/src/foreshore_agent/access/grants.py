@@ -37,7 +37,7 @@ class AccessError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class NameTemplates:
     """How the broker names whom: templates of a site's agents and of a device."""
 
     agents: str = AGENT_USER
@@ -97,7 +97,7 @@ class _Placed:
         return self.topics(self.mqtt.command_topic, self.mqtt.advice_topic)
 
 
-def find(folder: Path, names: Names, site: str | None = None) -> tuple[User, ...]:
+def find(folder: Path, names: NameTemplates, site: str | None = None) -> tuple[User, ...]:
     """Return the users of a folder's broker. Raises AccessError."""
     try:
         reading = resources.read(manifests.read(folder), {})
@@ -111,7 +111,9 @@ def find(folder: Path, names: Names, site: str | None = None) -> tuple[User, ...
     return users(compiling.Resources.of(reading.resources), names, site)
 
 
-def users(found: compiling.Resources, names: Names, site: str | None = None) -> tuple[User, ...]:
+def users(
+    found: compiling.Resources, names: NameTemplates, site: str | None = None
+) -> tuple[User, ...]:
     """Return every user, the agents of each site first. Raises AccessError."""
     sites = [each for each in found.sites if site in (each.name, None)]
     faults: list[str] = []
@@ -162,7 +164,7 @@ def _agents(site: v1alpha1.Site, placed: Iterable[_Placed], user: str) -> _Grant
     )
 
 
-def _agent_name(names: Names, site: v1alpha1.Site, faults: list[str]) -> str:
+def _agent_name(names: NameTemplates, site: v1alpha1.Site, faults: list[str]) -> str:
     credential = site.spec.broker.credential
     if credential is None and "{credential}" in names.agents:
         faults.append(
@@ -172,7 +174,7 @@ def _agent_name(names: Names, site: v1alpha1.Site, faults: list[str]) -> str:
     return _named(names.agents, "--agent-user", known, faults)
 
 
-def _device_name(names: Names, one: _Placed, faults: list[str]) -> str:
+def _device_name(names: NameTemplates, one: _Placed, faults: list[str]) -> str:
     known = {
         "site": one.site.name,
         "namespace": one.device.namespace,

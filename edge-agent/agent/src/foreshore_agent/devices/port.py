@@ -45,7 +45,7 @@ class DevicesPort(Protocol):
         """Take a new desired state: where the devices are found, and which."""
         ...
 
-    def send(self, command: effects.Command) -> str | None:
+    def send(self, command: effects.SendCommand) -> str | None:
         """Send one command, now or never; return why it surely did not leave, or None.
 
         It never waits and never queues. What is refused on the way, later, arrives as

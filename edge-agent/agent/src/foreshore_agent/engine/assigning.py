@@ -130,7 +130,7 @@ def _bind(
     )
 
 
-def _authority(state: State, key: Key, at: Instant) -> fencing.State:
+def _authority(state: State, key: Key, at: Instant) -> fencing.AuthorityState:
     """Return what is known of the right to a device that was not assigned until now.
 
     As after a restart: while it was away it heard nothing of the broker, so it has to listen anew.
@@ -143,11 +143,11 @@ def _authority(state: State, key: Key, at: Instant) -> fencing.State:
     return fencing.step(known, _broker(state, at.boot))
 
 
-def _broker(state: State, boot: float) -> fencing.BrokerChanged:
-    return fencing.BrokerChanged(boot, state.broker_connected, state.broker_deaf)
+def _broker(state: State, boot: float) -> fencing.ConnectionChanged:
+    return fencing.ConnectionChanged(boot, state.broker_connected, state.broker_deaf)
 
 
-def _granted(state: State, device: Device, event: Assigned) -> fencing.State:
+def _granted(state: State, device: Device, event: Assigned) -> fencing.AuthorityState:
     """Step a device's authority to its grant.
 
     The broker's state first: who held nothing heard of none of its changes, and a successor that
@@ -223,7 +223,7 @@ def _oldest(remembered: Mapping[Key, Remembered]) -> frozenset[Key]:
 
 def _departed(
     state: State, assigned: Mapping[Key, assignment.AssignedDevice]
-) -> dict[Key, fencing.State]:
+) -> dict[Key, fencing.AuthorityState]:
     """Remember the rights to devices that go: a device that returns must not revive an old one.
 
     What was remembered of a device that stays is outdated by what the device knows itself. All are

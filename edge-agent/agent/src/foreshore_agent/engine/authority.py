@@ -184,7 +184,7 @@ def held(state: State) -> tuple[beat.Held, ...]:
     )
 
 
-def _is_due(right: fencing.State, at: Instant) -> bool:
+def _is_due(right: fencing.AuthorityState, at: Instant) -> bool:
     """Whether time alone may have changed the standing."""
     due = fencing.next_due(right)
     return due is not None and at.boot >= due

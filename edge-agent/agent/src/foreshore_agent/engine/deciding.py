@@ -191,7 +191,7 @@ def conclude(
             sampled_rate=round(1 / rate) if rate < 1 else None,
             is_routine=not is_new and _is_routine(evaluation, verdict),
         )
-        done += (effects.Journal((line,)),)
+        done += (effects.AppendRecords((line,)),)
     return Change(_bound(device, policy, binding), (*done, decided))
 
 

@@ -43,7 +43,7 @@ MAXIMUM_CAUSE: Final = 300
 LONGEST_HOLD: Final = 2 * 366 * 86_400.0
 """Seconds: a year each for the longest timeToLive and the longest settling time."""
 
-_AUTHORITY: Final = pydantic.TypeAdapter(fencing.State)
+_AUTHORITY: Final = pydantic.TypeAdapter(fencing.AuthorityState)
 _VERSIONS: Final = pydantic.TypeAdapter(tuple[assignment.AssignedPolicy, ...])
 
 
@@ -113,7 +113,7 @@ class _Memory:
         self._at: Final = at
         self.remembered: dict[Key, Remembered] = {}
         self.versions: dict[Key, tuple[assignment.AssignedPolicy, ...]] = {}
-        self.authorities: dict[Key, fencing.State] = {}
+        self.authorities: dict[Key, fencing.AuthorityState] = {}
         self.unreadable: list[tuple[str, str]] = []
 
     def read(self, name: str, body: bytes) -> None:

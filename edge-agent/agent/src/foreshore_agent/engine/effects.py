@@ -71,7 +71,7 @@ class IntentKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
+class AppendRecords:
     """Append records; with an intent, answer once they (and the values) are on stable storage.
 
     `values` go into the same transaction as the records, or before them: a value counts a command
@@ -91,7 +91,7 @@ class Keep:
     value: bytes
 
 
-class Command(NamedTuple):
+class SendCommand(NamedTuple):
     """Send one command, now or never: at most once, never retained, never queued.
 
     A tuple, because on the way to the device a data class of so many fields would cost ten
@@ -139,7 +139,7 @@ class Advise:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The agent's own standing changed. For the log: a `Journal` effect beside it records it."""
+    """The agent's own standing changed. For the log: an `AppendRecords` beside it records it."""
 
     reason: str
     message: str
@@ -208,9 +208,9 @@ class RequestRenewal:
 
 Effect = (
     Infer
-    | Journal
+    | AppendRecords
     | Keep
-    | Command
+    | SendCommand
     | Advise
     | Notice
     | Decided

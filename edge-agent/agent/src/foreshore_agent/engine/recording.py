@@ -24,7 +24,7 @@ def decision(
     evaluation: evaluate.Evaluation,
     verdict: wire.Verdict,
     *,
-    command: effects.Command | None = None,
+    command: effects.SendCommand | None = None,
     latency: Mapping[str, float] = EMPTY,
     sampled_rate: int | None = None,
     is_routine: bool = False,
@@ -135,12 +135,12 @@ def notice(
         reserve=True,
     )
     return (
-        effects.Journal((body,)),
+        effects.AppendRecords((body,)),
         effects.Notice(reason, message, device, policy, epoch),
     )
 
 
-def _command(command: effects.Command) -> dict[str, Any]:
+def _command(command: effects.SendCommand) -> dict[str, Any]:
     """Render a command; a test holds it to `wire.command.Command`, and to what is sent."""
     return {
         "commandId": command.command_id,

@@ -165,7 +165,7 @@ def _widen(
     return binding._replace(windows=windows)
 
 
-def _believed(source: compiled.Input, reading: facts.Reading) -> float | None:
+def _believed(source: compiled.CompiledInput, reading: facts.Reading) -> float | None:
     value = reading.value
     if value is None or isinstance(value, str) or readings.judge(source, reading) is not None:
         return None

@@ -112,7 +112,7 @@ class Intent(NamedTuple):
     Done."""
     is_compared: bool = False
     """Whether a read-back counted and was not near."""
-    command: effects.Command | None = None
+    command: effects.SendCommand | None = None
     """What is to be sent, until it is."""
     identity: Mapping[str, Any] = EMPTY
     """Policy and device as records name them."""
@@ -168,7 +168,7 @@ class Device(NamedTuple):
     """One assigned device."""
 
     assigned: assignment.AssignedDevice
-    authority: fencing.State
+    authority: fencing.AuthorityState
     standing: fencing.Standing = fencing.Standing.NONE
     """As last noticed and recorded."""
     readings: Mapping[str, facts.Reading] = EMPTY
@@ -225,7 +225,7 @@ class State(NamedTuple):
     first: nobody decides or asks by them."""
     problems: tuple[report.Problem, ...] = ()
     remembered: Mapping[Key, Remembered] = EMPTY
-    authorities: Mapping[Key, fencing.State] = EMPTY
+    authorities: Mapping[Key, fencing.AuthorityState] = EMPTY
     """Rights to devices that are not assigned: no longer, or not yet since the restart."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Durable values that were set aside at the start, and why."""

@@ -130,7 +130,7 @@ def _peer_beat(turn: Turn, state: State, event: events.PeerBeat) -> Change[State
 
 def _broker_changed(turn: Turn, state: State, event: events.BrokerChanged) -> Change[State]:
     state = state._replace(broker_connected=event.connected, broker_deaf=event.is_deaf)
-    changed = fencing.BrokerChanged(turn.at.boot, event.connected, event.is_deaf)
+    changed = fencing.ConnectionChanged(turn.at.boot, event.connected, event.is_deaf)
     return authority.broadcast(turn, state, lambda _: (changed,))
 
 

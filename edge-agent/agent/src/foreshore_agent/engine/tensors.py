@@ -36,14 +36,14 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 """Smallest and largest number by tensor type, integers exactly; a BOOL tensor takes no features."""
 
 
-class ModelInput(NamedTuple):
+class ModelRequest(NamedTuple):
     """What the model is asked with, or why it cannot be."""
 
     tensors: tuple[effects.Tensor, ...]
     problem: str | None = None
 
 
-def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelInput:
+def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelRequest:
     """Lay the features out as the model's tensors."""
     tensors = []
     for tensor in inference.tensors:
@@ -52,15 +52,15 @@ def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelInput:
             number = before.features[name]
             problem = _problem(tensor, number)
             if number is None or problem is not None:
-                return ModelInput((), problem)
+                return ModelRequest((), problem)
             data.append(int(number) if tensor.is_integer else number)
         tensors.append(
             effects.Tensor(tensor.name, tensor.data_type, tuple(tensor.shape), tuple(data))
         )
-    return ModelInput(tuple(tensors))
+    return ModelRequest(tuple(tensors))
 
 
-def _problem(tensor: compiled.Tensor, number: float | None) -> str | None:
+def _problem(tensor: compiled.InputTensor, number: float | None) -> str | None:
     if number is None:
         return NOT_READY
     smallest, largest = RANGES[tensor.data_type]

@@ -20,11 +20,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 
-from foreshore_agent import clocks, inspection, journal, manifests, resources
+from foreshore_agent import clocks, durable, inspection, journal, manifests, resources
 from foreshore_agent.folder import children, models
 from foreshore_api import conditions, hints, v1alpha1
 from foreshore_api.wire import assignment, report, serving
@@ -38,18 +38,6 @@ PATIENCE_SECONDS: Final = 20.0
 _EPOCH: Final = "folder/epoch"
 _KEPT: Final = "folder/resources"
 _LOG: Final = logging.getLogger(__name__)
-
-
-class Values(Protocol):
-    """The durable values of the journal."""
-
-    def put(self, key: str, value: bytes) -> Awaitable[None]:
-        """Keep a value durably."""
-        ...
-
-    def get(self, key: str) -> Awaitable[bytes | None]:
-        """Return a value, or None."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +58,7 @@ class FolderError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class FolderCalls:
     """What a folder asks of the runtime."""
 
     take: Callable[[assignment.Assignment], Awaitable[None]]
@@ -86,9 +74,9 @@ class Folder:
     def __init__(
         self,
         places: Places,
-        values: Values,
+        values: durable.Values,
         servers: children.Children,
-        calls: Calls,
+        calls: FolderCalls,
         last: assignment.Assignment | None,
         lineage: str,
     ) -> None:
@@ -101,7 +89,7 @@ class Folder:
         self._calls: Final = calls
         self._epoch = 0
         self._seen: manifests.Fingerprint | None = None
-        self._kept: Mapping[resources.Identity, resources.Kept] = {}
+        self._kept: Mapping[resources.ObjectIdentity, resources.Kept] = {}
         self._problems: tuple[report.Problem, ...] = ()
         self._written = assignment.Assignment(node=places.node)
         """What the folder says, without endpoints."""
@@ -190,18 +178,18 @@ class Folder:
             self._last = assigned
         self._models.name(answering)
 
-    def _read(self) -> resources.Reading:
+    def _read(self) -> resources.FolderReading:
         try:
             return resources.read(manifests.read(self._places.resources), self._kept)
         except manifests.UnreadableError as error:
             raise FolderError(str(error)) from error
 
-    def _inspect(self, reading: resources.Reading) -> tuple[report.Problem, ...]:
+    def _inspect(self, reading: resources.FolderReading) -> tuple[report.Problem, ...]:
         """Return all that is wrong with a reading; in a thread, for meanwhile the agent decides."""
         unsupplied = inspection.unsupplied(reading, self._supplies())
         return (*inspection.inspect(reading), *unsupplied)
 
-    def _compile(self, reading: resources.Reading) -> compiling.Compilation:
+    def _compile(self, reading: resources.FolderReading) -> compiling.Compilation:
         snapshot = compiling.Resources.of(reading.resources)
         grants = {
             (device.namespace, device.name): (self._places.node, self._epoch)
@@ -212,14 +200,14 @@ class Folder:
         except FolderError as error:
             lines = (str(error), *map(inspection.line, reading.problems))
             raise FolderError("\n  ".join(lines)) from error
-        given = compiling.Given(grants=grants)
+        given = compiling.LocalStatuses(grants=grants)
         last = () if self._last is None else (self._last,)
         return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
 
     def _with_what_stays(
         self,
         inspected: Iterable[report.Problem],
-        reading: resources.Reading,
+        reading: resources.FolderReading,
         compiled: compiling.Compilation,
     ) -> Iterator[report.Problem]:
         """Yield what the inspection found, with what stays in force of devices and policies.
@@ -304,15 +292,15 @@ def _site(snapshot: compiling.Resources, places: Places) -> v1alpha1.Site:
     return snapshot.sites[0]
 
 
-def _freeze(kept: Mapping[resources.Identity, resources.Kept]) -> bytes:
+def _freeze(kept: Mapping[resources.ObjectIdentity, resources.Kept]) -> bytes:
     return orjson.dumps([[*identity, last.place, last.document] for identity, last in kept.items()])
 
 
-def _thaw(body: bytes | None) -> dict[resources.Identity, resources.Kept]:
+def _thaw(body: bytes | None) -> dict[resources.ObjectIdentity, resources.Kept]:
     """Return what was right when the agent last ran; nothing of what cannot be read."""
     try:
         return {
-            resources.Identity(kind, namespace, name): resources.Kept(place, document)
+            resources.ObjectIdentity(kind, namespace, name): resources.Kept(place, document)
             for kind, namespace, name, place, document in orjson.loads(body or b"[]")
         }
     except (ValueError, TypeError) as error:

@@ -45,7 +45,7 @@ class Stores:
             outputs=tuple(map(_tensor, model.model.outputs)),
         )
 
-    def _source(self, source: modelversion.Source) -> serving.Source:
+    def _source(self, source: modelversion.SourceSpec) -> serving.Source:
         if source.https is None:
             path = source.file.path if source.file is not None else ""
             return serving.Source(file=serving.FileSource(path=str(self.resources / path)))
@@ -57,7 +57,7 @@ class Stores:
         return serving.Source(https=serving.HttpsSource(url=source.https.url, ca_file=ca_file))
 
 
-def _tensor(declared: model_kind.Tensor) -> serving.DeclaredTensor:
+def _tensor(declared: model_kind.ModelTensor) -> serving.DeclaredTensor:
     return serving.DeclaredTensor(
         name=declared.name, data_type=declared.data_type, shape=tuple(declared.shape)
     )

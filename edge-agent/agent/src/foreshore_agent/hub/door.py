@@ -40,7 +40,7 @@ class DoorError(Exception):
         self.reason: Final = reason
 
 
-class RefusedError(DoorError):
+class HubRefusedError(DoorError):
     """The hub understood and said no; the same request will be refused again."""
 
 
@@ -87,7 +87,7 @@ class Door:
         try:
             return Fetched(assignment.Assignment.decode(answer.body), answer.etag)
         except pydantic.ValidationError as error:
-            raise RefusedError(reasons.MALFORMED_ASSIGNMENT, _first(error)) from error
+            raise HubRefusedError(reasons.MALFORMED_ASSIGNMENT, _first(error)) from error
 
     async def records(self, batch: record.Batch) -> record.BatchAnswer:
         """Hand over records; what is acknowledged may be forgotten. Raises DoorError."""
@@ -140,7 +140,7 @@ class Door:
         text = answer.body[:300].decode(errors="replace")
         if status in _FOR_NOW or status >= 500:
             raise DoorError(f"Status{status}", text)
-        raise RefusedError(f"Status{status}", text)
+        raise HubRefusedError(f"Status{status}", text)
 
     def _token(self) -> str:
         with self._token_file.open("rb") as file:

@@ -60,7 +60,7 @@ class _Standing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class HubCalls:
     """What the runtime is told and asked."""
 
     assigned: Callable[[assignment.Assignment], Awaitable[None]]
@@ -69,10 +69,10 @@ class Calls:
     connected: Callable[[bool], None]
 
 
-class Hub:
+class HubLink:
     """All loops of one agent's link."""
 
-    def __init__(self, way: door.Door, records: Records, calls: Calls) -> None:
+    def __init__(self, way: door.Door, records: Records, calls: HubCalls) -> None:
         self._door: Final = way
         self._records: Final = records
         self._calls: Final = calls
@@ -175,7 +175,7 @@ class Hub:
 
     def _has_smaller_batch(self, error: Exception) -> bool:
         """Ask for half of what was refused next: one record must not hold back those before it."""
-        if not isinstance(error, door.RefusedError):
+        if not isinstance(error, door.HubRefusedError):
             return False
         if self._batch == 1:
             self._refused = str(error)

@@ -147,7 +147,7 @@ class Race:
                 result=result,
                 reason=reason,
                 seconds=round(now - asked.at, 6),
-                answered=model and record.ModelReference(**model._asdict()),
+                answered=model and record.RecordedModel(**model._asdict()),
             )
         )
 

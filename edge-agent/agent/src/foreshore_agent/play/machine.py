@@ -101,7 +101,7 @@ class Machine:
         try:
             document = payload.read(body)
             order = command.Command.model_validate(document)
-        except (payload.RefusedError, ValidationError):
+        except (payload.PayloadError, ValidationError):
             return TakenCommand(state, None, CommandRefusal.MALFORMED)
         refusal = _outranked(state, order)
         if refusal is None:
@@ -179,7 +179,7 @@ def _remember(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMem
 def _problem(declared: deviceprofile.ActionInput, given: object) -> CommandRefusal | None:
     try:
         value = payload.typed(given, declared.type)
-    except payload.RefusedError:
+    except payload.PayloadError:
         return CommandRefusal.INVALID_INPUT
     if isinstance(value, bool | str):
         return None

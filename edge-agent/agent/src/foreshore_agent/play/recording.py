@@ -57,9 +57,9 @@ class RecordedRow:
     """Line of the file on which it ends, from 1."""
 
     @property
-    def place(self) -> survey.Place:
+    def place(self) -> survey.RowPosition:
         """Where it stands."""
-        return survey.Place(self.number, self.line)
+        return survey.RowPosition(self.number, self.line)
 
 
 @dataclass(slots=True)
@@ -83,20 +83,20 @@ class Recording:
         for place, cells in self.cells():
             yield self.row(place, cells)
 
-    def cells(self) -> Iterator[tuple[survey.Place, Sequence[str]]]:
+    def cells(self) -> Iterator[tuple[survey.RowPosition, Sequence[str]]]:
         """Yield the cells of each row. Raises RecordingError."""
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.reader(layout.bounded(file), delimiter=self.separator)
                 next(reader, None)
                 for number, cells in enumerate(filter(None, reader), start=1):
-                    yield survey.Place(number, reader.line_num), cells
+                    yield survey.RowPosition(number, reader.line_num), cells
         except UnicodeDecodeError as error:
             raise RecordingError(layout.undecodable(self.path)) from error
         except (OSError, csv.Error) as error:
             raise RecordingError(f"{self.path} cannot be read: {error}") from error
 
-    def row(self, place: survey.Place, cells: Sequence[str]) -> RecordedRow:
+    def row(self, place: survey.RowPosition, cells: Sequence[str]) -> RecordedRow:
         """Read one row. Raises RecordingError, without its place."""
         values: dict[str, Value] = {}
         unread: list[str] = []

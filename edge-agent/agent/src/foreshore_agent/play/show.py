@@ -77,7 +77,7 @@ def run(request: PlayRequest) -> None:
 
 
 def _uncovered(
-    reading: resources.Reading, played: stage.PlayedStage, rows: recording.Recording
+    reading: resources.FolderReading, played: stage.PlayedStage, rows: recording.Recording
 ) -> Iterator[str]:
     """Yield what the policies of the folder will miss."""
     policies = coverage.policies_of(played.device, reading.resources)

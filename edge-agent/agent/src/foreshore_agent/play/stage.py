@@ -38,7 +38,7 @@ class PlayedStage:
         return topics.render(template, site=self.site.name, device=self.device.name)
 
 
-def read(folder: Path) -> resources.Reading:
+def read(folder: Path) -> resources.FolderReading:
     """Read a folder of YAML. Raises StageError."""
     try:
         return resources.read(manifests.read(folder), {})
@@ -51,7 +51,7 @@ def find(folder: Path, name: str) -> PlayedStage:
     return choose(read(folder), folder, name)
 
 
-def choose(reading: resources.Reading, folder: Path, name: str) -> PlayedStage:
+def choose(reading: resources.FolderReading, folder: Path, name: str) -> PlayedStage:
     """Find a device by name (or `namespace/name`) among resources. Raises StageError."""
     found = compiling.Resources.of(reading.resources)
     named = [each for each in found.devices if name in (each.name, f"{each.namespace}/{each.name}")]

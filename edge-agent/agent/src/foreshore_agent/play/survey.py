@@ -23,7 +23,7 @@ _YEAR: Final = timedelta(days=365.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowPosition:
     """Where a row stands."""
 
     row: int
@@ -42,7 +42,7 @@ class _Column:
     readable: int = 0
     believable: int = 0
     unread: int = 0
-    first_unread: tuple[Place, str] | None = None
+    first_unread: tuple[RowPosition, str] | None = None
 
 
 class Survey:
@@ -67,17 +67,17 @@ class Survey:
         self._count = 0
         self._wider = 0
         self._earlier = 0
-        self._first_earlier: Place | None = None
-        self._before: tuple[Place, datetime] | None = None
-        self._leap: tuple[Place, datetime] | None = None
+        self._first_earlier: RowPosition | None = None
+        self._before: tuple[RowPosition, datetime] | None = None
+        self._leap: tuple[RowPosition, datetime] | None = None
         """The row before the one that lies too far ahead."""
 
-    def refuse(self, place: Place, problem: str) -> None:
+    def refuse(self, place: RowPosition, problem: str) -> None:
         """Note a row that cannot be read."""
         self.rows = place.row
         self._add(f"{place}{problem}")
 
-    def refuse_width(self, place: Place, cells: int) -> None:
+    def refuse_width(self, place: RowPosition, cells: int) -> None:
         """Note a row that has more or fewer cells than the header has names."""
         self._wider += cells == self._width + 1
         if cells < self._width:
@@ -89,7 +89,7 @@ class Survey:
 
     def take(
         self,
-        place: Place,
+        place: RowPosition,
         values: Mapping[str, Value],
         unread: Mapping[str, str],
         time: datetime | None,
@@ -127,7 +127,7 @@ class Survey:
         """Return what a person should know before it begins."""
         return tuple(filter(None, (self._earlier_note(), *map(_note, self._columns.values()))))
 
-    def _follow(self, place: Place, time: datetime) -> None:
+    def _follow(self, place: RowPosition, time: datetime) -> None:
         """Hold a row's time against the one before it."""
         self.first = self.first or time
         self.last = time if self.last is None else max(self.last, time)
@@ -146,7 +146,7 @@ class Survey:
             self._first_earlier = self._first_earlier or place
 
     def _misplace(
-        self, place: Place, time: datetime, other: tuple[Place, datetime], side: str
+        self, place: RowPosition, time: datetime, other: tuple[RowPosition, datetime], side: str
     ) -> None:
         far = _far(abs(time - other[1]))
         remedy = (

@@ -167,7 +167,7 @@ class Driver:
         at, fresh = self._core.stamp()
         try:
             reading = self._decoder.decode(body)
-        except payload.RefusedError as error:
+        except payload.PayloadError as error:
             self.meters.count_telemetry(error.reason)
             return
         self._core.take(

@@ -69,7 +69,7 @@ class Watch:
             case effects.Infer():
                 self._signs += 1
                 self._asking += 1
-            case effects.Journal(intent=effects.IntentKey()):
+            case effects.AppendRecords(intent=effects.IntentKey()):
                 self._unanswered += 1
             case effects.Decided():
                 self._decide(effect.reason)
@@ -156,7 +156,7 @@ async def rehearse(plan: planning.RehearsalPlan, counts: score.Score) -> dict[st
     watch = Watch(counts, is_confirmed=plan.played.profile.confirmation is not None)
     async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
         host = agent.Agent(
-            settings.Settings(
+            settings.AgentSettings(
                 node=driver.NODE,
                 state=request.state,
                 source=settings.FolderSettings(

@@ -96,13 +96,13 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
     )
 
 
-def _alone(reading: resources.Reading, played: stage.PlayedStage) -> compiling.Resources:
+def _alone(reading: resources.FolderReading, played: stage.PlayedStage) -> compiling.Resources:
     """Return the resources without other devices: nobody plays them, and they would be silent."""
     every = compiling.Resources.of(reading.resources)
     return replace(every, devices=(played.device,))
 
 
-def _check_resources(request: RehearsalRequest, reading: resources.Reading) -> None:
+def _check_resources(request: RehearsalRequest, reading: resources.FolderReading) -> None:
     """Refuse a folder in which anything is wrong: what is left out would not be rehearsed."""
     supplies = inspection.Supplies(
         request.resources, request.models, request.credentials, is_broker_used=False
@@ -114,7 +114,7 @@ def _check_resources(request: RehearsalRequest, reading: resources.Reading) -> N
 
 
 def _policies(
-    reading: resources.Reading, played: stage.PlayedStage
+    reading: resources.FolderReading, played: stage.PlayedStage
 ) -> tuple[v1alpha1.DecisionPolicy, ...]:
     """Return the policies that decide about the device. Raises RehearsalError if there is none."""
     device = played.device

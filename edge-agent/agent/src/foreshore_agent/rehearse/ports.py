@@ -166,7 +166,7 @@ class Wire:
         self.settling: Final[list[tuple[datetime, int, played_device.Settling]]] = []
         """A heap, by the moment at which values have settled."""
 
-    def send(self, effect: effects.Command) -> str | None:
+    def send(self, effect: effects.SendCommand) -> str | None:
         """Let the device take a command."""
         now = self._clock.now()
         reaction = self._device.take(envelope.encode(effect), now)

@@ -178,7 +178,7 @@ def _compiled(plan: planning.RehearsalPlan, endpoints: _Endpoints) -> assignment
         plan.resources,
         driver.NODE,
         site=plan.played.site.name,
-        given=compiling.Given(endpoints=endpoints, grants=grants),
+        given=compiling.LocalStatuses(endpoints=endpoints, grants=grants),
     )
     if made.problems:
         raise _refusal(made.problems)

@@ -218,7 +218,7 @@ class Score:
                     self.observe(effect.policy, histogram.Stage.DECIDE, self._worked())
             case effects.Observe() if self._is_live:
                 self.observe(effect.policy, effect.stage, effect.seconds)
-            case effects.Journal():
+            case effects.AppendRecords():
                 self.records += len(effect.records)
             case effects.Count(metric=metrics.COMMANDS.name, labels=(_, outcome)):
                 self.outcomes[outcome] += effect.amount

@@ -32,7 +32,7 @@ class Agent:
 
     def __init__(
         self,
-        configured: settings.Settings,
+        configured: settings.AgentSettings,
         clock: clocks.Clock,
         *,
         instead: sites.Broker | None = None,

@@ -84,9 +84,9 @@ class Core:
         self._refusals: Final = refusals.Refusals(ports.meters.count_telemetry, clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
-            effects.Journal: self._journal,
+            effects.AppendRecords: self._journal,
             effects.Keep: self._keep,
-            effects.Command: self._command,
+            effects.SendCommand: self._command,
             effects.Advise: self._advise,
             effects.Notice: self._notice,
             effects.Decided: ports.meters.count_decision,
@@ -186,7 +186,7 @@ class Core:
             return events.InferenceLate(*asked, result.attempts, result.reason)
         return events.InferenceFailed(*asked, result.reason, result.attempts)
 
-    def _journal(self, effect: effects.Journal) -> None:
+    def _journal(self, effect: effects.AppendRecords) -> None:
         entries = [
             journal.JournalEntry(
                 line.body,
@@ -236,7 +236,7 @@ class Core:
         kept = self._ports.journal.put(effect.key, effect.value)
         kept.add_done_callback(_look_at)
 
-    def _command(self, effect: effects.Command) -> None:
+    def _command(self, effect: effects.SendCommand) -> None:
         if self._clock.monotonic() > effect.deadline:
             reason: str | None = TOO_LATE
         else:

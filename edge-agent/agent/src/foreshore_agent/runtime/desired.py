@@ -11,11 +11,12 @@ effect means.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 import pydantic
 
+from foreshore_agent import durable
 from foreshore_api.wire import assignment, report
 from foreshore_decision import in_force
 
@@ -24,18 +25,6 @@ NODE: Final = "Node"
 SET_ASIDE: Final = "AssignmentSetAside"
 REFUSED: Final = "AssignmentRefused"
 _LOG: Final = logging.getLogger(__name__)
-
-
-class Values(Protocol):
-    """The durable values of the journal."""
-
-    def put(self, key: str, value: bytes) -> Awaitable[None]:
-        """Keep a value durably."""
-        ...
-
-    def get(self, key: str) -> Awaitable[bytes | None]:
-        """Return a value, or None."""
-        ...
 
 
 def judge(
@@ -89,7 +78,7 @@ class Desired:
     """The assignment this agent works by."""
 
     def __init__(
-        self, node: str, values: Values, effect: Callable[[assignment.Assignment], None]
+        self, node: str, values: durable.Values, effect: Callable[[assignment.Assignment], None]
     ) -> None:
         self._node: Final = node
         self._values: Final = values

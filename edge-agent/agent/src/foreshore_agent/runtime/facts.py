@@ -41,7 +41,7 @@ class AgentFacts:
     peers: peers.Peers
     desired: desired.Desired
     problems: Callable[[], tuple[report.Problem, ...]]
-    hub: hub.Hub | None
+    hub: hub.HubLink | None
 
     @property
     def denied(self) -> tuple[str, ...]:

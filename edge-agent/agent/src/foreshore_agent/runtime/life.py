@@ -49,7 +49,7 @@ OVERLOADED: Final = "Overloaded"
 class Ground:
     """What an agent stands on: told or opened before anything runs."""
 
-    settings: settings.Settings
+    settings: settings.AgentSettings
     clock: clocks.Clock
     book: journal.Journal
     meters: meters.Meters
@@ -209,20 +209,20 @@ class Life:
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._running.append(self._tasks.create_task(work, name=name))
 
-    def _link(self) -> hub.Hub | None:
+    def _link(self) -> hub.HubLink | None:
         source = self._ground.settings.source
         if not isinstance(source, settings.HubSettings):
             return None
         entrance = door.Door(
             source.url, self._ground.settings.node, source.token_file, source.ca_file
         )
-        calls = hub.Calls(
+        calls = hub.HubCalls(
             assigned=lambda fresh: self._desired.take(fresh),
             renewed=self._renewed,
             facts=lambda: self.facts.report(),
             connected=self._hub_changed,
         )
-        return hub.Hub(entrance, self._ground.book, calls)
+        return hub.HubLink(entrance, self._ground.book, calls)
 
     async def _follow_folder(self, recalled: assignment.Assignment | None) -> None:
         configured = self._ground.settings
@@ -241,7 +241,7 @@ class Life:
         models = source.models or source.resources
         servers = self._servers = children.Children(configured.state, models, self._tasks)
         book = self._ground.book
-        calls = folder.Calls(
+        calls = folder.FolderCalls(
             self._desired.put, lambda: view.last_in_force(self._core.state), self._notices.look
         )
         self._folder = folder.Folder(places, book, servers, calls, recalled, book.journal_id)

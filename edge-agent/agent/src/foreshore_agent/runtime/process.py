@@ -21,7 +21,7 @@ _SWITCH_SECONDS: Final = 0.0005
 _LOG: Final = logging.getLogger(__name__)
 
 
-def run(configured: settings.Settings, log_level: programs.LogLevel) -> exits.Exit:
+def run(configured: settings.AgentSettings, log_level: programs.LogLevel) -> exits.Exit:
     """Run one agent until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(log_level.number)
     collect_rarely()
@@ -46,7 +46,7 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
-async def _live(configured: settings.Settings) -> None:
+async def _live(configured: settings.AgentSettings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

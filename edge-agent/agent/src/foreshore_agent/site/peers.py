@@ -96,10 +96,10 @@ class Peers:
             del self._beats[min(self._beats, key=lambda node: self._beats[node].at)]
         self._beats[node] = effect
 
-    def reports(self, at: float) -> tuple[report.PeerBeat, ...]:
+    def reports(self, at: float) -> tuple[report.ReportedPeer, ...]:
         """Return every peer that was heard, and how long ago; also those long silent."""
         return tuple(
-            report.PeerBeat(
+            report.ReportedPeer(
                 node=node,
                 age_seconds=max(0.0, at - newest.at),
                 has_hub=newest.beat.has_hub,

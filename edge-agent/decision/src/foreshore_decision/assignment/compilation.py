@@ -23,7 +23,7 @@ def compile(  # noqa: A001 - the word of the design; the package is always impor
     site: str | None,
     labels: Mapping[str, str] | None = None,
     peers: Iterable[snapshot.Peer] = (),
-    given: snapshot.Given | None = None,
+    given: snapshot.LocalStatuses | None = None,
     last: Iterable[assignment.Assignment] = (),
 ) -> Compilation:
     """Return the desired state of the agent on `node`.

@@ -14,7 +14,7 @@ def assigned(
     resources: snapshot.Resources,
     site: v1alpha1.Site,
     node_labels: Mapping[str, str],
-    given: snapshot.Given | None,
+    given: snapshot.LocalStatuses | None,
     last: references.LastGood,
 ) -> tuple[tuple[assignment.AssignedDevice, ...], tuple[report.Problem, ...]]:
     """Return the devices of the site that an agent with these node labels can reach."""
@@ -78,7 +78,7 @@ def _resolved(
 
 
 def _grant(
-    device: v1alpha1.Device, times: protection.Authority, given: snapshot.Given | None
+    device: v1alpha1.Device, times: protection.AuthoritySpec, given: snapshot.LocalStatuses | None
 ) -> assignment.Grant | None:
     if given is not None:
         holder, epoch = given.grants.get((device.namespace, device.name), (None, 0))

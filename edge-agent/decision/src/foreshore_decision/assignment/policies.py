@@ -13,7 +13,7 @@ def assigned(
     resources: snapshot.Resources,
     site: v1alpha1.Site,
     devices: tuple[assignment.AssignedDevice, ...],
-    given: snapshot.Given | None,
+    given: snapshot.LocalStatuses | None,
     last: references.LastGood,
 ) -> tuple[tuple[assignment.AssignedPolicy, ...], tuple[report.Problem, ...]]:
     """Return the policies bound to at least one of these devices, whoever holds it."""
@@ -51,7 +51,7 @@ def _endpoints(
     resources: snapshot.Resources,
     policy: v1alpha1.DecisionPolicy,
     site: v1alpha1.Site,
-    given: snapshot.Given | None,
+    given: snapshot.LocalStatuses | None,
 ) -> tuple[assignment.Endpoint, ...]:
     """Return the replicas that are ready, active ones first, then by slot.
 
@@ -73,7 +73,7 @@ def _endpoints(
     ready = (
         replica
         for replica in placement.status.replicas
-        if replica.phase is inferenceplacement.Phase.READY and replica.endpoint is not None
+        if replica.phase is inferenceplacement.ReplicaPhase.READY and replica.endpoint is not None
     )
     return tuple(
         assignment.Endpoint(
@@ -92,5 +92,5 @@ def _endpoints(
 _ROLES: Final = tuple(inferenceplacement.Role)
 
 
-def _preference(replica: inferenceplacement.Replica) -> tuple[int, str, int]:
+def _preference(replica: inferenceplacement.ReplicaStatus) -> tuple[int, str, int]:
     return _ROLES.index(replica.role), replica.slot[0], int(replica.slot[1:])

@@ -71,7 +71,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class LocalStatuses:
     """What folder mode says itself because there is no operator that would write statuses."""
 
     endpoints: Mapping[Name, tuple[assignment.Endpoint, ...]] = field(default_factory=dict)

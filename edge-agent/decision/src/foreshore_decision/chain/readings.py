@@ -14,7 +14,7 @@ from foreshore_decision.chain.facts import Good, Input, Reading
 from foreshore_decision.policy import compiled
 
 
-def judge(source: compiled.Input, reading: Reading) -> GateReason | None:
+def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None:
     """Return why the reading is not to be believed, whatever its age, or None."""
     value = reading.value
     if reading.problem is not None or value is None:
@@ -46,7 +46,7 @@ def rate_of(value: expr.Value, at: float, before: Reading | None) -> float | Non
 
 
 def input_of(
-    source: compiled.Input, reading: Reading | None, good: Good | None, now: float
+    source: compiled.CompiledInput, reading: Reading | None, good: Good | None, now: float
 ) -> Input:
     """Return the input as the chain sees it: the value, what stands in for it, or the problem."""
     if reading is None:
@@ -59,7 +59,9 @@ def input_of(
     return seen if problem is None else _substitute(source, seen, good, now)
 
 
-def _substitute(source: compiled.Input, seen: Input, good: Good | None, now: float) -> Input:
+def _substitute(
+    source: compiled.CompiledInput, seen: Input, good: Good | None, now: float
+) -> Input:
     """Apply onInvalid. The last good value stands in no longer than the input's maximumAge."""
     problem = seen.problem or reasons.INPUT_MISSING
     if source.on_invalid is OnInvalid.DEFAULT and source.default is not None:

@@ -8,7 +8,7 @@ refused where `t > 75.0` is meant (`numerals`); a pattern of `matches` unrolls w
 
 So: every name has a declared type and the expression a wanted one; only Python's own `True` of a
 statically boolean expression counts as true; numbers that are not finite neither go in (the name
-counts as missing) nor come out (a `Problem`). Inside an expression they could decide unseen
+counts as missing) nor come out (a `NoValue`). Inside an expression they could decide unseen
 (`0.0/0.0 > 1.0` is false and its negation true), so that whoever divides and compares does so in
 two expressions: a variable, whose value is checked, and a rule.
 """
@@ -63,7 +63,7 @@ class CompileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class NoValue:
     """Why an expression has no value. It never counts as true."""
 
     reason: GateReason
@@ -267,25 +267,25 @@ class Expression:
     _program: cel.Expression
     _margin: "Margin | None"
 
-    def evaluate(self, bindings: Bindings) -> Value | Problem:
+    def evaluate(self, bindings: Bindings) -> Value | NoValue:
         """Return the value, of the declared type and finite, or why there is none."""
         try:
             result = self._program.eval(bindings.activation)
             value: object = result.value()
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            return Problem(reasons.EXPRESSION_ERROR, _shorten(str(error)))
+            return NoValue(reasons.EXPRESSION_ERROR, _shorten(str(error)))
         if isinstance(value, str) and result.type() == cel.Type.ERROR:
-            return Problem(reasons.EXPRESSION_ERROR, _shorten(value))
+            return NoValue(reasons.EXPRESSION_ERROR, _shorten(value))
         if not isinstance(value, Value) or type(value) is not _PYTHON[self.type]:
-            return Problem(reasons.EXPRESSION_ERROR, f"the result is {type(value).__name__}")
+            return NoValue(reasons.EXPRESSION_ERROR, f"the result is {type(value).__name__}")
         if isinstance(value, float) and not math.isfinite(value):
-            return Problem(reasons.VALUE_NOT_FINITE, f"the result is {value}")
+            return NoValue(reasons.VALUE_NOT_FINITE, f"the result is {value}")
         return value
 
-    def is_true(self, bindings: Bindings) -> bool | Problem:
+    def is_true(self, bindings: Bindings) -> bool | NoValue:
         """Return the truth of a boolean expression, or why it has none: errors are not truth."""
         value = self.evaluate(bindings)
-        return value if isinstance(value, Problem) else value is True
+        return value if isinstance(value, NoValue) else value is True
 
     def operands(self, bindings: Bindings) -> dict[str, Value | None]:
         """Return the value of each name in the text; None where it has none."""
@@ -300,7 +300,7 @@ class Expression:
         return self._margin.measure(bindings) if self._margin is not None else None
 
 
-Side = Callable[[Bindings], Value | Problem | None]
+Side = Callable[[Bindings], Value | NoValue | None]
 
 
 @dataclass(frozen=True, slots=True)

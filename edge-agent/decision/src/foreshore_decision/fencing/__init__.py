@@ -1,8 +1,8 @@
 """The holder's side of authority: whether this agent may command one device, now.
 
-The agent's engine keeps one `State` per device, feeds it what happens and asks `standing` before
-every command. It is not the fence: the fence is at the device, which refuses lower epochs and
-repeated commands. This keeps two agents from disagreeing for long.
+The agent's engine keeps one `AuthorityState` per device, feeds it what happens and asks `standing`
+before every command. It is not the fence: the fence is at the device, which refuses lower epochs
+and repeated commands. This keeps two agents from disagreeing for long.
 
     None ──grant──► Lapsed ──renewal answered──► Renewed ──lease runs out──► Offline | Lapsed
                       ▲                             ▲                           │
@@ -39,7 +39,7 @@ repeated commands. This keeps two agents from disagreeing for long.
 
 from foreshore_decision.fencing.events import (
     Answered,
-    BrokerChanged,
+    ConnectionChanged,
     EpochSeen,
     Event,
     Fenced,
@@ -57,8 +57,8 @@ from foreshore_decision.fencing.state import (
     MAXIMUM_PEERS,
     MAXIMUM_PENDING,
     RENEWALS_PER_LEASE,
+    AuthorityState,
     Standing,
-    State,
     has_hub,
     keepable,
     next_epoch,
@@ -74,7 +74,8 @@ __all__ = [
     "MAXIMUM_PENDING",
     "RENEWALS_PER_LEASE",
     "Answered",
-    "BrokerChanged",
+    "AuthorityState",
+    "ConnectionChanged",
     "EpochSeen",
     "Event",
     "Fenced",
@@ -83,7 +84,6 @@ __all__ = [
     "Released",
     "Requested",
     "Standing",
-    "State",
     "Ticked",
     "Withdrawn",
     "has_hub",

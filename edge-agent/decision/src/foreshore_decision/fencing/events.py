@@ -40,7 +40,7 @@ class Answered:
     boot_id: str
     number: int
     epoch: int
-    standing: beat.Standing
+    standing: beat.RenewalStanding
     relayed: bool = False
     """It came over the site's broker, not straight from the hub."""
 
@@ -70,7 +70,7 @@ class PeerHeard:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class BrokerChanged:
+class ConnectionChanged:
     """The connection to the site's broker came up or went, or became deaf or heard."""
 
     at: float
@@ -101,7 +101,7 @@ Event = (
     | EpochSeen
     | Fenced
     | PeerHeard
-    | BrokerChanged
+    | ConnectionChanged
     | Released
     | Ticked
 )

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from foreshore_decision.fencing.state import LISTEN_SECONDS, Standing, State
+from foreshore_decision.fencing.state import LISTEN_SECONDS, AuthorityState, Standing
 
 
-def standing(state: State, at: float) -> Standing:
+def standing(state: AuthorityState, at: float) -> Standing:
     """Return the standing at an instant, maybe after the last event: the first rule decides."""
     then = passed(state, at)
     for rule, result in RULES:
@@ -15,7 +15,7 @@ def standing(state: State, at: float) -> Standing:
     return Standing.LAPSED
 
 
-def next_due(state: State) -> float | None:
+def next_due(state: AuthorityState) -> float | None:
     """Return the next instant at which the standing may change by itself; None without a grant.
 
     While a grant is held it is never further away than a third of what counts as a pause: whoever
@@ -38,7 +38,7 @@ def next_due(state: State) -> float | None:
     return min(instant for instant in instants if instant > state.seen_at)
 
 
-def passed(state: State, at: float) -> State:
+def passed(state: AuthorityState, at: float) -> AuthorityState:
     """Let time pass: notice a pause of our own, give back what the broker keeps us from using.
 
     What peers claim speaks for three beats only, and nobody heard them in a pause: whoever slept
@@ -53,12 +53,12 @@ def passed(state: State, at: float) -> State:
     return state._replace(given_back=True) if _must_give_back(state) else state
 
 
-def _longest_step(state: State) -> float:
+def _longest_step(state: AuthorityState) -> float:
     """Return the seconds between two looks at the clock beyond which the machine has paused."""
     return min(state.lease_seconds, LISTEN_SECONDS)
 
 
-def _must_give_back(state: State) -> bool:
+def _must_give_back(state: AuthorityState) -> bool:
     return (
         state.is_named
         and not state.self_granted
@@ -68,42 +68,42 @@ def _must_give_back(state: State) -> bool:
     )
 
 
-def _is_refused(state: State) -> bool:
+def _is_refused(state: AuthorityState) -> bool:
     """Whether this agent has the hub itself, and the hub did not renew it."""
     return state.refused_at is not None and state.seen_at < state.refused_at + state.lease_seconds
 
 
-def _is_without_grant(state: State) -> bool:
+def _is_without_grant(state: AuthorityState) -> bool:
     return not state.is_named
 
 
-def _is_superseded(state: State) -> bool:
+def _is_superseded(state: AuthorityState) -> bool:
     return state.is_superseded
 
 
-def _is_outbid(state: State) -> bool:
+def _is_outbid(state: AuthorityState) -> bool:
     """Whether a peer claimed a higher epoch within the lease, and the hub has not denied it."""
     return state.outbid_at is not None and state.seen_at < state.outbid_at + state.lease_seconds
 
 
-def _is_given_back(state: State) -> bool:
+def _is_given_back(state: AuthorityState) -> bool:
     return state.given_back
 
 
-def _is_fenced(state: State) -> bool:
+def _is_fenced(state: AuthorityState) -> bool:
     """Whether the device refuses us; who grants himself has nobody to renew him, and goes on."""
     return state.fenced_at is not None and not state.self_granted
 
 
-def _is_self_granted(state: State) -> bool:
+def _is_self_granted(state: AuthorityState) -> bool:
     return state.self_granted
 
 
-def _is_renewed(state: State) -> bool:
+def _is_renewed(state: AuthorityState) -> bool:
     return state.renewed_at is not None and state.seen_at < state.renewed_at + state.lease_seconds
 
 
-def _is_listening(state: State) -> bool:
+def _is_listening(state: AuthorityState) -> bool:
     """Whether a peer that claims the hub would have been heard by now."""
     return (
         state.broker_connected
@@ -112,7 +112,7 @@ def _is_listening(state: State) -> bool:
     )
 
 
-def _is_offline(state: State) -> bool:
+def _is_offline(state: AuthorityState) -> bool:
     return (
         state.renewed_at is not None
         and state.seen_at < state.renewed_at + state.offline_seconds
@@ -122,7 +122,7 @@ def _is_offline(state: State) -> bool:
     )
 
 
-RULES: Final[tuple[tuple[Callable[[State], bool], Standing], ...]] = (
+RULES: Final[tuple[tuple[Callable[[AuthorityState], bool], Standing], ...]] = (
     (_is_without_grant, Standing.NONE),  # nobody named this agent
     (_is_superseded, Standing.SUPERSEDED),  # somebody else was named since
     (_is_outbid, Standing.SUPERSEDED),  # somebody says that he was

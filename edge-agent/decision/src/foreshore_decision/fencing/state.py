@@ -32,7 +32,7 @@ class Standing(StrEnum):
         return self in (Standing.RENEWED, Standing.OFFLINE)
 
 
-class State(NamedTuple):
+class AuthorityState(NamedTuple):
     """What one agent knows of its right to one device. `recall` takes it over a restart."""
 
     node: str
@@ -75,12 +75,12 @@ class State(NamedTuple):
     """Whether the broker is connected and known to deliver no beats."""
 
 
-def start(node: str, boot_id: str, at: float) -> State:
+def start(node: str, boot_id: str, at: float) -> AuthorityState:
     """Return the state of an agent that knows nothing of a device yet."""
-    return State(node=node, boot_id=boot_id, seen_at=at, broker_since=at)
+    return AuthorityState(node=node, boot_id=boot_id, seen_at=at, broker_since=at)
 
 
-def recall(kept: State, boot_id: str, at: float) -> State:
+def recall(kept: AuthorityState, boot_id: str, at: float) -> AuthorityState:
     """Return a kept state as a new process may use it.
 
     Renewals hold only in the boot in which they were received; epochs, what was given back and what
@@ -103,7 +103,7 @@ def recall(kept: State, boot_id: str, at: float) -> State:
     )
 
 
-def keepable(state: State) -> State:
+def keepable(state: AuthorityState) -> AuthorityState:
     """Return what of a state may be made durable: nothing that peers said on the broker."""
     return state._replace(outbid_at=None, claims=())
 

@@ -5,7 +5,7 @@ from typing import assert_never
 from foreshore_api.wire import beat
 from foreshore_decision.fencing.events import (
     Answered,
-    BrokerChanged,
+    ConnectionChanged,
     EpochSeen,
     Event,
     Fenced,
@@ -21,11 +21,11 @@ from foreshore_decision.fencing.state import (
     LISTEN_SECONDS,
     MAXIMUM_PEERS,
     MAXIMUM_PENDING,
-    State,
+    AuthorityState,
 )
 
 
-def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event, exhaustive
+def step(state: AuthorityState, event: Event) -> AuthorityState:  # noqa: C901 - one line an event, exhaustive
     """Take one event into account."""
     state = passed(state, event.at)
     match event:
@@ -44,7 +44,7 @@ def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event
             return state._replace(fenced_at=event.at)
         case PeerHeard():
             return _heard(state, event)
-        case BrokerChanged():
+        case ConnectionChanged():
             return _broker(state, event)
         case Released():
             return _released(state)
@@ -54,7 +54,7 @@ def step(state: State, event: Event) -> State:  # noqa: C901 - one line an event
             assert_never(event)
 
 
-def _granted(state: State, event: Granted) -> State:
+def _granted(state: AuthorityState, event: Granted) -> AuthorityState:
     if event.holder != state.node:
         return _named_another(state, event.epoch)
     if event.epoch < max(state.highest_seen, state.epoch or 0):
@@ -83,7 +83,7 @@ def _granted(state: State, event: Granted) -> State:
     )
 
 
-def _named_another(state: State, epoch: int) -> State:
+def _named_another(state: AuthorityState, epoch: int) -> AuthorityState:
     superseded = state.epoch is not None and epoch >= state.epoch
     return state._replace(
         highest_seen=max(state.highest_seen, epoch),
@@ -91,16 +91,16 @@ def _named_another(state: State, epoch: int) -> State:
     )
 
 
-def _is_above(state: State, epoch: int) -> bool:
+def _is_above(state: AuthorityState, epoch: int) -> bool:
     return state.epoch is not None and epoch > state.epoch
 
 
-def _outbid(state: State, at: float) -> State:
+def _outbid(state: AuthorityState, at: float) -> AuthorityState:
     """Stand down for a lease: what is said on the broker is no more than a hint."""
     return state._replace(outbid_at=at)
 
 
-def _answered(state: State, event: Answered) -> State:
+def _answered(state: AuthorityState, event: Answered) -> AuthorityState:
     """Count an answer to our own question from when it was asked; any other is not looked at."""
     sent = dict(state.pending).get(event.number)
     if event.boot_id != state.boot_id or sent is None or event.number <= state.answered:
@@ -109,9 +109,9 @@ def _answered(state: State, event: Answered) -> State:
         answered=event.number,
         pending=tuple(entry for entry in state.pending if entry[0] > event.number),
     )
-    if event.standing is beat.Standing.SUPERSEDED or _is_above(state, event.epoch):
+    if event.standing is beat.RenewalStanding.SUPERSEDED or _is_above(state, event.epoch):
         return _outbid(state, event.at) if event.relayed else _superseded(state, event.epoch)
-    if event.standing is beat.Standing.RENEWED and event.epoch == state.epoch:
+    if event.standing is beat.RenewalStanding.RENEWED and event.epoch == state.epoch:
         return state._replace(
             renewed_at=sent,
             refused_at=None,
@@ -121,7 +121,7 @@ def _answered(state: State, event: Answered) -> State:
     return state._replace(refused_at=sent)
 
 
-def _superseded(state: State, epoch: int) -> State:
+def _superseded(state: AuthorityState, epoch: int) -> AuthorityState:
     return state._replace(highest_seen=max(state.highest_seen, epoch), is_superseded=True)
 
 
@@ -130,7 +130,7 @@ def _unless_older(objected: float | None, sent: float) -> float | None:
     return objected if objected is not None and sent <= objected else None
 
 
-def _heard(state: State, event: PeerHeard) -> State:
+def _heard(state: AuthorityState, event: PeerHeard) -> AuthorityState:
     others = tuple(
         (node, heard)
         for node, heard in state.claims
@@ -140,7 +140,7 @@ def _heard(state: State, event: PeerHeard) -> State:
     return state._replace(claims=claims[-MAXIMUM_PEERS:])
 
 
-def _released(state: State) -> State:
+def _released(state: AuthorityState) -> AuthorityState:
     """Give back what is held, if a peer could be granted it."""
     has_peer = any(state.seen_at < heard + LISTEN_SECONDS for _, heard in state.claims)
     if not state.is_named or state.self_granted or not has_peer:
@@ -148,7 +148,7 @@ def _released(state: State) -> State:
     return state._replace(given_back=True)
 
 
-def _broker(state: State, event: BrokerChanged) -> State:
+def _broker(state: AuthorityState, event: ConnectionChanged) -> AuthorityState:
     if (event.connected, event.is_deaf) == (state.broker_connected, state.broker_deaf):
         return state
     return state._replace(

@@ -17,7 +17,7 @@ def with_variables(facts: Facts, scope: compiled.Scope) -> Facts:
     for variable in scope.variables:
         bindings = scope.environment.bind(_some(values, variable.expression.references))
         value = variable.expression.evaluate(bindings)
-        if not isinstance(value, expr.Problem):
+        if not isinstance(value, expr.NoValue):
             values[variable.name] = variables[variable.name] = value
     return facts._replace(values=values, variables=variables)
 
@@ -47,7 +47,7 @@ def entry(
     gate: GateName,
     phase: Phase,
     reason: str,
-    source: compiled.Named | compiled.Rule,
+    source: compiled.Named | compiled.CompiledRule,
     bindings: expr.Bindings,
 ) -> Entry:
     """Return the line about an expression: its text, what it read and how close it was."""

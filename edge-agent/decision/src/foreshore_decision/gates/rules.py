@@ -35,7 +35,7 @@ def rule(gate: GateName, facts: Facts) -> Step:
     return Step(facts, nearest or Entry(gate, FAIL, reasons.NO_RULE_PERMITS))
 
 
-def _message(source: compiled.Rule, bindings: expr.Bindings) -> str:
+def _message(source: compiled.CompiledRule, bindings: expr.Bindings) -> str:
     """Render what the author wants people to read; an error renders nothing."""
     text = "" if source.message is None else source.message.evaluate(bindings)
     return text if isinstance(text, str) else ""

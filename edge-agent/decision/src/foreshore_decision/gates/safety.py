@@ -22,7 +22,7 @@ def limits(gate: GateName, facts: Facts) -> Step:
     wanted: dict[str, expr.Value] = {}
     for bound in policy.action.bounds:
         value = bound.expression.evaluate(bindings)
-        if isinstance(value, expr.Problem):
+        if isinstance(value, expr.NoValue):
             source = compiled.Named(bound.name, bound.expression)
             return Step(facts, expressions.entry(gate, ERROR, value.reason, source, bindings))
         wanted[bound.name] = value

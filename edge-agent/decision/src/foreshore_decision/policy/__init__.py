@@ -13,14 +13,14 @@ from foreshore_decision.policy.compile import (
     compile,  # noqa: A004 - called as policy.compile
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
-from foreshore_decision.policy.problems import PolicyError, Problem, unexpected
+from foreshore_decision.policy.problems import PolicyError, PolicyProblem, unexpected
 from foreshore_decision.policy.profiles import check_device
 
 __all__ = [
     "Cap",
     "CompiledPolicy",
     "PolicyError",
-    "Problem",
+    "PolicyProblem",
     "caps",
     "check",
     "check_device",

@@ -18,8 +18,11 @@ DEFAULT_PRESENT_AGE: Final = 60.0
 
 
 def action(
-    subject: Subject, inputs: Iterable[compiled.Input], names: scopes.Names, problems: Problems
-) -> compiled.Action:
+    subject: Subject,
+    inputs: Iterable[compiled.CompiledInput],
+    names: scopes.Names,
+    problems: Problems,
+) -> compiled.CompiledAction:
     """Return the action with what binds each of its inputs, or note what is wrong with it."""
     wanted = subject.spec.action
     action = subject.profile.find_action(wanted.name)
@@ -37,7 +40,7 @@ def action(
         ]
     properties = (subject.profile.find_property(each.property or "") for each in found)
     settling = [scalars.seconds(each.settling_time) for each in properties if each is not None]
-    return compiled.Action(
+    return compiled.CompiledAction(
         name=wanted.name,
         bounds=tuple(found),
         on_limit=wanted.on_limit,
@@ -73,7 +76,7 @@ def _check_action(subject: Subject, action: Action, problems: Problems) -> None:
 def _bound(
     subject: Subject,
     taken: ActionInput,
-    inputs: Iterable[compiled.Input],
+    inputs: Iterable[compiled.CompiledInput],
     names: scopes.Names,
     problems: Problems,
 ) -> compiled.Bound | None:
@@ -131,7 +134,7 @@ def _span(subject: Subject, taken: ActionInput, problems: Problems) -> bounds.Sp
     return both
 
 
-def _present_age(name: str | None, inputs: Iterable[compiled.Input]) -> float:
+def _present_age(name: str | None, inputs: Iterable[compiled.CompiledInput]) -> float:
     """How old a measurement may be that a step is counted from: as old as an input of it."""
     ages = [each.maximum_age for each in inputs if each.property == name]
     ages = ages or [each.maximum_age for each in inputs]
@@ -139,7 +142,7 @@ def _present_age(name: str | None, inputs: Iterable[compiled.Input]) -> float:
 
 
 def confirmation(
-    subject: Subject, action: compiled.Action, problems: Problems
+    subject: Subject, action: compiled.CompiledAction, problems: Problems
 ) -> compiled.Confirmation | None:
     """Return how a command is confirmed; an action that does not set the property is not."""
     declared = subject.profile.confirmation

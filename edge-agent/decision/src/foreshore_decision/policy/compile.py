@@ -28,7 +28,7 @@ from foreshore_api.v1alpha1.evaluation import Effect
 from foreshore_api.wire import assignment
 from foreshore_decision import expr
 from foreshore_decision.policy import actions, bounds, compiled, scopes, shapes, sources
-from foreshore_decision.policy.problems import PolicyError, Problem, Problems
+from foreshore_decision.policy.problems import PolicyError, PolicyProblem, Problems
 from foreshore_decision.policy.subject import Subject
 
 Reason = conditions.Reason
@@ -38,16 +38,16 @@ Reason = conditions.Reason
 class _Parts:
     """What both entries make of a subject."""
 
-    trigger: compiled.Trigger
-    inputs: tuple[compiled.Input, ...]
+    trigger: compiled.CompiledTrigger
+    inputs: tuple[compiled.CompiledInput, ...]
     features: tuple[compiled.Feature, ...]
     parameters: Mapping[str, expr.Value]
     before: compiled.Scope
     after: compiled.Scope
     conditions: tuple[compiled.Named, ...]
-    permits: tuple[compiled.Rule, ...]
-    forbids: tuple[compiled.Rule, ...]
-    action: compiled.Action
+    permits: tuple[compiled.CompiledRule, ...]
+    forbids: tuple[compiled.CompiledRule, ...]
+    action: compiled.CompiledAction
     confirmation: compiled.Confirmation | None
 
 
@@ -62,7 +62,7 @@ def compile(  # noqa: A001 - called as policy.compile
     spec, model = assigned.spec, assigned.model
     if spec.model_ref is not None and model is None:
         path, name = "spec.modelRef", spec.model_ref.version
-        raise PolicyError([Problem(Reason.REFERENCE_NOT_FOUND, path, f"{name} is not here")])
+        raise PolicyError([PolicyProblem(Reason.REFERENCE_NOT_FOUND, path, f"{name} is not here")])
     subject = Subject(spec, device.profile, device.spec, model.model if model else None)
     parts = _compile(subject)
     return compiled.CompiledPolicy(
@@ -101,7 +101,7 @@ def check(
     profile: DeviceProfileSpec,
     device: DeviceSpec | None = None,
     model: ModelSpec | None = None,
-) -> tuple[Problem, ...]:
+) -> tuple[PolicyProblem, ...]:
     """Return everything that keeps a policy from compiling against a (narrowed) profile.
 
     Without a device, a parameter that every device must set is no problem; without a model, its
@@ -180,7 +180,7 @@ def _check_support(subject: Subject, problems: Problems) -> None:
 
 def _names(
     spec: DecisionPolicySpec,
-    inputs: Iterable[compiled.Input],
+    inputs: Iterable[compiled.CompiledInput],
     features: Iterable[compiled.Feature],
     problems: Problems,
 ) -> scopes.Names:
@@ -219,9 +219,9 @@ def _conditions(
 
 def _rules(
     spec: DecisionPolicySpec, effect: Effect, names: scopes.Names, problems: Problems
-) -> tuple[compiled.Rule, ...]:
+) -> tuple[compiled.CompiledRule, ...]:
     environment = names.environment_after()
-    found: list[compiled.Rule] = []
+    found: list[compiled.CompiledRule] = []
     for each in spec.rules:
         if each.effect is not effect:
             continue
@@ -237,15 +237,15 @@ def _rules(
             f"{path}.messageExpression",
         )
         if expression is not None:
-            found.append(compiled.Rule(each.name, expression, each.reason, message or None))
+            found.append(compiled.CompiledRule(each.name, expression, each.reason, message or None))
     return tuple(found)
 
 
 def _check_rule_only(
     spec: DecisionPolicySpec,
     names: scopes.Names,
-    rules: Iterable[compiled.Rule],
-    action: compiled.Action,
+    rules: Iterable[compiled.CompiledRule],
+    action: compiled.CompiledAction,
     problems: Problems,
 ) -> None:
     if spec.inference.on_error is not evaluation.OnError.RULE_ONLY:
@@ -260,7 +260,7 @@ def _check_rule_only(
             problems.add(Reason.INVALID, "spec.inference.onError", message)
 
 
-def _rate(name: str, limit: protection.RateLimit | None) -> compiled.RateLimit | None:
+def _rate(name: str, limit: protection.RateLimitSpec | None) -> compiled.RateLimit | None:
     if limit is None:
         return None
     return compiled.RateLimit(

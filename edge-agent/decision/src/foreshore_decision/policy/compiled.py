@@ -15,7 +15,7 @@ from foreshore_decision import expr, served
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class CompiledInput:
     """A property that the policy reads; bounds are the tightest of policy and profile."""
 
     name: str
@@ -61,7 +61,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CompiledRule:
     """A Permit or a Forbid."""
 
     name: str
@@ -87,7 +87,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class InputTensor:
     """One input tensor of the model: a batch of one."""
 
     name: str
@@ -113,7 +113,7 @@ class Inference:
     model: str
     version: str
     digest: str
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[InputTensor, ...]
     outputs: tuple[Output, ...]
     timeout: float
     is_rule_only: bool
@@ -165,7 +165,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class CompiledAction:
     """What the policy commands."""
 
     name: str
@@ -180,7 +180,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
+class CompiledTrigger:
     """When the policy is evaluated; `after_silence` 0 means never."""
 
     properties: frozenset[str]
@@ -210,8 +210,8 @@ class CompiledPolicy:
     caps: tuple[Cap, ...]
     """Caps that the device itself imposes."""
     on_recorder_full: Mode
-    trigger: Trigger
-    inputs: tuple[Input, ...]
+    trigger: CompiledTrigger
+    inputs: tuple[CompiledInput, ...]
     features: tuple[Feature, ...]
     parameters: Mapping[str, expr.Value]
     before: Scope
@@ -220,9 +220,9 @@ class CompiledPolicy:
     """Names after the model has answered: `before` and its outputs."""
     conditions: tuple[Named, ...]
     inference: Inference | None
-    permits: tuple[Rule, ...]
-    forbids: tuple[Rule, ...]
-    action: Action
+    permits: tuple[CompiledRule, ...]
+    forbids: tuple[CompiledRule, ...]
+    action: CompiledAction
     policy_rate: RateLimit | None
     actuator_rate: RateLimit | None
     confirmation: Confirmation | None

@@ -8,7 +8,7 @@ from foreshore_api import conditions
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PolicyProblem:
     """One thing that keeps a policy from compiling; `reason` is one of `conditions.Reason`."""
 
     reason: conditions.Reason
@@ -20,7 +20,7 @@ class Problem:
 class PolicyError(ValueError):
     """A policy that does not compile for a device; `problems` has everything that is wrong."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[PolicyProblem]) -> None:
         self.problems: Final = tuple(problems)
         super().__init__("; ".join(f"{each.path}: {each.message}" for each in self.problems))
 
@@ -30,24 +30,24 @@ class PolicyError(ValueError):
         return self.problems[0].reason
 
 
-def unexpected(error: Exception) -> Problem:
+def unexpected(error: Exception) -> PolicyProblem:
     """Return the problem of a policy whose compiling failed as nobody foresaw.
 
     It is a defect of ours, and must cost nobody but that policy anything.
     """
     why = f"cannot be compiled ({type(error).__name__}: {error}); change what was edited last"
-    return Problem(conditions.Reason.COMPILE_FAILED, "spec", why)
+    return PolicyProblem(conditions.Reason.COMPILE_FAILED, "spec", why)
 
 
 class Problems:
     """Collects problems while a policy is being compiled."""
 
     def __init__(self) -> None:
-        self.found: Final[list[Problem]] = []
+        self.found: Final[list[PolicyProblem]] = []
 
     def add(self, reason: conditions.Reason, path: str, message: str) -> None:
         """Note a problem."""
-        self.found.append(Problem(reason, path, message))
+        self.found.append(PolicyProblem(reason, path, message))
 
     def raise_any(self) -> None:
         """Raise PolicyError if anything was noted."""

@@ -12,14 +12,14 @@ from foreshore_api.v1alpha1 import DataType, DeviceProfileSpec, DeviceSpec, prot
 from foreshore_api.v1alpha1.deviceprofile import ActionInput
 from foreshore_decision import expr
 from foreshore_decision.policy import bounds, scopes
-from foreshore_decision.policy.problems import Problem, Problems
+from foreshore_decision.policy.problems import PolicyProblem, Problems
 
 Reason = conditions.Reason
 
 
 def check_device(
     profile: DeviceProfileSpec, device: DeviceSpec | None = None
-) -> tuple[Problem, ...]:
+) -> tuple[PolicyProblem, ...]:
     """Return what is wrong with a profile as written, and with a device of it if one is given."""
     problems = Problems()
     _check_limits(profile, profile.limits, (), problems)
@@ -56,7 +56,7 @@ def _check_limits(
 
 
 def _check_confirmation(
-    profile: DeviceProfileSpec, declared: protection.Confirmation | None, problems: Problems
+    profile: DeviceProfileSpec, declared: protection.ConfirmationSpec | None, problems: Problems
 ) -> None:
     if declared is None:
         return

@@ -6,9 +6,9 @@ from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1.decisionpolicy import DecisionPolicySpec
 from foreshore_api.v1alpha1.evaluation import OnError
 from foreshore_api.v1alpha1.model import ModelInput, ModelSpec, TensorType
-from foreshore_api.v1alpha1.model import Tensor as ModelTensor
+from foreshore_api.v1alpha1.model import ModelTensor as ModelTensor
 from foreshore_api.wire import assignment
-from foreshore_decision.policy.compiled import Inference, Output, Tensor
+from foreshore_decision.policy.compiled import Inference, InputTensor, Output
 from foreshore_decision.policy.problems import Problems
 
 _FLOATS = (TensorType.FP32, TensorType.FP64)
@@ -42,11 +42,11 @@ def check(
     _check_outputs(spec, model.outputs, problems)
 
 
-def _tensor(tensor: ModelInput) -> Tensor:
+def _tensor(tensor: ModelInput) -> InputTensor:
     batch = tuple(1 for _ in tensor.shape[:-1])
     shape = (*batch, len(tensor.features))
     is_integer = tensor.data_type not in _FLOATS
-    return Tensor(tensor.name, tensor.data_type.value, shape, tensor.features, is_integer)
+    return InputTensor(tensor.name, tensor.data_type.value, shape, tensor.features, is_integer)
 
 
 def _check_input(tensor: ModelInput, features: Container[str], problems: Problems) -> None:

@@ -14,15 +14,15 @@ from foreshore_decision.policy.subject import Subject
 Reason = conditions.Reason
 
 
-def inputs(subject: Subject, problems: Problems) -> tuple[compiled.Input, ...]:
+def inputs(subject: Subject, problems: Problems) -> tuple[compiled.CompiledInput, ...]:
     """Return the inputs that name a property of the profile, or note what is wrong with them."""
     compiled_inputs = (_input(source, subject.profile, problems) for source in subject.spec.inputs)
     return tuple(source for source in compiled_inputs if source is not None)
 
 
 def _input(
-    source: evaluation.Input, profile: DeviceProfileSpec, problems: Problems
-) -> compiled.Input | None:
+    source: evaluation.InputSpec, profile: DeviceProfileSpec, problems: Problems
+) -> compiled.CompiledInput | None:
     path = f"spec.inputs[{source.name}]"
     prop = profile.find_property(source.property)
     if prop is None:
@@ -37,7 +37,7 @@ def _input(
         f"{path}.range",
         problems,
     )
-    return compiled.Input(
+    return compiled.CompiledInput(
         name=source.name,
         property=source.property,
         type=source.type,
@@ -58,7 +58,7 @@ def unknown_property(profile: DeviceProfileSpec, name: str) -> str:
 
 
 def _check_property(
-    source: evaluation.Input, prop: Property, path: str, problems: Problems
+    source: evaluation.InputSpec, prop: Property, path: str, problems: Problems
 ) -> None:
     if prop.access is Access.WRITE:
         problems.add(Reason.INVALID, f"{path}.property", f"{prop.name} cannot be read")
@@ -74,7 +74,7 @@ def _check_property(
 
 
 def _default(
-    source: evaluation.Input, span: bounds.Span, path: str, problems: Problems
+    source: evaluation.InputSpec, span: bounds.Span, path: str, problems: Problems
 ) -> expr.Value | None:
     if source.default is None:
         return None
@@ -82,7 +82,7 @@ def _default(
 
 
 def features(
-    spec: DecisionPolicySpec, inputs: Iterable[compiled.Input], problems: Problems
+    spec: DecisionPolicySpec, inputs: Iterable[compiled.CompiledInput], problems: Problems
 ) -> tuple[compiled.Feature, ...]:
     """Return the declared features; a policy without any has every input's last value."""
     sources = {source.name: source for source in inputs}
@@ -113,7 +113,7 @@ def features(
     return tuple(declared)
 
 
-def _coverage(feature: evaluation.Feature, path: str, problems: Problems) -> float:
+def _coverage(feature: evaluation.FeatureSpec, path: str, problems: Problems) -> float:
     """Return how much of its window a feature needs; a count is true of whatever was heard."""
     if feature.aggregate not in (Aggregate.LAST, Aggregate.COUNT):
         wanted = feature.minimum_coverage
@@ -144,8 +144,8 @@ def parameters(subject: Subject, problems: Problems) -> dict[str, expr.Value]:
 
 
 def trigger(
-    subject: Subject, inputs: Iterable[compiled.Input], problems: Problems
-) -> compiled.Trigger:
+    subject: Subject, inputs: Iterable[compiled.CompiledInput], problems: Problems
+) -> compiled.CompiledTrigger:
     """Return when the policy is evaluated."""
     trigger = subject.spec.trigger
     for name in trigger.properties:
@@ -157,4 +157,4 @@ def trigger(
     if not properties and not silence:
         message = "nothing triggers the policy: it has no properties, inputs or afterSilence"
         problems.add(Reason.INVALID, "spec.trigger", message)
-    return compiled.Trigger(properties, scalars.seconds(trigger.minimum_interval), silence)
+    return compiled.CompiledTrigger(properties, scalars.seconds(trigger.minimum_interval), silence)

@@ -145,7 +145,7 @@ def _last_good(given: Given) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4096)
-def _remembered(source: compiled.Input) -> str:
+def _remembered(source: compiled.CompiledInput) -> str:
     """Return the fingerprint of what decides whether a value of an input is remembered as good."""
     return fingerprint(windows.judged(source), source.maximum_age)
 

@@ -30,7 +30,7 @@ OWN: Final = frozenset(map(to_camel, features.Window._fields)) - {"panes"}
 
 
 @lru_cache(maxsize=4096)
-def judged(source: compiled.Input) -> str:
+def judged(source: compiled.CompiledInput) -> str:
     """Return the fingerprint of what decides whether a value of an input is believed."""
     return fingerprint(
         source.property, source.type, source.minimum, source.maximum, source.maximum_rate

@@ -50,7 +50,7 @@ RESTART = 5.0
 class Handlers:
     """Kopf's thread: started when leading begins, stopped when it ends."""
 
-    def __init__(self, access: config.Access, enqueue: Enqueue) -> None:
+    def __init__(self, access: config.ClusterAccess, enqueue: Enqueue) -> None:
         self._access = access
         self._enqueue = enqueue
         self._loop = asyncio.get_running_loop()
@@ -115,7 +115,9 @@ class Handlers:
         return await connection(self._access, self._loop)
 
 
-async def connection(access: config.Access, loop: asyncio.AbstractEventLoop) -> kopf.ConnectionInfo:
+async def connection(
+    access: config.ClusterAccess, loop: asyncio.AbstractEventLoop
+) -> kopf.ConnectionInfo:
     """The operator's own access in Kopf's words; asked again before a token is too old."""
     read = asyncio.run_coroutine_threadsafe(access.headers(), loop)
     headers = await asyncio.wrap_future(read)

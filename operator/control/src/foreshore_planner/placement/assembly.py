@@ -76,11 +76,11 @@ def _roles(case: Case, occupants: Occupants) -> dict[str, bool]:
     return choose.roles(present, order, case.demand.placement.replicas)
 
 
-def _incumbent(case: Case, one: serving.Occupant) -> choose.Incumbent:
+def _incumbent(case: Case, one: serving.Occupant) -> choose.IncumbentReplica:
     shown = serving.listed(case, one.intent.slot)
     blame = case.complaints.get((one.intent.slot, one.node))
     is_as_shown = shown is not None and shown.node == one.node
-    return choose.Incumbent(
+    return choose.IncumbentReplica(
         slot=one.intent.slot,
         node=one.node,
         is_ready=one.is_ready,

@@ -32,7 +32,7 @@ class Demand:
     policy: str
     site: str
     placement: v1alpha1.placing.Placement
-    requests: snapshot.Resources
+    requests: snapshot.ComputeResources
     budget: float
     """The latency budget in seconds."""
     expected_inference: float
@@ -62,33 +62,33 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class NodeView:
     """One node with all that the questions need."""
 
     demand: Demand
     node: snapshot.Node
     assessment: health.Assessment
-    free: snapshot.Resources
+    free: snapshot.ComputeResources
     prediction: latency.Prediction
 
 
-Question = Callable[[View], Rejection | None]
+Question = Callable[[NodeView], Rejection | None]
 
 
-def _no(view: View, reason: str, message: str) -> Rejection:
+def _no(view: NodeView, reason: str, message: str) -> Rejection:
     return Rejection(view.node.name, reason, message)
 
 
-def is_of_site(view: View) -> Rejection | None:
+def is_of_site(view: NodeView) -> Rejection | None:
     """It is the site's own, or of tier Cloud; never an edge node of another site."""
-    if view.node.site == view.demand.site or view.node.tier is snapshot.Tier.CLOUD:
+    if view.node.site == view.demand.site or view.node.tier is v1alpha1.Tier.CLOUD:
         return None
     return _no(view, reasons.OTHER_SITE, "an edge node of another site")
 
 
-def is_of_tier(view: View) -> Rejection | None:
+def is_of_tier(view: NodeView) -> Rejection | None:
     """EdgeOnly and CloudOnly exclude the other tier; EdgeFirst and Cheapest only rank."""
-    wanted = {"EdgeOnly": snapshot.Tier.EDGE, "CloudOnly": snapshot.Tier.CLOUD}.get(
+    wanted = {"EdgeOnly": v1alpha1.Tier.EDGE, "CloudOnly": v1alpha1.Tier.CLOUD}.get(
         view.demand.placement.tier.value
     )
     if wanted is None or view.node.tier is wanted:
@@ -96,7 +96,7 @@ def is_of_tier(view: View) -> Rejection | None:
     return _no(view, reasons.TIER, f"the policy asks for {view.demand.placement.tier}")
 
 
-def is_selected(view: View) -> Rejection | None:
+def is_selected(view: NodeView) -> Rejection | None:
     """Every label of `nodeSelector` is there with its value."""
     for key, value in sorted(view.demand.placement.node_selector.items()):
         if view.node.labels.get(key) != value:
@@ -104,17 +104,17 @@ def is_selected(view: View) -> Rejection | None:
     return None
 
 
-def is_tolerated(view: View) -> Rejection | None:
+def is_tolerated(view: NodeView) -> Rejection | None:
     """Every taint that keeps new Pods away is tolerated."""
     return _untolerated(view, frozenset({"NoSchedule", "NoExecute"}))
 
 
-def is_suffered(view: View) -> Rejection | None:
+def is_suffered(view: NodeView) -> Rejection | None:
     """Every taint that drives running Pods away is tolerated."""
     return _untolerated(view, frozenset({"NoExecute"}))
 
 
-def _untolerated(view: View, effects: frozenset[str]) -> Rejection | None:
+def _untolerated(view: NodeView, effects: frozenset[str]) -> Rejection | None:
     for taint in view.node.taints:
         if taint.effect not in effects or taint.key in ASKED_ELSEWHERE:
             continue
@@ -123,19 +123,19 @@ def _untolerated(view: View, effects: frozenset[str]) -> Rejection | None:
     return None
 
 
-def is_usable(view: View) -> Rejection | None:
+def is_usable(view: NodeView) -> Rejection | None:
     """The node answers for itself: Ready, with a fresh Lease."""
     if view.assessment.is_usable:
         return None
     return _no(view, view.assessment.verdict.value, view.assessment.evidence)
 
 
-def is_schedulable(view: View) -> Rejection | None:
+def is_schedulable(view: NodeView) -> Rejection | None:
     """The node is not cordoned."""
     return None if view.node.is_schedulable else _no(view, reasons.CORDONED, "the node is cordoned")
 
 
-def has_cpu(view: View) -> Rejection | None:
+def has_cpu(view: NodeView) -> Rejection | None:
     """The request fits into the CPU that nobody else has asked for."""
     if view.free.cpu >= view.demand.requests.cpu:
         return None
@@ -146,7 +146,7 @@ def has_cpu(view: View) -> Rejection | None:
     )
 
 
-def has_memory(view: View) -> Rejection | None:
+def has_memory(view: NodeView) -> Rejection | None:
     """The request fits into the memory that nobody else has asked for."""
     if view.free.memory >= view.demand.requests.memory:
         return None
@@ -181,7 +181,7 @@ ROOM: tuple[Question, ...] = (
 )
 
 
-def examine(view: View, questions: Sequence[Question]) -> Rejection | None:
+def examine(view: NodeView, questions: Sequence[Question]) -> Rejection | None:
     """Return the first objection to a node."""
     for question in questions:
         if (objection := question(view)) is not None:
@@ -190,7 +190,7 @@ def examine(view: View, questions: Sequence[Question]) -> Rejection | None:
 
 
 def find(
-    views: Sequence[View], prices: Mapping[tuple[str, snapshot.Tier], float]
+    views: Sequence[NodeView], prices: Mapping[tuple[str, v1alpha1.Tier], float]
 ) -> tuple[tuple[Candidate, ...], tuple[Rejection, ...]]:
     """Divide nodes into those that may serve and those that may not, each in order of name."""
     usable: list[Candidate] = []

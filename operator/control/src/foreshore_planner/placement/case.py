@@ -86,7 +86,7 @@ class PlacementPlan:
     policy: str
     site: str
     pods: tuple[PodIntent, ...]
-    replicas: tuple[inferenceplacement.Replica, ...]
+    replicas: tuple[inferenceplacement.ReplicaStatus, ...]
     standing_in: tuple[str, ...]
     """Names of pods that answer in a slot until the one that is wanted there does."""
     yielding: str | None
@@ -127,7 +127,7 @@ class Case(Sight):
     site: str
     demand: candidates.Demand
     evidence: latency.Evidence
-    views: tuple[candidates.View, ...]
+    views: tuple[candidates.NodeView, ...]
     template: str
     complaints: Mapping[callers.Where, callers.Complaint]
     """What agents hold against replicas, by (slot, node)."""

@@ -13,12 +13,13 @@ whoever is active and ready stays so.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from foreshore_api import v1alpha1
 from foreshore_planner import snapshot
 from foreshore_planner.placement import candidates
 
 
 @dataclass(frozen=True, slots=True)
-class Incumbent:
+class IncumbentReplica:
     """The replica that fills a slot now."""
 
     slot: str
@@ -56,7 +57,7 @@ def fill(
     offers: Mapping[str, Sequence[candidates.Candidate]],
     demand: candidates.Demand,
     taken: Mapping[str, snapshot.Node],
-    free: Mapping[str, snapshot.Resources],
+    free: Mapping[str, snapshot.ComputeResources],
 ) -> dict[str, candidates.Candidate]:
     """Choose a node for each empty slot, in order, among what `offers` has for it.
 
@@ -79,7 +80,9 @@ def fill(
     return chosen
 
 
-def roles(incumbents: Sequence[Incumbent], order: Sequence[str], active: int) -> dict[str, bool]:
+def roles(
+    incumbents: Sequence[IncumbentReplica], order: Sequence[str], active: int
+) -> dict[str, bool]:
     """Return for each slot whether it is active.
 
     Ready ones first, of those the ones that serve what is asked for, then those of which no caller
@@ -89,7 +92,7 @@ def roles(incumbents: Sequence[Incumbent], order: Sequence[str], active: int) ->
     """
     place = {name: position for position, name in enumerate(order)}
 
-    def key(one: Incumbent) -> tuple[bool, bool, bool, bool, int, str]:
+    def key(one: IncumbentReplica) -> tuple[bool, bool, bool, bool, int, str]:
         return (
             not one.is_ready,
             not one.is_wanted,
@@ -120,4 +123,4 @@ def domain(node: snapshot.Node, demand: candidates.Demand) -> str:
 def _tier_rank(node: snapshot.Node, demand: candidates.Demand) -> int:
     if demand.placement.tier.value != "EdgeFirst":
         return 0
-    return 0 if node.tier is snapshot.Tier.EDGE else 1
+    return 0 if node.tier is v1alpha1.Tier.EDGE else 1

@@ -15,7 +15,7 @@ MAXIMUM_REASONS = 16
 
 def fold(
     rejections: Sequence[candidates.Rejection],
-) -> tuple[v1alpha1.inferenceplacement.Rejection, ...]:
+) -> tuple[v1alpha1.inferenceplacement.RejectedNodes, ...]:
     """Count rejections by reason, most frequent first; the example is the first node by name."""
     counts = Counter(one.reason for one in rejections)
     first: dict[str, candidates.Rejection] = {}
@@ -23,7 +23,7 @@ def fold(
         first.setdefault(one.reason, one)
     ordered = sorted(counts, key=lambda reason: (-counts[reason], reason))
     return tuple(
-        v1alpha1.inferenceplacement.Rejection(
+        v1alpha1.inferenceplacement.RejectedNodes(
             reason=reason,
             count=counts[reason],
             example=f"{first[reason].node}: {first[reason].message}"[:256],

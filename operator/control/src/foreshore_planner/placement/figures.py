@@ -22,11 +22,11 @@ PORT = 8080
 NOISE = 0.2
 
 _PHASES = {
-    snapshot.PodPhase.PENDING: inferenceplacement.Phase.PENDING,
-    snapshot.PodPhase.READY: inferenceplacement.Phase.READY,
-    snapshot.PodPhase.UNREADY: inferenceplacement.Phase.STARTING,
-    snapshot.PodPhase.FAILED: inferenceplacement.Phase.FAILED,
-    snapshot.PodPhase.TERMINATING: inferenceplacement.Phase.PENDING,
+    snapshot.PodPhase.PENDING: inferenceplacement.ReplicaPhase.PENDING,
+    snapshot.PodPhase.READY: inferenceplacement.ReplicaPhase.READY,
+    snapshot.PodPhase.UNREADY: inferenceplacement.ReplicaPhase.STARTING,
+    snapshot.PodPhase.FAILED: inferenceplacement.ReplicaPhase.FAILED,
+    snapshot.PodPhase.TERMINATING: inferenceplacement.ReplicaPhase.PENDING,
 }
 
 
@@ -41,7 +41,7 @@ def pod_name(policy: str, slot: str, placement: str, node: str, template: str) -
     return f"{policy[:45]}-{slot}-{digest[:8]}"
 
 
-def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplacement.Replica:  # noqa: FBT001
+def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplacement.ReplicaStatus:  # noqa: FBT001
     """Show one slot: the pod that answers in it, and the one that is to take its place.
 
     An endpoint stays listed while its pod exists on a node that is not lost, even when the API
@@ -51,7 +51,7 @@ def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplac
     pod, slot = one.answering, one.intent.slot
     shown = phase(case, slot, one.node, pod)
     what = serving.served(case, pod)
-    return inferenceplacement.Replica(
+    return inferenceplacement.ReplicaStatus(
         slot=slot,
         role=inferenceplacement.Role.ACTIVE if is_active else inferenceplacement.Role.STANDBY,
         cluster="local",
@@ -67,22 +67,22 @@ def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplac
 
 def phase(
     case: Sight, slot: str, node: str, pod: snapshot.Replica | None
-) -> inferenceplacement.Phase:
+) -> inferenceplacement.ReplicaPhase:
     """Return how far the pod of a slot is, which is lost with its node."""
     if case.verdicts.of(node).is_lost:
-        return inferenceplacement.Phase.LOST
+        return inferenceplacement.ReplicaPhase.LOST
     if pod is None:
-        return inferenceplacement.Phase.PENDING
+        return inferenceplacement.ReplicaPhase.PENDING
     if pod.phase is snapshot.PodPhase.UNREADY and case.is_out_of_sight(node):
         return _shown(case, slot, node) or _PHASES[pod.phase]
     return _PHASES[pod.phase]
 
 
-def _successor(one: serving.Occupant) -> inferenceplacement.Successor:
+def _successor(one: serving.Occupant) -> inferenceplacement.SuccessorPod:
     reason, seen = troubles.code(one.pod), one.pod.message if one.pod is not None else None
     if one.refusal is not None:
         reason, seen = conditions.Reason.POD_REFUSED.value, one.refusal
-    return inferenceplacement.Successor(
+    return inferenceplacement.SuccessorPod(
         node=one.intent.node,
         version=one.intent.version,
         phase=_PHASES[one.pod.phase if one.pod is not None else snapshot.PodPhase.PENDING],
@@ -110,12 +110,14 @@ def budget(case: Case, nodes: Sequence[str]) -> inferenceplacement.Budget:
         measured=_settled(case.evidence.measured(), shown.measured if shown else None),
         split=tuple(
             inferenceplacement.StageShare(
-                stage=inferenceplacement.Stage(stage.stage.value),
-                p99=_settled(stage.p99, before.get(inferenceplacement.Stage(stage.stage.value)))
+                stage=inferenceplacement.BudgetStage(stage.stage.value),
+                p99=_settled(
+                    stage.p99, before.get(inferenceplacement.BudgetStage(stage.stage.value))
+                )
                 or "0ms",
             )
             for stage in (slowest.stages if slowest is not None else ())
-            if stage.p99 is not None and stage.source is not latency.Source.UNKNOWN
+            if stage.p99 is not None and stage.source is not latency.FigureBasis.UNKNOWN
         ),
     )
 
@@ -142,23 +144,23 @@ def _settled(seconds: float | None, shown: str | None) -> str | None:
     return duration(seconds)
 
 
-def _shown(case: Sight, slot: str, node: str) -> inferenceplacement.Phase | None:
+def _shown(case: Sight, slot: str, node: str) -> inferenceplacement.ReplicaPhase | None:
     """Return how the replica was shown before, unless as lost."""
     shown = serving.listed(case, slot)
-    if shown is None or shown.node != node or shown.phase is inferenceplacement.Phase.LOST:
+    if shown is None or shown.node != node or shown.phase is inferenceplacement.ReplicaPhase.LOST:
         return None
     return shown.phase
 
 
 def endpoint(
-    case: Sight, slot: str, pod: snapshot.Replica | None, shown_as: inferenceplacement.Phase
+    case: Sight, slot: str, pod: snapshot.Replica | None, shown_as: inferenceplacement.ReplicaPhase
 ) -> str | None:
     """Return the address of a pod that serves, or that served when it was last in sight."""
-    if pod is None or pod.address is None or shown_as is inferenceplacement.Phase.LOST:
+    if pod is None or pod.address is None or shown_as is inferenceplacement.ReplicaPhase.LOST:
         return None
     address = f"{pod.address}:{PORT}"
-    if shown_as is inferenceplacement.Phase.READY:
+    if shown_as is inferenceplacement.ReplicaPhase.READY:
         return address
     shown = serving.listed(case, slot)
     was = shown is not None and shown.endpoint == address
-    return address if was and shown_as is inferenceplacement.Phase.STARTING else None
+    return address if was and shown_as is inferenceplacement.ReplicaPhase.STARTING else None

@@ -21,7 +21,7 @@ Site = tuple[str, str, str]
 def all_of(
     seen: snapshot.Snapshot,
     verdicts: health.Health,
-    bound: binding.Binding,
+    bound: binding.BoundSnapshot,
     planned: Sequence[case.PlacementPlan],
 ) -> tuple[case.PlacementPlan, ...]:
     """Return how every placement is shown that stays and is not planned; without any pods."""
@@ -67,7 +67,9 @@ def _kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> c
     )
 
 
-def _answering(sight: case.Sight, said: inferenceplacement.Replica) -> snapshot.Replica | None:
+def _answering(
+    sight: case.Sight, said: inferenceplacement.ReplicaStatus
+) -> snapshot.Replica | None:
     """Return the pod to show in a slot: a successor that answers, or the one shown before."""
     next_ = said.successor
     of_slot = [one for one in sight.replicas if one.slot == said.slot]
@@ -85,15 +87,15 @@ def _answering(sight: case.Sight, said: inferenceplacement.Replica) -> snapshot.
     return in_force.choose(option(pod) for pod in sorted(of_slot, key=key)).value
 
 
-def _is_shown(said: inferenceplacement.Replica, pod: snapshot.Replica) -> bool:
+def _is_shown(said: inferenceplacement.ReplicaStatus, pod: snapshot.Replica) -> bool:
     """Whether a pod is the one a slot was shown as; pods of releases that marked none may be."""
     marks = (pod.version, pod.digest)
     return pod.node == said.node and marks in ((said.version, said.digest), (None, None))
 
 
 def _replica(
-    sight: case.Sight, said: inferenceplacement.Replica, pod: snapshot.Replica | None
-) -> inferenceplacement.Replica:
+    sight: case.Sight, said: inferenceplacement.ReplicaStatus, pod: snapshot.Replica | None
+) -> inferenceplacement.ReplicaStatus:
     node = pod.node if pod is not None else said.node
     phase = figures.phase(sight, said.slot, node, pod)
     changes: dict[str, object] = {
@@ -112,8 +114,8 @@ def _replica(
 
 
 def _roles(
-    sight: case.Sight, replicas: Sequence[inferenceplacement.Replica]
-) -> tuple[inferenceplacement.Replica, ...]:
+    sight: case.Sight, replicas: Sequence[inferenceplacement.ReplicaStatus]
+) -> tuple[inferenceplacement.ReplicaStatus, ...]:
     """Give the roles anew, to as many as had them: a ready standby is promoted at once."""
     listed = {one.slot: serving.listed(sight, one.slot) for one in replicas}
     active = {
@@ -123,10 +125,10 @@ def _roles(
     }
     given = choose.roles(
         [
-            choose.Incumbent(
+            choose.IncumbentReplica(
                 slot=one.slot,
                 node=one.node,
-                is_ready=one.phase is inferenceplacement.Phase.READY,
+                is_ready=one.phase is inferenceplacement.ReplicaPhase.READY,
                 is_wanted=True,
                 is_well=True,
                 was_active=one.slot in active,
@@ -146,10 +148,10 @@ def _roles(
 def _findings(
     sight: case.Sight,
     before: v1alpha1.InferencePlacement,
-    replicas: Sequence[inferenceplacement.Replica],
+    replicas: Sequence[inferenceplacement.ReplicaStatus],
     why: str,
 ) -> case.Findings:
-    lost = [one for one in replicas if one.phase is inferenceplacement.Phase.LOST]
+    lost = [one for one in replicas if one.phase is inferenceplacement.ReplicaPhase.LOST]
     waiting = [f"{one.slot} is lost with {one.node} and not made anew: {why}" for one in lost[:1]]
     said = {one.type: one for one in before.status.conditions}
     met, redundant = said.get(conditions.Type.BUDGET_MET), said.get(conditions.Type.REDUNDANT)
@@ -171,7 +173,7 @@ def _findings(
 
 
 def _trouble(
-    sight: case.Sight, replicas: Sequence[inferenceplacement.Replica]
+    sight: case.Sight, replicas: Sequence[inferenceplacement.ReplicaStatus]
 ) -> case.Trouble | None:
     """Return what a person has to look at, of the first replica that has any."""
     silent = {one.slot: one.node for one in replicas if one.endpoint is None}

@@ -26,7 +26,7 @@ SETTLED = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedVersion:
     """What ModelVersion a pod serves, and by which generation of the policy."""
 
     version: str | None
@@ -153,7 +153,7 @@ def _is_without_surge(case: Case, one: Occupant) -> bool:
     return (free + old.requests).has_room_for(asked)
 
 
-def served(case: Case, pod: snapshot.Replica | None) -> Served:
+def served(case: Case, pod: snapshot.Replica | None) -> ServedVersion:
     """Return what a pod serves.
 
     A pod of the version that is asked for serves the present generation, whatever generation it was
@@ -161,7 +161,7 @@ def served(case: Case, pod: snapshot.Replica | None) -> Served:
     for. Pods of releases that marked none are known by their template.
     """
     if pod is None:
-        return Served(None, None, None)
+        return ServedVersion(None, None, None)
     wanted = case.version.spec.digest, case.version.metadata.name
     is_wanted = (pod.digest, pod.version) == wanted
     if is_wanted or (pod.version is None and pod.template == case.template):
@@ -169,14 +169,14 @@ def served(case: Case, pod: snapshot.Replica | None) -> Served:
         generation = case.bound.policy.metadata.generation or 0
         if case.bound.problem is not None and shown is not None:
             generation = shown.policy_generation or generation
-        return Served(wanted[1], wanted[0], generation)
+        return ServedVersion(wanted[1], wanted[0], generation)
     shown = listed(case, pod.slot)
     was = shown is not None and (shown.version, shown.digest) == (pod.version, pod.digest)
     last = shown.policy_generation if shown is not None and was else None
-    return Served(pod.version, pod.digest, last or pod.policy_generation)
+    return ServedVersion(pod.version, pod.digest, last or pod.policy_generation)
 
 
-def listed(case: Sight, slot: str) -> inferenceplacement.Replica | None:
+def listed(case: Sight, slot: str) -> inferenceplacement.ReplicaStatus | None:
     """Return how a slot was shown before."""
     before = case.before.status.replicas if case.before is not None else ()
     return next((one for one in before if one.slot == slot), None)

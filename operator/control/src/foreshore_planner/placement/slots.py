@@ -228,7 +228,7 @@ def permitted(
     return asked | room, None
 
 
-LOSSES = frozenset({health.Verdict.NODE_DEAD.value, health.Verdict.UNKNOWN.value})
+LOSSES = frozenset({health.NodeVerdict.NODE_DEAD.value, health.NodeVerdict.UNKNOWN.value})
 """Causes that lie with the node: its replicas are replaced rather than moved."""
 
 

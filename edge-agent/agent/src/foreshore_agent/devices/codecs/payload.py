@@ -31,7 +31,7 @@ _LATEST_UNIX: Final = 253402300800.0
 Value = float | int | bool | str
 
 
-class RefusedError(ValueError):
+class PayloadError(ValueError):
     """The document says nothing that can be used; `reason` says why.
 
     Of a document: `TooLarge`, `InvalidUTF8`, `InvalidJSON`, `DuplicateKey`, `TooDeep`,
@@ -92,7 +92,7 @@ class Decoder:
                     stamp = find(document, place.timestamp_path)
                     if stamp is not _ABSENT:
                         sampled_at[place.name] = moment(stamp)
-            except RefusedError as error:
+            except PayloadError as error:
                 values.pop(place.name, None)
                 refused[place.name] = error.reason
         return DecodedTelemetry(values, refused, sampled_at)
@@ -104,21 +104,21 @@ _ABSENT: Final = object()
 def read(body: bytes) -> dict[str, Any]:
     """Read a JSON object within the bounds; its numbers may not be finite. Raises RefusedError."""
     if len(body) > MAXIMUM_BYTES:
-        raise RefusedError("TooLarge")
+        raise PayloadError("TooLarge")
     try:
         document = _JSON.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise RefusedError("InvalidUTF8") from error
+        raise PayloadError("InvalidUTF8") from error
     except RecursionError as error:
-        raise RefusedError("TooDeep") from error
-    except RefusedError:
+        raise PayloadError("TooDeep") from error
+    except PayloadError:
         raise
     except ValueError as error:
-        raise RefusedError("InvalidJSON") from error
+        raise PayloadError("InvalidJSON") from error
     if not isinstance(document, dict):
-        raise RefusedError("NotAnObject")
+        raise PayloadError("NotAnObject")
     if _depth_exceeds(document, MAXIMUM_DEPTH):
-        raise RefusedError("TooDeep")
+        raise PayloadError("TooDeep")
     return document
 
 
@@ -153,11 +153,11 @@ def typed(value: object, data_type: deviceprofile.DataType) -> Value:
             return value
         case deviceprofile.DataType.STRING if isinstance(value, str):
             if len(value) > MAXIMUM_TEXT:
-                raise RefusedError("TooLong")
+                raise PayloadError("TooLong")
             if not _is_text(value):
-                raise RefusedError("InvalidText")
+                raise PayloadError("InvalidText")
             return value
-    raise RefusedError("WrongType")
+    raise PayloadError("WrongType")
 
 
 def moment(stamp: object) -> datetime:
@@ -170,8 +170,8 @@ def moment(stamp: object) -> datetime:
         elif _is_number(stamp) and 0 <= stamp < _LATEST_UNIX:
             return datetime.fromtimestamp(stamp, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise RefusedError("InvalidTimestamp") from error
-    raise RefusedError("InvalidTimestamp")
+        raise PayloadError("InvalidTimestamp") from error
+    raise PayloadError("InvalidTimestamp")
 
 
 def _is_text(value: str) -> bool:
@@ -189,13 +189,13 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 def _number(value: object) -> float:
     if not _is_number(value):
-        raise RefusedError("WrongType")
+        raise PayloadError("WrongType")
     try:
         number = float(value)
     except OverflowError as error:
-        raise RefusedError("NonFinite") from error
+        raise PayloadError("NonFinite") from error
     if not math.isfinite(number):
-        raise RefusedError("NonFinite")
+        raise PayloadError("NonFinite")
     return number
 
 
@@ -203,10 +203,10 @@ def _integer(value: object) -> int:
     number = _number(value)
     if isinstance(value, float):
         if not number.is_integer():
-            raise RefusedError("WrongType")
+            raise PayloadError("WrongType")
         value = int(number)
     if not isinstance(value, int) or not -_INT64 <= value < _INT64:
-        raise RefusedError("OutOfRange")
+        raise PayloadError("OutOfRange")
     return value
 
 
@@ -222,7 +222,7 @@ def _depth_exceeds(document: object, depth: int) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise RefusedError("DuplicateKey")
+        raise PayloadError("DuplicateKey")
     return document
 
 

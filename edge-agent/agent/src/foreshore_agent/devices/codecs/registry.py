@@ -18,7 +18,7 @@ class CommandCodec(NamedTuple):
     name: str
     fits: Callable[[deviceprofile.DeviceProfileSpec], bool]
     """Whether devices of a profile speak it."""
-    encode: Callable[[effects.Command], bytes]
+    encode: Callable[[effects.SendCommand], bytes]
     advice: Callable[[effects.Advise], bytes]
     acknowledgement: Callable[[bytes], command.Acknowledgement | str]
     """Reads a device's answer, or says why it is none."""

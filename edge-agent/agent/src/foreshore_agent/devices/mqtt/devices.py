@@ -74,7 +74,7 @@ class MqttDevices:
         self._control.listen(self._routes.control_filters)
         self._broker.assign(None if site is None else site.spec.broker, self._credentials)
 
-    def send(self, command: effects.Command) -> str | None:
+    def send(self, command: effects.SendCommand) -> str | None:
         """Publish one command, now or never; return why it surely did not leave, or None."""
         to = self._routes.commands.get(command.device)
         if to is None:
@@ -101,7 +101,7 @@ class MqttDevices:
             with contextlib.suppress(channel.NotSentError):
                 self._telemetry.publish(to.topic, to.codec.advice(advice))
 
-    def _refuse(self, command: effects.Command, why: str) -> None:
+    def _refuse(self, command: effects.SendCommand, why: str) -> None:
         """Pass on that the broker took a command from us and gives it to nobody."""
         refused = events.CommandNotSent(
             *self._stamp(), command.command_id, command.policy, command.device, why
@@ -136,6 +136,6 @@ class MqttDevices:
         self._deliver(arrival)
 
 
-def _expiry(command: effects.Command) -> int:
+def _expiry(command: effects.SendCommand) -> int:
     """Return the MQTT 5 message expiry in whole seconds: a help, `notAfter` decides."""
     return max(1, math.ceil(command.time_to_live))

@@ -22,7 +22,7 @@ def telemetry(
         return refusals.RETAINED
     try:
         reading = route.decoder.decode(message.payload)
-    except payload.RefusedError as error:
+    except payload.PayloadError as error:
         return error.reason
     return events.Sample(
         at=at,

@@ -18,7 +18,7 @@ from foreshore_decision.policy import compiled
 WAITING: Final = frozenset({CommandState.INTENT, CommandState.SENDING, CommandState.ANSWER})
 
 
-def spent(device: Device, action: compiled.Action) -> limiter.Log:
+def spent(device: Device, action: compiled.CompiledAction) -> limiter.Log:
     """Return the commands of every policy to any of the actuators that the action moves.
 
     One command that moved several of them counts once.
@@ -29,7 +29,7 @@ def spent(device: Device, action: compiled.Action) -> limiter.Log:
     return tuple(sorted(reduce(or_, map(Counter, logs)).elements()))
 
 
-def outstanding(device: Device, action: compiled.Action) -> int:
+def outstanding(device: Device, action: compiled.CompiledAction) -> int:
     """Return how many commands to any of these actuators wait for an answer."""
     return sum(
         1

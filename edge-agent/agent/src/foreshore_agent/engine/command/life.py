@@ -60,13 +60,15 @@ def issue(
         turn, evaluation, record.Verdict.COMMANDED, command=message, latency=latency
     )
     key = effects.IntentKey(intent.decision_id, message.policy, device.key)
-    return Change(device, (effects.Journal((line,), key, (durable.device_value(turn, device),)),))
+    return Change(
+        device, (effects.AppendRecords((line,), key, (durable.device_value(turn, device),)),)
+    )
 
 
-def _command(turn: Turn, device: Key, decided: facts.Facts) -> effects.Command:
+def _command(turn: Turn, device: Key, decided: facts.Facts) -> effects.SendCommand:
     given, now = decided.given, turn.at.now
     made, action = given.policy, given.policy.action
-    return effects.Command(
+    return effects.SendCommand(
         command_id=command_id(given.decision_id),
         attempt=1,
         policy=Key(made.namespace, made.name),
@@ -85,7 +87,7 @@ def _command(turn: Turn, device: Key, decided: facts.Facts) -> effects.Command:
 
 def _intent(
     turn: Turn,
-    message: effects.Command,
+    message: effects.SendCommand,
     evaluation: evaluate.Evaluation,
     received: float,
     waited: float,
@@ -256,7 +258,7 @@ def advance(turn: Turn, device: Device, heard: Iterable[tuple[str, News]]) -> Ch
             done.append(effects.Count(metrics.COMMANDS.name, labels))
     if not records:
         return Change(device, tuple(done))
-    journal = effects.Journal(tuple(records), None, (durable.device_value(turn, device),))
+    journal = effects.AppendRecords(tuple(records), None, (durable.device_value(turn, device),))
     return Change(device, (journal, *done))
 
 

@@ -143,7 +143,7 @@ def _outputs(
     return outputs
 
 
-def _check_shape(tensor: oip.Tensor, declared: Sequence[int]) -> None:
+def _check_shape(tensor: oip.TensorData, declared: Sequence[int]) -> None:
     fits = len(tensor.shape) == len(declared) and all(
         wanted in (-1, length) for length, wanted in zip(tensor.shape, declared, strict=True)
     )
