@@ -26,6 +26,7 @@ from foreshore_agent.rehearse import clock, mosquitto, score, view, watch
 from foreshore_agent.rehearse import plan as planning
 from foreshore_agent.runtime import agent
 from foreshore_api import printable, scalars
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.wire import metrics
 from foreshore_decision import explain
 
@@ -253,7 +254,10 @@ def _refused(host: agent.Agent) -> dict[str, int]:
     counts: dict[str, int] = {}
     for family in host.meters.registry.collect():
         for sample in family.samples:
-            if sample.name == metrics.TELEMETRY.name and sample.labels["result"] != "Accepted":
+            if (
+                sample.name == metrics.TELEMETRY.name
+                and sample.labels["result"] != reasons.ACCEPTED
+            ):
                 counts[f"messages {sample.labels['result']}"] = int(sample.value)
     return counts
 
