@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
 from foreshore_agent import documents
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import deviceprofile
 
 MAXIMUM_BYTES: Final = documents.MAXIMUM_BYTES
@@ -104,21 +105,21 @@ _ABSENT: Final = object()
 def read(body: bytes) -> dict[str, Any]:
     """Read a JSON object within the bounds; its numbers may not be finite. Raises RefusedError."""
     if len(body) > MAXIMUM_BYTES:
-        raise RefusedError("TooLarge")
+        raise RefusedError(reasons.TOO_LARGE)
     try:
         document = _JSON.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise RefusedError("InvalidUTF8") from error
+        raise RefusedError(reasons.INVALID_UTF8) from error
     except RecursionError as error:
-        raise RefusedError("TooDeep") from error
+        raise RefusedError(reasons.TOO_DEEP) from error
     except RefusedError:
         raise
     except ValueError as error:
-        raise RefusedError("InvalidJSON") from error
+        raise RefusedError(reasons.INVALID_JSON) from error
     if not isinstance(document, dict):
-        raise RefusedError("NotAnObject")
+        raise RefusedError(reasons.NOT_AN_OBJECT)
     if _depth_exceeds(document, MAXIMUM_DEPTH):
-        raise RefusedError("TooDeep")
+        raise RefusedError(reasons.TOO_DEEP)
     return document
 
 
@@ -153,11 +154,11 @@ def typed(value: object, data_type: deviceprofile.DataType) -> Value:
             return value
         case deviceprofile.DataType.STRING if isinstance(value, str):
             if len(value) > MAXIMUM_TEXT:
-                raise RefusedError("TooLong")
+                raise RefusedError(reasons.TOO_LONG)
             if not _is_text(value):
-                raise RefusedError("InvalidText")
+                raise RefusedError(reasons.INVALID_TEXT)
             return value
-    raise RefusedError("WrongType")
+    raise RefusedError(reasons.WRONG_TYPE)
 
 
 def moment(stamp: object) -> datetime:
@@ -170,8 +171,8 @@ def moment(stamp: object) -> datetime:
         elif _is_number(stamp) and 0 <= stamp < _LATEST_UNIX:
             return datetime.fromtimestamp(stamp, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise RefusedError("InvalidTimestamp") from error
-    raise RefusedError("InvalidTimestamp")
+        raise RefusedError(reasons.INVALID_TIMESTAMP) from error
+    raise RefusedError(reasons.INVALID_TIMESTAMP)
 
 
 def _is_text(value: str) -> bool:
@@ -189,13 +190,13 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 def _number(value: object) -> float:
     if not _is_number(value):
-        raise RefusedError("WrongType")
+        raise RefusedError(reasons.WRONG_TYPE)
     try:
         number = float(value)
     except OverflowError as error:
-        raise RefusedError("NonFinite") from error
+        raise RefusedError(reasons.NON_FINITE) from error
     if not math.isfinite(number):
-        raise RefusedError("NonFinite")
+        raise RefusedError(reasons.NON_FINITE)
     return number
 
 
@@ -203,10 +204,10 @@ def _integer(value: object) -> int:
     number = _number(value)
     if isinstance(value, float):
         if not number.is_integer():
-            raise RefusedError("WrongType")
+            raise RefusedError(reasons.WRONG_TYPE)
         value = int(number)
     if not isinstance(value, int) or not -_INT64 <= value < _INT64:
-        raise RefusedError("OutOfRange")
+        raise RefusedError(reasons.OUT_OF_RANGE)
     return value
 
 
@@ -222,7 +223,7 @@ def _depth_exceeds(document: object, depth: int) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise RefusedError("DuplicateKey")
+        raise RefusedError(reasons.DUPLICATE_KEY)
     return document
 
 
