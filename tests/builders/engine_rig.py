@@ -220,6 +220,12 @@ class Rig:
         ]
 
     @property
+    def said(self) -> str:
+        """Message of the newest outcome."""
+        outcomes = [each["data"] for each in self.records if each["type"].endswith("outcome.v1")]
+        return str(outcomes[-1]["message"])
+
+    @property
     def notices(self) -> list[str]:
         """Reason of every notice."""
         return [each["data"]["reason"] for each in self.records if "notice" in each["type"]]

@@ -15,6 +15,7 @@ from builders.fake_hub import FakeHub
 from foreshore_agent import backoff
 from foreshore_agent.hub import door, hub
 from foreshore_agent.runtime import facts
+from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, beat, record, report
 
 NODE = "edge-1"
@@ -285,7 +286,7 @@ async def test_one_record_that_the_hub_refuses_holds_back_none_before_it_and_is_
     assert book.acknowledged == refused_from - 1
     assert "Status400" in link.refused
     (problem,) = facts.unshipped(NODE, link.refused)
-    assert problem.reason == hub.REFUSED
+    assert problem.reason == reasons.RECORDS_REFUSED
     there.answer = None
     await until(lambda: not link.refused)
 

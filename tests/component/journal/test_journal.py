@@ -23,6 +23,7 @@ import pytest
 
 from foreshore_agent import journal
 from foreshore_agent.journal import holes, reader, sqlite, store, writer
+from foreshore_api.reasons import journal as reasons
 
 pytestmark = pytest.mark.component
 
@@ -540,14 +541,14 @@ def test_numbers_of_a_table_that_was_cut_are_not_used_again_and_the_cut_is_told_
     tampered.close()
     again = opened()
     assert write(again) == 7, "6 is the record that tells the cut"
-    assert again.standing.broken == journal.ChainBreak(3, "Truncated", 5)
+    assert again.standing.broken == journal.ChainBreak(3, reasons.TRUNCATED, 5)
     assert "record 3" in caplog.text
     assert [item.sequence for item in again.after(0, 10, 10_000)] == [1, 2], "a batch has no holes"
     statement = orjson.loads(again.after(2, 1, 10_000)[0].body)
     assert statement["data"]["reason"] == "JournalCut"
     assert statement["data"]["ranges"] == {"Cut": [[3, 5]]}
     again.close()
-    assert verified(tmp_path) == journal.ChainBreak(3, "Truncated", 5)
+    assert verified(tmp_path) == journal.ChainBreak(3, reasons.TRUNCATED, 5)
 
 
 def test_a_journal_whose_database_is_gone_goes_on_behind_the_numbers_it_had(tmp_path: Path) -> None:
@@ -560,7 +561,7 @@ def test_a_journal_whose_database_is_gone_goes_on_behind_the_numbers_it_had(tmp_
     again = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
     assert again.journal_id == identity
     assert again.standing.last == 3
-    assert again.standing.broken == journal.ChainBreak(1, "Truncated", 2)
+    assert again.standing.broken == journal.ChainBreak(1, reasons.TRUNCATED, 2)
     again.close()
 
 
@@ -590,7 +591,7 @@ def test_an_older_releases_journal_opens_and_its_holes_are_stated_from_then_on(
     with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
         tampered.execute("DELETE FROM record WHERE sequence = 8")
     tampered.close()
-    assert verified(tmp_path) == journal.ChainBreak(8, "RecordMissing")
+    assert verified(tmp_path) == journal.ChainBreak(8, reasons.RECORD_MISSING)
 
 
 @pytest.fixture

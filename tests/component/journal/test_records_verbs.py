@@ -207,7 +207,7 @@ async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
         found = run("verify", "--state", tmp_path)
         assert found.exit_code == 1, found.output
         assert f"broken at {where} ({reason})" in found.output
-        assert "Keep a copy of the directory as evidence" in found.output
+        assert "keep a copy of the directory as evidence" in found.output
 
 
 async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forgets(

@@ -1,6 +1,7 @@
 import pytest
 
 from foreshore_agent import refusals
+from foreshore_api.reasons import telemetry as reasons
 
 
 def test_a_cause_has_one_line_a_minute_that_says_how_many_it_stands_for(
@@ -43,7 +44,7 @@ def test_every_message_is_counted_and_what_is_no_news_has_no_line(
     counted: list[str] = []
     lines = refusals.Refusals(counted.append)
     for _ in range(2):
-        lines.note("a message on x", refusals.RETAINED)
-        lines.note("a message on x", refusals.DEFECT)
+        lines.note("a message on x", reasons.RETAINED)
+        lines.note("a message on x", reasons.DEFECT)
     assert counted == ["Retained", "Defect"] * 2
     assert caplog.messages == ["refused a message on x: Defect"]

@@ -42,9 +42,12 @@ def test_a_code_of_two_domains_is_one_row_but_where_it_means_something_else() ->
         if len({id(row) for row in found if isinstance(row, reasons.Reason)}) > 1
     }
     assert several == {
+        "Accepted",  # a message, a command by its device
+        "DeviceLocked",  # before the verdict, after it
         "Late",  # of a value, of a replica
         "MalformedAnswer",  # of a replica, of the hub
-        "RecorderFull",  # denies a command, caps a mode, is news of an agent
+        "PolicyChanged",  # before the verdict, after it
+        "RecorderFull",  # denies a command, caps a mode, is news of an agent, ends a command
         "Unreachable",  # a replica, the hub
     }
 

@@ -19,10 +19,12 @@ RECORDER_FULL: Final = decision.RECORDER_FULL.but(
     remedy="give the node's state directory room, or let the hub catch up",
 )
 RECORDER_WORKS: Final = Reason(
-    "RecorderWorks", "Records are written again.", "records are written ({detail})"
+    "RecorderWorks", "Records are written again.", "records are written again"
 )
 GENERATION_IN_FORCE: Final = Reason(
-    "GenerationInForce", "A generation that waited for its model's replica is in force."
+    "GenerationInForce",
+    "A generation that waited for its model's replica is in force.",
+    "{generation} is in force and waits no more",
 )
 
 # Problems: something was not used, or could not be done as asked.
@@ -31,6 +33,12 @@ ASSIGNMENT_SET_ASIDE: Final = Reason(
     "The stored assignment cannot be read by this release; it was kept aside, and the last state"
     " counts until the hub sends a new one.",
     remedy="reach the hub once; the file aside tells what was in it",
+)
+ASSIGNMENT_REFUSED: Final = Reason(
+    "AssignmentRefused",
+    "The hub's newest assignment is another node's, or older than the one in force, which stays.",
+    remedy="the name that the agent is started with and its token, or the newest copy of the hub's"
+    " store, as the message says",
 )
 STATE_UNREADABLE: Final = Reason(
     "StateUnreadable",
@@ -52,6 +60,16 @@ OVERLOADED: Final = Reason(
     "Overloaded",
     "Events come faster than the engine takes them; telemetry is dropped, the oldest first.",
     remedy="fewer or slower devices for the node, or a faster node",
+)
+TOO_MANY_PEERS: Final = Reason(
+    "TooManyPeers",
+    "More agents of the site than one measures the distance to; the first by name are measured.",
+    remedy="nothing, unless replicas on the others are placed badly; else two smaller sites",
+)
+OTHER: Final = Reason(
+    "Other",
+    "Refused for one more cause than the log tells apart; foreshore_telemetry_messages_total has"
+    " each cause.",
 )
 
 # Refused messages of peers.

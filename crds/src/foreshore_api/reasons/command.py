@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from foreshore_api.reasons import Reason, decision, table
+from foreshore_api.reasons import Reason, cap, decision, table
 
 # Before it leaves.
 TOO_LATE: Final = Reason(
@@ -21,13 +21,27 @@ AUTHORITY_LOST: Final = Reason(
     "This agent's right to command the device ended between verdict and sending.",
     remedy="nothing, if another agent took over; else look why the right was not renewed",
 )
-DEVICE_LOCKED: Final = decision.DEVICE_LOCKED
+DEVICE_LOCKED: Final = decision.DEVICE_LOCKED.but(
+    meaning="The device was locked between verdict and sending.",
+    message="the device was locked between verdict and sending",
+)
 MODE_LOWERED: Final = Reason(
     "ModeLowered",
     "The policy's mode was lowered between verdict and sending.",
     remedy="mode Autonomous, if it should act",
 )
-POLICY_CHANGED: Final = decision.POLICY_CHANGED
+POLICY_CHANGED: Final = decision.POLICY_CHANGED.but(
+    meaning="The policy or device was replaced between verdict and sending.",
+    message="policy or device changed between verdict and sending",
+    remedy="nothing: the new version decides on the next sample",
+)
+RECORDER_FULL: Final = cap.RECORDER_FULL.but(
+    meaning="Records could not be written any more, which lowered the policy's mode before the"
+    " command left.",
+    message="",
+)
+GUARDS_UNCHECKED: Final = cap.GUARDS_UNCHECKED
+ACKNOWLEDGEMENT_MISSING: Final = cap.ACKNOWLEDGEMENT_MISSING
 UNASSIGNED: Final = Reason(
     "Unassigned",
     "The device or policy is not assigned to this agent any more; what was open is closed.",
@@ -52,6 +66,16 @@ INVALID_TOPIC: Final = Reason(
     "The command's topic holds what no topic may: a wildcard, or no UTF-8.",
     remedy="correct mqtt.commandTopic of the DeviceProfile, or the device's name",
 )
+NO_COMMAND_TOPIC: Final = Reason(
+    "NoCommandTopic",
+    "The profile has no topic for commands, so that none can leave.",
+    remedy="set mqtt.commandTopic of the DeviceProfile, if the device takes commands",
+)
+BROKER_REFUSED: Final = Reason(
+    "BrokerRefused",
+    "The broker refused the command after it had left, and gave no reason.",
+    remedy="look at the broker's log and at its access list",
+)
 
 # After it has left.
 NO_ACKNOWLEDGEMENT: Final = Reason(
@@ -69,17 +93,29 @@ NEWER_COMMAND: Final = Reason(
     "A newer command to the same actuator left before this one was confirmed.",
 )
 READ_BACK_NEAR: Final = Reason(
-    "ReadBackNear", "The measured value is within the tolerance of what was commanded."
+    "ReadBackNear",
+    "The measured value is within the tolerance of what was commanded.",
+    "measured as commanded: {readBack}",
 )
 READ_BACK_DIFFERS: Final = Reason(
     "ReadBackDiffers",
     "The device accepted, and what is measured differs by more than the tolerance.",
+    "measured is not what was commanded: {readBack}",
     remedy="look at the actuator; or a wider tolerance or longer settlingTime, if it is just slow",
 )
 NO_READ_BACK: Final = Reason(
     "NoReadBack",
     "The device accepted, and no measurement came in time.",
     remedy="look why the property that confirms the command is not published",
+)
+
+# The device's answers; one that gives a reason of its own is recorded with that reason.
+ACCEPTED: Final = Reason("Accepted", "The device takes the command.")
+DONE: Final = Reason("Done", "The device says that its values have settled.")
+REJECTED: Final = Reason(
+    "Rejected",
+    "The device refused the command, and gave no reason.",
+    remedy="look at the device; one that gives a reason in its answer is understood sooner",
 )
 
 # The device's own words that mean that another agent is the holder.
@@ -95,6 +131,8 @@ OTHER_HOLDER: Final = Reason(
 )
 OUTRANKED: Final = frozenset({LOWER_EPOCH, OTHER_HOLDER})
 """Reasons of a device for refusing a command that is another holder's right."""
+OF_DEVICES: Final = frozenset({ACCEPTED, DONE, REJECTED, *OUTRANKED})
+"""What an answer of a device can mean; any other reason in one is the device's own."""
 
 TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())
 """Every reason of an outcome by its code."""

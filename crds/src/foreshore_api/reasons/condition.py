@@ -56,7 +56,8 @@ class ConditionReason(StrEnum):
     )
     REFERENCE_NOT_FOUND = (
         "ReferenceNotFound",
-        "An object that the spec names does not exist in the namespace; it is looked for again.",
+        "An object that the spec names does not exist in the namespace; it is looked for again, "
+        "and what it was resolved to last stays in force.",
         "create the object, or correct its name",
     )
     SITE_CONFLICT = (

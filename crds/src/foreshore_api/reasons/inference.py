@@ -47,6 +47,11 @@ UNREACHABLE: Final = Reason(
     "No connection to the replica, or it ended.",
     remedy="look at the replica's pod and at the network policy between it and the agent",
 )
+CONNECTION_LOST: Final = Reason(
+    "ConnectionLost",
+    "The connection to the replica ended before the answer was whole.",
+    remedy="look at the replica's pod: whether it restarted, and at its log",
+)
 
 # Answered, and not to be used.
 OTHER_VERSION: Final = decision.OTHER_VERSION
@@ -59,6 +64,16 @@ MALFORMED_ANSWER: Final = Reason(
     "MalformedAnswer",
     "The answer is not of the Open Inference Protocol, version 2.",
     remedy="look what listens at the replica's address",
+)
+UNEXPECTED_DATA: Final = Reason(
+    "UnexpectedData",
+    "The replica sent what nobody had asked for; the connection was closed.",
+    remedy="look what listens at the replica's address",
+)
+ANSWER_TOO_LARGE: Final = Reason(
+    "AnswerTooLarge",
+    "The answer has more bytes than one may have.",
+    remedy="a model with smaller outputs, or look what listens at the replica's address",
 )
 OUTPUT_MISSING: Final = decision.OUTPUT_MISSING
 WRONG_SHAPE: Final = Reason(

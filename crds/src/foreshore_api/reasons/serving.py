@@ -39,6 +39,16 @@ class ServingReason(StrEnum):
         "The child process ended by a signal while it loaded; it is started again.",
         "more memory for the replica; if it goes on, a model that the runtime can load",
     )
+    CANNOT_START = (
+        "CannotStart",
+        "The child process could not be started; it is tried again.",
+        "what the message says: memory, a limit of processes, the state directory",
+    )
+    MODEL_REFUSED = (
+        "ModelRefused",
+        "The child process refused the model and left no reason.",
+        "look at the agent's log, which has what the child wrote",
+    )
     STALLED = ("Stalled", "The child process stopped beating; it is started again.")
     NOT_FOUND = (
         "NotFound",
@@ -105,6 +115,7 @@ TRANSIENT: Final = (
     ServingReason.FETCH_FAILED,
     ServingReason.SECRET_MISSING,
     ServingReason.CRASHED,
+    ServingReason.CANNOT_START,
     ServingReason.STALLED,
 )
 """Tried again without a change of the ModelVersion."""

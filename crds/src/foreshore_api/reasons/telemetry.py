@@ -62,6 +62,9 @@ TOO_LARGE: Final = Reason(
     remedy="smaller documents: only what the profile's properties need",
 )
 TOO_DEEP: Final = Reason("TooDeep", "The document is nested too deep.", remedy="a flatter document")
+INVALID_UTF8: Final = Reason(
+    "InvalidUTF8", "The document is no UTF-8.", remedy="a device that publishes JSON in UTF-8"
+)
 INVALID_JSON: Final = Reason(
     "InvalidJSON", "The document is no JSON.", remedy="a device that publishes JSON"
 )

@@ -7,20 +7,19 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.wire import document
 
 MAXIMUM_BYTES: Final = 65536
 """Of one message of a device or of another agent; a longer one is not looked at."""
-TOO_LARGE: Final = "TooLarge"
-INVALID: Final = "InvalidDocument"
 _Document = TypeVar("_Document", bound=document.WireDocument)
 
 
 def read(body: bytes, kind: type[_Document]) -> _Document | str:
     """Return the document, or `TooLarge` or `InvalidDocument`."""
     if len(body) > MAXIMUM_BYTES:
-        return TOO_LARGE
+        return reasons.TOO_LARGE
     try:
         return kind.decode(body)
     except ValidationError:
-        return INVALID
+        return reasons.INVALID_DOCUMENT

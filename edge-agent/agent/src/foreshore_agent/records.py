@@ -143,16 +143,13 @@ def verify(
 
 def _verified(verified: "reader.Verified") -> "tuple[str, ...]":
     """Say what checking a journal came to, with cause and remedy."""
-    from foreshore_agent.journal import audit
-
     broken, journal = verified.broken, verified.journal
     if broken is not None:
         until = f" to {broken.until}" if broken.until not in (None, broken.sequence) else ""
-        meaning = audit.MEANINGS[broken.reason]
         return (
             f"journal {journal}: broken at record {broken.sequence}{until} ({broken.reason}):"
-            f" {meaning}",
-            audit.REMEDY,
+            f" {broken.reason.message}",
+            broken.reason.remedy,
         )
     held = (
         "every link holds, every hole is stated, the head fits"

@@ -11,24 +11,14 @@ from collections.abc import Callable
 from typing import Final
 
 from foreshore_api import printable
-
-ACCEPTED: Final = "Accepted"
-RETAINED: Final = "Retained"
-"""The broker had kept it: it says nothing about now."""
-UNKNOWN_TOPIC: Final = "UnknownTopic"
-DROPPED: Final = "Dropped"
-"""Telemetry that came faster than it could be taken."""
-OVERSIZED: Final = "PacketTooLarge"
-"""A message for which the connection was closed (MQTT 3.1.1)."""
-DEFECT: Final = "Defect"
-"""A message on which this agent itself failed."""
+from foreshore_api.reasons import agent
+from foreshore_api.reasons import telemetry as reasons
 
 EVERY_SECONDS: Final = 60.0
 MAXIMUM_CAUSES: Final = 64
 """Causes are codes of ours; should more ever come, they share one line."""
-_ROUTINE: Final = frozenset({ACCEPTED, RETAINED})
+_ROUTINE: Final = frozenset({reasons.ACCEPTED, reasons.RETAINED})
 """What is counted and is no news."""
-_OTHER: Final = "Other"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -50,7 +40,7 @@ class Refusals:
         if cause in _ROUTINE:
             return
         if cause not in self._last and len(self._last) >= MAXIMUM_CAUSES:
-            cause = _OTHER
+            cause = agent.OTHER
         now, last = self._now(), self._last.get(cause)
         if last is not None and now - last < EVERY_SECONDS:
             self._unsaid[cause] = self._unsaid.get(cause, 0) + 1

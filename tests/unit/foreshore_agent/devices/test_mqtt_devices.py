@@ -11,6 +11,8 @@ from foreshore_agent.devices import port
 from foreshore_agent.devices.codecs import registry
 from foreshore_agent.devices.mqtt import channel, devices
 from foreshore_agent.engine import effects, events
+from foreshore_api.reasons import command as outcomes
+from foreshore_api.reasons import telemetry
 from foreshore_api.v1alpha1 import site
 from foreshore_api.wire import assignment, command
 
@@ -85,7 +87,7 @@ def test_another_dialect_is_a_module_and_a_row(monkeypatch: pytest.MonkeyPatch) 
     assert wire.answer("hq/toy/ack", b"maybe")
     accepted = command.Acknowledgement(command_id="d/1", result=command.Result.ACCEPTED)
     assert wire.arrived == [events.Acknowledged(AT, "f", events.Key("hq", "toy"), accepted)]
-    assert wire.counts == [refusals.ACCEPTED, "NotYesOrNo"]
+    assert wire.counts == [telemetry.ACCEPTED, "NotYesOrNo"]
 
 
 def test_every_profile_has_a_dialect() -> None:
@@ -102,7 +104,7 @@ def test_why_a_command_did_not_leave_is_told_and_advice_may_be_lost() -> None:
 
 
 def test_a_device_that_takes_no_commands_gets_none_and_the_cause_is_told() -> None:
-    assert Wire().devices.send(site_side.command("a")) == devices.NO_TOPIC
+    assert Wire().devices.send(site_side.command("a")) == outcomes.NO_COMMAND_TOPIC
 
 
 def test_an_answer_on_a_topic_of_no_device_is_left_to_others() -> None:

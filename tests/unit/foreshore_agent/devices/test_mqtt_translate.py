@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from foreshore_agent import documents, refusals
 from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import events
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command
 
@@ -28,14 +28,14 @@ def test_telemetry_becomes_a_sample_of_its_device() -> None:
 
 def test_what_the_broker_had_kept_is_refused_before_it_is_read() -> None:
     kept = message(b"\xff", retained=True)
-    assert translate.telemetry(kept, ROUTE, AT, "fresh") == refusals.RETAINED
-    assert translate.answer(kept, ROUTE, AT, "fresh") == refusals.RETAINED
+    assert translate.telemetry(kept, ROUTE, AT, "fresh") == reasons.RETAINED
+    assert translate.answer(kept, ROUTE, AT, "fresh") == reasons.RETAINED
 
 
 def test_a_malformed_document_is_a_reason_and_no_event() -> None:
     assert translate.telemetry(message(b"{"), ROUTE, AT, "f") == "InvalidJSON"
-    assert translate.answer(message(b"{}"), ROUTE, AT, "f") == documents.INVALID
-    assert translate.answer(message(b"x" * 70000), ROUTE, AT, "f") == documents.TOO_LARGE
+    assert translate.answer(message(b"{}"), ROUTE, AT, "f") == reasons.INVALID_DOCUMENT
+    assert translate.answer(message(b"x" * 70000), ROUTE, AT, "f") == reasons.TOO_LARGE
 
 
 def test_an_answer_becomes_an_acknowledgement() -> None:

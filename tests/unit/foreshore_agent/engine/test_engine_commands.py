@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from builders import engine_rig, room
 from builders.engine_rig import OCCUPIED, POLICY, Rig
 from foreshore_agent.engine import effects, events
+from foreshore_api.reasons import command as reasons
 
 
 def profile(**confirmation: object) -> room.Json:
@@ -433,3 +434,50 @@ def test_a_command_that_nobody_answered_holds_the_actuator_until_it_is_read_back
     rig.sample()
     assert rig.outcomes == [("Unknown", "NoAcknowledgement"), ("Confirmed", "ReadBackNear")]
     assert len(rig.sent) == 2
+
+
+def test_an_outcome_says_cause_and_remedy_of_its_row() -> None:
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample()
+    rig.wait(7)
+    row = reasons.NO_ACKNOWLEDGEMENT
+    assert rig.said == f"{row.meaning.rstrip('.')}; {row.remedy}"
+
+
+def test_a_read_back_that_differs_says_what_is_measured_and_what_was_commanded() -> None:
+    rig = Rig((profile(), quiet()))
+    rig.sample()
+    for _ in range(5):
+        rig.wait(2.5)
+        rig.sample(airflow=100.0)
+    compared = "airflow is 100, commanded was 300"
+    assert rig.said == f"measured is not what was commanded: {compared}; " + (
+        reasons.READ_BACK_DIFFERS.remedy
+    )
+
+
+def test_a_devices_own_word_is_not_taken_for_a_row_of_ours() -> None:
+    """TooLate has a row: the command was too old to be sent. Here a device says it."""
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample()
+    rig.acknowledge(rig.sent[0][1].command_id, "Rejected", "TooLate")
+    assert rig.outcomes == [("Rejected", "TooLate")]
+    assert rig.said == "the device refused the command; its reason is TooLate"
+
+
+def test_a_brokers_own_word_is_said_to_be_the_brokers() -> None:
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample()
+    command_id = rig.sent[0][1].command_id
+    rig.feed(events.CommandNotSent, command_id=command_id, reason="NotAuthorized")
+    assert rig.said == "the broker refused the command; its reason is NotAuthorized"
+
+
+@pytest.mark.parametrize("reason", reasons.TABLE)
+def test_every_row_of_a_command_makes_a_sentence(reason: str) -> None:
+    """A word of a template that nobody fills in would end the process."""
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample()
+    rig.feed(events.CommandNotSent, command_id=rig.sent[0][1].command_id, reason=reason)
+    assert rig.said
+    assert "{" not in rig.said

@@ -55,6 +55,7 @@ def test_a_full_recorder_caps_the_mode_at_advise_and_says_so() -> None:
     assert rig.decisions[-1]["policy"]["cappedBy"] == ["RecorderFull"]
     assert "RecorderFull" in rig.notices
     rig.feed(events.RecorderChanged, full=False)
+    assert "RecorderWorks" in rig.notices
     rig.sample()
     assert len(rig.sent) == 1
 

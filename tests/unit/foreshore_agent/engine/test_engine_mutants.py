@@ -10,6 +10,7 @@ from builders.engine_rig import NODE, OCCUPIED, Rig
 from foreshore_agent.engine import effects, events, replicas, state, view
 from foreshore_agent.engine.command import life
 from foreshore_agent.engine.turn import Change, Turn
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision import expr, fencing, narrowing, served
 from foreshore_decision.chain import bounding, limiter, modes, readings
@@ -252,7 +253,7 @@ def forgets_the_log_of_another_boot(patch: pytest.MonkeyPatch) -> None:
 def never_finds_a_duplicate(patch: pytest.MonkeyPatch) -> None:
     from foreshore_agent.engine import samples
 
-    patch.setattr(samples, "_place", lambda *_: samples.ACCEPTED)
+    patch.setattr(samples, "_place", lambda *_: reasons.ACCEPTED)
 
 
 OVERLOOKED: dict[str, tuple[Callable[[], None], Patch]] = {

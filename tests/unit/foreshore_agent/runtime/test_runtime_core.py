@@ -14,6 +14,8 @@ from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import port
 from foreshore_agent.journal import JournalFull
 from foreshore_agent.runtime import core
+from foreshore_api.reasons import command as outcomes
+from foreshore_api.reasons import inference as answers
 from foreshore_decision import served
 from foreshore_decision.instant import Instant
 
@@ -205,7 +207,7 @@ async def test_a_record_that_is_too_long_takes_neither_others_nor_values_with_it
     [
         pytest.param(None, 200.0, None, id="sent"),
         pytest.param("NotConnected", 200.0, "NotConnected", id="not connected"),
-        pytest.param(None, 99.0, core.TOO_LATE, id="never after its deadline"),
+        pytest.param(None, 99.0, outcomes.TOO_LATE, id="never after its deadline"),
     ],
 )
 def test_a_command_leaves_or_surely_does_not(
@@ -312,7 +314,7 @@ def test_an_answer_on_which_the_engine_fails_is_an_inference_that_failed(
     bench.core.take(events.Inferred(*bench.core.stamp(), "d", POLICY, DEVICE, {}, node="edge-2"))
     [failed] = seen
     assert isinstance(failed, events.InferenceFailed)
-    assert (failed.decision_id, failed.reason) == ("d", core.ANSWER_REFUSED)
+    assert (failed.decision_id, failed.reason) == ("d", answers.ANSWER_REFUSED)
     assert bench.failures == []
 
 

@@ -22,6 +22,7 @@ from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
 from foreshore_agent.engine.state import Binding, Device, Remembered, State
 from foreshore_agent.engine.turn import Change, Turn
+from foreshore_api.reasons import agent
 from foreshore_api.wire import assignment, report
 from foreshore_decision import fencing
 
@@ -182,7 +183,7 @@ def _doubts(state: State, event: Assigned) -> tuple[report.Problem, ...]:
             kind="Device",
             namespace=device.namespace,
             name=device.name,
-            reason=belief.BEYOND_BELIEF,
+            reason=agent.EPOCH_BEYOND_BELIEF,
             message=f"epoch {device.grant.epoch} lies more than ten years ahead and is not taken"
             " up: look at the operator's clock and at status.authority of the Device",
         )

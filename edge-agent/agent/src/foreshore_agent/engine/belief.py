@@ -8,16 +8,12 @@ from typing import Final
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Instant
 from foreshore_agent.engine.state import State
+from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import beat
 
 RELEASED: Final = ("0.1.0", 1_795_824_000.0)
 """Version and Unix seconds (28 November 2026) of this release: no clock of ours can rightly show an
 earlier time. A test holds the version to the package's, so that both are set together."""
-
-BEYOND_BELIEF: Final = "EpochBeyondBelief"
-"""An epoch more than ten years ahead: no operator issued it."""
-UNSOLICITED: Final = "Unsolicited"
-"""A renewal of another boot, or of a request that this agent has not sent lately."""
 
 
 def latest(state: State, at: Instant) -> float:
@@ -45,8 +41,8 @@ def refusal(state: State, event: events.PeerBeat | events.Renewed) -> str | None
         renewal = event.renewal
         is_ours = (renewal.node, renewal.boot_id) == (state.identity.node, state.identity.boot_id)
         if not is_ours or renewal.number not in state.asked:
-            return UNSOLICITED
+            return reasons.UNSOLICITED
         epochs = [answer.epoch for answer in renewal.devices]
     if epochs and not is_believable(state, max(epochs), event.at):
-        return BEYOND_BELIEF
+        return reasons.EPOCH_BEYOND_BELIEF
     return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import assignment, beat, command, record
 from foreshore_decision import served
 from foreshore_decision.instant import Instant
@@ -112,7 +113,7 @@ class InferenceLate(_Event):
     policy: Key
     device: Key
     attempts: tuple[record.Attempt, ...] = ()
-    reason: str = "Deadline"
+    reason: str = reasons.DEADLINE
 
 
 @dataclass(frozen=True, slots=True)

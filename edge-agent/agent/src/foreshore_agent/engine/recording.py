@@ -1,6 +1,7 @@
 """Bodies for the journal: decisions, outcomes, notices, as `Record` effects."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -9,12 +10,22 @@ from foreshore_agent.engine import effects
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import EMPTY, Device, Intent
 from foreshore_agent.engine.turn import Turn
+from foreshore_api import printable
+from foreshore_api.reasons import command as reasons
 from foreshore_api.wire import record as wire
 from foreshore_decision import expr, record
-from foreshore_decision.chain import evaluate
+from foreshore_decision.chain import evaluate, messages
 
 CRITICAL: Final = frozenset({wire.Verdict.COMMANDED, wire.Verdict.ADVISED, wire.Verdict.DENIED})
 """Verdicts that are never dropped before the hub has them."""
+OF_OTHERS: Final[Mapping[wire.Outcome, str]] = MappingProxyType(
+    {
+        wire.Outcome.REJECTED: "the device refused the command; its reason is {reason}",
+        wire.Outcome.ACKNOWLEDGED: "the device took the command; its reason is {reason}",
+        wire.Outcome.NOT_SENT: "the broker refused the command; its reason is {reason}",
+    }
+)
+"""Sentences for reasons that are no rows of ours: those of devices and of brokers."""
 KEEP: Final = 50
 """Records kept of each outcome where the policy is gone that said how many."""
 
@@ -78,7 +89,7 @@ def outcome(
         "node": turn.identity.node,
         "outcome": result.value,
         "reason": reason,
-        "message": "",
+        "message": _sentence(intent, result, reason, measured),
         "readBack": dict(measured),
         "latency": dict(latency),
     }
@@ -99,6 +110,26 @@ def outcome(
         keep=KEEP if binding is None else binding.compiled.keep_per_verdict,
         reserve=True,
     )
+
+
+def _sentence(
+    intent: Intent, result: wire.Outcome, reason: str, measured: Mapping[str, float | None]
+) -> str:
+    """Say an outcome in words, cause and remedy, or whose reason it is where it is none of ours.
+
+    A device's own word counts as its own, also where it is spelled like a row that is not for it.
+    """
+    is_of_device = result in (wire.Outcome.REJECTED, wire.Outcome.ACKNOWLEDGED)
+    row = reasons.TABLE.get(reason)
+    if row is None or (is_of_device and reason not in reasons.OF_DEVICES):
+        return printable.line(OF_OTHERS.get(result, "the reason is {reason}").format(reason=reason))
+    compared = "; ".join(
+        f"{name} is {messages.plain(measured.get(name))}, commanded was"
+        f" {messages.plain(intent.values.get(key))}"
+        for key, name in intent.properties.items()
+    )
+    cause = row.message.format(readBack=compared) or row.meaning.rstrip(".")
+    return printable.line(f"{cause}; {row.remedy}" if row.remedy else cause)
 
 
 def notice(

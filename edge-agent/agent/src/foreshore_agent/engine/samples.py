@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from foreshore_agent.engine import events
 from foreshore_agent.engine.state import Binding, Device, Stamp
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_decision import expr, features
 from foreshore_decision.chain import facts, readings
 from foreshore_decision.policy import compiled
@@ -22,11 +23,6 @@ LEAP: Final = timedelta(seconds=5)
 """How far a stamp may run ahead of the one before and the time since."""
 SMOOTHING: Final = 0.2
 """Weight of the newest distance in a device's usual period."""
-
-ACCEPTED: Final = "Accepted"
-RETAINED: Final = "Retained"
-DUPLICATE: Final = "Duplicate"
-LATE: Final = "Late"
 
 
 class TakenSample(NamedTuple):
@@ -40,15 +36,15 @@ class TakenSample(NamedTuple):
 def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
     """Take a sample in, at an engine time; the result is the best of any of its properties."""
     if sample.retained:
-        return TakenSample(device, frozenset(), RETAINED)
+        return TakenSample(device, frozenset(), reasons.RETAINED)
     results = {
         name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
     }
-    fresh = frozenset(name for name, result in results.items() if result == ACCEPTED)
+    fresh = frozenset(name for name, result in results.items() if result == reasons.ACCEPTED)
     refused = {} if _is_old(sample, results) else sample.refused
     changed = fresh | frozenset(refused)
     if not changed:
-        result = LATE if LATE in results.values() else DUPLICATE
+        result = reasons.LATE if reasons.LATE in results.values() else reasons.DUPLICATE
         return TakenSample(device, frozenset(), result)
     read, stamps = dict(device.readings), dict(device.stamps)
     for name in fresh:
@@ -68,7 +64,7 @@ def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
             key: _widen(binding, read, fresh, seconds) for key, binding in device.bindings.items()
         },
     )
-    return TakenSample(device, changed, ACCEPTED)
+    return TakenSample(device, changed, reasons.ACCEPTED)
 
 
 def interrupted(device: Device, seconds: float) -> Device:
@@ -103,12 +99,12 @@ def _place(
     if stamp is None or before is None:
         reading = device.readings.get(name)
         is_same = reading is not None and reading.value == value
-        return DUPLICATE if sample.redelivered and is_same else ACCEPTED
+        return reasons.DUPLICATE if sample.redelivered and is_same else reasons.ACCEPTED
     if stamp == before.ahead:
-        return DUPLICATE
+        return reasons.DUPLICATE
     if seconds - before.received > RESET_SECONDS or stamp > before.sampled:
-        return ACCEPTED
-    return DUPLICATE if stamp == before.sampled else LATE
+        return reasons.ACCEPTED
+    return reasons.DUPLICATE if stamp == before.sampled else reasons.LATE
 
 
 def _stamp(before: Stamp | None, stamp: datetime, seconds: float) -> Stamp:
@@ -128,7 +124,7 @@ def _stamp(before: Stamp | None, stamp: datetime, seconds: float) -> Stamp:
 def _is_old(sample: events.Sample, results: Mapping[str, str]) -> bool:
     """Whether a message came late or twice: what it could not say properly is old news too."""
     if results:
-        return ACCEPTED not in results.values()
+        return reasons.ACCEPTED not in results.values()
     return sample.redelivered
 
 

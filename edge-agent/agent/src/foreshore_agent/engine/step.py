@@ -25,7 +25,7 @@ from foreshore_agent.engine.command import life
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Device, Intent, Recorder, State
 from foreshore_agent.engine.turn import Change, Turn
-from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import agent, telemetry
 from foreshore_api.wire import metrics
 from foreshore_decision import fencing
 
@@ -37,9 +37,6 @@ TICK_SECONDS: Final = 0.05
 PAUSE_SECONDS: Final = 5.0
 """Without a tick for so long, the agent was suspended, stopped or starved: windows have a gap."""
 
-UNASSIGNED: Final = "Unassigned"
-RECORDER_WORKS: Final = "RecorderWorks"
-
 
 def step(state: State, event: events.Event) -> Change[State]:
     """Take one event in; return the next state and what is to be done."""
@@ -50,7 +47,7 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     state = _look_for_pause(turn, state)
     device = state.devices.get(event.device)
     if device is None:
-        return Change(state, (effects.Count(metrics.TELEMETRY.name, (UNASSIGNED,)),))
+        return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.UNASSIGNED,)),))
     device, properties, result = samples.take(device, event, turn.seconds)
     if state.telemetry_lost is not None:  # it came before the connection went, and waited
         device = samples.interrupted(device, state.telemetry_lost)
@@ -154,9 +151,9 @@ def _recorder_changed(turn: Turn, state: State, event: events.RecorderChanged) -
         since = state.recorder.since
         return Change(state._replace(recorder=Recorder(event.full, event.reason, since)))
     state = state._replace(recorder=Recorder(event.full, event.reason, turn.at.boot))
-    reason = reasons.RECORDER_FULL if event.full else RECORDER_WORKS
-    text = "modes are capped until records can be written" if event.full else "records are written"
-    return Change(state, recording.notice(turn, reason, f"{text} ({event.reason})"))
+    reason = agent.RECORDER_FULL if event.full else agent.RECORDER_WORKS
+    text = reason.message.format(detail=event.reason)
+    return Change(state, recording.notice(turn, reason, text))
 
 
 def _stopping(turn: Turn, state: State, _event: events.Stopping) -> Change[State]:

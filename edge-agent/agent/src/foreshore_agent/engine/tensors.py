@@ -9,13 +9,9 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine import effects
-from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import inference as reasons
 from foreshore_decision.chain import facts
 from foreshore_decision.policy import compiled
-
-NOT_READY: Final = reasons.FEATURE_NOT_READY
-NOT_INTEGER: Final = "FeatureNotInteger"
-OUT_OF_RANGE: Final = "FeatureOutOfRange"
 
 _LARGEST_FP32: Final = (2.0 - 2.0**-23) * 2.0**127
 _LARGEST_FP64: Final = (2.0 - 2.0**-52) * 2.0**1023
@@ -62,8 +58,8 @@ def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelRequest:
 
 def _problem(tensor: compiled.InputTensor, number: float | None) -> str | None:
     if number is None:
-        return NOT_READY
+        return reasons.FEATURE_NOT_READY
     smallest, largest = RANGES[tensor.data_type]
     if not smallest <= number <= largest:
-        return OUT_OF_RANGE
-    return NOT_INTEGER if tensor.is_integer and not number.is_integer() else None
+        return reasons.FEATURE_OUT_OF_RANGE
+    return reasons.FEATURE_NOT_INTEGER if tensor.is_integer and not number.is_integer() else None

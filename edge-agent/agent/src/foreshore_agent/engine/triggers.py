@@ -12,6 +12,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, Device
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import inference
 from foreshore_decision.chain import facts
 from foreshore_decision.instant import has_passed
 
@@ -57,7 +58,7 @@ def _forgotten(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     """End a decision whose question nobody has answered."""
     if not _is_forgotten(turn, device.bindings[policy]):
         return Change(device)
-    answer = facts.Answer({}, problem=reasons.INFERENCE_LATE, detail="Unanswered")
+    answer = facts.Answer({}, problem=reasons.INFERENCE_LATE, detail=inference.UNANSWERED)
     return deciding.resume(turn, device, policy, deciding.Reply(answer))
 
 

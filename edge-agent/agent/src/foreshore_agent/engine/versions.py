@@ -18,6 +18,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import State
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.conditions import Reason
+from foreshore_api.reasons import agent as reasons
 from foreshore_api.v1alpha1 import DecisionPolicySpec, Mode
 from foreshore_api.wire import assignment, report
 from foreshore_decision import assignment as compiling
@@ -30,7 +31,6 @@ Devices = Mapping[Key, assignment.AssignedDevice]
 Origin = tuple[str, str, assignment.AssignedModel | None]
 """Digest and generation of the version, digest of the device, and the model."""
 
-IN_FORCE: Final = "GenerationInForce"
 MAXIMUM_VERSIONS: Final = 8
 """Of one policy, beyond which none is kept for devices that nothing binds."""
 MAXIMUM_ABSENT: Final = 100
@@ -282,7 +282,8 @@ def announce(turn: Turn, state: State, resolution: Resolution) -> tuple[effects.
         versions = resolution.in_force.get(key)
         if versions:
             newest = _generation(versions[0], "the newest generation")
-            news.append((key, IN_FORCE, f"{newest} is in force and waits no more"))
+            row = reasons.GENERATION_IN_FORCE
+            news.append((key, row, row.message.format(generation=newest)))
     done: list[effects.Effect] = []
     for key, reason, message in sorted(news):
         done += recording.notice(turn, reason, message, policy=key)

@@ -23,6 +23,7 @@ import aiohttp
 import pydantic
 
 from foreshore_agent import backoff
+from foreshore_api.reasons.serving import ServingReason
 from foreshore_api.wire import serving
 
 REFUSED: Final = 3
@@ -88,18 +89,15 @@ class Child:
             try:
                 code = await self._live()
             except OSError as error:
-                self._set(ChildPhase.WAITING, ServingTrouble("CannotStart", str(error)))
+                trouble = ServingTrouble(ServingReason.CANNOT_START, str(error))
+                self._set(ChildPhase.WAITING, trouble)
             else:
-                if code == REFUSED:
-                    self._set(
-                        ChildPhase.REFUSED,
-                        self._ending() or ServingTrouble("Refused", "see the log"),
-                    )
+                is_refused = code == REFUSED
+                reason = ServingReason.MODEL_REFUSED if is_refused else ServingReason.CRASHED
+                trouble = self._ending() or ServingTrouble(reason, f"exit code {code}; see the log")
+                self._set(ChildPhase.REFUSED if is_refused else ChildPhase.WAITING, trouble)
+                if is_refused:
                     return
-                self._set(
-                    ChildPhase.WAITING,
-                    self._ending() or ServingTrouble("Crashed", f"exit code {code}"),
-                )
             if loop.time() - started > _STEADY_SECONDS:
                 wait.reset()
             await asyncio.sleep(wait.next())

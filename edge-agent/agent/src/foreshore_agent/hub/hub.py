@@ -24,8 +24,6 @@ from foreshore_api.wire import assignment, beat, record, report
 REPORT_SECONDS: Final = 2.0
 SHIP_IDLE_SECONDS: Final = 0.5
 BATCH_RECORDS: Final = 500
-REFUSED: Final = "RecordsRefused"
-"""Reason of the problem that the hub takes a record of this agent's in no company."""
 NOT_DURABLE_SECONDS: Final = 5.0
 RENEW_SECONDS: Final = 3.0
 """An answer later than this is of little use: the next request is on its way."""

@@ -16,6 +16,7 @@ from typing import Final
 from foreshore_agent.engine import effects
 from foreshore_agent.inference import port, race, replica
 from foreshore_agent.inference.oip import answer, line, request
+from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import assignment, report
 from foreshore_decision import served
 
@@ -124,7 +125,7 @@ class Pool:
             self._lines.popitem()[1].close()
 
 
-_NO_ENDPOINT: Final = port.Unanswered("NoEndpoint", (), is_late=False)
+_NO_ENDPOINT: Final = port.Unanswered(reasons.NO_ENDPOINT, (), is_late=False)
 
 
 def _is_due(candidate: replica.ModelReplica, at: float) -> bool:
@@ -152,7 +153,7 @@ async def _try(route: _PolicyRoute, candidate: replica.ModelReplica) -> None:
     except answer.OtherVersionError:
         candidate.set_aside(time.monotonic())
     except (TimeoutError, answer.FailedError) as error:
-        reason = error.reason if isinstance(error, answer.FailedError) else "Late"
+        reason = error.reason if isinstance(error, answer.FailedError) else reasons.LATE
         candidate.rest(reason, time.monotonic())
     finally:
         route.trying.discard(id(candidate))

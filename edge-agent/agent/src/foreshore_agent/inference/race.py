@@ -11,15 +11,27 @@ is one write, one read and one timer that never fires. Its end is told exactly o
 import asyncio
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final
 
 from foreshore_agent.inference import port, replica
 from foreshore_agent.inference.oip import answer, connection
+from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import record
 from foreshore_decision import served
 
 _TIMER_SLACK: Final = 0.0005
 """A timer may fire this much early: it counts whole milliseconds."""
+
+
+class AttemptResult(StrEnum):
+    """What became of one call of one replica (`record.Attempt.result`)."""
+
+    ANSWERED = "Answered"
+    LATE = "Late"
+    FAILED = "Failed"
+    UNUSED = "Unused"
+    """Answered, but not as what is in force."""
 
 
 class Race:
@@ -86,7 +98,7 @@ class Race:
             return
         asked.replica.count_good(now)
         self._overtake(asked, now)
-        self._note(asked, "Answered", now)
+        self._note(asked, AttemptResult.ANSWERED, now)
         server = answer.server_seconds(response.timing, response.ended - asked.at)
         network = max(0.0, response.ended - self._started - (server or 0.0))
         node = asked.replica.endpoint.node
@@ -98,13 +110,13 @@ class Race:
     def _failed(self, asked: replica.Asked, error: answer.FailedError, now: float) -> None:
         if isinstance(error, answer.OtherVersionError):
             asked.replica.count_unused(now)
-            self._note(asked, "Unused", now, error.reason, error.answered)
+            self._note(asked, AttemptResult.UNUSED, now, error.reason, error.answered)
         elif isinstance(error, answer.BadRequestError):
             self._waiting.clear()
-            self._note(asked, "Failed", now, error.reason)
+            self._note(asked, AttemptResult.FAILED, now, error.reason)
         else:
             asked.replica.count_bad("failed", error.reason, now)
-            self._note(asked, "Failed", now, error.reason)
+            self._note(asked, AttemptResult.FAILED, now, error.reason)
         if self._waiting or not self._asked:
             self._proceed()
 
@@ -112,16 +124,16 @@ class Race:
         """Count as late who was asked before the winner; who was asked after had less time."""
         for asked in self._asked:
             if asked.at <= winner.at:
-                asked.replica.count_bad("late", "Overtaken", now)
-            self._note(asked, "Late", now, "Overtaken")
+                asked.replica.count_bad("late", reasons.OVERTAKEN, now)
+            self._note(asked, AttemptResult.LATE, now, reasons.OVERTAKEN)
 
     def _give_up(self, now: float) -> None:
         for asked in self._asked:
-            asked.replica.count_bad("late", "Late", now)
-            self._note(asked, "Late", now, "Deadline")
-        is_late = any(attempt.result == "Late" for attempt in self._attempts)
+            asked.replica.count_bad("late", reasons.LATE, now)
+            self._note(asked, AttemptResult.LATE, now, reasons.DEADLINE)
+        is_late = any(attempt.result == AttemptResult.LATE for attempt in self._attempts)
         reason = self._attempts[-1].reason if self._attempts else None
-        self._end(port.Unanswered(reason or "Deadline", tuple(self._attempts), is_late))
+        self._end(port.Unanswered(reason or reasons.DEADLINE, tuple(self._attempts), is_late))
 
     def _end(self, result: port.ModelAnswer | port.Unanswered) -> None:
         self._is_over = True
@@ -134,7 +146,7 @@ class Race:
     def _note(
         self,
         asked: replica.Asked,
-        result: str,
+        result: AttemptResult,
         now: float,
         reason: str | None = None,
         model: served.Served | None = None,

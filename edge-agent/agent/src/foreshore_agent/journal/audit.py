@@ -16,10 +16,8 @@ What can be known of the place of a break:
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import orjson
@@ -27,49 +25,9 @@ import orjson
 from foreshore_agent.journal import chain, holes
 from foreshore_agent.journal.head import Head
 from foreshore_agent.journal.holes import Hole, HoleKind
+from foreshore_api.reasons import Reason
+from foreshore_api.reasons import journal as reasons
 from foreshore_api.wire import record
-
-
-class BreakReason(StrEnum):
-    """What is wrong with a journal; `MEANINGS` says it in words."""
-
-    HASH_MISMATCH = "HashMismatch"
-    LINK_MISMATCH = "LinkMismatch"
-    RECORD_MISSING = "RecordMissing"
-    BODY_MISSING = "BodyMissing"
-    HOLE_REFUTED = "HoleRefuted"
-    STATEMENT_MISMATCH = "StatementMismatch"
-    TRUNCATED = "Truncated"
-    HEAD_MISMATCH = "HeadMismatch"
-    HEAD_MISSING = "HeadMissing"
-    BEYOND_HEAD = "BeyondHead"
-
-
-MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        BreakReason.HASH_MISMATCH: "its bytes are not those that were written",
-        BreakReason.LINK_MISMATCH: "its hash is not the one that its neighbours vouch for",
-        BreakReason.RECORD_MISSING: "it is gone, and no record says that it was forgotten",
-        BreakReason.BODY_MISSING: "its body is gone, and no record says that it gave way",
-        BreakReason.HOLE_REFUTED: "it is there, although it is listed as forgotten",
-        BreakReason.STATEMENT_MISMATCH: "the list of what was forgotten is not the one it vouches"
-        " for",
-        BreakReason.TRUNCATED: "this record and those behind it were written, and are gone",
-        BreakReason.HEAD_MISMATCH: "the hash kept outside of the journal is another: a record from"
-        " here on was changed, and every later hash with it",
-        BreakReason.HEAD_MISSING: "the file journal.head is gone or belongs to another journal, so"
-        " that nothing vouches for the newest records",
-        BreakReason.BEYOND_HEAD: "it was added after the agent had stopped",
-    }
-)
-
-REMEDY: Final = (
-    "Something other than the agent changed the state directory, or its disk lost what it had"
-    " synced. Keep a copy of the directory as evidence, compare with what the hub has"
-    " (kubectl get decisions), and check the disk. The agent goes on and uses no number twice; to"
-    " begin a whole journal, stop it and set journal.db and journal.head aside."
-)
-"""What a person does about a break of any kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +35,7 @@ class ChainBreak:
     """The first place that is not as it was written."""
 
     sequence: int
-    reason: str
+    reason: Reason
     until: int | None = None
     """The last number that it may be, where the place is not known exactly."""
 
@@ -94,9 +52,9 @@ class ChainRow(NamedTuple):
 def of_hole(hole: Hole) -> ChainBreak | None:
     """Return the break that was noticed when the journal was opened, if a hole is one."""
     if hole.kind == HoleKind.CUT:
-        return ChainBreak(hole.first, BreakReason.TRUNCATED, hole.last)
+        return ChainBreak(hole.first, reasons.TRUNCATED, hole.last)
     if hole.kind == HoleKind.DOUBTED:
-        return ChainBreak(hole.first, BreakReason.HEAD_MISMATCH, hole.last)
+        return ChainBreak(hole.first, reasons.HEAD_MISMATCH, hole.last)
     return None
 
 
@@ -127,7 +85,7 @@ class Audit:
         """Check the next row."""
         expected = self._cross_holes(row.sequence)
         if expected < row.sequence:
-            self._tell(expected, BreakReason.RECORD_MISSING)
+            self._tell(expected, reasons.RECORD_MISSING)
         self._check_body(row)
         self._join(row.previous, row.sequence, is_hole=False)
         self._hash, self._is_behind_row = row.hash, True
@@ -140,9 +98,7 @@ class Audit:
     def finish(self) -> ChainBreak | None:
         """Return the first break, or None where all is as it was written."""
         if self._suspects is not None:
-            self._tell(
-                self._suspects[self._differs_from_head(self.last)], BreakReason.LINK_MISMATCH
-            )
+            self._tell(self._suspects[self._differs_from_head(self.last)], reasons.LINK_MISMATCH)
         exact = [*self._noticed]
         if self._break is not None:
             exact.append(self._break)
@@ -164,7 +120,7 @@ class Audit:
                 break
             self._missing.popleft()
             if hole.first < expected or hole.last >= until:
-                self._tell(max(hole.first, self.last, 1), BreakReason.HOLE_REFUTED)
+                self._tell(max(hole.first, self.last, 1), reasons.HOLE_REFUTED)
                 break
             self._join(hole.previous, hole.first, is_hole=True)
             expected, self._hash, self._is_behind_row = hole.last + 1, hole.hash, False
@@ -176,14 +132,14 @@ class Audit:
             self._emptied.popleft()
         if row.body:
             if chain.link(row.previous, row.body) != row.hash:
-                self._tell(row.sequence, BreakReason.HASH_MISMATCH)
+                self._tell(row.sequence, reasons.HASH_MISMATCH)
         elif not self._emptied or self._emptied[0].first > row.sequence:
-            self._tell(row.sequence, BreakReason.BODY_MISSING)
+            self._tell(row.sequence, reasons.BODY_MISSING)
         else:
             hole = self._emptied[0]
             is_first, is_last = row.sequence == hole.first, row.sequence == hole.last
             if (is_first and row.previous != hole.previous) or (is_last and row.hash != hole.hash):
-                self._tell(row.sequence, BreakReason.LINK_MISMATCH)
+                self._tell(row.sequence, reasons.LINK_MISMATCH)
 
     def _join(self, previous: str, number: int, *, is_hole: bool) -> None:
         """Compare the hash that was met last with the one that its successor names.
@@ -192,19 +148,19 @@ class Audit:
         """
         fits = previous == self._hash
         if self._suspects is not None:
-            self._tell(self._suspects[not fits], BreakReason.LINK_MISMATCH)
+            self._tell(self._suspects[not fits], reasons.LINK_MISMATCH)
         elif not fits and self._is_behind_row and not is_hole:
             self._suspects = (self.last, number) if self._break is None else None
         elif not fits:
-            self._tell(self.last if self._is_behind_row else number, BreakReason.LINK_MISMATCH)
+            self._tell(self.last if self._is_behind_row else number, reasons.LINK_MISMATCH)
 
-    def _tell(self, sequence: int, reason: str) -> None:
+    def _tell(self, sequence: int, reason: Reason) -> None:
         """Keep the first break; suspects that are still open come before it."""
         suspects, self._suspects = self._suspects, None
         if self._break is None:
             is_open = suspects is not None and sequence not in suspects
             self._break = (
-                ChainBreak(suspects[0], BreakReason.LINK_MISMATCH)
+                ChainBreak(suspects[0], reasons.LINK_MISMATCH)
                 if suspects is not None and is_open
                 else ChainBreak(sequence, reason)
             )
@@ -216,20 +172,20 @@ class Audit:
             return None
         if self.last < head.sequence:
             end = self._cross_holes(head.sequence)
-            return self._break or ChainBreak(end, BreakReason.TRUNCATED, head.sequence)
+            return self._break or ChainBreak(end, reasons.TRUNCATED, head.sequence)
         if head.is_final and self.last > head.sequence:
-            return ChainBreak(head.sequence + 1, BreakReason.BEYOND_HEAD, self.last)
+            return ChainBreak(head.sequence + 1, reasons.BEYOND_HEAD, self.last)
         return None
 
     def _check_statement(self) -> ChainBreak | None:
         """Compare the holes with what the newest statement vouches for."""
         if self._statement is None:
             if self._total.count and self._is_head_due:
-                return ChainBreak(max(self.last, 1), BreakReason.STATEMENT_MISMATCH)
+                return ChainBreak(max(self.last, 1), reasons.STATEMENT_MISMATCH)
             return None
         number, digest = self._statement
         is_same = digest == self._total.digest
-        return None if is_same else ChainBreak(number, BreakReason.STATEMENT_MISMATCH)
+        return None if is_same else ChainBreak(number, reasons.STATEMENT_MISMATCH)
 
     def _check_acknowledged(self) -> ChainBreak | None:
         head = self._head
@@ -238,17 +194,17 @@ class Audit:
         found = self._hashes.get(head.acknowledged, head.acknowledged_hash)
         if found == head.acknowledged_hash:
             return None
-        return ChainBreak(1, BreakReason.HEAD_MISMATCH, head.acknowledged)
+        return ChainBreak(1, reasons.HEAD_MISMATCH, head.acknowledged)
 
     def _check_head(self) -> ChainBreak | None:
         head = self._head
         if head is None:
-            missing = ChainBreak(1, BreakReason.HEAD_MISSING, max(self.last, 1))
+            missing = ChainBreak(1, reasons.HEAD_MISSING, max(self.last, 1))
             return missing if self._is_head_due else None
         if not self._differs_from_head(head.sequence):
             return None
         vouched = head.acknowledged if head.acknowledged_hash else 0
-        return ChainBreak(min(vouched + 1, head.sequence), BreakReason.HEAD_MISMATCH, head.sequence)
+        return ChainBreak(min(vouched + 1, head.sequence), reasons.HEAD_MISMATCH, head.sequence)
 
     def _differs_from_head(self, sequence: int) -> bool:
         head = self._head

@@ -16,6 +16,7 @@ from foreshore_agent.journal import chain, holes
 from foreshore_agent.journal.holes import Hole, HoleKind, Place
 from foreshore_agent.journal.sqlite import RowPlace, Rows
 from foreshore_agent.journal.tally import OVERHEAD, SAVED, JournalEntry, LostRecords, Tally
+from foreshore_api.reasons import journal as reasons
 from foreshore_api.wire import record
 
 _TALLY: Final = "journal/tally"
@@ -94,7 +95,7 @@ class Ledger:
         end = self.tally.last
         if critical and is_collected:
             end = min(end, self.tally.acknowledged + 1)
-        reason = "CriticalQuota" if critical else "RoutineQuota"
+        reason = reasons.CRITICAL_QUOTA if critical else reasons.ROUTINE_QUOTA
         lost, whole, emptied, freed = LostRecords(), list[int](), list[int](), 0
         oldest = self._rows.oldest(critical=critical, after=cursor, before=end)
         for sequence, body, verdict in oldest:

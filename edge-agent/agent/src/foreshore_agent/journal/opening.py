@@ -11,25 +11,16 @@ from then on, whatever else is written.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from foreshore_agent.journal import chain
 from foreshore_agent.journal.head import Head
 from foreshore_agent.journal.holes import Hole, HoleKind
+from foreshore_api.reasons import Reason
+from foreshore_api.reasons import journal as reasons
 
 FORMAT: Final = b"2"
 """Of a journal whose holes are stated and whose head is kept outside; before, nothing was noted."""
-
-
-class OpeningReason(StrEnum):
-    """Why opening a journal writes a record."""
-
-    FORMAT_UPGRADED = "FormatUpgraded"
-    JOURNAL_CUT = "JournalCut"
-    HEAD_MISSING = "HeadMissing"
-    HEAD_MISMATCH = "HeadMismatch"
-    BEYOND_HEAD = "BeyondHead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,7 @@ class Found:
     hash_at_acknowledged: str | None = None
 
 
-Noticed = tuple[OpeningReason, Hole | None]
+Noticed = tuple[Reason, Hole | None]
 """Why a record is due, and the hole that it is about; none where all holes are to be stated."""
 
 
@@ -56,22 +47,22 @@ def notice(found: Found) -> Noticed | None:
     """Return why a record is due and the hole it is about, or None where all fits."""
     head = found.head
     if not found.is_stated and (head is None or head.sequence == 0):
-        return (OpeningReason.FORMAT_UPGRADED, None) if found.last else None
+        return (reasons.FORMAT_UPGRADED, None) if found.last else None
     if head is None:
-        return OpeningReason.HEAD_MISSING, _doubted(1, found.last)
+        return reasons.HEAD_MISSING, _doubted(1, found.last)
     if found.journal not in ("", head.journal):
-        return OpeningReason.HEAD_MISMATCH, _doubted(1, found.last)
+        return reasons.HEAD_MISMATCH, _doubted(1, found.last)
     if head.sequence > found.last:
         first = found.last + 1
         cut = Hole(first, head.sequence, found.hash, head.hash, HoleKind.CUT)
-        return OpeningReason.JOURNAL_CUT, cut
+        return reasons.JOURNAL_CUT, cut
     if head.acknowledged_hash not in ("", found.hash_at_acknowledged or head.acknowledged_hash):
-        return OpeningReason.HEAD_MISMATCH, _doubted(1, head.acknowledged)
+        return reasons.HEAD_MISMATCH, _doubted(1, head.acknowledged)
     if head.sequence and found.hash_at_head not in (None, head.hash):
         vouched = head.acknowledged if head.acknowledged < head.sequence else 0
-        return OpeningReason.HEAD_MISMATCH, _doubted(vouched + 1, head.sequence)
+        return reasons.HEAD_MISMATCH, _doubted(vouched + 1, head.sequence)
     if head.is_final and found.last > head.sequence:
-        return OpeningReason.BEYOND_HEAD, _doubted(head.sequence + 1, found.last)
+        return reasons.BEYOND_HEAD, _doubted(head.sequence + 1, found.last)
     return None
 
 

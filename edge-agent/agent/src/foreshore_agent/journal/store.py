@@ -37,6 +37,8 @@ from foreshore_agent.journal.tally import (
     Tally,
     Values,
 )
+from foreshore_api.reasons import Reason
+from foreshore_api.reasons import journal as reasons
 from foreshore_api.wire import record
 
 _LOG: Final = logging.getLogger(__name__)
@@ -49,7 +51,6 @@ _DROP_BYTES: Final = 256 << 10
 """A full ring gives this much room at once: one gap record for many, and no long pause for an
 intent behind it.
 """
-_ACKNOWLEDGED: Final = "Acknowledged"
 _FORMAT: Final = "journal/format"
 
 
@@ -97,13 +98,13 @@ class Store:
             raise
         self._retire()
         if not self._ballast.lay():
-            self._failing = "DiskFull"
+            self._failing = reasons.DISK_FULL
 
     @property
     def standing(self) -> JournalStatus:
         """Where the journal stands now."""
         tally = self._tally
-        reason = self._failing or ("CriticalQuota" if self._is_quota_full() else None)
+        reason = self._failing or (reasons.CRITICAL_QUOTA if self._is_quota_full() else None)
         return JournalStatus(
             last=tally.last,
             acknowledged=tally.acknowledged,
@@ -192,7 +193,7 @@ class Store:
 
     def count_lost(self, entries: Sequence[JournalEntry]) -> None:
         """Remember records that were not written, for a gap record as soon as there is room."""
-        reason = self.standing.reason or "RoutineQuota"
+        reason = self.standing.reason or reasons.ROUTINE_QUOTA
         for entry in entries:
             self._lost.add(entry.verdict, self._now(), reason)
 
@@ -231,7 +232,7 @@ class Store:
         if not expired and not (has_room and self._lost.count):
             return
         with self.transaction():
-            self._ledger.remove(expired, _ACKNOWLEDGED)
+            self._ledger.remove(expired, reasons.ACKNOWLEDGED)
             self._make_critical_room(0)
             if has_room:
                 self._ledger.lose(self._lost, self._lost.reason)
@@ -280,7 +281,7 @@ class Store:
             return False
         if not self._write_head():
             return False
-        self._failing = None if self._ballast.lay() else "DiskFull"
+        self._failing = None if self._ballast.lay() else reasons.DISK_FULL
         return self._failing is None
 
     def close(self) -> None:
@@ -290,7 +291,7 @@ class Store:
             self._write_head(is_final=True)
             self._head.sync()
         except (sqlite3.Error, OSError):
-            self._failing = "DiskFailing"  # the log is replayed at the next start
+            self._failing = reasons.DISK_FAILING  # the log is replayed at the next start
         finally:
             self._let_go()
 
@@ -330,8 +331,8 @@ class Store:
         first = min(self._rows.holes_noticed(), default=None)
         broken = None if first is None else audit.of_hole(first)
         if broken is not None:
-            meaning = audit.MEANINGS[broken.reason]
-            _LOG.error("the journal: record %d: %s. %s", broken.sequence, meaning, audit.REMEDY)
+            why = broken.reason
+            _LOG.error("the journal: record %d: %s; %s", broken.sequence, why.message, why.remedy)
         return broken
 
     def _begin(self, found: opening.Found, noticed: opening.Noticed | None) -> None:
@@ -354,7 +355,7 @@ class Store:
                 self._note(*noticed)
         self._head.sync()
 
-    def _note(self, reason: opening.OpeningReason, hole: Hole | None) -> None:
+    def _note(self, reason: Reason, hole: Hole | None) -> None:
         if hole is None:
             self._ledger.punch(tuple(unstated(self._rows.skeletons())), reason)
             self._ledger.declare(reason)
@@ -381,7 +382,7 @@ class Store:
     def _fail(self, error: sqlite3.Error | OSError) -> None:
         is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
         is_full = is_full or getattr(error, "errno", None) == errno.ENOSPC
-        self._failing = "DiskFull" if is_full else "DiskFailing"
+        self._failing = reasons.DISK_FULL if is_full else reasons.DISK_FAILING
         self._ballast.release()
 
     def _make_room(self, entries: Sequence[JournalEntry]) -> None:

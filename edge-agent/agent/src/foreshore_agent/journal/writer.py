@@ -25,6 +25,7 @@ from typing import Any, Final, Self
 from foreshore_agent.journal.room import Quotas
 from foreshore_agent.journal.store import JournalFull, Store
 from foreshore_agent.journal.tally import JournalEntry, JournalStatus, Values
+from foreshore_api.reasons import journal as reasons
 from foreshore_api.wire import record
 
 _GROUP: Final = 256
@@ -33,7 +34,6 @@ _BACKLOG: Final = 10_000
 """Operations that may wait for a slow disk; beyond, records are refused at once."""
 _CHORE_ROUNDS: Final = 16
 """Under unbroken load, a slice of house-keeping comes after so many commits."""
-_SLOW: Final = "DiskSlow"
 _RETRY_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.005
 """How long what nobody waits for may wait for company: one sync less where decisions are dense."""
@@ -207,7 +207,7 @@ class Journal:
         elif self.broken.done():
             done.set_exception(JournalFull("the journal is broken"))
         elif len(self._waiting) >= _BACKLOG and not is_urgent:
-            self._refused.update((entry.verdict, _SLOW) for entry in entries)
+            self._refused.update((entry.verdict, reasons.DISK_SLOW) for entry in entries)
             done.set_exception(JournalFull(f"the disk is slow: {len(self._waiting)} writes wait"))
         else:
             self._waiting.add(done)
@@ -351,6 +351,6 @@ class Journal:
         for done in waiting:
             if not done.done():
                 done.set_exception(JournalFull("the journal is broken"))
-        self._standing = replace(self._standing, full=True, reason="DiskFailing")
+        self._standing = replace(self._standing, full=True, reason=reasons.DISK_FAILING)
         for changed in self._watchers:
             changed(self._standing)

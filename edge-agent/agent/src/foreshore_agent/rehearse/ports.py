@@ -20,11 +20,12 @@ from foreshore_agent.engine import effects
 from foreshore_agent.inference import port as inference
 from foreshore_agent.play import device as played_device
 from foreshore_agent.rehearse import clock, score
+from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import histogram
 
 ANSWER_SECONDS: Final = 30.0
 """Real seconds that a model may take for one answer, whatever its policy's timeout says."""
-_UNANSWERED: Final = frozenset({"ConnectionLost", "Unreachable", "NoEndpoint"})
+_UNANSWERED: Final = frozenset({reasons.CONNECTION_LOST, reasons.UNREACHABLE, reasons.NO_ENDPOINT})
 """Reasons of a race that ended without any answer: the server's trouble, not the model's."""
 
 

@@ -18,6 +18,7 @@ from pydantic import alias_generators
 from foreshore_agent.engine import effects, events
 from foreshore_agent.play import recording
 from foreshore_api.reasons import decision as reasons_
+from foreshore_api.reasons import telemetry
 from foreshore_api.wire import histogram, metrics, record
 
 _TRUE: Final = ("1", "1.0", "true", "yes", "t")
@@ -335,7 +336,7 @@ def refused(registry: prometheus_client.CollectorRegistry) -> dict[str, int]:
         f"messages {sample.labels['result']}": int(sample.value)
         for family in registry.collect()
         for sample in family.samples
-        if sample.name == metrics.TELEMETRY.name and sample.labels["result"] != "Accepted"
+        if sample.name == metrics.TELEMETRY.name and sample.labels["result"] != telemetry.ACCEPTED
     }
 
 

@@ -17,13 +17,10 @@ from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import port as inference
-from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import agent, command, telemetry
+from foreshore_api.reasons import inference as answers
 
 _LOG: Final = logging.getLogger(__name__)
-TOO_LATE: Final = "TooLate"
-TOO_LARGE: Final = "RecordTooLarge"
-ANSWER_REFUSED: Final = "AnswerRefused"
-"""Reason of an inference that failed because the engine could not use its answer."""
 FROM_OUTSIDE: Final[Mapping[type, str]] = {
     events.Sample: "telemetry",
     events.Acknowledged: "an acknowledgement",
@@ -139,7 +136,7 @@ class Core:
             what = FROM_OUTSIDE.get(type(event))
             if what is None:
                 raise
-            self._refusals.note(f"{what} ({_source(event)})", refusals.DEFECT, error)
+            self._refusals.note(f"{what} ({_source(event)})", telemetry.DEFECT, error)
             if not isinstance(event, events.Inferred):
                 return ()
             failed = events.InferenceFailed(
@@ -148,7 +145,7 @@ class Core:
                 event.decision_id,
                 event.policy,
                 event.device,
-                ANSWER_REFUSED,
+                answers.ANSWER_REFUSED,
                 event.attempts,
             )
             self.state, wanted = step.step(self.state, failed)
@@ -202,7 +199,7 @@ class Core:
         too_long = [entry for entry in entries if entry.is_too_long]
         if too_long and effect.intent is not None:
             self._lose(entries)
-            self._not_written(effect.intent, TOO_LARGE)
+            self._not_written(effect.intent, agent.RECORD_TOO_LARGE)
             return
         if too_long:
             self._lose(too_long)
@@ -216,13 +213,13 @@ class Core:
         """Give up what the hub would refuse; the engine's values are kept all the same."""
         sizes = ", ".join(str(len(entry.body)) for entry in entries)
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
-        self._ports.journal.lose(entries, TOO_LARGE)
+        self._ports.journal.lose(entries, agent.RECORD_TOO_LARGE)
 
     def _written(self, intent: effects.IntentKey | None, done: Any) -> None:
         self._unwritten -= 1
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
-            self._not_written(intent, self._ports.journal.standing.reason or reasons.RECORDER_FULL)
+            self._not_written(intent, self._ports.journal.standing.reason or agent.RECORDER_FULL)
         elif intent is not None:
             at, fresh = self.stamp()
             self.take(events.IntentDurable(at, fresh, *intent))
@@ -238,7 +235,7 @@ class Core:
 
     def _command(self, effect: effects.SendCommand) -> None:
         if self._clock.monotonic() > effect.deadline:
-            reason: str | None = TOO_LATE
+            reason: str | None = command.TOO_LATE
         else:
             reason = self._ports.devices.send(effect)
         sent = (*self.stamp(), effect.command_id, effect.policy, effect.device)

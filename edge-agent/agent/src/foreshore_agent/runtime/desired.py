@@ -17,13 +17,12 @@ from typing import Final
 import pydantic
 
 from foreshore_agent import durable
+from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, report
 from foreshore_decision import in_force
 
 KEY: Final = "assignment"
 NODE: Final = "Node"
-SET_ASIDE: Final = "AssignmentSetAside"
-REFUSED: Final = "AssignmentRefused"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -40,14 +39,14 @@ def judge(
     """
     if fresh.node != node:
         obstacle = in_force.Obstacle(
-            REFUSED,
+            reasons.ASSIGNMENT_REFUSED,
             f"it is for node {fresh.node}, not for {node}",
             "look at the name that the agent is started with, and at its token",
         )
         return in_force.Option(None, obstacle)
     if is_stale(fresh, last):
         obstacle = in_force.Obstacle(
-            REFUSED,
+            reasons.ASSIGNMENT_REFUSED,
             "the hub's store has counted further before: it is an older copy",
             "give the hub the newest copy of its store, or an empty one",
         )
@@ -66,12 +65,14 @@ def is_stale(fresh: assignment.Assignment, last: assignment.Assignment | None) -
 
 def _fails() -> in_force.Obstacle:
     remedy = "edit what was edited last, or run another release; the agent's log has the details"
-    return in_force.Obstacle(SET_ASIDE, "this release fails on it", remedy)
+    return in_force.Obstacle(reasons.ASSIGNMENT_SET_ASIDE, "this release fails on it", remedy)
 
 
 def _unreadable(error: Exception) -> in_force.Obstacle:
     cause = f"this release cannot read it ({type(error).__name__})"
-    return in_force.Obstacle(SET_ASIDE, cause, "the next that comes takes its place")
+    return in_force.Obstacle(
+        reasons.ASSIGNMENT_SET_ASIDE, cause, "the next that comes takes its place"
+    )
 
 
 class Desired:

@@ -15,12 +15,11 @@ from foreshore_agent.inference import port as inference_port
 from foreshore_agent.runtime import core, desired
 from foreshore_agent.site import exchange, peers
 from foreshore_api import conditions, v1alpha1
+from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, metrics, report
 
 NAMED: Final = 3
 """Topics that one sentence names of those that the broker denies."""
-UNREADABLE: Final = "StateUnreadable"
-"""Reason of the problem that something durable was not used when the agent started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +195,7 @@ def set_aside(node: str, known: state.State) -> tuple[report.Problem, ...]:
             kind=desired.NODE,
             namespace="",
             name=node,
-            reason=UNREADABLE,
+            reason=reasons.STATE_UNREADABLE,
             message=f"{name} in the state directory could not be used and was set aside as"
             f" {durable.ASIDE}{name}: {why}"[:1024],
         )
@@ -210,7 +209,11 @@ def unshipped(node: str, why: str) -> tuple[report.Problem, ...]:
         return ()
     message = f"the hub refuses the next record, and all others wait behind it: {why}"
     problem = report.Problem(
-        kind=desired.NODE, namespace="", name=node, reason=hub.REFUSED, message=message[:1024]
+        kind=desired.NODE,
+        namespace="",
+        name=node,
+        reason=reasons.RECORDS_REFUSED,
+        message=message[:1024],
     )
     return (problem,)
 

@@ -30,6 +30,7 @@ from foreshore_agent.inference import pool
 from foreshore_agent.runtime import core, desired, facts, notices
 from foreshore_agent.site import exchange, peers
 from foreshore_api import scalars
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, report
 from foreshore_decision import fencing
@@ -41,8 +42,6 @@ HAND_OVER_SECONDS: Final = 10.0
 longer."""
 MAXIMUM_UNREADABLE: Final = 20
 """Durable values that one report names as set aside; the log names all."""
-OVERLOADED: Final = "Overloaded"
-"""What became of a sample that was dropped because records wait for the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +290,7 @@ class Life:
 
     def _take(self, event: events.Event) -> None:
         if isinstance(event, events.Sample) and self._core.is_behind:
-            self._ground.meters.count_telemetry(OVERLOADED)
+            self._ground.meters.count_telemetry(reasons.OVERLOADED)
             return
         self._core.take(event)
         if isinstance(event, events.BrokerChanged):

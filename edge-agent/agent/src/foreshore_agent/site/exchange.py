@@ -16,6 +16,7 @@ from foreshore_agent import refusals
 from foreshore_agent.devices.mqtt import channel
 from foreshore_agent.engine import events
 from foreshore_agent.site import echo, messages
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.wire import beat
 
 
@@ -99,9 +100,9 @@ class Exchange:
         )
         if not isinstance(document, str):
             self._hear(document)
-        elif document == refusals.UNKNOWN_TOPIC:
+        elif document == reasons.UNKNOWN_TOPIC:
             return False
-        elif document != messages.ECHO:
+        elif document != reasons.ECHO:
             self._refused.note(f"a message on {message.topic}", document)
         return True
 

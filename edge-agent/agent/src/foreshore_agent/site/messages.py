@@ -3,15 +3,11 @@
 `exchange` asks for every message of the control connection that is no device's.
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from foreshore_agent import documents, refusals
+from foreshore_agent import documents
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.wire import beat
-
-ECHO: Final = "Echo"
-"""What this node sent itself, or what was sent to another."""
-WRONG_SPEAKER: Final = "WrongSpeaker"
-"""A node speaks on another's topic."""
 
 Document = beat.Beat | beat.RenewalRequest | beat.Renewal
 
@@ -62,14 +58,14 @@ def read(topics: SiteTopics, topic: str, body: bytes, *, retained: bool) -> Docu
     """
     kind, node = _speaker(topics.site, topic)
     if kind is None:
-        return refusals.UNKNOWN_TOPIC
+        return reasons.UNKNOWN_TOPIC
     if retained:
-        return refusals.RETAINED
+        return reasons.RETAINED
     if (node == topics.node) != (kind is beat.Renewal):
-        return ECHO
+        return reasons.ECHO
     document = documents.read(body, kind)
     if not isinstance(document, str) and document.node != node:
-        return WRONG_SPEAKER
+        return reasons.WRONG_SPEAKER
     return document
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from foreshore_api import conditions, v1alpha1
+from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, report
 from foreshore_decision.assignment import devices, digests, policies, references, snapshot
 
@@ -74,7 +75,7 @@ def _probes(
         kind="Node",
         namespace="",
         name=node,
-        reason="TooManyPeers",
+        reason=reasons.TOO_MANY_PEERS,
         message=f"the first {assignment.PROBES} of {len(targets)} peers are timed, by name",
     )
     return targets[: assignment.PROBES], (problem,)

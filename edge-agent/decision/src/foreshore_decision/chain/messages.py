@@ -25,13 +25,13 @@ def render(entry: Entry | None, facts: Facts) -> str:
     template = entry.reason.message if isinstance(entry.reason, Reason) else ""
     if not template:
         return printable.line(f"{entry.reason}: {entry.expression}{_operands(entry.operands)}")
-    operands = {key: _plain(value) for key, value in entry.operands.items()}
+    operands = {key: plain(value) for key, value in entry.operands.items()}
     return printable.line(template.format_map(_Words(entry, facts, operands)))
 
 
 def standing(reason: Reason, epoch: int | None) -> str:
     """Return the sentence for a change of an agent's right, by its reason of the Authority gate."""
-    return reason.message.format(epoch=_plain(epoch))
+    return reason.message.format(epoch=plain(epoch))
 
 
 class _Words(dict[str, str]):
@@ -52,7 +52,7 @@ class _Words(dict[str, str]):
 
 def _action(facts: Facts) -> str:
     values = facts.limited or facts.recommendation or {}
-    given = ", ".join(f"{name} {_plain(value)}" for name, value in values.items())
+    given = ", ".join(f"{name} {plain(value)}" for name, value in values.items())
     name = facts.given.policy.action.name
     return f"{name} ({given})" if given else name
 
@@ -60,10 +60,11 @@ def _action(facts: Facts) -> str:
 def _operands(operands: Mapping[str, expr.Value | None]) -> str:
     if not operands:
         return ""
-    return " with " + ", ".join(f"{name} = {_plain(value)}" for name, value in operands.items())
+    return " with " + ", ".join(f"{name} = {plain(value)}" for name, value in operands.items())
 
 
-def _plain(value: expr.Value | None) -> str:
+def plain(value: expr.Value | None) -> str:
+    """Return a value as people read it: six digits are enough, and none is unknown."""
     if value is None:
         return UNKNOWN
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
 
 from foreshore_agent import documents
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import deviceprofile
 
 MAXIMUM_BYTES: Final = documents.MAXIMUM_BYTES
@@ -77,7 +78,7 @@ class Decoder:
         )
 
     def decode(self, body: bytes) -> DecodedTelemetry:
-        """Read one document. Raises RefusedError."""
+        """Read one document. Raises PayloadError."""
         document = read(body)
         values: dict[str, Value] = {}
         refused: dict[str, str] = {}
@@ -102,23 +103,23 @@ _ABSENT: Final = object()
 
 
 def read(body: bytes) -> dict[str, Any]:
-    """Read a JSON object within the bounds; its numbers may not be finite. Raises RefusedError."""
+    """Read a JSON object within the bounds; its numbers may not be finite. Raises PayloadError."""
     if len(body) > MAXIMUM_BYTES:
-        raise PayloadError("TooLarge")
+        raise PayloadError(reasons.TOO_LARGE)
     try:
         document = _JSON.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise PayloadError("InvalidUTF8") from error
+        raise PayloadError(reasons.INVALID_UTF8) from error
     except RecursionError as error:
-        raise PayloadError("TooDeep") from error
+        raise PayloadError(reasons.TOO_DEEP) from error
     except PayloadError:
         raise
     except ValueError as error:
-        raise PayloadError("InvalidJSON") from error
+        raise PayloadError(reasons.INVALID_JSON) from error
     if not isinstance(document, dict):
-        raise PayloadError("NotAnObject")
+        raise PayloadError(reasons.NOT_AN_OBJECT)
     if _depth_exceeds(document, MAXIMUM_DEPTH):
-        raise PayloadError("TooDeep")
+        raise PayloadError(reasons.TOO_DEEP)
     return document
 
 
@@ -142,7 +143,7 @@ def find(document: object, path: tuple[str, ...]) -> Any:
 def typed(value: object, data_type: deviceprofile.DataType) -> Value:
     """Return a value as its declared type; a boolean is no number, a text is never parsed.
 
-    Raises RefusedError.
+    Raises PayloadError.
     """
     match data_type:
         case deviceprofile.DataType.NUMBER:
@@ -153,15 +154,15 @@ def typed(value: object, data_type: deviceprofile.DataType) -> Value:
             return value
         case deviceprofile.DataType.STRING if isinstance(value, str):
             if len(value) > MAXIMUM_TEXT:
-                raise PayloadError("TooLong")
+                raise PayloadError(reasons.TOO_LONG)
             if not _is_text(value):
-                raise PayloadError("InvalidText")
+                raise PayloadError(reasons.INVALID_TEXT)
             return value
-    raise PayloadError("WrongType")
+    raise PayloadError(reasons.WRONG_TYPE)
 
 
 def moment(stamp: object) -> datetime:
-    """Read a device's own time: RFC 3339 text with a zone, or Unix seconds. Raises RefusedError."""
+    """Read a device's own time: RFC 3339 text with a zone, or Unix seconds. Raises PayloadError."""
     try:
         if isinstance(stamp, str) and len(stamp) <= 40:
             parsed = datetime.fromisoformat(stamp)
@@ -170,8 +171,8 @@ def moment(stamp: object) -> datetime:
         elif _is_number(stamp) and 0 <= stamp < _LATEST_UNIX:
             return datetime.fromtimestamp(stamp, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise PayloadError("InvalidTimestamp") from error
-    raise PayloadError("InvalidTimestamp")
+        raise PayloadError(reasons.INVALID_TIMESTAMP) from error
+    raise PayloadError(reasons.INVALID_TIMESTAMP)
 
 
 def _is_text(value: str) -> bool:
@@ -189,13 +190,13 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 def _number(value: object) -> float:
     if not _is_number(value):
-        raise PayloadError("WrongType")
+        raise PayloadError(reasons.WRONG_TYPE)
     try:
         number = float(value)
     except OverflowError as error:
-        raise PayloadError("NonFinite") from error
+        raise PayloadError(reasons.NON_FINITE) from error
     if not math.isfinite(number):
-        raise PayloadError("NonFinite")
+        raise PayloadError(reasons.NON_FINITE)
     return number
 
 
@@ -203,10 +204,10 @@ def _integer(value: object) -> int:
     number = _number(value)
     if isinstance(value, float):
         if not number.is_integer():
-            raise PayloadError("WrongType")
+            raise PayloadError(reasons.WRONG_TYPE)
         value = int(number)
     if not isinstance(value, int) or not -_INT64 <= value < _INT64:
-        raise PayloadError("OutOfRange")
+        raise PayloadError(reasons.OUT_OF_RANGE)
     return value
 
 
@@ -222,7 +223,7 @@ def _depth_exceeds(document: object, depth: int) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise PayloadError("DuplicateKey")
+        raise PayloadError(reasons.DUPLICATE_KEY)
     return document
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from foreshore_agent import refusals
 from foreshore_agent.devices.mqtt import channel, connection, lane
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_decision.instant import Instant
 
@@ -116,16 +117,16 @@ class SharedLane:
         try:
             is_taken = any(user.subscriber.take(message) for user in self._users)
         except Exception as error:  # noqa: BLE001 - counted and logged
-            self._refused.note(f"a message on {message.topic}", refusals.DEFECT, error)
+            self._refused.note(f"a message on {message.topic}", reasons.DEFECT, error)
             return
         if not is_taken:
-            self._refused.note(f"a message on {message.topic}", refusals.UNKNOWN_TOPIC)
+            self._refused.note(f"a message on {message.topic}", reasons.UNKNOWN_TOPIC)
 
     def _overflowed(self, message: channel.MqttMessage) -> None:
-        self._refused.note(f"a message on {message.topic} that had to wait", refusals.DROPPED)
+        self._refused.note(f"a message on {message.topic} that had to wait", reasons.DROPPED)
 
     def _oversized(self, size: int) -> None:
-        self._refused.note(f"a message of {size} bytes", refusals.OVERSIZED)
+        self._refused.note(f"a message of {size} bytes", reasons.PACKET_TOO_LARGE)
 
     def _changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         for user in self._users:

@@ -34,6 +34,7 @@ from foreshore_agent.devices.mqtt import (
 )
 from foreshore_agent.devices.mqtt.channel import MqttMessage, NotSentError, Refused
 from foreshore_agent.devices.mqtt.session import Address, ConnectionFailedError, Will
+from foreshore_api.reasons import command as reasons
 from foreshore_decision.instant import Instant
 
 _FILTERS: Final = 100
@@ -215,7 +216,7 @@ class BrokerConnection:
             return
         if self._client.want_write():
             self._reset("the network takes no more")
-            raise NotSentError("Congested")
+            raise NotSentError(reasons.CONGESTED)
         self._outstanding.expect(number, within)
 
     async def deliver(self, topic: str, payload: bytes) -> None:
@@ -234,7 +235,7 @@ class BrokerConnection:
             self._send(outstanding.Publication(topic, answer, None), payload, 1, None)
             await self._within_session(answer)
         except ConnectionFailedError as error:
-            raise NotSentError("NotConnected") from error
+            raise NotSentError(reasons.NOT_CONNECTED) from error
 
     async def close(self) -> None:
         """Say good-bye and end the session."""
@@ -251,20 +252,20 @@ class BrokerConnection:
         self, publication: outstanding.Publication, payload: bytes, qos: int, expiry: int | None
     ) -> int:
         if not self.is_open:
-            raise NotSentError("NotConnected")
+            raise NotSentError(reasons.NOT_CONNECTED)
         if self._client.want_write():
-            raise NotSentError("Congested")
+            raise NotSentError(reasons.CONGESTED)
         if qos and self._outstanding.is_full:
-            raise NotSentError("Busy")
+            raise NotSentError(reasons.BUSY)
         properties = session.expiring(expiry) if self._is_v5 and expiry is not None else None
         try:
             info = self._client.publish(
                 publication.topic, payload, qos=qos, retain=False, properties=properties
             )
         except ValueError as error:  # a topic with a wildcard, or one that is no UTF-8
-            raise NotSentError("InvalidTopic") from error
+            raise NotSentError(reasons.INVALID_TOPIC) from error
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise NotSentError("NotConnected")
+            raise NotSentError(reasons.NOT_CONNECTED)
         if qos:
             self._outstanding.add(info.mid, publication)
         self._flush()

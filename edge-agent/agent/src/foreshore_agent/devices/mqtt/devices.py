@@ -16,10 +16,9 @@ from foreshore_agent import refusals
 from foreshore_agent.devices import port
 from foreshore_agent.devices.mqtt import broker, channel, topics, translate
 from foreshore_agent.engine import effects, events
+from foreshore_api.reasons import command as reasons
+from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment
-
-NO_TOPIC: Final = "NoCommandTopic"
-"""Why a command did not leave: the device's profile names no topic for commands."""
 
 
 class MqttDevices:
@@ -78,7 +77,7 @@ class MqttDevices:
         """Publish one command, now or never; return why it surely did not leave, or None."""
         to = self._routes.commands.get(command.device)
         if to is None:
-            return NO_TOPIC
+            return reasons.NO_COMMAND_TOPIC
         within = max(0.0, command.deadline - self._stamp()[0].monotonic)
         body = to.codec.encode(command)
         try:
@@ -132,7 +131,7 @@ class MqttDevices:
         if isinstance(arrival, str):
             self._refused.note(f"a message on {topic}", arrival)
             return
-        self._refused.count(refusals.ACCEPTED)
+        self._refused.count(telemetry.ACCEPTED)
         self._deliver(arrival)
 
 

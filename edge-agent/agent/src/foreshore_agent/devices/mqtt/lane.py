@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from foreshore_agent import backoff
 from foreshore_agent.devices.mqtt import channel, connection, denials
+from foreshore_api.reasons import command as reasons
 from foreshore_decision.instant import Instant
 
 AGAIN_SECONDS: Final = 30.0
@@ -97,7 +98,7 @@ class Lane:
     ) -> None:
         """Send now, or raise `connection.NotSentError`."""
         if self._session is None:
-            raise connection.NotSentError("NotConnected")
+            raise connection.NotSentError(reasons.NOT_CONNECTED)
         self._session.publish(
             topic, payload, qos=qos, expiry=expiry, within=within, refused=refused
         )

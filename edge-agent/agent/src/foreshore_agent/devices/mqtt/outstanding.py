@@ -16,6 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from foreshore_agent.devices.mqtt import denials
 from foreshore_agent.devices.mqtt.channel import Refused
+from foreshore_api.reasons import command as reasons
 
 MAXIMUM_OUTSTANDING: Final = 1000
 """Publications that wait; a broker may ask for fewer."""
@@ -89,4 +90,5 @@ class Outstanding:
 
 def reason(code: ReasonCode) -> str:
     """Return a broker's reason as a code: `Not authorized` is `NotAuthorized`."""
-    return "".join(word[:1].upper() + word[1:] for word in str(code).split()) or "Refused"
+    words = str(code).split()
+    return "".join(word[:1].upper() + word[1:] for word in words) or reasons.BROKER_REFUSED

@@ -4,11 +4,11 @@ What cannot be used is no event but a reason code, which the caller counts
 (`wire.metrics.TELEMETRY`).
 """
 
-from foreshore_agent import refusals
 from foreshore_agent.devices.codecs import payload
 from foreshore_agent.devices.mqtt.channel import MqttMessage
 from foreshore_agent.devices.mqtt.topics import DeviceRoute
 from foreshore_agent.engine import events
+from foreshore_api.reasons import telemetry as reasons
 
 
 def telemetry(
@@ -19,7 +19,7 @@ def telemetry(
     What the broker had kept says nothing about now: it is refused before it is read.
     """
     if message.retained:
-        return refusals.RETAINED
+        return reasons.RETAINED
     try:
         reading = route.decoder.decode(message.payload)
     except payload.PayloadError as error:
@@ -40,7 +40,7 @@ def answer(
 ) -> events.Acknowledged | str:
     """Return a device's answer to a command, or why a message is none."""
     if message.retained:
-        return refusals.RETAINED
+        return reasons.RETAINED
     acknowledgement = route.codec.acknowledgement(message.payload)
     if isinstance(acknowledgement, str):
         return acknowledgement

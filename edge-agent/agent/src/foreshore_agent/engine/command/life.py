@@ -7,6 +7,7 @@ one effect, with the device's durable value: a crash in the middle forgets none 
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
 from foreshore_agent.engine import durable, effects, recording
@@ -15,24 +16,22 @@ from foreshore_agent.engine.command.table import CommandEvent, News
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import CommandState, Device, Intent
 from foreshore_agent.engine.turn import Change, Turn
-from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import Reason
+from foreshore_api.reasons import command as reasons
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics, record
 from foreshore_decision import fencing
 from foreshore_decision.chain import evaluate, facts, modes
 from foreshore_decision.record import PASS_NUMBER
 
-TOO_LATE: Final = "TooLate"
-AUTHORITY_LOST: Final = "AuthorityLost"
-DEVICE_LOCKED: Final = "DeviceLocked"
-MODE_LOWERED: Final = "ModeLowered"
-NO_ACKNOWLEDGEMENT: Final = "NoAcknowledgement"
-UNASSIGNED: Final = "Unassigned"
-RESTARTED: Final = "Restarted"
-NEWER_COMMAND: Final = "NewerCommand"
-READ_BACK_NEAR: Final = "ReadBackNear"
-READ_BACK_DIFFERS: Final = "ReadBackDiffers"
-NO_READ_BACK: Final = "NoReadBack"
+ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
+    {
+        command.Result.ACCEPTED: reasons.ACCEPTED,
+        command.Result.REJECTED: reasons.REJECTED,
+        command.Result.DONE: reasons.DONE,
+    }
+)
+"""What an answer means that gives no reason of its own."""
 
 
 def command_id(decision_id: str) -> str:
@@ -136,7 +135,7 @@ def sent(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
     """Wait for the answer; older commands of the actuator need no confirmation any more."""
     if intent.state is not CommandState.SENDING:
         return Change(device)
-    newer = News(CommandEvent.NEWER, NEWER_COMMAND)
+    newer = News(CommandEvent.NEWER, reasons.NEWER_COMMAND)
     older = (
         (other.command_id, newer)
         for other in device.open.values()
@@ -157,7 +156,7 @@ def answered(
 
     The reading that shows them may have come before Done: then it counts with it.
     """
-    reason = answer.reason or answer.result.value
+    reason = answer.reason or ANSWERS[answer.result]
     confirmation = read_back.confirmation(device, intent)
     if answer.result is command.Result.REJECTED:
         event = CommandEvent.REJECTED
@@ -200,7 +199,7 @@ def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[D
 
 
 def _near(device: Device, intent: Intent) -> News:
-    return News(CommandEvent.NEAR, READ_BACK_NEAR, read_back.measured(device, intent))
+    return News(CommandEvent.NEAR, reasons.READ_BACK_NEAR, read_back.measured(device, intent))
 
 
 def expire(turn: Turn, device: Device) -> Change[Device]:
@@ -215,8 +214,8 @@ def _due(device: Device, intent: Intent) -> News:
     if intent.state is CommandState.ANSWER:
         binding = device.bindings.get(intent.policy)
         is_mute = binding is None or binding.compiled.topics.acknowledgement is None
-        return News(CommandEvent.MUTE if is_mute else CommandEvent.DUE, NO_ACKNOWLEDGEMENT)
-    reason = READ_BACK_DIFFERS if intent.is_compared else NO_READ_BACK
+        return News(CommandEvent.MUTE if is_mute else CommandEvent.DUE, reasons.NO_ACKNOWLEDGEMENT)
+    reason = reasons.READ_BACK_DIFFERS if intent.is_compared else reasons.NO_READ_BACK
     return News(CommandEvent.DUE, reason, read_back.measured(device, intent))
 
 
@@ -224,12 +223,12 @@ def recover(turn: Turn, device: Device, intents: Iterable[Intent]) -> Change[Dev
     """After a restart: nobody knows what became of these. Say so, hold, and read back."""
     for intent in intents:
         device = ledger.opened(device, intent)
-    return _all(turn, device, News(CommandEvent.RESTARTED, RESTARTED))
+    return _all(turn, device, News(CommandEvent.RESTARTED, reasons.RESTARTED))
 
 
 def leave(turn: Turn, device: Device) -> Change[Device]:
     """Say what is known of open commands of a device that is not assigned any more, and forget."""
-    return _all(turn, device, News(CommandEvent.UNASSIGNED, UNASSIGNED))
+    return _all(turn, device, News(CommandEvent.UNASSIGNED, reasons.UNASSIGNED))
 
 
 def _all(turn: Turn, device: Device, news: News) -> Change[Device]:
@@ -289,16 +288,16 @@ def obstacle(turn: Turn, device: Device, intent: Intent) -> str | None:
 
 
 def _is_late(turn: Turn, _device: Device, intent: Intent) -> str | None:
-    return TOO_LATE if turn.at.boot > intent.deadline else None
+    return reasons.TOO_LATE if turn.at.boot > intent.deadline else None
 
 
 def _is_unauthorised(turn: Turn, device: Device, _intent: Intent) -> str | None:
     standing = fencing.standing(device.authority, turn.at.boot)
-    return None if standing.is_permitting else AUTHORITY_LOST
+    return None if standing.is_permitting else reasons.AUTHORITY_LOST
 
 
 def _is_locked(_turn: Turn, device: Device, _intent: Intent) -> str | None:
-    return DEVICE_LOCKED if device.assigned.spec.lock is Lock.LOCKED else None
+    return reasons.DEVICE_LOCKED if device.assigned.spec.lock is Lock.LOCKED else None
 
 
 def _is_lowered(turn: Turn, device: Device, intent: Intent) -> str | None:
@@ -308,7 +307,7 @@ def _is_lowered(turn: Turn, device: Device, intent: Intent) -> str | None:
     mode, caps = turn.mode(binding.compiled)
     if modes.is_acting(mode):
         return None
-    return caps[0].reason if caps else MODE_LOWERED
+    return caps[0].reason if caps else reasons.MODE_LOWERED
 
 
 def _is_edited(_turn: Turn, device: Device, intent: Intent) -> str | None:

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import pydantic
 
 from foreshore_agent.inference.oip import connection
-from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import oip
 from foreshore_decision import served
 
@@ -91,7 +91,7 @@ def completed(call: "asyncio.Future[connection.Response]") -> connection.Respons
     except connection.LostError as error:
         raise FailedError(error.reason) from error
     except OSError as error:
-        raise FailedError("Unreachable") from error
+        raise FailedError(reasons.UNREACHABLE) from error
     if response.status != 200:
         named = _REASON.match(response.body)
         reason = named[1].decode() if named else f"Status{response.status}"
@@ -116,7 +116,7 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> OipAns
     except pydantic.ValidationError as error:
         errors = error.errors(include_url=False, include_input=False, include_context=False)
         is_number = any(each["type"] == "finite_number" for each in errors)
-        raise FailedError("NotFinite" if is_number else "MalformedAnswer") from error
+        raise FailedError(reasons.NOT_FINITE if is_number else reasons.MALFORMED_ANSWER) from error
     answered = _model(response)
     is_silent = is_silence_refused and not answered.is_whole
     if is_silent or served.contradicts(expected.model, answered):
@@ -148,7 +148,7 @@ def _check_shape(tensor: oip.TensorData, declared: Sequence[int]) -> None:
         wanted in (-1, length) for length, wanted in zip(tensor.shape, declared, strict=True)
     )
     if not fits or len(tensor.data) != math.prod(tensor.shape):
-        raise FailedError("WrongShape")
+        raise FailedError(reasons.WRONG_SHAPE)
 
 
 def server_seconds(header: str, most: float = math.inf) -> float | None:

@@ -12,6 +12,8 @@ from typing import Final, cast
 
 import httptools
 
+from foreshore_api.reasons import inference as reasons
+
 MAXIMUM_BYTES: Final = 1 << 20
 _MAXIMUM_HEADERS: Final = 64
 _TIMING: Final = b"server-timing"
@@ -60,7 +62,7 @@ class HttpConnection(asyncio.Protocol):
         answer = self._answer = self._loop.create_future()
         self.calls += 1
         if self._transport is None or self._transport.is_closing():
-            answer.set_exception(LostError("ConnectionLost"))
+            answer.set_exception(LostError(reasons.CONNECTION_LOST))
             return answer
         answer.add_done_callback(self._forget)
         self._transport.write(request)
@@ -78,17 +80,17 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came (asyncio calls this)."""
         if self._answer is None:
-            self._fail("UnexpectedData")
+            self._fail(reasons.UNEXPECTED_DATA)
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail("MalformedAnswer")
+            self._fail(reasons.MALFORMED_ANSWER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the call under way (asyncio calls this)."""
         self._transport = None
-        self._fail("ConnectionLost")
+        self._fail(reasons.CONNECTION_LOST)
 
     # What httptools calls while it parses.
 
@@ -96,7 +98,7 @@ class HttpConnection(asyncio.Protocol):
         """Note the one header that matters; too many are no answer."""
         self._headers += 1
         if self._headers > _MAXIMUM_HEADERS:
-            raise LostError("MalformedAnswer")
+            raise LostError(reasons.MALFORMED_ANSWER)
         if name.lower() == _TIMING and len(value) <= 512:
             self._timing = value.decode("ascii", errors="replace")
 
@@ -104,7 +106,7 @@ class HttpConnection(asyncio.Protocol):
         """Collect a part of the body, as long as it is bounded."""
         self._size += len(body)
         if self._size > MAXIMUM_BYTES:
-            raise LostError("AnswerTooLarge")
+            raise LostError(reasons.ANSWER_TOO_LARGE)
         self._body.append(body)
 
     def on_message_complete(self) -> None:
