@@ -138,8 +138,9 @@ class Environment:
         found = self._read(source, problem)
         if found is not None:
             raise CompileError(found)
-        for pattern in self._read(source, patterns.literals):
-            _try_pattern(pattern)
+        if "matches" in source:
+            for pattern in self._read(source, patterns.literals):
+                _try_pattern(pattern)
 
     def _checked(self, source: str, wanted: DataType | None) -> cel.Expression:
         """Check the types of a text, with its integer literals as numbers where they are meant so.

@@ -4,7 +4,7 @@
 
 The agent compiles what it is assigned, the operator checks what people write, in the same words.
 `sources` resolves what is read, `scopes` the names of expressions, `shapes` the model's tensors,
-`actions` and `bounds` what is commanded.
+`actions` and `bounds` what is commanded, `timing` measures what is checked.
 """
 
 from foreshore_decision.policy.compile import (
