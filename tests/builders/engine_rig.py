@@ -38,9 +38,10 @@ ANSWERS = frozenset(
         events.IntentFailed,
         events.CommandSent,
         events.CommandNotSent,
+        events.PolicyTooSlow,
     }
 )
-"""Events that name a policy and a device because an effect did."""
+"""Events that name a policy and a device."""
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 
 

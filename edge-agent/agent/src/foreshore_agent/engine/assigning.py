@@ -125,6 +125,7 @@ def _bind(
         origin=origin,
         flight=None,
         pending=None,
+        too_slow=None,
         windows={name: window for name, window in before.windows.items() if name in same},
         last=None,
     )

@@ -16,6 +16,7 @@ from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import EMPTY, Binding, Device, Flight
 from foreshore_agent.engine.turn import Change, Turn
+from foreshore_api.reasons import cap
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.v1alpha1.device import Lock
@@ -24,7 +25,11 @@ from foreshore_api.wire import histogram, metrics
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
 from foreshore_decision.chain import evaluate, facts, limiter, modes, order
+from foreshore_decision.gates import people
+from foreshore_decision.policy import compiled
 
+TOO_SLOW: Final = (compiled.Cap(cap.EXPRESSION_TOO_SLOW, Mode.DISABLED),)
+"""Caps of a binding that is disarmed."""
 FLIGHT_GRACE: Final = 5.0
 """Seconds beyond its timeout after which a question that nobody answered counts as late."""
 
@@ -51,6 +56,15 @@ def begin(
 
     `received` is monotonic, of the sample that triggered it.
     """
+    turn.stopwatch.start()
+    change = _begin(turn, device, policy, trigger, received)
+    turn.stopwatch.stop(device.key, policy)
+    return change
+
+
+def _begin(
+    turn: Turn, device: Device, policy: Key, trigger: facts.Trigger, received: float
+) -> Change[Device]:
     binding = device.bindings[policy]
     standing = device.standing  # as last noticed: it is asked again once the model has answered
     if binding.compiled.inference is None:
@@ -84,17 +98,26 @@ def begin(
 
 def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Device]:
     """Go on with a decision whose model has answered, or will not."""
-    binding = device.bindings[policy]
-    flight = binding.flight
+    flight = device.bindings[policy].flight
     if flight is None:
         return Change(device)
+    turn.stopwatch.start()
+    change = _resume(turn, device, policy, flight, reply)
+    turn.stopwatch.stop(device.key, policy)
+    return change
+
+
+def _resume(
+    turn: Turn, device: Device, policy: Key, flight: Flight, reply: Reply
+) -> Change[Device]:
+    binding = device.bindings[policy]
     before = flight.before.given
     standing = fencing.standing(device.authority, turn.at.boot)
     given = gather(turn, device, binding, before.trigger, before.decision_id, standing)
     answered = flight.before._replace(given=given, answer=reply.answer)
-    if given.is_locked or given.mode is Mode.DISABLED:
-        reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
-        evaluation = evaluate.abandon(answered, reason)
+    disarmed = people.disarmed(given)
+    if disarmed is not None:
+        evaluation = evaluate.abandon(answered, disarmed)
     else:
         evaluation = evaluate.evaluate(order.AFTER_INFERENCE, answered, flight.entries)
     stages = tuple(
@@ -103,6 +126,23 @@ def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Devi
     )
     change = conclude(turn, device, binding, evaluation, flight.received, reply.latency)
     return change.also(*stages)
+
+
+def disarm(turn: Turn, device: Device, policy: Key, seconds: float) -> Change[Device]:
+    """Decide no more by a policy that holds all others up, and say so.
+
+    A decision that waits for its model ends, disarmed, when the answer comes.
+    """
+    binding = device.bindings[policy]
+    if binding.too_slow is not None:
+        return Change(device)
+    why = reasons.EXPRESSION_TOO_SLOW.message
+    message = f"{why}: the newest took {seconds * 1e3:.0f} ms of a processor on {device.key.name}"
+    binding = binding._replace(too_slow=message)
+    done = recording.notice(
+        turn, reasons.EXPRESSION_TOO_SLOW, message, device=device.key, policy=policy
+    )
+    return Change(_bound(device, policy, binding), done)
 
 
 def abandon(turn: Turn, device: Device, policy: Key) -> Change[Device]:
@@ -126,7 +166,7 @@ def gather(
     """Collect everything that the gates may look at, as it is now."""
     made = binding.compiled
     policy = Key(made.namespace, made.name)
-    mode, caps = turn.mode(made)
+    mode, caps = turn.mode(made, TOO_SLOW if binding.too_slow is not None else ())
     actuator = ledger.spent(device, made.action)
     policy_log = device.policy_logs.get(policy, ())
     if not modes.is_acting(mode):

@@ -30,6 +30,7 @@ __all__ = [
     "IntentFailed",
     "Key",
     "PeerBeat",
+    "PolicyTooSlow",
     "RecorderChanged",
     "Renewed",
     "Sample",
@@ -124,6 +125,16 @@ class InferenceFailed(_Event):
     device: Key
     reason: str
     attempts: tuple[record.Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTooSlow(_Event):
+    """Decisions of a policy on a device broke the budget so often that it is no chance."""
+
+    device: Key
+    policy: Key
+    seconds: float
+    """What the newest took of a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +261,7 @@ Event = (
     | Inferred
     | InferenceLate
     | InferenceFailed
+    | PolicyTooSlow
     | IntentDurable
     | IntentFailed
     | CommandSent

@@ -4,7 +4,7 @@
 
 `expr.cost` has bounded each expression already, from the text alone and alike everywhere; this is
 the measurement that holds the estimate to the truth, on the machine that admits. What decides later
-on slower machines is watched there (`foreshore_agent.engine.pace`). Called by `compile.check`.
+on slower machines is watched there (`foreshore_agent.runtime.pace`). Called by `compile.check`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
