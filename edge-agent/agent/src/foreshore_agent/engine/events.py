@@ -195,6 +195,8 @@ class Assigned(_Event):
     assignment: assignment.Assignment
     is_self_granted: bool = False
     """Folder mode: the one agent grants itself."""
+    too_slow: Mapping[Key, str] = field(default_factory=dict)
+    """Policies whose version in this assignment takes too long on this node, with what does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from foreshore_decision.policy.compile import (
     caps,
     check,
     compile,  # noqa: A004 - called as policy.compile
+    too_slow,
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 from foreshore_decision.policy.problems import PolicyError, Problem, unexpected
@@ -25,5 +26,6 @@ __all__ = [
     "check",
     "check_device",
     "compile",
+    "too_slow",
     "unexpected",
 ]

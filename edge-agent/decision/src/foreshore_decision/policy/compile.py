@@ -2,7 +2,8 @@
 
 The agent calls `compile`: every policy, for every device it is bound to. The operator calls
 `check`, also while no device is bound yet. Both say the same of the same policy, and everything
-that is wrong at once; `check` alone also measures, which needs a clock.
+that is wrong at once. `check` also measures, and `too_slow` does for what is compiled: they take a
+clock.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -124,7 +125,12 @@ def check(
     return timing.problems(_expressions(parts), clock)
 
 
-def _expressions(parts: _Parts) -> Iterator[timing.Timed]:
+def too_slow(made: compiled.CompiledPolicy, clock: timing.Clock) -> tuple[Problem, ...]:
+    """Return which expressions of a compiled policy break the budget of time."""
+    return timing.problems(_expressions(made), clock)
+
+
+def _expressions(parts: _Parts | compiled.CompiledPolicy) -> Iterator[timing.Timed]:
     """Yield every expression of a policy, with where it stands and the names that it may read."""
     before, after = parts.before.environment, parts.after.environment
     for scope in (parts.before, parts.after):
