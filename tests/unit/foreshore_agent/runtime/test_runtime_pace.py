@@ -20,7 +20,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.pace = pace.Pace(lambda: self.seconds)
+        self.pace = pace.DecisionPace(lambda: self.seconds)
 
     def decide(self, seconds: float, policy: events.Key = POLICY) -> tuple[pace.SlowPolicy, ...]:
         self.pace.start()

@@ -91,7 +91,7 @@ class Core:
         self._waiting: Final[deque[events.Event]] = deque()
         self._is_taking = False
         self._unwritten = 0
-        self._pace: Final = pace.Pace(processor_time)
+        self._pace: Final = pace.DecisionPace(processor_time)
         self._refusals: Final = refusals.Refusals(ports.meters.count_telemetry, clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,

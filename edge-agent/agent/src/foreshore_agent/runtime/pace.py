@@ -29,7 +29,7 @@ class SlowPolicy(NamedTuple):
     """Of the newest decision."""
 
 
-class Pace(turn.Stopwatch):
+class DecisionPace(turn.Stopwatch):
     """The stopwatch of one engine."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
