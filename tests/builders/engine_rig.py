@@ -38,9 +38,10 @@ ANSWERS = frozenset(
         events.IntentFailed,
         events.CommandSent,
         events.CommandNotSent,
+        events.PolicyTooSlow,
     }
 )
-"""Events that name a policy and a device because an effect did."""
+"""Events that name a policy and a device."""
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 
 
@@ -115,7 +116,8 @@ class Rig:
     def assign(self, *documents: room.Json, **more: Any) -> None:
         """Give the engine a new assignment, and its grants a renewal."""
         self.documents = documents
-        self.feed(events.Assigned, assignment=assign(*documents, **more))
+        too_slow = more.pop("too_slow", {})
+        self.feed(events.Assigned, assignment=assign(*documents, **more), too_slow=too_slow)
         if self.renews:
             self.renew()
 

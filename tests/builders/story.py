@@ -53,6 +53,14 @@ PARTS: dict[str, dict[str, Any]] = {
         "spec__features": [
             {"name": "lightLately", "input": "light", "window": "4s", "aggregate": "Mean"},
         ],
+        "spec__rules": [
+            {
+                "name": "lately",
+                "effect": "Permit",
+                "expression": "lightLately > 300.0 && score > 0.2",
+                "reason": "Bright",
+            },
+        ],
     },
     "full": {"spec__record": {"routineSampleRate": "1", "level": "Full"}},
     "condition": {

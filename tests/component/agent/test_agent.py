@@ -481,10 +481,10 @@ async def test_a_durable_assignment_that_makes_the_engine_fail_bricks_no_agent(
         assert not found.missing()
     real = step.step
 
-    def failing(before: Any, event: Any) -> Any:
+    def failing(before: Any, event: Any, *more: Any) -> Any:
         if isinstance(event, engine_events.Assigned) and event.assignment.generation == 1:
             raise ValueError("a defect that this assignment brings out")
-        return real(before, event)
+        return real(before, event, *more)
 
     monkeypatch.setattr(step, "step", failing)
     stop = asyncio.Event()

@@ -12,7 +12,7 @@ from foreshore_decision import policy
 def test_a_policy_that_cannot_be_compiled_at_all_is_a_problem_of_it_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def breaks(*_: Any) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
         raise RuntimeError("a trap nobody knew")
 
     monkeypatch.setattr(policy, "check", breaks)

@@ -1,5 +1,6 @@
 """What keeps a policy from compiling: one test a rule, and everything wrong at once."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -344,12 +345,12 @@ def test_an_absent_trigger_means_every_input() -> None:
 def test_the_operator_checks_without_a_device_or_a_model() -> None:
     known = {each.kind: each for each in engine_rig.resources(())}
     spec, profile = known["DecisionPolicy"].spec, known["DeviceProfile"].spec  # type: ignore[attr-defined]
-    assert policy.check(spec, profile) == ()
+    assert policy.check(spec, profile, clock=time.thread_time) == ()
     wanting = edited(room.policy(), put(parameters=[{"name": "setpoint"}]))
     [found] = [each for each in engine_rig.resources((wanting,)) if each.kind == "DecisionPolicy"]
-    assert policy.check(found.spec, profile) == ()  # type: ignore[attr-defined]
+    assert policy.check(found.spec, profile, clock=time.thread_time) == ()  # type: ignore[attr-defined]
     device = known["Device"].spec  # type: ignore[attr-defined]
-    assert policy.check(found.spec, profile, device) != ()  # type: ignore[attr-defined]
+    assert policy.check(found.spec, profile, device, clock=time.thread_time) != ()  # type: ignore[attr-defined]
 
 
 # What a profile and a device say of actuators.

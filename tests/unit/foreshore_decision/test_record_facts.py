@@ -96,8 +96,8 @@ MOMENT = st.none() | FINITE
 def gathered(draw: st.DrawFn) -> facts.Given:
     """Anything that could be given to the gates of the policy `MADE`."""
     fields = draw(STATE)
-    is_full = fields["is_recorder_full"]
-    mode, caps = modes.of(MADE, is_recorder_full=is_full)
+    state = {name: fields[name] for name in ("is_recorder_full", "is_too_slow")}
+    mode, caps = modes.of(MADE, **state)
     spent = limiter.Spent(draw(MOMENT), 2, 10.0, draw(st.integers(0, 2)), draw(MOMENT))
     return facts.Given(
         decision_id=draw(st.text(max_size=9)),
@@ -170,6 +170,7 @@ CHANGED: dict[str, Any] = {
     "held_until": 104.5,
     "holder": facts.Holder("edge-9", 8, fencing.Standing.LAPSED),
     "is_recorder_full": True,
+    "is_too_slow": True,
 }
 FOLLOWING = {"policy", "mode", "caps", "measured"}
 """What follows from the policy, and what only a record gives."""

@@ -1,5 +1,6 @@
 """What the operator says about policies that do not compile."""
 
+import itertools
 from typing import Any
 
 from builders import room
@@ -44,6 +45,16 @@ def test_an_expression_with_an_unknown_name_is_told_with_its_place() -> None:
     assert problem[0] == "CompileFailed"
     assert "spec.rules[occupied]" in problem[1]
     assert "room-301" in problem[1]
+
+
+def test_an_expression_that_takes_too_long_here_is_refused_with_its_place() -> None:
+    slow = compilation.Compiler(clock=itertools.count(0.0, 0.005).__next__)
+
+    problem = compiled(slow).problem
+
+    assert problem is not None
+    assert problem[0] == "ExpressionTooSlow"
+    assert "spec.rules[occupied].expression: takes 5.0 ms" in problem[1]
 
 
 def test_one_device_among_many_that_it_does_not_compile_for_is_found() -> None:

@@ -50,10 +50,10 @@ def test_a_policy_that_cannot_be_compiled_says_so_and_the_next_one_is(
 ) -> None:
     works = policy.check
 
-    def surprised(spec: Any, *more: Any) -> Any:
+    def surprised(spec: Any, *more: Any, **named: Any) -> Any:
         if spec.latency_budget == "111ms":
             raise Surprise
-        return works(spec, *more)
+        return works(spec, *more, **named)
 
     monkeypatch.setattr(policy, "check", surprised)
     counted = Counted()

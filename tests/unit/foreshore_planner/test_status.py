@@ -150,6 +150,11 @@ def test_a_generation_that_does_not_compile_is_told_before_one_that_waits() -> N
     assert said["Stalled"][1:] == ("CompileFailed", "edge-2: scoer")
 
 
+def test_a_policy_that_an_agent_has_disarmed_is_stalled_with_its_reason() -> None:
+    said = policy_conditions(problem("ExpressionTooSlow", "disarmed"))
+    assert said["Stalled"][1:] == ("ExpressionTooSlow", "edge-2: disarmed")
+
+
 def degraded(**changes: Any) -> tuple[tuple[str, str] | None, str]:
     """What the only policy says of being degraded."""
     made = planning.plan(build.world(**{"profiles": (ANSWERING,), **changes}))

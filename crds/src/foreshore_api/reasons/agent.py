@@ -18,6 +18,7 @@ RECORDER_FULL: Final = decision.RECORDER_FULL.but(
     message="modes are capped until records can be written ({detail})",
     remedy="give the node's state directory room, or let the hub catch up",
 )
+EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW
 RECORDER_WORKS: Final = Reason(
     "RecorderWorks", "Records are written again.", "records are written again"
 )

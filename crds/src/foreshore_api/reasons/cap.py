@@ -14,6 +14,7 @@ RECORDER_FULL: Final = decision.RECORDER_FULL.but(
     meaning="The agent cannot write records: policies work by degraded.onRecorderFull.",
     remedy="give the node's state directory room, or let the hub catch up",
 )
+EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW
 GUARDS_UNCHECKED: Final = Reason(
     "GuardsUnchecked",
     "The profile does not say that the device checks epoch and duplicates of a command.",

@@ -54,6 +54,13 @@ class ConditionReason(StrEnum):
         "An expression or a type does not compile; the last policy that did stays in force.",
         "correct the expression or type that the message names",
     )
+    EXPRESSION_TOO_SLOW = (
+        "ExpressionTooSlow",
+        "Expressions take longer than their budget: measured when the policy was admitted, or by an"
+        " agent that decided by it and has disarmed it.",
+        "simplify the expression that the message names: shorter lists, fewer loops, simpler"
+        " patterns",
+    )
     REFERENCE_NOT_FOUND = (
         "ReferenceNotFound",
         "An object that the spec names does not exist in the namespace; it is looked for again, "

@@ -103,6 +103,15 @@ POLICY_CHANGED: Final = decides(
     "no change of policy or device while the model was asked",
 )
 
+EXPRESSION_TOO_SLOW: Final = decides(
+    ARM,
+    "ExpressionTooSlow",
+    "Decisions of this policy broke their budget of time again and again; the agent has disarmed it"
+    " on this device.",
+    "disarmed: its decisions take too long, and all others wait for them",
+    "simpler expressions (shorter lists, fewer loops, simpler patterns), or a restart of the agent",
+)
+
 INPUTS_VALID: Final = passes(
     VALIDITY,
     "InputsValid",

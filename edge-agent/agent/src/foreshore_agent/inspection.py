@@ -9,6 +9,7 @@ works. A problem's message begins with the document (`room.yaml#7`) and the fiel
 """
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,10 @@ class Supplies:
 
 
 def inspect(reading: resources.FolderReading) -> tuple[report.Problem, ...]:
-    """Return what is wrong with the resources, purely; the documents that were refused first."""
+    """Return what is wrong with the resources; the documents that were refused first.
+
+    Reads nothing but the processor's time, for the budget of expressions.
+    """
     inspector = _Inspector.of(reading)
     return (
         *reading.problems,
@@ -302,7 +306,7 @@ def _checked(
 ) -> tuple[policy.PolicyProblem, ...]:
     """Return what keeps a policy from compiling; whatever happens, the others are looked at."""
     try:
-        return policy.check(spec, profile, device, model)
+        return policy.check(spec, profile, device, model, clock=time.thread_time)
     except Exception as error:  # noqa: BLE001 - reported as the policy's problem
         return (policy.unexpected(error),)
 

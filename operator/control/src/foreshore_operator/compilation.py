@@ -1,13 +1,14 @@
 """Whether each policy compiles for every device it selects, remembered by what went into it.
 
 Expressions are typed from device and model schemas, and compiled here exactly as agents compile
-them, so that a mistake shows at the policy and not only on a node far away. Compiling is pure, so a
-pass compiles only what changed; devices that differ in nothing that is compiled count as one.
+them, so that a mistake shows at the policy and not only on a node far away; what compiles is timed.
+A pass compiles only what changed; devices that differ in nothing that is compiled count as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -48,6 +49,8 @@ class Compiler:
     """Compiles policies and remembers the answers."""
 
     defects: defects.Defects = field(default_factory=defects.Defects)
+    clock: Callable[[], float] = time.thread_time
+    """Seconds of processor time: expressions are timed."""
     _known: dict[Name, tuple[Hashable, snapshot.Compiled]] = field(default_factory=dict)
     _narrowings: dict[Hashable, str] = field(default_factory=dict)
 
@@ -77,8 +80,9 @@ class Compiler:
                 )
                 known = self._known.get(_name(one))
                 mark = case.mark
-                is_new = known is None or known[0] != mark
-                found[_name(one)] = (mark, compiled(case)) if is_new or known is None else known
+                if known is None or known[0] != mark:
+                    known = (mark, compiled(case, self.clock))
+                found[_name(one)] = known
             except Exception as error:  # noqa: BLE001 - the policy's own problem, noted
                 self.defects.note(one.kind, *_name(one), error, "compiling it")
                 found[_name(one)] = (None, _not_compiled(one, error))
@@ -110,14 +114,14 @@ class Compiler:
         return subjects
 
 
-def compiled(case: CompilationCase) -> snapshot.Compiled:
+def compiled(case: CompilationCase, clock: Callable[[], float]) -> snapshot.Compiled:
     """Compile one policy for each of its subjects; the first that does not is named."""
     one = case.policy
     answer = snapshot.Compiled(one.metadata.generation or 0, assignment.policy_digest(one))
     model = case.model.spec if case.model is not None else None
     for device, profile in case.subjects.values():
         narrowed = narrowing.narrow(profile.spec, device.spec)
-        problems = policy.check(one.spec, narrowed, device.spec, model)
+        problems = policy.check(one.spec, narrowed, device.spec, model, clock=clock)
         if problems:
             listed = "; ".join(f"{each.path}: {each.message}" for each in problems[:SHOWN])
             message = f"Device {device.name}: {listed}"[:1024]

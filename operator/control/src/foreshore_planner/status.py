@@ -284,7 +284,9 @@ def _agents_problem(
                 continue
             message = f"{agent.node}: {said.message}"[:1024]
             if said.reason != Reason.AWAITING_REPLICA:
-                return binding.BindingProblem(Reason.COMPILE_FAILED, message, is_final=True)
+                is_slow = said.reason == Reason.EXPRESSION_TOO_SLOW
+                reason = Reason.EXPRESSION_TOO_SLOW if is_slow else Reason.COMPILE_FAILED
+                return binding.BindingProblem(reason, message, is_final=True)
             waits = waits or binding.BindingProblem(
                 Reason.AWAITING_REPLICA, message, is_final=False
             )

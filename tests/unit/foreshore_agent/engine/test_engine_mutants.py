@@ -151,6 +151,13 @@ def a_sample_that_comes_twice_decides_once() -> None:
     assert len(rig.sent) == 1
 
 
+def a_policy_that_is_too_slow_decides_no_more() -> None:
+    rig = Rig()
+    rig.feed(events.PolicyTooSlow, seconds=0.05)
+    rig.sample()
+    assert rig.sent == []
+
+
 def rig_device() -> events.Key:
     return events.Key("hq", "room-301")
 
@@ -256,6 +263,13 @@ def never_finds_a_duplicate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(samples, "_place", lambda *_: reasons.ACCEPTED)
 
 
+def goes_on_by_a_slow_policy(patch: pytest.MonkeyPatch) -> None:
+    of = modes.of
+    patch.setattr(
+        modes, "of", lambda policy, **state: of(policy, **{**state, "is_too_slow": False})
+    )
+
+
 OVERLOOKED: dict[str, tuple[Callable[[], None], Patch]] = {
     "overlooks the deadline": (
         what_the_machine_slept_over_is_not_sent,
@@ -295,6 +309,10 @@ PAIRS: dict[str, tuple[Callable[[], None], Patch]] = {
     "forgets the log of another boot": (
         a_rate_limit_holds_over_a_reboot,
         forgets_the_log_of_another_boot,
+    ),
+    "goes on by a slow policy": (
+        a_policy_that_is_too_slow_decides_no_more,
+        goes_on_by_a_slow_policy,
     ),
     "never finds a duplicate": (a_sample_that_comes_twice_decides_once, never_finds_a_duplicate),
 }

@@ -11,6 +11,7 @@ import uuid_utils
 
 from foreshore_agent import meters
 from foreshore_agent.engine import effects, events, state, step
+from foreshore_agent.engine import turn as turns
 from foreshore_agent.inference import port
 from foreshore_agent.journal import JournalFull
 from foreshore_agent.runtime import core
@@ -78,7 +79,7 @@ class Bench:
         self.core = core.Core(self.clock, initial, ports)
 
     def _step(
-        self, before: state.State, event: events.Event
+        self, before: state.State, event: events.Event, _: turns.Stopwatch
     ) -> tuple[state.State, tuple[effects.Effect, ...]]:
         self.seen.append(event)
         return before, self.script.get(type(event), ())
@@ -257,7 +258,7 @@ def test_what_an_effect_answers_at_once_is_taken_after_the_other_effects(bench: 
 def test_a_defect_of_the_engine_is_told_and_not_survived(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_state: state.State, _event: events.Event) -> Any:
+    def broken(_state: state.State, _event: events.Event, _: turns.Stopwatch) -> Any:
         raise ZeroDivisionError
 
     monkeypatch.setattr(step, "step", broken)
@@ -284,7 +285,7 @@ def test_a_message_on_which_the_engine_fails_is_refused_counted_and_logged(
     kind: type,
     fields: dict[str, Any],
 ) -> None:
-    def broken(_state: state.State, _event: events.Event) -> Any:
+    def broken(_state: state.State, _event: events.Event, _: turns.Stopwatch) -> Any:
         raise ZeroDivisionError
 
     monkeypatch.setattr(step, "step", broken)
@@ -304,7 +305,7 @@ def test_an_answer_on_which_the_engine_fails_is_an_inference_that_failed(
 ) -> None:
     seen: list[events.Event] = []
 
-    def broken(before: state.State, event: events.Event) -> Any:
+    def broken(before: state.State, event: events.Event, _: turns.Stopwatch) -> Any:
         if isinstance(event, events.Inferred):
             raise OverflowError
         seen.append(event)

@@ -50,6 +50,15 @@ def begin(
 
     `received` is monotonic, of the sample that triggered it.
     """
+    turn.stopwatch.start()
+    change = _begin(turn, device, policy, trigger, received)
+    turn.stopwatch.stop(device.key, policy)
+    return change
+
+
+def _begin(
+    turn: Turn, device: Device, policy: Key, trigger: facts.Trigger, received: float
+) -> Change[Device]:
     binding = device.bindings[policy]
     standing = device.standing  # as last noticed: it is asked again once the model has answered
     if binding.compiled.inference is None:
@@ -83,10 +92,19 @@ def begin(
 
 def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Device]:
     """Go on with a decision whose model has answered, or will not."""
-    binding = device.bindings[policy]
-    flight = binding.flight
+    flight = device.bindings[policy].flight
     if flight is None:
         return Change(device)
+    turn.stopwatch.start()
+    change = _resume(turn, device, policy, flight, reply)
+    turn.stopwatch.stop(device.key, policy)
+    return change
+
+
+def _resume(
+    turn: Turn, device: Device, policy: Key, flight: Flight, reply: Reply
+) -> Change[Device]:
+    binding = device.bindings[policy]
     before = flight.before.given
     standing = fencing.standing(device.authority, turn.at.boot)
     given = gather(turn, device, binding, before.trigger, before.decision_id, standing)
@@ -98,6 +116,23 @@ def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Devi
     )
     change = conclude(turn, device, binding, evaluation, flight.received, reply.latency)
     return change.also(*stages)
+
+
+def disarm(turn: Turn, device: Device, policy: Key, seconds: float) -> Change[Device]:
+    """Decide no more by a policy that holds all others up, and say so.
+
+    A decision that waits for its model ends, disarmed, when the answer comes.
+    """
+    binding = device.bindings[policy]
+    if binding.too_slow is not None:
+        return Change(device)
+    why = reasons.EXPRESSION_TOO_SLOW.message
+    message = f"{why}: the newest took {seconds * 1e3:.0f} ms of a processor on {device.key.name}"
+    binding = binding._replace(too_slow=message)
+    done = recording.notice(
+        turn, reasons.EXPRESSION_TOO_SLOW, message, device=device.key, policy=policy
+    )
+    return Change(_bound(device, policy, binding), done)
 
 
 def abandon(turn: Turn, device: Device, policy: Key) -> Change[Device]:
@@ -121,7 +156,7 @@ def gather(
     """Collect everything that the gates may look at, as it is now."""
     made = binding.compiled
     policy = Key(made.namespace, made.name)
-    mode, caps = turn.mode(made)
+    mode, caps = turn.mode(made, is_too_slow=binding.too_slow is not None)
     actuator = ledger.spent(device, made.action)
     policy_log = device.policy_logs.get(policy, ())
     if not modes.is_acting(mode):
@@ -144,6 +179,7 @@ def gather(
         held_until=device.held.get(policy),
         holder=facts.Holder(turn.identity.node, device.authority.epoch, standing),
         is_recorder_full=turn.recorder.full,
+        is_too_slow=binding.too_slow is not None,
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "IntentFailed",
     "Key",
     "PeerBeat",
+    "PolicyTooSlow",
     "RecorderChanged",
     "Renewed",
     "Sample",
@@ -128,6 +129,16 @@ class InferenceFailed(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyTooSlow(_Event):
+    """Decisions of a policy on a device broke the budget so often that it is no chance."""
+
+    device: Key
+    policy: Key
+    seconds: float
+    """What the newest took of a processor."""
+
+
+@dataclass(frozen=True, slots=True)
 class IntentDurable(_Event):
     """The `Journal` effect with this intent is on stable storage."""
 
@@ -185,6 +196,8 @@ class Assigned(_Event):
     assignment: assignment.Assignment
     is_self_granted: bool = False
     """Folder mode: the one agent grants itself."""
+    too_slow: Mapping[Key, str] = field(default_factory=dict)
+    """Policies whose version in this assignment takes too long on this node, with what does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +264,7 @@ Event = (
     | Inferred
     | InferenceLate
     | InferenceFailed
+    | PolicyTooSlow
     | IntentDurable
     | IntentFailed
     | CommandSent

@@ -150,6 +150,8 @@ class Binding(NamedTuple):
     would_policy_log: limiter.Log = ()
     """Commands that a lower mode kept from being issued; private to this binding."""
     would_actuator_log: limiter.Log = ()
+    too_slow: str | None = None
+    """Why it is disarmed, until the policy changes or the agent restarts: it broke the budget."""
     last: tuple[str, str, str | None] | None = None
     """Verdict, reason and name of the newest evaluation: a change is always recorded."""
 

@@ -38,9 +38,11 @@ PAUSE_SECONDS: Final = 5.0
 """Without a tick for so long, the agent was suspended, stopped or starved: windows have a gap."""
 
 
-def step(state: State, event: events.Event) -> Change[State]:
+def step(
+    state: State, event: events.Event, stopwatch: turns.Stopwatch = turns.UNMEASURED
+) -> Change[State]:
     """Take one event in; return the next state and what is to be done."""
-    return TABLE[type(event)](turns.begin(state, event), state, event)
+    return TABLE[type(event)](turns.begin(state, event, stopwatch), state, event)
 
 
 def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
@@ -70,6 +72,13 @@ def _answered(
         return Change(state)
     change = deciding.resume(turn, device, event.policy, deciding.reply(event))
     return _put(state, change.then(triggers.pending, turn, event.policy))
+
+
+def _policy_too_slow(turn: Turn, state: State, event: events.PolicyTooSlow) -> Change[State]:
+    device = state.devices.get(event.device)
+    if device is None or event.policy not in device.bindings:
+        return Change(state)
+    return _put(state, deciding.disarm(turn, device, event.policy, event.seconds))
 
 
 def _intent_durable(turn: Turn, state: State, event: events.IntentDurable) -> Change[State]:
@@ -230,6 +239,7 @@ TABLE: Final[Mapping[type, Callable[[Turn, State, Any], Change[State]]]] = Mappi
         events.Inferred: _answered,
         events.InferenceLate: _answered,
         events.InferenceFailed: _answered,
+        events.PolicyTooSlow: _policy_too_slow,
         events.IntentDurable: _intent_durable,
         events.IntentFailed: _intent_failed,
         events.CommandSent: _command_sent,

@@ -12,7 +12,7 @@ from typing import Concatenate, Final, Generic, NamedTuple, ParamSpec, TypeVar
 
 from foreshore_agent.engine import events
 from foreshore_agent.engine.effects import Effect
-from foreshore_agent.engine.events import Instant
+from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Identity, Recorder, State
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision.chain import modes
@@ -74,6 +74,24 @@ class Identifiers:
         return str(uuid.UUID(int=(number & ~_TAIL) | ((number + position) & _TAIL)))
 
 
+class Stopwatch:
+    """What a decision presses when it begins and ends, for whoever measures; this one does not.
+
+    The engine never reads it: what a step returns does not depend on how long it took.
+    """
+
+    __slots__ = ()
+
+    def start(self) -> None:
+        """A decision begins, or goes on."""
+
+    def stop(self, device: Key, policy: Key) -> None:
+        """A decision ends, or waits for the model."""
+
+
+UNMEASURED: Final = Stopwatch()
+
+
 class Turn(NamedTuple):
     """Who acts, where, when, and how its records are named."""
 
@@ -86,17 +104,21 @@ class Turn(NamedTuple):
     seconds: float
     """The same moment in engine seconds."""
     identifiers: Identifiers
+    stopwatch: Stopwatch = UNMEASURED
 
-    def mode(self, policy: compiled.CompiledPolicy) -> tuple[Mode, tuple[compiled.Cap, ...]]:
+    def mode(
+        self, policy: compiled.CompiledPolicy, *, is_too_slow: bool = False
+    ) -> tuple[Mode, tuple[compiled.Cap, ...]]:
         """Return the mode in which a policy may act now, and the caps that lower it.
 
         Asked before a verdict and again before a command leaves: between the two an intent is
-        written, and meanwhile somebody may have pulled the brake.
+        written, and meanwhile somebody may have pulled the brake. `is_too_slow`: the
+        policy is disarmed on the device.
         """
-        return modes.of(policy, is_recorder_full=self.recorder.full)
+        return modes.of(policy, is_recorder_full=self.recorder.full, is_too_slow=is_too_slow)
 
 
-def begin(state: State, event: events.Event) -> Turn:
+def begin(state: State, event: events.Event, stopwatch: Stopwatch = UNMEASURED) -> Turn:
     """Return the turn of one event."""
     return Turn(
         state.identity,
@@ -106,4 +128,5 @@ def begin(state: State, event: events.Event) -> Turn:
         event.at,
         state.identity.seconds(event.at),
         Identifiers(event.fresh),
+        stopwatch,
     )

@@ -11,6 +11,7 @@ narrower: its mode, its limits and its rate limit bind the one that stays. Calle
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine import effects, recording, replicas
@@ -61,16 +62,31 @@ class Resolution:
     """What is held back, by policy."""
 
 
-def resolve(state: State, policies: Iterable[Policy], devices: Devices, site: str) -> Resolution:
-    """Choose what is in force of every policy on each of its devices, and compile it."""
+def resolve(
+    state: State,
+    policies: Iterable[Policy],
+    devices: Devices,
+    site: str,
+    too_slow: Mapping[Key, str] = MappingProxyType({}),
+) -> Resolution:
+    """Choose what is in force of every policy on each of its devices, and compile it.
+
+    `too_slow` says of policies what of them takes too long here.
+    """
     resolution = Resolution()
     for wanted in policies:
-        _resolve(state, wanted, devices, site, resolution)
+        why = too_slow.get(Key(wanted.namespace, wanted.name))
+        _resolve(state, wanted, devices, site, resolution, why)
     return resolution
 
 
 def _resolve(
-    state: State, wanted: Policy, devices: Devices, site: str, resolution: Resolution
+    state: State,
+    wanted: Policy,
+    devices: Devices,
+    site: str,
+    resolution: Resolution,
+    slow: str | None,
 ) -> None:
     key = Key(wanted.namespace, wanted.name)
     known = state.in_force.get(key) or _returned(state, wanted)
@@ -82,7 +98,7 @@ def _resolve(
         device = devices.get(Key(wanted.namespace, name))
         if device is None:
             continue
-        chosen = in_force.choose(_options(state, wanted, known, older, device, site))
+        chosen = in_force.choose(_options(state, wanted, known, older, device, site, slow))
         held.note(name, chosen, versions)
         if chosen.value is not None:
             of_device = resolution.compiled.setdefault(Key(device.namespace, device.name), {})
@@ -115,9 +131,12 @@ def _options(
     older: tuple[Policy, ...],
     device: assignment.AssignedDevice,
     site: str,
+    slow: str | None,
 ) -> Iterator[in_force.Option[_Choice]]:
     """Yield the newest version for a device, then those that are in force there, narrowed by it."""
     newest, obstacle = _compiled(state, wanted, device, site)
+    if newest is not None and slow is not None:
+        newest, obstacle = None, in_force.Obstacle(Reason.EXPRESSION_TOO_SLOW.value, slow)
     is_right = newest is not None
     if is_right and replicas.is_awaited(wanted, known, device.name):
         obstacle = replicas.awaited(wanted)

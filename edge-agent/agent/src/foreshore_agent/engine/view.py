@@ -5,7 +5,7 @@ from typing import Final
 
 from foreshore_agent.engine import authority, triggers
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Device, State
+from foreshore_agent.engine.state import Binding, Device, State
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import assignment, beat, document, report
 from foreshore_decision import fencing
@@ -18,8 +18,26 @@ SHORTEST_SILENCE: Final = 5.0
 
 
 def problems(state: State) -> tuple[report.Problem, ...]:
-    """Return what could not be done as asked."""
-    return state.problems
+    """Return what could not be done as asked, and by which policies nothing is decided."""
+    return (*state.problems, *_disarmed(state))
+
+
+def _disarmed(state: State) -> Iterator[report.Problem]:
+    """Yield each policy that was too slow, once, with the first device that it is disarmed on."""
+    found: dict[Key, Binding] = {}
+    for device in state.devices.values():
+        for policy, binding in device.bindings.items():
+            if binding.too_slow is not None:
+                found.setdefault(policy, binding)
+    for policy, binding in found.items():
+        yield report.Problem(
+            kind="DecisionPolicy",
+            namespace=policy.namespace,
+            name=policy.name,
+            generation=binding.compiled.generation,
+            reason=reasons.EXPRESSION_TOO_SLOW,
+            message=f"{binding.too_slow}; {reasons.EXPRESSION_TOO_SLOW.remedy}",
+        )
 
 
 def capped_by(state: State) -> tuple[str, ...]:

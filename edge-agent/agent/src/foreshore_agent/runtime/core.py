@@ -8,6 +8,7 @@ in another. What takes time comes back as an event.
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from foreshore_agent import clocks, journal, meters, refusals
 from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import port as inference
+from foreshore_agent.runtime import pace
 from foreshore_api.reasons import agent, command, telemetry
 from foreshore_api.reasons import inference as answers
 
@@ -69,7 +71,13 @@ class Core:
     """One engine and its state."""
 
     def __init__(
-        self, clock: clocks.Clock, initial: state.State, ports: Ports, tap: Tap | None = None
+        self,
+        clock: clocks.Clock,
+        initial: state.State,
+        ports: Ports,
+        tap: Tap | None = None,
+        *,
+        processor_time: Callable[[], float] = time.thread_time,
     ) -> None:
         self.state = initial
         self._clock: Final = clock
@@ -78,6 +86,7 @@ class Core:
         self._waiting: Final[deque[events.Event]] = deque()
         self._is_taking = False
         self._unwritten = 0
+        self._pace: Final = pace.DecisionPace(processor_time)
         self._refusals: Final = refusals.Refusals(ports.meters.count_telemetry, clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
@@ -125,13 +134,26 @@ class Core:
             while self._waiting:
                 for effect in self._step(self._waiting.popleft()):
                     self._carry(effect)
+                self._disarm()
         finally:
             self._is_taking = False
 
+    def _disarm(self) -> None:
+        """Let the engine know of policies that are too slow.
+
+        A rehearsal goes on: it has timed them before its first row, and repeats itself to the byte.
+        """
+        for device, policy, seconds in self._pace.take_slow():
+            if not self._clock.virtual:
+                at, fresh = self.stamp()
+                self._waiting.append(events.PolicyTooSlow(at, fresh, device, policy, seconds))
+
     def _step(self, event: events.Event) -> tuple[effects.Effect, ...]:
         """Let the engine take one event in; a message that it fails on is as if it had not come."""
+        if isinstance(event, events.Assigned):
+            self._pace.forget()
         try:
-            self.state, wanted = step.step(self.state, event)
+            self.state, wanted = step.step(self.state, event, self._pace)
         except Exception as error:
             what = FROM_OUTSIDE.get(type(event))
             if what is None:
@@ -148,7 +170,7 @@ class Core:
                 answers.ANSWER_REFUSED,
                 event.attempts,
             )
-            self.state, wanted = step.step(self.state, failed)
+            self.state, wanted = step.step(self.state, failed, self._pace)
         return wanted
 
     def _refuse(self, effect: effects.Refuse) -> None:

@@ -27,7 +27,7 @@ from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.folder import children, folder
 from foreshore_agent.hub import door, hub
 from foreshore_agent.inference import pool
-from foreshore_agent.runtime import core, desired, facts, notices
+from foreshore_agent.runtime import admission, core, desired, facts, notices
 from foreshore_agent.site import exchange, peers
 from foreshore_api import scalars
 from foreshore_api.reasons import telemetry as reasons
@@ -310,7 +310,9 @@ class Life:
         self._lease = _shortest_lease(taken)
         is_self_granted = self._hub is None
         into = self._core.attempt if self._is_resuming else self._core.take
-        into(events.Assigned(*self._core.stamp(), taken, is_self_granted))
+        in_force = view.last_in_force(self._core.state)
+        slow = admission.too_slow(taken, in_force, time.thread_time)
+        into(events.Assigned(*self._core.stamp(), taken, is_self_granted, slow))
         self._inference.assign(facts.in_force(taken, self._core.state))
         self._devices.assign(taken.site, taken.devices)
         self._exchange.assign(None if taken.site is None else taken.site.name)

@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateName, GateReason
-from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire.record import Phase, Verdict
 from foreshore_decision.chain import order
 from foreshore_decision.chain.facts import Answer, Entry, Facts, Given
 from foreshore_decision.chain.gate import Chain, Gate
+from foreshore_decision.gates import people
 
 ROUTINE: Final = frozenset({Verdict.NOT_TRIGGERED, Verdict.NOT_APPLICABLE, Verdict.SUPPRESSED})
 """Nothing was to be done: these are sampled."""
@@ -52,9 +52,9 @@ def proceed(
     if given is None:
         return evaluate(chain.after, facts, earlier.entries)
     facts = facts._replace(given=given, before=facts.given)
-    if given.is_locked or given.mode is Mode.DISABLED:
-        reason = reasons.DEVICE_LOCKED if given.is_locked else reasons.DISABLED
-        return abandon(facts, reason)
+    disarmed = people.disarmed(given)
+    if disarmed is not None:
+        return abandon(facts, disarmed)
     return evaluate(chain.after, facts, earlier.entries)
 
 

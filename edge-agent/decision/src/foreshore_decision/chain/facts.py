@@ -118,6 +118,8 @@ class Given(NamedTuple):
     holder: Holder
     is_recorder_full: bool = False
     """Whether the recorder takes no routine records: what lowers the mode beside the policy."""
+    is_too_slow: bool = False
+    """Whether the policy is disarmed on the device: its decisions took too long."""
     measured: Mapping[str, MeasuredFeature] = NONE
     """Features of which a record holds this alone: their windows' values are not asked. An engine
     has every window and gives none."""

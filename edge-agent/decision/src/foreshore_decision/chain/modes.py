@@ -20,12 +20,16 @@ def effective(asked: Mode, caps: Sequence[Cap]) -> tuple[Mode, tuple[Cap, ...]]:
     return mode, lowering
 
 
-def of(policy: CompiledPolicy, *, is_recorder_full: bool) -> tuple[Mode, tuple[Cap, ...]]:
+def of(
+    policy: CompiledPolicy, *, is_recorder_full: bool, is_too_slow: bool = False
+) -> tuple[Mode, tuple[Cap, ...]]:
     """Return the mode in which a policy may act, and why it is lower than what it asks for."""
-    if not is_recorder_full:
-        return effective(policy.mode, policy.caps)
-    full = Cap(reasons.RECORDER_FULL, policy.on_recorder_full)
-    return effective(policy.mode, (*policy.caps, full))
+    caps = policy.caps
+    if is_recorder_full:
+        caps = (*caps, Cap(reasons.RECORDER_FULL, policy.on_recorder_full))
+    if is_too_slow:
+        caps = (*caps, Cap(reasons.EXPRESSION_TOO_SLOW, Mode.DISABLED))
+    return effective(policy.mode, caps)
 
 
 def is_acting(mode: Mode) -> bool:

@@ -8,6 +8,7 @@
 
 from foreshore_decision.expr.compiler import (
     ENGINE,
+    MAXIMUM_TEXT,
     Bindings,
     CompileError,
     Environment,
@@ -21,6 +22,7 @@ from foreshore_decision.expr.compiler import (
 
 __all__ = [
     "ENGINE",
+    "MAXIMUM_TEXT",
     "Bindings",
     "CompileError",
     "Environment",

@@ -4,7 +4,7 @@ Traps of the library that stop here, each with a test: `bool(result)` is true fo
 error is *returned* as a value, and its text is truthy; NaN makes `!(x > limit)` true; an integer
 passes where a double is declared, and the other way round it fails only at run time; `t > 75` is
 refused where `t > 75.0` is meant (`numerals`); a pattern of `matches` unrolls without bound
-(`patterns`).
+(`patterns`); loops make texts that grow without bound (`cost`).
 
 So: every name has a declared type and the expression a wanted one; only Python's own `True` of a
 statically boolean expression counts as true; numbers that are not finite neither go in (the name
@@ -14,7 +14,7 @@ two expressions: a variable, whose value is checked, and a rule.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -26,7 +26,7 @@ from cel_expr_python.ext import ext_math
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1 import DataType
-from foreshore_decision.expr import lexis, numerals, patterns, syntax
+from foreshore_decision.expr import cost, lexis, numerals, patterns, syntax
 
 Value = float | int | bool | str
 _Read = TypeVar("_Read")
@@ -124,15 +124,23 @@ class Environment:
             raise CompileError(_DYNAMIC)
         program = self._checked(source, wanted)
         texts = [name for name, kind in self.names.items() if kind is DataType.STRING]
-        if "matches" in source:
-            problem = self._read(source, lambda tree: patterns.problem(tree, texts))
-            if problem is not None:
-                raise CompileError(problem)
-            for pattern in self._read(source, patterns.literals):
-                _try_pattern(pattern)
+        self._refuse_slow(source, texts)
         if lexis.may_hide_nan(source, texts):
             raise CompileError(_HIDDEN_NAN)
         return program
+
+    def _refuse_slow(self, source: str, texts: Sequence[str]) -> None:
+        """Raise CompileError for what an evaluation could be held up by, `texts` being Strings."""
+
+        def problem(tree: syntax.Part) -> str | None:
+            return patterns.problem(tree, texts) or cost.problem(tree, texts, MAXIMUM_TEXT)
+
+        found = self._read(source, problem)
+        if found is not None:
+            raise CompileError(found)
+        if "matches" in source:
+            for pattern in self._read(source, patterns.literals):
+                _try_pattern(pattern)
 
     def _checked(self, source: str, wanted: DataType | None) -> cel.Expression:
         """Check the types of a text, with its integer literals as numbers where they are meant so.

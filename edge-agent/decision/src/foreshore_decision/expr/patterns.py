@@ -24,8 +24,8 @@ _CLASS: Final = 4
 """Units of `.` and of a class such as `\\w`."""
 _EXCLUDING: Final = 10
 """Units of a class that names what it excludes, or has characters beyond ASCII."""
-_UNICODE: Final = 60
-"""Units of a class of Unicode (`\\p{L}`)."""
+_UNICODE: Final = 400
+"""Units of a class of Unicode (`\\p{L}`): its hundreds of ranges are built anew each time."""
 _FUNCTION: Final = "matches"
 
 

@@ -4,13 +4,14 @@
 
 The agent compiles what it is assigned, the operator checks what people write, in the same words.
 `sources` resolves what is read, `scopes` the names of expressions, `shapes` the model's tensors,
-`actions` and `bounds` what is commanded.
+`actions` and `bounds` what is commanded, `timing` measures what is checked.
 """
 
 from foreshore_decision.policy.compile import (
     caps,
     check,
     compile,  # noqa: A004 - called as policy.compile
+    too_slow,
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, unexpected
@@ -25,5 +26,6 @@ __all__ = [
     "check",
     "check_device",
     "compile",
+    "too_slow",
     "unexpected",
 ]

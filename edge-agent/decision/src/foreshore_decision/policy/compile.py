@@ -2,10 +2,11 @@
 
 The agent calls `compile`: every policy, for every device it is bound to. The operator calls
 `check`, also while no device is bound yet. Both say the same of the same policy, and everything
-that is wrong at once.
+that is wrong at once. `check` also measures, and `too_slow` does for what is compiled: they take a
+clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,15 @@ from foreshore_api.v1alpha1 import (
 from foreshore_api.v1alpha1.evaluation import Effect
 from foreshore_api.wire import assignment
 from foreshore_decision import expr
-from foreshore_decision.policy import actions, bounds, compiled, scopes, shapes, sources
+from foreshore_decision.policy import (
+    actions,
+    bounds,
+    compiled,
+    scopes,
+    shapes,
+    sources,
+    timing,
+)
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, Problems
 from foreshore_decision.policy.subject import Subject
 
@@ -101,17 +110,49 @@ def check(
     profile: DeviceProfileSpec,
     device: DeviceSpec | None = None,
     model: ModelSpec | None = None,
+    *,
+    clock: timing.Clock,
 ) -> tuple[PolicyProblem, ...]:
     """Return everything that keeps a policy from compiling against a (narrowed) profile.
 
-    Without a device, a parameter that every device must set is no problem; without a model, its
-    tensors are not looked at: whether it exists is the caller's to say.
+    What compiles is timed by `clock`. Without a device, a parameter that every device must set is
+    no problem; without a model, its tensors are not looked at: whether it exists is the caller's
+    to say.
     """
     try:
-        _compile(Subject(spec, profile, device, model))
+        parts = _compile(Subject(spec, profile, device, model))
     except PolicyError as error:
         return error.problems
-    return ()
+    return timing.problems(_expressions(parts), clock)
+
+
+def too_slow(made: compiled.CompiledPolicy, clock: timing.Clock) -> tuple[PolicyProblem, ...]:
+    """Return which expressions of a compiled policy break the budget of time."""
+    return timing.problems(_expressions(made), clock)
+
+
+def _expressions(parts: _Parts | compiled.CompiledPolicy) -> Iterator[timing.Timed]:
+    """Yield every expression of a policy, with where it stands and the names that it may read."""
+    before, after = parts.before.environment, parts.after.environment
+    for scope in (parts.before, parts.after):
+        for variable in scope.variables:
+            path = f"spec.variables[{variable.name}].expression"
+            yield timing.Timed(path, variable.expression, scope.environment)
+    for condition in parts.conditions:
+        path = f"spec.matchConditions[{condition.name}].expression"
+        yield timing.Timed(path, condition.expression, before)
+    for rule in (*parts.permits, *parts.forbids):
+        path = f"spec.rules[{rule.name}]"
+        yield timing.Timed(f"{path}.expression", rule.expression, after)
+        if rule.message is not None:
+            yield timing.Timed(f"{path}.messageExpression", rule.message, after)
+    for bound in parts.action.bounds:
+        path = f"spec.action.input[{bound.name}].expression"
+        yield timing.Timed(path, bound.expression, after)
+    confirmation = parts.confirmation
+    if confirmation is not None:
+        path = "profile spec.confirmation.expression"
+        yield timing.Timed(path, confirmation.expression, confirmation.environment)
 
 
 def caps(profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:

@@ -55,6 +55,7 @@ REST: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "is_locked": False,
         "is_recorder_full": False,
+        "is_too_slow": False,
         "outstanding": 0,
         "held_until": None,
         "policy_spent": limiter.Spent(),
@@ -213,7 +214,9 @@ def _readings(document: Json) -> dict[str, Reading | None]:
 def _as_asked(given: Given) -> Given:
     """Return what was given with what follows from the policy, which may be another one."""
     policy = given.policy
-    mode, caps = modes.of(policy, is_recorder_full=given.is_recorder_full)
+    mode, caps = modes.of(
+        policy, is_recorder_full=given.is_recorder_full, is_too_slow=given.is_too_slow
+    )
     return given._replace(
         mode=mode,
         caps=caps,
