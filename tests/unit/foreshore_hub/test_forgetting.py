@@ -87,8 +87,9 @@ async def test_a_year_of_nodes_and_devices_that_come_and_go_leaves_nothing_behin
     assigned._take()
     most = entries(evidence, assigned, limiter)
     assert most.keys() >= {
-        "FleetEvidence._reports", "FleetEvidence._given_back", "FleetEvidence._renewed", "Assigning._current",
-        "Assigning._wanted", "Assigning._changed", "Assigning._absent", "Limiter._buckets",
+        "FleetEvidence._reports", "FleetEvidence._given_back", "FleetEvidence._renewed",
+        "Assigning._current", "Assigning._wanted", "Assigning._changed", "Assigning._absent",
+        "Limiter._buckets",
     }  # fmt: skip
     assert max(most.values()) <= 8, most
 
