@@ -35,7 +35,7 @@ class Bench:
         for what, start, count in steps:
             self.step(what, start, count)
         self.step("write", 0, 1)
-        self.head = Head("j", self.books.tally.last, self.books.tally.hash)
+        self.head = Head("j", self.books.newest.sequence, self.books.newest.hash)
 
     def step(self, what: str, start: int, count: int) -> None:
         present = self.numbers()
@@ -197,14 +197,14 @@ def test_a_hole_that_is_taken_off_the_list_or_put_on_it_is_found(
 
 def test_chained_anew_behind_what_the_hub_has_the_place_is_narrowed_to_what_it_has_not() -> None:
     bench = Bench([("write", 0, 10)])
-    acknowledged = replace(bench.head, acknowledged=6, acknowledged_hash=bench.row(6).hash)
+    acknowledged = bench.head._replace(acknowledged=6, acknowledged_hash=bench.row(6).hash)
     bench.forge(8)
     assert bench.verify(acknowledged) == audit.ChainBreak(7, BreakReason.HEAD_MISMATCH, 11)
 
 
 def test_chained_anew_in_front_of_what_the_hub_has_the_place_is_narrowed_to_what_it_has() -> None:
     bench = Bench([("write", 0, 10)])
-    acknowledged = replace(bench.head, acknowledged=6, acknowledged_hash=bench.row(6).hash)
+    acknowledged = bench.head._replace(acknowledged=6, acknowledged_hash=bench.row(6).hash)
     bench.forge(3)
     assert bench.verify(acknowledged) == audit.ChainBreak(1, BreakReason.HEAD_MISMATCH, 6)
 
@@ -213,18 +213,18 @@ def test_a_table_ahead_of_its_head_is_normal_but_not_after_a_clean_stop() -> Non
     bench = Bench([("write", 0, 5)])
     behind = Head("j", 3, bench.row(3).hash)
     assert bench.verify(behind) is None
-    final = replace(behind, is_final=True)
+    final = behind._replace(is_final=True)
     assert bench.verify(final) == audit.ChainBreak(4, BreakReason.BEYOND_HEAD, 6)
 
 
 def test_a_break_that_was_noticed_when_the_journal_was_opened_is_told_for_ever() -> None:
     bench = Bench([("write", 0, 5)])
-    last, digest = bench.books.tally.last, bench.books.tally.hash
+    last, digest = bench.books.newest.sequence, bench.books.newest.hash
     lost = holes.Hole(last + 1, last + 4, digest, "sha256:" + "2" * 64, holes.HoleKind.CUT)
-    bench.books.cut(lost, "JournalCut")
+    bench.books.note("JournalCut", lost)
     bench.step("write", 0, 3)
     assert bench.numbers()[last] == last + 5, "the numbers that are gone are not used again"
-    head = Head("j", bench.books.tally.last, bench.books.tally.hash)
+    head = Head("j", bench.books.newest.sequence, bench.books.newest.hash)
     assert bench.verify(head) == audit.ChainBreak(last + 1, BreakReason.TRUNCATED, last + 4)
 
 
@@ -248,7 +248,7 @@ FOUND = opening.Found("j", 5, "sha256:five", True, HEAD, "sha256:five", "sha256:
         (replace(FOUND, hash_at_acknowledged="sha256:other"), "HeadMismatch", (1, 3)),
         (replace(FOUND, journal="other"), "HeadMismatch", (1, 5)),
         (replace(FOUND, head=None), "HeadMissing", (1, 5)),
-        (replace(FOUND, last=7, head=replace(HEAD, is_final=True)), "BeyondHead", (6, 7)),
+        (replace(FOUND, last=7, head=HEAD._replace(is_final=True)), "BeyondHead", (6, 7)),
         (replace(FOUND, head=None, is_stated=False), "FormatUpgraded", None),
         (replace(FOUND, head=None, is_stated=False, last=0), None, None),
     ],
