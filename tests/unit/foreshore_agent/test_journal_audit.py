@@ -123,7 +123,7 @@ def cut(bench: Bench, number: int) -> tuple[int, str]:
 
 
 def edit(bench: Bench, number: int) -> tuple[int, str]:
-    bench.change(number, body=FORGED)
+    bench.change(number, body=b'{"edited":true}')
     return number, BreakReason.HASH_MISMATCH
 
 
@@ -143,6 +143,28 @@ def replace_alone(bench: Bench, number: int) -> tuple[int, str]:
     return number, BreakReason.HEAD_MISMATCH if number == last else BreakReason.LINK_MISMATCH
 
 
+def rechain(bench: Bench, number: int) -> tuple[int, str]:
+    bench.forge(number)
+    return number, BreakReason.HEAD_MISMATCH
+
+
+Tampering = Callable[[Bench, int], tuple[int, str]]
+
+
+def knowable(bench: Bench, done: list[tuple[int, Tampering]]) -> int:
+    """The first number that something left in the journal still vouches against."""
+    table = tuple(sqlite.holes(bench.connection.execute(sqlite.HOLES)))
+    numbers = set(bench.numbers())
+    fixed = {hole.first - 1 for hole in table} | ({bench.head.sequence} & numbers)
+    found = []
+    for number, tamper in done:
+        if tamper is rechain:
+            found.append(min((end for end in fixed if end >= number), default=None))
+        elif tamper is not replace_alone or number in fixed or number + 1 in numbers:
+            found.append(number)
+    return min(number for number in found if number is not None)
+
+
 @given(STEPS, st.sampled_from([delete, cut, edit, empty, relink, replace_alone]), st.data())
 @settings(max_examples=250, deadline=None)
 def test_any_single_tampering_is_found_at_its_place(
@@ -159,6 +181,38 @@ def test_any_single_tampering_is_found_at_its_place(
         assert found.sequence <= number <= (found.until or 0), found
     else:
         assert (found.sequence, found.reason) == (number, reason)
+
+
+@given(STEPS, st.data())
+@settings(max_examples=300, deadline=None)
+def test_of_two_tamperings_the_first_is_found_and_no_place_behind_it_is_named(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    bench = Bench(steps)
+    full = [number for number in bench.numbers() if number not in bench.emptied]
+    tamperings = st.sampled_from([delete, cut, edit, empty, relink, replace_alone, rechain])
+    done: list[tuple[int, Tampering]] = []
+    for tamper in (data.draw(tamperings, label="first"), data.draw(tamperings, label="second")):
+        left = [number for number in full if number in bench.numbers()]
+        if left:
+            number = data.draw(st.sampled_from(left), label=tamper.__name__)
+            before = list(bench.connection.execute("SELECT * FROM record"))
+            tamper(bench, number)
+            if before == list(bench.connection.execute("SELECT * FROM record")):
+                continue  # it was forged to the same bytes before
+            if tamper is rechain:  # what it chains anew is as good as new
+                mended = (edit, relink, replace_alone)
+                done = [(at, was) for at, was in done if at < number or was not in mended]
+            done.append((number, tamper))
+    found = bench.verify()
+    assert found is not None
+    first = knowable(bench, done)
+    assert found.sequence <= first, found
+    if (
+        all(tamper is not rechain for _, tamper in done)
+        and found.reason != BreakReason.HEAD_MISMATCH
+    ):
+        assert first - found.sequence <= (found.reason == BreakReason.LINK_MISMATCH), found
 
 
 @given(STEPS, st.data())
