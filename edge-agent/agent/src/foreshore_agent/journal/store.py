@@ -69,7 +69,7 @@ class Store:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = sqlite.lock(directory)
         self._directory = directory
-        self._log = os.fspath(directory / f"{sqlite.FILE}-wal")
+        self._log = directory / f"{sqlite.FILE}-wal"
         self._quotas = quotas
         self._now = now
         self._is_collected = is_collected
@@ -230,7 +230,7 @@ class Store:
         Where a reader holds it, the next try comes when it has grown by as much again.
         """
         try:
-            size = os.stat(self._log).st_size  # after each commit: a third of what a Path takes
+            size = self._log.stat().st_size
             if size >= self._checkpoint_at:
                 done = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 self._checkpoint_at = _CHECKPOINT_BYTES + (size if done[0] else 0)
