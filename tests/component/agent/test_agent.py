@@ -193,6 +193,26 @@ async def test_metrics_and_readiness_are_served(
         assert (await asyncio.to_thread(get, "/echo"))[0] == 204
 
 
+async def test_a_journal_that_was_cut_is_said_by_an_agent_that_works_and_is_ready(
+    resources: Path, device: room_device.RoomDevice, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    state, url = tmp_path / "state", f"http://127.0.0.1:{unused_tcp_port}/readyz"
+    async with living(of_folder(resources, state, unused_tcp_port)):
+        await device.measure_until(commands=1)
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+        (state / name).unlink(missing_ok=True)
+
+    def ready() -> tuple[int, str]:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+
+    async with living(of_folder(resources, state, unused_tcp_port)):
+        await device.measure_until(commands=len(device.commands) + 1)
+        status, text = await asyncio.to_thread(ready)
+    assert (status, text.partition("\n")[0]) == (200, "ok")
+    assert "the journal is broken at record 1 (Truncated): foreshore-agent verify" in text
+
+
 async def test_an_edited_policy_takes_effect_without_a_restart(
     resources: Path, device: room_device.RoomDevice, tmp_path: Path
 ) -> None:

@@ -233,5 +233,30 @@ async def test_a_body_that_gave_way_is_intact_once_a_later_batch_says_so_unless_
     first = whole.model_copy(update={"records": tuple(empty)})
     assert await kept.append(NODE, first) == (4, 4, 1), "a body that gave way is no flaw"
     assert await intact(tmp_path / "hub.db") == [False] * 4
-    await kept.append(NODE, whole.model_copy(update={"records": whole.records[4:]}))
+    rest = whole.model_copy(update={"records": whole.records[4:], "last": 5})
+    assert await kept.append(NODE, rest) == (5, 1, 0), "what is stated is none either"
     assert await intact(tmp_path / "hub.db") == [True, True, False, True, True]
+
+
+async def test_a_body_that_is_gone_is_a_flaw_once_the_journal_is_here_and_never_stated_it(
+    kept: store.RecordStore,
+) -> None:
+    whole = batch(*(decided(number) for number in range(1, 7)), gap(1, 1))
+    empty = [each.model_copy(update={"body": ""}) for each in whole.records[:3]]
+
+    def part(*records: record.ShippedRecord, last: int = 7) -> record.Batch:
+        return record.Batch(journal="j", records=records, last=last)
+
+    assert await kept.append(NODE, part(*empty)) == (3, 3, 0), "it may still be stated"
+    assert await kept.append(NODE, part(*whole.records[3:6])) == (6, 3, 0), "even now"
+    assert await kept.append(NODE, part(whole.records[6])) == (7, 1, 2), "two never were"
+    following = batch(decided(8), first=8, previous=whole.records[6].hash)
+    assert await kept.append(NODE, part(*following.records, last=8)) == (8, 1, 0), "told once"
+
+
+async def test_a_record_that_nobody_can_read_is_not_the_first_to_be_forgotten(
+    kept: store.RecordStore,
+) -> None:
+    await kept.append(NODE, batch("no event", decided(1)))
+    assert await kept.prune(before=ingest.describe(decided(1)).time + 1, most=1000) == 1
+    assert await kept.prune(before=0, most=0) == 1, "what is left is the one without a time"

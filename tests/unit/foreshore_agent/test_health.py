@@ -4,8 +4,9 @@ from aiohttp import test_utils
 from foreshore_agent import health
 
 
-async def readyz(*missing: str) -> tuple[int, str | None]:
-    served = health.application(prometheus_client.CollectorRegistry(), lambda: missing)
+async def readyz(*missing: str, remarks: tuple[str, ...] = ()) -> tuple[int, str | None]:
+    registry = prometheus_client.CollectorRegistry()
+    served = health.application(registry, lambda: missing, lambda: remarks)
     request = test_utils.make_mocked_request("GET", "/readyz")
     answer = await (await served.router.resolve(request)).handler(request)
     return answer.status, getattr(answer, "text", None)
@@ -13,6 +14,15 @@ async def readyz(*missing: str) -> tuple[int, str | None]:
 
 async def test_nothing_missing_is_ready() -> None:
     assert await readyz() == (200, "ok\n")
+
+
+async def test_what_to_look_at_is_said_and_keeps_nobody_from_being_ready() -> None:
+    broken = "the journal is broken at record 4 (Truncated)"
+    assert await readyz(remarks=(broken,)) == (200, f"ok\n{broken}\n")
+    assert await readyz("no assignment yet", remarks=(broken,)) == (
+        503,
+        f"no assignment yet\n{broken}\n",
+    )
 
 
 async def test_what_is_missing_forges_no_line_and_moves_no_cursor() -> None:

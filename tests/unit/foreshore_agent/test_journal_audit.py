@@ -35,7 +35,7 @@ class Bench:
         for what, start, count in steps:
             self.step(what, start, count)
         self.step("write", 0, 1)
-        self.head = Head("j", self.books.tally.last, self.books.tally.hash)
+        self.head = Head("j", self.books.newest.sequence, self.books.newest.hash)
 
     def step(self, what: str, start: int, count: int) -> None:
         present = self.numbers()
@@ -123,7 +123,7 @@ def cut(bench: Bench, number: int) -> tuple[int, str]:
 
 
 def edit(bench: Bench, number: int) -> tuple[int, str]:
-    bench.change(number, body=FORGED)
+    bench.change(number, body=b'{"edited":true}')
     return number, reasons.HASH_MISMATCH
 
 
@@ -143,6 +143,28 @@ def replace_alone(bench: Bench, number: int) -> tuple[int, str]:
     return number, reasons.HEAD_MISMATCH if number == last else reasons.LINK_MISMATCH
 
 
+def rechain(bench: Bench, number: int) -> tuple[int, str]:
+    bench.forge(number)
+    return number, reasons.HEAD_MISMATCH
+
+
+Tampering = Callable[[Bench, int], tuple[int, str]]
+
+
+def knowable(bench: Bench, done: list[tuple[int, Tampering]]) -> int:
+    """The first number that something left in the journal still vouches against."""
+    table = tuple(sqlite.holes(bench.connection.execute(sqlite.HOLES)))
+    numbers = set(bench.numbers())
+    fixed = {hole.first - 1 for hole in table} | ({bench.head.sequence} & numbers)
+    found = []
+    for number, tamper in done:
+        if tamper is rechain:
+            found.append(min((end for end in fixed if end >= number), default=None))
+        elif tamper is not replace_alone or number in fixed or number + 1 in numbers:
+            found.append(number)
+    return min(number for number in found if number is not None)
+
+
 @given(STEPS, st.sampled_from([delete, cut, edit, empty, relink, replace_alone]), st.data())
 @settings(max_examples=250, deadline=None)
 def test_any_single_tampering_is_found_at_its_place(
@@ -159,6 +181,36 @@ def test_any_single_tampering_is_found_at_its_place(
         assert found.sequence <= number <= (found.until or 0), found
     else:
         assert (found.sequence, found.reason) == (number, reason)
+
+
+@given(STEPS, st.data())
+@settings(max_examples=300, deadline=None)
+def test_of_two_tamperings_the_first_is_found_and_no_place_behind_it_is_named(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    bench = Bench(steps)
+    full = [number for number in bench.numbers() if number not in bench.emptied]
+    tamperings = st.sampled_from([delete, cut, edit, empty, relink, replace_alone, rechain])
+    done: list[tuple[int, Tampering]] = []
+    for tamper in (data.draw(tamperings, label="first"), data.draw(tamperings, label="second")):
+        left = [number for number in full if number in bench.numbers()]
+        if left:
+            number = data.draw(st.sampled_from(left), label=tamper.__name__)
+            before = list(bench.connection.execute("SELECT * FROM record"))
+            tamper(bench, number)
+            if before == list(bench.connection.execute("SELECT * FROM record")):
+                continue  # it was forged to the same bytes before
+            if tamper is rechain:  # what it chains anew is as good as new
+                mended = (edit, relink, replace_alone)
+                done = [(at, was) for at, was in done if at < number or was not in mended]
+            done = [(at, was) for at, was in done if at != number]
+            done.append((number, tamper))
+    found = bench.verify()
+    assert found is not None
+    first = knowable(bench, done)
+    assert found.sequence <= first, found
+    if all(tamper is not rechain for _, tamper in done) and found.reason != reasons.HEAD_MISMATCH:
+        assert first - found.sequence <= (found.reason == reasons.LINK_MISMATCH), found
 
 
 @given(STEPS, st.data())
@@ -197,14 +249,14 @@ def test_a_hole_that_is_taken_off_the_list_or_put_on_it_is_found(
 
 def test_chained_anew_behind_what_the_hub_has_the_place_is_narrowed_to_what_it_has_not() -> None:
     bench = Bench([("write", 0, 10)])
-    acknowledged = replace(bench.head, acknowledged=6, acknowledged_hash=bench.row(6).hash)
+    acknowledged = bench.head._replace(acknowledged=6, acknowledged_hash=bench.row(6).hash)
     bench.forge(8)
     assert bench.verify(acknowledged) == audit.ChainBreak(7, reasons.HEAD_MISMATCH, 11)
 
 
 def test_chained_anew_in_front_of_what_the_hub_has_the_place_is_narrowed_to_what_it_has() -> None:
     bench = Bench([("write", 0, 10)])
-    acknowledged = replace(bench.head, acknowledged=6, acknowledged_hash=bench.row(6).hash)
+    acknowledged = bench.head._replace(acknowledged=6, acknowledged_hash=bench.row(6).hash)
     bench.forge(3)
     assert bench.verify(acknowledged) == audit.ChainBreak(1, reasons.HEAD_MISMATCH, 6)
 
@@ -213,18 +265,18 @@ def test_a_table_ahead_of_its_head_is_normal_but_not_after_a_clean_stop() -> Non
     bench = Bench([("write", 0, 5)])
     behind = Head("j", 3, bench.row(3).hash)
     assert bench.verify(behind) is None
-    final = replace(behind, is_final=True)
+    final = behind._replace(is_final=True)
     assert bench.verify(final) == audit.ChainBreak(4, reasons.BEYOND_HEAD, 6)
 
 
 def test_a_break_that_was_noticed_when_the_journal_was_opened_is_told_for_ever() -> None:
     bench = Bench([("write", 0, 5)])
-    last, digest = bench.books.tally.last, bench.books.tally.hash
+    last, digest = bench.books.newest.sequence, bench.books.newest.hash
     lost = holes.Hole(last + 1, last + 4, digest, "sha256:" + "2" * 64, holes.HoleKind.CUT)
-    bench.books.cut(lost, "JournalCut")
+    bench.books.note("JournalCut", lost)
     bench.step("write", 0, 3)
     assert bench.numbers()[last] == last + 5, "the numbers that are gone are not used again"
-    head = Head("j", bench.books.tally.last, bench.books.tally.hash)
+    head = Head("j", bench.books.newest.sequence, bench.books.newest.hash)
     assert bench.verify(head) == audit.ChainBreak(last + 1, reasons.TRUNCATED, last + 4)
 
 
@@ -254,7 +306,7 @@ FOUND = opening.Found("j", 5, "sha256:five", True, HEAD, "sha256:five", "sha256:
         (replace(FOUND, hash_at_acknowledged="sha256:other"), "HeadMismatch", (1, 3)),
         (replace(FOUND, journal="other"), "HeadMismatch", (1, 5)),
         (replace(FOUND, head=None), "HeadMissing", (1, 5)),
-        (replace(FOUND, last=7, head=replace(HEAD, is_final=True)), "BeyondHead", (6, 7)),
+        (replace(FOUND, last=7, head=HEAD._replace(is_final=True)), "BeyondHead", (6, 7)),
         (replace(FOUND, head=None, is_stated=False), "FormatUpgraded", None),
         (replace(FOUND, head=None, is_stated=False, last=0), None, None),
     ],

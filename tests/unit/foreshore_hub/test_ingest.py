@@ -88,7 +88,14 @@ def test_a_body_that_gave_way_is_intact_once_a_gap_record_says_so() -> None:
     stated = without_body(chain(body(), body(), gap(Emptied=[(2, 2)])), 2)
     examined = ingest.examine(stated, ingest.CommittedHead(), {}, HQ)
     assert [row.is_intact for row in examined.rows] == [True, True, True]
-    assert (examined.flaws, examined.emptied) == (0, ((2, 2),))
+    assert (examined.flaws, examined.unstated, examined.emptied) == (0, 0, ((2, 2),))
+
+
+def test_ranges_that_overlap_or_touch_are_one() -> None:
+    stated = without_body(chain(body(), body(), gap(Emptied=[(4, 9), (2, 3), (5, 6)])), 2)
+    examined = ingest.examine(stated, ingest.CommittedHead(), {}, HQ)
+    assert examined.emptied == ((2, 9),)
+    assert [row.is_intact for row in examined.rows] == [True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,13 @@ def test_a_body_that_is_gone_without_a_word_is_not_intact(text: str) -> None:
         without_body(chain(body(), body(), text), 2), ingest.CommittedHead(), {}, HQ
     )
     assert [row.is_intact for row in examined.rows] == [True, False, True]
+    assert (examined.flaws, examined.unstated) == (0, 1)
+
+
+@pytest.mark.parametrize(("last", "is_all"), [(0, False), (2, True), (3, False)])
+def test_a_journal_is_here_when_its_newest_is(last: int, is_all: bool) -> None:
+    batch = chain(body(), body()).model_copy(update={"last": last})
+    assert ingest.examine(batch, ingest.CommittedHead(), {}, HQ).is_all is is_all
 
 
 def test_a_gap_record_that_is_not_intact_itself_vouches_for_nothing() -> None:

@@ -84,7 +84,7 @@ def test_a_hub_out_of_reach_says_where_it_runs_and_what_still_works() -> None:
     assert "nothing new reaches agents" in message
 
 
-def test_a_site_whose_agents_are_silent_says_what_their_pods_say() -> None:
+def test_a_site_whose_reportingare_silent_says_what_their_pods_say() -> None:
     parts = (build.agent_pod("edge-1", reason="ImagePullBackOff"),)
     condition, message = site_says(build.world(fleet=agents(), parts=parts), "Connected")
     assert condition == ("False", "AgentSilent")
@@ -106,7 +106,7 @@ def test_a_site_that_is_well_is_not_degraded() -> None:
     assert site_says(build.world(), "Degraded") == (None, "")
 
 
-def test_a_broker_that_refuses_an_agent_is_said_with_the_agents_own_reason() -> None:
+def test_a_broker_that_refuses_an_agent_is_said_with_the_reportingown_reason() -> None:
     refused = build.agent(
         "edge-2",
         broker_connected=False,
@@ -118,6 +118,27 @@ def test_a_broker_that_refuses_an_agent_is_said_with_the_agents_own_reason() -> 
     assert "edge-2: 172.18.0.9:8883: the broker refuses us: Not authorized" in message
     assert "hq-broker" in message
     assert "edge-1" not in message
+
+
+def test_a_broken_journal_is_said_with_the_place_and_what_to_do() -> None:
+    journal = report.JournalReport(
+        journal="j", last=9, acknowledged=3, broken_at=4, broken_reason="Truncated"
+    )
+    reporting = [
+        build.agent("edge-1"),
+        build.agent("edge-2", journal=journal),
+        build.agent("edge-3"),
+    ]
+    condition, message = site_says(build.world(fleet=build.fleet(reporting)), "Degraded")
+    assert condition == ("True", "JournalBroken")
+    assert "edge-2 at record 4 (Truncated)" in message
+    assert "foreshore-agent verify" in message
+
+
+def test_a_journal_that_is_whole_degrades_nothing() -> None:
+    journal = report.JournalReport(journal="j", last=9, acknowledged=3)
+    fleet = agents("edge-1", "edge-2", "edge-3", journal=journal)
+    assert site_says(build.world(fleet=fleet), "Degraded")[0] is None
 
 
 def test_an_agent_that_has_just_started_has_no_broker_problem_yet() -> None:
@@ -200,7 +221,7 @@ def refuses(site: str = "hq", namespace: str = "hq") -> report.Problem:
     )
 
 
-def test_a_site_whose_broker_denies_its_agents_something_says_what_and_to_whom() -> None:
+def test_a_site_whose_broker_denies_its_reportingsomething_says_what_and_to_whom() -> None:
     """A device is else said to be silent, and looked for where nothing is wrong."""
     agents = [build.agent(name, problems=(refuses(),)) for name in ("edge-1", "edge-2")]
     seen = build.world(fleet=build.fleet([*agents, build.agent("edge-3")]))
@@ -219,7 +240,9 @@ def test_a_site_whose_broker_denies_its_agents_something_says_what_and_to_whom()
         pytest.param(refuses().model_copy(update={"reason": "Else"}), id="another reason"),
     ],
 )
-def test_what_agents_say_of_something_else_does_not_degrade_a_site(problem: report.Problem) -> None:
+def test_what_reportingsay_of_something_else_does_not_degrade_a_site(
+    problem: report.Problem,
+) -> None:
     everyone = (build.agent(name, problems=(problem,)) for name in build.EDGES)
     assert site_says(build.world(fleet=build.fleet(tuple(everyone))), "Degraded")[0] is None
 

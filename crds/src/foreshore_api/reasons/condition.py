@@ -146,6 +146,13 @@ class ConditionReason(StrEnum):
         "again.",
         "write the broker's access list again (foreshore-agent broker-acl), and let it read it",
     )
+    JOURNAL_BROKEN = (
+        "JournalBroken",
+        "An agent found its journal of decisions not as it had left it: records were deleted, cut "
+        "or changed by something other than the agent, or lost by the disk; the message names the "
+        "first. The agent goes on.",
+        "run foreshore-agent verify on the node: it says what that means and what to do",
+    )
     AUTHORITY_MOVING = (
         "AuthorityMoving",
         "The right to command the device is on its way to another agent.",

@@ -361,6 +361,10 @@ class Batch(document.WireDocument):
 
     journal: str = Field(min_length=1, max_length=64)
     records: tuple[ShippedRecord, ...] = Field(min_length=1, max_length=500, fail_fast=True)
+    last: document.Count = 0
+    """Newest number of the journal after these records were read: whatever is missing in them is
+    stated up to there. 0 where the agent does not say.
+    """
 
 
 class BatchAnswer(document.WireDocument):

@@ -8,6 +8,9 @@ anything. Readiness says in words what is missing, a line each, and answers 503 
   as its file says (refused, uncompiled, selecting nothing, referring to what is not there). What
   works goes on all the same. In a cluster the operator's conditions say that, and the agent's pod
   stays Ready: a mistake in one policy must not hold up the update of all agents.
+
+Below that stands what a person should look at although the agent works as it should: a journal that
+was not as it was left. Such an agent stays ready: taking it out of service would mend nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,11 +25,16 @@ MAXIMUM_HEADER_BYTES: Final = 8190
 _LONGEST: Final = 4096
 """Characters of a reason: it may quote what a model, a device or a broker said."""
 Reasons = Callable[[], Sequence[str]]
-"""Returns what is missing for readiness, as sentences; nothing means ready."""
+"""Returns what is missing for readiness, or what to look at, as sentences."""
 
 
-def application(registry: prometheus_client.CollectorRegistry, reasons: Reasons) -> web.Application:
-    """Return the application; nothing it answers needs a body, so none is read."""
+def application(
+    registry: prometheus_client.CollectorRegistry, reasons: Reasons, remarks: Reasons = tuple
+) -> web.Application:
+    """Return the application; nothing it answers needs a body, so none is read.
+
+    `reasons` say what is missing: nothing means ready. `remarks` are told either way.
+    """
 
     async def echo(_: web.Request) -> web.Response:
         return web.Response(status=204)
@@ -36,10 +44,9 @@ def application(registry: prometheus_client.CollectorRegistry, reasons: Reasons)
 
     async def readyz(_: web.Request) -> web.Response:
         missing = reasons()
-        if missing:
-            lines = (printable.clean(reason, _LONGEST) for reason in missing)
-            return web.Response(status=503, text="".join(f"{line}\n" for line in lines))
-        return web.Response(text="ok\n")
+        lines = (printable.clean(line, _LONGEST) for line in (*(missing or ("ok",)), *remarks()))
+        text = "".join(f"{line}\n" for line in lines)
+        return web.Response(status=503 if missing else 200, text=text)
 
     async def exposed(_: web.Request) -> web.Response:
         body = prometheus_client.generate_latest(registry)

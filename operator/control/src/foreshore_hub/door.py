@@ -243,7 +243,8 @@ async def commit(desk: Desk, node: str, batch: record.Batch) -> record.BatchAnsw
     desk.measured.committed(added)
     if flaws:
         desk.measured.refused("ChainBroken")
-        log.warning("journal %s of %s: %d records do not fit its chain", batch.journal, node, flaws)
+        log.warning("journal %s of %s: %d records do not fit its chain, or their bodies are gone"
+                    " and no record says why", batch.journal, node, flaws)  # fmt: skip
     return record.BatchAnswer(journal=batch.journal, acknowledged=acknowledged)
 
 

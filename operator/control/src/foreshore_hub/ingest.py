@@ -7,12 +7,21 @@ Only a fork is refused: the same sequence number with other bytes means that the
 copied or restored, and what it would overwrite was promised to be kept.
 
 A body that is empty counts as intact only when a gap record of the same chain says that it gave
-way; that record comes later, often in a later batch. A hole between batches is never intact: either
-this store lacks what it once acknowledged, or the journal was cut, which its own record says.
+way; that record comes later, often in a later batch. Its agent wrote it in the transaction that
+took the body, so once a batch reaches the newest number of its journal, it has come, and a body
+that is still not stated is a flaw:
+
+    empty, not stated ──► unstated ──gap record──► intact
+                             └──the batch reaches `last`──► flaw
+
+A hole between batches is never intact: either this store lacks what it once acknowledged, or the
+journal was cut, which its own record says.
 """
 
+import bisect
 import contextlib
 import datetime
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -32,6 +41,8 @@ UNREADABLE: Final = "unreadable"
 MAXIMUM_NODE: Final = 253
 MAXIMUM_DEPTH: Final = 32
 """Brackets within brackets: what nests deeper is shown to nobody, as it might not be written."""
+RANGES: Final = record.MAXIMUM_BATCH_BYTES // 32
+"""Stated ranges that count of one batch: more than an agent's half-full batch has room for."""
 _NAME: Final = 63
 
 
@@ -85,8 +96,12 @@ class Examined:
     rows: tuple[ExaminedRecord, ...]
     head: CommittedHead
     flaws: int
+    unstated: int = 0
+    """Records of the batch whose body is gone and that no record of the batch states."""
     emptied: tuple[record.Range, ...] = ()
-    """Numbers whose bodies gave way, as intact records of the batch say."""
+    """Numbers whose bodies gave way, as intact records of the batch say: in order, merged."""
+    is_all: bool = False
+    """Whether this was the journal's newest: what is not stated by now never will be."""
 
 
 def examine(
@@ -124,7 +139,10 @@ def examine(
         rows.append(ExaminedRecord(shipped, _attributed(describe(shipped.body), writer), is_intact))
         head = CommittedHead(shipped.sequence, shipped.hash)
     emptied = _emptied(rows)
-    return Examined(tuple(_believed(row, emptied) for row in rows), head, flaws, emptied)
+    believed = tuple(_believed(row, emptied) for row in rows)
+    unstated = sum(row.is_intact for row in rows) - sum(row.is_intact for row in believed)
+    is_all = 0 < batch.last <= head.acknowledged
+    return Examined(believed, head, flaws, unstated, emptied, is_all)
 
 
 def _emptied(rows: Sequence[ExaminedRecord]) -> tuple[record.Range, ...]:
@@ -135,7 +153,13 @@ def _emptied(rows: Sequence[ExaminedRecord]) -> tuple[record.Range, ...]:
             with contextlib.suppress(pydantic.ValidationError):
                 gap = record.Event.decode(row.shipped.body).data
                 ranges += gap.ranges.get(EMPTIED, ()) if isinstance(gap, record.Gap) else ()
-    return tuple(ranges[: record.ITEMS])
+    merged: list[record.Range] = []
+    for first, last in sorted(ranges)[:RANGES]:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
 
 
 def _believed(row: ExaminedRecord, emptied: Sequence[record.Range]) -> ExaminedRecord:
@@ -143,7 +167,8 @@ def _believed(row: ExaminedRecord, emptied: Sequence[record.Range]) -> ExaminedR
     if row.shipped.body or not row.is_intact:
         return row
     number = row.shipped.sequence
-    return replace(row, is_intact=any(first <= number <= last for first, last in emptied))
+    position = bisect.bisect_right(emptied, number, key=operator.itemgetter(0)) - 1
+    return replace(row, is_intact=position >= 0 and number <= emptied[position][1])
 
 
 def describe(body: str) -> Described:

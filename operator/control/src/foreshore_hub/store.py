@@ -7,9 +7,10 @@ agents forget what the hub acknowledges.
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -83,10 +84,15 @@ class StoredDecision:
 DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
+def _wall_clock() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 class RecordStore:
     """The record store. Use `open` and `close`, or the class as an async context manager."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, now: Callable[[], datetime.datetime] = _wall_clock) -> None:
+        self._now: Final = now
         self._engine: Final = sa_asyncio.create_async_engine(_asynchronous(url))
         self._writing: Final = asyncio.Lock()
         self.lineage = ""
@@ -143,22 +149,27 @@ class RecordStore:
             )
             writer = ingest.JournalWriter(node, frozenset(namespaces))
             examined = ingest.examine(batch, head, known, writer)
+            flaws = examined.flaws
             if examined.rows:
+                arrived = ingest.micros(self._now())
                 await connection.execute(
                     tables.records.insert(),
-                    [_row(batch.journal, each) for each in examined.rows],
+                    [_row(batch.journal, each, arrived) for each in examined.rows],
                 )
+                unstated = await _believe(connection, batch.journal, examined)
+                if examined.is_all:
+                    flaws, unstated = flaws + unstated, 0
                 await connection.execute(
                     tables.journals.update()
                     .where(tables.journals.c.journal == batch.journal)
                     .values(
                         acknowledged=examined.head.acknowledged,
                         head=examined.head.hash,
-                        flaws=tables.journals.c.flaws + examined.flaws,
+                        flaws=tables.journals.c.flaws + flaws,
+                        unstated=unstated,
                     )
                 )
-                await _believe(connection, batch.journal, examined.emptied)
-        return examined.head.acknowledged, len(examined.rows), examined.flaws
+        return examined.head.acknowledged, len(examined.rows), flaws
 
     async def find(
         self, selection: Selection, *, limit: int = PAGE, before: tuple[int, int] | None = None
@@ -352,12 +363,16 @@ async def _known(connection: sa_asyncio.AsyncConnection, batch: record.Batch) ->
 
 
 async def _believe(
-    connection: sa_asyncio.AsyncConnection, journal: str, emptied: Sequence[record.Range]
-) -> None:
-    """Take records for intact whose bodies gave way, as their journal has now said.
+    connection: sa_asyncio.AsyncConnection, journal: str, examined: ingest.Examined
+) -> int:
+    """Take earlier records for intact whose bodies gave way, as their journal has now said.
 
-    Only where the link fits as well: no statement mends a chain.
+    Only where the link fits as well: no statement mends a chain. Returns how many bodies are gone
+    and not stated yet, those of this batch included.
     """
+    columns = tables.journals.c
+    known = sa.select(columns.unstated).where(columns.journal == journal)
+    earlier = int(await connection.scalar(known) or 0)
     row, before = tables.records, tables.records.alias("before")
     follows = (
         sa.select(before.c.id)
@@ -369,8 +384,10 @@ async def _believe(
         .exists()
     )
     is_first = sa.and_(row.c.sequence == 1, row.c.previous == ingest.GENESIS)
-    for first, last in emptied:
-        await connection.execute(
+    for first, last in examined.emptied:
+        if not earlier:
+            break
+        done = await connection.execute(
             row.update()
             .where(
                 row.c.journal == journal,
@@ -381,6 +398,8 @@ async def _believe(
             )
             .values(is_intact=True)
         )
+        earlier = max(0, earlier - done.rowcount)
+    return earlier + examined.unstated
 
 
 async def _reach(connection: sa_asyncio.AsyncConnection, node: str, namespace: str) -> None:
@@ -429,7 +448,11 @@ def _named(row: Mapping[Any, Any]) -> Named:
     return row["journal"], row["namespace"], row["decision"]
 
 
-def _row(journal: str, row: ingest.ExaminedRecord) -> dict[str, Any]:
+def _row(journal: str, row: ingest.ExaminedRecord, arrived: int) -> dict[str, Any]:
+    """Return the row of a record; one that tells no time is as old as it is here.
+
+    Else what is evidence, because nobody can read it, would be the first to be pruned.
+    """
     shipped, described = row.shipped, row.described
     return {
         "journal": journal,
@@ -439,7 +462,7 @@ def _row(journal: str, row: ingest.ExaminedRecord) -> dict[str, Any]:
         "is_intact": row.is_intact,
         "body": shipped.body,
         "type": described.type,
-        "time": described.time,
+        "time": described.time or arrived,
         "namespace": described.namespace,
         "decision": described.decision,
         "device": described.device,

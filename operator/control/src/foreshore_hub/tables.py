@@ -29,9 +29,10 @@ journals = sa.Table(
     sa.Column("acknowledged", sa.BigInteger, nullable=False),
     sa.Column("head", sa.String(71), nullable=False),
     sa.Column("flaws", sa.Integer, nullable=False, default=0),
+    sa.Column("unstated", sa.Integer, nullable=False, server_default="0"),
 )
-"""One row a journal: whose it is, how far it is committed, the hash of its newest record, and how
-often its chain did not fit."""
+"""One row a journal: whose it is, how far it is committed, the hash of its newest record, how many
+records did not fit its chain, and how many came without body that a later record has to state."""
 
 records = sa.Table(
     "records",

@@ -18,6 +18,8 @@ Reports = Mapping[str, report.AgentEvidence]
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 Type, Reason = conditions.Type, conditions.Reason
 
+VERIFY = "foreshore-agent verify, run there, says what that means and what to do"
+
 SITE_WORDS = ("site",)
 """Last part of a label key that speaks of the place where a node stands."""
 
@@ -25,7 +27,7 @@ SITE_WORDS = ("site",)
 def of_site(
     site: v1alpha1.Site, seen: snapshot.Snapshot, nodes: Sequence[str], reports: Reports
 ) -> Iterator[Said]:
-    """Say whether agents of the site report, and which of them do not, or miss the broker."""
+    """Say whether agents of the site report, which of them do not, and what troubles the others."""
     agents = [node for node in nodes if node in reports]
     if not nodes:
         yield (Type.CONNECTED, FALSE, Reason.NO_NODES, _no_nodes(site.metadata.name, seen))
@@ -175,6 +177,15 @@ def _degraded(
     denied = denials.of_site(site, nodes, reports)
     if denied is not None:
         said.append((Reason.BROKER_REFUSES, denied))
+    broken = [
+        f"{node} at record {journal.broken_at} ({journal.broken_reason or 'it does not say why'})"
+        for node in sorted(nodes)
+        if node in reports and (journal := reports[node].report.journal) is not None
+        if journal.broken_at is not None
+    ]
+    if broken:
+        message = f"the journal is broken on {phrases.listed(broken, 'nodes')}: {VERIFY}"
+        said.append((Reason.JOURNAL_BROKEN, message))
     silent = [node for node in nodes if node not in reports]
     if silent and not _is_young(seen):
         said.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))

@@ -187,8 +187,9 @@ class HubLink:
         if not records:
             await asyncio.sleep(SHIP_IDLE_SECONDS)
             return
-        journal = self._records.journal_id
-        answer = await self._door.records(record.Batch(journal=journal, records=records))
+        journal, last = self._records.journal_id, self._records.standing.last
+        batch = record.Batch(journal=journal, records=records, last=last)
+        answer = await self._door.records(batch)
         if answer.journal != journal:
             raise door.DoorError(reasons.WRONG_JOURNAL, answer.journal)
         if answer.acknowledged <= acknowledged:

@@ -9,8 +9,9 @@ What can be known of the place of a break:
 
 - a body that was changed or emptied, and a record that is missing: exactly;
 - a record that was changed and given a fitting hash: exactly, because the record behind it does not
-  follow any more; where both neighbours of a link could be the wrong one, the one whose own
-  successor does not follow it, else the earlier;
+  follow any more. Of the two records at a link that does not fit the earlier is named: the later
+  may be the wrong one, and the first that cannot be believed is never behind what is named. Where
+  the record behind is gone too, nothing vouches for it, and what is gone is named;
 - all hashes computed anew up to the newest: the head kept outside is another; it can be anywhere
   behind what the last hash that still fits vouches for, so the first and last number are named.
 """
@@ -70,8 +71,6 @@ class Audit:
         self._emptied: Final = deque(hole for hole in stated if hole.kind == HoleKind.EMPTIED)
         self._noticed: Final = tuple(filter(None, map(of_hole, stated)))
         self._break: ChainBreak | None = None
-        self._suspects: tuple[int, int] | None = None
-        """Two records whose link does not fit: the next link shows which of them is wrong."""
         self._is_behind_row = False
         self._hash = chain.GENESIS
         self._hashes: dict[int, str] = {}
@@ -86,8 +85,12 @@ class Audit:
         expected = self._cross_holes(row.sequence)
         if expected < row.sequence:
             self._tell(expected, reasons.RECORD_MISSING)
-        self._check_body(row)
-        self._join(row.previous, row.sequence, is_hole=False)
+        fault = self._fault(row)
+        is_link_alone = fault is not None and chain.link(self._hash, row.body) == row.hash
+        if not is_link_alone:  # else the record before it is as it was
+            self._join(self._vouched(row), row.sequence)
+        if fault is not None:
+            self._tell(row.sequence, fault)
         self._hash, self._is_behind_row = row.hash, True
         self.count, self.last = self.count + 1, row.sequence
         if self._head and row.sequence in (self._head.sequence, self._head.acknowledged):
@@ -97,19 +100,10 @@ class Audit:
 
     def finish(self) -> ChainBreak | None:
         """Return the first break, or None where all is as it was written."""
-        if self._suspects is not None:
-            self._tell(self._suspects[self._differs_from_head(self.last)], reasons.LINK_MISMATCH)
-        exact = [*self._noticed]
-        if self._break is not None:
-            exact.append(self._break)
-        else:
-            behind = self._check_tail() or self._check_head() or self._check_statement()
-            exact += [] if behind is None else [behind]
-        first = min(exact, key=lambda found: found.sequence, default=None)
-        doubt = self._check_acknowledged()
-        if doubt is not None and (first is None or first.sequence > doubt.sequence):
-            return doubt
-        return first
+        doubt = self._check_head()
+        exact = self._break or self._check_end() or doubt or self._check_statement()
+        every = (*self._noticed, exact, doubt, self._check_acknowledged())
+        return min(filter(None, every), key=lambda found: found.sequence, default=None)
 
     def _cross_holes(self, until: int) -> int:
         """Go over stated holes that begin before `until`; return the number expected behind."""
@@ -122,54 +116,49 @@ class Audit:
             if hole.first < expected or hole.last >= until:
                 self._tell(max(hole.first, self.last, 1), reasons.HOLE_REFUTED)
                 break
-            self._join(hole.previous, hole.first, is_hole=True)
+            self._join(hole.previous, hole.first)
             expected, self._hash, self._is_behind_row = hole.last + 1, hole.hash, False
         return expected
 
-    def _check_body(self, row: ChainRow) -> None:
+    def _fault(self, row: ChainRow) -> Reason | None:
         """Check what a row says of itself: by its body, or by the hole that took its body."""
         while self._emptied and self._emptied[0].last < row.sequence:
             self._emptied.popleft()
         if row.body:
-            if chain.link(row.previous, row.body) != row.hash:
-                self._tell(row.sequence, reasons.HASH_MISMATCH)
-        elif not self._emptied or self._emptied[0].first > row.sequence:
-            self._tell(row.sequence, reasons.BODY_MISSING)
-        else:
-            hole = self._emptied[0]
-            is_first, is_last = row.sequence == hole.first, row.sequence == hole.last
-            if (is_first and row.previous != hole.previous) or (is_last and row.hash != hole.hash):
-                self._tell(row.sequence, reasons.LINK_MISMATCH)
+            is_whole = chain.link(row.previous, row.body) == row.hash
+            return None if is_whole else reasons.HASH_MISMATCH
+        if not self._emptied or self._emptied[0].first > row.sequence:
+            return reasons.BODY_MISSING
+        hole = self._emptied[0]
+        is_first, is_last = row.sequence == hole.first, row.sequence == hole.last
+        if (is_first and row.previous != hole.previous) or (is_last and row.hash != hole.hash):
+            return reasons.LINK_MISMATCH
+        return None
 
-    def _join(self, previous: str, number: int, *, is_hole: bool) -> None:
+    def _vouched(self, row: ChainRow) -> str:
+        """Return the hash in front of a row: a statement knows it better than an empty row."""
+        is_stated = bool(self._emptied) and self._emptied[0].first == row.sequence and not row.body
+        return self._emptied[0].previous if is_stated else row.previous
+
+    def _join(self, previous: str, number: int) -> None:
         """Compare the hash that was met last with the one that its successor names.
 
-        A hole is believed, because a statement vouches for it. Of two records either can be wrong.
+        A hole is believed, because a statement vouches for it; of two records, the later.
         """
-        fits = previous == self._hash
-        if self._suspects is not None:
-            self._tell(self._suspects[not fits], reasons.LINK_MISMATCH)
-        elif not fits and self._is_behind_row and not is_hole:
-            self._suspects = (self.last, number) if self._break is None else None
-        elif not fits:
+        if previous != self._hash:
             self._tell(self.last if self._is_behind_row else number, reasons.LINK_MISMATCH)
 
     def _tell(self, sequence: int, reason: Reason) -> None:
-        """Keep the first break; suspects that are still open come before it."""
-        suspects, self._suspects = self._suspects, None
+        """Keep the first break."""
         if self._break is None:
-            is_open = suspects is not None and sequence not in suspects
-            self._break = (
-                ChainBreak(suspects[0], reasons.LINK_MISMATCH)
-                if suspects is not None and is_open
-                else ChainBreak(sequence, reason)
-            )
+            self._break = ChainBreak(sequence, reason)
 
-    def _check_tail(self) -> ChainBreak | None:
+    def _check_end(self) -> ChainBreak | None:
         """Compare where the table ends with where the head says; ahead of it is normal."""
         head = self._head
         if head is None:
-            return None
+            missing = ChainBreak(1, reasons.HEAD_MISSING, max(self.last, 1))
+            return missing if self._is_head_due else None
         if self.last < head.sequence:
             end = self._cross_holes(head.sequence)
             return self._break or ChainBreak(end, reasons.TRUNCATED, head.sequence)
@@ -197,20 +186,14 @@ class Audit:
         return ChainBreak(1, reasons.HEAD_MISMATCH, head.acknowledged)
 
     def _check_head(self) -> ChainBreak | None:
+        """Compare the hash at the head's number, where the record there has no fault of its own."""
         head = self._head
-        if head is None:
-            missing = ChainBreak(1, reasons.HEAD_MISSING, max(self.last, 1))
-            return missing if self._is_head_due else None
-        if not self._differs_from_head(head.sequence):
+        if head is None or self._hashes.get(head.sequence, head.hash) == head.hash:
+            return None
+        if self._break is not None and self._break.sequence == head.sequence:
             return None
         vouched = head.acknowledged if head.acknowledged_hash else 0
         return ChainBreak(min(vouched + 1, head.sequence), reasons.HEAD_MISMATCH, head.sequence)
-
-    def _differs_from_head(self, sequence: int) -> bool:
-        head = self._head
-        if head is None or head.sequence != sequence or sequence not in self._hashes:
-            return False
-        return self._hashes[sequence] != head.hash
 
 
 def _stated(body: bytes) -> str:

@@ -15,12 +15,14 @@ import orjson
 from foreshore_agent.journal import chain, holes
 from foreshore_agent.journal.holes import Hole, HoleKind, Place
 from foreshore_agent.journal.sqlite import RowPlace, Rows
-from foreshore_agent.journal.tally import OVERHEAD, SAVED, JournalEntry, LostRecords, Tally
+from foreshore_agent.journal.tally import OVERHEAD, JournalEntry, LostRecords, Tally
 from foreshore_api.reasons import journal as reasons
 from foreshore_api.wire import record
 
 _TALLY: Final = "journal/tally"
 _TOTAL: Final = "journal/holes"
+_NONE: Final = RowPlace(0, chain.GENESIS, chain.GENESIS, 0, 0)
+"""What the first record follows."""
 
 
 class Ledger:
@@ -39,27 +41,44 @@ class Ledger:
         self._load()
 
     def _load(self) -> None:
-        last, saved = self._rows.last(), self._rows.get(_TALLY)
-        tally = Tally(*last) if last else Tally()
-        self.tally = replace(tally, **orjson.loads(saved)) if saved else tally
-        kept = self._rows.get(_TOTAL)
-        self.total = holes.Total.decode(kept) if kept else holes.Total()
-        self._saved = self.tally, self.total
+        saved, total = self._rows.get(_TALLY), self._rows.get(_TOTAL)
+        self.newest = self._rows.last() or _NONE
+        self.tally = Tally(**orjson.loads(saved)) if saved else Tally()
+        self.total = holes.Total.decode(total) if total else holes.Total()
+        self._saved = self.newest, self.tally, self.total
+
+    @property
+    def critical(self) -> int:
+        """Bytes of critical records on disk."""
+        return self.newest.critical_written - self.tally.critical_removed
+
+    @property
+    def routine(self) -> int:
+        """Bytes of routine records on disk."""
+        return self.newest.routine_written - self.tally.routine_removed
 
     def insert(self, entry: JournalEntry) -> int:
         """Number, link and write one record; return its number."""
-        tally = self.tally
-        sequence = tally.last + 1
-        body = chain.stamp(entry.body, sequence)
-        digest = chain.link(tally.hash, body)
+        last, _, previous, critical, routine = self.newest
+        body = chain.stamp(entry.body, last + 1)
         weight = len(body) + OVERHEAD
-        critical = tally.critical_written + (weight if entry.critical else 0)
-        routine = tally.routine_written + (0 if entry.critical else weight)
-        self._rows.insert(entry, RowPlace(sequence, tally.hash, digest, critical, routine), body)
-        self.tally = replace(
-            tally, last=sequence, hash=digest, critical_written=critical, routine_written=routine
-        )
-        return sequence
+        if entry.critical:
+            critical += weight
+        else:
+            routine += weight
+        place = RowPlace(last + 1, previous, chain.link(previous, body), critical, routine)
+        self._rows.insert(entry, place, body)
+        self.newest = place
+        return place.sequence
+
+    def acknowledge(self, sequence: int) -> bool:
+        """Note that a hub has everything up to `sequence`; False where that is no news."""
+        sequence = min(sequence, self.newest.sequence)
+        if sequence <= self.tally.acknowledged:
+            return False
+        digest = self._rows.hash_of(sequence) or ""
+        self.tally = replace(self.tally, acknowledged=sequence, acknowledged_hash=digest)
+        return True
 
     def remove(self, sequences: Iterable[int], reason: str) -> None:
         """Take records out whole."""
@@ -92,7 +111,7 @@ class Ledger:
         Critical ones that a hub collects go only once it has them, so there may be too few.
         """
         cursor = self.tally.critical_cursor if critical else self.tally.routine_cursor
-        end = self.tally.last
+        end = self.newest.sequence
         if critical and is_collected:
             end = min(end, self.tally.acknowledged + 1)
         reason = reasons.CRITICAL_QUOTA if critical else reasons.ROUTINE_QUOTA
@@ -127,10 +146,7 @@ class Ledger:
     def punch(self, fresh: Iterable[Hole], reason: str) -> None:
         """Note holes: in their table, in the total, and for the statement."""
         for hole in fresh:
-            near = self._rows.holes_near(hole.first, hole.last)
-            is_doubt = hole.kind == HoleKind.DOUBTED  # lies over records and over other holes
-            same = [each for each in near if (each.kind == HoleKind.DOUBTED) is is_doubt]
-            gone, come = holes.punch(hole, same)
+            gone, come = holes.punch(hole, self._rows.holes_near(hole))
             for each in gone:
                 self._rows.delete_hole(each)
                 self.total = self.total.minus(each)
@@ -139,16 +155,20 @@ class Ledger:
                 self.total = self.total.plus(each)
             self._change(reason)[1].append(hole)
 
-    def declare(self, reason: str) -> None:
-        """Write a record of this reason even if nothing went."""
-        self._change(reason)
+    def note(self, reason: str, hole: Hole | None) -> None:
+        """Write down what was noticed when the journal was opened (see `opening`).
 
-    def cut(self, hole: Hole, reason: str) -> None:
-        """Go on behind records that are gone: their numbers are never used again."""
-        size = hole.last - hole.first + 1
-        self.tally = replace(
-            self.tally, last=hole.last, hash=hole.hash, removed=self.tally.removed + size
-        )
+        Without a hole, all that are there are stated. Behind a cut the numbers of what is gone are
+        never used again.
+        """
+        if hole is None:
+            self._change(reason)  # a record of it even where nothing is missing
+            self.punch(tuple(holes.unstated(self._rows.skeletons())), reason)
+            return
+        if hole.kind == HoleKind.CUT:
+            size = hole.last - hole.first + 1
+            self.newest = self.newest._replace(sequence=hole.last, hash=hole.hash)
+            self.tally = replace(self.tally, removed=self.tally.removed + size)
         self.punch((hole,), reason)
 
     def commit(self) -> None:
@@ -158,19 +178,18 @@ class Ledger:
             for ranges in holes.ranges(fresh, record.ITEMS):
                 self._write_gap(reason, lost, ranges)
                 lost = LostRecords()
-        tally, total = self._saved
-        saved = {name: getattr(self.tally, name) for name in SAVED}
-        if saved != {name: getattr(tally, name) for name in SAVED}:
-            self._rows.put(_TALLY, orjson.dumps(saved))
-        if total != self.total:
+        _, tally, total = self._saved
+        if self.tally is not tally:
+            self._rows.put(_TALLY, orjson.dumps(self.tally))
+        if self.total is not total:
             self._rows.put(_TOTAL, self.total.encode())
 
     def settle(self, *, is_committed: bool) -> None:
         """Note how the transaction ended: what was committed stands, the rest is undone."""
         if is_committed:
-            self._saved = self.tally, self.total
+            self._saved = self.newest, self.tally, self.total
         else:
-            self.tally, self.total = self._saved
+            self.newest, self.tally, self.total = self._saved
             self._changes = {}
 
     def _change(self, reason: str) -> tuple[LostRecords, list[Hole]]:

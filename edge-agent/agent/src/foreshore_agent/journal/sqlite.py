@@ -10,13 +10,14 @@ nothing and checkpoint nothing, so the race cannot occur on any version.
 """
 
 import fcntl
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from foreshore_agent.journal.holes import Hole, Place, Skeleton
+from foreshore_agent.journal.holes import Hole, HoleKind, Place, Skeleton
 from foreshore_agent.journal.tally import OVERHEAD, JournalEntry
 from foreshore_api.wire import record
 
@@ -126,13 +127,13 @@ class Rows:
         about = (entry.critical, entry.policy, entry.device, entry.verdict, entry.keep)
         self._run(_INSERT, (sequence, previous, digest, *about, critical, routine, body))
 
-    def last(self) -> tuple[int, str, int, int] | None:
-        """Return number, hash, and critical and routine bytes written, of the newest record."""
-        found: tuple[int, str, int, int] | None = self._run(
-            "SELECT sequence, hash, critical_written, routine_written FROM record"
+    def last(self) -> RowPlace | None:
+        """Return the place of the newest record."""
+        row = self._run(
+            "SELECT sequence, previous, hash, critical_written, routine_written FROM record"
             " ORDER BY sequence DESC LIMIT 1"
         ).fetchone()
-        return found
+        return None if row is None else RowPlace(*row)
 
     def placed(self, sequence: int) -> tuple[Place, bool, int] | None:
         """Return a record's place, whether it is critical, and the length of its body."""
@@ -202,17 +203,20 @@ class Rows:
             Skeleton(sequence, previous, digest, bool(e)) for sequence, previous, digest, e in rows
         )
 
-    def holes_near(self, first: int, last: int) -> tuple[Hole, ...]:
-        """Return the holes that overlap or touch a range, the last first."""
-        found: list[Hole] = []
-        cursor = self._run(f"{HOLES} WHERE first <= ? ORDER BY first DESC", (last + 1,))
-        for hole in holes(cursor):
-            if hole.last >= first - 1:
-                found.append(hole)
-            elif hole.kind != "Doubted":
-                break  # holes of other kinds do not overlap each other: no earlier one comes so far
+    def holes_near(self, hole: Hole) -> tuple[Hole, ...]:
+        """Return the holes that overlap or touch another one, the last first.
+
+        Doubts lie over records and over other holes, so they are near to doubts alone. Apart from
+        that no two overlap: where one ends before the range, no earlier one reaches it.
+        """
+        cursor = self._run(
+            f"{HOLES} WHERE first <= ? AND (kind = 'Doubted') = ? ORDER BY first DESC",
+            (hole.last + 1, hole.kind == HoleKind.DOUBTED),
+        )
+        near = itertools.takewhile(lambda other: other.last >= hole.first - 1, holes(cursor))
+        found = tuple(near)
         cursor.close()
-        return tuple(found)
+        return found
 
     def holes_noticed(self) -> tuple[Hole, ...]:
         """Return what was lost or changed behind the journal's back, the first first."""

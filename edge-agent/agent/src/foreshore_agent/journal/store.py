@@ -17,14 +17,12 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from foreshore_agent.journal import audit, chain, opening, sqlite
 from foreshore_agent.journal.head import Head, HeadFile
-from foreshore_agent.journal.holes import Hole, HoleKind, unstated
 from foreshore_agent.journal.ledger import Ledger
 from foreshore_agent.journal.retention import Retention
 from foreshore_agent.journal.room import Ballast, Quotas
@@ -34,10 +32,8 @@ from foreshore_agent.journal.tally import (
     JournalEntry,
     JournalStatus,
     LostRecords,
-    Tally,
     Values,
 )
-from foreshore_api.reasons import Reason
 from foreshore_api.reasons import journal as reasons
 from foreshore_api.wire import record
 
@@ -79,6 +75,7 @@ class Store:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = sqlite.lock(directory)
         self._directory = directory
+        self._log = directory / f"{sqlite.FILE}-wal"
         self._quotas = quotas
         self._now = now
         self._is_collected = is_collected
@@ -103,14 +100,13 @@ class Store:
     @property
     def standing(self) -> JournalStatus:
         """Where the journal stands now."""
-        tally = self._tally
-        reason = self._failing or (reasons.CRITICAL_QUOTA if self._is_quota_full() else None)
+        tally, last, reason = self._ledger.tally, self._ledger.newest.sequence, self._full_reason()
         return JournalStatus(
-            last=tally.last,
+            last=last,
             acknowledged=tally.acknowledged,
-            kept=tally.last - tally.removed,
-            critical_bytes=tally.critical,
-            routine_bytes=tally.routine,
+            kept=last - tally.removed,
+            critical_bytes=self._ledger.critical,
+            routine_bytes=self._ledger.routine,
             dropped=tally.dropped + self._lost.count,
             full=reason is not None,
             reason=reason,
@@ -126,9 +122,9 @@ class Store:
     def has_chores(self) -> bool:
         """Whether `chore` has something to do."""
         has_expired = len(self._retention.expired) >= _FEWEST
-        if has_expired or self._retention.admitted < self._tally.acknowledged:
+        if has_expired or self._retention.admitted < self._ledger.tally.acknowledged:
             return True
-        return self._lost.count > 0 and not self.standing.full
+        return self._lost.count > 0 and self._full_reason() is None
 
     @property
     def source(self) -> str:
@@ -182,26 +178,19 @@ class Store:
 
     def acknowledge(self, sequence: int) -> None:
         """Note that everything up to `sequence` is safe elsewhere; older news is ignored."""
-        sequence = min(sequence, self._tally.last)
-        if sequence > self._tally.acknowledged:
-            self._ledger.tally = replace(
-                self._tally,
-                acknowledged=sequence,
-                acknowledged_hash=self._rows.hash_of(sequence) or "",
-            )
+        if self._ledger.acknowledge(sequence):
             self._make_critical_room(0)
 
     def count_lost(self, entries: Sequence[JournalEntry]) -> None:
         """Remember records that were not written, for a gap record as soon as there is room."""
-        reason = self.standing.reason or reasons.ROUTINE_QUOTA
+        reason = self._full_reason() or reasons.ROUTINE_QUOTA
         for entry in entries:
             self._lost.add(entry.verdict, self._now(), reason)
 
     def count_refused(self, refused: Mapping[tuple[str, str], int]) -> None:
         """Remember records that nobody even tried to write, by verdict and reason."""
         for (verdict, reason), count in refused.items():
-            for _ in range(count):
-                self._lost.add(verdict, self._now(), reason)
+            self._lost.add(verdict, self._now(), reason, count)
 
     # Reading.
 
@@ -228,7 +217,7 @@ class Store:
         self._retire()
         expired = self._retention.oldest(_SLICE)
         expired = expired if len(expired) >= _FEWEST else ()
-        has_room = not self.standing.full
+        has_room = self._full_reason() is None
         if not expired and not (has_room and self._lost.count):
             return
         with self.transaction():
@@ -246,9 +235,8 @@ class Store:
         A log that is only used again keeps its length, and every later commit would checkpoint.
         Where a reader holds it, the next try comes when it has grown by as much again.
         """
-        log = self._directory / f"{sqlite.FILE}-wal"
         try:
-            size = log.stat().st_size
+            size = self._log.stat().st_size
             if size >= self._checkpoint_at:
                 done = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 self._checkpoint_at = _CHECKPOINT_BYTES + (size if done[0] else 0)
@@ -269,10 +257,10 @@ class Store:
             self._connection, self._rows = fresh, sqlite.Rows(fresh)
             self._ledger.reopen(self._rows)
             with self.transaction():
-                has_routine = self._tally.routine > _DROP_BYTES
-                self._give_way(critical=False, size=_drop_bytes(self._tally.routine))
+                has_routine = self._ledger.routine > _DROP_BYTES
+                self._give_way(critical=False, size=_drop_bytes(self._ledger.routine))
                 if not has_routine:
-                    self._give_way(critical=True, size=_drop_bytes(self._tally.critical))
+                    self._give_way(critical=True, size=_drop_bytes(self._ledger.critical))
                 self.put("journal/recovered", self._now().isoformat().encode())
             for statement in ("wal_checkpoint(TRUNCATE)", "incremental_vacuum"):
                 self._connection.execute(f"PRAGMA {statement}").fetchall()
@@ -300,21 +288,17 @@ class Store:
         self._connection.close()
         os.close(self._lock)
 
-    @property
-    def _tally(self) -> Tally:
-        return self._ledger.tally
-
     def _open(self, identity: str | None) -> audit.ChainBreak | None:
         """Compare table and head; write down what does not fit, before anything else is written.
 
         Returns the first break that was ever noticed so.
         """
-        known, tally = self._rows.get("journal/id"), self._tally
+        known, newest = self._rows.get("journal/id"), self._ledger.newest
         head = self._head.found
         found = opening.Found(
             journal="" if known is None else known.decode(),
-            last=tally.last,
-            hash=tally.hash,
+            last=newest.sequence,
+            hash=newest.hash,
             is_stated=self._rows.get(_FORMAT) is not None,
             head=head,
             hash_at_head=self._rows.hash_of(head.sequence) if head else None,
@@ -343,7 +327,7 @@ class Store:
         """
         if noticed is None:
             head = found.head or Head(self.journal_id, 0, chain.GENESIS)
-            self._head.write(replace(head, is_final=False))
+            self._head.write(head._replace(is_final=False))
             self._head.sync()
         sqlite.sync_directory(self._directory)
         if noticed is None and found.is_stated and found.journal:
@@ -352,32 +336,27 @@ class Store:
             self.put("journal/id", self.journal_id.encode())
             self.put(_FORMAT, opening.FORMAT)
             if noticed is not None:
-                self._note(*noticed)
+                self._ledger.note(*noticed)
         self._head.sync()
-
-    def _note(self, reason: Reason, hole: Hole | None) -> None:
-        if hole is None:
-            self._ledger.punch(tuple(unstated(self._rows.skeletons())), reason)
-            self._ledger.declare(reason)
-        elif hole.kind == HoleKind.CUT:
-            self._ledger.cut(hole, reason)
-        else:
-            self._ledger.punch((hole,), reason)
 
     def _write_head(self, *, is_final: bool = False) -> bool:
         """Write the head as the table is; False, and the journal failing, when it cannot be."""
-        tally = self._tally
-        last, acknowledged = (tally.last, tally.hash), (tally.acknowledged, tally.acknowledged_hash)
+        newest, tally = self._ledger.newest, self._ledger.tally
+        acknowledged = tally.acknowledged, tally.acknowledged_hash
         try:
-            self._head.write(Head(self.journal_id, *last, *acknowledged, is_final))
+            self._head.write(
+                Head(self.journal_id, newest.sequence, newest.hash, *acknowledged, is_final)
+            )
         except OSError as error:
             self._fail(error)
             return False
         return True
 
-    def _is_quota_full(self) -> bool:
-        room = self._quotas.critical - self._tally.critical
-        return self._is_collected and room < MAXIMUM_BODY + OVERHEAD
+    def _full_reason(self) -> str | None:
+        """Why nothing may be commanded, or None while there is room."""
+        room = self._quotas.critical - self._ledger.critical
+        is_quota_full = self._is_collected and room < MAXIMUM_BODY + OVERHEAD
+        return self._failing or (reasons.CRITICAL_QUOTA if is_quota_full else None)
 
     def _fail(self, error: sqlite3.Error | OSError) -> None:
         is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
@@ -390,19 +369,18 @@ class Store:
         routine = sum(entry.weight for entry in entries if not entry.critical)
         self._make_critical_room(critical)
         has_reserve = all(entry.reserve for entry in entries)
-        if self.standing.full and not has_reserve and any(entry.critical for entry in entries):
-            raise JournalFull(f"the journal is full: {self.standing.reason}")
-        if self._failing and not has_reserve:
-            raise JournalFull(f"the journal is full: {self._failing}")
-        if routine and self._tally.routine + routine > self._quotas.routine:
+        reason = self._full_reason() if critical else self._failing
+        if reason and not has_reserve:
+            raise JournalFull(f"the journal is full: {reason}")
+        if routine and self._ledger.routine + routine > self._quotas.routine:
             self._give_way(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
-            if self._tally.routine + routine > self._quotas.routine:
+            if self._ledger.routine + routine > self._quotas.routine:
                 raise JournalFull("the journal is full: RoutineQuota")
 
     def _make_critical_room(self, wanted: int) -> None:
         """Let critical records go that may go, before their class has no room for one more."""
         spare = MAXIMUM_BODY + OVERHEAD if self._is_collected else 0
-        missing = self._tally.critical + wanted + spare - self._quotas.critical
+        missing = self._ledger.critical + wanted + spare - self._quotas.critical
         if missing > 0 and not self._failing:
             self._give_way(critical=True, size=max(missing, _drop_bytes(self._quotas.critical)))
 
@@ -411,7 +389,7 @@ class Store:
 
     def _retire(self) -> None:
         """See which records may go, of those that were acknowledged since the last time."""
-        after, until = self._retention.admitted, self._tally.acknowledged
+        after, until = self._retention.admitted, self._ledger.tally.acknowledged
         found = self._rows.buckets(after, until)
         for sequence, policy, device, verdict, keep, length in found:
             self._retention.admit(sequence, (policy, device, verdict), keep if length else 0)

@@ -74,16 +74,11 @@ class JournalStatus:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the next record builds on.
+    """What no row carries of a journal's counts: kept as a value, so that opening scans nothing.
 
-    Written totals travel in the newest row, the others in a value of their own, so that opening a
-    large journal scans nothing.
+    An ordinary append changes nothing of it, and so does not write it.
     """
 
-    last: int = 0
-    hash: str = chain.GENESIS
-    critical_written: int = 0
-    routine_written: int = 0
     critical_removed: int = 0
     routine_removed: int = 0
     removed: int = 0
@@ -93,29 +88,6 @@ class Tally:
     acknowledged: int = 0
     acknowledged_hash: str = ""
     """Of the newest record that the hub has."""
-
-    @property
-    def critical(self) -> int:
-        """Bytes of critical records on disk."""
-        return self.critical_written - self.critical_removed
-
-    @property
-    def routine(self) -> int:
-        """Bytes of routine records on disk."""
-        return self.routine_written - self.routine_removed
-
-
-SAVED: Final = (
-    "critical_removed",
-    "routine_removed",
-    "removed",
-    "dropped",
-    "critical_cursor",
-    "routine_cursor",
-    "acknowledged",
-    "acknowledged_hash",
-)
-"""Fields of a tally that no row carries."""
 
 
 @dataclass(slots=True)
@@ -132,9 +104,9 @@ class LostRecords:
         """How many they are."""
         return sum(self.dropped.values())
 
-    def add(self, verdict: str, time: datetime, reason: str) -> None:
-        """Count a record."""
-        self.dropped[verdict] = self.dropped.get(verdict, 0) + 1
+    def add(self, verdict: str, time: datetime, reason: str, count: int = 1) -> None:
+        """Count records of one time."""
+        self.dropped[verdict] = self.dropped.get(verdict, 0) + count
         self.since = min(self.since or time, time)
         self.until = max(self.until or time, time)
         self.reason = reason

@@ -112,6 +112,16 @@ class AgentFacts:
         """Return what is not up yet, as sentences."""
         return tuple(self._pending())
 
+    def remarks(self) -> tuple[str, ...]:
+        """Return what a person should look at although the agent works, as sentences."""
+        broken = self.book.standing.broken
+        if broken is None:
+            return ()
+        return (
+            f"the journal is broken at record {broken.sequence} ({broken.reason}):"
+            " foreshore-agent verify says what that means and what to do",
+        )
+
     def _pending(self) -> Iterator[str]:
         present = self.desired.present
         if present is None:

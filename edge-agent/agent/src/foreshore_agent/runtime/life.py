@@ -138,7 +138,9 @@ class Life:
         if ground.book.full:
             self._recorder_changed(ground.book.standing)
         if ground.settings.port is not None:
-            served = health.application(ground.meters.registry, self.facts.missing)
+            served = health.application(
+                ground.meters.registry, self.facts.missing, self.facts.remarks
+            )
             self._port = health.Port(served, ground.settings.address, ground.settings.port)
             await self._port.start()
         self._start("notices", self._notices.run())
