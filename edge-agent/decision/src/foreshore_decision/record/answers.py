@@ -6,6 +6,7 @@ the record for people, exactly, and are not repeated.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
@@ -62,7 +63,8 @@ def question(asked: compiled.Inference, measured: Mapping[str, float | None]) ->
 @lru_cache(maxsize=POLICIES)
 def _form(asked: compiled.Inference) -> str:
     """Return the fingerprint of what no question of a policy changes."""
-    return fingerprint(asked.asked, asked.timeout, asked.tensors)
+    tensors = [astuple(tensor) for tensor in asked.tensors]
+    return fingerprint(*asked.asked, asked.timeout, tensors)
 
 
 @lru_cache(maxsize=POLICIES)

@@ -63,7 +63,7 @@ def of(policy: compiled.CompiledPolicy) -> Layout:
 def judged(source: compiled.CompiledInput) -> str:
     """Return the fingerprint of what decides whether a value of an input is believed."""
     return fingerprint(
-        source.property, source.type, source.minimum, source.maximum, source.maximum_rate
+        source.property, source.type.value, source.minimum, source.maximum, source.maximum_rate
     )
 
 

@@ -62,7 +62,11 @@ class Known(Mapping[str, T], Generic[T]):
 
 
 def fingerprint(*parts: object) -> str:
-    """Return a short text that is the same for the same parts."""
+    """Return a short text that is the same for the same parts, in every release.
+
+    Parts are texts, numbers, None, and tuples and lists of them: other things spell the names of
+    their classes, which may change.
+    """
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
