@@ -60,7 +60,6 @@ def context(gate: GateName, facts: Facts) -> Step:
         return Step(facts, Entry(gate, PASS, reasons.CONDITIONS_HOLD))
     facts = expressions.with_variables(facts, policy.before)
     bindings = expressions.bind(policy.before, facts.values)
-    facts = facts._replace(bindings=None)
     for condition in policy.conditions:
         truth = condition.expression.is_true(bindings)
         if truth is not True:
