@@ -24,7 +24,7 @@ class WindowLine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FactsLayout:
     """The fixed part of a policy's facts."""
 
     properties: tuple[str, ...]
@@ -36,12 +36,12 @@ class Layout:
 
 
 @lru_cache(maxsize=POLICIES)
-def of(policy: compiled.CompiledPolicy) -> Layout:
+def of(policy: compiled.CompiledPolicy) -> FactsLayout:
     """Return a policy's layout."""
     sources = {source.name: source for source in policy.inputs}
     names = [source.property for source in policy.inputs]
     names += [bound.property for bound in policy.action.bounds if bound.property is not None]
-    return Layout(
+    return FactsLayout(
         properties=tuple(dict.fromkeys(names)),
         actuators=sorted(policy.action.actuators),
         last_good=tuple(
