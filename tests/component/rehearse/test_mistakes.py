@@ -421,3 +421,23 @@ def test_a_policy_that_is_switched_off_and_a_device_that_is_locked_are_said_at_o
     assert said.exit_code == 2
     assert "DecisionPolicy ventilate-when-occupied is Disabled (spec.mode)" in said.output
     assert "Device room-301 is locked (spec.lock)" in said.output
+
+
+@pytest.mark.parametrize("inside", ["--csv", "--resources", "--models", "--credentials"])
+def test_what_a_rehearsal_reads_is_never_replaced_with_the_one_before(
+    resources: Path, inside: str
+) -> None:
+    state = resources.parent / "state"
+    state.mkdir()
+    (state / "rehearsal").write_text("an earlier one\n")
+    kept = state / "kept"
+    read = {"--resources": resources, "--csv": resources / "occupancy.csv"}
+    shutil.copytree(resources, kept)
+    read[inside] = kept / "occupancy.csv" if inside == "--csv" else kept
+    words = [str(word) for pair in read.items() for word in pair]
+    result = testing.CliRunner().invoke(
+        application, ["rehearse", *words, "--state", str(state), "--device", "room-301"]
+    )
+    assert result.exit_code == 2
+    assert f"{read[inside]} lies in {state}" in result.stderr
+    assert (kept / "occupancy.csv").exists()

@@ -117,6 +117,28 @@ def test_a_number_with_an_underscore_is_left_out(tmp_path: Path) -> None:
     assert first.unread == ("co2",)
 
 
+@pytest.mark.parametrize("text", ["1e30", "18446744073709551616", "1" * 5000, "2.5"])
+def test_a_whole_number_that_no_device_could_send_is_left_out(tmp_path: Path, text: str) -> None:
+    _, [first, _] = read(tmp_path, f"people\n{text}\n2\n")
+    assert first.unread == ("people",)
+
+
+def test_a_long_whole_number_is_read_to_its_last_digit(tmp_path: Path) -> None:
+    _, [first] = read(tmp_path, "people\n9007199254740993\n")
+    assert first.values == {"people": 9007199254740993}
+
+
+@pytest.mark.parametrize("text", ["1701011200000", "1612121300000", "1701010112233"])
+def test_milliseconds_that_look_like_a_date_are_not_read_as_one(tmp_path: Path, text: str) -> None:
+    with pytest.raises(recording.RecordingError, match="divide by 1000"):
+        read(tmp_path, f"time,co2\n{text},1\n", needs_time=True)
+
+
+def test_a_date_without_dashes_is_a_time(tmp_path: Path) -> None:
+    _, [first] = read(tmp_path, "time,co2\n20150202,1\n", needs_time=True)
+    assert first.time == datetime(2015, 2, 2, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("pair", ["co2", "=co2", "Column="])
 def test_a_map_that_maps_nothing_is_refused(pair: str) -> None:
     with pytest.raises(recording.RecordingError, match="COLUMN=PROPERTY"):

@@ -119,13 +119,25 @@ def test_a_row_after_which_nothing_is_decided_is_counted() -> None:
         ("1", None, True),
         (" TRUE ", None, True),
         ("0", None, False),
-        ("", None, False),
+        ("", None, None),
+        ("", "busy", None),
+        ("on", None, None),
         ("Busy", "busy", True),
         ("1", "busy", False),
     ],
 )
-def test_what_counts_as_true(text: str, value: str | None, expected: bool) -> None:
-    assert score.is_true(text, value) is expected
+def test_what_counts_as_true(text: str, value: str | None, expected: bool | None) -> None:
+    assert score.is_right_to_act(text, value) is expected
+
+
+def test_a_truth_that_cannot_be_read_is_no_truth_and_is_said() -> None:
+    found = counted(
+        ("on", decided(Phase.PASS)),
+        ("", decided(Phase.FAIL, Verdict.NOT_TRIGGERED)),
+        ("1", decided(Phase.PASS)),
+    )
+    assert compared(found) == score.TruthComparison(right_to_act=1)
+    assert found.summary({}, None).skipped["truths not readable"] == 2
 
 
 def test_latencies_come_in_the_order_in_which_time_passes_beside_the_budget() -> None:

@@ -1,5 +1,6 @@
 """The gates, one at a time and together: what passes, what decides, what can never happen."""
 
+import dataclasses
 import itertools
 import math
 from typing import Any
@@ -8,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import room
+from builders import engine_rig, room
 from builders.chain import GOOD, made, run
 from builders.chain import given as given_
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision import features, fencing, instant
-from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order
+from foreshore_decision.chain import evaluate, facts, limiter, messages, modes, order, readings
 from foreshore_decision.policy.compiled import Cap, RateLimit
 
 FORBID = {"name": "cold", "effect": "Forbid", "expression": "temperature < 0.0", "reason": "Cold"}
@@ -408,3 +409,41 @@ def test_the_lowest_cap_counts_and_higher_ones_are_not_named() -> None:
     mode, lowering = modes.effective(Mode.AUTONOMOUS, caps)
     assert (mode, [cap.reason for cap in lowering]) == (Mode.SHADOW, ["A", "B"])
     assert modes.effective(Mode.SHADOW, caps[:1]) == (Mode.SHADOW, ())
+
+
+BEGAN = engine_rig.START.timestamp()
+TENTHS = [(BEGAN + (step + 1) / 10, BEGAN + step / 10) for step in range(10)]
+"""Moments a tenth of a second apart, as a rehearsal has them: some a hair more, some less."""
+
+
+@pytest.mark.parametrize(("now", "received"), TENTHS)
+def test_an_input_as_old_as_it_may_be_is_not_stale_whatever_floats_make_of_its_age(
+    now: float, received: float
+) -> None:
+    inputs = [{**each, "maximumAge": "100ms"} for each in room.policy()["spec"]["inputs"]]
+    inputs[1]["onInvalid"] = "LastGood"
+    given = given_(made(inputs=inputs), seconds=now)
+    seen = {name: facts.Reading(value, received) for name, value in GOOD.items()}
+    assert decided(given._replace(readings=seen))[0] == "Commanded"
+    refused = {**seen, "co2": facts.Reading(None, received, "NotFinite")}
+    good = given._replace(readings=refused, last_good={"co2": facts.Good(900.0, received)})
+    assert decided(good)[0] == "Commanded"
+
+
+@pytest.mark.parametrize(("now", "began"), TENTHS)
+def test_a_hold_is_over_when_its_time_is_whatever_floats_make_of_it(
+    now: float, began: float
+) -> None:
+    given = given_(POLICY, seconds=now, held_until=began - 0.3 + 0.4)
+    seen = {name: facts.Reading(value, began) for name, value in GOOD.items()}
+    assert decided(given._replace(readings=seen))[0] == "Commanded"
+
+
+@pytest.mark.parametrize(("now", "received"), TENTHS)
+def test_a_change_as_fast_as_is_believed_is_believed_whatever_floats_make_of_it(
+    now: float, received: float
+) -> None:
+    source = dataclasses.replace(POLICY.inputs[1], maximum_rate=50.0)
+    rate = readings.rate_of(905.0, now, facts.Reading(900.0, received))
+    assert readings.judge(source, facts.Reading(905.0, now, None, rate)) is None
+    assert readings.rate_of(905.0, now, facts.Reading(900.0, now)) == math.inf

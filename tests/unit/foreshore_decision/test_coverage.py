@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
@@ -97,3 +98,12 @@ def test_a_connection_that_flaps_does_not_grow_the_window_and_never_flatters_it(
         window = features.interrupt(window, second + 0.5)
     assert len(window.listened) == features.STRETCHES
     assert features.coverage(window, 1000.0) == features.STRETCHES * 0.5 / 1000
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_half_of_a_window_is_half_also_of_a_recording_at_ten_hertz(tenths: int) -> None:
+    began = datetime(2026, 3, 1, 10, 0, 0, 100_000 * tenths, tzinfo=UTC)
+    for steps in (1, 3, 7, 11):
+        window = features.add(features.Window(0.2 * steps), began.timestamp(), 1.0)
+        now = (began + steps * timedelta(milliseconds=100)).timestamp()
+        assert features.uncovered(window, 0.5, now) == 0.0

@@ -35,6 +35,7 @@ def test_a_command_is_told_with_its_reason_its_inputs_its_model_and_what_came_of
         "+ Rule",
         "close call: Rule/occupied had 0.13 to spare: score >= 0.8",
         "afterwards: Acknowledged",
+        "(Accepted: The device takes the command)",
     ):
         assert part in text
 
@@ -91,6 +92,15 @@ def test_a_command_that_nobody_answered_says_what_that_means_and_what_to_look_at
     assert "afterwards: Unknown" in text
     assert "(NoAcknowledgement: The device did not answer within" in text
     assert "mqtt.acknowledgementTopic" in text
+
+
+def test_what_the_record_says_of_an_outcome_stands_behind_its_code() -> None:
+    bodies = [json.loads(body) for body in events()]
+    outcome = next(event for event in bodies if event["type"] == record.OUTCOME)
+    message = "the device refused the command; its reason is ValveStuck"
+    outcome["data"] |= {"outcome": "Rejected", "reason": "ValveStuck", "message": message}
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, bodies))))
+    assert f"(ValveStuck: {message})" in text
 
 
 def test_a_devices_own_reason_is_told_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -94,3 +95,34 @@ def test_two_values_at_one_time_have_no_slope() -> None:
 def test_an_overflow_is_no_number() -> None:
     window = window_of([1e308, -1e308, 1e308])
     assert features.measure(window, Aggregate.STANDARD_DEVIATION, 20.0) is None
+
+
+RECORDED = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
+"""In a rehearsal engine seconds are Unix seconds: a tenth of a second is no float."""
+
+
+def moments(hertz: int, values: int) -> list[float]:
+    return [(RECORDED + timedelta(seconds=index / hertz)).timestamp() for index in range(values)]
+
+
+@pytest.mark.parametrize("hertz", [3, 7, 10, 30])
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 6.0])
+def test_a_value_as_old_as_the_window_is_out_of_it_whatever_floats_make_of_its_age(
+    hertz: int, seconds: float
+) -> None:
+    window = features.Window(seconds)
+    for at in moments(hertz, 300):
+        window = features.add(window, at, at)
+        held = features.count(window, at)
+        assert features.measure(window, Aggregate.COUNT, at) == held
+        if at - RECORDED.timestamp() > seconds and all(pane.size == 1 for pane in window.panes):
+            assert held == round(seconds * hertz)
+
+
+@pytest.mark.parametrize("hertz", [10, 32])
+def test_sixty_four_evenly_spaced_values_are_kept_one_by_one(hertz: int) -> None:
+    window = features.Window(features.PANES / hertz)
+    for at in moments(hertz, 300):
+        window = features.add(window, at, 1.0)
+        assert {pane.size for pane in window.panes} == {1}
+    assert len(window.panes) == features.PANES

@@ -20,7 +20,7 @@ from foreshore_api.wire import record as wire
 from foreshore_decision import features, fencing, policy, served
 from foreshore_decision.chain import evaluate, facts, limiter, modes
 from foreshore_decision.policy import compiled
-from foreshore_decision.record import answers, plain, render, replay
+from foreshore_decision.record import answers, layout, plain, render, replay
 from foreshore_decision.record import facts as codec
 
 WINDOW = {"name": "co2Mean", "input": "co2", "window": "1m", "aggregate": "Mean"}
@@ -216,6 +216,19 @@ def test_a_part_of_what_is_given_comes_back_by_the_names_of_its_fields(
 ) -> None:
     value = data.draw(drawn(kind))
     assert plain.typed(kind, json.loads(json.dumps(plain.plain(value)))) == value
+
+
+def test_what_facts_are_compared_by_is_what_it_was_when_they_were_written() -> None:
+    """Where this fails, records that are on disk no longer replay: FORMAT goes up."""
+    asked, source = MADE.inference, MADE.inputs[1]
+    assert asked is not None
+    assert (codec.FORMAT, layout.judged(source), layout.remembered(source)) == (
+        1,
+        "adc07c401bbd4ea1",
+        "deeeee6678f9e24a",
+    )
+    measured = {"light": 400.0, "co2": 900.5, "temperature": None}
+    assert answers.question(asked, measured) == "4f92239f637715f9"
 
 
 class Newer(NamedTuple):

@@ -214,12 +214,12 @@ def _later(explanation: Explanation) -> list[str]:
 
 
 def _cause(later: Afterwards) -> str:
-    """Return why a command ended so, and what to do about it; a device's own words stand alone."""
-    row = outcomes.TABLE.get(later.reason)
-    if later.message or row is None:
-        return later.message or later.reason
-    remedy = f"; {row.remedy}" if row.remedy else ""
-    return f"{later.reason}: {row.meaning.rstrip('.')}{remedy}"
+    """Return why a command ended so: the code, and what the record or the table says of it."""
+    text, row = later.message, outcomes.TABLE.get(later.reason)
+    if not text and row is not None:
+        remedy = f"; {row.remedy}" if row.remedy else ""
+        text = f"{row.meaning.rstrip('.')}{remedy}"
+    return ": ".join(part for part in (later.reason, text) if part)
 
 
 def _mark(line: GateLine) -> str:

@@ -29,13 +29,12 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
 from foreshore_api.v1alpha1.evaluation import Aggregate
+from foreshore_decision.instant import RESOLUTION, has_passed
 
 PANES: Final = 64
 """Panes that a window is cut into; one more may be partly inside."""
 STRETCHES: Final = 16
 """Stretches between gaps that a window remembers; what is older counts as not listened to."""
-ROUNDING: Final = 1e-9
-"""Share of a window that is lost in sums of floats: half of a minute is half of a minute."""
 
 
 class Pane(NamedTuple):
@@ -100,11 +99,23 @@ def _with_value(window: Window, at: float, value: float) -> tuple[Pane, ...]:
     newest = single(at, value)
     if not panes:
         return (newest,)
-    if at - panes[-1].start < window.seconds / PANES:
+    if not has_passed(panes[-1].start, window.seconds / PANES, at):
         return (*panes[:-1], merge(panes[-1], newest))
-    oldest = at - window.seconds
-    kept = next((i for i, pane in enumerate(panes) if pane.end > oldest), len(panes))
-    return (*panes[kept:], newest)
+    return (*_inside(window, at), newest)
+
+
+def _inside(window: Window, now: float) -> tuple[Pane, ...]:
+    """Return the panes that reach into (now - seconds, now].
+
+    A value as old as the window is outside, as an interval of the same length has passed then: to
+    the resolution of times, so that a window of steady values always holds as many.
+    """
+    outside = 0
+    for pane in window.panes:
+        if not has_passed(pane.end, window.seconds, now):
+            break
+        outside += 1
+    return window.panes[outside:]
 
 
 def _gap_end(window: Window, at: float) -> float:
@@ -140,18 +151,17 @@ def uncovered(window: Window, share: float, now: float) -> float:
     The old end of the window moves on with time: while it passes what was listened to, as much is
     lost there as is won at the new end, and while it passes a gap the coverage grows.
     """
-    if window.since is not None and now - window.since >= share * window.seconds:
+    if window.since is not None and has_passed(window.since, share * window.seconds, now):
         return 0.0
-    rounding = ROUNDING * window.seconds
     missing = (share - coverage(window, now)) * window.seconds
-    if missing <= rounding:
+    if missing <= RESOLUTION:
         return 0.0
     first = edge = now - window.seconds
     for stretch in window.listened:
         if stretch.end <= edge:
             continue
         gap = max(0.0, stretch.start - edge)
-        if gap >= missing - rounding:
+        if gap >= missing - RESOLUTION:
             break
         missing -= gap
         edge = stretch.end
@@ -185,8 +195,7 @@ def measure(window: Window, aggregate: Aggregate, now: float) -> float | None:
     unit per second; Slope and StandardDeviation need two values at least (Slope at two times),
     Count is 0 without any. None too where the result is not finite.
     """
-    oldest = now - window.seconds
-    panes = [pane for pane in window.panes if pane.end > oldest]
+    panes = _inside(window, now)
     if not panes:
         return 0.0 if aggregate is Aggregate.COUNT else None
     result = _measure(panes, aggregate)
@@ -195,8 +204,7 @@ def measure(window: Window, aggregate: Aggregate, now: float) -> float | None:
 
 def count(window: Window, now: float) -> int:
     """Return how many values are in (now - seconds, now]."""
-    oldest = now - window.seconds
-    return sum(pane.size for pane in window.panes if pane.end > oldest)
+    return sum(pane.size for pane in _inside(window, now))
 
 
 def _measure(panes: Sequence[Pane], aggregate: Aggregate) -> float | None:

@@ -34,3 +34,11 @@ def has_passed(since: float, seconds: float, now: float) -> bool:
     their moments are no floats.
     """
     return now - since >= seconds - RESOLUTION
+
+
+def is_beyond(since: float, seconds: float, now: float) -> bool:
+    """Whether more than so many seconds have passed, to the resolution of times.
+
+    What may be a tenth of a second old still may where two moments of 10 Hz make it a hair more.
+    """
+    return now - since > seconds + RESOLUTION

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
+from foreshore_agent.devices.codecs import payload
 from foreshore_agent.devices.codecs.payload import Value
 from foreshore_agent.play import layout, survey
 from foreshore_agent.play.layout import RecordingError as RecordingError
@@ -29,6 +30,10 @@ TIME_COLUMNS: Final = ("date", "time", "timestamp", "datetime", "date_time")
 
 _WEEK: Final = "W"
 """In a time, a week's number: no sensor writes it, so it is a slip."""
+_DATE: Final = 8
+"""Digits of a date without dashes; any other number alone is no date, though it may look so."""
+_DIGITS: Final = 20
+"""Characters of a whole number of 64 bits, with its sign."""
 _TRUE: Final = ("true", "1", "yes", "t")
 _FALSE: Final = ("false", "0", "no", "f")
 
@@ -266,10 +271,7 @@ def value(text: str, data_type: deviceprofile.DataType, separator: str = ",") ->
         case deviceprofile.DataType.NUMBER:
             return _number(text, separator)
         case deviceprofile.DataType.INTEGER:
-            number = _number(text, separator)
-            if not number.is_integer():
-                raise ValueError(f"{text!r} is no whole number")
-            return int(number)
+            return _integer(text, separator)
         case deviceprofile.DataType.BOOLEAN:
             if text.casefold() not in (*_TRUE, *_FALSE):
                 raise ValueError(f"{text!r} is neither true nor false")
@@ -281,6 +283,8 @@ def value(text: str, data_type: deviceprofile.DataType, separator: str = ",") ->
 def moment(text: str, zone: tzinfo) -> datetime:
     """Read ISO 8601 or Unix seconds; without a zone it is `zone`'s. Raises RecordingError."""
     text = text.strip()
+    if text.isdecimal() and len(text) != _DATE:
+        return _unix(text)  # else some milliseconds would be dates: 1701011200000 is in 1701
     try:
         parsed = datetime.fromisoformat("" if _WEEK in text.upper() else text)
     except ValueError:
@@ -316,6 +320,13 @@ def _number(text: str, separator: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text!r} is not finite")
     return number
+
+
+def _integer(text: str, separator: str) -> int:
+    """Read a whole number as devices may send it: exactly, and of 64 bits at most."""
+    is_digits = text.lstrip("+-").isdecimal() and len(text) <= _DIGITS
+    number = int(text) if is_digits else _number(text, separator)
+    return int(payload.typed(number, deviceprofile.DataType.INTEGER))
 
 
 def _float(text: str) -> float:

@@ -28,10 +28,6 @@ from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import metrics
 from foreshore_api.wire.record import Outcome
 
-READY_SECONDS: Final = 90.0
-"""For the model's server to load and warm up; it gives up fetching before that, and says why."""
-_WAIT_SECONDS: Final = 5.0
-"""Between two lines that say what is waited for."""
 _MARGIN: Final = timedelta(milliseconds=1)
 """After a moment, so that it has surely passed."""
 _FIRST: Final = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.NOT_SENT, Outcome.UNKNOWN)
@@ -229,9 +225,9 @@ async def _ready(host: agent.Agent, device: player.Player) -> None:
         if problems := host.problems():
             lines = ("it cannot begin:", *map(inspection.line, problems))
             raise planning.RehearsalError("\n  ".join(lines))
-        if now - started > READY_SECONDS:
+        if now - started > planning.LOAD_SECONDS:
             raise planning.RehearsalError(f"the agent does not become ready: {'; '.join(missing)}")
-        if now - shown_at > _WAIT_SECONDS:
+        if now - shown_at > planning.WAIT_SECONDS:
             shown_at = now
             exits.say(f"waiting: {'; '.join(missing)}")
         await asyncio.sleep(0.05)

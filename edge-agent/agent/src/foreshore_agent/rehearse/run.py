@@ -12,7 +12,6 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Final
 
 import orjson
@@ -34,10 +33,6 @@ from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
 from foreshore_decision import explain, fencing
 
-LOAD_SECONDS: Final = 90.0
-"""For a model's server to load and warm up; it gives up fetching before that, and says why."""
-_WAIT_SECONDS: Final = 5.0
-"""Between two lines that say what is waited for."""
 _MARK: Final = "rehearsal"
 """File that says that a state directory is a rehearsal's and may be replaced."""
 _QUOTAS: Final = Quotas(ballast=MEBIBYTE)
@@ -65,7 +60,7 @@ def rehearse(request: planning.RehearsalRequest) -> None:
     notices.say(plan.notes)
     if request.is_live:
         mosquitto.find()
-    _clear(request.state)
+    _clear(request)
     try:
         summary = uvloop.run(_summarise(plan))
     except* (folder.FolderError, planning.RehearsalError) as group:
@@ -89,15 +84,21 @@ def _text(error: BaseException) -> str:
     return str(error)
 
 
-def _clear(state: Path) -> None:
+def _clear(request: planning.RehearsalRequest) -> None:
     """Make the directory ours: new, empty, or an earlier rehearsal's. Raises RehearsalError."""
-    mark = state / _MARK
+    state, mark = request.state, request.state / _MARK
     if state.exists() and any(state.iterdir()):
         if not mark.exists():
             raise planning.RehearsalError(
                 f"{state} is not empty and no rehearsal's: choose another directory, so that"
                 " records of a real agent are never mixed with rehearsed ones"
             )
+        for read in (request.csv, request.resources, request.models, request.credentials):
+            if read is not None and read.resolve().is_relative_to(state.resolve()):
+                raise planning.RehearsalError(
+                    f"{read} lies in {state}, which is emptied before a rehearsal: choose another"
+                    " directory for --state"
+                )
         shutil.rmtree(state)
     state.mkdir(parents=True, exist_ok=True)
     mark.write_text("This directory holds a rehearsal; the next one replaces it.\n")
@@ -221,9 +222,9 @@ async def _loaded(
     servers: children.Children, running: Mapping[serving.ModelConfig, children.Child]
 ) -> None:
     """Wait until every model is served. Raises RehearsalError."""
-    until = time.monotonic() + LOAD_SECONDS
+    until = time.monotonic() + planning.LOAD_SECONDS
     while True:
-        await servers.settle(running, _WAIT_SECONDS)
+        await servers.settle(running, planning.WAIT_SECONDS)
         waiting = [
             f"{config.version}: {_trouble(child)}"
             for config, child in running.items()
@@ -235,7 +236,9 @@ async def _loaded(
             raise planning.RehearsalError("\n  ".join(("a model cannot be served:", *waiting)))
         if time.monotonic() > until:
             raise planning.RehearsalError(
-                "\n  ".join((f"a model is not served after {LOAD_SECONDS:.0f} s:", *waiting))
+                "\n  ".join(
+                    (f"a model is not served after {planning.LOAD_SECONDS:.0f} s:", *waiting)
+                )
             )
         exits.say(f"waiting for {'; '.join(waiting)}")
 

@@ -22,6 +22,7 @@ from foreshore_api.reasons import telemetry
 from foreshore_api.wire import histogram, metrics, record
 
 _TRUE: Final = ("1", "1.0", "true", "yes", "t")
+_FALSE: Final = ("0", "0.0", "false", "no", "f")
 _UNDECIDED: Final = frozenset({record.Verdict.NOT_APPLICABLE.value, record.Verdict.ERROR.value})
 """Verdicts of passes that ended before anything could be decided."""
 _UNARMED: Final = frozenset({reasons_.DISABLED, reasons_.DEVICE_LOCKED, reasons_.POLICY_CHANGED})
@@ -188,7 +189,9 @@ class Score:
         self._waited = 0.0
         self._has_truth: Final = has_truth
         self._true_value: Final = true_value
-        self._is_right_to_act = False
+        self.untold = 0
+        """Rows whose truth could not be read: nothing is held against them."""
+        self._is_right_to_act: bool | None = None
         self._compared: Final[Counter[tuple[bool, bool]]] = Counter()
         """By whether it acted and whether that was right."""
 
@@ -201,7 +204,8 @@ class Score:
         self.first, self.last = self.first or moment, moment
         self.unread += len(row.unread)
         self._decisions_before = self.decisions.total()
-        self._is_right_to_act = is_true(row.truth or "", self._true_value)
+        self._is_right_to_act = is_right_to_act(row.truth or "", self._true_value)
+        self.untold += self._has_truth and self._is_right_to_act is None
 
     def end_row(self) -> None:
         """See whether anything was decided since the row was played."""
@@ -275,6 +279,7 @@ class Score:
             skipped={
                 "rows without a decision": self.undecided,
                 "cells not readable": self.unread,
+                "truths not readable": self.untold,
                 **skipped,
             },
             verdicts=verdicts(self.decisions),
@@ -287,10 +292,11 @@ class Score:
     def _compare(self, decided: effects.Decided) -> None:
         """Hold a decision against the row that triggered it; a silence has none."""
         is_asked = decided.rules in (record.Phase.PASS, record.Phase.FAIL)
-        if not (self._has_truth and is_asked and decided.triggered_at is not None):
+        right = self._is_right_to_act
+        if not (self._has_truth and is_asked and decided.triggered_at is not None) or right is None:
             return
         acts = decided.rules is record.Phase.PASS
-        self._compared[acts, acts == self._is_right_to_act] += 1
+        self._compared[acts, acts == right] += 1
 
 
 def is_undecided(summary: Summary) -> bool:
@@ -368,7 +374,15 @@ def latencies(
     return tuple(latencies_)
 
 
-def is_true(text: str, true_value: str | None) -> bool:
-    """Whether a cell of the truth's column says that acting was right."""
+def is_right_to_act(text: str, true_value: str | None) -> bool | None:
+    """Whether a cell of the truth's column says that acting was right; None: it does not say.
+
+    Where a person named the value that says so, every other one says no; an empty cell says
+    nothing.
+    """
     text = text.strip().casefold()
-    return text in _TRUE if true_value is None else text == true_value.strip().casefold()
+    if not text:
+        return None
+    if true_value is not None:
+        return text == true_value.strip().casefold()
+    return text in _TRUE if text in (*_TRUE, *_FALSE) else None

@@ -114,7 +114,10 @@ def render(summary: score.Summary, output: console.Console) -> None:
 def _compared(comparison: score.TruthComparison) -> Iterator[tuple[str, str]]:
     """Yield title and text of each line about the truth."""
     if not comparison.decisions:
-        yield "truth", "no decision could be held against it"
+        remedy = (
+            "if its cells say yes by another word than 1 or true, name it: --truth COLUMN=VALUE"
+        )
+        yield "truth", f"no decision could be held against it; {remedy}"
         return
     yield (
         "truth",

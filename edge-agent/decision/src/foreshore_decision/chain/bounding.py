@@ -13,6 +13,7 @@ from foreshore_api.v1alpha1.actuation import OnLimit
 from foreshore_api.wire import record
 from foreshore_decision import expr
 from foreshore_decision.chain.facts import Entry, Given
+from foreshore_decision.instant import is_beyond
 from foreshore_decision.policy import compiled
 
 PASS, FAIL = record.Phase.PASS, record.Phase.FAIL
@@ -24,7 +25,7 @@ def present_value(bound: compiled.Bound, given: Given) -> float | None:
     if (
         reading is None
         or reading.problem is not None
-        or given.seconds - reading.received > (bound.present_age)
+        or is_beyond(reading.received, bound.present_age, given.seconds)
     ):
         return None
     value = reading.value

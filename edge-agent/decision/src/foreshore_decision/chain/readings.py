@@ -5,13 +5,18 @@ that what a gate would refuse never makes a feature.
 """
 
 import math
+from typing import Final
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_decision import expr
 from foreshore_decision.chain.facts import Good, Input, Reading
+from foreshore_decision.instant import RESOLUTION, is_beyond
 from foreshore_decision.policy import compiled
+
+DIGITS: Final = round(-math.log10(RESOLUTION))
+"""Decimals of a second that are looked at."""
 
 
 def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None:
@@ -39,7 +44,7 @@ def rate_of(value: expr.Value, at: float, before: Reading | None) -> float | Non
         return None
     if before.value is None:
         return None
-    change, seconds = value - before.value, at - before.received
+    change, seconds = value - before.value, round(at - before.received, DIGITS)
     if seconds > 0:
         return change / seconds
     return math.inf if change else 0.0
@@ -53,7 +58,7 @@ def input_of(
         return _substitute(source, Input(source.name, None, source.unit, None, None), good, now)
     age = now - reading.received
     problem = judge(source, reading)
-    if problem is None and age > source.maximum_age:
+    if problem is None and is_beyond(reading.received, source.maximum_age, now):
         problem = reasons.INPUT_STALE
     seen = Input(source.name, reading.value, source.unit, reading.received, age, problem)
     return seen if problem is None else _substitute(source, seen, good, now)
@@ -68,7 +73,7 @@ def _substitute(
         return seen._replace(value=source.default, problem=problem, substituted="Default")
     if source.on_invalid is OnInvalid.LAST_GOOD and good is not None:
         age = now - good.received
-        if age <= source.maximum_age:
+        if not is_beyond(good.received, source.maximum_age, now):
             return Input(
                 source.name, good.value, source.unit, good.received, age, problem, "LastGood"
             )

@@ -11,6 +11,7 @@ from foreshore_decision import expr, features, served
 from foreshore_decision.chain import readings
 from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Step
 from foreshore_decision.gates import expressions
+from foreshore_decision.instant import is_beyond
 from foreshore_decision.policy import compiled
 
 PASS, FAIL, ERROR = Phase.PASS, Phase.FAIL, Phase.ERROR
@@ -59,7 +60,6 @@ def context(gate: GateName, facts: Facts) -> Step:
         return Step(facts, Entry(gate, PASS, reasons.CONDITIONS_HOLD))
     facts = expressions.with_variables(facts, policy.before)
     bindings = expressions.bind(policy.before, facts.values)
-    facts = facts._replace(bindings=None)
     for condition in policy.conditions:
         truth = condition.expression.is_true(bindings)
         if truth is not True:
@@ -179,8 +179,7 @@ def _expired(gate: GateName, facts: Facts) -> Entry | None:
     for seen, source in zip(facts.inputs, facts.given.policy.inputs, strict=True):
         if seen.received is None or seen.substituted == "Default":
             continue
-        age = now - seen.received
-        if age > source.maximum_age:
-            operands = {"age": age, "maximumAge": source.maximum_age}
+        if is_beyond(seen.received, source.maximum_age, now):
+            operands = {"age": now - seen.received, "maximumAge": source.maximum_age}
             return Entry(gate, FAIL, reasons.INPUT_EXPIRED, seen.name, operands=operands)
     return None

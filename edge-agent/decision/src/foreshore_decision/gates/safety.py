@@ -9,6 +9,7 @@ from foreshore_decision import expr
 from foreshore_decision.chain import bounding, limiter
 from foreshore_decision.chain.facts import Entry, Facts, Step
 from foreshore_decision.gates import expressions
+from foreshore_decision.instant import has_passed
 from foreshore_decision.policy import compiled
 
 PASS, FAIL, ERROR = Phase.PASS, Phase.FAIL, Phase.ERROR
@@ -52,7 +53,7 @@ def limits(gate: GateName, facts: Facts) -> Step:
 def rate_limit(gate: GateName, facts: Facts) -> Step:
     """Pass when neither policy nor actuator has been commanded too often or waits for news."""
     given = facts.given
-    if given.held_until is not None and given.seconds < given.held_until:
+    if given.held_until is not None and not has_passed(given.held_until, 0.0, given.seconds):
         operands = {"seconds": given.held_until - given.seconds}
         return Step(facts, Entry(gate, FAIL, reasons.ACTUATOR_HELD, operands=operands))
     if given.outstanding >= MAXIMUM_OUTSTANDING:

@@ -106,9 +106,12 @@ class Output:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Inference:
-    """How the model is asked. `model` is its name in the inference protocol."""
+    """How the model is asked; equal to itself alone, so that what is made of it is cached.
+
+    `model` is its name in the inference protocol.
+    """
 
     model: str
     version: str
@@ -197,9 +200,9 @@ class Topics:
     advice: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledPolicy:
-    """One policy, for one device."""
+    """One policy, for one device; equal to itself alone, so that what is made of it is cached."""
 
     namespace: str
     name: str

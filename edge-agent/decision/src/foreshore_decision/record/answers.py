@@ -6,6 +6,8 @@ the record for people, exactly, and are not repeated.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import pydantic
@@ -15,6 +17,7 @@ from foreshore_api.wire import record as wire
 from foreshore_decision import served
 from foreshore_decision.chain.facts import Answer
 from foreshore_decision.policy import compiled
+from foreshore_decision.record.layout import POLICIES
 from foreshore_decision.record.plain import (
     Known,
     MissingFactError,
@@ -53,8 +56,24 @@ class SparseTensor(Sequence[Number]):
 
 def question(asked: compiled.Inference, measured: Mapping[str, float | None]) -> str:
     """Return the fingerprint of what a model is asked: of whom, how long, and the numbers."""
-    numbers = [[measured.get(name) for name in each.features] for each in asked.tensors]
-    return fingerprint(asked.asked, asked.timeout, asked.tensors, numbers)
+    numbers = [measured.get(name) for each in asked.tensors for name in each.features]
+    return fingerprint(_form(asked), numbers)
+
+
+@lru_cache(maxsize=POLICIES)
+def _form(asked: compiled.Inference) -> str:
+    """Return the fingerprint of what no question of a policy changes."""
+    tensors = [astuple(tensor) for tensor in asked.tensors]
+    return fingerprint(*asked.asked, asked.timeout, tensors)
+
+
+@lru_cache(maxsize=POLICIES)
+def _used(asked: compiled.Inference) -> Mapping[str, Sequence[int]]:
+    """Return which numbers of each tensor a policy reads."""
+    used: dict[str, list[int]] = {}
+    for output in asked.outputs:
+        used.setdefault(output.tensor, []).append(output.index)
+    return used
 
 
 def encode(
@@ -69,11 +88,9 @@ def encode(
     if answer.model is not None:
         line["isNamed"] = True
     if answer.problem is None:
-        used: dict[str, list[int]] = {}
-        for output in asked.outputs:
-            used.setdefault(output.tensor, []).append(output.index)
         line["outputs"] = {
-            name: _tensor(answer.outputs.get(name), indices) for name, indices in used.items()
+            name: _tensor(answer.outputs.get(name), indices)
+            for name, indices in _used(asked).items()
         }
     return line
 

@@ -16,8 +16,7 @@ A record knows what its own policy looked at. Asked by another policy for more, 
 returns, raises `MissingFactError` with the name of what is missing; nothing is ever guessed.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, get_type_hints
 
@@ -28,12 +27,11 @@ from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_decision.chain import limiter, modes, readings
 from foreshore_decision.chain.facts import Answer, Facts, Given, Good, Holder, Reading, Trigger
 from foreshore_decision.policy import compiled
-from foreshore_decision.record import answers, windows
+from foreshore_decision.record import answers, layout, windows
 from foreshore_decision.record.plain import (
     UNSET,
     Known,
     MissingFactError,
-    fingerprint,
     plain,
     typed,
 )
@@ -89,7 +87,7 @@ class Recalled(NamedTuple):
 def encode(found: Facts, shown: Json) -> dict[str, Any]:
     """Return the facts of an evaluation as plain data; `shown` is the rest of the record's data."""
     given = found.given if found.before is None else found.before
-    policy = given.policy
+    policy, fixed = given.policy, layout.of(given.policy)
     document: dict[str, Any] = {"format": FORMAT}
     for name, key in STATE:
         value = getattr(given, name)
@@ -97,14 +95,16 @@ def encode(found: Facts, shown: Json) -> dict[str, Any]:
             document[key] = plain(value)
     if given.holder != found.given.holder:
         document["holder"] = plain(given.holder)
-    document["readings"] = {name: plain(given.readings.get(name)) for name in _properties(policy)}
-    document["actuators"] = sorted(policy.action.actuators)
+    document["readings"] = {name: plain(given.readings.get(name)) for name in fixed.properties}
+    document["actuators"] = fixed.actuators
     if found.before is not None:
-        document["later"] = _later(found.before, found.given)
+        document["later"] = _later(found.before, found.given, fixed.properties)
     if found.answer is not None and policy.inference is not None:
         document["answer"] = answers.encode(policy.inference, found.answer, found.features)
-    parts = {"lastGood": _last_good(given), "windows": windows.encode(given)}
-    document.update((key, part) for key, part in parts.items() if part)
+    if fixed.last_good:
+        document["lastGood"] = _last_good(given, fixed.last_good)
+    if fixed.windows:
+        document["windows"] = windows.encode(given, fixed.windows)
     windows.add_panes(document, given, shown)
     return document
 
@@ -126,41 +126,28 @@ def decode(recorded: Json, policy: compiled.CompiledPolicy) -> Recalled:
         raise UnreadableFactsError(str(error)) from error
 
 
-def _properties(policy: compiled.CompiledPolicy) -> tuple[str, ...]:
-    """Return the properties that a policy reads as inputs or sets by its action."""
-    names = [each.property for each in policy.inputs]
-    names += [each.property for each in policy.action.bounds if each.property is not None]
-    return tuple(dict.fromkeys(names))
-
-
-def _last_good(given: Given) -> dict[str, Any]:
+def _last_good(given: Given, wanted: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Return the last good value of each input that wants one; without `value` there is none."""
-    kept: dict[str, Any] = {}
-    for source in given.policy.inputs:
-        if source.on_invalid is OnInvalid.LAST_GOOD:
-            good = given.last_good.get(source.name)
-            kept[source.name] = {"judged": _remembered(source)}
-            if good is not None:
-                kept[source.name].update(plain(good))
-    return kept
+    return {
+        name: {"judged": judged, **plain(given.last_good[name])}
+        if name in given.last_good
+        else {"judged": judged}
+        for name, judged in wanted
+    }
 
 
-@lru_cache(maxsize=4096)
-def _remembered(source: compiled.CompiledInput) -> str:
-    """Return the fingerprint of what decides whether a value of an input is remembered as good."""
-    return fingerprint(windows.judged(source), source.maximum_age)
-
-
-def _later(before: Given, later: Given) -> dict[str, Any]:
+def _later(before: Given, later: Given, properties: Iterable[str]) -> dict[str, Any]:
     """Return what changed while the model was asked; no gate asks a window or a good value then."""
     changed = {
         key: plain(getattr(later, name))
         for name, key in STATE
         if getattr(later, name) != getattr(before, name)
     }
+    if later.readings is before.readings:
+        return changed
     moved = {
         name: plain(later.readings.get(name))
-        for name in _properties(before.policy)
+        for name in properties
         if later.readings.get(name) != before.readings.get(name)
     }
     return {**changed, "readings": moved} if moved else changed
@@ -246,7 +233,7 @@ def _good(lines: Json, given: Given) -> dict[str, Good]:
         if source.on_invalid is not OnInvalid.LAST_GOOD:
             continue
         line = lines.get(source.name)
-        if line is not None and line["judged"] == _remembered(source):
+        if line is not None and line["judged"] == layout.remembered(source):
             good = {key: each for key, each in line.items() if key != "judged"}
             if good:
                 kept[source.name] = typed(Good, good)

@@ -24,6 +24,8 @@ WORDS: Final[Mapping[str, float]] = MappingProxyType(
 LONGEST: Final = 1 << 64
 """No integer that a device measures or a model answers is longer."""
 UNSET: Final = object()
+AS_THEY_ARE: Final = frozenset({str, int, bool, type(None)})
+"""Types that JSON has."""
 
 
 class MissingFactError(Exception):
@@ -60,7 +62,11 @@ class Known(Mapping[str, T], Generic[T]):
 
 
 def fingerprint(*parts: object) -> str:
-    """Return a short text that is the same for the same parts."""
+    """Return a short text that is the same for the same parts, in every release.
+
+    Parts are texts, numbers, None, and tuples and lists of them: other things spell the names of
+    their classes, which may change.
+    """
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
@@ -69,14 +75,15 @@ def plain(value: Any) -> Any:
     kind: Any = type(value)
     if kind is float:
         return value if math.isfinite(value) else _word(value)
-    if value is None or kind in (str, int, bool):
+    if kind in AS_THEY_ARE:
         return value
     if hasattr(kind, "_fields"):
-        return {
-            key: plain(each)
-            for (key, at_rest), each in zip(_named(kind), value, strict=True)
-            if each is not at_rest and each != at_rest
-        }
+        document: dict[str, Any] = {}
+        for (key, at_rest), each in zip(_named(kind), value, strict=True):
+            if each is not at_rest and each != at_rest:
+                # most fields need no call: this is the inner loop of every record
+                document[key] = each if type(each) in AS_THEY_ARE else plain(each)
+        return document
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):

@@ -6,8 +6,7 @@ number is known, it serves the same aggregate over the same seconds; anything el
 """
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
@@ -17,7 +16,8 @@ from foreshore_api.wire import record as wire
 from foreshore_decision import features
 from foreshore_decision.chain.facts import Given, MeasuredFeature
 from foreshore_decision.policy import compiled
-from foreshore_decision.record.plain import Known, fingerprint, number, plain, typed
+from foreshore_decision.record import layout
+from foreshore_decision.record.plain import Known, number, plain, typed
 
 Json = Mapping[str, Any]
 
@@ -29,27 +29,17 @@ OWN: Final = frozenset(map(to_camel, features.Window._fields)) - {"panes"}
 """What a window knows of itself beside its values."""
 
 
-@lru_cache(maxsize=4096)
-def judged(source: compiled.CompiledInput) -> str:
-    """Return the fingerprint of what decides whether a value of an input is believed."""
-    return fingerprint(
-        source.property, source.type, source.minimum, source.maximum, source.maximum_rate
-    )
-
-
-def encode(given: Given) -> dict[str, dict[str, Any]]:
+def encode(given: Given, windows: Iterable[layout.WindowLine]) -> dict[str, dict[str, Any]]:
     """Return the window of each feature that has one, without its panes."""
-    sources = {each.name: each for each in given.policy.inputs}
-    return {
-        feature.name: {
-            **plain(_window(given, feature)._replace(panes=())),
-            "aggregate": feature.aggregate.value,
-            "judged": judged(sources[feature.input]),
-            "values": features.count(_window(given, feature), given.seconds),
+    lines: dict[str, dict[str, Any]] = {}
+    for feature, fixed in windows:
+        window = _window(given, feature)
+        lines[feature.name] = {
+            **plain(window._replace(panes=()) if window.panes else window),
+            **fixed,
+            "values": features.count(window, given.seconds),
         }
-        for feature in given.policy.features
-        if feature.seconds
-    }
+    return lines
 
 
 def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
@@ -92,7 +82,7 @@ def decode(
         alike = {
             name: line
             for name, line in document.get("windows", {}).items()
-            if line["judged"] == judged(sources[feature.input])
+            if line["judged"] == layout.judged(sources[feature.input])
         }
         whole = (_covering(line, feature) for line in alike.values())
         window = next((each for each in whole if each is not None), None)
