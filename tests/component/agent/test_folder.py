@@ -323,6 +323,24 @@ async def test_a_device_whose_own_file_is_deleted_is_withdrawn(bench: Bench, beg
     assert bench.taken[-1].policies == ()
 
 
+async def test_a_policy_that_is_written_anew_with_a_mistake_gets_nothing_of_the_deleted_one(
+    bench: Bench, begin: Begin
+) -> None:
+    """Objects of a folder had no uid, so the version of the deleted policy decided again."""
+    found = await begin()
+    before = bench.policy.uid
+    remove("DecisionPolicy-ventilate-when-occupied")(bench)
+    await until(lambda: bench.taken[-1].policies == ())
+    bench.write(room.policy(), spec__matchConditions=[{"name": "unknown", "expression": "nothing"}])
+    await until(lambda: bool(bench.taken[-1].policies))
+    assert bench.policy.uid not in ("", before)
+    assert view.in_force(bench.engine) == ()
+    assert "stays in force" not in str(found.problems())
+    remade = bench.policy.uid
+    await begin()
+    assert bench.policy.uid == remade
+
+
 async def test_what_was_kept_and_cannot_be_read_any_more_does_not_end_the_agent(
     bench: Bench, begin: Begin
 ) -> None:

@@ -1,4 +1,6 @@
+import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from builders import room
@@ -87,6 +89,44 @@ def test_a_mistake_in_something_new_does_not_say_that_anything_stays() -> None:
 def test_a_deleted_object_is_gone() -> None:
     good = resources.read([manifest(room.policy())], {})
     assert resources.read([], good.kept).resources == ()
+
+
+def counted() -> Callable[[], str]:
+    numbers = itertools.count(1)
+    return lambda: f"uid-{next(numbers)}"
+
+
+def test_an_object_has_a_uid_from_when_it_is_first_seen_until_it_is_seen_gone() -> None:
+    new_uid = counted()
+    first = resources.read([manifest(room.policy())], {}, new_uid)
+    edited = [manifest(room.changed(room.policy(), spec__latencyBudget="9ms"), "moved.yaml#3")]
+    second = resources.read(edited, first.kept, new_uid)
+    gone = resources.read([], second.kept, new_uid)
+    anew = resources.read([manifest(room.policy())], gone.kept, new_uid)
+    uids = [reading.resources[0].metadata.uid for reading in (first, second, anew)]
+    assert uids == ["uid-1", "uid-1", "uid-2"]
+
+
+def test_a_mistake_leaves_an_object_its_uid() -> None:
+    new_uid = counted()
+    first = resources.read([manifest(room.policy())], {}, new_uid)
+    bad = room.changed(room.policy(), spec__latencyBudget="soon")
+    second = resources.read([manifest(bad)], first.kept, new_uid)
+    mended = resources.read([manifest(room.policy())], second.kept, new_uid)
+    assert mended == first
+
+
+def test_the_uid_that_a_file_says_is_taken() -> None:
+    exported = room.changed(room.policy(), metadata__uid="of-the-cluster")
+    reading = resources.read([manifest(exported)], {}, counted())
+    assert reading.resources[0].metadata.uid == "of-the-cluster"
+
+
+def test_what_a_release_before_kept_has_no_uid_until_it_is_seen_gone() -> None:
+    """With a new one, what was in force of it would be a namesake's after an upgrade."""
+    before = resources.read([manifest(room.policy())], {})
+    reading = resources.read([manifest(room.policy())], before.kept, counted())
+    assert reading.resources[0].metadata.uid is None
 
 
 def test_the_same_object_twice_is_a_problem() -> None:

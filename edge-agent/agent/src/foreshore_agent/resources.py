@@ -1,12 +1,16 @@
 """What the documents of a folder mean: resources, and what is wrong with the others.
 
-Pure, called by `link.folder`. An object that is wrong, asks for what is not supported, or stands in
-a file that cannot be read stays as it last was (`foreshore_decision.in_force`): `kept` carries that
+Pure, called by `folder`. An object that is wrong, asks for what is not supported, or stands in a
+file that cannot be read stays as it last was (`foreshore_decision.in_force`): `kept` carries that
 over, also over a restart. An object that is gone from the folder is gone.
+
+An object that its file gives no uid has one from the reading that first saw it until one that saw
+it gone, as at an API server: what is written anew under its name is another object, and what the
+deleted one had in force is not its.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +43,13 @@ class Kept:
     place: str
     document: Mapping[str, Any]
 
+    @property
+    def uid(self) -> str | None:
+        """The object's uid; None where a release gave it none that gave none to any."""
+        metadata = self.document.get("metadata")
+        found = metadata.get("uid") if isinstance(metadata, Mapping) else None
+        return found if isinstance(found, str) else None
+
 
 @dataclass(frozen=True, slots=True)
 class FolderReading:
@@ -54,8 +65,16 @@ class _Sorting:
     """The reading so far."""
 
     before: Mapping[ObjectIdentity, Kept]
+    new_uid: Callable[[], str] | None
     good: dict[ObjectIdentity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
     problems: list[report.Problem] = field(default_factory=list)
+
+    def uid(self, identity: ObjectIdentity) -> str | None:
+        """Return the uid of an object whose file gives it none."""
+        before = self.before.get(identity)
+        if before is not None:
+            return before.uid
+        return None if self.new_uid is None else self.new_uid()
 
     def complain(self, identity: ObjectIdentity, reason: str, message: str) -> None:
         """Note a problem, and keep the object as it last was."""
@@ -119,9 +138,17 @@ class _Sorting:
 def read(
     documents: Iterable[manifests.Manifest | manifests.UnreadableError],
     before: Mapping[ObjectIdentity, Kept],
+    new_uid: Callable[[], str] | None = None,
 ) -> FolderReading:
-    """Return what a folder says now; `before` is `kept` of the last reading."""
-    sorting = _Sorting(before)
+    """Return what a folder says now.
+
+    Args:
+        documents: everything in the folder.
+        before: `kept` of the last reading.
+        new_uid: makes the uid of an object that the last reading did not see; without it such an
+            object has none, which does where no reading follows.
+    """
+    sorting = _Sorting(before, new_uid)
     unreadable: list[manifests.UnreadableError] = []
     for document in documents:
         if isinstance(document, manifests.UnreadableError):
@@ -162,11 +189,10 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
         what = f"is there twice, first in {first}: remove or rename one of them"
         _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
         return
-    document = {
-        "metadata": {key: metadata[key] for key in _METADATA if key in metadata}
-        | {"namespace": namespace},
-        "spec": data.get("spec", {}),
-    }
+    described = {key: metadata[key] for key in _METADATA if key in metadata}
+    if described.get("uid") is None:
+        described["uid"] = sorting.uid(identity)
+    document = {"metadata": described | {"namespace": namespace}, "spec": data.get("spec", {})}
     head = {key: data.get(key) for key in ("apiVersion", "kind")}
     try:
         resource = contract.parse({**head, **document}, strict=True)

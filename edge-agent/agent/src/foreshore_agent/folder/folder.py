@@ -12,11 +12,13 @@ The one agent grants itself each device, under a number above all earlier ones, 
 used. What was last right is durable too, and so is the last assignment, to which references stay
 resolved whose object is gone from the folder: neither a mistake in a file nor a file that is
 deleted while others refer to it stops anything, not even over a restart. The rule is
-`foreshore_decision.in_force`. An object whose own file is deleted is withdrawn.
+`foreshore_decision.in_force`. An object whose own file is deleted is withdrawn; what is written anew
+under its name is another.
 """
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +182,7 @@ class Folder:
 
     def _read(self) -> resources.FolderReading:
         try:
-            return resources.read(manifests.read(self._places.resources), self._kept)
+            return resources.read(manifests.read(self._places.resources), self._kept, _new_uid)
         except manifests.UnreadableError as error:
             raise FolderError(str(error)) from error
 
@@ -219,9 +221,15 @@ class Folder:
             (v1alpha1.Device.kind, device.namespace, device.name)
             for device in compiled.assignment.devices
         }
+        asked = {
+            (policy.namespace, policy.name, policy.metadata.uid or "")
+            for policy in reading.resources
+            if isinstance(policy, v1alpha1.DecisionPolicy)
+        }
         decides = {
             (v1alpha1.DecisionPolicy.kind, version.namespace, version.name)
             for version in self._calls.in_force()
+            if (version.namespace, version.name, version.uid) in asked  # else of a namesake
         }
         stays = (decides | devices & dangling) - set(map(_about, reading.problems))
         for problem in inspected:
@@ -271,6 +279,10 @@ class Folder:
         )
 
 
+def _new_uid() -> str:
+    return str(uuid.uuid4())
+
+
 def _about(problem: report.Problem) -> tuple[str, str, str]:
     return problem.kind, problem.namespace, problem.name
 
@@ -300,7 +312,7 @@ def _thaw(body: bytes | None) -> dict[resources.ObjectIdentity, resources.Kept]:
     """Return what was right when the agent last ran; nothing of what cannot be read."""
     try:
         return {
-            resources.ObjectIdentity(kind, namespace, name): resources.Kept(place, document)
+            resources.ObjectIdentity(kind, namespace, name): resources.Kept(place, dict(document))
             for kind, namespace, name, place, document in orjson.loads(body or b"[]")
         }
     except (ValueError, TypeError) as error:
