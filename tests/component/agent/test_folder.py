@@ -341,6 +341,24 @@ async def test_a_policy_that_is_written_anew_with_a_mistake_gets_nothing_of_the_
     assert bench.policy.uid == remade
 
 
+async def test_more_than_an_assignment_holds_is_said_and_ends_nothing(
+    bench: Bench, begin: Begin
+) -> None:
+    """Putting the assignment together failed, and the agent ended with it."""
+    found = await begin()
+    spec = room.policy()["spec"] | {"mode": "Disabled"}
+    many = [
+        room.resource("DecisionPolicy", "hq", f"another-{number}", spec)
+        for number in range(assignment.POLICIES)
+    ]
+    (bench.resources / "many.yaml").write_text("\n---\n".join(map(json.dumps, many)))
+    await until(lambda: bool(found.problems()))
+    assert "Assignment.policies: " in found.problems()[0].message
+    remove("many")(bench)
+    await until(lambda: found.problems() == ())
+    assert len(bench.taken) == 1
+
+
 async def test_what_was_kept_and_cannot_be_read_any_more_does_not_end_the_agent(
     bench: Bench, begin: Begin
 ) -> None:

@@ -3,6 +3,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from builders import room
 from foreshore_agent import manifests, resources
 
@@ -133,6 +135,28 @@ def test_the_same_object_twice_is_a_problem() -> None:
     reading = resources.read([manifest(room.site(), "a#1"), manifest(room.site(), "b#1")], {})
     assert "first in a#1" in reading.problems[0].message
     assert len(reading.resources) == 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "where"),
+    [
+        ({"labels": {"zone": "z" * 64}}, "metadata.labels.zone"),
+        ({"labels": {"zone": "one two"}}, "metadata.labels.zone"),
+        ({"labels": {"k" * 318: "v"}}, "metadata.labels.kkk"),
+        ({"labels": {f"k{n}": "v" for n in range(1025)}}, "metadata.labels: "),
+        ({"uid": "u" * 129}, "metadata.uid"),
+    ],
+    ids=["a value", "a character", "a key", "too many", "a uid"],
+)
+def test_metadata_that_no_assignment_carries_is_that_object_s_problem(
+    metadata: dict[str, Any], where: str
+) -> None:
+    """It passed, and putting the assignment together ended the agent."""
+    device = room.device()
+    device["metadata"] |= metadata
+    reading = resources.read([manifest(device), manifest(room.site(), "site.yaml#1")], {})
+    assert names(reading) == {"Site/hq"}
+    assert where in reading.problems[0].message
 
 
 def test_an_export_from_a_cluster_is_read() -> None:

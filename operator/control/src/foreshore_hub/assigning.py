@@ -13,7 +13,7 @@ the hub forgets no profile or model that was deleted while it is used.
 """
 
 import asyncio
-import itertools
+import heapq
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -21,6 +21,7 @@ from typing import Final
 from foreshore_api import conditions
 from foreshore_api.wire import assignment as wire
 from foreshore_api.wire import report
+from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
 from foreshore_hub import store, world
 
@@ -40,12 +41,18 @@ NEIGHBOURS: Final = 3
 
 
 def obstacle(error: Exception) -> in_force.Obstacle:
-    """Class an error: the store's, which a person can mend, or a defect of ours."""
+    """Class an error: the store's or the site's, which a person can mend, or a defect of ours."""
     if isinstance(error, store.StoreUnavailableError):
         return in_force.Obstacle(
             conditions.Reason.STORE_UNAVAILABLE,
             f"it cannot be kept: the hub's store cannot be written ({error})",
             "free room on the store's volume, or mend its database",
+        )
+    if isinstance(error, compiling.BeyondBoundsError):
+        return in_force.Obstacle(
+            conditions.Reason.INVALID,
+            f"its site says more than one agent can be assigned: {error}",
+            "divide the site, or delete what it does not need",
         )
     return in_force.Obstacle(
         conditions.Reason.INTERNAL_ERROR,
@@ -250,14 +257,23 @@ class Assigning:
             waiting.set()
 
     def _last(self, node: str) -> Iterator[wire.Assignment]:
-        """Yield what was assigned last: the node's own, then that of its neighbours at the site."""
+        """Yield what was assigned last: the node's own, then that of its neighbours at the site.
+
+        Of these the ones with the most devices: a node does not reach all that its site has. A
+        site of the same name in another namespace is another tenant's.
+        """
         if (own := self._current.get(node)) is not None:
             yield own
         seen = self._world.node(node)
         site = seen.site if seen is not None else None
+        here = (self._world.site_namespace(site), site) if site is not None else None
         neighbours = (
             other
             for name, other in self._current.items()
-            if name != node and other.site is not None and other.site.name == site
+            if name != node
+            and other.site is not None
+            and (other.site.namespace, other.site.name) == here
         )
-        yield from itertools.islice(neighbours, NEIGHBOURS)
+        yield from heapq.nsmallest(
+            NEIGHBOURS, neighbours, key=lambda other: (-len(other.devices), other.node)
+        )

@@ -12,8 +12,8 @@ The one agent grants itself each device, under a number above all earlier ones, 
 used. What was last right is durable too, and so is the last assignment, to which references stay
 resolved whose object is gone from the folder: neither a mistake in a file nor a file that is
 deleted while others refer to it stops anything, not even over a restart. The rule is
-`foreshore_decision.in_force`. An object whose own file is deleted is withdrawn; what is written anew
-under its name is another.
+`foreshore_decision.in_force`. An object whose own file is deleted is withdrawn; what is written
+anew under its name is another.
 """
 
 import asyncio
@@ -204,7 +204,10 @@ class Folder:
             raise FolderError("\n  ".join(lines)) from error
         given = compiling.LocalStatuses(grants=grants)
         last = () if self._last is None else (self._last,)
-        return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
+        try:
+            return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
+        except compiling.BeyondBoundsError as error:
+            raise FolderError(f"{self._places.resources}: {error}") from error
 
     def _with_what_stays(
         self,
