@@ -17,7 +17,7 @@ from builders import onnx_models, room
 from foreshore_agent import inspection, resources
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.folder import children, folder
-from foreshore_api.wire import assignment, report
+from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import instant
 from foreshore_serving import models
 
@@ -379,6 +379,46 @@ async def test_an_empty_folder_says_so(bench: Bench, begin: Begin) -> None:
         path.unlink()
     with pytest.raises(folder.FolderError, match="found: none"):
         await begin()
+
+
+async def answers(server: children.Child) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(str(server.socket))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_a_server_that_is_wanted_again_while_it_ends_is_reached(tmp_path: Path) -> None:
+    """Both had one socket path: the one that ended took the new one's away, for good."""
+    (tmp_path / "m.onnx").write_bytes(BODY)
+    model = room.model()["spec"]
+    config = serving.ModelConfig(
+        name="occupancy",
+        version="occupancy-v1",
+        digest=models.digest_of(BODY),
+        source=serving.Source(file=serving.FileSource(path=str(tmp_path / "m.onnx"))),
+        inputs=tuple(map(serving.DeclaredTensor.model_validate, model["inputs"])),
+        outputs=tuple(map(serving.DeclaredTensor.model_validate, model["outputs"])),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        servers = children.Children(tmp_path / "state", None, tasks)
+        servers.start([config])
+        await servers.settle([config], 20.0)
+        (slow,) = await asyncio.to_thread(servers_of_ours)
+        os.kill(slow, signal.SIGSTOP)  # it ends slowly, as with requests under way
+        servers.keep_only(())
+        server = servers.start([config])[config]
+        await servers.settle([config], 20.0)
+        os.kill(slow, signal.SIGCONT)
+        async with asyncio.timeout(20):
+            while slow in await asyncio.to_thread(servers_of_ours):
+                await asyncio.sleep(0.1)
+        is_reached = await answers(server)
+        servers.keep_only(())
+    assert is_reached
+    assert list((tmp_path / "state" / "serving").iterdir()) == []
 
 
 async def test_a_server_that_is_killed_comes_back(bench: Bench, begin: Begin) -> None:
