@@ -413,7 +413,7 @@ async def test_a_server_that_is_wanted_again_while_it_ends_is_reached(tmp_path: 
         await servers.settle([config], 20.0)
         os.kill(slow, signal.SIGCONT)
         async with asyncio.timeout(20):
-            while slow in await asyncio.to_thread(servers_of_ours):
+            while slow in await asyncio.to_thread(servers_of_ours):  # noqa: ASYNC110 - as `until`
                 await asyncio.sleep(0.1)
         is_reached = await answers(server)
         servers.keep_only(())

@@ -88,6 +88,39 @@ def test_a_mistake_in_something_new_does_not_say_that_anything_stays() -> None:
     assert "in force" not in resources.read([manifest(bad)], {}).problems[0].message
 
 
+@pytest.mark.parametrize(
+    "typo",
+    [{"kind": "DecisonPolicy"}, {"metadata__name": "Ventilate_"}, {"metadata__namespace": "h q"}],
+    ids=["kind", "name", "namespace"],
+)
+def test_a_mistake_in_what_says_which_object_it_is_ends_nothing(typo: dict[str, Any]) -> None:
+    """The policy counted as deleted, and its device was left alone."""
+    documents = [manifest(room.site(), "a.yaml#1"), manifest(room.policy(), "a.yaml#2")]
+    good = resources.read(documents, {}, counted())
+    wrong = manifest(room.changed(room.policy(), **typo), "a.yaml#2")
+    reading = resources.read([documents[0], wrong], good.kept, counted())
+    assert reading.resources == good.resources
+    (problem,) = reading.problems
+    assert problem.message.endswith(
+        "; DecisionPolicy ventilate-when-occupied, as it was right last, stays in force"
+    )
+
+
+def test_a_mistake_in_a_new_object_keeps_no_other_that_is_deleted() -> None:
+    other = room.changed(room.policy(), metadata__name="another")
+    documents = [manifest(room.policy(), "a.yaml#1"), manifest(other, "b.yaml#1")]
+    good = resources.read(documents, {})
+    wrong = manifest(room.changed(room.profile(), kind="DevicePofile"), "a.yaml#1")
+    reading = resources.read([wrong, documents[1]], good.kept)
+    assert names(reading) == {"DecisionPolicy/another"}
+
+
+def test_a_mistake_in_an_object_of_another_name_does_not_keep_the_one_that_it_replaced() -> None:
+    good = resources.read([manifest(room.policy())], {})
+    renamed = room.changed(room.policy(), metadata__name="another", spec__latencyBudget="soon")
+    assert resources.read([manifest(renamed)], good.kept).resources == ()
+
+
 def test_a_deleted_object_is_gone() -> None:
     good = resources.read([manifest(room.policy())], {})
     assert resources.read([], good.kept).resources == ()

@@ -4,6 +4,9 @@ Pure, called by `folder`. An object that is wrong, asks for what is not supporte
 file that cannot be read stays as it last was (`foreshore_decision.in_force`): `kept` carries that
 over, also over a restart. An object that is gone from the folder is gone.
 
+A document that says wrongly which object it is (a `kind` that is none, a name that may not be) is
+taken for the object that stood in its file last, is nowhere now, and differs in that alone.
+
 An object that its file gives no uid has one from the reading that first saw it until one that saw
 it gone, as at an API server: what is written anew under its name is another object, and what the
 deleted one had in force is not its.
@@ -24,6 +27,8 @@ DEFAULT_NAMESPACE: Final = "default"
 LAST_GOOD: Final = "what was right last"
 _NEAR: Final = 0.75
 """How alike a group must be to be meant for ours."""
+SHOWN: Final = 3
+"""Objects that a message names."""
 FILE: Final = "File"
 """`kind` of a problem with a whole file."""
 
@@ -68,6 +73,8 @@ class _Sorting:
     new_uid: Callable[[], str] | None
     good: dict[ObjectIdentity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
     problems: list[report.Problem] = field(default_factory=list)
+    nameless: list[tuple[int, str, ObjectIdentity, str]] = field(default_factory=list)
+    """Of documents about what can be no object: which problem, file, identity, message."""
 
     def uid(self, identity: ObjectIdentity) -> str | None:
         """Return the uid of an object whose file gives it none."""
@@ -76,9 +83,11 @@ class _Sorting:
             return before.uid
         return None if self.new_uid is None else self.new_uid()
 
-    def complain(self, identity: ObjectIdentity, reason: str, message: str) -> None:
+    def complain(self, file: str, identity: ObjectIdentity, reason: str, message: str) -> None:
         """Note a problem, and keep the object as it last was."""
         kind, namespace, name = identity
+        if not _is_sayable(identity):
+            self.nameless.append((len(self.problems), file, identity, message))
         is_here = identity in self.good
         held = in_force.Obstacle(reason, message)
         chosen = in_force.choose((in_force.Option(None, held), self._last(identity)))
@@ -94,6 +103,24 @@ class _Sorting:
         )
         if chosen.value is not None:
             self.good[identity] = chosen.value
+
+    def keep_nameless(self) -> None:
+        """Keep what a document of its file is about that says so wrongly."""
+        for problem, file, identity, message in self.nameless:
+            stood = [
+                other
+                for other, last in self.before.items()
+                if other not in self.good and _is_in(last, file) and _is_near(other, identity)
+            ]
+            kept = {other: self._last(other).value for other in stood}
+            right = {other: value for other, value in kept.items() if value is not None}
+            if right:
+                self.good |= right
+                listed = ", ".join(f"{other.kind} {other.name}" for other in list(right)[:SHOWN])
+                stays = f"{listed}, as it was right last,"
+                self.problems[problem] = self.problems[problem].model_copy(
+                    update={"message": in_force.staying(message, stays)}
+                )
 
     def keep_file(self, file: str, message: str) -> None:
         """Note that a file cannot be read, and keep what stood in it."""
@@ -155,6 +182,7 @@ def read(
             unreadable.append(document)
         elif _is_ours(document.data):
             _sort(sorting, document)
+    sorting.keep_nameless()
     for error in unreadable:  # last: what moved to another file is there, not here
         sorting.keep_file(error.file, str(error))
     return FolderReading(
@@ -175,6 +203,21 @@ def _is_ours(data: Mapping[str, Any]) -> bool:
 
 def _is_in(kept: Kept, file: str) -> bool:
     return kept.place.partition("#")[0] == file
+
+
+def _is_sayable(identity: ObjectIdentity) -> bool:
+    """Whether there can be such an object."""
+    kind = contract.KINDS.get(identity.kind)
+    return (
+        kind is not None
+        and contract.is_name(identity.name, kind.longest_name, kind.name_pattern)
+        and contract.is_name(identity.namespace, contract.LONGEST_NAMESPACE)
+    )
+
+
+def _is_near(one: ObjectIdentity, other: ObjectIdentity) -> bool:
+    """Whether two identities differ in one of their parts alone."""
+    return sum(left != right for left, right in zip(one, other, strict=True)) == 1
 
 
 def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
@@ -224,4 +267,5 @@ def _refuse(
     reason: str,
     message: str,
 ) -> None:
-    sorting.complain(identity, reason, f"{manifest.place}: {message}")
+    file = manifest.place.partition("#")[0]
+    sorting.complain(file, identity, reason, f"{manifest.place}: {message}")
