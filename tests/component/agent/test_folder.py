@@ -359,6 +359,24 @@ async def test_more_than_an_assignment_holds_is_said_and_ends_nothing(
     assert len(bench.taken) == 1
 
 
+async def test_a_file_that_is_just_being_written_anew_withdraws_nothing(
+    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many an editor empties a file first, or takes it away: its device was let go for a second."""
+    await begin()
+    monkeypatch.setattr(folder, "SETTLE_SECONDS", 0.3)
+    file = bench.resources / "Device-room-301.yaml"
+    text = file.read_text()
+    file.write_text("")
+    await asyncio.sleep(0.2)  # the folder looks more often
+    file.unlink()
+    await asyncio.sleep(0.2)
+    file.write_text(text)
+    bench.write(room.policy(), spec__latencyBudget="190ms")
+    await until(lambda: len(bench.taken) > 1)
+    assert [len(one.devices) for one in bench.taken] == [1, 1]
+
+
 async def test_what_was_kept_and_cannot_be_read_any_more_does_not_end_the_agent(
     bench: Bench, begin: Begin
 ) -> None:

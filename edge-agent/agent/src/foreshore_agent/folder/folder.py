@@ -34,6 +34,10 @@ from foreshore_decision import assignment as compiling
 from foreshore_decision import fencing, in_force
 
 LOOK_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 0.1
+"""A folder that is the same for so long is not in the middle of being written."""
+MAXIMUM_SETTLING: Final = 10
+"""How often it is waited for that: something may be written there all the time."""
 NOT_DURABLE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 20.0
 """How long a start waits for what nothing is served for yet, before it assigns it all the same."""
@@ -124,6 +128,7 @@ class Folder:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 if await self._fingerprint() != self._seen:
+                    await self._settle()
                     await self._adopt()
                 elif not self._models.is_named:
                     await self._hand_over()
@@ -135,6 +140,19 @@ class Folder:
                 await asyncio.sleep(NOT_DURABLE_SECONDS)
             finally:
                 self.is_adopting = False
+
+    async def _settle(self) -> None:
+        """Wait until nobody is writing.
+
+        A file that is emptied first, or taken away and put back, would withdraw what stands in it.
+        """
+        before = await self._fingerprint()
+        for _ in range(MAXIMUM_SETTLING):
+            await asyncio.sleep(SETTLE_SECONDS)
+            after = await self._fingerprint()
+            if after == before:
+                return
+            before = after
 
     def _supplies(self) -> inspection.Supplies:
         places = self._places
