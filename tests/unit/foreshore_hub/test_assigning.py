@@ -202,3 +202,16 @@ async def test_more_than_an_assignment_holds_is_said_as_such_and_leaves_the_one_
     assert "more than one agent can be assigned: Assignment.policies" in problem.message
     assert "the one before stays in force; divide the site" in problem.message
     assert rig.assigning.current("edge-1") == before
+
+
+async def test_what_cannot_be_resolved_is_logged_once_with_its_cause(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log said how many problems there were, and nothing what they were."""
+    rig.mirrors[v1alpha1.DeviceProfile].clear()
+    for _ in range(2):
+        await rig.look("edge-1")
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(said) == len(set(said)) == len(rig.mirrors[v1alpha1.Device])
+    assert "assignment of edge-1: Device " in said[0]
+    assert "does not exist in namespace" in said[0]

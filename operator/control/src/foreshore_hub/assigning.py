@@ -15,10 +15,10 @@ the hub forgets no profile or model that was deleted while it is used.
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from foreshore_api import conditions
+from foreshore_api import conditions, printable
 from foreshore_api.wire import assignment as wire
 from foreshore_api.wire import report
 from foreshore_decision import assignment as compiling
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS: Final = 0.05
 AGAIN_SECONDS: Final = 10.0
 """After a failure to compile or keep an assignment."""
+SHOWN: Final = 8
+"""Problems of one assignment that are logged, and how many more there are."""
 PROBLEMS: Final = 1_000
 """Nodes that cannot be compiled for that the operator is told of."""
 FORGOTTEN_SECONDS: Final = 7 * 86400.0
@@ -83,6 +85,8 @@ class Assigning:
         """By node: what kept its assignment from being compiled or kept last, logged once."""
         self._retries: dict[str, asyncio.TimerHandle] = {}
         """By node: when it is looked at again after a failure; one ahead is enough."""
+        self._said: dict[str, list[str]] = {}
+        """By node: what was logged of its assignment last."""
         self._absent: Mapping[str, float] = {}
         """By node that the API server does not know: since when."""
         self._is_closing = False
@@ -149,6 +153,7 @@ class Assigning:
     def _drop(self, node: str) -> None:
         self._wanted.discard(node)
         self._current.pop(node, None)
+        self._said.pop(node, None)
         self._settle(node)
         if (waiting := self._changed.pop(node, None)) is not None:
             waiting.set()
@@ -241,6 +246,7 @@ class Assigning:
         if question is None:
             return
         compiled = await asyncio.to_thread(question)
+        self._say(node, compiled.problems)
         known = self._current.get(node)
         if known is not None and known.digest == compiled.assignment.digest:
             return
@@ -255,6 +261,16 @@ class Assigning:
                  len(compiled.problems))  # fmt: skip
         if (waiting := self._changed.pop(node, None)) is not None:
             waiting.set()
+
+    def _say(self, node: str, problems: Sequence[report.Problem]) -> None:
+        """Log what could not be resolved of a node's assignment, once; not all where it is much."""
+        lines = [f"{one.kind} {one.name}: {one.reason}: {one.message}" for one in problems]
+        if len(lines) > SHOWN:
+            lines[SHOWN:] = [f"and {len(lines) - SHOWN} more"]
+        if lines != self._said.get(node, []):
+            for line in lines:
+                log.warning("assignment of %s: %s", node, printable.clean(line))
+        self._said[node] = lines
 
     def _last(self, node: str) -> Iterator[wire.Assignment]:
         """Yield what was assigned last: the node's own, then that of its neighbours at the site.
