@@ -1,9 +1,12 @@
+import functools
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from builders import room
 from foreshore_agent import manifests, resources
@@ -140,6 +143,31 @@ def test_an_object_has_a_uid_from_when_it_is_first_seen_until_it_is_seen_gone() 
     anew = resources.read([manifest(room.policy())], gone.kept, new_uid)
     uids = [reading.resources[0].metadata.uid for reading in (first, second, anew)]
     assert uids == ["uid-1", "uid-1", "uid-2"]
+
+
+@hypothesis.given(
+    st.lists(st.sampled_from(["right", "wrong", "unreadable", "gone"]), min_size=1, max_size=12)
+)
+def test_a_uid_changes_only_over_a_reading_without_the_object(seen: list[str]) -> None:
+    bad = room.changed(room.policy(), spec__latencyBudget="soon")
+    states: dict[str, list[manifests.Manifest | manifests.UnreadableError]] = {
+        "right": [manifest(room.policy())],
+        "wrong": [manifest(bad)],
+        "unreadable": [manifests.UnreadableError("room.yaml: half a list", "room.yaml")],
+        "gone": [],
+    }
+    kept: Mapping[resources.ObjectIdentity, resources.Kept] = {}
+    lives = 0
+    for state in seen:
+        stays = bool(kept) and state != "gone"
+        reading = resources.read(
+            states[state], kept, functools.partial("life-{}".format, lives + 1)
+        )
+        lives += state == "right" and not stays
+        is_there = stays or state == "right"
+        uids = [one.metadata.uid for one in reading.resources]
+        assert uids == [f"life-{lives}"] * is_there
+        kept = reading.kept
 
 
 def test_a_mistake_leaves_an_object_its_uid() -> None:
