@@ -36,6 +36,10 @@ Text = Annotated[str, pydantic.Field(max_length=512)]
 """Anything of the metadata that Kubernetes keeps short: names, keys and values of labels, times."""
 AnnotationText = Annotated[str, pydantic.Field(max_length=262_144)]
 """The value of an annotation: Kubernetes allows this much to all of one object together."""
+LABELS = 1024
+"""Labels of one object that agents are told of at most, and that a file may give one."""
+LONGEST_UID = 128
+"""Characters of a uid; those of Kubernetes have 36."""
 ENTRIES = 4096
 """Labels, annotations or owners of one object at most."""
 

@@ -10,12 +10,13 @@ import re
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, Final
 
 import pydantic
 import pydantic_core
 
 from foreshore_api import hints, meta, scalars, v1alpha1
+from foreshore_api.v1alpha1 import selection
 
 KINDS: Mapping[str, type[meta.Resource]] = MappingProxyType(
     {kind.kind: kind for kind in v1alpha1.KINDS}
@@ -58,6 +59,7 @@ def parse(document: Mapping[str, Any], *, strict: bool = False) -> meta.Resource
         raise InvalidError(explain(error, kind)) from error
     if strict:
         _check_names(read)
+        _check_metadata(read)
     return read
 
 
@@ -86,6 +88,29 @@ def _check_names(resource: meta.Resource) -> None:
     if resource.namespace and not is_name(resource.namespace, LONGEST_NAMESPACE):
         told = f"{resource.namespace[:SHOWN_NAME]!r} is no name of a namespace"
         raise InvalidError(f"metadata.namespace: {told}: {scalars.LABEL_PATTERN}, at most 63")
+
+
+_LABELS: Final[pydantic.TypeAdapter[Mapping[str, str]]] = pydantic.TypeAdapter(
+    Annotated[
+        Mapping[selection.LabelKey, selection.LabelValue], pydantic.Field(max_length=meta.LABELS)
+    ]
+)
+
+
+def _check_metadata(resource: meta.Resource) -> None:
+    """Refuse the labels that the API server refuses, and a uid that no document has room for.
+
+    Raises:
+        InvalidError: a label is none, there are too many, or the uid is too long.
+    """
+    try:
+        _LABELS.validate_python(resource.metadata.labels)
+    except pydantic.ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = _path(("metadata", "labels", *found["loc"]))[:SHOWN_NAME]
+        raise InvalidError(f"{where}: {found['msg']}") from error
+    if len(resource.metadata.uid or "") > meta.LONGEST_UID:
+        raise InvalidError(f"metadata.uid: at most {meta.LONGEST_UID} characters")
 
 
 def is_name(name: str, longest: int, pattern: str = scalars.LABEL_PATTERN) -> bool:

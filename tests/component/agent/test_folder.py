@@ -17,7 +17,7 @@ from builders import onnx_models, room
 from foreshore_agent import inspection, resources
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.folder import children, folder
-from foreshore_api.wire import assignment, report
+from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import instant
 from foreshore_serving import models
 
@@ -323,6 +323,60 @@ async def test_a_device_whose_own_file_is_deleted_is_withdrawn(bench: Bench, beg
     assert bench.taken[-1].policies == ()
 
 
+async def test_a_policy_that_is_written_anew_with_a_mistake_gets_nothing_of_the_deleted_one(
+    bench: Bench, begin: Begin
+) -> None:
+    """Objects of a folder had no uid, so the version of the deleted policy decided again."""
+    found = await begin()
+    before = bench.policy.uid
+    remove("DecisionPolicy-ventilate-when-occupied")(bench)
+    await until(lambda: bench.taken[-1].policies == ())
+    bench.write(room.policy(), spec__matchConditions=[{"name": "unknown", "expression": "nothing"}])
+    await until(lambda: bool(bench.taken[-1].policies))
+    assert bench.policy.uid not in ("", before)
+    assert view.in_force(bench.engine) == ()
+    assert "stays in force" not in str(found.problems())
+    remade = bench.policy.uid
+    await begin()
+    assert bench.policy.uid == remade
+
+
+async def test_more_than_an_assignment_holds_is_said_and_ends_nothing(
+    bench: Bench, begin: Begin
+) -> None:
+    """Putting the assignment together failed, and the agent ended with it."""
+    found = await begin()
+    spec = room.policy()["spec"] | {"mode": "Disabled"}
+    many = [
+        room.resource("DecisionPolicy", "hq", f"another-{number}", spec)
+        for number in range(assignment.POLICIES)
+    ]
+    (bench.resources / "many.yaml").write_text("\n---\n".join(map(json.dumps, many)))
+    await until(lambda: bool(found.problems()))
+    assert "Assignment.policies: " in found.problems()[0].message
+    remove("many")(bench)
+    await until(lambda: found.problems() == ())
+    assert len(bench.taken) == 1
+
+
+async def test_a_file_that_is_just_being_written_anew_withdraws_nothing(
+    bench: Bench, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many an editor empties a file first, or takes it away: its device was let go for a second."""
+    await begin()
+    monkeypatch.setattr(folder, "SETTLE_SECONDS", 0.3)
+    file = bench.resources / "Device-room-301.yaml"
+    text = file.read_text()
+    file.write_text("")
+    await asyncio.sleep(0.2)  # the folder looks more often
+    file.unlink()
+    await asyncio.sleep(0.2)
+    file.write_text(text)
+    bench.write(room.policy(), spec__latencyBudget="190ms")
+    await until(lambda: len(bench.taken) > 1)
+    assert [len(one.devices) for one in bench.taken] == [1, 1]
+
+
 async def test_what_was_kept_and_cannot_be_read_any_more_does_not_end_the_agent(
     bench: Bench, begin: Begin
 ) -> None:
@@ -343,6 +397,46 @@ async def test_an_empty_folder_says_so(bench: Bench, begin: Begin) -> None:
         path.unlink()
     with pytest.raises(folder.FolderError, match="found: none"):
         await begin()
+
+
+async def answers(server: children.Child) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(str(server.socket))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_a_server_that_is_wanted_again_while_it_ends_is_reached(tmp_path: Path) -> None:
+    """Both had one socket path: the one that ended took the new one's away, for good."""
+    (tmp_path / "m.onnx").write_bytes(BODY)
+    model = room.model()["spec"]
+    config = serving.ModelConfig(
+        name="occupancy",
+        version="occupancy-v1",
+        digest=models.digest_of(BODY),
+        source=serving.Source(file=serving.FileSource(path=str(tmp_path / "m.onnx"))),
+        inputs=tuple(map(serving.DeclaredTensor.model_validate, model["inputs"])),
+        outputs=tuple(map(serving.DeclaredTensor.model_validate, model["outputs"])),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        servers = children.Children(tmp_path / "state", None, tasks)
+        servers.start([config])
+        await servers.settle([config], 20.0)
+        (slow,) = await asyncio.to_thread(servers_of_ours)
+        os.kill(slow, signal.SIGSTOP)  # it ends slowly, as with requests under way
+        servers.keep_only(())
+        server = servers.start([config])[config]
+        await servers.settle([config], 20.0)
+        os.kill(slow, signal.SIGCONT)
+        async with asyncio.timeout(20):
+            while slow in await asyncio.to_thread(servers_of_ours):  # noqa: ASYNC110 - as `until`
+                await asyncio.sleep(0.1)
+        is_reached = await answers(server)
+        servers.keep_only(())
+    assert is_reached
+    assert list((tmp_path / "state" / "serving").iterdir()) == []
 
 
 async def test_a_server_that_is_killed_comes_back(bench: Bench, begin: Begin) -> None:

@@ -210,6 +210,41 @@ async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
         assert "keep a copy of the directory as evidence" in found.output
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT OR REPLACE INTO value VALUES ('journal/tally', x'00ff')",
+        "UPDATE value SET value = 'text' WHERE key = 'journal/id'",
+        "DROP TABLE hole",
+        "DROP TABLE value",
+    ],
+)
+async def test_verify_says_of_what_it_cannot_read_at_all_what_to_do(
+    tmp_path: Path, statement: str
+) -> None:
+    """It ended in a traceback."""
+    opened = await written(tmp_path, *(decision(number) for number in range(1, 4)))
+    await opened.close()
+    with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
+        tampered.execute(statement)
+    tampered.close()
+    result = run("verify", "--state", tmp_path)
+    assert result.exit_code == 1
+    assert "is not as it was written (" in result.output
+    assert "keep a copy of the directory as evidence" in result.output
+
+
+async def test_records_says_of_a_body_that_is_none_what_to_do(tmp_path: Path) -> None:
+    opened = await written(tmp_path, decision(1))
+    await opened.close()
+    with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
+        tampered.execute("UPDATE record SET body = x'7b'")
+    tampered.close()
+    result = run("records", "--state", tmp_path)
+    assert result.exit_code == 1
+    assert "is not as it was written (JSONDecodeError" in result.output
+
+
 async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forgets(
     tmp_path: Path,
 ) -> None:

@@ -1,5 +1,12 @@
+import functools
+import itertools
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
 
 from builders import room
 from foreshore_agent import manifests, resources
@@ -84,15 +91,133 @@ def test_a_mistake_in_something_new_does_not_say_that_anything_stays() -> None:
     assert "in force" not in resources.read([manifest(bad)], {}).problems[0].message
 
 
+@pytest.mark.parametrize(
+    "typo",
+    [{"kind": "DecisonPolicy"}, {"metadata__name": "Ventilate_"}, {"metadata__namespace": "h q"}],
+    ids=["kind", "name", "namespace"],
+)
+def test_a_mistake_in_what_says_which_object_it_is_ends_nothing(typo: dict[str, Any]) -> None:
+    """The policy counted as deleted, and its device was left alone."""
+    documents = [manifest(room.site(), "a.yaml#1"), manifest(room.policy(), "a.yaml#2")]
+    good = resources.read(documents, {}, counted())
+    wrong = manifest(room.changed(room.policy(), **typo), "a.yaml#2")
+    reading = resources.read([documents[0], wrong], good.kept, counted())
+    assert reading.resources == good.resources
+    (problem,) = reading.problems
+    assert problem.message.endswith(
+        "; DecisionPolicy ventilate-when-occupied, as it was right last, stays in force"
+    )
+
+
+def test_a_mistake_in_a_new_object_keeps_no_other_that_is_deleted() -> None:
+    other = room.changed(room.policy(), metadata__name="another")
+    documents = [manifest(room.policy(), "a.yaml#1"), manifest(other, "b.yaml#1")]
+    good = resources.read(documents, {})
+    wrong = manifest(room.changed(room.profile(), kind="DevicePofile"), "a.yaml#1")
+    reading = resources.read([wrong, documents[1]], good.kept)
+    assert names(reading) == {"DecisionPolicy/another"}
+
+
+def test_a_mistake_in_an_object_of_another_name_does_not_keep_the_one_that_it_replaced() -> None:
+    good = resources.read([manifest(room.policy())], {})
+    renamed = room.changed(room.policy(), metadata__name="another", spec__latencyBudget="soon")
+    assert resources.read([manifest(renamed)], good.kept).resources == ()
+
+
 def test_a_deleted_object_is_gone() -> None:
     good = resources.read([manifest(room.policy())], {})
     assert resources.read([], good.kept).resources == ()
+
+
+def counted() -> Callable[[], str]:
+    numbers = itertools.count(1)
+    return lambda: f"uid-{next(numbers)}"
+
+
+def test_an_object_has_a_uid_from_when_it_is_first_seen_until_it_is_seen_gone() -> None:
+    new_uid = counted()
+    first = resources.read([manifest(room.policy())], {}, new_uid)
+    edited = [manifest(room.changed(room.policy(), spec__latencyBudget="9ms"), "moved.yaml#3")]
+    second = resources.read(edited, first.kept, new_uid)
+    gone = resources.read([], second.kept, new_uid)
+    anew = resources.read([manifest(room.policy())], gone.kept, new_uid)
+    uids = [reading.resources[0].metadata.uid for reading in (first, second, anew)]
+    assert uids == ["uid-1", "uid-1", "uid-2"]
+
+
+@hypothesis.given(
+    st.lists(st.sampled_from(["right", "wrong", "unreadable", "gone"]), min_size=1, max_size=12)
+)
+def test_a_uid_changes_only_over_a_reading_without_the_object(seen: list[str]) -> None:
+    bad = room.changed(room.policy(), spec__latencyBudget="soon")
+    states: dict[str, list[manifests.Manifest | manifests.UnreadableError]] = {
+        "right": [manifest(room.policy())],
+        "wrong": [manifest(bad)],
+        "unreadable": [manifests.UnreadableError("room.yaml: half a list", "room.yaml")],
+        "gone": [],
+    }
+    kept: Mapping[resources.ObjectIdentity, resources.Kept] = {}
+    lives = 0
+    for state in seen:
+        stays = bool(kept) and state != "gone"
+        reading = resources.read(
+            states[state], kept, functools.partial("life-{}".format, lives + 1)
+        )
+        lives += state == "right" and not stays
+        is_there = stays or state == "right"
+        uids = [one.metadata.uid for one in reading.resources]
+        assert uids == [f"life-{lives}"] * is_there
+        kept = reading.kept
+
+
+def test_a_mistake_leaves_an_object_its_uid() -> None:
+    new_uid = counted()
+    first = resources.read([manifest(room.policy())], {}, new_uid)
+    bad = room.changed(room.policy(), spec__latencyBudget="soon")
+    second = resources.read([manifest(bad)], first.kept, new_uid)
+    mended = resources.read([manifest(room.policy())], second.kept, new_uid)
+    assert mended == first
+
+
+def test_the_uid_that_a_file_says_is_taken() -> None:
+    exported = room.changed(room.policy(), metadata__uid="of-the-cluster")
+    reading = resources.read([manifest(exported)], {}, counted())
+    assert reading.resources[0].metadata.uid == "of-the-cluster"
+
+
+def test_what_a_release_before_kept_has_no_uid_until_it_is_seen_gone() -> None:
+    """With a new one, what was in force of it would be a namesake's after an upgrade."""
+    before = resources.read([manifest(room.policy())], {})
+    reading = resources.read([manifest(room.policy())], before.kept, counted())
+    assert reading.resources[0].metadata.uid is None
 
 
 def test_the_same_object_twice_is_a_problem() -> None:
     reading = resources.read([manifest(room.site(), "a#1"), manifest(room.site(), "b#1")], {})
     assert "first in a#1" in reading.problems[0].message
     assert len(reading.resources) == 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "where"),
+    [
+        ({"labels": {"zone": "z" * 64}}, "metadata.labels.zone"),
+        ({"labels": {"zone": "one two"}}, "metadata.labels.zone"),
+        ({"labels": {"k" * 318: "v"}}, "metadata.labels.kkk"),
+        ({"labels": {f"k{n}": "v" for n in range(1025)}}, "metadata.labels: "),
+        ({"uid": "u" * 129}, "metadata.uid"),
+    ],
+    ids=["a value", "a character", "a key", "too many", "a uid"],
+)
+def test_metadata_that_no_assignment_carries_is_that_object_s_problem(
+    metadata: dict[str, Any], where: str
+) -> None:
+    """It passed, and putting the assignment together ended the agent."""
+    device = room.device()
+    device["metadata"] |= metadata
+    reading = resources.read([manifest(device), manifest(room.site(), "site.yaml#1")], {})
+    assert names(reading) == {"Site/hq"}
+    assert where in reading.problems[0].message
 
 
 def test_an_export_from_a_cluster_is_read() -> None:

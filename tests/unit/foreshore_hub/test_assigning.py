@@ -49,8 +49,10 @@ class Rig:
             mirrors[type(each)][informer.ObjectKey(each.namespace, each.name)] = each
         self.mirrors = mirrors
         labels = {meta.LABEL_SITE: "hq"}
-        nodes = {informer.ObjectKey("", name): world.LabelledNode(name, labels) for name in NODES}
-        self.world = world.World(nodes, mirrors, {}, "foreshore-agent")
+        self.nodes = {
+            informer.ObjectKey("", name): world.LabelledNode(name, labels) for name in NODES
+        }
+        self.world = world.World(self.nodes, mirrors, {}, "foreshore-agent")
         self.world.is_synced = True
         self.kept = Kept()
         self.assigning = assigning.Assigning(cast(store.RecordStore, self.kept), self.world)
@@ -147,3 +149,69 @@ async def test_a_node_that_comes_later_gets_what_its_neighbours_have(rig: Rig) -
     assert second is not None
     assert second.devices == first.devices
     assert second.policies == first.policies
+
+
+async def test_of_many_neighbours_those_are_asked_that_reach_the_devices(rig: Rig) -> None:
+    """The first three that had asked the hub were looked at, whatever they reached."""
+    far = {meta.LABEL_SITE: "hq", "zone": "b"}
+    for name, labels in {"edge-3": {meta.LABEL_SITE: "hq"}, "edge-4": far, "edge-5": far}.items():
+        rig.nodes[informer.ObjectKey("", name)] = world.LabelledNode(name, labels)
+    reachable = v1alpha1.device.ReachableFrom(node_selector={"zone": "b"})
+    for key, device in rig.mirrors[v1alpha1.Device].items():
+        assert isinstance(device, v1alpha1.Device)
+        spec = device.spec.model_copy(update={"reachable_from": reachable})
+        rig.mirrors[v1alpha1.Device][key] = device.model_copy(update={"spec": spec})
+    await rig.look(*NODES, "edge-3", "edge-4")
+    rig.mirrors[v1alpha1.DeviceProfile].clear()
+    await rig.look("edge-5")
+    first, second = (rig.assigning.current(node) for node in ("edge-4", "edge-5"))
+    assert first is not None
+    assert second is not None
+    assert second.devices == first.devices != ()
+
+
+async def test_a_site_of_this_name_in_another_namespace_is_no_neighbour(rig: Rig) -> None:
+    await rig.look("edge-1")
+    theirs = rig.kept.assigned["edge-1"]
+    assert theirs.site is not None
+    site = theirs.site.model_copy(update={"namespace": "another-tenant"})
+    rig.kept.assigned["edge-1"] = theirs.model_copy(update={"site": site})
+    await rig.restart()
+    rig.mirrors[v1alpha1.DeviceProfile].clear()
+    await rig.look("edge-2")
+    second = rig.assigning.current("edge-2")
+    assert second is not None
+    assert second.devices == ()
+
+
+async def test_more_than_an_assignment_holds_is_said_as_such_and_leaves_the_one_before(
+    rig: Rig,
+) -> None:
+    """It was said to be a defect of ours."""
+    await rig.look("edge-1")
+    before = rig.assigning.current("edge-1")
+    (policy,) = rig.mirrors[v1alpha1.DecisionPolicy].values()
+    for number in range(wire.POLICIES):
+        metadata = policy.metadata.model_copy(update={"name": f"p-{number}"})
+        key = informer.ObjectKey(policy.namespace, metadata.name)
+        copied = policy.model_copy(update={"metadata": metadata})
+        rig.mirrors[v1alpha1.DecisionPolicy][key] = copied
+    await rig.look("edge-1")
+    (problem,) = rig.assigning.problems()
+    assert problem.reason == "Invalid"
+    assert "more than one agent can be assigned: Assignment.policies" in problem.message
+    assert "the one before stays in force; divide the site" in problem.message
+    assert rig.assigning.current("edge-1") == before
+
+
+async def test_what_cannot_be_resolved_is_logged_once_with_its_cause(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log said how many problems there were, and nothing what they were."""
+    rig.mirrors[v1alpha1.DeviceProfile].clear()
+    for _ in range(2):
+        await rig.look("edge-1")
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(said) == len(set(said)) == len(rig.mirrors[v1alpha1.Device])
+    assert "assignment of edge-1: Device " in said[0]
+    assert "does not exist in namespace" in said[0]

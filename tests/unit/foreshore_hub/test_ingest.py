@@ -57,6 +57,14 @@ def test_what_was_committed_before_is_not_taken_twice() -> None:
     assert examined.flaws == 0
 
 
+def test_a_fork_of_the_newest_is_refused_also_when_the_store_has_forgotten_it() -> None:
+    """Only the rows were compared: after retention any history was acknowledged."""
+    batch = chain(body(decisionId="other"))
+    head = ingest.CommittedHead(1, chain(body()).records[0].hash)
+    with pytest.raises(ingest.ForkedError):
+        ingest.examine(batch, head, {}, HQ)
+
+
 def test_the_same_number_with_other_bytes_is_a_fork_and_refused() -> None:
     batch = chain(body(decisionId="other"))
     with pytest.raises(ingest.ForkedError):

@@ -43,7 +43,7 @@ FORMAT_UPGRADED: Final = Reason(
 JOURNAL_CUT: Final = Reason(
     "JournalCut",
     "The newest records were gone when the agent started; no number is used twice.",
-    remedy="foreshore-agent records verify says where, and what to do",
+    remedy="foreshore-agent verify says where, and what to do",
 )
 
 # What `verify` finds; the last four also when a journal is opened.

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from foreshore_api import v1alpha1
+from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import document
 
 DEVICES: Final = 10_000
@@ -86,7 +86,7 @@ class AssignedDevice(document.WireDocument):
     digest: document.Digest
     """SHA-256 of the canonical JSON of `spec` and `profile`."""
     labels: dict[Annotated[str, Field(max_length=317)], document.Label] = Field(
-        default_factory=dict, max_length=1024
+        default_factory=dict, max_length=meta.LABELS
     )
     spec: v1alpha1.DeviceSpec
     profile: v1alpha1.DeviceProfileSpec

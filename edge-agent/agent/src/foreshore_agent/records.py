@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from foreshore_decision import naming
 
 _FOLLOW_SECONDS: Final = 0.5
+_MAXIMUM_CAUSE: Final = 200
+"""Characters that say what of a journal cannot be read."""
 
 _State = Annotated[
     Path, typer.Option(envvar="FORESHORE_STATE", help="State directory of the agent.")
@@ -218,13 +220,20 @@ def _moment(text: str | None) -> datetime | None:
 
 @contextmanager
 def _opened(state: Path) -> "Iterator[reader.Reader]":
+    import sqlite3
+
     from foreshore_agent.journal import reader
+    from foreshore_api.reasons import journal as reasons
 
     try:
         with reader.open_reader(state) as found:
             yield found
     except reader.NoJournalError as error:
         fail(str(error), Exit.USAGE)
+    except (sqlite3.Error, OSError, ValueError, TypeError, KeyError) as error:
+        cause = printable.clean(f"{type(error).__name__}: {error}")[:_MAXIMUM_CAUSE]
+        what = f"the journal in {state} is not as it was written ({cause})"
+        fail(f"{what}; {reasons.BREAK_REMEDY}", Exit.FAILED)
 
 
 def _print(event: "dict[str, Any]") -> None:

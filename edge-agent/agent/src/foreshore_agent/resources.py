@@ -1,12 +1,19 @@
 """What the documents of a folder mean: resources, and what is wrong with the others.
 
-Pure, called by `link.folder`. An object that is wrong, asks for what is not supported, or stands in
-a file that cannot be read stays as it last was (`foreshore_decision.in_force`): `kept` carries that
+Pure, called by `folder`. An object that is wrong, asks for what is not supported, or stands in a
+file that cannot be read stays as it last was (`foreshore_decision.in_force`): `kept` carries that
 over, also over a restart. An object that is gone from the folder is gone.
+
+A document that says wrongly which object it is (a `kind` that is none, a name that may not be) is
+taken for the object that stood in its file last, is nowhere now, and differs in that alone.
+
+An object that its file gives no uid has one from the reading that first saw it until one that saw
+it gone, as at an API server: what is written anew under its name is another object, and what the
+deleted one had in force is not its.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +27,8 @@ DEFAULT_NAMESPACE: Final = "default"
 LAST_GOOD: Final = "what was right last"
 _NEAR: Final = 0.75
 """How alike a group must be to be meant for ours."""
+SHOWN: Final = 3
+"""Objects that a message names."""
 FILE: Final = "File"
 """`kind` of a problem with a whole file."""
 
@@ -39,6 +48,13 @@ class Kept:
     place: str
     document: Mapping[str, Any]
 
+    @property
+    def uid(self) -> str | None:
+        """The object's uid; None where a release gave it none that gave none to any."""
+        metadata = self.document.get("metadata")
+        found = metadata.get("uid") if isinstance(metadata, Mapping) else None
+        return found if isinstance(found, str) else None
+
 
 @dataclass(frozen=True, slots=True)
 class FolderReading:
@@ -54,12 +70,24 @@ class _Sorting:
     """The reading so far."""
 
     before: Mapping[ObjectIdentity, Kept]
+    new_uid: Callable[[], str] | None
     good: dict[ObjectIdentity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
     problems: list[report.Problem] = field(default_factory=list)
+    nameless: list[tuple[int, str, ObjectIdentity, str]] = field(default_factory=list)
+    """Of documents about what can be no object: which problem, file, identity, message."""
 
-    def complain(self, identity: ObjectIdentity, reason: str, message: str) -> None:
+    def uid(self, identity: ObjectIdentity) -> str | None:
+        """Return the uid of an object whose file gives it none."""
+        before = self.before.get(identity)
+        if before is not None:
+            return before.uid
+        return None if self.new_uid is None else self.new_uid()
+
+    def complain(self, file: str, identity: ObjectIdentity, reason: str, message: str) -> None:
         """Note a problem, and keep the object as it last was."""
         kind, namespace, name = identity
+        if not _is_sayable(identity):
+            self.nameless.append((len(self.problems), file, identity, message))
         is_here = identity in self.good
         held = in_force.Obstacle(reason, message)
         chosen = in_force.choose((in_force.Option(None, held), self._last(identity)))
@@ -75,6 +103,24 @@ class _Sorting:
         )
         if chosen.value is not None:
             self.good[identity] = chosen.value
+
+    def keep_nameless(self) -> None:
+        """Keep what a document of its file is about that says so wrongly."""
+        for problem, file, identity, message in self.nameless:
+            stood = [
+                other
+                for other, last in self.before.items()
+                if other not in self.good and _is_in(last, file) and _is_near(other, identity)
+            ]
+            kept = {other: self._last(other).value for other in stood}
+            right = {other: value for other, value in kept.items() if value is not None}
+            if right:
+                self.good |= right
+                listed = ", ".join(f"{other.kind} {other.name}" for other in list(right)[:SHOWN])
+                stays = f"{listed}, as it was right last,"
+                self.problems[problem] = self.problems[problem].model_copy(
+                    update={"message": in_force.staying(message, stays)}
+                )
 
     def keep_file(self, file: str, message: str) -> None:
         """Note that a file cannot be read, and keep what stood in it."""
@@ -119,15 +165,24 @@ class _Sorting:
 def read(
     documents: Iterable[manifests.Manifest | manifests.UnreadableError],
     before: Mapping[ObjectIdentity, Kept],
+    new_uid: Callable[[], str] | None = None,
 ) -> FolderReading:
-    """Return what a folder says now; `before` is `kept` of the last reading."""
-    sorting = _Sorting(before)
+    """Return what a folder says now.
+
+    Args:
+        documents: everything in the folder.
+        before: `kept` of the last reading.
+        new_uid: makes the uid of an object that the last reading did not see; without it such an
+            object has none, which does where no reading follows.
+    """
+    sorting = _Sorting(before, new_uid)
     unreadable: list[manifests.UnreadableError] = []
     for document in documents:
         if isinstance(document, manifests.UnreadableError):
             unreadable.append(document)
         elif _is_ours(document.data):
             _sort(sorting, document)
+    sorting.keep_nameless()
     for error in unreadable:  # last: what moved to another file is there, not here
         sorting.keep_file(error.file, str(error))
     return FolderReading(
@@ -150,6 +205,21 @@ def _is_in(kept: Kept, file: str) -> bool:
     return kept.place.partition("#")[0] == file
 
 
+def _is_sayable(identity: ObjectIdentity) -> bool:
+    """Whether there can be such an object."""
+    kind = contract.KINDS.get(identity.kind)
+    return (
+        kind is not None
+        and contract.is_name(identity.name, kind.longest_name, kind.name_pattern)
+        and contract.is_name(identity.namespace, contract.LONGEST_NAMESPACE)
+    )
+
+
+def _is_near(one: ObjectIdentity, other: ObjectIdentity) -> bool:
+    """Whether two identities differ in one of their parts alone."""
+    return sum(left != right for left, right in zip(one, other, strict=True)) == 1
+
+
 def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
     """Take one document of our group in, or say what is wrong with it."""
     data = manifest.data
@@ -162,11 +232,10 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
         what = f"is there twice, first in {first}: remove or rename one of them"
         _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
         return
-    document = {
-        "metadata": {key: metadata[key] for key in _METADATA if key in metadata}
-        | {"namespace": namespace},
-        "spec": data.get("spec", {}),
-    }
+    described = {key: metadata[key] for key in _METADATA if key in metadata}
+    if described.get("uid") is None:
+        described["uid"] = sorting.uid(identity)
+    document = {"metadata": described | {"namespace": namespace}, "spec": data.get("spec", {})}
     head = {key: data.get(key) for key in ("apiVersion", "kind")}
     try:
         resource = contract.parse({**head, **document}, strict=True)
@@ -198,4 +267,5 @@ def _refuse(
     reason: str,
     message: str,
 ) -> None:
-    sorting.complain(identity, reason, f"{manifest.place}: {message}")
+    file = manifest.place.partition("#")[0]
+    sorting.complain(file, identity, reason, f"{manifest.place}: {message}")

@@ -24,11 +24,11 @@ Three things belong to whoever lists the options:
 
 Where the place that chooses is durable, so is what it chose. The places:
 
-    a file of a folder         the object as it was last right           foreshore_agent.resources
-    a reference of an object   what it resolved to when last assigned    assignment.references
-    a policy on a device       the version that was in force there       foreshore_agent.engine
-    a model's servers          those of the version before that answer   link.folder, the planner
-    an assignment              the one before                            runtime.desired, the hub
+    a file of a folder         the object as it was last right           agent resources
+    a reference of an object   what it resolved to when last assigned    decision assignment
+    a policy on a device       the version that was in force there       agent engine
+    a model's servers          those of the version before that answer   agent folder, the planner
+    an assignment              the one before                            agent runtime, the hub
 
 What a person reads of it is `message`, in the same words everywhere; where a text begins with a
 place (a file and a field), `staying` adds the same end to it.

@@ -13,14 +13,15 @@ the hub forgets no profile or model that was deleted while it is used.
 """
 
 import asyncio
-import itertools
+import heapq
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from foreshore_api import conditions
+from foreshore_api import conditions, printable
 from foreshore_api.wire import assignment as wire
 from foreshore_api.wire import report
+from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
 from foreshore_hub import store, world
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS: Final = 0.05
 AGAIN_SECONDS: Final = 10.0
 """After a failure to compile or keep an assignment."""
+SHOWN: Final = 8
+"""Problems of one assignment that are logged, and how many more there are."""
 PROBLEMS: Final = 1_000
 """Nodes that cannot be compiled for that the operator is told of."""
 FORGOTTEN_SECONDS: Final = 7 * 86400.0
@@ -40,12 +43,18 @@ NEIGHBOURS: Final = 3
 
 
 def obstacle(error: Exception) -> in_force.Obstacle:
-    """Class an error: the store's, which a person can mend, or a defect of ours."""
+    """Class an error: the store's or the site's, which a person can mend, or a defect of ours."""
     if isinstance(error, store.StoreUnavailableError):
         return in_force.Obstacle(
             conditions.Reason.STORE_UNAVAILABLE,
             f"it cannot be kept: the hub's store cannot be written ({error})",
             "free room on the store's volume, or mend its database",
+        )
+    if isinstance(error, compiling.BeyondBoundsError):
+        return in_force.Obstacle(
+            conditions.Reason.INVALID,
+            f"its site says more than one agent can be assigned: {error}",
+            "divide the site, or delete what it does not need",
         )
     return in_force.Obstacle(
         conditions.Reason.INTERNAL_ERROR,
@@ -76,6 +85,8 @@ class Assigning:
         """By node: what kept its assignment from being compiled or kept last, logged once."""
         self._retries: dict[str, asyncio.TimerHandle] = {}
         """By node: when it is looked at again after a failure; one ahead is enough."""
+        self._said: dict[str, list[str]] = {}
+        """By node: what was logged of its assignment last."""
         self._absent: Mapping[str, float] = {}
         """By node that the API server does not know: since when."""
         self._is_closing = False
@@ -142,6 +153,7 @@ class Assigning:
     def _drop(self, node: str) -> None:
         self._wanted.discard(node)
         self._current.pop(node, None)
+        self._said.pop(node, None)
         self._settle(node)
         if (waiting := self._changed.pop(node, None)) is not None:
             waiting.set()
@@ -234,6 +246,7 @@ class Assigning:
         if question is None:
             return
         compiled = await asyncio.to_thread(question)
+        self._say(node, compiled.problems)
         known = self._current.get(node)
         if known is not None and known.digest == compiled.assignment.digest:
             return
@@ -249,15 +262,34 @@ class Assigning:
         if (waiting := self._changed.pop(node, None)) is not None:
             waiting.set()
 
+    def _say(self, node: str, problems: Sequence[report.Problem]) -> None:
+        """Log what could not be resolved of a node's assignment, once; not all where it is much."""
+        lines = [f"{one.kind} {one.name}: {one.reason}: {one.message}" for one in problems]
+        if len(lines) > SHOWN:
+            lines[SHOWN:] = [f"and {len(lines) - SHOWN} more"]
+        if lines != self._said.get(node, []):
+            for line in lines:
+                log.warning("assignment of %s: %s", node, printable.clean(line))
+        self._said[node] = lines
+
     def _last(self, node: str) -> Iterator[wire.Assignment]:
-        """Yield what was assigned last: the node's own, then that of its neighbours at the site."""
+        """Yield what was assigned last: the node's own, then that of its neighbours at the site.
+
+        Of these the ones with the most devices: a node does not reach all that its site has. A
+        site of the same name in another namespace is another tenant's.
+        """
         if (own := self._current.get(node)) is not None:
             yield own
         seen = self._world.node(node)
         site = seen.site if seen is not None else None
+        here = (self._world.site_namespace(site), site) if site is not None else None
         neighbours = (
             other
             for name, other in self._current.items()
-            if name != node and other.site is not None and other.site.name == site
+            if name != node
+            and other.site is not None
+            and (other.site.namespace, other.site.name) == here
         )
-        yield from itertools.islice(neighbours, NEIGHBOURS)
+        yield from heapq.nsmallest(
+            NEIGHBOURS, neighbours, key=lambda other: (-len(other.devices), other.node)
+        )

@@ -130,7 +130,9 @@ def examine(
         if shipped.sequence != batch.records[0].sequence + position:
             raise ValueError(f"sequence {shipped.sequence} does not follow its predecessor")
         if shipped.sequence <= head.acknowledged:
-            if known.get(shipped.sequence, shipped.hash) != shipped.hash:
+            is_newest = shipped.sequence == head.acknowledged  # known even when it was forgotten
+            committed = head.hash if is_newest else known.get(shipped.sequence, shipped.hash)
+            if committed != shipped.hash:
                 raise ForkedError(f"sequence {shipped.sequence} was committed with another hash")
             continue
         follows = shipped.sequence == head.acknowledged + 1 and shipped.previous == head.hash

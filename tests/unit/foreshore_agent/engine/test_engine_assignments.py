@@ -233,6 +233,33 @@ def test_a_policy_that_was_deleted_does_not_decide_for_its_namesake(restarts: bo
     assert rig.sent == []
 
 
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+def test_a_policy_that_was_made_anew_unseen_does_not_decide_by_the_one_before(
+    restarts: bool,
+) -> None:
+    """Deleted and made anew between two assignments: the old one went on in its place."""
+    rig = Rig((room.changed(room.policy(), metadata__uid="policy-1"),))
+    namesake = room.changed(BROKEN, metadata__uid="policy-2")
+    if restarts:
+        rig.documents = (namesake,)
+        rig.boot()
+    rig.assign(namesake)
+    rig.sample()
+    assert rig.sent == []
+    [problem] = rig.state.problems
+    assert problem.message.endswith("nothing is in force; mend what it names")
+
+
+@pytest.mark.parametrize("remade", ["policy", "device"])
+def test_a_record_names_the_object_that_was_made_anew(remade: str) -> None:
+    """An equal spec and generation: the record went on naming the object that was deleted."""
+    documents = {"policy": room.policy(), "device": room.device()}
+    rig = Rig()
+    rig.assign(room.changed(documents[remade], metadata__uid="anew"))
+    rig.sample()
+    assert rig.decisions[-1][remade]["uid"] == "anew"
+
+
 def test_policies_that_left_long_ago_are_forgotten_also_on_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -30,7 +30,7 @@ from foreshore_decision.policy.compiled import CompiledPolicy
 Policy = assignment.AssignedPolicy
 Devices = Mapping[Key, assignment.AssignedDevice]
 Origin = tuple[str, str, assignment.AssignedModel | None]
-"""Digest and generation of the version, digest of the device, and the model."""
+"""Identity, generation and digest of the version, identity and digest of the device, the model."""
 
 MAXIMUM_VERSIONS: Final = 8
 """Of one policy, beyond which none is kept for devices that nothing binds."""
@@ -89,7 +89,7 @@ def _resolve(
     slow: str | None,
 ) -> None:
     key = Key(wanted.namespace, wanted.name)
-    known = state.in_force.get(key) or _returned(state, wanted)
+    known = _known(state, wanted)
     older = tuple(version for version in known if not is_same(version, wanted))
     versions = (wanted, *older)
     bound: dict[int, list[str]] = {}
@@ -179,7 +179,11 @@ def _compiled(
     state: State, version: Policy, device: assignment.AssignedDevice, site: str
 ) -> tuple[CompiledVersion | None, in_force.Obstacle | None]:
     """Compile, or take what is already there for the same policy, device and model."""
-    origin = (f"{version.digest}/{version.generation}", device.digest, version.model)
+    origin = (
+        f"{version.uid}/{version.generation}/{version.digest}",
+        f"{device.uid}/{device.digest}",
+        version.model,
+    )
     known = state.devices.get(Key(device.namespace, device.name))
     bound = known.bindings.get(Key(version.namespace, version.name)) if known else None
     if bound is not None and bound.origin == origin:
@@ -280,12 +284,14 @@ def absent(state: State, resolution: Resolution) -> dict[Key, tuple[Policy, ...]
     return {key: known[key] for key in left[-MAXIMUM_ABSENT:]}
 
 
-def _returned(state: State, wanted: Policy) -> tuple[Policy, ...]:
-    """Return the versions of a policy that is assigned again, but for those of a namesake.
+def _known(state: State, wanted: Policy) -> tuple[Policy, ...]:
+    """Return the versions of a policy that are in force, or were last; none of a namesake.
 
-    A policy that was deleted must not decide in the place of another that has its name.
+    A policy that was deleted must not decide in the place of another that has its name, also where
+    no assignment without it came in between.
     """
-    known = state.absent.get(Key(wanted.namespace, wanted.name), ())
+    key = Key(wanted.namespace, wanted.name)
+    known = state.in_force.get(key) or state.absent.get(key, ())
     return tuple(version for version in known if version.uid == wanted.uid)
 
 

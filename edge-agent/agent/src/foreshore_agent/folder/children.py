@@ -8,7 +8,9 @@ standard error; why it refused a model it leaves in a file, as it does for kubel
 """
 
 import asyncio
+import functools
 import hashlib
+import itertools
 import logging
 import os
 import sys
@@ -61,17 +63,17 @@ class ServingTrouble:
 class Child:
     """One supervised inference server."""
 
-    def __init__(self, config: serving.ModelConfig, home: Path, models: Path | None) -> None:
+    def __init__(self, config: serving.ModelConfig, place: Path, models: Path | None) -> None:
+        """Take a place of its own: one that ends slowly must not end what is at the same path."""
         self.config: Final = config
         self.phase = ChildPhase.STARTING
         self.trouble: ServingTrouble | None = None
         self.has_served = False
         """Whether it was ready once: it loads, whatever ends it now and then."""
         self.settled: Final = asyncio.Event()
-        name = hashlib.sha256(config.encode()).hexdigest()[:12]
-        self.socket: Final = home / f"{name}.sock"
-        self._config_file = home / f"{name}.json"
-        self._ending_file = home / f"{name}.ending"
+        self.socket: Final = place.with_suffix(".sock")
+        self._config_file: Final = place.with_suffix(".json")
+        self._ending_file: Final = place.with_suffix(".ending")
         self._models = models
 
     @property
@@ -81,6 +83,13 @@ class Child:
 
     async def supervise(self) -> None:
         """Start it, and again whenever it ends, until it is refused or this is cancelled."""
+        try:
+            await self._supervise()
+        finally:
+            for file in (self.socket, self._config_file, self._ending_file):
+                file.unlink(missing_ok=True)
+
+    async def _supervise(self) -> None:
         wait = backoff.Backoff()
         loop = asyncio.get_running_loop()
         while True:
@@ -162,17 +171,32 @@ class Children:
         self._models = models
         self._tasks = tasks
         self._children: dict[serving.ModelConfig, tuple[Child, asyncio.Task[None]]] = {}
+        self._places: Final[set[Path]] = set()
+        """Of the children that run, and of those that are about to end."""
 
     def start(self, wanted: Iterable[serving.ModelConfig]) -> Mapping[serving.ModelConfig, Child]:
         """Start what is wanted and not running; return all that is wanted."""
         started: dict[serving.ModelConfig, Child] = {}
         for config in wanted:
             if config not in self._children:
-                child = Child(config, self._home, self._models)
+                place = self._take_place(config)
+                child = Child(config, place, self._models)
                 task = self._tasks.create_task(child.supervise(), name=f"serving-{config.version}")
+                task.add_done_callback(functools.partial(self._release, place))
                 self._children[config] = (child, task)
             started[config] = self._children[config][0]
         return started
+
+    def _take_place(self, config: serving.ModelConfig) -> Path:
+        """Return where a child's files are: the same in each life of the agent, if it is free."""
+        names = (b"%d %s" % (number, config.encode()) for number in itertools.count())
+        places = (self._home / hashlib.sha256(name).hexdigest()[:12] for name in names)
+        place = next(place for place in places if place not in self._places)
+        self._places.add(place)
+        return place
+
+    def _release(self, place: Path, _: asyncio.Task[None]) -> None:
+        self._places.discard(place)
 
     async def settle(self, awaited: Iterable[serving.ModelConfig], patience: float) -> None:
         """Return once all of these serve or refuse, or time is up."""

@@ -12,11 +12,13 @@ The one agent grants itself each device, under a number above all earlier ones, 
 used. What was last right is durable too, and so is the last assignment, to which references stay
 resolved whose object is gone from the folder: neither a mistake in a file nor a file that is
 deleted while others refer to it stops anything, not even over a restart. The rule is
-`foreshore_decision.in_force`. An object whose own file is deleted is withdrawn.
+`foreshore_decision.in_force`. An object whose own file is deleted is withdrawn; what is written
+anew under its name is another.
 """
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,10 @@ from foreshore_decision import assignment as compiling
 from foreshore_decision import fencing, in_force
 
 LOOK_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 0.1
+"""A folder that is the same for so long is not in the middle of being written."""
+MAXIMUM_SETTLING: Final = 10
+"""How often it is waited for that: something may be written there all the time."""
 NOT_DURABLE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 20.0
 """How long a start waits for what nothing is served for yet, before it assigns it all the same."""
@@ -122,6 +128,7 @@ class Folder:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 if await self._fingerprint() != self._seen:
+                    await self._settle()
                     await self._adopt()
                 elif not self._models.is_named:
                     await self._hand_over()
@@ -133,6 +140,19 @@ class Folder:
                 await asyncio.sleep(NOT_DURABLE_SECONDS)
             finally:
                 self.is_adopting = False
+
+    async def _settle(self) -> None:
+        """Wait until nobody is writing.
+
+        A file that is emptied first, or taken away and put back, would withdraw what stands in it.
+        """
+        before = await self._fingerprint()
+        for _ in range(MAXIMUM_SETTLING):
+            await asyncio.sleep(SETTLE_SECONDS)
+            after = await self._fingerprint()
+            if after == before:
+                return
+            before = after
 
     def _supplies(self) -> inspection.Supplies:
         places = self._places
@@ -180,7 +200,7 @@ class Folder:
 
     def _read(self) -> resources.FolderReading:
         try:
-            return resources.read(manifests.read(self._places.resources), self._kept)
+            return resources.read(manifests.read(self._places.resources), self._kept, _new_uid)
         except manifests.UnreadableError as error:
             raise FolderError(str(error)) from error
 
@@ -202,7 +222,10 @@ class Folder:
             raise FolderError("\n  ".join(lines)) from error
         given = compiling.LocalStatuses(grants=grants)
         last = () if self._last is None else (self._last,)
-        return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
+        try:
+            return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
+        except compiling.BeyondBoundsError as error:
+            raise FolderError(f"{self._places.resources}: {error}") from error
 
     def _with_what_stays(
         self,
@@ -219,9 +242,15 @@ class Folder:
             (v1alpha1.Device.kind, device.namespace, device.name)
             for device in compiled.assignment.devices
         }
+        asked = {
+            (policy.namespace, policy.name, policy.metadata.uid or "")
+            for policy in reading.resources
+            if isinstance(policy, v1alpha1.DecisionPolicy)
+        }
         decides = {
             (v1alpha1.DecisionPolicy.kind, version.namespace, version.name)
             for version in self._calls.in_force()
+            if (version.namespace, version.name, version.uid) in asked  # else of a namesake
         }
         stays = (decides | devices & dangling) - set(map(_about, reading.problems))
         for problem in inspected:
@@ -271,6 +300,10 @@ class Folder:
         )
 
 
+def _new_uid() -> str:
+    return str(uuid.uuid4())
+
+
 def _about(problem: report.Problem) -> tuple[str, str, str]:
     return problem.kind, problem.namespace, problem.name
 
@@ -300,7 +333,7 @@ def _thaw(body: bytes | None) -> dict[resources.ObjectIdentity, resources.Kept]:
     """Return what was right when the agent last ran; nothing of what cannot be read."""
     try:
         return {
-            resources.ObjectIdentity(kind, namespace, name): resources.Kept(place, document)
+            resources.ObjectIdentity(kind, namespace, name): resources.Kept(place, dict(document))
             for kind, namespace, name, place, document in orjson.loads(body or b"[]")
         }
     except (ValueError, TypeError) as error:

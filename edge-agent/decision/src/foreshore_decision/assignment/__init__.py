@@ -14,13 +14,18 @@ the agent decides by the last version that compiled only while the policy is ass
                     └── references ──┘
 """
 
-from foreshore_decision.assignment.compilation import Compilation, compile  # noqa: A004
+from foreshore_decision.assignment.compilation import (
+    BeyondBoundsError,
+    Compilation,
+    compile,  # noqa: A004
+)
 from foreshore_decision.assignment.devices import is_reachable
 from foreshore_decision.assignment.digests import digest, digest_of, policy_digest, spec_digest
 from foreshore_decision.assignment.references import LastGood
 from foreshore_decision.assignment.snapshot import LocalStatuses, Name, Peer, Resources, find_site
 
 __all__ = [
+    "BeyondBoundsError",
     "Compilation",
     "LastGood",
     "LocalStatuses",

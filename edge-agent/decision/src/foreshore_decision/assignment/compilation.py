@@ -3,10 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import pydantic
+
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, report
 from foreshore_decision.assignment import devices, digests, policies, references, snapshot
+
+
+class BeyondBoundsError(ValueError):
+    """The resources say more than one assignment holds; the text says of what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,27 @@ def compile(  # noqa: A001 - the word of the design; the package is always impor
         given: in folder mode, endpoints and grants; the resources' statuses are then not read.
         last: what was assigned last, the node's own first: what a reference stays resolved to
             where its object is gone.
+
+    Raises:
+        BeyondBoundsError: each object may be right, but they are too many for one agent.
     """
+    try:
+        return _compiled(resources, node, site, labels or {}, peers, given, last)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BeyondBoundsError(f"{error.title}.{where}: {first['msg']}"[:500]) from error
+
+
+def _compiled(
+    resources: snapshot.Resources,
+    node: str,
+    site: str | None,
+    labels: Mapping[str, str],
+    peers: Iterable[snapshot.Peer],
+    given: snapshot.LocalStatuses | None,
+    last: Iterable[assignment.Assignment],
+) -> Compilation:
     wanted = snapshot.find_site(resources, site) if site is not None else None
     probes, left_out = _probes(node, site, peers)
     if wanted is None:
@@ -46,7 +72,7 @@ def compile(  # noqa: A001 - the word of the design; the package is always impor
         document = assignment.Assignment(node=node, probes=probes)
         return Compilation(_sealed(document), (*missing, *left_out))
     good = references.LastGood(last)
-    bound, device_problems = devices.assigned(resources, wanted, labels or {}, given, good)
+    bound, device_problems = devices.assigned(resources, wanted, labels, given, good)
     decided, policy_problems = policies.assigned(resources, wanted, bound, given, good)
     document = assignment.Assignment(
         node=node,
