@@ -199,7 +199,7 @@ class GateEntry(document.WireDocument):
     message: document.Prose | None = None
 
 
-class Decided(document.WireDocument):
+class RecordedVerdict(document.WireDocument):
     """The verdict and the gate that gave it."""
 
     result: Verdict
@@ -255,7 +255,7 @@ class Decision(document.WireDocument):
     inference: RecordedInference | None = None
     recommendation: Recommendation | None = None
     gates: tuple[GateEntry, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
-    verdict: Decided
+    verdict: RecordedVerdict
     command: Command | None = None
     authority: Authority = Authority()
     latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)

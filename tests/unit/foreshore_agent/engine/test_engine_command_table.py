@@ -10,7 +10,7 @@ from foreshore_agent.engine import turn as turns
 from foreshore_agent.engine.command import ledger, life, table
 from foreshore_agent.engine.command.table import IGNORED, LIVE, TABLE, CommandEvent, News
 from foreshore_agent.engine.events import Tick
-from foreshore_agent.engine.state import CommandState, Device, Intent
+from foreshore_agent.engine.state import CommandState, DeviceState, Intent
 
 ROWS = """
 Intent       Durable     -> Sending                    send
@@ -111,7 +111,7 @@ def test_time_ends_what_nothing_else_does(state: CommandState) -> None:
     assert CommandState.OVER in reached
 
 
-def commanded() -> tuple[turns.Turn, Device, Intent]:
+def commanded() -> tuple[turns.Turn, DeviceState, Intent]:
     rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     device = rig.state.devices[DEVICE]

@@ -161,7 +161,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 def sends_at_once(patch: pytest.MonkeyPatch) -> None:
     issue = life.issue
 
-    def mutant(turn: Turn, device: state.Device, *rest: Any) -> Change[state.Device]:
+    def mutant(turn: Turn, device: state.DeviceState, *rest: Any) -> Change[state.DeviceState]:
         device, done = issue(turn, device, *rest)
         intent = list(device.open.values())[-1]
         return Change(device, done).then(life.intent_durable, turn, intent)
@@ -201,7 +201,7 @@ def overlooks(obstacle: life.Obstacle) -> Patch:
 def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     recover = life.recover
 
-    def mutant(turn: Turn, device: state.Device, intents: Any) -> Change[state.Device]:
+    def mutant(turn: Turn, device: state.DeviceState, intents: Any) -> Change[state.DeviceState]:
         change = recover(turn, device, intents)
         again = (
             effects.SendCommand(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine import events
-from foreshore_agent.engine.state import Binding, Device, Stamp
+from foreshore_agent.engine.state import Binding, DeviceState, Stamp
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_decision import expr, features
 from foreshore_decision.chain import facts, readings
@@ -28,12 +28,12 @@ SMOOTHING: Final = 0.2
 class TakenSample(NamedTuple):
     """What became of a sample: the device with it, the properties that are new, and the result."""
 
-    device: Device
+    device: DeviceState
     properties: frozenset[str]
     result: str
 
 
-def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
+def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSample:
     """Take a sample in, at an engine time; the result is the best of any of its properties."""
     if sample.retained:
         return TakenSample(device, frozenset(), reasons.RETAINED)
@@ -67,7 +67,7 @@ def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
     return TakenSample(device, changed, reasons.ACCEPTED)
 
 
-def interrupted(device: Device, seconds: float) -> Device:
+def interrupted(device: DeviceState, seconds: float) -> DeviceState:
     """Begin a gap of the device's windows at an engine time: nothing of it was heard from there."""
     if not any(binding.windows for binding in device.bindings.values()):
         return device
@@ -91,7 +91,7 @@ def newest_stamp(sample: events.Sample, properties: frozenset[str]) -> datetime 
 
 
 def _place(
-    device: Device, sample: events.Sample, name: str, value: expr.Value, seconds: float
+    device: DeviceState, sample: events.Sample, name: str, value: expr.Value, seconds: float
 ) -> str:
     """Say whether one value is new."""
     before = device.stamps.get(name)
@@ -128,7 +128,7 @@ def _is_old(sample: events.Sample, results: Mapping[str, str]) -> bool:
     return sample.redelivered
 
 
-def _period(device: Device, seconds: float) -> float | None:
+def _period(device: DeviceState, seconds: float) -> float | None:
     if device.heard is None:
         return None
     distance = max(0.0, seconds - device.heard)

@@ -1,7 +1,7 @@
 """Everything the engine knows between two events. Frozen: `step` returns a new one.
 
-    State ─ devices ─ Device ─ bindings ─ Binding (policy × device) ─ Flight (one decision at most)
-                            └─ open ─ Intent (a command whose fate is not known yet)
+    State ─ devices ─ DeviceState ─ bindings ─ Binding (policy × device) ─ Flight (one at most)
+                                 └─ open ─ Intent (a command whose fate is not known yet)
 
 Built by `durable.restore`, read by `view` for reports, beats and metrics. Devices live in a
 persistent map, so that one sample costs the same at one device and at ten thousand.
@@ -164,7 +164,7 @@ class Stamp(NamedTuple):
     """A newer one that leapt ahead: a fault, unless the next is further ahead still."""
 
 
-class Device(NamedTuple):
+class DeviceState(NamedTuple):
     """One assigned device."""
 
     assigned: assignment.AssignedDevice
@@ -214,7 +214,7 @@ class State(NamedTuple):
     site: str = ""
     source: str = ""
     """CloudEvents source of every record."""
-    devices: "immutables.Map[Key, Device]" = immutables.Map()
+    devices: "immutables.Map[Key, DeviceState]" = immutables.Map()
     awake: "immutables.Map[Key, None]" = immutables.Map()
     """Devices that a tick has to look at: something of theirs may become due."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY

@@ -23,7 +23,7 @@ from foreshore_agent.engine import (
 from foreshore_agent.engine import turn as turns
 from foreshore_agent.engine.command import life
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import Device, Intent, Recorder, State
+from foreshore_agent.engine.state import DeviceState, Intent, Recorder, State
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, telemetry
 from foreshore_api.wire import metrics
@@ -196,7 +196,7 @@ def _interrupted(state: State, seconds: float) -> State:
     return state._replace(devices=devices.finish())
 
 
-def _put(state: State, change: Change[Device]) -> Change[State]:
+def _put(state: State, change: Change[DeviceState]) -> Change[State]:
     """Store a device, and whether ticks have to look at it."""
     device, done = change
     key, awake = device.key, state.awake
@@ -212,7 +212,7 @@ def _advance(
     state: State,
     key: Key,
     command_id: str,
-    take: Callable[Concatenate[Turn, Device, Intent, P], Change[Device]],
+    take: Callable[Concatenate[Turn, DeviceState, Intent, P], Change[DeviceState]],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> Change[State]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from foreshore_agent.engine import authority, triggers
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Device, State
+from foreshore_agent.engine.state import DeviceState, State
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import assignment, beat, document, report
 from foreshore_decision import fencing
@@ -102,7 +102,7 @@ def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:
             yield key, name, binding.compiled
 
 
-def _is_connected(device: Device, seconds: float) -> bool:
+def _is_connected(device: DeviceState, seconds: float) -> bool:
     """Whether telemetry came within three usual periods, or the longest maximumAge."""
     if device.heard is None:
         return False

@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 
 from foreshore_agent.engine import effects, recording
 from foreshore_agent.engine.command import ledger, read_back
-from foreshore_agent.engine.state import EMPTY, CommandState, Device, Intent
+from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import histogram, record
@@ -89,7 +89,7 @@ class Passage:
 
     __slots__ = ("changes", "device", "done", "intent", "news", "records", "turn")
 
-    def __init__(self, turn: Turn, device: Device, intent: Intent, news: News) -> None:
+    def __init__(self, turn: Turn, device: DeviceState, intent: Intent, news: News) -> None:
         self.turn: Final = turn
         self.device = device
         self.intent: Final = intent
