@@ -42,7 +42,7 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     state = state._replace(site=site, source=source)
     turn = turn._replace(site=site, source=source)
     assigned = {Key(device.namespace, device.name): device for device in wanted.devices}
-    resolution = versions.resolve(state, wanted.policies, assigned, site)
+    resolution = versions.resolve(state, wanted.policies, assigned)
     absent = versions.absent(state, resolution)
     kept = _keep({**state.absent, **state.in_force}, {**absent, **resolution.in_force})
     remembered, left = _forget(turn, state, assigned)

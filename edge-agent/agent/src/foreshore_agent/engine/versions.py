@@ -61,17 +61,15 @@ class Resolution:
     """What is held back, by policy."""
 
 
-def resolve(state: State, policies: Iterable[Policy], devices: Devices, site: str) -> Resolution:
+def resolve(state: State, policies: Iterable[Policy], devices: Devices) -> Resolution:
     """Choose what is in force of every policy on each of its devices, and compile it."""
     resolution = Resolution()
     for wanted in policies:
-        _resolve(state, wanted, devices, site, resolution)
+        _resolve(state, wanted, devices, resolution)
     return resolution
 
 
-def _resolve(
-    state: State, wanted: Policy, devices: Devices, site: str, resolution: Resolution
-) -> None:
+def _resolve(state: State, wanted: Policy, devices: Devices, resolution: Resolution) -> None:
     key = Key(wanted.namespace, wanted.name)
     known = state.in_force.get(key) or _returned(state, wanted)
     older = tuple(version for version in known if not is_same(version, wanted))
@@ -82,7 +80,7 @@ def _resolve(
         device = devices.get(Key(wanted.namespace, name))
         if device is None:
             continue
-        chosen = in_force.choose(_options(state, wanted, known, older, device, site))
+        chosen = in_force.choose(_options(state, wanted, known, older, device))
         held.note(name, chosen, versions)
         if chosen.value is not None:
             of_device = resolution.compiled.setdefault(Key(device.namespace, device.name), {})
@@ -114,10 +112,9 @@ def _options(
     known: tuple[Policy, ...],
     older: tuple[Policy, ...],
     device: assignment.AssignedDevice,
-    site: str,
 ) -> Iterator[in_force.Option[_Choice]]:
     """Yield the newest version for a device, then those that are in force there, narrowed by it."""
-    newest, obstacle = _compiled(state, wanted, device, site)
+    newest, obstacle = _compiled(state, wanted, device)
     is_right = newest is not None
     if is_right and replicas.is_awaited(wanted, known, device.name):
         obstacle = replicas.awaited(wanted)
@@ -126,7 +123,7 @@ def _options(
         if device.name not in version.devices:
             continue
         for form in forms(version, wanted, is_right=is_right):
-            compiled, wrong = _compiled(state, form, device, site)
+            compiled, wrong = _compiled(state, form, device)
             yield in_force.Option(compiled and _Choice(position, compiled), wrong)
 
 
@@ -157,7 +154,7 @@ def is_same(one: Policy, other: Policy) -> bool:
 
 
 def _compiled(
-    state: State, version: Policy, device: assignment.AssignedDevice, site: str
+    state: State, version: Policy, device: assignment.AssignedDevice
 ) -> tuple[CompiledVersion | None, in_force.Obstacle | None]:
     """Compile, or take what is already there for the same policy, device and model."""
     origin = (f"{version.digest}/{version.generation}", device.digest, version.model)
@@ -166,7 +163,7 @@ def _compiled(
     if bound is not None and bound.origin == origin:
         return CompiledVersion(bound.compiled, origin), None
     try:
-        return CompiledVersion(policy.compile(version, device, site), origin), None
+        return CompiledVersion(policy.compile(version, device), origin), None
     except policy.PolicyError as error:
         failure = error
     except Exception as error:  # noqa: BLE001 - one policy must not end the agent

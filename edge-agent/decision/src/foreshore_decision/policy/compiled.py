@@ -189,15 +189,6 @@ class CompiledTrigger:
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
-    """MQTT topics of the device, filled in."""
-
-    command: str | None
-    acknowledgement: str | None
-    advice: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class CompiledPolicy:
     """One policy, for one device."""
 
@@ -226,7 +217,8 @@ class CompiledPolicy:
     policy_rate: RateLimit | None
     actuator_rate: RateLimit | None
     confirmation: Confirmation | None
-    topics: Topics
+    is_acknowledged: bool
+    """Whether the device answers commands."""
     sample_rate: float
     keep_per_verdict: int
     record_level: RecordLevel

@@ -76,7 +76,7 @@ def replay(
     Raises:
         policy.PolicyError: the policy does not compile for the device.
     """
-    made = policy.compile(assigned, device, str(recorded.get("site", "")))
+    made = policy.compile(assigned, device)
     try:
         evaluation = _evaluate(chain, facts.decode(recorded, made), recorded)
     except plain.MissingFactError as error:

@@ -213,7 +213,7 @@ def _due(device: DeviceState, intent: Intent) -> News:
     """Say what did not come; where an answer was due, hold and read back as after a restart."""
     if intent.state is CommandState.ANSWER:
         binding = device.bindings.get(intent.policy)
-        is_mute = binding is None or binding.compiled.topics.acknowledgement is None
+        is_mute = binding is None or not binding.compiled.is_acknowledged
         return News(CommandEvent.MUTE if is_mute else CommandEvent.DUE, reasons.NO_ACKNOWLEDGEMENT)
     reason = reasons.READ_BACK_DIFFERS if intent.is_compared else reasons.NO_READ_BACK
     return News(CommandEvent.DUE, reason, read_back.measured(device, intent))
