@@ -251,9 +251,9 @@ def forgets_the_log_of_another_boot(patch: pytest.MonkeyPatch) -> None:
 
 
 def never_finds_a_duplicate(patch: pytest.MonkeyPatch) -> None:
-    from foreshore_agent.engine import samples
+    from foreshore_agent.engine import sampling
 
-    patch.setattr(samples, "_place", lambda *_: reasons.ACCEPTED)
+    patch.setattr(sampling, "_place", lambda *_: reasons.ACCEPTED)
 
 
 OVERLOOKED: dict[str, tuple[Callable[[], None], Patch]] = {

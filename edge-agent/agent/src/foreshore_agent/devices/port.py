@@ -1,7 +1,7 @@
 """What the runtime needs of the devices of its site, whatever protocol they speak.
 
-    engine ──Command, Advise──► DevicesPort ──codec, topic, quality of service──► device
-    engine ◄──Arrival────────── DevicesPort ◄──────────────────────────────────── device
+    engine ──SendCommand, Advise──► DevicesPort ──codec, topic, quality of service──► device
+    engine ◄──Arrival────────────── DevicesPort ◄──────────────────────────────────── device
 
 `runtime.core` sends through it, `runtime.facts` asks how it is; `runtime.life` picks who it is.
 An implementation takes a function that it calls with each arrival, in the event loop.

@@ -35,6 +35,7 @@ __all__ = [
     "Renewed",
     "Sample",
     "Stamp",
+    "Stopping",
     "TelemetryChanged",
     "Tick",
     "Value",
@@ -129,7 +130,7 @@ class InferenceFailed(_Event):
 
 @dataclass(frozen=True, slots=True)
 class IntentDurable(_Event):
-    """The `Journal` effect with this intent is on stable storage."""
+    """The `AppendRecords` effect with this intent is on stable storage."""
 
     decision_id: str
     policy: Key
@@ -138,7 +139,7 @@ class IntentDurable(_Event):
 
 @dataclass(frozen=True, slots=True)
 class IntentFailed(_Event):
-    """The `Journal` effect with this intent was not written: nothing may be commanded on it."""
+    """The `AppendRecords` effect with this intent was not written: nothing is commanded on it."""
 
     decision_id: str
     policy: Key
@@ -149,7 +150,7 @@ class IntentFailed(_Event):
 
 @dataclass(frozen=True, slots=True)
 class CommandSent(_Event):
-    """The `Command` effect with this id was handed to a connected socket."""
+    """The `SendCommand` effect with this id was handed to a connected socket."""
 
     command_id: str
     policy: Key
@@ -158,7 +159,7 @@ class CommandSent(_Event):
 
 @dataclass(frozen=True, slots=True)
 class CommandNotSent(_Event):
-    """The `Command` effect with this id surely did not leave, or was refused on the way.
+    """The `SendCommand` effect with this id surely did not leave, or was refused on the way.
 
     The second may come after `CommandSent`: then no device got it all the same.
     """

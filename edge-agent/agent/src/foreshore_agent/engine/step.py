@@ -17,7 +17,7 @@ from foreshore_agent.engine import (
     effects,
     events,
     recording,
-    samples,
+    sampling,
     triggers,
 )
 from foreshore_agent.engine import turn as turns
@@ -48,9 +48,9 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     device = state.devices.get(event.device)
     if device is None:
         return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.UNASSIGNED,)),))
-    device, properties, result = samples.take(device, event, turn.seconds)
+    device, properties, result = sampling.take(device, event, turn.seconds)
     if state.telemetry_lost is not None:  # it came before the connection went, and waited
-        device = samples.interrupted(device, state.telemetry_lost)
+        device = sampling.interrupted(device, state.telemetry_lost)
     if not properties:
         return Change(state, (effects.Count(metrics.TELEMETRY.name, (result,)),))
     change = life.measured(turn, device, properties) if device.open else Change(device)
@@ -190,7 +190,7 @@ def _interrupted(state: State, seconds: float) -> State:
     """Begin a gap of every window."""
     devices = state.devices.mutate()
     for key, device in state.devices.items():
-        interrupted = samples.interrupted(device, seconds)
+        interrupted = sampling.interrupted(device, seconds)
         if interrupted is not device:
             devices[key] = interrupted
     return state._replace(devices=devices.finish())

@@ -7,7 +7,7 @@ answer ──► conclude, then what is pending
 
 import math
 
-from foreshore_agent.engine import deciding, events, samples
+from foreshore_agent.engine import deciding, events, sampling
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, DeviceState
 from foreshore_agent.engine.turn import Change, Turn
@@ -30,7 +30,7 @@ def sampled(
     for policy, binding in device.bindings.items():
         hit = properties & binding.compiled.trigger.properties
         if hit:
-            stamp = samples.newest_stamp(event, hit)
+            stamp = sampling.newest_stamp(event, hit)
             trigger = facts.Trigger(PROPERTY, min(hit), turn.at.now, stamp)
             change = change.then(_triggered, turn, policy, trigger)
     return change
