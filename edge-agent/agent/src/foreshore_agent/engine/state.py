@@ -22,6 +22,7 @@ from foreshore_api.wire import assignment, report
 from foreshore_decision import features, fencing
 from foreshore_decision.chain import evaluate, facts, limiter
 from foreshore_decision.policy import CompiledPolicy, actions
+from foreshore_decision.record import PASS_NUMBER
 
 EMPTY: Mapping[Any, Any] = immutables.Map()
 
@@ -82,6 +83,11 @@ class CommandState(StrEnum):
     """For nothing: its last outcome is recorded, and it is forgotten."""
 
 
+def command_id(decision_id: str) -> str:
+    """Return the key of a decision's command: decision and pass."""
+    return f"{decision_id}/{PASS_NUMBER}"
+
+
 class Intent(NamedTuple):
     """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
@@ -126,8 +132,8 @@ class Intent(NamedTuple):
 
     @property
     def command_id(self) -> str:
-        """The key of the command: decision and pass."""
-        return f"{self.decision_id}/1"
+        """The key of the command."""
+        return command_id(self.decision_id)
 
 
 class Binding(NamedTuple):

@@ -23,7 +23,7 @@ from foreshore_agent.engine import (
 from foreshore_agent.engine import turn as turns
 from foreshore_agent.engine.command import life
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import DeviceState, Intent, Recorder, State
+from foreshore_agent.engine.state import DeviceState, Intent, Recorder, State, command_id
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, telemetry
 from foreshore_api.wire import metrics
@@ -73,15 +73,11 @@ def _answered(
 
 
 def _intent_durable(turn: Turn, state: State, event: events.IntentDurable) -> Change[State]:
-    return _advance(
-        turn, state, event.device, life.command_id(event.decision_id), life.intent_durable
-    )
+    return _advance(turn, state, event.device, command_id(event.decision_id), life.intent_durable)
 
 
 def _intent_failed(turn: Turn, state: State, event: events.IntentFailed) -> Change[State]:
-    return _advance(
-        turn, state, event.device, life.command_id(event.decision_id), life.intent_failed
-    )
+    return _advance(turn, state, event.device, command_id(event.decision_id), life.intent_failed)
 
 
 def _command_sent(turn: Turn, state: State, event: events.CommandSent) -> Change[State]:

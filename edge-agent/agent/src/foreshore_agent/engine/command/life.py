@@ -14,7 +14,7 @@ from foreshore_agent.engine import durable, effects, recording
 from foreshore_agent.engine.command import ledger, read_back, table
 from foreshore_agent.engine.command.table import CommandEvent, News
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import CommandState, DeviceState, Intent
+from foreshore_agent.engine.state import CommandState, DeviceState, Intent, command_id
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import Reason
 from foreshore_api.reasons import command as reasons
@@ -22,7 +22,6 @@ from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics, record
 from foreshore_decision import fencing
 from foreshore_decision.chain import evaluate, facts, modes
-from foreshore_decision.record import PASS_NUMBER
 
 ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
     {
@@ -32,11 +31,6 @@ ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
     }
 )
 """What an answer means that gives no reason of its own."""
-
-
-def command_id(decision_id: str) -> str:
-    """Return the key of a decision's command: decision and pass."""
-    return f"{decision_id}/{PASS_NUMBER}"
 
 
 def issue(
