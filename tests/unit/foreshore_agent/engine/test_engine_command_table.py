@@ -20,10 +20,6 @@ Intent       Unassigned  -> Over         NotSent
 Intent       Restarted   -> Unknown      Unknown       hold
 Sending      Sent        -> Answer                     await_answer
 Sending      NotSent     -> Over         NotSent
-Sending      Accepted    -> Confirmation Acknowledged  observe await_read_back
-Sending      Done        -> Confirmation Acknowledged  observe await_read_back
-Sending      Answered    -> Over         Acknowledged  observe
-Sending      Rejected    -> Over         Rejected
 Sending      Unassigned  -> Over         Unknown       hold
 Sending      Restarted   -> Unknown      Unknown       hold
 Answer       NotSent     -> Over         NotSent

@@ -146,10 +146,19 @@ def not_sent(turn: Turn, device: DeviceState, intent: Intent, reason: str) -> Ch
 def answered(
     turn: Turn, device: DeviceState, intent: Intent, answer: command.Acknowledgement
 ) -> Change[DeviceState]:
-    """Take the device's answer; Done after Accepted says that the values have settled.
+    """Take the device's answer; one that overtakes the word that the command left proves it."""
+    change = sent(turn, device, intent)
+    return change.then(_answered, turn, intent.command_id, answer)
+
+
+def _answered(
+    turn: Turn, device: DeviceState, key: str, answer: command.Acknowledgement
+) -> Change[DeviceState]:
+    """Take the answer to a command that left; Done after Accepted: the values have settled.
 
     The reading that shows them may have come before Done: then it counts with it.
     """
+    intent = device.open[key]
     reason = answer.reason or ANSWERS[answer.result]
     confirmation = read_back.confirmation(device, intent)
     if answer.result is command.Result.REJECTED:

@@ -206,15 +206,6 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
         (S.INTENT, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
         (S.SENDING, E.SENT): Transition(S.ANSWER, None, (await_answer,)),
         (S.SENDING, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT),
-        # an answer may overtake the word that it was sent
-        (S.SENDING, E.ACCEPTED): Transition(
-            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
-        ),
-        (S.SENDING, E.DONE): Transition(
-            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
-        ),
-        (S.SENDING, E.ANSWERED): Transition(S.OVER, Outcome.ACKNOWLEDGED, (observe,)),
-        (S.SENDING, E.REJECTED): Transition(S.OVER, Outcome.REJECTED),
         (S.SENDING, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
         (S.SENDING, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
         # the socket took it, and the broker refused it
@@ -284,6 +275,11 @@ IGNORED: Final[Mapping[Pair, str]] = MappingProxyType(
             (S.CONFIRMATION, S.UNKNOWN),
             (E.NOT_SENT,),
             "it comes late: the device has answered, or time has run out",
+        ),
+        (
+            (S.SENDING,),
+            (E.ACCEPTED, E.DONE, E.ANSWERED, E.REJECTED),
+            "an answer that overtakes Sent proves it: `life` takes Sent in first",
         ),
         (
             (S.SENDING, S.ANSWER),
