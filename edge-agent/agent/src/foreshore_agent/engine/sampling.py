@@ -44,8 +44,7 @@ def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSam
     refused = {} if _is_old(sample, results) else sample.refused
     changed = fresh | frozenset(refused)
     if not changed:
-        result = reasons.LATE if reasons.LATE in results.values() else reasons.DUPLICATE
-        return TakenSample(device, frozenset(), result)
+        return TakenSample(device, frozenset(), _without_news(sample, results))
     read, stamps = dict(device.readings), dict(device.stamps)
     for name in fresh:
         value = sample.values[name]
@@ -119,6 +118,13 @@ def _stamp(before: Stamp | None, stamp: datetime, seconds: float) -> Stamp:
     if stamp <= expected + LEAP or (before.ahead is not None and stamp > before.ahead):
         return Stamp(stamp, seconds)
     return before._replace(ahead=stamp)
+
+
+def _without_news(sample: events.Sample, results: Mapping[str, str]) -> str:
+    """Say what a message is of which nothing is new."""
+    if not (results or sample.refused):
+        return reasons.NO_PROPERTY
+    return reasons.LATE if reasons.LATE in results.values() else reasons.DUPLICATE
 
 
 def _is_old(sample: events.Sample, results: Mapping[str, str]) -> bool:

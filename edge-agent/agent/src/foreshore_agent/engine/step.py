@@ -34,6 +34,7 @@ P = ParamSpec("P")
 TICK_SECONDS: Final = 0.05
 """How often the runtime sends a `Tick`, in real seconds."""
 
+_ACCEPTED: Final = effects.Count(metrics.TELEMETRY.name, (telemetry.ACCEPTED,))
 PAUSE_SECONDS: Final = 5.0
 """Without a tick for so long, the agent was suspended, stopped or starved: windows have a gap."""
 
@@ -53,7 +54,9 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
         device = sampling.interrupted(device, state.telemetry_lost)
     if not properties:
         return Change(state, (effects.Count(metrics.TELEMETRY.name, (result,)),))
-    change = life.measured(turn, device, properties) if device.open else Change(device)
+    change = Change(device, (_ACCEPTED,))
+    if device.open:
+        change = change.then(life.measured, turn, properties)
     return _put(state, change.then(triggers.sampled, turn, properties, event))
 
 
