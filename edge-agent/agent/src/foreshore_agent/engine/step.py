@@ -57,7 +57,7 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     change = Change(device, (_ACCEPTED,))
     if device.open:
         change = change.then(life.measured, turn, properties)
-    return _put(state, change.then(triggers.sampled, turn, properties, event))
+    return _put(state, event.device, change.then(triggers.sampled, turn, properties, event))
 
 
 def _answered(
@@ -72,7 +72,7 @@ def _answered(
     if device is None or flight is None or flight.before.given.decision_id != event.decision_id:
         return Change(state)
     change = deciding.resume(turn, device, event.policy, deciding.reply(event))
-    return _put(state, change.then(triggers.pending, turn, event.policy))
+    return _put(state, event.device, change.then(triggers.pending, turn, event.policy))
 
 
 def _intent_durable(turn: Turn, state: State, event: events.IntentDurable) -> Change[State]:
@@ -169,7 +169,7 @@ def _tick(turn: Turn, state: State, _event: events.Tick) -> Change[State]:
         change = life.expire(turn, before) if before.open else Change(before)
         change = change.then(triggers.ticked, turn)
         if change.value is not before:
-            state = _put(state, change).value
+            state = _put(state, key, change).value
         done += change.effects
     return Change(state, tuple(done)).then(authority.sweep, turn)
 
@@ -195,15 +195,13 @@ def _interrupted(state: State, seconds: float) -> State:
     return state._replace(devices=devices.finish())
 
 
-def _put(state: State, change: Change[DeviceState]) -> Change[State]:
+def _put(state: State, key: Key, change: Change[DeviceState]) -> Change[State]:
     """Store a device, and whether ticks have to look at it."""
     device, done = change
-    key, awake = device.key, state.awake
-    if triggers.is_timed(device):
-        awake = awake if key in awake else awake.set(key, None)
-    elif key in awake:
-        awake = awake.delete(key)
-    return Change(state._replace(devices=state.devices.set(key, device), awake=awake), done)
+    devices, awake = state.devices.set(key, device), state.awake
+    if triggers.is_timed(device) is not (key in awake):
+        awake = awake.delete(key) if key in awake else awake.set(key, None)
+    return Change(state._replace(devices=devices, awake=awake), done)
 
 
 def _advance(
@@ -220,7 +218,7 @@ def _advance(
     intent = None if device is None else device.open.get(command_id)
     if device is None or intent is None:
         return Change(state)
-    return _put(state, take(turn, device, intent, *args, **kwargs))
+    return _put(state, key, take(turn, device, intent, *args, **kwargs))
 
 
 TABLE: Final[Mapping[type, Callable[[Turn, State, Any], Change[State]]]] = MappingProxyType(

@@ -91,12 +91,12 @@ def opened(device: DeviceState, intent: Intent) -> DeviceState:
 
 def entered(device: DeviceState, intent: Intent) -> DeviceState:
     """Enter a command's next state; one that is over is struck out."""
-    if intent.state is not CommandState.OVER:
-        return opened(device, intent)
-    key = intent.command_id
-    return device._replace(
-        open={other: kept for other, kept in device.open.items() if other != key}
-    )
+    book = dict(device.open)
+    if intent.state is CommandState.OVER:
+        book.pop(intent.command_id, None)
+    else:
+        book[intent.command_id] = intent
+    return device._replace(open=book)
 
 
 def held(device: DeviceState, policy: Key, until: float) -> DeviceState:
