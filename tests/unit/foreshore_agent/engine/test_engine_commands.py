@@ -506,3 +506,17 @@ def test_an_answer_that_overtook_supersedes_older_commands_as_any_other() -> Non
     [held] = [each for each in rig.waiting if isinstance(each, effects.SendCommand)]
     rig.acknowledge(held.command_id)
     assert rig.outcomes[-2:] == [("Superseded", "NewerCommand"), ("Acknowledged", "Accepted")]
+
+
+@pytest.mark.parametrize("measured", [{}, {"airflow": 100.0}], ids=["nothing", "another"])
+def test_of_a_device_that_never_answered_no_record_says_that_it_accepted(
+    measured: dict[str, float],
+) -> None:
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    rig.wait(7)
+    if measured:
+        rig.sample(**measured)
+    rig.wait(20)
+    assert [outcome for outcome, _ in rig.outcomes] == ["Unknown", "Unconfirmed"]
+    assert "accept" not in rig.said
