@@ -148,9 +148,9 @@ def _formed(version: Policy, spec: DecisionPolicySpec) -> Policy:
     return version.model_copy(update={"spec": spec, "digest": compiling.spec_digest(spec)})
 
 
-def is_same(one: Policy, other: Policy) -> bool:
+def is_same(version: Policy, other: Policy) -> bool:
     """Whether two versions decide the same; devices and endpoints may differ."""
-    return one.digest == other.digest and one.model == other.model
+    return version.digest == other.digest and version.model == other.model
 
 
 def _compiled(

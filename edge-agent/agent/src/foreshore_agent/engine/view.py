@@ -92,7 +92,7 @@ def due(state: State) -> float | None:
 def next_due(state: State) -> float | None:
     """Return the moment at which the next tick has something to do; see `triggers.next_due`."""
     moments = (triggers.next_due(state.devices[key]) for key in state.awake if key in state.devices)
-    return min((each for each in moments if each is not None), default=None)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:
