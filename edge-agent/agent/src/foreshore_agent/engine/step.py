@@ -80,7 +80,9 @@ def _intent_durable(turn: Turn, state: State, event: events.IntentDurable) -> Ch
 
 
 def _intent_failed(turn: Turn, state: State, event: events.IntentFailed) -> Change[State]:
-    return _advance(turn, state, event.device, command_id(event.decision_id), life.intent_failed)
+    return _advance(
+        turn, state, event.device, command_id(event.decision_id), life.intent_failed, event.reason
+    )
 
 
 def _command_sent(turn: Turn, state: State, event: events.CommandSent) -> Change[State]:

@@ -120,9 +120,11 @@ def intent_durable(turn: Turn, device: DeviceState, intent: Intent) -> Change[De
     return advance(turn, device, ((intent.command_id, news),))
 
 
-def intent_failed(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]:
+def intent_failed(
+    turn: Turn, device: DeviceState, intent: Intent, reason: str
+) -> Change[DeviceState]:
     """Undo an intent that could not be written."""
-    return advance(turn, device, ((intent.command_id, News(CommandEvent.NOT_RECORDED)),))
+    return advance(turn, device, ((intent.command_id, News(CommandEvent.NOT_RECORDED, reason)),))
 
 
 def sent(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]:

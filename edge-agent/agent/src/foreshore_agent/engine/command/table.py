@@ -27,7 +27,7 @@ from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Inten
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import histogram, record
-from foreshore_decision.chain import evaluate, facts
+from foreshore_decision.chain import evaluate
 
 ANSWER_GRACE: Final = 1.0
 """Seconds beyond its time to live after which a command without an answer is Unknown."""
@@ -129,10 +129,7 @@ def refund(passage: Passage) -> None:
     passage.device = ledger.refunded(passage.device, intent)
     if intent.evaluation is None:
         return
-    entry = facts.Entry(reasons.RECORD, record.Phase.ERROR, reasons.RECORDER_FULL)
-    failed = intent.evaluation._replace(
-        decided_by=entry, entries=(*intent.evaluation.entries, entry)
-    )
+    failed = evaluate.unwritten(intent.evaluation, passage.news.reason)
     passage.records.append(recording.decision(passage.turn, failed, record.Verdict.ERROR))
     decided = effects.Decided(
         policy=intent.policy,
