@@ -18,7 +18,7 @@ def made(*documents: room.Json, **spec: Any) -> CompiledPolicy:
     document = room.policy()
     document["spec"].update(spec)
     assigned = engine_rig.assign(document, *documents)
-    return policy.compile(assigned.policies[0], assigned.devices[0], "hq")
+    return policy.compile(assigned.policies[0], assigned.devices[0])
 
 
 def given(compiled: CompiledPolicy, values: dict[str, Any] = GOOD, **more: Any) -> facts.Given:

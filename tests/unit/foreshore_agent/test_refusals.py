@@ -14,11 +14,21 @@ def test_a_cause_has_one_line_a_minute_that_says_how_many_it_stands_for(
     lines.note("a message on hq/room/telemetry", "InvalidJSON")
     now[0] = 61.0
     lines.note("a message on hq/hall/telemetry", "TooLarge")
+    large = (
+        "TooLarge (The document is larger than one may be;"
+        " remedy: smaller documents: only what the profile's properties need)"
+    )
     assert caplog.messages == [
-        "refused a message on hq/room/telemetry: TooLarge",
-        "refused a message on hq/room/telemetry: InvalidJSON",
-        "refused a message on hq/hall/telemetry: TooLarge; 999 more since the last line",
+        f"refused a message on hq/room/telemetry: {large}",
+        "refused a message on hq/room/telemetry: InvalidJSON"
+        " (The document is no JSON; remedy: a device that publishes JSON)",
+        f"refused a message on hq/hall/telemetry: {large}; 999 more since the last line",
     ]
+
+
+def test_a_cause_that_a_dialect_made_up_stands_alone(caplog: pytest.LogCaptureFixture) -> None:
+    refusals.Refusals(lambda _: None).note("a message on x", "NotYesOrNo")
+    assert caplog.messages == ["refused a message on x: NotYesOrNo"]
 
 
 def test_a_topic_forges_no_line_and_moves_no_cursor(caplog: pytest.LogCaptureFixture) -> None:
@@ -47,4 +57,5 @@ def test_every_message_is_counted_and_what_is_no_news_has_no_line(
         lines.note("a message on x", reasons.RETAINED)
         lines.note("a message on x", reasons.DEFECT)
     assert counted == ["Retained", "Defect"] * 2
-    assert caplog.messages == ["refused a message on x: Defect"]
+    [line] = caplog.messages
+    assert line.startswith("refused a message on x: Defect (This agent failed on the message;")

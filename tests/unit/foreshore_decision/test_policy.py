@@ -16,7 +16,7 @@ Change = Callable[[dict[str, Any]], None]
 
 def compiled(*documents: room.Json) -> CompiledPolicy:
     assigned = engine_rig.assign(*documents)
-    return policy.compile(assigned.policies[0], assigned.devices[0], "hq")
+    return policy.compile(assigned.policies[0], assigned.devices[0])
 
 
 def refused(*documents: room.Json) -> list[tuple[str, str]]:
@@ -326,8 +326,10 @@ def test_a_device_that_checks_nothing_caps_the_mode_and_compiles() -> None:
     assert (cap.reason, cap.mode) == ("GuardsUnchecked", Mode.ADVISE)
 
 
-def test_topics_are_filled_in() -> None:
-    assert compiled().topics.command == "hq/room-301/command"
+def test_a_device_answers_commands_where_its_profile_says_on_which_topic() -> None:
+    mute = edited(room.profile(), lambda spec: spec["mqtt"].pop("acknowledgementTopic"))
+    assert compiled().is_acknowledged
+    assert not compiled(mute).is_acknowledged
 
 
 def test_features_are_inputs_where_none_are_declared() -> None:

@@ -34,7 +34,7 @@ FULL = room.changed(
         for name in ("light", "co2", "temperature")
     ],
 )
-MADE = policy.compile(engine_rig.assign(FULL).policies[0], engine_rig.assign(FULL).devices[0], "hq")
+MADE = policy.compile(engine_rig.assign(FULL).policies[0], engine_rig.assign(FULL).devices[0])
 PROPERTIES = ("light", "co2", "temperature", "airflow")
 INPUTS = ("light", "co2", "temperature")
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

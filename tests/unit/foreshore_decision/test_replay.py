@@ -138,10 +138,11 @@ def test_the_intent_that_could_not_be_written_is_replayed_as_such() -> None:
     (journal,) = (each for each in story.rig.waiting if isinstance(each, effects.AppendRecords))
     assert journal.intent is not None
     story.rig.hold = (effects.Infer,)
-    story.rig.feed(events.IntentFailed, **journal.intent._asdict(), reason="RecorderFull")
+    story.rig.feed(events.IntentFailed, **journal.intent._asdict(), reason="RecordTooLarge")
     story.keep()
     recorded, assigned = story.recorded[-1]
     assert recorded["verdict"]["reason"] == "RecorderFull"
+    assert recorded["gates"][-1]["operands"] == {"cause": "RecordTooLarge"}
     assert_replays(recorded, assigned)
 
 

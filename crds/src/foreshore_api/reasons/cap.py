@@ -12,6 +12,7 @@ from foreshore_api.reasons import Reason, decision, table
 
 RECORDER_FULL: Final = decision.RECORDER_FULL.but(
     meaning="The agent cannot write records: policies work by degraded.onRecorderFull.",
+    message="",
     remedy="give the node's state directory room, or let the hub catch up",
 )
 EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW

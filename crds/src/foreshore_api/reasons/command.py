@@ -99,13 +99,13 @@ READ_BACK_NEAR: Final = Reason(
 )
 READ_BACK_DIFFERS: Final = Reason(
     "ReadBackDiffers",
-    "The device accepted, and what is measured differs by more than the tolerance.",
+    "What is measured differs from what was commanded by more than the tolerance.",
     "measured is not what was commanded: {readBack}",
     remedy="look at the actuator; or a wider tolerance or longer settlingTime, if it is just slow",
 )
 NO_READ_BACK: Final = Reason(
     "NoReadBack",
-    "The device accepted, and no measurement came in time.",
+    "No measurement came in time that could show whether it was done.",
     remedy="look why the property that confirms the command is not published",
 )
 

@@ -363,8 +363,8 @@ RECORDER_FULL: Final = decides(
     RECORD,
     "RecorderFull",
     "The intent could not be written: no record, no act.",
-    "the intent could not be written: no record, no act",
-    "room in the journal: no record, no act",
+    "the intent could not be written ({cause}): no record, no act",
+    "a journal that takes the intent: room on the disk, or a smaller record, as the cause says",
 )
 SKIPPED: Final = GateReason.of(Reason("Skipped", "An earlier gate decided."), (), None)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from foreshore_api.reasons import Reason, agent, command, table
 
-ACCEPTED: Final = Reason("Accepted", "At least one value is new.")
+ACCEPTED: Final = Reason("Accepted", "At least one value is new, or it is an answer to a command.")
 DUPLICATE: Final = Reason("Duplicate", "Every value has the time stamp of the newest one.")
 LATE: Final = Reason("Late", "Every value is older than the newest one of its property.")
 RETAINED: Final = Reason(
@@ -75,6 +75,12 @@ DUPLICATE_KEY: Final = Reason(
     "DuplicateKey",
     "The document names a key twice: nobody knows which value counts.",
     remedy="each key once",
+)
+
+NO_PROPERTY: Final = Reason(
+    "NoProperty",
+    "The document holds none of the properties that the profile names.",
+    remedy="spec.properties[].path of the DeviceProfile, and what the device publishes, alike",
 )
 
 # A value that cannot be used.

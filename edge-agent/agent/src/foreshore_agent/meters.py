@@ -24,7 +24,7 @@ _COUNTERS: Final = (
     metrics.TELEMETRY,
     metrics.COMMANDS,
 )
-_BY_POLICY: Final = frozenset(each.name for each in _COUNTERS if each.labels[0] == "policy")
+_BY_POLICY: Final = frozenset(metric.name for metric in _COUNTERS if metric.labels[0] == "policy")
 Gauges = Callable[[], Iterable[tuple[metrics.Metric, tuple[str, ...], float]]]
 """Reads the present value of every gauge, and of counters that somebody else keeps durably."""
 _FAMILIES: Final = {"gauge": core.GaugeMetricFamily, "counter": core.CounterMetricFamily}
@@ -92,8 +92,8 @@ class Meters:
         """Drop the latencies and counters of policies and peers that are no longer assigned."""
         kept, near = set(policies), set(peers)
         self._forget_counters({str(policy) for policy in kept})
-        self._stages = {key: one for key, one in self._stages.items() if key[0] in kept}
-        self._probes = {peer: one for peer, one in self._probes.items() if peer in near}
+        self._stages = {key: seen for key, seen in self._stages.items() if key[0] in kept}
+        self._probes = {peer: echoes for peer, echoes in self._probes.items() if peer in near}
 
     def _forget_counters(self, kept: set[str]) -> None:
         """Drop the counters of other policies; one that comes back is counted from zero."""
@@ -118,19 +118,21 @@ class Meters:
             )
             for (policy, stage, node), series in self._stages.items()
         )
-        return tuple(itertools.islice((one for one in reports if one.histogram.buckets), 5000))
+        return tuple(
+            itertools.islice((stage for stage in reports if stage.histogram.buckets), 5000)
+        )
 
     def probes(self, peers: Iterable[str], at: float) -> tuple[report.ProbeReport, ...]:
         """Return the last five minutes of echoes of these peers, silent ones included."""
         empty = windows.Series()
-        found = ((peer, self._probes.get(peer, empty)) for peer in peers)
+        echoes = ((peer, self._probes.get(peer, empty)) for peer in peers)
         return tuple(
             report.ProbeReport(
                 node=peer,
                 histogram=series.window(at),
                 age_seconds=None if series.newest is None else max(0.0, at - series.newest),
             )
-            for peer, series in found
+            for peer, series in echoes
         )
 
     def exposition(self) -> Iterator[core.Metric]:
@@ -150,15 +152,15 @@ class Meters:
 
     def _series(self, metric: metrics.Metric) -> Iterator[tuple[tuple[str, ...], list[int], float]]:
         if metric is metrics.PROBE_SECONDS:
-            for peer, one in self._probes.items():
-                yield (peer,), one.counts, one.total_seconds
+            for peer, series in self._probes.items():
+                yield (peer,), series.counts, series.total_seconds
             return
         merged: dict[tuple[str, str], tuple[list[int], float]] = {}
-        for (policy, stage, _), one in self._stages.items():
+        for (policy, stage, _), series in self._stages.items():
             key = (str(policy), stage)
-            counts, total = merged.get(key, ([0] * len(one.counts), 0.0))
-            added = [ours + theirs for ours, theirs in zip(counts, one.counts, strict=True)]
-            merged[key] = (added, total + one.total_seconds)
+            counts, total = merged.get(key, ([0] * len(series.counts), 0.0))
+            added = [ours + theirs for ours, theirs in zip(counts, series.counts, strict=True)]
+            merged[key] = (added, total + series.total_seconds)
         for key, (counts, total) in merged.items():
             yield key, counts, total
 

@@ -48,4 +48,14 @@ class Refusals:
         self._last[cause] = now
         more = self._unsaid.pop(cause, 0)
         since = f"; {more} more since the last line" if more else ""
-        _LOG.warning("refused %s: %s%s", printable.clean(what), cause, since, exc_info=error)
+        line = f"refused {printable.clean(what)}: {cause}{_explained(cause)}{since}"
+        _LOG.warning("%s", line, exc_info=error)
+
+
+def _explained(cause: str) -> str:
+    """Say what a cause means and what helps, where it is a row of ours; a codec has its own."""
+    row = reasons.TABLE.get(cause) or agent.TABLE.get(cause)
+    if row is None:
+        return ""
+    remedy = f"; remedy: {row.remedy}" if row.remedy else ""
+    return f" ({row.meaning.rstrip('.')}{remedy})"

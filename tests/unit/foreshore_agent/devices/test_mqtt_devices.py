@@ -13,7 +13,7 @@ from foreshore_agent.devices.mqtt import channel, devices
 from foreshore_agent.engine import effects, events
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import telemetry
-from foreshore_api.v1alpha1 import site
+from foreshore_api.v1alpha1 import deviceprofile, site
 from foreshore_api.wire import assignment, command
 
 AT = events.Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1.0)
@@ -62,10 +62,23 @@ class Wire:
             raise channel.NotSentError(self.why)
         self.sent.append((topic, payload))
 
+    def measure(self, topic: str, body: bytes) -> bool:
+        return self.users[0].take(
+            channel.MqttMessage(topic, body, retained=False, redelivered=False)
+        )
+
     def answer(self, topic: str, body: bytes) -> bool:
         return self.users[1].take(
             channel.MqttMessage(topic, body, retained=False, redelivered=False)
         )
+
+
+def placed(name: str, path: str) -> assignment.AssignedDevice:
+    """A device that shares its topic, and has a place of its own in the document."""
+    made = site_side.device(name, telemetry_topic="{site}/all")
+    properties = (deviceprofile.Property(name="co2", path=path),)
+    profile = made.profile.model_copy(update={"properties": properties})
+    return made.model_copy(update={"profile": profile})
 
 
 def advice(name: str) -> effects.Advise:
@@ -88,6 +101,29 @@ def test_another_dialect_is_a_module_and_a_row(monkeypatch: pytest.MonkeyPatch) 
     accepted = command.Acknowledgement(command_id="d/1", result=command.Result.ACCEPTED)
     assert wire.arrived == [events.Acknowledged(AT, "f", events.Key("hq", "toy"), accepted)]
     assert wire.counts == [telemetry.ACCEPTED, "NotYesOrNo"]
+
+
+def test_a_measurement_is_left_to_the_engine_to_count_and_an_unusable_one_is_counted() -> None:
+    wire = Wire()
+    wire.devices.assign(SITE, [site_side.device("a")])
+    wire.measure("hq/a/telemetry", b'{"co2": 1.0}')
+    assert len(wire.arrived) == 1
+    assert wire.counts == []
+    wire.measure("hq/a/telemetry", b"{}")
+    assert len(wire.arrived) == 1
+    assert wire.counts == [telemetry.NO_PROPERTY]
+
+
+def test_on_a_shared_topic_what_is_another_devices_is_no_refusal() -> None:
+    wire = Wire()
+    shared = [placed(name, f"/{name}/co2") for name in ("a", "b")]
+    wire.devices.assign(SITE, shared)
+    wire.measure("hq/all", b'{"a": {"co2": 1.0}}')
+    assert [each.device.name for each in wire.arrived if isinstance(each, events.Sample)] == ["a"]
+    assert wire.counts == []
+    wire.measure("hq/all", b'{"c": {"co2": 1.0}}')
+    assert len(wire.arrived) == 1
+    assert wire.counts == [telemetry.NO_PROPERTY] * 2
 
 
 def test_every_profile_has_a_dialect() -> None:

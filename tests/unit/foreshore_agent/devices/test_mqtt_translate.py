@@ -38,6 +38,14 @@ def test_a_malformed_document_is_a_reason_and_no_event() -> None:
     assert translate.answer(message(b"x" * 70000), ROUTE, AT, "f") == reasons.TOO_LARGE
 
 
+def test_a_document_without_any_property_of_the_profile_is_refused_and_no_empty_sample() -> None:
+    renamed = message(b'{"CO2": 700, "values": {"co2": 700}}')
+    assert translate.telemetry(renamed, ROUTE, AT, "fresh") == reasons.NO_PROPERTY
+    spoilt = translate.telemetry(message(b'{"co2": "700"}'), ROUTE, AT, "fresh")
+    assert isinstance(spoilt, events.Sample)
+    assert spoilt.refused == {"co2": reasons.WRONG_TYPE}
+
+
 def test_an_answer_becomes_an_acknowledgement() -> None:
     done = command.Acknowledgement(command_id="d/1", result=command.Result.ACCEPTED)
     answer = translate.answer(message(done.encode()), ROUTE, AT, "fresh")

@@ -10,7 +10,7 @@ from foreshore_agent.engine import turn as turns
 from foreshore_agent.engine.command import ledger, life, table
 from foreshore_agent.engine.command.table import IGNORED, LIVE, TABLE, CommandEvent, News
 from foreshore_agent.engine.events import Tick
-from foreshore_agent.engine.state import CommandState, Device, Intent
+from foreshore_agent.engine.state import CommandState, DeviceState, Intent
 
 ROWS = """
 Intent       Durable     -> Sending                    send
@@ -20,10 +20,6 @@ Intent       Unassigned  -> Over         NotSent
 Intent       Restarted   -> Unknown      Unknown       hold
 Sending      Sent        -> Answer                     await_answer
 Sending      NotSent     -> Over         NotSent
-Sending      Accepted    -> Confirmation Acknowledged  observe await_read_back
-Sending      Done        -> Confirmation Acknowledged  observe await_read_back
-Sending      Answered    -> Over         Acknowledged  observe
-Sending      Rejected    -> Over         Rejected
 Sending      Unassigned  -> Over         Unknown       hold
 Sending      Restarted   -> Unknown      Unknown       hold
 Answer       NotSent     -> Over         NotSent
@@ -111,7 +107,7 @@ def test_time_ends_what_nothing_else_does(state: CommandState) -> None:
     assert CommandState.OVER in reached
 
 
-def commanded() -> tuple[turns.Turn, Device, Intent]:
+def commanded() -> tuple[turns.Turn, DeviceState, Intent]:
     rig = Rig(hold=(effects.AppendRecords,))
     rig.sample()
     device = rig.state.devices[DEVICE]

@@ -481,3 +481,42 @@ def test_every_row_of_a_command_makes_a_sentence(reason: str) -> None:
     rig.feed(events.CommandNotSent, command_id=rig.sent[0][1].command_id, reason=reason)
     assert rig.said
     assert "{" not in rig.said
+
+
+def test_a_read_back_does_not_count_early_where_the_answer_overtook_the_word_that_it_left() -> None:
+    rig = Rig((profile(), quiet()), hold=(effects.SendCommand,))
+    rig.sample()
+    [held] = [each for each in rig.waiting if isinstance(each, effects.SendCommand)]
+    rig.acknowledge(held.command_id)
+    rig.sample(airflow=301.0)
+    assert rig.outcomes == [("Acknowledged", "Accepted")]
+    rig.feed(events.CommandSent, command_id=held.command_id)
+    rig.wait(2.5)
+    rig.sample(airflow=301.0)
+    assert rig.outcomes[-1] == ("Confirmed", "ReadBackNear")
+
+
+def test_an_answer_that_overtook_supersedes_older_commands_as_any_other() -> None:
+    rig = Rig((profile(),))
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    assert rig.outcomes == [("Acknowledged", "Accepted")]
+    rig.hold = (effects.SendCommand,)
+    rig.wait(4.0)
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    [held] = [each for each in rig.waiting if isinstance(each, effects.SendCommand)]
+    rig.acknowledge(held.command_id)
+    assert rig.outcomes[-2:] == [("Superseded", "NewerCommand"), ("Acknowledged", "Accepted")]
+
+
+@pytest.mark.parametrize("measured", [{}, {"airflow": 100.0}], ids=["nothing", "another"])
+def test_of_a_device_that_never_answered_no_record_says_that_it_accepted(
+    measured: dict[str, float],
+) -> None:
+    rig = Rig((quiet(),), acknowledges=False)
+    rig.sample(**{**OCCUPIED, "airflow": 100.0})
+    rig.wait(7)
+    if measured:
+        rig.sample(**measured)
+    rig.wait(20)
+    assert [outcome for outcome, _ in rig.outcomes] == ["Unknown", "Unconfirmed"]
+    assert "accept" not in rig.said

@@ -42,6 +42,7 @@ def test_an_intent_that_could_not_be_written_commands_nothing_and_costs_no_token
     rig.feed(events.IntentFailed, decision_id=intent.intent.decision_id, reason="DiskFull")
     assert rig.sent == []
     assert rig.verdicts == [("Error", "RecorderFull")]
+    assert "DiskFull" in rig.decisions[-1]["verdict"]["message"]
     rig.sample()
     assert len(rig.sent) == 1
 

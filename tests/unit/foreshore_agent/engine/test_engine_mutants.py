@@ -168,7 +168,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 def sends_at_once(patch: pytest.MonkeyPatch) -> None:
     issue = life.issue
 
-    def mutant(turn: Turn, device: state.Device, *rest: Any) -> Change[state.Device]:
+    def mutant(turn: Turn, device: state.DeviceState, *rest: Any) -> Change[state.DeviceState]:
         device, done = issue(turn, device, *rest)
         intent = list(device.open.values())[-1]
         return Change(device, done).then(life.intent_durable, turn, intent)
@@ -208,7 +208,7 @@ def overlooks(obstacle: life.Obstacle) -> Patch:
 def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     recover = life.recover
 
-    def mutant(turn: Turn, device: state.Device, intents: Any) -> Change[state.Device]:
+    def mutant(turn: Turn, device: state.DeviceState, intents: Any) -> Change[state.DeviceState]:
         change = recover(turn, device, intents)
         again = (
             effects.SendCommand(
@@ -258,9 +258,9 @@ def forgets_the_log_of_another_boot(patch: pytest.MonkeyPatch) -> None:
 
 
 def never_finds_a_duplicate(patch: pytest.MonkeyPatch) -> None:
-    from foreshore_agent.engine import samples
+    from foreshore_agent.engine import sampling
 
-    patch.setattr(samples, "_place", lambda *_: reasons.ACCEPTED)
+    patch.setattr(sampling, "_place", lambda *_: reasons.ACCEPTED)
 
 
 def goes_on_by_a_slow_policy(patch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """What the runtime needs of the devices of its site, whatever protocol they speak.
 
-    engine ──Command, Advise──► DevicesPort ──codec, topic, quality of service──► device
-    engine ◄──Arrival────────── DevicesPort ◄──────────────────────────────────── device
+    engine ──SendCommand, Advise──► DevicesPort ──codec, topic, quality of service──► device
+    engine ◄──Arrival────────────── DevicesPort ◄──────────────────────────────────── device
 
 `runtime.core` sends through it, `runtime.facts` asks how it is; `runtime.life` picks who it is.
 An implementation takes a function that it calls with each arrival, in the event loop.
@@ -19,7 +19,23 @@ process, and when measurements begin or cease to reach us: what is missed, windo
 Deliver = Callable[[Arrival], None]
 
 
-class DevicesPort(Protocol):
+class ActuationPort(Protocol):
+    """Where commands and advice go: all that the engine's host asks of devices."""
+
+    def send(self, command: effects.SendCommand) -> str | None:
+        """Send one command, now or never; return why it surely did not leave, or None.
+
+        It never waits and never queues. What is refused on the way, later, arrives as
+        `CommandNotSent`.
+        """
+        ...
+
+    def advise(self, advice: effects.Advise) -> None:
+        """Send a recommendation, where the device has a place for it; it may be lost."""
+        ...
+
+
+class DevicesPort(ActuationPort, Protocol):
     """All devices of this agent's site."""
 
     @property
@@ -43,18 +59,6 @@ class DevicesPort(Protocol):
         devices: Iterable[assignment.AssignedDevice],
     ) -> None:
         """Take a new desired state: where the devices are found, and which."""
-        ...
-
-    def send(self, command: effects.SendCommand) -> str | None:
-        """Send one command, now or never; return why it surely did not leave, or None.
-
-        It never waits and never queues. What is refused on the way, later, arrives as
-        `CommandNotSent`.
-        """
-        ...
-
-    def advise(self, advice: effects.Advise) -> None:
-        """Send a recommendation, where the device has a place for it; it may be lost."""
         ...
 
     async def run(self) -> None:

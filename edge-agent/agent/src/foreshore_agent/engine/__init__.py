@@ -4,7 +4,7 @@ The runtime feeds it events and carries effects out.
 
     events ──► step ──► effects          what happened, what follows, what is to be done
                │ turn                    who, where and when: what every step is given
-               ├─ samples, triggers      telemetry in, and what it sets off
+               ├─ sampling, triggers     telemetry in, and what it sets off
                ├─ deciding, tensors      one decision, with the model between
                ├─ command                a command's life, as a table
                ├─ authority, belief      the right to each device

@@ -20,7 +20,7 @@ from foreshore_agent.engine import (
 )
 from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
-from foreshore_agent.engine.state import Binding, Device, Remembered, State
+from foreshore_agent.engine.state import Binding, DeviceState, Remembered, State
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent
 from foreshore_api.wire import assignment, report
@@ -42,12 +42,12 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     state = state._replace(site=site, source=source)
     turn = turn._replace(site=site, source=source)
     assigned = {Key(device.namespace, device.name): device for device in wanted.devices}
-    resolution = versions.resolve(state, wanted.policies, assigned, site, event.too_slow)
+    resolution = versions.resolve(state, wanted.policies, assigned, event.too_slow)
     absent = versions.absent(state, resolution)
     kept = _keep({**state.absent, **state.in_force}, {**absent, **resolution.in_force})
     remembered, left = _forget(turn, state, assigned)
     state = state._replace(authorities=_departed(state, assigned))
-    devices: dict[Key, Device] = {}
+    devices: dict[Key, DeviceState] = {}
     done: list[effects.Effect] = []
     for key, device in assigned.items():
         entered, more = _enter(turn, state, device, resolution.compiled.get(key, {}), event)
@@ -73,13 +73,13 @@ def _enter(
     assigned: assignment.AssignedDevice,
     compiled: Mapping[Key, versions.CompiledVersion],
     event: Assigned,
-) -> Change[Device]:
+) -> Change[DeviceState]:
     """Bring one device to the new assignment."""
     key = Key(assigned.namespace, assigned.name)
     device = state.devices.get(key)
     memory = state.remembered.get(key)
     if device is None:
-        device = Device(assigned, _authority(state, key, turn.at))
+        device = DeviceState(assigned, _authority(state, key, turn.at))
         if memory is not None:
             device = device._replace(
                 actuators=memory.actuators, policy_logs=memory.policies, held=memory.held
@@ -149,7 +149,7 @@ def _broker(state: State, boot: float) -> fencing.ConnectionChanged:
     return fencing.ConnectionChanged(boot, state.broker_connected, state.broker_deaf)
 
 
-def _granted(state: State, device: Device, event: Assigned) -> fencing.AuthorityState:
+def _granted(state: State, device: DeviceState, event: Assigned) -> fencing.AuthorityState:
     """Step a device's authority to its grant.
 
     The broker's state first: who held nothing heard of none of its changes, and a successor that

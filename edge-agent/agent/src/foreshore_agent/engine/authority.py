@@ -11,7 +11,7 @@ from typing import Final
 
 from foreshore_agent.engine import durable, effects, recording
 from foreshore_agent.engine.events import Instant, Key, Renewed
-from foreshore_agent.engine.state import Device, State
+from foreshore_agent.engine.state import DeviceState, State
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.wire import beat, command
@@ -27,7 +27,7 @@ MAXIMUM_HELD: Final = 1000
 MAXIMUM_ASKED: Final = 64
 """Renewal requests whose answers are still taken: several turns of ten thousand devices."""
 
-RightsOf = Callable[[Device], tuple[fencing.Event, ...]]
+RightsOf = Callable[[DeviceState], tuple[fencing.Event, ...]]
 """What happens to the right to one device."""
 
 
@@ -37,7 +37,7 @@ def sweep(turn: Turn, state: State) -> Change[State]:
     if at.boot - state.swept < SWEEP_SECONDS:
         return Change(state)
 
-    def events_of(device: Device) -> tuple[fencing.Event, ...]:
+    def events_of(device: DeviceState) -> tuple[fencing.Event, ...]:
         if _is_held(device) and _cannot_record(turn, device):
             return (fencing.Released(at.boot),)
         return (fencing.Ticked(at.boot),) if _is_due(device.authority, at) else ()
@@ -53,7 +53,7 @@ def give_back(turn: Turn, state: State) -> Change[State]:
     """
     released = (fencing.Released(turn.at.boot),)
 
-    def events_of(device: Device) -> tuple[fencing.Event, ...]:
+    def events_of(device: DeviceState) -> tuple[fencing.Event, ...]:
         return released if device.assigned.spec.reachable_from is None else ()
 
     return broadcast(turn, state, events_of)
@@ -70,7 +70,7 @@ def claim(turn: Turn, state: State) -> Change[State]:
 
 def broadcast(turn: Turn, state: State, events_of: RightsOf) -> Change[State]:
     """Step the authority of every device that this agent was ever named for."""
-    changed: dict[Key, Device] = {}
+    changed: dict[Key, DeviceState] = {}
     for key, device in state.devices.items():
         right = device.authority
         if right.epoch is None and not right.is_named:
@@ -92,7 +92,7 @@ def broadcast(turn: Turn, state: State, events_of: RightsOf) -> Change[State]:
     return Change(state, tuple(done))
 
 
-def follow(turn: Turn, device: Device) -> Change[Device]:
+def follow(turn: Turn, device: DeviceState) -> Change[DeviceState]:
     """Notice a change of standing, and record it."""
     standing = fencing.standing(device.authority, turn.at.boot)
     if standing is device.standing:
@@ -108,7 +108,7 @@ def renewed(turn: Turn, state: State, event: Renewed) -> Change[State]:
     renewal = event.renewal
     answers = {Key(answer.namespace, answer.device): answer for answer in renewal.devices}
 
-    def events_of(device: Device) -> tuple[fencing.Event, ...]:
+    def events_of(device: DeviceState) -> tuple[fencing.Event, ...]:
         answer = answers.get(device.key)
         if answer is None:
             return ()
@@ -145,7 +145,7 @@ def heard(turn: Turn, state: State, peer: beat.Beat) -> Change[State]:
     boot = turn.at.boot
     epochs = {Key(holding.namespace, holding.device): holding.epoch for holding in peer.held}
 
-    def events_of(device: Device) -> tuple[fencing.Event, ...]:
+    def events_of(device: DeviceState) -> tuple[fencing.Event, ...]:
         alive = fencing.PeerHeard(boot, peer.node, peer.has_hub)
         epoch = epochs.get(device.key)
         return (alive,) if epoch is None else (alive, fencing.EpochSeen(boot, epoch))
@@ -190,12 +190,12 @@ def _is_due(right: fencing.AuthorityState, at: Instant) -> bool:
     return due is not None and at.boot >= due
 
 
-def _is_held(device: Device) -> bool:
+def _is_held(device: DeviceState) -> bool:
     right = device.authority
     return right.is_named and not right.is_superseded and not right.given_back
 
 
-def _cannot_record(turn: Turn, device: Device) -> bool:
+def _cannot_record(turn: Turn, device: DeviceState) -> bool:
     """Whether no intent could be written for a whole lease: a peer may be able to."""
     recorder = turn.recorder
     return recorder.full and turn.at.boot - recorder.since >= device.authority.lease_seconds
@@ -228,7 +228,7 @@ def _request(turn: Turn, state: State) -> Change[State]:
     return Change(state._replace(devices=devices, requested=boot, asked=numbers), tuple(requests))
 
 
-def _named(devices: dict[Key, Device], keys: list[Key]) -> tuple[beat.Held, ...]:
+def _named(devices: dict[Key, DeviceState], keys: list[Key]) -> tuple[beat.Held, ...]:
     return tuple(
         beat.Held(namespace=key.namespace, device=key.name, epoch=devices[key].authority.epoch or 0)
         for key in keys

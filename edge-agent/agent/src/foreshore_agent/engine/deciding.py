@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, assert_never
 from foreshore_agent.engine import effects, events, recording, tensors
 from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import EMPTY, Binding, Device, Flight
+from foreshore_agent.engine.state import EMPTY, Binding, DeviceState, Flight
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1.device import Lock
@@ -44,8 +44,8 @@ def is_evaluating(standing: fencing.Standing) -> bool:
 
 
 def begin(
-    turn: Turn, device: Device, policy: Key, trigger: facts.Trigger, received: float
-) -> Change[Device]:
+    turn: Turn, device: DeviceState, policy: Key, trigger: facts.Trigger, received: float
+) -> Change[DeviceState]:
     """Start a decision; a policy without a model ends in the same step.
 
     `received` is monotonic, of the sample that triggered it.
@@ -57,8 +57,8 @@ def begin(
 
 
 def _begin(
-    turn: Turn, device: Device, policy: Key, trigger: facts.Trigger, received: float
-) -> Change[Device]:
+    turn: Turn, device: DeviceState, policy: Key, trigger: facts.Trigger, received: float
+) -> Change[DeviceState]:
     binding = device.bindings[policy]
     standing = device.standing  # as last noticed: it is asked again once the model has answered
     if binding.compiled.inference is None:
@@ -90,7 +90,7 @@ def _begin(
     return conclude(turn, device, binding, evaluation, received, {})
 
 
-def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Device]:
+def resume(turn: Turn, device: DeviceState, policy: Key, reply: Reply) -> Change[DeviceState]:
     """Go on with a decision whose model has answered, or will not."""
     flight = device.bindings[policy].flight
     if flight is None:
@@ -102,8 +102,8 @@ def resume(turn: Turn, device: Device, policy: Key, reply: Reply) -> Change[Devi
 
 
 def _resume(
-    turn: Turn, device: Device, policy: Key, flight: Flight, reply: Reply
-) -> Change[Device]:
+    turn: Turn, device: DeviceState, policy: Key, flight: Flight, reply: Reply
+) -> Change[DeviceState]:
     binding = device.bindings[policy]
     before = flight.before.given
     standing = fencing.standing(device.authority, turn.at.boot)
@@ -118,7 +118,7 @@ def _resume(
     return change.also(*stages)
 
 
-def disarm(turn: Turn, device: Device, policy: Key, seconds: float) -> Change[Device]:
+def disarm(turn: Turn, device: DeviceState, policy: Key, seconds: float) -> Change[DeviceState]:
     """Decide no more by a policy that holds all others up, and say so.
 
     A decision that waits for its model ends, disarmed, when the answer comes.
@@ -135,7 +135,7 @@ def disarm(turn: Turn, device: Device, policy: Key, seconds: float) -> Change[De
     return Change(_bound(device, policy, binding), done)
 
 
-def abandon(turn: Turn, device: Device, policy: Key) -> Change[Device]:
+def abandon(turn: Turn, device: DeviceState, policy: Key) -> Change[DeviceState]:
     """Drop a decision whose policy or device was replaced while the model was being asked."""
     binding = device.bindings[policy]
     flight = binding.flight
@@ -147,7 +147,7 @@ def abandon(turn: Turn, device: Device, policy: Key) -> Change[Device]:
 
 def gather(
     turn: Turn,
-    device: Device,
+    device: DeviceState,
     binding: Binding,
     trigger: facts.Trigger,
     decision_id: str,
@@ -185,12 +185,12 @@ def gather(
 
 def conclude(
     turn: Turn,
-    device: Device,
+    device: DeviceState,
     binding: Binding,
     evaluation: evaluate.Evaluation,
     received: float,
     latency: Mapping[str, float],
-) -> Change[Device]:
+) -> Change[DeviceState]:
     """Act on a verdict: issue, advise or only remember, and record.
 
     The decision is in flight no more. `binding` is what it is of, `latency` seconds by stage, of
@@ -270,7 +270,7 @@ def reply(event: events.Inferred | events.InferenceLate | events.InferenceFailed
     return Reply(facts.Answer({}, event.attempts, problem, event.reason))
 
 
-def _bound(device: Device, policy: Key, binding: Binding) -> Device:
+def _bound(device: DeviceState, policy: Key, binding: Binding) -> DeviceState:
     return device._replace(bindings={**device.bindings, policy: binding})
 
 

@@ -20,7 +20,7 @@ from foreshore_agent.engine import belief, effects
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import (
     CommandState,
-    Device,
+    DeviceState,
     Identity,
     Intent,
     Remembered,
@@ -47,7 +47,7 @@ _AUTHORITY: Final = pydantic.TypeAdapter(fencing.AuthorityState)
 _VERSIONS: Final = pydantic.TypeAdapter(tuple[assignment.AssignedPolicy, ...])
 
 
-def device_value(turn: Turn, device: Device) -> tuple[str, bytes]:
+def device_value(turn: Turn, device: DeviceState) -> tuple[str, bytes]:
     """Return the durable value of one device."""
     document = {
         "boot": turn.identity.boot_id,

@@ -4,9 +4,9 @@ Topics, bodies, URLs and encodings are the affair of the ports that carry an eff
 carries effects out in the order given and answers with events that name decision (or command),
 policy and device again, so that the engine finds them without an index of its own:
 
-    Infer    ──► Inferred | InferenceLate | InferenceFailed
-    Journal  ──► IntentDurable | IntentFailed                 (where it has an intent)
-    Command  ──► CommandSent | CommandNotSent
+    Infer          ──► Inferred | InferenceLate | InferenceFailed
+    AppendRecords  ──► IntentDurable | IntentFailed               (where it has an intent)
+    SendCommand    ──► CommandSent | CommandNotSent
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from foreshore_agent.engine.events import Key, Value
 from foreshore_api.wire import beat, record
 
 DURABLE_PREFIX: Final = "engine/"
-"""Every key of `Journal.values` and `Keep` starts with this; at start the runtime hands all of them
-to `durable.restore`."""
+"""Every key of `AppendRecords.values` and `Keep` starts with this; at start the runtime hands all
+of them to `durable.restore`."""
 
 
 class Tensor(NamedTuple):

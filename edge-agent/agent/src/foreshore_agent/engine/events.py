@@ -36,6 +36,7 @@ __all__ = [
     "Renewed",
     "Sample",
     "Stamp",
+    "Stopping",
     "TelemetryChanged",
     "Tick",
     "Value",
@@ -140,7 +141,7 @@ class PolicyTooSlow(_Event):
 
 @dataclass(frozen=True, slots=True)
 class IntentDurable(_Event):
-    """The `Journal` effect with this intent is on stable storage."""
+    """The `AppendRecords` effect with this intent is on stable storage."""
 
     decision_id: str
     policy: Key
@@ -149,7 +150,7 @@ class IntentDurable(_Event):
 
 @dataclass(frozen=True, slots=True)
 class IntentFailed(_Event):
-    """The `Journal` effect with this intent was not written: nothing may be commanded on it."""
+    """The `AppendRecords` effect with this intent was not written: nothing is commanded on it."""
 
     decision_id: str
     policy: Key
@@ -160,7 +161,7 @@ class IntentFailed(_Event):
 
 @dataclass(frozen=True, slots=True)
 class CommandSent(_Event):
-    """The `Command` effect with this id was handed to a connected socket."""
+    """The `SendCommand` effect with this id was handed to a connected socket."""
 
     command_id: str
     policy: Key
@@ -169,7 +170,7 @@ class CommandSent(_Event):
 
 @dataclass(frozen=True, slots=True)
 class CommandNotSent(_Event):
-    """The `Command` effect with this id surely did not leave, or was refused on the way.
+    """The `SendCommand` effect with this id surely did not leave, or was refused on the way.
 
     The second may come after `CommandSent`: then no device got it all the same.
     """

@@ -8,7 +8,7 @@ import orjson
 
 from foreshore_agent.engine import effects
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import EMPTY, Device, Intent
+from foreshore_agent.engine.state import EMPTY, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_api import printable
 from foreshore_api.reasons import command as reasons
@@ -71,7 +71,7 @@ def decision(
 
 def outcome(
     turn: Turn,
-    device: Device,
+    device: DeviceState,
     intent: Intent,
     result: wire.Outcome,
     reason: str,

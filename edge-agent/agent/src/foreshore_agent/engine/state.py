@@ -1,7 +1,7 @@
 """Everything the engine knows between two events. Frozen: `step` returns a new one.
 
-    State ─ devices ─ Device ─ bindings ─ Binding (policy × device) ─ Flight (one decision at most)
-                            └─ open ─ Intent (a command whose fate is not known yet)
+    State ─ devices ─ DeviceState ─ bindings ─ Binding (policy × device) ─ Flight (one at most)
+                                 └─ open ─ Intent (a command whose fate is not known yet)
 
 Built by `durable.restore`, read by `view` for reports, beats and metrics. Devices live in a
 persistent map, so that one sample costs the same at one device and at ten thousand.
@@ -22,6 +22,7 @@ from foreshore_api.wire import assignment, report
 from foreshore_decision import features, fencing
 from foreshore_decision.chain import evaluate, facts, limiter
 from foreshore_decision.policy import CompiledPolicy, actions
+from foreshore_decision.record import PASS_NUMBER
 
 EMPTY: Mapping[Any, Any] = immutables.Map()
 
@@ -82,6 +83,11 @@ class CommandState(StrEnum):
     """For nothing: its last outcome is recorded, and it is forgotten."""
 
 
+def command_id(decision_id: str) -> str:
+    """Return the key of a decision's command: decision and pass."""
+    return f"{decision_id}/{PASS_NUMBER}"
+
+
 class Intent(NamedTuple):
     """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
@@ -126,8 +132,8 @@ class Intent(NamedTuple):
 
     @property
     def command_id(self) -> str:
-        """The key of the command: decision and pass."""
-        return f"{self.decision_id}/1"
+        """The key of the command."""
+        return command_id(self.decision_id)
 
 
 class Binding(NamedTuple):
@@ -166,7 +172,7 @@ class Stamp(NamedTuple):
     """A newer one that leapt ahead: a fault, unless the next is further ahead still."""
 
 
-class Device(NamedTuple):
+class DeviceState(NamedTuple):
     """One assigned device."""
 
     assigned: assignment.AssignedDevice
@@ -216,7 +222,7 @@ class State(NamedTuple):
     site: str = ""
     source: str = ""
     """CloudEvents source of every record."""
-    devices: "immutables.Map[Key, Device]" = immutables.Map()
+    devices: "immutables.Map[Key, DeviceState]" = immutables.Map()
     awake: "immutables.Map[Key, None]" = immutables.Map()
     """Devices that a tick has to look at: something of theirs may become due."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY

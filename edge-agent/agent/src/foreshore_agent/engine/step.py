@@ -17,13 +17,13 @@ from foreshore_agent.engine import (
     effects,
     events,
     recording,
-    samples,
+    sampling,
     triggers,
 )
 from foreshore_agent.engine import turn as turns
 from foreshore_agent.engine.command import life
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import Device, Intent, Recorder, State
+from foreshore_agent.engine.state import DeviceState, Intent, Recorder, State, command_id
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, telemetry
 from foreshore_api.wire import metrics
@@ -34,6 +34,7 @@ P = ParamSpec("P")
 TICK_SECONDS: Final = 0.05
 """How often the runtime sends a `Tick`, in real seconds."""
 
+_ACCEPTED: Final = effects.Count(metrics.TELEMETRY.name, (telemetry.ACCEPTED,))
 PAUSE_SECONDS: Final = 5.0
 """Without a tick for so long, the agent was suspended, stopped or starved: windows have a gap."""
 
@@ -50,13 +51,15 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     device = state.devices.get(event.device)
     if device is None:
         return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.UNASSIGNED,)),))
-    device, properties, result = samples.take(device, event, turn.seconds)
+    device, properties, result = sampling.take(device, event, turn.seconds)
     if state.telemetry_lost is not None:  # it came before the connection went, and waited
-        device = samples.interrupted(device, state.telemetry_lost)
+        device = sampling.interrupted(device, state.telemetry_lost)
     if not properties:
         return Change(state, (effects.Count(metrics.TELEMETRY.name, (result,)),))
-    change = life.measured(turn, device, properties) if device.open else Change(device)
-    return _put(state, change.then(triggers.sampled, turn, properties, event))
+    change = Change(device, (_ACCEPTED,))
+    if device.open:
+        change = change.then(life.measured, turn, properties)
+    return _put(state, event.device, change.then(triggers.sampled, turn, properties, event))
 
 
 def _answered(
@@ -71,25 +74,23 @@ def _answered(
     if device is None or flight is None or flight.before.given.decision_id != event.decision_id:
         return Change(state)
     change = deciding.resume(turn, device, event.policy, deciding.reply(event))
-    return _put(state, change.then(triggers.pending, turn, event.policy))
+    return _put(state, event.device, change.then(triggers.pending, turn, event.policy))
 
 
 def _policy_too_slow(turn: Turn, state: State, event: events.PolicyTooSlow) -> Change[State]:
     device = state.devices.get(event.device)
     if device is None or event.policy not in device.bindings:
         return Change(state)
-    return _put(state, deciding.disarm(turn, device, event.policy, event.seconds))
+    return _put(state, event.device, deciding.disarm(turn, device, event.policy, event.seconds))
 
 
 def _intent_durable(turn: Turn, state: State, event: events.IntentDurable) -> Change[State]:
-    return _advance(
-        turn, state, event.device, life.command_id(event.decision_id), life.intent_durable
-    )
+    return _advance(turn, state, event.device, command_id(event.decision_id), life.intent_durable)
 
 
 def _intent_failed(turn: Turn, state: State, event: events.IntentFailed) -> Change[State]:
     return _advance(
-        turn, state, event.device, life.command_id(event.decision_id), life.intent_failed
+        turn, state, event.device, command_id(event.decision_id), life.intent_failed, event.reason
     )
 
 
@@ -179,7 +180,7 @@ def _tick(turn: Turn, state: State, _event: events.Tick) -> Change[State]:
         change = life.expire(turn, before) if before.open else Change(before)
         change = change.then(triggers.ticked, turn)
         if change.value is not before:
-            state = _put(state, change).value
+            state = _put(state, key, change).value
         done += change.effects
     return Change(state, tuple(done)).then(authority.sweep, turn)
 
@@ -199,21 +200,19 @@ def _interrupted(state: State, seconds: float) -> State:
     """Begin a gap of every window."""
     devices = state.devices.mutate()
     for key, device in state.devices.items():
-        interrupted = samples.interrupted(device, seconds)
+        interrupted = sampling.interrupted(device, seconds)
         if interrupted is not device:
             devices[key] = interrupted
     return state._replace(devices=devices.finish())
 
 
-def _put(state: State, change: Change[Device]) -> Change[State]:
+def _put(state: State, key: Key, change: Change[DeviceState]) -> Change[State]:
     """Store a device, and whether ticks have to look at it."""
     device, done = change
-    key, awake = device.key, state.awake
-    if triggers.is_timed(device):
-        awake = awake if key in awake else awake.set(key, None)
-    elif key in awake:
-        awake = awake.delete(key)
-    return Change(state._replace(devices=state.devices.set(key, device), awake=awake), done)
+    devices, awake = state.devices.set(key, device), state.awake
+    if triggers.is_timed(device) is not (key in awake):
+        awake = awake.delete(key) if key in awake else awake.set(key, None)
+    return Change(state._replace(devices=devices, awake=awake), done)
 
 
 def _advance(
@@ -221,7 +220,7 @@ def _advance(
     state: State,
     key: Key,
     command_id: str,
-    take: Callable[Concatenate[Turn, Device, Intent, P], Change[Device]],
+    take: Callable[Concatenate[Turn, DeviceState, Intent, P], Change[DeviceState]],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> Change[State]:
@@ -230,7 +229,7 @@ def _advance(
     intent = None if device is None else device.open.get(command_id)
     if device is None or intent is None:
         return Change(state)
-    return _put(state, take(turn, device, intent, *args, **kwargs))
+    return _put(state, key, take(turn, device, intent, *args, **kwargs))
 
 
 TABLE: Final[Mapping[type, Callable[[Turn, State, Any], Change[State]]]] = MappingProxyType(

@@ -7,9 +7,9 @@ answer ──► conclude, then what is pending
 
 import math
 
-from foreshore_agent.engine import deciding, events, samples
+from foreshore_agent.engine import deciding, events, sampling
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import Binding, Device
+from foreshore_agent.engine.state import Binding, DeviceState
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons import inference
@@ -21,8 +21,8 @@ SILENCE = "Silence"
 
 
 def sampled(
-    turn: Turn, device: Device, properties: frozenset[str], event: events.Sample
-) -> Change[Device]:
+    turn: Turn, device: DeviceState, properties: frozenset[str], event: events.Sample
+) -> Change[DeviceState]:
     """Evaluate every policy that these properties trigger, or let it wait."""
     change = Change(device)
     if not deciding.is_evaluating(device.standing):
@@ -30,13 +30,15 @@ def sampled(
     for policy, binding in device.bindings.items():
         hit = properties & binding.compiled.trigger.properties
         if hit:
-            stamp = samples.newest_stamp(event, hit)
+            stamp = sampling.newest_stamp(event, hit)
             trigger = facts.Trigger(PROPERTY, min(hit), turn.at.now, stamp)
             change = change.then(_triggered, turn, policy, trigger)
     return change
 
 
-def _triggered(turn: Turn, device: Device, policy: Key, trigger: facts.Trigger) -> Change[Device]:
+def _triggered(
+    turn: Turn, device: DeviceState, policy: Key, trigger: facts.Trigger
+) -> Change[DeviceState]:
     binding = device.bindings[policy]
     if _is_ready(binding, turn.seconds):
         return deciding.begin(turn, device, policy, trigger, turn.at.monotonic)
@@ -44,7 +46,7 @@ def _triggered(turn: Turn, device: Device, policy: Key, trigger: facts.Trigger) 
     return Change(device._replace(bindings={**device.bindings, policy: binding}))
 
 
-def ticked(turn: Turn, device: Device) -> Change[Device]:
+def ticked(turn: Turn, device: DeviceState) -> Change[DeviceState]:
     """Evaluate what has become due."""
     change = Change(device)
     for policy in device.bindings:
@@ -54,7 +56,7 @@ def ticked(turn: Turn, device: Device) -> Change[Device]:
     return change
 
 
-def _forgotten(turn: Turn, device: Device, policy: Key) -> Change[Device]:
+def _forgotten(turn: Turn, device: DeviceState, policy: Key) -> Change[DeviceState]:
     """End a decision whose question nobody has answered."""
     if not _is_forgotten(turn, device.bindings[policy]):
         return Change(device)
@@ -62,7 +64,7 @@ def _forgotten(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     return deciding.resume(turn, device, policy, deciding.Reply(answer))
 
 
-def _timed(turn: Turn, device: Device, policy: Key) -> Change[Device]:
+def _timed(turn: Turn, device: DeviceState, policy: Key) -> Change[DeviceState]:
     binding = device.bindings[policy]
     if binding.pending is not None:
         return pending(turn, device, policy)
@@ -72,7 +74,7 @@ def _timed(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     return Change(device)
 
 
-def pending(turn: Turn, device: Device, policy: Key) -> Change[Device]:
+def pending(turn: Turn, device: DeviceState, policy: Key) -> Change[DeviceState]:
     """Evaluate on the newest trigger that had to wait, if it need not wait any more."""
     binding = device.bindings[policy]
     waiting, is_ready = binding.pending, _is_ready(binding, turn.seconds)
@@ -83,7 +85,7 @@ def pending(turn: Turn, device: Device, policy: Key) -> Change[Device]:
     return deciding.begin(turn, device, policy, trigger, received)
 
 
-def due(device: Device) -> float | None:
+def due(device: DeviceState) -> float | None:
     """Return the engine seconds at which the first trigger that waits for its interval is due."""
     if not deciding.is_evaluating(device.standing):
         return None
@@ -97,7 +99,7 @@ def due(device: Device) -> float | None:
     )
 
 
-def next_due(device: Device) -> float | None:
+def next_due(device: DeviceState) -> float | None:
     """Return the moment at which the next tick has something to do for the device.
 
     For a clock on which engine and monotonic seconds are one number, as in a rehearsal.
@@ -117,7 +119,7 @@ def next_due(device: Device) -> float | None:
     return min(moments, default=None)
 
 
-def is_timed(device: Device) -> bool:
+def is_timed(device: DeviceState) -> bool:
     """Whether anything of the device may become due by itself."""
     return bool(device.open) or any(
         binding.pending is not None
@@ -142,7 +144,7 @@ def _overdue(binding: Binding, seconds: float) -> float:
     return seconds - binding.evaluated - binding.compiled.trigger.minimum_interval
 
 
-def _is_silent(device: Device, binding: Binding, seconds: float) -> bool:
+def _is_silent(device: DeviceState, binding: Binding, seconds: float) -> bool:
     """Whether no sample came for afterSilence, and none was missed for as long since we looked."""
     wait = binding.compiled.trigger.after_silence
     if not wait or not _is_ready(binding, seconds):
@@ -150,7 +152,7 @@ def _is_silent(device: Device, binding: Binding, seconds: float) -> bool:
     return has_passed(_quiet_since(device, binding), wait, seconds)
 
 
-def _quiet_since(device: Device, binding: Binding) -> float:
+def _quiet_since(device: DeviceState, binding: Binding) -> float:
     """Return the engine seconds from which a silence counts."""
     return max(binding.since, device.heard or binding.since, binding.evaluated or binding.since)
 

@@ -66,7 +66,6 @@ def resolve(
     state: State,
     policies: Iterable[Policy],
     devices: Devices,
-    site: str,
     too_slow: Mapping[Key, str] = MappingProxyType({}),
 ) -> Resolution:
     """Choose what is in force of every policy on each of its devices, and compile it.
@@ -76,7 +75,7 @@ def resolve(
     resolution = Resolution()
     for wanted in policies:
         why = too_slow.get(Key(wanted.namespace, wanted.name))
-        _resolve(state, wanted, devices, site, resolution, why)
+        _resolve(state, wanted, devices, resolution, why)
     return resolution
 
 
@@ -84,7 +83,6 @@ def _resolve(
     state: State,
     wanted: Policy,
     devices: Devices,
-    site: str,
     resolution: Resolution,
     slow: str | None,
 ) -> None:
@@ -98,7 +96,7 @@ def _resolve(
         device = devices.get(Key(wanted.namespace, name))
         if device is None:
             continue
-        chosen = in_force.choose(_options(state, wanted, known, older, device, site, slow))
+        chosen = in_force.choose(_options(state, wanted, known, older, device, slow))
         held.note(name, chosen, versions)
         if chosen.value is not None:
             of_device = resolution.compiled.setdefault(Key(device.namespace, device.name), {})
@@ -130,11 +128,10 @@ def _options(
     known: tuple[Policy, ...],
     older: tuple[Policy, ...],
     device: assignment.AssignedDevice,
-    site: str,
     slow: str | None,
 ) -> Iterator[in_force.Option[_Choice]]:
     """Yield the newest version for a device, then those that are in force there, narrowed by it."""
-    newest, obstacle = _compiled(state, wanted, device, site)
+    newest, obstacle = _compiled(state, wanted, device)
     if newest is not None and slow is not None:
         newest, obstacle = None, in_force.Obstacle(Reason.EXPRESSION_TOO_SLOW.value, slow)
     is_right = newest is not None
@@ -145,7 +142,7 @@ def _options(
         if device.name not in version.devices:
             continue
         for form in forms(version, wanted, is_right=is_right):
-            compiled, wrong = _compiled(state, form, device, site)
+            compiled, wrong = _compiled(state, form, device)
             yield in_force.Option(compiled and _Choice(position, compiled), wrong)
 
 
@@ -170,13 +167,13 @@ def _formed(version: Policy, spec: DecisionPolicySpec) -> Policy:
     return version.model_copy(update={"spec": spec, "digest": compiling.spec_digest(spec)})
 
 
-def is_same(one: Policy, other: Policy) -> bool:
+def is_same(version: Policy, other: Policy) -> bool:
     """Whether two versions decide the same; devices and endpoints may differ."""
-    return one.digest == other.digest and one.model == other.model
+    return version.digest == other.digest and version.model == other.model
 
 
 def _compiled(
-    state: State, version: Policy, device: assignment.AssignedDevice, site: str
+    state: State, version: Policy, device: assignment.AssignedDevice
 ) -> tuple[CompiledVersion | None, in_force.Obstacle | None]:
     """Compile, or take what is already there for the same policy, device and model."""
     origin = (
@@ -189,7 +186,7 @@ def _compiled(
     if bound is not None and bound.origin == origin:
         return CompiledVersion(bound.compiled, origin), None
     try:
-        return CompiledVersion(policy.compile(version, device, site), origin), None
+        return CompiledVersion(policy.compile(version, device), origin), None
     except policy.PolicyError as error:
         failure = error
     except Exception as error:  # noqa: BLE001 - one policy must not end the agent

@@ -5,7 +5,7 @@ from typing import Final
 
 from foreshore_agent.engine import authority, triggers
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Binding, Device, State
+from foreshore_agent.engine.state import Binding, DeviceState, State
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import assignment, beat, document, report
 from foreshore_decision import fencing
@@ -110,7 +110,7 @@ def due(state: State) -> float | None:
 def next_due(state: State) -> float | None:
     """Return the moment at which the next tick has something to do; see `triggers.next_due`."""
     moments = (triggers.next_due(state.devices[key]) for key in state.awake if key in state.devices)
-    return min((each for each in moments if each is not None), default=None)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:
@@ -120,7 +120,7 @@ def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:
             yield key, name, binding.compiled
 
 
-def _is_connected(device: Device, seconds: float) -> bool:
+def _is_connected(device: DeviceState, seconds: float) -> bool:
     """Whether telemetry came within three usual periods, or the longest maximumAge."""
     if device.heard is None:
         return False

@@ -43,12 +43,8 @@ class Unanswered:
 Then = Callable[[ModelAnswer | Unanswered], None]
 
 
-class InferencePort(Protocol):
-    """Every model that this agent may ask."""
-
-    def assign(self, policies: Sequence[assignment.AssignedPolicy]) -> None:
-        """Take every version in force, with the endpoints that answer for it."""
-        ...
+class ModelsPort(Protocol):
+    """Who answers for models: all that the engine's host asks of inference."""
 
     def ask(self, asked: effects.Infer, then: Then) -> None:
         """Ask the model of a policy's version that is in force on a device.
@@ -56,6 +52,14 @@ class InferencePort(Protocol):
         For at most the question's timeout; `then` is called exactly once, in the event loop and
         not before this returns.
         """
+        ...
+
+
+class InferencePort(ModelsPort, Protocol):
+    """Every replica that this agent may ask."""
+
+    def assign(self, policies: Sequence[assignment.AssignedPolicy]) -> None:
+        """Take every version in force, with the endpoints that answer for it."""
         ...
 
     def reports(self) -> tuple[report.EndpointReport, ...]:

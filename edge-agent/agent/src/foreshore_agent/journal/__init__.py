@@ -10,6 +10,8 @@ holds one journal and belongs to one agent at a time.
     journal.db    records, holes, values: `ledger` on `sqlite`, policed by `store`
     journal.head  the newest number and hash, outside of what they vouch for: `head`
 
+The engine's host knows `port` alone.
+
 `chain`, `holes`, `audit`, `opening`, `retention` and `tally` are pure; `writer` is the only thread
 that uses the store, `reader` opens the file beside a running agent.
 """

@@ -17,13 +17,11 @@ import heapq
 import math
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
-from typing import Final, cast
+from typing import Final
 
-from foreshore_agent import journal, meters
-from foreshore_agent.devices import port as devices
+from foreshore_agent import meters
 from foreshore_agent.devices.codecs import payload
 from foreshore_agent.engine import effects, events, state, view
-from foreshore_agent.inference import port as inference
 from foreshore_agent.play import device as played_device
 from foreshore_agent.play import recording, stage
 from foreshore_agent.rehearse import clock, ports, score
@@ -72,9 +70,9 @@ class Driver:
             virtual=True,
         )
         carriers = core.Ports(
-            journal=cast("journal.Journal", recorder),
-            inference=cast("inference.InferencePort", questions),
-            devices=cast("devices.DevicesPort", self._wire),
+            journal=recorder,
+            inference=questions,
+            devices=self._wire,
             meters=self.meters,
             peers=_NoPeers(),
             changed=lambda: None,

@@ -9,7 +9,7 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,7 @@ from foreshore_agent import journal
 from foreshore_agent.devices.codecs import envelope
 from foreshore_agent.engine import effects
 from foreshore_agent.inference import port as inference
+from foreshore_agent.journal import port as journal_port
 from foreshore_agent.play import device as played_device
 from foreshore_agent.rehearse import clock, score
 from foreshore_api.reasons import inference as reasons
@@ -44,7 +45,7 @@ _Result = inference.ModelAnswer | inference.Unanswered
 class Questions:
     """The inference port: asks are collected, and answered one after the other."""
 
-    def __init__(self, replicas: inference.InferencePort, counts: score.Score) -> None:
+    def __init__(self, replicas: inference.ModelsPort, counts: score.Score) -> None:
         self._replicas: Final = replicas
         self._counts: Final = counts
         self._open: Final[deque[_Question]] = deque()
@@ -95,7 +96,7 @@ class Questions:
 class _Accepted:
     """A write that counts as done: what waits for it goes on at once."""
 
-    def add_done_callback(self, call: Callable[["_Accepted"], object]) -> None:
+    def add_done_callback(self, call: Callable[[journal_port.Writing], object], /) -> None:
         """Call at once."""
         call(self)
 
@@ -124,7 +125,13 @@ class JournalQueue:
         """Where the journal stands."""
         return self._book.standing
 
-    def append(self, entries: Any, values: Any = (), *, is_patient: bool = False) -> _Accepted:
+    def append(
+        self,
+        entries: Sequence[journal_port.JournalEntry],
+        values: journal_port.Values = (),
+        *,
+        is_patient: bool = False,
+    ) -> _Accepted:
         """Queue records and values."""
         return self._accept(self._book.append(entries, values, is_patient=True))
 
@@ -132,7 +139,7 @@ class JournalQueue:
         """Queue a value."""
         return self._accept(self._book.put(key, value))
 
-    def lose(self, entries: Any, reason: str) -> None:
+    def lose(self, entries: Sequence[journal_port.JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept."""
         self._book.lose(entries, reason)
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from foreshore_agent import clocks, journal, meters, refusals
+from foreshore_agent import clocks, meters, refusals
 from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import port as inference
+from foreshore_agent.journal import port as journal
 from foreshore_agent.runtime import pace
 from foreshore_api.reasons import agent, command, telemetry
 from foreshore_api.reasons import inference as answers
@@ -52,15 +53,15 @@ class PeersPort(Protocol):
 class Ports:
     """What carries effects out."""
 
-    journal: journal.Journal
-    inference: inference.InferencePort
-    devices: devices.DevicesPort
+    journal: journal.JournalPort
+    inference: inference.ModelsPort
+    devices: devices.ActuationPort
     meters: meters.Meters
     peers: PeersPort
     changed: Callable[[], None]
-    """Told after a notice: the agent's own standing is no longer what was reported."""
+    """Called after a notice: the agent's own standing is no longer what was reported."""
     failed: Callable[[BaseException], None]
-    """Told of a defect: the process must end, and start again from what is durable."""
+    """Called with a defect: the process must end, and start again from what is durable."""
 
 
 Tap = Callable[[effects.Effect], None]
@@ -237,7 +238,7 @@ class Core:
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
         self._ports.journal.lose(entries, agent.RECORD_TOO_LARGE)
 
-    def _written(self, intent: effects.IntentKey | None, done: Any) -> None:
+    def _written(self, intent: effects.IntentKey | None, done: journal.Writing) -> None:
         self._unwritten -= 1
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
@@ -295,7 +296,7 @@ def _source(event: events.Event) -> str:
     return "the hub"
 
 
-def _look_at(done: Any) -> None:
+def _look_at(done: journal.Writing) -> None:
     """A value that could not be kept is the journal's to report; look, or asyncio complains."""
     if not done.cancelled():
         done.exception()

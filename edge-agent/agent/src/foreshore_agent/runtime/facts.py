@@ -20,6 +20,8 @@ from foreshore_api.wire import assignment, metrics, report
 
 NAMED: Final = 3
 """Topics that one sentence names of those that the broker denies."""
+EVERY_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+"""What an agent is told to listen on where it listens on all it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,7 @@ class AgentFacts:
     def all_problems(self) -> tuple[report.Problem, ...]:
         """Return what could not be done as asked, each object's first by the folder's own words."""
         first = (*denied(self.desired.present, self.denied), *self.problems())
-        named = {(each.kind, each.namespace, each.name) for each in first}
-        compiled = view.problems(self.core.state)
-        return (
-            *first,
-            *(each for each in compiled if (each.kind, each.namespace, each.name) not in named),
-        )
+        return (*first, *inspection.beyond(view.problems(self.core.state), first))
 
     def report(self) -> report.Report:
         """Return everything this agent says about itself."""
@@ -175,8 +172,8 @@ def in_force(
     """
     return tuple(
         version
-        for each in taken.policies
-        for version in known.in_force.get(events.Key(each.namespace, each.name)) or (each,)
+        for policy in taken.policies
+        for version in known.in_force.get(events.Key(policy.namespace, policy.name)) or (policy,)
     )
 
 
@@ -228,12 +225,9 @@ def unshipped(node: str, why: str) -> tuple[report.Problem, ...]:
     return (problem,)
 
 
-MINIMUM_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
-
-
 def url(address: str, port: int | None) -> str | None:
     """Return where peers find this agent, unless it listens on every address or on none."""
-    if port is None or address in MINIMUM_ADDRESS:
+    if port is None or address in EVERY_ADDRESS:
         return None
     host = f"[{address}]" if ":" in address else address
     return f"http://{host}:{port}"

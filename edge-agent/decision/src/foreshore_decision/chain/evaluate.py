@@ -64,6 +64,12 @@ def abandon(facts: Facts, reason: GateReason) -> Evaluation:
     return Evaluation(facts, (entry,), entry)
 
 
+def unwritten(evaluation: Evaluation, cause: str) -> Evaluation:
+    """End what every gate let pass: its intent could not be written. No record, no act."""
+    entry = Entry(reasons.RECORD, Phase.ERROR, reasons.RECORDER_FULL, operands={"cause": cause})
+    return Evaluation(evaluation.facts, (*evaluation.entries, entry), entry)
+
+
 def skipped(
     entries: Sequence[Entry], names: tuple[GateName, ...] = order.NAMES
 ) -> tuple[GateName, ...]:

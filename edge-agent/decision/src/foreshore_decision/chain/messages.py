@@ -26,7 +26,7 @@ def render(entry: Entry | None, facts: Facts) -> str:
     if not template:
         return printable.line(f"{entry.reason}: {entry.expression}{_operands(entry.operands)}")
     operands = {key: plain(value) for key, value in entry.operands.items()}
-    return printable.line(template.format_map(_Words(entry, facts, operands)))
+    return printable.line(template.format_map(_EntryWords(entry, facts, operands)))
 
 
 def standing(reason: Reason, epoch: int | None) -> str:
@@ -34,7 +34,7 @@ def standing(reason: Reason, epoch: int | None) -> str:
     return reason.message.format(epoch=plain(epoch))
 
 
-class _Words(dict[str, str]):
+class _EntryWords(dict[str, str]):
     """The words of a template: operands first, then what the entry and the facts say."""
 
     def __init__(self, entry: Entry, facts: Facts, operands: Mapping[str, str]) -> None:

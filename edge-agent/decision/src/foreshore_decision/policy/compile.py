@@ -61,9 +61,9 @@ class _Parts:
 
 
 def compile(  # noqa: A001 - called as policy.compile
-    assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice, site: str = ""
+    assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice
 ) -> compiled.CompiledPolicy:
-    """Compile a policy for one device of a site.
+    """Compile a policy for one device.
 
     Raises:
         PolicyError: with every problem found.
@@ -97,7 +97,7 @@ def compile(  # noqa: A001 - called as policy.compile
         policy_rate=_rate("policy", spec.rate_limit),
         actuator_rate=_rate("actuator", device.profile.actuator_rate_limit),
         confirmation=parts.confirmation,
-        topics=_topics(device.profile, site, device.name),
+        is_acknowledged=device.profile.mqtt.acknowledgement_topic is not None,
         sample_rate=scalars.number(spec.record.routine_sample_rate),
         keep_per_verdict=spec.record.keep_per_verdict,
         record_level=spec.record.level,
@@ -309,16 +309,6 @@ def _rate(name: str, limit: protection.RateLimitSpec | None) -> compiled.RateLim
         minimum_interval=scalars.seconds(limit.minimum_interval or "0s"),
         burst=limit.burst or 0,
         per=scalars.seconds(limit.per or "0s"),
-    )
-
-
-def _topics(profile: DeviceProfileSpec, site: str, device: str) -> compiled.Topics:
-    def fill(template: str | None) -> str | None:
-        return template and template.replace("{site}", site).replace("{device}", device)
-
-    mqtt = profile.mqtt
-    return compiled.Topics(
-        fill(mqtt.command_topic), fill(mqtt.acknowledgement_topic), fill(mqtt.advice_topic)
     )
 
 

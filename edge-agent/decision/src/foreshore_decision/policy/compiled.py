@@ -191,15 +191,6 @@ class CompiledTrigger:
     after_silence: float
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """MQTT topics of the device, filled in."""
-
-    command: str | None
-    acknowledgement: str | None
-    advice: str | None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledPolicy:
     """One policy, for one device; equal to itself alone, so that what is made of it is cached."""
@@ -229,7 +220,8 @@ class CompiledPolicy:
     policy_rate: RateLimit | None
     actuator_rate: RateLimit | None
     confirmation: Confirmation | None
-    topics: Topics
+    is_acknowledged: bool
+    """Whether the device answers commands."""
     sample_rate: float
     keep_per_verdict: int
     record_level: RecordLevel

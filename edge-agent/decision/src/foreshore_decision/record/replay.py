@@ -12,16 +12,15 @@ made after the chain, and the facts themselves.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import assignment
-from foreshore_api.wire import record as wire
 from foreshore_decision import policy
 from foreshore_decision.chain import evaluate, gate, order
-from foreshore_decision.chain.facts import Entry, Facts
+from foreshore_decision.chain.facts import Facts
 from foreshore_decision.record import answers, facts, plain, render
 
 Json = Mapping[str, Any]
@@ -76,7 +75,7 @@ def replay(
     Raises:
         policy.PolicyError: the policy does not compile for the device.
     """
-    made = policy.compile(assigned, device, str(recorded.get("site", "")))
+    made = policy.compile(assigned, device)
     try:
         evaluation = _evaluate(chain, facts.decode(recorded, made), recorded)
     except plain.MissingFactError as error:
@@ -112,7 +111,7 @@ def _evaluate(chain: gate.Chain, known: facts.Recalled, recorded: Json) -> evalu
         return first
     if asked is None:
         return _written_down(evaluate.proceed(first, chain=chain), recorded)
-    if _has_line(recorded, reasons.ARM, reasons.POLICY_CHANGED):
+    if _line(recorded, reasons.ARM, reasons.POLICY_CHANGED) is not None:
         return evaluate.abandon(first.facts, reasons.POLICY_CHANGED)
     if known.question != answers.question(asked, first.facts.features):
         raise plain.MissingFactError(f"answer of {asked.version} to what it is asked")
@@ -121,17 +120,19 @@ def _evaluate(chain: gate.Chain, known: facts.Recalled, recorded: Json) -> evalu
 
 def _written_down(evaluation: evaluate.Evaluation, recorded: Json) -> evaluate.Evaluation:
     """Return the evaluation as it ended where the intent could not be written."""
-    is_written = not _has_line(recorded, reasons.RECORD, reasons.RECORDER_FULL)
-    if is_written or evaluation.decided_by is not None:
+    line = _line(recorded, reasons.RECORD, reasons.RECORDER_FULL)
+    if line is None or evaluation.decided_by is not None:
         return evaluation
-    entry = Entry(reasons.RECORD, wire.Phase.ERROR, reasons.RECORDER_FULL)
-    return evaluation._replace(decided_by=entry, entries=(*evaluation.entries, entry))
+    operands = line.get("operands")
+    cause = operands.get("cause", "") if isinstance(operands, Mapping) else ""
+    return evaluate.unwritten(evaluation, str(cause))
 
 
-def _has_line(recorded: Json, gate: str, reason: str) -> bool:
-    return any(
-        each.get("gate") == gate and each.get("reason") == reason
-        for each in recorded.get("gates", ())
+def _line(recorded: Json, gate: str, reason: str) -> Json | None:
+    """Return the line of a gate that ended with a reason, if there is one."""
+    lines: Iterable[Json] = recorded.get("gates", ())
+    return next(
+        (line for line in lines if (line.get("gate"), line.get("reason")) == (gate, reason)), None
     )
 
 

@@ -21,7 +21,6 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from foreshore_agent.devices.mqtt import client as clients
 from foreshore_agent.devices.mqtt import (
@@ -31,13 +30,13 @@ from foreshore_agent.devices.mqtt import (
     outstanding,
     session,
     socket_watch,
+    subscriptions,
 )
 from foreshore_agent.devices.mqtt.channel import MqttMessage, NotSentError, Refused
 from foreshore_agent.devices.mqtt.session import Address, ConnectionFailedError, Will
 from foreshore_api.reasons import command as reasons
 from foreshore_decision.instant import Instant
 
-_FILTERS: Final = 100
 _READS: Final = 64
 _LOG: Final = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class BrokerConnection:
         self.denials: Final = denials.Denials()
         """What the broker does not let us publish and listen on."""
         self._outstanding: Final = outstanding.Outstanding(self.denials, self._reset)
-        self._subscriptions: dict[int, asyncio.Future[list[ReasonCode]]] = {}
+        self._subscriptions: Final = subscriptions.Subscriptions(client, self.denials)
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self.closed: Final[asyncio.Future[str]] = self._loop.create_future()
         """Ends, with a reason for people, when the session has ended."""
@@ -154,35 +153,17 @@ class BrokerConnection:
             ConnectionFailedError: the session ended.
         """
         refused: list[str] = []
-        for start in range(0, len(filters), _FILTERS):
-            batch = filters[start : start + _FILTERS]
-            for topic, code in zip(batch, await self._subscribe(batch, qos), strict=True):
-                if code.is_failure:
-                    refused.append(topic)
-                    self.denials.note(denials.TopicUse.LISTEN, topic, code)
-                else:
-                    self.denials.allow(denials.TopicUse.LISTEN, topic)
+        for start in range(0, len(filters), subscriptions.AT_ONCE):
+            batch = filters[start : start + subscriptions.AT_ONCE]
+            answer = self._subscriptions.ask(batch, qos)
+            self._flush()
+            codes = await self._within_session(answer)
+            if len(codes) != len(batch):
+                reason = f"the broker answers {len(batch)} subscriptions with {len(codes)} codes"
+                self._reset(reason)
+                raise ConnectionFailedError(reason)
+            refused += self._subscriptions.refused(batch, codes)
         return tuple(refused)
-
-    async def _subscribe(self, batch: Sequence[str], qos: int) -> list[ReasonCode]:
-        """Ask for some filters and return the broker's code for each."""
-        options = SubscribeOptions(qos=qos)
-        code, number = self._client.subscribe(
-            [(topic, options) for topic in batch]
-            if self._is_v5
-            else [(topic, qos) for topic in batch]
-        )
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or number is None or self.closed.done():
-            raise ConnectionFailedError("the session has ended")
-        answer: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
-        self._subscriptions[number] = answer
-        self._flush()
-        codes = await self._within_session(answer)
-        if len(codes) != len(batch):
-            reason = f"the broker answers {len(batch)} subscriptions with {len(codes)} codes"
-            self._reset(reason)
-            raise ConnectionFailedError(reason)
-        return codes
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Stop hearing; messages under way may still come."""
@@ -426,9 +407,7 @@ class BrokerConnection:
         _properties: object,
     ) -> None:
         self._packets += 1
-        answer = self._subscriptions.pop(number, None)
-        if answer is not None and not answer.done():
-            answer.set_result(codes)
+        self._subscriptions.settle(number, codes)
 
     def _on_socket_close(self, *_: object) -> None:
         if self._socket is not None:

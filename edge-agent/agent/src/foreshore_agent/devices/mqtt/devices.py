@@ -108,13 +108,25 @@ class MqttDevices:
         self._deliver(refused)
 
     def _measured(self, message: channel.MqttMessage) -> bool:
-        """Take a message of the telemetry connection; one of a device that left is nobody's."""
-        for route in self._routes.telemetry.get(message.topic, ()):
-            at, fresh = self._stamp()
-            self._pass_on(
-                translate.telemetry(message, route, message.at or at, fresh), message.topic
-            )
+        """Take a message of the telemetry connection; one of a device that left is nobody's.
+
+        On a topic that devices share, most messages are without a property of most of them.
+        """
+        arrivals = [
+            self._measurement(message, route)
+            for route in self._routes.telemetry.get(message.topic, ())
+        ]
+        is_of_any = any(arrival != telemetry.NO_PROPERTY for arrival in arrivals)
+        for arrival in arrivals:
+            if not (is_of_any and arrival == telemetry.NO_PROPERTY):
+                self._pass_on(arrival, message.topic)
         return True
+
+    def _measurement(
+        self, message: channel.MqttMessage, route: topics.DeviceRoute
+    ) -> events.Sample | str:
+        at, fresh = self._stamp()
+        return translate.telemetry(message, route, message.at or at, fresh)
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         self._deliver(events.TelemetryChanged(*self._stamp(), is_up))
@@ -131,7 +143,8 @@ class MqttDevices:
         if isinstance(arrival, str):
             self._refused.note(f"a message on {topic}", arrival)
             return
-        self._refused.count(telemetry.ACCEPTED)
+        if isinstance(arrival, events.Acknowledged):  # samples are the engine's to count
+            self._refused.count(telemetry.ACCEPTED)
         self._deliver(arrival)
 
 

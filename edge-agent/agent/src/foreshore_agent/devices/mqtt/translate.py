@@ -24,6 +24,8 @@ def telemetry(
         reading = route.decoder.decode(message.payload)
     except payload.PayloadError as error:
         return error.reason
+    if not (reading.values or reading.refused):
+        return reasons.NO_PROPERTY
     return events.Sample(
         at=at,
         fresh=fresh,

@@ -11,14 +11,14 @@ from operator import or_
 from typing import Final
 
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import EMPTY, CommandState, Device, Intent
+from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Intent
 from foreshore_decision.chain import limiter
 from foreshore_decision.policy import compiled
 
 WAITING: Final = frozenset({CommandState.INTENT, CommandState.SENDING, CommandState.ANSWER})
 
 
-def spent(device: Device, action: compiled.CompiledAction) -> limiter.Log:
+def spent(device: DeviceState, action: compiled.CompiledAction) -> limiter.Log:
     """Return the commands of every policy to any of the actuators that the action moves.
 
     One command that moved several of them counts once.
@@ -29,7 +29,7 @@ def spent(device: Device, action: compiled.CompiledAction) -> limiter.Log:
     return tuple(sorted(reduce(or_, map(Counter, logs)).elements()))
 
 
-def outstanding(device: Device, action: compiled.CompiledAction) -> int:
+def outstanding(device: DeviceState, action: compiled.CompiledAction) -> int:
     """Return how many commands to any of these actuators wait for an answer."""
     return sum(
         1
@@ -38,14 +38,14 @@ def outstanding(device: Device, action: compiled.CompiledAction) -> int:
     )
 
 
-def issued(device: Device, intent: Intent) -> Device:
+def issued(device: DeviceState, intent: Intent) -> DeviceState:
     """Enter a new command, and take its tokens."""
     return charged(device, intent.policy, intent.issued, {intent.command_id: intent})
 
 
 def charged(
-    device: Device, policy: Key, seconds: float, entries: Mapping[str, Intent] = EMPTY
-) -> Device:
+    device: DeviceState, policy: Key, seconds: float, entries: Mapping[str, Intent] = EMPTY
+) -> DeviceState:
     """Take a token of the policy's and of the actuator's rate limit."""
     made = device.bindings[policy].compiled
     own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
@@ -60,7 +60,7 @@ def charged(
     )
 
 
-def refunded(device: Device, intent: Intent) -> Device:
+def refunded(device: DeviceState, intent: Intent) -> DeviceState:
     """Give the tokens back of a command that was never issued."""
     own = _without(device.policy_logs.get(intent.policy, ()), intent.issued)
     shared = {
@@ -72,7 +72,7 @@ def refunded(device: Device, intent: Intent) -> Device:
     )
 
 
-def spent_wholly(device: Device, seconds: float) -> Device:
+def spent_wholly(device: DeviceState, seconds: float) -> DeviceState:
     """Begin as if everything had just been commanded: nobody knows any more what was."""
     for name, binding in device.bindings.items():
         made = binding.compiled
@@ -84,28 +84,28 @@ def spent_wholly(device: Device, seconds: float) -> Device:
     return device
 
 
-def opened(device: Device, intent: Intent) -> Device:
+def opened(device: DeviceState, intent: Intent) -> DeviceState:
     """Enter a command."""
     return device._replace(open={**device.open, intent.command_id: intent})
 
 
-def entered(device: Device, intent: Intent) -> Device:
+def entered(device: DeviceState, intent: Intent) -> DeviceState:
     """Enter a command's next state; one that is over is struck out."""
-    if intent.state is not CommandState.OVER:
-        return opened(device, intent)
-    key = intent.command_id
-    return device._replace(
-        open={other: kept for other, kept in device.open.items() if other != key}
-    )
+    book = dict(device.open)
+    if intent.state is CommandState.OVER:
+        book.pop(intent.command_id, None)
+    else:
+        book[intent.command_id] = intent
+    return device._replace(open=book)
 
 
-def held(device: Device, policy: Key, until: float) -> Device:
+def held(device: DeviceState, policy: Key, until: float) -> DeviceState:
     """Hold the actuators for a policy, at least until an engine time."""
     until = max(until, device.held.get(policy, until))
     return device._replace(held={**device.held, policy: until})
 
 
-def let_go(device: Device, intent: Intent) -> Device:
+def let_go(device: DeviceState, intent: Intent) -> DeviceState:
     """End the hold of a command's policy, unless another command of it is unknown too."""
     policy, key = intent.policy, intent.command_id
     is_needed = any(

@@ -14,7 +14,7 @@ from foreshore_agent.engine import durable, effects, recording
 from foreshore_agent.engine.command import ledger, read_back, table
 from foreshore_agent.engine.command.table import CommandEvent, News
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import CommandState, Device, Intent
+from foreshore_agent.engine.state import CommandState, DeviceState, Intent, command_id
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import Reason
 from foreshore_api.reasons import command as reasons
@@ -22,7 +22,6 @@ from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics, record
 from foreshore_decision import fencing
 from foreshore_decision.chain import evaluate, facts, modes
-from foreshore_decision.record import PASS_NUMBER
 
 ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
     {
@@ -34,18 +33,13 @@ ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
 """What an answer means that gives no reason of its own."""
 
 
-def command_id(decision_id: str) -> str:
-    """Return the key of a decision's command: decision and pass."""
-    return f"{decision_id}/{PASS_NUMBER}"
-
-
 def issue(
     turn: Turn,
-    device: Device,
+    device: DeviceState,
     evaluation: evaluate.Evaluation,
     received: float,
     latency: Mapping[str, float],
-) -> Change[Device]:
+) -> Change[DeviceState]:
     """Take the rate limits' tokens and make the intent durable; nothing has left yet.
 
     `received` is monotonic, of the sample that triggered the decision; `latency` is the decision's
@@ -117,7 +111,7 @@ def _intent(
     )
 
 
-def intent_durable(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
+def intent_durable(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]:
     """Send what is durable, unless meanwhile it must not leave any more."""
     reason = obstacle(turn, device, intent)
     news = News(CommandEvent.DURABLE)
@@ -126,12 +120,14 @@ def intent_durable(turn: Turn, device: Device, intent: Intent) -> Change[Device]
     return advance(turn, device, ((intent.command_id, news),))
 
 
-def intent_failed(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
+def intent_failed(
+    turn: Turn, device: DeviceState, intent: Intent, reason: str
+) -> Change[DeviceState]:
     """Undo an intent that could not be written."""
-    return advance(turn, device, ((intent.command_id, News(CommandEvent.NOT_RECORDED)),))
+    return advance(turn, device, ((intent.command_id, News(CommandEvent.NOT_RECORDED, reason)),))
 
 
-def sent(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
+def sent(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]:
     """Wait for the answer; older commands of the actuator need no confirmation any more."""
     if intent.state is not CommandState.SENDING:
         return Change(device)
@@ -144,18 +140,27 @@ def sent(turn: Turn, device: Device, intent: Intent) -> Change[Device]:
     return advance(turn, device, ((intent.command_id, News(CommandEvent.SENT)), *older))
 
 
-def not_sent(turn: Turn, device: Device, intent: Intent, reason: str) -> Change[Device]:
+def not_sent(turn: Turn, device: DeviceState, intent: Intent, reason: str) -> Change[DeviceState]:
     """End a command that surely did not leave."""
     return advance(turn, device, ((intent.command_id, News(CommandEvent.NOT_SENT, reason)),))
 
 
 def answered(
-    turn: Turn, device: Device, intent: Intent, answer: command.Acknowledgement
-) -> Change[Device]:
-    """Take the device's answer; Done after Accepted says that the values have settled.
+    turn: Turn, device: DeviceState, intent: Intent, answer: command.Acknowledgement
+) -> Change[DeviceState]:
+    """Take the device's answer; one that overtakes the word that the command left proves it."""
+    change = sent(turn, device, intent)
+    return change.then(_answered, turn, intent.command_id, answer)
+
+
+def _answered(
+    turn: Turn, device: DeviceState, key: str, answer: command.Acknowledgement
+) -> Change[DeviceState]:
+    """Take the answer to a command that left; Done after Accepted: the values have settled.
 
     The reading that shows them may have come before Done: then it counts with it.
     """
+    intent = device.open[key]
     reason = answer.reason or ANSWERS[answer.result]
     confirmation = read_back.confirmation(device, intent)
     if answer.result is command.Result.REJECTED:
@@ -183,7 +188,7 @@ def _latency(turn: Turn, intent: Intent) -> dict[str, float]:
     }
 
 
-def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[Device]:
+def measured(turn: Turn, device: DeviceState, properties: frozenset[str]) -> Change[DeviceState]:
     """Compare fresh measurements with what was commanded."""
     compared = [
         (
@@ -198,44 +203,46 @@ def measured(turn: Turn, device: Device, properties: frozenset[str]) -> Change[D
     return advance(turn, device, compared)
 
 
-def _near(device: Device, intent: Intent) -> News:
+def _near(device: DeviceState, intent: Intent) -> News:
     return News(CommandEvent.NEAR, reasons.READ_BACK_NEAR, read_back.measured(device, intent))
 
 
-def expire(turn: Turn, device: Device) -> Change[Device]:
+def expire(turn: Turn, device: DeviceState) -> Change[DeviceState]:
     """End what has waited long enough."""
     now = turn.at.monotonic
     over = [intent for intent in device.open.values() if now >= intent.due]
     return advance(turn, device, [(intent.command_id, _due(device, intent)) for intent in over])
 
 
-def _due(device: Device, intent: Intent) -> News:
+def _due(device: DeviceState, intent: Intent) -> News:
     """Say what did not come; where an answer was due, hold and read back as after a restart."""
     if intent.state is CommandState.ANSWER:
         binding = device.bindings.get(intent.policy)
-        is_mute = binding is None or binding.compiled.topics.acknowledgement is None
+        is_mute = binding is None or not binding.compiled.is_acknowledged
         return News(CommandEvent.MUTE if is_mute else CommandEvent.DUE, reasons.NO_ACKNOWLEDGEMENT)
     reason = reasons.READ_BACK_DIFFERS if intent.is_compared else reasons.NO_READ_BACK
     return News(CommandEvent.DUE, reason, read_back.measured(device, intent))
 
 
-def recover(turn: Turn, device: Device, intents: Iterable[Intent]) -> Change[Device]:
+def recover(turn: Turn, device: DeviceState, intents: Iterable[Intent]) -> Change[DeviceState]:
     """After a restart: nobody knows what became of these. Say so, hold, and read back."""
     for intent in intents:
         device = ledger.opened(device, intent)
     return _all(turn, device, News(CommandEvent.RESTARTED, reasons.RESTARTED))
 
 
-def leave(turn: Turn, device: Device) -> Change[Device]:
+def leave(turn: Turn, device: DeviceState) -> Change[DeviceState]:
     """Say what is known of open commands of a device that is not assigned any more, and forget."""
     return _all(turn, device, News(CommandEvent.UNASSIGNED, reasons.UNASSIGNED))
 
 
-def _all(turn: Turn, device: Device, news: News) -> Change[Device]:
+def _all(turn: Turn, device: DeviceState, news: News) -> Change[DeviceState]:
     return advance(turn, device, [(key, news) for key in device.open])
 
 
-def advance(turn: Turn, device: Device, heard: Iterable[tuple[str, News]]) -> Change[Device]:
+def advance(
+    turn: Turn, device: DeviceState, heard: Iterable[tuple[str, News]]
+) -> Change[DeviceState]:
     """Take news of commands in, by command id, as `table` says; a command that is over has none."""
     records: list[effects.Record] = []
     done: list[effects.Effect] = []
@@ -262,7 +269,7 @@ def advance(turn: Turn, device: Device, heard: Iterable[tuple[str, News]]) -> Ch
 
 
 def _outcome(
-    turn: Turn, device: Device, intent: Intent, outcome: record.Outcome, news: News
+    turn: Turn, device: DeviceState, intent: Intent, outcome: record.Outcome, news: News
 ) -> effects.Record:
     return recording.outcome(
         turn,
@@ -275,10 +282,10 @@ def _outcome(
     )
 
 
-Obstacle = Callable[[Turn, Device, Intent], str | None]
+Obstacle = Callable[[Turn, DeviceState, Intent], str | None]
 
 
-def obstacle(turn: Turn, device: Device, intent: Intent) -> str | None:
+def obstacle(turn: Turn, device: DeviceState, intent: Intent) -> str | None:
     """Return why an intent that is durable by now must not leave any more; None if it may."""
     for find in OBSTACLES:
         reason = find(turn, device, intent)
@@ -287,20 +294,20 @@ def obstacle(turn: Turn, device: Device, intent: Intent) -> str | None:
     return None
 
 
-def _is_late(turn: Turn, _device: Device, intent: Intent) -> str | None:
+def _is_late(turn: Turn, _device: DeviceState, intent: Intent) -> str | None:
     return reasons.TOO_LATE if turn.at.boot > intent.deadline else None
 
 
-def _is_unauthorised(turn: Turn, device: Device, _intent: Intent) -> str | None:
+def _is_unauthorised(turn: Turn, device: DeviceState, _intent: Intent) -> str | None:
     standing = fencing.standing(device.authority, turn.at.boot)
     return None if standing.is_permitting else reasons.AUTHORITY_LOST
 
 
-def _is_locked(_turn: Turn, device: Device, _intent: Intent) -> str | None:
+def _is_locked(_turn: Turn, device: DeviceState, _intent: Intent) -> str | None:
     return reasons.DEVICE_LOCKED if device.assigned.spec.lock is Lock.LOCKED else None
 
 
-def _is_lowered(turn: Turn, device: Device, intent: Intent) -> str | None:
+def _is_lowered(turn: Turn, device: DeviceState, intent: Intent) -> str | None:
     binding = device.bindings.get(intent.policy)
     if binding is None:
         return None
@@ -310,7 +317,7 @@ def _is_lowered(turn: Turn, device: Device, intent: Intent) -> str | None:
     return caps[0].reason if caps else reasons.MODE_LOWERED
 
 
-def _is_edited(_turn: Turn, device: Device, intent: Intent) -> str | None:
+def _is_edited(_turn: Turn, device: DeviceState, intent: Intent) -> str | None:
     binding = device.bindings.get(intent.policy)
     is_same = binding is not None and all(
         intent.identity[kind]["digest"] == binding.compiled.identity[kind]["digest"]

@@ -6,18 +6,18 @@ Asked by `life` and `table`, which know what follows from it.
 from math import isclose
 from typing import Any
 
-from foreshore_agent.engine.state import CommandState, Device, Intent
+from foreshore_agent.engine.state import CommandState, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_decision.policy import compiled
 
 
-def confirmation(device: Device, intent: Intent) -> compiled.Confirmation | None:
+def confirmation(device: DeviceState, intent: Intent) -> compiled.Confirmation | None:
     """Return how the command is confirmed, where its policy is still bound and says so."""
     binding = device.bindings.get(intent.policy)
     return None if binding is None else binding.compiled.confirmation
 
 
-def measured(device: Device, intent: Intent) -> dict[str, float | None]:
+def measured(device: DeviceState, intent: Intent) -> dict[str, float | None]:
     """Return the newest measurement of everything that the command sets."""
     values: dict[str, float | None] = {}
     for name in intent.properties.values():
@@ -27,7 +27,9 @@ def measured(device: Device, intent: Intent) -> dict[str, float | None]:
     return values
 
 
-def is_counting(turn: Turn, device: Device, intent: Intent, properties: frozenset[str]) -> bool:
+def is_counting(
+    turn: Turn, device: DeviceState, intent: Intent, properties: frozenset[str]
+) -> bool:
     """Whether a measurement of these properties, just taken, says anything about a command."""
     if intent.state is CommandState.UNKNOWN:
         return not properties.isdisjoint(intent.properties.values())
@@ -37,7 +39,7 @@ def is_counting(turn: Turn, device: Device, intent: Intent, properties: frozense
     return rule.property in properties and turn.at.monotonic >= intent.settles
 
 
-def is_near(device: Device, intent: Intent) -> bool:
+def is_near(device: DeviceState, intent: Intent) -> bool:
     """Whether what is measured is what was commanded."""
     values = measured(device, intent)
     rule = confirmation(device, intent)

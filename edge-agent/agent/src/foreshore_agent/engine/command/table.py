@@ -23,11 +23,11 @@ from typing import Any, Final, NamedTuple
 
 from foreshore_agent.engine import effects, recording
 from foreshore_agent.engine.command import ledger, read_back
-from foreshore_agent.engine.state import EMPTY, CommandState, Device, Intent
+from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import histogram, record
-from foreshore_decision.chain import evaluate, facts
+from foreshore_decision.chain import evaluate
 
 ANSWER_GRACE: Final = 1.0
 """Seconds beyond its time to live after which a command without an answer is Unknown."""
@@ -89,7 +89,7 @@ class Passage:
 
     __slots__ = ("changes", "device", "done", "intent", "news", "records", "turn")
 
-    def __init__(self, turn: Turn, device: Device, intent: Intent, news: News) -> None:
+    def __init__(self, turn: Turn, device: DeviceState, intent: Intent, news: News) -> None:
         self.turn: Final = turn
         self.device = device
         self.intent: Final = intent
@@ -129,10 +129,7 @@ def refund(passage: Passage) -> None:
     passage.device = ledger.refunded(passage.device, intent)
     if intent.evaluation is None:
         return
-    entry = facts.Entry(reasons.RECORD, record.Phase.ERROR, reasons.RECORDER_FULL)
-    failed = intent.evaluation._replace(
-        decided_by=entry, entries=(*intent.evaluation.entries, entry)
-    )
+    failed = evaluate.unwritten(intent.evaluation, passage.news.reason)
     passage.records.append(recording.decision(passage.turn, failed, record.Verdict.ERROR))
     decided = effects.Decided(
         policy=intent.policy,
@@ -206,15 +203,6 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
         (S.INTENT, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
         (S.SENDING, E.SENT): Transition(S.ANSWER, None, (await_answer,)),
         (S.SENDING, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT),
-        # an answer may overtake the word that it was sent
-        (S.SENDING, E.ACCEPTED): Transition(
-            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
-        ),
-        (S.SENDING, E.DONE): Transition(
-            S.CONFIRMATION, Outcome.ACKNOWLEDGED, (observe, await_read_back)
-        ),
-        (S.SENDING, E.ANSWERED): Transition(S.OVER, Outcome.ACKNOWLEDGED, (observe,)),
-        (S.SENDING, E.REJECTED): Transition(S.OVER, Outcome.REJECTED),
         (S.SENDING, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
         (S.SENDING, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
         # the socket took it, and the broker refused it
@@ -284,6 +272,11 @@ IGNORED: Final[Mapping[Pair, str]] = MappingProxyType(
             (S.CONFIRMATION, S.UNKNOWN),
             (E.NOT_SENT,),
             "it comes late: the device has answered, or time has run out",
+        ),
+        (
+            (S.SENDING,),
+            (E.ACCEPTED, E.DONE, E.ANSWERED, E.REJECTED),
+            "an answer that overtakes Sent proves it: `life` takes Sent in first",
         ),
         (
             (S.SENDING, S.ANSWER),

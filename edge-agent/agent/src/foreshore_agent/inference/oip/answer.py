@@ -115,7 +115,7 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> OipAns
         response = oip.InferResponse.model_validate_json(body)
     except pydantic.ValidationError as error:
         errors = error.errors(include_url=False, include_input=False, include_context=False)
-        is_number = any(each["type"] == "finite_number" for each in errors)
+        is_number = any(problem["type"] == "finite_number" for problem in errors)
         raise FailedError(reasons.NOT_FINITE if is_number else reasons.MALFORMED_ANSWER) from error
     answered = _model(response)
     is_silent = is_silence_refused and not answered.is_whole

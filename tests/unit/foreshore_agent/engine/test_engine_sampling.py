@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from builders.engine_rig import DEVICE, OCCUPIED, START, Rig
 from foreshore_agent.engine import effects, events, step
+from foreshore_agent.engine.events import Key
 
 
 def stamped(rig: Rig, seconds: float, co2: float = 900.0) -> None:
@@ -18,6 +19,11 @@ def stamped(rig: Rig, seconds: float, co2: float = 900.0) -> None:
 
 
 def results(rig: Rig) -> list[str]:
+    """What became of the samples that were not accepted."""
+    return [result for result in every_result(rig) if result != "Accepted"]
+
+
+def every_result(rig: Rig) -> list[str]:
     return [
         each.labels[0]
         for each in rig.seen
@@ -31,6 +37,15 @@ def test_a_sample_with_the_stamp_of_the_newest_is_a_duplicate() -> None:
     stamped(rig, 0)
     assert results(rig) == ["Duplicate"]
     assert len(rig.counted) == 1
+
+
+def test_every_sample_is_counted_once_by_what_became_of_it() -> None:
+    rig = Rig()
+    stamped(rig, 0)
+    stamped(rig, 0)
+    stamped(rig, -5)
+    rig.feed(events.Sample, device=Key("hq", "gone"), values=OCCUPIED)
+    assert every_result(rig) == ["Accepted", "Duplicate", "Late", "Unassigned"]
 
 
 def test_a_sample_older_than_the_newest_is_late() -> None:

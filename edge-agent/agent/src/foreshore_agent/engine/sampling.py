@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine import events
-from foreshore_agent.engine.state import Binding, Device, Stamp
+from foreshore_agent.engine.state import Binding, DeviceState, Stamp
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_decision import expr, features
 from foreshore_decision.chain import facts, readings
@@ -28,12 +28,12 @@ SMOOTHING: Final = 0.2
 class TakenSample(NamedTuple):
     """What became of a sample: the device with it, the properties that are new, and the result."""
 
-    device: Device
+    device: DeviceState
     properties: frozenset[str]
     result: str
 
 
-def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
+def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSample:
     """Take a sample in, at an engine time; the result is the best of any of its properties."""
     if sample.retained:
         return TakenSample(device, frozenset(), reasons.RETAINED)
@@ -44,8 +44,7 @@ def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
     refused = {} if _is_old(sample, results) else sample.refused
     changed = fresh | frozenset(refused)
     if not changed:
-        result = reasons.LATE if reasons.LATE in results.values() else reasons.DUPLICATE
-        return TakenSample(device, frozenset(), result)
+        return TakenSample(device, frozenset(), _without_news(sample, results))
     read, stamps = dict(device.readings), dict(device.stamps)
     for name in fresh:
         value = sample.values[name]
@@ -67,7 +66,7 @@ def take(device: Device, sample: events.Sample, seconds: float) -> TakenSample:
     return TakenSample(device, changed, reasons.ACCEPTED)
 
 
-def interrupted(device: Device, seconds: float) -> Device:
+def interrupted(device: DeviceState, seconds: float) -> DeviceState:
     """Begin a gap of the device's windows at an engine time: nothing of it was heard from there."""
     if not any(binding.windows for binding in device.bindings.values()):
         return device
@@ -91,7 +90,7 @@ def newest_stamp(sample: events.Sample, properties: frozenset[str]) -> datetime 
 
 
 def _place(
-    device: Device, sample: events.Sample, name: str, value: expr.Value, seconds: float
+    device: DeviceState, sample: events.Sample, name: str, value: expr.Value, seconds: float
 ) -> str:
     """Say whether one value is new."""
     before = device.stamps.get(name)
@@ -121,6 +120,13 @@ def _stamp(before: Stamp | None, stamp: datetime, seconds: float) -> Stamp:
     return before._replace(ahead=stamp)
 
 
+def _without_news(sample: events.Sample, results: Mapping[str, str]) -> str:
+    """Say what a message is of which nothing is new."""
+    if not (results or sample.refused):
+        return reasons.NO_PROPERTY
+    return reasons.LATE if reasons.LATE in results.values() else reasons.DUPLICATE
+
+
 def _is_old(sample: events.Sample, results: Mapping[str, str]) -> bool:
     """Whether a message came late or twice: what it could not say properly is old news too."""
     if results:
@@ -128,7 +134,7 @@ def _is_old(sample: events.Sample, results: Mapping[str, str]) -> bool:
     return sample.redelivered
 
 
-def _period(device: Device, seconds: float) -> float | None:
+def _period(device: DeviceState, seconds: float) -> float | None:
     if device.heard is None:
         return None
     distance = max(0.0, seconds - device.heard)
