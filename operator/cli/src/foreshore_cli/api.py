@@ -68,19 +68,19 @@ class Server:
         self, api_version: str, plural: str, query: Mapping[str, str], *, limit: int | None = None
     ) -> Sequence[Json]:
         """All objects, or the first `limit`. Raises CommandError."""
-        found: list[Json] = []
+        objects: list[Json] = []
         asked = {**query, "limit": str(min(limit or CHUNK, CHUNK))}
         while True:
             answer = self._read(self._path(api_version, plural), asked, api_version)
             kind = str(answer.get("kind", "")).removesuffix("List")
-            found += [
+            objects += [
                 {"apiVersion": api_version, "kind": kind, **item}
                 for item in answer.get("items") or ()
             ]
             following = (answer.get("metadata") or {}).get("continue")
-            if not following or (limit is not None and len(found) >= limit):
-                return found[:limit]
-            if len(found) >= MAXIMUM_OBJECTS:
+            if not following or (limit is not None and len(objects) >= limit):
+                return objects[:limit]
+            if len(objects) >= MAXIMUM_OBJECTS:
                 raise errors.CommandError(
                     f"more than {MAXIMUM_OBJECTS} {plural}: ask for one namespace (-n) or fewer"
                     " labels (-l)"
@@ -114,8 +114,8 @@ class Server:
         except ValueError:
             document = None
         if status >= 400:
-            said = document if isinstance(document, dict) else {}
-            raise failure(status, said, api_version)
+            refusal = document if isinstance(document, dict) else {}
+            raise failure(status, refusal, api_version)
         if not isinstance(document, dict):
             raise errors.CommandError("the API server's answer is no JSON object: is it a proxy's?")
         return document
@@ -191,7 +191,7 @@ def _configure(configuration: Any, config: Any, target: options.Target) -> str:
         persist_config=False,
     )
     contexts, active = config.list_kube_config_contexts(config_file=path)
-    chosen = [one for one in contexts if one["name"] == target.context] or [active]
+    chosen = [context for context in contexts if context["name"] == target.context] or [active]
     return str((chosen[0].get("context") or {}).get("namespace") or "")
 
 
@@ -219,12 +219,12 @@ def seconds(duration: str, option: str) -> float:
         UsageError: it is none, or not above zero.
     """
     try:
-        found = scalars.seconds(f"{duration}s" if duration.isdigit() else duration)
+        length = scalars.seconds(f"{duration}s" if duration.isdigit() else duration)
     except ValueError as error:
         raise errors.UsageError(f"{option}: {error}") from error
-    if found <= 0:
+    if length <= 0:
         raise errors.UsageError(f"{option}: {duration!r} is not above zero")
-    return found
+    return length
 
 
 def unreachable(host: str, error: Exception) -> errors.UnreachableError:
@@ -244,10 +244,10 @@ def unreachable(host: str, error: Exception) -> errors.UnreachableError:
     return errors.UnreachableError(f"the API server {host} cannot be reached: {what}")
 
 
-def failure(status: int, said: Mapping[str, Any], api_version: str) -> errors.CommandError:
-    """The error of an answer; `said` is its `Status` document, empty when it sent none."""
-    message = one_line(said.get("message") or f"status {status}")
-    if status == 404 and not (said.get("details") or {}).get("name"):
+def failure(status: int, refusal: Mapping[str, Any], api_version: str) -> errors.CommandError:
+    """The error of an answer; `refusal` is its `Status` document, empty when it sent none."""
+    message = one_line(refusal.get("message") or f"status {status}")
+    if status == 404 and not (refusal.get("details") or {}).get("name"):
         hint = INSTALL.get(api_version, "")
         return errors.NoSuchObjectError(f"this cluster does not serve {api_version}: {hint}")
     match status:
@@ -264,6 +264,6 @@ def failure(status: int, said: Mapping[str, Any], api_version: str) -> errors.Co
             return kind(f"the API server answered {status}: {message}")
 
 
-def one_line(said: object) -> str:
+def one_line(words: object) -> str:
     """What something says, on one line of bearable length."""
-    return " ".join(str(said).split())[:500]
+    return " ".join(str(words).split())[:500]

@@ -107,7 +107,7 @@ class StatusReport:
     @property
     def is_well(self) -> bool:
         """Whether every object is well, and whoever says so is known to be alive."""
-        return all(row.is_well for row in self.every) and all(one.is_well for one in self.parts)
+        return all(row.is_well for row in self.every) and all(part.is_well for part in self.parts)
 
     @property
     def is_spotless(self) -> bool:
@@ -116,34 +116,36 @@ class StatusReport:
 
     def told_once(self) -> StatusReport:
         """Leave out of devices what their site says already: one cause, one line."""
-        said = {
+        causes = {
             (row.namespace, row.site, note.reason)
             for row in self.rows.get("sites", ())
             for note in row.notes
         }
         devices = tuple(
-            replace(row, notes=tuple(note for note in row.notes if not _is_of(row, note, said)))
+            replace(row, notes=tuple(note for note in row.notes if not _is_of(row, note, causes)))
             for row in self.rows.get("devices", ())
         )
         return replace(self, rows={**self.rows, "devices": devices} if devices else self.rows)
 
 
-def _is_of(row: ObjectRow, note: Note, said: set[tuple[str, str | None, str]]) -> bool:
+def _is_of(row: ObjectRow, note: Note, causes: set[tuple[str, str | None, str]]) -> bool:
     is_connection = note.what.startswith(conditions.Type.CONNECTED.value)
-    return is_connection and (row.namespace, row.site, note.reason) in said
+    return is_connection and (row.namespace, row.site, note.reason) in causes
 
 
-def _connected(one: objects.Observable) -> Fact:
-    return objects.says(one, conditions.Type.CONNECTED)
+def _connected(resource: objects.Observable) -> Fact:
+    return objects.says(resource, conditions.Type.CONNECTED)
 
 
 def _serving(role: v1alpha1.inferenceplacement.Role) -> Callable[[Any], Fact]:
     def count(placement: v1alpha1.InferencePlacement) -> Fact:
-        found = [one for one in placement.status.replicas if one.role is role]
+        replicas = [replica for replica in placement.status.replicas if replica.role is role]
         ready = sum(
-            1 for one in found if one.phase is v1alpha1.inferenceplacement.ReplicaPhase.READY
+            1
+            for replica in replicas
+            if replica.phase is v1alpha1.inferenceplacement.ReplicaPhase.READY
         )
-        return f"{ready}/{len(found)}"
+        return f"{ready}/{len(replicas)}"
 
     return count
 
@@ -151,17 +153,17 @@ def _serving(role: v1alpha1.inferenceplacement.Role) -> Callable[[Any], Fact]:
 def _at(path: str) -> Callable[[Any], Fact]:
     """Read what stands at the end of a path of attributes; None where a part of it is absent."""
 
-    def read(one: Any) -> Fact:
+    def read(value: Any) -> Fact:
         for part in path.split("."):
-            one = getattr(one, part, None)
-        found: Fact = one
-        return found
+            value = getattr(value, part, None)
+        fact: Fact = value
+        return fact
 
     return read
 
 
 def _on(placement: v1alpha1.InferencePlacement) -> Fact:
-    nodes = dict.fromkeys(one.node for one in placement.status.replicas)
+    nodes = dict.fromkeys(replica.node for replica in placement.status.replicas)
     return ", ".join(nodes) or None
 
 
@@ -220,7 +222,7 @@ SECTIONS: Final[tuple[Section[Any], ...]] = (
             Column(
                 "BUDGETMET",
                 "budgetMet",
-                lambda one: objects.says(one, conditions.Type.BUDGET_MET),
+                lambda placement: objects.says(placement, conditions.Type.BUDGET_MET),
             ),
             Column("BUDGET", "limit", _at("status.budget.limit")),
             Column("P99", "measured", _at("status.budget.measured")),
@@ -263,61 +265,61 @@ where it runs, then what it runs."""
 
 def judged(section: Section[Any], documents: Iterable[Mapping[str, Any]]) -> tuple[ObjectRow, ...]:
     """The rows of a kind: troubled ones first, then by namespace and name."""
-    found, strange = objects.read(section.kind, documents)
+    readable, strange = objects.read(section.kind, documents)
     rows = [
         ObjectRow(
             kind=section.noun,
-            namespace=one.namespace,
-            name=one.name,
-            standing=objects.standing(one),
-            facts=tuple(column.value(one) for column in section.columns),
-            notes=notes(one),
-            site=_site_of(one),
+            namespace=resource.namespace,
+            name=resource.name,
+            standing=objects.standing(resource),
+            facts=tuple(column.value(resource) for column in section.columns),
+            notes=notes(resource),
+            site=_site_of(resource),
         )
-        for one in found
+        for resource in readable
     ] + [
         ObjectRow(
             kind=section.noun,
-            namespace=one.namespace,
-            name=one.name,
+            namespace=unreadable.namespace,
+            name=unreadable.name,
             standing=objects.ObjectStanding(
-                objects.ObjectState.UNREADABLE, "NewerVersion", one.problem
+                objects.ObjectState.UNREADABLE, "NewerVersion", unreadable.problem
             ),
             facts=(None,) * len(section.columns),
-            notes=(Note(objects.ObjectState.UNREADABLE.value, "NewerVersion", one.problem),),
+            notes=(Note(objects.ObjectState.UNREADABLE.value, "NewerVersion", unreadable.problem),),
         )
-        for one in strange
+        for unreadable in strange
     ]
     return tuple(sorted(rows, key=lambda row: (RANKS[row.standing.state], row.namespace, row.name)))
 
 
-def _site_of(one: meta.Resource) -> str | None:
-    match one:
+def _site_of(resource: meta.Resource) -> str | None:
+    match resource:
         case v1alpha1.Site():
-            return one.name
+            return resource.name
         case v1alpha1.Device():
-            return one.spec.site
+            return resource.spec.site
         case _:
             return None
 
 
-def notes(one: Any) -> tuple[Note, ...]:
+def notes(resource: Any) -> tuple[Note, ...]:
     """What a person should know of an object, first of all why it is not Ready."""
-    found: list[Note] = []
-    stands = objects.standing(one)
+    noted: list[Note] = []
+    stands = objects.standing(resource)
     if not stands.is_well:
-        found.append(Note(stands.state.value, stands.reason, stands.message))
+        noted.append(Note(stands.state.value, stands.reason, stands.message))
     for type_, amiss in NOTABLE:
-        condition = conditions.find(one.status.conditions, type_)
+        condition = conditions.find(resource.status.conditions, type_)
         if condition is None or condition.status not in amiss or condition.reason in EXPECTED:
             continue
         if (condition.reason, condition.message) != (stands.reason, stands.message):
             is_mild = condition.reason in MILD
             what = _word(type_, condition.status)
-            found.append(Note(what, condition.reason, condition.message, is_mild))
-    if isinstance(one, v1alpha1.DecisionPolicy):
-        found.extend(_capped(one))
-    return tuple(found)
+            noted.append(Note(what, condition.reason, condition.message, is_mild))
+    if isinstance(resource, v1alpha1.DecisionPolicy):
+        noted.extend(_capped(resource))
+    return tuple(noted)
 
 
 def _word(type_: conditions.Type, status: conditions.Status) -> str:

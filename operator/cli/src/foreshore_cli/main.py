@@ -207,12 +207,12 @@ def _fit(error: errors.CommandError) -> str:
 
     What cleans is loaded only for words that need it: a mistake is told at once.
     """
-    said = str(error)
-    if said.isprintable():
-        return said
+    message = str(error)
+    if message.isprintable():
+        return message
     from foreshore_api import printable
 
-    return printable.clean(said)
+    return printable.clean(message)
 
 
 if __name__ == "__main__":

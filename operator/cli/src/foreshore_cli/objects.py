@@ -75,11 +75,11 @@ def read(
     kind: type[R], documents: Iterable[Mapping[str, Any]]
 ) -> tuple[tuple[R, ...], tuple[Unreadable, ...]]:
     """The objects of documents by namespace and name, and those that cannot be read."""
-    found: list[R] = []
+    resources: list[R] = []
     strange: list[Unreadable] = []
     for document in documents:
         try:
-            found.append(kind.read(document))
+            resources.append(kind.read(document))
         except pydantic.ValidationError as error:
             metadata = document.get("metadata") or {}
             first = error.errors(include_url=False, include_input=False)[0]
@@ -91,23 +91,24 @@ def read(
                     problem=f"this version of the command cannot read {place}: {first['msg']}",
                 )
             )
-    return tuple(sorted(found, key=lambda one: (one.namespace, one.name))), tuple(strange)
+    resources.sort(key=lambda resource: (resource.namespace, resource.name))
+    return tuple(resources), tuple(strange)
 
 
-def standing(one: Observable) -> ObjectStanding:
+def standing(resource: Observable) -> ObjectStanding:
     """How an object stands: kstatus, in the order in which it looks."""
-    said = one.status.conditions
-    ready = conditions.find(said, conditions.Type.READY)
-    stalled = conditions.find(said, conditions.Type.STALLED)
-    if one.metadata.deletion_timestamp is not None:
+    reported = resource.status.conditions
+    ready = conditions.find(reported, conditions.Type.READY)
+    stalled = conditions.find(reported, conditions.Type.STALLED)
+    if resource.metadata.deletion_timestamp is not None:
         return ObjectStanding(ObjectState.TERMINATING, "Deleted", "it is being deleted")
-    if one.status.observed_generation < (one.metadata.generation or 0) or ready is None:
+    if resource.status.observed_generation < (resource.metadata.generation or 0) or ready is None:
         return ObjectStanding(
             ObjectState.PROGRESSING, NOT_SEEN, "the operator has not looked at it yet"
         )
     if stalled is not None and stalled.status is conditions.Status.TRUE:
         return ObjectStanding(ObjectState.STALLED, stalled.reason, stalled.message)
-    if conditions.is_true(said, conditions.Type.RECONCILING):
+    if conditions.is_true(reported, conditions.Type.RECONCILING):
         return ObjectStanding(ObjectState.PROGRESSING, ready.reason, ready.message)
     state = {
         conditions.Status.TRUE: ObjectState.READY,
@@ -117,7 +118,7 @@ def standing(one: Observable) -> ObjectStanding:
     return ObjectStanding(state, ready.reason, ready.message)
 
 
-def says(one: Observable, type_: conditions.Type) -> str | None:
+def says(resource: Observable, type_: conditions.Type) -> str | None:
     """The status of a condition, `True`, `False` or `Unknown`; None where it is absent."""
-    found = conditions.find(one.status.conditions, type_)
-    return None if found is None else found.status.value
+    condition = conditions.find(resource.status.conditions, type_)
+    return None if condition is None else condition.status.value

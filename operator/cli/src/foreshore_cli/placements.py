@@ -86,8 +86,8 @@ def run(target: options.Target, output: options.OutputFormat, chosen: Filter) ->
     """Read, draw, return the exit code."""
     server = api.connect(target)
     seen = look(server, chosen)
-    for one in seen.unreadable:
-        terminal.say(f"{one.name}: {one.problem}")
+    for unreadable in seen.unreadable:
+        terminal.say(f"{unreadable.name}: {unreadable.problem}")
     if output.is_document:
         listed = {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": [*seen.documents]}
         terminal.document(listed, output)
@@ -97,7 +97,7 @@ def run(target: options.Target, output: options.OutputFormat, chosen: Filter) ->
     else:
         is_wide = output is options.OutputFormat.WIDE
         terminal.show(
-            *(drawn(one, is_wide=is_wide, on=server.namespace) for one in seen.branches),
+            *(drawn(branch, is_wide=is_wide, on=server.namespace) for branch in seen.branches),
             is_wide=is_wide,
         )
     return errors.EXIT_WELL
@@ -108,14 +108,14 @@ def look(server: api.Reads, chosen: Filter) -> Seen:
     query = {"labelSelector": chosen.selector} if chosen.selector else {}
     kind = v1alpha1.InferencePlacement
     listed = server.list(meta.API_VERSION, kind.plural, query)
-    found, strange = objects.read(kind, listed)
-    placements = tuple(one for one in found if chosen.takes(one))
+    readable, strange = objects.read(kind, listed)
+    placements = tuple(placement for placement in readable if chosen.takes(placement))
     documents = server.list(meta.API_VERSION, v1alpha1.DecisionPolicy.plural, {})
     policies, odd = objects.read(v1alpha1.DecisionPolicy, documents)
-    names = {(one.namespace, one.name) for one in placements}
+    names = {(placement.namespace, placement.name) for placement in placements}
     seen = Seen(
         branches=tuple(branches(policies, placements, chosen)),
-        documents=tuple(one for one in listed if _key(one) in names),
+        documents=tuple(document for document in listed if _key(document) in names),
         unreadable=(*strange, *odd),
     )
     if chosen.policy is not None and not seen.branches:
@@ -134,15 +134,17 @@ def branches(
     A policy without a placement is told as well, unless only placements of a site or with a label
     are asked for: that nothing was placed is the answer that is looked for then.
     """
-    known = {(one.namespace, one.name): one for one in policies}
+    named = {(policy.namespace, policy.name): policy for policy in policies}
     under: dict[tuple[str, str], list[v1alpha1.InferencePlacement]] = {}
-    for one in placements:
-        under.setdefault((one.namespace, one.spec.policy_ref.name), []).append(one)
+    for placement in placements:
+        under.setdefault((placement.namespace, placement.spec.policy_ref.name), []).append(
+            placement
+        )
     wanted = set(under)
     if chosen.site is None and chosen.selector is None:
-        wanted |= {key for key in known if chosen.policy in (None, key[1])}
+        wanted |= {key for key in named if chosen.policy in (None, key[1])}
     for key in sorted(wanted):
-        yield Branch(*key, policy=known.get(key), placements=tuple(under.get(key, ())))
+        yield Branch(*key, policy=named.get(key), placements=tuple(under.get(key, ())))
 
 
 def drawn(branch: Branch, *, is_wide: bool, on: str) -> rich.tree.Tree:
@@ -197,40 +199,42 @@ def _site(placement: v1alpha1.InferencePlacement) -> rich.text.Text:
     if stands.reason == objects.NOT_SEEN:
         return terminal.text(line, "  ", terminal.Mark.BUSY.beside(stands.message))
     for type_ in SHOWN:
-        found = conditions.find(placement.status.conditions, type_)
-        if found is not None:
+        condition = conditions.find(placement.status.conditions, type_)
+        if condition is not None:
             line.append("  ")
-            line.append_text(_mark(found, stands).beside(_word(found)))
+            line.append_text(_mark(condition, stands).beside(_word(condition)))
     return line
 
 
-def _word(found: conditions.Condition) -> str:
-    is_true = found.status is conditions.Status.TRUE
-    return found.type if is_true else f"{found.type}={found.status}"
+def _word(condition: conditions.Condition) -> str:
+    is_true = condition.status is conditions.Status.TRUE
+    return condition.type if is_true else f"{condition.type}={condition.status}"
 
 
-def _is_good(found: conditions.Condition) -> bool:
-    return (found.status is conditions.Status.TRUE) is not (found.type in TROUBLE)
+def _is_good(condition: conditions.Condition) -> bool:
+    return (condition.status is conditions.Status.TRUE) is not (condition.type in TROUBLE)
 
 
-def _mark(found: conditions.Condition, stands: objects.ObjectStanding) -> terminal.Mark:
-    if _is_good(found):
+def _mark(condition: conditions.Condition, stands: objects.ObjectStanding) -> terminal.Mark:
+    if _is_good(condition):
         return terminal.Mark.GOOD
-    if found.type == conditions.Type.READY and stands.state is objects.ObjectState.PROGRESSING:
+    if condition.type == conditions.Type.READY and stands.state is objects.ObjectState.PROGRESSING:
         return terminal.Mark.BUSY
-    is_asked_for = found.reason == conditions.Reason.NO_STANDBY
-    is_unknown = found.status is conditions.Status.UNKNOWN
+    is_asked_for = condition.reason == conditions.Reason.NO_STANDBY
+    is_unknown = condition.status is conditions.Status.UNKNOWN
     return terminal.Mark.ODD if is_asked_for or is_unknown else terminal.Mark.BAD
 
 
 def _troubles(placement: v1alpha1.InferencePlacement) -> Iterator[rich.text.Text]:
     """Why a condition is not as one would wish; the same sentence only once."""
-    said: set[str] = set()
+    messages: set[str] = set()
     for type_ in SHOWN:
-        found = conditions.find(placement.status.conditions, type_)
-        if found is not None and not _is_good(found) and found.message not in said:
-            said.add(found.message)
-            yield terminal.text((found.reason, "yellow"), f": {terminal.clean(found.message)}")
+        condition = conditions.find(placement.status.conditions, type_)
+        if condition is not None and not _is_good(condition) and condition.message not in messages:
+            messages.add(condition.message)
+            yield terminal.text(
+                (condition.reason, "yellow"), f": {terminal.clean(condition.message)}"
+            )
 
 
 def _draw_replicas(
@@ -244,30 +248,32 @@ def _draw_replicas(
         return
     branch = site.add("replicas")
     arrow = "→" if terminal.speaks_unicode() else "->"
-    is_told = any(one.version for one in placement.status.replicas)
+    has_version = any(replica.version for replica in placement.status.replicas)
     rows: list[list[rich.text.Text]] = []
-    for one in placement.status.replicas:
+    for replica in placement.status.replicas:
         rows.append(
             [
-                terminal.text((one.slot, "bold")),
-                terminal.text(one.role),
-                *([terminal.text(one.cluster)] if is_wide else []),
-                terminal.text(one.node),
-                PHASES[one.phase].beside(one.phase),
-                *([terminal.text(one.version or "")] if is_told else []),
-                terminal.text((one.endpoint or "no endpoint", "" if one.endpoint else "dim")),
+                terminal.text((replica.slot, "bold")),
+                terminal.text(replica.role),
+                *([terminal.text(replica.cluster)] if is_wide else []),
+                terminal.text(replica.node),
+                PHASES[replica.phase].beside(replica.phase),
+                *([terminal.text(replica.version or "")] if has_version else []),
+                terminal.text(
+                    (replica.endpoint or "no endpoint", "" if replica.endpoint else "dim")
+                ),
             ]
         )
-        if one.successor is not None:
+        if replica.successor is not None:
             rows.append(
                 [
                     terminal.text((arrow, "dim")),
                     terminal.text(("next", "dim")),
-                    *([terminal.text(one.cluster)] if is_wide else []),
-                    terminal.text(one.successor.node),
-                    PHASES[one.successor.phase].beside(one.successor.phase),
-                    *([terminal.text(one.successor.version or "")] if is_told else []),
-                    _why(one.successor),
+                    *([terminal.text(replica.cluster)] if is_wide else []),
+                    terminal.text(replica.successor.node),
+                    PHASES[replica.successor.phase].beside(replica.successor.phase),
+                    *([terminal.text(replica.successor.version or "")] if has_version else []),
+                    _why(replica.successor),
                 ]
             )
     for line in terminal.aligned(rows):
@@ -278,8 +284,8 @@ def _why(successor: inferenceplacement.SuccessorPod) -> rich.text.Text:
     """Why a successor is not ready, in the operator's words."""
     if successor.reason is None:
         return terminal.text((terminal.clean(successor.message) or "starting", "dim"))
-    said = f": {terminal.clean(successor.message)}" if successor.message else ""
-    return terminal.text((successor.reason, "yellow"), said)
+    message = f": {terminal.clean(successor.message)}" if successor.message else ""
+    return terminal.text((successor.reason, "yellow"), message)
 
 
 def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> None:
@@ -293,12 +299,12 @@ def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> Non
     branch = site.add(line)
     rows = [
         [
-            terminal.text(one.stage),
-            terminal.text(one.p99.rjust(max(len(each.p99) for each in budget.split))),
-            terminal.text(f"{_share(one.p99, limit):.1%}".rjust(6)),
-            _bar(_share(one.p99, limit)),
+            terminal.text(share.stage),
+            terminal.text(share.p99.rjust(max(len(other.p99) for other in budget.split))),
+            terminal.text(f"{_share(share.p99, limit):.1%}".rjust(6)),
+            _bar(_share(share.p99, limit)),
         ]
-        for one in budget.split
+        for share in budget.split
     ]
     for stage in terminal.aligned(rows) if rows else ():
         branch.add(stage)
@@ -326,15 +332,17 @@ def _bar(share: float) -> rich.text.Text:
 
 def _draw_candidates(site: rich.tree.Tree, candidates: inferenceplacement.Candidates) -> None:
     """How many nodes were looked at, and why some were not taken."""
-    rejected = sum(one.count for one in candidates.rejected)
+    rejected = sum(rejection.count for rejection in candidates.rejected)
     branch = site.add(f"candidates: {candidates.total} looked at, {rejected} rejected")
     rows = [
         [
-            terminal.text(f"{one.count} ×" if terminal.speaks_unicode() else f"{one.count} x"),
-            terminal.text((one.reason, "bold")),
-            terminal.text(("such as ", "dim"), terminal.clean(one.example)),
+            terminal.text(
+                f"{rejection.count} ×" if terminal.speaks_unicode() else f"{rejection.count} x"
+            ),
+            terminal.text((rejection.reason, "bold")),
+            terminal.text(("such as ", "dim"), terminal.clean(rejection.example)),
         ]
-        for one in candidates.rejected
+        for rejection in candidates.rejected
     ]
     for line in terminal.aligned(rows) if rows else ():
         branch.add(line)
@@ -346,11 +354,11 @@ def _draw_moves(site: rich.tree.Tree, moves: Sequence[inferenceplacement.Move]) 
     arrow = "→" if terminal.speaks_unicode() else "->"
     rows = [
         [
-            terminal.text((one.time, "dim")),
-            terminal.text(f"{one.from_ or '(new)'} {arrow} {one.to}"),
-            terminal.text((one.cause, "bold"), f": {terminal.clean(one.evidence)}"),
+            terminal.text((move.time, "dim")),
+            terminal.text(f"{move.from_ or '(new)'} {arrow} {move.to}"),
+            terminal.text((move.cause, "bold"), f": {terminal.clean(move.evidence)}"),
         ]
-        for one in moves
+        for move in moves
     ]
     for line in terminal.aligned(rows):
         branch.add(line)

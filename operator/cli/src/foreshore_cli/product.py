@@ -124,18 +124,18 @@ def agents(server: api.Reads) -> Iterator[ProductPart]:
     Nothing where it may not be seen: the Sites say which agents report.
     """
     try:
-        found = server.find("/apis/apps/v1/daemonsets", "apps/v1", _labelled(AGENT))
+        listed = server.find("/apis/apps/v1/daemonsets", "apps/v1", _labelled(AGENT))
     except errors.CommandError:
         return
-    for one in found.get("items") or ():
-        yield _daemon_set(server, one)
+    for daemon_set in listed.get("items") or ():
+        yield _daemon_set(server, daemon_set)
 
 
-def _daemon_set(server: api.Reads, one: Json) -> ProductPart:
-    metadata, said = one.get("metadata") or {}, one.get("status") or {}
+def _daemon_set(server: api.Reads, daemon_set: Json) -> ProductPart:
+    metadata, status = daemon_set.get("metadata") or {}, daemon_set.get("status") or {}
     namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
-    wanted = int(said.get("desiredNumberScheduled") or 0)
-    ready = int(said.get("numberReady") or 0)
+    wanted = int(status.get("desiredNumberScheduled") or 0)
+    ready = int(status.get("numberReady") or 0)
     part = f"agents {namespace}/{name}"
     if wanted == 0:
         message = (
@@ -205,31 +205,34 @@ def _where(server: api.Reads, namespace: str, component: str) -> str:
     """The pods of a component that are not ready, with node and reason, as far as one may see."""
     scope = f"/namespaces/{namespace}" if namespace else ""
     try:
-        found = server.find(f"/api/v1{scope}/pods", "v1", _labelled(component)).get("items")
+        pods = server.find(f"/api/v1{scope}/pods", "v1", _labelled(component)).get("items")
     except errors.CommandError:
         return ""
-    unwell = [one for one in found or () if not _is_ready(one)]
+    unwell = [pod for pod in pods or () if not _is_ready(pod)]
     if not unwell:
-        return "" if found else " (it has no pod)"
+        return "" if pods else " (it has no pod)"
     named = ", ".join(map(_pod, unwell[:NAMED]))
     return f" ({named}{' …' if len(unwell) > NAMED else ''})"
 
 
-def _pod(one: Json) -> str:
-    metadata, status = one.get("metadata") or {}, one.get("status") or {}
-    node = (one.get("spec") or {}).get("nodeName") or "no node yet"
+def _pod(pod: Json) -> str:
+    metadata, status = pod.get("metadata") or {}, pod.get("status") or {}
+    node = (pod.get("spec") or {}).get("nodeName") or "no node yet"
     waiting = [
         str(reason)
-        for each in status.get("containerStatuses") or ()
-        if (reason := ((each.get("state") or {}).get("waiting") or {}).get("reason"))
+        for container in status.get("containerStatuses") or ()
+        if (reason := ((container.get("state") or {}).get("waiting") or {}).get("reason"))
     ]
     reason = next(iter(waiting), status.get("reason") or status.get("phase") or "Unknown")
     return f"pod {metadata.get('namespace')}/{metadata.get('name')} on {node}: {reason}"
 
 
-def _is_ready(one: Json) -> bool:
-    said = (one.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in said)
+def _is_ready(pod: Json) -> bool:
+    listed = (pod.get("status") or {}).get("conditions") or ()
+    return any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in listed
+    )
 
 
 def _labelled(component: str) -> dict[str, str]:

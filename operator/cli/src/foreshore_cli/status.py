@@ -51,24 +51,24 @@ def run(
     patience = None if wait is None else api.seconds(wait, "--wait-duration")
     server = api.connect(target)
     if patience is None:
-        found = look(server, selector)
+        report = look(server, selector)
     else:
         deadline = time.monotonic() + patience
-        found = look_until_well(lambda: look(server, selector), deadline)
+        report = look_until_well(lambda: look(server, selector), deadline)
     if output.is_document:
-        terminal.document(written(found), output)
+        terminal.document(written(report), output)
     else:
-        _show(found, server.namespace, is_wide=output is options.OutputFormat.WIDE)
-    return errors.EXIT_WELL if found.is_well else errors.EXIT_UNWELL
+        _show(report, server.namespace, is_wide=output is options.OutputFormat.WIDE)
+    return errors.EXIT_WELL if report.is_well else errors.EXIT_UNWELL
 
 
-def _show(found: fleet.StatusReport, namespace: str, *, is_wide: bool) -> None:
-    is_empty = not any(True for _ in found.every)
+def _show(report: fleet.StatusReport, namespace: str, *, is_wide: bool) -> None:
+    is_empty = not any(True for _ in report.every)
     if is_empty:
         place = f"namespace {namespace}" if namespace else "any namespace"
         terminal.say(f"No Foreshore object in {place}.")
-    if not is_empty or not found.is_well:
-        terminal.show(*screen(found, is_wide=is_wide, on=namespace), is_wide=is_wide)
+    if not is_empty or not report.is_well:
+        terminal.show(*screen(report, is_wide=is_wide, on=namespace), is_wide=is_wide)
 
 
 def look(server: api.Reads, selector: str | None = None) -> fleet.StatusReport:
@@ -105,35 +105,35 @@ def look_until_well(
     Raises:
         UnreachableError: there was no answer up to the deadline.
     """
-    said: dict[tuple[str, str, str], str] = {}
+    last_words: dict[tuple[str, str, str], str] = {}
     while True:
         is_last = clock() + PERIOD > deadline
         try:
-            found = observe()
+            report = observe()
         except errors.UnreachableError as error:
             if is_last:
                 raise
             terminal.say(f"{error}; trying again")
         else:
-            _say_changes(found, said)
-            if found.is_well or is_last:
-                return found
+            _say_changes(report, last_words)
+            if report.is_well or is_last:
+                return report
         sleep(PERIOD)
 
 
-def _say_changes(found: fleet.StatusReport, said: dict[tuple[str, str, str], str]) -> None:
+def _say_changes(report: fleet.StatusReport, last_words: dict[tuple[str, str, str], str]) -> None:
     """Say each change once; who is well from the start is not worth a word."""
-    for key, words, is_well in _words(found):
-        was = said.get(key)
+    for key, words, is_well in _words(report):
+        was = last_words.get(key)
         if words != was and not (was is None and is_well):
             terminal.say(words)
-        said[key] = words
+        last_words[key] = words
 
 
-def _words(found: fleet.StatusReport) -> Iterator[tuple[tuple[str, str, str], str, bool]]:
-    for part in found.parts:
+def _words(report: fleet.StatusReport) -> Iterator[tuple[tuple[str, str, str], str, bool]]:
+    for part in report.parts:
         yield ("", "", part.name), f"{part.name}: {part.state}, {part.reason}", part.is_well
-    for row in found.every:
+    for row in report.every:
         troubles = [note for note in row.notes if not note.is_mild]
         if row.standing.is_well and troubles:
             words = f"{troubles[0].what}, {troubles[0].reason}"
@@ -143,25 +143,25 @@ def _words(found: fleet.StatusReport) -> Iterator[tuple[tuple[str, str, str], st
         yield key, f"{row.kind} {row.name}: {words}", row.is_well
 
 
-def written(found: fleet.StatusReport) -> Json:
+def written(report: fleet.StatusReport) -> Json:
     """The report as a document; a fact that is not known is left out."""
-    counts = Counter(row.standing.state for row in found.every)
+    counts = Counter(row.standing.state for row in report.every)
     return {
-        "state": "Ready" if found.is_well else "NotReady",
+        "state": "Ready" if report.is_well else "NotReady",
         "product": [
             {
-                "name": one.name,
-                "state": one.state.value,
-                "reason": one.reason,
-                "message": one.message,
+                "name": part.name,
+                "state": part.state.value,
+                "reason": part.reason,
+                "message": part.message,
             }
-            for one in found.parts
+            for part in report.parts
         ],
         "objects": {state.value: counts[state] for state in objects.ObjectState if counts[state]},
         **{
-            section.key: [_written_row(section, row) for row in found.rows[section.key]]
+            section.key: [_written_row(section, row) for row in report.rows[section.key]]
             for section in fleet.SECTIONS
-            if section.key in found.rows
+            if section.key in report.rows
         },
     }
 
@@ -187,18 +187,18 @@ def _plain(fact: fleet.Fact) -> fleet.Fact:
     return str(fact) if isinstance(fact, str) else fact
 
 
-def screen(found: fleet.StatusReport, *, is_wide: bool, on: str) -> Drawn:
+def screen(report: fleet.StatusReport, *, is_wide: bool, on: str) -> Drawn:
     """The product, the tables, what to look at, and one line that sums up.
 
     `on` is the namespace, if there is one.
     """
-    unwell = [one for one in found.parts if not one.is_well]
+    unwell = [part for part in report.parts if not part.is_well]
     if unwell:
         yield terminal.text(("Foreshore itself", "bold"))
-        yield _lines((one.name, MARKS[one.state], one.state, one) for one in unwell)
+        yield _lines((part.name, MARKS[part.state], part.state, part) for part in unwell)
         yield ""
     for section in fleet.SECTIONS:
-        rows = found.rows.get(section.key, ())
+        rows = report.rows.get(section.key, ())
         if not rows or (section.is_quiet and all(row.standing.is_well for row in rows)):
             continue
         shown = rows if is_wide else rows[:SHOWN]
@@ -207,14 +207,14 @@ def screen(found: fleet.StatusReport, *, is_wide: bool, on: str) -> Drawn:
         if len(shown) < len(rows):
             yield terminal.text((f"{_folded(rows[len(shown) :])}; all of them: -o wide", "dim"))
         yield ""
-    noted = [row for row in found.every if row.notes]
+    noted = [row for row in report.every if row.notes]
     if noted:
         yield terminal.text(("Look at", "bold"))
         yield _noted(noted if is_wide else noted[:SHOWN], has_namespace=not on)
         if not is_wide and len(noted) > SHOWN:
             yield terminal.text((f"and {len(noted) - SHOWN} more; all of them: -o wide", "dim"))
         yield ""
-    yield _summary(found)
+    yield _summary(report)
 
 
 def _table(
@@ -292,16 +292,16 @@ def _lines(lines: Iterable[Line]) -> rich.table.Table:
     return grid
 
 
-def _summary(found: fleet.StatusReport) -> rich.text.Text:
+def _summary(report: fleet.StatusReport) -> rich.text.Text:
     """What stands there alone when all is well, and only then."""
-    total = sum(1 for _ in found.every)
-    if found.is_spotless:
+    total = sum(1 for _ in report.every)
+    if report.is_spotless:
         return terminal.Mark.GOOD.beside(f"all {total} objects are Ready")
-    unready = sum(1 for row in found.every if not row.standing.is_well)
-    noted = sum(1 for row in found.every if row.standing.is_well and row.notes)
-    said = [f"{unready} of {total} objects are not Ready"] if unready else []
+    unready = sum(1 for row in report.every if not row.standing.is_well)
+    noted = sum(1 for row in report.every if row.standing.is_well and row.notes)
+    clauses = [f"{unready} of {total} objects are not Ready"] if unready else []
     if noted:
-        said.append(f"{noted} {'more' if unready else f'of {total} objects'} to look at")
-    said += [f"the {one.name}: {one.reason}" for one in found.parts if not one.is_well]
-    mark = terminal.Mark.ODD if found.is_well else terminal.Mark.BAD
-    return mark.beside("; ".join(said))
+        clauses.append(f"{noted} {'more' if unready else f'of {total} objects'} to look at")
+    clauses += [f"the {part.name}: {part.reason}" for part in report.parts if not part.is_well]
+    mark = terminal.Mark.ODD if report.is_well else terminal.Mark.BAD
+    return mark.beside("; ".join(clauses))

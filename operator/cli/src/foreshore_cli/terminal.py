@@ -57,9 +57,9 @@ def speaks_unicode() -> bool:
     return "utf" in (sys.stdout.encoding or "").lower()
 
 
-def clean(said: object) -> str:
+def clean(value: object) -> str:
     """One line without characters that do more than to be read."""
-    return printable.clean(said)
+    return printable.clean(value)
 
 
 def text(*parts: str | tuple[str, str] | rich.text.Text) -> rich.text.Text:
@@ -130,22 +130,22 @@ def document(value: Any, output: options.OutputFormat) -> None:
     if output is options.OutputFormat.YAML:
         import yaml
 
-        said = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH)
-        if not all(printable.is_fit(each) for each in said if each != "\n"):
-            said = yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=WIDTH)
-        write(said)
+        rendered = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH)
+        if not all(printable.is_fit(character) for character in rendered if character != "\n"):
+            rendered = yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=WIDTH)
+        write(rendered)
         return
     write(printable.escaped(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
-def write(said: str) -> None:
+def write(content: str) -> None:
     """Write to standard output; what its encoding cannot carry becomes a question mark."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    sys.stdout.write(said)
+    sys.stdout.write(content)
     sys.stdout.flush()
 
 
-def say(said: str) -> None:
+def say(message: str) -> None:
     """Talk to the person, on standard error."""
-    print(clean(said), file=sys.stderr)  # noqa: T201 - a command line speaks
+    print(clean(message), file=sys.stderr)  # noqa: T201 - a command line speaks

@@ -90,11 +90,11 @@ def find(server: api.Reads, question: Question) -> Json:
         return server.get(api.RECORDS, PLURAL, identity)
     query = {"fieldSelector": selector} if selector else {}
     most = 1 if identity is None else naming.SHOWN + 1
-    found = server.list(api.RECORDS, PLURAL, query, limit=most)  # the newest comes first
+    decisions = server.list(api.RECORDS, PLURAL, query, limit=most)  # the newest comes first
     if identity is not None:
-        found = _only(identity, found)
-    if found:
-        return found[0]
+        decisions = _only(identity, decisions)
+    if decisions:
+        return decisions[0]
     if identity is not None and server.namespace:
         return server.get(api.RECORDS, PLURAL, identity)  # not there: the hub says so
     place = f"in namespace {server.namespace}" if server.namespace else "in any namespace"
@@ -107,35 +107,35 @@ def identity(written: str) -> str:
     return naming.identity(written)
 
 
-def _only(beginning: str, found: Sequence[Json]) -> Sequence[Json]:
+def _only(beginning: str, decisions: Sequence[Json]) -> Sequence[Json]:
     """The one decision that is meant. Raises UsageError for a name that does not say which."""
-    exact = [one for one in found if one["metadata"]["name"] == beginning]
+    exact = [decision for decision in decisions if decision["metadata"]["name"] == beginning]
     if exact:
         return exact
-    if found and naming.is_too_short(beginning):
+    if decisions and naming.is_too_short(beginning):
         raise errors.UsageError(naming.too_short(beginning))
-    if len(found) > 1:
-        raise errors.UsageError(naming.ambiguous(beginning, tuple(map(_candidate, found))))
-    return found
+    if len(decisions) > 1:
+        raise errors.UsageError(naming.ambiguous(beginning, tuple(map(_candidate, decisions))))
+    return decisions
 
 
 def _candidate(document: Json) -> naming.DecisionCandidate:
     data = document["decision"]
     device = f"{data['device']['namespace']}/{data['device']['name']}"
     verdict = f"{data['verdict']['result']}/{data['verdict']['reason']}"
-    told = map(terminal.clean, (document["event"]["time"], device, verdict))
-    return naming.DecisionCandidate(document["metadata"]["name"], *told)
+    details = map(terminal.clean, (document["event"]["time"], device, verdict))
+    return naming.DecisionCandidate(document["metadata"]["name"], *details)
 
 
 def _verdict(written: str | None) -> str | None:
     """The verdict as the records write it. Raises UsageError for one that is none."""
     if written is None:
         return None
-    known = {each.casefold(): each.value for each in record.Verdict}
-    if written.casefold() not in known:
-        words = ", ".join(known.values())
+    verdicts = {verdict.casefold(): verdict.value for verdict in record.Verdict}
+    if written.casefold() not in verdicts:
+        words = ", ".join(verdicts.values())
         raise errors.UsageError(f"--verdict is one of {words}, not {written!r}")
-    return known[written.casefold()]
+    return verdicts[written.casefold()]
 
 
 def explained(document: Mapping[str, Any]) -> explain.Explanation:
@@ -160,10 +160,11 @@ def written(explanation: explain.Explanation) -> Json:
 
 def _written(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_written(one) for one in value]
+        return [_written(element) for element in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            alias_generators.to_camel(key): each for key, each in dataclasses.asdict(value).items()
+            alias_generators.to_camel(key): member
+            for key, member in dataclasses.asdict(value).items()
         }
     return dict(value) if isinstance(value, Mapping) else value
 
@@ -189,8 +190,8 @@ def worded(
 
 def _line(line: str) -> rich.console.RenderableType:
     """One line, wrapped under its text and not under its label."""
-    found = _LABEL.match(line)
-    if found is None:
+    label = _LABEL.match(line)
+    if label is None:
         return terminal.text(line)
     style = {"x": terminal.Mark.BAD.style, "+": terminal.Mark.GOOD.style}.get(line[2:3], "")
     if not line.startswith("  "):
@@ -198,5 +199,5 @@ def _line(line: str) -> rich.console.RenderableType:
     grid = rich.table.Table.grid()
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row(terminal.text((found[0], style)), terminal.text(line[found.end() :]))
+    grid.add_row(terminal.text((label[0], style)), terminal.text(line[label.end() :]))
     return grid

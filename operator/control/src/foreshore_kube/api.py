@@ -140,12 +140,12 @@ class KubeApi:
         field_selector: str = "",
     ) -> tuple[Json, ...]:
         """All objects of a kind at once."""
-        found: list[Json] = []
+        objects: list[Json] = []
         async for page in self.pages(
             kind, namespace, label_selector=label_selector, field_selector=field_selector
         ):
-            found.extend(page.items)
-        return tuple(found)
+            objects.extend(page.items)
+        return tuple(objects)
 
     async def watch(
         self,

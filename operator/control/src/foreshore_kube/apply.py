@@ -222,7 +222,9 @@ class Writer:
         now = self.clock()
         if len(self._recent) > 10_000:
             self._recent = {
-                known: entry for known, entry in self._recent.items() if now - entry[0] < SETTLING
+                remembered: entry
+                for remembered, entry in self._recent.items()
+                if now - entry[0] < SETTLING
             }
         self._recent[key] = (now, body)
 
@@ -233,10 +235,10 @@ def is_same(desired: Mapping[str, Any], cached: Mapping[str, Any], owns: tuple[s
 
 
 def _at(document: Mapping[str, Any], path: str) -> Any:
-    found: Any = document
+    value: Any = document
     for part in path.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _comparable(value: Any) -> Any:

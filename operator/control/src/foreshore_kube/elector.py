@@ -158,8 +158,8 @@ class Elector:
         except api.NotFoundError:
             self._lease = None
             return
-        known = self._lease
-        if known is None or _version(known) != _version(seen):
+        before = self._lease
+        if before is None or _version(before) != _version(seen):
             self._changed_at = self._clock()
         self._lease = seen
 

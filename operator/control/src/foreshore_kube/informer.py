@@ -142,7 +142,7 @@ class Informer(Generic[T]):
                 await asyncio.sleep(next(waits))
 
     async def _list(self) -> str:
-        found: dict[ObjectKey, api.Json] = {}
+        documents: dict[ObjectKey, api.Json] = {}
         version = ""
         async for page in self._kube.pages(
             self.kind,
@@ -151,18 +151,18 @@ class Informer(Generic[T]):
             field_selector=self._field_selector,
         ):
             self.last_contact = self._clock()
-            found.update((_key(item), item) for item in page.items)
+            documents.update((_key(item), item) for item in page.items)
             version = page.resource_version
             await asyncio.sleep(0)  # a list of 100,000 must not hold the loop
-        self._replace(found)
+        self._replace(documents)
         self.relists += 1
         self.synced.set()
         return version
 
-    def _replace(self, found: Mapping[ObjectKey, api.Json]) -> None:
-        for key in [key for key in self._entries if key not in found]:
+    def _replace(self, documents: Mapping[ObjectKey, api.Json]) -> None:
+        for key in [key for key in self._entries if key not in documents]:
             self._remove(key)
-        for key, document in found.items():
+        for key, document in documents.items():
             self._put(key, document)
 
     async def _watch(self) -> None:
@@ -187,19 +187,19 @@ class Informer(Generic[T]):
     def _put(self, key: ObjectKey, document: api.Json) -> None:
         metadata = document.get("metadata") or {}
         uid, version = metadata.get("uid", ""), metadata.get("resourceVersion", "")
-        known = self._entries.get(key)
-        if known is not None and known.resource_version == version and known.uid == uid:
+        entry = self._entries.get(key)
+        if entry is not None and entry.resource_version == version and entry.uid == uid:
             return
-        if known is not None and known.uid != uid:
+        if entry is not None and entry.uid != uid:
             self._remove(key)  # deleted and made again: two objects, not one changed
-            known = None
+            entry = None
         try:
             value = self._decode(stripped(document))
         except Exception as error:
             is_ours = not isinstance(error, ValueError)
             log.warning("%s %s/%s is not understood: %s", self.kind.kind, *key, error,
                         exc_info=error if is_ours else None)  # fmt: skip
-            if known is None or not self._keeps_last:
+            if entry is None or not self._keeps_last:
                 self._remove(key)
             self.undecodable[key] = (
                 stripped(document),
@@ -210,14 +210,14 @@ class Informer(Generic[T]):
         self.undecodable.pop(key, None)
         self._entries[key] = MirroredObject(uid, version, value)
         self._values[key] = value
-        self._tell(ObjectChange(self.kind, key, known.value if known else None, value))
+        self._tell(ObjectChange(self.kind, key, entry.value if entry else None, value))
 
     def _remove(self, key: ObjectKey) -> None:
         self.undecodable.pop(key, None)
-        known = self._entries.pop(key, None)
-        if known is not None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
             self._values.pop(key, None)
-            self._tell(ObjectChange(self.kind, key, known.value, None))
+            self._tell(ObjectChange(self.kind, key, entry.value, None))
 
     def _tell(self, change: ObjectChange[T]) -> None:
         if self._on_change is not None:

@@ -75,31 +75,35 @@ class Act:
         self.writer.tally.clear()
         refused = frozenset(self.refusals)
         device, placement = v1alpha1.Device.kind, v1alpha1.InferencePlacement.kind
-        pods = [one for each in plan.placements for one in each.pods]
+        pods = [intent for planned in plan.placements for intent in planned.pods]
         self._forget_refusals(pods)
         await self._all(
-            ((device, one.namespace, one.device), self._grant(one)) for one in plan.grants
+            ((device, grant.namespace, grant.device), self._grant(grant)) for grant in plan.grants
         )
         await self._all(
-            ((placement, one.namespace, one.name), self._placement(one)) for one in plan.placements
+            ((placement, planned.namespace, planned.name), self._placement(planned))
+            for planned in plan.placements
         )
         await self._all(
-            ((kinds.PODS.kind, one.namespace, one.name), self._pod(one)) for one in pods
+            ((kinds.PODS.kind, intent.namespace, intent.name), self._pod(intent)) for intent in pods
         )
         await self._all(
-            ((kinds.PODS.kind, one.namespace, one.name), self._removal(one))
-            for one in plan.removals
+            ((kinds.PODS.kind, removal.namespace, removal.name), self._removal(removal))
+            for removal in plan.removals
         )
         await self._all(
-            ((placement, one.namespace, one.name), self._retirement(one)) for one in plan.retired
+            ((placement, removal.namespace, removal.name), self._retirement(removal))
+            for removal in plan.retired
         )
         await self._all(
-            ((one.kind, one.namespace or "", one.name), self._status(one)) for one in plan.statuses
+            ((status.kind, status.namespace or "", status.name), self._status(status))
+            for status in plan.statuses
         )
         await self._all(
-            ((one[0], *_named(one[1])), self._refusal(*one)) for one in self.store.undecodable()
+            ((undecodable[0], *_named(undecodable[1])), self._refusal(*undecodable))
+            for undecodable in self.store.undecodable()
         )
-        placed = {(one.namespace, one.name) for one in plan.placements}
+        placed = {(planned.namespace, planned.name) for planned in plan.placements}
         for gone in self._figures_written.keys() - placed:
             del self._figures_written[gone]
         waits = [AGAIN[outcome] for outcome in self.writer.tally if outcome in AGAIN]
@@ -176,8 +180,8 @@ class Act:
         owner = self.store.find(v1alpha1.InferencePlacement, intent.namespace, intent.placement)
         if owner is None or policy is None or version is None or model is None:
             return  # not seen yet: its appearance makes the next pass
-        known = self.store.pod(intent.namespace, intent.name)
-        if known is None:
+        pod = self.store.pod(intent.namespace, intent.name)
+        if pod is None:
             creation = await self.writer.create(
                 kinds.PODS,
                 manifests.pod(intent, owner, policy, version, image=self.serving_image),
@@ -189,8 +193,8 @@ class Act:
             self.figures.moves.labels("replica", reasons.PLACED).inc()
             log.info("pod %s/%s: created for node %s", intent.namespace, intent.name, intent.node)
             uid = str(creation.made["metadata"]["uid"])
-        elif known.inference is not None and known.inference.phase is snapshot.PodPhase.PENDING:
-            uid = known.uid
+        elif pod.inference is not None and pod.inference.phase is snapshot.PodPhase.PENDING:
+            uid = pod.uid
         else:
             self.refusals.pop((intent.namespace, intent.name), None)
             return
@@ -213,7 +217,7 @@ class Act:
             self.refusals[key] = printable.clean(error, REFUSAL)
 
     def _forget_refusals(self, pods: Iterable[case.PodIntent]) -> None:
-        wanted = {(one.namespace, one.name) for one in pods}
+        wanted = {(intent.namespace, intent.name) for intent in pods}
         for key in self.refusals.keys() - wanted:
             del self.refusals[key]
 

@@ -67,48 +67,50 @@ class Compiler:
         named_models, named_versions = _by_name(models), _by_name(versions)
         every = tuple(devices)
         self._narrowings = {
-            _version(one): self._narrowings.get(_version(one)) or self._narrowing(one)
-            for one in every
+            _version(device): self._narrowings.get(_version(device)) or self._narrowing(device)
+            for device in every
         }
-        found: dict[Name, tuple[Hashable, snapshot.Compiled]] = {}
-        for one in policies:
+        compilations: dict[Name, tuple[Hashable, snapshot.Compiled]] = {}
+        for decision_policy in policies:
             try:
                 case = CompilationCase(
-                    one,
-                    self._subjects(one, every, by_name),
-                    _model_of(one, named_models, named_versions),
+                    decision_policy,
+                    self._subjects(decision_policy, every, by_name),
+                    _model_of(decision_policy, named_models, named_versions),
                 )
-                known = self._known.get(_name(one))
+                compilation = self._known.get(_name(decision_policy))
                 mark = case.mark
-                if known is None or known[0] != mark:
-                    known = (mark, compiled(case, self.clock))
-                found[_name(one)] = known
+                if compilation is None or compilation[0] != mark:
+                    compilation = (mark, compiled(case, self.clock))
+                compilations[_name(decision_policy)] = compilation
             except Exception as error:  # noqa: BLE001 - the policy's own problem, noted
-                self.defects.note(one.kind, *_name(one), error, "compiling it")
-                found[_name(one)] = (None, _not_compiled(one, error))
-        self._known = found
-        return {name: answer for name, (_, answer) in found.items()}
+                self.defects.note(
+                    decision_policy.kind, *_name(decision_policy), error, "compiling it"
+                )
+                compilations[_name(decision_policy)] = (None, _not_compiled(decision_policy, error))
+        self._known = compilations
+        return {name: answer for name, (_, answer) in compilations.items()}
 
-    def _narrowing(self, one: v1alpha1.Device) -> str:
+    def _narrowing(self, device: v1alpha1.Device) -> str:
         """What of a Device goes into compiling; nothing for one that cannot be written as text."""
         try:
-            return narrowing_of(one)
+            return narrowing_of(device)
         except Exception as error:  # noqa: BLE001 - the device's own problem, noted
-            self.defects.note(one.kind, *_name(one), error, "reading it")
+            self.defects.note(device.kind, *_name(device), error, "reading it")
             return ""
 
     def _subjects(
         self,
-        one: v1alpha1.DecisionPolicy,
+        decision_policy: v1alpha1.DecisionPolicy,
         devices: Iterable[v1alpha1.Device],
         profiles: Mapping[Name, v1alpha1.DeviceProfile],
     ) -> dict[Hashable, tuple[v1alpha1.Device, v1alpha1.DeviceProfile]]:
         subjects: dict[Hashable, tuple[v1alpha1.Device, v1alpha1.DeviceProfile]] = {}
         for device in devices:
             profile = profiles.get((device.namespace, device.spec.profile_ref.name))
-            if device.namespace != one.namespace or profile is None:
+            if device.namespace != decision_policy.namespace or profile is None:
                 continue
-            if selectors.selects(one.spec.device_selector, device.metadata.labels):
+            if selectors.selects(decision_policy.spec.device_selector, device.metadata.labels):
                 key = (_version(profile), self._narrowings[_version(device)])
                 subjects.setdefault(key, (device, profile))
         return subjects
@@ -116,14 +118,16 @@ class Compiler:
 
 def compiled(case: CompilationCase, clock: Callable[[], float]) -> snapshot.Compiled:
     """Compile one policy for each of its subjects; the first that does not is named."""
-    one = case.policy
-    answer = snapshot.Compiled(one.metadata.generation or 0, assignment.policy_digest(one))
+    decision_policy = case.policy
+    answer = snapshot.Compiled(
+        decision_policy.metadata.generation or 0, assignment.policy_digest(decision_policy)
+    )
     model = case.model.spec if case.model is not None else None
     for device, profile in case.subjects.values():
         narrowed = narrowing.narrow(profile.spec, device.spec)
-        problems = policy.check(one.spec, narrowed, device.spec, model, clock=clock)
+        problems = policy.check(decision_policy.spec, narrowed, device.spec, model, clock=clock)
         if problems:
-            listed = "; ".join(f"{each.path}: {each.message}" for each in problems[:SHOWN])
+            listed = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:SHOWN])
             message = f"Device {device.name}: {listed}"[:1024]
             return snapshot.Compiled(
                 answer.generation, answer.digest, (problems[0].reason.value, message)
@@ -131,11 +135,11 @@ def compiled(case: CompilationCase, clock: Callable[[], float]) -> snapshot.Comp
     return answer
 
 
-def _not_compiled(one: v1alpha1.DecisionPolicy, error: Exception) -> snapshot.Compiled:
+def _not_compiled(decision_policy: v1alpha1.DecisionPolicy, error: Exception) -> snapshot.Compiled:
     """Return what a condition says of a policy that a defect of ours keeps from being compiled."""
     problem = binding.internal(error, "compiling it")
     return snapshot.Compiled(
-        one.metadata.generation or 0, "", (problem.reason.value, problem.message)
+        decision_policy.metadata.generation or 0, "", (problem.reason.value, problem.message)
     )
 
 
@@ -145,22 +149,23 @@ def narrowing_of(device: v1alpha1.Device) -> str:
 
 
 def _model_of(
-    one: v1alpha1.DecisionPolicy,
+    decision_policy: v1alpha1.DecisionPolicy,
     models: Mapping[Name, v1alpha1.Model],
     versions: Mapping[Name, v1alpha1.ModelVersion],
 ) -> v1alpha1.Model | None:
-    wanted = one.spec.model_ref.version if one.spec.model_ref is not None else None
-    version = versions.get((one.namespace, wanted)) if wanted is not None else None
-    return models.get((one.namespace, version.spec.model_ref.name)) if version else None
+    reference = decision_policy.spec.model_ref
+    wanted = reference.version if reference is not None else None
+    version = versions.get((decision_policy.namespace, wanted)) if wanted is not None else None
+    return models.get((decision_policy.namespace, version.spec.model_ref.name)) if version else None
 
 
 def _by_name(resources: Iterable[R]) -> dict[Name, R]:
-    return {_name(one): one for one in resources}
+    return {_name(resource): resource for resource in resources}
 
 
-def _name(one: meta.Resource) -> Name:
-    return one.namespace, one.name
+def _name(resource: meta.Resource) -> Name:
+    return resource.namespace, resource.name
 
 
-def _version(one: meta.Resource) -> tuple[str, int]:
-    return one.metadata.uid or "", one.metadata.generation or 0
+def _version(resource: meta.Resource) -> tuple[str, int]:
+    return resource.metadata.uid or "", resource.metadata.generation or 0

@@ -50,10 +50,10 @@ class Dirty:
         deadline = loop.time() + self._longest
         while not self._urgent.is_set():
             left = deadline - loop.time()
-            known = len(self._keys)
+            count = len(self._keys)
             if left <= 0 or await _is_set(self._urgent, min(self._quiet, left)):
                 return
-            if len(self._keys) == known:
+            if len(self._keys) == count:
                 return
 
 

@@ -114,18 +114,18 @@ class EventRecorder:
 
     async def _post(self, event: ObjectEvent) -> None:
         now = self._clock()
-        known = self._posted.get(event.key)
-        if known is None or now - known.began > SERIES:
+        posted = self._posted.get(event.key)
+        if posted is None or now - posted.began > SERIES:
             await self._create(event, now)
             return
-        known.count += 1
-        if now - known.patched < PATCH_PERIOD:
+        posted.count += 1
+        if now - posted.patched < PATCH_PERIOD:
             return
-        known.patched = now
-        series = {"count": known.count, "lastObservedTime": _timestamp()}
+        posted.patched = now
+        series = {"count": posted.count, "lastObservedTime": _timestamp()}
         await self._kube.write(
             "PATCH",
-            kinds.EVENTS.path(_namespace(event.subject), known.name),
+            kinds.EVENTS.path(_namespace(event.subject), posted.name),
             {"series": series, "note": event.note[:1024]},
             content_type="application/merge-patch+json",
         )
@@ -161,12 +161,12 @@ def of_status(
     subject: EventSubject, before: Mapping[str, Any], after: v1alpha1.statuses.Observed
 ) -> Iterator[ObjectEvent]:
     """The events of a status that was just written: readiness that turned, replicas that moved."""
-    known = {
-        each.get("type"): (each.get("status"), each.get("reason"))
-        for each in before.get("conditions") or ()
+    earlier = {
+        condition.get("type"): (condition.get("status"), condition.get("reason"))
+        for condition in before.get("conditions") or ()
     }
     ready = conditions.find(after.conditions, conditions.Type.READY)
-    if ready is not None and known.get("Ready") != (ready.status.value, ready.reason):
+    if ready is not None and earlier.get("Ready") != (ready.status.value, ready.reason):
         is_well = ready.status is conditions.Status.TRUE
         is_waiting = conditions.is_true(after.conditions, conditions.Type.RECONCILING)
         kind = NORMAL if is_well or is_waiting else WARNING

@@ -110,8 +110,8 @@ async def until_signalled(chosen: settings.OperatorSettings) -> None:
     """Run the operator until SIGTERM or SIGINT."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, ended.set)
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stop_signal, ended.set)
     async with operator(chosen):
         await ended.wait()
         log.info("asked to end")
@@ -147,8 +147,8 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
             election = tasks.create_task(_campaign(parts), name="elector")
             work = [
                 *(
-                    tasks.create_task(one.run(), name=f"informer {one.kind.plural}")
-                    for one in parts.store.informers()
+                    tasks.create_task(mirror.run(), name=f"informer {mirror.kind.plural}")
+                    for mirror in parts.store.informers()
                 ),
                 tasks.create_task(parts.passes.run(), name="passes"),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),

@@ -77,24 +77,24 @@ def without_figures(status: Json) -> Json:
     do those of successors: a kubelet words the same trouble in turns.
     """
     budget = {key: status.get("budget", {}).get(key) for key in ("limit", "from")}
-    said = [
-        {key: each.get(key) for key in ("type", "status", "reason", "observedGeneration")}
-        for each in status.get("conditions") or ()
+    shown = [
+        {key: condition.get(key) for key in ("type", "status", "reason", "observedGeneration")}
+        for condition in status.get("conditions") or ()
     ]
     return {
         **{key: value for key, value in status.items() if key != "candidates" and value},
         "candidates": _counts(status.get("candidates") or {}),
-        "replicas": [_without_words(each) for each in status.get("replicas") or ()],
+        "replicas": [_without_words(replica) for replica in status.get("replicas") or ()],
         "budget": budget,
-        "conditions": sorted(said, key=lambda each: str(each["type"])),
+        "conditions": sorted(shown, key=lambda condition: str(condition["type"])),
     }
 
 
-def _counts(found: Mapping[str, Any]) -> dict[str, int]:
+def _counts(candidates: Mapping[str, Any]) -> dict[str, int]:
     return {
-        str(one["reason"]): int(one["count"])
-        for one in found.get("rejected") or ()
-        if one["reason"] not in (reasons.LATENCY_BUDGET, reasons.OTHER_SITE)
+        str(rejection["reason"]): int(rejection["count"])
+        for rejection in candidates.get("rejected") or ()
+        if rejection["reason"] not in (reasons.LATENCY_BUDGET, reasons.OTHER_SITE)
     }
 
 
@@ -171,8 +171,8 @@ def model_config(model: v1alpha1.Model, version: v1alpha1.ModelVersion) -> servi
         version=version.name,
         digest=version.spec.digest,
         source=serving.Source(https=serving.HttpsSource(url=https.url, ca_file=ca)),
-        inputs=tuple(_declared(one) for one in model.spec.inputs),
-        outputs=tuple(_declared(one) for one in model.spec.outputs),
+        inputs=tuple(_declared(tensor) for tensor in model.spec.inputs),
+        outputs=tuple(_declared(tensor) for tensor in model.spec.outputs),
     )
 
 
@@ -201,7 +201,7 @@ def pod(
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "tolerations": [*_waiting(), *(one.document() for one in asked.tolerations)],
+        "tolerations": [*_waiting(), *(toleration.document() for toleration in asked.tolerations)],
         "containers": [_container(version, image, has_ca=ca is not None)],
         "volumes": _volumes(intent.name, ca),
     }
@@ -210,7 +210,7 @@ def pod(
     if asked.priority_class_name is not None:
         spec["priorityClassName"] = asked.priority_class_name
     if asked.image_pull_secrets:
-        spec["imagePullSecrets"] = [one.document() for one in asked.image_pull_secrets]
+        spec["imagePullSecrets"] = [reference.document() for reference in asked.image_pull_secrets]
     return {
         "metadata": {
             "namespace": intent.namespace,
@@ -228,13 +228,13 @@ def pod(
     }
 
 
-def owner(one: meta.Resource) -> Json:
+def owner(resource: meta.Resource) -> Json:
     """The reference to the controlling owner, in the same namespace."""
     return {
         "apiVersion": meta.API_VERSION,
-        "kind": one.kind,
-        "name": one.name,
-        "uid": one.metadata.uid,
+        "kind": resource.kind,
+        "name": resource.name,
+        "uid": resource.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": False,
     }

@@ -185,11 +185,11 @@ def _read_apart(body: bytes) -> tuple[report.Fleet, frozenset[str]]:
     document = pydantic_core.from_json(body)
     agents: list[report.AgentEvidence] = []
     unread: list[str] = []
-    for each in document.pop("agents"):
+    for agent in document.pop("agents"):
         try:
-            agents.append(report.AgentEvidence.model_validate(each))
+            agents.append(report.AgentEvidence.model_validate(agent))
         except pydantic.ValidationError:
-            unread.append(str(each["node"])[:253])
+            unread.append(str(agent["node"])[:253])
     fleet = report.Fleet.model_validate(document)
     return fleet.model_copy(update={"agents": tuple(agents)}), frozenset(unread)
 

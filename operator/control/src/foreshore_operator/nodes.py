@@ -117,8 +117,8 @@ class LeaseAges:
 
     def age(self, name: str) -> float | None:
         """Seconds since the Lease changed; None for a node that has none."""
-        known = self._changed.get(name)
-        return None if known is None else self._clock() - max(known[1], self._counted_from)
+        change = self._changed.get(name)
+        return None if change is None else self._clock() - max(change[1], self._counted_from)
 
 
 def renewed(document: Mapping[str, Any]) -> str:
@@ -145,5 +145,9 @@ def _readiness(status: Mapping[str, Any]) -> bool | None:
 
 
 def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = (one for one in status.get("conditions") or () if one.get("type") == "Ready")
-    return next(found, {})
+    ready = (
+        condition
+        for condition in status.get("conditions") or ()
+        if condition.get("type") == "Ready"
+    )
+    return next(ready, {})

@@ -65,8 +65,10 @@ class Passes:
         is_leading = self.leader.is_leader
         try:
             plan = await self._decided()
-            for one in plan.defects:
-                self.defects.note(one.kind, one.namespace, one.name, one.error, "planning it")
+            for defect in plan.defects:
+                self.defects.note(
+                    defect.kind, defect.namespace, defect.name, defect.error, "planning it"
+                )
             again = await self.act.carry_out(plan) if is_leading else None
         except Exception:
             # a defect in deciding must not end the process, which still holds mirrors and lease:

@@ -86,9 +86,9 @@ def record(document: Mapping[str, Any]) -> PodRecord:
     )
 
 
-def is_same(one: PodRecord, other: PodRecord) -> bool:
+def is_same(record: PodRecord, other: PodRecord) -> bool:
     """Whether nothing changed that a pass would look at."""
-    return (one.uid, one.node, one.requests, one.inference, one.part) == (
+    return (record.uid, record.node, record.requests, record.inference, record.part) == (
         other.uid,
         other.node,
         other.requests,
@@ -181,9 +181,9 @@ def _inference(document: Mapping[str, Any]) -> InferencePod:
     )
 
 
-def _marked(pattern: re.Pattern[str], said: object) -> str | None:
+def _marked(pattern: re.Pattern[str], mark: object) -> str | None:
     """A mark as we write it; whoever may edit Pods may write another, which says nothing."""
-    return str(said) if said is not None and pattern.fullmatch(str(said)) else None
+    return str(mark) if mark is not None and pattern.fullmatch(str(mark)) else None
 
 
 def _phase(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> snapshot.PodPhase:
@@ -227,7 +227,9 @@ def _waiting(waiting: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str |
     """
     reason, message = str(waiting["reason"]), _short(waiting.get("message"))
     if reason in IMAGE_REASONS:
-        secrets = ", ".join(str(one.get("name")) for one in spec.get("imagePullSecrets") or ())
+        secrets = ", ".join(
+            str(reference.get("name")) for reference in spec.get("imagePullSecrets") or ()
+        )
         asked = f" (pulled with Secret {secrets}, if it is there)" if secrets else ""
         return conditions.Reason.IMAGE_PULL.value, f"{message or reason}{asked}"
     if reason == "CreateContainerConfigError" and "secret" in (message or "").lower():
@@ -239,22 +241,24 @@ def _ending(ended: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[str | No
     """How the serving process ended, by its own words where it left any."""
     is_refused = ended.get("exitCode") == EXIT_REFUSED
     try:
-        said = serving.Ending.decode(str(ended.get("message") or ""))
+        ending = serving.Ending.decode(str(ended.get("message") or ""))
     except pydantic.ValidationError:
         reason = ended.get("reason") or "Ended"
         return (conditions.Reason.MODEL_REJECTED if is_refused else reason), _short(
             ended.get("message")
         )
-    if said.reason == conditions.Reason.SECRET_MISSING:
-        named = [one["secret"] for one in spec.get("volumes") or () if one.get("secret")]
-        secrets = ", ".join(str(one.get("secretName")) for one in named)
-        return said.reason, _short(f"Secret {secrets}: {said.message}")
-    return said.reason, _short(said.message)
+    if ending.reason == conditions.Reason.SECRET_MISSING:
+        named = [volume["secret"] for volume in spec.get("volumes") or () if volume.get("secret")]
+        secrets = ", ".join(str(secret.get("secretName")) for secret in named)
+        return ending.reason, _short(f"Secret {secrets}: {ending.message}")
+    return ending.reason, _short(ending.message)
 
 
 def _condition(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = (one for one in status.get("conditions") or () if one.get("type") == name)
-    return next(found, {})
+    matching = (
+        condition for condition in status.get("conditions") or () if condition.get("type") == name
+    )
+    return next(matching, {})
 
 
 def _short(message: object) -> str | None:

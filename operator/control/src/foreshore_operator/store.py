@@ -85,12 +85,12 @@ class ClusterMirrors:
     @property
     def is_synced(self) -> bool:
         """Whether every mirror holds at least one whole list: before that, absent means nothing."""
-        return all(one.synced.is_set() for one in self.informers())
+        return all(mirror.synced.is_set() for mirror in self.informers())
 
     async def synced(self) -> None:
         """Wait until every mirror is filled."""
-        for one in self.informers():
-            await one.synced.wait()
+        for mirror in self.informers():
+            await mirror.synced.wait()
 
     def all_of(self, model: type[R]) -> Iterator[R]:
         """The resources of a kind, in order of (namespace, name)."""
@@ -129,35 +129,35 @@ class ClusterMirrors:
         """Every inference pod of ours, in order of (namespace, name)."""
         for key in sorted(self._replicas):
             record = self._pods.store[key]
-            one = record.inference
-            if one is None:
+            inference = record.inference
+            if inference is None:
                 continue
             yield snapshot.Replica(
                 name=record.name,
                 namespace=record.namespace,
                 uid=record.uid,
                 resource_version=record.resource_version,
-                policy=one.policy,
-                site=one.site,
-                slot=one.slot,
+                policy=inference.policy,
+                site=inference.site,
+                slot=inference.slot,
                 node=record.node,
-                template=one.template,
-                phase=one.phase,
+                template=inference.template,
+                phase=inference.phase,
                 requests=record.requests,
-                address=one.address,
+                address=inference.address,
                 phase_age=self._clock() - self._phases[record.uid][1],
-                restarts=one.restarts,
-                reason=one.reason,
-                message=one.message,
-                version=one.version,
-                digest=one.digest,
-                policy_generation=one.generation,
+                restarts=inference.restarts,
+                reason=inference.reason,
+                message=inference.message,
+                version=inference.version,
+                digest=inference.digest,
+                policy_generation=inference.generation,
             )
 
     def parts(self) -> Iterator[snapshot.ProductPod]:
         """The pods of agents and hub, in order of (namespace, name)."""
-        found = (self._pods.store[key].part for key in sorted(self._parts))
-        return (part for part in found if part is not None)
+        parts = (self._pods.store[key].part for key in sorted(self._parts))
+        return (part for part in parts if part is not None)
 
     def pod(self, namespace: str, name: str) -> pods.PodRecord | None:
         """One pod, if the mirror has it."""
@@ -231,8 +231,8 @@ class ClusterMirrors:
             self._parts.add(change.key)
         if new is not None and new.inference is not None:
             self._replicas.add(change.key)
-            known = self._phases.get(new.uid)
-            if known is None or known[0] is not new.inference.phase:
+            last = self._phases.get(new.uid)
+            if last is None or last[0] is not new.inference.phase:
                 self._phases[new.uid] = (new.inference.phase, self._clock())
         if new is None and old is not None:
             self._phases.pop(old.uid, None)

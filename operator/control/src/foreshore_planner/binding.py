@@ -118,12 +118,13 @@ class BoundSnapshot:
 def bind(seen: snapshot.Snapshot) -> BoundSnapshot:
     """Resolve every reference of the snapshot."""
     sites = _sites(seen.sites)
-    profiles = {key(one): own_problem(one) for one in _ordered(seen.profiles)}
-    models = {key(one): own_problem(one) for one in _ordered(seen.models)}
+    profiles = {key(profile): own_problem(profile) for profile in _ordered(seen.profiles)}
+    models = {key(model): own_problem(model) for model in _ordered(seen.models)}
     devices = _devices(seen, sites)
     versions = {
-        key(one): own_problem(one) or _missing(one, "Model", one.spec.model_ref.name, models)
-        for one in _ordered(seen.versions)
+        key(version): own_problem(version)
+        or _missing(version, "Model", version.spec.model_ref.name, models)
+        for version in _ordered(seen.versions)
     }
     return BoundSnapshot(
         sites=sites,
@@ -135,9 +136,9 @@ def bind(seen: snapshot.Snapshot) -> BoundSnapshot:
     )
 
 
-def key(one: meta.Resource) -> Key:
+def key(resource: meta.Resource) -> Key:
     """Return the identity of an object."""
-    return (one.metadata.namespace or "", one.metadata.name)
+    return (resource.metadata.namespace or "", resource.metadata.name)
 
 
 def _ordered(objects: Iterable[T]) -> list[T]:
@@ -171,10 +172,10 @@ def internal(error: Exception, step: str) -> BindingProblem:
     )
 
 
-def own_problem(one: meta.Resource) -> BindingProblem | None:
+def own_problem(resource: meta.Resource) -> BindingProblem | None:
     """Return what an object's own spec asks that this release does not do."""
     try:
-        return _own_problem(_Same(one))
+        return _own_problem(_Same(resource))
     except Exception as error:  # noqa: BLE001 - the object's own problem, logged and counted
         return internal(error, "reading it")
 
@@ -182,26 +183,26 @@ def own_problem(one: meta.Resource) -> BindingProblem | None:
 @lru_cache(maxsize=1 << 15)
 def _own_problem(same: _Same) -> BindingProblem | None:
     """Walk an object once: observers keep objects from pass to pass until they change."""
-    one = same.resource
-    refused = support.unsupported(one)
+    resource = same.resource
+    refused = support.unsupported(resource)
     if not refused:
         return None
-    listed = ", ".join(f"{each.path}={each.value}" for each in refused[:4])
+    listed = ", ".join(f"{field.path}={field.value}" for field in refused[:4])
     return BindingProblem(
         conditions.Reason.NOT_SUPPORTED, f"this release does not act on {listed}", is_final=True
     )
 
 
 def _missing(
-    one: meta.Resource,
+    resource: meta.Resource,
     kind: str,
     name: str,
-    known: Mapping[Key, object],
+    existing: Mapping[Key, object],
     kept: str = LAST_GOOD,
     how: str = "",
 ) -> BindingProblem | None:
-    namespace = one.metadata.namespace or ""
-    if (namespace, name) in known:
+    namespace = resource.metadata.namespace or ""
+    if (namespace, name) in existing:
         return None
     return _held_back(in_force.dangling(kind, name, namespace), kept, how)
 
@@ -212,37 +213,37 @@ def _held_back(obstacle: in_force.Obstacle, kept: str = LAST_GOOD, how: str = ""
     return BindingProblem(reason, in_force.message(obstacle, kept=kept, how=how), is_final=False)
 
 
-def _age(one: meta.Resource) -> tuple[str, Key]:
-    return (one.metadata.creation_timestamp or "", key(one))
+def _age(resource: meta.Resource) -> tuple[str, Key]:
+    return (resource.metadata.creation_timestamp or "", key(resource))
 
 
 def _sites(sites: Iterable[v1alpha1.Site]) -> dict[Key, BindingProblem | None]:
     oldest: dict[str, v1alpha1.Site] = {}
     for site in sorted(sites, key=_age):
         oldest.setdefault(site.metadata.name, site)
-    found: dict[Key, BindingProblem | None] = {}
+    problems: dict[Key, BindingProblem | None] = {}
     for site in _ordered(sites):
         first = oldest[site.metadata.name]
-        found[key(site)] = own_problem(site)
+        problems[key(site)] = own_problem(site)
         if first is not site:
-            found[key(site)] = BindingProblem(
+            problems[key(site)] = BindingProblem(
                 conditions.Reason.SITE_CONFLICT,
                 f"an older Site of this name is in namespace {first.metadata.namespace}",
                 is_final=True,
             )
-    return found
+    return problems
 
 
 def _devices(
     seen: snapshot.Snapshot, sites: Mapping[Key, BindingProblem | None]
 ) -> dict[Key, BoundDevice]:
-    profiles = {key(one): one for one in seen.profiles}
-    brokers = {key(one): one.spec.broker for one in seen.sites}
+    profiles = {key(profile): profile for profile in seen.profiles}
+    brokers = {key(site): site.spec.broker for site in seen.sites}
     endpoints: dict[tuple[str, int, str], Key] = {}
     nodes: dict[str, list[snapshot.Node]] = {}
     for node in seen.nodes:
         nodes.setdefault(node.site or "", []).append(node)
-    found: dict[Key, BoundDevice] = {}
+    devices: dict[Key, BoundDevice] = {}
     for device in sorted(seen.devices, key=_age):
         namespace = device.metadata.namespace or ""
         profile = profiles.get((namespace, device.spec.profile_ref.name))
@@ -259,14 +260,14 @@ def _devices(
             reachable = _reachable(device, nodes.get(device.spec.site, ()))
         except Exception as error:  # noqa: BLE001 - the device's own problem, logged and counted
             reachable, problem = (), internal(error, "binding it")
-        found[key(device)] = BoundDevice(
+        devices[key(device)] = BoundDevice(
             key=key(device),
             device=device,
             profile=profile,
             reachable_from=reachable,
             problem=problem,
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(devices.items()))
 
 
 def _unbelievable(device: v1alpha1.Device, now: datetime) -> BindingProblem | None:
@@ -336,16 +337,16 @@ def _policies(
     devices: Mapping[Key, BoundDevice],
     versions: Mapping[Key, BindingProblem | None],
 ) -> dict[Key, BoundPolicy]:
-    known = {key(one): one for one in seen.versions}
-    models = {key(one): one for one in seen.models}
-    found: dict[Key, BoundPolicy] = {}
-    broken = {at: one for at, one in devices.items() if one.problem is not None}
+    by_key = {key(version): version for version in seen.versions}
+    models = {key(model): model for model in seen.models}
+    policies: dict[Key, BoundPolicy] = {}
+    broken = {at: device for at, device in devices.items() if device.problem is not None}
 
     def bound(policy: v1alpha1.DecisionPolicy) -> BoundPolicy:
         namespace = policy.metadata.namespace or ""
         reference = policy.spec.model_ref
         wanted = reference.version if reference is not None else None
-        version = known.get((namespace, wanted)) if wanted is not None else None
+        version = by_key.get((namespace, wanted)) if wanted is not None else None
         sites = _selected(policy, devices.keys() - broken.keys(), devices)
         suspended = _selected(policy, broken, devices).keys() - sites.keys()
         return BoundPolicy(
@@ -360,14 +361,14 @@ def _policies(
 
     for policy in _ordered(seen.policies):
         try:
-            found[key(policy)] = bound(policy)
+            policies[key(policy)] = bound(policy)
         except Exception as error:  # noqa: BLE001 - the policy's own problem, logged and counted
             problem = internal(error, "binding it")
             nothing: dict[str, tuple[Key, ...]] = {}
-            found[key(policy)] = BoundPolicy(
+            policies[key(policy)] = BoundPolicy(
                 key(policy), policy, None, None, nothing, frozenset(), problem
             )
-    return found
+    return policies
 
 
 def _selected(

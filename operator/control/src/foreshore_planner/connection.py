@@ -41,44 +41,48 @@ def of_site(
         yield from _degraded(site, seen, nodes, reports)
 
 
-def of_device(one: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
+def of_device(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
     """Say whether the device's holder hears it."""
     if seen.fleet is None:
         return (Type.CONNECTED, UNKNOWN, Reason.HUB_UNREACHABLE, without_hub(seen))
-    holder = holder_of(one)
+    holder = holder_of(device)
     if holder is None:
-        return _unheld(one, seen, reports)
+        return _unheld(device, seen, reports)
     if holder not in reports:
         message = f"no agent that holds it reports: {agent(seen, holder)}"
         return (Type.CONNECTED, UNKNOWN, Reason.AGENT_SILENT, message)
-    said = reports[holder].report
-    if not said.broker_connected:
-        message = f"the holder cannot reach the site's broker: {_broker_problem(said)}"
+    agent_report = reports[holder].report
+    if not agent_report.broker_connected:
+        message = f"the holder cannot reach the site's broker: {_broker_problem(agent_report)}"
         return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, phrases.fitted(message))
-    if any(line.connected for line in said.devices if (line.namespace, line.device) == one.key):
+    if any(
+        line.connected
+        for line in agent_report.devices
+        if (line.namespace, line.device) == device.key
+    ):
         return (Type.CONNECTED, TRUE, Reason.DEVICE_ONLINE, "the holder hears the device")
     message = "the holder has not heard the device for a while"
-    denied = denials.of_agent(said, one.key[0], one.device.spec.site)
+    denied = denials.of_agent(agent_report, device.key[0], device.device.spec.site)
     if denied is not None:
         message = f"{message}, and {holder} says: {denied}; {denials.REMEDY}"
         return (Type.CONNECTED, FALSE, Reason.BROKER_REFUSES, phrases.fitted(message))
     return (Type.CONNECTED, FALSE, Reason.DEVICE_SILENT, message)
 
 
-def holder_of(one: binding.BoundDevice) -> str | None:
+def holder_of(device: binding.BoundDevice) -> str | None:
     """Return the node whose agent may command the device."""
-    authority = one.device.status.authority
+    authority = device.device.status.authority
     return authority.holder if authority is not None else None
 
 
 def silent_holder(
-    one: binding.BoundDevice, seen: snapshot.Snapshot, verdicts: health.Health, reports: Reports
+    device: binding.BoundDevice, seen: snapshot.Snapshot, verdicts: health.Health, reports: Reports
 ) -> str | None:
     """Say which agent holds the device and is silent; None where none is known to be.
 
     A hub out of reach, or one that has just started, says nothing about any agent.
     """
-    holder = holder_of(one)
+    holder = holder_of(device)
     if holder is None or holder in reports or seen.fleet is None or _is_young(seen):
         return None
     evidence = verdicts.of(holder).evidence
@@ -87,7 +91,7 @@ def silent_holder(
 
 def without_hub(seen: snapshot.Snapshot) -> str:
     """Say where the hub is and what works on without it."""
-    place = next((f", on {_place(one)}," for one in _of(seen, snapshot.HUB)), "")
+    place = next((f", on {_place(part)}," for part in _of(seen, snapshot.HUB)), "")
     if seen.fleet is not None:
         return f"the hub{place} has just started and no agent has reported to it yet"
     return phrases.fitted(f"the hub{place} is out of reach; {conditions.WITHOUT_HUB}")
@@ -95,12 +99,12 @@ def without_hub(seen: snapshot.Snapshot) -> str:
 
 def agent(seen: snapshot.Snapshot, node: str) -> str:
     """Name the agent of a node, with its pod."""
-    pods = [one for one in _of(seen, snapshot.AGENT) if one.node == node]
+    pods = [part for part in _of(seen, snapshot.AGENT) if part.node == node]
     return f"the agent on {_place(pods[0])}" if pods else f"the agent on node {node}"
 
 
 def _of(seen: snapshot.Snapshot, component: str) -> Iterator[snapshot.ProductPod]:
-    return (one for one in sorted(seen.parts, key=_order) if one.component == component)
+    return (part for part in sorted(seen.parts, key=_order) if part.component == component)
 
 
 def _order(part: snapshot.ProductPod) -> tuple[str, str]:
@@ -129,12 +133,12 @@ def _no_nodes(site: str, seen: snapshot.Snapshot) -> str:
         f"no node carries {label}:"
         f" kubectl label node NODE {label} {meta.LABEL_TIER}={v1alpha1.Tier.EDGE}"
     )
-    known = {one.metadata.name for one in seen.sites}
+    sites = {other.metadata.name for other in seen.sites}
     similar = sorted(
         (rank, node.name, key, value)
         for node in seen.nodes
         for key, value in node.labels.items()
-        if (rank := _likeness(site, key, value, known)) is not None
+        if (rank := _likeness(site, key, value, sites)) is not None
     )
     if not similar:
         return message
@@ -142,18 +146,18 @@ def _no_nodes(site: str, seen: snapshot.Snapshot) -> str:
     return phrases.fitted(f"{message}; {carried}")
 
 
-def _likeness(site: str, key: str, value: str, known: set[str]) -> int | None:
+def _likeness(site: str, key: str, value: str, sites: set[str]) -> int | None:
     """Rank how much a node's label looks as if it meant the site; None for not at all."""
     if key == meta.LABEL_SITE:
-        return None if value in known else 1
+        return None if value in sites else 1
     if value.casefold() == site.casefold():
         return 0
-    return 2 if key.rpartition("/")[2].casefold() in SITE_WORDS and value not in known else None
+    return 2 if key.rpartition("/")[2].casefold() in SITE_WORDS and value not in sites else None
 
 
 def _silent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> str:
     """Name silent agents with what their pods say, and what to do about those without a pod."""
-    pods = {one.node: one for one in _of(seen, snapshot.AGENT)}
+    pods = {part.node: part for part in _of(seen, snapshot.AGENT)}
     missing = f"no agent's pod there: does a release of the chart {snapshot.AGENT} cover it?"
     return phrases.listed(
         f"{node} ({_pod(pods[node]) if node in pods else missing})" for node in sorted(nodes)
@@ -163,7 +167,7 @@ def _silent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> str:
 def _degraded(
     site: v1alpha1.Site, seen: snapshot.Snapshot, nodes: Sequence[str], reports: Reports
 ) -> Iterator[Said]:
-    said: list[tuple[conditions.Reason, str]] = []
+    troubles: list[tuple[conditions.Reason, str]] = []
     cut = [
         _broker_problem(reports[node].report)
         for node in sorted(nodes)
@@ -173,10 +177,10 @@ def _degraded(
         credential = site.spec.broker.credential
         shown = f" (the agents show the credential {credential})" if credential else ""
         message = f"no broker{shown} for {phrases.listed(cut, 'agents', '; ')}"
-        said.append((Reason.BROKER_UNREACHABLE, message))
+        troubles.append((Reason.BROKER_UNREACHABLE, message))
     denied = denials.of_site(site, nodes, reports)
     if denied is not None:
-        said.append((Reason.BROKER_REFUSES, denied))
+        troubles.append((Reason.BROKER_REFUSES, denied))
     broken = [
         f"{node} at record {journal.broken_at} ({journal.broken_reason or 'it does not say why'})"
         for node in sorted(nodes)
@@ -185,37 +189,39 @@ def _degraded(
     ]
     if broken:
         message = f"the journal is broken on {phrases.listed(broken, 'nodes')}: {VERIFY}"
-        said.append((Reason.JOURNAL_BROKEN, message))
+        troubles.append((Reason.JOURNAL_BROKEN, message))
     silent = [node for node in nodes if node not in reports]
     if silent and not _is_young(seen):
-        said.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))
-    if said:
-        message = "; ".join(message for _, message in said)
-        yield (Type.DEGRADED, TRUE, said[0][0], phrases.fitted(message))
+        troubles.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))
+    if troubles:
+        message = "; ".join(message for _, message in troubles)
+        yield (Type.DEGRADED, TRUE, troubles[0][0], phrases.fitted(message))
 
 
-def _misses_broker(said: report.Report) -> bool:
-    return not said.broker_connected and said.uptime_seconds >= health.BEAT_FRESH
+def _misses_broker(agent_report: report.Report) -> bool:
+    return not agent_report.broker_connected and agent_report.uptime_seconds >= health.BEAT_FRESH
 
 
-def _broker_problem(said: report.Report) -> str:
-    return f"{said.node}: {said.broker_problem or 'it does not say why'}"
+def _broker_problem(agent_report: report.Report) -> str:
+    return f"{agent_report.node}: {agent_report.broker_problem or 'it does not say why'}"
 
 
-def _unheld(one: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
+def _unheld(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
     """Say why nobody holds the device."""
-    site = one.device.spec.site
-    if not one.reachable_from:
+    site = device.device.spec.site
+    if not device.reachable_from:
         is_empty = all(node.site != site for node in seen.nodes)
         reason = Reason.NO_NODES if is_empty else Reason.NO_AGENT
         message = f"no node of site {site} can reach the device"
         return (Type.CONNECTED, UNKNOWN, reason, message)
-    able = [reports[node].report for node in one.reachable_from if node in reports]
+    able = [reports[node].report for node in device.reachable_from if node in reports]
     if not able:
-        message = f"no agent that could hold it reports: {_silent(seen, one.reachable_from)}"
+        message = f"no agent that could hold it reports: {_silent(seen, device.reachable_from)}"
         return (Type.CONNECTED, UNKNOWN, Reason.AGENT_SILENT, phrases.fitted(message))
-    if all(_misses_broker(said) for said in able):
-        cut = phrases.listed((_broker_problem(said) for said in able), "agents", "; ")
+    if all(_misses_broker(agent_report) for agent_report in able):
+        cut = phrases.listed(
+            (_broker_problem(agent_report) for agent_report in able), "agents", "; "
+        )
         message = f"no agent that could hold it reaches the site's broker: {cut}"
         return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, phrases.fitted(message))
     return (Type.CONNECTED, UNKNOWN, Reason.AUTHORITY_MOVING, "no agent holds it yet")

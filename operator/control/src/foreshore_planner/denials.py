@@ -12,10 +12,10 @@ ROOM: Final = phrases.LONGEST - len(REMEDY) - 40
 """Characters for what agents say, of the message of a condition."""
 
 
-def of_agent(said: report.Report, namespace: str, site: str) -> str | None:
+def of_agent(agent_report: report.Report, namespace: str, site: str) -> str | None:
     """Return what the site's broker denies one agent, or None where it denies nothing."""
     about = (v1alpha1.Site.kind, namespace, site)
-    for problem in said.problems:
+    for problem in agent_report.problems:
         is_denial = problem.reason == conditions.Reason.BROKER_REFUSES
         if is_denial and (problem.kind, problem.namespace, problem.name) == about:
             return problem.message

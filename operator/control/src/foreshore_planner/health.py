@@ -210,8 +210,8 @@ def _silent_for(node: snapshot.Node) -> float | None:
     if _silence(node) is None:
         return None
     stale = node.lease_age - LEASE_STALE if node.lease_age is not None else None
-    known = [age for age in (node.silent_age, stale) if age is not None]
-    return max(0.0, max(known, default=math.inf))
+    ages = [age for age in (node.silent_age, stale) if age is not None]
+    return max(0.0, max(ages, default=math.inf))
 
 
 def agent_reports(seen: snapshot.Snapshot) -> Mapping[str, report.AgentEvidence]:

@@ -205,9 +205,9 @@ def predict(evidence: Evidence, node: str, expected_inference: float, budget: fl
     `expected_inference` is the declared p99, `budget` what the whole may take, in seconds.
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
-    found = [_stage(evidence, stage, node) for stage in STAGES]
-    known = sum(1 for _, source, _ in found if source is not FigureBasis.UNKNOWN)
-    share = (1 - TARGET) / known
+    stages = [_stage(evidence, stage, node) for stage in STAGES]
+    count = sum(1 for _, source, _ in stages if source is not FigureBasis.UNKNOWN)
+    share = (1 - TARGET) / count
     prediction = Prediction(
         tuple(
             StageLatency(
@@ -216,13 +216,13 @@ def predict(evidence: Evidence, node: str, expected_inference: float, budget: fl
                 p99=_quantile(seen, TARGET, expected[stage], source),
                 tail=_quantile(seen, 1 - share, expected[stage], source),
             )
-            for (stage, source, seen) in found
+            for (stage, source, seen) in stages
         )
     )
     if prediction.bound is None or prediction.bound <= budget:
         return prediction
     parts = [
-        seen or stage.p99 for stage, (_, _, seen) in zip(prediction.stages, found, strict=True)
+        seen or stage.p99 for stage, (_, _, seen) in zip(prediction.stages, stages, strict=True)
     ]
     return replace(prediction, convolved=convolve(parts, budget))
 

@@ -85,7 +85,7 @@ def superseded(
     planned = {(plan.namespace, plan.policy, plan.site) for plan in plans}
     next_ = _successors(seen, plans)
     removals = []
-    for replica in sorted(seen.replicas, key=lambda one: (one.namespace, one.name)):
+    for replica in sorted(seen.replicas, key=lambda replica: (replica.namespace, replica.name)):
         name = (replica.namespace, replica.name)
         if name in next_.wanted:
             if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER:
@@ -107,18 +107,22 @@ def wakes(
 ) -> list[float]:
     """Return the seconds after which a pod that drains has to be looked at again."""
     next_ = _successors(seen, plans)
-    unwanted = [one for one in seen.replicas if (one.namespace, one.name) not in next_.wanted]
-    found = [_drains(seen, verdicts, one, next_) for one in unwanted]
-    return sorted(one for one in found if one is not None)
+    unwanted = [
+        replica
+        for replica in seen.replicas
+        if (replica.namespace, replica.name) not in next_.wanted
+    ]
+    waits = [_drains(seen, verdicts, replica, next_) for replica in unwanted]
+    return sorted(wait for wait in waits if wait is not None)
 
 
 def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) -> Successors:
     wanted = {(pod.namespace, pod.name): _slot(pod) for plan in plans for pod in plan.pods}
     reports = health.agent_reports(seen)
     ready = {
-        _slot(one): one.phase_age
-        for one in seen.replicas
-        if (one.namespace, one.name) in wanted and one.phase is snapshot.PodPhase.READY
+        _slot(replica): replica.phase_age
+        for replica in seen.replicas
+        if (replica.namespace, replica.name) in wanted and replica.phase is snapshot.PodPhase.READY
     }
     serving = {(plan.namespace, plan.policy, plan.site): 0.0 for plan in plans}
     for slot, age in ready.items():
@@ -133,11 +137,18 @@ def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) ->
         ready=ready,
         serving=serving,
         listed=frozenset(
-            (binding.key(one)[0], one.spec.policy_ref.name, one.spec.site, replica.slot)
-            for one in seen.placements
-            for replica in one.status.replicas
+            (
+                binding.key(placement)[0],
+                placement.spec.policy_ref.name,
+                placement.spec.site,
+                replica.slot,
+            )
+            for placement in seen.placements
+            for replica in placement.status.replicas
         ),
-        assigned=frozenset(one.url for agent in reports.values() for one in agent.report.endpoints),
+        assigned=frozenset(
+            endpoint.url for agent in reports.values() for endpoint in agent.report.endpoints
+        ),
         held=_held(reports.values(), plans),
         silent=frozenset(node.site for node in seen.nodes if node.name not in reports),
     )
@@ -148,24 +159,24 @@ def _held(
 ) -> frozenset[tuple[str, str, str]]:
     """Return what agents call for a policy of which they report that its newest does not work."""
     newest = {(pod.namespace, pod.policy): pod.generation for plan in plans for pod in plan.pods}
-    found: set[tuple[str, str, str]] = set()
+    calls: set[tuple[str, str, str]] = set()
     for agent in agents:
         stuck = {
-            (one.namespace, one.name)
-            for one in agent.report.problems
-            if one.kind == v1alpha1.DecisionPolicy.kind
-            and newest.get((one.namespace, one.name)) == one.generation
+            (problem.namespace, problem.name)
+            for problem in agent.report.problems
+            if problem.kind == v1alpha1.DecisionPolicy.kind
+            and newest.get((problem.namespace, problem.name)) == problem.generation
         }
-        found.update(
-            (one.namespace, one.policy, one.url)
-            for one in agent.report.endpoints
-            if (one.namespace, one.policy) in stuck
+        calls.update(
+            (endpoint.namespace, endpoint.policy, endpoint.url)
+            for endpoint in agent.report.endpoints
+            if (endpoint.namespace, endpoint.policy) in stuck
         )
-    return frozenset(found)
+    return frozenset(calls)
 
 
-def _slot(one: snapshot.Replica | case.PodIntent) -> Slot:
-    return (one.namespace, one.policy, one.site, one.slot)
+def _slot(pod: snapshot.Replica | case.PodIntent) -> Slot:
+    return (pod.namespace, pod.policy, pod.site, pod.slot)
 
 
 def _is_last(replica: snapshot.Replica, next_: Successors) -> bool:
@@ -253,19 +264,19 @@ def retired(
     it, by their owner.
     """
     planned = {(plan.namespace, plan.name) for plan in plans}
-    found = []
-    for one in sorted(seen.placements, key=binding.key):
-        policy = bound.policies.get((binding.key(one)[0], one.spec.policy_ref.name))
-        if policy is None or policy.is_retained or binding.key(one) in planned:
+    removals = []
+    for placement in sorted(seen.placements, key=binding.key):
+        policy = bound.policies.get((binding.key(placement)[0], placement.spec.policy_ref.name))
+        if policy is None or policy.is_retained or binding.key(placement) in planned:
             continue
-        if _is_suspended(policy, one.spec.site):
+        if _is_suspended(policy, placement.spec.site):
             continue
-        found.append(
+        removals.append(
             case.Removal(
-                *binding.key(one),
-                one.metadata.uid or "",
-                one.metadata.resource_version or "",
+                *binding.key(placement),
+                placement.metadata.uid or "",
+                placement.metadata.resource_version or "",
                 reasons.RETIRED,
             )
         )
-    return tuple(found)
+    return tuple(removals)

@@ -34,34 +34,39 @@ class EffectiveMode:
     @property
     def reason(self) -> conditions.Reason:
         """The reason of a condition; a full recorder needs somebody soon, so it comes first."""
-        is_full = any(one.cap.reason == reasons.RECORDER_FULL for one in self.lowered)
+        is_full = any(lowering.cap.reason == reasons.RECORDER_FULL for lowering in self.lowered)
         return conditions.Reason.RECORDER_FULL if is_full else conditions.Reason.MODE_CAPPED
 
     @property
     def message(self) -> str:
         """What lowers the mode, of whom, and what to do about it."""
         causes = "; ".join(
-            f"{one.cap.reason} {one.whom}: {_remedy(one.cap)}" for one in self.lowered
+            f"{lowering.cap.reason} {lowering.whom}: {_remedy(lowering.cap)}"
+            for lowering in self.lowered
         )
         return phrases.fitted(f"asks for {self.asked}, {self.mode} is in force: {causes}")
 
 
 def in_force(
-    one: binding.BoundPolicy, bound: binding.BoundSnapshot, agents: Sequence[report.AgentEvidence]
+    policy: binding.BoundPolicy,
+    bound: binding.BoundSnapshot,
+    agents: Sequence[report.AgentEvidence],
 ) -> EffectiveMode | None:
     """Return the lowest mode in which any agent works for any device; None if not accepted.
 
     `agents` are those of the policy's sites that report. A cap that one of them reported last
     counts until it reports again or falls silent.
     """
-    if one.problem is not None:
+    if policy.problem is not None:
         return None
-    asked = one.policy.spec.mode
-    found = [*_of_agents(one, agents)]
+    asked = policy.policy.spec.mode
+    lowerings = [*_of_agents(policy, agents)]
     if modes.is_acting(asked):  # a device never lowers a policy below Advise
-        found += _of_devices(one, bound)
-    mode, lowering = modes.effective(asked, [each.cap for each in found])
-    return EffectiveMode(asked, mode, tuple(each for each in found if each.cap in lowering))
+        lowerings += _of_devices(policy, bound)
+    mode, caps = modes.effective(asked, [lowering.cap for lowering in lowerings])
+    return EffectiveMode(
+        asked, mode, tuple(lowering for lowering in lowerings if lowering.cap in caps)
+    )
 
 
 def _remedy(lowering: deciding.Cap) -> str:
@@ -71,19 +76,19 @@ def _remedy(lowering: deciding.Cap) -> str:
 
 
 def _of_agents(
-    one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
+    policy: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
 ) -> Iterator[Lowering]:
     full = sorted(agent.node for agent in agents if reasons.RECORDER_FULL in agent.report.capped_by)
     if full:
-        lowered = v1alpha1.Mode(one.policy.spec.degraded.on_recorder_full.value)
+        lowered = v1alpha1.Mode(policy.policy.spec.degraded.on_recorder_full.value)
         cap = deciding.Cap(reasons.RECORDER_FULL, lowered)
         yield Lowering(cap, f"on node {phrases.listed(full)}")
 
 
-def _of_devices(one: binding.BoundPolicy, bound: binding.BoundSnapshot) -> Iterator[Lowering]:
+def _of_devices(policy: binding.BoundPolicy, bound: binding.BoundSnapshot) -> Iterator[Lowering]:
     """Group by cap and profile: all devices of a profile usually lack the same."""
     lacking: dict[tuple[deciding.Cap, str], list[str]] = {}
-    for keys in one.sites.values():
+    for keys in policy.sites.values():
         for key in keys:
             device = bound.devices[key]
             narrowed = device.narrowed

@@ -20,12 +20,12 @@ Type, Reason = conditions.Type, conditions.Reason
 
 def of(plan: case.PlacementPlan) -> list[Said]:
     """Return every condition of one placement, without its times."""
-    found = plan.findings
-    said: list[Said] = [_placed(plan), _budget_met(plan), _redundant(plan)]
-    said += [*_readiness(plan), *_degraded(plan)]
-    if found.waiting is not None and found.waiting_reason in HELD_BY:
-        said.append((Type.HELD, TRUE, Reason(found.waiting_reason), found.waiting))
-    return said
+    findings = plan.findings
+    statements: list[Said] = [_placed(plan), _budget_met(plan), _redundant(plan)]
+    statements += [*_readiness(plan), *_degraded(plan)]
+    if findings.waiting is not None and findings.waiting_reason in HELD_BY:
+        statements.append((Type.HELD, TRUE, Reason(findings.waiting_reason), findings.waiting))
+    return statements
 
 
 HELD_BY = frozenset({Reason.SITE_SILENT, Reason.FLEET_SILENT, Reason.MOVE_LIMIT})
@@ -34,18 +34,20 @@ HELD_BY = frozenset({Reason.SITE_SILENT, Reason.FLEET_SILENT, Reason.MOVE_LIMIT}
 
 def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
     """Say whether it serves what is asked for, what is waited for, and what has to be mended."""
-    found, placed = plan.findings, _placed(plan)
-    active = [one for one in plan.replicas if one.role.value == "Active"]
-    if found.trouble is not None:
-        reason, message = found.trouble.reason, found.trouble.message
+    findings, placed = plan.findings, _placed(plan)
+    active = [replica for replica in plan.replicas if replica.role.value == "Active"]
+    if findings.trouble is not None:
+        reason, message = findings.trouble.reason, findings.trouble.message
         yield (Type.READY, FALSE, reason, message)
         if reason in (Reason.DIGEST_MISMATCH, Reason.MODEL_REJECTED):
             yield (Type.STALLED, TRUE, reason, message)
-    elif active and all(one.phase.value == "Ready" for one in active):
+    elif active and all(replica.phase.value == "Ready" for replica in active):
         yield (Type.READY, TRUE, Reason.DELIVERED, "every active replica serves")
-        if found.progress is not None:
-            yield (Type.RECONCILING, TRUE, found.progress.reason, found.progress.message)
-    elif placed[1] is FALSE and (not active or any(one.phase.value == "Lost" for one in active)):
+        if findings.progress is not None:
+            yield (Type.RECONCILING, TRUE, findings.progress.reason, findings.progress.message)
+    elif placed[1] is FALSE and (
+        not active or any(replica.phase.value == "Lost" for replica in active)
+    ):
         yield (Type.READY, FALSE, placed[2], placed[3])
     else:
         message = "a replica has a node and does not serve yet"
@@ -55,23 +57,23 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
 
 def _degraded(plan: case.PlacementPlan) -> Iterator[Said]:
     """Say what is wrong although something serves."""
-    found = plan.findings.trouble or plan.findings.complaint
-    if found is not None and any(one.phase.value == "Ready" for one in plan.replicas):
-        yield (Type.DEGRADED, TRUE, found.reason, found.message)
+    trouble = plan.findings.trouble or plan.findings.complaint
+    if trouble is not None and any(replica.phase.value == "Ready" for replica in plan.replicas):
+        yield (Type.DEGRADED, TRUE, trouble.reason, trouble.message)
 
 
 def _placed(plan: case.PlacementPlan) -> Said:
-    found = plan.findings
-    if found.waiting is not None and found.waiting_reason is not None:
-        return (Type.PLACED, FALSE, Reason(found.waiting_reason), found.waiting)
-    lost = [one for one in plan.replicas if one.phase.value == "Lost"]
+    findings = plan.findings
+    if findings.waiting is not None and findings.waiting_reason is not None:
+        return (Type.PLACED, FALSE, Reason(findings.waiting_reason), findings.waiting)
+    lost = [replica for replica in plan.replicas if replica.phase.value == "Lost"]
     if lost:
         message = f"{lost[0].slot} is lost with {lost[0].node} and no other node can serve"
-        return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {found.summary}")
-    if found.unplaced == 0:
+        return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {findings.summary}")
+    if findings.unplaced == 0:
         return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
     reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
-    return (Type.PLACED, FALSE, reason, found.summary)
+    return (Type.PLACED, FALSE, reason, findings.summary)
 
 
 def _budget_met(plan: case.PlacementPlan) -> Said:
@@ -91,7 +93,9 @@ def _redundant(plan: case.PlacementPlan) -> Said:
     if plan.findings.wanted < 2:
         message = "the policy asks for one replica and no standby"
         return (Type.REDUNDANT, FALSE, Reason.NO_STANDBY, message)
-    by_version = Counter(one.version for one in plan.replicas if one.phase.value == "Ready")
+    by_version = Counter(
+        replica.version for replica in plan.replicas if replica.phase.value == "Ready"
+    )
     if max(by_version.values(), default=0) < 2:
         return (Type.REDUNDANT, FALSE, *_missing_replica(plan))
     if plan.findings.shares_domain:
@@ -102,7 +106,7 @@ def _redundant(plan: case.PlacementPlan) -> Said:
 
 def _missing_replica(plan: case.PlacementPlan) -> tuple[conditions.Reason, str]:
     """Say why fewer than two replicas serve the same version."""
-    phases = {one.phase.value: one for one in reversed(plan.replicas)}
+    phases = {replica.phase.value: replica for replica in reversed(plan.replicas)}
     if "Lost" in phases:
         message = f"{phases['Lost'].slot} is lost with {phases['Lost'].node}"
         return Reason.REPLICA_LOST, f"{message}; fewer than two replicas serve"

@@ -36,15 +36,15 @@ def place_all(
     existing = {replica.name for replica in seen.replicas}
     plans: list[case.PlacementPlan] = []
     for policy, version, site in _in_order(seen, verdicts, bound, used):
-        one = _case(seen, verdicts, policy, version, site, used, left.get(site, pace.Pace()))
-        if policy.problem is not None and not _is_as_before(one):
+        inputs = _case(seen, verdicts, policy, version, site, used, left.get(site, pace.Pace()))
+        if policy.problem is not None and not _is_as_before(inputs):
             continue
-        planned = place(one)
-        left[site] = one.pace.after(_moves_made(one, planned))
+        planned = place(inputs)
+        left[site] = inputs.pace.after(_moves_made(inputs, planned))
         for pod in planned.pods:
             if pod.name not in existing:
                 taken = used.get(pod.node, snapshot.ComputeResources())
-                used[pod.node] = taken + one.demand.requests
+                used[pod.node] = taken + inputs.demand.requests
         plans.append(planned)
     return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
 
@@ -70,13 +70,13 @@ def _in_order(
         for site in policy.sites
     ]
     lost = {
-        binding.key(one)
-        for one in seen.placements
-        if any(verdicts.of(replica.node).is_lost for replica in one.status.replicas)
+        binding.key(placement)
+        for placement in seen.placements
+        if any(verdicts.of(replica.node).is_lost for replica in placement.status.replicas)
     }
 
-    def key(one: Asked) -> tuple[int, int, int, int, binding.Key, str]:
-        policy, version, site = one
+    def key(request: Asked) -> tuple[int, int, int, int, binding.Key, str]:
+        policy, version, site = request
         if (policy.key[0], f"{policy.key[1]}.{site}") not in lost:
             return (1, 0, 0, 0, policy.key, site)
         demand = _demand(policy, version, site)
@@ -98,50 +98,54 @@ def _able(
     return sum(candidates.examine(view, asked) is None for view in views)
 
 
-def _is_as_before(one: case.Case) -> bool:
+def _is_as_before(inputs: case.Case) -> bool:
     """Whether replicas of this very model run already.
 
     Those of a policy that is not accepted any more are kept alive; none are begun for it.
     """
-    return any(replica.template == one.template for replica in one.replicas)
+    return any(replica.template == inputs.template for replica in inputs.replicas)
 
 
-def place(one: case.Case) -> case.PlacementPlan:
+def place(inputs: case.Case) -> case.PlacementPlan:
     """Plan one placement."""
-    names = slots.wanted(one)
-    held = incumbents.find(one.replicas, one.before, names, one.template)
-    causes = slots.forced(one, held)
-    allowed, waiting = slots.permitted(one, causes)
-    staying = {slot: each for slot, each in held.items() if slot not in allowed}
-    found, rejected = candidates.find(one.views, prices(one.seen))
-    nodes = {node.name: node for node in one.seen.nodes}
+    names = slots.wanted(inputs)
+    held = incumbents.find(inputs.replicas, inputs.before, names, inputs.template)
+    causes = slots.forced(inputs, held)
+    allowed, waiting = slots.permitted(inputs, causes)
+    staying = {slot: incumbent for slot, incumbent in held.items() if slot not in allowed}
+    fitting, rejected = candidates.find(inputs.views, prices(inputs.seen))
+    nodes = {node.name: node for node in inputs.seen.nodes}
     left_behind = {held[slot].node for slot in allowed}
-    offered = [each for each in found if each.node.name not in left_behind]
+    offered = [candidate for candidate in fitting if candidate.node.name not in left_behind]
     chosen = choose.fill(
         {
-            slot: slots.suitable(one, allowed.get(slot), offered)
+            slot: slots.suitable(inputs, allowed.get(slot), offered)
             for slot in names
             if slot not in staying
         },
-        one.demand,
-        {slot: nodes[each.node] for slot, each in staying.items() if each.node in nodes},
-        {view.node.name: view.free for view in one.views},
+        inputs.demand,
+        {
+            slot: nodes[incumbent.node]
+            for slot, incumbent in staying.items()
+            if incumbent.node in nodes
+        },
+        {view.node.name: view.free for view in inputs.views},
     )
-    layout = {slot: each.node for slot, each in staying.items()}
+    layout = {slot: incumbent.node for slot, incumbent in staying.items()}
     layout |= {slot: held[slot].node for slot in allowed if slot not in chosen}
-    layout |= {slot: each.node.name for slot, each in chosen.items()}
-    history = slots.moves(one, held, chosen, causes)
-    return assembly.assemble(one, layout, history, (found, rejected), waiting)
+    layout |= {slot: candidate.node.name for slot, candidate in chosen.items()}
+    history = slots.moves(inputs, held, chosen, causes)
+    return assembly.assemble(inputs, layout, history, (fitting, rejected), waiting)
 
 
 def prices(seen: snapshot.Snapshot) -> Mapping[tuple[str, v1alpha1.Tier], float]:
     """Return the price of a CPU hour by (cluster, tier)."""
-    found: dict[tuple[str, v1alpha1.Tier], float] = {}
+    by_tier: dict[tuple[str, v1alpha1.Tier], float] = {}
     for cluster in seen.clusters:
         name = cluster.metadata.name
-        found[(name, v1alpha1.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
-        found[(name, v1alpha1.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
-    return found
+        by_tier[(name, v1alpha1.Tier.EDGE)] = scalars.number(cluster.spec.price.edge)
+        by_tier[(name, v1alpha1.Tier.CLOUD)] = scalars.number(cluster.spec.price.cloud)
+    return by_tier
 
 
 def _case(
@@ -160,11 +164,13 @@ def _case(
     agents = [reports[node] for node in of_site if node in reports]
     evidence = latency.gather(namespace, name, agents)
     full = f"{name}.{site}"
-    before = [one for one in seen.placements if binding.key(one) == (namespace, full)]
+    before = [
+        placement for placement in seen.placements if binding.key(placement) == (namespace, full)
+    ]
     replicas = [
-        one
-        for one in seen.replicas
-        if (one.namespace, one.policy, one.site) == (namespace, name, site)
+        replica
+        for replica in seen.replicas
+        if (replica.namespace, replica.policy, replica.site) == (namespace, name, site)
     ]
     return case.Case(
         seen=seen,
@@ -194,10 +200,10 @@ def template(
         version.metadata.name,
         version.spec.document(),
         model,
-        [one.document() for one in placement.tolerations],
+        [toleration.document() for toleration in placement.tolerations],
         placement.runtime_class_name,
         placement.priority_class_name,
-        [one.document() for one in placement.image_pull_secrets],
+        [reference.document() for reference in placement.image_pull_secrets],
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -209,9 +215,9 @@ def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapsho
     what serves nobody comes before it.
     """
     served = {
-        _slot(one)
-        for one in seen.replicas
-        if one.phase is snapshot.PodPhase.READY and not verdicts.of(one.node).is_lost
+        _slot(replica)
+        for replica in seen.replicas
+        if replica.phase is snapshot.PodPhase.READY and not verdicts.of(replica.node).is_lost
     }
     used: dict[str, snapshot.ComputeResources] = {}
     for replica in seen.replicas:
@@ -226,13 +232,13 @@ def _used(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, snapsho
     return used
 
 
-def _slot(one: snapshot.Replica) -> tuple[str, str, str, str]:
-    return (one.namespace, one.policy, one.site, one.slot)
+def _slot(replica: snapshot.Replica) -> tuple[str, str, str, str]:
+    return (replica.namespace, replica.policy, replica.site, replica.slot)
 
 
-def _moves_made(one: case.Case, planned: case.PlacementPlan) -> int:
+def _moves_made(inputs: case.Case, planned: case.PlacementPlan) -> int:
     """Count this pass's moves; the history is bounded, so its length tells nothing."""
-    before = one.before.status.moves if one.before is not None else ()
+    before = inputs.before.status.moves if inputs.before is not None else ()
     return sum(1 for move in planned.moves if move.from_ is not None and move not in before)
 
 

@@ -65,10 +65,12 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     )
     shown = (*placements, *kept)
     rows, unsaid = isolation.statuses(seen, verdicts, bound, shown, standings)
-    wakes = [one.wake_after for one in standings.values() if one.wake_after is not None]
+    wakes = [
+        standing.wake_after for standing in standings.values() if standing.wake_after is not None
+    ]
     if not unremoved:
         wakes += leaving.wakes(seen, verdicts, placements)
-    grants = tuple(one.grant for one in standings.values() if one.grant is not None)
+    grants = tuple(standing.grant for standing in standings.values() if standing.grant is not None)
     return Plan(
         placements=placements,
         grants=grants,

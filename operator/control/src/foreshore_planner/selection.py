@@ -11,11 +11,11 @@ from foreshore_decision import selectors
 from foreshore_planner import binding, phrases
 
 
-def nothing(one: binding.BoundPolicy, bound: binding.BoundSnapshot) -> str:
+def nothing(policy: binding.BoundPolicy, bound: binding.BoundSnapshot) -> str:
     """Say why a policy has no device."""
-    namespace = one.key[0]
+    namespace = policy.key[0]
     near = [device for device in bound.devices.values() if device.key[0] == namespace]
-    selector = one.policy.spec.device_selector
+    selector = policy.policy.spec.device_selector
     wanted = f"the selector {written(selector)} selects no accepted device"
     if not near:
         return phrases.fitted(f"{wanted}: there is no Device in namespace {namespace}")
@@ -33,19 +33,19 @@ def nothing(one: binding.BoundPolicy, bound: binding.BoundSnapshot) -> str:
 def written(selector: selection.LabelSelector) -> str:
     """Return a selector as `kubectl -l` takes it."""
     terms = [f"{key}={value}" for key, value in sorted(selector.match_labels.items())]
-    return ",".join([*terms, *(_term(one) for one in selector.match_expressions)])
+    return ",".join([*terms, *(_term(requirement) for requirement in selector.match_expressions)])
 
 
-def _term(one: selection.SelectorRequirement) -> str:
-    match one.operator:
+def _term(requirement: selection.SelectorRequirement) -> str:
+    match requirement.operator:
         case selection.SelectorOperator.EXISTS:
-            return one.key
+            return requirement.key
         case selection.SelectorOperator.DOES_NOT_EXIST:
-            return f"!{one.key}"
+            return f"!{requirement.key}"
         case selection.SelectorOperator.IN:
-            return f"{one.key} in ({','.join(one.values)})"
+            return f"{requirement.key} in ({','.join(requirement.values)})"
         case selection.SelectorOperator.NOT_IN:
-            return f"{one.key} notin ({','.join(one.values)})"
+            return f"{requirement.key} notin ({','.join(requirement.values)})"
 
 
 def _carried(near: list[binding.BoundDevice]) -> str:

@@ -26,10 +26,12 @@ class Sharing:
 
     def message(self, policy: binding.Key) -> str | None:
         """Say with whom a policy shares what; None where it is alone."""
-        found = self.others.get(policy)
-        if not found:
+        sharers = self.others.get(policy)
+        if not sharers:
             return None
-        named = (f"{other[1]} ({phrases.listed(ways, 'devices')})" for other, ways in found.items())
+        named = (
+            f"{other[1]} ({phrases.listed(uses, 'devices')})" for other, uses in sharers.items()
+        )
         return phrases.fitted(
             f"commands what others command too: {phrases.listed(named, 'policies')};"
             " nothing decides which of them wins:"
@@ -40,48 +42,48 @@ class Sharing:
 def among(bound: binding.BoundSnapshot) -> Sharing:
     """Find every actuator that more than one policy commands."""
     commanders: dict[Actuator, list[tuple[binding.Key, str]]] = {}
-    for one in bound.policies.values():
-        action = one.policy.spec.action.name
-        for device in _commanded(one, bound):
+    for bound_policy in bound.policies.values():
+        action = bound_policy.policy.spec.action.name
+        for device in _commanded(bound_policy, bound):
             for actuator in _actuators(device, action):
-                way = f"{action} of {device.key[1]}"
-                commanders.setdefault((device.key, actuator), []).append((one.key, way))
+                use = f"{action} of {device.key[1]}"
+                commanders.setdefault((device.key, actuator), []).append((bound_policy.key, use))
     others: dict[binding.Key, dict[binding.Key, dict[str, None]]] = {}
-    for found in commanders.values():
-        for policy, _ in found:
-            for other, way in found:
+    for commands in commanders.values():
+        for policy, _ in commands:
+            for other, use in commands:
                 if other != policy:
-                    others.setdefault(policy, {}).setdefault(other, {})[way] = None
+                    others.setdefault(policy, {}).setdefault(other, {})[use] = None
     return Sharing(
         {
-            policy: {other: tuple(ways) for other, ways in sorted(found.items())}
-            for policy, found in others.items()
+            policy: {other: tuple(uses) for other, uses in sorted(sharers.items())}
+            for policy, sharers in others.items()
         }
     )
 
 
 def _commanded(
-    one: binding.BoundPolicy, bound: binding.BoundSnapshot
+    policy: binding.BoundPolicy, bound: binding.BoundSnapshot
 ) -> Iterator[binding.BoundDevice]:
     """Yield the devices that a policy may move."""
-    if one.problem is not None:
+    if policy.problem is not None:
         return
-    for keys in one.sites.values():
+    for keys in policy.sites.values():
         for key in keys:
             device = bound.devices[key]
             narrowed = device.narrowed
             caps = deciding.caps(narrowed) if narrowed is not None else ()
-            if modes.is_acting(modes.effective(one.policy.spec.mode, caps)[0]):
+            if modes.is_acting(modes.effective(policy.policy.spec.mode, caps)[0]):
                 yield device
 
 
 def _actuators(device: binding.BoundDevice, action: str) -> tuple[str, ...]:
     """Return what an action of a device moves."""
     declared = () if device.profile is None else device.profile.spec.actions
-    found = next((one for one in declared if one.name == action), None)
-    return _written(found) or (f"{action}()",)
+    declaration = next((entry for entry in declared if entry.name == action), None)
+    return _written(declaration) or (f"{action}()",)
 
 
 def _written(action: v1alpha1.deviceprofile.Action | None) -> tuple[str, ...]:
     inputs = () if action is None else action.input
-    return tuple(one.property for one in inputs if one.property is not None)
+    return tuple(argument.property for argument in inputs if argument.property is not None)

@@ -65,19 +65,19 @@ def sites(
         problem = bound.sites[binding.key(site)]
         nodes = [node.name for node in seen.nodes if node.site == site.metadata.name]
         agents = [node for node in nodes if node in reports]
-        said = list(_acceptance(problem))
+        statements = list(_acceptance(problem))
         if problem is None:
-            said += connection.of_site(site, seen, nodes, reports)
+            statements += connection.of_site(site, seen, nodes, reports)
             if verdicts.is_quiet(site.metadata.name, nodes):
                 message = "too little is heard of the site's nodes and agents: nothing moves"
                 reason = Reason.SITE_SILENT
                 if verdicts.is_fleet_held:
                     message = "many sites went dark together: nothing moves until they are back"
                     reason = Reason.FLEET_SILENT
-                said.append((Type.HELD, TRUE, reason, message))
+                statements.append((Type.HELD, TRUE, reason, message))
         status = v1alpha1.SiteStatus(
             observed_generation=_generation(site),
-            conditions=_merged(site, said, seen),
+            conditions=_merged(site, statements, seen),
             nodes=len(nodes),
             agents=site.status.agents if seen.fleet is None else len(agents),
         )
@@ -104,22 +104,22 @@ def devices(
 ) -> Iterator[Row]:
     """Say what is known of each Device: accepted, delivered, heard."""
     reports = health.agent_reports(seen)
-    for one in bound.devices.values():
-        said = list(_acceptance(one.problem))
-        if one.problem is None:
-            standing = standings.get(one.key)
-            silent = connection.silent_holder(one, seen, verdicts, reports)
-            said = [
-                _device_delivery(one, standing, silent),
-                connection.of_device(one, seen, reports),
+    for device in bound.devices.values():
+        statements = list(_acceptance(device.problem))
+        if device.problem is None:
+            standing = standings.get(device.key)
+            silent = connection.silent_holder(device, seen, verdicts, reports)
+            statements = [
+                _device_delivery(device, standing, silent),
+                connection.of_device(device, seen, reports),
             ]
-            if standing is not None and standing.waiting is not None and _held(one):
-                said.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
+            if standing is not None and standing.waiting is not None and _held(device):
+                statements.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
         status = v1alpha1.DeviceStatus(
-            observed_generation=_generation(one.device),
-            conditions=_merged(one.device, said, seen),
+            observed_generation=_generation(device.device),
+            conditions=_merged(device.device, statements, seen),
         )
-        yield one.device.kind, one.key[0], one.key[1], status
+        yield device.device.kind, device.key[0], device.key[1], status
 
 
 def models(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Row]:
@@ -129,12 +129,12 @@ def models(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Ro
         of = (version.metadata.namespace or "", version.spec.model_ref.name)
         named.setdefault(of, []).append(version)
     for model in seen.models:
-        found = named.get(binding.key(model), [])
+        of_model = named.get(binding.key(model), [])
         status = v1alpha1.ModelStatus(
             observed_generation=_generation(model),
             conditions=_merged(model, _acceptance(bound.models[binding.key(model)]), seen),
-            version_count=len(found),
-            versions=_known_versions(found),
+            version_count=len(of_model),
+            versions=_known_versions(of_model),
         )
         yield model.kind, model.metadata.namespace, model.metadata.name, status
 
@@ -168,29 +168,29 @@ def policies(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[
     reports = health.agent_reports(seen)
     sites = {node.name: node.site for node in seen.nodes}
     shared = sharing.among(bound)
-    for one in bound.policies.values():
-        agents = [agent for node, agent in reports.items() if sites.get(node) in one.sites]
-        problem = one.problem or _agents_problem(one, agents)
-        said = list(_acceptance(problem))
-        in_force = modes.in_force(one, bound, agents)
+    for policy in bound.policies.values():
+        agents = [agent for node, agent in reports.items() if sites.get(node) in policy.sites]
+        problem = policy.problem or _agents_problem(policy, agents)
+        statements = list(_acceptance(problem))
+        in_force = modes.in_force(policy, bound, agents)
         if problem is None:
-            said = [_policy_delivery(seen, one, bound, agents)]
+            statements = [_policy_delivery(seen, policy, bound, agents)]
             if in_force is not None and in_force.lowered:
-                said.append((Type.DEGRADED, TRUE, in_force.reason, in_force.message))
-            others = shared.message(one.key)
+                statements.append((Type.DEGRADED, TRUE, in_force.reason, in_force.message))
+            others = shared.message(policy.key)
             if others is not None:
-                said.append((Type.ACTUATOR_SHARED, TRUE, Reason.ACTUATOR_SHARED, others))
-        compiled = seen.compiled.get(one.key)
+                statements.append((Type.ACTUATOR_SHARED, TRUE, Reason.ACTUATOR_SHARED, others))
+        compiled = seen.compiled.get(policy.key)
         status = v1alpha1.DecisionPolicyStatus(
-            observed_generation=_generation(one.policy),
-            conditions=_merged(one.policy, said, seen),
+            observed_generation=_generation(policy.policy),
+            conditions=_merged(policy.policy, statements, seen),
             policy_digest=compiled.digest if compiled is not None and problem is None else None,
             effective_mode=in_force.mode if in_force is not None else None,
             bound=v1alpha1.decisionpolicy.BoundCounts(
-                devices=sum(len(keys) for keys in one.sites.values()), sites=len(one.sites)
+                devices=sum(len(keys) for keys in policy.sites.values()), sites=len(policy.sites)
             ),
         )
-        yield one.policy.kind, one.key[0], one.key[1], status
+        yield policy.policy.kind, policy.key[0], policy.key[1], status
 
 
 def clusters(seen: snapshot.Snapshot) -> Iterator[Row]:
@@ -210,16 +210,16 @@ def planned(
     seen: snapshot.Snapshot, placements: Sequence[placement_case.PlacementPlan]
 ) -> Iterator[Row]:
     """Say what became of each placement."""
-    existing = {binding.key(one): one for one in seen.placements}
+    existing = {binding.key(placement): placement for placement in seen.placements}
     for plan in placements:
         before = existing.get((plan.namespace, plan.name))
-        said = placement_conditions.of(plan)
+        statements = placement_conditions.of(plan)
         generation = before.metadata.generation if before is not None else None
         status = v1alpha1.InferencePlacementStatus(
             observed_generation=generation or 1,
             conditions=conditions.merge(
                 before.status.conditions if before is not None else (),
-                [condition(one, generation or 1, seen) for one in said],
+                [condition(statement, generation or 1, seen) for statement in statements],
                 seen.now,
             ),
             replicas=plan.replicas,
@@ -242,49 +242,51 @@ def _acceptance(problem: binding.BindingProblem | None) -> Iterator[Said]:
 
 
 def _known_versions(
-    found: Sequence[v1alpha1.ModelVersion],
+    versions: Sequence[v1alpha1.ModelVersion],
 ) -> tuple[v1alpha1.model.KnownVersion, ...]:
     """Return the newest of a model's versions, as many as its status has room for, by name."""
     newest = sorted(
-        found, key=lambda one: (one.metadata.creation_timestamp or "", one.name), reverse=True
+        versions,
+        key=lambda version: (version.metadata.creation_timestamp or "", version.name),
+        reverse=True,
     )
     return tuple(
-        v1alpha1.model.KnownVersion(name=one.name, digest=one.spec.digest)
-        for one in sorted(newest[:VERSIONS], key=lambda one: one.name)
+        v1alpha1.model.KnownVersion(name=version.name, digest=version.spec.digest)
+        for version in sorted(newest[:VERSIONS], key=lambda version: version.name)
     )
 
 
-def _held(one: binding.BoundDevice) -> bool:
-    return connection.holder_of(one) is not None
+def _held(device: binding.BoundDevice) -> bool:
+    return connection.holder_of(device) is not None
 
 
 def _device_delivery(
-    one: binding.BoundDevice, granted: succession.Succession | None, silent: str | None
+    device: binding.BoundDevice, granted: succession.Succession | None, silent: str | None
 ) -> Said:
     """Say whether an agent works for the device; `silent` says which one should and does not."""
     if granted is not None and granted.grant is not None:
         return (Type.READY, TRUE, Reason.DELIVERED, "an agent of the site holds it")
     if silent is not None:
         return (Type.READY, FALSE, Reason.AGENT_SILENT, silent)
-    if _held(one):
+    if _held(device):
         return (Type.READY, TRUE, Reason.DELIVERED, "an agent of the site holds it")
     message = "accepted; no agent of the site is connected yet"
     return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
 
 
 def _agents_problem(
-    one: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
+    policy: binding.BoundPolicy, agents: Sequence[report.AgentEvidence]
 ) -> binding.BindingProblem | None:
     """Return what keeps this generation from taking effect: for good, or until a replica serves."""
     waits: binding.BindingProblem | None = None
     for agent in agents:
-        for said in agent.report.problems:
-            same = (said.kind, said.namespace, said.name) == ("DecisionPolicy", *one.key)
-            if not same or said.generation != one.policy.metadata.generation:
+        for problem in agent.report.problems:
+            subject = (problem.kind, problem.namespace, problem.name, problem.generation)
+            if subject != ("DecisionPolicy", *policy.key, policy.policy.metadata.generation):
                 continue
-            message = f"{agent.node}: {said.message}"[:1024]
-            if said.reason != Reason.AWAITING_REPLICA:
-                is_slow = said.reason == Reason.EXPRESSION_TOO_SLOW
+            message = f"{agent.node}: {problem.message}"[:1024]
+            if problem.reason != Reason.AWAITING_REPLICA:
+                is_slow = problem.reason == Reason.EXPRESSION_TOO_SLOW
                 reason = Reason.EXPRESSION_TOO_SLOW if is_slow else Reason.COMPILE_FAILED
                 return binding.BindingProblem(reason, message, is_final=True)
             waits = waits or binding.BindingProblem(
@@ -295,27 +297,27 @@ def _agents_problem(
 
 def _policy_delivery(
     seen: snapshot.Snapshot,
-    one: binding.BoundPolicy,
+    policy: binding.BoundPolicy,
     bound: binding.BoundSnapshot,
     agents: Sequence[report.AgentEvidence],
 ) -> Said:
-    if one.policy.spec.mode is v1alpha1.Mode.DISABLED:
+    if policy.policy.spec.mode is v1alpha1.Mode.DISABLED:
         return (Type.READY, TRUE, Reason.DISABLED, "the policy is not evaluated, as its mode says")
-    if not one.sites:
-        return (Type.READY, FALSE, Reason.NO_DEVICES, selection.nothing(one, bound))
+    if not policy.sites:
+        return (Type.READY, FALSE, Reason.NO_DEVICES, selection.nothing(policy, bound))
     if seen.fleet is None or not agents:
         message = "accepted; agents get it when they are in reach"
         return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)
     return (Type.READY, TRUE, Reason.DELIVERED, "agents of its sites work by it")
 
 
-def _generation(one: meta.Resource) -> int:
-    return one.metadata.generation or 0
+def _generation(resource: meta.Resource) -> int:
+    return resource.metadata.generation or 0
 
 
-def condition(said: Said, generation: int, seen: snapshot.Snapshot) -> conditions.Condition:
+def condition(statement: Said, generation: int, seen: snapshot.Snapshot) -> conditions.Condition:
     """Return one condition of an object as of this pass; `conditions.merge` keeps older times."""
-    type_, status, reason, message = said
+    type_, status, reason, message = statement
     return conditions.Condition(
         type=type_.value,
         status=status,
@@ -327,15 +329,15 @@ def condition(said: Said, generation: int, seen: snapshot.Snapshot) -> condition
 
 
 def _merged(
-    one: v1alpha1.Site
+    resource: v1alpha1.Site
     | v1alpha1.DeviceProfile
     | v1alpha1.Device
     | v1alpha1.Model
     | v1alpha1.ModelVersion
     | v1alpha1.DecisionPolicy
     | v1alpha1.Cluster,
-    said: Sequence[Said] | Iterator[Said],
+    statements: Sequence[Said] | Iterator[Said],
     seen: snapshot.Snapshot,
 ) -> tuple[conditions.Condition, ...]:
-    wanted = [condition(each, _generation(one), seen) for each in said]
-    return conditions.merge(one.status.conditions, wanted, seen.now)
+    wanted = [condition(statement, _generation(resource), seen) for statement in statements]
+    return conditions.merge(resource.status.conditions, wanted, seen.now)

@@ -51,7 +51,7 @@ REACTION = 1.0
 ROOM = "give their state directories room, or let the hub catch up"
 """What helps agents that cannot record, in words."""
 
-COMMANDING = frozenset(one for one in fencing.Standing if one.is_permitting)
+COMMANDING = frozenset(standing for standing in fencing.Standing if standing.is_permitting)
 """Standings in which an agent may command."""
 
 
@@ -126,10 +126,10 @@ def decide(view: DeviceView) -> Succession:
     if view.is_held:
         message = "too much of the site is silent: nothing moves"
         return Succession(None, message, conditions.Reason.SITE_SILENT)
-    found = lost(view, authority) or displaced(view, authority) or superseded(view, authority)
-    if found is None:
+    grounds = lost(view, authority) or displaced(view, authority) or superseded(view, authority)
+    if grounds is None:
         return Succession(None)
-    cause, signs = found
+    cause, signs = grounds
     left = remaining_wait(view, authority)
     if left > 0:
         message = f"{signs}; waiting until its last renewal has run out"
@@ -196,8 +196,8 @@ def displaced(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> tuple[st
 def _own_line(view: DeviceView) -> report.HeldDevice | None:
     if view.own is None:
         return None
-    said = view.own.report.devices
-    return next((one for one in said if _is_device(view, one.namespace, one.device)), None)
+    devices = view.own.report.devices
+    return next((held for held in devices if _is_device(view, held.namespace, held.device)), None)
 
 
 def _witnesses(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> list[str]:
@@ -221,9 +221,9 @@ def unrenewed_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> floa
     if fleet is None:
         return 0.0
     ages = [
-        one.age_seconds
-        for one in fleet.renewals
-        if _is_device(view, one.namespace, one.device) and one.epoch >= authority.epoch
+        renewal.age_seconds
+        for renewal in fleet.renewals
+        if _is_device(view, renewal.namespace, renewal.device) and renewal.epoch >= authority.epoch
     ]
     return min([*ages, fleet.uptime_seconds]) + view.fleet_age
 
@@ -272,9 +272,9 @@ def next_epoch(view: DeviceView) -> int:
     authority, fleet, now = view.device.status.authority, view.fleet, int(view.now.timestamp())
     issued = max(authority.last_issued, authority.epoch) if authority is not None else 0
     renewed = [
-        one.epoch
-        for one in (fleet.renewals if fleet is not None else ())
-        if _is_device(view, one.namespace, one.device)
+        renewal.epoch
+        for renewal in (fleet.renewals if fleet is not None else ())
+        if _is_device(view, renewal.namespace, renewal.device)
     ]
     seen = [
         held.highest_epoch_seen
@@ -282,7 +282,7 @@ def next_epoch(view: DeviceView) -> int:
         for held in agent.report.devices
         if _is_device(view, held.namespace, held.device)
     ]
-    believed = [one for one in (*renewed, *seen) if beat.is_believable(one + 1, now)]
+    believed = [epoch for epoch in (*renewed, *seen) if beat.is_believable(epoch + 1, now)]
     return max(now, 1 + max([issued, *believed]))
 
 
@@ -327,10 +327,10 @@ def _grant(view: DeviceView, cause: str, evidence: str) -> Succession:
 
 
 def _has_stopped(peer: report.AgentEvidence, holder: str, view: DeviceView) -> bool:
-    said = peer.report
-    if not said.broker_connected or said.uptime_seconds < view.lease:
+    agent_report = peer.report
+    if not agent_report.broker_connected or agent_report.uptime_seconds < view.lease:
         return False
-    ages = [beat.age_seconds for beat in said.peers if beat.node == holder]
+    ages = [beat.age_seconds for beat in agent_report.peers if beat.node == holder]
     return not ages or min(ages) >= view.lease
 
 
@@ -341,5 +341,5 @@ def _is_device(view: DeviceView, namespace: str, device: str) -> bool:
 
 def reporting(seen: snapshot.Snapshot, nodes: Sequence[str]) -> Mapping[str, report.AgentEvidence]:
     """Return the reporting agents on the given nodes."""
-    found = health.agent_reports(seen)
-    return {node: found[node] for node in nodes if node in found}
+    reports = health.agent_reports(seen)
+    return {node: reports[node] for node in nodes if node in reports}

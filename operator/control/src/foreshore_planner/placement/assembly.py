@@ -41,7 +41,9 @@ def assemble(
         site=case.site,
         pods=tuple(pods.values()),
         replicas=tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods),
-        standing_in=tuple(one.old.name for one in occupants.values() if one.old is not None),
+        standing_in=tuple(
+            occupant.old.name for occupant in occupants.values() if occupant.old is not None
+        ),
         yielding=None if is_held else serving.yields(case, occupants, active),
         budget=figures.budget(case, [occupants[slot].node for slot in pods if active[slot]]),
         candidates=inferenceplacement.Candidates(
@@ -71,20 +73,22 @@ def _intent(case: Case, slot: str, node: str) -> PodIntent:
 
 
 def _roles(case: Case, occupants: Occupants) -> dict[str, bool]:
-    present = [_incumbent(case, one) for one in occupants.values()]
-    order = [one.node.name for one in _ranked(case, {one.node for one in present})]
+    present = [_incumbent(case, occupant) for occupant in occupants.values()]
+    order = [
+        candidate.node.name for candidate in _ranked(case, {replica.node for replica in present})
+    ]
     return choose.roles(present, order, case.demand.placement.replicas)
 
 
-def _incumbent(case: Case, one: serving.Occupant) -> choose.IncumbentReplica:
-    shown = serving.listed(case, one.intent.slot)
-    blame = case.complaints.get((one.intent.slot, one.node))
-    is_as_shown = shown is not None and shown.node == one.node
+def _incumbent(case: Case, occupant: serving.Occupant) -> choose.IncumbentReplica:
+    shown = serving.listed(case, occupant.intent.slot)
+    blame = case.complaints.get((occupant.intent.slot, occupant.node))
+    is_as_shown = shown is not None and shown.node == occupant.node
     return choose.IncumbentReplica(
-        slot=one.intent.slot,
-        node=one.node,
-        is_ready=one.is_ready,
-        is_wanted=serving.served(case, one.answering).digest == one.intent.digest,
+        slot=occupant.intent.slot,
+        node=occupant.node,
+        is_ready=occupant.is_ready,
+        is_wanted=serving.served(case, occupant.answering).digest == occupant.intent.digest,
         is_well=blame is None or blame.seconds < callers.DEMOTED_AFTER,
         was_active=is_as_shown
         and shown is not None
@@ -103,9 +107,12 @@ def _ranked(case: Case, nodes: Collection[str]) -> list[candidates.Candidate]:
 
 def _passed_over(case: Case, occupants: Occupants, offers: Offers) -> list[candidates.Rejection]:
     """Return the nodes that may not serve, and those that were not taken for their latency."""
-    taken = {one.intent.node for one in occupants.values()}
-    late = (candidates.late(one, case.demand.budget) for one in offers[0])
-    return [*offers[1], *(one for one in late if one is not None and one.node not in taken)]
+    taken = {occupant.intent.node for occupant in occupants.values()}
+    late = (candidates.late(candidate, case.demand.budget) for candidate in offers[0])
+    return [
+        *offers[1],
+        *(rejection for rejection in late if rejection is not None and rejection.node not in taken),
+    ]
 
 
 def _findings(
@@ -117,7 +124,7 @@ def _findings(
 ) -> Findings:
     wanted = case.demand.placement.replicas + case.demand.placement.standby
     nodes = {view.node.name: view.node for view in case.views}
-    used = [one.node for one in occupants.values() if one.node in nodes]
+    used = [occupant.node for occupant in occupants.values() if occupant.node in nodes]
     domains = [choose.domain(nodes[node], case.demand) for node in used]
     return Findings(
         wanted=wanted,
@@ -136,7 +143,7 @@ def _findings(
 
 
 def _nearest(case: Case, occupants: Occupants, offers: Offers) -> str | None:
-    taken = {one.intent.node for one in occupants.values()}
+    taken = {occupant.intent.node for occupant in occupants.values()}
     here = [
         candidates.Candidate(view.node, view.prediction, 0.0)
         for view in case.views
@@ -157,31 +164,34 @@ def _within(case: Case, nodes: Collection[str]) -> bool | None:
 
 def _trouble(case: Case, occupants: Occupants) -> Trouble | None:
     """Return what a person has to look at, of the first slot that has any."""
-    for slot, one in sorted(occupants.items()):
-        if one.refusal is not None:
-            message = f"{_place(slot, one)} is not let in: {one.refusal}{_instead(one)}"
+    for slot, occupant in sorted(occupants.items()):
+        pod, place, instead = occupant.pod, _place(slot, occupant), _instead(occupant)
+        if occupant.refusal is not None:
+            message = f"{place} is not let in: {occupant.refusal}{instead}"
             return Trouble(conditions.Reason.POD_REFUSED, message)
-        found = troubles.of(one.pod) if one.pod is not None and not _is_well(case, one) else None
-        if found is not None:
-            reason, message = found
-            return Trouble(reason, f"{_place(slot, one)} does not serve: {message}{_instead(one)}")
+        fault = troubles.of(pod) if pod is not None and not _is_well(case, occupant) else None
+        if fault is not None:
+            reason, message = fault
+            return Trouble(reason, f"{place} does not serve: {message}{instead}")
     return None
 
 
-def _is_well(case: Case, one: serving.Occupant) -> bool:
-    return one.pod is not None and serving.answers(case, one.pod)
+def _is_well(case: Case, occupant: serving.Occupant) -> bool:
+    return occupant.pod is not None and serving.answers(case, occupant.pod)
 
 
 def _progress(occupants: Occupants) -> Trouble | None:
     """Return what a successor waits for, of the first slot that has one."""
-    for slot, one in sorted(occupants.items()):
-        if one.old is None:
+    for slot, occupant in sorted(occupants.items()):
+        pod, old = occupant.pod, occupant.old
+        if old is None:
             continue
-        if one.pod is not None and one.pod.reason == conditions.Reason.UNSCHEDULABLE:
-            message = f"{_place(slot, one)} has no room beside what runs: {one.pod.message}"
-            message = f"{message}{_instead(one)}; {_way_out(one.old.name, len(occupants))}"
+        place, instead = _place(slot, occupant), _instead(occupant)
+        if pod is not None and pod.reason == conditions.Reason.UNSCHEDULABLE:
+            message = f"{place} has no room beside what runs: {pod.message}{instead}"
+            message = f"{message}; {_way_out(old.name, len(occupants))}"
             return Trouble(conditions.Reason.UNSCHEDULABLE, message)
-        return Trouble(conditions.Reason.PROGRESSING, f"{_place(slot, one)} starts{_instead(one)}")
+        return Trouble(conditions.Reason.PROGRESSING, f"{place} starts{instead}")
     return None
 
 
@@ -195,29 +205,29 @@ def _way_out(old: str, slots: int) -> str:
 
 def _complaint(case: Case, occupants: Occupants) -> Trouble | None:
     """Return what agents hold against a replica that serves, of the first slot they call bad."""
-    for slot, one in sorted(occupants.items()):
-        blame = case.complaints.get((slot, one.node))
-        if blame is not None and blame.seconds >= callers.DEMOTED_AFTER and one.is_ready:
+    for slot, occupant in sorted(occupants.items()):
+        blame = case.complaints.get((slot, occupant.node))
+        if blame is not None and blame.seconds >= callers.DEMOTED_AFTER and occupant.is_ready:
             what = "are late" if blame.is_slow else "fail"
-            message = f"{slot} on {one.node}: agents' calls {what} ({blame.reason})"
+            message = f"{slot} on {occupant.node}: agents' calls {what} ({blame.reason})"
             return Trouble(conditions.Reason.ENDPOINT_BAD, message)
     return None
 
 
 def _refusal(occupants: Occupants) -> str | None:
     """Return why the version that is asked for is refused, if a replica says so."""
-    for _, one in sorted(occupants.items()):
-        pod: snapshot.Replica | None = one.pod
+    for _, occupant in sorted(occupants.items()):
+        pod: snapshot.Replica | None = occupant.pod
         if pod is not None and pod.reason in troubles.MODEL_FAULTS:
             return f"{pod.reason}: {pod.message or 'the model was refused'}"
     return None
 
 
-def _place(slot: str, one: serving.Occupant) -> str:
-    return f"{slot}: {one.intent.version} on {one.intent.node}"
+def _place(slot: str, occupant: serving.Occupant) -> str:
+    return f"{slot}: {occupant.intent.version} on {occupant.intent.node}"
 
 
-def _instead(one: serving.Occupant) -> str:
-    if one.old is None:
+def _instead(occupant: serving.Occupant) -> str:
+    if occupant.old is None:
         return ""
-    return f"; {one.old.version or 'what was'} on {one.old.node} serves until it does"
+    return f"; {occupant.old.version or 'what was'} on {occupant.old.node} serves until it does"

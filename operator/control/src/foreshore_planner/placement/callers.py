@@ -46,30 +46,30 @@ def complaints(
     """Return the replicas of a policy that all who call them hold bad, or all who have them."""
     says: dict[Where, list[report.EndpointReport]] = {}
     for agent in agents:
-        for one in agent.report.endpoints:
-            if (one.namespace, one.policy) == (namespace, policy):
-                says.setdefault((one.slot, one.node), []).append(one)
-    found: dict[Where, Complaint] = {}
+        for endpoint in agent.report.endpoints:
+            if (endpoint.namespace, endpoint.policy) == (namespace, policy):
+                says.setdefault((endpoint.slot, endpoint.node), []).append(endpoint)
+    blames: dict[Where, Complaint] = {}
     for where, every in sorted(says.items()):
-        lines = [one for one in every if latency.has_called(one)] or every
+        lines = [line for line in every if latency.has_called(line)] or every
         ages = [age for age in map(_bad_for, lines) if age is not None]
         if len(ages) == len(lines):
-            reason = min(one.reason or "calls fail" for one in lines)
-            found[where] = Complaint(min(ages), reason, all(_is_slow(one) for one in lines))
-    return found
+            reason = min(line.reason or "calls fail" for line in lines)
+            blames[where] = Complaint(min(ages), reason, all(_is_slow(line) for line in lines))
+    return blames
 
 
-def _bad_for(one: report.EndpointReport) -> float | None:
+def _bad_for(line: report.EndpointReport) -> float | None:
     """Return for how long calls have been bad; None where most of the last minute's were good.
 
     While good ones come in between, the agent's own count begins anew with each: then their share
     of the minute counts.
     """
-    since, bad = one.bad_for_seconds, one.late + one.failed
-    if bad >= ENOUGH and bad > one.good and (one.good > 0 or since is None):
+    since, bad = line.bad_for_seconds, line.late + line.failed
+    if bad >= ENOUGH and bad > line.good and (line.good > 0 or since is None):
         return max(BAD_AFTER, since or 0.0)
     return since
 
 
-def _is_slow(one: report.EndpointReport) -> bool:
-    return one.late > one.failed or one.reason in SLOW
+def _is_slow(line: report.EndpointReport) -> bool:
+    return line.late > line.failed or line.reason in SLOW

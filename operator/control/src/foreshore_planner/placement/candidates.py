@@ -118,7 +118,9 @@ def _untolerated(view: NodeView, effects: frozenset[str]) -> Rejection | None:
     for taint in view.node.taints:
         if taint.effect not in effects or taint.key in ASKED_ELSEWHERE:
             continue
-        if not any(_tolerates(one, taint) for one in view.demand.placement.tolerations):
+        if not any(
+            _tolerates(toleration, taint) for toleration in view.demand.placement.tolerations
+        ):
             return _no(view, reasons.TAINT, f"the taint {taint.key} is not tolerated")
     return None
 

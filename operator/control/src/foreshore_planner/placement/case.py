@@ -115,7 +115,7 @@ class Sight:
         verdict = self.verdicts.of(node)
         if not verdict.is_usable:
             return not verdict.is_lost
-        return any(one.name == node and one.ready_age < RETURNING for one in self.seen.nodes)
+        return any(other.name == node and other.ready_age < RETURNING for other in self.seen.nodes)
 
 
 @dataclass(frozen=True, slots=True)

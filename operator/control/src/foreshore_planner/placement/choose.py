@@ -33,7 +33,7 @@ class IncumbentReplica:
 
 
 def rank(
-    found: Sequence[candidates.Candidate],
+    offered: Sequence[candidates.Candidate],
     demand: candidates.Demand,
     taken_domains: frozenset[str],
 ) -> list[candidates.Candidate]:
@@ -50,7 +50,7 @@ def rank(
             candidate.node.name,
         )
 
-    return sorted(found, key=key)
+    return sorted(offered, key=key)
 
 
 def fill(
@@ -69,8 +69,12 @@ def fill(
     left = dict(free)
     domains = {domain(node, demand) for node in taken.values()}
     chosen: dict[str, candidates.Candidate] = {}
-    for slot, found in offers.items():
-        fitting = [one for one in found if left[one.node.name].has_room_for(demand.requests)]
+    for slot, offered in offers.items():
+        fitting = [
+            candidate
+            for candidate in offered
+            if left[candidate.node.name].has_room_for(demand.requests)
+        ]
         if not fitting:
             continue
         best = rank(fitting, demand, frozenset(domains))[0]
@@ -92,18 +96,18 @@ def roles(
     """
     place = {name: position for position, name in enumerate(order)}
 
-    def key(one: IncumbentReplica) -> tuple[bool, bool, bool, bool, int, str]:
+    def key(replica: IncumbentReplica) -> tuple[bool, bool, bool, bool, int, str]:
         return (
-            not one.is_ready,
-            not one.is_wanted,
-            not one.is_well,
-            not one.was_active,
-            place.get(one.node, len(place)),
-            one.slot,
+            not replica.is_ready,
+            not replica.is_wanted,
+            not replica.is_well,
+            not replica.was_active,
+            place.get(replica.node, len(place)),
+            replica.slot,
         )
 
     ordered = sorted(incumbents, key=key)
-    return {one.slot: position < active for position, one in enumerate(ordered)}
+    return {replica.slot: position < active for position, replica in enumerate(ordered)}
 
 
 def domain(node: snapshot.Node, demand: candidates.Demand) -> str:

@@ -17,10 +17,10 @@ def fold(
     rejections: Sequence[candidates.Rejection],
 ) -> tuple[v1alpha1.inferenceplacement.RejectedNodes, ...]:
     """Count rejections by reason, most frequent first; the example is the first node by name."""
-    counts = Counter(one.reason for one in rejections)
+    counts = Counter(rejection.reason for rejection in rejections)
     first: dict[str, candidates.Rejection] = {}
-    for one in sorted(rejections, key=lambda one: one.node):
-        first.setdefault(one.reason, one)
+    for rejection in sorted(rejections, key=lambda rejection: rejection.node):
+        first.setdefault(rejection.reason, rejection)
     ordered = sorted(counts, key=lambda reason: (-counts[reason], reason))
     return tuple(
         v1alpha1.inferenceplacement.RejectedNodes(
@@ -32,13 +32,17 @@ def fold(
     )
 
 
-def nearest(found: Sequence[candidates.Candidate], budget: float) -> str | None:
+def nearest(offered: Sequence[candidates.Candidate], budget: float) -> str | None:
     """Describe the candidate that misses the budget by least, and by which stages.
 
     None where one is predicted within it, or nothing is known of any.
     """
-    known = [one for one in found if one.prediction.total is not None]
-    best = min(known, key=lambda one: (one.prediction.total or 0.0, one.node.name), default=None)
+    predicted = [candidate for candidate in offered if candidate.prediction.total is not None]
+    best = min(
+        predicted,
+        key=lambda candidate: (candidate.prediction.total or 0.0, candidate.node.name),
+        default=None,
+    )
     if best is None or not best.is_over(budget):
         return None
     stages = ", ".join(
@@ -51,7 +55,7 @@ def nearest(found: Sequence[candidates.Candidate], budget: float) -> str | None:
 
 def summarise(total: int, rejections: Sequence[candidates.Rejection]) -> str:
     """Fold every rejection into one sentence: `0/4 nodes: 2 NodeSelector, 1 LatencyBudget, …`."""
-    counts = Counter(one.reason for one in rejections)
+    counts = Counter(rejection.reason for rejection in rejections)
     parts = ", ".join(
         f"{counts[reason]} {reason}" for reason in sorted(counts, key=lambda r: (-counts[r], r))
     )

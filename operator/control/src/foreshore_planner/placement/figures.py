@@ -41,27 +41,31 @@ def pod_name(policy: str, slot: str, placement: str, node: str, template: str) -
     return f"{policy[:45]}-{slot}-{digest[:8]}"
 
 
-def replica(case: Case, one: serving.Occupant, is_active: bool) -> inferenceplacement.ReplicaStatus:  # noqa: FBT001
+def replica(
+    case: Case,
+    occupant: serving.Occupant,
+    is_active: bool,  # noqa: FBT001
+) -> inferenceplacement.ReplicaStatus:
     """Show one slot: the pod that answers in it, and the one that is to take its place.
 
     An endpoint stays listed while its pod exists on a node that is not lost, even when the API
     server has lost sight of it: agents judge an endpoint by calling it, and a site that is cut off
     goes on using its own.
     """
-    pod, slot = one.answering, one.intent.slot
-    shown = phase(case, slot, one.node, pod)
+    pod, slot = occupant.answering, occupant.intent.slot
+    shown = phase(case, slot, occupant.node, pod)
     what = serving.served(case, pod)
     return inferenceplacement.ReplicaStatus(
         slot=slot,
         role=inferenceplacement.Role.ACTIVE if is_active else inferenceplacement.Role.STANDBY,
         cluster="local",
-        node=one.node,
+        node=occupant.node,
         endpoint=endpoint(case, slot, pod, shown),
         phase=shown,
         version=what.version,
         digest=what.digest,
         policy_generation=what.generation,
-        successor=_successor(one) if one.old is not None else None,
+        successor=_successor(occupant) if occupant.old is not None else None,
     )
 
 
@@ -78,14 +82,15 @@ def phase(
     return _PHASES[pod.phase]
 
 
-def _successor(one: serving.Occupant) -> inferenceplacement.SuccessorPod:
-    reason, seen = troubles.code(one.pod), one.pod.message if one.pod is not None else None
-    if one.refusal is not None:
-        reason, seen = conditions.Reason.POD_REFUSED.value, one.refusal
+def _successor(occupant: serving.Occupant) -> inferenceplacement.SuccessorPod:
+    pod = occupant.pod
+    reason, seen = troubles.code(pod), pod.message if pod is not None else None
+    if occupant.refusal is not None:
+        reason, seen = conditions.Reason.POD_REFUSED.value, occupant.refusal
     return inferenceplacement.SuccessorPod(
-        node=one.intent.node,
-        version=one.intent.version,
-        phase=_PHASES[one.pod.phase if one.pod is not None else snapshot.PodPhase.PENDING],
+        node=occupant.intent.node,
+        version=occupant.intent.version,
+        phase=_PHASES[pod.phase if pod is not None else snapshot.PodPhase.PENDING],
         reason=reason,
         message=(seen or "")[:256],
     )
@@ -97,10 +102,10 @@ def budget(case: Case, nodes: Sequence[str]) -> inferenceplacement.Budget:
     And the split there.
     """
     predictions = [view.prediction for view in case.views if view.node.name in nodes]
-    known = [one for one in predictions if one.total is not None]
-    slowest = max(known, key=lambda one: one.total or 0.0) if known else None
+    complete = [prediction for prediction in predictions if prediction.total is not None]
+    slowest = max(complete, key=lambda prediction: prediction.total or 0.0) if complete else None
     shown = case.before.status.budget if case.before is not None else None
-    before = {} if shown is None else {one.stage: one.p99 for one in shown.split}
+    before = {} if shown is None else {share.stage: share.p99 for share in shown.split}
     return inferenceplacement.Budget(
         limit=duration(case.demand.budget),
         from_=inferenceplacement.CountedFrom.RECEIPT,

@@ -40,28 +40,28 @@ def find(
     Of several pods that claim a slot, those of the present template come first, then ready ones,
     then names.
     """
-    listed = {} if before is None else {one.slot: one for one in before.status.replicas}
-    found: dict[str, Incumbent] = {}
+    listed = {} if before is None else {replica.slot: replica for replica in before.status.replicas}
+    held: dict[str, Incumbent] = {}
     for slot in slots:
-        claims = [one for one in replicas if one.slot == slot and _is_alive(one)]
-        said = listed.get(slot)
-        was_active = said is not None and said.role is inferenceplacement.Role.ACTIVE
-        if said is not None:
-            node = said.node if said.successor is None else said.successor.node
-            here = [one for one in claims if one.node == node]
-            found[slot] = Incumbent(slot, node, _best(here, template), was_active)
+        claims = [replica for replica in replicas if replica.slot == slot and _is_alive(replica)]
+        shown = listed.get(slot)
+        was_active = shown is not None and shown.role is inferenceplacement.Role.ACTIVE
+        if shown is not None:
+            node = shown.node if shown.successor is None else shown.successor.node
+            here = [claim for claim in claims if claim.node == node]
+            held[slot] = Incumbent(slot, node, _best(here, template), was_active)
         elif claims:
             best = _best(claims, template)
             if best is not None:
-                found[slot] = Incumbent(slot, best.node, best, was_active)
-    return found
+                held[slot] = Incumbent(slot, best.node, best, was_active)
+    return held
 
 
 def departures(
     past: Sequence[inferenceplacement.Move], since: datetime
 ) -> list[inferenceplacement.Move]:
     """Return the moves off a node since then; one whose time cannot be read says nothing."""
-    return [one for one in past if one.from_ is not None and _is_since(one.time, since)]
+    return [move for move in past if move.from_ is not None and _is_since(move.time, since)]
 
 
 def _is_since(time: str, since: datetime) -> bool:
@@ -78,10 +78,10 @@ def _is_alive(replica: snapshot.Replica) -> bool:
 def _best(claims: Sequence[snapshot.Replica], template: str) -> snapshot.Replica | None:
     ordered = sorted(
         claims,
-        key=lambda one: (
-            one.template != template,
-            one.phase is not snapshot.PodPhase.READY,
-            one.name,
+        key=lambda claim: (
+            claim.template != template,
+            claim.phase is not snapshot.PodPhase.READY,
+            claim.name,
         ),
     )
     return ordered[0] if ordered else None

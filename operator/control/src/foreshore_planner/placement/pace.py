@@ -46,12 +46,12 @@ def of_sites(seen: snapshot.Snapshot, verdicts: health.Health) -> dict[str, Pace
         site = placement.spec.site
         replicas[site] += len(placement.status.replicas)
         made[site] += len(incumbents.departures(placement.status.moves, since))
-    found: dict[str, Pace] = {}
+    paces: dict[str, Pace] = {}
     for site, count in replicas.items():
         half = (count + 1) // 2 if healthy.get(site, False) else 0
         whole = Pace(MOVES_PER_MINUTE, max(MOVES_PER_MINUTE, half))
-        found[site] = whole.after(made[site])
-    return found
+        paces[site] = whole.after(made[site])
+    return paces
 
 
 def _healthy_majorities(seen: snapshot.Snapshot, verdicts: health.Health) -> Mapping[str, bool]:

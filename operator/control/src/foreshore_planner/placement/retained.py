@@ -25,20 +25,22 @@ def all_of(
     planned: Sequence[case.PlacementPlan],
 ) -> tuple[case.PlacementPlan, ...]:
     """Return how every placement is shown that stays and is not planned; without any pods."""
-    known = {(plan.namespace, plan.name) for plan in planned}
+    names = {(plan.namespace, plan.name) for plan in planned}
     pods: dict[Site, list[snapshot.Replica]] = {}
     for pod in seen.replicas:
         pods.setdefault((pod.namespace, pod.policy, pod.site), []).append(pod)
-    found = []
-    for one in sorted(seen.placements, key=binding.key):
-        namespace, site = binding.key(one)[0], one.spec.site
-        policy = bound.policies.get((namespace, one.spec.policy_ref.name))
-        if policy is None or binding.key(one) in known or not one.status.replicas:
+    plans = []
+    for placement in sorted(seen.placements, key=binding.key):
+        namespace, site = binding.key(placement)[0], placement.spec.site
+        policy = bound.policies.get((namespace, placement.spec.policy_ref.name))
+        if policy is None or binding.key(placement) in names or not placement.status.replicas:
             continue
         if policy.is_retained or (policy.is_placed and site in policy.suspended):
             of_it = pods.get((namespace, policy.key[1], site), [])
-            found.append(_kept(case.Sight(seen, verdicts, one, tuple(of_it)), one, _why(policy)))
-    return tuple(found)
+            plans.append(
+                _kept(case.Sight(seen, verdicts, placement, tuple(of_it)), placement, _why(policy))
+            )
+    return tuple(plans)
 
 
 def _why(policy: binding.BoundPolicy) -> str:
@@ -48,8 +50,10 @@ def _why(policy: binding.BoundPolicy) -> str:
 
 
 def _kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> case.PlacementPlan:
-    shown = {one.slot: (one, _answering(sight, one)) for one in before.status.replicas}
-    replicas = _roles(sight, [_replica(sight, one, pod) for one, pod in shown.values()])
+    shown = {
+        replica.slot: (replica, _answering(sight, replica)) for replica in before.status.replicas
+    }
+    replicas = _roles(sight, [_replica(sight, replica, pod) for replica, pod in shown.values()])
     return case.PlacementPlan(
         namespace=before.metadata.namespace or "",
         name=before.metadata.name,
@@ -68,72 +72,72 @@ def _kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> c
 
 
 def _answering(
-    sight: case.Sight, said: inferenceplacement.ReplicaStatus
+    sight: case.Sight, replica: inferenceplacement.ReplicaStatus
 ) -> snapshot.Replica | None:
     """Return the pod to show in a slot: a successor that answers, or the one shown before."""
-    next_ = said.successor
-    of_slot = [one for one in sight.replicas if one.slot == said.slot]
+    next_ = replica.successor
+    of_slot = [pod for pod in sight.replicas if pod.slot == replica.slot]
 
-    def key(one: snapshot.Replica) -> tuple[bool, bool, str]:
-        is_next = next_ is not None and (one.node, one.version) == (next_.node, next_.version)
-        return (not is_next, not _is_shown(said, one), one.name)
+    def key(pod: snapshot.Replica) -> tuple[bool, bool, str]:
+        is_next = next_ is not None and (pod.node, pod.version) == (next_.node, next_.version)
+        return (not is_next, not _is_shown(replica, pod), pod.name)
 
     def option(pod: snapshot.Replica) -> in_force.Option[snapshot.Replica]:
         if serving.answers(sight, pod):
             return in_force.good(pod)
-        shown = pod if _is_shown(said, pod) else None
+        shown = pod if _is_shown(replica, pod) else None
         return in_force.Option(shown, serving.STARTING)
 
     return in_force.choose(option(pod) for pod in sorted(of_slot, key=key)).value
 
 
-def _is_shown(said: inferenceplacement.ReplicaStatus, pod: snapshot.Replica) -> bool:
+def _is_shown(replica: inferenceplacement.ReplicaStatus, pod: snapshot.Replica) -> bool:
     """Whether a pod is the one a slot was shown as; pods of releases that marked none may be."""
     marks = (pod.version, pod.digest)
-    return pod.node == said.node and marks in ((said.version, said.digest), (None, None))
+    return pod.node == replica.node and marks in ((replica.version, replica.digest), (None, None))
 
 
 def _replica(
-    sight: case.Sight, said: inferenceplacement.ReplicaStatus, pod: snapshot.Replica | None
+    sight: case.Sight, replica: inferenceplacement.ReplicaStatus, pod: snapshot.Replica | None
 ) -> inferenceplacement.ReplicaStatus:
-    node = pod.node if pod is not None else said.node
-    phase = figures.phase(sight, said.slot, node, pod)
+    node = pod.node if pod is not None else replica.node
+    phase = figures.phase(sight, replica.slot, node, pod)
     changes: dict[str, object] = {
         "node": node,
         "phase": phase,
-        "endpoint": figures.endpoint(sight, said.slot, pod, phase),
+        "endpoint": figures.endpoint(sight, replica.slot, pod, phase),
     }
-    if pod is not None and not _is_shown(said, pod):
+    if pod is not None and not _is_shown(replica, pod):
         changes |= {
             "version": pod.version,
             "digest": pod.digest,
             "policy_generation": pod.policy_generation,
             "successor": None,
         }
-    return said.model_copy(update=changes)
+    return replica.model_copy(update=changes)
 
 
 def _roles(
     sight: case.Sight, replicas: Sequence[inferenceplacement.ReplicaStatus]
 ) -> tuple[inferenceplacement.ReplicaStatus, ...]:
     """Give the roles anew, to as many as had them: a ready standby is promoted at once."""
-    listed = {one.slot: serving.listed(sight, one.slot) for one in replicas}
+    listed = {replica.slot: serving.listed(sight, replica.slot) for replica in replicas}
     active = {
         slot
-        for slot, one in listed.items()
-        if one is not None and one.role is inferenceplacement.Role.ACTIVE
+        for slot, replica in listed.items()
+        if replica is not None and replica.role is inferenceplacement.Role.ACTIVE
     }
     given = choose.roles(
         [
             choose.IncumbentReplica(
-                slot=one.slot,
-                node=one.node,
-                is_ready=one.phase is inferenceplacement.ReplicaPhase.READY,
+                slot=replica.slot,
+                node=replica.node,
+                is_ready=replica.phase is inferenceplacement.ReplicaPhase.READY,
                 is_wanted=True,
                 is_well=True,
-                was_active=one.slot in active,
+                was_active=replica.slot in active,
             )
-            for one in replicas
+            for replica in replicas
         ],
         (),
         len(active),
@@ -142,7 +146,9 @@ def _roles(
         True: inferenceplacement.Role.ACTIVE,
         False: inferenceplacement.Role.STANDBY,
     }
-    return tuple(one.model_copy(update={"role": roles[given[one.slot]]}) for one in replicas)
+    return tuple(
+        replica.model_copy(update={"role": roles[given[replica.slot]]}) for replica in replicas
+    )
 
 
 def _findings(
@@ -151,10 +157,16 @@ def _findings(
     replicas: Sequence[inferenceplacement.ReplicaStatus],
     why: str,
 ) -> case.Findings:
-    lost = [one for one in replicas if one.phase is inferenceplacement.ReplicaPhase.LOST]
-    waiting = [f"{one.slot} is lost with {one.node} and not made anew: {why}" for one in lost[:1]]
-    said = {one.type: one for one in before.status.conditions}
-    met, redundant = said.get(conditions.Type.BUDGET_MET), said.get(conditions.Type.REDUNDANT)
+    lost = [
+        replica for replica in replicas if replica.phase is inferenceplacement.ReplicaPhase.LOST
+    ]
+    waiting = [
+        f"{replica.slot} is lost with {replica.node} and not made anew: {why}"
+        for replica in lost[:1]
+    ]
+    earlier = {condition.type: condition for condition in before.status.conditions}
+    met = earlier.get(conditions.Type.BUDGET_MET)
+    redundant = earlier.get(conditions.Type.REDUNDANT)
     is_known = met is not None and met.status is not conditions.Status.UNKNOWN
     return case.Findings(
         wanted=len(replicas),
@@ -176,10 +188,10 @@ def _trouble(
     sight: case.Sight, replicas: Sequence[inferenceplacement.ReplicaStatus]
 ) -> case.Trouble | None:
     """Return what a person has to look at, of the first replica that has any."""
-    silent = {one.slot: one.node for one in replicas if one.endpoint is None}
-    for pod in sorted(sight.replicas, key=lambda one: one.name):
-        found = troubles.of(pod) if silent.get(pod.slot) == pod.node else None
-        if found is not None:
-            message = f"{pod.slot}: {pod.version} on {pod.node} does not serve: {found[1]}"
-            return case.Trouble(found[0], message)
+    silent = {replica.slot: replica.node for replica in replicas if replica.endpoint is None}
+    for pod in sorted(sight.replicas, key=lambda pod: pod.name):
+        fault = troubles.of(pod) if silent.get(pod.slot) == pod.node else None
+        if fault is not None:
+            message = f"{pod.slot}: {pod.version} on {pod.node} does not serve: {fault[1]}"
+            return case.Trouble(fault[0], message)
     return None

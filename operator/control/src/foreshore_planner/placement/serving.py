@@ -62,19 +62,19 @@ class Occupant:
 def occupants(case: Case, intents: Mapping[str, PodIntent]) -> dict[str, Occupant]:
     """Return who has each slot."""
     existing = {pod.name: pod for pod in case.replicas}
-    found: dict[str, Occupant] = {}
+    holders: dict[str, Occupant] = {}
     for slot, intent in intents.items():
         pod = existing.get(intent.name)
         chosen = in_force.choose(_able(case, intent, pod))
         held = chosen.held_back
-        found[slot] = Occupant(
+        holders[slot] = Occupant(
             intent,
             pod,
             old=chosen.value if held is not None else None,
             is_ready=chosen.value is not None,
             refusal=held.cause if held is not None and held.reason == Reason.POD_REFUSED else None,
         )
-    return found
+    return holders
 
 
 def _able(
@@ -109,8 +109,8 @@ def answers(case: Sight, pod: snapshot.Replica) -> bool:
 def is_served_by_another(case: Case, pod: snapshot.Replica) -> bool:
     """Whether a slot is served although this pod of it does not."""
     return any(
-        one.slot == pod.slot and one.name != pod.name and answers(case, one)
-        for one in case.replicas
+        other.slot == pod.slot and other.name != pod.name and answers(case, other)
+        for other in case.replicas
     )
 
 
@@ -122,8 +122,8 @@ def yields(case: Case, occupants: Mapping[str, Occupant], active: Mapping[str, b
     """
     able = [
         slot
-        for slot, one in occupants.items()
-        if _is_without_surge(case, one)
+        for slot, occupant in occupants.items()
+        if _is_without_surge(case, occupant)
         and len(occupants) > 1
         and all(_is_settled(other) for name, other in occupants.items() if name != slot)
     ]
@@ -132,15 +132,15 @@ def yields(case: Case, occupants: Mapping[str, Occupant], active: Mapping[str, b
     return old.name if old is not None else None
 
 
-def _is_settled(one: Occupant) -> bool:
-    pod = one.answering
+def _is_settled(occupant: Occupant) -> bool:
+    pod = occupant.answering
     is_ready = pod is not None and pod.phase is snapshot.PodPhase.READY
-    return pod is not None and one.is_ready and is_ready and pod.phase_age >= SETTLED
+    return pod is not None and occupant.is_ready and is_ready and pod.phase_age >= SETTLED
 
 
-def _is_without_surge(case: Case, one: Occupant) -> bool:
+def _is_without_surge(case: Case, occupant: Occupant) -> bool:
     """Whether a successor waits in vain for the room that its own predecessor has."""
-    new, old = one.pod, one.old
+    new, old = occupant.pod, occupant.old
     if new is None or old is None or new.node != old.node:
         return False
     is_waiting = new.phase is snapshot.PodPhase.PENDING and new.reason == Reason.UNSCHEDULABLE
@@ -179,7 +179,7 @@ def served(case: Case, pod: snapshot.Replica | None) -> ServedVersion:
 def listed(case: Sight, slot: str) -> inferenceplacement.ReplicaStatus | None:
     """Return how a slot was shown before."""
     before = case.before.status.replicas if case.before is not None else ()
-    return next((one for one in before if one.slot == slot), None)
+    return next((replica for replica in before if replica.slot == slot), None)
 
 
 def _stand_ins(case: Case, intent: PodIntent) -> list[snapshot.Replica]:

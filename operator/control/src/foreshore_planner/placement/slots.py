@@ -39,11 +39,13 @@ def wanted(case: Case) -> tuple[str, ...]:
     placement = case.demand.placement
     count = placement.replicas + placement.standby
     listed = case.before.status.replicas if case.before is not None else ()
-    active = {one.slot for one in listed if one.role is inferenceplacement.Role.ACTIVE}
-    serve = {one.slot for one in case.replicas if serving.answers(case, one)}
-    known = {one.slot for one in listed} | {one for one in serve if _SLOT.fullmatch(one)}
-    known |= {f"r{number}" for number in range(count)}
-    best = sorted(known, key=lambda slot: (slot not in serve, slot not in active, _number(slot)))
+    active = {replica.slot for replica in listed if replica.role is inferenceplacement.Role.ACTIVE}
+    serve = {replica.slot for replica in case.replicas if serving.answers(case, replica)}
+    existing = {replica.slot for replica in listed} | {
+        slot for slot in serve if _SLOT.fullmatch(slot)
+    }
+    existing |= {f"r{number}" for number in range(count)}
+    best = sorted(existing, key=lambda slot: (slot not in serve, slot not in active, _number(slot)))
     return tuple(sorted(best[:count], key=_number))
 
 
@@ -159,11 +161,11 @@ def left_lately(case: Case, causes: frozenset[str]) -> frozenset[str]:
     since = case.seen.now - timedelta(seconds=AVOIDED_FOR)
     past = case.before.status.moves if case.before is not None else ()
     left = incumbents.departures(past, since)
-    return frozenset(one.from_ for one in left if one.from_ is not None and one.cause in causes)
+    return frozenset(move.from_ for move in left if move.from_ is not None and move.cause in causes)
 
 
 def suitable(
-    case: Case, force: Force | None, found: Sequence[candidates.Candidate]
+    case: Case, force: Force | None, offered: Sequence[candidates.Candidate]
 ) -> list[candidates.Candidate]:
     """Return the candidates that help against what forces a slot away.
 
@@ -172,14 +174,14 @@ def suitable(
     one that is too slow for its callers where nothing says that its answers would be late too.
     """
     if force is None or force[0] not in reasons.TROUBLES:
-        return list(found)
+        return list(offered)
     avoided = left_lately(case, reasons.TROUBLES)
-    fresh = [one for one in found if one.node.name not in avoided]
+    fresh = [candidate for candidate in offered if candidate.node.name not in avoided]
     if force[0] == reasons.TOO_SLOW:
-        return [one for one in fresh if is_in_time(case, one.prediction)]
+        return [candidate for candidate in fresh if is_in_time(case, candidate.prediction)]
     if force[0] != reasons.OVER_BUDGET:
         return fresh
-    return [one for one in fresh if is_comfortable(case, one.prediction.bound)]
+    return [candidate for candidate in fresh if is_comfortable(case, candidate.prediction.bound)]
 
 
 CAUSES: tuple[Cause, ...] = (
@@ -194,14 +196,14 @@ CAUSES: tuple[Cause, ...] = (
 
 def forced(case: Case, held: Mapping[str, incumbents.Incumbent]) -> dict[str, Force]:
     """Return the slots that something forces away, with the first cause."""
-    found: dict[str, Force] = {}
+    forces: dict[str, Force] = {}
     for slot, incumbent in sorted(held.items()):
         for cause in CAUSES:
             force = cause(case, incumbent)
             if force is not None:
-                found[slot] = force
+                forces[slot] = force
                 break
-    return found
+    return forces
 
 
 def permitted(
@@ -276,7 +278,7 @@ def _shortened(
     now = case.seen.now
     recent = incumbents.departures(every, now - timedelta(seconds=pace.WINDOW))
     hour = incumbents.departures(every, now - timedelta(seconds=AVOIDED_FOR))
-    lately = {one.from_ for one in hour if one.cause in reasons.TROUBLES}
+    lately = {move.from_ for move in hour if move.cause in reasons.TROUBLES}
     needed: list[int] = []
     others: list[int] = []
     for index, move in enumerate(every):

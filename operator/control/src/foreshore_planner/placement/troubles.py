@@ -52,17 +52,17 @@ def is_hopeless(pod: snapshot.Replica, *, is_served: bool) -> bool:
 
 def of(pod: snapshot.Replica) -> tuple[Reason, str] | None:
     """Return (reason, message) of what a person has to look at; None where it only needs time."""
-    said = f"{pod.reason}: {pod.message}" if pod.message else str(pod.reason)
+    message = f"{pod.reason}: {pod.message}" if pod.message else str(pod.reason)
     if pod.reason == Reason.DIGEST_MISMATCH:
-        return Reason.DIGEST_MISMATCH, said
+        return Reason.DIGEST_MISMATCH, message
     if pod.reason in MODEL_FAULTS:
-        return Reason.MODEL_REJECTED, said
+        return Reason.MODEL_REJECTED, message
     if pod.reason in (Reason.IMAGE_PULL, Reason.SECRET_MISSING):
-        return Reason(pod.reason), pod.message or said
+        return Reason(pod.reason), pod.message or message
     if pod.phase is snapshot.PodPhase.FAILED:
         return Reason.REPLICA_FAILED, pod.message or pod.reason or "the pod failed"
     is_restarting = pod.phase is snapshot.PodPhase.UNREADY and pod.restarts > 0
-    return (Reason.REPLICA_FAILED, said) if is_restarting and pod.reason else None
+    return (Reason.REPLICA_FAILED, message) if is_restarting and pod.reason else None
 
 
 def code(pod: snapshot.Replica | None) -> str | None:
