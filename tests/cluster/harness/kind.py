@@ -183,7 +183,7 @@ def delete_nodes(name: str) -> list[str]:
             "--kubeconfig", folder(name) / "kubeconfig",
         ],
         env=kind_env(name),
-        timeout=120,
+        timeout=300,
     )  # fmt: skip
     return node_names(name)
 
