@@ -17,7 +17,6 @@ NOT_YET_CLEAN = (
     "foreshore_agent",
     "foreshore_api",
     "foreshore_decision",
-    "foreshore_serving",
 )
 PACKAGES = {
     path.name: path
