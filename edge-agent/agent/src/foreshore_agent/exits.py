@@ -37,8 +37,8 @@ TABLE: Final = "Exit codes: " + "; ".join(f"{code:d} {text}" for code, text in M
 
 def say(message: str) -> None:
     """Print a line, or several, for the person on standard error."""
-    said = "\n".join(printable.line(each, LONGEST) for each in message.splitlines())
-    print(f"foreshore-agent: {said}", file=sys.stderr, flush=True)  # noqa: T201 - a command line speaks
+    text = "\n".join(printable.line(line, LONGEST) for line in message.splitlines())
+    print(f"foreshore-agent: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a command line speaks
 
 
 def fail(message: str, code: Exit) -> NoReturn:

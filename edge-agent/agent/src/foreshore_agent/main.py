@@ -102,7 +102,7 @@ def run(
         )
     except settings.SettingsError as error:
         exits.fail(str(error), exits.Exit.USAGE)
-    told = settings.AgentSettings(
+    agent_settings = settings.AgentSettings(
         node=node or settings.default_node(),
         state=state,
         source=source,
@@ -113,7 +113,7 @@ def run(
     )
     from foreshore_agent.runtime import process
 
-    raise typer.Exit(process.run(told, log_level))
+    raise typer.Exit(process.run(agent_settings, log_level))
 
 
 for _verb in (

@@ -129,10 +129,10 @@ def read(folder: Path) -> Iterator[Manifest | UnreadableError]:
 
 def _files(folder: Path) -> list[tuple[Path, int, int]]:
     try:
-        found = sorted(path for path in folder.iterdir() if is_read(path.name))
-        if len(found) > MAXIMUM_FILES:
+        paths = sorted(path for path in folder.iterdir() if is_read(path.name))
+        if len(paths) > MAXIMUM_FILES:
             raise UnreadableError(f"{folder} holds more than {MAXIMUM_FILES} files")
-        stats = [(path, path.stat()) for path in found]
+        stats = [(path, path.stat()) for path in paths]
     except OSError as error:
         raise UnreadableError(f"{folder} cannot be read: {error.strerror}") from error
     return [(path, s.st_mtime_ns, s.st_size) for path, s in stats if stat.S_ISREG(s.st_mode)]

@@ -38,8 +38,9 @@ async def run(targets: Callable[[], Sequence[assignment.ProbeTarget]], into: met
         while True:
             started = time.monotonic()
             asked = targets()
-            known, refused = refused, frozenset(each for each in asked if not is_askable(each.url))
-            for target in refused - known:
+            refused_before = refused
+            refused = frozenset(target for target in asked if not is_askable(target.url))
+            for target in refused - refused_before:
                 _LOG.warning("peer %s is not timed: its address is not http://<address>:<port>/,"
                              " as that of an agent is", target.node)  # fmt: skip
             await asyncio.gather(

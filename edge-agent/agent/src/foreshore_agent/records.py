@@ -59,9 +59,9 @@ def records(
 
     _check_word("--verdict", verdict, (*record.Verdict, *record.Outcome))
     filters = _filters(device, policy, verdict, since, until)
-    with _opened(state) as found:
+    with _opened(state) as journal:
         after = 0
-        chosen: Iterable[tuple[int, dict[str, Any]]] = found.events(filters)
+        chosen: Iterable[tuple[int, dict[str, Any]]] = journal.events(filters)
         if limit is not None:
             chosen = deque(chosen, maxlen=limit)
         try:
@@ -70,7 +70,7 @@ def records(
                 _print(event)
             while follow:
                 time.sleep(_FOLLOW_SECONDS)
-                for number, event in found.events(filters, after):
+                for number, event in journal.events(filters, after):
                     after = number
                     _print(event)
         except (BrokenPipeError, KeyboardInterrupt):
@@ -99,9 +99,9 @@ def why(
     _check_word("--output", output, ("text", "json"))
     _check_word("--verdict", verdict, tuple(record.Verdict))
     filters = _filters(device, policy, verdict, None, None)
-    with _opened(state) as found:
-        wanted = found.last_decision(filters) if decision is None else _named(found, decision)
-        bodies = found.about(wanted) if wanted is not None else []
+    with _opened(state) as journal:
+        wanted = journal.last_decision(filters) if decision is None else _named(journal, decision)
+        bodies = journal.about(wanted) if wanted is not None else []
     from foreshore_decision import explain
 
     try:
@@ -165,15 +165,15 @@ def _verified(verified: "reader.Verified") -> "tuple[str, ...]":
     )
 
 
-def _named(found: "reader.Reader", written: str) -> str:
+def _named(journal: "reader.Reader", written: str) -> str:
     """Return the identity of the one decision that is meant; ends the verb where it is not one."""
     from foreshore_decision import naming
 
     beginning = naming.identity(written)
     for exact in (written, beginning):
-        if found.about(exact):
+        if journal.about(exact):
             return exact
-    events = found.beginning_with(beginning, naming.SHOWN + 1)
+    events = journal.beginning_with(beginning, naming.SHOWN + 1)
     if events and naming.is_too_short(beginning):
         fail(naming.too_short(beginning), Exit.USAGE)
     if len(events) > 1:
@@ -190,10 +190,10 @@ def _candidate(event: "dict[str, Any]") -> "naming.DecisionCandidate":
     return naming.DecisionCandidate(data["decisionId"], event["time"], device, verdict)
 
 
-def _check_word(option: str, word: str | None, known: "Sequence[str]") -> None:
+def _check_word(option: str, word: str | None, choices: "Sequence[str]") -> None:
     """End the verb at a word that the option does not know: it would choose nothing, silently."""
-    if word is not None and word.casefold() not in {each.casefold() for each in known}:
-        fail(f"{option} is one of {', '.join(known)}, not {word!r}", Exit.USAGE)
+    if word is not None and word.casefold() not in {choice.casefold() for choice in choices}:
+        fail(f"{option} is one of {', '.join(choices)}, not {word!r}", Exit.USAGE)
 
 
 def _filters(
@@ -226,8 +226,8 @@ def _opened(state: Path) -> "Iterator[reader.Reader]":
     from foreshore_api.reasons import journal as reasons
 
     try:
-        with reader.open_reader(state) as found:
-            yield found
+        with reader.open_reader(state) as journal:
+            yield journal
     except reader.NoJournalError as error:
         fail(str(error), Exit.USAGE)
     except (sqlite3.Error, OSError, ValueError, TypeError, KeyError) as error:

@@ -52,8 +52,8 @@ class Kept:
     def uid(self) -> str | None:
         """The object's uid; None where a release gave it none that gave none to any."""
         metadata = self.document.get("metadata")
-        found = metadata.get("uid") if isinstance(metadata, Mapping) else None
-        return found if isinstance(found, str) else None
+        uid = metadata.get("uid") if isinstance(metadata, Mapping) else None
+        return uid if isinstance(uid, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +215,9 @@ def _is_sayable(identity: ObjectIdentity) -> bool:
     )
 
 
-def _is_near(one: ObjectIdentity, other: ObjectIdentity) -> bool:
+def _is_near(identity: ObjectIdentity, other: ObjectIdentity) -> bool:
     """Whether two identities differ in one of their parts alone."""
-    return sum(left != right for left, right in zip(one, other, strict=True)) == 1
+    return sum(left != right for left, right in zip(identity, other, strict=True)) == 1
 
 
 def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
@@ -244,13 +244,13 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
         return
     unsupported = support.unsupported(resource, in_cluster=False)
     if unsupported:
-        what = ", ".join(f"{one.path} {one.value}" for one in unsupported[:8])
+        what = ", ".join(f"{field.path} {field.value}" for field in unsupported[:8])
         message = f"this release does not act on {what}"
         _refuse(sorting, manifest, identity, conditions.Reason.NOT_SUPPORTED, message)
         return
     breaches = admission.check(resource)
     if breaches:
-        what = "; ".join(f"{one.path}: {one.message}" for one in breaches[:8])
+        what = "; ".join(f"{breach.path}: {breach.message}" for breach in breaches[:8])
         _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
         return
     sorting.good[identity] = (Kept(manifest.place, document), resource)

@@ -79,13 +79,13 @@ def become(orders: Orders) -> NoReturn:
     for descriptor in (orders.listening, orders.model):
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - its only name
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    told = json.dumps(dataclasses.asdict(orders))
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "foreshore_serving.supervise", told])  # noqa: S606
+    encoded = json.dumps(dataclasses.asdict(orders))
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "foreshore_serving.supervise", encoded])  # noqa: S606
 
 
-def main(told: str) -> int:
+def main(encoded: str) -> int:
     """Serve until told to stop; returns the exit code."""
-    fields = json.loads(told)
+    fields = json.loads(encoded)
     orders = Orders(**{**fields, "contract": contracts.of(fields["contract"])})
     stop_on_signals()
     try:
@@ -117,7 +117,7 @@ def end(refused: Refused, termination_log: Path) -> int:
 
 
 def keep_serving(
-    listening: socket.socket, instead: standin.Standin, model: int, told: contracts.Contract
+    listening: socket.socket, instead: standin.Standin, model: int, contract: contracts.Contract
 ) -> NoReturn:
     """Keep a child serving until `StopRequested` is raised.
 
@@ -128,12 +128,12 @@ def keep_serving(
     pause = FIRST_PAUSE_SECONDS
     served_before = False
     while True:
-        child = ServingChild(listening, model, told)
+        child = ServingChild(listening, model, contract)
         try:
-            child.await_ready(told.load_seconds)
+            child.await_ready(contract.load_seconds)
             instead.stop()
             served_before, began = True, time.monotonic()
-            reason = child.await_end(told.stall_seconds)
+            reason = child.await_end(contract.stall_seconds)
         except Refused as refused:
             if not served_before:
                 raise
@@ -159,13 +159,13 @@ def say(line: str) -> None:
 class ServingChild:
     """One child process and the pipe on which it speaks."""
 
-    def __init__(self, listening: socket.socket, model: int, told: contracts.Contract) -> None:
+    def __init__(self, listening: socket.socket, model: int, contract: contracts.Contract) -> None:
         self._control, theirs = os.pipe()
         passed = (model, listening.fileno(), theirs)
         numbers = [str(number) for number in (*passed, os.getpid())]
         command = [sys.executable, "-I", "-m", "foreshore_serving.child", *numbers]
         try:
-            with _sheet(told.encode()) as sheet:
+            with _sheet(contract.encode()) as sheet:
                 self._process = subprocess.Popen(
                     command, stdin=sheet, stdout=sys.stderr, pass_fds=passed, env=_environment()
                 )

@@ -109,21 +109,21 @@ def _by_name(
 ) -> dict[str, dict[str, Any]]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise Rejected(Fault.MALFORMED, f"{what} must be a list of objects")
-    known = {spec.name for spec in specs}
-    found: dict[str, dict[str, Any]] = {}
+    names = {spec.name for spec in specs}
+    named: dict[str, dict[str, Any]] = {}
     for entry in entries:
         name = entry.get("name")
         if not isinstance(name, str):
             raise Rejected(Fault.MALFORMED, f"each of {what} needs a name")
-        if name not in known:
+        if name not in names:
             raise Rejected(
                 unknown,
-                f"the model has no {name[:64]} among its {what}: {', '.join(sorted(known))}",
+                f"the model has no {name[:64]} among its {what}: {', '.join(sorted(names))}",
             )
-        if name in found:
+        if name in named:
             raise Rejected(Fault.MALFORMED, f"{name} is given twice in {what}")
-        found[name] = entry
-    return found
+        named[name] = entry
+    return named
 
 
 def _wanted(entries: object, contract: Contract) -> tuple[TensorSpec, ...]:

@@ -107,9 +107,9 @@ class Assigning:
             async with asyncio.timeout(seconds):
                 while True:
                     changed = self._changed.setdefault(node, asyncio.Event())
-                    found = self.current(node)
-                    if self._is_closing or (found is not None and found.digest != digest):
-                        return found
+                    assigned = self.current(node)
+                    if self._is_closing or (assigned is not None and assigned.digest != digest):
+                        return assigned
                     await changed.wait()
         except TimeoutError:
             return self.current(node)
@@ -142,8 +142,8 @@ class Assigning:
         """Drop the nodes that have been gone for long; `now` is monotonic."""
         if not self._world.is_synced:
             return
-        known = self._wanted | self._current.keys() | self._changed.keys() | self._failures.keys()
-        gone = {node for node in known if self._world.node(node) is None}
+        nodes = self._wanted | self._current.keys() | self._changed.keys() | self._failures.keys()
+        gone = {node for node in nodes if self._world.node(node) is None}
         self._absent = {node: self._absent.get(node, now) for node in gone}
         for node, since in self._absent.items():
             if now - since >= FORGOTTEN_SECONDS:
@@ -235,8 +235,12 @@ class Assigning:
 
     def _is_in(self, node: str, namespaces: set[str]) -> bool:
         """Whether a node's site is, or was, in one of these namespaces."""
-        seen, known = self._world.node(node), self._current.get(node)
-        if known is not None and known.site is not None and known.site.namespace in namespaces:
+        seen, current = self._world.node(node), self._current.get(node)
+        if (
+            current is not None
+            and current.site is not None
+            and current.site.namespace in namespaces
+        ):
             return True
         site = seen.site if seen is not None else None
         return site is not None and self._world.site_namespace(site) in namespaces
@@ -247,10 +251,10 @@ class Assigning:
             return
         compiled = await asyncio.to_thread(question)
         self._say(node, compiled.problems)
-        known = self._current.get(node)
-        if known is not None and known.digest == compiled.assignment.digest:
+        current = self._current.get(node)
+        if current is not None and current.digest == compiled.assignment.digest:
             return
-        last = known.generation if known is not None else await self._store.generation(node)
+        last = current.generation if current is not None else await self._store.generation(node)
         counted = compiled.assignment.model_copy(
             update={"lineage": self._store.lineage, "generation": last + 1}
         )
@@ -264,7 +268,10 @@ class Assigning:
 
     def _say(self, node: str, problems: Sequence[report.Problem]) -> None:
         """Log what could not be resolved of a node's assignment, once; not all where it is much."""
-        lines = [f"{one.kind} {one.name}: {one.reason}: {one.message}" for one in problems]
+        lines = [
+            f"{problem.kind} {problem.name}: {problem.reason}: {problem.message}"
+            for problem in problems
+        ]
         if len(lines) > SHOWN:
             lines[SHOWN:] = [f"and {len(lines) - SHOWN} more"]
         if lines != self._said.get(node, []):

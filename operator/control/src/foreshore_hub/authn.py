@@ -113,8 +113,8 @@ class Authenticator:
             return None
         key = hashlib.sha256(token.encode()).digest()
         is_over = over_for >= 0
-        if (known := self._usable(key)) is not None and not is_over:
-            return known.identity
+        if (answer := self._usable(key)) is not None and not is_over:
+            return answer.identity
         async with self._asking.setdefault(key, asyncio.Lock()):
             try:
                 return await self._ask(key, token, is_over=is_over)
@@ -122,8 +122,8 @@ class Authenticator:
                 self._asking.pop(key, None)
 
     async def _ask(self, key: bytes, token: str, *, is_over: bool) -> Caller | None:
-        if (known := self._usable(key)) is not None and not is_over:
-            return known.identity
+        if (answer := self._usable(key)) is not None and not is_over:
+            return answer.identity
         try:
             async with self._slots:
                 status = await self._reviews.review(token)
@@ -136,17 +136,17 @@ class Authenticator:
 
     def _usable(self, key: bytes) -> Reviewed | None:
         """Return an answer that needs no asking again yet."""
-        known = self._known.get(key) or self._refused.get(key)
-        if known is None:
+        answer = self._known.get(key) or self._refused.get(key)
+        if answer is None:
             return None
-        patience = REVIEW_AGAIN_SECONDS if known.identity is not None else REFUSED_SECONDS
-        return known if self._clock() - known.reviewed_at < patience else None
+        patience = REVIEW_AGAIN_SECONDS if answer.identity is not None else REFUSED_SECONDS
+        return answer if self._clock() - answer.reviewed_at < patience else None
 
     def _remembered(self, key: bytes, error: Exception) -> Caller | None:
-        known = self._known.get(key)
-        if known is None:
+        answer = self._known.get(key)
+        if answer is None:
             raise UnknownError("the API server does not answer") from error
-        return known.identity
+        return answer.identity
 
     def _keep(self, key: bytes, reviewed: Reviewed) -> None:
         kept, other, most = (

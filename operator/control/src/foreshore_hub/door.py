@@ -174,13 +174,13 @@ def routes(desk: Desk) -> fastapi.FastAPI:  # noqa: C901 - one route after the o
         """Wait for an assignment other than If-None-Match names; 304 when there is none."""
         _require_agent(desk, request, node)
         etag = request.headers.get("if-none-match", "").strip('"') or None
-        found = await desk.assigning.wait(node, etag, seconds(wait))
-        if found is None:
+        assigned = await desk.assigning.wait(node, etag, seconds(wait))
+        if assigned is None:
             raise guard.RefusedError(503, "NotCompiled", f"node {node} is not known yet", 2)
-        headers = {"etag": f'"{found.digest}"'}
-        if found.digest == etag:
+        headers = {"etag": f'"{assigned.digest}"'}
+        if assigned.digest == etag:
             return fastapi.Response(status_code=304, headers=headers)
-        return _json(found.encode(), headers)
+        return _json(assigned.encode(), headers)
 
     @app.post("/v1/agents/{node}/records", response_model=record.BatchAnswer)
     async def post_records(
@@ -314,8 +314,8 @@ async def evidence(desk: Desk, revision: int, wait: float) -> report.Fleet:
             await asyncio.sleep(COALESCE_SECONDS if revision else 0)
     except TimeoutError:
         pass
-    found = desk.fleet.evidence(desk.clock())
-    return found.model_copy(update={"problems": desk.assigning.problems()})
+    fleet_evidence = desk.fleet.evidence(desk.clock())
+    return fleet_evidence.model_copy(update={"problems": desk.assigning.problems()})
 
 
 def seconds(wait: str) -> float:
@@ -353,8 +353,8 @@ def site_of(desk: Desk, node: str) -> str | None:
     """Return the site of a node: its label, or what it was last assigned."""
     if (seen := desk.world.node(node)) is not None:
         return seen.site
-    known = desk.assigning.current(node)
-    return known.site.name if known is not None and known.site is not None else None
+    assigned = desk.assigning.current(node)
+    return assigned.site.name if assigned is not None and assigned.site is not None else None
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> fastapi.Response:
@@ -405,11 +405,11 @@ def _on_invalid(desk: Desk) -> Any:
         _: fastapi.Request, error: exceptions.RequestValidationError
     ) -> fastapi.Response:
         desk.measured.refused(conditions.Reason.INVALID)
-        found = [
-            f"{'.'.join(str(part) for part in each['loc'])[:200]}: {each['msg'][:200]}"
-            for each in error.errors()[:5]
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc'])[:200]}: {fault['msg'][:200]}"
+            for fault in error.errors()[:5]
         ]
-        content = {"reason": conditions.Reason.INVALID, "message": "; ".join(found)}
+        content = {"reason": conditions.Reason.INVALID, "message": "; ".join(faults)}
         return fastapi.responses.JSONResponse(content, 422)
 
     return answer

@@ -38,11 +38,11 @@ class FleetEvidence:
 
     def note_report(self, facts: report.Report, now: float) -> None:
         """Take a report in."""
-        known = self._reports.get(facts.node)
-        if known is None and len(self._reports) >= MAXIMUM_AGENTS:
+        previous = self._reports.get(facts.node)
+        if previous is None and len(self._reports) >= MAXIMUM_AGENTS:
             self._drop(min(self._reports, key=lambda node: self._reports[node][0]))
         self._reports[facts.node] = (now, facts)
-        self._note_given_back(facts, known[1] if known else None)
+        self._note_given_back(facts, previous[1] if previous else None)
         self._touch()
 
     def note_renewals(self, changed: Mapping[renewals.Device, renewals.RenewedHolder]) -> None:
@@ -90,14 +90,18 @@ class FleetEvidence:
 
     def _note_given_back(self, facts: report.Report, before: report.Report | None) -> None:
         """Replace what this node gave back earlier by what it says now."""
-        stale = [] if before is None else [each for each in before.devices if each.gave_back]
-        for each in stale:
-            key = (each.namespace, each.device)
+        stale = (
+            []
+            if before is None
+            else [reported for reported in before.devices if reported.gave_back]
+        )
+        for reported in stale:
+            key = (reported.namespace, reported.device)
             self._take_back(key, facts.node)
-        for each in facts.devices:
-            if each.gave_back and each.epoch is not None:
-                key = (each.namespace, each.device)
-                self._given_back[key] = self.given_back(key) | {(facts.node, each.epoch)}
+        for reported in facts.devices:
+            if reported.gave_back and reported.epoch is not None:
+                key = (reported.namespace, reported.device)
+                self._given_back[key] = self.given_back(key) | {(facts.node, reported.epoch)}
 
     def forget(
         self, now: float, is_known: Callable[[renewals.Device], bool]
@@ -118,8 +122,8 @@ class FleetEvidence:
 
     def _drop(self, node: str) -> None:
         _, facts = self._reports.pop(node)
-        for each in facts.devices:
-            self._take_back((each.namespace, each.device), node)
+        for reported in facts.devices:
+            self._take_back((reported.namespace, reported.device), node)
 
     def _take_back(self, device: renewals.Device, node: str) -> None:
         """Forget that a node gave a device back."""

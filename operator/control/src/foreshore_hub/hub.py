@@ -188,13 +188,13 @@ class Hub:
                 log.warning("the aggregated API waits: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _changed(self, known: front_proxy.FrontProxy) -> front_proxy.FrontProxy:
+    async def _changed(self, current: front_proxy.FrontProxy) -> front_proxy.FrontProxy:
         while True:
             await asyncio.sleep(front_proxy.PERIOD_SECONDS)
             with contextlib.suppress(api.ApiError, front_proxy.NotPublishedError):
-                found = await front_proxy.fetch(self._kube)
-                if found != known:
-                    return found
+                fetched = await front_proxy.fetch(self._kube)
+                if fetched != current:
+                    return fetched
 
 
 @contextlib.asynccontextmanager

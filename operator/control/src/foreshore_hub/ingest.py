@@ -105,7 +105,7 @@ class Examined:
 
 
 def examine(
-    batch: record.Batch, head: CommittedHead, known: Mapping[int, str], writer: JournalWriter
+    batch: record.Batch, head: CommittedHead, hashes: Mapping[int, str], writer: JournalWriter
 ) -> Examined:
     """Return what is new in a batch.
 
@@ -116,7 +116,7 @@ def examine(
     Args:
         batch: records in sequence, without holes.
         head: how far the journal is committed.
-        known: hashes of committed records by sequence, at least that of the newest in the batch.
+        hashes: those of committed records by sequence, at least that of the newest in the batch.
         writer: whose journal it is. A record about another namespace, or in another node's name, is
             kept without namespace, so that nobody is shown it as a fact.
 
@@ -131,7 +131,7 @@ def examine(
             raise ValueError(f"sequence {shipped.sequence} does not follow its predecessor")
         if shipped.sequence <= head.acknowledged:
             is_newest = shipped.sequence == head.acknowledged  # known even when it was forgotten
-            committed = head.hash if is_newest else known.get(shipped.sequence, shipped.hash)
+            committed = head.hash if is_newest else hashes.get(shipped.sequence, shipped.hash)
             if committed != shipped.hash:
                 raise ForkedError(f"sequence {shipped.sequence} was committed with another hash")
             continue

@@ -187,10 +187,10 @@ class Listener:
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
-                found = self._pair.fingerprint()
-                if found != seen:
+                fingerprint = self._pair.fingerprint()
+                if fingerprint != seen:
                     self._context.load_cert_chain(self._pair.certificate, self._pair.key)
-                    seen = found
+                    seen = fingerprint
                     log.info("took over a renewed certificate from %s", self._pair.folder)
             except (OSError, ssl.SSLError) as error:
                 log.warning("the certificate in %s cannot be read: %s", self._pair.folder, error)

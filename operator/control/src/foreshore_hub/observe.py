@@ -51,7 +51,7 @@ class Observing:
         }
         self.world: Final = world.World(
             self._nodes.store,
-            {kind: each.store for kind, each in self._resources.items()},
+            {kind: kind_informer.store for kind, kind_informer in self._resources.items()},
             self._pods.store,
             agent_account,
         )
@@ -71,10 +71,10 @@ class Observing:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pods.run(), name="observe-pods")
             tasks.create_task(self._complain(), name="observe-pods-late")
-            for each in every:
-                tasks.create_task(each.run(), name=f"observe-{each.kind.plural}")
-            for each in every:
-                await each.synced.wait()
+            for kind_informer in every:
+                tasks.create_task(kind_informer.run(), name=f"observe-{kind_informer.kind.plural}")
+            for kind_informer in every:
+                await kind_informer.synced.wait()
             self.world.is_synced = True
             log.info("every kind was listed once")
             self._on_touched(world.EVERYTHING)

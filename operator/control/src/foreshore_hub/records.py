@@ -66,12 +66,14 @@ class RecordRoutes:
     async def get(self, request: requests.Request) -> responses.Response:
         """One decision of a namespace."""
         namespace, name = request.path_params["namespace"], request.path_params["name"]
-        found = await self._store.find(store.Selection(namespace=namespace, decision=name), limit=1)
-        if not found:
+        decisions = await self._store.find(
+            store.Selection(namespace=namespace, decision=name), limit=1
+        )
+        if not decisions:
             details = {"name": name, "group": views.GROUP, "kind": views.PLURAL}
             message = f'{views.PLURAL}.{views.GROUP} "{name}" not found'
             return _answer(views.failure(404, "NotFound", message, details), 404)
-        shown = views.decision(found[0])
+        shown = views.decision(decisions[0])
         if (include := _wanted_table(request)) is not None:
             metadata = {"resourceVersion": shown["metadata"]["resourceVersion"]}
             return _answer(views.table([shown], self._now(), include=include, metadata=metadata))
@@ -87,11 +89,11 @@ class RecordRoutes:
             message = "decisions carry no labels: use a field selector"
             return _answer(views.failure(400, "BadRequest", message), 400)
         try:
-            found, following = await self._find(request)
+            decisions, following = await self._find(request)
         except selecting.BadSelectorError as error:
             return _answer(views.failure(400, "BadRequest", str(error)), 400)
-        shown = [views.decision(each) for each in found]
-        newest = str(max((each.id for each in found), default=0))
+        shown = [views.decision(decision) for decision in decisions]
+        newest = str(max((decision.id for decision in decisions), default=0))
         if (include := _wanted_table(request)) is not None:
             metadata = views.list_metadata(newest, following)
             return _answer(views.table(shown, self._now(), include=include, metadata=metadata))
@@ -108,10 +110,10 @@ class RecordRoutes:
         before = selecting.place(asked.get("continue", ""))
         if chosen is None:
             return (), ""
-        found = await self._store.find(chosen, limit=size + 1, before=before)
-        if len(found) <= size:
-            return found, ""
-        return found[:size], selecting.token(found[size - 1])
+        decisions = await self._store.find(chosen, limit=size + 1, before=before)
+        if len(decisions) <= size:
+            return decisions, ""
+        return decisions[:size], selecting.token(decisions[size - 1])
 
 
 def build(kept: store.RecordStore) -> applications.Starlette:

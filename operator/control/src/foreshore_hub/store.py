@@ -143,18 +143,18 @@ class RecordStore:
         """
         async with self._write() as connection:
             head = await _head(connection, node, batch.journal)
-            known = await _known(connection, batch)
+            hashes = await _known(connection, batch)
             namespaces = await connection.scalars(
                 sa.select(tables.reaches.c.namespace).where(tables.reaches.c.node == node)
             )
             writer = ingest.JournalWriter(node, frozenset(namespaces))
-            examined = ingest.examine(batch, head, known, writer)
+            examined = ingest.examine(batch, head, hashes, writer)
             flaws = examined.flaws
             if examined.rows:
                 arrived = ingest.micros(self._now())
                 await connection.execute(
                     tables.records.insert(),
-                    [_row(batch.journal, each, arrived) for each in examined.rows],
+                    [_row(batch.journal, row, arrived) for row in examined.rows],
                 )
                 unstated = await _believe(connection, batch.journal, examined)
                 if examined.is_all:
@@ -216,23 +216,23 @@ class RecordStore:
         """Return the newest assignment of every node, but for what is not understood any more."""
         async with self._engine.connect() as connection:
             rows = (await connection.execute(sa.select(tables.assignments))).mappings().all()
-        found: dict[str, assignment.Assignment] = {}
+        newest: dict[str, assignment.Assignment] = {}
         for row in rows:
             try:
-                found[row["node"]] = assignment.Assignment.decode(row["body"])
+                newest[row["node"]] = assignment.Assignment.decode(row["body"])
             except pydantic.ValidationError as error:
                 log.warning("the assignment kept for %s is compiled anew before it is served: %s",
                             row["node"], error.errors(include_input=False)[0]["msg"])  # fmt: skip
-        return found
+        return newest
 
     async def generation(self, node: str) -> int:
         """Return the newest generation ever counted for a node; 0 for none."""
         columns = tables.assignments.c
         async with self._engine.connect() as connection:
-            found = await connection.scalar(
+            generation = await connection.scalar(
                 sa.select(columns.generation).where(columns.node == node)
             )
-        return int(found or 0)
+        return int(generation or 0)
 
     async def assign(self, document: assignment.Assignment) -> None:
         """Keep a counted assignment as its node's newest, and where its records may belong."""
@@ -353,7 +353,7 @@ async def _head(
 
 async def _known(connection: sa_asyncio.AsyncConnection, batch: record.Batch) -> Mapping[int, str]:
     columns = tables.records.c
-    numbers = [each.sequence for each in batch.records]
+    numbers = [shipped.sequence for shipped in batch.records]
     rows = await connection.execute(
         sa.select(columns.sequence, columns.hash).where(
             columns.journal == batch.journal, columns.sequence.in_(numbers)
@@ -371,8 +371,8 @@ async def _believe(
     and not stated yet, those of this batch included.
     """
     columns = tables.journals.c
-    known = sa.select(columns.unstated).where(columns.journal == journal)
-    earlier = int(await connection.scalar(known) or 0)
+    unstated = sa.select(columns.unstated).where(columns.journal == journal)
+    earlier = int(await connection.scalar(unstated) or 0)
     row, before = tables.records, tables.records.alias("before")
     follows = (
         sa.select(before.c.id)
@@ -438,10 +438,10 @@ async def _outcomes(
         .where(ranked.c.place <= OUTCOMES)
         .order_by(columns.id)
     )
-    found: dict[Named, tuple[str, ...]] = {}
+    outcomes: dict[Named, tuple[str, ...]] = {}
     for row in (await connection.execute(query)).mappings():
-        found[_named(row)] = (*found.get(_named(row), ()), row["body"])
-    return found
+        outcomes[_named(row)] = (*outcomes.get(_named(row), ()), row["body"])
+    return outcomes
 
 
 def _named(row: Mapping[Any, Any]) -> Named:

@@ -34,28 +34,28 @@ COLUMNS: Final[tuple[tuple[str, str, str, int], ...]] = (
 """Name, format, description and priority of each column; priority 1 shows with `-o wide`."""
 
 
-def decision(found: store.StoredDecision) -> dict[str, Any]:
+def decision(stored: store.StoredDecision) -> dict[str, Any]:
     """Return the Decision object: the record's data, what was learnt later, and its place."""
-    event = orjson.loads(found.body)
+    event = orjson.loads(stored.body)
     data = event["data"]
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {
-            "name": found.decision,
-            "namespace": found.namespace,
-            "uid": found.decision,
-            "resourceVersion": str(found.id),
-            "creationTimestamp": moment(found.time)[:19] + "Z",
+            "name": stored.decision,
+            "namespace": stored.namespace,
+            "uid": stored.decision,
+            "resourceVersion": str(stored.id),
+            "creationTimestamp": moment(stored.time)[:19] + "Z",
         },
         "decision": data,
-        "outcomes": [_outcome(each) for each in found.outcomes],
+        "outcomes": [_outcome(outcome) for outcome in stored.outcomes],
         "event": {key: value for key, value in event.items() if key != "data"},
         "chain": {
-            "journal": found.journal,
-            "sequence": found.sequence,
-            "hash": found.hash,
-            "integrity": "Intact" if found.is_intact else "Broken",
+            "journal": stored.journal,
+            "sequence": stored.sequence,
+            "hash": stored.hash,
+            "integrity": "Intact" if stored.is_intact else "Broken",
         },
     }
 
@@ -94,7 +94,10 @@ def table(
             }
             for name, form, description, priority in COLUMNS
         ],
-        "rows": [{"cells": _cells(each, now), **_object_of(each, include)} for each in objects],
+        "rows": [
+            {"cells": _cells(document, now), **_object_of(document, include)}
+            for document in objects
+        ],
     }
 
 
@@ -181,8 +184,8 @@ def _field(document: Any, *names: str) -> Any:
 
 
 def _word(document: Any, *names: str) -> str:
-    found = _field(document, *names)
-    return printable.clean(found) if isinstance(found, str) else ""
+    value = _field(document, *names)
+    return printable.clean(value) if isinstance(value, str) else ""
 
 
 def _object_of(shown: dict[str, Any], include: str) -> dict[str, Any]:

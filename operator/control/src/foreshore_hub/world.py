@@ -123,17 +123,17 @@ class World:
 
     def resources(self, namespace: str) -> assignment.Resources:
         """Return the resources of a namespace, and the sites of all: site names are unique."""
-        found: list[meta.Resource] = list(self._mirrors[v1alpha1.Site].values())
+        resources: list[meta.Resource] = list(self._mirrors[v1alpha1.Site].values())
         for kind in KINDS[1:]:
             mirror = self._mirrors[kind]
-            found += [value for key, value in mirror.items() if key.namespace == namespace]
-        return assignment.Resources.of(found)
+            resources += [value for key, value in mirror.items() if key.namespace == namespace]
+        return assignment.Resources.of(resources)
 
     def site_namespace(self, site: str) -> str | None:
         """Return the namespace of the site that has this name."""
         sites = assignment.Resources(sites=self._sites())
-        found = assignment.find_site(sites, site)
-        return found.namespace if found is not None else None
+        resource = assignment.find_site(sites, site)
+        return resource.namespace if resource is not None else None
 
     def question(
         self, name: str, last: Iterable[wire.Assignment] = ()
@@ -169,41 +169,41 @@ class World:
         The lease comes from its profile; while that is gone, from the `last` renewal: a profile
         that is deleted must not stop a holder that works by what it was assigned.
         """
-        found = self._mirrors[v1alpha1.Device].get(informer.ObjectKey(*device))
-        if not isinstance(found, v1alpha1.Device) or found.status.authority is None:
+        mirrored = self._mirrors[v1alpha1.Device].get(informer.ObjectKey(*device))
+        if not isinstance(mirrored, v1alpha1.Device) or mirrored.status.authority is None:
             return None
-        key = informer.ObjectKey(found.namespace, found.spec.profile_ref.name)
+        key = informer.ObjectKey(mirrored.namespace, mirrored.spec.profile_ref.name)
         profile = self._mirrors[v1alpha1.DeviceProfile].get(key)
         if isinstance(profile, v1alpha1.DeviceProfile):
-            times = narrowing.narrow(profile.spec, found.spec).authority
+            times = narrowing.narrow(profile.spec, mirrored.spec).authority
             lease_seconds = scalars.seconds(times.lease_duration)
         elif last is not None:
             lease_seconds = last.lease_seconds
         else:
             return None
         return renewals.NamedHolder(
-            holder=found.status.authority.holder,
-            epoch=found.status.authority.epoch,
+            holder=mirrored.status.authority.holder,
+            epoch=mirrored.status.authority.epoch,
             lease_seconds=lease_seconds,
         )
 
     def _sites(self) -> tuple[v1alpha1.Site, ...]:
-        found = self._mirrors[v1alpha1.Site].values()
-        return tuple(each for each in found if isinstance(each, v1alpha1.Site))
+        mirrored = self._mirrors[v1alpha1.Site].values()
+        return tuple(site for site in mirrored if isinstance(site, v1alpha1.Site))
 
     def _peers(self) -> list[assignment.Peer]:
         """Return the agents as Kubernetes knows them, one a node: what agents say is not asked.
 
         Those whose node is unknown are left out: they must not look like those of a cloud node.
         """
-        found: dict[str, assignment.Peer] = {}
+        peers: dict[str, assignment.Peer] = {}
         for _, pod in sorted(self._pods.items()):
             node = self.node(pod.node)
             if node is not None and pod.url is not None and pod.account == self._agent_account:
-                found.setdefault(
+                peers.setdefault(
                     node.name, assignment.Peer(node=node.name, site=node.site, url=pod.url)
                 )
-        return list(found.values())
+        return list(peers.values())
 
 
 def touched(change: informer.ObjectChange[Any]) -> Touched:

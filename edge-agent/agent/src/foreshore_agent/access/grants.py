@@ -81,9 +81,9 @@ class _Placed:
     def topics(self, *templates: str | None) -> frozenset[str]:
         """Fill in the templates that there are."""
         return frozenset(
-            topics.render(each, site=self.site.name, device=self.device.name)
-            for each in templates
-            if each is not None
+            topics.render(template, site=self.site.name, device=self.device.name)
+            for template in templates
+            if template is not None
         )
 
     @property
@@ -105,25 +105,32 @@ def find(folder: Path, names: NameTemplates, site: str | None = None) -> tuple[U
         raise AccessError([str(error)]) from error
     if reading.problems:
         raise AccessError(
-            f"{each.kind} {each.namespace}/{each.name}: {each.reason}: {each.message}"
-            for each in reading.problems
+            f"{problem.kind} {problem.namespace}/{problem.name}: {problem.reason}:"
+            f" {problem.message}"
+            for problem in reading.problems
         )
     return users(compiling.Resources.of(reading.resources), names, site)
 
 
 def users(
-    found: compiling.Resources, names: NameTemplates, site: str | None = None
+    snapshot: compiling.Resources, names: NameTemplates, site: str | None = None
 ) -> tuple[User, ...]:
     """Return every user, the agents of each site first. Raises AccessError."""
-    sites = [each for each in found.sites if site in (each.name, None)]
+    sites = [place for place in snapshot.sites if site in (place.name, None)]
     faults: list[str] = []
     if not sites:
         faults.append(f"there is no Site{f' {site}' * (site is not None)} in the folder")
-    placed = list(_placed(found, site, faults))
+    placed = list(_placed(snapshot, site, faults))
     faults += _topic_faults(placed)
-    agents = [_agents(each, placed, _agent_name(names, each, faults)) for each in sites]
+    agents = [_agents(place, placed, _agent_name(names, place, faults)) for place in sites]
     devices = [
-        _Grant(_device_name(names, one, faults), one.role, one.spoken, one.heard) for one in placed
+        _Grant(
+            _device_name(names, placement, faults),
+            placement.role,
+            placement.spoken,
+            placement.heard,
+        )
+        for placement in placed
     ]
     faults += _clashes(agents, devices)
     if faults:
@@ -131,11 +138,13 @@ def users(
     return _united((*agents, *devices))
 
 
-def _placed(found: compiling.Resources, site: str | None, faults: list[str]) -> Iterator[_Placed]:
+def _placed(
+    snapshot: compiling.Resources, site: str | None, faults: list[str]
+) -> Iterator[_Placed]:
     """Find each device's site and profile."""
-    profiles = {(each.namespace, each.name): each for each in found.profiles}
-    sites = {(each.namespace, each.name): each for each in found.sites}
-    for device in found.devices:
+    profiles = {(profile.namespace, profile.name): profile for profile in snapshot.profiles}
+    sites = {(place.namespace, place.name): place for place in snapshot.sites}
+    for device in snapshot.devices:
         if site not in (device.spec.site, None):
             continue
         place = sites.get((device.namespace, device.spec.site))
@@ -154,13 +163,13 @@ def _placed(found: compiling.Resources, site: str | None, faults: list[str]) -> 
 
 
 def _agents(site: v1alpha1.Site, placed: Iterable[_Placed], user: str) -> _Grant:
-    mine = [one for one in placed if one.site is site]
+    mine = [placement for placement in placed if placement.site is site]
     among = {beat.beat_topic(site.name), beat.renew_topic(site.name), beat.renewed_topic(site.name)}
     return _Grant(
         user,
         f"agents of Site {site.namespace}/{site.name}",
-        writes=frozenset(among).union(*(one.heard for one in mine)),
-        reads=frozenset(among).union(*(one.spoken for one in mine)),
+        writes=frozenset(among).union(*(placement.heard for placement in mine)),
+        reads=frozenset(among).union(*(placement.spoken for placement in mine)),
     )
 
 
@@ -170,27 +179,27 @@ def _agent_name(names: NameTemplates, site: v1alpha1.Site, faults: list[str]) ->
         faults.append(
             f"Site {site.namespace}/{site.name} names no credential; say --agent-user NAME"
         )
-    known = {"site": site.name, "namespace": site.namespace, "credential": credential or "none"}
-    return _named(names.agents, "--agent-user", known, faults)
+    values = {"site": site.name, "namespace": site.namespace, "credential": credential or "none"}
+    return _named(names.agents, "--agent-user", values, faults)
 
 
-def _device_name(names: NameTemplates, one: _Placed, faults: list[str]) -> str:
-    known = {
-        "site": one.site.name,
-        "namespace": one.device.namespace,
-        "device": one.device.name,
+def _device_name(names: NameTemplates, placement: _Placed, faults: list[str]) -> str:
+    values = {
+        "site": placement.site.name,
+        "namespace": placement.device.namespace,
+        "device": placement.device.name,
     }
-    return _named(names.device, "--device-user", known, faults)
+    return _named(names.device, "--device-user", values, faults)
 
 
-def _named(template: str, option: str, known: Mapping[str, str], faults: list[str]) -> str:
+def _named(template: str, option: str, values: Mapping[str, str], faults: list[str]) -> str:
     name = template
-    for key, value in known.items():
+    for key, value in values.items():
         name = name.replace(f"{{{key}}}", value)
     if not _USER.fullmatch(name):
         fault = (
             f"{option} {template!r} gives {name!r}, which is no user's name; letters, digits and"
-            f" -._@=/: are, and {', '.join(f'{{{key}}}' for key in known)} are replaced"
+            f" -._@=/: are, and {', '.join(f'{{{key}}}' for key in values)} are replaced"
         )
         if fault not in faults:
             faults.append(fault)
@@ -199,11 +208,11 @@ def _named(template: str, option: str, known: Mapping[str, str], faults: list[st
 
 def _topic_faults(placed: Iterable[_Placed]) -> Iterator[str]:
     """Name topics that no device may have, and those of two."""
-    for one in placed:
-        for topic in sorted(one.spoken | one.heard):
+    for placement in placed:
+        for topic in sorted(placement.spoken | placement.heard):
             why = _forbidden(topic)
             if why:
-                yield f"{one.role}: topic {topic!r} {why}; change its DeviceProfile"
+                yield f"{placement.role}: topic {topic!r} {why}; change its DeviceProfile"
 
 
 def _forbidden(topic: str) -> str:
@@ -216,29 +225,29 @@ def _forbidden(topic: str) -> str:
 
 def _clashes(agents: Iterable[_Grant], devices: Iterable[_Grant]) -> Iterator[str]:
     """Name users that are both agents and device, and topics that two devices' users share."""
-    ours = {one.user: one.role for one in agents}
+    ours = {grant.user: grant.role for grant in agents}
     owners: dict[str, _Grant] = {}
-    for one in devices:
-        if one.user in ours:
-            yield f"{one.role} and the {ours[one.user]} would have one user, {one.user!r}"
-        for topic in sorted(one.writes | one.reads):
-            first = owners.setdefault(topic, one)
-            if first.user != one.user:
+    for grant in devices:
+        if grant.user in ours:
+            yield f"{grant.role} and the {ours[grant.user]} would have one user, {grant.user!r}"
+        for topic in sorted(grant.writes | grant.reads):
+            first = owners.setdefault(topic, grant)
+            if first.user != grant.user:
                 yield (
-                    f"{first.role} and {one.role} both have topic {topic!r}: give each its own in"
+                    f"{first.role} and {grant.role} both have topic {topic!r}: give each its own in"
                     " its DeviceProfile, or one user with --device-user if one machine is both"
                 )
 
 
 def _united(grants: Iterable[_Grant]) -> tuple[User, ...]:
     """Put together what one user has by several roles."""
-    found: dict[str, User] = {}
-    for one in grants:
-        before = found.get(one.user, User(one.user, (), frozenset(), frozenset()))
-        found[one.user] = User(
-            one.user,
-            (*before.roles, one.role),
-            before.writes | one.writes,
-            before.reads | one.reads,
+    united: dict[str, User] = {}
+    for grant in grants:
+        before = united.get(grant.user, User(grant.user, (), frozenset(), frozenset()))
+        united[grant.user] = User(
+            grant.user,
+            (*before.roles, grant.role),
+            before.writes | grant.writes,
+            before.reads | grant.reads,
         )
-    return tuple(found.values())
+    return tuple(united.values())

@@ -139,10 +139,10 @@ def _authority(state: State, key: Key, at: Instant) -> fencing.AuthorityState:
     """
     kept, identity = state.authorities.get(key), state.identity
     if kept is None:
-        known = fencing.start(identity.node, identity.boot_id, at.boot)
+        authority = fencing.start(identity.node, identity.boot_id, at.boot)
     else:
-        known = fencing.recall(kept, identity.boot_id, at.boot)
-    return fencing.step(known, _broker(state, at.boot))
+        authority = fencing.recall(kept, identity.boot_id, at.boot)
+    return fencing.step(authority, _broker(state, at.boot))
 
 
 def _broker(state: State, boot: float) -> fencing.ConnectionChanged:
@@ -156,11 +156,11 @@ def _granted(state: State, device: DeviceState, event: Assigned) -> fencing.Auth
     believed it gone would give back what it has just been granted.
     """
     grant, boot = device.assigned.grant, event.at.boot
-    known = fencing.step(device.authority, _broker(state, boot))
+    authority = fencing.step(device.authority, _broker(state, boot))
     if grant is None:
-        return fencing.step(known, fencing.Withdrawn(boot))
+        return fencing.step(authority, fencing.Withdrawn(boot))
     if not _is_believed(state, event, grant):
-        return known
+        return authority
     granted = fencing.Granted(
         at=boot,
         holder=grant.holder,
@@ -169,7 +169,7 @@ def _granted(state: State, device: DeviceState, event: Assigned) -> fencing.Auth
         offline_seconds=grant.offline_seconds,
         self_granted=event.is_self_granted,
     )
-    return fencing.step(known, granted)
+    return fencing.step(authority, granted)
 
 
 def _is_believed(state: State, event: Assigned, grant: assignment.Grant) -> bool:
@@ -233,11 +233,11 @@ def _departed(
     """
     gone = {key: device.authority for key, device in state.devices.items() if key not in assigned}
     before = {key: right for key, right in state.authorities.items() if key not in state.devices}
-    known = {**before, **gone}
-    away = sorted((known[key].highest_seen, key) for key in known if key not in assigned)
+    rights = {**before, **gone}
+    away = sorted((rights[key].highest_seen, key) for key in rights if key not in assigned)
     for _, key in away[: max(0, len(away) - MAXIMUM_DEPARTED)]:
-        del known[key]
-    return known
+        del rights[key]
+    return rights
 
 
 def _keep(

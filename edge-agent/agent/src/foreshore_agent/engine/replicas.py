@@ -24,12 +24,12 @@ def endpoints(version: Policy, wanted: Policy) -> tuple[assignment.Endpoint, ...
     return wanted.endpoints if _asked(version) == _asked(wanted) else version.endpoints
 
 
-def is_awaited(wanted: Policy, known: Iterable[Policy], device: str) -> bool:
+def is_awaited(wanted: Policy, last_good: Iterable[Policy], device: str) -> bool:
     """Whether the newest version has to wait for a replica of its model before it takes effect.
 
     It waits for nothing where no other is in force, nor where that one asks the same model.
     """
-    before = next((version for version in known if device in version.devices), None)
+    before = next((version for version in last_good if device in version.devices), None)
     if before is None or wanted.model is None or _asked(before) == _asked(wanted):
         return False
     return not _is_served(wanted)

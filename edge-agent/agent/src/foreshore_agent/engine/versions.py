@@ -87,8 +87,8 @@ def _resolve(
     slow: str | None,
 ) -> None:
     key = Key(wanted.namespace, wanted.name)
-    known = _known(state, wanted)
-    older = tuple(version for version in known if not is_same(version, wanted))
+    last_good = _known(state, wanted)
+    older = tuple(version for version in last_good if not is_same(version, wanted))
     versions = (wanted, *older)
     bound: dict[int, list[str]] = {}
     held = _HeldBack(wanted)
@@ -96,14 +96,14 @@ def _resolve(
         device = devices.get(Key(wanted.namespace, name))
         if device is None:
             continue
-        chosen = in_force.choose(_options(state, wanted, known, older, device, slow))
+        chosen = in_force.choose(_options(state, wanted, last_good, older, device, slow))
         held.note(name, chosen, versions)
         if chosen.value is not None:
             of_device = resolution.compiled.setdefault(Key(device.namespace, device.name), {})
             of_device[key] = chosen.value.version
             bound.setdefault(chosen.value.position, []).append(name)
     resolution.problems += held.problems()
-    _carry(versions, known, bound)
+    _carry(versions, last_good, bound)
     resolution.in_force[key] = tuple(
         versions[position].model_copy(
             update={
@@ -125,7 +125,7 @@ class _Choice(NamedTuple):
 def _options(
     state: State,
     wanted: Policy,
-    known: tuple[Policy, ...],
+    last_good: tuple[Policy, ...],
     older: tuple[Policy, ...],
     device: assignment.AssignedDevice,
     slow: str | None,
@@ -135,7 +135,7 @@ def _options(
     if newest is not None and slow is not None:
         newest, obstacle = None, in_force.Obstacle(Reason.EXPRESSION_TOO_SLOW.value, slow)
     is_right = newest is not None
-    if is_right and replicas.is_awaited(wanted, known, device.name):
+    if is_right and replicas.is_awaited(wanted, last_good, device.name):
         obstacle = replicas.awaited(wanted)
     yield in_force.Option(newest and _Choice(0, newest), obstacle)
     for position, version in enumerate(older, start=1):
@@ -181,8 +181,10 @@ def _compiled(
         f"{device.uid}/{device.digest}",
         version.model,
     )
-    known = state.devices.get(Key(device.namespace, device.name))
-    bound = known.bindings.get(Key(version.namespace, version.name)) if known else None
+    device_state = state.devices.get(Key(device.namespace, device.name))
+    bound = (
+        device_state.bindings.get(Key(version.namespace, version.name)) if device_state else None
+    )
     if bound is not None and bound.origin == origin:
         return CompiledVersion(bound.compiled, origin), None
     try:
@@ -253,7 +255,7 @@ def _generation(version: Policy, unnumbered: str) -> str:
 
 
 def _carry(
-    versions: tuple[Policy, ...], known: tuple[Policy, ...], bound: dict[int, list[str]]
+    versions: tuple[Policy, ...], last_good: tuple[Policy, ...], bound: dict[int, list[str]]
 ) -> None:
     """Keep the last good version also for devices that nothing binds at present.
 
@@ -261,7 +263,7 @@ def _carry(
     when it returns, or the profile is repaired, it works by what it worked by before.
     """
     placed = {name for names in bound.values() for name in names}
-    for version in known:
+    for version in last_good:
         position = next(at for at, other in enumerate(versions) if is_same(other, version))
         left = [name for name in version.devices if name not in placed]
         placed.update(left)
@@ -276,9 +278,11 @@ def absent(state: State, resolution: Resolution) -> dict[Key, tuple[Policy, ...]
     A policy is not assigned at all while its only device is away. What was unassigned last is kept
     longest.
     """
-    known = {**state.absent, **state.in_force}
-    left = [key for key, versions in known.items() if versions and key not in resolution.in_force]
-    return {key: known[key] for key in left[-MAXIMUM_ABSENT:]}
+    last_good = {**state.absent, **state.in_force}
+    left = [
+        key for key, versions in last_good.items() if versions and key not in resolution.in_force
+    ]
+    return {key: last_good[key] for key in left[-MAXIMUM_ABSENT:]}
 
 
 def _known(state: State, wanted: Policy) -> tuple[Policy, ...]:
@@ -288,8 +292,8 @@ def _known(state: State, wanted: Policy) -> tuple[Policy, ...]:
     no assignment without it came in between.
     """
     key = Key(wanted.namespace, wanted.name)
-    known = state.in_force.get(key) or state.absent.get(key, ())
-    return tuple(version for version in known if version.uid == wanted.uid)
+    last_good = state.in_force.get(key) or state.absent.get(key, ())
+    return tuple(version for version in last_good if version.uid == wanted.uid)
 
 
 def announce(turn: Turn, state: State, resolution: Resolution) -> tuple[effects.Effect, ...]:

@@ -24,12 +24,12 @@ def problems(state: State) -> tuple[report.Problem, ...]:
 
 def _disarmed(state: State) -> Iterator[report.Problem]:
     """Yield each policy that was too slow, once, with the first device that it is disarmed on."""
-    found: dict[Key, Binding] = {}
+    disarmed: dict[Key, Binding] = {}
     for device in state.devices.values():
         for policy, binding in device.bindings.items():
             if binding.too_slow is not None:
-                found.setdefault(policy, binding)
-    for policy, binding in found.items():
+                disarmed.setdefault(policy, binding)
+    for policy, binding in disarmed.items():
         yield report.Problem(
             kind="DecisionPolicy",
             namespace=policy.namespace,

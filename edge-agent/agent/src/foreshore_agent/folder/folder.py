@@ -313,8 +313,8 @@ def _site(snapshot: compiling.Resources, places: Places) -> v1alpha1.Site:
     if places.site is not None:
         site = compiling.find_site(snapshot, places.site)
         if site is None:
-            known = hints.among(places.site, (other.name for other in snapshot.sites))
-            raise FolderError(f"{places.resources} holds no Site {places.site}; {known}")
+            hint = hints.among(places.site, (other.name for other in snapshot.sites))
+            raise FolderError(f"{places.resources} holds no Site {places.site}; {hint}")
         return site
     if len(snapshot.sites) != 1:
         names = ", ".join(site.name for site in snapshot.sites) or "none"

@@ -188,4 +188,4 @@ class FolderModels:
 
 
 def _every(models: Models) -> tuple[serving.ModelConfig, ...]:
-    return tuple(dict.fromkeys(model for found in models.values() for model in found))
+    return tuple(dict.fromkeys(model for configs in models.values() for model in configs))

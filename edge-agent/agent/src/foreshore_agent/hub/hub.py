@@ -70,8 +70,8 @@ class HubCalls:
 class HubLink:
     """All loops of one agent's link."""
 
-    def __init__(self, way: door.Door, records: Records, calls: HubCalls) -> None:
-        self._door: Final = way
+    def __init__(self, door: door.Door, records: Records, calls: HubCalls) -> None:
+        self._door: Final = door
         self._records: Final = records
         self._calls: Final = calls
         self._changed: Final = asyncio.Event()

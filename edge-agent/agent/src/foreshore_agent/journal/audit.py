@@ -103,7 +103,7 @@ class Audit:
         doubt = self._check_head()
         exact = self._break or self._check_end() or doubt or self._check_statement()
         every = (*self._noticed, exact, doubt, self._check_acknowledged())
-        return min(filter(None, every), key=lambda found: found.sequence, default=None)
+        return min(filter(None, every), key=lambda broken: broken.sequence, default=None)
 
     def _cross_holes(self, until: int) -> int:
         """Go over stated holes that begin before `until`; return the number expected behind."""
@@ -180,8 +180,8 @@ class Audit:
         head = self._head
         if head is None or not head.acknowledged_hash:
             return None
-        found = self._hashes.get(head.acknowledged, head.acknowledged_hash)
-        if found == head.acknowledged_hash:
+        digest = self._hashes.get(head.acknowledged, head.acknowledged_hash)
+        if digest == head.acknowledged_hash:
             return None
         return ChainBreak(1, reasons.HEAD_MISMATCH, head.acknowledged)
 

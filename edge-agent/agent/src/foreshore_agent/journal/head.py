@@ -48,10 +48,10 @@ def read(directory: Path) -> Head | None:
     """
     try:
         with (directory / FILE).open("rb") as file:
-            found = _newest(file.read(_SLOT * _SLOTS))
+            newest = _newest(file.read(_SLOT * _SLOTS))
     except FileNotFoundError:
         return None
-    return None if found is None else found[1]
+    return None if newest is None else newest[1]
 
 
 class HeadFile:
@@ -61,7 +61,7 @@ class HeadFile:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(directory / FILE, flags, 0o600)
         newest = _newest(os.pread(self._descriptor, _SLOT * _SLOTS, 0))
-        self.found: Final = None if newest is None else newest[1]
+        self.at_opening: Final = None if newest is None else newest[1]
         """What it said when it was opened."""
         self._revision = 0 if newest is None else newest[0]
         self._written: Head | None = None
@@ -102,8 +102,8 @@ def _line(revision: int, head: Head) -> bytes:
 
 def _newest(content: bytes) -> tuple[int, Head] | None:
     slots = (content[start : start + _SLOT] for start in range(0, _SLOT * _SLOTS, _SLOT))
-    found = [slot for slot in map(_slot, slots) if slot is not None]
-    return max(found, key=lambda slot: slot[0], default=None)
+    readable = [slot for slot in map(_slot, slots) if slot is not None]
+    return max(readable, key=lambda slot: slot[0], default=None)
 
 
 def _slot(content: bytes) -> tuple[int, Head] | None:

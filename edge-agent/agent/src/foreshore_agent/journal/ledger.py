@@ -84,9 +84,9 @@ class Ledger:
         """Take records out whole."""
         places: list[Place] = []
         for sequence in sorted(sequences):
-            found = self._rows.placed(sequence)
-            if found is not None:
-                place, is_critical, size = found
+            placed = self._rows.placed(sequence)
+            if placed is not None:
+                place, is_critical, size = placed
                 self._rows.delete(sequence)
                 self._free(is_critical=is_critical, size=size + OVERHEAD)
                 places.append(place)
@@ -97,9 +97,9 @@ class Ledger:
         """Take the bodies of records out; numbers and links stay."""
         places: list[Place] = []
         for sequence in sorted(sequences):
-            found = self._rows.placed(sequence)
-            if found is not None:
-                place, is_critical, size = found
+            placed = self._rows.placed(sequence)
+            if placed is not None:
+                place, is_critical, size = placed
                 self._rows.empty(sequence)
                 self._free(is_critical=is_critical, size=size)
                 places.append(place)
@@ -147,12 +147,12 @@ class Ledger:
         """Note holes: in their table, in the total, and for the statement."""
         for hole in fresh:
             gone, come = holes.punch(hole, self._rows.holes_near(hole))
-            for each in gone:
-                self._rows.delete_hole(each)
-                self.total = self.total.minus(each)
-            for each in come:
-                self._rows.insert_hole(each)
-                self.total = self.total.plus(each)
+            for old in gone:
+                self._rows.delete_hole(old)
+                self.total = self.total.minus(old)
+            for new in come:
+                self._rows.insert_hole(new)
+                self.total = self.total.plus(new)
             self._change(reason)[1].append(hole)
 
     def note(self, reason: str, hole: Hole | None) -> None:

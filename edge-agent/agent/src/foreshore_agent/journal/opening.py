@@ -43,26 +43,26 @@ Noticed = tuple[Reason, Hole | None]
 """Why a record is due, and the hole that it is about; none where all holes are to be stated."""
 
 
-def notice(found: Found) -> Noticed | None:
+def notice(opened: Found) -> Noticed | None:
     """Return why a record is due and the hole it is about, or None where all fits."""
-    head = found.head
-    if not found.is_stated and (head is None or head.sequence == 0):
-        return (reasons.FORMAT_UPGRADED, None) if found.last else None
+    head = opened.head
+    if not opened.is_stated and (head is None or head.sequence == 0):
+        return (reasons.FORMAT_UPGRADED, None) if opened.last else None
     if head is None:
-        return reasons.HEAD_MISSING, _doubted(1, found.last)
-    if found.journal not in ("", head.journal):
-        return reasons.HEAD_MISMATCH, _doubted(1, found.last)
-    if head.sequence > found.last:
-        first = found.last + 1
-        cut = Hole(first, head.sequence, found.hash, head.hash, HoleKind.CUT)
+        return reasons.HEAD_MISSING, _doubted(1, opened.last)
+    if opened.journal not in ("", head.journal):
+        return reasons.HEAD_MISMATCH, _doubted(1, opened.last)
+    if head.sequence > opened.last:
+        first = opened.last + 1
+        cut = Hole(first, head.sequence, opened.hash, head.hash, HoleKind.CUT)
         return reasons.JOURNAL_CUT, cut
-    if head.acknowledged_hash not in ("", found.hash_at_acknowledged or head.acknowledged_hash):
+    if head.acknowledged_hash not in ("", opened.hash_at_acknowledged or head.acknowledged_hash):
         return reasons.HEAD_MISMATCH, _doubted(1, head.acknowledged)
-    if head.sequence and found.hash_at_head not in (None, head.hash):
+    if head.sequence and opened.hash_at_head not in (None, head.hash):
         vouched = head.acknowledged if head.acknowledged < head.sequence else 0
         return reasons.HEAD_MISMATCH, _doubted(vouched + 1, head.sequence)
-    if head.is_final and found.last > head.sequence:
-        return reasons.BEYOND_HEAD, _doubted(head.sequence + 1, found.last)
+    if head.is_final and opened.last > head.sequence:
+        return reasons.BEYOND_HEAD, _doubted(head.sequence + 1, opened.last)
     return None
 
 

@@ -130,12 +130,12 @@ class Reader:
                 break  # else an agent started or stopped meanwhile
         return verified
 
-    def _verify(self, found: head.Head | None) -> Verified:
+    def _verify(self, file_head: head.Head | None) -> Verified:
         self._connection.execute("BEGIN")
         try:
             journal, is_stated = self.journal_id, self._value("journal/format") is not None
             table = tuple(self._holes() if is_stated else holes.unstated(self._skeletons()))
-            own = found if found is not None and found.journal == journal else None
+            own = file_head if file_head is not None and file_head.journal == journal else None
             checked = audit.Audit(table, own, is_head_due=is_stated)
             for sequence, previous, digest, body in self._connection.execute(
                 "SELECT sequence, previous, hash, body FROM record ORDER BY sequence"

@@ -181,13 +181,13 @@ class Rows:
         cursor = self._run(
             f"{_SHIPPED} WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit)
         )
-        found: list[record.ShippedRecord] = []
+        batch: list[record.ShippedRecord] = []
         for row in cursor:
             size -= len(row[3]) + OVERHEAD
-            if found and (size < 0 or row[0] != found[-1].sequence + 1):
+            if batch and (size < 0 or row[0] != batch[-1].sequence + 1):
                 break
-            found.append(shipped(row))
-        return tuple(found)
+            batch.append(shipped(row))
+        return tuple(batch)
 
     def newest(self, limit: int) -> tuple[record.ShippedRecord, ...]:
         """Return the newest records, oldest first."""
@@ -214,9 +214,9 @@ class Rows:
             (hole.last + 1, hole.kind == HoleKind.DOUBTED),
         )
         near = itertools.takewhile(lambda other: other.last >= hole.first - 1, holes(cursor))
-        found = tuple(near)
+        neighbours = tuple(near)
         cursor.close()
-        return found
+        return neighbours
 
     def holes_noticed(self) -> tuple[Hole, ...]:
         """Return what was lost or changed behind the journal's back, the first first."""

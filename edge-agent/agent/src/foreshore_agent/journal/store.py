@@ -293,10 +293,10 @@ class Store:
 
         Returns the first break that was ever noticed so.
         """
-        known, newest = self._rows.get("journal/id"), self._ledger.newest
-        head = self._head.found
-        found = opening.Found(
-            journal="" if known is None else known.decode(),
+        journal_id, newest = self._rows.get("journal/id"), self._ledger.newest
+        head = self._head.at_opening
+        opened = opening.Found(
+            journal="" if journal_id is None else journal_id.decode(),
             last=newest.sequence,
             hash=newest.hash,
             is_stated=self._rows.get(_FORMAT) is not None,
@@ -304,14 +304,16 @@ class Store:
             hash_at_head=self._rows.hash_of(head.sequence) if head else None,
             hash_at_acknowledged=self._rows.hash_of(head.acknowledged) if head else None,
         )
-        self.journal_id = found.journal or (head.journal if head else identity or str(uuid.uuid4()))
+        self.journal_id = opened.journal or (
+            head.journal if head else identity or str(uuid.uuid4())
+        )
         self.source = f"/journals/{self.journal_id}"
-        noticed = opening.notice(found)
+        noticed = opening.notice(opened)
         try:
-            self._begin(found, noticed)
+            self._begin(opened, noticed)
         except (JournalFull, OSError):
             self._ballast.release()  # the room is for such a case; a second refusal is for good
-            self._begin(found, noticed)
+            self._begin(opened, noticed)
         first = min(self._rows.holes_noticed(), default=None)
         broken = None if first is None else audit.of_hole(first)
         if broken is not None:
@@ -319,18 +321,18 @@ class Store:
             _LOG.error("the journal: record %d: %s; %s", broken.sequence, why.message, why.remedy)
         return broken
 
-    def _begin(self, found: opening.Found, noticed: opening.Noticed | None) -> None:
+    def _begin(self, opened: opening.Found, noticed: opening.Noticed | None) -> None:
         """Make what was noticed durable.
 
         The head stays as it was until that is done: after a crash in between, the same is noticed
         again. Where all fits, it stops being final before the table can get ahead of it.
         """
         if noticed is None:
-            head = found.head or Head(self.journal_id, 0, chain.GENESIS)
+            head = opened.head or Head(self.journal_id, 0, chain.GENESIS)
             self._head.write(head._replace(is_final=False))
             self._head.sync()
         sqlite.sync_directory(self._directory)
-        if noticed is None and found.is_stated and found.journal:
+        if noticed is None and opened.is_stated and opened.journal:
             return
         with self.transaction():
             self.put("journal/id", self.journal_id.encode())
@@ -390,8 +392,8 @@ class Store:
     def _retire(self) -> None:
         """See which records may go, of those that were acknowledged since the last time."""
         after, until = self._retention.admitted, self._ledger.tally.acknowledged
-        found = self._rows.buckets(after, until)
-        for sequence, policy, device, verdict, keep, length in found:
+        rows = self._rows.buckets(after, until)
+        for sequence, policy, device, verdict, keep, length in rows:
             self._retention.admit(sequence, (policy, device, verdict), keep if length else 0)
         self._retention.admitted = until
 

@@ -166,8 +166,8 @@ class Journal:
         """Return every value that is kept under a key with this prefix, by its whole key."""
 
         def run(store: Store) -> dict[str, bytes]:
-            found = store.values(_PREFIX + prefix)
-            return {key.removeprefix(_PREFIX): value for key, value in found.items()}
+            kept = store.values(_PREFIX + prefix)
+            return {key.removeprefix(_PREFIX): value for key, value in kept.items()}
 
         return self._submit(run, is_urgent=True)
 

@@ -99,9 +99,9 @@ def _check_names(path: Path, header: Sequence[str]) -> None:
     """Refuse a name that two columns have: capitals do not count, here as in every look-up."""
     seen: dict[str, int] = {}
     for index, name in enumerate(header):
-        known = name.strip().casefold()
-        first = seen.setdefault(known, index)
-        if known and first != index:
+        folded = name.strip().casefold()
+        first = seen.setdefault(folded, index)
+        if folded and first != index:
             raise RecordingError(
                 f"{path}: columns {first + 1} ({header[first]}) and {index + 1} ({name}) have one"
                 " name (capitals do not count): rename one of them"

@@ -105,12 +105,12 @@ class Recording:
         """Read one row. Raises RecordingError, without its place."""
         values: dict[str, Value] = {}
         unread: list[str] = []
-        for index, each in self.columns.properties.items():
+        for index, declared in self.columns.properties.items():
             text = cells[index].strip() if index < len(cells) else ""
             try:
-                values[each.name] = value(text, each.type, self.separator)
+                values[declared.name] = value(text, declared.type, self.separator)
             except ValueError:
-                unread.append(each.name)
+                unread.append(declared.name)
         time = self.columns.time
         truth = self.columns.truth
         return RecordedRow(
@@ -159,12 +159,12 @@ def read(
     Raises:
         RecordingError: it cannot be played as it is; the text names rows, columns and the remedy.
     """
-    found = layout.read(path)
+    file_layout = layout.read(path)
     try:
-        columns = arrange(found.header, properties, wanted)
+        columns = arrange(file_layout.header, properties, wanted)
     except RecordingError as error:
         raise RecordingError(f"{path}: {error}") from error
-    recording = Recording(path, columns, found.header, zone, found.separator)
+    recording = Recording(path, columns, file_layout.header, zone, file_layout.separator)
     seen = _surveyed(recording, progress)
     if seen.rows == 0:
         raise RecordingError(f"{path} has no rows, only a header")
@@ -179,7 +179,7 @@ def read(
 def _surveyed(recording: Recording, progress: Callable[[int], object]) -> survey.Survey:
     """Look at every row."""
     columns, width = recording.columns, len(recording.header)
-    index_of = {each.name: index for index, each in columns.properties.items()}
+    index_of = {declared.name: index for index, declared in columns.properties.items()}
     seen = survey.Survey(columns.properties, columns.time, recording.header)
     for place, cells in recording.cells():
         if place.row % PROGRESS_ROWS == 0:
@@ -205,16 +205,17 @@ def arrange(
     Raises RecordingError.
     """
     places = {name.strip().casefold(): index for index, name in enumerate(header)}
-    known = {each.name.casefold(): each for each in properties}
-    found = _mapped(header, places, known, wanted.mapped)
-    taken = {each.name for each in found.values()}
-    for name, each in known.items():
-        if name in places and each.name not in taken and places[name] not in found:
-            found[places[name]] = each
-    if not found:
+    by_name = {declared.name.casefold(): declared for declared in properties}
+    columns = _mapped(header, places, by_name, wanted.mapped)
+    taken = {declared.name for declared in columns.values()}
+    for name, declared in by_name.items():
+        if name in places and declared.name not in taken and places[name] not in columns:
+            columns[places[name]] = declared
+    if not columns:
         raise RecordingError(
             f"no column is a property of the device; columns: {', '.join(header)};"
-            f" properties: {_names(known.values())}; say which is which with --map COLUMN=PROPERTY"
+            f" properties: {_names(by_name.values())};"
+            " say which is which with --map COLUMN=PROPERTY"
         )
     time = None if wanted.time_column is None else _place(places, wanted.time_column, header)
     if time is None and wanted.needs_time:
@@ -224,45 +225,45 @@ def arrange(
                 f"no column looks like a time; say which with --time-column: {', '.join(header)}"
             )
     truth = None if wanted.truth_column is None else _place(places, wanted.truth_column, header)
-    return Columns(found, time, truth)
+    return Columns(columns, time, truth)
 
 
 def _mapped(
     header: Sequence[str],
     places: Mapping[str, int],
-    known: Mapping[str, deviceprofile.Property],
+    by_name: Mapping[str, deviceprofile.Property],
     mapped: Mapping[str, str],
 ) -> dict[int, deviceprofile.Property]:
     """Return the columns that were mapped by hand. Raises RecordingError."""
-    found: dict[int, deviceprofile.Property] = {}
+    columns: dict[int, deviceprofile.Property] = {}
     for column, name in mapped.items():
-        if name.casefold() not in known:
+        if name.casefold() not in by_name:
             raise RecordingError(
-                f"the device has no property {name!r}; {hints.near(name.casefold(), known)}"
-                f"it has {_names(known.values())}"
+                f"the device has no property {name!r}; {hints.near(name.casefold(), by_name)}"
+                f"it has {_names(by_name.values())}"
             )
-        place, meant = _place(places, column, header), known[name.casefold()]
-        other = next((at for at, each in found.items() if each is meant), place)
+        place, meant = _place(places, column, header), by_name[name.casefold()]
+        other = next((at for at, declared in columns.items() if declared is meant), place)
         if other != place:
             raise RecordingError(
                 f"columns {header[other]} and {header[place]} are both mapped to {meant.name}:"
                 " leave one --map out"
             )
-        found[place] = meant
-    return found
+        columns[place] = meant
+    return columns
 
 
 def mapping(pairs: Sequence[str]) -> dict[str, str]:
     """Read `COLUMN=PROPERTY` pairs. Raises RecordingError."""
-    found: dict[str, str] = {}
+    mapped: dict[str, str] = {}
     for pair in pairs:
         column, equals, name = pair.rpartition("=")
         if not equals or not column or not name:
             raise RecordingError(f"--map takes COLUMN=PROPERTY, not {pair!r}")
-        if column.strip().casefold() in (each.strip().casefold() for each in found):
+        if column.strip().casefold() in (earlier.strip().casefold() for earlier in mapped):
             raise RecordingError(f"column {column} is mapped twice: leave one --map out")
-        found[column] = name
-    return found
+        mapped[column] = name
+    return mapped
 
 
 def value(text: str, data_type: deviceprofile.DataType, separator: str = ",") -> Value:
@@ -347,4 +348,4 @@ def _place(places: Mapping[str, int], column: str, header: Sequence[str]) -> int
 
 
 def _names(properties: Iterable[deviceprofile.Property]) -> str:
-    return ", ".join(sorted(each.name for each in properties))
+    return ", ".join(sorted(declared.name for declared in properties))

@@ -53,20 +53,24 @@ def find(folder: Path, name: str) -> PlayedStage:
 
 def choose(reading: resources.FolderReading, folder: Path, name: str) -> PlayedStage:
     """Find a device by name (or `namespace/name`) among resources. Raises StageError."""
-    found = compiling.Resources.of(reading.resources)
-    named = [each for each in found.devices if name in (each.name, f"{each.namespace}/{each.name}")]
+    snapshot = compiling.Resources.of(reading.resources)
+    named = [
+        device
+        for device in snapshot.devices
+        if name in (device.name, f"{device.namespace}/{device.name}")
+    ]
     if len(named) != 1:
-        raise StageError(_unknown(folder, name, found.devices, len(named)))
+        raise StageError(_unknown(folder, name, snapshot.devices, len(named)))
     device = named[0]
     profile = next(
         (
-            each
-            for each in found.profiles
-            if (each.namespace, each.name) == (device.namespace, device.spec.profile_ref.name)
+            profile
+            for profile in snapshot.profiles
+            if (profile.namespace, profile.name) == (device.namespace, device.spec.profile_ref.name)
         ),
         None,
     )
-    site = compiling.find_site(found, device.spec.site)
+    site = compiling.find_site(snapshot, device.spec.site)
     if profile is None or site is None:
         missing = (
             f"DeviceProfile {device.spec.profile_ref.name}"
@@ -78,9 +82,11 @@ def choose(reading: resources.FolderReading, folder: Path, name: str) -> PlayedS
 
 
 def _unknown(folder: Path, name: str, devices: tuple[v1alpha1.Device, ...], count: int) -> str:
-    told = f"{folder} must hold one Device {name}"
+    message = f"{folder} must hold one Device {name}"
     if not devices:
-        return f"{told}; it holds no Device at all ({inspection.overview(folder)})"
+        return f"{message}; it holds no Device at all ({inspection.overview(folder)})"
     whole = count > 0 or "/" in name
-    known = (f"{each.namespace}/{each.name}" if whole else each.name for each in devices)
-    return f"{told}; {hints.among(name, known)}"
+    candidates = (
+        f"{device.namespace}/{device.name}" if whole else device.name for device in devices
+    )
+    return f"{message}; {hints.among(name, candidates)}"

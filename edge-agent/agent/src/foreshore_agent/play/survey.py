@@ -61,7 +61,8 @@ class Survey:
         self._header: Final = header
         self._time: Final = "" if time is None else header[time]
         self._columns: Final = {
-            each.name: _Column(each, header[index]) for index, each in properties.items()
+            declared.name: _Column(declared, header[index])
+            for index, declared in properties.items()
         }
         self._mistakes: list[str] = []
         self._count = 0
@@ -115,10 +116,10 @@ class Survey:
                 " Give the first column a name too, such as `row,` before the first name",
             )
         unreadable = [
-            f"column {each.name} is mapped to {each.property.name}, and no cell of it is a"
-            f" {each.property.type.value}{_example(each)}: map another column"
-            for each in self._columns.values()
-            if self.rows and not each.readable and not self._count
+            f"column {column.name} is mapped to {column.property.name}, and no cell of it is a"
+            f" {column.property.type.value}{_example(column)}: map another column"
+            for column in self._columns.values()
+            if self.rows and not column.readable and not self._count
         ]
         left = self._count - len(self._mistakes)
         return (*self._mistakes, *unreadable, *((f"and {left} more",) if left else ()))

@@ -164,7 +164,7 @@ class AgentFacts:
 
 
 def in_force(
-    taken: assignment.Assignment, known: state.State
+    taken: assignment.Assignment, engine_state: state.State
 ) -> tuple[assignment.AssignedPolicy, ...]:
     """Return the versions to infer for: what the engine decides by, else what was assigned.
 
@@ -173,7 +173,8 @@ def in_force(
     return tuple(
         version
         for policy in taken.policies
-        for version in known.in_force.get(events.Key(policy.namespace, policy.name)) or (policy,)
+        for version in engine_state.in_force.get(events.Key(policy.namespace, policy.name))
+        or (policy,)
     )
 
 
@@ -195,7 +196,7 @@ def denied(
     return (problem,)
 
 
-def set_aside(node: str, known: state.State) -> tuple[report.Problem, ...]:
+def set_aside(node: str, engine_state: state.State) -> tuple[report.Problem, ...]:
     """Say which durable values could not be used when the agent started."""
     return tuple(
         report.Problem(
@@ -206,7 +207,7 @@ def set_aside(node: str, known: state.State) -> tuple[report.Problem, ...]:
             message=f"{name} in the state directory could not be used and was set aside as"
             f" {durable.ASIDE}{name}: {why}"[:1024],
         )
-        for name, why in known.unreadable
+        for name, why in engine_state.unreadable
     )
 
 
