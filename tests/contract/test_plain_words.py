@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 VAGUE = frozenset({"one", "said", "each", "found", "told", "way", "known"})
 NOT_YET_CLEAN = (
     "foreshore_agent",
-    "foreshore_decision",
     "foreshore_hub",
     "foreshore_serving",
 )
