@@ -101,10 +101,10 @@ def merge(
 
     Conditions that are not wanted go away: `Stalled` and `Reconciling` exist only while true.
     """
-    known = {condition.type: condition for condition in existing}
+    previous = {condition.type: condition for condition in existing}
     merged = []
-    for condition in sorted(wanted, key=lambda each: each.type):
-        before = known.get(condition.type)
+    for condition in sorted(wanted, key=lambda condition: condition.type):
+        before = previous.get(condition.type)
         moment = (
             before.last_transition_time
             if before is not None and before.status is condition.status

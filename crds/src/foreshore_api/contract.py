@@ -173,7 +173,7 @@ class Document(pydantic.BaseModel):
 def _filled(value: Any) -> Any:
     """The value without empty lists and maps, as the API server stores an object."""
     if isinstance(value, dict):
-        return {key: _filled(each) for key, each in value.items() if each not in ([], {})}
+        return {key: _filled(element) for key, element in value.items() if element not in ([], {})}
     if isinstance(value, list):
-        return [_filled(each) for each in value]
+        return [_filled(element) for element in value]
     return value

@@ -8,15 +8,15 @@ SHOWN: Final = 12
 """Names that one message lists."""
 
 
-def near(wanted: str, known: Iterable[str]) -> str:
+def near(wanted: str, candidates: Iterable[str]) -> str:
     """Return the likeliest name as a question, or nothing: `did you mean co2? `."""
-    found = difflib.get_close_matches(wanted, sorted(set(known)), n=1)
-    return f"did you mean {found[0]}? " if found else ""
+    matches = difflib.get_close_matches(wanted, sorted(set(candidates)), n=1)
+    return f"did you mean {matches[0]}? " if matches else ""
 
 
-def among(wanted: str, known: Iterable[str]) -> str:
-    """Return what is known, the likeliest first: `did you mean co2? Known: airflow, co2`."""
-    names = sorted(set(known))
+def among(wanted: str, candidates: Iterable[str]) -> str:
+    """Return the candidates, the likeliest first: `did you mean co2? Known: airflow, co2`."""
+    names = sorted(set(candidates))
     if not names:
         return "there is none"
     left = len(names) - SHOWN

@@ -27,17 +27,17 @@ def is_fit(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in _UNFIT
 
 
-def line(said: object, maximum: int = MAXIMUM) -> str:
+def line(value: object, maximum: int = MAXIMUM) -> str:
     """Return one line: as written, but for characters that do more than to be read.
 
     Its blanks stay, so that columns do.
     """
-    text = str(said)
+    text = str(value)
     if len(text) > maximum:
         text = text[: maximum - 1] + _ELLIPSIS
     if text.isascii() and text.isprintable():
         return text
-    return "".join(each if is_fit(each) else REPLACEMENT for each in text)
+    return "".join(character if is_fit(character) else REPLACEMENT for character in text)
 
 
 def escaped(document: str) -> str:
@@ -48,7 +48,10 @@ def escaped(document: str) -> str:
     """
     if document.isascii():
         return document.replace("\x7f", "\\u007f")
-    return "".join(each if each == "\n" or is_fit(each) else _utf16(each) for each in document)
+    return "".join(
+        character if character == "\n" or is_fit(character) else _utf16(character)
+        for character in document
+    )
 
 
 def _utf16(character: str) -> str:
@@ -57,9 +60,9 @@ def _utf16(character: str) -> str:
     return "".join(f"\\u{encoded[at : at + 4]}" for at in range(0, len(encoded), 4))
 
 
-def clean(said: object, maximum: int = MAXIMUM) -> str:
+def clean(value: object, maximum: int = MAXIMUM) -> str:
     """Return one line as `line` does, with single blanks between its words."""
-    return line(" ".join(str(said)[: 4 * maximum].split()), maximum)
+    return line(" ".join(str(value)[: 4 * maximum].split()), maximum)
 
 
 def logged(message: object) -> str:
@@ -69,4 +72,4 @@ def logged(message: object) -> str:
 
 def traceback(text: str) -> str:
     """Return a log's traceback: it keeps its lines and their blanks."""
-    return "\n".join(line(each, LONGEST_LOGGED) for each in text.splitlines())
+    return "\n".join(line(row, LONGEST_LOGGED) for row in text.splitlines())

@@ -65,14 +65,15 @@ def parse(document: Mapping[str, Any], *, strict: bool = False) -> meta.Resource
 
 def explain(error: pydantic.ValidationError, kind: type[meta.Resource]) -> str:
     """Return what is wrong and where, as people write it: `spec.rules[0].effect: …`."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    told = [
-        f"{_path(each['loc'])}: {each['msg'].removeprefix('Value error, ')}{_hint(each, kind)}"
-        for each in found[:SHOWN]
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    messages = [
+        f"{_path(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+        f"{_hint(problem, kind)}"
+        for problem in errors[:SHOWN]
     ]
-    if len(found) > SHOWN:
-        told.append(f"and {len(found) - SHOWN} more")
-    return "; ".join(told)
+    if len(errors) > SHOWN:
+        messages.append(f"and {len(errors) - SHOWN} more")
+    return "; ".join(messages)
 
 
 def _check_names(resource: meta.Resource) -> None:
@@ -83,11 +84,11 @@ def _check_names(resource: meta.Resource) -> None:
     """
     longest, pattern = resource.longest_name, resource.name_pattern
     if not is_name(resource.name, longest, pattern):
-        told = f"{resource.name[:SHOWN_NAME]!r} is no name of a {resource.kind}"
-        raise InvalidError(f"metadata.name: {told}: {pattern}, at most {longest} characters")
+        message = f"{resource.name[:SHOWN_NAME]!r} is no name of a {resource.kind}"
+        raise InvalidError(f"metadata.name: {message}: {pattern}, at most {longest} characters")
     if resource.namespace and not is_name(resource.namespace, LONGEST_NAMESPACE):
-        told = f"{resource.namespace[:SHOWN_NAME]!r} is no name of a namespace"
-        raise InvalidError(f"metadata.namespace: {told}: {scalars.LABEL_PATTERN}, at most 63")
+        message = f"{resource.namespace[:SHOWN_NAME]!r} is no name of a namespace"
+        raise InvalidError(f"metadata.namespace: {message}: {scalars.LABEL_PATTERN}, at most 63")
 
 
 _LABELS: Final[pydantic.TypeAdapter[Mapping[str, str]]] = pydantic.TypeAdapter(
@@ -106,9 +107,9 @@ def _check_metadata(resource: meta.Resource) -> None:
     try:
         _LABELS.validate_python(resource.metadata.labels)
     except pydantic.ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = _path(("metadata", "labels", *found["loc"]))[:SHOWN_NAME]
-        raise InvalidError(f"{where}: {found['msg']}") from error
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = _path(("metadata", "labels", *problem["loc"]))[:SHOWN_NAME]
+        raise InvalidError(f"{where}: {problem['msg']}") from error
     if len(resource.metadata.uid or "") > meta.LONGEST_UID:
         raise InvalidError(f"metadata.uid: at most {meta.LONGEST_UID} characters")
 
@@ -120,10 +121,10 @@ def is_name(name: str, longest: int, pattern: str = scalars.LABEL_PATTERN) -> bo
 
 def _no_kind(document: Mapping[str, Any]) -> str:
     version, kind = str(document.get("apiVersion")), str(document.get("kind"))
-    told = f"{version} {kind} is no kind of this release"
+    message = f"{version} {kind} is no kind of this release"
     if version != meta.API_VERSION:
-        return f"{told}; apiVersion is {meta.API_VERSION}"
-    return f"{told}; {hints.among(kind, KINDS)}"
+        return f"{message}; apiVersion is {meta.API_VERSION}"
+    return f"{message}; {hints.among(kind, KINDS)}"
 
 
 def _hint(problem: pydantic_core.ErrorDetails, kind: type[meta.Resource]) -> str:
@@ -131,8 +132,8 @@ def _hint(problem: pydantic_core.ErrorDetails, kind: type[meta.Resource]) -> str
     *parents, name = problem["loc"]
     if problem["type"] != "extra_forbidden":
         return ""
-    known = _fields(kind, parents)
-    return f": there is no such field; {hints.among(str(name), known)}" if known else ""
+    fields = _fields(kind, parents)
+    return f": there is no such field; {hints.among(str(name), fields)}" if fields else ""
 
 
 def _fields(kind: type[pydantic.BaseModel], path: list[int | str]) -> tuple[str, ...]:
@@ -152,8 +153,8 @@ def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
     """Return the model that a field holds, alone, optional or in a sequence."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
-    found = (_model_in(each) for each in typing.get_args(annotation))
-    return next((each for each in found if each is not None), None)
+    models = (_model_in(argument) for argument in typing.get_args(annotation))
+    return next((model for model in models if model is not None), None)
 
 
 def _known(metadata: Mapping[str, Any]) -> dict[str, Any]:

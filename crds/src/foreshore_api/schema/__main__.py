@@ -25,7 +25,7 @@ def main() -> int:
         print(f"{root} is not the work tree of Foreshore", file=sys.stderr)  # noqa: T201
         return 2
     files = schema.render()
-    for path in sorted({found for pattern in GENERATED for found in root.glob(pattern)}):
+    for path in sorted({generated for pattern in GENERATED for generated in root.glob(pattern)}):
         if str(path.relative_to(root)) not in files:
             path.unlink()
             print(f"removed {path.relative_to(root)}")  # noqa: T201

@@ -42,7 +42,7 @@ def _table(rows: Mapping[str, domains.Row]) -> str:
     gates = [row for row in rows.values() if isinstance(row, decision.GateReason)]
     if len(gates) == len(rows):
         questions = _lines(
-            ("gate", "question"), ((str(one), one.question) for one in _names(gates))
+            ("gate", "question"), ((str(gate), gate.question) for gate in _names(gates))
         )
         head = ("gate", "reason", "verdict", "meaning", "remedy")
         return f"{questions}\n{_lines(head, _decisions(gates))}"

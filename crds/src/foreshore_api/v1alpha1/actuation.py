@@ -90,7 +90,7 @@ class PolicyAction(Document):
 
     def find_limit(self, name: str) -> ActionLimit | None:
         """The limit of an input, if the policy sets one."""
-        return next((each for each in self.limits if each.input == name), None)
+        return next((limit for limit in self.limits if limit.input == name), None)
 
 
 class Require(StrEnum):

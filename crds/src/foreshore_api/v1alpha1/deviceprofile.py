@@ -122,7 +122,7 @@ class Action(Document):
 
     def find_input(self, name: str) -> ActionInput | None:
         """The input of a name, if the action has it."""
-        return next((each for each in self.input if each.name == name), None)
+        return next((value for value in self.input if value.name == name), None)
 
 
 def _of_the_device(field: str) -> Rule:
@@ -278,11 +278,11 @@ class DeviceProfileSpec(Document):
 
     def find_property(self, name: str) -> Property | None:
         """The property of a name, if the profile has it."""
-        return next((each for each in self.properties if each.name == name), None)
+        return next((prop for prop in self.properties if prop.name == name), None)
 
     def find_action(self, name: str) -> Action | None:
         """The action of a name, if the profile has it."""
-        return next((each for each in self.actions if each.name == name), None)
+        return next((action for action in self.actions if action.name == name), None)
 
 
 class DeviceProfileStatus(Observed):

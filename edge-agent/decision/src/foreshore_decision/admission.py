@@ -44,5 +44,5 @@ def _below(value: object, path: str) -> Iterator[Breach]:
 
 
 def _message(rule: contract.Rule, value: dict[str, Any]) -> str:
-    told = rules.says(rule.message_expression, value) if rule.message_expression else None
-    return told or rule.message
+    message = rules.says(rule.message_expression, value) if rule.message_expression else None
+    return message or rule.message

@@ -85,7 +85,7 @@ def of_events(bodies: Iterable[bytes | str], decision_id: str | None = None) -> 
     Raises:
         UnknownDecisionError: the events hold no such decision.
     """
-    found: tuple[str, record.Decision] | None = None
+    recorded: tuple[str, record.Decision] | None = None
     later: dict[str, list[Afterwards]] = {}
     for body in bodies:
         event = json.loads(body) if body else {}
@@ -93,10 +93,10 @@ def of_events(bodies: Iterable[bytes | str], decision_id: str | None = None) -> 
         if event.get("type") == record.OUTCOME:
             later.setdefault(data["decisionId"], []).append(_afterwards(event["time"], data))
         elif event.get("type") == record.DECISION and decision_id in (None, data["decisionId"]):
-            found = event["time"], record.Decision.model_validate(data)
-    if found is None:
+            recorded = event["time"], record.Decision.model_validate(data)
+    if recorded is None:
         raise UnknownDecisionError(decision_id or "there is no decision")
-    return explain(found[1], found[0], later.get(found[1].decision_id, ()))
+    return explain(recorded[1], recorded[0], later.get(recorded[1].decision_id, ()))
 
 
 def of_object(document: Mapping[str, Any]) -> Explanation:
@@ -104,7 +104,7 @@ def of_object(document: Mapping[str, Any]) -> Explanation:
     return explain(
         record.Decision.model_validate(document["decision"]),
         document["event"]["time"],
-        [_afterwards(each["time"], each) for each in document.get("outcomes", ())],
+        [_afterwards(outcome["time"], outcome) for outcome in document.get("outcomes", ())],
     )
 
 
@@ -115,7 +115,7 @@ def explain(
     table: Mapping[str, GateReason] = reasons.TABLE,
 ) -> Explanation:
     """Put a decision into words; `table` holds the reasons that its gates can give."""
-    deciding = next((each for each in decision.gates if not _is_passed(each)), None)
+    deciding = next((entry for entry in decision.gates if not _is_passed(entry)), None)
     return Explanation(
         decision_id=decision.decision_id,
         time=time,
@@ -150,9 +150,9 @@ def summary(explanation: Explanation) -> tuple[str, ...]:
     """Return the shortest text form: the verdict, the gate that decided, what would change it."""
     text = [f"{explanation.verdict}: {explanation.reason}"]
     text += [
-        f"{each.gate}: {each.text}"
-        for each in explanation.gates
-        if each.gate == explanation.decided_by and each.text
+        f"{gate.gate}: {gate.text}"
+        for gate in explanation.gates
+        if gate.gate == explanation.decided_by and gate.text
     ]
     if explanation.would_change:
         text.append(f"it would have gone on with {explanation.would_change}")
@@ -168,15 +168,15 @@ def lines(explanation: Explanation) -> tuple[str, ...]:
     text = [f"{head} ({explanation.because})" if explanation.because else head, ""]
     text += _pairs(explanation)
     text += ["", "gates"]
-    width = max((len(each.gate) for each in explanation.gates), default=0)
-    for each in explanation.gates:
-        detail = f": {each.text}" if each.text else ""
-        text.append(f"  {_mark(each)} {each.gate:<{width}}  {each.reason}{detail}")
+    width = max((len(gate.gate) for gate in explanation.gates), default=0)
+    for gate in explanation.gates:
+        detail = f": {gate.text}" if gate.text else ""
+        text.append(f"  {_mark(gate)} {gate.gate:<{width}}  {gate.reason}{detail}")
     if explanation.would_change:
         text += ["", f"it would have gone on with {explanation.would_change}"]
-    text += [f"close call: {each}" for each in explanation.close_calls]
+    text += [f"close call: {call}" for call in explanation.close_calls]
     text += ["", *_later(explanation)]
-    return tuple(printable.line(each) for each in text)
+    return tuple(printable.line(line) for line in text)
 
 
 def _pairs(explanation: Explanation) -> list[str]:
@@ -186,8 +186,8 @@ def _pairs(explanation: Explanation) -> list[str]:
         ("device", explanation.device),
         ("policy", f"{explanation.policy}, {explanation.mode}"),
         ("agent", f"{explanation.node}, {explanation.authority}"),
-        *(("input", each) for each in explanation.inputs),
-        *(("model", each) for each in explanation.model),
+        *(("input", text) for text in explanation.inputs),
+        *(("model", text) for text in explanation.model),
         *((("wanted", explanation.wanted),) if explanation.wanted else ()),
         # on a clock that stands (a rehearsal) nothing takes any time: that is no measurement
         *((("took", _took(explanation.latency)),) if any(explanation.latency.values()) else ()),
@@ -197,7 +197,7 @@ def _pairs(explanation: Explanation) -> list[str]:
 
 def _took(latency: Mapping[str, float]) -> str:
     return ", ".join(
-        f"{stage} {_plain(round(1000 * each, 2))} ms" for stage, each in latency.items()
+        f"{stage} {_plain(round(1000 * seconds, 2))} ms" for stage, seconds in latency.items()
     )
 
 
@@ -266,12 +266,15 @@ def _change(entry: record.GateEntry, table: Mapping[str, GateReason]) -> str:
 def _close_calls(entries: Sequence[record.GateEntry]) -> tuple[str, ...]:
     """Return the gates that passed with the least room, and how much they had."""
     passed = [
-        each for each in entries if _is_passed(each) and each.margin is not None and each.expression
+        entry
+        for entry in entries
+        if _is_passed(entry) and entry.margin is not None and entry.expression
     ]
-    nearest = sorted(passed, key=lambda each: abs(each.margin or 0.0))[:CLOSE]
+    nearest = sorted(passed, key=lambda entry: abs(entry.margin or 0.0))[:CLOSE]
     return tuple(
-        f"{each.gate}/{each.name} had {_plain(abs(each.margin or 0.0))} to spare: {each.expression}"
-        for each in nearest
+        f"{entry.gate}/{entry.name} had {_plain(abs(entry.margin or 0.0))} to spare: "
+        f"{entry.expression}"
+        for entry in nearest
     )
 
 
@@ -297,12 +300,14 @@ def _authority(authority: record.Authority) -> str:
     return f"epoch {authority.epoch}, {authority.standing}"
 
 
-def _input(found: record.RecordedInput) -> str:
-    unit = f" {found.unit}" if found.unit else ""
-    age = f", {_plain(round(found.age_seconds, 3))} s old" if found.age_seconds is not None else ""
-    stand_in = f", {found.substituted} stands in" if found.substituted else ""
-    problem = f", {found.problem}" if found.problem else ""
-    return f"{found.name} = {_plain(found.value)}{unit}{age}{stand_in}{problem}"
+def _input(source: record.RecordedInput) -> str:
+    unit = f" {source.unit}" if source.unit else ""
+    age = (
+        f", {_plain(round(source.age_seconds, 3))} s old" if source.age_seconds is not None else ""
+    )
+    stand_in = f", {source.substituted} stands in" if source.substituted else ""
+    problem = f", {source.problem}" if source.problem else ""
+    return f"{source.name} = {_plain(source.value)}{unit}{age}{stand_in}{problem}"
 
 
 def _model(decision: record.Decision) -> tuple[str, ...]:
@@ -315,10 +320,14 @@ def _model(decision: record.Decision) -> tuple[str, ...]:
         f"{key} = {_plain(value)}" for key, value in decision.inference.outputs.items()
     )
     attempts = tuple(
-        f"asked {each.slot} on {each.node}: {each.result}"
-        + (f" ({_why_unanswered(each)})" if each.reason else "")
-        + (f" in {_plain(round(1000 * each.seconds, 2))} ms" if each.seconds is not None else "")
-        for each in decision.inference.attempts
+        f"asked {attempt.slot} on {attempt.node}: {attempt.result}"
+        + (f" ({_why_unanswered(attempt)})" if attempt.reason else "")
+        + (
+            f" in {_plain(round(1000 * attempt.seconds, 2))} ms"
+            if attempt.seconds is not None
+            else ""
+        )
+        for attempt in decision.inference.attempts
     )
     return (f"{name}: {outputs or 'no answer'}", *attempts)
 
@@ -333,11 +342,11 @@ def _why_unanswered(attempt: record.Attempt) -> str:
 def _wanted(recommendation: record.Recommendation | None) -> str:
     if recommendation is None:
         return ""
-    wanted = ", ".join(f"{key} = {_plain(each)}" for key, each in recommendation.input.items())
+    wanted = ", ".join(f"{key} = {_plain(value)}" for key, value in recommendation.input.items())
     limited = recommendation.limited
     if limited is None or limited == recommendation.input:
         return f"{recommendation.action} {wanted}".strip()
-    bound = ", ".join(f"{key} = {_plain(each)}" for key, each in limited.items())
+    bound = ", ".join(f"{key} = {_plain(value)}" for key, value in limited.items())
     return f"{recommendation.action} {wanted}, limited to {bound}"
 
 

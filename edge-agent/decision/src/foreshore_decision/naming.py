@@ -51,8 +51,8 @@ def ambiguous(beginning: str, candidates: Sequence[DecisionCandidate]) -> str:
     """Say which decisions begin alike; give one candidate more than `SHOWN` when there are more."""
     count = str(len(candidates)) if len(candidates) <= SHOWN else f"more than {SHOWN}"
     rows = [
-        f"  {each.identity}  {each.time}  {each.device}  {each.verdict}"
-        for each in candidates[:SHOWN]
+        f"  {candidate.identity}  {candidate.time}  {candidate.device}  {candidate.verdict}"
+        for candidate in candidates[:SHOWN]
     ]
     head = f"{count} decisions begin with {beginning}; give more of the identity. The newest:"
     return "\n".join((head, *rows))

@@ -45,8 +45,8 @@ def tighten(
     profile: a replacement may be wider. So do limits of actions that this profile does not have.
     """
     taken = {(action.name, value.name) for action in kept.actions for value in action.input}
-    limits = tuple(one for one in device.limits if (one.action, one.input) in taken)
-    added = tuple(one for one in device.interlocks if one not in kept.interlocks)
+    limits = tuple(limit for limit in device.limits if (limit.action, limit.input) in taken)
+    added = tuple(interlock for interlock in device.interlocks if interlock not in kept.interlocks)
     return kept.model_copy(
         update={
             "limits": _narrow_limits(kept.limits, limits),
@@ -81,9 +81,9 @@ def limit(
     """Return a policy within the limits of another too: those of the action, and its rate."""
     update: dict[str, object] = {"rate_limit": _narrow_rate(kept.rate_limit, wanted.rate_limit)}
     if kept.action.name == wanted.action.name:
-        taken = {each.name for each in kept.action.input}
+        taken = {argument.name for argument in kept.action.input}
         limits = _narrow_action(kept.action.limits, wanted.action.limits)
-        held = tuple(each for each in limits if each.input in taken)
+        held = tuple(limit for limit in limits if limit.input in taken)
         update["action"] = kept.action.model_copy(update={"limits": held})
     return kept.model_copy(update=update)
 
@@ -95,10 +95,10 @@ def _rank(cap: actuation.ModeCap) -> int:
 def _narrow_action(
     kept: tuple[actuation.ActionLimit, ...], wanted: tuple[actuation.ActionLimit, ...]
 ) -> tuple[actuation.ActionLimit, ...]:
-    merged = {each.input: each for each in kept}
-    for each in wanted:
-        known = merged.get(each.input)
-        merged[each.input] = each if known is None else _tightest(known, each)
+    merged = {limit.input: limit for limit in kept}
+    for limit in wanted:
+        previous = merged.get(limit.input)
+        merged[limit.input] = limit if previous is None else _tightest(previous, limit)
     return tuple(merged.values())
 
 
@@ -108,19 +108,19 @@ def _narrow_limits(
     merged: dict[tuple[str, str], protection.Limit] = {}
     for limit in (*profile, *device):
         key = (limit.action, limit.input)
-        known = merged.get(key)
-        merged[key] = limit if known is None else _tightest(known, limit)
+        previous = merged.get(key)
+        merged[key] = limit if previous is None else _tightest(previous, limit)
     return tuple(merged[key] for key in sorted(merged))
 
 
 L = TypeVar("L", protection.Limit, actuation.ActionLimit)
 
 
-def _tightest(one: L, other: L) -> L:
-    minima = [each for each in (one.minimum, other.minimum) if each is not None]
-    maxima = [each for each in (one.maximum, other.maximum) if each is not None]
-    steps = [each for each in (one.maximum_step, other.maximum_step) if each is not None]
-    return one.model_copy(
+def _tightest(limit: L, other: L) -> L:
+    minima = [value for value in (limit.minimum, other.minimum) if value is not None]
+    maxima = [value for value in (limit.maximum, other.maximum) if value is not None]
+    steps = [value for value in (limit.maximum_step, other.maximum_step) if value is not None]
+    return limit.model_copy(
         update={
             "minimum": max(minima, key=scalars.number, default=None),
             "maximum": min(maxima, key=scalars.number, default=None),
@@ -139,9 +139,9 @@ def _narrow_rate(
     if profile is None or device is None:
         return profile or device
     both = (profile, device)
-    intervals = [each.minimum_interval for each in both if each.minimum_interval is not None]
-    bursts = [each.burst for each in both if each.burst is not None]
-    windows = [each.per for each in both if each.per is not None]
+    intervals = [rate.minimum_interval for rate in both if rate.minimum_interval is not None]
+    bursts = [rate.burst for rate in both if rate.burst is not None]
+    windows = [rate.per for rate in both if rate.per is not None]
     return protection.RateLimitSpec(
         minimum_interval=max(intervals, key=scalars.seconds, default=None),
         burst=min(bursts, default=None),

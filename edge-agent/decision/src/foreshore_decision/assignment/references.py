@@ -29,9 +29,9 @@ class LastGood:
         """Return a device as it was assigned last at its site."""
         wanted = _identity(device)
         for index in self._indices:
-            known = index.devices.get(wanted)
-            if known is not None and known.spec.site == device.spec.site:
-                return known
+            assigned = index.devices.get(wanted)
+            if assigned is not None and assigned.spec.site == device.spec.site:
+                return assigned
         return None
 
     def model(
@@ -40,9 +40,13 @@ class LastGood:
         """Return a version of a model as it was assigned last to a policy."""
         wanted = _identity(policy)
         for index in self._indices:
-            known = index.policies.get(wanted)
-            if known is not None and known.model is not None and known.model.version == version:
-                return known.model
+            assigned = index.policies.get(wanted)
+            if (
+                assigned is not None
+                and assigned.model is not None
+                and assigned.model.version == version
+            ):
+                return assigned.model
         return None
 
 
@@ -109,19 +113,19 @@ def kept_device(last: LastGood, device: v1alpha1.Device) -> assignment.AssignedD
     A lock, and limits, interlocks and rates that were added since, hold at once, and until the
     profile is back; the rest of an edit waits for it.
     """
-    known = last.device(device)
-    if known is None:
+    assigned = last.device(device)
+    if assigned is None:
         return None
-    spec = known.spec.model_copy(update={"lock": device.spec.lock})
+    spec = assigned.spec.model_copy(update={"lock": device.spec.lock})
 
     def forms() -> Iterator[in_force.Option[v1alpha1.DeviceProfileSpec]]:
-        tightened = narrowing.tighten(known.profile, device.spec)
+        tightened = narrowing.tighten(assigned.profile, device.spec)
         wrong = policy.check_device(tightened)
         yield in_force.Option(tightened if not wrong else None)
-        yield in_force.good(known.profile)  # the edit is for the profile to come
+        yield in_force.good(assigned.profile)  # the edit is for the profile to come
 
-    profile = in_force.choose(forms()).value or known.profile
-    return known.model_copy(
+    profile = in_force.choose(forms()).value or assigned.profile
+    return assigned.model_copy(
         update={
             "spec": spec,
             "profile": profile,

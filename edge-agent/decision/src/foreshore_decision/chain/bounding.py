@@ -57,28 +57,28 @@ def limit(
             )
     low, high = _range(bound, present)
     margin = min(value - low, high - value)
-    found = Entry(
+    entry = Entry(
         gate, PASS, reasons.WITHIN_LIMITS, bound.name, operands=operands, margin=_finite(margin)
     )
     if margin >= 0:
-        return value, found
+        return value, entry
     clamped = _clamp(bound, value, low, high) if on_limit is OnLimit.CLAMP else None
     if clamped is None:
         is_step = _is_within(bound, value)
         reason = reasons.STEP_TOO_LARGE if is_step else reasons.OUT_OF_LIMITS
-        return value, found._replace(phase=FAIL, reason=reason)
-    return clamped, found._replace(
+        return value, entry._replace(phase=FAIL, reason=reason)
+    return clamped, entry._replace(
         reason=reasons.CLAMPED, operands={**operands, "clamped": clamped}
     )
 
 
-def tighter(one: Entry, other: Entry) -> Entry:
+def tighter(entry: Entry, other: Entry) -> Entry:
     """Return the line to record of two that passed: a clamped one, else the one with less room."""
-    if reasons.CLAMPED in (one.reason, other.reason):
-        return one if one.reason == reasons.CLAMPED else other
-    left = math.inf if one.margin is None else one.margin
+    if reasons.CLAMPED in (entry.reason, other.reason):
+        return entry if entry.reason == reasons.CLAMPED else other
+    left = math.inf if entry.margin is None else entry.margin
     right = math.inf if other.margin is None else other.margin
-    return one if left < right else other
+    return entry if left < right else other
 
 
 def _range(bound: compiled.Bound, present: float | None) -> tuple[float, float]:

@@ -73,9 +73,9 @@ def taken(limits: Iterable[compiled.RateLimit | None], log: Log, now: float) -> 
     return (*log, now)[-max(1, size) :]
 
 
-def merged(one: Log, other: Log) -> Log:
+def merged(real: Log, shadow: Log) -> Log:
     """Return both logs as one: what a policy that may not act would have added to the real one."""
-    return tuple(sorted((*one, *other))) if one and other else one or other
+    return tuple(sorted((*real, *shadow))) if real and shadow else real or shadow
 
 
 def rebased(log: Log, now: float) -> Log:

@@ -89,8 +89,8 @@ class Environment:
             CompileError: too long, an unknown name, another type, or types turned off.
         """
         program = self._program(source, wanted)
-        found, name = _type(program)
-        if found != _TYPES[wanted]:
+        return_type, name = _type(program)
+        if return_type != _TYPES[wanted]:
             hint = _INTEGER_HINT if (name, wanted) == ("INT", DataType.NUMBER) else ""
             raise CompileError(f"is {name}, but {_TYPES[wanted].name()} is wanted{hint}")
         references = tuple(sorted(lexis.names(source) & self.names.keys()))
@@ -102,9 +102,9 @@ class Environment:
         Raises:
             CompileError: it does not compile, or its type is none that names may have.
         """
-        found, name = _type(self._program(source))
+        return_type, name = _type(self._program(source))
         for kind, library_type in _TYPES.items():
-            if found == library_type:
+            if return_type == library_type:
                 return kind
         raise CompileError(f"is {name}, which no name can be")
 
@@ -135,9 +135,9 @@ class Environment:
         def problem(tree: syntax.Part) -> str | None:
             return patterns.problem(tree, texts) or cost.problem(tree, texts, MAXIMUM_TEXT)
 
-        found = self._read(source, problem)
-        if found is not None:
-            raise CompileError(found)
+        reason = self._read(source, problem)
+        if reason is not None:
+            raise CompileError(reason)
         if "matches" in source:
             for pattern in self._read(source, patterns.literals):
                 _try_pattern(pattern)
@@ -187,8 +187,8 @@ def _type(program: cel.Expression) -> tuple[cel.Type, str]:
     There are types that the library checks and cannot say: of a map with keys that it knows not.
     """
     try:
-        found = program.return_type()
-        return found, found.name()
+        return_type = program.return_type()
+        return return_type, return_type.name()
     except Exception as error:
         raise CompileError(_explain(str(error))) from error
 

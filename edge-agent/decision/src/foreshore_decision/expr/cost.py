@@ -142,8 +142,8 @@ class _Walk:
             added = costs[-1].size
             grown = Size(_bounded(initial.size.length + rounds * added.length), added.element)
         end = self.cost(result, {**scope, gathered: grown})
-        each = sum(cost.steps for cost in costs) + 1
-        return Cost(over.steps + initial.steps + rounds * each + end.steps, end.size)
+        round_steps = sum(cost.steps for cost in costs) + 1
+        return Cost(over.steps + initial.steps + rounds * round_steps + end.steps, end.size)
 
 
 _RULES: Final[Mapping[Kind, Callable[[_Walk, Part, Mapping[str, Size]], Cost]]] = {

@@ -35,12 +35,12 @@ class Comparison(NamedTuple):
 
 def names(source: str) -> frozenset[str]:
     """Return every dotted name of the text and its prefixes: `a.b` gives `a` and `a.b`."""
-    found: set[str] = set()
+    dotted: set[str] = set()
     for match in _TOKEN.finditer(source):
         if match.lastgroup == "name":
             parts = [part.strip() for part in match["name"].split(".")]
-            found.update(".".join(parts[: end + 1]) for end in range(len(parts)))
-    return frozenset(found)
+            dotted.update(".".join(parts[: end + 1]) for end in range(len(parts)))
+    return frozenset(dotted)
 
 
 def has_dynamic(source: str) -> bool:
@@ -60,9 +60,9 @@ def may_hide_nan(source: str, texts: Collection[str] = ()) -> bool:
         return True
     if not any(match.group() in _RELATIONS | _LOGIC for match in tokens):
         return False
-    known = names(source)
-    is_text = any(match.lastgroup == "text" for match in tokens) or not known.isdisjoint(texts)
-    return _divides(tokens) or "math.sqrt" in known or ("double" in known and is_text)
+    used = names(source)
+    is_text = any(match.lastgroup == "text" for match in tokens) or not used.isdisjoint(texts)
+    return _divides(tokens) or "math.sqrt" in used or ("double" in used and is_text)
 
 
 def _divides(tokens: Sequence[re.Match[str]], *, within_math: bool = False) -> bool:
@@ -88,16 +88,16 @@ def _is_nonzero(token: re.Match[str]) -> bool:
 def comparison(source: str) -> Comparison | None:
     """Return the two sides if the whole text is one comparison of order, else None."""
     depth = 0
-    found: re.Match[str] | None = None
+    relation: re.Match[str] | None = None
     for match in _TOKEN.finditer(source):
         depth += (match.lastgroup == "open") - (match.lastgroup == "close")
         if depth:
             continue
         token = match.group()
-        if token in _LOGIC or (found is not None and token in _RELATIONS):
+        if token in _LOGIC or (relation is not None and token in _RELATIONS):
             return None
         if token in _RELATIONS:
-            found = match
-    if found is None:
+            relation = match
+    if relation is None:
         return None
-    return Comparison(source[: found.start()], found.group(), source[found.end() :])
+    return Comparison(source[: relation.start()], relation.group(), source[relation.end() :])

@@ -33,20 +33,20 @@ _NUMBERS_MATH: Final = frozenset(
 class _Type:
     """A type variable: tied to another or not, known or not; `inner` is that of its elements."""
 
-    known: DataType | None = None
+    data_type: DataType | None = None
     tied: "_Type | None" = None
     inner: "_Type | None" = None
 
     @property
     def root(self) -> "_Type":
-        found = self
-        while found.tied is not None:
-            found = found.tied
-        return found
+        variable = self
+        while variable.tied is not None:
+            variable = variable.tied
+        return variable
 
     @property
     def is_number(self) -> bool:
-        return self.root.known is DataType.NUMBER
+        return self.root.data_type is DataType.NUMBER
 
     @property
     def element(self) -> "_Type":
@@ -57,13 +57,13 @@ class _Type:
 
     def tie(self, other: "_Type") -> "_Type":
         """Make both one; of two that are known, the checker will see that they differ."""
-        one, another = self.root, other.root
-        if one is not another:
-            another.tied = one
-            one.known = one.known or another.known
-            if another.inner is not None:
-                one.element.tie(another.inner)
-        return one
+        kept, joined = self.root, other.root
+        if kept is not joined:
+            joined.tied = kept
+            kept.data_type = kept.data_type or joined.data_type
+            if joined.inner is not None:
+                kept.element.tie(joined.inner)
+        return kept
 
 
 def rewritten(
@@ -122,16 +122,16 @@ class _Reading:
         return _Type(self._names.get(name or ""))
 
     def _list(self, elements: tuple[Part, ...], scope: Mapping[str, _Type]) -> _Type:
-        found = _Type()
+        list_type = _Type()
         for element in elements:
-            found.element.tie(self.type_of(element, scope))
-        return found
+            list_type.element.tie(self.type_of(element, scope))
+        return list_type
 
     def _call(self, part: Part, scope: Mapping[str, _Type]) -> _Type:
         name = part.text
         if part.has_target and part.children[0].dotted == "math":
-            return self._math(name, [self.type_of(each, scope) for each in part.children[1:]])
-        types = [self.type_of(each, scope) for each in part.children]
+            return self._math(name, [self.type_of(child, scope) for child in part.children[1:]])
+        types = [self.type_of(child, scope) for child in part.children]
         if name in _ALIKE:
             flat = types[0].element if _is_list(part) else types[0]
             return _tied([flat, *types[1:]])
@@ -170,6 +170,6 @@ def _is_list(part: Part) -> bool:
 
 def _tied(types: list[_Type]) -> _Type:
     first, *rest = types
-    for each in rest:
-        first = first.tie(each)
+    for other in rest:
+        first = first.tie(other)
     return first

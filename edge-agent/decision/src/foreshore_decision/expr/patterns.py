@@ -57,8 +57,8 @@ def problem(tree: Part, texts: Collection[str]) -> str | None:
 
 def literals(tree: Part) -> tuple[str, ...]:
     """Return the patterns that are written out."""
-    found = (call.children[-1].value for call, _ in _calls(tree, is_looped=False))
-    return tuple(each for each in found if isinstance(each, str))
+    written = (call.children[-1].value for call, _ in _calls(tree, is_looped=False))
+    return tuple(pattern for pattern in written if isinstance(pattern, str))
 
 
 def _calls(part: Part, *, is_looped: bool) -> Iterator[tuple[Part, bool]]:
@@ -115,7 +115,7 @@ class _Scan:
                 groups[-1].piece *= count
             else:
                 groups[-1].add(self._piece(character))
-        return sum(each.size for each in groups)
+        return sum(group.size for group in groups)
 
     def _next(self) -> str:
         self._at += 1
@@ -162,9 +162,9 @@ class _Scan:
         bounds = self._pattern[self._at : end].split(",") if end > 0 else [""]
         if len(bounds) > 2 or not bounds[0].isdecimal():
             return None
-        if not all(each.isdecimal() or each == "" for each in bounds):
+        if not all(bound.isdecimal() or bound == "" for bound in bounds):
             return None
         self._at = end + 1
-        count = max(int(each) for each in bounds if each)
+        count = max(int(bound) for bound in bounds if bound)
         self.highest = max(self.highest, count)
         return max(1, count)

@@ -103,7 +103,7 @@ class _Message:
         return field in self._fields
 
     def bodies(self, field: int) -> tuple[bytes, ...]:
-        return tuple(each for each in self._fields.get(field, ()) if isinstance(each, bytes))
+        return tuple(value for value in self._fields.get(field, ()) if isinstance(value, bytes))
 
     def body(self, field: int) -> bytes:
         return next(iter(self.bodies(field)), b"")
@@ -129,12 +129,12 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 def _part(body: bytes, places: dict[int, int]) -> Part:
     message = _Message(body)
     place = places.get(message.number(2), 0)
-    kind = next((each for each in Kind if each.value in message), Kind.CONSTANT)
+    kind = next((candidate for candidate in Kind if candidate.value in message), Kind.CONSTANT)
     inner = _Message(message.body(kind.value))
 
     if kind is Kind.CONSTANT:
         return Part(place, kind, value=_constant(inner))
-    children = tuple(_part(each, places) for each in _children(kind, inner))
+    children = tuple(_part(child, places) for child in _children(kind, inner))
     if kind is Kind.LOOP:
         return Part(place, kind, children=children, variables=(inner.text(1), inner.text(3)))
     text = inner.text(_TEXTS[kind]) if kind in _TEXTS else ""

@@ -25,7 +25,7 @@ def next_due(state: AuthorityState) -> float | None:
         return None
     claimed = [] if state.outbid_at is None else [state.outbid_at + state.lease_seconds]
     if state.self_granted:
-        return min((each for each in claimed if each > state.seen_at), default=None)
+        return min((instant for instant in claimed if instant > state.seen_at), default=None)
     instants = [*claimed, state.seen_at + _longest_step(state) / 3]
     instants += [heard + LISTEN_SECONDS for _, heard in state.claims]
     if state.renewed_at is not None:

@@ -36,17 +36,17 @@ def limits(gate: GateName, facts: Facts) -> Step:
     limited: dict[str, expr.Value] = {}
     entry = Entry(gate, PASS, reasons.WITHIN_LIMITS)
     for bound in policy.action.bounds:
-        value, found = bounding.limit(
+        value, bound_entry = bounding.limit(
             gate,
             bound,
             policy.action.on_limit,
             wanted[bound.name],
             present.get(bound.property or ""),
         )
-        if found.phase is not PASS:
-            return Step(facts, found)
+        if bound_entry.phase is not PASS:
+            return Step(facts, bound_entry)
         limited[bound.name] = value
-        entry = bounding.tighter(entry, found)
+        entry = bounding.tighter(entry, bound_entry)
     return Step(facts._replace(limited=limited), entry)
 
 

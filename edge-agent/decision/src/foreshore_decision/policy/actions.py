@@ -26,45 +26,45 @@ def action(
     """Return the action with what binds each of its inputs, or note what is wrong with it."""
     wanted = subject.spec.action
     action = subject.profile.find_action(wanted.name)
-    found: list[compiled.Bound] = []
+    compiled_bounds: list[compiled.Bound] = []
     if action is None:
-        known = (each.name for each in subject.profile.actions)
-        message = f"the profile has no action {wanted.name}; {hints.among(wanted.name, known)}"
+        candidates = (candidate.name for candidate in subject.profile.actions)
+        message = f"the profile has no action {wanted.name}; {hints.among(wanted.name, candidates)}"
         problems.add(Reason.REFERENCE_NOT_FOUND, "spec.action.name", message)
     else:
         _check_action(subject, action, problems)
-        found = [
+        compiled_bounds = [
             bound
-            for each in action.input
-            if (bound := _bound(subject, each, inputs, names, problems)) is not None
+            for taken in action.input
+            if (bound := _bound(subject, taken, inputs, names, problems)) is not None
         ]
-    properties = (subject.profile.find_property(each.property or "") for each in found)
-    settling = [scalars.seconds(each.settling_time) for each in properties if each is not None]
+    properties = (subject.profile.find_property(bound.property or "") for bound in compiled_bounds)
+    settling = [scalars.seconds(prop.settling_time) for prop in properties if prop is not None]
     return compiled.CompiledAction(
         name=wanted.name,
-        bounds=tuple(found),
+        bounds=tuple(compiled_bounds),
         on_limit=wanted.on_limit,
         priority=wanted.priority,
         time_to_live=scalars.seconds(wanted.time_to_live),
         settling_time=max(settling, default=0.0),
-        actuators=moved(wanted.name, (each.property for each in found)),
+        actuators=moved(wanted.name, (bound.property for bound in compiled_bounds)),
     )
 
 
 def moved(action: str, properties: Iterable[str | None]) -> frozenset[str]:
     """Name the actuators of an action: the properties it sets, or itself where it sets none."""
-    return frozenset(each for each in properties if each is not None) or frozenset({action})
+    return frozenset(name for name in properties if name is not None) or frozenset({action})
 
 
 def _check_action(subject: Subject, action: Action, problems: Problems) -> None:
     if action.idempotency is not protection.Idempotency.IDEMPOTENT:
         message = f"{action.name} is {action.idempotency}; only Idempotent is supported"
         problems.add(Reason.NOT_SUPPORTED, "spec.action.name", message)
-    taken = {each.name for each in action.input}
-    for each in subject.spec.action.input:
-        if each.name not in taken:
-            path = f"spec.action.input[{each.name}]"
-            message = f"{action.name} takes no {each.name}; {hints.among(each.name, taken)}"
+    taken = {value.name for value in action.input}
+    for argument in subject.spec.action.input:
+        if argument.name not in taken:
+            path = f"spec.action.input[{argument.name}]"
+            message = f"{action.name} takes no {argument.name}; {hints.among(argument.name, taken)}"
             problems.add(Reason.REFERENCE_NOT_FOUND, path, message)
     for limit in subject.spec.action.limits:
         if limit.input not in taken:
@@ -82,7 +82,7 @@ def _bound(
 ) -> compiled.Bound | None:
     wanted = subject.spec.action
     path = f"spec.action.input[{taken.name}]"
-    given = next((each for each in wanted.input if each.name == taken.name), None)
+    given = next((argument for argument in wanted.input if argument.name == taken.name), None)
     if given is None:
         problems.add(Reason.INVALID, path, f"{wanted.name} takes {taken.name}: nothing is given")
         return None
@@ -115,9 +115,9 @@ def _span(subject: Subject, taken: ActionInput, problems: Problems) -> bounds.Sp
     device = bounds.tightest(
         own,
         *(
-            bounds.span(each.minimum, each.maximum, each.maximum_step)
-            for each in subject.profile.limits
-            if (each.action, each.input) == (wanted.name, taken.name)
+            bounds.span(limit.minimum, limit.maximum, limit.maximum_step)
+            for limit in subject.profile.limits
+            if (limit.action, limit.input) == (wanted.name, taken.name)
         ),
     )
     limit = wanted.find_limit(taken.name)
@@ -136,8 +136,8 @@ def _span(subject: Subject, taken: ActionInput, problems: Problems) -> bounds.Sp
 
 def _present_age(name: str | None, inputs: Iterable[compiled.CompiledInput]) -> float:
     """How old a measurement may be that a step is counted from: as old as an input of it."""
-    ages = [each.maximum_age for each in inputs if each.property == name]
-    ages = ages or [each.maximum_age for each in inputs]
+    ages = [source.maximum_age for source in inputs if source.property == name]
+    ages = ages or [source.maximum_age for source in inputs]
     return min(ages, default=DEFAULT_PRESENT_AGE)
 
 
@@ -148,7 +148,7 @@ def confirmation(
     declared = subject.profile.confirmation
     if declared is None:
         return None
-    setter = next((each for each in action.bounds if each.property == declared.property), None)
+    setter = next((bound for bound in action.bounds if bound.property == declared.property), None)
     if setter is None:
         return None
     path = "profile spec.confirmation"

@@ -37,9 +37,9 @@ def span(
 def tightest(*spans: Span) -> Span:
     """Return the span that keeps all of these."""
     return Span(
-        max((each.minimum for each in spans if each.minimum is not None), default=None),
-        min((each.maximum for each in spans if each.maximum is not None), default=None),
-        min((each.step for each in spans if each.step is not None), default=None),
+        max((span.minimum for span in spans if span.minimum is not None), default=None),
+        min((span.maximum for span in spans if span.maximum is not None), default=None),
+        min((span.step for span in spans if span.step is not None), default=None),
     )
 
 

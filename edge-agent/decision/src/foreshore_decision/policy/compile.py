@@ -157,13 +157,13 @@ def _expressions(parts: _Parts | compiled.CompiledPolicy) -> Iterator[timing.Tim
 
 def caps(profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:
     """Return why no policy may command a device of this profile, whatever it asks for."""
-    found: list[compiled.Cap] = []
+    applied: list[compiled.Cap] = []
     checked = protection.Check.CHECKED
     if profile.guards.epoch is not checked or profile.guards.duplicates is not checked:
-        found.append(compiled.Cap(cap.GUARDS_UNCHECKED, Mode.ADVISE))
+        applied.append(compiled.Cap(cap.GUARDS_UNCHECKED, Mode.ADVISE))
     if profile.mqtt.acknowledgement_topic is None or profile.mqtt.command_topic is None:
-        found.append(compiled.Cap(cap.ACKNOWLEDGEMENT_MISSING, Mode.ADVISE))
-    return tuple(found)
+        applied.append(compiled.Cap(cap.ACKNOWLEDGEMENT_MISSING, Mode.ADVISE))
+    return tuple(applied)
 
 
 def _compile(subject: Subject) -> _Parts:
@@ -175,8 +175,8 @@ def _compile(subject: Subject) -> _Parts:
     parameters = sources.parameters(subject, problems)
     names = _names(spec, inputs, features, problems)
     if subject.model is not None:
-        numbers = {each.name for each in features}
-        numbers.update(each.name for each in inputs if each.type in bounds.NUMERIC)
+        numbers = {feature.name for feature in features}
+        numbers.update(source.name for source in inputs if source.type in bounds.NUMERIC)
         shapes.check(spec, subject.model, numbers, problems)
     conditions_ = _conditions(spec, names, problems)
     permits = _rules(spec, Effect.PERMIT, names, problems)
@@ -186,15 +186,15 @@ def _compile(subject: Subject) -> _Parts:
     confirmation = actions.confirmation(subject, action, problems)
     trigger = sources.trigger(subject, inputs, problems)
     problems.raise_any()
-    late = [each.expression for each in (*permits, *forbids)]
-    late += [each.expression for each in action.bounds]
-    late += [each.message for each in (*permits, *forbids) if each.message is not None]
+    late = [rule.expression for rule in (*permits, *forbids)]
+    late += [bound.expression for bound in action.bounds]
+    late += [rule.message for rule in (*permits, *forbids) if rule.message is not None]
     return _Parts(
         trigger=trigger,
         inputs=inputs,
         features=features,
         parameters=parameters,
-        before=names.scope_before(each.expression for each in conditions_),
+        before=names.scope_before(condition.expression for condition in conditions_),
         after=names.scope_after(late),
         conditions=conditions_,
         permits=permits,
@@ -214,9 +214,9 @@ def _check_support(subject: Subject, problems: Problems) -> None:
         resources.append(Device.model_construct(metadata=nameless, spec=subject.device))
     for resource in resources:
         whose = "" if isinstance(resource, DecisionPolicy) else f"{resource.kind} "
-        for found in support.unsupported(resource, in_cluster=False):
-            message = f"{found.value} is not supported by this release"
-            problems.add(Reason.NOT_SUPPORTED, f"{whose}{found.path}", message)
+        for unsupported in support.unsupported(resource, in_cluster=False):
+            message = f"{unsupported.value} is not supported by this release"
+            problems.add(Reason.NOT_SUPPORTED, f"{whose}{unsupported.path}", message)
 
 
 def _names(
@@ -225,11 +225,11 @@ def _names(
     features: Iterable[compiled.Feature],
     problems: Problems,
 ) -> scopes.Names:
-    before = {each.name: DataType.NUMBER for each in features}
-    before.update({each.name: each.type for each in inputs})
-    outputs = {each.name: DataType.NUMBER for each in spec.inference.outputs}
-    _check_unique((*before, *outputs, *(each.name for each in spec.variables)), problems)
-    before.update({f"parameters.{each.name}": each.type for each in spec.parameters})
+    before = {feature.name: DataType.NUMBER for feature in features}
+    before.update({source.name: source.type for source in inputs})
+    outputs = {output.name: DataType.NUMBER for output in spec.inference.outputs}
+    _check_unique((*before, *outputs, *(variable.name for variable in spec.variables)), problems)
+    before.update({f"parameters.{parameter.name}": parameter.type for parameter in spec.parameters})
     names = scopes.Names(before, outputs)
     names.declare(spec.variables, problems)
     return names
@@ -247,39 +247,39 @@ def _conditions(
     spec: DecisionPolicySpec, names: scopes.Names, problems: Problems
 ) -> tuple[compiled.Named, ...]:
     environment = names.environment_before()
-    found: list[compiled.Named] = []
-    for each in spec.match_conditions:
-        path = f"spec.matchConditions[{each.name}].expression"
+    named: list[compiled.Named] = []
+    for condition in spec.match_conditions:
+        path = f"spec.matchConditions[{condition.name}].expression"
         expression = scopes.compile_into(
-            problems, environment, each.expression, DataType.BOOLEAN, path
+            problems, environment, condition.expression, DataType.BOOLEAN, path
         )
         if expression is not None:
-            found.append(compiled.Named(each.name, expression))
-    return tuple(found)
+            named.append(compiled.Named(condition.name, expression))
+    return tuple(named)
 
 
 def _rules(
     spec: DecisionPolicySpec, effect: Effect, names: scopes.Names, problems: Problems
 ) -> tuple[compiled.CompiledRule, ...]:
     environment = names.environment_after()
-    found: list[compiled.CompiledRule] = []
-    for each in spec.rules:
-        if each.effect is not effect:
+    rules: list[compiled.CompiledRule] = []
+    for rule in spec.rules:
+        if rule.effect is not effect:
             continue
-        path = f"spec.rules[{each.name}]"
+        path = f"spec.rules[{rule.name}]"
         expression = scopes.compile_into(
-            problems, environment, each.expression, DataType.BOOLEAN, f"{path}.expression"
+            problems, environment, rule.expression, DataType.BOOLEAN, f"{path}.expression"
         )
-        message = each.message_expression and scopes.compile_into(
+        message = rule.message_expression and scopes.compile_into(
             problems,
             environment,
-            each.message_expression,
+            rule.message_expression,
             DataType.STRING,
             f"{path}.messageExpression",
         )
         if expression is not None:
-            found.append(compiled.CompiledRule(each.name, expression, each.reason, message or None))
-    return tuple(found)
+            rules.append(compiled.CompiledRule(rule.name, expression, rule.reason, message or None))
+    return tuple(rules)
 
 
 def _check_rule_only(
@@ -292,8 +292,8 @@ def _check_rule_only(
     if spec.inference.on_error is not evaluation.OnError.RULE_ONLY:
         return
     dependent = names.dependent()
-    readers = [(f"rule {each.name}", each.expression) for each in rules]
-    readers += [(f"input {each.name}", each.expression) for each in action.bounds]
+    readers = [(f"rule {rule.name}", rule.expression) for rule in rules]
+    readers += [(f"input {bound.name}", bound.expression) for bound in action.bounds]
     for who, expression in readers:
         read = sorted(dependent.intersection(expression.references))
         if read:

@@ -22,7 +22,9 @@ class PolicyError(ValueError):
 
     def __init__(self, problems: Iterable[PolicyProblem]) -> None:
         self.problems: Final = tuple(problems)
-        super().__init__("; ".join(f"{each.path}: {each.message}" for each in self.problems))
+        super().__init__(
+            "; ".join(f"{problem.path}: {problem.message}" for problem in self.problems)
+        )
 
     @property
     def reason(self) -> conditions.Reason:
@@ -43,13 +45,13 @@ class Problems:
     """Collects problems while a policy is being compiled."""
 
     def __init__(self) -> None:
-        self.found: Final[list[PolicyProblem]] = []
+        self.noted: Final[list[PolicyProblem]] = []
 
     def add(self, reason: conditions.Reason, path: str, message: str) -> None:
         """Note a problem."""
-        self.found.append(PolicyProblem(reason, path, message))
+        self.noted.append(PolicyProblem(reason, path, message))
 
     def raise_any(self) -> None:
         """Raise PolicyError if anything was noted."""
-        if self.found:
-            raise PolicyError(self.found)
+        if self.noted:
+            raise PolicyError(self.noted)

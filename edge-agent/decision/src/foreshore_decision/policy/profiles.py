@@ -28,7 +28,7 @@ def check_device(
     if device is not None:
         _check_limits(profile, device.limits, profile.limits, problems)
         _check_confirmation(profile, device.confirmation, problems)
-    return tuple(problems.found)
+    return tuple(problems.noted)
 
 
 def _check_limits(
@@ -85,8 +85,8 @@ def _check_safe_state(profile: DeviceProfileSpec, problems: Problems) -> None:
         message = f"the profile has no action {call.action}"
         problems.add(Reason.REFERENCE_NOT_FOUND, "spec.safeState.action", message)
         return
-    given = {each.name: each.value for each in call.input}
-    for name in sorted(given.keys() - {each.name for each in action.input}):
+    given = {argument.name: argument.value for argument in call.input}
+    for name in sorted(given.keys() - {taken.name for taken in action.input}):
         path = f"spec.safeState.input[{name}]"
         problems.add(Reason.REFERENCE_NOT_FOUND, path, f"{action.name} takes no {name}")
     for taken in action.input:
@@ -103,13 +103,13 @@ def _allowed(taken: ActionInput, action: str, outer: Iterable[protection.Limit])
     return bounds.tightest(
         bounds.span(taken.minimum, taken.maximum, taken.maximum_step),
         *(
-            bounds.span(each.minimum, each.maximum, each.maximum_step)
-            for each in outer
-            if (each.action, each.input) == (action, taken.name)
+            bounds.span(limit.minimum, limit.maximum, limit.maximum_step)
+            for limit in outer
+            if (limit.action, limit.input) == (action, taken.name)
         ),
     )
 
 
 def _taken(profile: DeviceProfileSpec, action: str, name: str) -> ActionInput | None:
-    found = profile.find_action(action)
-    return None if found is None else found.find_input(name)
+    declared = profile.find_action(action)
+    return None if declared is None else declared.find_input(name)

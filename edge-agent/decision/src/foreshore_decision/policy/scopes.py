@@ -83,8 +83,8 @@ def _scope(
         Named(name, expr.compile_shared(environment, sources[name], kind))
         for name, kind in variables.items()
     )
-    used = {name for each in expressions for name in each.references}
-    used.update(name for each in named for name in each.expression.references)
+    used = {name for expression in expressions for name in expression.references}
+    used.update(name for variable in named for name in variable.expression.references)
     return Scope(environment, tuple(sorted(used)), named)
 
 

@@ -24,9 +24,9 @@ def inference(
         model=assigned.name,
         version=assigned.version,
         digest=assigned.artefact.digest,
-        tensors=tuple(_tensor(each) for each in assigned.model.inputs),
+        tensors=tuple(_tensor(tensor) for tensor in assigned.model.inputs),
         outputs=tuple(
-            Output(each.name, each.output, each.index) for each in spec.inference.outputs
+            Output(output.name, output.output, output.index) for output in spec.inference.outputs
         ),
         timeout=scalars.seconds(spec.inference.timeout),
         is_rule_only=spec.inference.on_error is OnError.RULE_ONLY,
@@ -68,13 +68,13 @@ def _check_input(tensor: ModelInput, features: Container[str], problems: Problem
 def _check_outputs(
     spec: DecisionPolicySpec, outputs: Iterable[ModelTensor], problems: Problems
 ) -> None:
-    known = {each.name: each for each in outputs}
+    tensors = {tensor.name: tensor for tensor in outputs}
     for output in spec.inference.outputs:
         path = f"spec.inference.outputs[{output.name}]"
-        tensor = known.get(output.output)
+        tensor = tensors.get(output.output)
         if tensor is None:
             message = (
-                f"the model has no output {output.output}; {hints.among(output.output, known)}"
+                f"the model has no output {output.output}; {hints.among(output.output, tensors)}"
             )
             problems.add(conditions.Reason.REFERENCE_NOT_FOUND, f"{path}.output", message)
         elif not _is_single(tensor):

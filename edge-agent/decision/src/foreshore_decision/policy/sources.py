@@ -126,7 +126,11 @@ def _coverage(feature: evaluation.FeatureSpec, path: str, problems: Problems) ->
 
 def parameters(subject: Subject, problems: Problems) -> dict[str, expr.Value]:
     """Return the value of each parameter, the device's own before the default."""
-    own = {each.name: each.value for each in subject.device.parameters} if subject.device else {}
+    own = (
+        {parameter.name: parameter.value for parameter in subject.device.parameters}
+        if subject.device
+        else {}
+    )
     values: dict[str, expr.Value] = {}
     for parameter in subject.spec.parameters:
         path = f"spec.parameters[{parameter.name}]"
@@ -152,7 +156,7 @@ def trigger(
         if subject.profile.find_property(name) is None:
             message = unknown_property(subject.profile, name)
             problems.add(Reason.REFERENCE_NOT_FOUND, "spec.trigger.properties", message)
-    properties = frozenset(trigger.properties or (each.property for each in inputs))
+    properties = frozenset(trigger.properties or (source.property for source in inputs))
     silence = 0.0 if trigger.after_silence is None else scalars.seconds(trigger.after_silence)
     if not properties and not silence:
         message = "nothing triggers the policy: it has no properties, inputs or afterSilence"

@@ -56,7 +56,7 @@ class SparseTensor(Sequence[Number]):
 
 def question(asked: compiled.Inference, measured: Mapping[str, float | None]) -> str:
     """Return the fingerprint of what a model is asked: of whom, how long, and the numbers."""
-    numbers = [measured.get(name) for each in asked.tensors for name in each.features]
+    numbers = [measured.get(name) for tensor in asked.tensors for name in tensor.features]
     return fingerprint(_form(asked), numbers)
 
 
@@ -97,11 +97,11 @@ def encode(
 
 def decode(line: Json, recorded: Json) -> Answer:
     """Return the answer that a line of a record's facts says."""
-    outputs = {name: _numbers(name, each) for name, each in line.get("outputs", {}).items()}
+    outputs = {name: _numbers(name, written) for name, written in line.get("outputs", {}).items()}
     attempts, problem = recorded["inference"]["attempts"], line.get("problem")
     return Answer(
         outputs=Known("output", outputs),
-        attempts=tuple(wire.Attempt.model_validate(each) for each in attempts),
+        attempts=tuple(wire.Attempt.model_validate(attempt) for attempt in attempts),
         problem=None if problem is None else reasons.TABLE[typed(str, problem)],
         detail=typed(str | None, line.get("detail")),
         model=typed(served.Served, recorded["model"]) if line.get("isNamed") else None,
@@ -111,7 +111,7 @@ def decode(line: Json, recorded: Json) -> Answer:
 def _tensor(data: Sequence[Number] | None, used: Sequence[int]) -> Any:
     """Return a tensor's numbers; of a long one those that the policy reads."""
     if data is None or len(data) <= WHOLE:
-        return data if data is None else [plain(each) for each in data]
+        return data if data is None else [plain(value) for value in data]
     numbers = [[index, plain(data[index])] for index in used if index < len(data)]
     return {"length": len(data), "numbers": numbers}
 
@@ -119,5 +119,5 @@ def _tensor(data: Sequence[Number] | None, used: Sequence[int]) -> Any:
 def _numbers(name: str, written: Any) -> Sequence[Number] | None:
     if written is None or isinstance(written, list):
         return None if written is None else tuple(map(number, written))
-    numbers = {int(index): number(each) for index, each in written["numbers"]}
+    numbers = {int(index): number(value) for index, value in written["numbers"]}
     return SparseTensor(name, typed(LENGTH, written["length"]), numbers)

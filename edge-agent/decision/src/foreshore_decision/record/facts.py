@@ -84,23 +84,23 @@ class Recalled(NamedTuple):
     """The fingerprint of what the model was asked."""
 
 
-def encode(found: Facts, shown: Json) -> dict[str, Any]:
+def encode(facts: Facts, shown: Json) -> dict[str, Any]:
     """Return the facts of an evaluation as plain data; `shown` is the rest of the record's data."""
-    given = found.given if found.before is None else found.before
+    given = facts.given if facts.before is None else facts.before
     policy, fixed = given.policy, layout.of(given.policy)
     document: dict[str, Any] = {"format": FORMAT}
     for name, key in STATE:
         value = getattr(given, name)
         if value != REST.get(name, UNSET):
             document[key] = plain(value)
-    if given.holder != found.given.holder:
+    if given.holder != facts.given.holder:
         document["holder"] = plain(given.holder)
     document["readings"] = {name: plain(given.readings.get(name)) for name in fixed.properties}
     document["actuators"] = fixed.actuators
-    if found.before is not None:
-        document["later"] = _later(found.before, found.given, fixed.properties)
-    if found.answer is not None and policy.inference is not None:
-        document["answer"] = answers.encode(policy.inference, found.answer, found.features)
+    if facts.before is not None:
+        document["later"] = _later(facts.before, facts.given, fixed.properties)
+    if facts.answer is not None and policy.inference is not None:
+        document["answer"] = answers.encode(policy.inference, facts.answer, facts.features)
     if fixed.last_good:
         document["lastGood"] = _last_good(given, fixed.last_good)
     if fixed.windows:
@@ -159,7 +159,7 @@ def _decode(recorded: Json, document: Json, policy: compiled.CompiledPolicy) -> 
         raise MissingFactError(f"state of {', '.join(actuators)}")
     holder = _holder(recorded["authority"])
     seen = _readings(document)
-    known, measured = windows.decode(document, recorded.get("features", {}), policy)
+    recalled, measured = windows.decode(document, recorded.get("features", {}), policy)
     given = Given(
         decision_id=typed(str, recorded["decisionId"]),
         policy=policy,
@@ -167,7 +167,7 @@ def _decode(recorded: Json, document: Json, policy: compiled.CompiledPolicy) -> 
         caps=(),
         trigger=_trigger(recorded["trigger"]),
         readings=Known("reading of", seen),
-        windows=known,
+        windows=recalled,
         last_good={},
         measured=measured,
         holder=typed(Holder, document["holder"]) if "holder" in document else holder,
@@ -193,8 +193,8 @@ def _state(document: Json) -> dict[str, Any]:
 
 def _readings(document: Json) -> dict[str, Reading | None]:
     return {
-        name: None if each is None else typed(Reading, each)
-        for name, each in document.get("readings", {}).items()
+        name: None if line is None else typed(Reading, line)
+        for name, line in document.get("readings", {}).items()
     }
 
 
@@ -234,7 +234,7 @@ def _good(lines: Json, given: Given) -> dict[str, Good]:
             continue
         line = lines.get(source.name)
         if line is not None and line["judged"] == layout.remembered(source):
-            good = {key: each for key, each in line.items() if key != "judged"}
+            good = {key: value for key, value in line.items() if key != "judged"}
             if good:
                 kept[source.name] = typed(Good, good)
             continue

@@ -39,22 +39,22 @@ class MissingFactError(Exception):
 class Known(Mapping[str, T], Generic[T]):
     """What a record knows by name; `None` stands for what is known to be absent."""
 
-    def __init__(self, what: str, known: Mapping[str, T | None]) -> None:
+    def __init__(self, what: str, values: Mapping[str, T | None]) -> None:
         self._what: Final = what
-        self._known: Final = known
+        self._values: Final = values
 
     def __getitem__(self, name: str) -> T:
         """Return a value. Raises MissingFactError where the record says nothing of it."""
-        if name not in self._known:
+        if name not in self._values:
             raise MissingFactError(f"{self._what} {name}")
-        value = self._known[name]
+        value = self._values[name]
         if value is None:
             raise KeyError(name)
         return value
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of what is there."""
-        return (name for name, value in self._known.items() if value is not None)
+        return (name for name, value in self._values.items() if value is not None)
 
     def __len__(self) -> int:
         """Count what is there."""
@@ -79,16 +79,16 @@ def plain(value: Any) -> Any:
         return value
     if hasattr(kind, "_fields"):
         document: dict[str, Any] = {}
-        for (key, at_rest), each in zip(_named(kind), value, strict=True):
-            if each is not at_rest and each != at_rest:
+        for (key, at_rest), field in zip(_named(kind), value, strict=True):
+            if field is not at_rest and field != at_rest:
                 # most fields need no call: this is the inner loop of every record
-                document[key] = each if type(each) in AS_THEY_ARE else plain(each)
+                document[key] = field if type(field) in AS_THEY_ARE else plain(field)
         return document
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {name: plain(each) for name, each in value.items()}
-    return [plain(each) for each in value]
+        return {name: plain(element) for name, element in value.items()}
+    return [plain(element) for element in value]
 
 
 def typed(kind: Any, written: Any) -> Any:
@@ -98,7 +98,7 @@ def typed(kind: Any, written: Any) -> Any:
         pydantic.ValidationError: it is not of this kind.
     """
     if isinstance(written, Mapping):
-        written = {to_snake(name): each for name, each in written.items()}
+        written = {to_snake(name): value for name, value in written.items()}
     return _adapter(kind).validate_python(written)
 
 

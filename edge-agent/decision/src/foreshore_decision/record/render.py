@@ -62,7 +62,7 @@ def shown(
         "policy": _policy(facts),
         "device": identity["device"],
         "trigger": _trigger(facts),
-        "inputs": [_input(each) for each in facts.inputs],
+        "inputs": [_input(source) for source in facts.inputs],
         "gates": [*map(_entry_of(facts), evaluation.entries)],
         "verdict": _decided(evaluation, verdict),
         "authority": {
@@ -160,19 +160,19 @@ def _trigger(facts: Facts) -> dict[str, Any]:
     return rendered
 
 
-def _input(found: Input) -> dict[str, Any]:
-    rendered: dict[str, Any] = {"name": found.name, "quality": "Good"}
-    if found.problem is not None:
-        rendered["problem"] = found.problem
+def _input(source: Input) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"name": source.name, "quality": "Good"}
+    if source.problem is not None:
+        rendered["problem"] = source.problem
         rendered["quality"] = "Bad"
-    if found.substituted is not None:
-        rendered["substituted"] = found.substituted
-    if found.value is not None:
-        rendered["value"] = found.value
-    if found.unit is not None:
-        rendered["unit"] = found.unit
-    if found.age is not None:
-        rendered["ageSeconds"] = round(found.age, 6)
+    if source.substituted is not None:
+        rendered["substituted"] = source.substituted
+    if source.value is not None:
+        rendered["value"] = source.value
+    if source.unit is not None:
+        rendered["unit"] = source.unit
+    if source.age is not None:
+        rendered["ageSeconds"] = round(source.age, 6)
     return rendered
 
 
@@ -241,7 +241,8 @@ def _inference(facts: Facts) -> dict[str, Any] | None:
     if answer is None:
         return None
     attempts = [
-        each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in answer.attempts
+        attempt.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for attempt in answer.attempts
     ]
     return {"attempts": attempts, "outputs": dict(facts.outputs)}
 

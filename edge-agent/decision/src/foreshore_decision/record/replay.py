@@ -103,19 +103,19 @@ def projection(data: Json) -> bytes:
     return body.encode()
 
 
-def _evaluate(chain: gate.Chain, known: facts.Recalled, recorded: Json) -> evaluate.Evaluation:
+def _evaluate(chain: gate.Chain, recalled: facts.Recalled, recorded: Json) -> evaluate.Evaluation:
     """Ask the gates as the engine asked them."""
-    first = evaluate.evaluate(chain.before, Facts(known.given))
-    asked = known.given.policy.inference
+    first = evaluate.evaluate(chain.before, Facts(recalled.given))
+    asked = recalled.given.policy.inference
     if first.decided_by is not None:
         return first
     if asked is None:
         return _written_down(evaluate.proceed(first, chain=chain), recorded)
     if _line(recorded, reasons.ARM, reasons.POLICY_CHANGED) is not None:
         return evaluate.abandon(first.facts, reasons.POLICY_CHANGED)
-    if known.question != answers.question(asked, first.facts.features):
+    if recalled.question != answers.question(asked, first.facts.features):
         raise plain.MissingFactError(f"answer of {asked.version} to what it is asked")
-    return _written_down(evaluate.proceed(first, known.answer, known.later, chain), recorded)
+    return _written_down(evaluate.proceed(first, recalled.answer, recalled.later, chain), recorded)
 
 
 def _written_down(evaluation: evaluate.Evaluation, recorded: Json) -> evaluate.Evaluation:
@@ -139,7 +139,7 @@ def _line(recorded: Json, gate: str, reason: str) -> Json | None:
 def _written(value: Any) -> Any:
     """Return plain data as a journal writes it: JSON has no number that is not finite."""
     if isinstance(value, Mapping):
-        return {key: _written(each) for key, each in value.items()}
+        return {key: _written(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
-        return [_written(each) for each in value]
+        return [_written(element) for element in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

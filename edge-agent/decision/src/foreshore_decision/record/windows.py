@@ -55,7 +55,7 @@ def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
     for feature in given.policy.features:
         if not feature.seconds:
             continue
-        panes = [_pane(each) for each in _window(given, feature).panes]
+        panes = [_pane(pane) for pane in _window(given, feature).panes]
         size = _size(panes)
         if size > room:
             cut.append(feature.name)
@@ -73,8 +73,8 @@ def decode(
 
     `shown` is the measured features as the record shows them.
     """
-    sources = {each.name: each for each in policy.inputs}
-    known: dict[str, features.Window | None] = {}
+    sources = {source.name: source for source in policy.inputs}
+    recalled: dict[str, features.Window | None] = {}
     measured: dict[str, MeasuredFeature] = {}
     for feature in policy.features:
         if not feature.seconds:
@@ -85,17 +85,17 @@ def decode(
             if line["judged"] == layout.judged(sources[feature.input])
         }
         whole = (_covering(line, feature) for line in alike.values())
-        window = next((each for each in whole if each is not None), None)
+        window = next((candidate for candidate in whole if candidate is not None), None)
         if window is not None:
-            known[feature.name] = window
+            recalled[feature.name] = window
             continue
         wanted = (feature.seconds, feature.aggregate.value)
         for name, line in alike.items():
             if (line["seconds"], line["aggregate"]) == wanted and name in shown:
-                known[feature.name] = _bare(line)
+                recalled[feature.name] = _bare(line)
                 number = typed(float | None, shown[name])
                 measured[feature.name] = MeasuredFeature(number, typed(int, line["values"]))
-    return Known("window of", known), measured
+    return Known("window of", recalled), measured
 
 
 def _window(given: Given, feature: compiled.Feature) -> features.Window:
@@ -105,12 +105,12 @@ def _window(given: Given, feature: compiled.Feature) -> features.Window:
 def _pane(pane: features.Pane) -> list[Any]:
     """Return a pane: of a single value its moment and the value, else every field in order."""
     is_single = pane == features.single(pane.start, pane.value)
-    return [pane.start, pane.value] if is_single else [plain(each) for each in pane]
+    return [pane.start, pane.value] if is_single else [plain(field) for field in pane]
 
 
 def _bare(line: Json) -> features.Window:
     """Return a window without its panes."""
-    own = {key: each for key, each in line.items() if key in OWN}
+    own = {key: value for key, value in line.items() if key in OWN}
     window: features.Window = typed(features.Window, own)
     return window
 
@@ -124,14 +124,14 @@ def _covering(line: Json, feature: compiled.Feature) -> features.Window | None:
         return None
     panes = tuple(map(_pane_of, line["panes"]))
     is_longer = line["seconds"] > feature.seconds
-    if is_longer and any(each.start != each.end for each in panes):
+    if is_longer and any(pane.start != pane.end for pane in panes):
         return None
     return _bare(line)._replace(seconds=feature.seconds, panes=panes)
 
 
 def _pane_of(written: Any) -> features.Pane:
     """Return the pane that was written. Raises ValueError for one that no values make."""
-    numbers = [number(each) for each in written]
+    numbers = [number(value) for value in written]
     if len(numbers) == 2:
         return features.single(*numbers)
     start, end, size, *moments = numbers
