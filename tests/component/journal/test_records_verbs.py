@@ -176,6 +176,11 @@ def added(table: sqlite3.Connection, _: Path) -> None:
     table.execute("UPDATE record SET body = ? WHERE sequence = 8", (b"{}",))
 
 
+def deleted_as_if_an_older_release_had_forgotten_it(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("DELETE FROM record WHERE sequence = 4")
+    table.execute("DELETE FROM value WHERE key = 'journal/format'")
+
+
 def beheaded(_: sqlite3.Connection, state: Path) -> None:
     (state / "journal.head").unlink()
 
@@ -190,6 +195,7 @@ def beheaded(_: sqlite3.Connection, state: Path) -> None:
         (chained_anew, "record 1 to 7", "HeadMismatch"),
         (added, "record 8", "BeyondHead"),
         (beheaded, "record 1 to 7", "HeadMissing"),
+        (deleted_as_if_an_older_release_had_forgotten_it, "record 4", "RecordMissing"),
     ],
 )
 async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
@@ -216,6 +222,7 @@ async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
         "INSERT OR REPLACE INTO value VALUES ('journal/tally', x'00ff')",
         "UPDATE value SET value = 'text' WHERE key = 'journal/id'",
         "DROP TABLE hole",
+        "DROP TABLE hole; DELETE FROM value WHERE key = 'journal/format'",
         "DROP TABLE value",
     ],
 )
@@ -226,7 +233,7 @@ async def test_verify_says_of_what_it_cannot_read_at_all_what_to_do(
     opened = await written(tmp_path, *(decision(number) for number in range(1, 4)))
     await opened.close()
     with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
-        tampered.execute(statement)
+        tampered.executescript(statement)
     tampered.close()
     result = run("verify", "--state", tmp_path)
     assert result.exit_code == 1

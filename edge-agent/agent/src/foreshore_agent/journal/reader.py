@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from foreshore_agent.journal import audit, head, holes, sqlite
+from foreshore_agent.journal import audit, head, holes, opening, sqlite
 from foreshore_api.wire import record
 
 _PAGE: Final = 500
@@ -133,7 +133,7 @@ class Reader:
     def _verify(self, found: head.Head | None) -> Verified:
         self._connection.execute("BEGIN")
         try:
-            journal, is_stated = self.journal_id, self._value("journal/format") is not None
+            journal, is_stated = self.journal_id, self._is_stated(found)
             table = tuple(self._holes() if is_stated else holes.unstated(self._skeletons()))
             own = found if found is not None and found.journal == journal else None
             checked = audit.Audit(table, own, is_head_due=is_stated)
@@ -148,6 +148,16 @@ class Reader:
             )
         finally:
             self._connection.execute("COMMIT")
+
+    def _is_stated(self, found: head.Head | None) -> bool:
+        rows = sqlite.Rows(self._connection)
+        newest = rows.last()
+        return opening.is_stated(
+            has_format=self._value(opening.FORMAT_KEY) is not None,
+            has_holes=rows.has_holes(),
+            head=found,
+            last=0 if newest is None else newest.sequence,
+        )
 
     def _holes(self) -> Iterator[holes.Hole]:
         return sqlite.holes(self._connection.execute(sqlite.HOLES))
