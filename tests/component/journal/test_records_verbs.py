@@ -181,6 +181,15 @@ def deleted_as_if_an_older_release_had_forgotten_it(table: sqlite3.Connection, _
     table.execute("DELETE FROM value WHERE key = 'journal/format'")
 
 
+def identified_anew(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("UPDATE value SET value = 'text' WHERE key = 'journal/id'")
+
+
+def headed_by_a_directory(_: sqlite3.Connection, state: Path) -> None:
+    (state / "journal.head").unlink()
+    (state / "journal.head").mkdir()
+
+
 def beheaded(_: sqlite3.Connection, state: Path) -> None:
     (state / "journal.head").unlink()
 
@@ -196,6 +205,8 @@ def beheaded(_: sqlite3.Connection, state: Path) -> None:
         (added, "record 8", "BeyondHead"),
         (beheaded, "record 1 to 7", "HeadMissing"),
         (deleted_as_if_an_older_release_had_forgotten_it, "record 4", "RecordMissing"),
+        (identified_anew, "record 1 to 7", "HeadMissing"),
+        (headed_by_a_directory, "record 1 to 7", "HeadMissing"),
     ],
 )
 async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
@@ -220,7 +231,6 @@ async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
     "statement",
     [
         "INSERT OR REPLACE INTO value VALUES ('journal/tally', x'00ff')",
-        "UPDATE value SET value = 'text' WHERE key = 'journal/id'",
         "DROP TABLE hole",
         "DROP TABLE hole; DELETE FROM value WHERE key = 'journal/format'",
         "DROP TABLE value",

@@ -140,8 +140,8 @@ class Reader:
             for sequence, previous, digest, body in self._connection.execute(
                 "SELECT sequence, previous, hash, body FROM record ORDER BY sequence"
             ):
-                raw = body if isinstance(body, bytes) else str(body).encode()
-                checked.take(audit.ChainRow(sequence, str(previous), str(digest), raw))
+                row = audit.ChainRow(sequence, str(previous), str(digest), sqlite.raw(body))
+                checked.take(row)
             broken = checked.finish()
             return Verified(
                 journal, checked.count, checked.last, self.acknowledged, is_stated, broken
@@ -167,7 +167,7 @@ class Reader:
 
     def _value(self, key: str) -> bytes | None:
         row = self._connection.execute("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else sqlite.raw(row[0])
 
 
 @contextmanager

@@ -95,6 +95,11 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def raw(cell: Any) -> bytes:
+    """Return a cell's bytes, even one that was tampered with and is no BLOB any more."""
+    return cell if isinstance(cell, bytes) else str(cell).encode()
+
+
 def shipped(row: Any) -> record.ShippedRecord:
     """Read a row of sequence, previous, hash and body, even one that was tampered with."""
     sequence, previous, digest, body = row
@@ -253,11 +258,11 @@ class Rows:
     def get(self, key: str) -> bytes | None:
         """Return a value that `put` kept."""
         row = self._run("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else raw(row[0])
 
     def values(self, prefix: str) -> dict[str, bytes]:
         """Return every value whose key starts with `prefix`."""
         rows = self._run(
             "SELECT key, value FROM value WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
         )
-        return {key: bytes(value) for key, value in rows}
+        return {key: raw(value) for key, value in rows}
