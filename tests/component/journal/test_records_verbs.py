@@ -251,6 +251,26 @@ async def test_verify_says_of_what_it_cannot_read_at_all_what_to_do(
     assert "keep a copy of the directory as evidence" in result.output
 
 
+async def test_every_verb_says_of_a_damaged_file_what_to_do(tmp_path: Path) -> None:
+    """It was said as if there were no journal: exit code 2, and no remedy."""
+    opened = await written(tmp_path, decision(1))
+    await opened.close()
+    (tmp_path / sqlite.FILE).write_bytes(b"x" * 5000)
+    for verb in (["records"], ["why", "--last"], ["verify"]):
+        result = run(*verb, "--state", tmp_path)
+        assert result.exit_code == 1
+        assert "file is not a database" in result.output
+        assert "keep a copy of the directory as evidence" in result.output
+
+
+async def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / sqlite.FILE).mkdir()
+    result = run("verify", "--state", tmp_path)
+    assert result.exit_code == 2
+    assert "cannot be read: disk I/O error" in result.output
+    assert "evidence" not in result.output
+
+
 async def test_records_says_of_a_body_that_is_none_what_to_do(tmp_path: Path) -> None:
     opened = await written(tmp_path, decision(1))
     await opened.close()

@@ -34,8 +34,12 @@ _BACKWARD: Final = f"SELECT body {_WANTED} ORDER BY sequence DESC"
 _BEGINNING: Final = "SELECT body FROM record WHERE instr(body, ?) > 0 ORDER BY sequence DESC"
 
 
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""Of a file that is no database, or one without the tables: it is there, and not as written."""
+
+
 class NoJournalError(FileNotFoundError):
-    """The directory holds no journal, or none that can be read; the text says which."""
+    """The directory holds no journal, or none that may be read; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +176,20 @@ class Reader:
 
 @contextmanager
 def open_reader(directory: Path) -> Iterator[Reader]:
-    """Open the journal of a state directory for reading. Raises NoJournalError."""
+    """Open the journal of a state directory for reading.
+
+    Raises:
+        NoJournalError: there is none, or it cannot be opened.
+        sqlite3.DatabaseError: the file is damaged.
+    """
     path = directory / sqlite.FILE
     if not path.exists():
         raise NoJournalError(f"{directory} holds no journal ({sqlite.FILE})")
     try:
         connection = _connect(path)
     except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF in _DAMAGED:  # the rest of an extended code is detail
+            raise
         raise NoJournalError(f"{path} cannot be read: {error}") from error
     try:
         yield Reader(connection, directory)
