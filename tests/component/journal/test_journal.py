@@ -22,7 +22,7 @@ import orjson
 import pytest
 
 from foreshore_agent import journal
-from foreshore_agent.journal import holes, reader, sqlite, store, writer
+from foreshore_agent.journal import holes, ledger, reader, sqlite, store, writer
 from foreshore_api.reasons import journal as reasons
 
 pytestmark = pytest.mark.component
@@ -592,6 +592,55 @@ def test_an_older_releases_journal_opens_and_its_holes_are_stated_from_then_on(
         tampered.execute("DELETE FROM record WHERE sequence = 8")
     tampered.close()
     assert verified(tmp_path) == journal.ChainBreak(8, reasons.RECORD_MISSING)
+
+
+def test_a_journal_made_to_look_like_an_older_releases_is_doubted_and_its_holes_not_stated(
+    tmp_path: Path,
+) -> None:
+    """The next start stated the deleted record as an upgrade's, and `verify` was content."""
+    first = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    with first.transaction():
+        first.append([entry(str(i)) for i in range(9)])
+    first.close()
+    (tmp_path / "journal.head").unlink()
+    with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
+        tampered.execute("DELETE FROM value WHERE key IN ('journal/format', 'journal/holes')")
+        tampered.execute("DELETE FROM record WHERE sequence = 5")
+    tampered.close()
+    again = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    assert again.standing.broken == journal.ChainBreak(1, reasons.HEAD_MISMATCH, 9)
+    (statement,) = again.newest(1)
+    data = orjson.loads(statement.body)["data"]
+    assert (data["reason"], data["ranges"]) == ("HeadMissing", {"Doubted": [[1, 9]]})
+    again.close()
+    assert verified(tmp_path) == journal.ChainBreak(1, reasons.HEAD_MISMATCH, 9)
+
+
+def test_an_upgrade_that_is_broken_off_is_an_upgrade_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of holes without a format is doubted: so both are made at once, or neither."""
+    first = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    with first.transaction():
+        first.append([entry(str(i)) for i in range(3)])
+    first.close()
+    (tmp_path / "journal.head").unlink()
+    with sqlite3.connect(tmp_path / sqlite.FILE) as older:
+        older.execute("DROP TABLE hole")
+        older.execute("DELETE FROM value WHERE key IN ('journal/format', 'journal/holes')")
+    older.close()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as full:
+        full.setattr(ledger.Ledger, "note", fail)
+        with pytest.raises(OSError, match="no room"):
+            store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    again = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    assert again.standing.broken is None
+    again.close()
+    assert verified(tmp_path) is None
 
 
 @pytest.fixture

@@ -176,6 +176,20 @@ def added(table: sqlite3.Connection, _: Path) -> None:
     table.execute("UPDATE record SET body = ? WHERE sequence = 8", (b"{}",))
 
 
+def deleted_as_if_an_older_release_had_forgotten_it(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("DELETE FROM record WHERE sequence = 4")
+    table.execute("DELETE FROM value WHERE key = 'journal/format'")
+
+
+def identified_anew(table: sqlite3.Connection, _: Path) -> None:
+    table.execute("UPDATE value SET value = 'text' WHERE key = 'journal/id'")
+
+
+def headed_by_a_directory(_: sqlite3.Connection, state: Path) -> None:
+    (state / "journal.head").unlink()
+    (state / "journal.head").mkdir()
+
+
 def beheaded(_: sqlite3.Connection, state: Path) -> None:
     (state / "journal.head").unlink()
 
@@ -190,6 +204,9 @@ def beheaded(_: sqlite3.Connection, state: Path) -> None:
         (chained_anew, "record 1 to 7", "HeadMismatch"),
         (added, "record 8", "BeyondHead"),
         (beheaded, "record 1 to 7", "HeadMissing"),
+        (deleted_as_if_an_older_release_had_forgotten_it, "record 4", "RecordMissing"),
+        (identified_anew, "record 1 to 7", "HeadMissing"),
+        (headed_by_a_directory, "record 1 to 7", "HeadMissing"),
     ],
 )
 async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
@@ -214,8 +231,8 @@ async def test_verify_says_what_was_done_to_a_journal_where_and_what_to_do(
     "statement",
     [
         "INSERT OR REPLACE INTO value VALUES ('journal/tally', x'00ff')",
-        "UPDATE value SET value = 'text' WHERE key = 'journal/id'",
         "DROP TABLE hole",
+        "DROP TABLE hole; DELETE FROM value WHERE key = 'journal/format'",
         "DROP TABLE value",
     ],
 )
@@ -226,12 +243,32 @@ async def test_verify_says_of_what_it_cannot_read_at_all_what_to_do(
     opened = await written(tmp_path, *(decision(number) for number in range(1, 4)))
     await opened.close()
     with sqlite3.connect(tmp_path / sqlite.FILE) as tampered:
-        tampered.execute(statement)
+        tampered.executescript(statement)
     tampered.close()
     result = run("verify", "--state", tmp_path)
     assert result.exit_code == 1
     assert "is not as it was written (" in result.output
     assert "keep a copy of the directory as evidence" in result.output
+
+
+async def test_every_verb_says_of_a_damaged_file_what_to_do(tmp_path: Path) -> None:
+    """It was said as if there were no journal: exit code 2, and no remedy."""
+    opened = await written(tmp_path, decision(1))
+    await opened.close()
+    (tmp_path / sqlite.FILE).write_bytes(b"x" * 5000)
+    for verb in (["records"], ["why", "--last"], ["verify"]):
+        result = run(*verb, "--state", tmp_path)
+        assert result.exit_code == 1
+        assert "file is not a database" in result.output
+        assert "keep a copy of the directory as evidence" in result.output
+
+
+async def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / sqlite.FILE).mkdir()
+    result = run("verify", "--state", tmp_path)
+    assert result.exit_code == 2
+    assert "cannot be read: disk I/O error" in result.output
+    assert "evidence" not in result.output
 
 
 async def test_records_says_of_a_body_that_is_none_what_to_do(tmp_path: Path) -> None:

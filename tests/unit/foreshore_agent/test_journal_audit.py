@@ -30,7 +30,9 @@ class Bench:
     def __init__(self, steps: list[tuple[str, int, int]]) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.executescript(sqlite.SCHEMA)
-        self.books = ledger.Ledger(sqlite.Rows(self.connection), lambda: NOW)
+        rows = sqlite.Rows(self.connection)
+        rows.make_holes()
+        self.books = ledger.Ledger(rows, lambda: NOW)
         self.emptied: set[int] = set()
         for what, start, count in steps:
             self.step(what, start, count)
@@ -291,7 +293,9 @@ def test_every_break_says_what_is_wrong_and_what_to_do() -> None:
 
 
 HEAD = Head("j", 5, "sha256:five", 3, "sha256:three")
-FOUND = opening.Found("j", 5, "sha256:five", True, HEAD, "sha256:five", "sha256:three")
+FOUND = opening.Found("j", 5, "sha256:five", True, True, HEAD, "sha256:five", "sha256:three")
+UNMARKED = replace(FOUND, has_format=False)
+OLDER = replace(UNMARKED, has_holes=False, head=None)
 
 
 @pytest.mark.parametrize(
@@ -301,14 +305,19 @@ FOUND = opening.Found("j", 5, "sha256:five", True, HEAD, "sha256:five", "sha256:
         (replace(FOUND, last=7), None, None),
         (replace(FOUND, hash_at_head=None, hash_at_acknowledged=None), None, None),
         (replace(FOUND, last=2, hash_at_head=None), "JournalCut", (3, 5)),
-        (replace(FOUND, journal="", last=0, is_stated=False), "JournalCut", (1, 5)),
+        (replace(OLDER, journal="", last=0, head=HEAD), "JournalCut", (1, 5)),
         (replace(FOUND, hash_at_head="sha256:other"), "HeadMismatch", (4, 5)),
         (replace(FOUND, hash_at_acknowledged="sha256:other"), "HeadMismatch", (1, 3)),
         (replace(FOUND, journal="other"), "HeadMismatch", (1, 5)),
         (replace(FOUND, head=None), "HeadMissing", (1, 5)),
         (replace(FOUND, last=7, head=HEAD._replace(is_final=True)), "BeyondHead", (6, 7)),
-        (replace(FOUND, head=None, is_stated=False), "FormatUpgraded", None),
-        (replace(FOUND, head=None, is_stated=False, last=0), None, None),
+        (OLDER, "FormatUpgraded", None),
+        (replace(OLDER, last=0), None, None),
+        (replace(UNMARKED, last=0, head=None), None, None),
+        (replace(UNMARKED, head=None), "HeadMissing", (1, 5)),
+        (replace(OLDER, head=Head("j", 0, "")), None, None),
+        (replace(OLDER, head=Head("j", 0, "", is_final=True)), "BeyondHead", (1, 5)),
+        (replace(UNMARKED, last=2, hash_at_head=None), "JournalCut", (3, 5)),
     ],
     ids=[
         "as it was left",
@@ -323,6 +332,11 @@ FOUND = opening.Found("j", 5, "sha256:five", True, HEAD, "sha256:five", "sha256:
         "ahead of a final head",
         "written by an older release",
         "new",
+        "made, and nothing written",
+        "no head and no format",
+        "no format, and a head from before the first record",
+        "no format, and a final head from before the first record",
+        "no format and behind the head",
     ],
 )
 def test_what_is_noticed_when_a_journal_is_opened(

@@ -87,6 +87,18 @@ def test_another_nodes_is_held_back_and_said(rig: Rig) -> None:
     assert "it is for node edge-2, not for edge-1; assignment 6 stays in force" in rig.said
 
 
+def test_a_recalled_one_of_another_node_does_not_take_effect_and_is_said(rig: Rig) -> None:
+    """It commanded another node's devices until the hub answered."""
+    rig.values.kept[desired.KEY] = counted(6, node="edge-2").encode()
+    rig.effects.clear()
+    rig.restart()
+    assert (rig.effects, rig.desired.present) == ([], None)
+    assert "it is for node edge-2, not for edge-1; nothing is in force" in rig.said
+    rig.take(counted(5))
+    assert rig.desired.present == counted(5)
+    assert rig.said == ""
+
+
 def test_the_next_good_one_ends_it(rig: Rig) -> None:
     rig.take(counted(5))
     rig.take(counted(7))

@@ -49,7 +49,7 @@ def read(directory: Path) -> Head | None:
     try:
         with (directory / FILE).open("rb") as file:
             newest = _newest(file.read(_SLOT * _SLOTS))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     return None if newest is None else newest[1]
 

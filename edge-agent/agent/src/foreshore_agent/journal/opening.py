@@ -1,7 +1,7 @@
 """What a journal's head and its table say of each other when the journal is opened. Pure.
 
-    no head, no format ── an older release wrote it ──► the holes that are there are stated once
-    no head, a format  ── the head was taken away ────► every record is doubted
+    nothing of this release ── an older one wrote it ─► the holes that are there are stated once
+    no head, but that ── the head was taken away ─────► every record is doubted
     table behind head  ── a cut ──────────────────────► numbers go on behind the head
     same number, other hash; ahead of a final head ───► those records are doubted
     table at the head or ahead of it ── as it should be
@@ -19,6 +19,7 @@ from foreshore_agent.journal.holes import Hole, HoleKind
 from foreshore_api.reasons import Reason
 from foreshore_api.reasons import journal as reasons
 
+FORMAT_KEY: Final = "journal/format"
 FORMAT: Final = b"2"
 """Of a journal whose holes are stated and whose head is kept outside; before, nothing was noted."""
 
@@ -31,12 +32,25 @@ class Found:
     """The table's UUID; empty where it has none yet."""
     last: int
     hash: str
-    is_stated: bool
-    """Whether the table has this release's format."""
+    has_format: bool
+    """Whether the table says this release's format."""
+    has_holes: bool
+    """Whether there is a table of holes."""
     head: Head | None
     hash_at_head: str | None = None
     """The table's hash at the head's number; None where that record was forgotten."""
     hash_at_acknowledged: str | None = None
+
+
+def is_stated(*, has_format: bool, has_holes: bool, head: Head | None, last: int) -> bool:
+    """Whether this release wrote a journal, so that its holes are stated and its head is due.
+
+    Any trace tells it, not the format alone: whoever takes that away would make every deletion an
+    older release's. A journal without records may be one that was about to be made.
+    """
+    if has_format or (head is not None and head.sequence > 0):
+        return True
+    return last > 0 and (has_holes or head is not None)
 
 
 Noticed = tuple[Reason, Hole | None]
@@ -46,7 +60,9 @@ Noticed = tuple[Reason, Hole | None]
 def notice(opened: Found) -> Noticed | None:
     """Return why a record is due and the hole it is about, or None where all fits."""
     head = opened.head
-    if not opened.is_stated and (head is None or head.sequence == 0):
+    if not is_stated(
+        has_format=opened.has_format, has_holes=opened.has_holes, head=head, last=opened.last
+    ):
         return (reasons.FORMAT_UPGRADED, None) if opened.last else None
     if head is None:
         return reasons.HEAD_MISSING, _doubted(1, opened.last)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from foreshore_agent.journal import audit, head, holes, sqlite
+from foreshore_agent.journal import audit, head, holes, opening, sqlite
 from foreshore_api.wire import record
 
 _PAGE: Final = 500
@@ -34,8 +34,12 @@ _BACKWARD: Final = f"SELECT body {_WANTED} ORDER BY sequence DESC"
 _BEGINNING: Final = "SELECT body FROM record WHERE instr(body, ?) > 0 ORDER BY sequence DESC"
 
 
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""Of a file that is no database, or one without the tables: it is there, and not as written."""
+
+
 class NoJournalError(FileNotFoundError):
-    """The directory holds no journal, or none that can be read; the text says which."""
+    """The directory holds no journal, or none that may be read; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +137,31 @@ class Reader:
     def _verify(self, file_head: head.Head | None) -> Verified:
         self._connection.execute("BEGIN")
         try:
-            journal, is_stated = self.journal_id, self._value("journal/format") is not None
+            journal, is_stated = self.journal_id, self._is_stated(file_head)
             table = tuple(self._holes() if is_stated else holes.unstated(self._skeletons()))
             own = file_head if file_head is not None and file_head.journal == journal else None
             checked = audit.Audit(table, own, is_head_due=is_stated)
             for sequence, previous, digest, body in self._connection.execute(
                 "SELECT sequence, previous, hash, body FROM record ORDER BY sequence"
             ):
-                raw = body if isinstance(body, bytes) else str(body).encode()
-                checked.take(audit.ChainRow(sequence, str(previous), str(digest), raw))
+                row = audit.ChainRow(sequence, str(previous), str(digest), sqlite.raw(body))
+                checked.take(row)
             broken = checked.finish()
             return Verified(
                 journal, checked.count, checked.last, self.acknowledged, is_stated, broken
             )
         finally:
             self._connection.execute("COMMIT")
+
+    def _is_stated(self, file_head: head.Head | None) -> bool:
+        rows = sqlite.Rows(self._connection)
+        newest = rows.last()
+        return opening.is_stated(
+            has_format=self._value(opening.FORMAT_KEY) is not None,
+            has_holes=rows.has_holes(),
+            head=file_head,
+            last=0 if newest is None else newest.sequence,
+        )
 
     def _holes(self) -> Iterator[holes.Hole]:
         return sqlite.holes(self._connection.execute(sqlite.HOLES))
@@ -157,18 +171,25 @@ class Reader:
 
     def _value(self, key: str) -> bytes | None:
         row = self._connection.execute("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else sqlite.raw(row[0])
 
 
 @contextmanager
 def open_reader(directory: Path) -> Iterator[Reader]:
-    """Open the journal of a state directory for reading. Raises NoJournalError."""
+    """Open the journal of a state directory for reading.
+
+    Raises:
+        NoJournalError: there is none, or it cannot be opened.
+        sqlite3.DatabaseError: the file is damaged.
+    """
     path = directory / sqlite.FILE
     if not path.exists():
         raise NoJournalError(f"{directory} holds no journal ({sqlite.FILE})")
     try:
         connection = _connect(path)
     except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF in _DAMAGED:  # the rest of an extended code is detail
+            raise
         raise NoJournalError(f"{path} cannot be read: {error}") from error
     try:
         yield Reader(connection, directory)

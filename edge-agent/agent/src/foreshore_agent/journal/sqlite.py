@@ -35,11 +35,15 @@ CREATE TABLE IF NOT EXISTS record (
   critical INTEGER NOT NULL, policy TEXT NOT NULL, device TEXT NOT NULL,
   verdict TEXT NOT NULL, keep INTEGER NOT NULL,
   critical_written INTEGER NOT NULL, routine_written INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS hole (
-  first INTEGER NOT NULL, last INTEGER NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL,
-  kind TEXT NOT NULL, PRIMARY KEY (first, kind)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
+"""Without the table of holes: it tells a journal of this release from an older one's (`opening`),
+so it is made in the transaction that says which of both it was.
+"""
+_HOLE: Final = """
+CREATE TABLE IF NOT EXISTS hole (
+  first INTEGER NOT NULL, last INTEGER NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL,
+  kind TEXT NOT NULL, PRIMARY KEY (first, kind)) WITHOUT ROWID"""
 
 _INSERT: Final = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 _OLDEST: Final = (
@@ -89,6 +93,11 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def raw(cell: Any) -> bytes:
+    """Return a cell's bytes, even one that was tampered with and is no BLOB any more."""
+    return cell if isinstance(cell, bytes) else str(cell).encode()
 
 
 def shipped(row: Any) -> record.ShippedRecord:
@@ -222,6 +231,15 @@ class Rows:
         """Return what was lost or changed behind the journal's back, the first first."""
         return tuple(holes(self._run(f"{HOLES} WHERE kind IN ('Cut', 'Doubted') ORDER BY first")))
 
+    def has_holes(self) -> bool:
+        """Whether there is a table of holes, which an older release's journal has not."""
+        tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'hole'"
+        return self._run(tables).fetchone() is not None
+
+    def make_holes(self) -> None:
+        """Make the table of holes, if it is not there; in the caller's transaction."""
+        self._run(_HOLE)
+
     def insert_hole(self, hole: Hole) -> None:
         """Add a hole, or replace the one of its kind that begins there."""
         self._run("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?)", hole)
@@ -240,11 +258,11 @@ class Rows:
     def get(self, key: str) -> bytes | None:
         """Return a value that `put` kept."""
         row = self._run("SELECT value FROM value WHERE key = ?", (key,)).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else raw(row[0])
 
     def values(self, prefix: str) -> dict[str, bytes]:
         """Return every value whose key starts with `prefix`."""
         rows = self._run(
             "SELECT key, value FROM value WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
         )
-        return {key: bytes(value) for key, value in rows}
+        return {key: raw(value) for key, value in rows}

@@ -6,8 +6,7 @@ unbroken chain; a gap record says what went. Critical records go once the hub ha
 first, when their room runs short; never before. A journal that nobody collects from (folder mode,
 rehearsal) is a ring in both classes instead: its oldest records go, whole.
 
-What goes is stated in the same transaction (see `ledger`), and the head is written after it (see
-`head`).
+What goes is stated in the same transaction (`ledger`), and the head is written after it (`head`).
 """
 
 import errno
@@ -47,7 +46,6 @@ _DROP_BYTES: Final = 256 << 10
 """A full ring gives this much room at once: one gap record for many, and no long pause for an
 intent behind it.
 """
-_FORMAT: Final = "journal/format"
 
 
 class JournalFull(RuntimeError):  # noqa: N818 - names a state, not a mistake
@@ -299,7 +297,8 @@ class Store:
             journal="" if journal_id is None else journal_id.decode(),
             last=newest.sequence,
             hash=newest.hash,
-            is_stated=self._rows.get(_FORMAT) is not None,
+            has_format=self._rows.get(opening.FORMAT_KEY) is not None,
+            has_holes=self._rows.has_holes(),
             head=head,
             hash_at_head=self._rows.hash_of(head.sequence) if head else None,
             hash_at_acknowledged=self._rows.hash_of(head.acknowledged) if head else None,
@@ -332,11 +331,12 @@ class Store:
             self._head.write(head._replace(is_final=False))
             self._head.sync()
         sqlite.sync_directory(self._directory)
-        if noticed is None and opened.is_stated and opened.journal:
+        if noticed is None and opened.has_format and opened.has_holes and opened.journal:
             return
         with self.transaction():
             self.put("journal/id", self.journal_id.encode())
-            self.put(_FORMAT, opening.FORMAT)
+            self.put(opening.FORMAT_KEY, opening.FORMAT)
+            self._rows.make_holes()
             if noticed is not None:
                 self._ledger.note(*noticed)
         self._head.sync()

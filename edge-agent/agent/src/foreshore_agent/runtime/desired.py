@@ -3,7 +3,7 @@
     hub ──take──► older, or another node's? held back ──► durable ──► in effect
     folder ──put────────────────────────────────────────► durable ──► in effect
     start ──recall──► the durable one takes effect at once, hub or no hub
-                 └──► it cannot: set aside, until the hub sends another
+                 └──► it cannot, or it is another node's: set aside, until the hub sends another
 
 What stays is the rule of `foreshore_decision.in_force`. `life` makes one and says what taking
 effect means.
@@ -38,12 +38,7 @@ def judge(
     taken, `aside` one on which this release fails.
     """
     if fresh.node != node:
-        obstacle = in_force.Obstacle(
-            reasons.ASSIGNMENT_REFUSED,
-            f"it is for node {fresh.node}, not for {node}",
-            "look at the name that the agent is started with, and at its token",
-        )
-        return in_force.Option(None, obstacle)
+        return in_force.Option(None, _of_another_node(fresh, node))
     if is_stale(fresh, last):
         obstacle = in_force.Obstacle(
             reasons.ASSIGNMENT_REFUSED,
@@ -61,6 +56,14 @@ def is_stale(fresh: assignment.Assignment, last: assignment.Assignment | None) -
     if last is None or fresh.lineage != last.lineage:
         return False
     return fresh.generation < last.generation
+
+
+def _of_another_node(refused: assignment.Assignment, node: str) -> in_force.Obstacle:
+    return in_force.Obstacle(
+        reasons.ASSIGNMENT_REFUSED,
+        f"it is for node {refused.node}, not for {node}",
+        "look at the name that the agent is started with, and at its token",
+    )
 
 
 def _fails() -> in_force.Obstacle:
@@ -103,7 +106,13 @@ class Desired:
             return None
 
     def resume(self, recalled: assignment.Assignment) -> None:
-        """Let a recalled assignment take effect."""
+        """Let a recalled assignment take effect, unless it is another node's.
+
+        A state directory may come from another machine, or the agent be started by another name.
+        """
+        if recalled.node != self._node:
+            self._hold_back(_of_another_node(recalled, self._node), _named(recalled))
+            return
         self.present = recalled
         self._effect(recalled)
 
