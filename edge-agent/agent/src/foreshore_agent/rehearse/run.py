@@ -61,14 +61,17 @@ def rehearse(request: planning.RehearsalRequest) -> None:
     if request.is_live:
         mosquitto.find()
     _clear(request)
+    ended: Exception | None = None  # raised below: Python before 3.11.4 wraps what is raised there
     try:
         summary = uvloop.run(_summarise(plan))
     except* (folder.FolderError, planning.RehearsalError) as group:
-        raise planning.RehearsalError(_text(group)) from group
+        ended = planning.RehearsalError(_text(group))
     except* ports.UnfinishedError as group:
-        raise ports.UnfinishedError(_text(group)) from group
+        ended = ended or ports.UnfinishedError(_text(group))
     except* asyncio.CancelledError:
-        raise planning.RehearsalError("ended before the recording did") from None
+        ended = ended or planning.RehearsalError("ended before the recording did")
+    if ended is not None:
+        raise ended
     if request.is_json:
         document = orjson.dumps(summary.document(), option=orjson.OPT_INDENT_2).decode()
         print(printable.escaped(document))  # noqa: T201
