@@ -19,6 +19,7 @@ writes the code as text (a test looks). `make generate` renders the tables to `c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
@@ -65,6 +66,19 @@ class Reason(str):
     def __reduce_ex__(self, protocol: Any) -> tuple[type[str], tuple[str]]:
         """Leave the process, and its tables, as text."""
         return str, (str(self),)
+
+
+class ReasonEnum(StrEnum):
+    """A table that is an enumeration, for codes that other types name: each member is a row."""
+
+    meaning: str
+    remedy: str
+
+    def __new__(cls, code: str, meaning: str = "", remedy: str = "") -> Self:
+        """Make one row; the code alone looks one up, which type checkers take for this call."""
+        row = str.__new__(cls, code)
+        row._value_, row.meaning, row.remedy = code, meaning, remedy
+        return row
 
 
 Kind = TypeVar("Kind", bound=Reason)

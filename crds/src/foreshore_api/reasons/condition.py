@@ -6,22 +6,14 @@ An enumeration, and no constants as in the other tables, because fields of statu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from foreshore_api.reasons import ReasonEnum
 
-class ConditionReason(StrEnum):
+
+class ConditionReason(ReasonEnum):
     """Every reason in use, with what it tells its reader and what a person can do."""
-
-    meaning: str
-    remedy: str
-
-    def __new__(cls, code: str, meaning: str = "", remedy: str = "") -> ConditionReason:
-        """Make one row; the code alone looks one up, which type checkers take for this call."""
-        row = str.__new__(cls, code)
-        row._value_, row.meaning, row.remedy = code, meaning, remedy
-        return row
 
     ACCEPTED = (
         "Accepted",

@@ -6,23 +6,16 @@ An enumeration, because parent and child exchange members by their code.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum, unique
+from enum import unique
 from types import MappingProxyType
 from typing import Final
 
+from foreshore_api.reasons import ReasonEnum
+
 
 @unique
-class ServingReason(StrEnum):
+class ServingReason(ReasonEnum):
     """Every refusal of a model; but for `TRANSIENT`, it stands until the ModelVersion changes."""
-
-    meaning: str
-    remedy: str
-
-    def __new__(cls, code: str, meaning: str = "", remedy: str = "") -> ServingReason:
-        """Make one row; the code alone looks one up, which type checkers take for this call."""
-        row = str.__new__(cls, code)
-        row._value_, row.meaning, row.remedy = code, meaning, remedy
-        return row
 
     FETCH_FAILED = (
         "FetchFailed",
