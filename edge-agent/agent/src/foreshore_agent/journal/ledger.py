@@ -82,28 +82,28 @@ class Ledger:
 
     def remove(self, sequences: Iterable[int], reason: str) -> None:
         """Take records out whole."""
-        places: list[Place] = []
-        for sequence in sorted(sequences):
-            placed = self._rows.placed(sequence)
-            if placed is not None:
-                place, is_critical, size = placed
-                self._rows.delete(sequence)
-                self._free(is_critical=is_critical, size=size + OVERHEAD)
-                places.append(place)
+        places = self._take_out(sequences, self._rows.delete, OVERHEAD)
         self.tally = replace(self.tally, removed=self.tally.removed + len(places))
         self.punch(holes.runs(places, HoleKind.REMOVED), reason)
 
     def empty(self, sequences: Iterable[int], reason: str) -> None:
         """Take the bodies of records out; numbers and links stay."""
+        places = self._take_out(sequences, self._rows.empty, 0)
+        self.punch(holes.runs(places, HoleKind.EMPTIED), reason)
+
+    def _take_out(
+        self, sequences: Iterable[int], take: Callable[[int], None], overhead: int
+    ) -> list[Place]:
+        """Take records out by `take`, free their bytes with `overhead`; return where they stood."""
         places: list[Place] = []
         for sequence in sorted(sequences):
             placed = self._rows.placed(sequence)
             if placed is not None:
                 place, is_critical, size = placed
-                self._rows.empty(sequence)
-                self._free(is_critical=is_critical, size=size)
+                take(sequence)
+                self._free(is_critical=is_critical, size=size + overhead)
                 places.append(place)
-        self.punch(holes.runs(places, HoleKind.EMPTIED), reason)
+        return places
 
     def give_way(self, *, critical: bool, size: int, is_collected: bool) -> None:
         """Let the oldest records of a class go until `size` bytes are free; a gap names them.
