@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from foreshore_api.reasons import Reason, decision, table
+from foreshore_api.reasons import Reason, cap, decision, table
 
 # Notices: a change of what the agent may or can do.
 AUTHORITY_RENEWED: Final = decision.AUTHORITY_RENEWED
@@ -13,10 +13,9 @@ AUTHORITY_OFFLINE: Final = decision.AUTHORITY_OFFLINE
 AUTHORITY_LAPSED: Final = decision.AUTHORITY_LAPSED
 AUTHORITY_SUPERSEDED: Final = decision.AUTHORITY_SUPERSEDED
 AUTHORITY_MISSING: Final = decision.AUTHORITY_MISSING
-RECORDER_FULL: Final = decision.RECORDER_FULL.but(
+RECORDER_FULL: Final = cap.RECORDER_FULL.but(
     meaning="Records cannot be written any more; modes are capped as the policies say.",
     message="modes are capped until records can be written ({detail})",
-    remedy="give the node's state directory room, or let the hub catch up",
 )
 EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW
 RECORDER_WORKS: Final = Reason(
