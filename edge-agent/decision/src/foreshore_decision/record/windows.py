@@ -93,8 +93,9 @@ def decode(
         for name, line in alike.items():
             if (line["seconds"], line["aggregate"]) == wanted and name in shown:
                 recalled[feature.name] = _bare(line)
-                number = typed(float | None, shown[name])
-                measured[feature.name] = MeasuredFeature(number, typed(int, line["values"]))
+                measured[feature.name] = MeasuredFeature(
+                    typed(float | None, shown[name]), typed(int, line["values"])
+                )
     return Known("window of", recalled), measured
 
 
