@@ -57,7 +57,7 @@ PARTS: dict[str, dict[str, Any]] = {
             {
                 "name": "lately",
                 "effect": "Permit",
-                "expression": "lightLately > 300.0 && score > 0.2",
+                "expression": "lightLately > 300.0",
                 "reason": "Bright",
             },
         ],
