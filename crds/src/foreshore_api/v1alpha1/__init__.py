@@ -2,7 +2,7 @@
 
 `from foreshore_api import v1alpha1`, then `v1alpha1.Device`; parts of a kind are in its module
 (`v1alpha1.device.DeviceAuthority`) and what kinds share in `protection`, `evaluation`, `actuation`,
-`placing`, `selection`.
+`placing`, `selection`, `isolation`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from foreshore_api.v1alpha1 import (
     deviceprofile,
     evaluation,
     inferenceplacement,
+    isolation,
     model,
     modelversion,
     placing,
@@ -45,6 +46,7 @@ from foreshore_api.v1alpha1.inferenceplacement import (
     InferencePlacementSpec,
     InferencePlacementStatus,
 )
+from foreshore_api.v1alpha1.isolation import Isolation
 from foreshore_api.v1alpha1.model import Model, ModelSpec, ModelStatus
 from foreshore_api.v1alpha1.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus
 from foreshore_api.v1alpha1.site import Site, SiteSpec, SiteStatus
@@ -82,6 +84,7 @@ __all__ = [
     "InferencePlacement",
     "InferencePlacementSpec",
     "InferencePlacementStatus",
+    "Isolation",
     "Mode",
     "Model",
     "ModelSpec",
@@ -100,6 +103,7 @@ __all__ = [
     "deviceprofile",
     "evaluation",
     "inferenceplacement",
+    "isolation",
     "model",
     "modelversion",
     "placing",

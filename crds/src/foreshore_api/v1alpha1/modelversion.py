@@ -8,6 +8,7 @@ from pydantic import StringConstraints
 
 from foreshore_api import meta, scalars
 from foreshore_api.contract import Document, FolderOnly, NotSupported, Rule
+from foreshore_api.v1alpha1.isolation import Isolation
 from foreshore_api.v1alpha1.statuses import Observed
 
 
@@ -84,6 +85,16 @@ class ModelResources(Document):
     """Memory that is requested, in bytes, and its limit. Example: `128Mi`."""
 
 
+class ModelRuntime(Document):
+    """What runs the version."""
+
+    isolation: Isolation = Isolation.CHILD
+    """Child: in a limited process of its own, in a pod. Agent: in the process of every agent that
+    may hold a device of the policy, after it ran in a child there, where the Site allows it and the
+    agent has room (value modelMemory of its chart); elsewhere as Child, and conditions say why.
+    Example: `Child`."""
+
+
 class ExpectedInference(Document):
     """What is expected of an inference until it is measured."""
 
@@ -106,6 +117,9 @@ class ModelVersionSpec(Document):
 
     resources: ModelResources = ModelResources()
     """What a replica asks its node for."""
+
+    runtime: ModelRuntime = ModelRuntime()
+    """What runs the version."""
 
     expected_inference: ExpectedInference | None = None
     """What is expected until it is measured. Absent: nothing, so that a placement says

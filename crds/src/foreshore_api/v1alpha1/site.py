@@ -13,6 +13,7 @@ from pydantic import StringConstraints
 
 from foreshore_api import meta, scalars
 from foreshore_api.contract import Document, Rule
+from foreshore_api.v1alpha1.isolation import Isolation
 from foreshore_api.v1alpha1.statuses import Observed
 
 Host = Annotated[
@@ -88,6 +89,11 @@ class SiteSpec(Document):
     ] = "UTC"
     """Time zone (IANA name) in which `foreshore-agent play` and `rehearse` read the times of a
     recording that names none; a cluster does nothing by it. Example: `Europe/Brussels`."""
+
+    isolation: Isolation = Isolation.CHILD
+    """Agent: agents of the site may run models in their own process, where a ModelVersion asks it;
+    such a model can do all that the agent can, with its credentials and its journal. Child: none
+    may. Example: `Child`."""
 
 
 class SiteStatus(Observed):

@@ -25,6 +25,11 @@ Role = v1alpha1.inferenceplacement.Role
 """Whether a replica takes calls first or waits, warm."""
 
 
+IN_AGENT: Final = "agent:"
+"""Scheme of the endpoint of a model that runs in the process of the agent itself; the hexadecimal
+digits of its digest follow."""
+
+
 class Endpoint(document.WireDocument):
     """Where one replica of a model answers; agents try endpoints in the order given."""
 
@@ -33,13 +38,19 @@ class Endpoint(document.WireDocument):
     role: Role
     node: document.Name
     url: document.Url
-    """`http://<address>:<port>`, or `unix:<path>` in folder mode; never a DNS name."""
+    """`http://<address>:<port>`, or `unix:<path>` in folder mode; never a DNS name.
+    `agent:<digest without sha256:>`: the agent itself, as far as it can."""
     policy_generation: document.Count = 0
     """The policy's generation that this replica serves; 0 where nobody said so."""
     version: document.Name = ""
     """Name of the ModelVersion that answers here; its answers name it too."""
     digest: document.Digest = ""
     """Digest of the bytes that answer here; its answers name it too."""
+
+    @property
+    def is_in_agent(self) -> bool:
+        """Whether the model runs in the process of the agent that is assigned this."""
+        return self.url.startswith(IN_AGENT)
 
 
 class AssignedModel(document.WireDocument):
@@ -49,6 +60,9 @@ class AssignedModel(document.WireDocument):
     version: document.Name
     model: v1alpha1.ModelSpec
     artefact: v1alpha1.ModelVersionSpec
+    isolation: v1alpha1.Isolation = v1alpha1.Isolation.CHILD
+    """In whose process it is to run by the resources: Agent where the ModelVersion asks it and the
+    Site allows it. Whether an agent can is the agent's to decide, and to report where it cannot."""
 
 
 class AssignedPolicy(document.WireDocument):

@@ -73,7 +73,7 @@ def _compiled(
         return Compilation(_sealed(document), (*missing, *left_out))
     good = references.LastGood(last)
     bound, device_problems = devices.assigned(resources, wanted, labels, given, good)
-    decided, policy_problems = policies.assigned(resources, wanted, bound, given, good)
+    decided, policy_problems = policies.assigned(resources, node, wanted, bound, given, good)
     document = assignment.Assignment(
         node=node,
         site=assignment.AssignedSite(

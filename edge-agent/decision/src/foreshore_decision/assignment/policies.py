@@ -1,4 +1,8 @@
-"""The policies bound to devices of a site, each with its model and the replicas that serve it."""
+"""The policies bound to devices of a site, each with its model and the replicas that serve it.
+
+A model that the agents themselves run (`isolation`) has one replica more than was placed, the
+agent's own, which it asks first: no pod stands for it, and it is nobody else's to ask.
+"""
 
 from typing import Final
 
@@ -6,17 +10,21 @@ from foreshore_api import v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_api.wire import assignment, report
 from foreshore_decision import selectors
-from foreshore_decision.assignment import digests, references, snapshot
+from foreshore_decision.assignment import digests, isolation, references, snapshot
 
 
 def assigned(
     resources: snapshot.Resources,
+    node: str,
     site: v1alpha1.Site,
     devices: tuple[assignment.AssignedDevice, ...],
     given: snapshot.LocalStatuses | None,
     last: references.LastGood,
 ) -> tuple[tuple[assignment.AssignedPolicy, ...], tuple[report.Problem, ...]]:
-    """Return the policies bound to at least one of these devices, whoever holds it."""
+    """Return the policies bound to at least one of these devices, whoever holds it.
+
+    `node` is that of the agent they are assigned to.
+    """
     policies: list[assignment.AssignedPolicy] = []
     problems: list[report.Problem] = []
     for policy in resources.policies:
@@ -31,6 +39,7 @@ def assigned(
         if model.held_back is not None:
             kept = "what was in force" if model.value is None else "the model that it had last"
             problems.append(references.problem(policy, model.held_back, kept))
+        isolated = model.value and isolation.settled(model.value, site.spec)
         policies.append(
             assignment.AssignedPolicy(
                 namespace=policy.namespace,
@@ -40,8 +49,11 @@ def assigned(
                 digest=digests.policy_digest(policy),
                 spec=policy.spec,
                 devices=names,
-                model=model.value,
-                endpoints=_endpoints(resources, policy, site, given),
+                model=isolated,
+                endpoints=(
+                    *isolation.endpoints(policy, isolated, node),
+                    *_endpoints(resources, policy, site, given),
+                ),
             )
         )
     return tuple(policies), tuple(problems)

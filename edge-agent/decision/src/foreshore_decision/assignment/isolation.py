@@ -1,0 +1,46 @@
+"""In whose process a model runs, as far as the resources decide it.
+
+    ModelVersion asks Agent ──no──► Child
+        └──yes── Site allows Agent ──no──► Child
+                     └──yes──► Agent: an endpoint in the agent itself, before all others
+
+Also of a model that is kept because its reference dangles: what a Site allowed last is no reason to
+go on once it does not any more. The planner asks the same rule (`takes_effect`).
+"""
+
+from foreshore_api import v1alpha1
+from foreshore_api.wire import assignment
+
+SLOT = "r0"
+"""Of the agent's own replica; there is one in an agent, whatever slots the pods have."""
+
+
+def takes_effect(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
+    """Whether agents of a site may run a version in their own process."""
+    asked, allowed = version.runtime.isolation, site.isolation
+    return asked is v1alpha1.Isolation.AGENT and allowed is v1alpha1.Isolation.AGENT
+
+
+def settled(model: assignment.AssignedModel, site: v1alpha1.SiteSpec) -> assignment.AssignedModel:
+    """Return the model with the isolation that takes effect at a site."""
+    is_in_agent = takes_effect(model.artefact, site)
+    chosen = v1alpha1.Isolation.AGENT if is_in_agent else v1alpha1.Isolation.CHILD
+    return model.model_copy(update={"isolation": chosen})
+
+
+def endpoints(
+    policy: v1alpha1.DecisionPolicy, model: assignment.AssignedModel | None, node: str
+) -> tuple[assignment.Endpoint, ...]:
+    """Return the agent's own endpoint, if it has one for this model."""
+    if model is None or model.isolation is not v1alpha1.Isolation.AGENT:
+        return ()
+    own = assignment.Endpoint(
+        slot=SLOT,
+        role=assignment.Role.ACTIVE,
+        node=node,
+        url=assignment.IN_AGENT + model.artefact.digest.removeprefix("sha256:"),
+        policy_generation=policy.metadata.generation or 0,
+        version=model.version,
+        digest=model.artefact.digest,
+    )
+    return (own,)
