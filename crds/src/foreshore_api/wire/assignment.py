@@ -30,6 +30,11 @@ IN_AGENT: Final = "agent:"
 digits of its digest follow."""
 
 
+def is_in_agent(url: str) -> bool:
+    """Whether an endpoint's address, as assignments and reports have it, is an agent itself."""
+    return url.startswith(IN_AGENT)
+
+
 class Endpoint(document.WireDocument):
     """Where one replica of a model answers; agents try endpoints in the order given."""
 
@@ -50,7 +55,7 @@ class Endpoint(document.WireDocument):
     @property
     def is_in_agent(self) -> bool:
         """Whether the model runs in the process of the agent that is assigned this."""
-        return self.url.startswith(IN_AGENT)
+        return is_in_agent(self.url)
 
 
 class AssignedModel(document.WireDocument):

@@ -5,17 +5,17 @@
                      └──yes──► Agent: an endpoint in the agent itself, before all others
 
 Also of a model that is kept because its reference dangles: what a Site allowed last is no reason to
-go on once it does not any more. The planner asks the same rule (`takes_effect`).
+go on once it does not any more. The planner asks the same rule (`runs_in_agents`).
 """
 
-from foreshore_api import v1alpha1
-from foreshore_api.wire import assignment
+from foreshore_api import conditions, v1alpha1
+from foreshore_api.wire import assignment, report
 
 SLOT = "r0"
 """Of the agent's own replica; there is one in an agent, whatever slots the pods have."""
 
 
-def takes_effect(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
+def runs_in_agents(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
     """Whether agents of a site may run a version in their own process."""
     asked, allowed = version.runtime.isolation, site.isolation
     return asked is v1alpha1.Isolation.AGENT and allowed is v1alpha1.Isolation.AGENT
@@ -23,7 +23,7 @@ def takes_effect(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) ->
 
 def settled(model: assignment.AssignedModel, site: v1alpha1.SiteSpec) -> assignment.AssignedModel:
     """Return the model with the isolation that takes effect at a site."""
-    is_in_agent = takes_effect(model.artefact, site)
+    is_in_agent = runs_in_agents(model.artefact, site)
     chosen = v1alpha1.Isolation.AGENT if is_in_agent else v1alpha1.Isolation.CHILD
     return model.model_copy(update={"isolation": chosen})
 
@@ -44,3 +44,34 @@ def endpoints(
         digest=model.artefact.digest,
     )
     return (own,)
+
+
+def problems(
+    policy: v1alpha1.DecisionPolicy, model: assignment.AssignedModel | None, site: v1alpha1.Site
+) -> tuple[report.Problem, ...]:
+    """Return what is said of a model that is to run in agents and may not."""
+    if model is None or not is_denied(model.artefact, site.spec):
+        return ()
+    denied = report.Problem(
+        kind=v1alpha1.ModelVersion.kind,
+        namespace=policy.namespace,
+        name=model.version,
+        reason=conditions.Reason.ISOLATION_NOT_ALLOWED,
+        message=denial(model.version, site.name),
+    )
+    return (denied,)
+
+
+def is_denied(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
+    """Whether a version asks for what the site does not allow."""
+    is_asked = version.runtime.isolation is v1alpha1.Isolation.AGENT
+    return is_asked and not runs_in_agents(version, site)
+
+
+def denial(version: str, site: str) -> str:
+    """Say of a version that a site does not let its agents run it, and what would change that."""
+    return (
+        f"ModelVersion {version} asks isolation Agent, and Site {site} does not allow it: it runs"
+        f" in processes of its own; set isolation: Agent in Site {site}, or ask Child by a new"
+        " version"
+    )
