@@ -30,6 +30,11 @@ IN_AGENT: Final = "agent:"
 digits of its digest follow."""
 
 
+def in_agent(digest: str) -> str:
+    """Return the address of the model with this digest in the agent itself."""
+    return IN_AGENT + digest.removeprefix("sha256:")
+
+
 def is_in_agent(url: str) -> bool:
     """Whether an endpoint's address, as assignments and reports have it, is an agent itself."""
     return url.startswith(IN_AGENT)

@@ -38,7 +38,7 @@ def endpoints(
         slot=SLOT,
         role=assignment.Role.ACTIVE,
         node=node,
-        url=assignment.IN_AGENT + model.artefact.digest.removeprefix("sha256:"),
+        url=assignment.in_agent(model.artefact.digest),
         policy_generation=policy.metadata.generation or 0,
         version=model.version,
         digest=model.artefact.digest,

@@ -38,7 +38,7 @@ def all_of(
         if policy.is_retained or (policy.is_placed and site in policy.suspended):
             of_it = pods.get((namespace, policy.key[1], site), [])
             plans.append(
-                _kept(case.Sight(seen, verdicts, placement, tuple(of_it)), placement, _why(policy))
+                kept(case.Sight(seen, verdicts, placement, tuple(of_it)), placement, _why(policy))
             )
     return tuple(plans)
 
@@ -49,7 +49,8 @@ def _why(policy: binding.BoundPolicy) -> str:
     return "no device of the policy at the site is accepted"
 
 
-def _kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> case.PlacementPlan:
+def kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> case.PlacementPlan:
+    """Return how one placement is shown as it was, with its pods as they are."""
     shown = {
         replica.slot: (replica, _answering(sight, replica)) for replica in before.status.replicas
     }
