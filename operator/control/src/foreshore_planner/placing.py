@@ -115,9 +115,11 @@ def _is_as_before(inputs: case.Case) -> bool:
 def place(inputs: case.Case) -> case.PlacementPlan:
     """Plan one placement, of pods as far as its agents need any."""
     agents = inputs.agents
-    needs = in_agents.pods_needed(agents, is_begun=_is_as_before(inputs))
+    older = any(replica.template != inputs.template for replica in inputs.replicas)
+    begun = _is_as_before(inputs)
+    needs = in_agents.pods_needed(agents, is_begun=begun, is_older_there=older)
     if agents is not None and needs is not in_agents.PodNeed.ALL:
-        return podless.plan(inputs, agents)
+        return podless.plan(inputs, agents, needs)
     return _with_pods(inputs)
 
 

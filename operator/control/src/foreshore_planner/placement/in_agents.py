@@ -58,6 +58,8 @@ class AgentReplicas:
     """Whether the site does not allow it."""
     replicas: tuple[AgentReplica, ...] = ()
     """One for each agent that may hold a device, by name."""
+    is_held_back: bool = False
+    """Whether an agent goes on with an older generation of the policy, and says why."""
 
     @property
     def alive(self) -> tuple[AgentReplica, ...]:
@@ -120,16 +122,36 @@ def of(
                 message=message[:256],
             )
         )
-    return AgentReplicas(version.name, site, is_denied=False, replicas=tuple(replicas))
+    return AgentReplicas(
+        version.name,
+        site,
+        is_denied=False,
+        replicas=tuple(replicas),
+        is_held_back=any(
+            _is_held_back(reports[node], policy.policy) for node in nodes if node in reports
+        ),
+    )
 
 
-def pods_needed(replicas: AgentReplicas | None, *, is_begun: bool) -> PodNeed:
-    """Say what is left to pods; `is_begun` says that pods of the very version are there."""
+def pods_needed(replicas: AgentReplicas | None, *, is_begun: bool, is_older_there: bool) -> PodNeed:
+    """Say what is left to pods.
+
+    `is_begun` says that pods of the very version are there, `is_older_there` that others are: an
+    agent that cannot take the newest generation of the policy goes on with those.
+    """
     if replicas is None or replicas.is_denied or replicas.failed:
         return PodNeed.ALL
-    if replicas.is_whole:
+    if replicas.is_whole and not (replicas.is_held_back and is_older_there):
         return PodNeed.NOTHING
     return PodNeed.ALL if is_begun else PodNeed.KEPT
+
+
+def _is_held_back(agent: report.AgentEvidence, policy: v1alpha1.DecisionPolicy) -> bool:
+    newest = (policy.kind, *binding.key(policy), policy.metadata.generation or 0)
+    return any(
+        (problem.kind, problem.namespace, problem.name, problem.generation) == newest
+        for problem in agent.report.problems
+    )
 
 
 Heard = tuple[Phase, str | None, str]

@@ -21,11 +21,14 @@ from foreshore_planner.placement import (
 )
 
 
-def plan(inputs: case.Case, agents: in_agents.AgentReplicas) -> case.PlacementPlan:
+def plan(
+    inputs: case.Case, agents: in_agents.AgentReplicas, needs: in_agents.PodNeed
+) -> case.PlacementPlan:
     """Return the plan of one placement whose agents run its model, or are about to."""
     before = inputs.before
-    if agents.is_whole or before is None or not before.status.replicas:
-        return _without(inputs, agents)
+    is_alone = needs is in_agents.PodNeed.NOTHING
+    if is_alone or before is None or not before.status.replicas:
+        return _without(inputs, agents, needs)
     why = f"{loading(agents)}, and what was goes when they run it"
     shown = retained.kept(inputs, before, why)
     progress = case.Trouble(conditions.Reason.PROGRESSING, why)
@@ -34,22 +37,25 @@ def plan(inputs: case.Case, agents: in_agents.AgentReplicas) -> case.PlacementPl
         standing_in=_staying(inputs),
         findings=dataclasses.replace(shown.findings, progress=progress),
         agents=agents,
-        needs=in_agents.PodNeed.KEPT,
+        needs=needs,
     )
 
 
 def loading(agents: in_agents.AgentReplicas) -> str:
     """Say which agents are still to run a version."""
     nodes = [replica.node for replica in agents.alive if replica.phase is not in_agents.Phase.READY]
+    if agents.is_whole:
+        return f"every agent runs {agents.version}, and not all have taken the newest generation"
     if not nodes:
         return f"no agent can be asked to run {agents.version}"
     return f"{agents.version} is not yet run by the agents of {phrases.listed(nodes)}"
 
 
-def _without(inputs: case.Case, agents: in_agents.AgentReplicas) -> case.PlacementPlan:
+def _without(
+    inputs: case.Case, agents: in_agents.AgentReplicas, needs: in_agents.PodNeed
+) -> case.PlacementPlan:
     predictions = {replica.node: _prediction(inputs, replica.node) for replica in agents.alive}
     before = inputs.before
-    needs = in_agents.PodNeed.NOTHING if agents.is_whole else in_agents.PodNeed.KEPT
     return case.PlacementPlan(
         namespace=inputs.demand.namespace,
         name=inputs.name,
@@ -57,7 +63,7 @@ def _without(inputs: case.Case, agents: in_agents.AgentReplicas) -> case.Placeme
         site=inputs.site,
         pods=(),
         replicas=(),
-        standing_in=() if agents.is_whole else _staying(inputs),
+        standing_in=() if needs is in_agents.PodNeed.NOTHING else _staying(inputs),
         yielding=None,
         budget=figures.budget(inputs, list(predictions.values())),
         candidates=inferenceplacement.Candidates(total=len(agents.replicas)),
