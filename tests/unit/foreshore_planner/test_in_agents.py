@@ -21,10 +21,10 @@ SECOND = "1" * 64
 
 STATES: Mapping[str, Mapping[str, Any]] = {
     "ready": {},
-    "loading": {"failed": 1, "bad_for_seconds": 2.0, "reason": "Loading"},
-    "bad": {"failed": 9, "bad_for_seconds": 40.0, "reason": "FetchFailed"},
+    "resting": {"failed": 1, "bad_for_seconds": 2.0, "reason": "Deadline"},
+    "bad": {"failed": 9, "bad_for_seconds": 40.0, "reason": "Deadline"},
 }
-"""What an agent reports of its own replica."""
+"""What an agent reports of its own replica once that is loaded; until then it is absent."""
 
 
 def version(name: str = "occupancy-v1", digest: str = "0" * 64) -> v1alpha1.ModelVersion:
@@ -48,7 +48,7 @@ def agent(
 
 
 def unable(node: str, reason: str = "NoModelMemory", **more: Any) -> report.AgentEvidence:
-    return agent(node, "bad", problems=(problem(reason),), **more)
+    return agent(node, "absent", problems=(problem(reason),), **more)
 
 
 def world(
@@ -128,6 +128,7 @@ def test_nothing_is_said_of_a_version_that_asks_a_child() -> None:
         ("ModelQuarantined", "ModelQuarantined"),
         ("TrialFailed", "TrialFailed"),
         ("OutputsDiffer", "NotInAgent"),
+        ("FetchFailed", "NotInAgent"),
     ],
 )
 def test_pods_are_made_for_an_agent_that_cannot_and_its_reason_is_the_conditions(
@@ -147,9 +148,24 @@ def test_pods_are_made_for_an_agent_that_cannot_and_its_reason_is_the_conditions
     assert planning.condition(made, PLACEMENT, NAME, "Ready") == ("True", "Delivered")
 
 
-def test_a_model_that_loads_makes_no_pod_and_one_that_loads_for_long_does() -> None:
-    assert planning.settle(world(agent("edge-2", "loading"))).replicas == ()
-    assert len(planning.settle(world(agent("edge-2", "bad"))).replicas) == 1
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        agent("edge-2", "absent"),
+        agent("edge-2", "absent", problems=(problem("Loading"),)),
+        agent("edge-2", "resting"),
+    ],
+    ids=["not loaded", "says that it loads", "a call has failed"],
+)
+def test_a_model_that_is_waited_for_makes_no_pod(waiting: report.AgentEvidence) -> None:
+    assert planning.settle(world(waiting)).replicas == ()
+
+
+def test_a_model_whose_calls_are_bad_for_long_makes_a_pod() -> None:
+    seen = planning.settle(world(agent("edge-2", "bad")))
+    assert len(seen.replicas) == 1
+    message = planning.message(planner.plan(seen), PLACEMENT, NAME, "InAgent")
+    assert "edge-2: Deadline: its calls fail or are late" in message
 
 
 def test_an_agent_that_cannot_but_whose_node_is_lost_asks_for_no_pod() -> None:
@@ -176,9 +192,21 @@ def test_when_the_last_agent_runs_it_its_pods_drain() -> None:
 
 def test_agents_that_load_anew_do_not_let_a_begun_pod_go() -> None:
     seen = planning.settle(world(unable("edge-2")))
-    again = planning.settle(heard(seen, agent("edge-2", "loading")))
+    again = planning.settle(heard(seen, agent("edge-2", "absent")))
     assert again.replicas == seen.replicas
     assert placement(again).status.replicas == placement(seen).status.replicas
+
+
+def test_a_begun_pod_is_looked_after_while_agents_load_anew() -> None:
+    seen = planning.settle(world(unable("edge-2")))
+    (pod,) = seen.replicas
+    left = [node for node in planning.EDGES if node != pod.node]
+    quiet = planning.silenced(seen, pod.node)
+    loading = [
+        agent(node, "absent", hears=[other for other in left if other != node]) for node in left
+    ]
+    after = planning.settle(dataclasses.replace(quiet, fleet=planning.fleet(loading)))
+    assert {replica.node for replica in after.replicas} - {pod.node}, "nobody else would answer"
 
 
 def switched(seen: snapshot.Snapshot) -> snapshot.Snapshot:
@@ -200,6 +228,9 @@ def test_pods_of_the_version_before_answer_until_every_agent_runs_the_new_one() 
     assert planning.condition(made, PLACEMENT, NAME, "Ready") == ("True", "Delivered")
     assert planning.condition(made, PLACEMENT, NAME, "Reconciling") == ("True", "Progressing")
     assert in_agent(made, PLACEMENT, NAME) == ("Unknown", "AgentLoading")
+
+    unready = [dataclasses.replace(pod, phase=snapshot.PodPhase.UNREADY) for pod in seen.replicas]
+    assert planner.plan(dataclasses.replace(seen, replicas=tuple(unready))).removals == ()
 
     two = [agent(node, digest=SECOND) for node in ("edge-1", "edge-2")]
     seen = planning.settle(heard(seen, *two))
@@ -295,19 +326,19 @@ def test_a_suspended_policy_goes_on_being_shown_as_run_by_its_agents() -> None:
 
 def test_of_a_hundred_and_more_agents_those_in_trouble_are_shown_first() -> None:
     names = [f"edge-{number}" for number in range(1, 131)]
-    agents = [agent(name) for name in names[:-1]] + [unable(names[-1])]
+    agents = [agent(name) for name in names if name != "edge-99"] + [unable("edge-99")]
     nodes = tuple(map(planning.edge, names))
     seen = planning.settle(world(nodes=nodes, fleet=planning.fleet(agents)), passes=2)
     shown = placement(seen).status.agents
     assert len(shown) == inferenceplacement.AGENTS
-    assert [own.node for own in shown if own.phase.value != "Ready"] == ["edge-130"]
+    assert [own.node for own in shown if own.phase.value != "Ready"] == ["edge-99"]
     made = planner.plan(seen)
     assert "30 agents that run it are not listed" in planning.message(
         made, PLACEMENT, NAME, "InAgent"
     )
 
 
-SAYS = st.sampled_from(["ready", "loading", "bad", "absent", "unable", "silent"])
+SAYS = st.sampled_from(["ready", "resting", "bad", "absent", "unable", "silent"])
 
 
 def evidence(node: str, says: str) -> report.AgentEvidence | None:

@@ -30,8 +30,8 @@ from foreshore_planner import binding, health, latency, snapshot
 from foreshore_planner.placement import callers
 
 PATIENCE = 30.0
-"""Seconds of a model that loads, or of calls that fail, after which pods are made for it: fetching
-and trying one takes a few, and a pod would not be there sooner."""
+"""Seconds of bad calls of a loaded model after which pods are made for it: an agent that gets over
+it sooner would have been quicker than they."""
 
 Phase = inferenceplacement.ReplicaPhase
 AgentReplica = inferenceplacement.AgentReplica
@@ -158,8 +158,6 @@ Heard = tuple[Phase, str | None, str]
 """(phase, reason, message)."""
 
 _UNHEARD: Final[Heard] = (Phase.PENDING, None, "the agent has not said anything of it yet")
-_PASSING: Final = frozenset({*serving.TRANSIENT, *serving.STATES})
-"""Troubles that an agent tries to get over by itself."""
 
 
 def _heard(
@@ -176,26 +174,23 @@ def _heard(
         if last is None or last.phase is Phase.LOST:
             return _UNHEARD
         return last.phase, last.reason, last.message
-    line = _line(agent, policy, version.spec.digest)
-    bad = callers.bad_for(line) if line is not None else None
     problem = _problem(agent, policy[0], version.name)
     if problem is not None:
-        is_passing = problem.reason in _PASSING and (bad or 0.0) < PATIENCE
-        return (Phase.STARTING if is_passing else Phase.FAILED, problem.reason, problem.message)
+        return Phase.FAILED, problem.reason, problem.message
+    line = _line(agent, policy, version.spec.digest)
     if line is None:
         return Phase.STARTING, None, "the agent does not have it yet"
+    bad = callers.bad_for(line)
     if bad is None:
         return Phase.READY, None, ""
     phase = Phase.FAILED if bad >= PATIENCE else Phase.STARTING
-    if last is not None and last.phase is Phase.FAILED:
-        phase = Phase.FAILED  # until it answers: its pods must not come and go
     return phase, line.reason, "its calls fail or are late" if latency.has_called(line) else ""
 
 
 def _line(
     agent: report.AgentEvidence, policy: binding.Key, digest: str
 ) -> report.EndpointReport | None:
-    """Return what an agent reports of the replica in its own process."""
+    """Return what an agent reports of the replica in its own process, once it is loaded."""
     url = wire.in_agent(digest)
     return next(
         (
@@ -208,16 +203,15 @@ def _line(
 
 
 def _problem(agent: report.AgentEvidence, namespace: str, version: str) -> report.Problem | None:
-    """Return why an agent cannot run a version; of several what does not pass by itself."""
+    """Return why an agent cannot run a version, for now or for good; that it loads is no reason."""
     about = [
         problem
         for problem in agent.report.problems
         if (problem.kind, problem.name) == (v1alpha1.ModelVersion.kind, version)
         and problem.namespace in ("", namespace)
+        and problem.reason not in serving.STATES
     ]
-    return min(
-        about, key=lambda problem: (problem.reason in _PASSING, problem.reason), default=None
-    )
+    return min(about, key=lambda problem: problem.reason, default=None)
 
 
 def _site(seen: snapshot.Snapshot, namespace: str, name: str) -> v1alpha1.Site | None:
