@@ -28,6 +28,8 @@ Role = v1alpha1.inferenceplacement.Role
 IN_AGENT: Final = "agent:"
 """Scheme of the endpoint of a model that runs in the process of the agent itself; the hexadecimal
 digits of its digest follow."""
+OWN_SLOT: Final = "r0"
+"""Slot of that endpoint: there is one in an agent, whatever slots pods have."""
 
 
 def in_agent(digest: str) -> str:

@@ -11,9 +11,6 @@ go on once it does not any more. The planner asks the same rule (`runs_in_agents
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.wire import assignment, report
 
-SLOT = "r0"
-"""Of the agent's own replica; there is one in an agent, whatever slots the pods have."""
-
 
 def runs_in_agents(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
     """Whether agents of a site may run a version in their own process."""
@@ -35,7 +32,7 @@ def endpoints(
     if model is None or model.isolation is not v1alpha1.Isolation.AGENT:
         return ()
     own = assignment.Endpoint(
-        slot=SLOT,
+        slot=assignment.OWN_SLOT,
         role=assignment.Role.ACTIVE,
         node=node,
         url=assignment.in_agent(model.artefact.digest),
