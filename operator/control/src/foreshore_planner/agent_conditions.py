@@ -48,10 +48,10 @@ def of_many(plans: Iterable[case.PlacementPlan]) -> Iterator[phrases.Said]:
     """Say the worst of several placements, with whose it is; nothing where none is asked."""
     asked = sorted(
         (
-            (_WORST_FIRST.index(said[1]), plan.name, said)
+            (_WORST_FIRST.index(statement[1]), plan.name, statement)
             for plan in plans
             if plan.agents is not None
-            for said in (of_placement(plan.agents),)
+            for statement in (of_placement(plan.agents),)
         ),
         key=lambda row: row[:2],
     )
@@ -72,8 +72,8 @@ def _why(replica: inferenceplacement.AgentReplica) -> str:
 
 def _reason(replica: inferenceplacement.AgentReplica) -> conditions.Reason:
     """Return the condition's reason: the agent's own where it has a row, else the general one."""
-    known = {reason.value: reason for reason in SPECIFIC}
-    return known.get(replica.reason or "", Reason.NOT_IN_AGENT)
+    rows = {reason.value: reason for reason in SPECIFIC}
+    return rows.get(replica.reason or "", Reason.NOT_IN_AGENT)
 
 
 SPECIFIC: Final = (Reason.NO_MODEL_MEMORY, Reason.MODEL_QUARANTINED, Reason.TRIAL_FAILED)

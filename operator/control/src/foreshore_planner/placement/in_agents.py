@@ -35,6 +35,8 @@ it sooner would have been quicker than they."""
 
 Phase = inferenceplacement.ReplicaPhase
 AgentReplica = inferenceplacement.AgentReplica
+Heard = tuple[Phase, str | None, str]
+"""(phase, reason, message) of the replica in one agent."""
 
 
 class PodNeed(StrEnum):
@@ -101,35 +103,34 @@ def of(
         return None
     before = _shown_before(seen, policy.key, site)
     reports = health.agent_reports(seen)
-    nodes = {node for key in policy.sites[site] for node in bound.devices[key].reachable_from}
+    holders = {node for key in policy.sites[site] for node in bound.devices[key].reachable_from}
     replicas = []
-    for node in sorted(nodes):
-        known = before.get(node)
-        is_same = known is not None and (known.version, known.digest) == _identity(version)
-        last = known if is_same else None
-        phase, reason, message = (
-            (Phase.LOST, None, "")
-            if verdicts.of(node).is_lost
-            else _heard(reports.get(node), policy.key, version, last)
-        )
-        replicas.append(
-            AgentReplica(
-                node=node,
-                phase=phase,
-                version=version.name,
-                digest=version.spec.digest,
-                reason=reason,
-                message=message[:256],
-            )
-        )
+    for node in sorted(holders):
+        last = before.get(node)
+        if last is not None and (last.version, last.digest) != _identity(version):
+            last = None
+        if verdicts.of(node).is_lost:
+            heard: Heard = (Phase.LOST, None, "")
+        else:
+            heard = _heard(reports.get(node), policy.key, version, last)
+        replicas.append(_replica(node, version, heard))
+    held_back = (
+        node in reports and _is_held_back(reports[node], policy.policy) for node in holders
+    )
     return AgentReplicas(
         version.name,
         site,
         is_denied=False,
         replicas=tuple(replicas),
-        is_held_back=any(
-            _is_held_back(reports[node], policy.policy) for node in nodes if node in reports
-        ),
+        is_held_back=any(held_back),
+    )
+
+
+def _replica(node: str, version: v1alpha1.ModelVersion, heard: Heard) -> AgentReplica:
+    phase, reason, message = heard
+    name, digest = _identity(version)
+    return AgentReplica(
+        node=node, phase=phase, version=name, digest=digest, reason=reason, message=message[:256]
     )
 
 
@@ -153,9 +154,6 @@ def _is_held_back(agent: report.AgentEvidence, policy: v1alpha1.DecisionPolicy) 
         for problem in agent.report.problems
     )
 
-
-Heard = tuple[Phase, str | None, str]
-"""(phase, reason, message)."""
 
 _UNHEARD: Final[Heard] = (Phase.PENDING, None, "the agent has not said anything of it yet")
 
