@@ -178,6 +178,25 @@ def test_an_agent_that_cannot_but_whose_node_is_lost_asks_for_no_pod() -> None:
     assert [own.phase.value for own in planned.agents.replicas] == ["Ready", "Ready", "Lost"]
 
 
+@pytest.mark.parametrize("reason", ["no reason", "\x1b[2J", "A" * 200, ""])
+def test_an_agents_strange_words_fit_into_status_and_stop_nobody(reason: str) -> None:
+    strange = report.Problem(
+        kind="ModelVersion",
+        namespace="",
+        name="occupancy-v1",
+        reason=reason,
+        message="\x1b[2J" + "long " * 200,
+    )
+    seen = planning.settle(world(agent("edge-2", "absent", problems=(strange,))))
+    made = planner.plan(seen)
+    assert made.defects == ()
+    assert in_agent(made, PLACEMENT, NAME) == ("False", "NotInAgent")
+    (shown,) = [own for own in placement(seen).status.agents if own.node == "edge-2"]
+    assert shown.reason is None
+    assert shown.message
+    assert "\x1b" not in shown.message
+
+
 def test_when_the_last_agent_runs_it_its_pods_drain() -> None:
     seen = planning.settle(world(unable("edge-2")))
     (pod,) = seen.replicas

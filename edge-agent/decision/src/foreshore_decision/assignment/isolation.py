@@ -5,7 +5,7 @@
                      └──yes──► Agent: an endpoint in the agent itself, before all others
 
 Also of a model that is kept because its reference dangles: what a Site allowed last is no reason to
-go on once it does not any more. The planner asks the same rule (`runs_in_agents`).
+go on once it does not any more. The planner asks the same rule (`is_denied`).
 """
 
 from typing import Final

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from foreshore_api import v1alpha1
+from foreshore_api import printable, v1alpha1
 from foreshore_api.reasons import serving
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_api.wire import assignment as wire
 from foreshore_api.wire import report
 from foreshore_decision import assignment
 from foreshore_planner import binding, health, latency, snapshot
-from foreshore_planner.placement import callers
+from foreshore_planner.placement import callers, troubles
 
 PATIENCE = 30.0
 """Seconds of bad calls of a loaded model after which pods are made for it: an agent that gets over
@@ -94,13 +94,14 @@ def of(
     site: str,
 ) -> AgentReplicas | None:
     """Return how it stands at one site; None where the version asks no such thing."""
-    version, place = policy.version, _site(seen, policy.key[0], site)
-    if version is None or place is None:
+    version = policy.version
+    if version is None or version.spec.runtime.isolation is not v1alpha1.Isolation.AGENT:
+        return None
+    place = _site(seen, policy.key[0], site)
+    if place is None:
         return None
     if assignment.is_denied(version.spec, place.spec):
         return AgentReplicas(version.name, site, is_denied=True)
-    if not assignment.runs_in_agents(version.spec, place.spec):
-        return None
     before = _shown_before(seen, policy.key, site)
     reports = health.agent_reports(seen)
     holders = {node for key in policy.sites[site] for node in bound.devices[key].reachable_from}
@@ -127,10 +128,16 @@ def of(
 
 
 def _replica(node: str, version: v1alpha1.ModelVersion, heard: Heard) -> AgentReplica:
+    """Show one; an agent's words are those of a stranger, and status takes what fits."""
     phase, reason, message = heard
     name, digest = _identity(version)
     return AgentReplica(
-        node=node, phase=phase, version=name, digest=digest, reason=reason, message=message[:256]
+        node=node,
+        phase=phase,
+        version=name,
+        digest=digest,
+        reason=troubles.written(reason),
+        message=printable.clean(message, 256),
     )
 
 
