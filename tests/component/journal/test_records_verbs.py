@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer import testing
 
+from builders import writing
 from foreshore_agent import journal, records
 from foreshore_agent.journal import reader, sqlite
 from foreshore_api.wire import record
@@ -65,7 +66,7 @@ def entry(kind: str, number: int, data: object, device: str, verdict: str) -> jo
 async def written(state: Path, *entries: journal.JournalEntry) -> journal.Journal:
     opened = await journal.Journal.open(state)
     for each in entries:
-        await opened.append([each])
+        await writing.append(opened, [each])
     return opened
 
 
@@ -95,7 +96,7 @@ async def test_filters_choose_beside_a_running_agent(tmp_path: Path) -> None:
     ) == ["d3"]
     since = ("--since", "2026-01-01T00:00:02Z", "--until", "2026-01-01T00:00:03Z")
     assert identities(run("records", "--state", tmp_path, *since)) == ["d2"]
-    await opened.append([decision(5)])
+    await writing.append(opened, [decision(5)])
     await opened.close()
     assert identities(run("records", "--state", tmp_path, "--limit", 1)) == ["d5"]
 
@@ -293,7 +294,7 @@ async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forg
         number = 0
         while not is_done.is_set():
             number += 1
-            await opened.append([outcome(number % 60, device=f"room-{number % 3}")])
+            await writing.append(opened, [outcome(number % 60, device=f"room-{number % 3}")])
             if number % 40 == 0:
                 await opened.acknowledge(opened.standing.last)
 
@@ -301,12 +302,12 @@ async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forg
         with reader.open_reader(tmp_path) as beside:
             return beside.verify().broken
 
-    writing = asyncio.create_task(write())
+    background = asyncio.create_task(write())
     while opened.standing.kept == opened.standing.last or checked < 10:
         assert await asyncio.to_thread(verify) is None
         checked += 1
     is_done.set()
-    await writing
+    await background
     await opened.close()
 
 

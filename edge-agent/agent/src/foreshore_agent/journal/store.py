@@ -51,6 +51,11 @@ intent behind it.
 class JournalFull(RuntimeError):  # noqa: N818 - names a state, not a mistake
     """The record was not written, for want of room or of a disk: nothing may be commanded on it."""
 
+    def __init__(self, reason: str, why: str = "the journal is full") -> None:
+        super().__init__(f"{why}: {reason}")
+        self.reason: Final = reason
+        """Why nothing was written: a code of `reasons.journal`, or `RecorderFull`."""
+
 
 class Store:
     """Every method blocks; none may be called from two threads.
@@ -154,8 +159,8 @@ class Store:
                 self._connection.execute("ROLLBACK")
             if not isinstance(error, sqlite3.Error):
                 raise
-            self._fail(error)
-            raise JournalFull(f"the journal cannot write: {error}") from error
+            reason = self._fail(error)
+            raise JournalFull(reason, f"the journal cannot write ({error})") from error
         self._ledger.settle(is_committed=True)
         self._write_head()
 
@@ -360,11 +365,13 @@ class Store:
         is_quota_full = self._is_collected and room < MAXIMUM_BODY + OVERHEAD
         return self._failing or (reasons.CRITICAL_QUOTA if is_quota_full else None)
 
-    def _fail(self, error: sqlite3.Error | OSError) -> None:
+    def _fail(self, error: sqlite3.Error | OSError) -> str:
+        """Stop commands until `recover` succeeds; return the reason."""
         is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
         is_full = is_full or getattr(error, "errno", None) == errno.ENOSPC
         self._failing = reasons.DISK_FULL if is_full else reasons.DISK_FAILING
         self._ballast.release()
+        return self._failing
 
     def _make_room(self, entries: Sequence[JournalEntry]) -> None:
         critical = sum(entry.weight for entry in entries if entry.critical)
@@ -373,11 +380,11 @@ class Store:
         has_reserve = all(entry.reserve for entry in entries)
         reason = self._full_reason() if critical else self._failing
         if reason and not has_reserve:
-            raise JournalFull(f"the journal is full: {reason}")
+            raise JournalFull(reason)
         if routine and self._ledger.routine + routine > self._quotas.routine:
             self._give_way(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
             if self._ledger.routine + routine > self._quotas.routine:
-                raise JournalFull("the journal is full: RoutineQuota")
+                raise JournalFull(reasons.ROUTINE_QUOTA)
 
     def _make_critical_room(self, wanted: int) -> None:
         """Let critical records go that may go, before their class has no room for one more."""
