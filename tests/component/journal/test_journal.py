@@ -23,12 +23,12 @@ import pytest
 
 from builders import writing
 from foreshore_agent import journal
-from foreshore_agent.journal import holes, ledger, reader, sqlite, store, writer
+from foreshore_agent.journal import holes, ledger, log, reader, sqlite, store, writer
 from foreshore_api.reasons import journal as reasons
 
 pytestmark = pytest.mark.component
 
-SMALL = journal.Quotas(critical=1 << 20, routine=1 << 20, ballast=1 << 18)
+SMALL = journal.Quotas(critical=1 << 20, routine=1 << 20, ballast=1 << 18, log=0)
 
 
 def entry(
@@ -363,7 +363,7 @@ CHILD = textwrap.dedent(
 
     async def main():
         opened = await journal.Journal.open(
-            pathlib.Path(sys.argv[1]), quotas=journal.Quotas(1 << 18, 1 << 16, 1 << 16)
+            pathlib.Path(sys.argv[1]), quotas=journal.Quotas(1 << 18, 1 << 16, 1 << 16, 1 << 18)
         )
         async def append(worker):
             number = 0
@@ -473,7 +473,7 @@ class Fuse:
 
 def work(state: Path, durable: list[int]) -> None:
     """Write, ship, forget, drop, check-point, stop; note what was answered as durable."""
-    tight = journal.Quotas(critical=1 << 17, routine=1 << 14, ballast=0)
+    tight = journal.Quotas(critical=1 << 17, routine=1 << 14, ballast=0, log=1 << 16)
     opened = store.Store(state, tight, lambda: datetime.now(UTC), is_collected=True)
 
     def write(*entries: journal.JournalEntry) -> None:
@@ -740,23 +740,21 @@ async def test_a_reader_beside_a_running_agent_sees_records_and_changes_nothing(
     await opened.close()
 
 
-async def test_a_disk_that_fails_where_only_its_log_is_looked_at_stops_commands_and_recovers(
+async def test_a_disk_that_fails_while_the_log_is_moved_stops_commands_and_recovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
     await writing.append(opened, [entry()])
-    real = Path.stat
 
-    def failing(path: Path, **options: bool) -> os.stat_result:
-        if path.name.endswith("-wal"):
-            raise OSError(errno.EIO, "Input/output error")
-        return real(path, **options)
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(Path, "stat", failing)
-    await asyncio.wait_for(opened.get("turn"), 5)
-    await settled(opened, lambda: opened.full)
+    with monkeypatch.context() as broken:
+        broken.setattr(log.Log, "checkpoint", failing)
+        broken.setattr(log.Log, "is_due", True)
+        await asyncio.wait_for(opened.get("turn"), 5)
+        await settled(opened, lambda: opened.full)
     assert opened.standing.reason == "DiskFailing"
-    monkeypatch.setattr(Path, "stat", real)
     await settled_after_retry(opened)
     await opened.close()
 
