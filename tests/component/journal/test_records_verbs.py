@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ def entry(kind: str, number: int, data: object, device: str, verdict: str) -> jo
 
 
 async def written(state: Path, *entries: journal.JournalEntry) -> journal.Journal:
-    opened = await journal.Journal.open(state)
+    opened = await journal.Journal.open(state, quotas=journal.Quotas(log=0))
     for each in entries:
         await writing.append(opened, [each])
     return opened
@@ -308,6 +309,25 @@ async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forg
         checked += 1
     is_done.set()
     await background
+    await opened.close()
+
+
+async def test_reading_gives_up_before_the_log_that_it_holds_fills_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_MOST_LOG_BYTES", 1 << 20)
+    monkeypatch.setattr(reader, "_STEPS", 100)
+    opened = await written(tmp_path, *(decision(number) for number in range(100)))
+    assert run("verify", "--state", tmp_path).exit_code == 0
+    with sqlite3.connect(tmp_path / sqlite.FILE) as held:
+        held.execute("BEGIN")
+        held.execute("SELECT count(*) FROM record").fetchone()
+        while (tmp_path / f"{sqlite.FILE}-wal").stat().st_size <= 1 << 20:
+            await opened.keep("filler", os.urandom(100_000))
+    held.close()
+    result = run("verify", "--state", tmp_path)
+    assert result.exit_code == 2, "it is not finished, and nothing is broken"
+    assert "has grown to more than 1 MiB while it was read" in result.output
     await opened.close()
 
 
