@@ -34,26 +34,15 @@ class Book:
     def __init__(self) -> None:
         self.records: list[Json] = []
         self.bodies: list[bytes] = []
-        self.failing: Exception | None = None
+        self.failing: str | None = None
 
     def append(
-        self, entries: Any, values: Any = (), *, is_patient: bool = False
-    ) -> "asyncio.Future[Any]":
+        self, entries: Any, values: Any = (), *, is_patient: bool, then: Callable[[Any], None]
+    ) -> None:
         assert is_patient, "nobody waits for a sync a row"
         self.bodies += [entry.body for entry in entries]
         self.records += [orjson.loads(entry.body) for entry in entries]
-        return self._done()
-
-    def put(self, key: str, value: bytes) -> "asyncio.Future[Any]":
-        return self._done()
-
-    def _done(self) -> "asyncio.Future[Any]":
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if self.failing is None:
-            done.set_result(None)
-        else:
-            done.set_exception(self.failing)
-        return done
+        asyncio.get_running_loop().call_soon(then, self.failing)
 
 
 def likely(values: Mapping[str, float]) -> float:

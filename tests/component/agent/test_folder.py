@@ -30,7 +30,7 @@ class Values:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
-    async def put(self, key: str, value: bytes) -> None:
+    async def keep(self, key: str, value: bytes) -> None:
         self.kept[key] = value
 
     async def get(self, key: str) -> bytes | None:

@@ -21,13 +21,14 @@ from typing import Any
 import orjson
 import pytest
 
+from builders import writing
 from foreshore_agent import journal
-from foreshore_agent.journal import holes, ledger, reader, sqlite, store, writer
+from foreshore_agent.journal import holes, ledger, log, reader, sqlite, store, writer
 from foreshore_api.reasons import journal as reasons
 
 pytestmark = pytest.mark.component
 
-SMALL = journal.Quotas(critical=1 << 20, routine=1 << 20, ballast=1 << 18)
+SMALL = journal.Quotas(critical=1 << 20, routine=1 << 20, ballast=1 << 18, log=0)
 
 
 def entry(
@@ -53,8 +54,7 @@ async def everything(opened: journal.Journal) -> list[dict[str, object]]:
 
 async def test_numbers_have_no_holes_and_are_in_the_bodies(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    numbers = await asyncio.gather(*(opened.append([entry(str(i)), entry()]) for i in range(20)))
-    assert [number for pair in numbers for number in pair] == list(range(1, 41))
+    await asyncio.gather(*(writing.append(opened, [entry(str(i)), entry()]) for i in range(20)))
     bodies = await everything(opened)
     assert [body["sequence"] for body in bodies] == [f"{i:020d}" for i in range(1, 41)]
     await opened.close()
@@ -62,12 +62,12 @@ async def test_numbers_have_no_holes_and_are_in_the_bodies(tmp_path: Path) -> No
 
 async def test_numbers_hashes_identity_and_values_go_on_after_a_restart(tmp_path: Path) -> None:
     first = await journal.Journal.open(tmp_path, quotas=SMALL)
-    await first.append([entry("a")])
-    await first.put("assignment", b"\x00bytes")
+    await writing.append(first, [entry("a")])
+    await first.keep("assignment", b"\x00bytes")
     await first.close()
     second = await journal.Journal.open(tmp_path, quotas=SMALL)
     assert second.journal_id == first.journal_id
-    assert await second.append([entry("b")]) == (2,)
+    assert await writing.append(second, [entry("b")]) == 2
     assert await second.get("assignment") == b"\x00bytes"
     assert await second.get("absent") is None
     assert verified(tmp_path) is None
@@ -89,38 +89,38 @@ async def test_what_is_patient_waits_for_what_comes_next_and_shares_its_sync(
 
     monkeypatch.setattr(store.Store, "transaction", counted)
     monkeypatch.setattr(writer, "_PATIENCE_SECONDS", 60.0)
-    patient = opened.append([entry("1")], is_patient=True)
+    patient = writing.append(opened, [entry("1")], is_patient=True)
     assert not await asyncio.to_thread(has_begun.wait, 0.2), "it is not written by itself"
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(10.0)  # else the writer may wake between the two, and write the first
-    hasty = opened.append([entry("2")])
-    sys.setswitchinterval(usual)
-    assert (await patient, await hasty) == ((1,), (2,))
+    hasty = writing.append(opened, [entry("2")])
+    assert (await patient, await hasty) == (2, 2)
     assert len(begun) == 1
+    assert [body["data"] for body in await everything(opened)] == ["1", "2"]
     await opened.close()
 
 
 async def test_what_was_patient_keeps_its_place_and_is_written_in_the_end(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path)
-    patient = opened.append([entry("1")], is_patient=True)
-    hasty = opened.append([entry("2")])
-    assert await patient == (1,)
-    assert await hasty == (2,)
-    assert await opened.append([entry("3")], is_patient=True) == (3,), "in the end it is written"
-    last = opened.append([entry("4")], is_patient=True)
+    patient = writing.append(opened, [entry("1")], is_patient=True)
+    hasty = writing.append(opened, [entry("2")])
+    await asyncio.gather(patient, hasty)
+    assert [body["data"] for body in await everything(opened)] == ["1", "2"]
+    assert await writing.append(opened, [entry("3")], is_patient=True) == 3, (
+        "in the end it is written"
+    )
+    last = writing.append(opened, [entry("4")], is_patient=True)
     await opened.close()
-    assert await last == (4,), "closing waits for nobody and loses nothing"
+    assert await last == 4, "closing waits for nobody and loses nothing"
 
 
 async def test_values_go_with_their_records_or_not_at_all(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    await opened.append([entry()], values=[("engine/a", b"1"), ("engine/b", b"2")])
-    await opened.put("engine/a", b"")
-    await opened.put("other", b"3")
+    await writing.append(opened, [entry()], values=[("engine/a", b"1"), ("engine/b", b"2")])
+    await opened.keep("engine/a", b"")
+    await opened.keep("other", b"3")
     with pytest.raises(journal.JournalFull):
         await fill(opened, size=30_000)
     with pytest.raises(journal.JournalFull):
-        await opened.append([entry()], values=[("engine/c", b"4")])
+        await writing.append(opened, [entry()], values=[("engine/c", b"4")])
     assert await opened.values("engine/") == {"engine/b": b"2"}
     await opened.close()
 
@@ -138,16 +138,16 @@ async def test_acknowledged_records_are_forgotten_but_for_the_newest_of_each_ver
     tmp_path: Path,
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    await opened.append([entry("interesting", verdict="Denied")])
+    await writing.append(opened, [entry("interesting", verdict="Denied")])
     for i in range(30):
-        await opened.append([entry(str(i), critical=False, verdict="NotTriggered")])
+        await writing.append(opened, [entry(str(i), critical=False, verdict="NotTriggered")])
     await opened.acknowledge(31)
     await settled(opened, lambda: opened.standing.kept <= 5)
     *kept, statement = await everything(opened)
     assert [body["data"] for body in kept] == ["interesting", "27", "28", "29"]
     assert statement["data"]["ranges"] == {"Removed": [[2, 28]]}  # type: ignore[index]
     assert statement["data"]["dropped"] == {}, "nothing is lost: the hub has it"  # type: ignore[index]
-    assert await opened.append([entry("next")]) == (33,)
+    assert await writing.append(opened, [entry("next")]) == 33
     assert verified(tmp_path) is None
     await opened.close()
 
@@ -157,7 +157,7 @@ async def test_forgetting_does_not_go_on_for_ever_over_the_records_that_it_write
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
     for i in range(40):
-        await opened.append([entry(str(i))])
+        await writing.append(opened, [entry(str(i))])
     for _ in range(200):
         await opened.acknowledge(opened.standing.last)
         await opened.get("turn")
@@ -170,19 +170,19 @@ async def test_the_newest_record_stays_even_if_nothing_is_kept_so_that_the_chain
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
     bare = journal.JournalEntry(b'{"sequence":""}', critical=True, keep=0)
-    await opened.append([bare] * 20)
+    await writing.append(opened, [bare] * 20)
     await opened.acknowledge(99)
     await settled(opened, lambda: opened.standing.kept == 1)
     await opened.close()
     again = await journal.Journal.open(tmp_path, quotas=SMALL)
-    assert await again.append([bare]) == (22,)
+    assert await writing.append(again, [bare]) == 22
     assert verified(tmp_path) is None
     await again.close()
 
 
 async def test_old_news_of_acknowledgement_is_ignored(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    await opened.append([entry(), entry(), entry()])
+    await writing.append(opened, [entry(), entry(), entry()])
     await opened.acknowledge(3)
     await opened.acknowledge(1)
     await asyncio.sleep(0)
@@ -194,9 +194,11 @@ async def test_a_full_routine_ring_drops_the_oldest_and_says_so_without_a_hole(
     tmp_path: Path,
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    await opened.append([entry("intent")])
+    await writing.append(opened, [entry("intent")])
     for i in range(60):
-        await opened.append([entry(str(i), critical=False, verdict="NotTriggered", size=30_000)])
+        await writing.append(
+            opened, [entry(str(i), critical=False, verdict="NotTriggered", size=30_000)]
+        )
     found = await everything(opened)
     gaps = [body for body in found if body and body.get("type") == "dev.foreshore.gap.v1"]
     dropped = [body for body in found if body is None]
@@ -220,13 +222,13 @@ async def test_unacknowledged_critical_records_are_never_dropped_a_full_quota_re
     assert opened.full
     assert seen == [True]
     late = journal.JournalEntry(entry("outcome").body, critical=True, reserve=True)
-    await opened.append([late])
-    await opened.append([entry("routine", critical=False)])
+    await writing.append(opened, [late])
+    await writing.append(opened, [entry("routine", critical=False)])
     last = opened.standing.last
     await opened.acknowledge(last)
     await settled(opened, lambda: not opened.full)
     await settled(opened, lambda: opened.standing.last > last)
-    await opened.append([entry("goes on")])
+    await writing.append(opened, [entry("goes on")])
     found = await everything(opened)
     assert any(body.get("type") == "dev.foreshore.gap.v1" for body in found)
     assert seen == [True, False]
@@ -240,14 +242,18 @@ async def test_retained_records_that_the_hub_has_do_not_fill_the_critical_quota_
     body = entry(size=30_000).body
     number = 0
     while not opened.full:
-        await opened.append([journal.JournalEntry(body, critical=True, device=f"d{number}")])
+        await writing.append(
+            opened, [journal.JournalEntry(body, critical=True, device=f"d{number}")]
+        )
         number += 1
     await opened.acknowledge(opened.standing.last)
     assert not opened.full, "what the hub has gives way"
     assert opened.standing.dropped == 0, "and is not lost"
     kept = opened.standing.kept
     for other in range(100):
-        await opened.append([journal.JournalEntry(body, critical=True, device=f"e{other}")])
+        await writing.append(
+            opened, [journal.JournalEntry(body, critical=True, device=f"e{other}")]
+        )
         await opened.acknowledge(opened.standing.last)
         assert not opened.full
     assert opened.standing.critical_bytes <= SMALL.critical
@@ -262,13 +268,14 @@ async def test_a_quota_full_of_what_the_hub_has_opens_again_after_a_restart(tmp_
     wide = journal.Quotas(critical=4 << 20, routine=1 << 20, ballast=0)
     first = await journal.Journal.open(tmp_path, quotas=wide)
     for number in range(100):
-        await first.append(
-            [journal.JournalEntry(entry(size=30_000).body, True, device=f"d{number}")]
+        await writing.append(
+            first, [journal.JournalEntry(entry(size=30_000).body, True, device=f"d{number}")]
         )
     await first.acknowledge(100)
     await first.close()
     second = await journal.Journal.open(tmp_path, quotas=SMALL)
-    assert await second.append([entry("goes on")]) == (101,)
+    await writing.append(second, [entry("goes on")])
+    assert (await second.after(100, 1))[0].sequence == 101
     assert not second.full
     assert second.standing.critical_bytes <= SMALL.critical
     await second.close()
@@ -277,7 +284,7 @@ async def test_a_quota_full_of_what_the_hub_has_opens_again_after_a_restart(tmp_
 async def test_a_journal_that_nobody_collects_is_a_ring_in_both_classes(tmp_path: Path) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL, is_collected=False)
     for i in range(100):
-        await opened.append([entry(str(i), size=30_000)])
+        await writing.append(opened, [entry(str(i), size=30_000)])
     assert not opened.full
     assert opened.standing.critical_bytes <= SMALL.critical + 100_000
     assert opened.standing.kept < 50
@@ -290,8 +297,8 @@ async def test_a_body_longer_than_the_hub_takes_is_refused_before_it_is_numbered
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
     with pytest.raises(ValueError, match="longer than"):
-        await opened.append([entry(size=70_000)])
-    assert await opened.append([entry()]) == (1,)
+        await writing.append(opened, [entry(size=70_000)])
+    assert await writing.append(opened, [entry()]) == 1
     await opened.close()
 
 
@@ -310,7 +317,7 @@ async def test_a_record_that_can_never_be_kept_is_counted_and_named_in_a_gap(
 
 async def fill(opened: journal.Journal, *, size: int) -> None:
     for i in range(1000):
-        await opened.append([entry(str(i), size=size)])
+        await writing.append(opened, [entry(str(i), size=size)])
 
 
 async def test_a_disk_that_hangs_fills_no_memory_and_what_was_refused_is_named(
@@ -318,10 +325,10 @@ async def test_a_disk_that_hangs_fills_no_memory_and_what_was_refused_is_named(
 ) -> None:
     monkeypatch.setattr(writer, "_BACKLOG", 5)
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    written = [opened.append([entry(str(i))]) for i in range(8)]
+    written = [writing.append(opened, [entry(str(i))]) for i in range(8)]
     done = await asyncio.gather(*written, return_exceptions=True)
     assert [isinstance(each, journal.JournalFull) for each in done] == [False] * 5 + [True] * 3
-    await opened.append([entry("after")])
+    await writing.append(opened, [entry("after")])
     await settled(opened, lambda: opened.standing.last == 7)
     gap = (await everything(opened))[-1]
     assert gap["data"]["dropped"] == {"Commanded": 3}  # type: ignore[index]
@@ -342,10 +349,21 @@ CHILD = textwrap.dedent(
     """
     import asyncio, pathlib, sys
     from foreshore_agent import journal
+    from foreshore_agent.journal import store
+
+    numbers = {}
+    insert = store.Store.append
+
+    def noted(kept, entries, values=()):
+        for entry, number in zip(entries, given := insert(kept, entries, values)):
+            numbers[entry.body] = number
+        return given
+
+    store.Store.append = noted
 
     async def main():
         opened = await journal.Journal.open(
-            pathlib.Path(sys.argv[1]), quotas=journal.Quotas(1 << 18, 1 << 16, 1 << 16)
+            pathlib.Path(sys.argv[1]), quotas=journal.Quotas(1 << 18, 1 << 16, 1 << 16, 1 << 18)
         )
         async def append(worker):
             number = 0
@@ -353,7 +371,10 @@ CHILD = textwrap.dedent(
                 body = b'{"sequence":"","w":%d,"n":%d}' % (worker, number)
                 is_critical = number % 2 == 0
                 entry = journal.JournalEntry(body, critical=is_critical, keep=2)
-                (sequence,) = await opened.append([entry])
+                durable = asyncio.get_running_loop().create_future()
+                opened.append([entry], then=durable.set_result)
+                assert await durable is None
+                sequence = numbers.pop(body)
                 sys.stdout.write(f"{sequence} {worker} {number} {int(is_critical)}\\n")
                 sys.stdout.flush()
                 number += 1
@@ -452,7 +473,7 @@ class Fuse:
 
 def work(state: Path, durable: list[int]) -> None:
     """Write, ship, forget, drop, check-point, stop; note what was answered as durable."""
-    tight = journal.Quotas(critical=1 << 17, routine=1 << 14, ballast=0)
+    tight = journal.Quotas(critical=1 << 17, routine=1 << 14, ballast=0, log=1 << 16)
     opened = store.Store(state, tight, lambda: datetime.now(UTC), is_collected=True)
 
     def write(*entries: journal.JournalEntry) -> None:
@@ -665,7 +686,7 @@ async def test_a_full_disk_refuses_keeps_what_it_acknowledged_and_recovers_by_it
     opened = await journal.Journal.open(
         small_disk / "state", quotas=journal.Quotas(ballast=1 << 20)
     )
-    assert await opened.append([entry("before")]) == (1,)
+    assert await writing.append(opened, [entry("before")]) == 1
     hog = small_disk / "hog"
     with hog.open("wb", buffering=0) as file:
         try:
@@ -679,13 +700,15 @@ async def test_a_full_disk_refuses_keeps_what_it_acknowledged_and_recovers_by_it
     assert opened.full
     assert opened.standing.reason == "DiskFull"
     outcome = journal.JournalEntry(entry("outcome").body, critical=True, reserve=True)
-    assert await opened.append([outcome]) == (acknowledged + 1,), "the ballast holds room for it"
+    assert await writing.append(opened, [outcome]) == acknowledged + 1, (
+        "the ballast holds room for it"
+    )
     await opened.acknowledge(acknowledged)
     with pytest.raises(journal.JournalFull):
-        await opened.append([entry("refused")])
+        await writing.append(opened, [entry("refused")])
     hog.unlink()
     await settled_after_retry(opened)
-    await opened.append([entry("after")])
+    await writing.append(opened, [entry("after")])
     bodies = await everything(opened)
     texts = [body.get("data") for body in bodies]
     assert "outcome" in texts
@@ -707,33 +730,31 @@ async def test_a_reader_beside_a_running_agent_sees_records_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    await opened.append([entry("a")])
+    await writing.append(opened, [entry("a")])
     with sqlite3.connect(f"file:{tmp_path / sqlite.FILE}?mode=ro", uri=True) as reader:
         assert reader.execute("SELECT count(*) FROM record").fetchone() == (1,)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader.execute("DELETE FROM record")
     reader.close()
-    await opened.append([entry("b")])
+    await writing.append(opened, [entry("b")])
     await opened.close()
 
 
-async def test_a_disk_that_fails_where_only_its_log_is_looked_at_stops_commands_and_recovers(
+async def test_a_disk_that_fails_while_the_log_is_moved_stops_commands_and_recovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
-    await opened.append([entry()])
-    real = Path.stat
+    await writing.append(opened, [entry()])
 
-    def failing(path: Path, **options: bool) -> os.stat_result:
-        if path.name.endswith("-wal"):
-            raise OSError(errno.EIO, "Input/output error")
-        return real(path, **options)
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(Path, "stat", failing)
-    await asyncio.wait_for(opened.get("turn"), 5)
-    await settled(opened, lambda: opened.full)
+    with monkeypatch.context() as broken:
+        broken.setattr(log.Log, "checkpoint", failing)
+        broken.setattr(log.Log, "is_due", True)
+        await asyncio.wait_for(opened.get("turn"), 5)
+        await settled(opened, lambda: opened.full)
     assert opened.standing.reason == "DiskFailing"
-    monkeypatch.setattr(Path, "stat", real)
     await settled_after_retry(opened)
     await opened.close()
 
@@ -749,10 +770,10 @@ async def test_a_defect_in_the_journals_thread_leaves_nobody_waiting_and_is_told
         raise ValueError("a defect")
 
     monkeypatch.setattr(store.Store, "checkpoint", defective)
-    await opened.append([entry()])
+    await writing.append(opened, [entry()])
     with pytest.raises(ValueError, match="a defect"):
         await asyncio.wait_for(asyncio.shield(opened.broken), 5)
-    for late in (opened.append([entry()]), opened.put("key", b"value")):
+    for late in (writing.append(opened, [entry()]), opened.keep("key", b"value")):
         with pytest.raises(journal.JournalFull):
             await asyncio.wait_for(late, 5)
     assert seen == [True]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import typer
 from typer import testing
 
+from builders import writing
 from foreshore_agent import journal, records
 from foreshore_agent.journal import reader, sqlite
 from foreshore_api.wire import record
@@ -63,9 +65,9 @@ def entry(kind: str, number: int, data: object, device: str, verdict: str) -> jo
 
 
 async def written(state: Path, *entries: journal.JournalEntry) -> journal.Journal:
-    opened = await journal.Journal.open(state)
+    opened = await journal.Journal.open(state, quotas=journal.Quotas(log=0))
     for each in entries:
-        await opened.append([each])
+        await writing.append(opened, [each])
     return opened
 
 
@@ -95,7 +97,7 @@ async def test_filters_choose_beside_a_running_agent(tmp_path: Path) -> None:
     ) == ["d3"]
     since = ("--since", "2026-01-01T00:00:02Z", "--until", "2026-01-01T00:00:03Z")
     assert identities(run("records", "--state", tmp_path, *since)) == ["d2"]
-    await opened.append([decision(5)])
+    await writing.append(opened, [decision(5)])
     await opened.close()
     assert identities(run("records", "--state", tmp_path, "--limit", 1)) == ["d5"]
 
@@ -293,7 +295,7 @@ async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forg
         number = 0
         while not is_done.is_set():
             number += 1
-            await opened.append([outcome(number % 60, device=f"room-{number % 3}")])
+            await writing.append(opened, [outcome(number % 60, device=f"room-{number % 3}")])
             if number % 40 == 0:
                 await opened.acknowledge(opened.standing.last)
 
@@ -301,12 +303,31 @@ async def test_verify_raises_no_false_alarm_beside_an_agent_that_writes_and_forg
         with reader.open_reader(tmp_path) as beside:
             return beside.verify().broken
 
-    writing = asyncio.create_task(write())
+    background = asyncio.create_task(write())
     while opened.standing.kept == opened.standing.last or checked < 10:
         assert await asyncio.to_thread(verify) is None
         checked += 1
     is_done.set()
-    await writing
+    await background
+    await opened.close()
+
+
+async def test_reading_gives_up_before_the_log_that_it_holds_fills_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_MOST_LOG_BYTES", 1 << 20)
+    monkeypatch.setattr(reader, "_STEPS", 100)
+    opened = await written(tmp_path, *(decision(number) for number in range(100)))
+    assert run("verify", "--state", tmp_path).exit_code == 0
+    with sqlite3.connect(tmp_path / sqlite.FILE) as held:
+        held.execute("BEGIN")
+        held.execute("SELECT count(*) FROM record").fetchone()
+        while (tmp_path / f"{sqlite.FILE}-wal").stat().st_size <= 1 << 20:
+            await opened.keep("filler", os.urandom(100_000))
+    held.close()
+    result = run("verify", "--state", tmp_path)
+    assert result.exit_code == 2, "it is not finished, and nothing is broken"
+    assert "has grown to more than 1 MiB while it was read" in result.output
     await opened.close()
 
 

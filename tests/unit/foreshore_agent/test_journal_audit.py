@@ -30,9 +30,9 @@ class Bench:
     def __init__(self, steps: list[tuple[str, int, int]]) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.executescript(sqlite.SCHEMA)
-        rows = sqlite.Rows(self.connection)
-        rows.make_holes()
-        self.books = ledger.Ledger(rows, lambda: NOW)
+        self.rows = sqlite.Rows(self.connection)
+        self.rows.make_holes()
+        self.books = ledger.Ledger(self.rows, lambda: NOW)
         self.emptied: set[int] = set()
         for what, start, count in steps:
             self.step(what, start, count)
@@ -42,6 +42,7 @@ class Bench:
     def step(self, what: str, start: int, count: int) -> None:
         present = self.numbers()
         chosen = present[start % len(present) :][:count] if present else []
+        self.rows.begin()
         if what == "write":
             for number in range(count):
                 body = b'{"sequence":"","n":%d}' % number
@@ -53,6 +54,7 @@ class Bench:
             self.books.empty(full, "RoutineQuota")
             self.emptied |= set(full)
         self.books.commit()
+        self.rows.commit()
         self.books.settle(is_committed=True)
 
     def numbers(self) -> list[int]:

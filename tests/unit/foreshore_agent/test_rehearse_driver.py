@@ -17,7 +17,6 @@ from builders.rehearsed import START, rehearse, rows
 from foreshore_agent.devices.codecs import envelope, payload
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import port as inference
-from foreshore_agent.journal import JournalFull
 from foreshore_agent.play import device as played_device
 from foreshore_agent.play import recording
 from foreshore_agent.rehearse import driver, ports
@@ -196,8 +195,8 @@ async def test_a_question_that_the_model_refuses_is_a_decision() -> None:
 
 async def test_a_disk_that_is_full_ends_the_rehearsal() -> None:
     book = rehearsed.Book()
-    book.failing = JournalFull("no room")
-    with pytest.raises(ports.UnfinishedError, match="no room"):
+    book.failing = "DiskFull"
+    with pytest.raises(ports.UnfinishedError, match="DiskFull"):
         await rehearse(pump(count=3), book=book)
 
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 
 class Values(Protocol):
-    """Bytes under a name; a value that was put is there after a crash."""
+    """Bytes under a name; a value that was kept is there after a crash."""
 
-    def put(self, key: str, value: bytes) -> Awaitable[None]:
+    def keep(self, key: str, value: bytes) -> Awaitable[None]:
         """Keep a value durably."""
         ...
 

@@ -228,7 +228,7 @@ def _opened(state: Path) -> "Iterator[reader.Reader]":
     try:
         with reader.open_reader(state) as journal:
             yield journal
-    except reader.NoJournalError as error:
+    except (reader.NoJournalError, reader.LogHeldError) as error:
         fail(str(error), Exit.USAGE)
     except (sqlite3.Error, OSError, ValueError, TypeError, KeyError) as error:
         cause = printable.clean(f"{type(error).__name__}: {error}")[:_MAXIMUM_CAUSE]

@@ -19,7 +19,7 @@ class Book:
     def __init__(self) -> None:
         self.puts: list[tuple[str, bytes]] = []
 
-    async def put(self, key: str, value: bytes) -> None:
+    async def keep(self, key: str, value: bytes) -> None:
         self.puts.append((key, value))
 
 

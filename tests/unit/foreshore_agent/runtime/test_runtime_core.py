@@ -1,7 +1,6 @@
-import asyncio
 import dataclasses
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +12,6 @@ from foreshore_agent import meters
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.engine import turn as turns
 from foreshore_agent.inference import port
-from foreshore_agent.journal import JournalFull
 from foreshore_agent.runtime import core
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import inference as answers
@@ -53,8 +51,9 @@ class Bench:
         self.asked: list[tuple[Any, ...]] = []
         self.appended: list[tuple[Any, Any]] = []
         self.patient: list[bool] = []
+        self.kept: list[tuple[str, bytes]] = []
         self.lost: list[tuple[str, str]] = []
-        self.writing: asyncio.Future[Any] | None = None
+        self.writing: list[Callable[[str | None], None]] = []
         self.not_sent: str | None = None
         self.failures: list[BaseException] = []
         self.clock = Clock()
@@ -62,9 +61,8 @@ class Bench:
         monkeypatch.setattr(step, "step", self._step)
         book = SimpleNamespace(
             append=self._append,
-            put=self._put,
+            put=lambda key, value: self.kept.append((key, value)),
             lose=lambda lost, why: self.lost.extend((one.verdict, why) for one in lost),
-            standing=SimpleNamespace(reason="DiskFull"),
         )
         ports = core.Ports(
             journal=cast("Any", book),
@@ -84,16 +82,10 @@ class Bench:
         self.seen.append(event)
         return before, self.script.get(type(event), ())
 
-    def _append(self, entries: Any, values: Any, *, is_patient: bool) -> Awaitable[Any]:
+    def _append(self, entries: Any, values: Any, *, is_patient: bool, then: Any) -> None:
         self.appended.append((entries, values))
         self.patient.append(is_patient)
-        self.writing = asyncio.get_running_loop().create_future()
-        return self.writing
-
-    def _put(self, _key: str, _value: bytes) -> Awaitable[Any]:
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        done.set_exception(JournalFull("full"))
-        return done
+        self.writing.append(then)
 
     def begin(self, *wanted: effects.Effect) -> None:
         self.script[events.Tick] = wanted
@@ -107,11 +99,6 @@ class Bench:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(monkeypatch)
-
-
-async def turn() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 def command(deadline: float = 200.0) -> effects.SendCommand:
@@ -141,41 +128,38 @@ def test_every_effect_has_a_carrier(bench: Bench) -> None:
     assert set(bench.core.carriers) == set(typing.get_args(effects.Effect))
 
 
-async def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> None:
+def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> None:
     bench.begin(INTENT)
-    await turn()
     assert bench.answers == []
-    assert bench.writing is not None
-    bench.writing.set_result((1,))
-    await turn()
+    (then,) = bench.writing
+    then(None)
     (answer,) = bench.answers
     assert isinstance(answer, events.IntentDurable)
     assert (answer.decision_id, answer.policy, answer.device) == INTENT_KEY
     assert bench.appended[0][1] == (("engine/x", b"1"),)
 
 
-async def test_only_what_nobody_waits_for_is_written_with_patience(bench: Bench) -> None:
+def test_only_what_nobody_waits_for_is_written_with_patience(bench: Bench) -> None:
     bench.begin(INTENT, dataclasses.replace(INTENT, intent=None))
     assert bench.patient == [False, True]
 
 
-async def test_an_intent_that_could_not_be_written_has_failed(bench: Bench) -> None:
+def test_an_intent_that_could_not_be_written_has_failed(bench: Bench) -> None:
     bench.begin(INTENT)
-    assert bench.writing is not None
-    bench.writing.set_exception(JournalFull("no space"))
-    await turn()
+    (then,) = bench.writing
+    then("DiskFull")
     (answer,) = bench.answers
     assert isinstance(answer, events.IntentFailed)
     assert answer.reason == "DiskFull"
 
 
-async def test_records_without_a_token_that_are_lost_are_no_defect(bench: Bench) -> None:
+def test_records_without_an_intent_that_are_lost_are_no_defect(bench: Bench) -> None:
     bench.begin(
         effects.AppendRecords((effects.Record(b"{}", critical=False),)), effects.Keep("k", b"v")
     )
-    assert bench.writing is not None
-    bench.writing.set_exception(JournalFull("no space"))
-    await turn()
+    assert bench.kept == [("k", b"v")]
+    (then,) = bench.writing
+    then("DiskFull")
     assert bench.answers == []
     assert bench.failures == []
 
@@ -192,7 +176,7 @@ def test_a_record_that_is_too_long_is_an_intent_that_failed_and_is_counted(bench
     assert bench.lost == [("Commanded", "RecordTooLarge")]
 
 
-async def test_a_record_that_is_too_long_takes_neither_others_nor_values_with_it(
+def test_a_record_that_is_too_long_takes_neither_others_nor_values_with_it(
     bench: Bench,
 ) -> None:
     short = effects.Record(b"{}", critical=False)
@@ -325,7 +309,7 @@ def test_every_event_has_an_identity_of_its_own(bench: Bench) -> None:
     assert first[14] == "7"
 
 
-async def test_records_that_wait_for_the_disk_make_telemetry_give_way(
+def test_records_that_wait_for_the_disk_make_telemetry_give_way(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core, "MAXIMUM_UNWRITTEN", 1)
@@ -333,7 +317,5 @@ async def test_records_that_wait_for_the_disk_make_telemetry_give_way(
     assert not bench.core.is_behind
     bench.begin(INTENT)
     assert bench.core.is_behind
-    assert bench.writing is not None
-    bench.writing.set_result((2,))
-    await turn()
+    bench.writing[0](None)
     assert not bench.core.is_behind

@@ -1,7 +1,7 @@
 """A decision from sample to command through ports that speak no protocol at all."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -75,15 +75,14 @@ class Rack:
 class Paper:
     """A journal that is durable at once."""
 
-    standing = SimpleNamespace(reason=None)
+    def append(self, *_: object, is_patient: bool, then: Callable[[None], None]) -> None:
+        asyncio.get_running_loop().call_soon(then, None)
 
-    def append(self, *_: object, is_patient: bool) -> "asyncio.Future[None]":
-        return self.put()
+    def put(self, *_: object) -> None:
+        pass
 
-    def put(self, *_: object) -> "asyncio.Future[None]":
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        written.set_result(None)
-        return written
+    def flush(self) -> None:
+        pass
 
 
 def agent(model: inference.InferencePort, rack: devices.DevicesPort) -> core.Core:

@@ -119,7 +119,7 @@ class Folder:
         self._kept = _thaw(await self._values.get(_KEPT))
         last = int(await self._values.get(_EPOCH) or b"0")
         self._epoch = fencing.next_epoch(last, clocks.unix_seconds())
-        await self._values.put(_EPOCH, str(self._epoch).encode())
+        await self._values.keep(_EPOCH, str(self._epoch).encode())
         await self._adopt(PATIENCE_SECONDS)
 
     async def follow(self) -> None:
@@ -181,7 +181,7 @@ class Folder:
         self._calls.inspected()
         self._written = compiled.assignment
         await self._models.start(self._written.policies, patience)
-        await self._values.put(_KEPT, _freeze(reading.kept))
+        await self._values.keep(_KEPT, _freeze(reading.kept))
         self._kept = reading.kept
         await self._hand_over()
         self._unworkable, self.is_adopting = "", False

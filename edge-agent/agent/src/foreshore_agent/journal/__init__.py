@@ -13,7 +13,7 @@ holds one journal and belongs to one agent at a time.
 The engine's host knows `port` alone.
 
 `chain`, `holes`, `audit`, `opening`, `retention` and `tally` are pure; `writer` is the only thread
-that uses the store, `reader` opens the file beside a running agent.
+that uses the store, by `operations`; `reader` opens the file beside a running agent.
 """
 
 from foreshore_agent.journal.audit import ChainBreak

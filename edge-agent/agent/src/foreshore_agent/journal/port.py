@@ -1,7 +1,7 @@
 """What the engine's host needs of the journal: records and values in, a word when they are durable.
 
     engine ──AppendRecords, Keep──► JournalPort ──► disk
-    engine ◄──IntentDurable | IntentFailed── Writing, when it is done
+    engine ◄──IntentDurable | IntentFailed── then(reason)
 
 `runtime.core` writes through it; `runtime.agent` opens the journal behind it, a rehearsal queues.
 """
@@ -11,23 +11,10 @@ from typing import Protocol
 
 from foreshore_agent.journal.tally import JournalEntry, JournalStatus, Values
 
-__all__ = ["JournalEntry", "JournalPort", "JournalStatus", "Values", "Writing"]
+__all__ = ["JournalEntry", "JournalPort", "JournalStatus", "Then", "Values"]
 
-
-class Writing(Protocol):
-    """A write under way: an asyncio future, or what counts as done from the beginning."""
-
-    def add_done_callback(self, call: "Callable[[Writing], object]", /) -> None:
-        """Call once it is durable or has failed; at once, where it is done."""
-        ...
-
-    def cancelled(self) -> bool:
-        """Whether nobody will know what became of it."""
-        ...
-
-    def exception(self) -> BaseException | None:
-        """Return why it failed, once it is done and not cancelled; None if it did not."""
-        ...
+Then = Callable[[str | None], None]
+"""Takes None once a write is durable, or the reason code of why it is not."""
 
 
 class JournalPort(Protocol):
@@ -39,16 +26,29 @@ class JournalPort(Protocol):
         ...
 
     def append(
-        self, entries: Sequence[JournalEntry], values: Values = (), *, is_patient: bool = False
-    ) -> Writing:
+        self,
+        entries: Sequence[JournalEntry],
+        values: Values = (),
+        *,
+        is_patient: bool = False,
+        then: Then | None = None,
+    ) -> None:
         """Write records and values, all or none.
 
-        What `is_patient` may wait a moment for company; the order of writes stays.
+        `then` is called in the loop, exactly once, and never before this returns. What `is_patient`
+        may wait a moment for company; the order of writes stays.
         """
         ...
 
-    def put(self, key: str, value: bytes) -> Writing:
-        """Keep one value durably, or forget it if it is empty."""
+    def put(self, key: str, value: bytes) -> None:
+        """Keep one value, or forget it if it is empty; that it cannot be kept is in `standing`."""
+        ...
+
+    def flush(self) -> None:
+        """End a turn: what was appended since the last one goes to the disk together.
+
+        Without it, what was appended goes when the loop comes to its next callbacks.
+        """
         ...
 
     def lose(self, entries: Sequence[JournalEntry], reason: str) -> None:

@@ -2,8 +2,9 @@
 
 The file is opened read-only, in short transactions: readers commit and checkpoint nothing, so they
 neither meet SQLite's WAL-reset race (see `sqlite`) nor hold the agent's log back; but for `verify`,
-which looks at one moment of the whole journal, and lets the log grow for as long. After a clean
-stop in a directory that cannot be written there is no log to share, and the file alone is whole.
+which looks at one moment of the whole journal, and lets the log grow for as long, up to a bound:
+then it gives up and says so, because the log takes room of the records. After a clean stop in a
+directory that cannot be written there is no log to share, and the file alone is whole.
 """
 
 import itertools
@@ -34,12 +35,19 @@ _BACKWARD: Final = f"SELECT body {_WANTED} ORDER BY sequence DESC"
 _BEGINNING: Final = "SELECT body FROM record WHERE instr(body, ?) > 0 ORDER BY sequence DESC"
 
 
+_MOST_LOG_BYTES: Final = 256 << 20
+_STEPS: Final = 10_000
+"""Of SQLite's machine, between two looks at the log: about a thousand records."""
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """Of a file that is no database, or one without the tables: it is there, and not as written."""
 
 
 class NoJournalError(FileNotFoundError):
     """The directory holds no journal, or none that may be read; the text says which."""
+
+
+class LogHeldError(RuntimeError):
+    """Reading took so long beside a busy agent that its log outgrew the bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,7 @@ def open_reader(directory: Path) -> Iterator[Reader]:
 
     Raises:
         NoJournalError: there is none, or it cannot be opened.
+        LogHeldError: reading made the agent's log too long.
         sqlite3.DatabaseError: the file is damaged.
     """
     path = directory / sqlite.FILE
@@ -191,10 +200,26 @@ def open_reader(directory: Path) -> Iterator[Reader]:
         if error.sqlite_errorcode & 0xFF in _DAMAGED:  # the rest of an extended code is detail
             raise
         raise NoJournalError(f"{path} cannot be read: {error}") from error
+    log = path.with_name(f"{path.name}-wal")
+    connection.set_progress_handler(lambda: _is_long(log), _STEPS)
     try:
         yield Reader(connection, directory)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise LogHeldError(
+            f"{log} has grown to more than {_MOST_LOG_BYTES >> 20} MiB while it was read; read on"
+            " when the agent writes less, or stop it meanwhile"
+        ) from error
     finally:
         connection.close()
+
+
+def _is_long(log: Path) -> bool:
+    try:
+        return log.stat().st_size > _MOST_LOG_BYTES
+    except OSError:
+        return False
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -21,12 +21,15 @@ class Quotas:
     `critical` holds intents, commands and whatever else is never dropped before it is acknowledged;
     when it is full, nothing is commanded. `routine` is a ring: its oldest records give way, and a
     gap record says so. `ballast` is a file that is given up on a full disk, because there even a
-    deletion fails, and room for what must still be said about commands that are already out.
+    deletion fails, and room for what must still be said about commands that are already out. `log`
+    is how much of the log's file is written out once, where the disk has room; none, where nobody
+    waits for commits.
     """
 
     critical: int = 256 * MEBIBYTE
     routine: int = 1024 * MEBIBYTE
     ballast: int = 4 * MEBIBYTE
+    log: int = 6 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)

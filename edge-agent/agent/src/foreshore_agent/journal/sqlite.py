@@ -13,7 +13,7 @@ import fcntl
 import itertools
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,22 +30,59 @@ PRAGMA journal_mode=WAL;
 PRAGMA synchronous=FULL;
 PRAGMA wal_autocheckpoint=0;
 PRAGMA mmap_size=0;
+PRAGMA cache_size=-1024;
+PRAGMA secure_delete=OFF;
 CREATE TABLE IF NOT EXISTS record (
   sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, hash TEXT NOT NULL,
   critical INTEGER NOT NULL, policy TEXT NOT NULL, device TEXT NOT NULL,
   verdict TEXT NOT NULL, keep INTEGER NOT NULL,
   critical_written INTEGER NOT NULL, routine_written INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 """Without the table of holes: it tells a journal of this release from an older one's (`opening`),
 so it is made in the transaction that says which of both it was.
+
+Some builds overwrite what is deleted with zeros, which makes pages dirty for nothing: no secret is
+ever in a journal.
+"""
+_VALUES_OF_OLD: Final = (
+    "SELECT 1 FROM sqlite_master WHERE name = 'value' AND sql LIKE '%WITHOUT ROWID%'"
+)
+_RENEW_VALUES: Final = (
+    "BEGIN IMMEDIATE",
+    "CREATE TABLE renewed (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
+    "INSERT INTO renewed SELECT key, value FROM value",
+    "DROP TABLE value",
+    "ALTER TABLE renewed RENAME TO value",
+    "COMMIT",
+)
+"""An older release kept values in the key's own tree, where a value of more than a kilobyte takes
+pages of its own: five dirty pages a change, where a table with row numbers needs one.
 """
 _HOLE: Final = """
 CREATE TABLE IF NOT EXISTS hole (
   first INTEGER NOT NULL, last INTEGER NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL,
   kind TEXT NOT NULL, PRIMARY KEY (first, kind)) WITHOUT ROWID"""
 
-_INSERT: Final = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_TOGETHER: Final = 8
+"""Rows in one statement: each call of SQLite lets go of Python's lock, and waits to have it back
+while the loop works.
+"""
+_PAGE: Final = 4096
+_COMMIT_PAGES: Final = 4
+"""Pages that go with new rows: the parent, the first page, the map of pages."""
+
+
+def _rows(statement: str, row: str, after: str = "") -> tuple[str, ...]:
+    """Return a statement for each number of rows, up to `_TOGETHER`."""
+    counts = range(1, _TOGETHER + 1)
+    return tuple(f"{statement} VALUES {','.join([row] * count)}{after}" for count in counts)
+
+
+_INSERT: Final = _rows("INSERT INTO record", "(?,?,?,?,?,?,?,?,?,?,?)")
+_PUT: Final = _rows(
+    "INSERT INTO value", "(?,?)", " ON CONFLICT(key) DO UPDATE SET value = excluded.value"
+)
 _OLDEST: Final = (
     "SELECT sequence, body, verdict FROM record"
     " WHERE critical = ? AND sequence > ? AND sequence < ? AND length(body) > 0 ORDER BY sequence"
@@ -65,6 +102,9 @@ def connect(directory: Path) -> sqlite3.Connection:
     )
     try:
         connection.executescript(SCHEMA)
+        if connection.execute(_VALUES_OF_OLD).fetchone() is not None:
+            for statement in _RENEW_VALUES:
+                connection.execute(statement)
     except sqlite3.Error:
         connection.close()
         raise
@@ -125,16 +165,81 @@ class RowPlace(NamedTuple):
 
 
 class Rows:
-    """The tables of one connection."""
+    """The tables of one connection, in transactions.
+
+    New records and values are gathered, and go as few statements before anything else is asked or
+    committed. A transaction that comes to one statement of them is that statement: SQLite commits
+    it by itself.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._run: Final = connection.execute
+        self._connection: Final = connection
+        self._records: list[tuple[Any, ...]] = []
+        self._values: dict[str, bytes] = {}
+        self._is_begun = False
+        self._pages = 0
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._is_begun = True
+
+    def commit(self) -> int:
+        """Make all since `begin` durable; return how many pages that took, roughly."""
+        if not self._connection.in_transaction and self._is_one_statement():
+            self._is_begun = False
+        self._send()
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+        self._is_begun = False
+        pages, self._pages = self._pages, 0
+        return pages
+
+    def roll_back(self) -> None:
+        """Undo all since `begin`."""
+        self._records, self._values, self._pages = [], {}, 0
+        self._is_begun = False
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _is_one_statement(self) -> bool:
+        records, values = len(self._records), len(self._values)
+        return (records == 0 or values == 0) and records + values <= _TOGETHER
+
+    def _run(self, statement: str, operands: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Ask for something, or change it, behind what was gathered."""
+        if self._records or self._values:
+            self._send()
+        return self._connection.execute(statement, operands)
+
+    def _change(self, statement: str, operands: Sequence[Any] = ()) -> None:
+        self._begin_for_good()
+        self._pages += 1
+        self._run(statement, operands)
+
+    def _begin_for_good(self) -> None:
+        if self._is_begun and not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+
+    def _send(self) -> None:
+        """Send what was gathered."""
+        records, self._records = self._records, []
+        values, self._values = self._values, {}
+        if records or values:
+            self._begin_for_good()
+        execute = self._connection.execute
+        for statements, rows in ((_INSERT, records), (_PUT, tuple(values.items()))):
+            for start in range(0, len(rows), _TOGETHER):
+                some = rows[start : start + _TOGETHER]
+                execute(statements[len(some) - 1], tuple(itertools.chain.from_iterable(some)))
 
     def insert(self, entry: JournalEntry, place: RowPlace, body: bytes) -> None:
         """Add a record; `body` has its number."""
         sequence, previous, digest, critical, routine = place
         about = (entry.critical, entry.policy, entry.device, entry.verdict, entry.keep)
-        self._run(_INSERT, (sequence, previous, digest, *about, critical, routine, body))
+        if not self._records:
+            self._pages += _COMMIT_PAGES
+        self._records.append((sequence, previous, digest, *about, critical, routine, body))
+        self._pages += 1 + len(body) // _PAGE
 
     def last(self) -> RowPlace | None:
         """Return the place of the newest record."""
@@ -161,11 +266,11 @@ class Rows:
 
     def delete(self, sequence: int) -> None:
         """Remove a record."""
-        self._run("DELETE FROM record WHERE sequence = ?", (sequence,))
+        self._change("DELETE FROM record WHERE sequence = ?", (sequence,))
 
     def empty(self, sequence: int) -> None:
         """Drop a record's body; number and links stay."""
-        self._run("UPDATE record SET body = x'' WHERE sequence = ?", (sequence,))
+        self._change("UPDATE record SET body = x'' WHERE sequence = ?", (sequence,))
 
     def oldest(self, *, critical: bool, after: int, before: int) -> sqlite3.Cursor:
         """Return (number, body, verdict) of one class between two numbers, oldest first.
@@ -238,22 +343,24 @@ class Rows:
 
     def make_holes(self) -> None:
         """Make the table of holes, if it is not there; in the caller's transaction."""
-        self._run(_HOLE)
+        self._change(_HOLE)
 
     def insert_hole(self, hole: Hole) -> None:
         """Add a hole, or replace the one of its kind that begins there."""
-        self._run("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?)", hole)
+        self._change("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?)", hole)
 
     def delete_hole(self, hole: Hole) -> None:
         """Take a hole away."""
-        self._run("DELETE FROM hole WHERE first = ? AND kind = ?", (hole.first, hole.kind))
+        self._change("DELETE FROM hole WHERE first = ? AND kind = ?", (hole.first, hole.kind))
 
     def put(self, key: str, value: bytes) -> None:
         """Keep one value; an empty one is forgotten."""
         if value:
-            self._run("INSERT OR REPLACE INTO value VALUES (?, ?)", (key, value))
+            self._values[key] = value
+            self._pages += 1 + len(value) // _PAGE
         else:
-            self._run("DELETE FROM value WHERE key = ?", (key,))
+            self._values.pop(key, None)
+            self._change("DELETE FROM value WHERE key = ?", (key,))
 
     def get(self, key: str) -> bytes | None:
         """Return a value that `put` kept."""

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent.journal import audit, chain, opening, sqlite
+from foreshore_agent.journal import audit, chain, log, opening, sqlite
 from foreshore_agent.journal.head import Head, HeadFile
 from foreshore_agent.journal.ledger import Ledger
 from foreshore_agent.journal.retention import Retention
@@ -41,7 +41,6 @@ _SLICE: Final = 64
 """Rows removed in one transaction of house-keeping: an intent waits behind at most one slice."""
 _FEWEST: Final = 16
 """Rows that house-keeping begins for: it writes a record itself, which is forgotten in turn."""
-_CHECKPOINT_BYTES: Final = 4 << 20
 _DROP_BYTES: Final = 256 << 10
 """A full ring gives this much room at once: one gap record for many, and no long pause for an
 intent behind it.
@@ -50,6 +49,11 @@ intent behind it.
 
 class JournalFull(RuntimeError):  # noqa: N818 - names a state, not a mistake
     """The record was not written, for want of room or of a disk: nothing may be commanded on it."""
+
+    def __init__(self, reason: str, why: str = "the journal is full") -> None:
+        super().__init__(f"{why}: {reason}")
+        self.reason: Final = reason
+        """Why nothing was written: a code of `reasons.journal`, or `RecorderFull`."""
 
 
 class Store:
@@ -73,7 +77,7 @@ class Store:
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = sqlite.lock(directory)
         self._directory = directory
-        self._log = directory / f"{sqlite.FILE}-wal"
+        self._log = log.Log(directory, quotas.log)
         self._quotas = quotas
         self._now = now
         self._is_collected = is_collected
@@ -81,8 +85,7 @@ class Store:
         self._lost = LostRecords()
         self._retention = Retention()
         self._failing: str | None = None
-        self._checkpoint_at = _CHECKPOINT_BYTES
-        self._connection = sqlite.connect(directory)
+        self._connection = self._connect()
         self._rows = sqlite.Rows(self._connection)
         self._ledger = Ledger(self._rows, now)
         self._head = HeadFile(directory)
@@ -122,6 +125,8 @@ class Store:
         has_expired = len(self._retention.expired) >= _FEWEST
         if has_expired or self._retention.admitted < self._ledger.tally.acknowledged:
             return True
+        if not self._log.is_reserved and self._failing is None:
+            return True
         return self._lost.count > 0 and self._full_reason() is None
 
     @property
@@ -144,18 +149,17 @@ class Store:
             succeeds.
         """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._rows.begin()
             yield
             self._ledger.commit()
-            self._connection.execute("COMMIT")
+            self._log.grow(self._rows.commit())
         except BaseException as error:
             self._ledger.settle(is_committed=False)
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._rows.roll_back()
             if not isinstance(error, sqlite3.Error):
                 raise
-            self._fail(error)
-            raise JournalFull(f"the journal cannot write: {error}") from error
+            reason = self._fail(error)
+            raise JournalFull(reason, f"the journal cannot write ({error})") from error
         self._ledger.settle(is_committed=True)
         self._write_head()
 
@@ -211,12 +215,17 @@ class Store:
     # House-keeping: the writer calls these while nothing waits.
 
     def chore(self) -> None:
-        """Forget a slice of what was acknowledged, and name what was lost since the last time."""
+        """Forget a slice of what was acknowledged, and name what was lost since the last time.
+
+        Where there is nothing of the kind, reserve a slice of the log.
+        """
         self._retire()
         expired = self._retention.oldest(_SLICE)
         expired = expired if len(expired) >= _FEWEST else ()
         has_room = self._full_reason() is None
         if not expired and not (has_room and self._lost.count):
+            if not self._log.is_reserved:
+                self._log.reserve()
             return
         with self.transaction():
             self._ledger.remove(expired, reasons.ACKNOWLEDGED)
@@ -228,20 +237,12 @@ class Store:
             self._lost = LostRecords()
 
     def checkpoint(self) -> None:
-        """Move a long log into the file, and cut it.
-
-        A log that is only used again keeps its length, and every later commit would checkpoint.
-        Where a reader holds it, the next try comes when it has grown by as much again.
-        """
-        try:
-            size = self._log.stat().st_size
-            if size >= self._checkpoint_at:
-                done = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                self._checkpoint_at = _CHECKPOINT_BYTES + (size if done[0] else 0)
-        except FileNotFoundError:
-            return
-        except (sqlite3.Error, OSError) as error:
-            self._fail(error)
+        """Move a long log into the file."""
+        if self._log.is_due:
+            try:
+                self._log.checkpoint(self._connection)
+            except sqlite3.Error as error:
+                self._fail(error)
 
     def recover(self) -> bool:
         """Try to write again after a failure; True when the journal works and its ballast is laid.
@@ -260,9 +261,9 @@ class Store:
                 if not has_routine:
                     self._give_way(critical=True, size=_drop_bytes(self._ledger.critical))
                 self.put("journal/recovered", self._now().isoformat().encode())
-            for statement in ("wal_checkpoint(TRUNCATE)", "incremental_vacuum"):
-                self._connection.execute(f"PRAGMA {statement}").fetchall()
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._log.cut(fresh)
+            fresh.execute("PRAGMA incremental_vacuum").fetchall()
+            self._log.cut(fresh)
         except (sqlite3.Error, JournalFull):
             return False
         if not self._write_head():
@@ -273,13 +274,21 @@ class Store:
     def close(self) -> None:
         """Move the log into the file and let go of the directory."""
         try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._log.cut(self._connection)
             self._write_head(is_final=True)
             self._head.sync()
         except (sqlite3.Error, OSError):
             self._failing = reasons.DISK_FAILING  # the log is replayed at the next start
         finally:
             self._let_go()
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file; where an upgrade has no room for its changes, the ballast has it."""
+        try:
+            return sqlite.connect(self._directory)
+        except sqlite3.OperationalError:
+            self._ballast.release()
+            return sqlite.connect(self._directory)
 
     def _let_go(self) -> None:
         self._head.close()
@@ -360,11 +369,13 @@ class Store:
         is_quota_full = self._is_collected and room < MAXIMUM_BODY + OVERHEAD
         return self._failing or (reasons.CRITICAL_QUOTA if is_quota_full else None)
 
-    def _fail(self, error: sqlite3.Error | OSError) -> None:
+    def _fail(self, error: sqlite3.Error | OSError) -> str:
+        """Stop commands until `recover` succeeds; return the reason."""
         is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
         is_full = is_full or getattr(error, "errno", None) == errno.ENOSPC
         self._failing = reasons.DISK_FULL if is_full else reasons.DISK_FAILING
         self._ballast.release()
+        return self._failing
 
     def _make_room(self, entries: Sequence[JournalEntry]) -> None:
         critical = sum(entry.weight for entry in entries if entry.critical)
@@ -373,11 +384,11 @@ class Store:
         has_reserve = all(entry.reserve for entry in entries)
         reason = self._full_reason() if critical else self._failing
         if reason and not has_reserve:
-            raise JournalFull(f"the journal is full: {reason}")
+            raise JournalFull(reason)
         if routine and self._ledger.routine + routine > self._quotas.routine:
             self._give_way(critical=False, size=max(routine, _drop_bytes(self._quotas.routine)))
             if self._ledger.routine + routine > self._quotas.routine:
-                raise JournalFull("the journal is full: RoutineQuota")
+                raise JournalFull(reasons.ROUTINE_QUOTA)
 
     def _make_critical_room(self, wanted: int) -> None:
         """Let critical records go that may go, before their class has no room for one more."""

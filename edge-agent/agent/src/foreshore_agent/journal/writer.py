@@ -1,12 +1,12 @@
 """The journal's only thread, and the way to it from asyncio.
 
-Callers queue operations and wait for futures. The thread takes all that is queued, writes it in one
-transaction, syncs once, and wakes the loop once (group commit): one record costs a thread switch
-and one `fdatasync`, and under load many records share them.
+What is appended in one turn of the loop goes to the thread as one list. The thread takes all lists
+that wait, writes them in one transaction, syncs once, and wakes the loop once (group commit): one
+record costs a thread switch and one `fdatasync`, and under load many records share them.
 
-    append ──► queue ──► [BEGIN … COMMIT + fdatasync] ──► futures
-       │         ▲            │ no room: give up the ballast, fail, be full
-       │         └── idle: forget, checkpoint, try to recover every second
+    append ──► gathered ──flush──► queue ──► [BEGIN … COMMIT + fdatasync] ──► then(None | reason)
+       │                             ▲          │ no room: give up the ballast, fail, be full
+       │                             └── idle: forget, checkpoint, try to recover every second
        └─ patient: waits for the next operation, a few milliseconds at most
 """
 
@@ -16,20 +16,23 @@ import logging
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
+from foreshore_agent.journal.operations import Append, Call, Operation
+from foreshore_agent.journal.port import Then
 from foreshore_agent.journal.room import Quotas
 from foreshore_agent.journal.store import JournalFull, Store
 from foreshore_agent.journal.tally import JournalEntry, JournalStatus, Values
+from foreshore_api.reasons import agent
 from foreshore_api.reasons import journal as reasons
 from foreshore_api.wire import record
 
 _GROUP: Final = 256
-"""Operations in one transaction."""
+"""Operations in one transaction, roughly: what was handed over together stays together."""
 _BACKLOG: Final = 10_000
 """Operations that may wait for a slow disk; beyond, records are refused at once."""
 _CHORE_ROUNDS: Final = 16
@@ -42,18 +45,6 @@ _PREFIX: Final = "agent/"
 """Keys of the agent, apart from the journal's own."""
 _DEFAULT_QUOTAS: Final = Quotas()
 
-_Answer = tuple["_Operation", Any]
-"""An operation and its result, or the exception that its caller gets."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    run: Callable[[Store], Any]
-    done: asyncio.Future[Any]
-    entries: tuple[JournalEntry, ...] = ()
-    is_urgent: bool = False
-    """Whether it may use the room that the ballast leaves."""
-
 
 def _wall_clock() -> datetime:
     return datetime.now(UTC)
@@ -65,12 +56,14 @@ class Journal:
     def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
         self._loop = loop
-        self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Operation] | None] = queue.SimpleQueue()
         self._standing = store.standing
         self._watchers: list[Callable[[JournalStatus], None]] = []
-        self._waiting: set[asyncio.Future[Any]] = set()
+        self._gathered: list[Operation] = []
+        self._is_due = False
+        self._patience: asyncio.TimerHandle | None = None
+        self._waiting: set[Operation] = set()
         self._refused: Counter[tuple[str, str]] = Counter()
-        self._patient: list[_Operation] = []
         self._is_closed = False
         self.broken: Final[asyncio.Future[None]] = loop.create_future()
         """Ends, with the defect, when the thread has ended before it was told to."""
@@ -124,43 +117,54 @@ class Journal:
         self._store.source = source
 
     def append(
-        self, entries: Sequence[JournalEntry], values: Values = (), *, is_patient: bool = False
-    ) -> asyncio.Future[tuple[int, ...]]:
-        """Write records and values, all or none; once on disk, give the records' numbers.
+        self,
+        entries: Sequence[JournalEntry],
+        values: Values = (),
+        *,
+        is_patient: bool = False,
+        then: Then | None = None,
+    ) -> None:
+        """Write records and values, all or none; `then` is called in the loop, later, once.
 
-        What `is_patient` may wait a few milliseconds for another operation to share its sync; the
-        order of operations stays.
-
-        The future raises JournalFull when they were not written; they are then counted and named in
-        a gap record.
+        It takes None when they are on disk, else the reason code of why they are not; they are then
+        counted and named in a gap record. What `is_patient` may wait a few milliseconds for another
+        operation to share its sync; the order of operations stays.
 
         Raises:
             ValueError: a body is longer than the hub takes.
         """
-        batch = tuple(entries)
-        for entry in batch:
+        for entry in entries:
             entry.check()
-        kept = tuple((_PREFIX + key, value) for key, value in values)
-        return self._submit(
-            lambda store: store.append(batch, kept),
-            entries=batch,
-            is_urgent=all(entry.reserve for entry in batch),
-            is_patient=is_patient,
-        )
+        kept = [(_PREFIX + key, value) for key, value in values]
+        is_urgent = all(entry.reserve for entry in entries)
+        self._take(Append(entries, kept, then, is_urgent), is_patient=is_patient)
 
     def lose(self, entries: Sequence[JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept: they are counted and named in a gap record."""
         if not self._is_closed and not self.broken.done():
             self._refused.update((entry.verdict, reason) for entry in entries)
             self._own_up()
+            self._be_due()
 
-    def put(self, key: str, value: bytes) -> asyncio.Future[None]:
-        """Keep one value durably, or forget it if it is empty."""
-        return self._submit(lambda store: store.put(_PREFIX + key, value), is_urgent=True)
+    def put(self, key: str, value: bytes) -> None:
+        """Keep one value, or forget it if it is empty; `standing` says when nothing can be kept."""
+        self.append((), ((key, value),))
+
+    def flush(self) -> None:
+        """Hand what was gathered in this turn over, but for what is patient alone."""
+        if self._is_due:
+            self._hand_over()
+
+    def keep(self, key: str, value: bytes) -> asyncio.Future[None]:
+        """Keep one value, or forget it if it is empty; done once that is durable.
+
+        The future raises JournalFull when it could not be kept.
+        """
+        return self._ask(lambda store: store.put(_PREFIX + key, value))
 
     def get(self, key: str) -> asyncio.Future[bytes | None]:
         """Return a value that `put` kept, or None."""
-        return self._submit(lambda store: store.get(_PREFIX + key), is_urgent=True)
+        return self._ask(lambda store: store.get(_PREFIX + key))
 
     def values(self, prefix: str) -> asyncio.Future[dict[str, bytes]]:
         """Return every value that is kept under a key with this prefix, by its whole key."""
@@ -169,77 +173,82 @@ class Journal:
             kept = store.values(_PREFIX + prefix)
             return {key.removeprefix(_PREFIX): value for key, value in kept.items()}
 
-        return self._submit(run, is_urgent=True)
+        return self._ask(run)
 
     def after(
         self, sequence: int, limit: int = 500, size: int = record.MAXIMUM_BATCH_BYTES // 2
     ) -> asyncio.Future[tuple[record.ShippedRecord, ...]]:
         """Return records behind `sequence`: at most `limit`, about `size` bytes, at least one."""
-        return self._submit(lambda store: store.after(sequence, limit, size), is_urgent=True)
+        return self._ask(lambda store: store.after(sequence, limit, size))
 
     def newest(self, limit: int) -> asyncio.Future[tuple[record.ShippedRecord, ...]]:
         """Return the newest records, oldest first: what a restart rebuilds its state from."""
-        return self._submit(lambda store: store.newest(limit), is_urgent=True)
+        return self._ask(lambda store: store.newest(limit))
 
     def acknowledge(self, sequence: int) -> asyncio.Future[None]:
         """Note that the hub has committed everything up to `sequence`."""
-        return self._submit(lambda store: store.acknowledge(sequence), is_urgent=True)
+        return self._ask(lambda store: store.acknowledge(sequence))
 
     async def close(self) -> None:
         """Write what is queued, and let go of the directory."""
         if not self._is_closed:
             self._is_closed = True
-            self._hurry()
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _submit(
-        self,
-        run: Callable[[Store], Any],
-        *,
-        entries: tuple[JournalEntry, ...] = (),
-        is_urgent: bool = False,
-        is_patient: bool = False,
-    ) -> asyncio.Future[Any]:
-        done: asyncio.Future[Any] = self._loop.create_future()
+    def _ask(self, ask: Callable[[Store], Any]) -> asyncio.Future[Any]:
+        call = Call(ask, self._loop.create_future())
+        self._take(call)
+        return call.done
+
+    def _take(self, operation: Operation, *, is_patient: bool = False) -> None:
+        operation.error = self._refusal(operation)
+        if operation.error is not None:
+            self._loop.call_soon(operation.answer)
+            return
+        self._own_up()
+        self._gather(operation)
+        if not is_patient:
+            self._be_due()
+        elif self._patience is None and not self._is_due:
+            self._patience = self._loop.call_later(_PATIENCE_SECONDS, self._hand_over)
+
+    def _refusal(self, operation: Operation) -> JournalFull | None:
         if self._is_closed:
-            done.set_exception(JournalFull("the journal is closed"))
-        elif self.broken.done():
-            done.set_exception(JournalFull("the journal is broken"))
-        elif len(self._waiting) >= _BACKLOG and not is_urgent:
-            self._refused.update((entry.verdict, reasons.DISK_SLOW) for entry in entries)
-            done.set_exception(JournalFull(f"the disk is slow: {len(self._waiting)} writes wait"))
-        else:
-            self._waiting.add(done)
-            operation = _Operation(run, done, entries, is_urgent)
-            if is_patient:
-                self._wait_with(operation)
-            else:
-                self._hurry()
-                self._queue.put(operation)
-            self._own_up()
-        return done
+            return JournalFull(agent.RECORDER_FULL, "the journal is closed")
+        if self.broken.done():
+            return JournalFull(reasons.DISK_FAILING, "the journal is broken")
+        if len(self._waiting) >= _BACKLOG and not operation.is_urgent:
+            self._refused.update((entry.verdict, reasons.DISK_SLOW) for entry in operation.entries)
+            return JournalFull(reasons.DISK_SLOW, f"{len(self._waiting)} writes wait")
+        return None
 
-    def _wait_with(self, operation: _Operation) -> None:
-        if not self._patient:
-            self._loop.call_later(_PATIENCE_SECONDS, self._hurry)
-        self._patient.append(operation)
+    def _gather(self, operation: Operation) -> None:
+        self._waiting.add(operation)
+        self._gathered.append(operation)
 
-    def _hurry(self) -> None:
-        """Queue what has been patient; the order of operations stays."""
-        for operation in self._patient:
-            self._queue.put(operation)
-        self._patient.clear()
+    def _be_due(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self.flush)
+
+    def _hand_over(self) -> None:
+        """Queue all that was gathered, what is patient too: the order of operations stays."""
+        self._is_due = False
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     def _own_up(self) -> None:
         """Have what was never tried named in a gap record."""
         if self._refused:
             refused, self._refused = self._refused, Counter()
-            done: asyncio.Future[Any] = self._loop.create_future()
-            self._waiting.add(done)
-            self._queue.put(
-                _Operation(lambda store: store.count_refused(refused), done, is_urgent=True)
-            )
+            done = self._loop.create_future()
+            self._gather(Call(lambda store: store.count_refused(refused), done))
 
     # Everything below runs in the thread, but for `_deliver` and `_break`.
 
@@ -258,55 +267,59 @@ class Journal:
         while (batch := self._next()) is not None:
             rounds += 1
             if batch:
-                self._tell(self._commit(batch))
+                self._commit(batch)
+                self._tell(batch)
             if not batch or rounds % _CHORE_ROUNDS == 0:
                 self._keep_house()
 
-    def _next(self) -> list[_Operation] | None:
+    def _next(self) -> list[Operation] | None:
         """Wait for operations; an empty list when there is time for chores, None at the end."""
-        batch: list[_Operation] = []
+        batch: list[Operation] = []
         try:
-            operation = self._queue.get(timeout=self._patience())
-            while operation is not None:
-                batch.append(operation)
-                if len(batch) == _GROUP:
+            turn = self._queue.get(timeout=self._waits())
+            while turn is not None:
+                batch += turn
+                if len(batch) >= _GROUP:
                     return batch
-                operation = self._queue.get_nowait()
+                turn = self._queue.get_nowait()
         except queue.Empty:
             return batch
         if batch:
             self._queue.put(None)  # the end comes after what was queued before it
         return batch or None
 
-    def _patience(self) -> float | None:
+    def _waits(self) -> float | None:
         if self._store.is_failing:
             return _RETRY_SECONDS
         return 0.0 if self._store.has_chores else None
 
-    def _commit(self, batch: list[_Operation]) -> list[_Answer]:
+    def _commit(self, batch: list[Operation]) -> None:
+        """Carry operations out; where only some can be written, those that may use the reserve."""
         try:
-            return self._attempt(batch)
+            self._attempt(batch)
         except JournalFull as error:
             full = error
         except Exception as error:  # noqa: BLE001 - logged; whoever waits must not wait for ever
             _LOG.exception("the journal could not carry out what was asked")
-            return [(operation, error) for operation in batch]
-        refused = [(operation, full) for operation in batch if not operation.is_urgent]
+            _fail(batch, error)
+            return
+        else:
+            return
+        _fail([operation for operation in batch if not operation.is_urgent], full)
         urgent = [operation for operation in batch if operation.is_urgent]
         try:
-            return refused + self._attempt(urgent)
+            self._attempt(urgent)
         except JournalFull as error:
-            return refused + [(operation, error) for operation in urgent]
+            _fail(urgent, error)
 
-    def _attempt(self, batch: list[_Operation]) -> list[_Answer]:
-        answers: list[_Answer] = []
+    def _attempt(self, batch: list[Operation]) -> None:
         with self._store.transaction():
             for operation in batch:
+                operation.error = None
                 try:
-                    answers.append((operation, operation.run(self._store)))
+                    operation.run(self._store)
                 except JournalFull as error:
-                    answers.append((operation, error))
-        return answers
+                    operation.error = error
 
     def _keep_house(self) -> None:
         try:
@@ -318,39 +331,46 @@ class Journal:
             _LOG.warning("the journal could not tidy up: %s", error)
         self._tell([])
 
-    def _tell(self, answers: list[_Answer]) -> None:
-        for operation, value in answers:
-            if isinstance(value, JournalFull) and operation.entries:
+    def _tell(self, batch: list[Operation]) -> None:
+        for operation in batch:
+            if isinstance(operation.error, JournalFull) and operation.entries:
                 self._store.count_lost(operation.entries)
         standing = self._store.standing
         try:
-            self._loop.call_soon_threadsafe(self._deliver, answers, standing)
+            self._loop.call_soon_threadsafe(self._deliver, batch, standing)
         except RuntimeError:
-            _LOG.warning("the journal's loop ended before %d answers", len(answers))
+            _LOG.warning("the journal's loop ended before %d answers", len(batch))
         self._store.checkpoint()
 
-    def _deliver(self, answers: list[_Answer], standing: JournalStatus) -> None:
+    def _deliver(self, batch: list[Operation], standing: JournalStatus) -> None:
         before, self._standing = self._standing, standing
-        for operation, value in answers:
-            self._waiting.discard(operation.done)
-            if operation.done.done():
-                continue
-            if isinstance(value, Exception):
-                operation.done.set_exception(value)
-            else:
-                operation.done.set_result(value)
+        self._waiting.difference_update(batch)
+        self._answer(batch)
         if before.full != standing.full:
             for changed in self._watchers:
                 changed(standing)
+
+    def _answer(self, batch: Iterable[Operation]) -> None:
+        """Answer every operation; a defect of one that asked leaves no other waiting."""
+        for operation in batch:
+            try:
+                operation.answer()
+            except Exception as error:  # noqa: BLE001 - reported as that of any callback
+                about = {"message": "a defect behind the journal", "exception": error}
+                self._loop.call_exception_handler(about)
 
     def _break(self, error: Exception) -> None:
         """Nobody writes any more: fail whoever waits, be full, have the owner end the process."""
         self.broken.set_exception(error)
         self.broken.exception()  # it may be that nobody looks
         waiting, self._waiting = self._waiting, set()
-        for done in waiting:
-            if not done.done():
-                done.set_exception(JournalFull("the journal is broken"))
+        _fail(waiting, JournalFull(reasons.DISK_FAILING, "the journal is broken"))
         self._standing = replace(self._standing, full=True, reason=reasons.DISK_FAILING)
+        self._answer(waiting)
         for changed in self._watchers:
             changed(self._standing)
+
+
+def _fail(batch: Iterable[Operation], error: Exception) -> None:
+    for operation in batch:
+        operation.error = error

@@ -85,6 +85,7 @@ class Driver:
         stamp = self._core.stamp
         self._core.take(events.Assigned(*stamp(), assigned, is_self_granted=True))
         self._core.take(events.BrokerChanged(*stamp(), connected=True))
+        self._recorder.answer()
         return view.problems(self._core.state)
 
     async def row(self, row: recording.RecordedRow) -> None:
@@ -176,10 +177,11 @@ class Driver:
     async def _answered(self) -> None:
         """Carry answers back until nobody waits for one."""
         while True:
-            while self._wire.answers:
+            self._recorder.answer()
+            if self._wire.answers:
                 answer = command.Acknowledgement.decode(self._wire.answers.popleft())
                 self._core.take(events.Acknowledged(*self._core.stamp(), self._key, answer))
-            if not await self._questions.answer():
+            elif not await self._questions.answer():
                 break
         await self._recorder.catch_up(MAXIMUM_UNWRITTEN)
 

@@ -9,10 +9,10 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from foreshore_agent import journal
 from foreshore_agent.devices.codecs import envelope
@@ -93,32 +93,21 @@ class Questions:
         return replace(result, attempts=attempts, network=0.0, inference=None)
 
 
-class _Accepted:
-    """A write that counts as done: what waits for it goes on at once."""
-
-    def add_done_callback(self, call: Callable[[journal_port.Writing], object], /) -> None:
-        """Call at once."""
-        call(self)
-
-    def cancelled(self) -> bool:
-        """It never is."""
-        return False
-
-    def exception(self) -> None:
-        """There is none."""
-
-
 class JournalQueue:
     """The journal's port: records are queued, and the disk is waited for in groups.
 
     Nothing real is commanded on an intent of a rehearsal, so that nothing has to wait until it is
-    durable: waiting would cost a sync a row. A write that fails ends the rehearsal.
+    durable: waiting would cost a sync a row. Writes count as done when the driver calls `answer`; a
+    write that fails ends the rehearsal.
     """
 
     def __init__(self, book: journal.Journal) -> None:
         self._book: Final = book
         self.journal_id: Final = book.journal_id
-        self._writing: Final[deque[asyncio.Future[Any]]] = deque()
+        self._open: Final[deque[journal_port.Then]] = deque()
+        self._unwritten = 0
+        self._failure: str | None = None
+        self._progress = asyncio.Event()
 
     @property
     def standing(self) -> journal.JournalStatus:
@@ -131,36 +120,42 @@ class JournalQueue:
         values: journal_port.Values = (),
         *,
         is_patient: bool = False,
-    ) -> _Accepted:
+        then: journal_port.Then | None = None,
+    ) -> None:
         """Queue records and values."""
-        return self._accept(self._book.append(entries, values, is_patient=True))
+        self._unwritten += 1
+        self._book.append(entries, values, is_patient=True, then=self._written)
+        if then is not None:
+            self._open.append(then)
 
-    def put(self, key: str, value: bytes) -> _Accepted:
+    def put(self, key: str, value: bytes) -> None:
         """Queue a value."""
-        return self._accept(self._book.put(key, value))
+        self.append((), ((key, value),))
+
+    def flush(self) -> None:
+        """Let the queue go on waiting: company is all that it waits for."""
 
     def lose(self, entries: Sequence[journal_port.JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept."""
         self._book.lose(entries, reason)
 
-    def _accept(self, writing: asyncio.Future[Any]) -> _Accepted:
-        writing.add_done_callback(_look_at)
-        self._writing.append(writing)
-        return _Accepted()
+    def answer(self) -> None:
+        """Have all that was queued count as done, in its order."""
+        while self._open:
+            self._open.popleft()(None)
 
     async def catch_up(self, unwritten: int = 0) -> None:
         """Wait until no more than so many writes wait. Raises UnfinishedError."""
-        while self._writing and (len(self._writing) > unwritten or self._writing[0].done()):
-            try:
-                await self._writing.popleft()
-            except journal.JournalFull as error:
-                raise UnfinishedError(f"records cannot be written: {error}") from error
+        while self._unwritten > unwritten and self._failure is None:
+            self._progress.clear()
+            await self._progress.wait()
+        if self._failure is not None:
+            raise UnfinishedError(f"records cannot be written: {self._failure}")
 
-
-def _look_at(writing: asyncio.Future[Any]) -> None:
-    """Look at a write that failed: the first ends the rehearsal, and asyncio reports the others."""
-    if not writing.cancelled():
-        writing.exception()
+    def _written(self, reason: str | None) -> None:
+        self._unwritten -= 1
+        self._failure = self._failure or reason
+        self._progress.set()
 
 
 class Wire:

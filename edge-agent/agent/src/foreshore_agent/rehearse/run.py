@@ -35,7 +35,7 @@ from foreshore_decision import explain, fencing
 
 _MARK: Final = "rehearsal"
 """File that says that a state directory is a rehearsal's and may be replaced."""
-_QUOTAS: Final = Quotas(ballast=MEBIBYTE)
+_QUOTAS: Final = Quotas(ballast=MEBIBYTE, log=0)
 _Endpoints = Mapping[compiling.Name, tuple[assignment.Endpoint, ...]]
 
 

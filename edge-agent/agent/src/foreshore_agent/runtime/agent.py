@@ -123,10 +123,10 @@ async def set_aside(
         causes.setdefault(whole, {})[name] = why
     for whole, reasons in causes.items():
         with contextlib.suppress(journal.JournalFull):
-            await book.put(durable.ASIDE + whole, kept.get(whole, b""))
-            await book.put(f"{durable.ASIDE}{whole}/why", orjson.dumps(reasons))
+            await book.keep(durable.ASIDE + whole, kept.get(whole, b""))
+            await book.keep(f"{durable.ASIDE}{whole}/why", orjson.dumps(reasons))
             if whole in reasons and not whole.startswith(durable.DEVICE):
-                await book.put(whole, b"")
+                await book.keep(whole, b"")
 
 
 def _identity(node: str, clock: clocks.Clock, book: journal.Journal) -> state.Identity:

@@ -7,6 +7,7 @@ in another. What takes time comes back as an event.
     broker, replicas, journal, link, timer ──take──► step ──effects──► replicas, journal, broker
 """
 
+import functools
 import logging
 import time
 from collections import deque
@@ -227,10 +228,13 @@ class Core:
         if too_long:
             self._lose(too_long)
         fitting = [entry for entry in entries if not entry.is_too_long]
-        intent = effect.intent
-        written = self._ports.journal.append(fitting, effect.values, is_patient=intent is None)
         self._unwritten += 1
-        written.add_done_callback(lambda done: self._written(intent, done))
+        self._ports.journal.append(
+            fitting,
+            effect.values,
+            is_patient=effect.intent is None,
+            then=functools.partial(self._written, effect.intent),
+        )
 
     def _lose(self, entries: list[journal.JournalEntry]) -> None:
         """Give up what the hub would refuse; the engine's values are kept all the same."""
@@ -238,11 +242,10 @@ class Core:
         _LOG.error("a record is too long to be kept (bytes: %s)", sizes)
         self._ports.journal.lose(entries, agent.RECORD_TOO_LARGE)
 
-    def _written(self, intent: effects.IntentKey | None, done: journal.Writing) -> None:
+    def _written(self, intent: effects.IntentKey | None, reason: str | None) -> None:
         self._unwritten -= 1
-        error = None if done.cancelled() else done.exception()
-        if done.cancelled() or error is not None:
-            self._not_written(intent, self._ports.journal.standing.reason or agent.RECORDER_FULL)
+        if reason is not None:
+            self._not_written(intent, reason)
         elif intent is not None:
             at, fresh = self.stamp()
             self.take(events.IntentDurable(at, fresh, *intent))
@@ -253,8 +256,7 @@ class Core:
             self.take(events.IntentFailed(at, fresh, *intent, reason))
 
     def _keep(self, effect: effects.Keep) -> None:
-        kept = self._ports.journal.put(effect.key, effect.value)
-        kept.add_done_callback(_look_at)
+        self._ports.journal.put(effect.key, effect.value)
 
     def _command(self, effect: effects.SendCommand) -> None:
         if self._clock.monotonic() > effect.deadline:
@@ -294,9 +296,3 @@ def _source(event: events.Event) -> str:
         case events.Inferred():
             return event.node
     return "the hub"
-
-
-def _look_at(done: journal.Writing) -> None:
-    """A value that could not be kept is the journal's to report; look, or asyncio complains."""
-    if not done.cancelled():
-        done.exception()

@@ -151,7 +151,7 @@ class Desired:
         if taken == self.present:
             self._problem = None
             return
-        await self._values.put(KEY, taken.encode())
+        await self._values.keep(KEY, taken.encode())
         self.present, self._aside, self._problem = taken, None, None
         _LOG.info(
             "assignment %d: %d devices, %d policies",

@@ -1,0 +1,148 @@
+"""The way into the journal and back: turns, callbacks, and what a stalled disk does to neither."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from foreshore_agent import journal
+from foreshore_agent.journal import store, writer
+
+pytestmark = pytest.mark.component
+
+
+def entry(text: str = "x") -> journal.JournalEntry:
+    return journal.JournalEntry(b'{"sequence":"","data":"%b"}' % text.encode(), critical=True)
+
+
+class Commits:
+    """Transactions of a store: how many were begun, and whether they may go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        transaction = store.Store.transaction
+
+        def counted(of: store.Store) -> AbstractContextManager[None]:
+            self.count += 1
+            self.may_go_on.wait(10)
+            return transaction(of)
+
+        monkeypatch.setattr(store.Store, "transaction", counted)
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commits]:
+    made = Commits(monkeypatch)
+    yield made
+    made.may_go_on.set()
+
+
+async def answered(answers: list[str | None], count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(answers) < count:  # noqa: ASYNC110 - a callback has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_turn_is_one_transaction_and_its_answers_come_in_order(
+    tmp_path: Path, commits: Commits
+) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    before, answers = commits.count, list[tuple[int, str | None]]()
+    for number in range(5):
+        opened.append([entry()], then=functools.partial(lambda *of: answers.append(of), number))
+        opened.put(f"key-{number}", b"1")
+    opened.flush()
+    await opened.close()
+    assert commits.count == before + 1
+    assert answers == [(number, None) for number in range(5)]
+
+
+async def test_what_nobody_flushes_is_written_all_the_same_and_once(tmp_path: Path) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    answers: list[str | None] = []
+    opened.append([entry("a")], then=answers.append)
+    await answered(answers, 1)
+    opened.append([entry("b")], then=answers.append)
+    opened.flush()
+    opened.flush()
+    await answered(answers, 2)
+    await opened.close()
+    assert answers == [None, None]
+    assert opened.standing.last == 2
+
+
+async def test_a_flush_does_not_wait_in_vain_for_company_nor_write_what_is_patient(
+    tmp_path: Path, commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_PATIENCE_SECONDS", 60.0)
+    opened = await journal.Journal.open(tmp_path)
+    before = commits.count
+    opened.append([entry("patient")], is_patient=True)
+    opened.flush()
+    await asyncio.sleep(0.05)
+    assert commits.count == before
+    await opened.keep("key", b"1")
+    assert commits.count == before + 1
+    assert opened.standing.last == 1
+    await opened.close()
+
+
+@pytest.mark.parametrize("state", ["open", "closed", "broken"])
+async def test_the_answer_never_comes_before_the_question_was_asked(
+    tmp_path: Path, state: str
+) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    if state == "broken":
+        opened.broken.set_result(None)
+    elif state == "closed":
+        await opened.close()
+    answers: list[str | None] = []
+    opened.append([entry()], then=answers.append)
+    opened.flush()
+    assert answers == []
+    await answered(answers, 1)
+    await opened.close()
+    assert answers == [{"open": None, "closed": "RecorderFull", "broken": "DiskFailing"}[state]]
+
+
+async def test_an_answer_that_fails_leaves_no_other_unanswered(tmp_path: Path) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, about: reported.append(about["exception"])
+    )
+    defect = ValueError("a defect")
+
+    def fail(_: str | None) -> None:
+        raise defect
+
+    answers: list[str | None] = []
+    opened.append([entry()], then=fail)
+    opened.append([entry()], then=answers.append)
+    await answered(answers, 1)
+    await opened.close()
+    assert answers == [None]
+    assert reported == [defect]
+
+
+async def test_a_disk_that_stands_still_holds_neither_the_loop_nor_an_answer_back_for_ever(
+    tmp_path: Path, commits: Commits
+) -> None:
+    opened = await journal.Journal.open(tmp_path)
+    answers: list[str | None] = []
+    commits.may_go_on.clear()
+    for _ in range(50):
+        opened.append([entry()], then=answers.append)
+        opened.flush()
+        await asyncio.sleep(0)
+    assert answers == []
+    commits.may_go_on.set()
+    await answered(answers, 50)
+    await opened.close()
+    assert answers == [None] * 50
