@@ -85,6 +85,11 @@ class Sample(_Event):
     """The broker had kept it: it says nothing about now."""
     redelivered: bool = False
     """MQTT's DUP flag."""
+    is_followed: bool = False
+    """Whether a newer sample of the device is taken in the same turn: policies wait for that one.
+    """
+    replaced: tuple[tuple[str, int], ...] = ()
+    """Messages of the device since its last sample that were never read, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
