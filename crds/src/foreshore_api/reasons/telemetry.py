@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from foreshore_api.reasons import Reason, agent, command, table
+from foreshore_api.reasons import Reason, command, table
 
 ACCEPTED: Final = Reason("Accepted", "At least one value is new, or it is an answer to a command.")
 DUPLICATE: Final = Reason("Duplicate", "Every value has the time stamp of the newest one.")
@@ -43,7 +43,6 @@ DROPPED: Final = Reason(
     "Messages came faster than they could be taken: the oldest one was dropped.",
     remedy="fewer or slower devices for the node, or a faster node",
 )
-OVERLOADED: Final = agent.OVERLOADED
 
 # A newer sample took its place: it is no decision of its own.
 NEWER_ON_TOPIC: Final = Reason(

@@ -145,9 +145,19 @@ def test_what_came_together_is_decided_on_once_and_by_the_newest() -> None:
 def test_a_sample_without_the_trigger_ends_the_wait_of_the_one_before() -> None:
     intake = of(EVERY_RECORD)
     intake.sample(is_followed=True)
-    intake.rig.feed(events.Sample, device=DEVICE, values={"temperature": 20.0})
+    intake.rig.feed(events.Sample, device=DEVICE, values={"temperature": 20.0}, is_last=True)
     assert len(intake.decided) == 1
     assert "replaced" not in intake.rig.decisions[0]
+
+
+def test_a_sample_without_the_trigger_decides_nothing_that_waits_for_its_interval() -> None:
+    """What is due at the same moment as a newer sample would be decided on the older one."""
+    intake = of(PACED)
+    intake.sample()
+    intake.sample()
+    intake.rig.seconds += 5.0
+    intake.rig.feed(events.Sample, device=DEVICE, values={"temperature": 20.0})
+    assert len(intake.decided) == 1
 
 
 def test_a_record_that_is_sampled_away_leaves_its_count_to_the_next() -> None:

@@ -25,9 +25,9 @@ DEVICE = events.Key("hq", "room-301")
 
 
 class Clock:
-    """A clock that stands still."""
+    """A clock that stands still: what ports answer has its turn at once."""
 
-    virtual = False
+    virtual = True
     boot_id = "boot"
     seconds = 100.0
 
@@ -42,6 +42,10 @@ class Clock:
 
     def identity(self) -> str:
         return str(uuid_utils.uuid7())
+
+
+def _none(_most: int) -> tuple[events.Sample, ...]:
+    return ()
 
 
 class Bench:
@@ -63,13 +67,17 @@ class Bench:
         book = SimpleNamespace(
             append=self._append,
             put=self._put,
+            flush=lambda: None,
             lose=lambda lost, why: self.lost.extend((one.verdict, why) for one in lost),
             standing=SimpleNamespace(reason="DiskFull"),
         )
         ports = core.Ports(
             journal=cast("Any", book),
             inference=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
-            devices=cast("Any", SimpleNamespace(send=lambda _: self.not_sent)),
+            devices=cast(
+                "Any",
+                SimpleNamespace(send=lambda _: self.not_sent, has_measured=False, measured=_none),
+            ),
             meters=self.meters,
             peers=cast("Any", SimpleNamespace(remember=None, renew=None)),
             changed=lambda: None,

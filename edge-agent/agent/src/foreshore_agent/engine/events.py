@@ -88,6 +88,8 @@ class Sample(_Event):
     is_followed: bool = False
     """Whether a newer sample of the device is taken in the same turn: policies wait for that one.
     """
+    is_last: bool = False
+    """Whether it is the one that policies waited for."""
     replaced: tuple[tuple[str, int], ...] = ()
     """Messages of the device since its last sample that were never read, by reason."""
 

@@ -30,8 +30,8 @@ def sampled(
 ) -> Change[DeviceState]:
     """Evaluate every policy that these properties trigger, or let it wait.
 
-    A sample that no other follows also ends the wait of those that waited for it in vain, because
-    it has nothing of theirs.
+    The last sample of a turn also ends the wait of those that waited for it in vain, because it has
+    nothing of theirs.
     """
     change = Change(device)
     if not deciding.is_evaluating(device.standing):
@@ -42,7 +42,7 @@ def sampled(
             stamp = sampling.newest_stamp(event, hit)
             trigger = facts.Trigger(PROPERTY, min(hit), turn.at.now, stamp)
             change = change.then(_triggered, turn, policy, trigger, event)
-        elif binding.pending is not None and not event.is_followed:
+        elif event.is_last and binding.pending is not None:
             change = change.then(pending, turn, policy)
     return change
 
