@@ -2,7 +2,7 @@
 
     put ──► topic's queue ──take──► decoded by `devices`
               ├─ all alike: the newer message takes the older one's place, unread, counted
-              └─ too many in all: the oldest of the topic whose turn it is gives way
+              └─ too many in all: the oldest of a topic on which others wait gives way
 
 A message is passed over unread only where it can be known that the newer one says all it says: the
 caller allows it for the topic (one device's, without windows, which want every value), and the
@@ -75,6 +75,11 @@ class _TopicQueue:
         self.passed += 1
         return len(message.payload) - (0 if before is None else len(before.payload))
 
+    def forget_spare(self) -> int:
+        """Forget the newest message that was passed over; return its bytes."""
+        spare, self.spare = self.spare, None
+        return 0 if spare is None else len(spare.payload)
+
 
 class Unread:
     """What waits of the telemetry connection, by topic."""
@@ -83,6 +88,9 @@ class Unread:
         self._topics: Mapping[str, _TopicQueue] = {}
         self._ready: Final = OrderedDict[str, _TopicQueue]()
         """Topics with something waiting; whose turn it is comes first."""
+        self._crowded: Final = OrderedDict[str, _TopicQueue]()
+        """Those on which more than one waits: what is too much is theirs, so that a device that
+        speaks too much costs no other its newest message."""
         self._messages = 0
         self._bytes = 0
 
@@ -99,6 +107,7 @@ class Unread:
         self._topics = {topic: _TopicQueue(may_pass=may) for topic, may in may_pass.items()}
         waiting = list(self._ready.values())
         self._ready.clear()
+        self._crowded.clear()
         self._messages = self._bytes = 0
         for queue in waiting:
             if queue.spare is not None:
@@ -121,26 +130,35 @@ class Unread:
             self._messages += 1
             self._bytes += len(message.payload)
             self._ready[message.topic] = queue
-        dropped: tuple[UnreadMessage, ...] = ()
-        while self._is_over and (oldest := self.take()) is not None:
-            dropped = (*dropped, oldest)
-        return dropped
+            if len(queue.waiting) > 1:
+                self._crowded[message.topic] = queue
+        if not self._is_over:
+            return ()
+        self._bytes -= queue.forget_spare()
+        dropped = []
+        while self._is_over:
+            topic = next(iter(self._crowded or self._ready))
+            self._ready.move_to_end(topic, last=False)
+            dropped.append(self._pop())
+        return tuple(dropped)
 
     def take(self) -> UnreadMessage | None:
         """Take the oldest message of the topic whose turn it is; None if none waits."""
-        if not self._ready:
-            return None
+        return self._pop() if self._ready else None
+
+    def _pop(self) -> UnreadMessage:
         topic, queue = self._ready.popitem(last=False)
         message = queue.waiting.popleft()
         self._messages -= 1
         self._bytes -= len(message.payload)
+        if len(queue.waiting) <= 1:
+            self._crowded.pop(topic, None)
         if queue.waiting:
             self._ready[topic] = queue
             return UnreadMessage(message)
-        if queue.spare is not None:
-            self._bytes -= len(queue.spare.payload)
         taken = UnreadMessage(message, queue.passed, queue.spare)
-        queue.passed, queue.spare = 0, None
+        queue.passed = 0
+        self._bytes -= queue.forget_spare()
         return taken
 
     def learn(self, topic: str, names: Iterable[str]) -> None:
