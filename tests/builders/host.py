@@ -24,6 +24,7 @@ from foreshore_agent.devices.mqtt import channel, devices
 from foreshore_agent.engine import effects, events, state, view
 from foreshore_agent.inference import port as inference
 from foreshore_agent.runtime import core
+from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment, record
 from foreshore_decision import served
 from foreshore_decision.instant import Instant
@@ -101,7 +102,7 @@ class Host:
             failed=self.failures.append,
         )
         who = state.Identity(engine_rig.NODE, "boot-1", "journal-1", "0.1.0", virtual=False)
-        self.core = core.Core(cast("Any", self.clock), state.start(who), ports, self.seen.append)
+        self.core = core.Core(cast("Any", self.clock), state.start(who), ports, self._see)
         self.core.take(events.BrokerChanged(*self.core.stamp(), connected=True))
         taken = engine_rig.assign(*documents, epoch=int(self.clock.now().timestamp()))
         self.core.take(events.Assigned(*self.core.stamp(), taken, is_self_granted=True))
@@ -180,6 +181,11 @@ class Host:
         return int(value or 0)
 
     # The ports.
+
+    def _see(self, effect: effects.Effect) -> None:
+        self.seen.append(effect)
+        if isinstance(effect, effects.Count) and effect.labels == (telemetry.ACCEPTED,):
+            self.happened.append("accepted")
 
     def _ask(self, asked: effects.Infer, then: inference.Then) -> None:
         self.happened.append("ask")

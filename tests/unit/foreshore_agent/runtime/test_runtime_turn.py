@@ -39,12 +39,15 @@ async def test_of_what_comes_together_the_newest_is_decided_on_once() -> None:
 
 
 async def test_models_are_asked_when_the_samples_of_the_turn_are_taken() -> None:
-    """A model that answers at once would else be asked of samples that are not the newest."""
-    host = Host((EVERY_RECORD,))
+    """A model that answers at once would else hold up the samples of every other device."""
+    host = Host((EVERY_RECORD, *rooms(1)))
     host.measure()
-    host.measure(901.0)
+    host.measure(device="room-0")
     await host.rest()
-    assert host.happened[: host.happened.index("flush")] == ["measured", "ask", "append"]
+    assert host.happened == [
+        *("measured", "accepted", "accepted"),
+        *("ask", "append", "ask", "append", "flush"),
+    ]
 
 
 async def test_a_turn_ends_with_one_hand_over_to_the_journal() -> None:
