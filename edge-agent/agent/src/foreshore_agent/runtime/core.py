@@ -29,7 +29,7 @@ from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import port as inference
 from foreshore_agent.journal import port as journal
-from foreshore_agent.runtime import intake, pace
+from foreshore_agent.runtime import intake, pace, pressure
 from foreshore_api.reasons import agent, command, telemetry
 from foreshore_api.reasons import inference as answers
 
@@ -106,6 +106,7 @@ class Core:
         """Whether the loop is to begin a turn."""
         self._unwritten = 0
         self._pace: Final = pace.DecisionPace(processor_time)
+        self.pressure: Final = pressure.Pressure(processor_time)
         self._refusals: Final = refusals.Refusals(ports.meters.count_telemetry, clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
@@ -194,6 +195,7 @@ class Core:
             return
         if not (self._intake.has_measured or self.is_behind):
             for sample in self._ports.devices.measured(SAMPLES_A_TURN):
+                self.pressure.measured(sample)
                 self._intake.put(sample)
         while (event := self._intake.take_measured()) is not None:
             self._take_event(event)
@@ -208,6 +210,8 @@ class Core:
             self._take_event(event)
 
     def _take_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Tick):
+            self.pressure.tick(event.at.monotonic)
         for effect in self._step(event):
             self._carry(effect)
         self._disarm()

@@ -101,7 +101,9 @@ class Life:
         self._servers: children.Children | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
-        self._notices: Final = notices.Notices(self.facts.all_problems)
+        self._notices: Final = notices.Notices(
+            lambda: (*self.facts.strain(), *self.facts.all_problems())
+        )
 
     async def live(self, stop: asyncio.Event) -> None:
         """Begin, and go on until told to stop or until a task ends; then stand down.
