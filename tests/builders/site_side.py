@@ -35,10 +35,15 @@ class SiteSide:
         refused = refusals.Refusals(self._count)
         self.broker = brokers.SiteBroker(node, refused, lambda: self.stamp()[0])
         self.devices = devices.MqttDevices(
-            self.broker, credentials, self.stamp, self._deliver, refused
+            self.broker, credentials, self.stamp, self._deliver, refused, self._measured
         )
         calls = exchange.ExchangeCalls(self._deliver, self.requests.put_nowait)
         self.exchange = exchange.Exchange(node, self.stamp, calls, refused, self.broker.control)
+
+    def _measured(self) -> None:
+        """Take what was measured at once: there is no engine that has something else to do."""
+        for sample in self.devices.measured(64):
+            self._deliver(sample)
 
     @property
     def denied(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from builders import engine_rig, room
 from foreshore_agent.engine import effects
 from foreshore_agent.engine import events as agent_events
 from foreshore_api import printable
+from foreshore_api.reasons import telemetry
 from foreshore_api.wire import record
 from foreshore_decision import explain
 
@@ -109,6 +110,21 @@ def test_a_devices_own_reason_is_told_as_it_is() -> None:
     outcome["data"] |= {"outcome": "Rejected", "reason": "ValveStuck", "message": ""}
     text = "\n".join(explain.lines(explain.of_events(map(json.dumps, bodies))))
     assert "(ValveStuck)" in text
+
+
+def test_samples_that_newer_ones_replaced_are_told_with_why_and_what_helps() -> None:
+    rig = engine_rig.Rig()
+    unread = ((telemetry.NEWER_ON_TOPIC, 3400),)
+    rig.feed(
+        agent_events.Sample,
+        device=engine_rig.DEVICE,
+        values=engine_rig.OCCUPIED,
+        replaced=unread,
+    )
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, rig.records))))
+    assert "3,400 samples since the record before were not decided on" in text
+    assert "3,400 NewerOnTopic: A newer message" in text
+    assert f"remedy: {telemetry.NEWER_ON_TOPIC.remedy}" in text
 
 
 def test_the_structured_form_is_plain_data() -> None:

@@ -51,7 +51,9 @@ def drawn(kind: Any) -> st.SearchStrategy[Any]:
     if get_origin(kind) in (Union, types.UnionType):
         return st.one_of([drawn(each) for each in get_args(kind)])
     if get_origin(kind) is tuple:
-        inner, *_ = get_args(kind)
+        inner, *more = get_args(kind)
+        if more and more != [...]:
+            return st.tuples(drawn(inner), *map(drawn, more))
         return st.lists(drawn(inner), max_size=3).map(tuple)
     if hasattr(kind, "_fields"):
         return st.builds(kind, **{name: drawn(each) for name, each in get_type_hints(kind).items()})
@@ -171,6 +173,7 @@ CHANGED: dict[str, Any] = {
     "holder": facts.Holder("edge-9", 8, fencing.Standing.LAPSED),
     "is_recorder_full": True,
     "is_too_slow": True,
+    "replaced": (("NewerInTurn", 3),),
 }
 FOLLOWING = {"policy", "mode", "caps", "measured"}
 """What follows from the policy, and what only a record gives."""

@@ -58,8 +58,12 @@ RECORD_TOO_LARGE: Final = Reason(
 )
 OVERLOADED: Final = Reason(
     "Overloaded",
-    "Events come faster than the engine takes them; telemetry is dropped, the oldest first.",
-    remedy="fewer or slower devices for the node, or a faster node",
+    "Messages of devices come faster than the engine takes them: it decides on the newest, and"
+    " counts the others in the next record.",
+    "of {received} messages of devices in {seconds} s, {passed} were passed over unread because"
+    " newer ones came, and {dropped} were dropped; the loop was busy {busy:.0%} of its busiest"
+    " second",
+    remedy="isolation Agent for the model, fewer or slower devices for the node, or a faster node",
 )
 TOO_MANY_PEERS: Final = Reason(
     "TooManyPeers",

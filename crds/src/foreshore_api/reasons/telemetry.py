@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from foreshore_api.reasons import Reason, agent, command, table
+from foreshore_api.reasons import Reason, command, table
 
 ACCEPTED: Final = Reason("Accepted", "At least one value is new, or it is an answer to a command.")
 DUPLICATE: Final = Reason("Duplicate", "Every value has the time stamp of the newest one.")
@@ -43,7 +43,34 @@ DROPPED: Final = Reason(
     "Messages came faster than they could be taken: the oldest one was dropped.",
     remedy="fewer or slower devices for the node, or a faster node",
 )
-OVERLOADED: Final = agent.OVERLOADED
+
+# A newer sample took its place: it is no decision of its own.
+NEWER_ON_TOPIC: Final = Reason(
+    "NewerOnTopic",
+    "A newer message of the device waited already: this one was not read.",
+    remedy="isolation Agent for the model, fewer or slower devices for the node, or a faster node",
+)
+NEWER_IN_TURN: Final = Reason(
+    "NewerInTurn",
+    "A newer sample of the device came together with it, and the policy decided on that one.",
+    remedy="nothing where samples come in bursts (a broker without set_tcp_nodelay makes some);"
+    " else as for NewerOnTopic",
+)
+NEWER_WHILE_DECIDING: Final = Reason(
+    "NewerWhileDeciding",
+    "A newer sample came while the policy's decision before waited for its model.",
+    remedy="a faster model or isolation Agent, or a minimumInterval that the model can keep",
+)
+NEWER_WITHIN_INTERVAL: Final = Reason(
+    "NewerWithinInterval",
+    "A newer sample came before the policy's minimumInterval was over.",
+    remedy="a shorter minimumInterval, if more samples are to be decided on",
+)
+POLICY_REPLACED: Final = Reason(
+    "PolicyReplaced",
+    "The policy changed while the sample waited for its decision.",
+    remedy="nothing: the next sample is decided on by the policy as it is now",
+)
 PACKET_TOO_LARGE: Final = Reason(
     "PacketTooLarge",
     "A message above the bound ended the session (MQTT 3.1.1 knows no better).",

@@ -257,6 +257,11 @@ class Decision(document.WireDocument):
     gates: tuple[GateEntry, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
     verdict: RecordedVerdict
     command: Command | None = None
+    replaced: Annotated[dict[document.Code, document.Count], Field(max_length=ITEMS)] | None = None
+    """Samples since the record before of this policy on this device that nobody decided on, because
+    newer ones took their place: how many, by reason (`NewerOnTopic`, `NewerInTurn`, `Dropped`, …).
+    Absent: none.
+    """
     authority: Authority = Authority()
     latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)
     """Seconds by stage, as far as known when the record was written."""

@@ -34,6 +34,11 @@ class Refusals:
         self._last: Final[dict[str, float]] = {}
         self._unsaid: Final[dict[str, int]] = {}
 
+    def count_many(self, result: str, number: int) -> None:
+        """Count messages of one result."""
+        for _ in range(number):
+            self.count(result)
+
     def note(self, what: str, cause: str, error: BaseException | None = None) -> None:
         """Count a refusal (of a topic's message, of a peer's beat) and log it, if not just done."""
         self.count(cause)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from foreshore_api import printable
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import telemetry
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.wire import record
 from foreshore_decision import served
@@ -77,6 +78,8 @@ class Explanation:
     close_calls: tuple[str, ...]
     afterwards: tuple[Afterwards, ...]
     latency: Mapping[str, float]
+    replaced: tuple[str, ...] = ()
+    """What became of samples that nobody decided on since the record before."""
 
 
 def of_events(bodies: Iterable[bytes | str], decision_id: str | None = None) -> Explanation:
@@ -138,6 +141,7 @@ def explain(
         close_calls=_close_calls(decision.gates),
         afterwards=tuple(afterwards),
         latency=dict(decision.latency),
+        replaced=_replaced(decision.replaced or {}),
     )
 
 
@@ -189,10 +193,31 @@ def _pairs(explanation: Explanation) -> list[str]:
         *(("input", text) for text in explanation.inputs),
         *(("model", text) for text in explanation.model),
         *((("wanted", explanation.wanted),) if explanation.wanted else ()),
+        *(("replaced", text) for text in explanation.replaced),
         # on a clock that stands (a rehearsal) nothing takes any time: that is no measurement
         *((("took", _took(explanation.latency)),) if any(explanation.latency.values()) else ()),
     ]
     return [f"{name:<9} {text}" for name, text in facts]
+
+
+def _replaced(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Say of how many samples newer ones took the place, why, and what helps."""
+    total = sum(counts.values())
+    if not total:
+        return ()
+    head = (
+        f"{total:,} samples since the record before were not decided on: newer ones took their"
+        " place, or could not be taken"
+    )
+    return (head, *(_replaced_for(reason, count) for reason, count in counts.items()))
+
+
+def _replaced_for(reason: str, count: int) -> str:
+    row = telemetry.TABLE.get(reason)
+    if row is None:
+        return f"{count:,} {reason}"
+    remedy = f"; remedy: {row.remedy}" if row.remedy else ""
+    return f"{count:,} {reason}: {row.meaning.rstrip('.')}{remedy}"
 
 
 def _took(latency: Mapping[str, float]) -> str:

@@ -1,76 +1,15 @@
 """Commands out and answers in, each device in its own dialect, without a broker."""
 
-from datetime import UTC, datetime
-from typing import Any, cast
-
 import pytest
 
 from builders import site_side, toy_codec
-from foreshore_agent import refusals
-from foreshore_agent.devices import port
+from builders.site_wire import AT, SITE, Wire
 from foreshore_agent.devices.codecs import registry
-from foreshore_agent.devices.mqtt import channel, devices
 from foreshore_agent.engine import effects, events
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import telemetry
-from foreshore_api.v1alpha1 import deviceprofile, site
+from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import assignment, command
-
-AT = events.Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1.0)
-SITE = assignment.AssignedSite(
-    namespace="hq",
-    name="hq",
-    spec=site.SiteSpec(
-        broker=site.Broker(host="broker", port=1883, transport=site.Transport.PLAIN)
-    ),
-)
-
-
-class Wire:
-    """A broker of one channel that keeps what it is given."""
-
-    is_up = True
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, bytes]] = []
-        self.arrived: list[port.Arrival] = []
-        self.counts: list[str] = []
-        self.users: list[channel.Subscriber] = []
-        self.why: str | None = None
-        self.devices: port.DevicesPort = devices.MqttDevices(
-            cast("Any", self),
-            None,
-            lambda: (AT, "f"),
-            self.arrived.append,
-            refusals.Refusals(self.counts.append),
-        )
-
-    def telemetry(self, subscriber: channel.Subscriber) -> Any:
-        self.users.append(subscriber)
-        return self
-
-    control = telemetry
-
-    def assign(self, *_: object) -> None:
-        pass
-
-    def listen(self, filters: tuple[str, ...]) -> None:
-        pass
-
-    def publish(self, topic: str, payload: bytes, **_: object) -> None:
-        if self.why is not None:
-            raise channel.NotSentError(self.why)
-        self.sent.append((topic, payload))
-
-    def measure(self, topic: str, body: bytes) -> bool:
-        return self.users[0].take(
-            channel.MqttMessage(topic, body, retained=False, redelivered=False)
-        )
-
-    def answer(self, topic: str, body: bytes) -> bool:
-        return self.users[1].take(
-            channel.MqttMessage(topic, body, retained=False, redelivered=False)
-        )
 
 
 def placed(name: str, path: str) -> assignment.AssignedDevice:

@@ -23,9 +23,9 @@ DEVICE = events.Key("hq", "room-301")
 
 
 class Clock:
-    """A clock that stands still."""
+    """A clock that stands still: what ports answer has its turn at once."""
 
-    virtual = False
+    virtual = True
     boot_id = "boot"
     seconds = 100.0
 
@@ -40,6 +40,10 @@ class Clock:
 
     def identity(self) -> str:
         return str(uuid_utils.uuid7())
+
+
+def _none(_most: int) -> tuple[events.Sample, ...]:
+    return ()
 
 
 class Bench:
@@ -62,12 +66,16 @@ class Bench:
         book = SimpleNamespace(
             append=self._append,
             put=lambda key, value: self.kept.append((key, value)),
+            flush=lambda: None,
             lose=lambda lost, why: self.lost.extend((one.verdict, why) for one in lost),
         )
         ports = core.Ports(
             journal=cast("Any", book),
             inference=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
-            devices=cast("Any", SimpleNamespace(send=lambda _: self.not_sent)),
+            devices=cast(
+                "Any",
+                SimpleNamespace(send=lambda _: self.not_sent, has_measured=False, measured=_none),
+            ),
             meters=self.meters,
             peers=cast("Any", SimpleNamespace(remember=None, renew=None)),
             changed=lambda: None,

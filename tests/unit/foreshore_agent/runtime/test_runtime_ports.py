@@ -1,7 +1,7 @@
 """A decision from sample to command through ports that speak no protocol at all."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -51,15 +51,22 @@ class Rack:
     """Devices in this process: they take commands as they are."""
 
     is_connected, problem, denied = True, None, ()
+    has_measured = False
 
     def __init__(self) -> None:
         self.sent: list[effects.SendCommand] = []
         self.advised: list[effects.Advise] = []
 
     def assign(
-        self, site: assignment.AssignedSite | None, devices: Iterable[assignment.AssignedDevice]
+        self,
+        site: assignment.AssignedSite | None,
+        devices: Iterable[assignment.AssignedDevice],
+        windowed: Collection[events.Key] = (),
     ) -> None:
         pass
+
+    def measured(self, most: int) -> Sequence[events.Sample]:
+        return ()
 
     def send(self, command: effects.SendCommand) -> str | None:
         self.sent.append(command)

@@ -2,25 +2,41 @@
 
     engine ──SendCommand, Advise──► DevicesPort ──codec, topic, quality of service──► device
     engine ◄──Arrival────────────── DevicesPort ◄──────────────────────────────────── device
+    engine ──measured─────────────► DevicesPort       what was measured, when there is a turn for it
 
 `runtime.core` sends through it, `runtime.facts` asks how it is; `runtime.life` picks who it is.
-An implementation takes a function that it calls with each arrival, in the event loop.
+An implementation takes a function that it calls with each arrival, in the event loop, and another
+that it calls when there is something measured.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import assignment
 
 Arrival = events.Sample | events.Acknowledged | events.CommandNotSent | events.TelemetryChanged
-"""What devices measure and answer, commands that were refused on the way after they had left this
-process, and when measurements begin or cease to reach us: what is missed, windows miss."""
+"""What devices answer, commands that were refused on the way after they had left this process, when
+measurements begin or cease to reach us (what is missed, windows miss), and what was measured just
+before they do."""
 Deliver = Callable[[Arrival], None]
 
 
-class ActuationPort(Protocol):
-    """Where commands and advice go: all that the engine's host asks of devices."""
+class EnginePort(Protocol):
+    """Where samples come from, commands and advice go: all that the engine's host asks."""
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether there may be something measured."""
+        ...
+
+    def measured(self, most: int) -> Sequence[events.Sample]:
+        """Return what devices measured since, of so many messages at most, oldest first.
+
+        Nothing is decoded before it is asked for, and what newer messages replace never is: each
+        sample names how many did not come to be one.
+        """
+        ...
 
     def send(self, command: effects.SendCommand) -> str | None:
         """Send one command, now or never; return why it surely did not leave, or None.
@@ -35,7 +51,7 @@ class ActuationPort(Protocol):
         ...
 
 
-class DevicesPort(ActuationPort, Protocol):
+class DevicesPort(EnginePort, Protocol):
     """All devices of this agent's site."""
 
     @property
@@ -57,8 +73,12 @@ class DevicesPort(ActuationPort, Protocol):
         self,
         site: assignment.AssignedSite | None,
         devices: Iterable[assignment.AssignedDevice],
+        windowed: Collection[events.Key] = (),
     ) -> None:
-        """Take a new desired state: where the devices are found, and which."""
+        """Take a new desired state: where the devices are found, and which.
+
+        `windowed` are those of whose messages none may be passed over: windows want every value.
+        """
         ...
 
     async def run(self) -> None:

@@ -16,13 +16,14 @@ from foreshore_agent.engine import (
     deciding,
     durable,
     effects,
+    triggers,
     versions,
 )
 from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
 from foreshore_agent.engine.state import Binding, DeviceState, Remembered, State
 from foreshore_agent.engine.turn import Change, Turn
-from foreshore_api.reasons import agent
+from foreshore_api.reasons import agent, telemetry
 from foreshore_api.wire import assignment, report
 from foreshore_decision import fencing
 
@@ -126,10 +127,18 @@ def _bind(
         origin=origin,
         flight=None,
         pending=None,
+        replaced=_replaced(before),
         too_slow=None,
         windows={name: window for name, window in before.windows.items() if name in same},
         last=None,
     )
+
+
+def _replaced(before: Binding) -> Mapping[str, int]:
+    """Count what waited for the earlier version, and for which nobody decides any more."""
+    if before.pending is None:
+        return before.replaced
+    return triggers.with_more(before.replaced, ((telemetry.POLICY_REPLACED, 1),))
 
 
 def _authority(state: State, key: Key, at: Instant) -> fencing.AuthorityState:

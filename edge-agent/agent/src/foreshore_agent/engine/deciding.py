@@ -141,7 +141,8 @@ def abandon(turn: Turn, device: DeviceState, policy: Key) -> Change[DeviceState]
     flight = binding.flight
     if flight is None:
         return Change(device)
-    evaluation = evaluate.abandon(flight.before, reasons.POLICY_CHANGED)
+    given = flight.before.given._replace(replaced=tuple(binding.replaced.items()))
+    evaluation = evaluate.abandon(flight.before._replace(given=given), reasons.POLICY_CHANGED)
     return conclude(turn, device, binding, evaluation, flight.received, {})
 
 
@@ -180,6 +181,7 @@ def gather(
         holder=facts.Holder(turn.identity.node, device.authority.epoch, standing),
         is_recorder_full=turn.recorder.full,
         is_too_slow=binding.too_slow is not None,
+        replaced=tuple(binding.replaced.items()),
     )
 
 
@@ -209,7 +211,7 @@ def conclude(
     decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
     stages = {**latency, histogram.Stage.DECIDE.value: decide}
     if verdict is wire.Verdict.COMMANDED:
-        device = _bound(device, policy, binding)
+        device = _bound(device, policy, binding._replace(replaced=facts.NONE))
         return life.issue(turn, device, evaluation, received, stages).also(decided)
     done: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
@@ -228,6 +230,7 @@ def conclude(
             is_routine=not is_new and _is_routine(evaluation, verdict),
         )
         done += (effects.AppendRecords((line,)),)
+        binding = binding._replace(replaced=facts.NONE)
     return Change(_bound(device, policy, binding), (*done, decided))
 
 

@@ -85,6 +85,13 @@ class Sample(_Event):
     """The broker had kept it: it says nothing about now."""
     redelivered: bool = False
     """MQTT's DUP flag."""
+    is_followed: bool = False
+    """Whether a newer sample of the device is taken in the same turn: policies wait for that one.
+    """
+    is_last: bool = False
+    """Whether it is the one that policies waited for."""
+    replaced: tuple[tuple[str, int], ...] = ()
+    """Messages of the device since its last sample that were never read, by reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,8 +149,10 @@ class Binding(NamedTuple):
     last_good: Mapping[str, facts.Good] = EMPTY
     flight: Flight | None = None
     pending: tuple[facts.Trigger, float] | None = None
-    """A trigger that waits (and when it arrived, monotonic): for the flight, or for its
-    interval."""
+    """A trigger that waits (and when it arrived, monotonic): for the flight, for its interval, or
+    for a newer sample of the same turn."""
+    replaced: Mapping[str, int] = facts.NONE
+    """Triggers that newer ones replaced since the last record, by reason."""
     evaluated: float | None = None
     """Engine seconds of the newest evaluation."""
     would_policy_log: limiter.Log = ()

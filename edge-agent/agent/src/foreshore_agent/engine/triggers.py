@@ -1,18 +1,23 @@
 """When a policy is evaluated: on samples, at its interval, after silence. One decision at a time.
 
 sample ──► ready ──► begin             a flight, or the interval, not over: pending (the newest)
+       └─► a newer one in the same turn: pending, until that one is taken
 tick   ──► pending and ready, silence over ──► begin;  a question nobody answered ──► late
 answer ──► conclude, then what is pending
+
+A trigger that a newer one replaces is counted by reason in its binding, until the next record tells
+of it: nothing that came is lost without a word.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 
 from foreshore_agent.engine import deciding, events, sampling
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, DeviceState
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
-from foreshore_api.reasons import inference
+from foreshore_api.reasons import inference, telemetry
 from foreshore_decision.chain import facts
 from foreshore_decision.instant import has_passed
 
@@ -23,7 +28,11 @@ SILENCE = "Silence"
 def sampled(
     turn: Turn, device: DeviceState, properties: frozenset[str], event: events.Sample
 ) -> Change[DeviceState]:
-    """Evaluate every policy that these properties trigger, or let it wait."""
+    """Evaluate every policy that these properties trigger, or let it wait.
+
+    The last sample of a turn also ends the wait of those that waited for it in vain, because it has
+    nothing of theirs.
+    """
     change = Change(device)
     if not deciding.is_evaluating(device.standing):
         return change
@@ -32,18 +41,51 @@ def sampled(
         if hit:
             stamp = sampling.newest_stamp(event, hit)
             trigger = facts.Trigger(PROPERTY, min(hit), turn.at.now, stamp)
-            change = change.then(_triggered, turn, policy, trigger)
+            change = change.then(_triggered, turn, policy, trigger, event)
+        elif event.is_last and binding.pending is not None:
+            change = change.then(pending, turn, policy)
     return change
 
 
 def _triggered(
-    turn: Turn, device: DeviceState, policy: Key, trigger: facts.Trigger
+    turn: Turn, device: DeviceState, policy: Key, trigger: facts.Trigger, event: events.Sample
 ) -> Change[DeviceState]:
-    binding = device.bindings[policy]
-    if _is_ready(binding, turn.seconds):
-        return deciding.begin(turn, device, policy, trigger, turn.at.monotonic)
-    binding = binding._replace(pending=(trigger, turn.at.monotonic))
-    return Change(device._replace(bindings={**device.bindings, policy: binding}))
+    binding = _counted(device.bindings[policy], event, turn.seconds)
+    is_ready = _is_ready(binding, turn.seconds) and not event.is_followed
+    if not is_ready:
+        binding = binding._replace(pending=(trigger, turn.at.monotonic))
+    if binding is not device.bindings[policy]:
+        device = device._replace(bindings={**device.bindings, policy: binding})
+    if not is_ready:
+        return Change(device)
+    return deciding.begin(turn, device, policy, trigger, turn.at.monotonic)
+
+
+def _counted(binding: Binding, event: events.Sample, seconds: float) -> Binding:
+    """Count what a trigger replaces: the one that waits, and messages that were never read."""
+    if binding.pending is None and not event.replaced:
+        return binding
+    replaced = event.replaced
+    if binding.pending is not None:
+        replaced = (*replaced, (_waits_for(binding, seconds), 1))
+    return binding._replace(replaced=with_more(binding.replaced, replaced))
+
+
+def with_more(counts: Mapping[str, int], more: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    """Add numbers of samples to those by reason; the keys are plain text, as a record has them."""
+    added = dict(counts)
+    for reason, count in more:
+        key = str(reason)
+        added[key] = added.get(key, 0) + count
+    return added
+
+
+def _waits_for(binding: Binding, seconds: float) -> str:
+    """Return why a trigger has been replaced before its turn came."""
+    if binding.flight is not None:
+        return telemetry.NEWER_WHILE_DECIDING
+    is_ready = _is_ready(binding, seconds)
+    return telemetry.NEWER_IN_TURN if is_ready else telemetry.NEWER_WITHIN_INTERVAL
 
 
 def ticked(turn: Turn, device: DeviceState) -> Change[DeviceState]:

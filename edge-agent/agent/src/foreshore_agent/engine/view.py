@@ -131,3 +131,16 @@ def _is_connected(device: DeviceState, seconds: float) -> bool:
     ]
     patience = max([PERIODS * (device.period or 0.0), SHORTEST_SILENCE, *ages])
     return seconds - device.heard <= patience
+
+
+def windowed(state: State) -> frozenset[Key]:
+    """Return the devices of which a policy looks at more than the newest values."""
+    return frozenset(
+        key
+        for key, device in state.devices.items()
+        if any(
+            feature.seconds
+            for binding in device.bindings.values()
+            for feature in binding.compiled.features
+        )
+    )

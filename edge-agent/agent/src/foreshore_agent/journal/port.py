@@ -51,6 +51,13 @@ class JournalPort(Protocol):
         """
         ...
 
+    def flush(self) -> None:
+        """End a turn: what was appended since the last one goes to the disk together.
+
+        Without it, what was appended goes when the loop comes to its next callbacks.
+        """
+        ...
+
     def lose(self, entries: Sequence[JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept; the journal says so in one that can."""
         ...

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from foreshore_agent import journal
 from foreshore_agent.devices.codecs import envelope
-from foreshore_agent.engine import effects
+from foreshore_agent.engine import effects, events
 from foreshore_agent.inference import port as inference
 from foreshore_agent.journal import port as journal_port
 from foreshore_agent.play import device as played_device
@@ -135,6 +135,9 @@ class JournalQueue:
     def flush(self) -> None:
         """Let the queue go on waiting: company is all that it waits for."""
 
+    def flush(self) -> None:
+        """Let the queue go on waiting: company is all that it waits for."""
+
     def lose(self, entries: Sequence[journal_port.JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept."""
         self._book.lose(entries, reason)
@@ -168,6 +171,15 @@ class Wire:
         self.answers: Final[deque[bytes]] = deque()
         self.settling: Final[list[tuple[datetime, int, played_device.Settling]]] = []
         """A heap, by the moment at which values have settled."""
+
+    @property
+    def has_measured(self) -> bool:
+        """What is measured is given to the engine row by row: nothing is asked for."""
+        return False
+
+    def measured(self, _most: int) -> Sequence[events.Sample]:
+        """Return nothing."""
+        return ()
 
     def send(self, effect: effects.SendCommand) -> str | None:
         """Let the device take a command."""

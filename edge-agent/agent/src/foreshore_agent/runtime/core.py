@@ -1,12 +1,21 @@
-"""The engine's host: events in, one at a time; effects out, in the order given.
+"""The engine's host: events in, one at a time; effects out, in the order given, turn by turn.
 
-Everything here runs in the event loop and nothing here waits: a sample goes from the broker's
-socket through `step` to the replica's socket in one turn of the loop, and its answer to the journal
-in another. What takes time comes back as an event.
+Everything here runs in the event loop and nothing here waits: what takes time comes back as an
+event. What others give in one round of the loop is taken in one turn at its end:
 
-    broker, replicas, journal, link, timer ──take──► step ──effects──► replicas, journal, broker
+    offer ──► intake ─┐  what must not wait (answers, rights, ticks) ──► step ──► effects
+    devices.measured ─┴► samples, of each device the newest decides ──► step ──► questions
+                         questions: a model in this process answers at once ──► step ──► effects
+                         one transaction: all that the turn wrote is handed to the journal
+
+The turn asks models only when it has taken the samples: a model that answers at once would
+otherwise be asked about samples that newer ones have already replaced. A turn is bounded in number
+and in time, so that the loop sees to sockets and timers; while questions are left from the turn
+before, samples stay where newer ones replace them unread. So the agent does what it can on the
+newest there is, however much is offered, and ticks, beats and renewals are never late.
 """
 
+import asyncio
 import functools
 import logging
 import time
@@ -20,7 +29,7 @@ from foreshore_agent.devices import port as devices
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.inference import port as inference
 from foreshore_agent.journal import port as journal
-from foreshore_agent.runtime import pace
+from foreshore_agent.runtime import intake, pace, pressure
 from foreshore_api.reasons import agent, command, telemetry
 from foreshore_api.reasons import inference as answers
 
@@ -35,7 +44,11 @@ FROM_OUTSIDE: Final[Mapping[type, str]] = {
 """Events whose content others wrote: none of them may end the agent. Anything else that fails is a
 defect of ours, after which the process starts again from what is durable."""
 MAXIMUM_UNWRITTEN: Final = 1024
-"""Appends that may wait for the disk before samples are dropped, counted."""
+"""Appends that may wait for the disk before samples have to wait, where newer ones replace them."""
+TURN_SECONDS: Final = 0.010
+"""How long a turn goes on beginning something; five of them fit between two ticks."""
+SAMPLES_A_TURN: Final = 32
+"""Messages of devices that one turn decodes."""
 
 
 class PeersPort(Protocol):
@@ -56,7 +69,7 @@ class Ports:
 
     journal: journal.JournalPort
     inference: inference.ModelsPort
-    devices: devices.ActuationPort
+    devices: devices.EnginePort
     meters: meters.Meters
     peers: PeersPort
     changed: Callable[[], None]
@@ -85,10 +98,15 @@ class Core:
         self._clock: Final = clock
         self._ports: Final = ports
         self._tap: Final = tap
-        self._waiting: Final[deque[events.Event]] = deque()
+        self._intake: Final = intake.Intake()
+        self._asked: Final = deque[effects.Infer]()
+        """Questions that the turn has not asked yet."""
         self._is_taking = False
+        self._is_due = False
+        """Whether the loop is to begin a turn."""
         self._unwritten = 0
         self._pace: Final = pace.DecisionPace(processor_time)
+        self.pressure: Final = pressure.Pressure(processor_time)
         self._refusals: Final = refusals.Refusals(ports.meters.count_telemetry, clock.monotonic)
         self.carriers: Final[Mapping[type, Callable[[Any], None]]] = {
             effects.Infer: self._infer,
@@ -114,12 +132,30 @@ class Core:
     def is_behind(self) -> bool:
         """Whether so many records wait for the disk that telemetry must give way, and records not.
 
-        A disk that is merely slow is noticed here; one that is full says so by itself.
+        Messages then wait unread. A disk that is merely slow is noticed here; one that is full says
+        so by itself.
         """
         return self._unwritten > MAXIMUM_UNWRITTEN
 
+    def offer(self, event: events.Event) -> None:
+        """Give an event to the turn at the end of this round of the loop.
+
+        In a rehearsal, where the loop's rounds say nothing of time, it has its turn at once.
+        """
+        if self._clock.virtual:
+            self.take(event)
+            return
+        self._intake.put(event)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have a turn at the end of this round of the loop: there is something to take."""
+        if not (self._is_taking or self._is_due):
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
     def take(self, event: events.Event) -> None:
-        """Take one event, and what its effects answer at once; a defect ends the process."""
+        """Have a turn with this event now; a defect ends the process."""
         try:
             self.attempt(event)
         except Exception as error:
@@ -127,18 +163,67 @@ class Core:
             raise
 
     def attempt(self, event: events.Event) -> None:
-        """Take one event whose failure the caller survives."""
-        self._waiting.append(event)
-        if self._is_taking:
-            return
+        """Have a turn with an event whose failure the caller survives."""
+        self._intake.put(event)
+        if not self._is_taking:
+            self._turn()
+
+    def _begin(self) -> None:
+        self._is_due = False
+        try:
+            self._turn()
+        except Exception as error:  # noqa: BLE001 - whoever ends the process raises it again
+            self._ports.failed(error)
+
+    def _turn(self) -> None:
+        """Take what waits, ask what is to be asked, and hand over what is to be written."""
         self._is_taking = True
         try:
-            while self._waiting:
-                for effect in self._step(self._waiting.popleft()):
-                    self._carry(effect)
-                self._disarm()
+            self._take_all(self._clock.monotonic() + TURN_SECONDS)
         finally:
             self._is_taking = False
+            self._ports.journal.flush()
+        has_telemetry = self._ports.devices.has_measured and not self.is_behind
+        if self._asked or has_telemetry or not self._intake.is_empty:
+            self.wake()
+
+    def _take_all(self, until: float) -> None:
+        """Take what waits; begin nothing more after a monotonic moment but what must not wait."""
+        self._take_first()
+        self._ask(until)
+        if self._asked:
+            return
+        if not (self._intake.has_measured or self.is_behind):
+            for sample in self._ports.devices.measured(SAMPLES_A_TURN):
+                self.pressure.measured(sample)
+                self._intake.put(sample)
+        while (event := self._intake.take_measured()) is not None:
+            self._take_event(event)
+            self._take_first()
+            if self._clock.monotonic() >= until:
+                break
+        self._ask(until)
+
+    def _take_first(self) -> None:
+        """Take what must not wait: of each source, the loop brings a bounded number a round."""
+        while (event := self._intake.take_first()) is not None:
+            self._take_event(event)
+
+    def _take_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Tick):
+            self.pressure.tick(event.at.monotonic)
+        for effect in self._step(event):
+            self._carry(effect)
+        self._disarm()
+
+    def _ask(self, until: float) -> None:
+        """Ask the models, and take the answers that come at once; one question at least."""
+        while self._asked:
+            asked = self._asked.popleft()
+            self._ports.inference.ask(asked, functools.partial(self._answered, asked))
+            self._take_first()
+            if self._clock.monotonic() >= until:
+                break
 
     def _disarm(self) -> None:
         """Let the engine know of policies that are too slow.
@@ -148,7 +233,7 @@ class Core:
         for device, policy, seconds in self._pace.take_slow():
             if not self._clock.virtual:
                 at, fresh = self.stamp()
-                self._waiting.append(events.PolicyTooSlow(at, fresh, device, policy, seconds))
+                self._intake.put(events.PolicyTooSlow(at, fresh, device, policy, seconds))
 
     def _step(self, event: events.Event) -> tuple[effects.Effect, ...]:
         """Let the engine take one event in; a message that it fails on is as if it had not come."""
@@ -184,10 +269,12 @@ class Core:
         self.carriers[type(effect)](effect)
 
     def _infer(self, effect: effects.Infer) -> None:
-        def then(result: inference.ModelAnswer | inference.Unanswered) -> None:
-            self.take(self._answer(effect, result))
+        self._asked.append(effect)
 
-        self._ports.inference.ask(effect, then)
+    def _answered(
+        self, effect: effects.Infer, result: inference.ModelAnswer | inference.Unanswered
+    ) -> None:
+        self.offer(self._answer(effect, result))
 
     def _answer(
         self, effect: effects.Infer, result: inference.ModelAnswer | inference.Unanswered
@@ -248,12 +335,12 @@ class Core:
             self._not_written(intent, reason)
         elif intent is not None:
             at, fresh = self.stamp()
-            self.take(events.IntentDurable(at, fresh, *intent))
+            self.offer(events.IntentDurable(at, fresh, *intent))
 
     def _not_written(self, intent: effects.IntentKey | None, reason: str) -> None:
         if intent is not None:
             at, fresh = self.stamp()
-            self.take(events.IntentFailed(at, fresh, *intent, reason))
+            self.offer(events.IntentFailed(at, fresh, *intent, reason))
 
     def _keep(self, effect: effects.Keep) -> None:
         self._ports.journal.put(effect.key, effect.value)
@@ -265,9 +352,9 @@ class Core:
             reason = self._ports.devices.send(effect)
         sent = (*self.stamp(), effect.command_id, effect.policy, effect.device)
         if reason is None:
-            self.take(events.CommandSent(*sent))
+            self.offer(events.CommandSent(*sent))
         else:
-            self.take(events.CommandNotSent(*sent, reason))
+            self.offer(events.CommandNotSent(*sent, reason))
 
     def _advise(self, effect: effects.Advise) -> None:
         self._ports.devices.advise(effect)

@@ -54,6 +54,10 @@ class AgentFacts:
         first = (*denied(self.desired.present, self.denied), *self.problems())
         return (*first, *inspection.beyond(view.problems(self.core.state), first))
 
+    def strain(self) -> tuple[report.Problem, ...]:
+        """Return what this agent cannot keep up with, which makes it no less ready for the rest."""
+        return overloaded(self.node, self.core.pressure.message(self.clock.monotonic()))
+
     def report(self) -> report.Report:
         """Return everything this agent says about itself."""
         at = self.clock.instant()
@@ -73,7 +77,7 @@ class AgentFacts:
             else report.AssignmentReference(
                 lineage=present.lineage, generation=present.generation, digest=present.digest
             ),
-            problems=self.all_problems()[:1000],
+            problems=(*self.strain(), *self.all_problems())[:1000],
             broker_connected=self.devices.is_connected,
             broker_problem=(self.devices.problem or "")[:256] or None,
             devices=view.devices(state, at)[: report.DEVICES],
@@ -111,10 +115,12 @@ class AgentFacts:
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a person should look at although the agent works, as sentences."""
+        strain = tuple(map(inspection.line, self.strain()))
         broken = self.book.standing.broken
         if broken is None:
-            return ()
+            return strain
         return (
+            *strain,
             f"the journal is broken at record {broken.sequence} ({broken.reason}):"
             " foreshore-agent verify says what that means and what to do",
         )
@@ -209,6 +215,20 @@ def set_aside(node: str, engine_state: state.State) -> tuple[report.Problem, ...
         )
         for name, why in engine_state.unreadable
     )
+
+
+def overloaded(node: str, message: str | None) -> tuple[report.Problem, ...]:
+    """Say that more is measured than can be decided on; nothing if it is not."""
+    if message is None:
+        return ()
+    problem = report.Problem(
+        kind=desired.NODE,
+        namespace="",
+        name=node,
+        reason=reasons.OVERLOADED,
+        message=f"{message}; {reasons.OVERLOADED.remedy}"[:1024],
+    )
+    return (problem,)
 
 
 def unshipped(node: str, why: str) -> tuple[report.Problem, ...]:

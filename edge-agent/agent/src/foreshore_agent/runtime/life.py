@@ -30,7 +30,6 @@ from foreshore_agent.inference import pool
 from foreshore_agent.runtime import admission, core, desired, facts, notices
 from foreshore_agent.site import exchange, peers
 from foreshore_api import scalars
-from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, report
 from foreshore_decision import fencing
@@ -71,7 +70,7 @@ class Life:
         stamp = functools.partial(core.stamp, clock)
         mqtt = broker.SiteBroker(node, refused, clock.instant)
         self._devices: Final = devices.MqttDevices(
-            mqtt, ground.settings.credentials, stamp, self._take, refused
+            mqtt, ground.settings.credentials, stamp, self._take, refused, self._wake
         )
         self._exchange: Final = exchange.Exchange(
             node,
@@ -102,7 +101,9 @@ class Life:
         self._servers: children.Children | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
-        self._notices: Final = notices.Notices(self.facts.all_problems)
+        self._notices: Final = notices.Notices(
+            lambda: (*self.facts.strain(), *self.facts.all_problems())
+        )
 
     async def live(self, stop: asyncio.Event) -> None:
         """Begin, and go on until told to stop or until a task ends; then stand down.
@@ -291,12 +292,12 @@ class Life:
     # What the parts call.
 
     def _take(self, event: events.Event) -> None:
-        if isinstance(event, events.Sample) and self._core.is_behind:
-            self._ground.meters.count_telemetry(reasons.OVERLOADED)
-            return
-        self._core.take(event)
+        self._core.offer(event)
         if isinstance(event, events.BrokerChanged):
             self._changed()
+
+    def _wake(self) -> None:
+        self._core.wake()
 
     def _changed(self) -> None:
         """Something changed that the operator may wait for: do not wait with the report."""
@@ -316,7 +317,7 @@ class Life:
         slow = admission.too_slow(taken, in_force, time.thread_time)
         into(events.Assigned(*self._core.stamp(), taken, is_self_granted, slow))
         self._inference.assign(facts.in_force(taken, self._core.state))
-        self._devices.assign(taken.site, taken.devices)
+        self._devices.assign(taken.site, taken.devices, view.windowed(self._core.state))
         self._exchange.assign(None if taken.site is None else taken.site.name)
         self._ground.meters.forget_others(
             (events.Key(policy.namespace, policy.name) for policy in taken.policies),

@@ -120,6 +120,9 @@ class Given(NamedTuple):
     """Whether the recorder takes no routine records: what lowers the mode beside the policy."""
     is_too_slow: bool = False
     """Whether the policy is disarmed on the device: its decisions took too long."""
+    replaced: tuple[tuple[str, int], ...] = ()
+    """Samples that newer ones replaced since the policy's last record on the device, by reason. No
+    gate looks at it: it is for whoever asks later what became of them."""
     measured: Mapping[str, MeasuredFeature] = NONE
     """Features of which a record holds this alone: their windows' values are not asked. An engine
     has every window and gives none."""

@@ -54,6 +54,7 @@ REST: Final[Mapping[str, Any]] = MappingProxyType(
         "is_locked": False,
         "is_recorder_full": False,
         "is_too_slow": False,
+        "replaced": (),
         "outstanding": 0,
         "held_until": None,
         "policy_spent": limiter.Spent(),

@@ -84,6 +84,7 @@ def shown(
         "present": facts.present,
         "inference": _inference(facts),
         "recommendation": _recommendation(facts),
+        "replaced": dict(given.replaced),
         "command": command,
     }
     data.update((key, value) for key, value in optional.items() if value)

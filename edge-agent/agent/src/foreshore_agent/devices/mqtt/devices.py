@@ -1,21 +1,24 @@
 """The devices of a site that speak MQTT: samples and answers in, commands and advice out.
 
 What devices measure comes over the telemetry connection, their answers over control, where commands
-go. `life` makes one, the `DevicesPort` of the runtime; `topics` knows whose a topic is, `translate`
-reads a message.
+go. Answers are passed on as they come; what is measured waits in `unread` until the engine's host
+has a turn for it. `life` makes one, the `DevicesPort` of the runtime; `topics` knows whose a topic
+is, `translate` reads a message.
 """
 
 import contextlib
+import dataclasses
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
 from foreshore_agent import refusals
 from foreshore_agent.devices import port
-from foreshore_agent.devices.mqtt import broker, channel, topics, translate
+from foreshore_agent.devices.mqtt import broker, channel, topics, translate, unread
 from foreshore_agent.engine import effects, events
+from foreshore_agent.engine.events import Key
 from foreshore_api.reasons import command as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment
@@ -31,12 +34,18 @@ class MqttDevices:
         stamp: events.Stamp,
         deliver: port.Deliver,
         refused: refusals.Refusals,
+        wake: Callable[[], None],
     ) -> None:
+        """Speak to the devices of a site; `wake` is called when there is something measured."""
         self._broker: Final = site
         self._credentials: Final = credentials
         self._stamp: Final = stamp
         self._deliver: Final = deliver
         self._refused: Final = refused
+        self._wake: Final = wake
+        self._unread: Final = unread.Unread()
+        self._missed: Final[dict[Key, dict[str, int]]] = {}
+        """Messages of each device since its last sample that were not read, by reason."""
         self._routes = topics.Routes()
         self._telemetry: Final = site.telemetry(
             channel.Subscriber(self._measured, self._telemetry_changed)
@@ -66,9 +75,20 @@ class MqttDevices:
         self,
         site: assignment.AssignedSite | None,
         devices: Iterable[assignment.AssignedDevice],
+        windowed: Collection[Key] = (),
     ) -> None:
         """Take a new desired state: another broker, other topics."""
         self._routes = topics.Routes() if site is None else topics.routes(site.name, devices)
+        telemetry_routes = self._routes.telemetry
+        self._unread.assign(
+            {
+                topic: len(routes) == 1 and routes[0].device not in windowed
+                for topic, routes in telemetry_routes.items()
+            }
+        )
+        assigned = {route.device for routes in telemetry_routes.values() for route in routes}
+        for gone in self._missed.keys() - assigned:
+            del self._missed[gone]
         self._telemetry.listen(self._routes.telemetry_filters)
         self._control.listen(self._routes.control_filters)
         self._broker.assign(None if site is None else site.spec.broker, self._credentials)
@@ -107,20 +127,73 @@ class MqttDevices:
         )
         self._deliver(refused)
 
+    @property
+    def has_measured(self) -> bool:
+        """Whether messages of devices wait."""
+        return not self._unread.is_empty
+
+    def measured(self, most: int) -> list[events.Sample]:
+        """Decode the messages that wait, so many at most, and return what they measure."""
+        samples: list[events.Sample] = []
+        for _ in range(most):
+            taken = self._unread.take()
+            if taken is None:
+                break
+            samples += self._of_newest(taken)
+        return samples
+
     def _measured(self, message: channel.MqttMessage) -> bool:
-        """Take a message of the telemetry connection; one of a device that left is nobody's.
+        """Keep a message of the telemetry connection until the engine's host has a turn for it."""
+        for dropped in self._unread.put(message):
+            topic = dropped.message.topic
+            self._refused.note(f"a message on {topic} that had to wait", telemetry.DROPPED)
+            self._miss(topic, telemetry.DROPPED, 1)
+            self._miss(topic, telemetry.NEWER_ON_TOPIC, dropped.passed)
+        self._wake()
+        return True
+
+    def _of_newest(self, taken: unread.UnreadMessage) -> list[events.Sample]:
+        """Return what a message measures; or, where it is unusable, the one that it replaced."""
+        samples = self._of_message(taken.message)
+        passed = taken.passed
+        if not samples and taken.spare is not None:
+            samples = self._of_message(taken.spare)
+            passed -= 1
+        self._miss(taken.message.topic, telemetry.NEWER_ON_TOPIC, passed)
+        return [self._with_missed(sample) for sample in samples] if self._missed else samples
+
+    def _of_message(self, message: channel.MqttMessage) -> list[events.Sample]:
+        """Return what a message measures, of each device of its topic; count what is refused.
 
         On a topic that devices share, most messages are without a property of most of them.
         """
-        arrivals = [
-            self._measurement(message, route)
-            for route in self._routes.telemetry.get(message.topic, ())
-        ]
+        routes = self._routes.telemetry.get(message.topic, ())
+        arrivals = [self._measurement(message, route) for route in routes]
         is_of_any = any(arrival != telemetry.NO_PROPERTY for arrival in arrivals)
+        samples: list[events.Sample] = []
         for arrival in arrivals:
-            if not (is_of_any and arrival == telemetry.NO_PROPERTY):
-                self._pass_on(arrival, message.topic)
-        return True
+            if not isinstance(arrival, str):
+                self._unread.learn(message.topic, (*arrival.values, *arrival.refused))
+                samples.append(arrival)
+            elif not (is_of_any and arrival == telemetry.NO_PROPERTY):
+                self._refused.note(f"a message on {message.topic}", arrival)
+        return samples
+
+    def _miss(self, topic: str, reason: str, count: int) -> None:
+        """Count messages that were not read for the next sample of each device of their topic."""
+        if not count:
+            return
+        for route in self._routes.telemetry.get(topic, ()):
+            counts = self._missed.setdefault(route.device, {})
+            counts[reason] = counts.get(reason, 0) + count
+        if reason == telemetry.NEWER_ON_TOPIC:
+            self._refused.count_many(reason, count)
+
+    def _with_missed(self, sample: events.Sample) -> events.Sample:
+        missed = self._missed.pop(sample.device, None)
+        if missed is None:
+            return sample
+        return dataclasses.replace(sample, replaced=tuple(missed.items()))
 
     def _measurement(
         self, message: channel.MqttMessage, route: topics.DeviceRoute
@@ -129,6 +202,13 @@ class MqttDevices:
         return translate.telemetry(message, route, message.at or at, fresh)
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
+        """Pass on that telemetry begins or ends, after what came before it.
+
+        A value from before a gap that is taken after it would end the gap of every window.
+        """
+        while is_up and not self._unread.is_empty:
+            for sample in self.measured(unread.MAXIMUM_MESSAGES):
+                self._deliver(sample)
         self._deliver(events.TelemetryChanged(*self._stamp(), is_up))
 
     def _answered(self, message: channel.MqttMessage) -> bool:

@@ -19,7 +19,8 @@ MAXIMUM_BYTES: Final = 4 << 20
 MAXIMUM_MESSAGES: Final = 1024
 """Messages that may wait where none is dropped."""
 HANDED_OVER: Final = 16
-"""Messages handed over before the event loop sees to others."""
+"""Messages handed over before the event loop sees to others, where they are worked on at once; with
+a backlog they are only put aside."""
 _LOG: Final = logging.getLogger(__name__)
 
 Received = Callable[[MqttMessage], None]
@@ -67,7 +68,8 @@ class Inbox:
 
     def hand_over(self) -> None:
         """Give the oldest to whoever takes them; a taker's defect costs one message."""
-        for _ in range(min(HANDED_OVER, len(self._waiting))):
+        most = HANDED_OVER if self._backlog is None else self._backlog
+        for _ in range(min(most, len(self._waiting))):
             message = self._pop()
             try:
                 self._received(message)
