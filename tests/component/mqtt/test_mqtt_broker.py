@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt import publish
 
 from builders import site_side
 from foreshore_agent.devices.mqtt import connection
@@ -67,8 +68,15 @@ async def test_samples_and_answers_arrive_as_events_of_their_device(
 
 async def test_a_retained_sample_is_counted_and_decides_nothing(broker: mosquitto.Broker) -> None:
     device = await outside(broker)
-    device._client.publish("hq/room-301/telemetry", b'{"co2": 5000}', qos=1, retain=True)
-    await device.deliver("elsewhere", b"")
+    await asyncio.to_thread(
+        publish.single,
+        "hq/room-301/telemetry",
+        b'{"co2": 5000}',
+        qos=1,
+        retain=True,
+        hostname=broker.host,
+        port=broker.port,
+    )
     async with running(broker, "edge-1", "room-301") as side:
         await side.up()
         await device.deliver("hq/room-301/telemetry", b'{"co2": 400}')

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import struct
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +13,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from builders import fake_hub, room, room_device
-from foreshore_agent.devices.mqtt import client, connection, inbox, lane
+from foreshore_agent.devices.mqtt import connection, inbox, lane
+from foreshore_agent.devices.mqtt.codec import decode
 from foreshore_api import meta, v1alpha1
 from foreshore_api.v1alpha1 import site
 from foreshore_decision import assignment as compiling
@@ -194,7 +194,7 @@ async def test_the_largest_packet_that_is_read_is_read_whole(
     where = connection.Address(broker.host, broker.port, protocol)
     hears = await connection.BrokerConnection.open(where, name="hears", received=keep)
     await hears.subscribe(["t"])
-    room_ = client.MAXIMUM_PACKET - 16
+    room_ = decode.MAXIMUM_PACKET - 16
     await hears.deliver("t", b"." * room_)
     async with asyncio.timeout(5):
         await come.wait()
@@ -322,11 +322,3 @@ async def test_a_message_of_200_mebibytes_costs_an_agent_no_memory_and_it_goes_o
     log = (tmp_path / "log").read_text()
     is_said = "PacketTooLarge" in log and "max_packet_size" in log
     assert is_said is (protocol is site.Protocol.V311), "MQTT 5's broker keeps it to itself"
-
-
-def test_the_client_library_still_reads_where_it_is_held() -> None:
-    """`_sock_recv` and `_in_packet` are its own: a version without them must not pass unseen."""
-    made = client.Client(CallbackAPIVersion.VERSION2)
-    assert paho.Client._sock_recv is not client.Client._sock_recv
-    assert {"have_remaining", "remaining_length"} <= made._in_packet.keys()
-    assert struct.calcsize("I") == 4

@@ -66,6 +66,11 @@ INVALID_TOPIC: Final = Reason(
     "The command's topic holds what no topic may: a wildcard, or no UTF-8.",
     remedy="correct mqtt.commandTopic of the DeviceProfile, or the device's name",
 )
+COMMAND_TOO_LARGE: Final = Reason(
+    "CommandTooLarge",
+    "The command is longer than the broker reads (MQTT 5, Maximum Packet Size).",
+    remedy="a higher max_packet_size at the broker, or fewer values in an action",
+)
 NO_COMMAND_TOPIC: Final = Reason(
     "NoCommandTopic",
     "The profile has no topic for commands, so that none can leave.",

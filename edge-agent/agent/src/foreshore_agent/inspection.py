@@ -350,7 +350,7 @@ def _credentials(inspector: _Inspector, supplies: Supplies) -> Iterator[report.P
         if broker.transport is not v1alpha1.site.Transport.TLS:
             continue
         try:
-            credentials.context(supplies.credentials, broker.credential or "", broker.server_name)
+            credentials.context(supplies.credentials, broker.credential or "")
         except credentials.CredentialError as error:
             text = f"{error}; it is a folder with ca.crt, tls.crt and tls.key below --credentials"
             yield inspector.problem(

@@ -66,7 +66,7 @@ class Player:
 
     async def room(self) -> None:
         """Wait until a message would be taken, or nobody hears."""
-        while self._lane.is_up and not self._lane.has_room:  # noqa: ASYNC110 - paho has no event
+        while self._lane.is_up and not self._lane.has_room:  # noqa: ASYNC110 - room comes without an event
             await asyncio.sleep(_BUSY_SECONDS)
 
     def say(self, measured: Mapping[str, payload.Value]) -> bool:

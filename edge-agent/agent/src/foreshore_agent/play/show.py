@@ -68,7 +68,7 @@ def run(request: PlayRequest) -> None:
     if request.credential is not None and address.credential is not None:
         address = replace(address, credential=request.credential)
     if address.credential is not None:  # a missing one is said now, not at every attempt
-        credentials.context(address.credentials, address.credential, address.server_name)
+        credentials.context(address.credentials, address.credential)
     log = played_device.DeviceLog(request.log)
     try:
         uvloop.run(_play(request, played, rows, address, log))

@@ -17,9 +17,9 @@ reason as a code, such as `NotAuthorized` or `QuotaExceeded`."""
 
 
 class NotSentError(Exception):
-    """The message surely did not leave; `reason` is one of four.
+    """The message surely did not leave; `reason` is one of five.
 
-    `NotConnected`, `Busy`, `Congested`, `InvalidTopic`.
+    `NotConnected`, `Busy`, `Congested`, `InvalidTopic`, `CommandTooLarge`.
     """
 
     def __init__(self, reason: str) -> None:

@@ -1,43 +1,42 @@
-"""One session with a broker, over paho-mqtt without its threads: the event loop watches the socket.
+"""One session with a broker, over the agent's own codec and a socket that the event loop watches.
 
     open ──► CONNACK ──► open: subscribe, publish, messages to `received` ──► closed (with a reason)
       └─ refused or timed out: ConnectionFailedError                              never open again
 
 There is no way back: whoever wants another session opens another connection, with an empty outbox.
 A client that reconnects by itself delivers its stale queue after a successor's command. Nothing is
-ever retained.
+ever retained, and nothing is sent twice.
 
-Messages are handed over outside paho's callbacks, because paho holds a lock there that its own
-error handling takes again.
+    read ──► all packets of it ──► messages handed over ──► what they lead to ──► PUBACKs, one write
+
+PUBACKs leave in the next turn of the loop, or with whatever is published before: a command must not
+wait for them.
 """
 
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
-from typing import Final, Self, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self, TypeVar
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-
-from foreshore_agent.devices.mqtt import client as clients
 from foreshore_agent.devices.mqtt import (
     credentials,
     denials,
     inbox,
+    keep_alive,
     outstanding,
     session,
     socket_watch,
     subscriptions,
 )
 from foreshore_agent.devices.mqtt.channel import MqttMessage, NotSentError, Refused
+from foreshore_agent.devices.mqtt.codec import codes, decode, encode
 from foreshore_agent.devices.mqtt.session import Address, ConnectionFailedError, Will
+from foreshore_api import printable
 from foreshore_api.reasons import command as reasons
 from foreshore_decision.instant import Instant
 
-_READS: Final = 64
+_LAST_NUMBER: Final = 65535
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -60,26 +59,42 @@ class BrokerConnection:
 
     def __init__(
         self,
-        client: clients.Client,
+        address: Address,
         waiting: inbox.Inbox,
         now: Callable[[], Instant] | None,
     ) -> None:
-        self._client: Final = client
         self._now: Final = now
         self._waiting: Final = waiting
         self._loop: Final = asyncio.get_running_loop()
         self._socket: socket_watch.WatchedSocket | None = None
+        self._is_v5: Final = address.is_v5
+        self._reader: Final = decode.PacketReader(is_v5=address.is_v5)
+        self._takers: Final[Mapping[type, Callable[[Any], None]]] = {
+            decode.InboundPublish: self._on_message,
+            decode.PublishAnswer: self._on_publish_answer,
+            decode.SubscribeAnswer: self._on_subscribe_answer,
+            decode.ConnectAnswer: self._on_connect_answer,
+            decode.UnsubscribeAnswer: _ignore,
+            decode.PingAnswer: _ignore,
+            decode.BrokerFarewell: self._on_farewell,
+            decode.UnreadablePacket: self._on_unreadable,
+        }
+        self._is_accepted = False
         self._is_paused = False
-        self._is_closing = False
         self._is_dispatching = False
-        self._misc: asyncio.TimerHandle | None = None
-        self._packets = 0
-        self._is_v5 = client.protocol == paho.MQTTv5
+        self._number = 0
+        self._largest: int | None = None
+        self._pubacks = bytearray()
+        self._read_at: Instant | None = None
+        self._life: Final = keep_alive.KeepAlive(session.KEEPALIVE_SECONDS, self._loop.time())
+        self._tending: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
         self.denials: Final = denials.Denials()
         """What the broker does not let us publish and listen on."""
+        self.oversized: int | None = None
+        """Bytes of the packet that ended the session because it was too large; None if none did."""
         self._outstanding: Final = outstanding.Outstanding(self.denials, self._reset)
-        self._subscriptions: Final = subscriptions.Subscriptions(client, self.denials)
+        self._subscriptions: Final = subscriptions.Subscriptions(self.denials)
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self.closed: Final[asyncio.Future[str]] = self._loop.create_future()
         """Ends, with a reason for people, when the session has ended."""
@@ -109,20 +124,18 @@ class BrokerConnection:
         Raises:
             ConnectionFailedError: the broker did not answer, or refused.
         """
-        try:
-            client = session.client(address, name, will)
-        except credentials.CredentialError as error:
-            raise ConnectionFailedError(str(error)) from error
-        connection = cls(client, inbox.Inbox(received, overflowed, backlog), now)
+        connection = cls(address, inbox.Inbox(received, overflowed, backlog), now)
+        greeting = encode.connect(session.greeting(name, will), is_v5=address.is_v5)
         try:
             async with asyncio.timeout(session.CONNECT_SECONDS * 2):
-                await asyncio.to_thread(session.connect, client, address)
-                connection._attach()
-                if carries_commands:
-                    connection._linger(is_reset=True)
+                connection._attach(await session.connected(address))
+                connection._linger(is_reset=carries_commands)
+                connection._write(greeting)
                 await connection._accepted
         except ConnectionFailedError as error:
             raise ConnectionFailedError(session.unaccepted(error, address)) from error
+        except credentials.CredentialError as error:
+            raise ConnectionFailedError(str(error)) from error
         except (OSError, ValueError) as error:
             raise ConnectionFailedError(session.describe(error, address)) from error
         finally:
@@ -133,18 +146,12 @@ class BrokerConnection:
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return not self.closed.done() and self._client.is_connected()
+        return self._is_accepted and not self.closed.done()
 
     @property
     def has_room(self) -> bool:
         """Whether a message with QoS 1 would be taken now."""
-        is_free = not self._outstanding.is_full and not self._client.want_write()
-        return self.is_open and is_free
-
-    @property
-    def oversized(self) -> int | None:
-        """Bytes of the packet that ended the session because it was too large; None if none did."""
-        return self._client.oversized
+        return self.is_open and not self._outstanding.is_full and not self._has_unsent
 
     async def subscribe(self, filters: Sequence[str], qos: int = 1) -> tuple[str, ...]:
         """Subscribe, wait for the broker's word on each filter, and return those it refuses.
@@ -155,21 +162,18 @@ class BrokerConnection:
         refused: list[str] = []
         for start in range(0, len(filters), subscriptions.AT_ONCE):
             batch = filters[start : start + subscriptions.AT_ONCE]
-            answer = self._subscriptions.ask(batch, qos)
-            self._flush()
-            codes = await self._within_session(answer)
-            if len(codes) != len(batch):
-                reason = f"the broker answers {len(batch)} subscriptions with {len(codes)} codes"
+            answers = await self._within_session(self._ask(batch, qos))
+            if len(answers) != len(batch):
+                reason = f"the broker answers {len(batch)} subscriptions with {len(answers)} codes"
                 self._reset(reason)
                 raise ConnectionFailedError(reason)
-            refused += self._subscriptions.refused(batch, codes)
+            refused += self._subscriptions.refused(batch, answers)
         return tuple(refused)
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Stop hearing; messages under way may still come."""
         if filters and self.is_open:
-            self._client.unsubscribe(list(filters))
-            self._flush()
+            self._write(encode.unsubscribe(self._next_number(), filters, is_v5=self._is_v5))
 
     def publish(
         self,
@@ -191,14 +195,14 @@ class BrokerConnection:
         Raises:
             NotSentError: it did not leave and will not.
         """
-        publication = outstanding.Publication(topic, None, refused)
-        number = self._send(publication, payload, qos, expiry)
+        number = self._send(outstanding.Publication(topic, None, refused), payload, qos, expiry)
         if within is None:
             return
-        if self._client.want_write():
+        if self._has_unsent:
             self._reset("the network takes no more")
             raise NotSentError(reasons.CONGESTED)
-        self._outstanding.expect(number, within)
+        if number is not None:
+            self._outstanding.expect(number, within)
 
     async def deliver(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 1 and wait for the broker's PUBACK, whatever it says.
@@ -210,7 +214,7 @@ class BrokerConnection:
         """
         answer: asyncio.Future[None] = self._loop.create_future()
         try:
-            while self._client.want_write() and self.is_open:
+            while self._has_unsent and self.is_open:
                 self._drained = self._drained or self._loop.create_future()
                 await self._within_session(self._drained)
             self._send(outstanding.Publication(topic, answer, None), payload, 1, None)
@@ -220,37 +224,53 @@ class BrokerConnection:
 
     async def close(self) -> None:
         """Say good-bye and end the session."""
-        self._is_closing = True
         self._waiting.clear()
         if self.is_open:
             if self._outstanding.is_empty:
                 self._linger(is_reset=False)
-            self._client.disconnect()
-            self._flush()
+            self._write(encode.DISCONNECT)
         self._end("closed")
 
     def _send(
         self, publication: outstanding.Publication, payload: bytes, qos: int, expiry: int | None
-    ) -> int:
+    ) -> int | None:
+        """Write a message, and return its packet number if it has one."""
         if not self.is_open:
             raise NotSentError(reasons.NOT_CONNECTED)
-        if self._client.want_write():
+        if self._has_unsent:
             raise NotSentError(reasons.CONGESTED)
         if qos and self._outstanding.is_full:
             raise NotSentError(reasons.BUSY)
-        properties = session.expiring(expiry) if self._is_v5 and expiry is not None else None
+        number = self._next_number() if qos else None
         try:
-            info = self._client.publish(
-                publication.topic, payload, qos=qos, retain=False, properties=properties
+            packet = encode.publish(
+                publication.topic, payload, number=number, expiry=expiry, is_v5=self._is_v5
             )
         except ValueError as error:  # a topic with a wildcard, or one that is no UTF-8
             raise NotSentError(reasons.INVALID_TOPIC) from error
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        if self._largest is not None and len(packet) > self._largest:
+            raise NotSentError(reasons.COMMAND_TOO_LARGE)
+        if not self._write(packet):
             raise NotSentError(reasons.NOT_CONNECTED)
-        if qos:
-            self._outstanding.add(info.mid, publication)
-        self._flush()
-        return info.mid
+        if number is not None:
+            self._outstanding.add(number, publication)
+        return number
+
+    def _ask(self, filters: Sequence[str], qos: int) -> "asyncio.Future[subscriptions.Answers]":
+        if not self.is_open:
+            raise ConnectionFailedError("the session has ended")
+        number = self._next_number()
+        packet = encode.subscribe(number, filters, qos, is_v5=self._is_v5)
+        answer = self._subscriptions.expect(number)
+        self._write(packet)
+        return answer
+
+    def _next_number(self) -> int:
+        """Return a packet number that nothing waits under; there are far more than may wait."""
+        while True:
+            self._number = self._number % _LAST_NUMBER + 1
+            if self._number not in self._outstanding and self._number not in self._subscriptions:
+                return self._number
 
     async def _within_session(self, answer: asyncio.Future[_Answer]) -> _Answer:
         await asyncio.wait((answer, self.closed), return_when=asyncio.FIRST_COMPLETED)
@@ -260,79 +280,91 @@ class BrokerConnection:
 
     # The socket, watched by the event loop.
 
-    def _attach(self) -> None:
-        raw = self._client.socket()
-        if not isinstance(raw, socket.socket):
-            raise ConnectionFailedError("the broker closed the connection at once")
-        self._socket = socket_watch.WatchedSocket(raw, self._read, self._flush)
-        client = self._client
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
-        client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
-        client.on_socket_close = self._on_socket_close
+    def _attach(self, raw: socket.socket) -> None:
+        self._socket = socket_watch.WatchedSocket(raw, self._take, self._on_drained, self._reset)
         self._tend()
 
-    def _read(self) -> None:
-        if self.closed.done() or self._is_paused:
-            return
-        for _ in range(_READS):
-            before = self._packets
-            self._take_packet()
-            if self.closed.done() or self._is_paused:
-                break
-            has_more = self._socket is not None and self._socket.has_decrypted
-            if self._packets == before and not has_more:
-                break
-        self._flush()
-        self._hand_over()
+    @property
+    def _has_unsent(self) -> bool:
+        return self._socket is not None and self._socket.has_unsent
 
-    def _take_packet(self) -> None:
-        """Let the client read; what it cannot read ends the session, not the loop."""
+    def _write(self, packet: bytes = b"") -> bool:
+        """Write what is to be acknowledged, and a packet; False if the session ended by it."""
+        if self._pubacks:
+            packet = bytes(self._pubacks) + packet
+            self._pubacks.clear()
+        if self._socket is None or self.closed.done():
+            return False
         try:
-            self._client.loop_read()
+            self._socket.write(packet)
+        except OSError as error:
+            self._reset(f"the broker is gone: {error}")
+            return False
+        self._life.speak(self._loop.time())
+        return True
+
+    def _take(self, data: bytes) -> None:
+        """Take what was read; a defect of ours in it ends the session, not the loop."""
+        self._life.hear(self._loop.time())
+        self._read_at = None if self._now is None else self._now()
+        try:
+            for packet in self._reader.feed(data):
+                if not self.closed.done():
+                    self._takers[type(packet)](packet)
         except Exception as error:  # noqa: BLE001 - logged with the session's end
             _LOG.debug("where it came from", exc_info=error)
             self._reset(f"the broker sent what cannot be read ({type(error).__name__})")
+        self._hand_over()
+        if self._pubacks:
+            self._loop.call_soon(self._acknowledge)
+        elif self._socket is not None and not self.closed.done():
+            self._socket.acknowledge_at_once()
 
-    def _flush(self) -> None:
-        if not self.closed.done() and self._client.want_write():
-            self._client.loop_write()
-        if self.closed.done():
-            return
-        wants = self._client.want_write()
-        if self._socket is not None:
-            self._socket.want_write(wants=wants)
-        if not wants and self._drained is not None:
+    def _acknowledge(self) -> None:
+        if self._pubacks:
+            self._write()
+
+    def _on_drained(self) -> None:
+        if self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
 
     def _tend(self) -> None:
-        """Let the client see to its keep-alive."""
-        if not self.closed.done():
-            self._client.loop_misc()
-            self._flush()
-            self._misc = self._loop.call_later(1.0, self._tend)
+        """See to the keep-alive: say something in time, and notice when nothing comes back."""
+        if self.closed.done():
+            return
+        now = self._loop.time()
+        if self._is_paused:
+            self._life.look_away(now)
+        if self._life.is_over(now):
+            self._reset("the broker is gone: it answers nothing any more")
+            return
+        if self._is_accepted and self._life.is_due(now):
+            self._life.ask(now)
+            self._write(encode.PING)
+        self._tending = self._loop.call_later(keep_alive.LOOK_SECONDS, self._tend)
 
     def _hand_over(self) -> None:
-        self._is_dispatching = False
         self._waiting.hand_over()
-        if not self._waiting.is_empty:
+        if not self._waiting.is_empty and not self._is_dispatching:
             self._is_dispatching = True
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._hand_over_more)
         if self._is_paused and self._waiting.is_drained and not self.closed.done():
             self._is_paused = False
             if self._socket is not None:
                 self._socket.resume()
+
+    def _hand_over_more(self) -> None:
+        self._is_dispatching = False
+        self._hand_over()
 
     def _end(self, reason: str) -> None:
         if self.closed.done():
             return
         self.closed.set_result(reason)
         self._outstanding.close()
-        if self._misc is not None:
-            self._misc.cancel()
+        if self._tending is not None:
+            self._tending.cancel()
         if self._socket is not None:
             self._socket.close()
         if not self._accepted.done():
@@ -349,66 +381,59 @@ class BrokerConnection:
         if self._socket is not None:
             self._socket.linger(is_reset=is_reset)
 
-    # The client's callbacks: they hold its lock, so they only take notes.
+    # What the broker sends.
 
-    def _on_connect(
-        self,
-        _client: object,
-        _data: object,
-        _flags: paho.ConnectFlags,
-        code: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
-        self._packets += 1
+    def _on_connect_answer(self, answer: decode.ConnectAnswer) -> None:
         if self._accepted.done():
-            return
-        if code.is_failure:
-            self._accepted.set_exception(ConnectionFailedError(f"the broker refuses us: {code}"))
-            return
-        most = outstanding.MAXIMUM_OUTSTANDING
-        self._outstanding.limit = min(most, getattr(properties, "ReceiveMaximum", most))
-        self._accepted.set_result(None)
+            self._reset("the broker sent a second CONNACK")
+        elif codes.is_failure(answer.code):
+            self._end(f"the broker refuses us: {_worded(answer.code, answer.reason)}")
+        elif answer.maximum_qos < 1:
+            self._end("the broker takes no QoS 1, without which no command is sent")
+        else:
+            self._outstanding.limit = min(outstanding.MAXIMUM_OUTSTANDING, answer.receive_maximum)
+            self._life.seconds = answer.keep_alive or self._life.seconds
+            self._largest = answer.maximum_packet
+            self._is_accepted = True
+            self._accepted.set_result(None)
 
-    def _on_disconnect(
-        self, _client: object, _data: object, _flags: object, code: ReasonCode, _properties: object
-    ) -> None:
-        if self.oversized is not None:
-            self._end(
-                f"a message of {self.oversized} bytes was sent to us, and {clients.MAXIMUM_PACKET}"
-                " is what is read: see the broker's max_packet_size, and who publishes it"
+    def _on_farewell(self, farewell: decode.BrokerFarewell) -> None:
+        self._end(f"the broker is gone: {_worded(farewell.code, farewell.reason)}")
+
+    def _on_unreadable(self, packet: decode.UnreadablePacket) -> None:
+        self.oversized = packet.oversized
+        is_large = packet.oversized is not None
+        self._reset(
+            packet.why if is_large else f"the broker sent what cannot be read: {packet.why}"
+        )
+
+    def _on_message(self, message: decode.InboundPublish) -> None:
+        if message.number:
+            self._pubacks += encode.puback(message.number)
+        self._waiting.put(
+            MqttMessage(
+                message.topic,
+                message.payload,
+                message.retained,
+                message.redelivered,
+                self._read_at,
             )
-        self._end("closed" if self._is_closing else f"the broker is gone: {code}")
-
-    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        self._packets += 1
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            return  # no topic of ours
-        at = None if self._now is None else self._now()
-        body = bytes(message.payload)
-        self._waiting.put(MqttMessage(topic, body, message.retain, message.dup, at))
+        )
         if self._waiting.is_full and not self._is_paused and self._socket is not None:
             self._is_paused = True
             self._socket.pause()
 
-    def _on_publish(
-        self, _client: object, _data: object, number: int, code: ReasonCode, _properties: object
-    ) -> None:
-        self._packets += 1
-        self._outstanding.settle(number, code)
+    def _on_publish_answer(self, answer: decode.PublishAnswer) -> None:
+        self._outstanding.settle(answer.number, answer.code)
 
-    def _on_subscribe(
-        self,
-        _client: object,
-        _data: object,
-        number: int,
-        codes: list[ReasonCode],
-        _properties: object,
-    ) -> None:
-        self._packets += 1
-        self._subscriptions.settle(number, codes)
+    def _on_subscribe_answer(self, answer: decode.SubscribeAnswer) -> None:
+        self._subscriptions.settle(answer.number, answer.answers)
 
-    def _on_socket_close(self, *_: object) -> None:
-        if self._socket is not None:
-            self._socket.unwatch()
+
+def _ignore(_: object) -> None:
+    """Take what nobody waits for; that it came is noted as a sign of life."""
+
+
+def _worded(code: int, reason: str) -> str:
+    """Return a reason code for people, with the broker's own words where it gives some."""
+    return f"{codes.name(code)} ({printable.clean(reason)})" if reason else codes.name(code)

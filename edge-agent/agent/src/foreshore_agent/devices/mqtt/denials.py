@@ -36,7 +36,8 @@ class Denials:
 
     def allow(self, use: TopicUse, topic: str) -> None:
         """Take note that it is allowed."""
-        self._known.pop((use, topic), None)
+        if self._known:  # this is in the path of every command
+            self._known.pop((use, topic), None)
 
     def forget(self, use: TopicUse | None = None) -> None:
         """Forget everything, or all of one use: the next time says it again."""

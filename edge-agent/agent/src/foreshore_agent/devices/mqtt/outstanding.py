@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from paho.mqtt.reasoncodes import ReasonCode
-
 from foreshore_agent.devices.mqtt import denials
 from foreshore_agent.devices.mqtt.channel import Refused
+from foreshore_agent.devices.mqtt.codec import codes
 from foreshore_api.reasons import command as reasons
 
 MAXIMUM_OUTSTANDING: Final = 1000
@@ -30,7 +29,8 @@ class Publication:
     answer: "asyncio.Future[None] | None"
     """Done when the broker has answered, whatever it says."""
     refused: Refused | None
-    due: asyncio.TimerHandle | None = None
+    due: float | None = None
+    """Until when, on the loop's clock, the broker must have answered."""
 
 
 class Outstanding:
@@ -41,7 +41,12 @@ class Outstanding:
         self._overdue: Final = overdue
         self._loop: Final = asyncio.get_running_loop()
         self._waiting: Final[dict[int, Publication]] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self.limit = MAXIMUM_OUTSTANDING
+
+    def __contains__(self, number: int) -> bool:
+        """Whether a packet number waits for its answer."""
+        return number in self._waiting
 
     @property
     def is_empty(self) -> bool:
@@ -61,21 +66,18 @@ class Outstanding:
         """End the session unless the broker answers one within so many seconds."""
         publication = self._waiting.get(number)
         if publication is not None:  # it may have been answered at once
-            publication.due = self._loop.call_later(
-                within, self._overdue, "a command was not acknowledged in time"
-            )
+            publication.due = self._loop.time() + within
+            self._look_at(publication.due)
 
-    def settle(self, number: int, code: ReasonCode) -> None:
-        """Take the broker's answer; called while the client holds its lock, so nobody else is."""
+    def settle(self, number: int, code: int) -> None:
+        """Take the broker's answer; whoever is refused is called in a later turn of the loop."""
         publication = self._waiting.pop(number, None)
         if publication is None:
             return
-        if publication.due is not None:
-            publication.due.cancel()
-        if not code.is_failure:
+        if not codes.is_failure(code):
             self._denied.allow(denials.TopicUse.PUBLISH, publication.topic)
         else:
-            self._denied.note(denials.TopicUse.PUBLISH, publication.topic, code)
+            self._denied.note(denials.TopicUse.PUBLISH, publication.topic, codes.name(code))
             if publication.refused is not None:
                 self._loop.call_soon(publication.refused, reason(code))
         if publication.answer is not None and not publication.answer.done():
@@ -83,12 +85,32 @@ class Outstanding:
 
     def close(self) -> None:
         """Wait for nothing any more."""
-        for publication in self._waiting.values():
-            if publication.due is not None:
-                publication.due.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _look_at(self, due: float) -> None:
+        """Have the earliest moment looked at; a timer for each command would cost more than it."""
+        if self._watch is not None:
+            if self._watch.when() <= due:
+                return
+            self._watch.cancel()
+        self._watch = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        waiting = [each.due for each in self._waiting.values() if each.due is not None]
+        if not waiting:
+            return
+        earliest = min(waiting)
+        if earliest <= self._loop.time():
+            self._overdue("a command was not acknowledged in time")
+        else:
+            self._look_at(earliest)
 
 
-def reason(code: ReasonCode) -> str:
+def reason(code: int) -> str:
     """Return a broker's reason as a code: `Not authorized` is `NotAuthorized`."""
-    words = str(code).split()
-    return "".join(word[:1].upper() + word[1:] for word in words) or reasons.BROKER_REFUSED
+    if not codes.is_named(code):
+        return reasons.BROKER_REFUSED
+    return "".join(word[:1].upper() + word[1:] for word in codes.name(code).split())

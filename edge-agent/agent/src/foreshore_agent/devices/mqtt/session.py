@@ -1,28 +1,19 @@
-"""What a connection is asked to be: address, will, limits; and the client library set up for it."""
+"""What a connection is asked to be: address, will, greeting; and how its socket is opened."""
 
-import functools
+import asyncio
 import secrets
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-
-from foreshore_agent.devices.mqtt import client as bounded
 from foreshore_agent.devices.mqtt import credentials
+from foreshore_agent.devices.mqtt.codec import decode, encode
 from foreshore_api.v1alpha1 import site
 
 CONNECT_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 5
 """A broker that is silent for twice this long is gone: half-open connections are noticed."""
-
-_NEVER_QUEUED: Final = 65535
-"""Of so many outstanding publications the client would begin to queue: more than we let be
-outstanding.
-"""
 
 
 class ConnectionFailedError(Exception):
@@ -55,6 +46,11 @@ class Address:
             server_name=broker.server_name,
         )
 
+    @property
+    def is_v5(self) -> bool:
+        """Whether MQTT 5 is spoken; else it is 3.1.1."""
+        return self.protocol is site.Protocol.V5
+
 
 @dataclass(frozen=True, slots=True)
 class Will:
@@ -64,47 +60,52 @@ class Will:
     payload: bytes
 
 
-def client(address: Address, name: str, will: Will | None) -> bounded.Client:
-    """Make a client that never reconnects and never queues. Raises CredentialError."""
-    is_v5 = address.protocol is site.Protocol.V5
-    made = bounded.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=f"{name[:40]}-{secrets.token_hex(4)}",
-        clean_session=None if is_v5 else True,
-        protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
-        reconnect_on_failure=False,
+def greeting(name: str, will: Will | None) -> encode.Greeting:
+    """Return what CONNECT says; no two sessions have one identifier, or one would end the other."""
+    return encode.Greeting(
+        client=f"{name[:40]}-{secrets.token_hex(4)}",
+        keep_alive=KEEPALIVE_SECONDS,
+        maximum_packet=decode.MAXIMUM_PACKET,
+        will=None if will is None else (will.topic, will.payload),
     )
-    made.connect_timeout = CONNECT_SECONDS
-    made.max_inflight_messages = _NEVER_QUEUED
-    if address.credential is not None:
-        made.tls_set_context(
-            credentials.context(address.credentials, address.credential, address.server_name)
-        )
-    if will is not None:
-        made.will_set(will.topic, will.payload, qos=1, retain=False)
-    return made
 
 
-@functools.lru_cache(maxsize=64)
-def expiring(seconds: int) -> Properties:
-    """Return the properties of a message that expires; they are dear to make, and there are few."""
-    made = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    made.MessageExpiryInterval = max(1, seconds)
-    return made
+async def connected(address: Address) -> socket.socket:
+    """Open the socket and shake hands, in a thread: names, addresses and keys take their time.
+
+    Raises:
+        CredentialError: the credential cannot be used.
+        OSError: nobody answers, or the certificate is not the broker's.
+    """
+    opening = asyncio.ensure_future(asyncio.to_thread(_connected, address))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_late)  # the thread cannot be stopped
+        raise
 
 
-def connect(client: paho.Client, address: Address) -> None:
-    """Open the socket, shake hands and send CONNECT; it blocks, so a thread runs it."""
-    if address.protocol is site.Protocol.V5:
-        client.connect(
-            address.host,
-            address.port,
-            KEEPALIVE_SECONDS,
-            clean_start=True,
-            properties=bounded.limits(),
-        )
-    else:
-        client.connect(address.host, address.port, KEEPALIVE_SECONDS)
+def _connected(address: Address) -> socket.socket:
+    tls = (
+        None
+        if address.credential is None
+        else credentials.context(address.credentials, address.credential)
+    )
+    raw = socket.create_connection((address.host, address.port), CONNECT_SECONDS)
+    if tls is None:
+        return raw
+    try:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return tls.wrap_socket(raw, server_hostname=address.server_name or address.host)
+    except BaseException:
+        raw.close()
+        raise
+
+
+def _close_late(opening: "asyncio.Future[socket.socket]") -> None:
+    """Close a socket that nobody waits for any more; look at an error, or asyncio complains."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def describe(error: Exception, address: Address) -> str:
