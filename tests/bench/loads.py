@@ -11,7 +11,7 @@ from typing import Final
 from bench import figures, latency, pairs, resources, subjects, usage
 from harness import mosquitto, process
 
-ROUTINE_OFFERED: Final = 4000
+ROUTINE_OFFERED: Final = 3000
 OVERLOAD: Final = 3
 """How many times what it can do is offered."""
 FLEET: Final = 1000
@@ -58,8 +58,8 @@ def observed(process_id: int, load: list[str]) -> Window:
         time.sleep(WARM_SECONDS)
         count, before, begun = decided(), usage.processor(process_id), time.monotonic()
         time.sleep(SECONDS)
-        took = time.monotonic() - begun
         made, spent = decided() - count, usage.since(before, usage.processor(process_id))
+        took = time.monotonic() - begun
         if device.poll() is not None:
             raise subjects.NotMeasuredError("the device ended before the load was measured")
     threads = {name: value / max(1.0, made) for name, value in spent.items()}
@@ -93,8 +93,8 @@ def overload(folder: Path, isolation: str) -> figures.Section:
     return alone(
         figures.Figure(name, (beyond.per_second / best,), "×", limit, f"{profile} a decision"),
         isolation,
-        f"best rate {best:.0f}/s; at {beyond.rate}/s {beyond.per_second:.0f}/s, and and"
-        " decided was answered"
+        f"best rate {best:.0f}/s; at {beyond.rate}/s {beyond.per_second:.0f}/s, and what is"
+        " decided is answered"
         f" {figures.plain(beyond.milliseconds(0.5))} ms after its sample at p50,"
         f" {figures.plain(beyond.milliseconds(0.99))} ms at p99",
     )

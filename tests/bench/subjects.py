@@ -25,6 +25,8 @@ from harness import cache, process, programs
 
 PEERS: Final = Path(__file__).with_name("peers")
 HTTP: Final = 18981
+METRICS_SECONDS: Final = 30
+"""An agent that is offered more than it can do answers late."""
 SETTLE_SECONDS: Final = 1.5
 """After the first answer, until memory is what it stays."""
 
@@ -249,7 +251,7 @@ def answers(url: str) -> bool:
 def metric(name: str) -> Mapping[str, float]:
     """Every sample of one metric of the running agent, by its labels."""
     url = f"http://{latency.ADDRESS}:{HTTP}/metrics"
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=METRICS_SECONDS) as answer:
         exposed = answer.read(8 << 20).decode().splitlines()
     return {
         line[len(name) :].rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
