@@ -14,6 +14,7 @@ PYTEST := $(RUN) pytest
 EXAMPLE := examples/01-ventilate-a-room
 SPEED ?= 0
 NAME ?= foreshore
+ARGS ?=
 HARNESS := $(RUN) python tests/cluster/harness
 APT := test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
@@ -48,9 +49,9 @@ e2e: sync tools-e2e ## Tests on real nodes, with real faults
 	@$(HARNESS) node-image
 	$(PYTEST) tests/cluster tests/e2e -m e2e
 
-bench: sync tools-bench ## Figures, as ratios to a calibrator in the same run
-	@$(HARNESS) node-image
-	@$(RUN) python tests/bench
+bench: sync tools-bench ## Figures beside a C echo, a script and Node-RED in one run; ARGS="--only pairs --write README.md"
+	@$(if $(findstring --only,$(ARGS)),,$(if $(findstring --skip-cluster,$(ARGS)),,$(HARNESS) node-image))
+	@$(RUN) python tests/bench $(ARGS)
 
 verify: sync ## Style, types, seams, generated files, charts
 	$(UV) lock --check --quiet

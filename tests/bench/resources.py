@@ -1,4 +1,4 @@
-"""The resources of the latency bench: one device, one tiny model, one rule, no rate limit."""
+"""The resources of the benches: devices alike, one tiny model, one rule, no rate limit."""
 
 from pathlib import Path
 from typing import Any
@@ -6,26 +6,51 @@ from typing import Any
 NAMESPACE = "bench"
 SITE = "bench"
 DEVICE = "rig"
+CHILD, AGENT = "Child", "Agent"
+"""In whose process the model runs."""
 
 
-def documents(port: int, digest: str, model: Path) -> list[dict[str, Any]]:
-    """The folder's documents for a plain broker on loopback and one model file."""
+def documents(
+    port: int, digest: str, model: Path, *, isolation: str = CHILD, devices: int = 0
+) -> list[dict[str, Any]]:
+    """The folder's documents for a plain broker on loopback and one model file.
+
+    One device, or with `devices` so many, as the calibrator numbers them.
+    """
+    names = [f"{DEVICE}-{number:04d}" for number in range(devices)] or [DEVICE]
     return [
-        document("Site", SITE, {"broker": broker(port)}),
+        document("Site", SITE, {"broker": broker(port), **allowed(isolation)}),
         document("DeviceProfile", "rig", profile()),
-        document("Device", DEVICE, {"profileRef": {"name": "rig"}, "site": SITE}, zone="bench"),
-        document("Model", "tiny", tiny()),
-        document(
-            "ModelVersion",
-            "tiny-v1",
-            {
-                "modelRef": {"name": "tiny"},
-                "source": {"file": {"path": model.name}},
-                "digest": digest,
-            },
+        *(
+            document("Device", name, {"profileRef": {"name": "rig"}, "site": SITE}, zone="bench")
+            for name in names
         ),
+        document("Model", "tiny", tiny()),
+        document("ModelVersion", "tiny-v1", version(digest, model, isolation)),
         document("DecisionPolicy", "always", policy()),
     ]
+
+
+def allowed(isolation: str) -> dict[str, Any]:
+    """What a Site says of models in agents; nothing where it is as by default."""
+    return {} if isolation == CHILD else {"isolation": isolation}
+
+
+def version(digest: str, model: Path, isolation: str) -> dict[str, Any]:
+    """A version of the tiny model, and who runs it."""
+    runtime = {} if isolation == CHILD else {"runtime": {"isolation": isolation}}
+    return {
+        "modelRef": {"name": "tiny"},
+        "source": {"file": {"path": model.name}},
+        "digest": digest,
+        **runtime,
+    }
+
+
+def never() -> dict[str, Any]:
+    """A policy whose decisions are routine: its rule never permits anything."""
+    rules = [{**policy()["rules"][0], "expression": "score >= 2.0"}]
+    return {**policy(), "rules": rules, "record": {"routineSampleRate": "0.01"}}
 
 
 def broker(port: int) -> dict[str, Any]:

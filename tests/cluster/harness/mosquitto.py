@@ -1,6 +1,7 @@
 """A real Mosquitto on loopback, as a child process: the broker of component tests.
 
-    broker = mosquitto.Broker(folder)          plain on a free port
+    broker = mosquitto.Broker(folder)          plain on a free port; nodelay=False: as Mosquitto is
+                                                without a configuration, Nagle's algorithm and all
     broker = mosquitto.Broker(folder, tls=True) as the agents' chart ships it: client certificates
                                                 only; `acl` says who may do what, else anybody all
     broker.start() → .restart() / .kill() / .pause() / .resume() → .close()
@@ -41,11 +42,15 @@ def configuration(
     persistence: Path | None,
     root: bool,
     extra: str = "",
+    nodelay: bool = True,
 ) -> str:
-    """A broker's configuration. Nagle's algorithm is switched off: it costs 40 ms a QoS 1 round."""
+    """A broker's configuration.
+
+    Nagle's algorithm, on by default, is switched off with `nodelay`: it costs 40 ms a QoS 1 round.
+    """
     lines = [
         "per_listener_settings true",
-        "set_tcp_nodelay true",
+        f"set_tcp_nodelay {'true' if nodelay else 'false'}",
         "log_dest stderr",
         "log_type error",
         "log_type warning",
@@ -112,6 +117,7 @@ class Broker:
         port: int | None = None,
         extra: str = "",
         acl: str = EVERYBODY,
+        nodelay: bool = True,
     ) -> None:
         self.folder = folder
         self.tls = tls
@@ -137,7 +143,9 @@ class Broker:
             )
         else:
             listener = plain_listener(self.port, ADDRESS)
-            text = configuration(listeners=listener, persistence=kept, root=is_root, extra=extra)
+            text = configuration(
+                listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
+            )
         (folder / "mosquitto.conf").write_text(text)
 
     def grant(self, acl: str) -> None:

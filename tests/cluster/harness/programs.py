@@ -97,6 +97,7 @@ BROKER = on(Target.COMPONENT, Target.TEST, Target.BENCH)
 ENGINE = ("docker.io", "containerd", "runc", "iptables", "ca-certificates")
 COMPILER = ("gcc", "libc6-dev", "libmosquitto-dev")
 HEADERS = ("/usr/include/stdio.h", "/usr/include/mosquitto.h")
+NODE_JS = "Install Node.js 20 or newer with npm (on Debian as root: apt-get install npm)."
 
 TABLE: tuple[Program, ...] = (
     # from Debian
@@ -133,6 +134,8 @@ TABLE: tuple[Program, ...] = (
         Brought("Install Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on PATH."),
         later=EVERY,
     ),
+    Program("node", Brought(NODE_JS), later=on(Target.BENCH)),
+    Program("npm", Brought(NODE_JS), later=on(Target.BENCH)),
     Program("uv", Brought("Run a make target, which brings uv, or: pip install uv."), later=EVERY),
 )
 ROWS: Mapping[str, Program] = {program.name: program for program in TABLE}

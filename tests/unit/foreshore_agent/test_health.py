@@ -1,15 +1,37 @@
+from collections.abc import MutableMapping
+from typing import Any
+
 import prometheus_client
-from aiohttp import test_utils
+import pytest
 
 from foreshore_agent import health
 
 
-async def readyz(*missing: str, remarks: tuple[str, ...] = ()) -> tuple[int, str | None]:
-    registry = prometheus_client.CollectorRegistry()
-    served = health.application(registry, lambda: missing, lambda: remarks)
-    request = test_utils.make_mocked_request("GET", "/readyz")
-    answer = await (await served.router.resolve(request)).handler(request)
-    return answer.status, getattr(answer, "text", None)
+async def ask(
+    path: str,
+    *missing: str,
+    remarks: tuple[str, ...] = (),
+    method: str = "GET",
+    registry: prometheus_client.CollectorRegistry | None = None,
+) -> tuple[int, str]:
+    """Status and text of one answer."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError("nothing here needs a body")
+
+    served = health.application(
+        registry or prometheus_client.CollectorRegistry(), lambda: missing, lambda: remarks
+    )
+    await served({"type": "http", "path": path, "method": method}, receive, send)
+    return sent[0]["status"], sent[1]["body"].decode()
+
+
+async def readyz(*missing: str, remarks: tuple[str, ...] = ()) -> tuple[int, str]:
+    return await ask("/readyz", *missing, remarks=remarks)
 
 
 async def test_nothing_missing_is_ready() -> None:
@@ -34,5 +56,27 @@ async def test_what_is_missing_forges_no_line_and_moves_no_cursor() -> None:
 
 async def test_what_is_missing_is_said_whole() -> None:
     _, text = await readyz("x" * 1024 + " (DecisionPolicy hq/ventilate, ModelRejected)")
-    assert text is not None
     assert text.endswith("ModelRejected)\n")
+
+
+async def test_a_peer_is_answered_whatever_is_missing() -> None:
+    assert await ask("/echo", "no assignment yet") == (204, "")
+
+
+async def test_metrics_are_those_of_the_registry() -> None:
+    registry = prometheus_client.CollectorRegistry()
+    prometheus_client.Counter("rooms", "Rooms seen", registry=registry).inc()
+    status, text = await ask("/metrics", registry=registry)
+    assert (status, "rooms_total 1.0" in text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [
+        pytest.param("/echo/", "GET", 404, id="no such path"),
+        pytest.param("/readyz", "POST", 405, id="no such method"),
+        pytest.param("/healthz", "HEAD", 200, id="a head is asked for as a whole is"),
+    ],
+)
+async def test_what_is_not_served_is_refused(path: str, method: str, status: int) -> None:
+    assert (await ask(path, method=method))[0] == status

@@ -5,18 +5,20 @@ Read when somebody asks, from the parts themselves; nothing here keeps a state o
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from foreshore_agent import clocks, inspection, journal, meters
 from foreshore_agent.devices import port as device_port
 from foreshore_agent.engine import durable, events, state, view
-from foreshore_agent.hub import hub
 from foreshore_agent.inference import port as inference_port
 from foreshore_agent.runtime import core, desired
 from foreshore_agent.site import exchange, peers
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, metrics, report
+
+if TYPE_CHECKING:
+    from foreshore_agent.hub import hub
 
 NAMED: Final = 3
 """Topics that one sentence names of those that the broker denies."""
@@ -42,7 +44,7 @@ class AgentFacts:
     peers: peers.Peers
     desired: desired.Desired
     problems: Callable[[], tuple[report.Problem, ...]]
-    hub: hub.HubLink | None
+    hub: "hub.HubLink | None"
 
     @property
     def denied(self) -> tuple[str, ...]:

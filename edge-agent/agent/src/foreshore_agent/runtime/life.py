@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from foreshore_agent import (
     clocks,
@@ -25,7 +25,6 @@ from foreshore_agent import (
 from foreshore_agent.devices.mqtt import broker, devices
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.folder import children, folder
-from foreshore_agent.hub import door, hub
 from foreshore_agent.inference import pool
 from foreshore_agent.runtime import admission, core, desired, facts, notices
 from foreshore_agent.site import exchange, peers
@@ -33,6 +32,9 @@ from foreshore_api import scalars
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import assignment, beat, report
 from foreshore_decision import fencing
+
+if TYPE_CHECKING:
+    from foreshore_agent.hub import hub
 
 _LOG: Final = logging.getLogger(__name__)
 DEFAULT_LEASE_SECONDS: Final = 15.0
@@ -211,10 +213,12 @@ class Life:
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._running.append(self._tasks.create_task(work, name=name))
 
-    def _link(self) -> hub.HubLink | None:
+    def _link(self) -> "hub.HubLink | None":
         source = self._ground.settings.source
         if not isinstance(source, settings.HubSettings):
             return None
+        from foreshore_agent.hub import door, hub  # an agent by itself has no use for their client
+
         entrance = door.Door(
             source.url, self._ground.settings.node, source.token_file, source.ca_file
         )

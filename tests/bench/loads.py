@@ -1,0 +1,173 @@
+"""The agent under loads of its own: routine decisions, overload, many devices, a rehearsal."""
+
+import datetime
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import figures, latency, pairs, resources, subjects, usage
+from harness import mosquitto, process
+
+ROUTINE_OFFERED: Final = 3000
+OVERLOAD: Final = 3
+"""How many times what it can do is offered."""
+FLEET: Final = 1000
+WARM_SECONDS, SECONDS = 2.0, 6.0
+ROWS: Final = (500, 4500)
+"""Two rehearsals, so that what a start takes cancels out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What an agent did while a load lasted."""
+
+    decisions: float
+    """A second, from its own counter."""
+    cores: float
+    """Processor time over time."""
+    threads: Mapping[str, float]
+    """Milliseconds of processor time a decision, by thread."""
+
+
+def routine(folder: Path, isolation: str) -> figures.Section:
+    """Decisions that command nothing and of which one in a hundred is kept."""
+    name = "routine decisions/s (nothing commanded, 1 % kept)"
+    limit = figures.Limit(2500, is_least=True)
+    subject = subjects.Agent(isolation, policy=resources.never())
+    try:
+        with (
+            mosquitto.Broker(folder / "broker") as broker,
+            subject.run(folder, broker.port) as ours,
+        ):
+            load = latency.device(
+                broker.port, ours.topics, ROUTINE_OFFERED, int(ROUTINE_OFFERED * (SECONDS + 3))
+            )
+            window = observed(ours.process_id, load)
+    except subjects.NotMeasuredError as error:
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+    profile = f"offered {ROUTINE_OFFERED}/s; {figures.listed(window.threads)} a decision"
+    return alone(figures.Figure(name, (window.decisions,), "/s", limit, profile), isolation)
+
+
+def observed(process_id: int, load: list[str]) -> Window:
+    """Watch an agent while a device loads it, once it is in its stride."""
+    with latency.running(load) as device:
+        time.sleep(WARM_SECONDS)
+        count, before, begun = decided(), usage.processor(process_id), time.monotonic()
+        time.sleep(SECONDS)
+        made, spent = decided() - count, usage.since(before, usage.processor(process_id))
+        took = time.monotonic() - begun
+        if device.poll() is not None:
+            raise subjects.NotMeasuredError("the device ended before the load was measured")
+    threads = {name: value / max(1.0, made) for name, value in spent.items()}
+    return Window(made / took, sum(spent.values()) / 1000 / took, threads)
+
+
+def decided() -> float:
+    """Decisions of the running agent so far."""
+    return sum(subjects.metric("foreshore_decisions_total").values())
+
+
+def overload(folder: Path, isolation: str) -> figures.Section:
+    """Offered three times the best rate: how much of it is left, and how old what is decided is."""
+    name = f"decisions/s, {OVERLOAD} × the best rate offered, over the best rate"
+    limit = figures.Limit(0.9, is_least=True)
+    try:
+        with (
+            mosquitto.Broker(folder / "broker") as broker,
+            subjects.Agent(isolation).run(folder, broker.port) as ours,
+        ):
+            offered = (pairs.FULL, 2 * pairs.FULL)
+            runs = [latency.trips(broker.port, ours.topics, rate, 4 * rate) for rate in offered]
+            best = max(trips.per_second for trips in runs)
+            before = usage.processor(ours.process_id)
+            beyond = latency.trips(broker.port, ours.topics, int(OVERLOAD * best), int(15 * best))
+            spent = usage.since(before, usage.processor(ours.process_id))
+    except subjects.NotMeasuredError as error:
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+    count = max(1, len(beyond.answered))
+    profile = figures.listed({thread: value / count for thread, value in spent.items()})
+    return alone(
+        figures.Figure(name, (beyond.per_second / best,), "×", limit, f"{profile} a decision"),
+        isolation,
+        f"best rate {best:.0f}/s; at {beyond.rate}/s {beyond.per_second:.0f}/s, and what is"
+        " decided is answered"
+        f" {figures.plain(beyond.milliseconds(0.5))} ms after its sample at p50,"
+        f" {figures.plain(beyond.milliseconds(0.99))} ms at p99",
+    )
+
+
+def fleet(folder: Path, isolation: str) -> figures.Section:
+    """A thousand devices, each with one sample a second."""
+    name = f"{FLEET:,} devices, one sample a second each: cores"
+    limit = figures.Limit(0.6)
+    subject = subjects.Agent(isolation, devices=FLEET)
+    try:
+        with (
+            mosquitto.Broker(folder / "broker") as broker,
+            subject.run(folder, broker.port) as ours,
+        ):
+            count = int(FLEET * (WARM_SECONDS + SECONDS + 4))
+            window = observed(
+                ours.process_id, latency.device(broker.port, ours.topics, FLEET, count, FLEET)
+            )
+            memory = usage.resident(ours.process_id)
+    except subjects.NotMeasuredError as error:
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+    return alone(
+        figures.Figure(name, (window.cores,), "", limit,
+                       f"{figures.listed(window.threads)} a decision"),
+        isolation,
+        f"{window.decisions:.0f} of {FLEET} samples a second decided and commanded; PSS"
+        f" {memory:.0f} MB; first command {ours.start_seconds:.1f} s after the start",
+    )  # fmt: skip
+
+
+def rehearsal(folder: Path, isolation: str) -> figures.Section:
+    """Rows a second of a rehearsal, beyond what its start takes."""
+    name = "rehearsed rows/s"
+    limit = figures.Limit(1000, is_least=True)
+    home = subjects.Agent(isolation).written(folder, 1883)
+    try:
+        took = [rehearsed(folder, home, rows) for rows in ROWS]
+    except process.HarnessError as error:
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+    rate = (ROWS[1] - ROWS[0]) / max(1e-9, took[1] - took[0])
+    return alone(
+        figures.Figure(name, (rate,), "/s", limit, f"{ROWS[1]} rows in {took[1]:.1f} s"), isolation
+    )
+
+
+def rehearsed(folder: Path, home: Path, rows: int) -> float:
+    """Seconds of a rehearsal of so many rows."""
+    recording = folder / f"{rows}.csv"
+    begin = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    lines = ["time,co2,light,temperature"]
+    for row in range(rows):
+        moment = (begin + datetime.timedelta(seconds=row)).strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(f"{moment},{row},450.5,21.25")
+    recording.write_text("\n".join(lines) + "\n")
+    program = Path(sys.executable).with_name("foreshore-agent")
+    names = ("co2", "light", "temperature")
+    mapped = [word for name in names for word in ("--map", f"{name}={name}")]
+    places = ["--resources", str(home), "--state", str(folder / f"state-{rows}")]
+    begun = time.monotonic()
+    process.run(
+        [program, "rehearse", *places, "--device", resources.DEVICE, "--csv", str(recording),
+         "--time-column", "time", *mapped],
+        timeout=300,
+    )  # fmt: skip
+    return time.monotonic() - begun
+
+
+def alone(figure: figures.Figure, isolation: str, *notes: str) -> figures.Section:
+    """One figure as a section."""
+    return figures.Section(f"Isolation {isolation}", figures=(figure,), notes=notes)
+
+
+def one_line(error: Exception) -> str:
+    """An error's text on one line."""
+    return " ".join(str(error).split())[:600]
