@@ -74,8 +74,9 @@ class IntentKey(NamedTuple):
 class AppendRecords:
     """Append records; with an intent, answer once they (and the values) are on stable storage.
 
-    `values` go into the same transaction as the records, or before them: a value counts a command
-    that may not have left, never the other way round.
+    `values` go into the same transaction as the records: a value that no longer holds what a record
+    is made of must not be without the record. An intent has values alone. It promises a record:
+    there has to be room for one when it is taken.
     """
 
     records: tuple[Record, ...]

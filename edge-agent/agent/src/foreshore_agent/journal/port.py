@@ -43,7 +43,8 @@ class JournalPort(Protocol):
     ) -> Writing:
         """Write records and values, all or none.
 
-        What `is_patient` may wait a moment for company; the order of writes stays.
+        What `is_patient` may wait a moment for company; the order of writes stays. Values alone
+        that are not patient are an intent, which promises a record: there must be room for one.
         """
         ...
 
