@@ -237,7 +237,8 @@ def _intent(intent: Intent) -> orjson.Fragment:
 
 def _read_intent(document: dict[str, Any]) -> Intent:
     """Read an intent; moments of the process that wrote it mean nothing to this one."""
-    state, made_of = _open_state(document.pop("phase")), document.pop("record", None)
+    state, is_recorded = _open_state(document.pop("phase")), "record" not in document
+    made_of = document.pop("record", None)
     properties, action = document["properties"], document["action"]
     intent = Intent(
         decision_id=document["decision"],
@@ -256,7 +257,7 @@ def _read_intent(document: dict[str, Any]) -> Intent:
         identity=document["identity"],
         fixed=orjson.dumps(document),
     )
-    if made_of is None:
+    if is_recorded:
         return intent
     return intent._replace(unrecorded=unrecorded.read(made_of, intent))
 

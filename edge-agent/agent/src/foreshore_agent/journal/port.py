@@ -9,9 +9,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from foreshore_agent.journal.tally import JournalEntry, JournalStatus, Values
+from foreshore_agent.journal.tally import PROMISE, JournalEntry, JournalStatus, Values
 
-__all__ = ["JournalEntry", "JournalPort", "JournalStatus", "Values", "Writing"]
+__all__ = ["PROMISE", "JournalEntry", "JournalPort", "JournalStatus", "Values", "Writing"]
 
 
 class Writing(Protocol):
@@ -43,8 +43,7 @@ class JournalPort(Protocol):
     ) -> Writing:
         """Write records and values, all or none.
 
-        What `is_patient` may wait a moment for company; the order of writes stays. Values alone
-        that are not patient are an intent, which promises a record: there must be room for one.
+        What `is_patient` may wait a moment for company; the order of writes stays.
         """
         ...
 

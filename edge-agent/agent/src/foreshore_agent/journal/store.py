@@ -159,24 +159,17 @@ class Store:
         self._ledger.settle(is_committed=True)
         self._write_head()
 
-    def append(
-        self,
-        entries: Sequence[JournalEntry],
-        values: Values = (),
-        *,
-        is_promise: bool = False,
-    ) -> tuple[int, ...]:
+    def append(self, entries: Sequence[JournalEntry], values: Values = ()) -> tuple[int, ...]:
         """Write records and values, all or none, and return the records' numbers.
-
-        What `is_promise` has no record yet, and needs room for one: a critical one, of any size.
 
         Raises:
             JournalFull: there is no room for their class.
         """
-        self._make_room(entries, is_promise=is_promise)
+        self._make_room(entries)
         for key, value in values:
             self.put(key, value)
-        return tuple(self._ledger.insert(entry) for entry in entries)
+        records = (entry for entry in entries if not entry.is_promise)
+        return tuple(self._ledger.insert(entry) for entry in records)
 
     def put(self, key: str, value: bytes) -> None:
         """Keep one value durably; an empty one is forgotten."""
@@ -374,12 +367,11 @@ class Store:
         self._failing = reasons.DISK_FULL if is_full else reasons.DISK_FAILING
         self._ballast.release()
 
-    def _make_room(self, entries: Sequence[JournalEntry], *, is_promise: bool) -> None:
+    def _make_room(self, entries: Sequence[JournalEntry]) -> None:
         critical = sum(entry.weight for entry in entries if entry.critical)
-        critical += (MAXIMUM_BODY + OVERHEAD) * is_promise
         routine = sum(entry.weight for entry in entries if not entry.critical)
         self._make_critical_room(critical)
-        has_reserve = not is_promise and all(entry.reserve for entry in entries)
+        has_reserve = all(entry.reserve for entry in entries)
         reason = self._full_reason() if critical else self._failing
         if reason and not has_reserve:
             raise JournalFull(f"the journal is full: {reason}")

@@ -129,8 +129,7 @@ class Journal:
         """Write records and values, all or none; once on disk, give the records' numbers.
 
         What `is_patient` may wait a few milliseconds for another operation to share its sync; the
-        order of operations stays. Values alone that are not patient are an intent, which promises a
-        record: they are refused where there is no room for one.
+        order of operations stays.
 
         The future raises JournalFull when they were not written; they are then counted and named in
         a gap record.
@@ -142,11 +141,10 @@ class Journal:
         for entry in batch:
             entry.check()
         kept = tuple((_PREFIX + key, value) for key, value in values)
-        is_promise = not batch and not is_patient
         return self._submit(
-            lambda store: store.append(batch, kept, is_promise=is_promise),
+            lambda store: store.append(batch, kept),
             entries=batch,
-            is_urgent=not is_promise and all(entry.reserve for entry in batch),
+            is_urgent=all(entry.reserve for entry in batch),
             is_patient=is_patient,
         )
 
