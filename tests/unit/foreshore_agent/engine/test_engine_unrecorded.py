@@ -245,8 +245,7 @@ def test_a_device_that_is_not_assigned_after_the_crash_has_its_record_all_the_sa
 def test_a_release_that_would_decide_otherwise_does_not_rewrite_what_was_commanded() -> None:
     rig = crashed()
     value = orjson.loads(rig.values[VALUE])
-    command = value["open"][0]["record"]["made"]["command"]
-    command["input"] = {"value": 123.0}
+    value["open"][0]["values"] = {"value": 123.0}
     rig.values[VALUE] = orjson.dumps(value)
     rig.boot()
     written = last_decision(rig)

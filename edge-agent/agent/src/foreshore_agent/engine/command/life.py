@@ -254,7 +254,7 @@ def recover(
     """
     for intent in intents:
         if intent.unrecorded is not None:
-            recalled = unrecorded.recalled(intent.unrecorded, policy_of(intent))
+            recalled = unrecorded.recalled(intent, intent.unrecorded, policy_of(intent))
             intent = intent._replace(unrecorded=recalled)
         device = ledger.opened(device, intent)
     return _all(turn, device, News(CommandEvent.RESTARTED, reasons.RESTARTED))
@@ -269,7 +269,7 @@ def write_down(turn: Turn, key: Key, memory: Remembered) -> Change[Remembered]:
     done: list[effects.Effect] = []
     for intent in memory.open:
         if intent.unrecorded is not None:
-            recalled = unrecorded.recalled(intent.unrecorded, None)
+            recalled = unrecorded.recalled(intent, intent.unrecorded, None)
             rendered = unrecorded.render(intent, recalled)
             records.append(rendered.line)
             done += unrecorded.announce(turn, key, intent, rendered.why)

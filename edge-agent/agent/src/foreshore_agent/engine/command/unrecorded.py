@@ -8,7 +8,7 @@ record is made of. Called by `life` and `table`, and by `durable`, which keeps i
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -45,15 +45,17 @@ def compact(
     document = record.compact(evaluation)
     made = {
         "source": turn.source,
-        "time": record.stamp(turn.at.now),
+        "time": turn.at.now,
         "engine": recording.engine(turn),
         "latency": latency,
-        "command": _command(command),
+        "attempt": command.attempt,
+        "holder": command.holder,
+        "epoch": command.epoch,
+        "priority": command.priority,
         "reason": evaluation.facts.reason,
         "keep": evaluation.facts.given.policy.keep_per_verdict,
     }
-    body = orjson.dumps({"of": document, "made": made})
-    return Unrecorded(document, made, body, evaluation)
+    return Unrecorded(document, made, orjson.dumps({"of": document, "made": made}), evaluation)
 
 
 def read(written: Any, intent: Intent) -> Unrecorded:
@@ -62,7 +64,8 @@ def read(written: Any, intent: Intent) -> Unrecorded:
     Raises:
         LookupError, TypeError, ValueError: it is not what a record can be made of.
     """
-    unrecorded = Unrecorded(written["of"], written["made"], orjson.dumps(written))
+    made = {**written["made"], "time": datetime.fromisoformat(written["made"]["time"])}
+    unrecorded = Unrecorded(written["of"], made, orjson.dumps(written))
     line = _incomplete(intent, unrecorded, "")
     event = wire.Event.model_validate_json(line.body)
     is_decision = isinstance(event.data, wire.Decision) and isinstance(line.keep, int)
@@ -72,12 +75,12 @@ def read(written: Any, intent: Intent) -> Unrecorded:
     return unrecorded
 
 
-def recalled(unrecorded: Unrecorded, made: CompiledPolicy | None) -> Unrecorded:
+def recalled(intent: Intent, unrecorded: Unrecorded, made: CompiledPolicy | None) -> Unrecorded:
     """Return what a process that ended left unrecorded, with its decision made again.
 
     `made` is the policy that it was decided by; None where that is not known any more.
     """
-    result = NO_POLICY if made is None else _recall(unrecorded, made)
+    result = NO_POLICY if made is None else _recall(intent, unrecorded, made)
     if isinstance(result, str):
         return unrecorded._replace(why=result)
     return unrecorded._replace(evaluation=result)
@@ -94,7 +97,7 @@ def render(intent: Intent, unrecorded: Unrecorded) -> RenderedRecord:
         data = record.decision(
             unrecorded.evaluation,
             wire.Verdict.COMMANDED,
-            command=made["command"],
+            command=_command(intent, made),
             latency=made["latency"],
             engine=made["engine"],
             facts=unrecorded.document["facts"],
@@ -121,7 +124,9 @@ UNMADE: Final = "the agent ended before it was written, and it cannot be made ag
 TOO_LONG: Final = "it would be longer than a record may be"
 
 
-def _recall(unrecorded: Unrecorded, made: CompiledPolicy) -> evaluate.Evaluation | str:
+def _recall(
+    intent: Intent, unrecorded: Unrecorded, made: CompiledPolicy
+) -> evaluate.Evaluation | str:
     """Make the evaluation again, or say why it cannot be."""
     try:
         result = replay.recall(unrecorded.document, made)
@@ -129,9 +134,8 @@ def _recall(unrecorded: Unrecorded, made: CompiledPolicy) -> evaluate.Evaluation
         return UNMADE.format(problem=type(error).__name__)
     if not isinstance(result, evaluate.Evaluation):
         return UNMADE.format(problem=type(result).__name__)
-    values = dict(result.facts.limited or {})
-    is_same = evaluate.verdict(result) is wire.Verdict.COMMANDED
-    return result if is_same and values == unrecorded.made["command"]["input"] else ANOTHER
+    is_commanded = evaluate.verdict(result) is wire.Verdict.COMMANDED
+    return result if is_commanded and result.facts.limited == intent.values else ANOTHER
 
 
 def _incomplete(intent: Intent, unrecorded: Unrecorded, why: str) -> effects.Record:
@@ -139,7 +143,7 @@ def _incomplete(intent: Intent, unrecorded: Unrecorded, why: str) -> effects.Rec
     data = record.incomplete(
         unrecorded.document,
         identity=intent.identity,
-        command=made["command"],
+        command=_command(intent, made),
         latency=made["latency"],
         engine=made["engine"],
         reason=made["reason"],
@@ -155,7 +159,7 @@ def _line(intent: Intent, made: Mapping[str, Any], data: Mapping[str, Any]) -> e
         type=wire.DECISION,
         source=made["source"],
         subject=f"{device['namespace']}/devices/{device['name']}",
-        time=datetime.fromisoformat(made["time"]),
+        time=made["time"],
         data=data,
     )
     return effects.Record(
@@ -169,16 +173,17 @@ def _line(intent: Intent, made: Mapping[str, Any], data: Mapping[str, Any]) -> e
     )
 
 
-def _command(command: effects.SendCommand) -> dict[str, Any]:
+def _command(intent: Intent, made: Mapping[str, Any]) -> dict[str, Any]:
     """Render a command; a test holds it to `wire.command.Command`, and to what is sent."""
+    issued: datetime = made["time"]
     return {
-        "commandId": command.command_id,
-        "attempt": command.attempt,
-        "action": command.action,
-        "input": dict(command.values),
-        "holder": command.holder,
-        "epoch": command.epoch,
-        "priority": command.priority,
-        "issuedAt": record.stamp(command.issued_at),
-        "notAfter": record.stamp(command.not_after),
+        "commandId": intent.command_id,
+        "attempt": made["attempt"],
+        "action": intent.action,
+        "input": dict(intent.values),
+        "holder": made["holder"],
+        "epoch": made["epoch"],
+        "priority": made["priority"],
+        "issuedAt": record.stamp(issued),
+        "notAfter": record.stamp(issued + timedelta(seconds=intent.time_to_live)),
     }
