@@ -83,7 +83,7 @@ def _enter(
     device = state.devices.get(key)
     memory = state.remembered.get(key)
     if device is None:
-        device = DeviceState(assigned, _authority(state, key, turn.at))
+        device = DeviceState(key, assigned, _authority(state, key, turn.at))
         if memory is not None:
             device = device._replace(
                 actuators=memory.actuators, policy_logs=memory.policies, held=memory.held

@@ -196,6 +196,8 @@ class Stamp(NamedTuple):
 class DeviceState(NamedTuple):
     """One assigned device."""
 
+    key: Key
+    """Its name."""
     assigned: assignment.AssignedDevice
     authority: fencing.AuthorityState
     standing: fencing.Standing = fencing.Standing.NONE
@@ -216,11 +218,6 @@ class DeviceState(NamedTuple):
     """Engine seconds of the newest telemetry."""
     period: float | None = None
     """Usual seconds between two messages, smoothed."""
-
-    @property
-    def key(self) -> Key:
-        """Its name."""
-        return Key(self.assigned.namespace, self.assigned.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Intent, Unrecorded
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.reasons import agent as reasons
+from foreshore_api.v1alpha1.actuation import RecordLevel
 from foreshore_api.wire import record as wire
 from foreshore_decision import record
 from foreshore_decision.chain import evaluate
@@ -42,7 +43,9 @@ def compact(
     latency: Mapping[str, float],
 ) -> Unrecorded:
     """Return what the record of a command will be made of; `latency` is seconds by stage."""
-    document = record.compact(evaluation)
+    policy, document = evaluation.facts.given.policy, record.compact(evaluation)
+    if policy.record_level is not RecordLevel.FULL:  # of those the record may have less room
+        document["facts"] = orjson.Fragment(orjson.dumps(document["facts"]))
     made = {
         "source": turn.source,
         "time": turn.at.now,
@@ -53,7 +56,7 @@ def compact(
         "epoch": command.epoch,
         "priority": command.priority,
         "reason": evaluation.facts.reason,
-        "keep": evaluation.facts.given.policy.keep_per_verdict,
+        "keep": policy.keep_per_verdict,
     }
     return Unrecorded(document, made, orjson.dumps({"of": document, "made": made}), evaluation)
 
