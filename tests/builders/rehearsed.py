@@ -40,8 +40,9 @@ class Book:
         self, entries: Any, values: Any = (), *, is_patient: bool, then: Callable[[Any], None]
     ) -> None:
         assert is_patient, "nobody waits for a sync a row"
-        self.bodies += [entry.body for entry in entries]
-        self.records += [orjson.loads(entry.body) for entry in entries]
+        bodies = [entry.body for entry in entries if not entry.is_promise]
+        self.bodies += bodies
+        self.records += [orjson.loads(body) for body in bodies]
         asyncio.get_running_loop().call_soon(then, self.failing)
 
 

@@ -183,11 +183,13 @@ def documents(parts: list[str], *, locked: bool = False, **more: Any) -> tuple[r
 class Story:
     """An engine that things happen to."""
 
+    engine: type[engine_rig.Rig] = engine_rig.Rig
+
     def __init__(self, parts: list[str], **more: Any) -> None:
         self.parts = parts
         self.more = more
         self.model = "answers"
-        self.rig = engine_rig.Rig(documents(parts, **more), hold=(effects.Infer,))
+        self.rig = self.engine(documents(parts, **more), hold=(effects.Infer,))
         self.recorded: list[tuple[dict[str, Any], Any]] = []
         self._assigned = engine_rig.assign(*self.rig.documents)
         self._taken = 0

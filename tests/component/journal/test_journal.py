@@ -1,6 +1,7 @@
 """The journal against real disks: kills, full file systems, quotas, two processes."""
 
 import asyncio
+import dataclasses
 import errno
 import itertools
 import os
@@ -24,6 +25,7 @@ import pytest
 from builders import writing
 from foreshore_agent import journal
 from foreshore_agent.journal import holes, ledger, log, reader, sqlite, store, writer
+from foreshore_agent.journal.tally import PROMISE
 from foreshore_api.reasons import journal as reasons
 
 pytestmark = pytest.mark.component
@@ -678,6 +680,27 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"this machine mounts no tmpfs: {mounted.stderr.decode()}")
     yield tmp_path
     subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+async def test_an_intent_is_refused_where_its_record_would_have_no_room_and_never_its_record(
+    tmp_path: Path,
+) -> None:
+    """The record comes after the command has left: then nothing may refuse it."""
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await writing.append(opened, [PROMISE], [("engine/device", b"with what the record is made of")])
+    with pytest.raises(journal.JournalFull, match="CriticalQuota"):
+        await fill(opened, size=30_000)
+    with pytest.raises(journal.JournalFull, match="CriticalQuota"):
+        await writing.append(opened, [PROMISE], [("engine/other", b"another intent")])
+    promised = dataclasses.replace(entry("promised", size=60_000), reserve=True)
+    await writing.append(opened, [promised], [("engine/device", b"without")], is_patient=True)
+    assert await opened.get("engine/device") == b"without"
+    assert await opened.get("engine/other") is None
+    bodies = await everything(opened)
+    assert str(bodies[-1]["data"]).startswith("promised")
+    assert len(bodies) == opened.standing.last, "a promise is no record"
+    await opened.close()
+    assert verified(tmp_path) is None
 
 
 async def test_a_full_disk_refuses_keeps_what_it_acknowledged_and_recovers_by_itself(

@@ -18,6 +18,7 @@ RECORDER_FULL: Final = cap.RECORDER_FULL.but(
     message="modes are capped until records can be written ({detail})",
 )
 EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW
+RECORD_INCOMPLETE: Final = decision.RECORD_INCOMPLETE
 RECORDER_WORKS: Final = Reason(
     "RecorderWorks", "Records are written again.", "records are written again"
 )

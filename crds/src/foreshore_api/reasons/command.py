@@ -40,6 +40,11 @@ RECORDER_FULL: Final = cap.RECORDER_FULL.but(
     " command left.",
     message="",
 )
+EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW.but(
+    meaning="The policy was disarmed on the device between verdict and sending: its decisions take"
+    " too long.",
+    message="the policy was disarmed before the command left: its decisions take too long",
+)
 GUARDS_UNCHECKED: Final = cap.GUARDS_UNCHECKED
 ACKNOWLEDGEMENT_MISSING: Final = cap.ACKNOWLEDGEMENT_MISSING
 UNASSIGNED: Final = Reason(

@@ -366,6 +366,13 @@ RECORDER_FULL: Final = decides(
     "the intent could not be written ({cause}): no record, no act",
     "a journal that takes the intent: room on the disk, or a smaller record, as the cause says",
 )
+RECORD_INCOMPLETE: Final = passes(
+    RECORD,
+    "RecordIncomplete",
+    "The command was commanded, and its record holds less than others: the facts, not what the"
+    " gates made of them.",
+    "commands {action}; what the gates said is not recorded: {why}",
+)
 SKIPPED: Final = GateReason.of(Reason("Skipped", "An earlier gate decided."), (), None)
 
 TABLE: Final[Mapping[str, GateReason]] = table(GateReason, globals())

@@ -6,13 +6,13 @@ that decided on it; and every one ends exactly once.
 
 from typing import Any
 
+import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, Rig
-from foreshore_agent.devices.codecs import envelope
-from foreshore_agent.engine import effects, events
+from foreshore_agent.engine import durable, effects, events
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command
 from foreshore_decision import fencing
@@ -89,17 +89,19 @@ class Site(Rig):
         assert effect.command_id == f"{decision}/1"
         earlier = [each for each in self.seen if isinstance(each, effects.SendCommand)]
         assert sum(each.command_id == effect.command_id for each in earlier) == 1, "at most once"
-        [written] = [each for each in self.decisions if each["decisionId"] == decision]
-        assert command.Command.model_validate(written["command"]) == command.Command.decode(
-            envelope.encode(effect)
+        assert decision not in [each["decisionId"] for each in self.decisions], (
+            "sent, then recorded"
         )
+        book = orjson.loads(self.values[f"{durable.DEVICE}{DEVICE}"])["open"]
+        [intent] = [each for each in book if each["decision"] == decision]
+        assert "record" in intent, "what the record is made of is durable"
         assert self.at.now <= effect.not_after, "never late"
         assert effect.deadline >= self.seconds
         device = self.state.devices[DEVICE]
         assert fencing.standing(device.authority, self.at.boot).is_permitting
         assert device.assigned.spec.lock is not Lock.LOCKED
         compiled = device.bindings[effect.policy].compiled
-        assert compiled.identity["policy"]["digest"] == written["policy"]["digest"]
+        assert compiled.identity["policy"]["digest"] == intent["identity"]["policy"]["digest"]
         assert not self.state.recorder.full, "a full recorder lowers the mode"
 
     def first(self, kind: type) -> Any:
@@ -199,9 +201,19 @@ def test_at_most_once_never_late_and_over_exactly_once(
         for each in site.decisions
         if each["verdict"]["result"] == "Commanded"
     }
+    recorded: list[str] = []
+    written: dict[str, Any] = {}
     for record in site.records:
+        decision = record["data"].get("decisionId")
         if record["type"].endswith("outcome.v1"):
-            words[record["data"]["decisionId"]].append(record["data"]["outcome"])
+            assert decision in recorded, "a decision comes before what became of it"
+            words[decision].append(record["data"]["outcome"])
+        elif decision is not None:
+            recorded.append(decision)
+            written[f"{decision}/1"] = record["data"].get("command")
+    assert len(recorded) == len(set(recorded)), "recorded once"
+    for _, order in site.sent:
+        assert command.Command.model_validate(written[order.command_id]) == order
     for decision, outcomes in words.items():
         assert outcomes, f"{decision} never ends"
         assert len(outcomes) == len(set(outcomes)), outcomes

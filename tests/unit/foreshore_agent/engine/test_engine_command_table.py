@@ -14,14 +14,14 @@ from foreshore_agent.engine.state import CommandState, DeviceState, Intent
 
 ROWS = """
 Intent       Durable     -> Sending                    send
-Intent       Obstructed  -> Over         NotSent
+Intent       Obstructed  -> Over         NotSent       write_down
 Intent       NotRecorded -> Over                       refund
-Intent       Unassigned  -> Over         NotSent
-Intent       Restarted   -> Unknown      Unknown       hold
-Sending      Sent        -> Answer                     await_answer
-Sending      NotSent     -> Over         NotSent
-Sending      Unassigned  -> Over         Unknown       hold
-Sending      Restarted   -> Unknown      Unknown       hold
+Intent       Unassigned  -> Over         NotSent       write_down
+Intent       Restarted   -> Unknown      Unknown       write_down hold
+Sending      Sent        -> Answer                     write_down await_answer
+Sending      NotSent     -> Over         NotSent       write_down
+Sending      Unassigned  -> Over         Unknown       write_down hold
+Sending      Restarted   -> Unknown      Unknown       write_down hold
 Answer       NotSent     -> Over         NotSent
 Answer       Accepted    -> Confirmation Acknowledged  observe await_read_back
 Answer       Done        -> Confirmation Acknowledged  observe await_read_back
@@ -87,6 +87,14 @@ def test_whoever_comes_to_unknown_holds_and_whoever_learns_the_end_lets_go() -> 
     }
 
 
+def test_every_row_out_of_intent_and_sending_records_the_decision() -> None:
+    """But for the one that sends: the record comes after the command has left."""
+    early = (CommandState.INTENT, CommandState.SENDING)
+    for (state, event), row in TABLE.items():
+        is_on_its_way = event in (CommandEvent.DURABLE, CommandEvent.NOT_RECORDED)
+        assert (table.write_down in row.acts) is (state in early and not is_on_its_way)
+
+
 @pytest.mark.parametrize("state", LIVE)
 def test_time_ends_what_nothing_else_does(state: CommandState) -> None:
     """From every state a row of time, of the journal or of the connection leads towards Over."""
@@ -136,7 +144,9 @@ def test_what_a_row_records_becomes_durable_with_the_device(
     journals = [effect for effect in done if isinstance(effect, effects.AppendRecords)]
     words = [line.verdict for journal in journals for line in journal.records]
     decided = ["Error"] if event is CommandEvent.NOT_RECORDED else []
-    assert words == ([row.outcome.value] if row.outcome else decided)
+    if table.write_down in row.acts:
+        decided = ["Commanded"]
+    assert words == [*decided, *([row.outcome.value] if row.outcome else [])]
     assert all(journal.values and journal.intent is None for journal in journals)
 
 

@@ -318,6 +318,17 @@ def test_a_recorder_that_fills_while_the_intent_is_written_stops_the_command() -
     assert rig.outcomes == [("NotSent", "RecorderFull")]
 
 
+def test_a_policy_that_is_disarmed_while_the_intent_is_written_sends_nothing() -> None:
+    """Regression: the mode was asked again, but not whether the policy is too slow by now."""
+    rig = Rig(hold=(effects.AppendRecords,))
+    rig.sample()
+    rig.feed(events.PolicyTooSlow, seconds=0.5)
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+    assert rig.outcomes == [("NotSent", "ExpressionTooSlow")]
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -365,7 +376,8 @@ def test_a_crash_while_open_intents_are_recovered_forgets_none_of_them() -> None
     [recovered] = [
         each
         for each in rig.seen
-        if isinstance(each, effects.AppendRecords) and each.records[0].verdict == "Unknown"
+        if isinstance(each, effects.AppendRecords)
+        and [line.verdict for line in each.records[:1]] == ["Unknown"]
     ]
     assert len(recovered.records) == 2
     assert len(orjson.loads(recovered.values[0][1])["open"]) == 2

@@ -208,8 +208,10 @@ def overlooks(obstacle: life.Obstacle) -> Patch:
 def sends_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     recover = life.recover
 
-    def mutant(turn: Turn, device: state.DeviceState, intents: Any) -> Change[state.DeviceState]:
-        change = recover(turn, device, intents)
+    def mutant(
+        turn: Turn, device: state.DeviceState, intents: Any, policy_of: life.PolicyOf
+    ) -> Change[state.DeviceState]:
+        change = recover(turn, device, intents, policy_of)
         again = (
             effects.SendCommand(
                 intent.command_id,

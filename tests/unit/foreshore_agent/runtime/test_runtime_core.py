@@ -1,4 +1,3 @@
-import dataclasses
 import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from foreshore_agent import meters
 from foreshore_agent.engine import effects, events, state, step
 from foreshore_agent.engine import turn as turns
 from foreshore_agent.inference import port
+from foreshore_agent.journal import port as journal_port
 from foreshore_agent.runtime import core
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import inference as answers
@@ -127,9 +127,7 @@ INFER = effects.Infer(
     0.1,
 )
 INTENT_KEY = effects.IntentKey("d", POLICY, DEVICE)
-INTENT = effects.AppendRecords(
-    (effects.Record(b"{}", critical=True),), INTENT_KEY, (("engine/x", b"1"),)
-)
+INTENT = effects.AppendRecords((), INTENT_KEY, (("engine/x", b"1"),))
 
 
 def test_every_effect_has_a_carrier(bench: Bench) -> None:
@@ -148,7 +146,7 @@ def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> None:
 
 
 def test_only_what_nobody_waits_for_is_written_with_patience(bench: Bench) -> None:
-    bench.begin(INTENT, dataclasses.replace(INTENT, intent=None))
+    bench.begin(INTENT, INTENT._replace(intent=None))
     assert bench.patient == [False, True]
 
 
@@ -175,13 +173,9 @@ def test_records_without_an_intent_that_are_lost_are_no_defect(bench: Bench) -> 
 LONG = effects.Record(b"x" * 70_000, critical=True, verdict="Commanded")
 
 
-def test_a_record_that_is_too_long_is_an_intent_that_failed_and_is_counted(bench: Bench) -> None:
-    bench.begin(effects.AppendRecords((LONG,), INTENT_KEY, (("engine/x", b"1"),)))
-    (answer,) = bench.answers
-    assert isinstance(answer, events.IntentFailed)
-    assert answer.reason == "RecordTooLarge"
-    assert bench.appended == []
-    assert bench.lost == [("Commanded", "RecordTooLarge")]
+def test_an_intent_asks_for_the_room_of_the_record_that_it_promises(bench: Bench) -> None:
+    bench.begin(INTENT, INTENT._replace(intent=None))
+    assert [list(entries) for entries, _ in bench.appended] == [[journal_port.PROMISE], []]
 
 
 def test_a_record_that_is_too_long_takes_neither_others_nor_values_with_it(

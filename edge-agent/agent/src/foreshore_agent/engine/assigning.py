@@ -5,6 +5,7 @@ back. What has not changed keeps everything it has learnt: windows, limits, deci
 Locks, devices and deletions never wait.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -47,6 +48,7 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     absent = versions.absent(state, resolution)
     kept = _keep({**state.absent, **state.in_force}, {**absent, **resolution.in_force})
     remembered, left = _forget(turn, state, assigned)
+    remembered, written = _write_down(turn, remembered, assigned)
     state = state._replace(authorities=_departed(state, assigned))
     devices: dict[Key, DeviceState] = {}
     done: list[effects.Effect] = []
@@ -65,7 +67,9 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
         remembered={key: memory for key, memory in remembered.items() if key not in gone},
     )
     forgotten = tuple(durable.device_gone(key) for key in gone)
-    return Change(state, (*kept, *left, *done, *forgotten, durable.authorities_value(state)))
+    return Change(
+        state, (*kept, *left, *written, *done, *forgotten, durable.authorities_value(state))
+    )
 
 
 def _enter(
@@ -80,7 +84,7 @@ def _enter(
     device = state.devices.get(key)
     memory = state.remembered.get(key)
     if device is None:
-        device = DeviceState(assigned, _authority(state, key, turn.at))
+        device = DeviceState(key, assigned, _authority(state, key, turn.at))
         if memory is not None:
             device = device._replace(
                 actuators=memory.actuators, policy_logs=memory.policies, held=memory.held
@@ -102,7 +106,8 @@ def _enter(
         done += (effects.Keep(*durable.device_value(turn, device)),)
     change = Change(device, done)
     if memory is not None:
-        change = change.then(life.recover, turn, memory.open)
+        policy_of = functools.partial(versions.decided_by, state, device)
+        change = change.then(life.recover, turn, memory.open, policy_of)
     return change.then(authority.follow, turn)
 
 
@@ -225,6 +230,22 @@ def _forget(
                 open=tuple(device.open.values()),
             )
     return remembered, done
+
+
+def _write_down(
+    turn: Turn,
+    remembered: Mapping[Key, Remembered],
+    assigned: Mapping[Key, assignment.AssignedDevice],
+) -> tuple[dict[Key, Remembered], tuple[effects.Effect, ...]]:
+    """Record what was decided of devices before a restart that are not assigned after it."""
+    kept: dict[Key, Remembered] = {}
+    done: tuple[effects.Effect, ...] = ()
+    for key, memory in remembered.items():
+        kept[key] = memory
+        if key not in assigned and any(intent.unrecorded for intent in memory.open):
+            kept[key], more = life.write_down(turn, key, memory)
+            done += more
+    return kept, done
 
 
 def _oldest(remembered: Mapping[Key, Remembered]) -> frozenset[Key]:

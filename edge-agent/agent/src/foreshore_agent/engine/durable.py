@@ -4,19 +4,24 @@
     engine/policy/<namespace>/<name>    the versions of a policy that are in force, or were last
     engine/authorities                  what this node knows of its rights
 
-A device's value is written in the transaction of the intent that changes it: a limit counts a
-command that may not have left, never the other way round. Moments are engine seconds; those of
-another boot say nothing about how long ago they were, and count as if just now.
+A device's value with a new intent is durable before the command leaves: a limit counts a command
+that may not have left, never the other way round. Until the decision's record is written, in one
+transaction with a value that no longer needs it, the intent holds what the record is made of: after
+a crash at any point there is either the record or what it is made of, never both.
+
+Moments are engine seconds; those of another boot say nothing about how long ago they were, and
+count as if just now.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 import pydantic
 
 from foreshore_agent.engine import belief, effects
+from foreshore_agent.engine.command import unrecorded
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import (
     CommandState,
@@ -25,12 +30,14 @@ from foreshore_agent.engine.state import (
     Intent,
     Remembered,
     State,
+    command_id,
     start,
 )
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.wire import assignment, beat
 from foreshore_decision import fencing
 from foreshore_decision.chain import limiter
+from foreshore_decision.policy import actions, compiled
 
 DEVICE: Final = f"{effects.DURABLE_PREFIX}device/"
 POLICY: Final = f"{effects.DURABLE_PREFIX}policy/"
@@ -43,21 +50,41 @@ MAXIMUM_CAUSE: Final = 300
 LONGEST_HOLD: Final = 2 * 366 * 86_400.0
 """Seconds: a year each for the longest timeToLive and the longest settling time."""
 
+_HEADS: Final = {state: b'{"phase":"%b",' % state.encode() for state in CommandState}
+"""How an intent begins, by its state."""
 _AUTHORITY: Final = pydantic.TypeAdapter(fencing.AuthorityState)
 _VERSIONS: Final = pydantic.TypeAdapter(tuple[assignment.AssignedPolicy, ...])
 
 
 def device_value(turn: Turn, device: DeviceState) -> tuple[str, bytes]:
     """Return the durable value of one device."""
+    logs = device.actuators, device.policy_logs
+    return f"{DEVICE}{device.key}", _value(turn, *logs, device.held, device.open.values())
+
+
+def remembered_value(turn: Turn, key: Key, memory: Remembered) -> tuple[str, bytes]:
+    """Return the same of a device that is not assigned."""
+    return f"{DEVICE}{key}", _value(
+        turn, memory.actuators, memory.policies, memory.held, memory.open
+    )
+
+
+def _value(
+    turn: Turn,
+    actuators: Mapping[str, limiter.Log],
+    policies: Mapping[Key, limiter.Log],
+    held: Mapping[Key, float],
+    book: Iterable[Intent],
+) -> bytes:
     document = {
         "boot": turn.identity.boot_id,
         "seconds": turn.seconds,
-        "actuators": dict(device.actuators),
-        "policies": {str(key): log for key, log in device.policy_logs.items()},
-        "held": {str(key): until for key, until in device.held.items()},
-        "open": [_intent(intent) for intent in device.open.values()],
+        "actuators": dict(actuators),
+        "policies": {str(key): log for key, log in policies.items()},
+        "held": {str(key): until for key, until in held.items()},
+        "open": [_intent(intent) for intent in book],
     }
-    return f"{DEVICE}{device.key}", orjson.dumps(document)
+    return orjson.dumps(document)
 
 
 def device_gone(key: Key) -> effects.Keep:
@@ -177,37 +204,62 @@ def _device(document: Mapping[str, Any], identity: Identity, now: float) -> Reme
     )
 
 
-def _intent(intent: Intent) -> dict[str, Any]:
-    return {
-        "decision": intent.decision_id,
-        "policy": str(intent.policy),
-        "action": intent.action,
-        "values": dict(intent.values),
-        "properties": dict(intent.properties),
-        "phase": intent.state.value,
-        "timeToLive": intent.time_to_live,
-        "settling": intent.settling,
-        "issued": intent.issued,
-        "identity": dict(intent.identity),
+def fixed(
+    decision_id: str,
+    policy: Key,
+    action: compiled.CompiledAction,
+    values: Mapping[str, Any],
+    properties: Mapping[str, str],
+    issued: float,
+    identity: Mapping[str, Any],
+) -> bytes:
+    """Return what of a new intent is durable and never changes: written once, kept many times."""
+    document = {
+        "decision": decision_id,
+        "policy": str(policy),
+        "action": action.name,
+        "values": values,
+        "properties": properties,
+        "timeToLive": action.time_to_live,
+        "settling": action.settling_time,
+        "issued": issued,
+        "identity": identity,
     }
+    return orjson.dumps(document)
 
 
-def _read_intent(document: Mapping[str, Any]) -> Intent:
+def _intent(intent: Intent) -> orjson.Fragment:
+    """Return an intent: its state, what its record is made of until that is written, the rest."""
+    record = intent.unrecorded
+    made_of = b"" if record is None else b'"record":%b,' % record.body
+    return orjson.Fragment(b"%b%b%b" % (_HEADS[intent.state], made_of, intent.fixed[1:]))
+
+
+def _read_intent(document: dict[str, Any]) -> Intent:
     """Read an intent; moments of the process that wrote it mean nothing to this one."""
-    return Intent(
+    state, is_recorded = _open_state(document.pop("phase")), "record" not in document
+    made_of = document.pop("record", None)
+    properties, action = document["properties"], document["action"]
+    intent = Intent(
         decision_id=document["decision"],
+        command_id=command_id(document["decision"]),
         policy=_key(document["policy"]),
-        action=document["action"],
+        action=action,
         values=document["values"],
-        properties=document["properties"],
-        state=_open_state(document["phase"]),
+        properties=properties,
+        actuators=actions.moved(action, properties.values()),
+        state=state,
         time_to_live=document["timeToLive"],
         settling=document["settling"],
         issued=document["issued"],
         deadline=0.0,
         received=0.0,
         identity=document["identity"],
+        fixed=orjson.dumps(document),
     )
+    if is_recorded:
+        return intent
+    return intent._replace(unrecorded=unrecorded.read(made_of, intent))
 
 
 def _open_state(name: str) -> CommandState:

@@ -7,10 +7,12 @@ policy and device again, so that the engine finds them without an index of its o
     Infer          ──► Inferred | InferenceLate | InferenceFailed
     AppendRecords  ──► IntentDurable | IntentFailed               (where it has an intent)
     SendCommand    ──► CommandSent | CommandNotSent
+
+Tuples, because a decision makes a dozen of them: frozen data classes take two to three times as
+long to make.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -33,8 +35,7 @@ class Tensor(NamedTuple):
     """The elements, flat in row-major order; all of them fit the type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Infer:
+class Infer(NamedTuple):
     """Ask the policy's replicas in order, for at most `timeout` seconds in all."""
 
     decision_id: str
@@ -48,8 +49,7 @@ class Infer:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record for the journal: the fields of `journal.JournalEntry`."""
 
     body: bytes
@@ -70,12 +70,12 @@ class IntentKey(NamedTuple):
     device: Key
 
 
-@dataclass(frozen=True, slots=True)
-class AppendRecords:
+class AppendRecords(NamedTuple):
     """Append records; with an intent, answer once they (and the values) are on stable storage.
 
-    `values` go into the same transaction as the records, or before them: a value counts a command
-    that may not have left, never the other way round.
+    `values` go into the same transaction as the records: a value that no longer holds what a record
+    is made of must not be without the record. An intent has values alone. It promises a record:
+    there has to be room for one when it is taken.
     """
 
     records: tuple[Record, ...]
@@ -83,8 +83,7 @@ class AppendRecords:
     values: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(NamedTuple):
     """Keep one value durably, without haste; empty bytes mean that it may be forgotten."""
 
     key: str
@@ -94,8 +93,7 @@ class Keep:
 class SendCommand(NamedTuple):
     """Send one command, now or never: at most once, never retained, never queued.
 
-    A tuple, because on the way to the device a data class of so many fields would cost ten
-    microseconds: it is made when its intent is, and gets its deadline when it leaves.
+    It is made when its intent is, and gets its deadline when it leaves.
     """
 
     command_id: str
@@ -120,8 +118,7 @@ class SendCommand(NamedTuple):
     """Monotonic seconds; afterwards the answer is `CommandNotSent` with `TooLate`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advise:
+class Advise(NamedTuple):
     """Recommend what would be commanded in a higher mode; if it does not arrive, nothing is lost.
 
     Only where the device's profile has a place for advice.
@@ -137,8 +134,7 @@ class Advise:
     time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """The agent's own standing changed. For the log: an `AppendRecords` beside it records it."""
 
     reason: str
@@ -148,8 +144,7 @@ class Notice:
     epoch: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """A decision came to its verdict: each one, also where its record is sampled away."""
 
     policy: Key
@@ -162,8 +157,7 @@ class Decided:
     """When the sample came that triggered it; None where none did (a silence)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(NamedTuple):
     """Add to a counter of `wire.metrics`; labels in the metric's order."""
 
     metric: str
@@ -171,16 +165,14 @@ class Count:
     amount: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(NamedTuple):
     """Count and log a message of another that is not looked at; `reason` is a code."""
 
     what: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Observe:
+class Observe(NamedTuple):
     """One latency of one stage, in seconds; `node` is the replica's for Network and Inference."""
 
     policy: Key
@@ -189,8 +181,7 @@ class Observe:
     node: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RememberPeer:
+class RememberPeer(NamedTuple):
     """Remember a peer's beat for reports; only a beat that is believed gets here."""
 
     beat: beat.Beat
@@ -198,8 +189,7 @@ class RememberPeer:
     """When it was heard, in monotonic seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRenewal:
+class RequestRenewal(NamedTuple):
     """Ask the hub, or a peer that has it, whether this node may go on holding these devices."""
 
     number: int

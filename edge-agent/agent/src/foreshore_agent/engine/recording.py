@@ -35,21 +35,14 @@ def decision(
     evaluation: evaluate.Evaluation,
     verdict: wire.Verdict,
     *,
-    command: effects.SendCommand | None = None,
     latency: Mapping[str, float] = EMPTY,
     sampled_rate: int | None = None,
     is_routine: bool = False,
 ) -> effects.Record:
-    """Render the record of one pass of the chain."""
+    """Render the record of one pass of the chain that commanded nothing."""
     policy = evaluation.facts.given.policy
     device = policy.identity["device"]["name"]
-    data = record.decision(
-        evaluation,
-        verdict,
-        command=None if command is None else _command(command),
-        latency=latency,
-        engine=_engine(turn),
-    )
+    data = record.decision(evaluation, verdict, command=None, latency=latency, engine=engine(turn))
     event = record.event(
         id=data["decisionId"],
         type=wire.DECISION,
@@ -171,22 +164,8 @@ def notice(
     )
 
 
-def _command(command: effects.SendCommand) -> dict[str, Any]:
-    """Render a command; a test holds it to `wire.command.Command`, and to what is sent."""
-    return {
-        "commandId": command.command_id,
-        "attempt": command.attempt,
-        "action": command.action,
-        "input": dict(command.values),
-        "holder": command.holder,
-        "epoch": command.epoch,
-        "priority": command.priority,
-        "issuedAt": record.stamp(command.issued_at),
-        "notAfter": record.stamp(command.not_after),
-    }
-
-
-def _engine(turn: Turn) -> dict[str, Any]:
+def engine(turn: Turn) -> dict[str, Any]:
+    """Return who decides, and by which clock, as records of decisions name it."""
     identity = turn.identity
     return {
         "site": turn.site,

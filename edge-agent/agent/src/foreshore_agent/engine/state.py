@@ -12,19 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import immutables
 
 from foreshore_agent.engine import effects
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_api.wire import assignment, report
+from foreshore_api.wire import assignment, record, report
 from foreshore_decision import features, fencing
 from foreshore_decision.chain import evaluate, facts, limiter
-from foreshore_decision.policy import CompiledPolicy, actions
+from foreshore_decision.policy import CompiledPolicy
 from foreshore_decision.record import PASS_NUMBER
 
 EMPTY: Mapping[Any, Any] = immutables.Map()
+LONGEST: Final = record.MAXIMUM_BYTES - 4096
+"""Bytes of what a record is made of: the rest of a record, made of it alone, has room beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +90,43 @@ def command_id(decision_id: str) -> str:
     return f"{decision_id}/{PASS_NUMBER}"
 
 
+class Unrecorded(NamedTuple):
+    """What the record of a command is rendered from, once it has left or surely will not.
+
+    It is durable with the intent before the command leaves: a restart renders the same from it.
+    """
+
+    document: Mapping[str, Any]
+    """`record.compact`: what the gates saw."""
+    made: Mapping[str, Any]
+    """What the engine adds: when, by whom, and the command."""
+    body: bytes
+    """Both as JSON: what is durable."""
+    evaluation: evaluate.Evaluation | None = None
+    """What was decided; None where a process before this one decided, and it is not made again."""
+    why: str = ""
+    """Why it is not made again, for people."""
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether not even a record of this alone would have room for it."""
+        return len(self.body) > LONGEST
+
+
 class Intent(NamedTuple):
     """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
     decision_id: str
+    command_id: str
+    """The key of the command."""
     policy: Key
     action: str
     values: Mapping[str, Any]
     """What was commanded, by input of the action."""
     properties: Mapping[str, str]
     """Property that each input sets, where there is one."""
+    actuators: frozenset[str]
+    """What it moves."""
     state: CommandState
     time_to_live: float
     settling: float
@@ -122,18 +151,10 @@ class Intent(NamedTuple):
     """What is to be sent, until it is."""
     identity: Mapping[str, Any] = EMPTY
     """Policy and device as records name them."""
-    evaluation: evaluate.Evaluation | None = None
-    """Until the intent is durable: what to record if it does not become so."""
-
-    @property
-    def actuators(self) -> frozenset[str]:
-        """What it moves."""
-        return actions.moved(self.action, self.properties.values())
-
-    @property
-    def command_id(self) -> str:
-        """The key of the command."""
-        return command_id(self.decision_id)
+    unrecorded: Unrecorded | None = None
+    """Until its decision is recorded."""
+    fixed: bytes = b"{}"
+    """What of it is durable and never changes, as a JSON object: `durable` adds the rest."""
 
 
 class Binding(NamedTuple):
@@ -177,6 +198,8 @@ class Stamp(NamedTuple):
 class DeviceState(NamedTuple):
     """One assigned device."""
 
+    key: Key
+    """Its name."""
     assigned: assignment.AssignedDevice
     authority: fencing.AuthorityState
     standing: fencing.Standing = fencing.Standing.NONE
@@ -197,11 +220,6 @@ class DeviceState(NamedTuple):
     """Engine seconds of the newest telemetry."""
     period: float | None = None
     """Usual seconds between two messages, smoothed."""
-
-    @property
-    def key(self) -> Key:
-        """Its name."""
-        return Key(self.assigned.namespace, self.assigned.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,8 +210,9 @@ def _put(state: State, key: Key, change: Change[DeviceState]) -> Change[State]:
     """Store a device, and whether ticks have to look at it."""
     device, done = change
     devices, awake = state.devices.set(key, device), state.awake
-    if triggers.is_timed(device) is not (key in awake):
-        awake = awake.delete(key) if key in awake else awake.set(key, None)
+    if triggers.is_timed(device) is (key in awake):
+        return Change(state._replace(devices=devices), done)
+    awake = awake.delete(key) if key in awake else awake.set(key, None)
     return Change(state._replace(devices=devices, awake=awake), done)
 
 

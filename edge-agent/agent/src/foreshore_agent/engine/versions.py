@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from foreshore_agent.engine import effects, recording, replicas
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import State
+from foreshore_agent.engine.state import DeviceState, Intent, State
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.conditions import Reason
 from foreshore_api.reasons import agent as reasons
@@ -294,6 +294,23 @@ def _known(state: State, wanted: Policy) -> tuple[Policy, ...]:
     key = Key(wanted.namespace, wanted.name)
     last_good = state.in_force.get(key) or state.absent.get(key, ())
     return tuple(version for version in last_good if version.uid == wanted.uid)
+
+
+def decided_by(state: State, device: DeviceState, intent: Intent) -> CompiledPolicy | None:
+    """Return the policy that an intent was decided by: as it is bound, or was in force last."""
+    bound = device.bindings.get(intent.policy)
+    if bound is not None and _is_of(bound.compiled, intent):
+        return bound.compiled
+    last_good = state.in_force.get(intent.policy) or state.absent.get(intent.policy, ())
+    options = (_compiled(state, version, device.assigned)[0] for version in last_good)
+    compiled = (option.compiled for option in options if option is not None)
+    return next((policy for policy in compiled if _is_of(policy, intent)), None)
+
+
+def _is_of(compiled: CompiledPolicy, intent: Intent) -> bool:
+    """Whether a policy, for its device, is named as the one that an intent was decided by."""
+    names = ((compiled.identity[kind], intent.identity[kind]) for kind in ("policy", "device"))
+    return all({**named, **own} == named for own, named in names)
 
 
 def announce(turn: Turn, state: State, resolution: Resolution) -> tuple[effects.Effect, ...]:

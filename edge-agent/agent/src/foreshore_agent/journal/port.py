@@ -9,9 +9,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from foreshore_agent.journal.tally import JournalEntry, JournalStatus, Values
+from foreshore_agent.journal.tally import PROMISE, JournalEntry, JournalStatus, Values
 
-__all__ = ["JournalEntry", "JournalPort", "JournalStatus", "Then", "Values"]
+__all__ = ["PROMISE", "JournalEntry", "JournalPort", "JournalStatus", "Then", "Values"]
 
 Then = Callable[[str | None], None]
 """Takes None once a write is durable, or the reason code of why it is not."""
@@ -42,13 +42,6 @@ class JournalPort(Protocol):
 
     def put(self, key: str, value: bytes) -> None:
         """Keep one value, or forget it if it is empty; that it cannot be kept is in `standing`."""
-        ...
-
-    def flush(self) -> None:
-        """End a turn: what was appended since the last one goes to the disk together.
-
-        Without it, what was appended goes when the loop comes to its next callbacks.
-        """
         ...
 
     def flush(self) -> None:

@@ -172,7 +172,8 @@ class Store:
         self._make_room(entries)
         for key, value in values:
             self.put(key, value)
-        return tuple(self._ledger.insert(entry) for entry in entries)
+        records = (entry for entry in entries if not entry.is_promise)
+        return tuple(self._ledger.insert(entry) for entry in records)
 
     def put(self, key: str, value: bytes) -> None:
         """Keep one value durably; an empty one is forgotten."""

@@ -28,6 +28,9 @@ class JournalEntry:
     records are never dropped before they are acknowledged. After acknowledgement the newest `keep`
     of each (policy, device, verdict) stay. `reserve` lets a record about something that is already
     under way (an outcome, a capped mode) use the room that is kept back.
+
+    One without a body is a promise: nothing is written, and the append is refused where there is no
+    room for the record that is to come, which then uses what is kept back.
     """
 
     body: bytes
@@ -37,6 +40,11 @@ class JournalEntry:
     verdict: str = ""
     keep: int = 50
     reserve: bool = False
+
+    @property
+    def is_promise(self) -> bool:
+        """Whether it asks for room alone."""
+        return not self.body
 
     @property
     def weight(self) -> int:
@@ -52,6 +60,10 @@ class JournalEntry:
         """Refuse a body that the hub would refuse. Raises ValueError."""
         if self.is_too_long:
             raise ValueError(f"a record of {len(self.body)} bytes is longer than {MAXIMUM_BODY}")
+
+
+PROMISE: Final = JournalEntry(b"", critical=True, verdict=record.Verdict.COMMANDED.value)
+"""Goes with an intent, whose record is written once its command has left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,9 +139,6 @@ class Journal:
         is_urgent = all(entry.reserve for entry in entries)
         self._take(Append(entries, kept, then, is_urgent), is_patient=is_patient)
 
-    def flush(self) -> None:
-        """End a turn: the thread has all that was appended, as it came."""
-
     def lose(self, entries: Sequence[JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept: they are counted and named in a gap record."""
         if not self._is_closed and not self.broken.done():

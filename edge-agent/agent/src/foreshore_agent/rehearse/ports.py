@@ -72,7 +72,7 @@ class Questions:
 
     def _result(self, question: _Question) -> "asyncio.Future[_Result]":
         answered: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-        patient = replace(question.asked, timeout=ANSWER_SECONDS)
+        patient = question.asked._replace(timeout=ANSWER_SECONDS)
         self._replicas.ask(patient, answered.set_result)
         return answered
 
@@ -131,9 +131,6 @@ class JournalQueue:
     def put(self, key: str, value: bytes) -> None:
         """Queue a value."""
         self.append((), ((key, value),))
-
-    def flush(self) -> None:
-        """Let the queue go on waiting: company is all that it waits for."""
 
     def flush(self) -> None:
         """Let the queue go on waiting: company is all that it waits for."""

@@ -307,11 +307,9 @@ class Core:
             )
             for line in effect.records
         ]
+        if effect.intent is not None:
+            entries.append(journal.PROMISE)
         too_long = [entry for entry in entries if entry.is_too_long]
-        if too_long and effect.intent is not None:
-            self._lose(entries)
-            self._not_written(effect.intent, agent.RECORD_TOO_LARGE)
-            return
         if too_long:
             self._lose(too_long)
         fitting = [entry for entry in entries if not entry.is_too_long]

@@ -7,6 +7,23 @@ replay   the same gates on the facts of a record
 """
 
 from foreshore_decision.record.chain import link
-from foreshore_decision.record.render import PASS_NUMBER, decision, event, is_sampled, stamp
+from foreshore_decision.record.render import (
+    PASS_NUMBER,
+    compact,
+    decision,
+    event,
+    incomplete,
+    is_sampled,
+    stamp,
+)
 
-__all__ = ["PASS_NUMBER", "decision", "event", "is_sampled", "link", "stamp"]
+__all__ = [
+    "PASS_NUMBER",
+    "compact",
+    "decision",
+    "event",
+    "incomplete",
+    "is_sampled",
+    "link",
+    "stamp",
+]

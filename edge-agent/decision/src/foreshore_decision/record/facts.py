@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple, get_type_hints
 import pydantic
 from pydantic.alias_generators import to_camel
 
+from foreshore_api.v1alpha1.actuation import RecordLevel
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_decision.chain import limiter, modes, readings
 from foreshore_decision.chain.facts import Answer, Facts, Given, Good, Holder, Reading, Trigger
@@ -108,6 +109,13 @@ def encode(facts: Facts, shown: Json) -> dict[str, Any]:
         document["windows"] = windows.encode(given, fixed.windows)
     windows.add_panes(document, given, shown)
     return document
+
+
+def fitted(document: Json, policy: compiled.CompiledPolicy, shown: Json) -> Json:
+    """Return facts that were encoded before the rest of the record's data, `shown`, was known."""
+    if policy.record_level is not RecordLevel.FULL:
+        return document
+    return windows.without_excess(document, shown)
 
 
 def decode(recorded: Json, policy: compiled.CompiledPolicy) -> Recalled:

@@ -22,6 +22,8 @@ from foreshore_decision.record import facts as codec
 SKIPPED: Final = {"phase": record.Phase.SKIPPED.value, "reason": reasons.SKIPPED}
 PASS_NUMBER: Final = 1
 """The first run of the chain over a decision; further passes come with approvals."""
+UNMADE: Final = ("inputs", "gates", "parameters", "variables", "present", "state", "recommendation")
+"""What a record lacks that is made of its compact form alone."""
 
 
 def decision(
@@ -31,15 +33,81 @@ def decision(
     command: Mapping[str, Any] | None,
     latency: Mapping[str, float],
     engine: Mapping[str, Any],
+    facts: Mapping[str, Any] | None = None,
     names: tuple[GateName, ...] = order.NAMES,
 ) -> dict[str, Any]:
     """Return the data of a `DECISION` event; `engine` holds site, node, clock and engine.
 
-    `names` are those of every gate of the chain, so that those that were not asked are named.
+    `facts` are those of the evaluation where they are encoded already. `names` are those of every
+    gate of the chain, so that those that were not asked are named.
     """
     data = shown(evaluation, verdict, command=command, latency=latency, engine=engine, names=names)
-    data["facts"] = codec.encode(evaluation.facts, data)
+    if facts is None:
+        facts = codec.encode(evaluation.facts, data)
+    else:
+        facts = codec.fitted(facts, evaluation.facts.given.policy, data)
+    data["facts"] = facts
     return data
+
+
+def compact(evaluation: evaluate.Evaluation) -> dict[str, Any]:
+    """Return what a record of an evaluation is made of: little, plain, and enough.
+
+    Parts of the record's own data, under their names there: `replay.recall` makes the evaluation
+    of them again, by the same policy. No sentence, no line of a gate, nothing that follows.
+    """
+    facts = evaluation.facts
+    document = {
+        "decisionId": facts.given.decision_id,
+        "trigger": _trigger(facts),
+        "authority": _authority(facts),
+    }
+    optional = {
+        "model": _model(facts),
+        "features": facts.features,
+        "inference": _inference(facts),
+    }
+    document.update((key, value) for key, value in optional.items() if value)
+    document["facts"] = codec.encode(facts, document)
+    return document
+
+
+def incomplete(
+    document: Mapping[str, Any],
+    *,
+    identity: Mapping[str, Any],
+    command: Mapping[str, Any],
+    latency: Mapping[str, float],
+    engine: Mapping[str, Any],
+    reason: str,
+    why: str,
+) -> dict[str, Any]:
+    """Return the data of a `DECISION` event that was commanded, of its compact form alone.
+
+    `identity` is policy and device as records name them, `reason` that of the rule that permitted
+    and `why` says, for people, what keeps the rest from being made again.
+    """
+    row = reasons.RECORD_INCOMPLETE
+    message = row.message.format(action=command["action"], why=why)
+    line = {
+        "gate": reasons.RECORD,
+        "phase": record.Phase.PASS,
+        "reason": row,
+        "operands": {"missing": ", ".join(UNMADE)},
+        "message": message,
+    }
+    return {
+        "decisionId": document["decisionId"],
+        "passNumber": PASS_NUMBER,
+        **engine,
+        **identity,
+        **{key: value for key, value in document.items() if key not in ("decisionId", "facts")},
+        "gates": [line],
+        "verdict": {"result": record.Verdict.COMMANDED, "reason": reason, "message": message},
+        "latency": dict(latency),
+        "command": command,
+        "facts": document["facts"],
+    }
 
 
 def shown(
@@ -65,11 +133,7 @@ def shown(
         "inputs": [_input(source) for source in facts.inputs],
         "gates": [*map(_entry_of(facts), evaluation.entries)],
         "verdict": _decided(evaluation, verdict),
-        "authority": {
-            "holder": given.holder.node,
-            "epoch": given.holder.epoch,
-            "standing": given.holder.standing.value,
-        },
+        "authority": _authority(facts),
         "state": _state(facts),
         "latency": dict(latency),
     }
@@ -159,6 +223,11 @@ def _trigger(facts: Facts) -> dict[str, Any]:
     if trigger.sampled is not None:
         rendered["sampledAt"] = stamp(trigger.sampled)
     return rendered
+
+
+def _authority(facts: Facts) -> dict[str, Any]:
+    holder = facts.given.holder
+    return {"holder": holder.node, "epoch": holder.epoch, "standing": holder.standing.value}
 
 
 def _input(source: Input) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from foreshore_api.wire import assignment
 from foreshore_decision import policy
 from foreshore_decision.chain import evaluate, gate, order
 from foreshore_decision.chain.facts import Facts
+from foreshore_decision.policy import compiled
 from foreshore_decision.record import answers, facts, plain, render
 
 Json = Mapping[str, Any]
@@ -58,7 +59,8 @@ class UnreadableFacts:
     problem: str
 
 
-Result = Replayed | MissingFact | OlderFormat | UnreadableFacts
+NoEvaluation = MissingFact | OlderFormat | UnreadableFacts
+Result = Replayed | NoEvaluation
 
 
 def replay(
@@ -75,15 +77,9 @@ def replay(
     Raises:
         policy.PolicyError: the policy does not compile for the device.
     """
-    made = policy.compile(assigned, device)
-    try:
-        evaluation = _evaluate(chain, facts.decode(recorded, made), recorded)
-    except plain.MissingFactError as error:
-        return MissingFact(error.name)
-    except facts.OlderFormatError:
-        return OlderFormat()
-    except (facts.UnreadableFactsError, OverflowError) as error:
-        return UnreadableFacts(str(error))
+    evaluation = recall(recorded, policy.compile(assigned, device), chain)
+    if not isinstance(evaluation, evaluate.Evaluation):
+        return evaluation
     engine = {key: recorded[key] for key in ("site", "node", "clock", "engine") if key in recorded}
     data = render.shown(
         evaluation,
@@ -94,6 +90,23 @@ def replay(
         names=chain.names,
     )
     return Replayed(data, projection(data) == projection(recorded))
+
+
+def recall(
+    recorded: Json, made: compiled.CompiledPolicy, chain: gate.Chain = order.CHAIN
+) -> evaluate.Evaluation | NoEvaluation:
+    """Make the evaluation again of the data of a `DECISION` event, or of its compact form.
+
+    With the policy that it was decided by, it is what the engine came to then.
+    """
+    try:
+        return _evaluate(chain, facts.decode(recorded, made), recorded)
+    except plain.MissingFactError as error:
+        return MissingFact(error.name)
+    except facts.OlderFormatError:
+        return OlderFormat()
+    except (facts.UnreadableFactsError, OverflowError) as error:
+        return UnreadableFacts(str(error))
 
 
 def projection(data: Json) -> bytes:

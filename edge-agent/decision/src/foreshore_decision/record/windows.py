@@ -66,6 +66,20 @@ def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
         document["cut"] = cut
 
 
+def without_excess(document: Json, shown: Json) -> Json:
+    """Return facts without the panes for which the record has no room, the last window's first."""
+    excess = _size(shown) + _size(document) + ENVELOPE_BYTES - wire.MAXIMUM_BYTES
+    if excess <= 0:
+        return document
+    lines, cut = dict(document.get("windows", {})), list(document.get("cut", ()))
+    for name, line in reversed(lines.items()):
+        if excess > 0 and "panes" in line:
+            excess -= _size(line["panes"])
+            lines[name] = {key: value for key, value in line.items() if key != "panes"}
+            cut.append(name)
+    return {**document, "windows": lines, "cut": cut}
+
+
 def decode(
     document: Json, shown: Mapping[str, float | None], policy: compiled.CompiledPolicy
 ) -> tuple[Known[features.Window], dict[str, MeasuredFeature]]:

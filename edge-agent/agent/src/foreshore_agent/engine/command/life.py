@@ -6,22 +6,31 @@ one effect, with the device's durable value: a crash in the middle forgets none 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from foreshore_agent.engine import durable, effects, recording
-from foreshore_agent.engine.command import ledger, read_back, table
+from foreshore_agent.engine.command import ledger, read_back, table, unrecorded
 from foreshore_agent.engine.command.table import CommandEvent, News
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import CommandState, DeviceState, Intent, command_id
+from foreshore_agent.engine.state import (
+    Binding,
+    CommandState,
+    DeviceState,
+    Intent,
+    Remembered,
+    command_id,
+)
 from foreshore_agent.engine.turn import Change, Turn
-from foreshore_api.reasons import Reason
+from foreshore_api.reasons import Reason, agent
 from foreshore_api.reasons import command as reasons
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics, record
 from foreshore_decision import fencing
 from foreshore_decision.chain import evaluate, facts, modes
+from foreshore_decision.policy import CompiledPolicy
 
 ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
     {
@@ -36,26 +45,24 @@ ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
 def issue(
     turn: Turn,
     device: DeviceState,
+    binding: Binding,
     evaluation: evaluate.Evaluation,
     received: float,
     latency: Mapping[str, float],
 ) -> Change[DeviceState]:
     """Take the rate limits' tokens and make the intent durable; nothing has left yet.
 
-    `received` is monotonic, of the sample that triggered the decision; `latency` is the decision's
-    seconds by stage.
+    The decision is recorded once the command has left; where its record would have no room for what
+    it is made of, nothing is commanded. `binding` is the policy's, as it is now; `received` is
+    monotonic, of the sample that triggered the decision; `latency` is seconds by stage.
     """
     message = _command(turn, device.key, evaluation.facts)
-    waited = sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0)
-    intent = _intent(turn, message, evaluation, received, waited)
-    device = ledger.issued(device, intent)
-    line = recording.decision(
-        turn, evaluation, record.Verdict.COMMANDED, command=message, latency=latency
-    )
+    intent = _intent(turn, message, evaluation, received, latency)
+    device = ledger.issued(device, binding, intent)
+    if intent.unrecorded is not None and intent.unrecorded.is_too_long:
+        return intent_failed(turn, device, intent, agent.RECORD_TOO_LARGE)
     key = effects.IntentKey(intent.decision_id, message.policy, device.key)
-    return Change(
-        device, (effects.AppendRecords((line,), key, (durable.device_value(turn, device),)),)
-    )
+    return Change(device, (effects.AppendRecords((), key, (durable.device_value(turn, device),)),))
 
 
 def _command(turn: Turn, device: Key, decided: facts.Facts) -> effects.SendCommand:
@@ -83,31 +90,43 @@ def _intent(
     message: effects.SendCommand,
     evaluation: evaluate.Evaluation,
     received: float,
-    waited: float,
+    latency: Mapping[str, float],
 ) -> Intent:
     given = evaluation.facts.given
     made = given.policy
+    action = made.action
+    properties = {bound.name: bound.property for bound in action.bounds if bound.property}
+    identity = {
+        "policy": {**made.identity["policy"], "effectiveMode": given.mode.value},
+        "device": made.identity["device"],
+    }
     return Intent(
         decision_id=given.decision_id,
+        command_id=message.command_id,
         policy=message.policy,
-        action=message.action,
+        action=action.name,
         values=message.values,
-        properties={
-            bound.name: bound.property for bound in made.action.bounds if bound.property is not None
-        },
+        properties=properties,
+        actuators=action.actuators,
         state=CommandState.INTENT,
-        time_to_live=made.action.time_to_live,
-        settling=made.action.settling_time,
+        time_to_live=action.time_to_live,
+        settling=action.settling_time,
         issued=turn.seconds,
-        deadline=turn.at.boot + made.action.time_to_live,
+        deadline=turn.at.boot + action.time_to_live,
         received=received,
-        waited=waited,
+        waited=sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0),
         command=message,
-        identity={
-            "policy": {**made.identity["policy"], "effectiveMode": given.mode.value},
-            "device": made.identity["device"],
-        },
-        evaluation=evaluation,
+        identity=identity,
+        unrecorded=unrecorded.compact(turn, evaluation, message, latency),
+        fixed=durable.fixed(
+            given.decision_id,
+            message.policy,
+            action,
+            message.values,
+            properties,
+            turn.seconds,
+            identity,
+        ),
     )
 
 
@@ -224,11 +243,42 @@ def _due(device: DeviceState, intent: Intent) -> News:
     return News(CommandEvent.DUE, reason, read_back.measured(device, intent))
 
 
-def recover(turn: Turn, device: DeviceState, intents: Iterable[Intent]) -> Change[DeviceState]:
-    """After a restart: nobody knows what became of these. Say so, hold, and read back."""
+PolicyOf = Callable[[Intent], CompiledPolicy | None]
+"""Returns the policy that an intent was decided by, where it is still known."""
+
+
+def recover(
+    turn: Turn, device: DeviceState, intents: Iterable[Intent], policy_of: PolicyOf
+) -> Change[DeviceState]:
+    """After a restart: nobody knows what became of these. Say so, hold, and read back.
+
+    Whose decision is not recorded yet is decided again first, as it was.
+    """
     for intent in intents:
+        if intent.unrecorded is not None:
+            recalled = unrecorded.recalled(intent, intent.unrecorded, policy_of(intent))
+            intent = intent._replace(unrecorded=recalled)
         device = ledger.opened(device, intent)
     return _all(turn, device, News(CommandEvent.RESTARTED, reasons.RESTARTED))
+
+
+def write_down(turn: Turn, key: Key, memory: Remembered) -> Change[Remembered]:
+    """Record what was decided before a restart of a device that is not assigned after it.
+
+    What became of the commands is recorded when the device comes back.
+    """
+    records: list[effects.Record] = []
+    done: list[effects.Effect] = []
+    for intent in memory.open:
+        if intent.unrecorded is not None:
+            recalled = unrecorded.recalled(intent, intent.unrecorded, None)
+            rendered = unrecorded.render(intent, recalled)
+            records.append(rendered.line)
+            done += unrecorded.announce(turn, key, intent, rendered.why)
+    book = tuple(intent._replace(unrecorded=None) for intent in memory.open)
+    memory = replace(memory, open=book)
+    value = durable.remembered_value(turn, key, memory)
+    return Change(memory, (effects.AppendRecords(tuple(records), None, (value,)), *done))
 
 
 def leave(turn: Turn, device: DeviceState) -> Change[DeviceState]:
@@ -311,7 +361,7 @@ def _is_lowered(turn: Turn, device: DeviceState, intent: Intent) -> str | None:
     binding = device.bindings.get(intent.policy)
     if binding is None:
         return None
-    mode, caps = turn.mode(binding.compiled)
+    mode, caps = turn.mode(binding.compiled, is_too_slow=binding.too_slow is not None)
     if modes.is_acting(mode):
         return None
     return caps[0].reason if caps else reasons.MODE_LOWERED
@@ -330,7 +380,7 @@ OBSTACLES: Final[tuple[Obstacle, ...]] = (
     _is_late,  # it is stale, also by what the machine slept
     _is_unauthorised,  # another agent may command by now
     _is_locked,  # a person locked the device
-    _is_lowered,  # a person, or a full recorder, lowered the mode
+    _is_lowered,  # a person, a full recorder or a policy that is too slow lowered the mode
     _is_edited,  # what the verdict rests on is no more
 )
 """What may have changed while the intent was written; the first that did is recorded."""

@@ -11,6 +11,9 @@ What it is over with is the row's outcome. In Unknown nobody knows whether it wa
 is held for the policy until a read-back shows that it was, or time to live and settling time have
 passed (actions are idempotent: doing it again is harmless).
 
+The decision's record is written by the rows that lead out of Intent and Sending: until then the
+intent holds what it is made of.
+
 At most once: the row of Intent and Durable is the only one that sends, no row leads back to Intent,
 and no event of a process that ended is left after a restart. `life` looks rows up; a pair that is
 in neither `TABLE` nor `IGNORED` does not exist, which a test holds.
@@ -22,7 +25,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from foreshore_agent.engine import effects, recording
-from foreshore_agent.engine.command import ledger, read_back
+from foreshore_agent.engine.command import ledger, read_back, unrecorded
 from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.reasons import decision as reasons
@@ -120,24 +123,38 @@ def send(passage: Passage) -> None:
         # the boot clock counts a suspend, the monotonic one does not
         deadline = at.monotonic + (intent.deadline - at.boot)
         passage.done.append(intent.command._replace(deadline=deadline))
-    passage.changes.update(command=None, evaluation=None)
+    passage.changes["command"] = None
+
+
+def write_down(passage: Passage) -> None:
+    """Record the decision: its command has left, or surely will not."""
+    intent = passage.intent
+    if intent.unrecorded is None:
+        return
+    rendered = unrecorded.render(intent, intent.unrecorded)
+    passage.records.append(rendered.line)
+    passage.changes["unrecorded"] = None
+    if rendered.why:
+        key = passage.device.key
+        passage.done.extend(unrecorded.announce(passage.turn, key, intent, rendered.why))
 
 
 def refund(passage: Passage) -> None:
-    """Give the tokens back and record the decision as failed: no record, no act."""
+    """Give the tokens back and record the decision as failed: no intent, no act."""
     intent = passage.intent
     passage.device = ledger.refunded(passage.device, intent)
-    if intent.evaluation is None:
+    evaluation = None if intent.unrecorded is None else intent.unrecorded.evaluation
+    if evaluation is None:
         return
-    failed = evaluate.unwritten(intent.evaluation, passage.news.reason)
+    failed = evaluate.unwritten(evaluation, passage.news.reason)
     passage.records.append(recording.decision(passage.turn, failed, record.Verdict.ERROR))
     decided = effects.Decided(
         policy=intent.policy,
         device=passage.device.key,
         verdict=record.Verdict.ERROR,
         reason=reasons.RECORDER_FULL,
-        rules=evaluate.rules(intent.evaluation),
-        triggered_at=intent.evaluation.facts.given.trigger.received,
+        rules=evaluate.rules(evaluation),
+        triggered_at=evaluation.facts.given.trigger.received,
     )
     passage.done.append(decided)
 
@@ -197,14 +214,14 @@ Pair = tuple[CommandState, CommandEvent]
 TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
     {
         (S.INTENT, E.DURABLE): Transition(S.SENDING, None, (send,)),
-        (S.INTENT, E.OBSTRUCTED): Transition(S.OVER, Outcome.NOT_SENT),
+        (S.INTENT, E.OBSTRUCTED): Transition(S.OVER, Outcome.NOT_SENT, (write_down,)),
         (S.INTENT, E.NOT_RECORDED): Transition(S.OVER, None, (refund,)),
-        (S.INTENT, E.UNASSIGNED): Transition(S.OVER, Outcome.NOT_SENT),
-        (S.INTENT, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
-        (S.SENDING, E.SENT): Transition(S.ANSWER, None, (await_answer,)),
-        (S.SENDING, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT),
-        (S.SENDING, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
-        (S.SENDING, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.INTENT, E.UNASSIGNED): Transition(S.OVER, Outcome.NOT_SENT, (write_down,)),
+        (S.INTENT, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (write_down, hold)),
+        (S.SENDING, E.SENT): Transition(S.ANSWER, None, (write_down, await_answer)),
+        (S.SENDING, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT, (write_down,)),
+        (S.SENDING, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (write_down, hold)),
+        (S.SENDING, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (write_down, hold)),
         # the socket took it, and the broker refused it
         (S.ANSWER, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT),
         (S.ANSWER, E.ACCEPTED): Transition(
