@@ -2,11 +2,12 @@
 
 And that every explanation is read from.
 
-One decision is one event of type `DECISION`, written before anything is commanded: for a verdict of
-Commanded it is the durable intent. What happens afterwards (acknowledged, confirmed, unknown, …)
-are events of type `OUTCOME` with the same decision id. What a journal drops or forgets is
-named by a `GAP`. The chain covers the exact stored bytes: `hash = SHA-256(previous hash ‖ body)`;
-it lives beside the body, so no canonical JSON is needed.
+One decision is one event of type `DECISION`. For a verdict of Commanded it is written once the
+command has left: what it is made of is durable before, with the intent, and a restart writes the
+same record from that. What happens afterwards (acknowledged, confirmed, unknown, …) are events of
+type `OUTCOME` with the same decision id. What a journal drops or forgets is named by a `GAP`. The
+chain covers the exact stored bytes: `hash = SHA-256(previous hash ‖ body)`; it lives beside the
+body, so no canonical JSON is needed.
 """
 
 from datetime import datetime

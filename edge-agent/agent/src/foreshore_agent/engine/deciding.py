@@ -211,9 +211,8 @@ def conclude(
     decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
     stages = {**latency, histogram.Stage.DECIDE.value: decide}
     if verdict is wire.Verdict.COMMANDED:
-        binding = binding._replace(replaced=facts.NONE)
-        change = life.issue(turn, device, binding, evaluation, received, stages)
-        return change.also(decided)
+        device = _bound(device, policy, binding._replace(replaced=facts.NONE))
+        return life.issue(turn, device, evaluation, received, stages).also(decided)
     done: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
         binding = _would_take(binding, given)

@@ -7,12 +7,10 @@ policy and device again, so that the engine finds them without an index of its o
     Infer          ──► Inferred | InferenceLate | InferenceFailed
     AppendRecords  ──► IntentDurable | IntentFailed               (where it has an intent)
     SendCommand    ──► CommandSent | CommandNotSent
-
-Tuples, because a decision makes a dozen of them: frozen data classes take two to three times as
-long to make.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -35,7 +33,8 @@ class Tensor(NamedTuple):
     """The elements, flat in row-major order; all of them fit the type."""
 
 
-class Infer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Infer:
     """Ask the policy's replicas in order, for at most `timeout` seconds in all."""
 
     decision_id: str
@@ -49,7 +48,8 @@ class Infer(NamedTuple):
     timeout: float
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Record:
     """One record for the journal: the fields of `journal.JournalEntry`."""
 
     body: bytes
@@ -70,7 +70,8 @@ class IntentKey(NamedTuple):
     device: Key
 
 
-class AppendRecords(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AppendRecords:
     """Append records; with an intent, answer once they (and the values) are on stable storage.
 
     `values` go into the same transaction as the records: a value that no longer holds what a record
@@ -83,7 +84,8 @@ class AppendRecords(NamedTuple):
     values: tuple[tuple[str, bytes], ...] = ()
 
 
-class Keep(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Keep:
     """Keep one value durably, without haste; empty bytes mean that it may be forgotten."""
 
     key: str
@@ -93,7 +95,8 @@ class Keep(NamedTuple):
 class SendCommand(NamedTuple):
     """Send one command, now or never: at most once, never retained, never queued.
 
-    It is made when its intent is, and gets its deadline when it leaves.
+    A tuple, because on the way to the device a data class of so many fields would cost ten
+    microseconds: it is made when its intent is, and gets its deadline when it leaves.
     """
 
     command_id: str
@@ -118,7 +121,8 @@ class SendCommand(NamedTuple):
     """Monotonic seconds; afterwards the answer is `CommandNotSent` with `TooLate`."""
 
 
-class Advise(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Advise:
     """Recommend what would be commanded in a higher mode; if it does not arrive, nothing is lost.
 
     Only where the device's profile has a place for advice.
@@ -134,7 +138,8 @@ class Advise(NamedTuple):
     time: datetime
 
 
-class Notice(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Notice:
     """The agent's own standing changed. For the log: an `AppendRecords` beside it records it."""
 
     reason: str
@@ -144,7 +149,8 @@ class Notice(NamedTuple):
     epoch: int | None = None
 
 
-class Decided(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Decided:
     """A decision came to its verdict: each one, also where its record is sampled away."""
 
     policy: Key
@@ -157,7 +163,8 @@ class Decided(NamedTuple):
     """When the sample came that triggered it; None where none did (a silence)."""
 
 
-class Count(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Count:
     """Add to a counter of `wire.metrics`; labels in the metric's order."""
 
     metric: str
@@ -165,14 +172,16 @@ class Count(NamedTuple):
     amount: int = 1
 
 
-class Refuse(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refuse:
     """Count and log a message of another that is not looked at; `reason` is a code."""
 
     what: str
     reason: str
 
 
-class Observe(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Observe:
     """One latency of one stage, in seconds; `node` is the replica's for Network and Inference."""
 
     policy: Key
@@ -181,7 +190,8 @@ class Observe(NamedTuple):
     node: str | None = None
 
 
-class RememberPeer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RememberPeer:
     """Remember a peer's beat for reports; only a beat that is believed gets here."""
 
     beat: beat.Beat
@@ -189,7 +199,8 @@ class RememberPeer(NamedTuple):
     """When it was heard, in monotonic seconds."""
 
 
-class RequestRenewal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RequestRenewal:
     """Ask the hub, or a peer that has it, whether this node may go on holding these devices."""
 
     number: int

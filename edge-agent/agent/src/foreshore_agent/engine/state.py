@@ -68,28 +68,6 @@ class Flight(NamedTuple):
     """Monotonic, when the model was asked."""
 
 
-class CommandState(StrEnum):
-    """What a command waits for; `command.table` is its life."""
-
-    INTENT = "Intent"
-    """To be durable."""
-    SENDING = "Sending"
-    """To leave."""
-    ANSWER = "Answer"
-    """For the device to answer."""
-    CONFIRMATION = "Confirmation"
-    """For the read-back to come near what was commanded."""
-    UNKNOWN = "Unknown"
-    """Nobody knows whether it was done: for a read-back to show it, or for time to pass."""
-    OVER = "Over"
-    """For nothing: its last outcome is recorded, and it is forgotten."""
-
-
-def command_id(decision_id: str) -> str:
-    """Return the key of a decision's command: decision and pass."""
-    return f"{decision_id}/{PASS_NUMBER}"
-
-
 class Unrecorded(NamedTuple):
     """What the record of a command is rendered from, once it has left or surely will not.
 
@@ -111,6 +89,28 @@ class Unrecorded(NamedTuple):
     def is_too_long(self) -> bool:
         """Whether not even a record of this alone would have room for it."""
         return len(self.body) > LONGEST
+
+
+class CommandState(StrEnum):
+    """What a command waits for; `command.table` is its life."""
+
+    INTENT = "Intent"
+    """To be durable."""
+    SENDING = "Sending"
+    """To leave."""
+    ANSWER = "Answer"
+    """For the device to answer."""
+    CONFIRMATION = "Confirmation"
+    """For the read-back to come near what was commanded."""
+    UNKNOWN = "Unknown"
+    """Nobody knows whether it was done: for a read-back to show it, or for time to pass."""
+    OVER = "Over"
+    """For nothing: its last outcome is recorded, and it is forgotten."""
+
+
+def command_id(decision_id: str) -> str:
+    """Return the key of a decision's command: decision and pass."""
+    return f"{decision_id}/{PASS_NUMBER}"
 
 
 class Intent(NamedTuple):

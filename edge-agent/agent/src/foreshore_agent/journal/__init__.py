@@ -1,6 +1,7 @@
-"""The journal: what this agent has decided, durable before anything is commanded.
+"""The journal: what this agent has decided, and durably what it is about to command.
 
-The runtime appends decision records and waits until they are on disk; the link ships them to the
+The runtime keeps an intent with what its record is made of, waits until that is on disk, and
+appends the record once the command has left; the link ships them to the
 hub and acknowledges what the hub has committed; the command line reads them. One state directory
 holds one journal and belongs to one agent at a time.
 

@@ -11,7 +11,7 @@ from operator import or_
 from typing import Final
 
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import Binding, CommandState, DeviceState, Intent
+from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Intent
 from foreshore_decision.chain import limiter
 from foreshore_decision.policy import compiled
 
@@ -38,37 +38,25 @@ def outstanding(device: DeviceState, action: compiled.CompiledAction) -> int:
     )
 
 
-def issued(device: DeviceState, binding: Binding, intent: Intent) -> DeviceState:
-    """Enter a new command, and take its tokens; `binding` is its policy's, as it is now."""
-    bindings = {**device.bindings, intent.policy: binding}
-    entries = {**device.open, intent.command_id: intent}
-    return _charged(device, intent.policy, intent.issued, bindings, entries)
+def issued(device: DeviceState, intent: Intent) -> DeviceState:
+    """Enter a new command, and take its tokens."""
+    return charged(device, intent.policy, intent.issued, {intent.command_id: intent})
 
 
-def charged(device: DeviceState, policy: Key, seconds: float) -> DeviceState:
-    """Take a token of the policy's and of the actuator's rate limit."""
-    return _charged(device, policy, seconds, device.bindings, device.open)
-
-
-def _charged(
-    device: DeviceState,
-    policy: Key,
-    seconds: float,
-    bindings: Mapping[Key, Binding],
-    entries: Mapping[str, Intent],
+def charged(
+    device: DeviceState, policy: Key, seconds: float, entries: Mapping[str, Intent] = EMPTY
 ) -> DeviceState:
-    """Replace a device once: it is wide, and a command waits."""
-    made = bindings[policy].compiled
+    """Take a token of the policy's and of the actuator's rate limit."""
+    made = device.bindings[policy].compiled
     own = limiter.taken((made.policy_rate,), device.policy_logs.get(policy, ()), seconds)
     shared = {
         name: limiter.taken((made.actuator_rate,), device.actuators.get(name, ()), seconds)
         for name in made.action.actuators
     }
     return device._replace(
-        bindings=bindings,
         policy_logs={**device.policy_logs, policy: own},
         actuators={**device.actuators, **shared},
-        open=entries,
+        open={**device.open, **entries},
     )
 
 

@@ -16,7 +16,6 @@ from foreshore_agent.engine.command import ledger, read_back, table, unrecorded
 from foreshore_agent.engine.command.table import CommandEvent, News
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import (
-    Binding,
     CommandState,
     DeviceState,
     Intent,
@@ -45,7 +44,6 @@ ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
 def issue(
     turn: Turn,
     device: DeviceState,
-    binding: Binding,
     evaluation: evaluate.Evaluation,
     received: float,
     latency: Mapping[str, float],
@@ -53,12 +51,12 @@ def issue(
     """Take the rate limits' tokens and make the intent durable; nothing has left yet.
 
     The decision is recorded once the command has left; where its record would have no room for what
-    it is made of, nothing is commanded. `binding` is the policy's, as it is now; `received` is
-    monotonic, of the sample that triggered the decision; `latency` is seconds by stage.
+    it is made of, nothing is commanded. `received` is monotonic, of the sample that triggered the
+    decision; `latency` is the decision's seconds by stage.
     """
     message = _command(turn, device.key, evaluation.facts)
     intent = _intent(turn, message, evaluation, received, latency)
-    device = ledger.issued(device, binding, intent)
+    device = ledger.issued(device, intent)
     if intent.unrecorded is not None and intent.unrecorded.is_too_long:
         return intent_failed(turn, device, intent, agent.RECORD_TOO_LARGE)
     key = effects.IntentKey(intent.decision_id, message.policy, device.key)
