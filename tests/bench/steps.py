@@ -127,7 +127,7 @@ SCENES: Final = (
 
 
 @dataclass
-class Bench:
+class EngineBench:
     """One engine of a scene; every step of it is timed by the kind of its event."""
 
     scene: Scene
@@ -245,7 +245,7 @@ def calibrated() -> float:
 
 def measure(scene: Scene, samples: int, *, is_cold: bool) -> dict[str, float]:
     """Return the median microseconds of each event of a scene."""
-    bench = Bench(scene, is_cold)
+    bench = EngineBench(scene, is_cold)
     for number in range(samples):
         bench.sample(number)
     return {name: statistics.median(taken) / 1e3 for name, taken in bench.nanoseconds.items()}
@@ -260,12 +260,17 @@ def report(samples: int = 1000, scenes: Sequence[Scene] = SCENES) -> None:
         hot = measure(scene, samples, is_cold=False)
         cold = measure(scene, max(50, samples // 4), is_cold=True)
         for name, taken in hot.items():
-            print(
-                f"{scene.name:12}{name:16}{taken:8.1f}{cold.get(name, 0.0):8.1f}{taken / unit:10.3f}"
-            )
-        routine = [name for name in hot if name != "Tick"]
-        whole, chilled = (sum(figures[name] for name in routine) for figures in (hot, cold))
-        print(f"{scene.name:12}{'a sample':16}{whole:8.1f}{chilled:8.1f}{whole / unit:10.3f}")
+            show(scene.name, name, taken, cold.get(name, 0.0), unit)
+        sums = (
+            sum(taken for name, taken in figures.items() if name != "Tick")
+            for figures in (hot, cold)
+        )
+        show(scene.name, "a sample", *sums, unit)
+
+
+def show(scene: str, name: str, hot: float, cold: float, unit: float) -> None:
+    """Print a line of the table."""
+    print(f"{scene:12}{name:16}{hot:8.1f}{cold:8.1f}{hot / unit:10.3f}")
 
 
 def _assignment(scene: Scene) -> wire.Assignment:

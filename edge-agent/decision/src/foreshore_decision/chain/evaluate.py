@@ -48,10 +48,10 @@ def proceed(
     `given` is what was gathered anew, where time has passed while the model was being asked: a
     device that was locked meanwhile, or a policy that was disabled, no longer decides anything.
     """
-    facts = earlier.facts._replace(answer=answer)
+    facts = earlier.facts
     if given is None:
-        return evaluate(chain.after, facts, earlier.entries)
-    facts = facts._replace(given=given, before=facts.given)
+        return evaluate(chain.after, facts._replace(answer=answer), earlier.entries)
+    facts = facts._replace(given=given, before=facts.given, answer=answer)
     disarmed = people.disarmed(given)
     if disarmed is not None:
         return abandon(facts, disarmed)

@@ -27,13 +27,15 @@ def validity(gate: GateName, facts: Facts) -> Step:
     """
     given = facts.given
     inputs = tuple(
-        readings.input_of(
-            source,
-            given.readings.get(source.property),
-            given.last_good.get(source.name),
-            given.seconds,
-        )
-        for source in given.policy.inputs
+        [
+            readings.input_of(
+                source,
+                given.readings.get(source.property),
+                given.last_good.get(source.name),
+                given.seconds,
+            )
+            for source in given.policy.inputs
+        ]
     )
     values: dict[str, expr.Value] = {
         seen.name: seen.value
@@ -89,11 +91,10 @@ def inference(gate: GateName, facts: Facts) -> Step:
         data = answer.outputs.get(output.tensor, ())
         if output.index >= len(data):
             return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_MISSING, output.name))
-        outputs[output.name] = float(data[output.index])
-        if not math.isfinite(outputs[output.name]):
+        outputs[output.name] = number = float(data[output.index])
+        if not math.isfinite(number):
             return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_NOT_FINITE, output.name))
-    facts = facts._replace(outputs=outputs, values={**facts.values, **outputs})
-    return Step(expressions.after(facts), Entry(gate, PASS, reasons.ANSWERED))
+    return Step(expressions.after(facts, outputs), Entry(gate, PASS, reasons.ANSWERED))
 
 
 def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float | None]:
@@ -113,15 +114,16 @@ def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float
             features.measure(window, feature.aggregate, given.seconds) if is_covered else None
         )
     if given.policy.inference is not None:
-        for tensor in given.policy.inference.tensors:
-            for name in tensor.features:
-                if name not in measured:
-                    measured[name] = _number(values.get(name))
+        for name in given.policy.inference.features:
+            if name not in measured:
+                measured[name] = _number(values.get(name))
     return measured
 
 
 def _not_ready(gate: GateName, facts: Facts) -> Entry | None:
     """Return the first number that is missing, and when its window will be covered."""
+    if None not in facts.features.values():
+        return None
     given = facts.given
     declared = {feature.name: feature for feature in given.policy.features}
     for name, number in facts.features.items():
@@ -159,7 +161,7 @@ def _number(value: expr.Value | None) -> float | None:
 
 
 def _model_takes(asked: compiled.Inference | None, name: str) -> bool:
-    return asked is not None and any(name in tensor.features for tensor in asked.tensors)
+    return asked is not None and name in asked.features
 
 
 def _unanswered(gate: GateName, asked: compiled.Inference, answer: Answer) -> Entry | None:

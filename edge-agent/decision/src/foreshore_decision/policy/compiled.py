@@ -5,7 +5,7 @@ dataclasses: this is the hot path.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from foreshore_api.v1alpha1 import DataType, Mode
@@ -121,11 +121,16 @@ class Inference:
     timeout: float
     is_rule_only: bool
     """Whether a failed inference leaves the rules to decide."""
+    asked: served.Served = field(init=False)
+    """What has to answer."""
+    features: tuple[str, ...] = field(init=False)
+    """Every number that any tensor takes, each once."""
 
-    @property
-    def asked(self) -> served.Served:
-        """What has to answer."""
-        return served.Served(self.model, self.version, self.digest)
+    def __post_init__(self) -> None:
+        """Work out what every decision asks for."""
+        names = (name for tensor in self.tensors for name in tensor.features)
+        object.__setattr__(self, "asked", served.Served(self.model, self.version, self.digest))
+        object.__setattr__(self, "features", tuple(dict.fromkeys(names)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +232,13 @@ class CompiledPolicy:
     record_level: RecordLevel
     identity: Mapping[str, Any]
     """The parts of a record that never change for this policy, rendered once."""
+    windowed: tuple[tuple[Feature, CompiledInput], ...] = field(init=False)
+    """Features with a window, each with the input that fills it."""
+
+    def __post_init__(self) -> None:
+        """Work out what every sample asks for."""
+        sources = {source.name: source for source in self.inputs}
+        windowed = tuple(
+            (feature, sources[feature.input]) for feature in self.features if feature.seconds
+        )
+        object.__setattr__(self, "windowed", windowed)
