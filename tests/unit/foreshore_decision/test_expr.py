@@ -558,12 +558,14 @@ def test_a_remainder_of_numbers_gets_no_hint_that_does_not_help(source: str) -> 
 
 SIDES = st.sampled_from(["co2", "score", "parameters.setpoint", "75", "0.8", "-1.5", "1e3"])
 RELATIONS = st.sampled_from(["<", "<=", ">", ">="])
-NUMBERS = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -0.0, 75.0, 0.8])
+ANY_FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 75.0, 0.8])
+    [0.0, -0.0, 75.0, 0.8]
+)
 
 
 @given(
     st.tuples(SIDES, RELATIONS, SIDES).map(" ".join),
-    st.dictionaries(st.sampled_from(["co2", "score", "parameters.setpoint"]), NUMBERS),
+    st.dictionaries(st.sampled_from(["co2", "score", "parameters.setpoint"]), ANY_FLOATS),
 )
 def test_what_is_compared_without_the_library_is_what_the_library_says(
     source: str, values: dict[str, expr.Value]
@@ -577,7 +579,7 @@ def test_what_is_compared_without_the_library_is_what_the_library_says(
     values=st.fixed_dictionaries(
         {},
         optional={
-            "co2": NUMBERS,
+            "co2": ANY_FLOATS,
             "people": st.integers(),
             "open": st.booleans(),
             "name": st.text(max_size=3),

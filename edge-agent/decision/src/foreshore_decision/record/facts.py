@@ -61,6 +61,10 @@ REST: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 """What these fields are where a record leaves them out."""
+_WRITTEN: Final = tuple(
+    (Given._fields.index(name), key, REST.get(name, UNSET)) for name, key in STATE
+)
+"""The same by position, with what each is at rest: every record walks over it, twice."""
 KINDS: Final = get_type_hints(Given)
 
 
@@ -89,9 +93,9 @@ def encode(facts: Facts, shown: Json) -> dict[str, Any]:
     given = facts.given if facts.before is None else facts.before
     policy, fixed = given.policy, layout.of(given.policy)
     document: dict[str, Any] = {"format": FORMAT}
-    for name, key in STATE:
-        value = getattr(given, name)
-        if value != REST.get(name, UNSET):
+    for position, key, at_rest in _WRITTEN:
+        value = given[position]
+        if value is not at_rest and value != at_rest:
             document[key] = plain(value)
     if given.holder != facts.given.holder:
         document["holder"] = plain(given.holder)
@@ -139,9 +143,9 @@ def _last_good(given: Given, wanted: Iterable[tuple[str, str]]) -> dict[str, Any
 def _later(before: Given, later: Given, properties: Iterable[str]) -> dict[str, Any]:
     """Return what changed while the model was asked; no gate asks a window or a good value then."""
     changed = {
-        key: plain(getattr(later, name))
-        for name, key in STATE
-        if getattr(later, name) != getattr(before, name)
+        key: plain(later[position])
+        for position, key, _ in _WRITTEN
+        if later[position] != before[position]
     }
     if later.readings is before.readings:
         return changed
