@@ -559,8 +559,6 @@ def test_a_remainder_of_numbers_gets_no_hint_that_does_not_help(source: str) -> 
 SIDES = st.sampled_from(["co2", "score", "parameters.setpoint", "75", "0.8", "-1.5", "1e3"])
 RELATIONS = st.sampled_from(["<", "<=", ">", ">="])
 ANY_FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 75.0, 0.8])
-    [0.0, -0.0, 75.0, 0.8]
-)
 
 
 @given(
