@@ -35,11 +35,10 @@ Json = dict[str, Any]
 NODE: Final = "bench-1"
 DIGEST: Final = "sha256:" + "ab" * 32
 STARTED: Final = datetime(2026, 3, 1, tzinfo=UTC)
-SAMPLE_SECONDS: Final = 0.01
-"""Between two samples, whosever they are."""
-SAMPLES_A_TICK: Final = round(step.TICK_SECONDS / SAMPLE_SECONDS)
 WARM_SAMPLES: Final = 600
-"""Until every window is covered."""
+"""Of a device alone, until every window is covered."""
+WARM_ROUNDS: Final = 7
+"""Of many devices, one sample of each a round."""
 CACHE_BYTES: Final = 64 << 20
 """More than the caches of all cores hold."""
 LINE_BYTES: Final = 64
@@ -56,6 +55,8 @@ class Scene:
     policy: Json
     score: float = 0.9
     devices: int = 1
+    seconds: float = 0.01
+    """Between two samples, whosever they are."""
 
 
 def commanded() -> Json:
@@ -123,7 +124,7 @@ SCENES: Final = (
     Scene("plain", plain(), score=0.1),
     Scene("routine", routine(), score=0.1),
     Scene("shadow", shadow()),
-    Scene("thousand", silent(), score=0.1, devices=1000),
+    Scene("thousand", silent(), score=0.1, devices=1000, seconds=0.001),
 )
 
 
@@ -150,7 +151,7 @@ class EngineBench:
         self.feed(events.HubChanged, connected=True)
         self.feed(events.Assigned, assignment=assigned, is_self_granted=True)
         is_cold, self.is_cold = self.is_cold, False
-        for number in range(WARM_SAMPLES):
+        for number in range(max(WARM_SAMPLES, WARM_ROUNDS * self.scene.devices)):
             self.sample(number)
         self.is_cold = is_cold
         self.nanoseconds.clear()
@@ -180,7 +181,7 @@ class EngineBench:
         """Let the next device measure something, after others have used the caches."""
         if self.is_cold:
             evict()
-        self.seconds += SAMPLE_SECONDS
+        self.seconds += self.scene.seconds
         body = b'{"co2": %d.5, "light": %d.25, "temperature": 21.5}' % (
             400 + number % 50,
             number % 997,
@@ -188,7 +189,7 @@ class EngineBench:
         decoded = self.timed("Decode", lambda: self.decoder.decode(body))
         device = self.devices[number % len(self.devices)]
         self.feed(events.Sample, device=device, values=decoded.values)
-        if number % SAMPLES_A_TICK == 0:
+        if number % round(step.TICK_SECONDS / self.scene.seconds) == 0:
             self.tick()
 
     def _at(self) -> Instant:

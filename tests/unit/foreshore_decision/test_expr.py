@@ -557,12 +557,12 @@ def test_a_remainder_of_numbers_gets_no_hint_that_does_not_help(source: str) -> 
 
 
 SIDES = st.sampled_from(["co2", "score", "parameters.setpoint", "75", "0.8", "-1.5", "1e3"])
-RELATIONS = st.sampled_from(["<", "<=", ">", ">="])
+ORDERINGS = st.sampled_from(["<", "<=", ">", ">="])
 ANY_FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 75.0, 0.8])
 
 
 @given(
-    st.tuples(SIDES, RELATIONS, SIDES).map(" ".join),
+    st.tuples(SIDES, ORDERINGS, SIDES).map(" ".join),
     st.dictionaries(st.sampled_from(["co2", "score", "parameters.setpoint"]), ANY_FLOATS),
 )
 def test_what_is_compared_without_the_library_is_what_the_library_says(
