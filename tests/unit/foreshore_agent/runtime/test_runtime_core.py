@@ -1,5 +1,4 @@
 import asyncio
-import dataclasses
 import typing
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -155,7 +154,7 @@ async def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> Non
 
 
 async def test_only_what_nobody_waits_for_is_written_with_patience(bench: Bench) -> None:
-    bench.begin(INTENT, dataclasses.replace(INTENT, intent=None))
+    bench.begin(INTENT, INTENT._replace(intent=None))
     assert bench.patient == [False, True]
 
 

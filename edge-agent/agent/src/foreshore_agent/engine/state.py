@@ -21,6 +21,7 @@ from foreshore_agent.engine.events import Instant, Key
 from foreshore_api.wire import assignment, report
 from foreshore_decision import features, fencing
 from foreshore_decision.chain import evaluate, facts, limiter
+from foreshore_decision.frozen import Frozen
 from foreshore_decision.policy import CompiledPolicy, actions
 from foreshore_decision.record import PASS_NUMBER
 
@@ -54,7 +55,7 @@ class Recorder:
     """Boot seconds at which it became full."""
 
 
-class Flight(NamedTuple):
+class Flight(Frozen, frozen=True):
     """A decision that waits for the model, or for its intent to be durable."""
 
     before: facts.Facts
@@ -88,7 +89,7 @@ def command_id(decision_id: str) -> str:
     return f"{decision_id}/{PASS_NUMBER}"
 
 
-class Intent(NamedTuple):
+class Intent(Frozen, frozen=True):
     """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
     decision_id: str
@@ -136,7 +137,7 @@ class Intent(NamedTuple):
         return command_id(self.decision_id)
 
 
-class Binding(NamedTuple):
+class Binding(Frozen, frozen=True):
     """One policy on one device."""
 
     compiled: CompiledPolicy
@@ -172,7 +173,7 @@ class Stamp(NamedTuple):
     """A newer one that leapt ahead: a fault, unless the next is further ahead still."""
 
 
-class DeviceState(NamedTuple):
+class DeviceState(Frozen, frozen=True):
     """One assigned device."""
 
     assigned: assignment.AssignedDevice
@@ -215,7 +216,7 @@ class Remembered:
     """False where the value could not be read: whatever it said, it is taken for the worst."""
 
 
-class State(NamedTuple):
+class State(Frozen, frozen=True):
     """The engine between two events."""
 
     identity: Identity

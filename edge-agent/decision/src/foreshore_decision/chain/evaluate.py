@@ -4,7 +4,7 @@ facts ──BEFORE_INFERENCE──► passed ──(the model is asked)──►
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateName, GateReason
@@ -12,13 +12,14 @@ from foreshore_api.wire.record import Phase, Verdict
 from foreshore_decision.chain import order
 from foreshore_decision.chain.facts import Answer, Entry, Facts, Given
 from foreshore_decision.chain.gate import Chain, Gate
+from foreshore_decision.frozen import Frozen
 from foreshore_decision.gates import people
 
 ROUTINE: Final = frozenset({Verdict.NOT_TRIGGERED, Verdict.NOT_APPLICABLE, Verdict.SUPPRESSED})
 """Nothing was to be done: these are sampled."""
 
 
-class Evaluation(NamedTuple):
+class Evaluation(Frozen, frozen=True):
     """What the gates made of the facts; `decided_by` is None when all of them passed."""
 
     facts: Facts

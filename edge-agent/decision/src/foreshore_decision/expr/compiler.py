@@ -385,6 +385,8 @@ def _plain(
 ) -> Callable[[Mapping[str, Value]], Value | None] | None:
     """Return what gives the value of a name or of a number, without the library."""
     text = source.strip()
+    if wanted is DataType.STRING:
+        return None  # the library ends a text at its first NUL
     if references == (text,):
         return lambda values: values.get(text)
     if wanted is not DataType.NUMBER:
