@@ -9,7 +9,7 @@ from foreshore_api.reasons.decision import GateName
 from foreshore_api.wire.record import Phase
 from foreshore_decision import expr, features, served
 from foreshore_decision.chain import readings
-from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Step
+from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Input, Step
 from foreshore_decision.gates import expressions
 from foreshore_decision.instant import is_beyond
 from foreshore_decision.policy import compiled
@@ -26,33 +26,25 @@ def validity(gate: GateName, facts: Facts) -> Step:
     listened to matters to the model only; an expression says itself what it makes of that.
     """
     given = facts.given
-    inputs = tuple(
-        [
-            readings.input_of(
-                source,
-                given.readings.get(source.property),
-                given.last_good.get(source.name),
-                given.seconds,
-            )
-            for source in given.policy.inputs
-        ]
-    )
-    values: dict[str, expr.Value] = {
-        seen.name: seen.value
-        for seen in inputs
-        if seen.value is not None and (seen.problem is None or seen.substituted is not None)
-    }
+    inputs: list[Input] = []
+    values: dict[str, expr.Value] = {}
+    refused: Entry | None = None
+    for source in given.policy.inputs:
+        reading, good = given.readings.get(source.property), given.last_good.get(source.name)
+        seen = readings.input_of(source, reading, good, given.seconds)
+        inputs.append(seen)
+        if seen.problem is None or seen.substituted is not None:
+            if seen.value is not None:
+                values[seen.name] = seen.value
+        elif refused is None:
+            operands = {"value": seen.value, "age": seen.age, "maximumAge": source.maximum_age}
+            refused = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
     values.update(given.policy.parameters)
     measured = _features(facts, values)
     values.update({name: number for name, number in measured.items() if number is not None})
-    facts = facts._replace(inputs=inputs, features=measured, values=values)
-    for seen, source in zip(inputs, given.policy.inputs, strict=True):
-        if seen.problem is not None and seen.substituted is None:
-            operands = {"value": seen.value, "age": seen.age, "maximumAge": source.maximum_age}
-            entry = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
-            return Step(facts, entry)
-    not_ready = _not_ready(gate, facts)
-    return Step(facts, not_ready or Entry(gate, PASS, reasons.INPUTS_VALID))
+    facts = facts._replace(inputs=tuple(inputs), features=measured, values=values)
+    entry = refused or _not_ready(gate, facts)
+    return Step(facts, entry or Entry(gate, PASS, reasons.INPUTS_VALID))
 
 
 def context(gate: GateName, facts: Facts) -> Step:
