@@ -212,6 +212,8 @@ class CompiledPolicy:
     trigger: CompiledTrigger
     inputs: tuple[CompiledInput, ...]
     features: tuple[Feature, ...]
+    windowed: tuple[tuple[Feature, CompiledInput], ...]
+    """Features with a window, each with the input that fills it."""
     parameters: Mapping[str, expr.Value]
     before: Scope
     """Names before the model has answered."""
@@ -232,13 +234,3 @@ class CompiledPolicy:
     record_level: RecordLevel
     identity: Mapping[str, Any]
     """The parts of a record that never change for this policy, rendered once."""
-    windowed: tuple[tuple[Feature, CompiledInput], ...] = field(init=False)
-    """Features with a window, each with the input that fills it."""
-
-    def __post_init__(self) -> None:
-        """Work out what every sample asks for."""
-        sources = {source.name: source for source in self.inputs}
-        windowed = tuple(
-            (feature, sources[feature.input]) for feature in self.features if feature.seconds
-        )
-        object.__setattr__(self, "windowed", windowed)
