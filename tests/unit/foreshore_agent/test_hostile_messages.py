@@ -4,7 +4,6 @@ Messages are JSON of the right shape with values nobody expects in any place (in
 digits, 1e999, NaN, half a character, deep nesting, equal keys, long texts), and bytes of any kind.
 """
 
-import dataclasses
 import json
 from typing import Any
 
@@ -106,9 +105,9 @@ def take(rig: Rig, event: events.Event | str) -> None:
     """Let the engine work on an event, and on with its life; a reason is no event."""
     if not isinstance(event, str):
         fields = {
-            each.name: getattr(event, each.name)
-            for each in dataclasses.fields(event)
-            if each.name not in ("at", "fresh")
+            name: getattr(event, name)
+            for name in event.__struct_fields__
+            if name not in ("at", "fresh")
         }
         rig.feed(type(event), **fields)
     rig.wait(1)

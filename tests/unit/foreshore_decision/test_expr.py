@@ -554,3 +554,49 @@ def test_a_remainder_of_numbers_gets_no_hint_that_does_not_help(source: str) -> 
     with pytest.raises(expr.CompileError) as error:
         condition(source)
     assert "double(" not in str(error.value)
+
+
+SIDES = st.sampled_from(["co2", "score", "parameters.setpoint", "75", "0.8", "-1.5", "1e3"])
+ORDERINGS = st.sampled_from(["<", "<=", ">", ">="])
+ANY_FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 75.0, 0.8])
+
+
+@given(
+    st.tuples(SIDES, ORDERINGS, SIDES).map(" ".join),
+    st.dictionaries(st.sampled_from(["co2", "score", "parameters.setpoint"]), ANY_FLOATS),
+)
+def test_what_is_compared_without_the_library_is_what_the_library_says(
+    source: str, values: dict[str, expr.Value]
+) -> None:
+    rule, bound = condition(source), SCOPE.bind(values)
+    assert rule.evaluate(bound) == rule._calculated(bound)
+
+
+@pytest.mark.parametrize("wanted", list(DataType))
+@given(
+    values=st.fixed_dictionaries(
+        {},
+        optional={
+            "co2": ANY_FLOATS,
+            "people": st.integers(),
+            "open": st.booleans(),
+            "name": st.text(max_size=3),
+        },
+    )
+)
+def test_a_name_or_a_number_alone_is_what_the_library_says(
+    wanted: DataType, values: dict[str, expr.Value]
+) -> None:
+    bound = SCOPE.bind(values)
+    for source in ("co2", "people", "open", "name", "600", "6e2", "true", "'text'"):
+        with contextlib.suppress(expr.CompileError):
+            expression = SCOPE.compile(source, wanted)
+            value = expression.evaluate(bound)
+            assert value == expression._calculated(bound)
+            assert type(value) is type(expression._calculated(bound))
+
+
+@pytest.mark.parametrize("source", ["!(score >= 0.8)", "score >= 0.8 && co2 > 1.0", "people > 3"])
+def test_what_is_more_than_one_comparison_of_numbers_is_left_to_the_library(source: str) -> None:
+    bound = SCOPE.bind({"score": 0.9, "co2": 500.0, "people": 3})
+    assert condition(source)._at_hand(bound) is None

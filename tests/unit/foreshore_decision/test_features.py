@@ -1,5 +1,6 @@
 """Windows: exact while they hold few values, bounded whatever the rate."""
 
+import functools
 import math
 import statistics
 from datetime import UTC, datetime, timedelta
@@ -126,3 +127,21 @@ def test_sixty_four_evenly_spaced_values_are_kept_one_by_one(hertz: int) -> None
         window = features.add(window, at, 1.0)
         assert {pane.size for pane in window.panes} == {1}
     assert len(window.panes) == features.PANES
+
+
+def summed_up() -> st.SearchStrategy[features.Pane]:
+    """Panes of one value and of several."""
+    runs = st.lists(st.tuples(st.floats(0, 1e3), st.floats(-1e6, 1e6)), min_size=1, max_size=5)
+    return runs.map(
+        lambda run: functools.reduce(features.merge, (features.single(*pair) for pair in run))
+    )
+
+
+@given(st.lists(summed_up(), min_size=1, max_size=20))
+def test_panes_read_together_are_the_panes_merged_one_after_another_to_the_last_bit(
+    panes: list[features.Pane],
+) -> None:
+    whole = functools.reduce(features.merge, panes)
+    moments = features._moments(panes)
+    assert moments == tuple(getattr(whole, name) for name in moments._fields)
+    assert features._mean(panes) == whole.value

@@ -415,3 +415,22 @@ def test_a_device_may_not_be_wider_than_its_profile() -> None:
     device = edited(room.device(), put(limits=[{**LIMIT, "maximum": 700}]))
     assert faults(profile) == []
     assert faults(profile, device) == [("WiderThanDevice", "spec.limits[setAirflow,value].maximum")]
+
+
+def test_devices_that_are_written_alike_share_what_is_made_and_keep_their_names() -> None:
+    known = engine_rig.assign(room.device(name="room-302"))
+    first, second = known.devices
+    left, right = (policy.compile(known.policies[0], device) for device in (first, second))
+    assert left.identity["device"]["name"] != right.identity["device"]["name"]
+    assert left.inputs is right.inputs
+    assert left.after is right.after
+    assert left.inference is right.inference
+
+
+@pytest.mark.parametrize("written", ["-0.0", "0.0", "1.0"])
+def test_a_bound_is_each_device_s_own_to_the_sign_of_zero(written: str) -> None:
+    profile = room.profile()
+    profile["spec"]["properties"][0]["minimum"] = written
+    known = engine_rig.assign(profile)
+    made = policy.compile(known.policies[0], known.devices[0])
+    assert repr(next(source.minimum for source in made.inputs if source.name == "co2")) == written

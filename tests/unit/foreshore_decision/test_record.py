@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foreshore_api.wire import record as wire
 from foreshore_decision import record
+from foreshore_decision.record import render
 
 
 def test_sampling_draws_the_same_for_the_same_decision_and_about_the_rate() -> None:
@@ -35,3 +37,29 @@ def test_times_are_utc_with_microseconds() -> None:
     assert record.stamp(moment) == "2026-03-01T10:00:00.000000Z"
     elsewhere = moment.astimezone(timezone(timedelta(hours=5)))
     assert record.stamp(elsewhere) == record.stamp(moment)
+
+
+CODES = st.from_regex(r"[A-Z][a-z]{1,8}", fullmatch=True)
+MODELS = st.builds(
+    wire.RecordedModel,
+    name=CODES.map(str.lower),
+    version=CODES.map(str.lower),
+    digest=st.just("sha256:" + "ab" * 32),
+)
+
+
+@given(
+    st.builds(
+        wire.Attempt,
+        slot=st.just("r0"),
+        node=st.just("edge-1"),
+        result=CODES,
+        reason=st.none() | CODES,
+        seconds=st.none() | st.floats(0, 10),
+        answered=st.none() | MODELS,
+    )
+)
+def test_an_attempt_is_written_as_its_wire_document_is(attempt: wire.Attempt) -> None:
+    rendered = render._attempt(attempt)
+    assert rendered == attempt.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert set(wire.Attempt.model_fields) <= {*rendered, "reason", "seconds", "answered"}

@@ -43,6 +43,8 @@ class Meters:
             for metric in _COUNTERS
         }
         self._children: dict[tuple[str, tuple[str, ...]], prometheus_client.Counter] = {}
+        self._decided: dict[tuple[events.Key, str, str], prometheus_client.Counter] = {}
+        """Of the decisions' counters those of `_children`, without spelling out their labels."""
         self._telemetry: dict[str, prometheus_client.Counter] = {}
         self._stages: dict[tuple[events.Key, str, str | None], windows.Series] = {}
         self._probes: dict[str, windows.Series] = {}
@@ -55,17 +57,23 @@ class Meters:
 
     def count(self, effect: effects.Count) -> None:
         """Add to a counter."""
-        key = (effect.metric, effect.labels)
-        child = self._children.get(key)
+        self._child(effect.metric, effect.labels).inc(effect.amount)
+
+    def _child(self, metric: str, labels: tuple[str, ...]) -> prometheus_client.Counter:
+        child = self._children.get((metric, labels))
         if child is None:
-            child = self._children[key] = self._counters[effect.metric].labels(*effect.labels)
-        child.inc(effect.amount)
+            child = self._children[metric, labels] = self._counters[metric].labels(*labels)
+        return child
 
     def count_decision(self, decided: effects.Decided) -> None:
         """Add one decision by its verdict and reason."""
-        verdict = decided.verdict.value
-        labels = (str(decided.policy), verdict, decided.reason)
-        self.count(effects.Count(metrics.DECISIONS.name, labels))
+        key = (decided.policy, decided.verdict, decided.reason)
+        child = self._decided.get(key)
+        if child is None:
+            labels = (str(decided.policy), decided.verdict.value, decided.reason)
+            child = self._decided[key] = self._child(metrics.DECISIONS.name, labels)
+        child.inc()
+        verdict = str(decided.verdict)
         self.decisions[verdict] = self.decisions.get(verdict, 0) + 1
 
     def count_telemetry(self, result: str) -> None:
@@ -105,6 +113,7 @@ class Meters:
         for name, labels in gone:
             del self._children[name, labels]
             self._counters[name].remove(*labels)
+        self._decided.clear()
 
     def stages(self, at: float) -> tuple[report.StageReport, ...]:
         """Return the last five minutes of every stage that saw anything."""

@@ -32,6 +32,6 @@ def of(model: assignment.AssignedModel) -> Served:
 
 def contradicts(asked: Served, answered: Served) -> bool:
     """Whether something else answered; what it does not say of itself contradicts nothing."""
-    return any(
+    return answered != asked and any(
         reported and reported != wanted for wanted, reported in zip(asked, answered, strict=True)
     )

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,3 +163,56 @@ def test_a_number_that_is_not_finite_costs_its_property_and_no_other(
     assert reading.refused == {
         name: "NonFinite" for name, number in given.items() if not math.isfinite(number)
     }
+
+
+def outcome(read: Callable[[bytes], Any], body: bytes) -> str:
+    """What became of a body, spelled so that 0.0, -0.0 and 0 differ."""
+    try:
+        return repr(read(body))
+    except payload.PayloadError as error:
+        return error.reason
+
+
+NUMBERS = st.floats() | st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-0.0, 5e-324, 1e23])
+KEYS = st.sampled_from(["co2", "co2 ", "a", "", "é", '"', "\\"])
+DOCUMENTS = st.recursive(
+    NUMBERS | st.text(max_size=4) | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(DOCUMENTS, st.booleans(), st.integers(0, 9))
+def test_the_fast_reader_reads_what_the_strict_one_does(
+    document: Any, is_ascii: bool, depth: int
+) -> None:
+    for _ in range(depth):
+        document = {"a": document}
+    body = json.dumps(document, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
+    assert outcome(payload.read, body) == outcome(payload._read_strictly, body)
+
+
+@given(st.lists(st.tuples(KEYS, NUMBERS | st.text(max_size=3)), max_size=4), st.booleans())
+def test_no_key_that_stands_twice_is_lost(pairs: list[tuple[str, Any]], is_nested: bool) -> None:
+    body = "{" + ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in pairs) + "}"
+    body = f'{{"values": [{body}]}}' if is_nested else body
+    is_double = len({key for key, _ in pairs}) < len(pairs)
+    result = outcome(payload.read, body.encode())
+    assert (result == "DuplicateKey") is is_double
+    assert result == outcome(payload._read_strictly, body.encode())
+
+
+@pytest.mark.parametrize("digits", [20, 60, 400])
+def test_a_longer_integer_than_any_of_ours_is_read_as_before(digits: int) -> None:
+    body = b'{"airflow": %s, "people": %s}' % ((b"9" * digits,) * 2)
+    reading, strict = ROOM.decode(body), payload._read_strictly(body)
+    assert reading.refused["people"] in ("OutOfRange", "NonFinite")
+    if digits < 400:
+        assert reading.values == {"airflow": float(strict["airflow"])}
+    else:
+        assert reading.refused["airflow"] == "NonFinite"
+
+
+def test_a_document_that_is_too_deep_and_without_a_text_is_refused() -> None:
+    assert refusal(b'{"a":' + b"[" * 8 + b"]" * 8 + b"}") == "TooDeep"
+    assert payload.read(b'{"a":' + b"[" * 7 + b"]" * 7 + b"}")

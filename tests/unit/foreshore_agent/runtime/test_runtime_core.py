@@ -1,4 +1,3 @@
-import dataclasses
 import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -147,7 +146,7 @@ def test_an_intent_is_durable_only_once_it_is_on_disk(bench: Bench) -> None:
 
 
 def test_only_what_nobody_waits_for_is_written_with_patience(bench: Bench) -> None:
-    bench.begin(INTENT, dataclasses.replace(INTENT, intent=None))
+    bench.begin(INTENT, INTENT._replace(intent=None))
     assert bench.patient == [False, True]
 
 
@@ -175,7 +174,7 @@ LONG = effects.Record(b"x" * 70_000, critical=True, verdict="Commanded")
 
 
 def test_an_intent_asks_for_the_room_of_the_record_that_it_promises(bench: Bench) -> None:
-    bench.begin(INTENT, dataclasses.replace(INTENT, intent=None))
+    bench.begin(INTENT, INTENT._replace(intent=None))
     assert [list(entries) for entries, _ in bench.appended] == [[journal_port.PROMISE], []]
 
 

@@ -10,12 +10,12 @@ policy and device again, so that the engine finds them without an index of its o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine.events import Key, Value
 from foreshore_api.wire import beat, record
+from foreshore_decision.frozen import Frozen
 
 DURABLE_PREFIX: Final = "engine/"
 """Every key of `AppendRecords.values` and `Keep` starts with this; at start the runtime hands all
@@ -33,8 +33,7 @@ class Tensor(NamedTuple):
     """The elements, flat in row-major order; all of them fit the type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Infer:
+class Infer(Frozen, frozen=True):
     """Ask the policy's replicas in order, for at most `timeout` seconds in all."""
 
     decision_id: str
@@ -48,8 +47,7 @@ class Infer:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Frozen, frozen=True):
     """One record for the journal: the fields of `journal.JournalEntry`."""
 
     body: bytes
@@ -70,8 +68,7 @@ class IntentKey(NamedTuple):
     device: Key
 
 
-@dataclass(frozen=True, slots=True)
-class AppendRecords:
+class AppendRecords(Frozen, frozen=True):
     """Append records; with an intent, answer once they (and the values) are on stable storage.
 
     `values` go into the same transaction as the records: a value that no longer holds what a record
@@ -84,19 +81,17 @@ class AppendRecords:
     values: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Frozen, frozen=True):
     """Keep one value durably, without haste; empty bytes mean that it may be forgotten."""
 
     key: str
     value: bytes
 
 
-class SendCommand(NamedTuple):
+class SendCommand(Frozen, frozen=True):
     """Send one command, now or never: at most once, never retained, never queued.
 
-    A tuple, because on the way to the device a data class of so many fields would cost ten
-    microseconds: it is made when its intent is, and gets its deadline when it leaves.
+    It is made when its intent is, and gets its deadline when it leaves.
     """
 
     command_id: str
@@ -121,8 +116,7 @@ class SendCommand(NamedTuple):
     """Monotonic seconds; afterwards the answer is `CommandNotSent` with `TooLate`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advise:
+class Advise(Frozen, frozen=True):
     """Recommend what would be commanded in a higher mode; if it does not arrive, nothing is lost.
 
     Only where the device's profile has a place for advice.
@@ -138,8 +132,7 @@ class Advise:
     time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Frozen, frozen=True):
     """The agent's own standing changed. For the log: an `AppendRecords` beside it records it."""
 
     reason: str
@@ -149,8 +142,7 @@ class Notice:
     epoch: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Frozen, frozen=True):
     """A decision came to its verdict: each one, also where its record is sampled away."""
 
     policy: Key
@@ -163,8 +155,7 @@ class Decided:
     """When the sample came that triggered it; None where none did (a silence)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Frozen, frozen=True):
     """Add to a counter of `wire.metrics`; labels in the metric's order."""
 
     metric: str
@@ -172,16 +163,14 @@ class Count:
     amount: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Frozen, frozen=True):
     """Count and log a message of another that is not looked at; `reason` is a code."""
 
     what: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Observe:
+class Observe(Frozen, frozen=True):
     """One latency of one stage, in seconds; `node` is the replica's for Network and Inference."""
 
     policy: Key
@@ -190,8 +179,7 @@ class Observe:
     node: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RememberPeer:
+class RememberPeer(Frozen, frozen=True):
     """Remember a peer's beat for reports; only a beat that is believed gets here."""
 
     beat: beat.Beat
@@ -199,8 +187,7 @@ class RememberPeer:
     """When it was heard, in monotonic seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRenewal:
+class RequestRenewal(Frozen, frozen=True):
     """Ask the hub, or a peer that has it, whether this node may go on holding these devices."""
 
     number: int

@@ -6,13 +6,15 @@ counts up from it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
+
+from msgspec import field
 
 from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import assignment, beat, command, record
 from foreshore_decision import served
+from foreshore_decision.frozen import Frozen
 from foreshore_decision.instant import Instant
 
 __all__ = [
@@ -56,15 +58,13 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
+class _Event(Frozen, frozen=True):
     at: Instant
     fresh: str
     """A UUIDv7 for whatever this event starts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample(_Event):
+class Sample(_Event, frozen=True):
     """Telemetry of one device arrived, decoded and typed by its profile.
 
     It is the read-back too: a property that a command sets is measured here and nowhere else. What
@@ -94,8 +94,7 @@ class Sample(_Event):
     """Messages of the device since its last sample that were never read, by reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inferred(_Event):
+class Inferred(_Event, frozen=True):
     """A replica answered the `Infer` effect; the shell has tried the replicas in order."""
 
     decision_id: str
@@ -114,8 +113,7 @@ class Inferred(_Event):
     """What answered, as it says; None where nobody asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceLate(_Event):
+class InferenceLate(_Event, frozen=True):
     """No replica answered before the deadline."""
 
     decision_id: str
@@ -125,8 +123,7 @@ class InferenceLate(_Event):
     reason: str = reasons.DEADLINE
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceFailed(_Event):
+class InferenceFailed(_Event, frozen=True):
     """Every replica failed, or there is none."""
 
     decision_id: str
@@ -136,8 +133,7 @@ class InferenceFailed(_Event):
     attempts: tuple[record.Attempt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyTooSlow(_Event):
+class PolicyTooSlow(_Event, frozen=True):
     """Decisions of a policy on a device broke the budget so often that it is no chance."""
 
     device: Key
@@ -146,8 +142,7 @@ class PolicyTooSlow(_Event):
     """What the newest took of a processor."""
 
 
-@dataclass(frozen=True, slots=True)
-class IntentDurable(_Event):
+class IntentDurable(_Event, frozen=True):
     """The `AppendRecords` effect with this intent is on stable storage."""
 
     decision_id: str
@@ -155,8 +150,7 @@ class IntentDurable(_Event):
     device: Key
 
 
-@dataclass(frozen=True, slots=True)
-class IntentFailed(_Event):
+class IntentFailed(_Event, frozen=True):
     """The `AppendRecords` effect with this intent was not written: nothing is commanded on it."""
 
     decision_id: str
@@ -166,8 +160,7 @@ class IntentFailed(_Event):
     """`RecorderFull`, `DiskFailing`, …"""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandSent(_Event):
+class CommandSent(_Event, frozen=True):
     """The `SendCommand` effect with this id was handed to a connected socket."""
 
     command_id: str
@@ -175,8 +168,7 @@ class CommandSent(_Event):
     device: Key
 
 
-@dataclass(frozen=True, slots=True)
-class CommandNotSent(_Event):
+class CommandNotSent(_Event, frozen=True):
     """The `SendCommand` effect with this id surely did not leave, or was refused on the way.
 
     The second may come after `CommandSent`: then no device got it all the same.
@@ -189,16 +181,14 @@ class CommandNotSent(_Event):
     """`NotConnected`, `TooLate`, `NoCommandTopic`, or a broker's own: `NotAuthorized`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged(_Event):
+class Acknowledged(_Event, frozen=True):
     """The device answered a command on its acknowledgement topic."""
 
     device: Key
     acknowledgement: command.Acknowledgement
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned(_Event):
+class Assigned(_Event, frozen=True):
     """A new desired state is durable on this node and now takes effect."""
 
     assignment: assignment.Assignment
@@ -208,8 +198,7 @@ class Assigned(_Event):
     """Policies whose version in this assignment takes too long on this node, with what does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed(_Event):
+class Renewed(_Event, frozen=True):
     """The hub's answer to a numbered `RequestRenewal`."""
 
     renewal: beat.Renewal
@@ -217,15 +206,13 @@ class Renewed(_Event):
     """It came over the site's broker, where others may speak too."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerBeat(_Event):
+class PeerBeat(_Event, frozen=True):
     """Another agent of the site beat on the broker."""
 
     beat: beat.Beat
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerChanged(_Event):
+class BrokerChanged(_Event, frozen=True):
     """The command connection to the site's broker came up or went, or became deaf or heard."""
 
     connected: bool
@@ -233,15 +220,13 @@ class BrokerChanged(_Event):
     """The broker is known to deliver no beats of peers."""
 
 
-@dataclass(frozen=True, slots=True)
-class TelemetryChanged(_Event):
+class TelemetryChanged(_Event, frozen=True):
     """The telemetry connection to the site's broker came up or went."""
 
     connected: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HubChanged(_Event):
+class HubChanged(_Event, frozen=True):
     """The hub began or ceased to answer this agent."""
 
     connected: bool
@@ -249,21 +234,18 @@ class HubChanged(_Event):
     """The hub's own time in its newest answer, in Unix seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecorderChanged(_Event):
+class RecorderChanged(_Event, frozen=True):
     """The journal became full or failing, or works again."""
 
     full: bool
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping(_Event):
+class Stopping(_Event, frozen=True):
     """The agent was told to stop: a peer should take over what it holds before it does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick(_Event):
+class Tick(_Event, frozen=True):
     """Time passed; due every `step.TICK_SECONDS`, harmless at any other time."""
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine import events
+from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, DeviceState, Stamp
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_decision import expr, features
@@ -59,9 +60,7 @@ def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSam
         stamps=stamps,
         heard=seconds,
         period=_period(device, seconds),
-        bindings={
-            key: _widen(binding, read, fresh, seconds) for key, binding in device.bindings.items()
-        },
+        bindings=_widened(device.bindings, read, fresh, seconds),
     )
     return TakenSample(device, changed, reasons.ACCEPTED)
 
@@ -143,6 +142,21 @@ def _period(device: DeviceState, seconds: float) -> float | None:
     return device.period + SMOOTHING * (distance - device.period)
 
 
+def _widened(
+    bindings: Mapping[Key, Binding],
+    read: Mapping[str, facts.Reading],
+    fresh: frozenset[str],
+    seconds: float,
+) -> Mapping[Key, Binding]:
+    """Add new values to the windows of every policy's features."""
+    widened = {
+        key: _widen(binding, read, fresh, seconds)
+        for key, binding in bindings.items()
+        if binding.compiled.windowed
+    }
+    return {**bindings, **widened} if widened else bindings
+
+
 def _widen(
     binding: Binding,
     read: Mapping[str, facts.Reading],
@@ -150,17 +164,11 @@ def _widen(
     seconds: float,
 ) -> Binding:
     """Add new values to the windows of a policy's features, if they can be believed."""
-    windowed = [
-        feature
-        for feature in binding.compiled.features
-        if feature.seconds and feature.property in fresh
-    ]
-    if not windowed:
-        return binding
     windows = dict(binding.windows)
-    sources = {source.name: source for source in binding.compiled.inputs}
-    for feature in windowed:
-        number = _believed(sources[feature.input], read[feature.property])
+    for feature, source in binding.compiled.windowed:
+        if feature.property not in fresh:
+            continue
+        number = _believed(source, read[feature.property])
         if number is not None:
             window = windows.get(feature.name, features.Window(feature.seconds))
             windows[feature.name] = features.add(window, seconds, number)

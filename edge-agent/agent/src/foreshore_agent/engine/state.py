@@ -21,6 +21,7 @@ from foreshore_agent.engine.events import Instant, Key
 from foreshore_api.wire import assignment, record, report
 from foreshore_decision import features, fencing
 from foreshore_decision.chain import evaluate, facts, limiter
+from foreshore_decision.frozen import Frozen
 from foreshore_decision.policy import CompiledPolicy
 from foreshore_decision.record import PASS_NUMBER
 
@@ -56,7 +57,7 @@ class Recorder:
     """Boot seconds at which it became full."""
 
 
-class Flight(NamedTuple):
+class Flight(Frozen, frozen=True):
     """A decision that waits for the model, or for its intent to be durable."""
 
     before: facts.Facts
@@ -113,7 +114,7 @@ def command_id(decision_id: str) -> str:
     return f"{decision_id}/{PASS_NUMBER}"
 
 
-class Intent(NamedTuple):
+class Intent(Frozen, frozen=True):
     """A command on its way. Moments are monotonic seconds where nothing else is said."""
 
     decision_id: str
@@ -157,7 +158,7 @@ class Intent(NamedTuple):
     """What of it is durable and never changes, as a JSON object: `durable` adds the rest."""
 
 
-class Binding(NamedTuple):
+class Binding(Frozen, frozen=True):
     """One policy on one device."""
 
     compiled: CompiledPolicy
@@ -195,7 +196,7 @@ class Stamp(NamedTuple):
     """A newer one that leapt ahead: a fault, unless the next is further ahead still."""
 
 
-class DeviceState(NamedTuple):
+class DeviceState(Frozen, frozen=True):
     """One assigned device."""
 
     key: Key
@@ -235,7 +236,7 @@ class Remembered:
     """False where the value could not be read: whatever it said, it is taken for the worst."""
 
 
-class State(NamedTuple):
+class State(Frozen, frozen=True):
     """The engine between two events."""
 
     identity: Identity

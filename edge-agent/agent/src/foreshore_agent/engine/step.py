@@ -177,8 +177,10 @@ def _tick(turn: Turn, state: State, _event: events.Tick) -> Change[State]:
         before = state.devices.get(key)
         if before is None:
             continue
-        change = life.expire(turn, before) if before.open else Change(before)
-        change = change.then(triggers.ticked, turn)
+        if before.open:
+            change = life.expire(turn, before).then(triggers.ticked, turn)
+        else:
+            change = triggers.ticked(turn, before)
         if change.value is not before:
             state = _put(state, key, change).value
         done += change.effects

@@ -91,7 +91,10 @@ def _waits_for(binding: Binding, seconds: float) -> str:
 def ticked(turn: Turn, device: DeviceState) -> Change[DeviceState]:
     """Evaluate what has become due."""
     change = Change(device)
-    for policy in device.bindings:
+    for policy, binding in device.bindings.items():
+        is_waiting = binding.flight is not None or binding.pending is not None
+        if not (is_waiting or _is_silent(device, binding, turn.seconds)):
+            continue  # the usual case: a tick looks at every device that could fall silent
         change = change.then(_forgotten, turn, policy)
         if deciding.is_evaluating(device.standing):
             change = change.then(_timed, turn, policy)
@@ -189,9 +192,9 @@ def _overdue(binding: Binding, seconds: float) -> float:
 def _is_silent(device: DeviceState, binding: Binding, seconds: float) -> bool:
     """Whether no sample came for afterSilence, and none was missed for as long since we looked."""
     wait = binding.compiled.trigger.after_silence
-    if not wait or not _is_ready(binding, seconds):
+    if not wait or not has_passed(_quiet_since(device, binding), wait, seconds):
         return False
-    return has_passed(_quiet_since(device, binding), wait, seconds)
+    return _is_ready(binding, seconds)
 
 
 def _quiet_since(device: DeviceState, binding: Binding) -> float:

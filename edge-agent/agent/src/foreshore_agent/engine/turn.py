@@ -16,6 +16,7 @@ from foreshore_agent.engine.events import Instant, Key
 from foreshore_agent.engine.state import Identity, Recorder, State
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision.chain import modes
+from foreshore_decision.frozen import Frozen
 from foreshore_decision.policy import compiled
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Stopwatch:
 UNMEASURED: Final = Stopwatch()
 
 
-class Turn(NamedTuple):
+class Turn(Frozen, frozen=True):
     """Who acts, where, when, and how its records are named."""
 
     identity: Identity

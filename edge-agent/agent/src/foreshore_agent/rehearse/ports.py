@@ -72,7 +72,7 @@ class Questions:
 
     def _result(self, question: _Question) -> "asyncio.Future[_Result]":
         answered: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-        patient = replace(question.asked, timeout=ANSWER_SECONDS)
+        patient = question.asked._replace(timeout=ANSWER_SECONDS)
         self._replicas.ask(patient, answered.set_result)
         return answered
 

@@ -7,7 +7,6 @@
 One of a `core`.
 """
 
-import dataclasses
 from collections import deque
 from typing import Final
 
@@ -66,9 +65,9 @@ class Intake:
         if following:
             self._samples[device] = following
             self._followed.add(device)
-            return dataclasses.replace(sample, is_followed=True)
+            return sample._replace(is_followed=True)
         del self._samples[device]
         if device not in self._followed:
             return sample
         self._followed.remove(device)
-        return dataclasses.replace(sample, is_last=True)
+        return sample._replace(is_last=True)

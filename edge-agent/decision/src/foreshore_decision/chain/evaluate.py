@@ -4,7 +4,7 @@ facts ──BEFORE_INFERENCE──► passed ──(the model is asked)──►
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateName, GateReason
@@ -12,13 +12,14 @@ from foreshore_api.wire.record import Phase, Verdict
 from foreshore_decision.chain import order
 from foreshore_decision.chain.facts import Answer, Entry, Facts, Given
 from foreshore_decision.chain.gate import Chain, Gate
+from foreshore_decision.frozen import Frozen
 from foreshore_decision.gates import people
 
 ROUTINE: Final = frozenset({Verdict.NOT_TRIGGERED, Verdict.NOT_APPLICABLE, Verdict.SUPPRESSED})
 """Nothing was to be done: these are sampled."""
 
 
-class Evaluation(NamedTuple):
+class Evaluation(Frozen, frozen=True):
     """What the gates made of the facts; `decided_by` is None when all of them passed."""
 
     facts: Facts
@@ -48,10 +49,10 @@ def proceed(
     `given` is what was gathered anew, where time has passed while the model was being asked: a
     device that was locked meanwhile, or a policy that was disabled, no longer decides anything.
     """
-    facts = earlier.facts._replace(answer=answer)
+    facts = earlier.facts
     if given is None:
-        return evaluate(chain.after, facts, earlier.entries)
-    facts = facts._replace(given=given, before=facts.given)
+        return evaluate(chain.after, facts._replace(answer=answer), earlier.entries)
+    facts = facts._replace(given=given, before=facts.given, answer=answer)
     disarmed = people.disarmed(given)
     if disarmed is not None:
         return abandon(facts, disarmed)

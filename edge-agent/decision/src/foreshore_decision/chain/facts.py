@@ -13,6 +13,7 @@ from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
 from foreshore_decision import expr, features, fencing, served
 from foreshore_decision.chain import limiter
+from foreshore_decision.frozen import Frozen
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -37,7 +38,7 @@ class Good(NamedTuple):
     received: float
 
 
-class Input(NamedTuple):
+class Input(Frozen, frozen=True):
     """One input as the chain saw it."""
 
     name: str
@@ -88,7 +89,7 @@ class MeasuredFeature(NamedTuple):
     """Values in the window."""
 
 
-class Given(NamedTuple):
+class Given(Frozen, frozen=True):
     """Everything the engine knows at the moment of a pass."""
 
     decision_id: str
@@ -128,7 +129,7 @@ class Given(NamedTuple):
     has every window and gives none."""
 
 
-class Facts(NamedTuple):
+class Facts(Frozen, frozen=True):
     """What was given and what the gates have found so far."""
 
     given: Given
@@ -152,7 +153,7 @@ class Facts(NamedTuple):
     """What that rule's messageExpression says."""
 
 
-class Entry(NamedTuple):
+class Entry(Frozen, frozen=True):
     """One gate's line of a record."""
 
     gate: GateName

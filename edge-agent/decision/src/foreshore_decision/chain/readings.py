@@ -22,9 +22,7 @@ DIGITS: Final = round(-math.log10(RESOLUTION))
 def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None:
     """Return why the reading is not to be believed, whatever its age, or None."""
     value = reading.value
-    if reading.problem is not None or value is None:
-        return reasons.INPUT_REFUSED
-    if not expr.is_fit(value, source.type):
+    if reading.problem is not None or value is None or not expr.is_fit(value, source.type):
         return reasons.INPUT_REFUSED
     if isinstance(value, str):
         return None

@@ -9,7 +9,7 @@ from foreshore_api.reasons.decision import GateName
 from foreshore_api.wire.record import Phase
 from foreshore_decision import expr, features, served
 from foreshore_decision.chain import readings
-from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Step
+from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Input, Step
 from foreshore_decision.gates import expressions
 from foreshore_decision.instant import is_beyond
 from foreshore_decision.policy import compiled
@@ -26,31 +26,25 @@ def validity(gate: GateName, facts: Facts) -> Step:
     listened to matters to the model only; an expression says itself what it makes of that.
     """
     given = facts.given
-    inputs = tuple(
-        readings.input_of(
-            source,
-            given.readings.get(source.property),
-            given.last_good.get(source.name),
-            given.seconds,
-        )
-        for source in given.policy.inputs
-    )
-    values: dict[str, expr.Value] = {
-        seen.name: seen.value
-        for seen in inputs
-        if seen.value is not None and (seen.problem is None or seen.substituted is not None)
-    }
+    inputs: list[Input] = []
+    values: dict[str, expr.Value] = {}
+    refused: Entry | None = None
+    for source in given.policy.inputs:
+        reading, good = given.readings.get(source.property), given.last_good.get(source.name)
+        seen = readings.input_of(source, reading, good, given.seconds)
+        inputs.append(seen)
+        if seen.problem is None or seen.substituted is not None:
+            if seen.value is not None:
+                values[seen.name] = seen.value
+        elif refused is None:
+            operands = {"value": seen.value, "age": seen.age, "maximumAge": source.maximum_age}
+            refused = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
     values.update(given.policy.parameters)
     measured = _features(facts, values)
     values.update({name: number for name, number in measured.items() if number is not None})
-    facts = facts._replace(inputs=inputs, features=measured, values=values)
-    for seen, source in zip(inputs, given.policy.inputs, strict=True):
-        if seen.problem is not None and seen.substituted is None:
-            operands = {"value": seen.value, "age": seen.age, "maximumAge": source.maximum_age}
-            entry = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
-            return Step(facts, entry)
-    not_ready = _not_ready(gate, facts)
-    return Step(facts, not_ready or Entry(gate, PASS, reasons.INPUTS_VALID))
+    facts = facts._replace(inputs=tuple(inputs), features=measured, values=values)
+    entry = refused or _not_ready(gate, facts)
+    return Step(facts, entry or Entry(gate, PASS, reasons.INPUTS_VALID))
 
 
 def context(gate: GateName, facts: Facts) -> Step:
@@ -89,11 +83,10 @@ def inference(gate: GateName, facts: Facts) -> Step:
         data = answer.outputs.get(output.tensor, ())
         if output.index >= len(data):
             return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_MISSING, output.name))
-        outputs[output.name] = float(data[output.index])
-        if not math.isfinite(outputs[output.name]):
+        outputs[output.name] = number = float(data[output.index])
+        if not math.isfinite(number):
             return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_NOT_FINITE, output.name))
-    facts = facts._replace(outputs=outputs, values={**facts.values, **outputs})
-    return Step(expressions.after(facts), Entry(gate, PASS, reasons.ANSWERED))
+    return Step(expressions.after(facts, outputs), Entry(gate, PASS, reasons.ANSWERED))
 
 
 def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float | None]:
@@ -113,15 +106,16 @@ def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float
             features.measure(window, feature.aggregate, given.seconds) if is_covered else None
         )
     if given.policy.inference is not None:
-        for tensor in given.policy.inference.tensors:
-            for name in tensor.features:
-                if name not in measured:
-                    measured[name] = _number(values.get(name))
+        for name in given.policy.inference.features:
+            if name not in measured:
+                measured[name] = _number(values.get(name))
     return measured
 
 
 def _not_ready(gate: GateName, facts: Facts) -> Entry | None:
     """Return the first number that is missing, and when its window will be covered."""
+    if None not in facts.features.values():
+        return None
     given = facts.given
     declared = {feature.name: feature for feature in given.policy.features}
     for name, number in facts.features.items():
@@ -159,7 +153,7 @@ def _number(value: expr.Value | None) -> float | None:
 
 
 def _model_takes(asked: compiled.Inference | None, name: str) -> bool:
-    return asked is not None and any(name in tensor.features for tensor in asked.tensors)
+    return asked is not None and name in asked.features
 
 
 def _unanswered(gate: GateName, asked: compiled.Inference, answer: Answer) -> Entry | None:

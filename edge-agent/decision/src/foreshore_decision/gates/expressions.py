@@ -1,11 +1,11 @@
 """Expressions of a policy inside a gate: what they may read, and the entry that explains one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from foreshore_api.reasons.decision import GateName
 from foreshore_api.wire.record import Phase
 from foreshore_decision import expr
-from foreshore_decision.chain.facts import Entry, Facts
+from foreshore_decision.chain.facts import NONE, Entry, Facts
 from foreshore_decision.policy import compiled
 
 
@@ -15,7 +15,7 @@ def with_variables(facts: Facts, scope: compiled.Scope) -> Facts:
         return facts
     values, variables = dict(facts.values), dict(facts.variables)
     for variable in scope.variables:
-        bindings = scope.environment.bind(_some(values, variable.expression.references))
+        bindings = scope.environment.bind(values, variable.expression.references)
         value = variable.expression.evaluate(bindings)
         if not isinstance(value, expr.NoValue):
             values[variable.name] = variables[variable.name] = value
@@ -24,17 +24,16 @@ def with_variables(facts: Facts, scope: compiled.Scope) -> Facts:
 
 def bind(scope: compiled.Scope, values: Mapping[str, expr.Value]) -> expr.Bindings:
     """Bind what the expressions of a stage read."""
-    return scope.environment.bind(_some(values, scope.used))
+    return scope.environment.bind(values, scope.used)
 
 
-def _some(values: Mapping[str, expr.Value], names: Iterable[str]) -> dict[str, expr.Value]:
-    return {name: values[name] for name in names if name in values}
-
-
-def after(facts: Facts) -> Facts:
-    """Return the facts with what the expressions after inference read."""
+def after(facts: Facts, outputs: Mapping[str, float] = NONE) -> Facts:
+    """Return the facts with the model's outputs, and what expressions read from there on."""
     scope = facts.given.policy.after
-    facts = with_variables(facts, scope)
+    values = {**facts.values, **outputs} if outputs else facts.values
+    if not scope.variables:
+        return facts._replace(outputs=outputs, values=values, bindings=bind(scope, values))
+    facts = with_variables(facts._replace(outputs=outputs, values=values), scope)
     return facts._replace(bindings=bind(scope, facts.values))
 
 

@@ -4,11 +4,18 @@ The agent calls `compile`: every policy, for every device it is bound to. The op
 `check`, also while no device is bound yet. Both say the same of the same policy, and everything
 that is wrong at once. `check` also measures, and `too_slow` does for what is compiled: they take a
 clock.
+
+    assigned policy, profile, device's spec ──as they are written──► made once ──► each device's own
+
+Devices that are written alike share what is made, down to the last bound: it is made once, and a
+sample of one device finds in the caches what the sample of another has left there.
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from foreshore_api import conditions, meta, scalars, support
 from foreshore_api.reasons import cap
@@ -42,6 +49,9 @@ from foreshore_decision.policy.subject import Subject
 
 Reason = conditions.Reason
 
+SHARED: Final = 256
+"""Different policies, profiles and specs of devices of which what is made is kept for the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
@@ -68,10 +78,42 @@ def compile(  # noqa: A001 - called as policy.compile
     Raises:
         PolicyError: with every problem found.
     """
-    spec, model = assigned.spec, assigned.model
-    if spec.model_ref is not None and model is None:
-        path, name = "spec.modelRef", spec.model_ref.version
+    if assigned.spec.model_ref is not None and assigned.model is None:
+        path, name = "spec.modelRef", assigned.spec.model_ref.version
         raise PolicyError([PolicyProblem(Reason.REFERENCE_NOT_FOUND, path, f"{name} is not here")])
+    made = _made(_Wording(assigned, device))
+    return dataclasses.replace(made, identity={**made.identity, "device": _named(device)})
+
+
+class _Wording:
+    """What is compiled, equal to what is written alike: to the last digit, and the sign of zero."""
+
+    __slots__ = ("_text", "assigned", "device")
+
+    def __init__(
+        self, assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice
+    ) -> None:
+        self.assigned: Final = assigned
+        self.device: Final = device
+        model = assigned.model
+        self._text: Final = (
+            (assigned.namespace, assigned.name, assigned.uid, assigned.generation, assigned.digest),
+            *(part and part.model_dump_json() for part in (assigned.spec, model)),
+            *(part.model_dump_json() for part in (device.profile, device.spec)),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Wording) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@lru_cache(maxsize=SHARED)
+def _made(wording: _Wording) -> compiled.CompiledPolicy:
+    """Compile for every device that is written like this one; only the device's name is missing."""
+    assigned, device = wording.assigned, wording.device
+    spec, model = assigned.spec, assigned.model
     subject = Subject(spec, device.profile, device.spec, model.model if model else None)
     parts = _compile(subject)
     return compiled.CompiledPolicy(
@@ -86,6 +128,7 @@ def compile(  # noqa: A001 - called as policy.compile
         trigger=parts.trigger,
         inputs=parts.inputs,
         features=parts.features,
+        windowed=sources.windowed(parts.inputs, parts.features),
         parameters=parts.parameters,
         before=parts.before,
         after=parts.after,
@@ -101,7 +144,7 @@ def compile(  # noqa: A001 - called as policy.compile
         sample_rate=scalars.number(spec.record.routine_sample_rate),
         keep_per_verdict=spec.record.keep_per_verdict,
         record_level=spec.record.level,
-        identity=_identity(assigned, device),
+        identity=_identity(assigned),
     )
 
 
@@ -312,9 +355,16 @@ def _rate(name: str, limit: protection.RateLimitSpec | None) -> compiled.RateLim
     )
 
 
-def _identity(
-    assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice
-) -> dict[str, Any]:
+def _named(device: assignment.AssignedDevice) -> dict[str, Any]:
+    return {
+        "namespace": device.namespace,
+        "name": device.name,
+        "uid": device.uid,
+        "digest": device.digest,
+    }
+
+
+def _identity(assigned: assignment.AssignedPolicy) -> dict[str, Any]:
     model = assigned.model
     return {
         "policy": {
@@ -324,12 +374,6 @@ def _identity(
             "generation": assigned.generation,
             "digest": assigned.digest,
             "mode": assigned.spec.mode.value,
-        },
-        "device": {
-            "namespace": device.namespace,
-            "name": device.name,
-            "uid": device.uid,
-            "digest": device.digest,
         },
         "model": model
         and {"name": model.name, "version": model.version, "digest": model.artefact.digest},

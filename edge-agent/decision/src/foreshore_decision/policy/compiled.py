@@ -5,7 +5,7 @@ dataclasses: this is the hot path.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from foreshore_api.v1alpha1 import DataType, Mode
@@ -121,11 +121,16 @@ class Inference:
     timeout: float
     is_rule_only: bool
     """Whether a failed inference leaves the rules to decide."""
+    asked: served.Served = field(init=False)
+    """What has to answer."""
+    features: tuple[str, ...] = field(init=False)
+    """Every number that any tensor takes, each once."""
 
-    @property
-    def asked(self) -> served.Served:
-        """What has to answer."""
-        return served.Served(self.model, self.version, self.digest)
+    def __post_init__(self) -> None:
+        """Work out what every decision asks for."""
+        names = (name for tensor in self.tensors for name in tensor.features)
+        object.__setattr__(self, "asked", served.Served(self.model, self.version, self.digest))
+        object.__setattr__(self, "features", tuple(dict.fromkeys(names)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,8 @@ class CompiledPolicy:
     trigger: CompiledTrigger
     inputs: tuple[CompiledInput, ...]
     features: tuple[Feature, ...]
+    windowed: tuple[tuple[Feature, CompiledInput], ...]
+    """Features with a window, each with the input that fills it."""
     parameters: Mapping[str, expr.Value]
     before: Scope
     """Names before the model has answered."""

@@ -113,6 +113,14 @@ def features(
     return tuple(declared)
 
 
+def windowed(
+    inputs: Iterable[compiled.CompiledInput], features: Iterable[compiled.Feature]
+) -> tuple[tuple[compiled.Feature, compiled.CompiledInput], ...]:
+    """Return the features that have a window, each with the input that fills it."""
+    sources = {source.name: source for source in inputs}
+    return tuple((feature, sources[feature.input]) for feature in features if feature.seconds)
+
+
 def _coverage(feature: evaluation.FeatureSpec, path: str, problems: Problems) -> float:
     """Return how much of its window a feature needs; a count is true of whatever was heard."""
     if feature.aggregate not in (Aggregate.LAST, Aggregate.COUNT):

@@ -16,6 +16,7 @@ A record knows what its own policy looked at. Asked by another policy for more, 
 returns, raises `MissingFactError` with the name of what is missing; nothing is ever guessed.
 """
 
+import operator
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, get_type_hints
@@ -47,7 +48,7 @@ GATHERED: Final = frozenset({"readings", "windows", "last_good", "holder"})
 DERIVED: Final = frozenset({"decision_id", "trigger", "policy", "mode", "caps", "measured"})
 """Fields of `Given` that the record holds elsewhere, or that follow from it and the policy."""
 STATE: Final = tuple(
-    (name, to_camel(name)) for name in Given._fields if name not in GATHERED | DERIVED
+    (name, to_camel(name)) for name in Given.__struct_fields__ if name not in GATHERED | DERIVED
 )
 """Every other field of `Given`, and its name in a record: a new field is carried by itself."""
 REST: Final[Mapping[str, Any]] = MappingProxyType(
@@ -63,6 +64,10 @@ REST: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 """What these fields are where a record leaves them out."""
+_WRITTEN: Final = tuple(
+    (operator.attrgetter(name), key, REST.get(name, UNSET)) for name, key in STATE
+)
+"""How each is read, its name in a record, and what it is at rest."""
 KINDS: Final = get_type_hints(Given)
 
 
@@ -91,9 +96,9 @@ def encode(facts: Facts, shown: Json) -> dict[str, Any]:
     given = facts.given if facts.before is None else facts.before
     policy, fixed = given.policy, layout.of(given.policy)
     document: dict[str, Any] = {"format": FORMAT}
-    for name, key in STATE:
-        value = getattr(given, name)
-        if value != REST.get(name, UNSET):
+    for read, key, at_rest in _WRITTEN:
+        value = read(given)
+        if value is not at_rest and value != at_rest:
             document[key] = plain(value)
     if given.holder != facts.given.holder:
         document["holder"] = plain(given.holder)
@@ -147,11 +152,7 @@ def _last_good(given: Given, wanted: Iterable[tuple[str, str]]) -> dict[str, Any
 
 def _later(before: Given, later: Given, properties: Iterable[str]) -> dict[str, Any]:
     """Return what changed while the model was asked; no gate asks a window or a good value then."""
-    changed = {
-        key: plain(getattr(later, name))
-        for name, key in STATE
-        if getattr(later, name) != getattr(before, name)
-    }
+    changed = {key: plain(read(later)) for read, key, _ in _WRITTEN if read(later) != read(before)}
     if later.readings is before.readings:
         return changed
     moved = {

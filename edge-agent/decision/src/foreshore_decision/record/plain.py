@@ -77,12 +77,14 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else _word(value)
     if kind in AS_THEY_ARE:
         return value
-    if hasattr(kind, "_fields"):
+    named = _NAMED.get(kind) or _named(kind)
+    if named:
         document: dict[str, Any] = {}
-        for (key, at_rest), field in zip(_named(kind), value, strict=True):
+        for (key, at_rest), field in zip(named, value, strict=True):
             if field is not at_rest and field != at_rest:
                 # most fields need no call: this is the inner loop of every record
-                document[key] = field if type(field) in AS_THEY_ARE else plain(field)
+                is_plain = type(field) in AS_THEY_ARE
+                document[key] = field if is_plain else plain(field)
         return document
     if isinstance(value, Enum):
         return value.value
@@ -123,11 +125,20 @@ def _word(value: float) -> str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-@cache
 def _named(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """Return the fields of a tuple with names: as a record spells them, and what they rest at."""
+    """Return the fields of a tuple with names: as a record spells them, and what they rest at.
+
+    Nothing for other kinds.
+    """
+    if not hasattr(kind, "_fields"):
+        return ()
     at_rest = kind._field_defaults
-    return tuple((to_camel(name), at_rest.get(name, UNSET)) for name in kind._fields)
+    named = tuple((to_camel(name), at_rest.get(name, UNSET)) for name in kind._fields)
+    return _NAMED.setdefault(kind, named)
+
+
+_NAMED: Final[dict[Any, tuple[tuple[str, Any], ...]]] = {}
+"""Of each kind of tuple with names that was written: there are as many as classes."""
 
 
 @cache

@@ -131,28 +131,30 @@ def shown(
         "device": identity["device"],
         "trigger": _trigger(facts),
         "inputs": [_input(source) for source in facts.inputs],
-        "gates": [*map(_entry_of(facts), evaluation.entries)],
+        "gates": [_line(entry, facts) for entry in evaluation.entries],
         "verdict": _decided(evaluation, verdict),
         "authority": _authority(facts),
         "state": _state(facts),
         "latency": dict(latency),
     }
-    data["gates"] += [
-        {"gate": name, **SKIPPED} for name in evaluate.skipped(evaluation.entries, names)
-    ]
-    optional = {
-        "model": _model(facts),
-        "features": facts.features,
-        "parameters": _parameters(policy.parameters),
-        "variables": facts.variables,
-        "present": facts.present,
-        "inference": _inference(facts),
-        "recommendation": _recommendation(facts),
-        "replaced": dict(given.replaced),
-        "command": command,
-    }
-    data.update((key, value) for key, value in optional.items() if value)
+    skipped = evaluate.skipped(evaluation.entries, names)
+    data["gates"] += [{"gate": name, **SKIPPED} for name in skipped]
+    _add(data, "model", _model(facts))
+    _add(data, "features", facts.features)
+    _add(data, "parameters", policy.parameters and _parameters(policy.parameters))
+    _add(data, "variables", facts.variables)
+    _add(data, "present", facts.present)
+    _add(data, "inference", _inference(facts))
+    _add(data, "recommendation", _recommendation(facts))
+    _add(data, "replaced", dict(given.replaced))
+    _add(data, "command", command)
     return data
+
+
+def _add(data: dict[str, Any], name: str, part: Mapping[str, Any] | None) -> None:
+    """Add a part that a decision may be without."""
+    if part:
+        data[name] = part
 
 
 def event(
@@ -166,25 +168,22 @@ def event(
     sampled_rate: int | None = None,
 ) -> dict[str, Any]:
     """Return the CloudEvents envelope; the journal fills in `sequence`."""
-    envelope: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": id,
-        "source": source,
-        "type": type,
-        "subject": subject,
-        "time": stamp(time),
-        "datacontenttype": "application/json",
-        "sequence": "",
-        "sampledrate": sampled_rate,
-        "data": data,
-    }
-    return {key: value for key, value in envelope.items() if value is not None}
+    envelope: dict[str, Any] = {"specversion": "1.0", "id": id, "source": source, "type": type}
+    if subject is not None:
+        envelope["subject"] = subject
+    envelope["time"] = stamp(time)
+    envelope["datacontenttype"] = "application/json"
+    envelope["sequence"] = ""
+    if sampled_rate is not None:
+        envelope["sampledrate"] = sampled_rate
+    envelope["data"] = data
+    return envelope
 
 
 def stamp(moment: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds."""
     moment = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    return moment.isoformat("T", "microseconds")[: -len("+00:00")] + "Z"
 
 
 def is_sampled(decision_id: str, rate: float) -> bool:
@@ -246,26 +245,19 @@ def _input(source: Input) -> dict[str, Any]:
     return rendered
 
 
-def _entry_of(facts: Facts) -> Any:
-    def rendered(entry: Entry) -> dict[str, Any]:
-        line: dict[str, Any] = {
-            "gate": entry.gate,
-            "phase": entry.phase,
-            "reason": entry.reason,
-        }
-        if entry.name is not None:
-            line["name"] = entry.name
-        if entry.expression is not None:
-            line["expression"] = entry.expression
-        if entry.operands:
-            line["operands"] = dict(entry.operands)
-        if entry.margin is not None:
-            line["margin"] = entry.margin
-        if entry.phase is not record.Phase.PASS:
-            line["message"] = messages.render(entry, facts)
-        return line
-
-    return rendered
+def _line(entry: Entry, facts: Facts) -> dict[str, Any]:
+    line: dict[str, Any] = {"gate": entry.gate, "phase": entry.phase, "reason": entry.reason}
+    if entry.name is not None:
+        line["name"] = entry.name
+    if entry.expression is not None:
+        line["expression"] = entry.expression
+    if entry.operands:
+        line["operands"] = dict(entry.operands)
+    if entry.margin is not None:
+        line["margin"] = entry.margin
+    if entry.phase is not record.Phase.PASS:
+        line["message"] = messages.render(entry, facts)
+    return line
 
 
 def _decided(evaluation: evaluate.Evaluation, verdict: record.Verdict) -> dict[str, Any]:
@@ -310,11 +302,26 @@ def _inference(facts: Facts) -> dict[str, Any] | None:
     answer = facts.answer
     if answer is None:
         return None
-    attempts = [
-        attempt.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for attempt in answer.attempts
-    ]
+    attempts = [_attempt(attempt) for attempt in answer.attempts]
     return {"attempts": attempts, "outputs": dict(facts.outputs)}
+
+
+def _attempt(attempt: record.Attempt) -> dict[str, Any]:
+    """Return what `model_dump` does, at a tenth of its cost; a test holds both to one another."""
+    rendered: dict[str, Any] = {
+        "slot": attempt.slot,
+        "node": attempt.node,
+        "result": attempt.result,
+    }
+    if attempt.reason is not None:
+        rendered["reason"] = attempt.reason
+    if attempt.seconds is not None:
+        rendered["seconds"] = attempt.seconds
+    if attempt.answered is not None:
+        rendered["answered"] = attempt.answered.model_dump(
+            mode="json", by_alias=True, exclude_none=True
+        )
+    return rendered
 
 
 def _recommendation(facts: Facts) -> dict[str, Any] | None:

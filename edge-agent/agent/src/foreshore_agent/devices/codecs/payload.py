@@ -7,6 +7,12 @@ refused as a whole; one bad property among good ones is refused alone.
 `NaN` and `Infinity` are no JSON, but stock scripts write them where a sensor fails, and then the
 decision that was not taken has to be on record. So they are read, and refused where they stand in a
 property. Refused as a whole, such a document would be a message that nobody got.
+
+    read ──► orjson ──► as strict as wanted? ──yes──► document
+                └── an error, an escape, a doubt ──► json, with a look at every pair
+
+orjson is several times as fast, knows no NaN and keeps the last of two equal keys. So what it reads
+counts only where its quotes prove that no key was lost, and json says what is wrong with the rest.
 """
 
 import json
@@ -15,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeGuard
+
+import orjson
 
 from foreshore_agent import documents
 from foreshore_api.reasons import telemetry as reasons
@@ -61,21 +69,23 @@ class _Place:
     type: deviceprofile.DataType
     path: tuple[str, ...]
     timestamp_path: tuple[str, ...] | None
+    is_simple: bool
+    """Whether it is a Number at the top of the document without a time of its own, as most are."""
+
+    @classmethod
+    def of(cls, declared: deviceprofile.Property) -> "_Place":
+        path = pointer(declared.path or f"/{declared.name}")
+        stamp = pointer(declared.timestamp_path) if declared.timestamp_path else None
+        is_number = declared.type is deviceprofile.DataType.NUMBER
+        is_simple = is_number and len(path) == 1 and stamp is None
+        return cls(declared.name, declared.type, path, stamp, is_simple)
 
 
 class Decoder:
     """Reads the documents of one device profile."""
 
     def __init__(self, properties: Sequence[deviceprofile.Property]) -> None:
-        self._places: Final = tuple(
-            _Place(
-                prop.name,
-                prop.type,
-                pointer(prop.path or f"/{prop.name}"),
-                pointer(prop.timestamp_path) if prop.timestamp_path else None,
-            )
-            for prop in properties
-        )
+        self._places: Final = tuple(map(_Place.of, properties))
 
     def decode(self, body: bytes) -> DecodedTelemetry:
         """Read one document. Raises PayloadError."""
@@ -84,7 +94,13 @@ class Decoder:
         refused: dict[str, str] = {}
         sampled_at: dict[str, datetime] = {}
         for place in self._places:
-            value = find(document, place.path)
+            if place.is_simple:
+                value = document.get(place.path[0], _ABSENT)
+                if type(value) is float and math.isfinite(value):
+                    values[place.name] = value
+                    continue
+            else:
+                value = find(document, place.path)
             if value is _ABSENT:
                 continue
             try:
@@ -106,6 +122,33 @@ def read(body: bytes) -> dict[str, Any]:
     """Read a JSON object within the bounds; its numbers may not be finite. Raises PayloadError."""
     if len(body) > MAXIMUM_BYTES:
         raise PayloadError(reasons.TOO_LARGE)
+    if b"\\" not in body:
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return _read_strictly(body)
+        if type(document) is dict and 2 * _texts(document, MAXIMUM_DEPTH) == body.count(b'"'):
+            return document
+    return _read_strictly(body)
+
+
+def _texts(document: Any, depth: int) -> int:
+    """Return how many texts a document has, keys included; fewer than none where it is too deep."""
+    if not depth:
+        return -MAXIMUM_BYTES
+    is_object = type(document) is dict
+    count = len(document) if is_object else 0
+    for child in document.values() if is_object else document:
+        kind = type(child)
+        if kind is str:
+            count += 1
+        elif kind is dict or kind is list:
+            count += _texts(child, depth - 1)
+    return count
+
+
+def _read_strictly(body: bytes) -> dict[str, Any]:
+    """Read a document pair by pair. Raises PayloadError."""
     try:
         document = _JSON.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -7,7 +7,6 @@ is, `translate` reads a message.
 """
 
 import contextlib
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Collection, Iterable
@@ -193,7 +192,7 @@ class MqttDevices:
         missed = self._missed.pop(sample.device, None)
         if missed is None:
             return sample
-        return dataclasses.replace(sample, replaced=tuple(missed.items()))
+        return sample._replace(replaced=tuple(missed.items()))
 
     def _measurement(
         self, message: channel.MqttMessage, route: topics.DeviceRoute
