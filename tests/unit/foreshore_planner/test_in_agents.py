@@ -390,3 +390,31 @@ def test_pods_are_made_only_for_agents_that_cannot_and_go_only_when_all_can(
         }
     if {"unable", "bad"} & set(then):
         assert len(after.replicas) == 1
+
+
+def at_two_sites(first: str, second: str) -> snapshot.Snapshot:
+    """Sites hq and annex, each with what it allows, a device and agents that run the model."""
+    far = planning.node("far-1", site="annex", tier=v1alpha1.Tier.EDGE)
+    near = [planning.edge(name) for name in planning.EDGES]
+    return world(
+        sites=(planning.site(isolation=first), planning.site_of("annex", isolation=second)),
+        devices=(planning.device(), planning.device("shed-1", site="annex")),
+        nodes=(*near, far, planning.node("cloud-1")),
+        fleet=planning.fleet([*map(agent, planning.EDGES), agent("far-1", hears=[])]),
+    )
+
+
+def test_each_site_allows_for_itself_and_the_worst_stands_at_policy_and_version() -> None:
+    seen = planning.settle(at_two_sites("Agent", "Child"))
+    assert {pod.site for pod in seen.replicas} == {"annex"}
+    made = planner.plan(seen)
+    assert in_agent(made, PLACEMENT, NAME) == ("True", "RunsInAgents")
+    for kind, name in [("DecisionPolicy", "ventilate"), ("ModelVersion", "occupancy-v1")]:
+        assert in_agent(made, kind, name) == ("False", "IsolationNotAllowed")
+        assert "Site annex" in planning.message(made, kind, name, "InAgent")
+
+
+def test_what_is_the_same_of_several_sites_is_counted() -> None:
+    made = planner.plan(planning.settle(at_two_sites("Child", "Child")))
+    message = planning.message(made, "ModelVersion", "occupancy-v1", "InAgent")
+    assert message.endswith("; the same of 1 more placement")

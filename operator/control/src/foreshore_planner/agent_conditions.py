@@ -61,7 +61,8 @@ def of_many(plans: Iterable[case.PlacementPlan]) -> Iterator[phrases.Said]:
     others = sum(row[0] == rank for row in asked) - 1
     if reason is not Reason.ISOLATION_NOT_ALLOWED and status is not TRUE:
         message = f"{name}: {message}"
-    more = f"; the same of {others} more placements" if others and status is not TRUE else ""
+    noun = "placement" if others == 1 else "placements"
+    more = f"; the same of {others} more {noun}" if others and status is not TRUE else ""
     yield (type_, status, reason, phrases.fitted(message + more))
 
 

@@ -10,8 +10,8 @@ go on once it does not any more. The planner asks the same rule (`is_denied`).
 
 from typing import Final
 
-from foreshore_api import conditions, v1alpha1
-from foreshore_api.wire import assignment, report
+from foreshore_api import v1alpha1
+from foreshore_api.wire import assignment
 
 SLOT: Final = assignment.OWN_SLOT
 """Of the agent's own endpoint."""
@@ -48,20 +48,20 @@ def endpoints(
     return (own,)
 
 
-def problems(
-    policy: v1alpha1.DecisionPolicy, model: assignment.AssignedModel | None, site: v1alpha1.Site
-) -> tuple[report.Problem, ...]:
-    """Return what is said of a model that is to run in agents and may not."""
-    if model is None or not is_denied(model.artefact, site.spec):
+def denials(assigned: assignment.Assignment) -> tuple[str, ...]:
+    """Return what is said of models that are to run in agents and may not, once a version.
+
+    No problems: such a model works as any other does, in a child.
+    """
+    site = assigned.site
+    if site is None:
         return ()
-    denied = report.Problem(
-        kind=v1alpha1.ModelVersion.kind,
-        namespace=policy.namespace,
-        name=model.version,
-        reason=conditions.Reason.ISOLATION_NOT_ALLOWED,
-        message=denial(model.version, site.name),
-    )
-    return (denied,)
+    versions = {
+        policy.model.version
+        for policy in assigned.policies
+        if policy.model is not None and is_denied(policy.model.artefact, site.spec)
+    }
+    return tuple(denial(version, site.name) for version in sorted(versions))
 
 
 def is_denied(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:

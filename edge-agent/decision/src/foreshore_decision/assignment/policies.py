@@ -40,7 +40,6 @@ def assigned(
             kept = "what was in force" if model.value is None else "the model that it had last"
             problems.append(references.problem(policy, model.held_back, kept))
         isolated = model.value and isolation.settled(model.value, site.spec)
-        problems += isolation.problems(policy, isolated, site)
         policies.append(
             assignment.AssignedPolicy(
                 namespace=policy.namespace,
@@ -57,7 +56,7 @@ def assigned(
                 ),
             )
         )
-    return tuple(policies), tuple(dict.fromkeys(problems))
+    return tuple(policies), tuple(problems)
 
 
 def _endpoints(
