@@ -11,7 +11,7 @@ import asyncio
 import json
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -82,6 +82,8 @@ class Host:
         self.questions: deque[tuple[effects.Infer, inference.Then]] = deque()
         self.writing: list[asyncio.Future[None]] = []
         self.failures: list[BaseException] = []
+        self.watch: Callable[[effects.Effect], object] = lambda _: None
+        """Sees each effect before it is carried out."""
         self.meters = meters.Meters()
         self.topics: list[channel.Subscriber] = []
         self.devices = devices.MqttDevices(
@@ -184,6 +186,7 @@ class Host:
 
     def _see(self, effect: effects.Effect) -> None:
         self.seen.append(effect)
+        self.watch(effect)
         if isinstance(effect, effects.Count) and effect.labels == (telemetry.ACCEPTED,):
             self.happened.append("accepted")
 
