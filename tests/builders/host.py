@@ -82,6 +82,8 @@ class Host:
         self.questions: deque[tuple[effects.Infer, inference.Then]] = deque()
         self.writing: list[Callable[[None], None]] = []
         self.failures: list[BaseException] = []
+        self.watch: Callable[[effects.Effect], object] = lambda _: None
+        """Sees each effect before it is carried out."""
         self.meters = meters.Meters()
         self.topics: list[channel.Subscriber] = []
         self.devices = devices.MqttDevices(
@@ -184,6 +186,7 @@ class Host:
 
     def _see(self, effect: effects.Effect) -> None:
         self.seen.append(effect)
+        self.watch(effect)
         if isinstance(effect, effects.Count) and effect.labels == (telemetry.ACCEPTED,):
             self.happened.append("accepted")
 

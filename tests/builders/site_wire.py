@@ -30,11 +30,12 @@ class Wire:
         self.arrived: list[port.Arrival] = []
         self.counts: list[str] = []
         self.users: list[channel.Subscriber] = []
+        self.now = AT
         self.why: str | None = None
         self.devices: port.DevicesPort = devices.MqttDevices(
             cast("Any", self),
             None,
-            lambda: (AT, "f"),
+            lambda: (self.now, "f"),
             self.arrived.append,
             refusals.Refusals(self.counts.append),
             lambda: None,
@@ -59,7 +60,7 @@ class Wire:
 
     def put(self, topic: str, body: bytes) -> None:
         """Let a message wait for the engine's host."""
-        message = channel.MqttMessage(topic, body, retained=False, redelivered=False)
+        message = channel.MqttMessage(topic, body, retained=False, redelivered=False, at=self.now)
         assert self.users[0].take(message)
 
     def measure(self, topic: str, body: bytes) -> None:

@@ -135,6 +135,21 @@ def test_a_broken_journal_is_said_with_the_place_and_what_to_do() -> None:
     assert "foreshore-agent verify" in message
 
 
+def test_an_agent_that_cannot_take_all_that_is_measured_is_named_with_its_numbers() -> None:
+    message = "of 900 messages of devices in 60 s, 600 were passed over unread; a faster node"
+    problem = report.Problem(
+        kind="Node", namespace="", name="edge-2", reason="Overloaded", message=message
+    )
+    reporting = [
+        build.agent("edge-1"),
+        build.agent("edge-2", problems=(problem,)),
+        build.agent("edge-3"),
+    ]
+    condition, told = site_says(build.world(fleet=build.fleet(reporting)), "Degraded")
+    assert condition == ("True", "Overloaded")
+    assert f"edge-2: {message}" in told
+
+
 def test_a_journal_that_is_whole_degrades_nothing() -> None:
     journal = report.JournalReport(journal="j", last=9, acknowledged=3)
     fleet = agents("edge-1", "edge-2", "edge-3", journal=journal)

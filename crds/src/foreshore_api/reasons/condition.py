@@ -145,6 +145,12 @@ class ConditionReason(ReasonEnum):
         "first. The agent goes on.",
         "run foreshore-agent verify on the node: it says what that means and what to do",
     )
+    OVERLOADED = (
+        "Overloaded",
+        "Devices of the site measure faster than an agent takes it: it decides on the newest "
+        "samples; the others are counted by reason in the next record of each policy.",
+        "isolation Agent for the model, fewer or slower devices for the node, or a faster node",
+    )
     AUTHORITY_MOVING = (
         "AuthorityMoving",
         "The right to command the device is on its way to another agent.",

@@ -40,7 +40,8 @@ INVALID_DOCUMENT: Final = Reason(
 )
 DROPPED: Final = Reason(
     "Dropped",
-    "Messages came faster than they could be taken: the oldest one was dropped.",
+    "Messages came faster than they could be taken: the oldest, or what had waited too long, was"
+    " dropped.",
     remedy="fewer or slower devices for the node, or a faster node",
 )
 

@@ -164,6 +164,14 @@ def _silent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> str:
     )
 
 
+def _overloaded(nodes: Sequence[str], reports: Reports) -> Iterator[str]:
+    """Yield what agents say that cannot take all that is measured."""
+    for node in sorted(node for node in nodes if node in reports):
+        for problem in reports[node].report.problems:
+            if (problem.kind, problem.name, problem.reason) == ("Node", node, Reason.OVERLOADED):
+                yield f"{node}: {problem.message}"
+
+
 def _degraded(
     site: v1alpha1.Site, seen: snapshot.Snapshot, nodes: Sequence[str], reports: Reports
 ) -> Iterator[Said]:
@@ -190,6 +198,9 @@ def _degraded(
     if broken:
         message = f"the journal is broken on {phrases.listed(broken, 'nodes')}: {VERIFY}"
         troubles.append((Reason.JOURNAL_BROKEN, message))
+    overloaded = [*_overloaded(nodes, reports)]
+    if overloaded:
+        troubles.append((Reason.OVERLOADED, phrases.listed(overloaded, "agents", "; ")))
     silent = [node for node in nodes if node not in reports]
     if silent and not _is_young(seen):
         troubles.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))

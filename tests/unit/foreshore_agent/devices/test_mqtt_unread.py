@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from builders import site_side
 from builders.site_wire import AT, SITE, Wire
-from foreshore_agent.devices.mqtt import unread
+from foreshore_agent.devices.mqtt import devices, unread
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
 from foreshore_api.reasons import telemetry
@@ -184,6 +184,19 @@ def test_what_waits_when_telemetry_comes_back_is_taken_before_the_gap_ends() -> 
     first, second = wire.arrived
     assert isinstance(first, events.Sample)
     assert second == events.TelemetryChanged(AT, "f", connected=True)
+
+
+def test_what_has_waited_too_long_is_dropped_and_not_taken_for_fresh() -> None:
+    """It is decided on as of when it came: its values would look as fresh as then."""
+    wire = alike()
+    for number in range(3):
+        wire.put(A, body(co2=number, light=2))
+    wire.now = AT._replace(monotonic=AT.monotonic + devices.LONGEST_WAIT + 0.1)
+    assert take(wire) == []
+    assert Counter(wire.counts) == {telemetry.NEWER_ON_TOPIC: 2, telemetry.DROPPED: 1}
+    wire.put(A, body(co2=9, light=2))
+    [sample] = take(wire)
+    assert dict(sample.replaced) == {telemetry.NEWER_ON_TOPIC: 2, telemetry.DROPPED: 1}
 
 
 STEPS = st.lists(

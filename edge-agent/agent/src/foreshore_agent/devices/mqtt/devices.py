@@ -22,6 +22,10 @@ from foreshore_api.reasons import command as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment
 
+LONGEST_WAIT: Final = 1.0
+"""Seconds that a message may wait unread. A sample is decided on as of when it came: after a longer
+wait, such as for a disk, that would take old values for fresh ones."""
+
 
 class MqttDevices:
     """All devices of this agent's site; a `DevicesPort`."""
@@ -134,22 +138,31 @@ class MqttDevices:
     def measured(self, most: int) -> list[events.Sample]:
         """Decode the messages that wait, so many at most, and return what they measure."""
         samples: list[events.Sample] = []
+        oldest = self._stamp()[0].monotonic - LONGEST_WAIT
         for _ in range(most):
             taken = self._unread.take()
             if taken is None:
                 break
-            samples += self._of_newest(taken)
+            at = taken.message.at
+            if at is not None and at.monotonic < oldest:
+                self._drop(taken)
+            else:
+                samples += self._of_newest(taken)
         return samples
 
     def _measured(self, message: channel.MqttMessage) -> bool:
         """Keep a message of the telemetry connection until the engine's host has a turn for it."""
         for dropped in self._unread.put(message):
-            topic = dropped.message.topic
-            self._refused.note(f"a message on {topic} that had to wait", telemetry.DROPPED)
-            self._miss(topic, telemetry.DROPPED, 1)
-            self._miss(topic, telemetry.NEWER_ON_TOPIC, dropped.passed)
+            self._drop(dropped)
         self._wake()
         return True
+
+    def _drop(self, taken: unread.UnreadMessage) -> None:
+        """Count a message that is never read, for the next sample of its devices."""
+        topic = taken.message.topic
+        self._refused.note(f"a message on {topic} that had to wait", telemetry.DROPPED)
+        self._miss(topic, telemetry.DROPPED, 1)
+        self._miss(topic, telemetry.NEWER_ON_TOPIC, taken.passed)
 
     def _of_newest(self, taken: unread.UnreadMessage) -> list[events.Sample]:
         """Return what a message measures; or, where it is unusable, the one that it replaced."""
