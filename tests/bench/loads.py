@@ -124,7 +124,8 @@ def fleet(folder: Path, isolation: str) -> figures.Section:
         figures.Figure(name, (cores,), "", limit,
                        f"{figures.listed(window.threads)} a decision"),
         f"{window.decisions:.0f} of {FLEET} samples a second decided and commanded by"
-        f" {figures.plain(window.cores)} cores; PSS {memory:.0f} MB; first command {ours.start_seconds:.1f} s after the start",
+        f" {figures.plain(window.cores)} cores; PSS {memory:.0f} MB; first"
+        f" command {ours.start_seconds:.1f} s after the start",
     )  # fmt: skip
 
 
