@@ -32,7 +32,8 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 from bench import figures, latency, loads, pairs, resources  # noqa: E402
 from harness import process  # noqa: E402
 
-MEASURED: Final = ("pairs", "broker", "routine", "overload", "fleet", "rehearsal")
+PEERS: Final = ("pairs", "broker")
+MEASURED: Final = (*PEERS, "routine", "overload", "fleet", "rehearsal")
 """Parts that give sections of the table."""
 REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "steps": (False, {}),
@@ -108,12 +109,14 @@ def measure(folder: Path, parts: Sequence[str], asked: pairs.Plan) -> list[figur
         "fleet": lambda: loads.fleet(folder / "fleet", agent),
         "rehearsal": lambda: loads.rehearsal(folder / "rehearsal", agent),
     }
-    sections = []
+    made: dict[str, figures.Section] = {}
     for part in MEASURED:
         if part in parts:
             process.say(f"bench: {part}")
-            sections.append(makers[part]())
-    return sections
+            made[part] = makers[part]()
+    of_peers = [section for part, section in made.items() if part in PEERS]
+    alone = [section for part, section in made.items() if part not in PEERS]
+    return [*of_peers, *([loads.together(alone, agent)] if alone else [])]
 
 
 def report(folder: Path, parts: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ Pure: no process, no clock. A figure is the median over rounds; beside it stands
 where it is missed the profile of what was measured. What could not be measured says why.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,8 +77,8 @@ class Figure:
         """The figure as JSON data."""
         parts = {
             "name": self.name,
-            "value": self.value,
-            "values": list(self.values),
+            "value": _finite(self.value),
+            "values": [_finite(value) for value in self.values],
             "unit": self.unit,
             "limit": "" if self.limit is None else str(self.limit),
             "verdict": str(self.verdict),
@@ -90,6 +91,11 @@ class Figure:
     def is_missed(self) -> bool:
         """Whether its profile has to be shown."""
         return self.verdict in (Verdict.MISSED, Verdict.HOLDS_THE_MUST)
+
+
+def _finite(value: float | None) -> float | None:
+    """A number as JSON has it: what never came is null."""
+    return None if value is None or math.isinf(value) else value
 
 
 @dataclass(frozen=True, slots=True)

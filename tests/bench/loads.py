@@ -3,7 +3,7 @@
 import datetime
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,8 @@ ROUTINE_OFFERED: Final = 3000
 OVERLOAD: Final = 3
 """How many times what it can do is offered."""
 FLEET: Final = 1000
+DECIDED: Final = 0.99
+"""Share of the fleet's samples that have to be decided for its cores to count."""
 WARM_SECONDS, SECONDS = 2.0, 6.0
 ROWS: Final = (500, 4500)
 """Two rehearsals, so that what a start takes cancels out."""
@@ -47,9 +49,9 @@ def routine(folder: Path, isolation: str) -> figures.Section:
             )
             window = observed(ours.process_id, load)
     except subjects.NotMeasuredError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
     profile = f"offered {ROUTINE_OFFERED}/s; {figures.listed(window.threads)} a decision"
-    return alone(figures.Figure(name, (window.decisions,), "/s", limit, profile), isolation)
+    return alone(figures.Figure(name, (window.decisions,), "/s", limit, profile))
 
 
 def observed(process_id: int, load: list[str]) -> Window:
@@ -87,12 +89,11 @@ def overload(folder: Path, isolation: str) -> figures.Section:
             beyond = latency.trips(broker.port, ours.topics, int(OVERLOAD * best), int(15 * best))
             spent = usage.since(before, usage.processor(ours.process_id))
     except subjects.NotMeasuredError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
     count = max(1, len(beyond.answered))
     profile = figures.listed({thread: value / count for thread, value in spent.items()})
     return alone(
         figures.Figure(name, (beyond.per_second / best,), "×", limit, f"{profile} a decision"),
-        isolation,
         f"best rate {best:.0f}/s; at {beyond.rate}/s {beyond.per_second:.0f}/s, and what is"
         " decided is answered"
         f" {figures.plain(beyond.milliseconds(0.5))} ms after its sample at p50,"
@@ -116,13 +117,15 @@ def fleet(folder: Path, isolation: str) -> figures.Section:
             )
             memory = usage.resident(ours.process_id)
     except subjects.NotMeasuredError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
+    # an agent that leaves samples undecided is cheap, and no answer to the question
+    cores = window.cores if window.decisions >= DECIDED * FLEET else float("inf")
     return alone(
-        figures.Figure(name, (window.cores,), "", limit,
+        figures.Figure(name, (cores,), "", limit,
                        f"{figures.listed(window.threads)} a decision"),
-        isolation,
-        f"{window.decisions:.0f} of {FLEET} samples a second decided and commanded; PSS"
-        f" {memory:.0f} MB; first command {ours.start_seconds:.1f} s after the start",
+        f"{window.decisions:.0f} of {FLEET} samples a second decided and commanded by"
+        f" {figures.plain(window.cores)} cores; PSS {memory:.0f} MB; first"
+        f" command {ours.start_seconds:.1f} s after the start",
     )  # fmt: skip
 
 
@@ -134,11 +137,9 @@ def rehearsal(folder: Path, isolation: str) -> figures.Section:
     try:
         took = [rehearsed(folder, home, rows) for rows in ROWS]
     except process.HarnessError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)), isolation)
+        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
     rate = (ROWS[1] - ROWS[0]) / max(1e-9, took[1] - took[0])
-    return alone(
-        figures.Figure(name, (rate,), "/s", limit, f"{ROWS[1]} rows in {took[1]:.1f} s"), isolation
-    )
+    return alone(figures.Figure(name, (rate,), "/s", limit, f"{ROWS[1]} rows in {took[1]:.1f} s"))
 
 
 def rehearsed(folder: Path, home: Path, rows: int) -> float:
@@ -163,9 +164,19 @@ def rehearsed(folder: Path, home: Path, rows: int) -> float:
     return time.monotonic() - begun
 
 
-def alone(figure: figures.Figure, isolation: str, *notes: str) -> figures.Section:
+def alone(figure: figures.Figure, *notes: str) -> figures.Section:
     """One figure as a section."""
-    return figures.Section(f"Isolation {isolation}", figures=(figure,), notes=notes)
+    return figures.Section("", figures=(figure,), notes=notes)
+
+
+def together(sections: Iterable[figures.Section], isolation: str) -> figures.Section:
+    """The figures of several loads as one section."""
+    parts = list(sections)
+    return figures.Section(
+        f"The agent alone under loads of their own, isolation {isolation}",
+        figures=tuple(figure for part in parts for figure in part.figures),
+        notes=tuple(note for part in parts for note in part.notes),
+    )
 
 
 def one_line(error: Exception) -> str:

@@ -99,7 +99,7 @@ class Agent:
             latency.running([*command, "--port", str(HTTP)], output) as child,
         ):
             if self.policy == resources.never():
-                self._await_ready(log)
+                self._await_ready(child, log)
                 yield Running(child.pid, topics, time.monotonic() - begun, has_metrics=True)
                 return
             ready = answered(self.name, child, port, topics, begun, folder)
@@ -124,11 +124,17 @@ class Agent:
         (home / "bench.yaml").write_text(yaml.safe_dump_all(documents))
         return home
 
-    def _await_ready(self, log: Path) -> None:
+    def _await_ready(self, child: "subprocess.Popen[bytes]", log: Path) -> None:
         """Wait for readiness, where no sample is ever answered."""
+
+        def is_ready() -> bool:
+            if child.poll() is not None:
+                raise process.HarnessError(f"the agent ended with {child.poll()}")
+            return answers(f"http://{latency.ADDRESS}:{HTTP}/readyz")
+
         try:
             process.eventually(
-                lambda: answers(f"http://{latency.ADDRESS}:{HTTP}/readyz"),
+                is_ready,
                 what=f"{self.name} is ready",
                 timeout=latency.START_SECONDS,
             )

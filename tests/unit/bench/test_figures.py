@@ -1,3 +1,4 @@
+import json
 import statistics
 
 import pytest
@@ -127,6 +128,11 @@ def test_a_page_keeps_everything_but_what_is_between_its_marks() -> None:
 def test_a_page_without_marks_is_not_written(page: str) -> None:
     with pytest.raises(ValueError, match="has no lines"):
         figures.placed(page, "new")
+
+
+def test_what_was_never_answered_is_json_all_the_same() -> None:
+    document = figures.Figure("x", (float("inf"),)).document()
+    assert json.loads(json.dumps(document, allow_nan=False))["values"] == [None]
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1))

@@ -1,8 +1,11 @@
+import asyncio
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import prometheus_client
 import pytest
+import uvicorn
+from uvicorn import server as uvicorn_server
 
 from foreshore_agent import health
 
@@ -80,3 +83,60 @@ async def test_metrics_are_those_of_the_registry() -> None:
 )
 async def test_what_is_not_served_is_refused(path: str, method: str, status: int) -> None:
     assert (await ask(path, method=method))[0] == status
+
+
+class Wire(asyncio.Transport):
+    """A connection that only remembers what was done to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def close(self) -> None:
+        self.is_aborted = True
+
+
+async def connected() -> tuple[health.TimedProtocol, Wire]:
+    """A connection of a port, and its other side."""
+    served = health.application(prometheus_client.CollectorRegistry(), tuple)
+    config = uvicorn.Config(cast(Any, served), lifespan="off", log_config=None)
+    protocol = health.TimedProtocol(config, uvicorn_server.ServerState(), {})
+    wire = Wire()
+    protocol.connection_made(wire)
+    return protocol, wire
+
+
+@pytest.mark.looptime
+async def test_a_connection_that_asks_nothing_does_not_stay() -> None:
+    _, wire = await connected()
+    await asyncio.sleep(health.REQUEST_SECONDS + 0.1)
+    assert wire.is_aborted
+
+
+@pytest.mark.looptime
+async def test_a_head_that_comes_byte_by_byte_is_not_waited_for() -> None:
+    protocol, wire = await connected()
+    for byte in b"GET /healthz HTTP/1.1":
+        protocol.data_received(bytes([byte]))
+        await asyncio.sleep(1)
+    assert wire.is_aborted
+
+
+@pytest.mark.looptime
+async def test_a_peer_that_asks_once_a_second_keeps_its_connection() -> None:
+    protocol, wire = await connected()
+    for _ in range(60):
+        protocol.data_received(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(1)
+    assert not wire.is_aborted
+    assert wire.written.count(b"HTTP/1.1 204") == 60

@@ -15,6 +15,7 @@ was not as it was left. Such an agent stays ready: taking it out of service woul
 Raw ASGI on uvicorn: aiohttp would cost 11 MB and a fifth of a second at every start for four paths.
 """
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ MAXIMUM_HEADER_BYTES: Final = 8190
 MAXIMUM_CONNECTIONS: Final = 512
 """One more is answered with 503: a flood may hide readiness, it must not take the descriptors that
 broker, hub and journal need."""
+REQUEST_SECONDS: Final = 10.0
+"""A connection on which no request was answered for so long after it began, or was made, ends."""
 KEEP_ALIVE_SECONDS: Final = 75
 DRAIN_SECONDS: Final = 1
 _LONGEST: Final = 4096
@@ -102,17 +105,55 @@ async def _send(answer: PortAnswer, send: Callable[[Message], Awaitable[None]]) 
     await send({"type": "http.response.body", "body": answer.body})
 
 
+class TimedProtocol(h11_impl.H11Protocol):
+    """The protocol of uvicorn, with the time limit for a request that it lacks.
+
+    Connections that never end would take all places, and kubelet, refused one, ends the agent.
+    """
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request from now on."""
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        """Expect the rest of a request in time."""
+        self._expect()
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Leave the time until the next request to the limit of keep-alive."""
+        self._forget()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer, which would keep this connection in memory."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        if self._limit is None:
+            self._limit = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _forget(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+
 class Port:
     """The listening port; `start` binds it, so that a taken port is an error at start."""
 
     def __init__(self, application: Asgi, host: str, port: int) -> None:
         config = uvicorn.Config(
             application,
-            http=h11_impl.H11Protocol,
+            http=TimedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # below it every request of a stranger could write a line
             access_log=False,
             server_header=False,
             date_header=False,
