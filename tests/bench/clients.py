@@ -22,14 +22,11 @@ from harness import mosquitto
 PROGRAM = Path(__file__).with_name("echo_client.py")
 CALIBRATOR = "C echo"
 NAMES = ("ours", "paho", "gmqtt")
-TOPICS = ("echo/in", "echo/out", "-")
-WARM_UP = 200
-"""Samples before the first that is timed, as the calibrator has it."""
+TOPICS = latency.OF_THE_ECHO[:2]
 ROUNDS = {False: 3, True: 1}
 """Runs of each client, without and with Nagle's algorithm at the broker."""
 RATES = {100: 300, 1000: 3000}
 """Samples of a run, by samples a second."""
-NAGLE = "set_tcp_nodelay true"
 
 
 @dataclass(frozen=True)
@@ -56,32 +53,23 @@ def measure(folder: Path, *, rate: int, samples: int, is_default: bool) -> dict[
     """Run each client in turn, several times."""
     program = latency.compiled()
     runs: dict[str, list[EchoRun]] = {name: [] for name in (CALIBRATOR, *NAMES)}
-    broker = mosquitto.Broker(folder)
-    if is_default:
-        written = folder / "mosquitto.conf"
-        written.write_text(written.read_text().replace(NAGLE, "set_tcp_nodelay false"))
-    with broker:
+    with mosquitto.Broker(folder, nodelay=not is_default) as broker:
         for _ in range(ROUNDS[is_default]):
             for name, kept in runs.items():
                 with client(name, program, broker.port) as process_id:
                     before = spent(process_id)
-                    trips = sorted(latency.trips(program, broker.port, TOPICS, rate, samples))
+                    trips = latency.trips(broker.port, latency.OF_THE_ECHO, rate, samples)
                     used = spent(process_id) - before
-                kept.append(
-                    EchoRun(
-                        latency.quantile(trips, 0.5),
-                        latency.quantile(trips, 0.99),
-                        used / (len(trips) + WARM_UP),
-                    )
-                )
+                quantiles = (trips.milliseconds(q) * 1000 for q in (0.5, 0.99))
+                kept.append(EchoRun(*quantiles, used / len(trips.microseconds)))
     return runs
 
 
 @contextlib.contextmanager
 def client(name: str, program: Path, port: int) -> Iterator[int]:
     """An echo for as long as the block lasts; its process id."""
-    own = [sys.executable, str(PROGRAM), name, str(port), *TOPICS[:2]]
-    calibrator = [str(program), "echo", "127.0.0.1", str(port), *TOPICS[:2]]
+    own = [sys.executable, str(PROGRAM), name, str(port), *TOPICS]
+    calibrator = [str(program), "echo", "127.0.0.1", str(port), *TOPICS]
     is_calibrator = name == CALIBRATOR
     with subprocess.Popen(
         calibrator if is_calibrator else own, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

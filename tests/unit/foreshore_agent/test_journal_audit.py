@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreshore_agent.journal import audit, chain, holes, ledger, opening, sqlite, tally
+from foreshore_agent.journal import audit, chain, holes, ledger, opening, schema, sqlite, tally
 from foreshore_agent.journal.head import FILE, Head, HeadFile
 from foreshore_agent.journal.head import read as read_head
 from foreshore_api.reasons import journal as reasons
@@ -29,7 +29,7 @@ class Bench:
 
     def __init__(self, steps: list[tuple[str, int, int]]) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.connection.executescript(sqlite.SCHEMA)
+        schema.prepare(self.connection)
         self.rows = sqlite.Rows(self.connection)
         self.rows.make_holes()
         self.books = ledger.Ledger(self.rows, lambda: NOW)

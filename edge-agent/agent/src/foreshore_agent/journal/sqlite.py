@@ -1,7 +1,7 @@
-"""The journal's file: how it is opened, its tables, and every statement on them.
+"""The journal's file: how it is opened, and every statement on its tables (`schema`).
 
 Used by the store, and by readers for what they share with it. Nothing here decides what is written
-or what goes; every method is one statement on one connection.
+or what goes.
 
 WAL with `synchronous=FULL`: with NORMAL, a power cut takes commits back that were acknowledged.
 SQLite before 3.51.3 (but 3.44.6 and 3.50.7) can lose pages when one connection commits while
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from foreshore_agent.journal import schema
 from foreshore_agent.journal.holes import Hole, HoleKind, Place, Skeleton
 from foreshore_agent.journal.tally import OVERHEAD, JournalEntry
 from foreshore_api.wire import record
@@ -24,50 +25,8 @@ from foreshore_api.wire import record
 FILE: Final = "journal.db"
 LOCK: Final = "journal.lock"
 
-SCHEMA: Final = """
-PRAGMA auto_vacuum=INCREMENTAL;
-PRAGMA journal_mode=WAL;
-PRAGMA synchronous=FULL;
-PRAGMA wal_autocheckpoint=0;
-PRAGMA mmap_size=0;
-PRAGMA cache_size=-1024;
-PRAGMA secure_delete=OFF;
-CREATE TABLE IF NOT EXISTS record (
-  sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, hash TEXT NOT NULL,
-  critical INTEGER NOT NULL, policy TEXT NOT NULL, device TEXT NOT NULL,
-  verdict TEXT NOT NULL, keep INTEGER NOT NULL,
-  critical_written INTEGER NOT NULL, routine_written INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, value BLOB NOT NULL);
-"""
-"""Without the table of holes: it tells a journal of this release from an older one's (`opening`),
-so it is made in the transaction that says which of both it was.
-
-Some builds overwrite what is deleted with zeros, which makes pages dirty for nothing: no secret is
-ever in a journal.
-"""
-_VALUES_OF_OLD: Final = (
-    "SELECT 1 FROM sqlite_master WHERE name = 'value' AND sql LIKE '%WITHOUT ROWID%'"
-)
-_RENEW_VALUES: Final = (
-    "BEGIN IMMEDIATE",
-    "CREATE TABLE renewed (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
-    "INSERT INTO renewed SELECT key, value FROM value",
-    "DROP TABLE value",
-    "ALTER TABLE renewed RENAME TO value",
-    "COMMIT",
-)
-"""An older release kept values in the key's own tree, where a value of more than a kilobyte takes
-pages of its own: five dirty pages a change, where a table with row numbers needs one.
-"""
-_HOLE: Final = """
-CREATE TABLE IF NOT EXISTS hole (
-  first INTEGER NOT NULL, last INTEGER NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL,
-  kind TEXT NOT NULL, PRIMARY KEY (first, kind)) WITHOUT ROWID"""
-
 _TOGETHER: Final = 8
-"""Rows in one statement: each call of SQLite lets go of Python's lock, and waits to have it back
-while the loop works.
-"""
+"""Rows in one statement, at most: each number of them is a statement that stays compiled."""
 _PAGE: Final = 4096
 _COMMIT_PAGES: Final = 4
 """Pages that go with new rows: the parent, the first page, the map of pages."""
@@ -79,7 +38,10 @@ def _rows(statement: str, row: str, after: str = "") -> tuple[str, ...]:
     return tuple(f"{statement} VALUES {','.join([row] * count)}{after}" for count in counts)
 
 
+_NO_RECORD: Final = (None,) * 11
+_NO_VALUE: Final = (None,) * 2
 _INSERT: Final = _rows("INSERT INTO record", "(?,?,?,?,?,?,?,?,?,?,?)")
+_BOTH: Final = _rows("INSERT INTO turn", "(?,?,?,?,?,?,?,?,?,?,?,?,?)")
 _PUT: Final = _rows(
     "INSERT INTO value", "(?,?)", " ON CONFLICT(key) DO UPDATE SET value = excluded.value"
 )
@@ -101,10 +63,7 @@ def connect(directory: Path) -> sqlite3.Connection:
         directory / FILE, isolation_level=None, timeout=5.0, check_same_thread=False
     )
     try:
-        connection.executescript(SCHEMA)
-        if connection.execute(_VALUES_OF_OLD).fetchone() is not None:
-            for statement in _RENEW_VALUES:
-                connection.execute(statement)
+        schema.prepare(connection)
     except sqlite3.Error:
         connection.close()
         raise
@@ -185,8 +144,9 @@ class Rows:
 
     def commit(self) -> int:
         """Make all since `begin` durable; return how many pages that took, roughly."""
-        if not self._connection.in_transaction and self._is_one_statement():
-            self._is_begun = False
+        rows = max(len(self._records), len(self._values))
+        if rows <= _TOGETHER and not self._connection.in_transaction:
+            self._is_begun = False  # one statement is a transaction
         self._send()
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
@@ -200,10 +160,6 @@ class Rows:
         self._is_begun = False
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-
-    def _is_one_statement(self) -> bool:
-        records, values = len(self._records), len(self._values)
-        return (records == 0 or values == 0) and records + values <= _TOGETHER
 
     def _run(self, statement: str, operands: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Ask for something, or change it, behind what was gathered."""
@@ -221,16 +177,24 @@ class Rows:
             self._connection.execute("BEGIN IMMEDIATE")
 
     def _send(self) -> None:
-        """Send what was gathered."""
+        """Send what was gathered, in as few statements as can be."""
         records, self._records = self._records, []
         values, self._values = self._values, {}
-        if records or values:
-            self._begin_for_good()
-        execute = self._connection.execute
-        for statements, rows in ((_INSERT, records), (_PUT, tuple(values.items()))):
-            for start in range(0, len(rows), _TOGETHER):
-                some = rows[start : start + _TOGETHER]
-                execute(statements[len(some) - 1], tuple(itertools.chain.from_iterable(some)))
+        if not records and not values:
+            return
+        self._begin_for_good()
+        if not values:
+            self._execute(_INSERT, records)
+        elif not records:
+            self._execute(_PUT, list(values.items()))
+        else:
+            self._execute(_BOTH, _paired(records, values))
+
+    def _execute(self, statements: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+        for start in range(0, len(rows), _TOGETHER):
+            some = rows[start : start + _TOGETHER]
+            operands = some[0] if len(some) == 1 else tuple(itertools.chain.from_iterable(some))
+            self._connection.execute(statements[len(some) - 1], operands)
 
     def insert(self, entry: JournalEntry, place: RowPlace, body: bytes) -> None:
         """Add a record; `body` has its number."""
@@ -343,7 +307,7 @@ class Rows:
 
     def make_holes(self) -> None:
         """Make the table of holes, if it is not there; in the caller's transaction."""
-        self._change(_HOLE)
+        self._change(schema.HOLE)
 
     def insert_hole(self, hole: Hole) -> None:
         """Add a hole, or replace the one of its kind that begins there."""
@@ -373,3 +337,9 @@ class Rows:
             "SELECT key, value FROM value WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
         )
         return {key: raw(value) for key, value in rows}
+
+
+def _paired(records: list[tuple[Any, ...]], values: dict[str, bytes]) -> list[tuple[Any, ...]]:
+    """Return rows of `turn`: a record and a value each, or what there still is of one kind."""
+    pairs = itertools.zip_longest(records, values.items())
+    return [(*(row or _NO_RECORD), *(kept or _NO_VALUE)) for row, kept in pairs]

@@ -379,10 +379,13 @@ class Store:
         return self._failing
 
     def _make_room(self, entries: Sequence[JournalEntry]) -> None:
-        critical = sum(entry.weight for entry in entries if entry.critical)
-        routine = sum(entry.weight for entry in entries if not entry.critical)
+        critical = routine = 0
+        has_reserve = True
+        for entry in entries:
+            critical += entry.weight if entry.critical else 0
+            routine += 0 if entry.critical else entry.weight
+            has_reserve = has_reserve and entry.reserve
         self._make_critical_room(critical)
-        has_reserve = all(entry.reserve for entry in entries)
         reason = self._full_reason() if critical else self._failing
         if reason and not has_reserve:
             raise JournalFull(reason)

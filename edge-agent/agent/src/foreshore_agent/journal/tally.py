@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from foreshore_agent.journal import chain
 from foreshore_agent.journal.audit import ChainBreak
@@ -20,8 +20,7 @@ Values = Sequence[tuple[str, bytes]]
 """Keys and what is kept under them; empty bytes forget."""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(NamedTuple):
     """One record to be written.
 
     `body` is the JSON of a `wire.record.Event`; its empty `sequence` is filled in. `critical`
@@ -66,8 +65,7 @@ PROMISE: Final = JournalEntry(b"", critical=True, verdict=record.Verdict.COMMAND
 """Goes with an intent, whose record is written once its command has left."""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalStatus:
+class JournalStatus(NamedTuple):
     """Where the journal stands; replaced as a whole after every commit."""
 
     last: int = 0

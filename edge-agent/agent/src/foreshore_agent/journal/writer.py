@@ -17,7 +17,6 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -133,10 +132,11 @@ class Journal:
         Raises:
             ValueError: a body is longer than the hub takes.
         """
+        is_urgent = True
         for entry in entries:
             entry.check()
+            is_urgent = is_urgent and entry.reserve
         kept = [(_PREFIX + key, value) for key, value in values]
-        is_urgent = all(entry.reserve for entry in entries)
         self._take(Append(entries, kept, then, is_urgent), is_patient=is_patient)
 
     def lose(self, entries: Sequence[JournalEntry], reason: str) -> None:
@@ -365,7 +365,7 @@ class Journal:
         self.broken.exception()  # it may be that nobody looks
         waiting, self._waiting = self._waiting, set()
         _fail(waiting, JournalFull(reasons.DISK_FAILING, "the journal is broken"))
-        self._standing = replace(self._standing, full=True, reason=reasons.DISK_FAILING)
+        self._standing = self._standing._replace(full=True, reason=reasons.DISK_FAILING)
         self._answer(waiting)
         for changed in self._watchers:
             changed(self._standing)
