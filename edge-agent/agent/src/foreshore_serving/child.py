@@ -97,7 +97,7 @@ class LoadedModel:
     is_bounded: bool
 
     def evidence(self, contract: contracts.Contract) -> Any:
-        """Return the `trial.Evidence`."""
+        """Return the `evidence.Evidence`."""
         seconds, is_bounded = self.usual_seconds, self.is_bounded
         return self.measure.evidence(self.session, contract, seconds, is_bounded=is_bounded)
 

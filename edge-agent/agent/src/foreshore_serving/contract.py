@@ -8,7 +8,8 @@ validated by whoever makes it.
 import dataclasses
 import hashlib
 import json
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
 
 NO_LISTENER: Final = -1
 """In place of the descriptor to listen on: try the model, and serve nobody."""
@@ -21,6 +22,22 @@ class TensorSpec:
     name: str
     data_type: str
     shape: tuple[int, ...]
+
+
+class ValidatedTensor(Protocol):
+    """An input or output as whoever validated it declares it."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def data_type(self) -> str: ...  # noqa: D102
+    @property
+    def shape(self) -> Sequence[int]: ...  # noqa: D102
+
+
+def specs(declared: Iterable[ValidatedTensor]) -> tuple[TensorSpec, ...]:
+    """Return declared tensors as plain ones."""
+    return tuple(TensorSpec(t.name, t.data_type, tuple(t.shape)) for t in declared)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,66 +1,23 @@
 """A model's trial: what it answers to seeded inputs, and what it takes, before the agent loads it.
 
-    child, limited ──load, warm up, seeded inputs──► Evidence ──► agent ──the same inputs──► equal?
+    child, limited ──load, warm up, seeded inputs──► evidence ──► agent ──the same inputs──► equal?
 
-The child measures (`measured`) and reports; `main try` leaves the evidence beside the bytes; the
+The child measures (`Measure`) and reports; `main try` leaves the evidence beside the bytes; the
 agent runs the same inputs in its own process and compares to the bit: the same runtime with the
 same options on the same machine answers the same, or the model draws random numbers.
 """
 
-import dataclasses
 import hashlib
-import json
 from typing import Any, Final
 
 import numpy as np
 
 from foreshore_serving import contract as contracts
-from foreshore_serving import limits, tensors
+from foreshore_serving import evidence, limits, tensors
 from foreshore_serving import session as sessions
 
 RUNS: Final = 4
 """Seeded inputs that a model is run on; more show little more, and large models take long."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a trial showed of one model version."""
-
-    contract: str
-    """Fingerprint of what was declared (`Contract.fingerprint`)."""
-    runtime: str
-    answers: str
-    """SHA-256 of the outputs to the seeded inputs."""
-    usual_seconds: float
-    """Median of one run."""
-    session_bytes: int
-    """Growth of the process by this model, with its file, which is in memory while it is loaded."""
-    runtime_bytes: int
-    """Growth of the process by the runtime and NumPy, which all models of a process share."""
-    is_bounded: bool
-    """Whether how long a run takes depends on nothing but the lengths of its inputs."""
-
-    def encode(self) -> bytes:
-        """Return the evidence as JSON."""
-        return json.dumps(dataclasses.asdict(self)).encode()
-
-
-def decode(body: bytes) -> Evidence:
-    """Read what `Evidence.encode` wrote.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    try:
-        fields = json.loads(body)
-        evidence = Evidence(**fields)
-    except TypeError as error:
-        raise ValueError(str(error)) from error
-    for field in dataclasses.fields(Evidence):
-        if type(getattr(evidence, field.name)).__name__ != field.type.__name__:  # type: ignore[union-attr]
-            message = f"{field.name} is no {field.type}"
-            raise ValueError(message)
-    return evidence
 
 
 def answers(session: Any, contract: contracts.Contract) -> str:
@@ -112,11 +69,11 @@ class Measure:
 
     def evidence(
         self, session: Any, contract: contracts.Contract, usual_seconds: float, *, is_bounded: bool
-    ) -> Evidence:
+    ) -> evidence.Evidence:
         """Run the seeded inputs; return what the trial showed."""
         shown = answers(session, contract)
         grown = max(0, limits.resident_bytes() - self._loaded)
-        return Evidence(
+        return evidence.Evidence(
             contract=contract.fingerprint(),
             runtime=self._runtime,
             answers=shown,
