@@ -47,7 +47,7 @@ class Asked:
         return self.reused and isinstance(self.answer.exception(), connection.LostError)
 
 
-class Standing:
+class ReplicaStanding:
     """How the calls of one endpoint of one policy's model went, and whether it rests.
 
     Not shared between policies: evidence is per policy.
@@ -140,7 +140,7 @@ class Standing:
         )
 
 
-class ModelReplica(Standing):
+class ModelReplica(ReplicaStanding):
     """One endpoint that is called over the Open Inference Protocol."""
 
     def __init__(self, endpoint: assignment.Endpoint, model: str, shared: line.Line) -> None:

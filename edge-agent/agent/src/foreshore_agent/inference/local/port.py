@@ -25,6 +25,18 @@ class RunFailure(NamedTuple):
     """Whether every replica would say so, and none is to blame."""
 
 
+class StaleEvidenceError(Exception):
+    """The trial was of another declaration, by another version of the runtime, or is lost."""
+
+
+class OutputsDifferError(Exception):
+    """The model answers seeded inputs otherwise than in its trial."""
+
+
+class NotLoadedError(Exception):
+    """The runtime refuses here what it took in the trial; the text says why."""
+
+
 class EndableRun(Protocol):
     """One call that another thread can end before its time."""
 

@@ -19,7 +19,7 @@ Runners = Callable[[served.Served], runner.ModelRunner | None]
 """Returns the model in this process, if it is loaded."""
 
 
-class LocalReplica(replica.Standing):
+class LocalReplica(replica.ReplicaStanding):
     """One policy's model in this process."""
 
     def __init__(

@@ -24,21 +24,12 @@ from foreshore_serving import session as sessions
 _ELEMENTS: Final = pydantic.TypeAdapter(tuple[oip.Element, ...])
 
 
-class OutputsDifferError(Exception):
-    """The model answers seeded inputs otherwise than in its trial."""
-
-
-class StaleEvidenceError(Exception):
-    """The trial was of another declaration, or by another version of the runtime."""
-
-
 def load(body: bytes, config: serving.ModelConfig, shown: evidence.Evidence) -> "AgentSession":
     """Load a model and run it on the inputs of its trial. For a thread: it takes a while.
 
     Raises:
-        StaleEvidenceError, OutputsDifferError: it has to be tried (anew).
-        refusal.Refused, MemoryError: the runtime refuses here what it took in the child.
-        ImportError: there is no runtime.
+        port.StaleEvidenceError, port.OutputsDifferError: it has to be tried anew.
+        port.NotLoadedError: the runtime refuses here what it took in the child.
     """
     contract = contracts.Contract(
         name=config.name,
@@ -53,11 +44,14 @@ def load(body: bytes, config: serving.ModelConfig, shown: evidence.Evidence) -> 
         maximum_body_bytes=0,
     )
     if (shown.contract, shown.runtime) != (contract.fingerprint(), sessions.runtime().name):
-        raise StaleEvidenceError
-    loaded = sessions.load(body, contract)
-    sessions.warm_up(loaded, contract)
+        raise port.StaleEvidenceError
+    try:
+        loaded = sessions.load(body, contract)
+        sessions.warm_up(loaded, contract)
+    except (refusal.Refused, MemoryError) as error:
+        raise port.NotLoadedError(str(error) or type(error).__name__) from error
     if trial.answers(loaded, contract) != shown.answers:
-        raise OutputsDifferError
+        raise port.OutputsDifferError
     return AgentSession(loaded, contract)
 
 
