@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 
-import onnx
 from onnx import helper
 
 from foreshore_agent.engine import effects
@@ -22,17 +21,6 @@ def identity(data_type: int) -> bytes:
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"])], "identity", tensors[:1], tensors[1:]
     )
-    opsets = [helper.make_opsetid("", 17)]
-    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
-
-
-def random_normal() -> bytes:
-    """Return a model that answers something else each time."""
-    node = helper.make_node("RandomNormalLike", ["x"], ["y"])
-    tensors = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in ("x", "y")
-    ]
-    graph = helper.make_graph([node], "random", tensors[:1], tensors[1:])
     opsets = [helper.make_opsetid("", 17)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
 
@@ -82,7 +70,7 @@ def loaded(body: bytes, declared: serving.ModelConfig) -> session.AgentSession:
 
 
 class ObedientModel:
-    """A model that answers what it is told to; in its thread it waits until it may, or must, end."""
+    """A model that answers as it is told; in its thread it waits until it may, or must, end."""
 
     def __init__(self, result: port.RunOutputs | port.RunFailure = OUTPUTS) -> None:
         self.result = result

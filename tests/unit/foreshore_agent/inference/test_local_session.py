@@ -1,5 +1,6 @@
 """A model in the agent's process answers what it would answer over the protocol."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -14,7 +15,8 @@ from foreshore_agent.inference.local import port, session
 from foreshore_agent.inference.oip import answer, request
 from foreshore_api.wire import oip
 from foreshore_decision import served
-from foreshore_serving import tensors
+from foreshore_serving import session as sessions
+from foreshore_serving import tensors, trial
 from foreshore_serving.refusal import Rejected
 
 
@@ -123,7 +125,8 @@ def test_what_is_not_finite_is_no_answer() -> None:
 
 def test_a_call_that_never_ends_ends_when_it_is_told_to() -> None:
     body = onnx_models.endless_on_request()
-    model = local_models.loaded(body, onnx_models.config(body))
+    contract = local_models.contract(body, onnx_models.config(body))
+    model = session.AgentSession(sessions.load(body, contract), contract)
     run = model.endable((effects.Tensor("features", "FP32", (1, 3), (1.0, 1.0, 1.0)),))
     run.end()
     result = run.run()
@@ -142,9 +145,9 @@ def test_a_model_is_not_loaded_on_the_evidence_of_another() -> None:
 
 
 def test_a_model_that_answers_otherwise_than_in_its_trial_is_not_loaded() -> None:
-    body = local_models.random_normal()
+    body = MODELS["FP32"]
     declared = local_models.config(body)
-    shown = local_models.tried(body, declared)
+    shown = dataclasses.replace(local_models.tried(body, declared), answers="of other hardware")
     with pytest.raises(port.OutputsDifferError):
         session.load(body, declared, shown)
 
@@ -153,7 +156,7 @@ def test_the_seeded_inputs_differ_from_run_to_run_and_fit_every_type() -> None:
     for name in ELEMENTS:
         body = MODELS[name]
         (spec,) = local_models.contract(body, local_models.config(body, name)).inputs
-        arrays = [local_models.trial.seeded(spec, "sha256:ab", run) for run in range(8)]
+        arrays = [trial.seeded(spec, "sha256:ab", run) for run in range(8)]
         assert {array.dtype for array in arrays} == {tensors.zeros(spec).dtype}
         assert len({array.tobytes() for array in arrays}) > 1
         assert all(math.isfinite(float(array[0])) for array in arrays)

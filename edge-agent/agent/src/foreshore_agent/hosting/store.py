@@ -37,7 +37,8 @@ class ModelStore:
                 body = file.read(maximum_bytes + 1)
         except OSError:
             return None
-        if f"sha256:{hashlib.sha256(body).hexdigest()}" == digest:
+        is_whole = len(body) <= maximum_bytes
+        if is_whole and f"sha256:{hashlib.sha256(body).hexdigest()}" == digest:
             return body
         _LOG.warning("%s is not what its name says, and is thrown away", path)
         path.unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from foreshore_agent.hosting import children, store
 from foreshore_api.reasons import serving as reasons
 from foreshore_api.wire import serving
 
+_OF_ITS_INPUTS: Final = (reasons.ServingReason.LOAD_TIMEOUT, reasons.ServingReason.LOAD_FAILED)
+
 
 class TrialError(Exception):
     """There is no evidence, and why."""
@@ -22,8 +24,11 @@ class TrialError(Exception):
 
     @property
     def is_lasting(self) -> bool:
-        """Whether it lies in the model version: a server would refuse it too."""
-        return self.trouble.reason in reasons.LASTING
+        """Whether it lies in the bytes: a server would refuse them too.
+
+        Time and memory are not of these: the seeded inputs may take what no real ones do.
+        """
+        return self.trouble.reason in reasons.LASTING - set(_OF_ITS_INPUTS)
 
     @property
     def is_unfetched(self) -> bool:
