@@ -60,8 +60,8 @@ def measure(folder: Path, *, rate: int, samples: int, is_default: bool) -> dict[
                     before = spent(process_id)
                     trips = latency.trips(broker.port, latency.OF_THE_ECHO, rate, samples)
                     used = spent(process_id) - before
-                quantiles = (trips.milliseconds(q) * 1000 for q in (0.5, 0.99))
-                kept.append(EchoRun(*quantiles, used / len(trips.microseconds)))
+                p50, p99 = (trips.milliseconds(q) * 1000 for q in (0.5, 0.99))
+                kept.append(EchoRun(p50, p99, used / len(trips.microseconds)))
     return runs
 
 

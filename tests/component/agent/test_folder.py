@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from builders import onnx_models, room
+from builders import hosting, onnx_models, room
 from foreshore_agent import inspection, resources
 from foreshore_agent.engine import events, state, step, view
-from foreshore_agent.folder import children, folder
+from foreshore_agent.folder import folder
+from foreshore_agent.hosting import hosts
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import instant
 from foreshore_serving import models
@@ -98,7 +99,7 @@ async def begin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(folder, "LOOK_SECONDS", 0.05)
     async with asyncio.TaskGroup() as tasks:
         running: list[asyncio.Task[None]] = []
-        servers = children.Children(bench.state, None, tasks)
+        servers = hosting.hosts_at(bench.state, tasks)
 
         async def start() -> folder.Folder:
             last = bench.taken[-1] if bench.taken else None
@@ -112,7 +113,7 @@ async def begin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         yield start
         for task in running:
             task.cancel()
-        servers.keep_only(())
+        servers.stop()
 
 
 def servers_of_ours() -> list[int]:
@@ -410,9 +411,9 @@ async def test_an_empty_folder_says_so(bench: Bench, begin: Begin) -> None:
         await begin()
 
 
-async def answers(server: children.Child) -> bool:
+async def answers(server: hosts.HostedModel) -> bool:
     try:
-        _, writer = await asyncio.open_unix_connection(str(server.socket))
+        _, writer = await asyncio.open_unix_connection(server.url.removeprefix("unix:"))
     except OSError:
         return False
     writer.close()
@@ -432,20 +433,21 @@ async def test_a_server_that_is_wanted_again_while_it_ends_is_reached(tmp_path: 
         outputs=tuple(map(serving.DeclaredTensor.model_validate, model["outputs"])),
     )
     async with asyncio.TaskGroup() as tasks:
-        servers = children.Children(tmp_path / "state", None, tasks)
-        servers.start([config])
-        await servers.settle([config], 20.0)
+        servers = hosting.hosts_at(tmp_path / "state", tasks)
+        wanted = hosts.WantedModel(config)
+        servers.start([wanted])
+        await servers.settle([wanted], 20.0)
         (slow,) = await asyncio.to_thread(servers_of_ours)
         os.kill(slow, signal.SIGSTOP)  # it ends slowly, as with requests under way
         servers.keep_only(())
-        server = servers.start([config])[config]
-        await servers.settle([config], 20.0)
+        server = servers.start([wanted])[wanted]
+        await servers.settle([wanted], 20.0)
         os.kill(slow, signal.SIGCONT)
         async with asyncio.timeout(20):
             while slow in await asyncio.to_thread(servers_of_ours):  # noqa: ASYNC110 - as `until`
                 await asyncio.sleep(0.1)
         is_reached = await answers(server)
-        servers.keep_only(())
+        servers.stop()
     assert is_reached
     assert list((tmp_path / "state" / "serving").iterdir()) == []
 

@@ -87,5 +87,48 @@ ANSWER_REFUSED: Final = Reason(
     remedy="report the log's traceback: this is a defect of ours",
 )
 
+MODEL_BUSY: Final = Reason(
+    "ModelBusy",
+    "The model in the agent's own process has a call that does not end, or too many that wait.",
+    remedy="a faster model, fewer devices that ask it, or isolation Child, where a call can be"
+    " ended",
+)
+
+# Asked to answer in the agent's own process (runtime.isolation Agent), and it does not: a child, or
+# the replicas that the assignment names, answer in its place.
+NO_MODEL_MEMORY: Final = Reason(
+    "NoModelMemory",
+    "The agent has no room left for the model in its own process.",
+    "it takes {needed} MiB in the agent's process, and {left} of {room} MiB are left",
+    remedy="a larger --model-memory (value modelMemory of the agent's chart), or a smaller model",
+)
+MODEL_QUARANTINED: Final = Reason(
+    "ModelQuarantined",
+    "The agent ended uncleanly twice since the machine started, while it had the model in its own"
+    " process.",
+    "the agent ended uncleanly {ends} times since this machine started, with the model in its"
+    " process",
+    remedy="look why in the log of the system (a signal, memory); it is tried again once the"
+    " machine has started anew; another ModelVersion, or one with isolation Child, is free of it",
+)
+TRIAL_FAILED: Final = Reason(
+    "TrialFailed",
+    "The model could not be tried in a limited child, so that the agent does not load it.",
+    "its trial in a limited child failed ({detail})",
+    remedy="what the message says; it is tried again when the agent starts",
+)
+OUTPUTS_DIFFER: Final = Reason(
+    "OutputsDiffer",
+    "On the same inputs the model answered otherwise in the agent's process than in its trial.",
+    "on the same inputs it answers otherwise in the agent's process than it did in its trial",
+    remedy="a model that answers the same inputs the same (no random operators)",
+)
+RUNTIME_MISSING: Final = Reason(
+    "RuntimeMissing",
+    "The agent cannot load the runtime of models.",
+    "the runtime of models cannot be loaded here ({detail})",
+    remedy="install foreshore-agent[serving]",
+)
+
 TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())
 """Every cause of a missing answer by its code."""

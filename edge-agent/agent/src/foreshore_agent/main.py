@@ -85,6 +85,14 @@ def run(
             envvar="FORESHORE_ROUTINE_MIB", min=1, help="Room for routine records; a ring."
         ),
     ] = 1024,
+    model_memory: Annotated[
+        int,
+        typer.Option(
+            envvar="FORESHORE_MODEL_MEMORY",
+            min=0,
+            help="MiB for models in the agent's own process (isolation Agent); 0: none.",
+        ),
+    ] = 256,
     log_level: Annotated[
         programs.LogLevel,
         typer.Option(
@@ -110,6 +118,7 @@ def run(
         address=address,
         port=port or None,
         quotas=settings.quotas(critical_mib, routine_mib),
+        model_memory_mib=model_memory,
     )
     from foreshore_agent.runtime import process
 

@@ -8,6 +8,8 @@ from typing import Final
 from foreshore_agent.journal.room import MEBIBYTE, Quotas
 
 DEFAULT_PORT: Final = 8081
+DEFAULT_MODEL_MEMORY_MIB: Final = 256
+"""The runtime and several ordinary models (10 MiB each); a cluster's chart says what it gives."""
 
 
 class SettingsError(ValueError):
@@ -45,6 +47,8 @@ class AgentSettings:
     port: int | None = DEFAULT_PORT
     """None: no port at all (a rehearsal, a second agent on one machine)."""
     quotas: Quotas = field(default_factory=Quotas)
+    model_memory_mib: int = DEFAULT_MODEL_MEMORY_MIB
+    """Memory that models may take in the agent's own process (isolation Agent)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,18 @@
 """What the parent hands the child on its standard input.
 
 Plain dataclasses, so that the child needs no pydantic (13 MB). Made by `main`, passed on by
-`supervise`, read by `child`. The values were validated by the parent.
+`supervise`, read by `child`; made by the agent for a model of its own process. The values were
+validated by whoever makes it.
 """
 
 import dataclasses
+import hashlib
 import json
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+
+NO_LISTENER: Final = -1
+"""In place of the descriptor to listen on: try the model, and serve nobody."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -16,6 +22,22 @@ class TensorSpec:
     name: str
     data_type: str
     shape: tuple[int, ...]
+
+
+class ValidatedTensor(Protocol):
+    """An input or output as whoever validated it declares it."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def data_type(self) -> str: ...  # noqa: D102
+    @property
+    def shape(self) -> Sequence[int]: ...  # noqa: D102
+
+
+def specs(declared: Iterable[ValidatedTensor]) -> tuple[TensorSpec, ...]:
+    """Return declared tensors as plain ones."""
+    return tuple(TensorSpec(t.name, t.data_type, tuple(t.shape)) for t in declared)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +59,12 @@ class Contract:
     def encode(self) -> bytes:
         """Return the contract as JSON."""
         return json.dumps(dataclasses.asdict(self)).encode()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of what is declared; names, versions and bounds aside."""
+        tensors = [list(map(dataclasses.astuple, specs)) for specs in (self.inputs, self.outputs)]
+        declared = json.dumps([self.digest, *tensors])
+        return hashlib.sha256(declared.encode()).hexdigest()
 
 
 def decode(body: bytes) -> Contract:

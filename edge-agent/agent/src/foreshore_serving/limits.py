@@ -13,6 +13,7 @@ import math
 import os
 import resource
 import signal
+from pathlib import Path
 from typing import Final
 
 OPEN_FILES: Final = 1024
@@ -34,6 +35,11 @@ def relax() -> None:
     """Lift the bound on CPU time, once the model has shown that it ends."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+
+
+def resident_bytes() -> int:
+    """Return how much memory of this process is resident."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def follow_parent(parent: int) -> None:

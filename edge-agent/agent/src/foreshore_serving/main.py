@@ -39,30 +39,38 @@ def about(
     """Serve ONNX models over the Open Inference Protocol v2."""
 
 
+_MODEL_CONFIG: Final = "model.json: what to serve."
+_MODELS: Final = "Folder of *.onnx, asked by digest before the source."
+_MEMORY: Final = "Address space beyond four times the model's size."
+_LOAD: Final = "Loading and warm-up are killed after so long."
+_FETCH: Final = "How long a source is asked again."
+_LOG: Final = "File for the reason of a fatal ending, if it exists."
+
+
 def _option(env: str, text: str, *names: str, least: float | None = None) -> Any:
     return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text, min=least)
 
 
 @application.command()
 def run(
-    model_config: Annotated[Path, _option("MODEL_CONFIG", "model.json: what to serve.")],
+    model_config: Annotated[Path, _option("MODEL_CONFIG", _MODEL_CONFIG)],
     listen: Annotated[str | None, _option("LISTEN", "HOST:PORT to listen on.")] = None,
     unix_socket: Annotated[
         Path | None, _option("SOCKET", "Unix socket to listen on instead.", "--socket")
     ] = None,
     models_dir: Annotated[
         Path | None,
-        _option("MODELS", "Folder of *.onnx, asked by digest before the source.", "--models"),
+        _option("MODELS", _MODELS, "--models"),
     ] = None,
     memory_mib: Annotated[
         int,
-        _option("MEMORY_MIB", "Address space beyond four times the model's size.", least=256),
+        _option("MEMORY_MIB", _MEMORY, least=256),
     ] = ServingSettings.memory_mib,
     load_seconds: Annotated[
-        float, _option("LOAD_SECONDS", "Loading and warm-up are killed after so long.", least=0.1)
+        float, _option("LOAD_SECONDS", _LOAD, least=0.1)
     ] = ServingSettings.load_seconds,
     fetch_seconds: Annotated[
-        float, _option("FETCH_SECONDS", "How long a source is asked again.", least=0)
+        float, _option("FETCH_SECONDS", _FETCH, least=0)
     ] = ServingSettings.fetch_seconds,
     stall_seconds: Annotated[
         float, _option("STALL_SECONDS", "An inference longer than this is killed.", least=2)
@@ -71,7 +79,7 @@ def run(
         int, _option("MAXIMUM_BODY_BYTES", "Larger requests are refused.", least=1024)
     ] = ServingSettings.maximum_body_bytes,
     termination_log: Annotated[
-        Path, _option("TERMINATION_LOG", "File for the reason of a fatal ending, if it exists.")
+        Path, _option("TERMINATION_LOG", _LOG)
     ] = ServingSettings.termination_log,
 ) -> None:
     """Serve one model version until SIGTERM."""
@@ -93,6 +101,63 @@ def run(
         supervise.say(str(error))
         raise typer.Exit(EXIT_USAGE) from error
     raise typer.Exit(serve(config, settings, listening))
+
+
+@application.command("try")
+def try_model(
+    model_config: Annotated[Path, _option("MODEL_CONFIG", _MODEL_CONFIG)],
+    into: Annotated[Path, _option("INTO", "Folder for the bytes and for what the trial shows.")],
+    models_dir: Annotated[Path | None, _option("MODELS", _MODELS, "--models")] = None,
+    memory_mib: Annotated[
+        int, _option("MEMORY_MIB", _MEMORY, least=256)
+    ] = ServingSettings.memory_mib,
+    load_seconds: Annotated[
+        float, _option("LOAD_SECONDS", _LOAD, least=0.1)
+    ] = ServingSettings.load_seconds,
+    fetch_seconds: Annotated[
+        float, _option("FETCH_SECONDS", _FETCH, least=0)
+    ] = ServingSettings.fetch_seconds,
+    termination_log: Annotated[
+        Path, _option("TERMINATION_LOG", _LOG)
+    ] = ServingSettings.termination_log,
+) -> None:
+    """Try one model version in a limited child, for an agent that is to run it itself."""
+    try:
+        config = read(model_config)
+    except (OSError, ValueError) as error:
+        supervise.say(str(error))
+        raise typer.Exit(EXIT_USAGE) from error
+    settings = ServingSettings(
+        model_config=model_config,
+        address=None,
+        models=models_dir,
+        memory_mib=memory_mib,
+        load_seconds=load_seconds,
+        fetch_seconds=fetch_seconds,
+        termination_log=termination_log,
+    )
+    raise typer.Exit(try_out(config, settings, into))
+
+
+def try_out(config: serving.ModelConfig, settings: ServingSettings, into: Path) -> int:
+    """Fetch the bytes, have a child try them, keep both; returns the exit code."""
+    supervise.stop_on_signals()
+    try:
+        model, size = models.obtain(config, settings.models, settings.fetch_seconds)
+        evidence = supervise.try_once(model, contract(config, size, settings))
+        name = config.digest.removeprefix("sha256:")
+        with open(model, "rb") as file:
+            file.seek(0)
+            models.keep(into / f"{name}.onnx", file.read())
+        models.keep(into / f"{name}.json", evidence)
+    except supervise.StopRequested:
+        return 0
+    except Refused as refused:
+        return supervise.end(refused, settings.termination_log)
+    except OSError as error:
+        failed = Refused(Reason.CANNOT_START, f"{into} cannot be written to: {error}")
+        return supervise.end(failed, settings.termination_log)
+    return 0
 
 
 def _address(listen: str | None, unix_socket: Path | None) -> tuple[str, int] | Path:
@@ -152,6 +217,8 @@ def bind(settings: ServingSettings) -> socket.socket:
     Raises:
         OSError: the address is taken, or the path of the Unix socket is too long or not writable.
     """
+    if settings.address is None:
+        raise ValueError("a trial listens on nothing")
     if isinstance(settings.address, Path):
         family, address = socket.AF_UNIX, str(settings.address)
         if settings.address.is_socket():
@@ -184,8 +251,8 @@ def contract(
         name=config.name,
         version=config.version,
         digest=config.digest,
-        inputs=tuple(contracts.TensorSpec(t.name, t.data_type, t.shape) for t in config.inputs),
-        outputs=tuple(contracts.TensorSpec(t.name, t.data_type, t.shape) for t in config.outputs),
+        inputs=contracts.specs(config.inputs),
+        outputs=contracts.specs(config.outputs),
         model_bytes=model_bytes,
         memory_bytes=settings.memory_bytes(model_bytes),
         load_seconds=settings.load_seconds,

@@ -1,9 +1,9 @@
 """Get the bytes of a model version, by digest, into a sealed file in memory.
 
-Called by `main`, once. The digest decides, the source is a hint: a folder of artefacts is asked
-first, then the file or https source. The sealed file is what every child reads and hashes again:
-nothing can change between the check and the load, and a child that crashes is replaced without the
-network. Every read is bounded by size and time.
+Called by `main`, once, which may `keep` them for an agent. The digest decides, the source is a
+hint: a folder of artefacts is asked first, then the file or https source. The sealed file is what
+every child reads and hashes again: nothing can change between the check and the load, and a child
+that crashes is replaced without the network. Every read is bounded by size and time.
 """
 
 import fcntl
@@ -72,6 +72,17 @@ def find(folder: Path, digest: str, maximum_bytes: int) -> Path | None:
 def digest_of(body: bytes) -> str:
     """Return the digest of bytes as resources write it."""
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+def keep(path: Path, body: bytes) -> None:
+    """Write a file whole or not at all, also where the power fails. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.fresh")
+    with fresh.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def _local(path: Path, maximum_bytes: int) -> bytes:

@@ -12,8 +12,9 @@ class ServingSettings:
     """One serving process."""
 
     model_config: Path
-    address: tuple[str, int] | Path
-    """Host and port, or the Unix socket, to listen on; only its owner may connect to the latter."""
+    address: tuple[str, int] | Path | None
+    """Host and port, or the Unix socket, to listen on; only its owner may connect to the latter.
+    None: a trial listens on nothing."""
     models: Path | None = None
     """Folder whose *.onnx files are asked by digest before the source."""
     memory_mib: int = 512

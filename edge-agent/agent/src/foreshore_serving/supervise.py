@@ -128,7 +128,7 @@ def keep_serving(
     pause = FIRST_PAUSE_SECONDS
     served_before = False
     while True:
-        child = ServingChild(listening, model, contract)
+        child = ServingChild(listening.fileno(), model, contract)
         try:
             child.await_ready(contract.load_seconds)
             instead.stop()
@@ -150,6 +150,20 @@ def keep_serving(
         time.sleep(pause)
 
 
+def try_once(model: int, contract: contracts.Contract) -> bytes:
+    """Have a child load the model and run it; return the `evidence.Evidence`, as JSON.
+
+    Raises:
+        Refused: the child refuses the model, ended, or took too long.
+        StopRequested: asked to end.
+    """
+    child = ServingChild(contracts.NO_LISTENER, model, contract)
+    try:
+        return child.await_evidence(contract.load_seconds)
+    finally:
+        child.close()
+
+
 def say(line: str) -> None:
     """Write one line to the log, fit for a terminal: a refusal quotes names of the model's."""
     sys.stderr.write(f"foreshore-serving: {printable.logged(line)}\n")
@@ -159,10 +173,11 @@ def say(line: str) -> None:
 class ServingChild:
     """One child process and the pipe on which it speaks."""
 
-    def __init__(self, listening: socket.socket, model: int, contract: contracts.Contract) -> None:
+    def __init__(self, listening: int, model: int, contract: contracts.Contract) -> None:
+        """Start it, with what it listens on, or to try the model (`contract.NO_LISTENER`)."""
         self._control, theirs = os.pipe()
-        passed = (model, listening.fileno(), theirs)
-        numbers = [str(number) for number in (*passed, os.getpid())]
+        passed = tuple(number for number in (model, listening, theirs) if number >= 0)
+        numbers = [str(number) for number in (model, listening, theirs, os.getpid())]
         command = [sys.executable, "-I", "-m", "foreshore_serving.child", *numbers]
         try:
             with _sheet(contract.encode()) as sheet:
@@ -175,7 +190,19 @@ class ServingChild:
         self._poll.register(self._control, select.POLLIN)
 
     def await_ready(self, seconds: float) -> None:
-        """Wait until the child serves.
+        """Wait until the child serves. Raises Refused, as `_await_message`."""
+        message = self._await_message(seconds)
+        say(f"ready; one inference takes {message['inferSeconds'] * 1e6:.0f} µs")
+
+    def await_evidence(self, seconds: float) -> bytes:
+        """Wait until the model is tried; return the `evidence.Evidence`, as JSON.
+
+        Raises Refused, as `_await_message`.
+        """
+        return json.dumps(self._await_message(seconds)["tried"]).encode()
+
+    def _await_message(self, seconds: float) -> dict[str, Any]:
+        """Return the first thing that the child says.
 
         Raises:
             Refused: it refuses the model, ended, or took longer than `seconds`.
@@ -191,7 +218,7 @@ class ServingChild:
         message: dict[str, Any] = json.loads(line)
         if "refused" in message:
             raise Refused(Reason(message["refused"]), message["message"])
-        say(f"ready; one inference takes {message['inferSeconds'] * 1e6:.0f} µs")
+        return message
 
     def await_end(self, stall_seconds: float) -> str:
         """Wait until the child ends, or kill it when it is silent; returns what happened."""

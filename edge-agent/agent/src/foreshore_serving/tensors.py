@@ -1,6 +1,7 @@
 """Requests and answers of the Open Inference Protocol as NumPy arrays.
 
-Pure, called by `server` for every inference. The messages are those of `foreshore_api.wire.oip` (a
+Pure, called by `server` for every inference, and by an agent that runs a model itself (`fed`,
+`given`), so that both check and round alike. The messages are those of `foreshore_api.wire.oip` (a
 test holds both together); the hot path checks them by hand, because pydantic's per-element
 validation of a batch costs more than the model. No element is looked at by a Python loop: the
 element types of a list are one `set(map(type, …))`.
@@ -85,7 +86,13 @@ def encode(contract: Contract, request: Request, arrays: Sequence[Array]) -> byt
     if request.id is not None:
         answer["id"] = request.id
     answer["outputs"] = [
-        _rendered(spec, array) for spec, array in zip(request.wanted, arrays, strict=True)
+        {
+            "name": spec.name,
+            "datatype": spec.data_type,
+            "shape": list(array.shape),
+            "data": given(spec, array),
+        }
+        for spec, array in zip(request.wanted, arrays, strict=True)
     ]
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
@@ -146,11 +153,22 @@ def _array(entry: Mapping[str, Any], spec: TensorSpec) -> Array:
         raise Rejected(
             Fault.WRONG_SHAPE, f"the shape of input {spec.name} must be a list of positive integers"
         )
-    if not fits(shape, spec.shape):
+    _check_shape(shape, spec)
+    return fed(_flat(entry.get("data"), shape, spec.name), shape, spec)
+
+
+def fed(flat: Sequence[Any], shape: Sequence[int], spec: TensorSpec) -> Array:
+    """Return checked elements, in row-major order, as the array of an input.
+
+    Raises:
+        Rejected: WrongShape, WrongType or OutOfRange.
+    """
+    _check_shape(shape, spec)
+    if len(flat) != math.prod(shape):
         raise Rejected(
-            Fault.WRONG_SHAPE, f"input {spec.name} is of shape {list(spec.shape)}, not {shape[:8]}"
+            Fault.WRONG_SHAPE,
+            f"input {spec.name} holds {len(flat)} elements, its shape {math.prod(shape)}",
         )
-    flat = _flat(entry.get("data"), shape, spec.name)
     dtype, written_as = TYPES[spec.data_type]
     if not written_as.issuperset(map(type, flat)):
         raise Rejected(
@@ -159,17 +177,20 @@ def _array(entry: Mapping[str, Any], spec: TensorSpec) -> Array:
     return _cast(flat, dtype, spec).reshape(shape)
 
 
+def _check_shape(shape: Sequence[int], spec: TensorSpec) -> None:
+    if not fits(shape, spec.shape):
+        raise Rejected(
+            Fault.WRONG_SHAPE,
+            f"input {spec.name} is of shape {list(spec.shape)}, not {list(shape[:8])}",
+        )
+
+
 def _flat(data: object, shape: Sequence[int], name: str) -> list[Any]:
     """Return the elements in row-major order; the protocol allows flat and nested lists."""
     if not isinstance(data, list):
         raise Rejected(Fault.MALFORMED, f"the data of input {name} must be a list")
     if data and type(data[0]) is list:
-        data = _unnested(data, shape, name)
-    if len(data) != math.prod(shape):
-        raise Rejected(
-            Fault.WRONG_SHAPE,
-            f"input {name} holds {len(data)} elements, its shape {math.prod(shape)}",
-        )
+        return _unnested(data, shape, name)
     return data
 
 
@@ -187,7 +208,7 @@ def _unnested(data: list[Any], shape: Sequence[int], name: str) -> list[Any]:
     return data
 
 
-def _cast(flat: list[Any], dtype: npt.DTypeLike, spec: TensorSpec) -> Array:
+def _cast(flat: Sequence[Any], dtype: npt.DTypeLike, spec: TensorSpec) -> Array:
     try:
         with np.errstate(over="ignore"):
             array = np.array(flat, dtype=dtype)
@@ -205,7 +226,12 @@ def _cast(flat: list[Any], dtype: npt.DTypeLike, spec: TensorSpec) -> Array:
     return array
 
 
-def _rendered(spec: TensorSpec, array: Array) -> dict[str, Any]:
+def given(spec: TensorSpec, array: Array) -> Array:
+    """Return the elements of an output, flat in row-major order.
+
+    Raises:
+        Rejected: OutputMismatch or NonFiniteOutput.
+    """
     if not fits(array.shape, spec.shape):
         raise Rejected(
             Fault.OUTPUT_MISMATCH,
@@ -215,9 +241,4 @@ def _rendered(spec: TensorSpec, array: Array) -> dict[str, Any]:
         raise Rejected(
             Fault.NON_FINITE_OUTPUT, f"output {spec.name} holds a number that is not finite"
         )
-    return {
-        "name": spec.name,
-        "datatype": spec.data_type,
-        "shape": list(array.shape),
-        "data": np.ascontiguousarray(array).reshape(-1),
-    }
+    return np.ascontiguousarray(array).reshape(-1)

@@ -7,7 +7,7 @@ a message type added to ONNX later cannot hide a node or a tensor.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from foreshore_serving.refusal import Reason, Refused
 
@@ -17,18 +17,30 @@ DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
 MAXIMUM_NODES: Final = 50_000
 
 
-def check(body: bytes) -> None:
+LOOPS: Final = ("Loop", "Scan")
+"""Operators that run as often as the values of their inputs say."""
+
+
+class Structure(NamedTuple):
+    """What the nodes of an accepted model show."""
+
+    has_loops: bool
+    """Whether how long it runs depends on the values of its inputs, not on their lengths alone."""
+
+
+def check(body: bytes) -> Structure:
     """Refuse a model unless it is self-contained, bounded and made of standard operators.
 
     Raises:
         Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions or TooManyNodes.
     """
-    nodes = 0
+    nodes, has_loops = 0, False
     for message in _messages(_parse(body)):
         match message.DESCRIPTOR.name:
             case "NodeProto":
                 nodes += 1
                 _check_node(message, nodes)
+                has_loops = has_loops or message.op_type in LOOPS
             case "TensorProto":
                 _check_tensor(message)
             case "FunctionProto":
@@ -36,6 +48,7 @@ def check(body: bytes) -> None:
                     Reason.LOCAL_FUNCTIONS,
                     f"the model defines the operator {message.name[:64]} itself; inline it",
                 )
+    return Structure(has_loops)
 
 
 def _parse(body: bytes) -> Any:

@@ -27,9 +27,9 @@ from typing import Final
 import orjson
 
 from foreshore_agent import clocks, durable, inspection, journal, manifests, resources
-from foreshore_agent.folder import children, models
+from foreshore_agent.hosting import hosts, models
 from foreshore_api import conditions, hints, v1alpha1
-from foreshore_api.wire import assignment, report, serving
+from foreshore_api.wire import assignment, report
 from foreshore_decision import assignment as compiling
 from foreshore_decision import fencing, in_force
 
@@ -81,7 +81,7 @@ class Folder:
         self,
         places: Places,
         values: durable.Values,
-        servers: children.Children,
+        hosted: hosts.Hosts,
         calls: FolderCalls,
         last: assignment.Assignment | None,
         lineage: str,
@@ -91,7 +91,7 @@ class Folder:
         self._lineage: Final = lineage
         self._last = last
         stores = models.Stores(places.resources, places.credentials)
-        self._models: Final = models.FolderModels(servers, stores, calls.in_force)
+        self._models: Final = models.HostedModels(hosted, stores, calls.in_force)
         self._calls: Final = calls
         self._epoch = 0
         self._seen: manifests.Fingerprint | None = None
@@ -180,7 +180,9 @@ class Folder:
         self.is_adopting = True
         self._calls.inspected()
         self._written = compiled.assignment
-        await self._models.start(self._written.policies, patience)
+        self._models.start(self._written.policies)
+        if patience:
+            await self._models.settle(patience)
         await self._values.keep(_KEPT, _freeze(reading.kept))
         self._kept = reading.kept
         await self._hand_over()
@@ -266,17 +268,10 @@ class Folder:
     def _sealed(
         self, written: assignment.Assignment, answering: models.Models
     ) -> assignment.Assignment:
-        """Return it with the children's endpoints, counted if it differs from the last."""
+        """Return it with the endpoints of what answers, counted if it differs from the last."""
         policies = tuple(
             policy.model_copy(
-                update={
-                    "endpoints": tuple(
-                        self._endpoint(position, config, policy.generation)
-                        for position, config in enumerate(
-                            answering.get((policy.namespace, policy.name), ())
-                        )
-                    )
-                }
+                update={"endpoints": self._models.endpoints(policy, answering, self._places.node)}
             )
             for policy in written.policies
         )
@@ -288,19 +283,6 @@ class Folder:
         generation = 1 if last is None else last.generation + (digest != last.digest)
         counted = {"digest": digest, "lineage": self._lineage, "generation": generation}
         return content.model_copy(update=counted)
-
-    def _endpoint(
-        self, position: int, config: serving.ModelConfig, generation: int
-    ) -> assignment.Endpoint:
-        return assignment.Endpoint(
-            slot=f"a{position}",
-            role=assignment.Role.ACTIVE,
-            node=self._places.node,
-            url=self._models.url(config),
-            policy_generation=generation,
-            version=config.version,
-            digest=config.digest,
-        )
 
 
 def _new_uid() -> str:

@@ -4,9 +4,13 @@ Each ready replica has an equal share of the time; one that has not answered by 
 up, but the next is asked beside it, and the first answer counts (a model that needs more than its
 share still decides). Whoever was overtaken, failed or never answered is rested: see `replica`. When
 none is ready the resting ones are asked all the same: a wrong guess must not make a model silent.
+
+Where a model runs in this process (an endpoint `agent:…`), it is asked before all others (see
+`own_first`); while it is not loaded it is as if that endpoint were not there.
 """
 
 import asyncio
+import functools
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foreshore_agent.engine import effects
-from foreshore_agent.inference import port, race, replica
+from foreshore_agent.inference import own_first, port, race, replica
+from foreshore_agent.inference.local import replica as local
 from foreshore_agent.inference.oip import answer, line, request
 from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import assignment, report
@@ -33,6 +38,8 @@ class _PolicyRoute:
     """Those that this version is in force on."""
     expected: answer.Expected
     replicas: tuple[replica.ModelReplica, ...]
+    own: local.LocalReplica | None
+    """The model in this process."""
     seconds: float = _READY_SECONDS
     trying: set[int] = field(default_factory=set)
 
@@ -40,7 +47,9 @@ class _PolicyRoute:
 class Pool:
     """The replicas of every policy; an `InferencePort`."""
 
-    def __init__(self) -> None:
+    def __init__(self, runners: local.Runners = lambda _: None) -> None:
+        """Ask nobody yet; `runners` returns the models in this process."""
+        self._runners: Final = runners
         self._routes: dict[tuple[str, str], tuple[_PolicyRoute, ...]] = {}
         self._lines: dict[str, line.Line] = {}
 
@@ -69,10 +78,27 @@ class Pool:
         fresh = (
             replica.ModelReplica(endpoint, model.name, self._line(endpoint.url))
             for endpoint in policy.endpoints
+            if not endpoint.is_in_agent
         )
         replicas = tuple(present.get(candidate.identity, candidate) for candidate in fresh)
         expected = answer.Expected(served.of(model), model.model.outputs)
-        return _PolicyRoute(key, frozenset(policy.devices), expected, replicas)
+        own = self._own(policy, expected.model, old)
+        return _PolicyRoute(key, frozenset(policy.devices), expected, replicas, own)
+
+    def _own(
+        self,
+        policy: assignment.AssignedPolicy,
+        model: served.Served,
+        old: Sequence[_PolicyRoute],
+    ) -> local.LocalReplica | None:
+        """Return the model in this process, if the policy's version names it."""
+        url = assignment.IN_AGENT + model.digest.removeprefix("sha256:")
+        endpoint = next((endpoint for endpoint in policy.endpoints if endpoint.url == url), None)
+        if endpoint is None:
+            return None
+        fresh = local.LocalReplica(endpoint, model, self._runners)
+        present = (route.own for route in old if route.own is not None)
+        return next((own for own in present if own.identity == fresh.identity), fresh)
 
     def _every(self) -> Iterator[_PolicyRoute]:
         return itertools.chain.from_iterable(self._routes.values())
@@ -94,8 +120,17 @@ class Pool:
             asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
             return
         route.seconds = asked.timeout
-        body = request.encode(asked)
-        race.Race(route.replicas, route.expected, body, asked.timeout, then).start()
+        own = route.own
+        model = None if own is None else own.loaded
+        if own is None or model is None:
+            _ask_others(route, asked, asked.timeout, then)
+        elif not route.replicas:
+            own_first.ask(own, model, asked, None, then)
+        elif not own.has_rested(time.monotonic()) and any(map(_is_rested, route.replicas)):
+            _ask_others(route, asked, asked.timeout, then)
+        else:
+            others = functools.partial(_ask_others, route, asked)
+            own_first.ask(own, model, asked, others, then)
 
     def reports(self) -> tuple[report.EndpointReport, ...]:
         """Return how the calls of every replica went lately."""
@@ -103,7 +138,7 @@ class Pool:
         return tuple(
             candidate.report(*route.policy, at)
             for route in self._every()
-            for candidate in route.replicas
+            for candidate in (*_loaded(route.own), *route.replicas)
         )
 
     async def watch(self) -> None:
@@ -123,6 +158,22 @@ class Pool:
         self._routes = {}
         while self._lines:
             self._lines.popitem()[1].close()
+
+
+def _ask_others(route: _PolicyRoute, asked: effects.Infer, seconds: float, then: port.Then) -> None:
+    """Ask the replicas elsewhere; without any, there is no answer."""
+    if not route.replicas:
+        asyncio.get_running_loop().call_soon(then, _NO_ENDPOINT)
+        return
+    race.Race(route.replicas, route.expected, request.encode(asked), seconds, then).start()
+
+
+def _is_rested(candidate: replica.ModelReplica) -> bool:
+    return candidate.is_rested()
+
+
+def _loaded(own: local.LocalReplica | None) -> tuple[local.LocalReplica, ...]:
+    return () if own is None or own.loaded is None else (own,)
 
 
 _NO_ENDPOINT: Final = port.Unanswered(reasons.NO_ENDPOINT, (), is_late=False)

@@ -49,8 +49,8 @@ class ModelsPort(Protocol):
     def ask(self, asked: effects.Infer, then: Then) -> None:
         """Ask the model of a policy's version that is in force on a device.
 
-        For at most the question's timeout; `then` is called exactly once, in the event loop and
-        not before this returns.
+        For at most the question's timeout; `then` is called exactly once, in the event loop: before
+        this returns where the model runs in this process and is quick, else later.
         """
         ...
 

@@ -47,17 +47,16 @@ class Asked:
         return self.reused and isinstance(self.answer.exception(), connection.LostError)
 
 
-class ModelReplica:
-    """One endpoint of one policy's model. Not shared between policies: evidence is per policy."""
+class ReplicaStanding:
+    """How the calls of one endpoint of one policy's model went, and whether it rests.
 
-    def __init__(self, endpoint: assignment.Endpoint, model: str, shared: line.Line) -> None:
+    Not shared between policies: evidence is per policy.
+    """
+
+    def __init__(self, endpoint: assignment.Endpoint, model: str) -> None:
         self.endpoint: Final = endpoint
         self.model: Final = model
-        self.last_body: bytes | None = None
-        self.asked_at = float("-inf")
         self.resting_until: float | None = None
-        self._line: Final = shared
-        self._calls: Final = call.ModelCalls(model, shared.host_header)
         self._rest = FIRST_REST_SECONDS
         self._counts = {name: windows.Counts(LATELY_SECONDS) for name in _KINDS}
         self._bad_since: float | None = None
@@ -71,38 +70,6 @@ class ModelReplica:
         """
         same = {"policy_generation": 0, "role": assignment.Role.ACTIVE}
         return self.endpoint.model_copy(update=same), self.model
-
-    def ask(self, body: bytes, *, anew: bool = False) -> Asked:
-        """Ask for an inference; the future raises LostError or OSError if there is no answer.
-
-        Args:
-            body: an infer request.
-            anew: whether to use a fresh connection, because an idle one turned out dead.
-        """
-        self.last_body = body
-        return self._call(self._calls.infer(body), anew=anew)
-
-    def ask_ready(self, *, anew: bool = False) -> Asked:
-        """Ask whether the model is ready."""
-        return self._call(self._calls.ready, anew=anew)
-
-    def _call(self, request: bytes, *, anew: bool) -> Asked:
-        loop = asyncio.get_running_loop()
-        self.asked_at = time.monotonic()
-        idle = None if anew else self._line.take()
-        if idle is None:
-            fresh = loop.create_task(self._connect_and_call(request))
-            return Asked(self, self.asked_at, fresh, reused=False)
-        answer = idle.call(request)
-        answer.add_done_callback(lambda _: self._line.give_back(idle))
-        return Asked(self, self.asked_at, answer, reused=True)
-
-    async def _connect_and_call(self, request: bytes) -> connection.Response:
-        made = await self._line.open()
-        try:
-            return await made.call(request)
-        finally:
-            self._line.give_back(made)
 
     def is_rested(self) -> bool:
         """Whether it may be asked first."""
@@ -171,6 +138,49 @@ class ModelReplica:
             bad_for_seconds=None if self._bad_since is None else max(0.0, at - self._bad_since),
             reason=self._reason,
         )
+
+
+class ModelReplica(ReplicaStanding):
+    """One endpoint that is called over the Open Inference Protocol."""
+
+    def __init__(self, endpoint: assignment.Endpoint, model: str, shared: line.Line) -> None:
+        super().__init__(endpoint, model)
+        self.last_body: bytes | None = None
+        self.asked_at = float("-inf")
+        self._line: Final = shared
+        self._calls: Final = call.ModelCalls(model, shared.host_header)
+
+    def ask(self, body: bytes, *, anew: bool = False) -> Asked:
+        """Ask for an inference; the future raises LostError or OSError if there is no answer.
+
+        Args:
+            body: an infer request.
+            anew: whether to use a fresh connection, because an idle one turned out dead.
+        """
+        self.last_body = body
+        return self._call(self._calls.infer(body), anew=anew)
+
+    def ask_ready(self, *, anew: bool = False) -> Asked:
+        """Ask whether the model is ready."""
+        return self._call(self._calls.ready, anew=anew)
+
+    def _call(self, request: bytes, *, anew: bool) -> Asked:
+        loop = asyncio.get_running_loop()
+        self.asked_at = time.monotonic()
+        idle = None if anew else self._line.take()
+        if idle is None:
+            fresh = loop.create_task(self._connect_and_call(request))
+            return Asked(self, self.asked_at, fresh, reused=False)
+        answer = idle.call(request)
+        answer.add_done_callback(lambda _: self._line.give_back(idle))
+        return Asked(self, self.asked_at, answer, reused=True)
+
+    async def _connect_and_call(self, request: bytes) -> connection.Response:
+        made = await self._line.open()
+        try:
+            return await made.call(request)
+        finally:
+            self._line.give_back(made)
 
 
 def read(asked: Asked, expected: answer.Expected) -> tuple[answer.OipAnswer, connection.Response]:

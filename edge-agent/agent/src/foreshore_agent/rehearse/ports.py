@@ -5,6 +5,7 @@ time: nothing here happens by itself.
 """
 
 import asyncio
+import functools
 import heapq
 import itertools
 import time
@@ -64,17 +65,29 @@ class Questions:
         questions = tuple(self._open)
         self._open.clear()
         began = time.monotonic()
-        results = await asyncio.gather(*map(self._result, questions))
+        results = await self._results(questions)
         self._counts.wait(time.monotonic() - began)
         for question, result in zip(questions, results, strict=True):
             question.then(self._timeless(question, result))
         return True
 
-    def _result(self, question: _Question) -> "asyncio.Future[_Result]":
-        answered: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-        patient = question.asked._replace(timeout=ANSWER_SECONDS)
-        self._replicas.ask(patient, answered.set_result)
-        return answered
+    async def _results(self, questions: Sequence[_Question]) -> list[_Result]:
+        """Ask all; a model in this process has answered by then, and nothing is waited for."""
+        results: dict[int, _Result] = {}
+        whole: asyncio.Future[None] | None = None
+
+        def take(position: int, result: _Result) -> None:
+            results[position] = result
+            if whole is not None and len(results) == len(questions):
+                whole.set_result(None)
+
+        for position, question in enumerate(questions):
+            patient = question.asked._replace(timeout=ANSWER_SECONDS)
+            self._replicas.ask(patient, functools.partial(take, position))
+        if len(results) < len(questions):
+            whole = asyncio.get_running_loop().create_future()
+            await whole
+        return [results[position] for position in range(len(questions))]
 
     def _timeless(self, question: _Question, result: _Result) -> _Result:
         """Keep the durations for `--latencies`, and out of the records."""

@@ -18,8 +18,9 @@ import orjson
 import uvloop
 from rich import console
 
-from foreshore_agent import exits, inspection, journal, logs
-from foreshore_agent.folder import children, folder, models
+from foreshore_agent import exits, inspection, journal, logs, settings
+from foreshore_agent.folder import folder
+from foreshore_agent.hosting import children, hosts, marks, models, residents
 from foreshore_agent.inference import pool
 from foreshore_agent.journal import reader
 from foreshore_agent.journal.room import MEBIBYTE, Quotas
@@ -29,7 +30,7 @@ from foreshore_agent.rehearse import clock, driver, live, mosquitto, ports, scor
 from foreshore_agent.rehearse import plan as planning
 from foreshore_agent.runtime import process
 from foreshore_api import printable, scalars
-from foreshore_api.wire import assignment, report, serving
+from foreshore_api.wire import assignment, report
 from foreshore_decision import assignment as compiling
 from foreshore_decision import explain, fencing
 
@@ -139,10 +140,9 @@ async def _play(plan: planning.RehearsalPlan, counts: score.Score) -> dict[str, 
         now=at.now,
         identity=clock.constant(seed, b"journal"),
     )
-    replicas = pool.Pool()
     log = played_device.DeviceLog(plan.request.state / "device.jsonl")
     try:
-        async with _served(plan, bare) as endpoints:
+        async with _served(plan, bare) as (endpoints, replicas):
             assigned = _compiled(plan, endpoints)
             replicas.assign(assigned.policies)
             questions = ports.Questions(replicas, counts)
@@ -152,7 +152,6 @@ async def _play(plan: planning.RehearsalPlan, counts: score.Score) -> dict[str, 
             await _rows(plan, made, at, counts)
             return score.refused(made.meters.registry)
     finally:
-        replicas.close()
         log.close()
         await book.close()
 
@@ -202,42 +201,57 @@ def _seed(plan: planning.RehearsalPlan, bare: assignment.Assignment) -> bytes:
 @contextlib.asynccontextmanager
 async def _served(
     plan: planning.RehearsalPlan, assigned: assignment.Assignment
-) -> AsyncIterator[_Endpoints]:
-    """Serve every model in a child of its own, and say where. Raises RehearsalError."""
+) -> AsyncIterator[tuple[_Endpoints, pool.Pool]]:
+    """Serve every model as the agent would, here or in a child; say where, and who asks.
+
+    Raises RehearsalError.
+    """
     request = plan.request
     stores = models.Stores(request.resources, request.credentials)
     wanted = {
-        (policy.namespace, policy.name): stores.config(policy.model)
+        (policy.namespace, policy.name): stores.wanted(policy.model)
         for policy in assigned.policies
         if policy.model is not None
     }
+    folder_of_models = request.models or request.resources
+    here = residents.prepared(
+        request.state, folder_of_models, settings.DEFAULT_MODEL_MEMORY_MIB, _unmarked()
+    )
+    replicas = pool.Pool(here.runner)
     async with asyncio.TaskGroup() as tasks:
-        servers = children.Children(request.state, request.models or request.resources, tasks)
+        hosted = hosts.Hosts(here, children.Children(request.state, folder_of_models), tasks)
         try:
-            running = servers.start(dict.fromkeys(wanted.values()))
-            await _loaded(servers, running)
-            yield {
-                name: (_endpoint(config, running[config].url),) for name, config in wanted.items()
-            }
+            running = hosted.start(dict.fromkeys(wanted.values()))
+            await _loaded(hosted, running)
+            yield {name: (_endpoint(running[model]),) for name, model in wanted.items()}, replicas
         finally:
-            servers.keep_only(())
+            replicas.close()
+            hosted.stop()
+
+
+def _unmarked() -> marks.UncleanEnds:
+    """Return marks that are not kept: a rehearsal that ends is begun anew by a person."""
+
+    async def forget(_key: str, _value: bytes) -> None: ...
+
+    return marks.UncleanEnds(forget, "", {})
 
 
 async def _loaded(
-    servers: children.Children, running: Mapping[serving.ModelConfig, children.Child]
+    hosted: hosts.Hosts, running: Mapping[hosts.WantedModel, hosts.HostedModel]
 ) -> None:
     """Wait until every model is served. Raises RehearsalError."""
     until = time.monotonic() + planning.LOAD_SECONDS
     while True:
-        await servers.settle(running, planning.WAIT_SECONDS)
+        await hosted.settle(running, planning.WAIT_SECONDS)
         waiting = [
-            f"{config.version}: {_trouble(child)}"
-            for config, child in running.items()
-            if not child.has_served
+            f"{host.config.version}: {_trouble(host)}"
+            for host in running.values()
+            if not host.has_served
         ]
         if not waiting:
             return
-        if any(child.phase is children.ChildPhase.REFUSED for child in running.values()):
+        if any(host.phase is children.ChildPhase.REFUSED for host in running.values()):
             raise planning.RehearsalError("\n  ".join(("a model cannot be served:", *waiting)))
         if time.monotonic() > until:
             raise planning.RehearsalError(
@@ -248,20 +262,20 @@ async def _loaded(
         exits.say(f"waiting for {'; '.join(waiting)}")
 
 
-def _trouble(child: children.Child) -> str:
-    if child.trouble is None:
+def _trouble(host: hosts.HostedModel) -> str:
+    if host.trouble is None:
         return "it is still loading"
-    return inspection.refusal(child.trouble.reason, child.trouble.message)
+    return inspection.refusal(host.trouble.reason, host.trouble.message)
 
 
-def _endpoint(config: serving.ModelConfig, url: str) -> assignment.Endpoint:
+def _endpoint(host: hosts.HostedModel) -> assignment.Endpoint:
     return assignment.Endpoint(
         slot="a0",
         role=assignment.Role.ACTIVE,
         node=driver.NODE,
-        url=url,
-        version=config.version,
-        digest=config.digest,
+        url=host.url,
+        version=host.config.version,
+        digest=host.config.digest,
     )
 
 

@@ -20,6 +20,7 @@ import orjson
 
 from foreshore_agent import clocks, journal, meters, settings
 from foreshore_agent.engine import durable, effects, state, view
+from foreshore_agent.hosting import marks
 from foreshore_agent.runtime import core, facts, life
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_api.wire import report
@@ -98,6 +99,7 @@ class Agent:
                 restored=restored,
                 tap=self._tap,
                 instead=self._instead,
+                trying=await book.values(marks.PREFIX),
             )
             async with asyncio.TaskGroup() as tasks:
                 living = life.Life(ground, tasks)

@@ -3,7 +3,7 @@
 Read when somebody asks, from the parts themselves; nothing here keeps a state of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +44,8 @@ class AgentFacts:
     peers: peers.Peers
     desired: desired.Desired
     problems: Callable[[], tuple[report.Problem, ...]]
+    starting: Callable[[], Iterable[str]]
+    """Names the models of a cluster's assignment that are on their way into this process."""
     hub: "hub.HubLink | None"
 
     @property
@@ -139,6 +141,7 @@ class AgentFacts:
             yield f"the site's broker {sentence}"
         if self.book.full:
             yield f"the journal is full ({self.book.standing.reason})"
+        yield from self.starting()
         if self.hub is None:
             yield from self._unserved(present)
 

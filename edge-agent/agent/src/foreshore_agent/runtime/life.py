@@ -8,8 +8,9 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from foreshore_agent import (
@@ -24,7 +25,9 @@ from foreshore_agent import (
 )
 from foreshore_agent.devices.mqtt import broker, devices
 from foreshore_agent.engine import events, state, step, view
-from foreshore_agent.folder import children, folder
+from foreshore_agent.folder import folder
+from foreshore_agent.hosting import children, hosts, marks, models, residents
+from foreshore_agent.hosting import hub as hub_models
 from foreshore_agent.inference import pool
 from foreshore_agent.runtime import admission, core, desired, facts, notices
 from foreshore_agent.site import exchange, peers
@@ -56,6 +59,8 @@ class Ground:
     restored: state.State
     tap: core.Tap | None
     instead: sites.Broker | None
+    trying: Mapping[str, bytes]
+    """What is durable of models that were in the process of an earlier life."""
 
 
 class Life:
@@ -66,8 +71,9 @@ class Life:
         self._tasks: Final = tasks
         self._running: Final[list[asyncio.Task[None]]] = []
         self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
-        self._inference: Final = pool.Pool()
         node, clock = ground.settings.node, ground.clock
+        self._residents: Final = self._prepared()
+        self._inference: Final = pool.Pool(self._residents.runner)
         refused = refusals.Refusals(ground.meters.count_telemetry)
         stamp = functools.partial(core.stamp, clock)
         mqtt = broker.SiteBroker(node, refused, clock.instant)
@@ -100,7 +106,8 @@ class Life:
         self._is_resuming = False
         self._has_taken: Final = asyncio.Event()
         """Set whenever an assignment has taken effect."""
-        self._servers: children.Children | None = None
+        self._hosts: Final = self._hosted()
+        self._hub_models: hub_models.HubModels | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
         self._notices: Final = notices.Notices(
@@ -149,6 +156,10 @@ class Life:
         self._start("notices", self._notices.run())
         recalled = await self._desired.recall()
         if self._hub is not None:
+            stores = models.Stores(None, ground.settings.credentials)
+            self._hub_models = hub_models.HubModels(
+                ground.settings.node, self._hosts, stores, self._last_in_force
+            )
             if recalled is not None:
                 self._resume(recalled)
             self._start("hub", self._hub.run())
@@ -205,8 +216,7 @@ class Life:
             task.cancel()
             await asyncio.wait((task,))
         self._inference.close()
-        if self._servers is not None:
-            self._servers.keep_only(())
+        self._hosts.stop()
         if self._port is not None:
             await self._port.close()
 
@@ -244,15 +254,37 @@ class Life:
             source.models,
             is_broker_used,
         )
-        models = source.models or source.resources
-        servers = self._servers = children.Children(configured.state, models, self._tasks)
         book = self._ground.book
-        calls = folder.FolderCalls(
-            self._desired.put, lambda: view.last_in_force(self._core.state), self._notices.look
-        )
-        self._folder = folder.Folder(places, book, servers, calls, recalled, book.journal_id)
+        calls = folder.FolderCalls(self._desired.put, self._last_in_force, self._notices.look)
+        self._folder = folder.Folder(places, book, self._hosts, calls, recalled, book.journal_id)
         await self._folder.start()
         self._start("folder", self._folder.follow())
+
+    # The models of its own.
+
+    def _models_folder(self) -> Path:
+        """Return the folder that is asked for a model by digest before its source is."""
+        source = self._ground.settings.source
+        if isinstance(source, settings.FolderSettings):
+            return source.models or source.resources
+        return self._ground.settings.state.absolute() / residents.FOLDER
+
+    def _prepared(self) -> residents.Residents:
+        ground = self._ground
+        ends = marks.UncleanEnds(ground.book.keep, ground.clock.boot_id, ground.trying)
+        room_mib = ground.settings.model_memory_mib
+        return residents.prepared(ground.settings.state, self._models_folder(), room_mib, ends)
+
+    def _hosted(self) -> hosts.Hosts:
+        servers = children.Children(self._ground.settings.state, self._models_folder())
+        return hosts.Hosts(self._residents, servers, self._tasks, self._hosting_changed)
+
+    def _hosting_changed(self) -> None:
+        """Something began or ceased to answer: in a cluster nobody else looks for that."""
+        applied, present = self._hub_models, self._desired.present
+        if applied is None or present is None or applied.is_applied:
+            return
+        self._take_effect(present)
 
     def _facts(self) -> facts.AgentFacts:
         configured = self._ground.settings
@@ -271,14 +303,22 @@ class Life:
             peers=self._peers,
             desired=self._desired,
             problems=self._problems,
+            starting=self._starting,
             hub=self._hub,
         )
+
+    def _last_in_force(self) -> Iterable[assignment.AssignedPolicy]:
+        return view.last_in_force(self._core.state)
+
+    def _starting(self) -> Iterable[str]:
+        return () if self._hub_models is None else self._hub_models.starting()
 
     def _problems(self) -> tuple[report.Problem, ...]:
         own = () if self._folder is None else self._folder_problems(self._folder)
         refused = "" if self._hub is None else self._hub.refused
         return (
             *own,
+            *(() if self._hub_models is None else self._hub_models.problems()),
             *self._desired.problems(),
             *facts.unshipped(self._ground.settings.node, refused),
             *facts.set_aside(self._ground.settings.node, self._core.state)[:MAXIMUM_UNREADABLE],
@@ -314,6 +354,8 @@ class Life:
         if instead is not None and taken.site is not None:
             spec = taken.site.spec.model_copy(update={"broker": instead})
             taken = taken.model_copy(update={"site": taken.site.model_copy(update={"spec": spec})})
+        if self._hub_models is not None:
+            taken = self._hub_models.applied(taken)
         self._lease = _shortest_lease(taken)
         is_self_granted = self._hub is None
         into = self._core.attempt if self._is_resuming else self._core.take
@@ -321,6 +363,8 @@ class Life:
         slow = admission.too_slow(taken, in_force, time.thread_time)
         into(events.Assigned(*self._core.stamp(), taken, is_self_granted, slow))
         self._inference.assign(facts.in_force(taken, self._core.state))
+        if self._hub_models is not None:
+            self._hub_models.taken()
         self._devices.assign(taken.site, taken.devices, view.windowed(self._core.state))
         self._exchange.assign(None if taken.site is None else taken.site.name)
         self._ground.meters.forget_others(

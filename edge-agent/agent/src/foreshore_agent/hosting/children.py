@@ -1,4 +1,4 @@
-"""Folder mode's inference servers: one `foreshore-serving` child a model version, on a Unix socket.
+"""The agent's inference servers: one `foreshore-serving` child a model version, on a Unix socket.
 
     wanted ──► Starting ──ready──► Serving ──ends──► Waiting ──backoff──► Starting
                   └──exit code 3: this model is refused──► Refused, until another is wanted
@@ -8,14 +8,13 @@ standard error; why it refused a model it leaves in a file, as it does for kubel
 """
 
 import asyncio
-import functools
 import hashlib
 import itertools
 import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -60,18 +59,30 @@ class ServingTrouble:
     reason: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
 
 class Child:
     """One supervised inference server."""
 
-    def __init__(self, config: serving.ModelConfig, place: Path, models: Path | None) -> None:
-        """Take a place of its own: one that ends slowly must not end what is at the same path."""
+    def __init__(
+        self,
+        config: serving.ModelConfig,
+        place: Path,
+        models: Path | None,
+        changed: Callable[[], None],
+    ) -> None:
+        """Take a place of its own: one that ends slowly must not end what is at the same path.
+
+        `changed` is called whenever its phase has changed.
+        """
         self.config: Final = config
         self.phase = ChildPhase.STARTING
         self.trouble: ServingTrouble | None = None
         self.has_served = False
         """Whether it was ready once: it loads, whatever ends it now and then."""
-        self.settled: Final = asyncio.Event()
+        self._changed: Final = changed
         self.socket: Final = place.with_suffix(".sock")
         self._config_file: Final = place.with_suffix(".json")
         self._ending_file: Final = place.with_suffix(".ending")
@@ -104,7 +115,9 @@ class Child:
             else:
                 is_refused = code == REFUSED
                 reason = ServingReason.MODEL_REFUSED if is_refused else ServingReason.CRASHED
-                trouble = self._ending() or ServingTrouble(reason, f"exit code {code}; see the log")
+                trouble = ending(self._ending_file) or ServingTrouble(
+                    reason, f"exit code {code}; see the log"
+                )
                 self._set(ChildPhase.REFUSED if is_refused else ChildPhase.WAITING, trouble)
                 if is_refused:
                     return
@@ -118,25 +131,17 @@ class Child:
         self._ending_file.write_bytes(b"")
         self.socket.unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
-            *self._command(), stdin=asyncio.subprocess.DEVNULL, env=_environment()
+            *command("run", self._config_file, self._ending_file, self._models),
+            *("--socket", str(self.socket)),
+            stdin=asyncio.subprocess.DEVNULL,
+            env=environment(),
         )
         watch = asyncio.create_task(self._await_ready())
         try:
             return await process.wait()
         finally:
             watch.cancel()
-            await _stop(process)
-
-    def _command(self) -> tuple[str, ...]:
-        models = () if self._models is None else ("--models", str(self._models))
-        return (
-            sys.executable,
-            *("-m", "foreshore_serving.attached", str(os.getpid()), "run"),
-            *("--model-config", str(self._config_file)),
-            *("--socket", str(self.socket)),
-            *("--termination-log", str(self._ending_file)),
-            *models,
-        )
+            await stop(process)
 
     async def _await_ready(self) -> None:
         while not await _is_ready(self.socket):  # noqa: ASYNC110 - another process, nothing wakes us
@@ -149,71 +154,74 @@ class Child:
         log = _LOG.info if trouble is None else _LOG.warning
         what = "serving" if trouble is None else f"{trouble.reason}: {trouble.message}"
         log("model %s version %s: %s", self.config.name, self.config.version, what)
-        if phase.is_settled:
-            self.settled.set()
-
-    def _ending(self) -> ServingTrouble | None:
-        try:
-            with self._ending_file.open("rb") as file:
-                ending = serving.Ending.decode(file.read(16384))
-        except (OSError, pydantic.ValidationError):
-            return None
-        return ServingTrouble(ending.reason, ending.message)
+        self._changed()
 
 
 class Children:
-    """All inference servers of this agent, by model configuration."""
+    """Where children are: each has files of its own."""
 
-    def __init__(self, state: Path, models: Path | None, tasks: asyncio.TaskGroup) -> None:
-        self._home = _home(state)
+    def __init__(self, state: Path, models: Path | None) -> None:
+        """Prepare; `models` is a folder of artefacts that is asked by digest before a source."""
+        self._state = state
         self._models = models
-        self._tasks = tasks
-        self._children: dict[serving.ModelConfig, tuple[Child, asyncio.Task[None]]] = {}
+        self._home: Path | None = None
         self._places: Final[set[Path]] = set()
         """Of the children that run, and of those that are about to end."""
 
-    def start(self, wanted: Iterable[serving.ModelConfig]) -> Mapping[serving.ModelConfig, Child]:
-        """Start what is wanted and not running; return all that is wanted."""
-        started: dict[serving.ModelConfig, Child] = {}
-        for config in wanted:
-            if config not in self._children:
-                place = self._take_place(config)
-                child = Child(config, place, self._models)
-                task = self._tasks.create_task(child.supervise(), name=f"serving-{config.version}")
-                task.add_done_callback(functools.partial(self._release, place))
-                self._children[config] = (child, task)
-            started[config] = self._children[config][0]
-        return started
+    async def supervise(
+        self,
+        config: serving.ModelConfig,
+        made: Callable[[Child], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """Run a child until it is refused or this is cancelled; `made` is handed the child."""
+        place = self._take_place(config)
+        child = Child(config, place, self._models, changed)
+        made(child)
+        try:
+            await child.supervise()
+        finally:
+            self._places.discard(place)
 
     def _take_place(self, config: serving.ModelConfig) -> Path:
         """Return where a child's files are: the same in each life of the agent, if it is free."""
+        home = self._home = self._home or _home(self._state)
         names = (b"%d %s" % (number, config.encode()) for number in itertools.count())
-        places = (self._home / hashlib.sha256(name).hexdigest()[:12] for name in names)
+        places = (home / hashlib.sha256(name).hexdigest()[:12] for name in names)
         place = next(place for place in places if place not in self._places)
         self._places.add(place)
         return place
 
-    def _release(self, place: Path, _: asyncio.Task[None]) -> None:
-        self._places.discard(place)
 
-    async def settle(self, awaited: Iterable[serving.ModelConfig], patience: float) -> None:
-        """Return once all of these serve or refuse, or time is up."""
-        waits = [
-            asyncio.ensure_future(self._children[config][0].settled.wait()) for config in awaited
-        ]
-        if waits:
-            _, late = await asyncio.wait(waits, timeout=patience)
-            for wait in late:
-                wait.cancel()
+def command(verb: str, config: Path, end: Path, models: Path | None) -> tuple[str, ...]:
+    """Return how `foreshore-serving` is started, so that it ends with this process.
 
-    def keep_only(self, wanted: Iterable[serving.ModelConfig]) -> None:
-        """Stop every other child."""
-        for config in set(self._children) - set(wanted):
-            _, task = self._children.pop(config)
-            task.cancel()
+    Args:
+        verb: `run` or `try`.
+        config: file with the model's configuration.
+        end: file in which it leaves why it ended.
+        models: folder of artefacts that is asked by digest before a source.
+    """
+    return (
+        sys.executable,
+        *("-m", "foreshore_serving.attached", str(os.getpid()), verb),
+        *("--model-config", str(config)),
+        *("--termination-log", str(end)),
+        *(() if models is None else ("--models", str(models))),
+    )
 
 
-def _environment() -> dict[str, str]:
+def ending(file: Path) -> ServingTrouble | None:
+    """Return why a server ended, as it left it; None if it left nothing."""
+    try:
+        with file.open("rb") as stream:
+            left = serving.Ending.decode(stream.read(16384))
+    except (OSError, pydantic.ValidationError):
+        return None
+    return ServingTrouble(left.reason, left.message)
+
+
+def environment() -> dict[str, str]:
     """Return the environment without our own settings, which would be the child's too."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FORESHORE_")}
 
@@ -233,7 +241,8 @@ async def _is_ready(path: Path) -> bool:
     return status.split()[1:2] == [b"200"]
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """Ask a process to end, then have it ended; one that has ended is left alone."""
     if process.returncode is not None:
         return
     process.terminate()

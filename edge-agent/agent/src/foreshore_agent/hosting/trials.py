@@ -1,0 +1,82 @@
+"""A model's trial: `foreshore-serving try`, which leaves bytes and evidence, or says why not.
+
+A process of its own fetches as an inference server does, and has the model loaded and run in the
+limited child that an inference server would load it in. Called by `residents`.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from foreshore_agent.hosting import children, store
+from foreshore_api.reasons import serving as reasons
+from foreshore_api.wire import serving
+
+_OF_ITS_INPUTS: Final = (reasons.ServingReason.LOAD_TIMEOUT, reasons.ServingReason.LOAD_FAILED)
+
+
+class TrialError(Exception):
+    """There is no evidence, and why."""
+
+    def __init__(self, trouble: children.ServingTrouble) -> None:
+        super().__init__(f"{trouble.reason}: {trouble.message}")
+        self.trouble: Final = trouble
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it lies in the bytes: a server would refuse them too.
+
+        Time and memory are not of these: the seeded inputs may take what no real ones do.
+        """
+        return self.trouble.reason in reasons.LASTING - set(_OF_ITS_INPUTS)
+
+    @property
+    def is_unfetched(self) -> bool:
+        """Whether there were no bytes to try; they are asked for again."""
+        fetching = (reasons.ServingReason.FETCH_FAILED, reasons.ServingReason.SECRET_MISSING)
+        return self.trouble.reason in fetching
+
+
+class ModelTrials:
+    """Tries models, one process each."""
+
+    def __init__(self, kept: store.ModelStore, models: Path | None) -> None:
+        """Prepare; `models` is a folder of artefacts that is asked by digest before a source."""
+        self._kept: Final = kept
+        self._models: Final = models
+
+    async def run(self, config: serving.ModelConfig) -> None:
+        """Leave the bytes and the evidence of a model in the store. Raises TrialError, OSError."""
+        self._kept.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        body = self._kept.body_path(config.digest)
+        if body.exists():  # verified there too
+            source = serving.Source(file=serving.FileSource(path=str(body)))
+            config = config.model_copy(update={"source": source})
+        config_file, ending_file = body.with_suffix(".config"), body.with_suffix(".ending")
+        config_file.write_bytes(config.encode())
+        ending_file.write_bytes(b"")
+        try:
+            code = await self._live(config_file, ending_file)
+            trouble = children.ending(ending_file)
+        finally:
+            config_file.unlink(missing_ok=True)
+            ending_file.unlink(missing_ok=True)
+        if code != 0:
+            is_refused = code == children.REFUSED
+            refused = reasons.ServingReason.MODEL_REFUSED
+            reason = refused if is_refused else reasons.ServingReason.CRASHED
+            message = f"exit code {code}; see the log"
+            raise TrialError(trouble or children.ServingTrouble(reason, message))
+
+    async def _live(self, config_file: Path, ending_file: Path) -> int:
+        command = children.command("try", config_file, ending_file, self._models)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *("--into", str(self._kept.folder)),
+            stdin=asyncio.subprocess.DEVNULL,
+            env=children.environment(),
+        )
+        try:
+            return await process.wait()
+        finally:
+            await children.stop(process)

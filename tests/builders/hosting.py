@@ -1,0 +1,43 @@
+"""The models of an agent under test: hosts and residents with a state directory of their own."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from foreshore_agent.hosting import children, hosts, marks, residents
+
+BOOT = "boot-1"
+
+
+class KeptMarks:
+    """Durable values, in memory."""
+
+    def __init__(self, kept: Mapping[str, bytes] | None = None) -> None:
+        self.kept = dict(kept or {})
+
+    async def keep(self, key: str, value: bytes) -> None:
+        self.kept[key] = value
+
+    def ends(self, boot_id: str = BOOT) -> marks.UncleanEnds:
+        """Return what the next life makes of them."""
+        return marks.UncleanEnds(self.keep, boot_id, dict(self.kept))
+
+
+def residents_at(
+    state: Path, *, room_mib: int = 256, kept: KeptMarks | None = None, models: Path | None = None
+) -> residents.Residents:
+    """Return residents with room, under no suspicion."""
+    return residents.prepared(state, models, room_mib, (kept or KeptMarks()).ends())
+
+
+def hosts_at(
+    state: Path,
+    tasks: asyncio.TaskGroup,
+    *,
+    here: residents.Residents | None = None,
+    models: Path | None = None,
+    changed: Callable[[], None] = lambda: None,
+) -> hosts.Hosts:
+    """Return hosts of nothing yet."""
+    own = here or residents_at(state, models=models)
+    return hosts.Hosts(own, children.Children(state, models), tasks, changed)
