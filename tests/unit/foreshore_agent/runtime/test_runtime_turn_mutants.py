@@ -11,6 +11,7 @@ from foreshore_agent.devices.mqtt import unread
 from foreshore_agent.engine import effects, events
 from foreshore_agent.runtime import core, intake
 
+BOUND = core.TURN_SECONDS
 EVERY_RECORD = room.changed(room.policy(), spec__record={"routineSampleRate": "1"})
 
 
@@ -47,12 +48,12 @@ async def what_must_not_wait_goes_before_samples() -> None:
 
 async def a_turn_ends_in_time_whatever_models_take() -> None:
     rooms = [room.changed(room.device(), metadata__name=f"room-{each}") for each in range(9)]
-    host = Host((EVERY_RECORD, *rooms), model_seconds=core.TURN_SECONDS / 2)
+    host = Host((EVERY_RECORD, *rooms), model_seconds=BOUND / 2)
     for number in range(9):
         host.measure(device=f"room-{number}")
     began = host.clock.seconds
     await host.round()
-    assert host.clock.seconds - began <= core.TURN_SECONDS + host.model_seconds
+    assert host.clock.seconds - began <= BOUND + host.model_seconds
 
 
 async def what_is_left_of_a_turn_is_taken_without_another_message() -> None:
@@ -94,25 +95,29 @@ def _of_equal_age(patch: pytest.MonkeyPatch) -> None:
 def _samples_first(patch: pytest.MonkeyPatch) -> None:
     take_all = core.Core._take_all
 
-    def eager(host: core.Core, until: float) -> None:
+    def eager(host: core.Core) -> None:
         for sample in host._ports.devices.measured(core.SAMPLES_A_TURN):
             host._take_event(sample)
-        take_all(host, until)
+        take_all(host)
+
+    def late(host: core.Core, event: events.Event) -> None:
+        host._intake.put(event)
+        host.wake()
 
     patch.setattr(core.Core, "_take_all", eager)
+    patch.setattr(core.Core, "offer", late)
 
 
 def _without_end(patch: pytest.MonkeyPatch) -> None:
-    take_all = core.Core._take_all
-    patch.setattr(core.Core, "_take_all", lambda host, _until: take_all(host, 1e9))
+    patch.setattr(core, "TURN_SECONDS", 1e9)
 
 
 def _without_another(patch: pytest.MonkeyPatch) -> None:
     turn, wake = core.Core._turn, core.Core.wake
 
-    def lazy(host: core.Core) -> None:
+    def lazy(host: core.Core, work: Callable[[], None]) -> None:
         patch.setattr(core.Core, "wake", lambda _: None)
-        turn(host)
+        turn(host, work)
         patch.setattr(core.Core, "wake", wake)
 
     patch.setattr(core.Core, "_turn", lazy)

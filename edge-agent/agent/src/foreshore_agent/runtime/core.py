@@ -1,12 +1,13 @@
 """The engine's host: events in, one at a time; effects out, in the order given, turn by turn.
 
 Everything here runs in the event loop and nothing here waits: what takes time comes back as an
-event. What others give in one round of the loop is taken in one turn at its end:
+event. What must not wait (answers, rights, ticks) is taken as it comes, what devices measured in
+one round of the loop in one turn at its end:
 
-    offer ──► intake ─┐  what must not wait (answers, rights, ticks) ──► step ──► effects
+    offer ──► intake ─┐  what must not wait ──► step ──► effects
     devices.measured ─┴► samples, of each device the newest decides ──► step ──► questions
                          questions: a model in this process answers at once ──► step ──► effects
-                         one transaction: all that the turn wrote is handed to the journal
+                         one hand-over: all that the turn wrote goes to the journal
 
 The turn asks models only when it has taken the samples: a model that answers at once would
 otherwise be asked about samples that newer ones have already replaced. A turn is bounded in number
@@ -138,15 +139,20 @@ class Core:
         return self._unwritten > MAXIMUM_UNWRITTEN
 
     def offer(self, event: events.Event) -> None:
-        """Give an event to the turn at the end of this round of the loop.
+        """Take what must not wait now, and give telemetry to the turn at the end of this round.
 
-        In a rehearsal, where the loop's rounds say nothing of time, it has its turn at once.
+        An answer or a durable intent that waited for that turn would wait for all that the loop
+        reads before it: under load, for the very messages that are to give way. In a rehearsal,
+        where the loop's rounds say nothing of time, everything has its turn at once.
         """
         if self._clock.virtual:
             self.take(event)
             return
         self._intake.put(event)
-        self.wake()
+        if self._intake.has_first and not self._is_taking:
+            self._guard(self._take_first)
+        else:
+            self.wake()
 
     def wake(self) -> None:
         """Have a turn at the end of this round of the loop: there is something to take."""
@@ -166,20 +172,23 @@ class Core:
         """Have a turn with an event whose failure the caller survives."""
         self._intake.put(event)
         if not self._is_taking:
-            self._turn()
+            self._turn(self._take_all)
 
     def _begin(self) -> None:
         self._is_due = False
+        self._guard(self._take_all)
+
+    def _guard(self, work: Callable[[], None]) -> None:
         try:
-            self._turn()
+            self._turn(work)
         except Exception as error:  # noqa: BLE001 - whoever ends the process raises it again
             self._ports.failed(error)
 
-    def _turn(self) -> None:
-        """Take what waits, ask what is to be asked, and hand over what is to be written."""
+    def _turn(self, work: Callable[[], None]) -> None:
+        """Do the work of a turn, and hand over what is to be written."""
         self._is_taking = True
         try:
-            self._take_all(self._clock.monotonic() + TURN_SECONDS)
+            work()
         finally:
             self._is_taking = False
             self._ports.journal.flush()
@@ -187,8 +196,9 @@ class Core:
         if self._asked or has_telemetry or not self._intake.is_empty:
             self.wake()
 
-    def _take_all(self, until: float) -> None:
-        """Take what waits; begin nothing more after a monotonic moment but what must not wait."""
+    def _take_all(self) -> None:
+        """Take what waits and ask what is to be asked; begin nothing more when time is over."""
+        until = self._clock.monotonic() + TURN_SECONDS
         self._take_first()
         self._ask(until)
         if self._asked:

@@ -31,6 +31,11 @@ class Intake:
         return not (self._first or self._measured)
 
     @property
+    def has_first(self) -> bool:
+        """Whether something that must not wait does."""
+        return bool(self._first)
+
+    @property
     def has_measured(self) -> bool:
         """Whether telemetry waits."""
         return bool(self._measured)
