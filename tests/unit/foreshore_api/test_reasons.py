@@ -44,6 +44,7 @@ def test_a_code_of_two_domains_is_one_row_but_where_it_means_something_else() ->
     assert several == {
         "Accepted",  # a message, a command by its device
         "DeviceLocked",  # before the verdict, after it
+        "ExpressionTooSlow",  # before the verdict, after it
         "Late",  # of a value, of a replica
         "MalformedAnswer",  # of a replica, of the hub
         "PolicyChanged",  # before the verdict, after it

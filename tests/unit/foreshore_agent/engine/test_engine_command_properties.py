@@ -82,6 +82,9 @@ class Site(Rig):
         for effect in self.seen[before:]:
             if isinstance(effect, effects.SendCommand):
                 self._watch(kind, fields, effect)
+        for device in self.state.devices.values():
+            anew = durable.logged(device._replace(logged=b""))
+            assert device.logged in (b"", anew.logged), "what is written counts no more"
 
     def _watch(self, kind: type, fields: dict[str, Any], effect: effects.SendCommand) -> None:
         decision = fields.get("decision_id")

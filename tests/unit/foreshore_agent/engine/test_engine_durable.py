@@ -1,5 +1,6 @@
 """What was made durable, spoilt: the agent starts, says so, and errs on the safe side."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, NODE, Rig
-from foreshore_agent.engine import durable, state
+from foreshore_agent.engine import durable, effects, state
+from foreshore_agent.engine.command import ledger
 
 DEVICE_VALUE = f"{durable.DEVICE}{DEVICE}"
 
@@ -124,6 +126,28 @@ def test_a_hold_for_ever_ends() -> None:
     rig.values[DEVICE_VALUE] = orjson.dumps(value)
     [memory] = restored(rig).remembered.values()
     assert memory.held[engine_rig.POLICY] - rig.seconds <= durable.LONGEST_HOLD
+
+
+CHANGES: dict[str, Callable[[state.DeviceState, state.Intent], state.DeviceState]] = {
+    "a token taken": lambda device, intent: ledger.charged(device, intent.policy, 1234.5),
+    "a token given back": ledger.refunded,
+    "a hold": lambda device, intent: ledger.held(device, intent.policy, 9999.0),
+    "the end of a hold": ledger.let_go,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_written_of_a_ledger_counts_no_more_after(
+    change: Callable[[state.DeviceState, state.Intent], state.DeviceState],
+) -> None:
+    rig = Rig(hold=(effects.SendCommand,))
+    rig.sample()
+    device = rig.state.devices[DEVICE]
+    [intent] = device.open.values()
+    held = device._replace(held={intent.policy: 2000.0}, logged=b"")
+    changed = change(durable.logged(held), intent)
+    assert durable.logged(changed).logged == durable.logged(changed._replace(logged=b"")).logged
+    assert durable.logged(changed).logged != durable.logged(held).logged
 
 
 def of_the_last_release(phase: str) -> bytes:

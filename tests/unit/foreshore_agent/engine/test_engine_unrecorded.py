@@ -17,7 +17,7 @@ from builders.story import HAPPENINGS, PARTS, Story
 from foreshore_agent.engine import durable, effects, events, state, step
 from foreshore_agent.engine.command import unrecorded
 from foreshore_api.wire import record as wire
-from foreshore_decision import record
+from foreshore_decision import explain, record
 from foreshore_decision.record import replay
 
 VALUE = f"{durable.DEVICE}{DEVICE}"
@@ -227,6 +227,22 @@ def test_of_a_policy_that_nobody_knows_any_more_the_record_says_what_is_missing(
     assert [outcome for outcome, _ in rig.outcomes] == ["Unknown"]
 
 
+def test_an_incomplete_record_explains_itself_and_replays_by_its_policy() -> None:
+    rig = crashed()
+    assigned = engine_rig.assign(*rig.documents)
+    rig.state = durable.restore(rig.state.identity, dict(rig.values), rig.at)
+    gone = assigned.model_copy(update={"devices": (), "policies": ()})
+    rig.feed(events.Assigned, assignment=gone)
+    [written] = [each for each in rig.records if each["type"] == wire.DECISION]
+    explanation = explain.of_events([orjson.dumps(written).decode()])
+    assert explanation.verdict == "Commanded"
+    assert "not assigned any more" in "\n".join(explain.lines(explanation))
+    replayed = replay.replay(written["data"], assigned.policies[0], assigned.devices[0])
+    assert isinstance(replayed, replay.Replayed)
+    assert replayed.data["verdict"]["result"] == "Commanded"
+    assert replayed.data["gates"][-1]["gate"] == "Authority"
+
+
 def test_a_device_that_is_not_assigned_after_the_crash_has_its_record_all_the_same() -> None:
     rig = crashed()
     documents, assigned = rig.documents, engine_rig.assign(*rig.documents)
@@ -251,6 +267,7 @@ def test_a_release_that_would_decide_otherwise_does_not_rewrite_what_was_command
     written = last_decision(rig)
     assert written.gates[0].reason == "RecordIncomplete"
     assert "decides otherwise" in written.verdict.message
+    assert written.verdict.message.startswith("commands setAirflow (value 123)")
     assert written.command is not None
     assert written.command.input == {"value": 123.0}
 

@@ -58,33 +58,40 @@ _VERSIONS: Final = pydantic.TypeAdapter(tuple[assignment.AssignedPolicy, ...])
 
 def device_value(turn: Turn, device: DeviceState) -> tuple[str, bytes]:
     """Return the durable value of one device."""
-    logs = device.actuators, device.policy_logs
-    return f"{DEVICE}{device.key}", _value(turn, *logs, device.held, device.open.values())
+    return f"{DEVICE}{device.key}", _value(turn, logged(device).logged, device.open.values())
 
 
 def remembered_value(turn: Turn, key: Key, memory: Remembered) -> tuple[str, bytes]:
     """Return the same of a device that is not assigned."""
-    return f"{DEVICE}{key}", _value(
-        turn, memory.actuators, memory.policies, memory.held, memory.open
-    )
+    logs = _logged(memory.actuators, memory.policies, memory.held)
+    return f"{DEVICE}{key}", _value(turn, logs, memory.open)
 
 
-def _value(
-    turn: Turn,
+def logged(device: DeviceState) -> DeviceState:
+    """Write logs and holds out, where they have changed: they are long, and kept many times."""
+    if device.logged:
+        return device
+    members = _logged(device.actuators, device.policy_logs, device.held)
+    return device._replace(logged=members)
+
+
+def _logged(
     actuators: Mapping[str, limiter.Log],
     policies: Mapping[Key, limiter.Log],
     held: Mapping[Key, float],
-    book: Iterable[Intent],
 ) -> bytes:
+    """Return the members of a device's value that say its logs and holds."""
     document = {
-        "boot": turn.identity.boot_id,
-        "seconds": turn.seconds,
         "actuators": dict(actuators),
         "policies": {str(key): log for key, log in policies.items()},
         "held": {str(key): until for key, until in held.items()},
-        "open": [_intent(intent) for intent in book],
     }
-    return orjson.dumps(document)
+    return orjson.dumps(document)[1:-1]
+
+
+def _value(turn: Turn, logs: bytes, book: Iterable[Intent]) -> bytes:
+    written = orjson.dumps({"boot": turn.identity.boot_id, "seconds": turn.seconds})
+    return b'%b,%b,"open":[%b]}' % (written[:-1], logs, b",".join(map(_intent, book)))
 
 
 def device_gone(key: Key) -> effects.Keep:
@@ -228,11 +235,11 @@ def fixed(
     return orjson.dumps(document)
 
 
-def _intent(intent: Intent) -> orjson.Fragment:
+def _intent(intent: Intent) -> bytes:
     """Return an intent: its state, what its record is made of until that is written, the rest."""
     record = intent.unrecorded
     made_of = b"" if record is None else b'"record":%b,' % record.body
-    return orjson.Fragment(b"%b%b%b" % (_HEADS[intent.state], made_of, intent.fixed[1:]))
+    return b"%b%b%b" % (_HEADS[intent.state], made_of, intent.fixed[1:])
 
 
 def _read_intent(document: dict[str, Any]) -> Intent:

@@ -215,6 +215,8 @@ class DeviceState(Frozen, frozen=True):
     """Commands of each policy, also of one that is no longer bound: it may come back."""
     held: Mapping[Key, float] = EMPTY
     """Engine seconds until which a policy may not command."""
+    logged: bytes = b""
+    """The members of its durable value that say these three; empty after one of them changed."""
     open: Mapping[str, Intent] = EMPTY
     """By command id, oldest first."""
     heard: float | None = None

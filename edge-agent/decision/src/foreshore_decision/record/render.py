@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from foreshore_api import printable
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateName
 from foreshore_api.wire import record
@@ -88,7 +89,9 @@ def incomplete(
     and `why` says, for people, what keeps the rest from being made again.
     """
     row = reasons.RECORD_INCOMPLETE
-    message = row.message.format(action=command["action"], why=why)
+    given = ", ".join(f"{name} {messages.plain(value)}" for name, value in command["input"].items())
+    action = f"{command['action']} ({given})" if given else command["action"]
+    message = printable.line(row.message.format(action=action, why=why))
     line = {
         "gate": reasons.RECORD,
         "phase": record.Phase.PASS,

@@ -1,7 +1,7 @@
 """A device's ledger: tokens taken, commands open, actuators held. Written by `life` and `table`.
 
 Each function that changes it returns the device with one entry changed; none has effects. The
-ledger is what `durable` keeps.
+ledger is what `durable` keeps; what it has written of it counts no more once an entry changed.
 """
 
 from collections import Counter
@@ -56,6 +56,7 @@ def charged(
     return device._replace(
         policy_logs={**device.policy_logs, policy: own},
         actuators={**device.actuators, **shared},
+        logged=b"",
         open={**device.open, **entries},
     )
 
@@ -69,6 +70,7 @@ def refunded(device: DeviceState, intent: Intent) -> DeviceState:
     return device._replace(
         policy_logs={**device.policy_logs, intent.policy: own},
         actuators={**device.actuators, **shared},
+        logged=b"",
     )
 
 
@@ -102,7 +104,7 @@ def entered(device: DeviceState, intent: Intent) -> DeviceState:
 def held(device: DeviceState, policy: Key, until: float) -> DeviceState:
     """Hold the actuators for a policy, at least until an engine time."""
     until = max(until, device.held.get(policy, until))
-    return device._replace(held={**device.held, policy: until})
+    return device._replace(held={**device.held, policy: until}, logged=b"")
 
 
 def let_go(device: DeviceState, intent: Intent) -> DeviceState:
@@ -116,7 +118,7 @@ def let_go(device: DeviceState, intent: Intent) -> DeviceState:
     if is_needed:
         return device
     kept = {name: until for name, until in device.held.items() if name != policy}
-    return device._replace(held=kept)
+    return device._replace(held=kept, logged=b"")
 
 
 def _without(log: limiter.Log, moment: float) -> limiter.Log:

@@ -56,7 +56,7 @@ def issue(
     """
     message = _command(turn, device.key, evaluation.facts)
     intent = _intent(turn, message, evaluation, received, latency)
-    device = ledger.issued(device, intent)
+    device = durable.logged(ledger.issued(device, intent))
     if intent.unrecorded is not None and intent.unrecorded.is_too_long:
         return intent_failed(turn, device, intent, agent.RECORD_TOO_LARGE)
     key = effects.IntentKey(intent.decision_id, message.policy, device.key)

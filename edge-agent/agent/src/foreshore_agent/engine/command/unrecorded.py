@@ -28,6 +28,15 @@ from foreshore_decision.record import replay
 LONGEST: Final = wire.MAXIMUM_BYTES - 64
 """Bytes of a rendered record; the journal adds its number."""
 
+# Why a record is incomplete.
+NO_POLICY: Final = (
+    "the agent ended before it was written, and policy and device are not assigned any more as they"
+    " were"
+)
+ANOTHER: Final = "the agent ended before it was written, and this release decides otherwise"
+UNMADE: Final = "the agent ended before it was written, and it cannot be made again ({problem})"
+TOO_LONG: Final = "it would be longer than a record may be"
+
 
 class RenderedRecord(NamedTuple):
     """The record of a command; `why` it is incomplete, where it is."""
@@ -117,14 +126,6 @@ def announce(turn: Turn, device: Key, intent: Intent, why: str) -> tuple[effects
     row = reasons.RECORD_INCOMPLETE
     text = row.message.format(action=intent.action, why=why)
     return recording.notice(turn, row, text, device=device, policy=intent.policy)
-
-
-NO_POLICY: Final = (
-    "the agent ended before it was written, and its policy and device are not assigned any more"
-)
-ANOTHER: Final = "the agent ended before it was written, and this release decides otherwise"
-UNMADE: Final = "the agent ended before it was written, and it cannot be made again ({problem})"
-TOO_LONG: Final = "it would be longer than a record may be"
 
 
 def _recall(
