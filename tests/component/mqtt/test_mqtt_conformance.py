@@ -365,7 +365,7 @@ async def test_what_a_message_leads_to_leaves_before_or_with_its_acknowledgement
     async with scripted(accepted(protocol), protocol) as (where, heard):
         async with opened(where, lambda _: links[0].publish("c", b"", qos=1)) as link:
             links.append(link)
-            link._take(message)
+            link._stream._read(message)
             await eventually(lambda: bool(heard))
         assert heard[0].startswith(b"\x40\x02\x00\x07\x32")
 
