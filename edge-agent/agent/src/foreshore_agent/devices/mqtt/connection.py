@@ -287,6 +287,10 @@ class BrokerConnection:
         for packet in packets:
             if not self.closed.done():
                 self._takers[type(packet)](packet)
+        if len(packets) > 1:
+            # What they lead to takes its time, and a broker sends so many before it waits
+            # (Mosquitto: 20): what is newest would queue up there, behind what is old.
+            self._stream.flush()
         self._hand_over()
 
     def _on_drained(self) -> None:

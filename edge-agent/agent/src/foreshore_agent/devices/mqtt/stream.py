@@ -1,9 +1,11 @@
 """Packets of one session over its socket: what is read in order, what is sent in as few writes.
 
     read ──► all packets of it ──► `taken`: what they lead to is written at once
-                                └─► PUBACKs: with the next write, or in the next turn of the loop
+                                └─► PUBACKs: in one write with `flush`, else with what is written
+                                    next, at the latest in the next turn of the loop
 
-A command must not wait for PUBACKs, for which nobody waits. What is published is written at once
+A command must not wait for the PUBACK of the sample it answers, for which nobody waits. What is
+published is written at once
 and not at the end of a turn: a write is 5 µs of a decision's hundreds, and whoever publishes a
 command has to know now whether the network took it.
 
@@ -78,6 +80,11 @@ class PacketStream:
         """Send a PUBACK, soon."""
         self._pubacks.extend(encode.puback(number))
 
+    def flush(self) -> None:
+        """Send the PUBACKs that have not left yet."""
+        if self._pubacks:
+            self.write()
+
     def keep_alive_every(self, seconds: float) -> None:
         """Take the broker's interval in place of ours."""
         self._life.seconds = seconds
@@ -109,13 +116,9 @@ class PacketStream:
             _LOG.debug("where it came from", exc_info=error)
             self._ended(f"what the broker sent could not be taken ({type(error).__name__})")
         if self._pubacks:
-            self._loop.call_soon(self._write_pubacks)
+            self._loop.call_soon(self.flush)
         elif self._is_open:
             self._socket.acknowledge_at_once()
-
-    def _write_pubacks(self) -> None:
-        if self._pubacks:
-            self.write()
 
     def _tend(self) -> None:
         """Say something in time, and notice when nothing comes back."""
