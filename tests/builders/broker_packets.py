@@ -112,7 +112,7 @@ def connacks(draw: st.DrawFn, *, is_v5: bool) -> Sent:
         code = draw(st.sampled_from([(0, 0), (1, 0x84), (5, 0x87)]))
         return packet(0x20, bytes((present, code[0]))), decode.ConnectAnswer(code[1])
     failure, reason = draw(FAILURES_AND_NOT), draw(TEXTS)
-    most, size = draw(NUMBERS), draw(st.integers(1, 2**32 - 1))
+    most, size = draw(NUMBERS), draw(st.integers(1, 2**28 - 1))
     alive = draw(st.integers(0, 65535))
     values = {
         "ReasonString": reason, "ReceiveMaximum": most, "MaximumPacketSize": size,

@@ -355,6 +355,26 @@ async def test_what_one_read_brought_is_acknowledged_in_one_write_in_order(
 
 
 @PROTOCOLS
+@pytest.mark.parametrize("count", [1, 20])
+async def test_a_burst_is_acknowledged_before_it_is_worked_off_so_that_the_newest_can_come(
+    protocol: Protocol, count: int
+) -> None:
+    """A lone message is not: its command goes first."""
+    middle = b"\x00" if protocol is Protocol.V5 else b""
+    message = broker_packets.packet(0x32, b"\x00\x01t\x00\x07" + middle)
+    waiting: list[int] = []
+    links: list[connection.BrokerConnection] = []
+    async with (
+        scripted(accepted(protocol), protocol) as (where, _),
+        opened(where, lambda _: waiting.append(len(links[0]._stream._pubacks))) as link,
+    ):
+        links.append(link)
+        link._stream._read(message * count)
+        await eventually(lambda: len(waiting) == count)
+    assert waiting == ([4] if count == 1 else [0] * count)
+
+
+@PROTOCOLS
 async def test_what_a_message_leads_to_leaves_before_or_with_its_acknowledgement(
     protocol: Protocol,
 ) -> None:
@@ -365,7 +385,7 @@ async def test_what_a_message_leads_to_leaves_before_or_with_its_acknowledgement
     async with scripted(accepted(protocol), protocol) as (where, heard):
         async with opened(where, lambda _: links[0].publish("c", b"", qos=1)) as link:
             links.append(link)
-            link._take(message)
+            link._stream._read(message)
             await eventually(lambda: bool(heard))
         assert heard[0].startswith(b"\x40\x02\x00\x07\x32")
 

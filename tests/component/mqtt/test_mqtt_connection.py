@@ -79,8 +79,7 @@ async def test_messages_go_round(broker: mosquitto.Broker, protocol: site.Protoc
 
 async def test_nagle_is_switched_off(broker: mosquitto.Broker) -> None:
     opened = await connection.BrokerConnection.open(address(broker), name="a", received=nothing)
-    assert opened._socket is not None
-    assert opened._socket._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    assert opened._stream._socket._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     await opened.close()
 
 
@@ -273,8 +272,7 @@ async def test_a_cut_throws_away_the_commands_that_the_kernel_still_holds(
     )
     other = await connection.BrokerConnection.open(address(broker), name="b", received=nothing)
     for each, is_reset in ((opened, 1), (other, 0)):
-        assert each._socket is not None
-        linger = each._socket._raw.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        linger = each._stream._socket._raw.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
         assert struct.unpack("ii", linger) == (is_reset, 0)
         await each.close()
 

@@ -143,6 +143,7 @@ def test_what_no_broker_may_send_ends_the_session_and_says_why(stream: bytes, is
     [
         pytest.param(b"\x30\x07\x00\x00\x03\x23\x00\x01x", id="a topic alias in place of a topic"),
         pytest.param(b"\x30\x04\x00\x01t\x05", id="properties longer than their packet"),
+        pytest.param(b"\x30\x04\x00\x01t\x01", id="properties longer by a byte"),
         pytest.param(b"\x20\x04\x00\x00\x05\x21", id="CONNACK with cut properties"),
         pytest.param(b"\x20\x05\x00\x00\x02\x7e\x00", id="an unknown property"),
         pytest.param(b"\x20\x06\x00\x00\x03\x21\x00\x00", id="a receive maximum of zero"),

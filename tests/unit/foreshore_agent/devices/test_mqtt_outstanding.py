@@ -54,6 +54,26 @@ async def test_only_what_stays_unanswered_is_overdue(code: int) -> None:
     assert overdue == ["a command was not acknowledged in time"]
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("within", [(5.0, 1.0), (1.0, 5.0)], ids=["later first", "sooner first"])
+@pytest.mark.parametrize("unanswered", [1, 2])
+async def test_each_has_its_own_moment_whichever_was_sent_first(
+    within: tuple[float, float], unanswered: int
+) -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    overdue: list[float] = []
+    waiting = outstanding.Outstanding(
+        denials.Denials(), lambda _: overdue.append(loop.time() - start)
+    )
+    for number in (1, 2):
+        waiting.add(number, publication())
+        waiting.expect(number, within[number - 1])
+    waiting.settle(3 - unanswered, TAKEN)
+    await asyncio.sleep(10)
+    assert overdue == [pytest.approx(within[unanswered - 1])]
+
+
 async def test_nothing_is_overdue_once_the_session_is_over() -> None:
     overdue: list[str] = []
     waiting = outstanding.Outstanding(denials.Denials(), overdue.append)

@@ -7,14 +7,11 @@ There is no way back: whoever wants another session opens another connection, wi
 A client that reconnects by itself delivers its stale queue after a successor's command. Nothing is
 ever retained, and nothing is sent twice.
 
-    read ──► all packets of it ──► messages handed over ──► what they lead to ──► PUBACKs, one write
-
-PUBACKs leave in the next turn of the loop, or with whatever is published before: a command must not
-wait for them.
+`stream` carries the packets, `outstanding` and `subscriptions` wait for the broker's answers, and
+`inbox` keeps messages until they are handed over.
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
@@ -23,10 +20,9 @@ from foreshore_agent.devices.mqtt import (
     credentials,
     denials,
     inbox,
-    keep_alive,
     outstanding,
     session,
-    socket_watch,
+    stream,
     subscriptions,
 )
 from foreshore_agent.devices.mqtt.channel import MqttMessage, NotSentError, Refused
@@ -37,7 +33,6 @@ from foreshore_api.reasons import command as reasons
 from foreshore_decision.instant import Instant
 
 _LAST_NUMBER: Final = 65535
-_LOG: Final = logging.getLogger(__name__)
 
 
 __all__ = [
@@ -59,6 +54,7 @@ class BrokerConnection:
 
     def __init__(
         self,
+        raw: socket.socket,
         address: Address,
         waiting: inbox.Inbox,
         now: Callable[[], Instant] | None,
@@ -66,9 +62,7 @@ class BrokerConnection:
         self._now: Final = now
         self._waiting: Final = waiting
         self._loop: Final = asyncio.get_running_loop()
-        self._socket: socket_watch.WatchedSocket | None = None
         self._is_v5: Final = address.is_v5
-        self._reader: Final = decode.PacketReader(is_v5=address.is_v5)
         self._takers: Final[Mapping[type, Callable[[Any], None]]] = {
             decode.InboundPublish: self._on_message,
             decode.PublishAnswer: self._on_publish_answer,
@@ -80,14 +74,10 @@ class BrokerConnection:
             decode.UnreadablePacket: self._on_unreadable,
         }
         self._is_accepted = False
-        self._is_paused = False
         self._is_dispatching = False
         self._number = 0
         self._largest: int | None = None
-        self._pubacks = bytearray()
         self._read_at: Instant | None = None
-        self._life: Final = keep_alive.KeepAlive(session.KEEPALIVE_SECONDS, self._loop.time())
-        self._tending: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
         self.denials: Final = denials.Denials()
         """What the broker does not let us publish and listen on."""
@@ -98,6 +88,14 @@ class BrokerConnection:
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self.closed: Final[asyncio.Future[str]] = self._loop.create_future()
         """Ends, with a reason for people, when the session has ended."""
+        self._stream: Final = stream.PacketStream(
+            raw,
+            is_v5=address.is_v5,
+            keep_alive_seconds=session.KEEPALIVE_SECONDS,
+            taken=self._take,
+            drained=self._on_drained,
+            ended=self._reset,
+        )
 
     @classmethod
     async def open(
@@ -124,24 +122,28 @@ class BrokerConnection:
         Raises:
             ConnectionFailedError: the broker did not answer, or refused.
         """
-        connection = cls(address, inbox.Inbox(received, overflowed, backlog), now)
-        greeting = encode.connect(session.greeting(name, will), is_v5=address.is_v5)
         try:
             async with asyncio.timeout(session.CONNECT_SECONDS * 2):
-                connection._attach(await session.connected(address))
-                connection._linger(is_reset=carries_commands)
-                connection._write(greeting)
-                await connection._accepted
+                raw = await session.connected(address)
+                connection = cls(raw, address, inbox.Inbox(received, overflowed, backlog), now)
+                connection._stream.linger(is_reset=carries_commands)
+                await connection._greet(session.greeting(name, will))
         except ConnectionFailedError as error:
             raise ConnectionFailedError(session.unaccepted(error, address)) from error
         except credentials.CredentialError as error:
             raise ConnectionFailedError(str(error)) from error
         except (OSError, ValueError) as error:
             raise ConnectionFailedError(session.describe(error, address)) from error
-        finally:
-            if not connection.is_open:
-                connection._end("it was never open")
         return connection
+
+    async def _greet(self, greeting: encode.Greeting) -> None:
+        """Send CONNECT and wait for its answer; whatever goes wrong closes the socket."""
+        try:
+            self._stream.write(encode.connect(greeting, is_v5=self._is_v5))
+            await self._accepted
+        finally:
+            if not self.is_open:
+                self._end("it was never open")
 
     @property
     def is_open(self) -> bool:
@@ -151,7 +153,7 @@ class BrokerConnection:
     @property
     def has_room(self) -> bool:
         """Whether a message with QoS 1 would be taken now."""
-        return self.is_open and not self._outstanding.is_full and not self._has_unsent
+        return self.is_open and not self._outstanding.is_full and not self._stream.has_unsent
 
     async def subscribe(self, filters: Sequence[str], qos: int = 1) -> tuple[str, ...]:
         """Subscribe, wait for the broker's word on each filter, and return those it refuses.
@@ -173,7 +175,7 @@ class BrokerConnection:
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Stop hearing; messages under way may still come."""
         if filters and self.is_open:
-            self._write(encode.unsubscribe(self._next_number(), filters, is_v5=self._is_v5))
+            self._stream.write(encode.unsubscribe(self._next_number(), filters, is_v5=self._is_v5))
 
     def publish(
         self,
@@ -198,7 +200,7 @@ class BrokerConnection:
         number = self._send(outstanding.Publication(topic, None, refused), payload, qos, expiry)
         if within is None:
             return
-        if self._has_unsent:
+        if self._stream.has_unsent:
             self._reset("the network takes no more")
             raise NotSentError(reasons.CONGESTED)
         if number is not None:
@@ -214,7 +216,7 @@ class BrokerConnection:
         """
         answer: asyncio.Future[None] = self._loop.create_future()
         try:
-            while self._has_unsent and self.is_open:
+            while self._stream.has_unsent and self.is_open:
                 self._drained = self._drained or self._loop.create_future()
                 await self._within_session(self._drained)
             self._send(outstanding.Publication(topic, answer, None), payload, 1, None)
@@ -227,8 +229,8 @@ class BrokerConnection:
         self._waiting.clear()
         if self.is_open:
             if self._outstanding.is_empty:
-                self._linger(is_reset=False)
-            self._write(encode.DISCONNECT)
+                self._stream.linger(is_reset=False)
+            self._stream.write(encode.DISCONNECT)
         self._end("closed")
 
     def _send(
@@ -237,7 +239,7 @@ class BrokerConnection:
         """Write a message, and return its packet number if it has one."""
         if not self.is_open:
             raise NotSentError(reasons.NOT_CONNECTED)
-        if self._has_unsent:
+        if self._stream.has_unsent:
             raise NotSentError(reasons.CONGESTED)
         if qos and self._outstanding.is_full:
             raise NotSentError(reasons.BUSY)
@@ -250,7 +252,7 @@ class BrokerConnection:
             raise NotSentError(reasons.INVALID_TOPIC) from error
         if self._largest is not None and len(packet) > self._largest:
             raise NotSentError(reasons.COMMAND_TOO_LARGE)
-        if not self._write(packet):
+        if not self._stream.write(packet):
             raise NotSentError(reasons.NOT_CONNECTED)
         if number is not None:
             self._outstanding.add(number, publication)
@@ -262,7 +264,7 @@ class BrokerConnection:
         number = self._next_number()
         packet = encode.subscribe(number, filters, qos, is_v5=self._is_v5)
         answer = self._subscriptions.expect(number)
-        self._write(packet)
+        self._stream.write(packet)
         return answer
 
     def _next_number(self) -> int:
@@ -278,81 +280,31 @@ class BrokerConnection:
             raise ConnectionFailedError(self.closed.result())
         return answer.result()
 
-    # The socket, watched by the event loop.
+    # What comes from the stream.
 
-    def _attach(self, raw: socket.socket) -> None:
-        self._socket = socket_watch.WatchedSocket(raw, self._take, self._on_drained, self._reset)
-        self._tend()
-
-    @property
-    def _has_unsent(self) -> bool:
-        return self._socket is not None and self._socket.has_unsent
-
-    def _write(self, packet: bytes = b"") -> bool:
-        """Write what is to be acknowledged, and a packet; False if the session ended by it."""
-        if self._pubacks:
-            packet = bytes(self._pubacks) + packet
-            self._pubacks.clear()
-        if self._socket is None or self.closed.done():
-            return False
-        try:
-            self._socket.write(packet)
-        except OSError as error:
-            self._reset(f"the broker is gone: {error}")
-            return False
-        self._life.speak(self._loop.time())
-        return True
-
-    def _take(self, data: bytes) -> None:
-        """Take what was read; a defect of ours in it ends the session, not the loop."""
-        self._life.hear(self._loop.time())
+    def _take(self, packets: list[decode.Packet]) -> None:
         self._read_at = None if self._now is None else self._now()
-        try:
-            for packet in self._reader.feed(data):
-                if not self.closed.done():
-                    self._takers[type(packet)](packet)
-        except Exception as error:  # noqa: BLE001 - logged with the session's end
-            _LOG.debug("where it came from", exc_info=error)
-            self._reset(f"the broker sent what cannot be read ({type(error).__name__})")
+        for packet in packets:
+            if not self.closed.done():
+                self._takers[type(packet)](packet)
+        if len(packets) > 1:
+            # What they lead to takes its time, and a broker sends so many before it waits
+            # (Mosquitto: 20): what is newest would queue up there, behind what is old.
+            self._stream.flush()
         self._hand_over()
-        if self._pubacks:
-            self._loop.call_soon(self._acknowledge)
-        elif self._socket is not None and not self.closed.done():
-            self._socket.acknowledge_at_once()
-
-    def _acknowledge(self) -> None:
-        if self._pubacks:
-            self._write()
 
     def _on_drained(self) -> None:
         if self._drained is not None:
             self._drained.set_result(None)
             self._drained = None
 
-    def _tend(self) -> None:
-        """See to the keep-alive: say something in time, and notice when nothing comes back."""
-        if self.closed.done():
-            return
-        now = self._loop.time()
-        if self._is_paused:
-            self._life.look_away(now)
-        if self._life.is_over(now):
-            self._reset("the broker is gone: it answers nothing any more")
-            return
-        if self._is_accepted and self._life.is_due(now):
-            self._life.ask(now)
-            self._write(encode.PING)
-        self._tending = self._loop.call_later(keep_alive.LOOK_SECONDS, self._tend)
-
     def _hand_over(self) -> None:
         self._waiting.hand_over()
         if not self._waiting.is_empty and not self._is_dispatching:
             self._is_dispatching = True
             self._loop.call_soon(self._hand_over_more)
-        if self._is_paused and self._waiting.is_drained and not self.closed.done():
-            self._is_paused = False
-            if self._socket is not None:
-                self._socket.resume()
+        if self._stream.is_paused and self._waiting.is_drained and not self.closed.done():
+            self._stream.resume()
 
     def _hand_over_more(self) -> None:
         self._is_dispatching = False
@@ -363,25 +315,15 @@ class BrokerConnection:
             return
         self.closed.set_result(reason)
         self._outstanding.close()
-        if self._tending is not None:
-            self._tending.cancel()
-        if self._socket is not None:
-            self._socket.close()
+        self._stream.close()
         if not self._accepted.done():
             self._accepted.set_exception(ConnectionFailedError(reason))
             self._accepted.exception()  # it may be that nobody waits any more
 
     def _reset(self, reason: str) -> None:
         """End the session, and throw away what the kernel still holds."""
-        self._linger(is_reset=True)
+        self._stream.linger(is_reset=True)
         self._end(reason)
-
-    def _linger(self, *, is_reset: bool) -> None:
-        """Set whether closing the socket throws away what the other side has not taken yet."""
-        if self._socket is not None:
-            self._socket.linger(is_reset=is_reset)
-
-    # What the broker sends.
 
     def _on_connect_answer(self, answer: decode.ConnectAnswer) -> None:
         if self._accepted.done():
@@ -392,7 +334,8 @@ class BrokerConnection:
             self._end("the broker takes no QoS 1, without which no command is sent")
         else:
             self._outstanding.limit = min(outstanding.MAXIMUM_OUTSTANDING, answer.receive_maximum)
-            self._life.seconds = answer.keep_alive or self._life.seconds
+            if answer.keep_alive:
+                self._stream.keep_alive_every(answer.keep_alive)
             self._largest = answer.maximum_packet
             self._is_accepted = True
             self._accepted.set_result(None)
@@ -409,7 +352,7 @@ class BrokerConnection:
 
     def _on_message(self, message: decode.InboundPublish) -> None:
         if message.number:
-            self._pubacks += encode.puback(message.number)
+            self._stream.acknowledge(message.number)
         self._waiting.put(
             MqttMessage(
                 message.topic,
@@ -419,9 +362,8 @@ class BrokerConnection:
                 self._read_at,
             )
         )
-        if self._waiting.is_full and not self._is_paused and self._socket is not None:
-            self._is_paused = True
-            self._socket.pause()
+        if self._waiting.is_full and not self._stream.is_paused:
+            self._stream.pause()
 
     def _on_publish_answer(self, answer: decode.PublishAnswer) -> None:
         self._outstanding.settle(answer.number, answer.code)

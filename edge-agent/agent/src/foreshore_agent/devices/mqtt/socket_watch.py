@@ -51,7 +51,8 @@ class WatchedSocket:
         self._loop: Final = asyncio.get_running_loop()
         self._descriptor = raw.fileno()
         self._unsent = bytearray()
-        self._is_paused = False
+        self.is_paused = False
+        """Whether nothing is read for now."""
         self._loop.add_reader(self._descriptor, self._read)
 
     @property
@@ -77,13 +78,13 @@ class WatchedSocket:
 
     def pause(self) -> None:
         """Read no more for now."""
-        self._is_paused = True
+        self.is_paused = True
         if self._descriptor >= 0:
             self._loop.remove_reader(self._descriptor)
 
     def resume(self) -> None:
         """Read on."""
-        self._is_paused = False
+        self.is_paused = False
         if self._descriptor >= 0:
             self._loop.add_reader(self._descriptor, self._read)
             self._loop.call_soon(self._read)  # what TLS has decrypted meanwhile wakes nobody
@@ -108,7 +109,7 @@ class WatchedSocket:
 
     def _read(self) -> None:
         for _ in range(_READS):
-            if self._descriptor < 0 or self._is_paused:
+            if self._descriptor < 0 or self.is_paused:
                 return
             try:
                 data = self._raw.recv(_READ)
