@@ -26,6 +26,7 @@ from foreshore_decision.chain import evaluate, facts, limiter, modes, order
 
 FLIGHT_GRACE: Final = 5.0
 """Seconds beyond its timeout after which a question that nobody answered counts as late."""
+_WITHOUT_GRANT: Final = frozenset({fencing.Standing.NONE, fencing.Standing.SUPERSEDED})
 
 
 class Reply(NamedTuple):
@@ -40,7 +41,7 @@ class Reply(NamedTuple):
 
 def is_evaluating(standing: fencing.Standing) -> bool:
     """Whether this agent decides for the device: it holds a grant, renewed or not."""
-    return standing not in (fencing.Standing.NONE, fencing.Standing.SUPERSEDED)
+    return standing not in _WITHOUT_GRANT
 
 
 def begin(
