@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
-from foreshore_decision.instant import has_passed
+from foreshore_decision.instant import RESOLUTION, has_passed
 from foreshore_decision.policy import compiled
 
 Log = tuple[float, ...]
@@ -58,12 +58,10 @@ def spent(limit: compiled.RateLimit | None, log: Log, now: float) -> Spent:
 def _first(log: Log, per: float, now: float) -> int:
     """Return the position of the oldest moment that `per` seconds have not passed since.
 
-    By the same subtraction as `blocked`, so that a moment at the very edge counts in both or in
-    neither: the bisection, which subtracts otherwise, only says where to look.
+    Those within the resolution of the edge are asked one by one, as `blocked` asks: a moment at the
+    very edge counts in both or in neither.
     """
-    first = bisect_left(log, now - per)
-    while first > 0 and not has_passed(log[first - 1], per, now):
-        first -= 1
+    first = bisect_left(log, now - per - RESOLUTION)
     while first < len(log) and has_passed(log[first], per, now):
         first += 1
     return first
