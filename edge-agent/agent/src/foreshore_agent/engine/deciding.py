@@ -26,6 +26,13 @@ from foreshore_decision.chain import evaluate, facts, limiter, modes, order
 
 FLIGHT_GRACE: Final = 5.0
 """Seconds beyond its timeout after which a question that nobody answered counts as late."""
+DECIDE: Final = histogram.Stage.DECIDE.value
+NETWORK: Final = histogram.Stage.NETWORK.value
+INFERENCE: Final = histogram.Stage.INFERENCE.value
+COMMANDED, ADVISED = wire.Verdict.COMMANDED, wire.Verdict.ADVISED
+LOCKED: Final = Lock.LOCKED
+LAST_GOOD: Final = OnInvalid.LAST_GOOD
+_WITHOUT_GRANT: Final = frozenset({fencing.Standing.NONE, fencing.Standing.SUPERSEDED})
 
 
 class Reply(NamedTuple):
@@ -40,7 +47,7 @@ class Reply(NamedTuple):
 
 def is_evaluating(standing: fencing.Standing) -> bool:
     """Whether this agent decides for the device: it holds a grant, renewed or not."""
-    return standing not in (fencing.Standing.NONE, fencing.Standing.SUPERSEDED)
+    return standing not in _WITHOUT_GRANT
 
 
 def begin(
@@ -169,7 +176,7 @@ def gather(
         policy=made,
         mode=mode,
         caps=caps,
-        is_locked=device.assigned.spec.lock is Lock.LOCKED,
+        is_locked=device.assigned.spec.lock is LOCKED,
         trigger=trigger,
         readings=device.readings,
         windows=binding.windows,
@@ -202,22 +209,22 @@ def conclude(
     verdict = evaluate.verdict(evaluation)
     entry, given = evaluation.decided_by, evaluation.facts.given
     reason = evaluation.facts.reason if entry is None else entry.reason
-    label = (verdict.value, reason, None if entry is None else entry.name)
+    label = (verdict, reason, None if entry is None else entry.name)
     is_new = label != binding.last
     binding = binding._replace(flight=None, last=label, last_good=_good(binding, evaluation.facts))
     decided = effects.Decided(
         policy, device.key, verdict, reason, evaluate.rules(evaluation), given.trigger.received
     )
     decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
-    stages = {**latency, histogram.Stage.DECIDE.value: decide}
-    if verdict is wire.Verdict.COMMANDED:
+    stages = {**latency, DECIDE: decide}
+    if verdict is COMMANDED:
         device = _bound(device, policy, binding._replace(replaced=facts.NONE))
         return life.issue(turn, device, evaluation, received, stages).also(decided)
     done: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
         binding = _would_take(binding, given)
-        done = (effects.Observe(policy, histogram.Stage.DECIDE, decide),)
-        if verdict is wire.Verdict.ADVISED:
+        done = (effects.Observe(policy, DECIDE, decide),)
+        if verdict is ADVISED:
             done += (_advice(turn, device.key, policy, evaluation.facts),)
     rate = _sample_rate(evaluation, verdict, is_new=is_new)
     if record.is_sampled(given.decision_id, rate):
@@ -258,9 +265,9 @@ def reply(event: events.Inferred | events.InferenceLate | events.InferenceFailed
     """Read what came of asking the model."""
     match event:
         case events.Inferred():
-            latency = {histogram.Stage.NETWORK.value: event.network}
+            latency = {NETWORK: event.network}
             if event.inference is not None:
-                latency[histogram.Stage.INFERENCE.value] = event.inference
+                latency[INFERENCE] = event.inference
             answer = facts.Answer(event.outputs, event.attempts, model=event.model)
             return Reply(answer, latency, event.node)
         case events.InferenceLate():
@@ -292,11 +299,7 @@ def _would_take(binding: Binding, given: facts.Given) -> Binding:
 
 def _good(binding: Binding, decided: facts.Facts) -> Mapping[str, facts.Good]:
     """Return the last good values, for inputs that may fall back to them."""
-    names = {
-        source.name
-        for source in binding.compiled.inputs
-        if source.on_invalid is OnInvalid.LAST_GOOD
-    }
+    names = {source.name for source in binding.compiled.inputs if source.on_invalid is LAST_GOOD}
     if not names:
         return binding.last_good
     good = {

@@ -15,6 +15,9 @@ from foreshore_decision.chain.gate import Chain, Gate
 from foreshore_decision.frozen import Frozen
 from foreshore_decision.gates import people
 
+PASS, ERROR, SKIPPED = Phase.PASS, Phase.ERROR, Phase.SKIPPED
+"""Here, as in the gates, by a name of the module: to take a member of its class goes through the
+class of the class, and costs as much as a call."""
 ROUTINE: Final = frozenset({Verdict.NOT_TRIGGERED, Verdict.NOT_APPLICABLE, Verdict.SUPPRESSED})
 """Nothing was to be done: these are sampled."""
 
@@ -33,7 +36,7 @@ def evaluate(gates: Sequence[Gate], facts: Facts, earlier: tuple[Entry, ...] = (
     for name, ask in gates:
         facts, entry = ask(name, facts)
         entries.append(entry)
-        if entry.phase is not Phase.PASS:
+        if entry.phase is not PASS:
             return Evaluation(facts, tuple(entries), entry)
     return Evaluation(facts, tuple(entries), None)
 
@@ -86,7 +89,7 @@ def verdict(evaluation: Evaluation) -> Verdict:
     entry = evaluation.decided_by
     if entry is None:
         return Verdict.COMMANDED
-    if entry.phase is Phase.ERROR:
+    if entry.phase is ERROR:
         return Verdict.ERROR
     chosen = entry.reason.verdict if isinstance(entry.reason, GateReason) else None
     return chosen or entry.gate.verdict
@@ -101,4 +104,4 @@ def would_command(evaluation: Evaluation) -> bool:
 def rules(evaluation: Evaluation) -> Phase:
     """Return what the rules came to, whatever decided; Skipped where they were not asked."""
     asked = (entry.phase for entry in evaluation.entries if entry.gate == reasons.RULE)
-    return next(asked, Phase.SKIPPED)
+    return next(asked, SKIPPED)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
-from foreshore_decision.instant import has_passed
+from foreshore_decision.instant import RESOLUTION, has_passed
 from foreshore_decision.policy import compiled
 
 Log = tuple[float, ...]
@@ -50,11 +50,21 @@ def spent(limit: compiled.RateLimit | None, log: Log, now: float) -> Spent:
     newest = log[-1] if log else None
     if limit is None or not limit.burst:
         return Spent(newest)
-    # by the same subtraction as `blocked`: a moment at the very edge counts in both or in neither
-    first = bisect_left(log, 1, key=lambda moment: int(not has_passed(moment, limit.per, now)))
-    recent = min(len(log) - first, limit.burst)
+    recent = min(len(log) - _first(log, limit.per, now), limit.burst)
     oldest = log[-limit.burst] if len(log) >= limit.burst else None
     return Spent(newest, limit.burst, limit.per, recent, oldest)
+
+
+def _first(log: Log, per: float, now: float) -> int:
+    """Return the position of the oldest moment that `per` seconds have not passed since.
+
+    Those within the resolution of the edge are asked one by one, as `blocked` asks: a moment at the
+    very edge counts in both or in neither.
+    """
+    first = bisect_left(log, now - per - RESOLUTION)
+    while first < len(log) and has_passed(log[first], per, now):
+        first += 1
+    return first
 
 
 def blocked(limit: compiled.RateLimit, spent: Spent, now: float) -> Refusal | None:

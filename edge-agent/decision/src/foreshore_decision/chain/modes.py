@@ -9,6 +9,7 @@ from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 
 RANK: Final = {mode: rank for rank, mode in enumerate(Mode)}
 """Modes in rising order, as the schema lists them."""
+_ACTING: Final = frozenset(mode for mode, rank in RANK.items() if rank > RANK[Mode.ADVISE])
 
 
 def effective(asked: Mode, caps: Sequence[Cap]) -> tuple[Mode, tuple[Cap, ...]]:
@@ -34,4 +35,4 @@ def of(
 
 def is_acting(mode: Mode) -> bool:
     """Whether a policy in this mode moves anything; below, everything is "would have"."""
-    return RANK[mode] > RANK[Mode.ADVISE]
+    return mode in _ACTING

@@ -51,6 +51,7 @@ _PYTHON: Final[Mapping[DataType, type]] = {
     DataType.BOOLEAN: bool,
     DataType.STRING: str,
 }
+_NUMBER, _INTEGER = DataType.NUMBER, DataType.INTEGER
 _DYNAMIC: Final = "dyn() is not allowed: types are checked before anything runs"
 _HIDDEN_NAN: Final = (
     "calculates and decides at once: a quotient, root or text that is no number would go"
@@ -270,9 +271,9 @@ class Bindings:
 def is_fit(value: Value, kind: DataType) -> bool:
     """Whether a value may go in: of the declared type (an integer is a number too), and bounded."""
     if type(value) is float:
-        return kind is DataType.NUMBER and math.isfinite(value)
+        return kind is _NUMBER and math.isfinite(value)
     if type(value) is int:
-        return kind in (DataType.NUMBER, DataType.INTEGER) and -(2**63) <= value < 2**63
+        return (kind is _NUMBER or kind is _INTEGER) and -(2**63) <= value < 2**63
     if type(value) is str and len(value) > MAXIMUM_TEXT:
         return False
     return type(value) is _PYTHON[kind]

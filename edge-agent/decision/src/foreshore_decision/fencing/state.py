@@ -29,7 +29,10 @@ class Standing(StrEnum):
     @property
     def is_permitting(self) -> bool:
         """Whether a command may leave."""
-        return self in (Standing.RENEWED, Standing.OFFLINE)
+        return self in _PERMITTING
+
+
+_PERMITTING: Final = frozenset({Standing.RENEWED, Standing.OFFLINE})
 
 
 class AuthorityState(NamedTuple):

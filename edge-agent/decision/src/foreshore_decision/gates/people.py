@@ -8,7 +8,7 @@ from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire.record import Phase
 from foreshore_decision.chain.facts import Entry, Facts, Given, Step
 
-PASS, FAIL = Phase.PASS, Phase.FAIL
+PASS, FAIL, DISABLED = Phase.PASS, Phase.FAIL, Mode.DISABLED
 
 
 def arm(gate: GateName, facts: Facts) -> Step:
@@ -24,7 +24,7 @@ def disarmed(given: Given) -> GateReason | None:
 
     What an agent disarmed because it is too slow is in force as Disabled, capped by that.
     """
-    if given.mode is not Mode.DISABLED:
+    if given.mode is not DISABLED:
         return reasons.DEVICE_LOCKED if given.is_locked else None
     is_slow = any(cap.reason == reasons.EXPRESSION_TOO_SLOW for cap in given.caps)
     return reasons.EXPRESSION_TOO_SLOW if is_slow else reasons.DISABLED

@@ -83,7 +83,8 @@ def plain(value: Any) -> Any:
         for (key, at_rest), field in zip(named, value, strict=True):
             if field is not at_rest and field != at_rest:
                 # most fields need no call: this is the inner loop of every record
-                is_plain = type(field) in AS_THEY_ARE
+                kind = type(field)
+                is_plain = math.isfinite(field) if kind is float else kind in AS_THEY_ARE
                 document[key] = field if is_plain else plain(field)
         return document
     if isinstance(value, Enum):

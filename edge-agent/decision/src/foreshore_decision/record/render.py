@@ -21,6 +21,7 @@ from foreshore_decision.policy import compiled
 from foreshore_decision.record import facts as codec
 
 SKIPPED: Final = {"phase": record.Phase.SKIPPED.value, "reason": reasons.SKIPPED}
+PASS: Final = record.Phase.PASS
 PASS_NUMBER: Final = 1
 """The first run of the chain over a decision; further passes come with approvals."""
 UNMADE: Final = ("inputs", "gates", "parameters", "variables", "present", "state", "recommendation")
@@ -258,7 +259,7 @@ def _line(entry: Entry, facts: Facts) -> dict[str, Any]:
         line["operands"] = dict(entry.operands)
     if entry.margin is not None:
         line["margin"] = entry.margin
-    if entry.phase is not record.Phase.PASS:
+    if entry.phase is not PASS:
         line["message"] = messages.render(entry, facts)
     return line
 
