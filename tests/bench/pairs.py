@@ -113,7 +113,8 @@ def taken(running: subjects.Running, port: int, plan: Plan) -> Round:
         spent = usage.since(before, usage.processor(running.process_id))
         count = max(1, sum(trip is not None for trip in trips[rate].microseconds))
         processor[rate] = {name: value / count for name, value in spent.items()}
-        stages[rate] = subjects.stages() if running.has_metrics else {}
+        http = running.metrics_port
+        stages[rate] = {} if http is None else subjects.stages(http)
     memory = usage.resident(running.process_id)
     return Round(running.start_seconds, memory, trips, processor, stages)
 
