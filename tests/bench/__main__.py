@@ -76,7 +76,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", default="", help="parts, with commas between them (all)")
     parser.add_argument("--pairs", type=int, default=5, help="rounds of the table of peers (5)")
-    parser.add_argument("--samples", type=int, default=500, help="samples a round at 100/s (500)")
+    parser.add_argument("--samples", type=int, default=400, help="samples a round at 100/s (400)")
     parser.add_argument("--skip-cluster", action="store_true", help="only what needs no cluster")
     parser.add_argument("-o", "--output", choices=("text", "markdown", "json"), default="text")
     parser.add_argument(

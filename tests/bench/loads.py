@@ -15,6 +15,7 @@ ROUTINE_OFFERED: Final = 3000
 OVERLOAD: Final = 3
 """How many times what it can do is offered."""
 FLEET: Final = 1000
+DECISIONS: Final = "foreshore_decisions_total"
 DECIDED: Final = 0.99
 """Share of the fleet's samples that have to be decided for its cores to count."""
 WARM_SECONDS, SECONDS = 2.0, 6.0
@@ -47,20 +48,22 @@ def routine(folder: Path, isolation: str) -> figures.Section:
             load = latency.device(
                 broker.port, ours.topics, ROUTINE_OFFERED, int(ROUTINE_OFFERED * (SECONDS + 3))
             )
-            window = observed(ours.process_id, load)
+            window = observed(ours, load)
     except subjects.NotMeasuredError as error:
         return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
     profile = f"offered {ROUTINE_OFFERED}/s; {figures.listed(window.threads)} a decision"
     return alone(figures.Figure(name, (window.decisions,), "/s", limit, profile))
 
 
-def observed(process_id: int, load: list[str]) -> Window:
+def observed(ours: subjects.Running, load: list[str]) -> Window:
     """Watch an agent while a device loads it, once it is in its stride."""
     with latency.running(load) as device:
         time.sleep(WARM_SECONDS)
-        count, before, begun = decided(), usage.processor(process_id), time.monotonic()
+        count, before = decided(ours), usage.processor(ours.process_id)
+        begun = time.monotonic()
         time.sleep(SECONDS)
-        made, spent = decided() - count, usage.since(before, usage.processor(process_id))
+        made = decided(ours) - count
+        spent = usage.since(before, usage.processor(ours.process_id))
         took = time.monotonic() - begun
         if device.poll() is not None:
             raise subjects.NotMeasuredError("the device ended before the load was measured")
@@ -68,9 +71,10 @@ def observed(process_id: int, load: list[str]) -> Window:
     return Window(made / took, sum(spent.values()) / 1000 / took, threads)
 
 
-def decided() -> float:
-    """Decisions of the running agent so far."""
-    return sum(subjects.metric("foreshore_decisions_total").values())
+def decided(ours: subjects.Running) -> float:
+    """Decisions of a running agent so far."""
+    http = ours.metrics_port
+    return 0.0 if http is None else sum(subjects.metric(http, DECISIONS).values())
 
 
 def overload(folder: Path, isolation: str) -> figures.Section:
@@ -112,9 +116,7 @@ def fleet(folder: Path, isolation: str) -> figures.Section:
             subject.run(folder, broker.port) as ours,
         ):
             count = int(FLEET * (WARM_SECONDS + SECONDS + 4))
-            window = observed(
-                ours.process_id, latency.device(broker.port, ours.topics, FLEET, count, FLEET)
-            )
+            window = observed(ours, latency.device(broker.port, ours.topics, FLEET, count, FLEET))
             memory = usage.resident(ours.process_id)
     except subjects.NotMeasuredError as error:
         return alone(figures.Figure(name, limit=limit, cause=one_line(error)))

@@ -24,7 +24,6 @@ from builders import onnx_models
 from harness import cache, process, programs
 
 PEERS: Final = Path(__file__).with_name("peers")
-HTTP: Final = 18981
 METRICS_SECONDS: Final = 30
 """An agent that is offered more than it can do answers late."""
 SETTLE_SECONDS: Final = 1.5
@@ -42,7 +41,8 @@ class Running:
     process_id: int
     topics: latency.Topics
     start_seconds: float
-    has_metrics: bool = False
+    metrics_port: int | None = None
+    """Where an agent's port listens."""
 
 
 class Subject(Protocol):
@@ -92,19 +92,19 @@ class Agent:
         program = Path(sys.executable).with_name("foreshore-agent")
         command = [str(program), "run", "--resources", str(home), "--state", str(folder / "state")]
         topics = latency.OF_THE_FLEET if self.devices else latency.OF_THE_AGENT
-        log = folder / "log"
+        log, http = folder / "log", process.free_port()
         begun = time.monotonic()
         with (
             log.open("w") as output,
-            latency.running([*command, "--port", str(HTTP)], output) as child,
+            latency.running([*command, "--port", str(http)], output) as child,
         ):
             if self.policy == resources.never():
-                self._await_ready(child, log)
-                yield Running(child.pid, topics, time.monotonic() - begun, has_metrics=True)
+                self._await_ready(child, http, log)
+                yield Running(child.pid, topics, time.monotonic() - begun, http)
                 return
             ready = answered(self.name, child, port, topics, begun, folder)
             self._check(child.pid, log)
-            yield Running(ready.process_id, topics, ready.start_seconds, has_metrics=True)
+            yield Running(ready.process_id, topics, ready.start_seconds, http)
 
     def written(self, folder: Path, port: int) -> Path:
         """Write the folder of resources and the model."""
@@ -124,13 +124,13 @@ class Agent:
         (home / "bench.yaml").write_text(yaml.safe_dump_all(documents))
         return home
 
-    def _await_ready(self, child: "subprocess.Popen[bytes]", log: Path) -> None:
+    def _await_ready(self, child: "subprocess.Popen[bytes]", http: int, log: Path) -> None:
         """Wait for readiness, where no sample is ever answered."""
 
         def is_ready() -> bool:
             if child.poll() is not None:
                 raise process.HarnessError(f"the agent ended with {child.poll()}")
-            return answers(f"http://{latency.ADDRESS}:{HTTP}/readyz")
+            return answers(f"http://{latency.ADDRESS}:{http}/readyz")
 
         try:
             process.eventually(
@@ -196,7 +196,7 @@ class NodeRed:
             shutil.copy(PEERS / "node-red" / name, folder / name)
         topics = latency.Topics("node-red/in", "node-red/out")
         places = {"BENCH_PORT": str(port), "BENCH_IN": topics.telemetry}
-        command = [node, str(program), "--userDir", str(folder), "--port", str(HTTP)]
+        command = [node, str(program), "--userDir", str(folder), "--port", str(process.free_port())]
         begun = time.monotonic()
         with (
             (folder / "log").open("w") as output,
@@ -254,9 +254,9 @@ def answers(url: str) -> bool:
     return False
 
 
-def metric(name: str) -> Mapping[str, float]:
-    """Every sample of one metric of the running agent, by its labels."""
-    url = f"http://{latency.ADDRESS}:{HTTP}/metrics"
+def metric(port: int, name: str) -> Mapping[str, float]:
+    """Every sample of one metric of a running agent, by its labels."""
+    url = f"http://{latency.ADDRESS}:{port}/metrics"
     with urllib.request.urlopen(url, timeout=METRICS_SECONDS) as answer:
         exposed = answer.read(8 << 20).decode().splitlines()
     return {
@@ -266,10 +266,10 @@ def metric(name: str) -> Mapping[str, float]:
     }
 
 
-def stages() -> Mapping[str, float]:
+def stages(port: int) -> Mapping[str, float]:
     """Mean milliseconds a stage, from the agent's own metrics."""
-    sums = metric("foreshore_decision_stage_seconds_sum")
-    counts = metric("foreshore_decision_stage_seconds_count")
+    sums = metric(port, "foreshore_decision_stage_seconds_sum")
+    counts = metric(port, "foreshore_decision_stage_seconds_count")
     return {
         labels.split('stage="')[1].split('"')[0]: total / counts[labels] * 1000
         for labels, total in sums.items()
