@@ -8,6 +8,13 @@ record costs a thread switch and one `fdatasync`, and under load many records sh
        │                             ▲          │ no room: give up the ballast, fail, be full
        │                             └── idle: forget, checkpoint, try to recover every second
        └─ patient: waits for the next operation, a few milliseconds at most
+
+The loop touches no file: a disk that stands still for seconds, in writes or in syncs, holds the
+thread alone. Rejected: writing in the loop and syncing in the thread. Measured with a record and a
+value a commit, it takes as much processor time (0.10 ms in place of 0.12 ms) and as many wake-ups,
+since the answer waits for the thread either way; but 0.06 ms of it would be the loop's, which is
+what a busy agent is short of, and the loop stands still with every write: 43 ms at a checkpoint
+beside other users of the disk, and as long as the disk pleases where it stalls.
 """
 
 import asyncio
