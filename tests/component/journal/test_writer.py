@@ -2,13 +2,18 @@
 
 import asyncio
 import functools
+import shutil
+import subprocess
+import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from builders import stalled
 from foreshore_agent import journal
 from foreshore_agent.journal import store, writer
 
@@ -131,6 +136,25 @@ async def test_an_answer_that_fails_leaves_no_other_unanswered(tmp_path: Path) -
     assert reported == [defect]
 
 
+async def test_answers_that_waited_together_leave_the_loop_its_turns(
+    tmp_path: Path, commits: Commits
+) -> None:
+    """Hundreds wait behind a disk that stood still: each answer is work of the engine."""
+    opened = await journal.Journal.open(tmp_path)
+    ticks, answers = 0, list[tuple[int, int]]()
+    commits.may_go_on.clear()
+    for number in range(300):
+        opened.append([entry()], then=lambda _, number=number: answers.append((ticks, number)))  # type: ignore[misc]
+    opened.flush()
+    commits.may_go_on.set()
+    closing = asyncio.create_task(opened.close())
+    while not closing.done():
+        ticks += 1
+        await asyncio.sleep(0)
+    assert [number for _, number in answers] == list(range(300))
+    assert max(Counter(tick for tick, _ in answers).values()) <= 40
+
+
 async def test_a_disk_that_stands_still_holds_neither_the_loop_nor_an_answer_back_for_ever(
     tmp_path: Path, commits: Commits
 ) -> None:
@@ -146,3 +170,59 @@ async def test_a_disk_that_stands_still_holds_neither_the_loop_nor_an_answer_bac
     await answered(answers, 50)
     await opened.close()
     assert answers == [None] * 50
+
+
+STALLED = """
+import asyncio, pathlib, sys
+import uvloop
+from foreshore_agent import journal
+
+async def main(state, stall):
+    opened = await journal.Journal.open(state)
+    loop = asyncio.get_running_loop()
+    entry = journal.JournalEntry(b'{"sequence":""}', critical=True)
+    answers = []
+
+    async def answered(count):
+        while len(answers) < count:
+            await asyncio.sleep(0.001)
+
+    opened.append([entry], then=answers.append)
+    await answered(1)
+    stall.touch()
+    opened.append([entry], [("key", b"1")], then=answers.append)
+    opened.flush()
+    while not stall.with_suffix(".held").exists():
+        await asyncio.sleep(0.001)
+    for number in range(100):
+        opened.append([entry], [("key", b"%d" % number)], then=answers.append)
+        opened.put("other", b"%d" % number)
+        opened.lose([entry], "RecordTooLarge")
+        opened.flush()
+        await asyncio.sleep(0.001)
+    print(len(answers), flush=True)
+    stall.unlink()
+    await answered(102)
+    assert answers == [None] * 102
+    await opened.close()
+    print(opened.standing.dropped, flush=True)
+
+uvloop.run(main(*map(pathlib.Path, sys.argv[1:])))
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the disk that stands still needs cc")
+def test_while_writes_and_syncs_stand_still_the_loop_turns_and_nothing_counts_as_durable(
+    tmp_path: Path,
+) -> None:
+    """The loop itself lets the disk go on: held by it, it never would."""
+    disk = stalled.StalledDisk(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", STALLED, str(tmp_path / "state"), str(tmp_path / "stall")],
+        env=disk.environment,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout.split(), done.stderr) == (["1", "100"], "")

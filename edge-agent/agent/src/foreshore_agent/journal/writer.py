@@ -8,6 +8,13 @@ record costs a thread switch and one `fdatasync`, and under load many records sh
        │                             ▲          │ no room: give up the ballast, fail, be full
        │                             └── idle: forget, checkpoint, try to recover every second
        └─ patient: waits for the next operation, a few milliseconds at most
+
+The loop touches no file: a disk that stands still for seconds, in writes or in syncs, holds the
+thread alone. Rejected: writing in the loop and syncing in the thread. Measured with a record and a
+value a commit, it takes as much processor time (0.10 ms in place of 0.12 ms) and as many wake-ups,
+since the answer waits for the thread either way; but 0.06 ms of it would be the loop's, which is
+what a busy agent is short of, and the loop stands still with every write: 43 ms at a checkpoint
+beside other users of the disk, and as long as the disk pleases where it stalls.
 """
 
 import asyncio
@@ -15,7 +22,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +41,8 @@ _GROUP: Final = 256
 """Operations in one transaction, roughly: what was handed over together stays together."""
 _BACKLOG: Final = 10_000
 """Operations that may wait for a slow disk; beyond, records are refused at once."""
+_ANSWERS: Final = 32
+"""Operations answered in one tick of the loop: behind a disk that stood still wait hundreds."""
 _CHORE_ROUNDS: Final = 16
 """Under unbroken load, a slice of house-keeping comes after so many commits."""
 _RETRY_SECONDS: Final = 1.0
@@ -62,6 +71,7 @@ class Journal:
         self._is_due = False
         self._patience: asyncio.TimerHandle | None = None
         self._waiting: set[Operation] = set()
+        self._unanswered: deque[Operation] = deque()
         self._refused: Counter[tuple[str, str]] = Counter()
         self._is_closed = False
         self.broken: Final[asyncio.Future[None]] = loop.create_future()
@@ -196,6 +206,8 @@ class Journal:
             self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        while self._unanswered:  # noqa: ASYNC110 - answers are callbacks, they have no event
+            await asyncio.sleep(0)
 
     def _ask(self, ask: Callable[[Store], Any]) -> asyncio.Future[Any]:
         call = Call(ask, self._loop.create_future())
@@ -351,13 +363,23 @@ class Journal:
                 changed(standing)
 
     def _answer(self, batch: Iterable[Operation]) -> None:
-        """Answer every operation; a defect of one that asked leaves no other waiting."""
-        for operation in batch:
+        """Answer operations in their order, not too many in one tick."""
+        is_under_way = bool(self._unanswered)
+        self._unanswered.extend(batch)
+        if not is_under_way:
+            self._answer_some()
+
+    def _answer_some(self) -> None:
+        """Answer the first; a defect of whoever asked leaves no other waiting."""
+        for _ in range(min(_ANSWERS, len(self._unanswered))):
             try:
-                operation.answer()
+                self._unanswered[0].answer()
             except Exception as error:  # noqa: BLE001 - reported as that of any callback
                 about = {"message": "a defect behind the journal", "exception": error}
                 self._loop.call_exception_handler(about)
+            self._unanswered.popleft()
+        if self._unanswered:
+            self._loop.call_soon(self._answer_some)
 
     def _break(self, error: Exception) -> None:
         """Nobody writes any more: fail whoever waits, be full, have the owner end the process."""
