@@ -186,7 +186,8 @@ class HostedModels:
                 why = inspection.refusal(host.trouble.reason, host.trouble.message)
                 yield _problem(model, namespace, conditions.Reason.MODEL_REJECTED, why)
             if host.obstacle is not None:
-                why = f"not in the agent's process: {host.obstacle.message}"
+                version = model.config.version
+                why = f"{version} does not run in the agent's process: {host.obstacle.message}"
                 yield _problem(model, namespace, host.obstacle.reason, why)
 
     def _rejected(self, policy: compiling.Name, host: hosts.HostedModel) -> report.Problem:
