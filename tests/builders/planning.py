@@ -37,9 +37,10 @@ def site(**more: Any) -> v1alpha1.Site:
     return site_of("hq", **more)
 
 
-def site_of(name: str, **more: Any) -> v1alpha1.Site:
+def site_of(name: str, isolation: str = "Child", **more: Any) -> v1alpha1.Site:
     broker = {"host": "172.18.0.9", "port": 8883, "credential": f"{name}-broker"}
-    return v1alpha1.Site.read({"metadata": metadata(name, **more), "spec": {"broker": broker}})
+    spec = {"broker": broker, "isolation": isolation}
+    return v1alpha1.Site.read({"metadata": metadata(name, **more), "spec": spec})
 
 
 def profile(**spec: Any) -> v1alpha1.DeviceProfile:
@@ -175,6 +176,11 @@ def endpoint(
     return report.EndpointReport(
         namespace=NAMESPACE, policy="ventilate", slot=slot, node=node, url=url, **values
     )
+
+
+def own_endpoint(node: str, digest: str = "0" * 64, **calls: Any) -> report.EndpointReport:
+    """What the agent of a node reports of the model in its own process; by default it is well."""
+    return endpoint("r0", node, f"agent:{digest}", **calls)
 
 
 def probes(**milliseconds: float) -> tuple[report.ProbeReport, ...]:

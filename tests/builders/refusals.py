@@ -544,6 +544,13 @@ CHANGES = (
         "spec",
     ),
     Change(
+        "a version that the agents are to run from now on",
+        room.version(),
+        changed(room.version(), spec__runtime={"isolation": "Agent"}),
+        "a ModelVersion never changes: create another one",
+        "spec",
+    ),
+    Change(
         "a placement of something else",
         placement(),
         changed(placement(), spec__site="annex"),

@@ -25,7 +25,8 @@ def resource(kind: type[T], name: str, spec: dict[str, Any], **more: Any) -> T:
 
 
 def site(name: str = "hq", **more: Any) -> v1alpha1.Site:
-    spec = {"broker": {"host": "10.0.0.9", "port": 1883, "transport": "Plain"}}
+    broker = {"host": "10.0.0.9", "port": 1883, "transport": "Plain"}
+    spec = {"broker": broker, **more.pop("spec", {})}
     return resource(v1alpha1.Site, name, spec, **more)
 
 
@@ -86,11 +87,12 @@ def model() -> v1alpha1.Model:
     return resource(v1alpha1.Model, "occupancy", spec)
 
 
-def version() -> v1alpha1.ModelVersion:
+def version(**fields: Any) -> v1alpha1.ModelVersion:
     spec = {
         "modelRef": {"name": "occupancy"},
         "source": {"https": {"url": "https://10.0.0.1/m.onnx"}},
         "digest": "sha256:" + "0" * 64,
+        **fields,
     }
     return resource(v1alpha1.ModelVersion, "occupancy-v1", spec)
 

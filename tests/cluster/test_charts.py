@@ -99,3 +99,55 @@ def test_every_release_lets_the_hub_read_its_agents_pods_and_nothing_else() -> N
 )
 def test_values_that_would_place_agents_wrongly_are_refused(values: tuple[str, ...]) -> None:
     assert not charts.is_accepted("foreshore-agent", (*AGENT, *values))
+
+
+def agent_container(*values: str) -> dict[str, Any]:
+    """The agent as its DaemonSet runs it."""
+    (container,) = daemon_set(*values)["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def memory(container: dict[str, Any]) -> tuple[str, str]:
+    """What it asks its node for, and its limit."""
+    resources = container["resources"]
+    return resources["requests"]["memory"], resources["limits"]["memory"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param((), ("96Mi", "384Mi"), id="none by default"),
+        pytest.param(("modelMemory=256",), ("352Mi", "640Mi"), id="added to both"),
+        pytest.param(
+            ("modelMemory=512", "resources.limits.memory=1Gi"), ("608Mi", "1536Mi"), id="to Gi"
+        ),
+    ],
+)
+def test_what_models_may_take_in_the_agent_is_asked_of_the_node_and_allowed(
+    values: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    container = agent_container(*values)
+    assert memory(container) == expected
+    chosen = dict(value.split("=") for value in values).get("modelMemory", "0")
+    assert {"name": "FORESHORE_MODEL_MEMORY", "value": chosen} in container["env"]
+
+
+def test_an_agent_without_a_limit_is_given_none_for_its_models() -> None:
+    container = agent_container("modelMemory=256", "resources.limits=null")
+    assert container["resources"]["requests"]["memory"] == "352Mi"
+    assert "memory" not in (container["resources"].get("limits") or {})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(("modelMemory=-1",), id="less than nothing"),
+        pytest.param(("modelMemory=256Mi",), id="a quantity: it is a number of MiB"),
+        pytest.param(
+            ("modelMemory=256", "resources.limits.memory=402653184"), id="a limit in bytes"
+        ),
+        pytest.param(("modelMemory=256", "resources.limits.memory=0.5Gi"), id="a broken limit"),
+    ],
+)
+def test_model_memory_that_cannot_be_added_is_refused(values: tuple[str, ...]) -> None:
+    assert not charts.is_accepted("foreshore-agent", (*AGENT, *values))

@@ -12,7 +12,7 @@ import yaml
 
 from builders import room
 from foreshore_api import v1alpha1
-from foreshore_api.wire import report
+from foreshore_api.wire import assignment, report
 from foreshore_kube import api, config, kinds
 from harness import apiserver as plain
 from harness import process, tools
@@ -178,6 +178,67 @@ async def test_a_lost_node_is_replaced_and_its_pod_not_forced_away(world: World)
         placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
         assert placement["status"]["moves"][0]["from"] == lost
         assert placement["status"]["moves"][0]["to"] == node_of(replacement)
+
+
+async def test_a_model_that_agents_run_has_pods_only_while_one_of_them_cannot(
+    world: World,
+) -> None:
+    edges = ("edge-1", "edge-2", "edge-3")
+    asked, allowed = {"isolation": "Agent"}, "Agent"
+    documents = room.all_of(world.namespace)
+    for document in documents:
+        if document["kind"] == "ModelVersion":
+            document["spec"]["runtime"] = asked
+        if document["kind"] == "Site":
+            document["spec"]["isolation"] = allowed
+    own = {node: runs_itself(world.namespace, node) for node in edges}
+    for node in edges:
+        world.hub.speak(node, endpoints=(own[node],))
+    await world.apply(*documents)
+    async with world.operator():
+        await settled(world)
+        await world.until_condition(
+            v1alpha1.ModelVersion, "occupancy-v1", "InAgent", "True", "RunsInAgents"
+        )
+        placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+        assert [(run["node"], run["phase"]) for run in placement["status"]["agents"]] == [
+            (node, "Ready") for node in edges
+        ]
+        assert await world.pods() == []
+
+        full = report.Problem(
+            kind="ModelVersion",
+            namespace=world.namespace,
+            name="occupancy-v1",
+            reason="NoModelMemory",
+            message="128 MiB asked, 64 left",
+        )
+        world.hub.speak("edge-2", problems=(full,))
+        await world.until_condition(
+            v1alpha1.InferencePlacement, PLACEMENT, "InAgent", "False", "NoModelMemory"
+        )
+        await world.until(world.pods, what="a pod for the agent that has no room")
+        await settled(world)
+
+        async def is_podless() -> bool:
+            return await world.pods() == []
+
+        world.hub.speak("edge-2", endpoints=(own["edge-2"],))
+        await world.until(is_podless, what="the pod goes when nobody needs it")
+
+
+def runs_itself(namespace: str, node: str) -> report.EndpointReport:
+    """What the agent of a node reports of the example's model in its own process."""
+    return report.EndpointReport(
+        namespace=namespace,
+        policy=POLICY,
+        slot=assignment.OWN_SLOT,
+        node=node,
+        url=assignment.in_agent(room.DIGEST),
+        good=1,
+        late=0,
+        failed=0,
+    )
 
 
 async def test_a_version_that_cannot_be_pulled_leaves_what_serves_and_says_so(

@@ -150,6 +150,7 @@ def test_lists_are_keyed_as_the_contract_says() -> None:
         "spec.deviceSelector.matchExpressions": ("key", "operator"),
         "spec.placement.clusterSelector.matchExpressions": ("key", "operator"),
         "status.replicas": ("slot",),
+        "status.agents": ("node",),
         "status.budget.split": ("stage",),
         "status.candidates.rejected": ("reason",),
     }

@@ -46,6 +46,7 @@ class Type(StrEnum):
     HELD = "Held"
     DEGRADED = "Degraded"
     ACTUATOR_SHARED = "ActuatorShared"
+    IN_AGENT = "InAgent"
 
 
 WITHOUT_HUB: Final = (

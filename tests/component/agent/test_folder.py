@@ -143,6 +143,17 @@ async def test_a_folder_becomes_an_assignment_with_a_served_model_and_a_grant(
     assert int(bench.values.kept["folder/epoch"]) == grant.epoch
 
 
+async def test_a_model_that_may_not_run_in_the_agent_is_served_by_a_child_and_the_log_says_so(
+    bench: Bench, begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.write(room.version(), spec__runtime={"isolation": "Agent"})
+    running = await begin()
+    assert [endpoint.url.partition(":")[0] for endpoint in bench.policy.endpoints] == ["unix"]
+    assert running.problems() == ()
+    (line,) = [record.message for record in caplog.records if "isolation" in record.message]
+    assert "set isolation: Agent in Site hq" in line
+
+
 async def test_each_start_takes_a_higher_number(bench: Bench, begin: Begin) -> None:
     bench.values.kept["folder/epoch"] = b"99999999999"
     await begin()

@@ -130,6 +130,22 @@ def test_a_model_in_the_agents_process_gives_the_same_bytes_twice_and_decides_as
     assert child.stdout == said[0][0]
 
 
+def test_a_wish_that_the_site_does_not_allow_is_said_and_keeps_nobody_from_trying(
+    tmp_path: Path, recording: Path
+) -> None:
+    resources = tmp_path / "resources"
+    shutil.copytree(EXAMPLE, resources)
+    documents = list(yaml.safe_load_all((resources / "room.yaml").read_text()))
+    for document in documents:
+        if document["kind"] == "ModelVersion":
+            document["spec"]["runtime"] = {"isolation": "Agent"}
+    (resources / "room.yaml").write_text(yaml.safe_dump_all(documents))
+    run = rehearse("--state", tmp_path / "state", "--csv", recording, resources=resources)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("ModelVersion occupancy-v1 asks isolation Agent") == 1
+    assert "set isolation: Agent in Site hq" in run.stderr
+
+
 def test_what_the_machine_took_is_shown_where_it_is_asked_for(
     tmp_path: Path, recording: Path
 ) -> None:

@@ -103,6 +103,62 @@ def test_a_version_that_cannot_start_is_shown_beside_the_one_that_serves(
     assert "\x1b[2J" not in tree
 
 
+def in_agents(*problems: report.Problem) -> recorded.Server:
+    """A world whose agents run the model themselves; those of edge-2 report these problems."""
+    agents = [
+        planning.agent(
+            name,
+            probes=planning.FAST,
+            endpoints=() if name == "edge-2" and problems else (planning.own_endpoint(name),),
+            problems=problems if name == "edge-2" else (),
+        )
+        for name in planning.EDGES
+    ]
+    seen = planning.world(
+        sites=(planning.site(isolation="Agent"),),
+        versions=(planning.version(runtime={"isolation": "Agent"}),),
+        fleet=planning.fleet(agents),
+    )
+    return listed(planning.settle(seen))
+
+
+def tree(server: recorded.Server, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    """The words of each line of the placements."""
+    seen = placements.look(server, placements.Filter())
+    terminal.show(*(placements.drawn(one, is_wide=False, on="hq") for one in seen.branches))
+    return [line.strip("│├└─ ").split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_model_in_the_agents_is_a_replica_of_each_of_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = tree(in_agents(), capsys)
+    for node in planning.EDGES:
+        words = ["r0", "Agent", node, "✓", "Ready", "occupancy-v1", "in", "the", "agent"]
+        assert words in lines
+
+
+def test_an_agent_that_has_no_room_is_shown_with_its_words_beside_the_pod_that_answers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    problem = report.Problem(
+        kind="ModelVersion",
+        namespace="hq",
+        name="occupancy-v1",
+        reason="NoModelMemory",
+        message="128 MiB asked, 64 left",
+    )
+    server = in_agents(problem)
+    lines = tree(server, capsys)
+    (failed,) = [line for line in lines if line[:3] == ["r0", "Agent", "edge-2"]]
+    assert failed[3:7] == ["✗", "Failed", "occupancy-v1", "NoModelMemory:"]
+    (pod,) = [line for line in lines if line[:2] == ["r0", "Active"]]
+    assert pod[-1].endswith(":8080")
+    found = status.look(server)
+    notes = [note for row in found.every for note in row.notes if note.what == "InAgent=False"]
+    assert [note.reason for note in notes] == ["NoModelMemory"], "one cause, one line"
+
+
 def test_every_kind_of_the_group_has_its_section() -> None:
     shown: list[type[meta.Resource]] = [section.kind for section in fleet.SECTIONS]
     assert sorted(kind.kind for kind in shown) == sorted(kind.kind for kind in v1alpha1.KINDS)

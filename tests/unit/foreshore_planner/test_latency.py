@@ -157,6 +157,12 @@ def test_network_is_what_those_measure_who_call() -> None:
     assert (network(probing("edge-1"), idle, node="edge-2") or 0.0) > 0.05, "nobody calls yet"
 
 
+def test_who_asks_the_model_in_its_own_process_calls_nobody() -> None:
+    own = build.agent("edge-2", endpoints=(build.own_endpoint("edge-2", good=50),))
+    caller = build.agent("edge-1", endpoints=(build.endpoint("r0", "edge-3", good=1),))
+    assert latency.gather("hq", "ventilate", [own, caller]).callers == {"edge-1"}
+
+
 def test_who_called_less_than_once_a_minute_is_known_by_the_stages_of_five() -> None:
     line = report.StageReport(
         namespace="hq",

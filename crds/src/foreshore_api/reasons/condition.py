@@ -186,6 +186,45 @@ class ConditionReason(ReasonEnum):
         "Every agent that calls a replica says that its calls fail or are late; another "
         "takes over where there is one, and the replica is moved.",
     )
+    RUNS_IN_AGENTS = (
+        "RunsInAgents",
+        "Every agent that may hold a device runs the model in its own process, as was asked.",
+    )
+    ISOLATION_NOT_ALLOWED = (
+        "IsolationNotAllowed",
+        "A ModelVersion asks isolation Agent, and its Site allows Child alone: the model runs in "
+        "limited processes of its own.",
+        "isolation: Agent in the Site, by who answers for it; or a ModelVersion that asks Child",
+    )
+    AGENT_LOADING = (
+        "AgentLoading",
+        "An agent fetches, tries or loads a model that it is to run itself, or has not reported of "
+        "it yet.",
+    )
+    NO_MODEL_MEMORY = (
+        "NoModelMemory",
+        "An agent has no room for a model that it is to run itself; replicas in pods answer.",
+        "a larger modelMemory of the chart foreshore-agent (the option --model-memory), or a "
+        "smaller model",
+    )
+    MODEL_QUARANTINED = (
+        "ModelQuarantined",
+        "An agent ended uncleanly twice while it ran a model itself, and runs it no more before "
+        "its node boots again; replicas in pods answer.",
+        "another ModelVersion, or one that asks isolation Child; the agent's log says how it ended",
+    )
+    TRIAL_FAILED = (
+        "TrialFailed",
+        "A model failed its trial in a limited process of an agent that is to run it; replicas in "
+        "pods answer.",
+        "what the message says of the model",
+    )
+    NOT_IN_AGENT = (
+        "NotInAgent",
+        "An agent does not run a model that it is to run itself; the message says why, and "
+        "replicas in pods answer.",
+        "what the message says",
+    )
     UNSCHEDULABLE = (
         "Unschedulable",
         "The scheduler finds no room for a replica's successor beside what runs on its "

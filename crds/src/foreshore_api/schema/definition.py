@@ -113,6 +113,12 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
                 ),
                 PrinterColumn("Budget", ".status.budget.limit", "Latency budget.", priority=1),
                 PrinterColumn("Measured", ".status.budget.measured", "Measured p99.", priority=1),
+                PrinterColumn(
+                    "InAgent",
+                    '.status.conditions[?(@.type=="InAgent")].status',
+                    "Whether the agents run the model themselves, where that is asked.",
+                    priority=1,
+                ),
             ),
             selectable=(".spec.policyRef.name", ".spec.site"),
         ),

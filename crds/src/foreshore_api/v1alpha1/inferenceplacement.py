@@ -16,6 +16,9 @@ Slot = Annotated[str, StringConstraints(pattern=r"^[a-z][0-9]{1,2}$", max_length
 Text = Annotated[str, StringConstraints(max_length=256)]
 Endpoint = Annotated[str, StringConstraints(max_length=128)]
 
+AGENTS = 100
+"""Agents of one placement that its status has room for."""
+
 
 class Role(StrEnum):
     """What a replica is for."""
@@ -123,6 +126,30 @@ class ReplicaStatus(Document):
     """The Pod that takes its place once it is ready. Absent: nothing is to take its place."""
 
 
+class AgentReplica(Document):
+    """A model in the process of one agent that may hold a device of the policy: it has no Pod."""
+
+    node: scalars.SubdomainName
+    """Node of the agent. Example: `edge-1`."""
+
+    phase: ReplicaPhase
+    """Pending (the agent has not said anything of it), Starting, Ready, Failed (it cannot, and
+    replicas in Pods answer) or Lost (its node is). Example: `Ready`."""
+
+    version: scalars.ObjectName
+    """ModelVersion that it runs. Example: `occupancy-v1`."""
+
+    digest: scalars.Digest
+    """Digest of the bytes that it runs.
+    Example: `sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`."""
+
+    reason: scalars.Reason | None = None
+    """Why it does not answer. Absent: nothing is known to be wrong. Example: `NoModelMemory`."""
+
+    message: Text = ""
+    """What the agent said of it. Absent: nothing to add. Example: `128Mi asked, 64Mi left`."""
+
+
 class StageShare(Document):
     """What a stage takes of the budget."""
 
@@ -205,6 +232,12 @@ class InferencePlacementStatus(Observed):
         tuple[ReplicaStatus, ...], pydantic.Field(max_length=32), ListMap(("slot",))
     ] = ()
     """Replicas that were placed. Absent: none."""
+
+    agents: Annotated[
+        tuple[AgentReplica, ...], pydantic.Field(max_length=AGENTS), ListMap(("node",))
+    ] = ()
+    """Agents that run the model themselves (isolation Agent), those in trouble first; of more than
+    there is room for the condition InAgent says so. Absent: none is to."""
 
     budget: Budget | None = None
     """The latency budget and what is used of it. Absent: not looked at yet."""

@@ -91,8 +91,8 @@ class ModelRuntime(Document):
     isolation: Isolation = Isolation.CHILD
     """Child: in a limited process of its own, in a pod. Agent: in the process of every agent that
     may hold a device of the policy, after it ran in a child there, where the Site allows it and the
-    agent has room (value modelMemory of its chart); elsewhere as Child, and conditions say why.
-    Example: `Child`."""
+    agent has room (value modelMemory of its chart); elsewhere as Child, and InAgent says why. A
+    policy's placement speaks of pods alone. Example: `Child`."""
 
 
 class ExpectedInference(Document):

@@ -93,7 +93,7 @@ class SiteSpec(Document):
     isolation: Isolation = Isolation.CHILD
     """Agent: agents of the site may run models in their own process, where a ModelVersion asks it;
     such a model can do all that the agent can, with its credentials and its journal. Child: none
-    may. Example: `Child`."""
+    may; taking Agent back holds at once, and pods are made only then. Example: `Child`."""
 
 
 class SiteStatus(Observed):

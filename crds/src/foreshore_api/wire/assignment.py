@@ -28,6 +28,18 @@ Role = v1alpha1.inferenceplacement.Role
 IN_AGENT: Final = "agent:"
 """Scheme of the endpoint of a model that runs in the process of the agent itself; the hexadecimal
 digits of its digest follow."""
+OWN_SLOT: Final = "r0"
+"""Slot of that endpoint: there is one in an agent, whatever slots pods have."""
+
+
+def in_agent(digest: str) -> str:
+    """Return the address of the model with this digest in the agent itself."""
+    return IN_AGENT + digest.removeprefix("sha256:")
+
+
+def is_in_agent(url: str) -> bool:
+    """Whether an endpoint's address, as assignments and reports have it, is an agent itself."""
+    return url.startswith(IN_AGENT)
 
 
 class Endpoint(document.WireDocument):
@@ -50,7 +62,7 @@ class Endpoint(document.WireDocument):
     @property
     def is_in_agent(self) -> bool:
         """Whether the model runs in the process of the agent that is assigned this."""
-        return self.url.startswith(IN_AGENT)
+        return is_in_agent(self.url)
 
 
 class AssignedModel(document.WireDocument):

@@ -31,6 +31,7 @@ NOTABLE: Final[tuple[tuple[conditions.Type, frozenset[conditions.Status]], ...]]
     (conditions.Type.PLACED, frozenset({FALSE, UNKNOWN})),
     (conditions.Type.BUDGET_MET, frozenset({FALSE, UNKNOWN})),
     (conditions.Type.REDUNDANT, frozenset({FALSE, UNKNOWN})),
+    (conditions.Type.IN_AGENT, frozenset({FALSE, UNKNOWN})),
 )
 """What is worth a line although it is no part of Ready: condition, and the status that is amiss."""
 
@@ -138,14 +139,14 @@ def _connected(resource: objects.Observable) -> Fact:
 
 
 def _serving(role: v1alpha1.inferenceplacement.Role) -> Callable[[Any], Fact]:
+    """Count replicas of a role; agents that run the model themselves are active."""
+
     def count(placement: v1alpha1.InferencePlacement) -> Fact:
-        replicas = [replica for replica in placement.status.replicas if replica.role is role]
-        ready = sum(
-            1
-            for replica in replicas
-            if replica.phase is v1alpha1.inferenceplacement.ReplicaPhase.READY
-        )
-        return f"{ready}/{len(replicas)}"
+        phases = [replica.phase for replica in placement.status.replicas if replica.role is role]
+        if role is v1alpha1.inferenceplacement.Role.ACTIVE:
+            phases += [replica.phase for replica in placement.status.agents]
+        ready = phases.count(v1alpha1.inferenceplacement.ReplicaPhase.READY)
+        return f"{ready}/{len(phases)}"
 
     return count
 
@@ -163,8 +164,9 @@ def _at(path: str) -> Callable[[Any], Fact]:
 
 
 def _on(placement: v1alpha1.InferencePlacement) -> Fact:
-    nodes = dict.fromkeys(replica.node for replica in placement.status.replicas)
-    return ", ".join(nodes) or None
+    nodes = [replica.node for replica in placement.status.replicas]
+    nodes += [replica.node for replica in placement.status.agents]
+    return ", ".join(dict.fromkeys(nodes)) or None
 
 
 SECTIONS: Final[tuple[Section[Any], ...]] = (
@@ -313,6 +315,10 @@ def notes(resource: Any) -> tuple[Note, ...]:
         condition = conditions.find(resource.status.conditions, type_)
         if condition is None or condition.status not in amiss or condition.reason in EXPECTED:
             continue
+        if type_ is conditions.Type.IN_AGENT and not isinstance(
+            resource, v1alpha1.InferencePlacement
+        ):
+            continue  # policies and versions say what their placements say
         if (condition.reason, condition.message) != (stands.reason, stands.message):
             is_mild = condition.reason in MILD
             what = _word(type_, condition.status)

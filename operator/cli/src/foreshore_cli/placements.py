@@ -16,6 +16,7 @@ import rich.tree
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
+from foreshore_api.wire import assignment
 from foreshore_cli import api, errors, objects, options, terminal
 
 Json = dict[str, Any]
@@ -40,6 +41,7 @@ SHOWN: Final = (
     conditions.Type.DEGRADED,
     conditions.Type.HELD,
     conditions.Type.STALLED,
+    conditions.Type.IN_AGENT,
 )
 """Conditions of a placement, in the order in which they are told."""
 TROUBLE: Final = frozenset(
@@ -242,14 +244,15 @@ def _draw_replicas(
 ) -> None:
     """One line a replica: slot, role, node, phase, version, endpoint; below, what is to replace it.
 
-    A successor has the same columns, so that one sees what differs.
+    A successor has the same columns, so that one sees what differs; so has a model in an agent.
     """
-    if not placement.status.replicas:
+    agents = placement.status.agents
+    if not (placement.status.replicas or agents):
         return
     branch = site.add("replicas")
     arrow = "→" if terminal.speaks_unicode() else "->"
-    has_version = any(replica.version for replica in placement.status.replicas)
-    rows: list[list[rich.text.Text]] = []
+    has_version = bool(agents) or any(replica.version for replica in placement.status.replicas)
+    rows = [_in_agent(replica, is_wide=is_wide) for replica in agents]
     for replica in placement.status.replicas:
         rows.append(
             [
@@ -280,12 +283,28 @@ def _draw_replicas(
         branch.add(line)
 
 
-def _why(successor: inferenceplacement.SuccessorPod) -> rich.text.Text:
-    """Why a successor is not ready, in the operator's words."""
-    if successor.reason is None:
-        return terminal.text((terminal.clean(successor.message) or "starting", "dim"))
-    message = f": {terminal.clean(successor.message)}" if successor.message else ""
-    return terminal.text((successor.reason, "yellow"), message)
+def _in_agent(replica: inferenceplacement.AgentReplica, *, is_wide: bool) -> list[rich.text.Text]:
+    """The line of a model in an agent's own process: no pod, so that it has no endpoint."""
+    is_ready = replica.phase is inferenceplacement.ReplicaPhase.READY
+    return [
+        terminal.text((assignment.OWN_SLOT, "bold")),
+        terminal.text("Agent"),
+        *([terminal.text("local")] if is_wide else []),
+        terminal.text(replica.node),
+        PHASES[replica.phase].beside(replica.phase),
+        terminal.text(replica.version),
+        terminal.text(("in the agent", "dim")) if is_ready else _why(replica),
+    ]
+
+
+def _why(
+    waited_for: inferenceplacement.SuccessorPod | inferenceplacement.AgentReplica,
+) -> rich.text.Text:
+    """Why a replica is not ready, in the operator's words."""
+    if waited_for.reason is None:
+        return terminal.text((terminal.clean(waited_for.message) or "starting", "dim"))
+    message = f": {terminal.clean(waited_for.message)}" if waited_for.message else ""
+    return terminal.text((waited_for.reason, "yellow"), message)
 
 
 def _draw_budget(site: rich.tree.Tree, budget: inferenceplacement.Budget) -> None:

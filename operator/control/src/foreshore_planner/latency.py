@@ -24,7 +24,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from foreshore_api.wire import histogram, report
+from foreshore_api.wire import assignment, histogram, report
 
 ENOUGH = 20
 """Samples below which a measured quantile is not believed (design/placement.md)."""
@@ -47,6 +47,10 @@ STAGES = (
     histogram.Stage.INFERENCE,
     histogram.Stage.ACTUATE,
 )
+"""The path of a decision that asks a replica elsewhere."""
+
+WITHOUT_NETWORK = tuple(stage for stage in STAGES if stage is not histogram.Stage.NETWORK)
+"""The path of one whose agent runs the model itself."""
 
 
 class FigureBasis(StrEnum):
@@ -176,14 +180,17 @@ def gather(namespace: str, policy: str, agents: Iterable[report.AgentEvidence]) 
 def _calling(namespace: str, policy: str, agents: Sequence[report.AgentEvidence]) -> frozenset[str]:
     """Return the nodes of the agents that call: within the last minute, else the last five.
 
-    All where none does, for any of them may be the one that will.
+    All where none does, for any of them may be the one that will. To ask a model in its own process
+    is no call of a node.
     """
     about = (namespace, policy)
     now = {
         agent.node
         for agent in agents
         for line in agent.report.endpoints
-        if (line.namespace, line.policy) == about and has_called(line)
+        if (line.namespace, line.policy) == about
+        and has_called(line)
+        and not assignment.is_in_agent(line.url)
     }
     lately = {
         agent.node
@@ -199,13 +206,19 @@ def has_called(line: report.EndpointReport) -> bool:
     return line.good + line.late + line.failed > 0
 
 
-def predict(evidence: Evidence, node: str, expected_inference: float, budget: float) -> Prediction:
-    """Predict the latency with the model on `node`.
+def predict(
+    evidence: Evidence,
+    node: str,
+    expected_inference: float,
+    budget: float,
+    path: Sequence[histogram.Stage] = STAGES,
+) -> Prediction:
+    """Predict the latency with the model on `node`, by the stages of `path`.
 
     `expected_inference` is the declared p99, `budget` what the whole may take, in seconds.
     """
     expected = dict.fromkeys(STAGES, expected_inference) | {histogram.Stage.NETWORK: SAME_NODE}
-    stages = [_stage(evidence, stage, node) for stage in STAGES]
+    stages = [_stage(evidence, stage, node) for stage in path]
     count = sum(1 for _, source, _ in stages if source is not FigureBasis.UNKNOWN)
     share = (1 - TARGET) / count
     prediction = Prediction(

@@ -7,6 +7,7 @@ Deleting costs nothing only when nobody calls: agents learn of a successor throu
 assignment, one after the other, and say in their reports which addresses they have.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import report
 from foreshore_planner import binding, health, snapshot
-from foreshore_planner.placement import case, figures
+from foreshore_planner.placement import case, figures, in_agents
 
 AGAIN_AFTER = 15.0
 """Seconds after which a pod that failed on the node it should be on is made again there."""
@@ -56,7 +57,8 @@ class Successors:
     ready: Mapping[Slot, float]
     """Seconds for which the wanted pod of a slot has been ready."""
     serving: Mapping[Placement, float]
-    """The same of the longest of each placement that is planned; 0 where none is."""
+    """The same of the longest of each placement that is planned; 0 where none is, and without end
+    where the agents do without any: what they have in themselves they have heard of."""
     listed: frozenset[Slot]
     """That status lists, so that agents cannot know yet that one of them is to go."""
     assigned: frozenset[str]
@@ -124,7 +126,12 @@ def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) ->
         for replica in seen.replicas
         if (replica.namespace, replica.name) in wanted and replica.phase is snapshot.PodPhase.READY
     }
-    serving = {(plan.namespace, plan.policy, plan.site): 0.0 for plan in plans}
+    serving = {
+        (plan.namespace, plan.policy, plan.site): (
+            math.inf if plan.needs is in_agents.PodNeed.NOTHING else 0.0
+        )
+        for plan in plans
+    }
     for slot, age in ready.items():
         serving[slot[:3]] = max(serving[slot[:3]], age)
     return Successors(

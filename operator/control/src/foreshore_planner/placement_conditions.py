@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from foreshore_api import conditions
-from foreshore_planner import phrases
-from foreshore_planner.placement import case
+from foreshore_planner import agent_conditions, phrases
+from foreshore_planner.placement import case, in_agents
 
 Said = phrases.Said
 
@@ -23,6 +23,8 @@ def of(plan: case.PlacementPlan) -> list[Said]:
     findings = plan.findings
     statements: list[Said] = [_placed(plan), _budget_met(plan), _redundant(plan)]
     statements += [*_readiness(plan), *_degraded(plan)]
+    if plan.agents is not None:
+        statements.append(agent_conditions.of_placement(plan.agents))
     if findings.waiting is not None and findings.waiting_reason in HELD_BY:
         statements.append((Type.HELD, TRUE, Reason(findings.waiting_reason), findings.waiting))
     return statements
@@ -41,6 +43,9 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
         yield (Type.READY, FALSE, reason, message)
         if reason in (Reason.DIGEST_MISMATCH, Reason.MODEL_REJECTED):
             yield (Type.STALLED, TRUE, reason, message)
+    elif _is_run_by_agents(plan):
+        message = "every agent that may hold its devices runs it"
+        yield (Type.READY, TRUE, Reason.DELIVERED, message)
     elif active and all(replica.phase.value == "Ready" for replica in active):
         yield (Type.READY, TRUE, Reason.DELIVERED, "every active replica serves")
         if findings.progress is not None:
@@ -51,8 +56,20 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
         yield (Type.READY, FALSE, placed[2], placed[3])
     else:
         message = "a replica has a node and does not serve yet"
+        if not active and _is_left_to_agents(plan):
+            message = plan.findings.summary
         yield (Type.READY, FALSE, Reason.REPLICA_STARTING, message)
         yield (Type.RECONCILING, TRUE, Reason.PROGRESSING, message)
+
+
+def _is_run_by_agents(plan: case.PlacementPlan) -> bool:
+    """Whether the agents do without pods; not where such as are kept for others."""
+    return plan.needs is in_agents.PodNeed.NOTHING
+
+
+def _is_left_to_agents(plan: case.PlacementPlan) -> bool:
+    """Whether agents run it, or are to, and no pod is shown."""
+    return plan.needs is not in_agents.PodNeed.ALL and not plan.replicas
 
 
 def _degraded(plan: case.PlacementPlan) -> Iterator[Said]:
@@ -70,10 +87,20 @@ def _placed(plan: case.PlacementPlan) -> Said:
     if lost:
         message = f"{lost[0].slot} is lost with {lost[0].node} and no other node can serve"
         return (Type.PLACED, FALSE, Reason.REPLICA_LOST, f"{message}: {findings.summary}")
+    if _is_left_to_agents(plan):
+        return _placed_in_agents(plan)
     if findings.unplaced == 0:
         return (Type.PLACED, TRUE, Reason.PLACED, "every replica has a node")
     reason = Reason.NO_CANDIDATE if not plan.replicas else Reason.INSUFFICIENT_ROOM
     return (Type.PLACED, FALSE, reason, findings.summary)
+
+
+def _placed_in_agents(plan: case.PlacementPlan) -> Said:
+    if plan.agents is None or not plan.agents.alive:
+        message = f"no node may hold its devices: {plan.findings.summary}"
+        return (Type.PLACED, FALSE, Reason.NO_AGENT, message)
+    message = "agents that may hold its devices run it themselves, so that it needs no pod"
+    return (Type.PLACED, TRUE, Reason.PLACED, message)
 
 
 def _budget_met(plan: case.PlacementPlan) -> Said:
@@ -90,6 +117,8 @@ def _budget_met(plan: case.PlacementPlan) -> Said:
 
 
 def _redundant(plan: case.PlacementPlan) -> Said:
+    if _is_left_to_agents(plan):
+        return _redundant_in_agents(plan)
     if plan.findings.wanted < 2:
         message = "the policy asks for one replica and no standby"
         return (Type.REDUNDANT, FALSE, Reason.NO_STANDBY, message)
@@ -102,6 +131,17 @@ def _redundant(plan: case.PlacementPlan) -> Said:
         message = "two replicas share a failure domain because no other has room"
         return (Type.REDUNDANT, FALSE, Reason.SHARED_DOMAIN, message)
     return (Type.REDUNDANT, TRUE, Reason.SPREAD, "no two replicas share a failure domain")
+
+
+def _redundant_in_agents(plan: case.PlacementPlan) -> Said:
+    """Say whether another agent that may hold the devices runs the model too."""
+    agents = plan.agents.alive if plan.agents is not None else ()
+    if len(agents) < 2:
+        return (Type.REDUNDANT, FALSE, Reason.NO_STANDBY, "one agent alone may hold its devices")
+    if sum(replica.phase is in_agents.Phase.READY for replica in agents) < 2:
+        return (Type.REDUNDANT, FALSE, Reason.AGENT_LOADING, plan.findings.summary)
+    message = "more than one agent that may hold its devices runs it"
+    return (Type.REDUNDANT, TRUE, Reason.SPREAD, message)
 
 
 def _missing_replica(plan: case.PlacementPlan) -> tuple[conditions.Reason, str]:

@@ -5,6 +5,8 @@ agree that its endpoint is bad, its node no longer fits the policy, or it is mea
 budget while another node is predicted well within it. Forced moves obey the policy's `failover`,
 the site's hold, and a cap for each site and minute. A replica of an older template is
 replaced where it stands. What is replaced goes when its successor serves: see `leaving`.
+
+Where the agents run the model themselves (`in_agents`), no pod is made unless some agent cannot.
 """
 
 import hashlib
@@ -18,8 +20,10 @@ from foreshore_planner.placement import (
     candidates,
     case,
     choose,
+    in_agents,
     incumbents,
     pace,
+    podless,
     slots,
 )
 
@@ -36,7 +40,9 @@ def place_all(
     existing = {replica.name for replica in seen.replicas}
     plans: list[case.PlacementPlan] = []
     for policy, version, site in _in_order(seen, verdicts, bound, used):
-        inputs = _case(seen, verdicts, policy, version, site, used, left.get(site, pace.Pace()))
+        own = in_agents.of(seen, verdicts, bound, policy, site)
+        may = left.get(site, pace.Pace())
+        inputs = _case(seen, verdicts, policy, version, site, used, own, may)
         if policy.problem is not None and not _is_as_before(inputs):
             continue
         planned = place(inputs)
@@ -107,7 +113,17 @@ def _is_as_before(inputs: case.Case) -> bool:
 
 
 def place(inputs: case.Case) -> case.PlacementPlan:
-    """Plan one placement."""
+    """Plan one placement, of pods as far as its agents need any."""
+    agents = inputs.agents
+    older = any(replica.template != inputs.template for replica in inputs.replicas)
+    begun = _is_as_before(inputs)
+    needs = in_agents.pods_needed(agents, is_begun=begun, is_older_there=older)
+    if agents is not None and needs is not in_agents.PodNeed.ALL:
+        return podless.plan(inputs, agents, needs)
+    return _with_pods(inputs)
+
+
+def _with_pods(inputs: case.Case) -> case.PlacementPlan:
     names = slots.wanted(inputs)
     held = incumbents.find(inputs.replicas, inputs.before, names, inputs.template)
     causes = slots.forced(inputs, held)
@@ -155,6 +171,7 @@ def _case(
     version: v1alpha1.ModelVersion,
     site: str,
     used: Mapping[str, snapshot.ComputeResources],
+    own: in_agents.AgentReplicas | None,
     left: pace.Pace,
 ) -> case.Case:
     namespace, name = bound.key
@@ -185,6 +202,7 @@ def _case(
         replicas=tuple(replicas),
         template=template(seen, bound, version),
         complaints=callers.complaints(agents, namespace, name),
+        agents=own,
         pace=left,
     )
 

@@ -6,14 +6,14 @@ anything in the snapshot does not matter.
 
     snapshot ─► health ─► binding ─► placements ─► authorities ─► statuses
 
-An object that one of these steps cannot deal with is left as it is and named (`isolation`).
+An object that one of these steps cannot deal with is left as it is and named (`containment`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
-from foreshore_planner import binding, health, isolation, leaving, snapshot, succession
+from foreshore_planner import binding, containment, health, leaving, snapshot, succession
 from foreshore_planner.placement import case, retained
 
 
@@ -42,7 +42,7 @@ class Plan:
     retired: tuple[case.Removal, ...]
     """InferencePlacements that should go."""
     health: Mapping[str, health.Assessment]
-    defects: tuple[isolation.Defect, ...] = ()
+    defects: tuple[containment.Defect, ...] = ()
     """Objects that this release could not plan, to be logged and counted."""
     wake_after: float | None = None
 
@@ -51,20 +51,20 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     """Plan one pass."""
     verdicts = health.assess(seen)
     bound = binding.bind(seen)
-    bound, placements, unplaced = isolation.place_all(seen, verdicts, bound)
+    bound, placements, unplaced = containment.place_all(seen, verdicts, bound)
     bound, standings = authorities(seen, verdicts, bound)
-    kept, unkept = isolation.guarded(
+    kept, unkept = containment.guarded(
         "what is only kept", lambda: retained.all_of(seen, verdicts, bound, placements)
     )
-    removals, unremoved = isolation.guarded(
+    removals, unremoved = containment.guarded(
         "removing what is replaced",
         lambda: leaving.superseded(seen, verdicts, bound, placements),
     )
-    retired, unretired = isolation.guarded(
+    retired, unretired = containment.guarded(
         "removing placements", lambda: leaving.retired(seen, bound, placements)
     )
     shown = (*placements, *kept)
-    rows, unsaid = isolation.statuses(seen, verdicts, bound, shown, standings)
+    rows, unsaid = containment.statuses(seen, verdicts, bound, shown, standings)
     wakes = [
         standing.wake_after for standing in standings.values() if standing.wake_after is not None
     ]
@@ -76,12 +76,12 @@ def plan(seen: snapshot.Snapshot) -> Plan:
         grants=grants,
         statuses=tuple(
             StatusWrite(kind, namespace, name, value)
-            for kind, namespace, name, value in isolation.with_hub_problems(seen, rows)
+            for kind, namespace, name, value in containment.with_hub_problems(seen, rows)
         ),
         removals=removals,
         retired=retired,
         health=verdicts.nodes,
-        defects=(*isolation.defects(bound), *unplaced, *unkept, *unremoved, *unretired, *unsaid),
+        defects=(*containment.defects(bound), *unplaced, *unkept, *unremoved, *unretired, *unsaid),
         wake_after=min(wakes) if wakes else None,
     )
 
@@ -94,7 +94,7 @@ def authorities(
     def decide(device: binding.BoundDevice) -> succession.Succession:
         return succession.decide(_authority_view(seen, verdicts, bound, device))
 
-    return isolation.decide_all(bound, decide)
+    return containment.decide_all(bound, decide)
 
 
 def _authority_view(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import (
+    agent_conditions,
     binding,
     connection,
     health,
@@ -51,7 +52,7 @@ def all_of(
     yield from devices(seen, verdicts, bound, standings)
     yield from models(seen, bound)
     yield from versions(seen, bound, placements)
-    yield from policies(seen, bound)
+    yield from policies(seen, bound, placements)
     yield from clusters(seen)
     yield from planned(seen, placements)
 
@@ -156,14 +157,24 @@ def versions(
         problem = bound.versions[key]
         if problem is None and key in refused:
             problem = binding.BindingProblem(Reason.MODEL_REJECTED, refused[key], is_final=True)
+        using = [
+            plan
+            for plan in placements
+            if plan.agents is not None and (plan.namespace, plan.agents.version) == key
+        ]
+        statements = [*_acceptance(problem), *agent_conditions.of_many(using)]
         status = v1alpha1.ModelVersionStatus(
             observed_generation=_generation(version),
-            conditions=_merged(version, _acceptance(problem), seen),
+            conditions=_merged(version, statements, seen),
         )
         yield version.kind, key[0], key[1], status
 
 
-def policies(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Row]:
+def policies(
+    seen: snapshot.Snapshot,
+    bound: binding.BoundSnapshot,
+    placements: Sequence[placement_case.PlacementPlan],
+) -> Iterator[Row]:
     """Say what is known of each DecisionPolicy: accepted, delivered, bound, and in which mode."""
     reports = health.agent_reports(seen)
     sites = {node.name: node.site for node in seen.nodes}
@@ -180,6 +191,8 @@ def policies(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[
             others = shared.message(policy.key)
             if others is not None:
                 statements.append((Type.ACTUATOR_SHARED, TRUE, Reason.ACTUATOR_SHARED, others))
+        own = [plan for plan in placements if (plan.namespace, plan.policy) == policy.key]
+        statements += agent_conditions.of_many(own)
         compiled = seen.compiled.get(policy.key)
         status = v1alpha1.DecisionPolicyStatus(
             observed_generation=_generation(policy.policy),
@@ -223,6 +236,7 @@ def planned(
                 seen.now,
             ),
             replicas=plan.replicas,
+            agents=plan.agents.shown if plan.agents is not None else (),
             budget=plan.budget,
             candidates=plan.candidates,
             moves=plan.moves,

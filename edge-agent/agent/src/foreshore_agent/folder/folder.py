@@ -225,9 +225,12 @@ class Folder:
         given = compiling.LocalStatuses(grants=grants)
         last = () if self._last is None else (self._last,)
         try:
-            return compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
+            made = compiling.compile(snapshot, self._places.node, site=site, given=given, last=last)
         except compiling.BeyondBoundsError as error:
             raise FolderError(f"{self._places.resources}: {error}") from error
+        for denial in compiling.denials(made.assignment):
+            _LOG.warning("%s", denial)
+        return made
 
     def _with_what_stays(
         self,

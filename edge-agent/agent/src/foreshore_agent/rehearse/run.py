@@ -129,6 +129,8 @@ async def _summarise(plan: planning.RehearsalPlan) -> score.Summary:
 async def _play(plan: planning.RehearsalPlan, counts: score.Score) -> dict[str, int]:
     """Rehearse on a clock that stands still; return what led to no decision, by why."""
     bare = _compiled(plan, {})
+    for denial in compiling.denials(bare):
+        exits.say(denial)
     seed = _seed(plan, bare)
     at = clock.FrozenClock(plan.origin, seed)
     book = await journal.Journal.open(

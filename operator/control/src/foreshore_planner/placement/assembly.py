@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from foreshore_api import conditions
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_planner import snapshot
+from foreshore_planner import latency, snapshot
 from foreshore_planner.placement import (
     callers,
     candidates,
@@ -45,13 +45,21 @@ def assemble(
             occupant.old.name for occupant in occupants.values() if occupant.old is not None
         ),
         yielding=None if is_held else serving.yields(case, occupants, active),
-        budget=figures.budget(case, [occupants[slot].node for slot in pods if active[slot]]),
+        budget=figures.budget(case, _predictions(case, occupants, active)),
         candidates=inferenceplacement.Candidates(
             total=len(case.views), rejected=explain.fold(_passed_over(case, occupants, offers))
         ),
         moves=history,
         findings=_findings(case, occupants, active, offers, waiting),
+        agents=case.agents,
     )
+
+
+def _predictions(
+    case: Case, occupants: Occupants, active: Mapping[str, bool]
+) -> list[latency.Prediction]:
+    nodes = {occupant.node for slot, occupant in occupants.items() if active[slot]}
+    return [view.prediction for view in case.views if view.node.name in nodes]
 
 
 def _intent(case: Case, slot: str, node: str) -> PodIntent:
@@ -133,7 +141,7 @@ def _findings(
         waiting_reason=waiting[0] if waiting is not None else None,
         nearest=_nearest(case, occupants, offers),
         summary=explain.summarise(len(case.views), offers[1]),
-        is_within_budget=_within(case, {occupants[slot].node for slot in active if active[slot]}),
+        is_within_budget=within(case, _predictions(case, occupants, active)),
         shares_domain=len(set(domains)) < len(domains),
         trouble=_trouble(case, occupants),
         progress=_progress(occupants),
@@ -152,12 +160,12 @@ def _nearest(case: Case, occupants: Occupants, offers: Offers) -> str | None:
     return explain.nearest([*offers[0], *here], case.demand.budget)
 
 
-def _within(case: Case, nodes: Collection[str]) -> bool | None:
+def within(case: Case, predictions: Sequence[latency.Prediction]) -> bool | None:
     """Whether the budget is held: as measured, or as good as surely not, on what is predicted."""
     measured = case.evidence.measured()
     if measured is not None:
         return measured <= case.demand.budget
-    totals = [view.prediction.total for view in case.views if view.node.name in nodes]
+    totals = [prediction.total for prediction in predictions]
     is_late = any(total is not None and total > case.demand.budget for total in totals)
     return False if is_late else None
 

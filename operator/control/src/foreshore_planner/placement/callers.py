@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from foreshore_api.reasons import inference
-from foreshore_api.wire import report
+from foreshore_api.wire import assignment, report
 from foreshore_planner import latency
 
 BAD_AFTER = 10.0
@@ -43,23 +43,27 @@ class Complaint:
 def complaints(
     agents: Sequence[report.AgentEvidence], namespace: str, policy: str
 ) -> Mapping[Where, Complaint]:
-    """Return the replicas of a policy that all who call them hold bad, or all who have them."""
+    """Return the replicas of a policy that all who call them hold bad, or all who have them.
+
+    In pods: what an agent runs itself is nobody else's to call (see `in_agents`).
+    """
     says: dict[Where, list[report.EndpointReport]] = {}
     for agent in agents:
         for endpoint in agent.report.endpoints:
-            if (endpoint.namespace, endpoint.policy) == (namespace, policy):
+            is_own = assignment.is_in_agent(endpoint.url)
+            if (endpoint.namespace, endpoint.policy) == (namespace, policy) and not is_own:
                 says.setdefault((endpoint.slot, endpoint.node), []).append(endpoint)
     blames: dict[Where, Complaint] = {}
     for where, every in sorted(says.items()):
         lines = [line for line in every if latency.has_called(line)] or every
-        ages = [age for age in map(_bad_for, lines) if age is not None]
+        ages = [age for age in map(bad_for, lines) if age is not None]
         if len(ages) == len(lines):
             reason = min(line.reason or "calls fail" for line in lines)
             blames[where] = Complaint(min(ages), reason, all(_is_slow(line) for line in lines))
     return blames
 
 
-def _bad_for(line: report.EndpointReport) -> float | None:
+def bad_for(line: report.EndpointReport) -> float | None:
     """Return for how long calls have been bad; None where most of the last minute's were good.
 
     While good ones come in between, the agent's own count begins anew with each: then their share

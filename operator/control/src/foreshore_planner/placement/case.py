@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import binding, health, latency, snapshot
-from foreshore_planner.placement import callers, candidates, pace
+from foreshore_planner.placement import callers, candidates, in_agents, pace
 
 RETURNING = 30.0
 """Seconds that a node has, once it is Ready again, to say how its pods are."""
@@ -95,6 +95,9 @@ class PlacementPlan:
     candidates: inferenceplacement.Candidates
     moves: tuple[inferenceplacement.Move, ...]
     findings: Findings
+    agents: in_agents.AgentReplicas | None = None
+    """Those that run the model themselves; None where nobody asks it."""
+    needs: in_agents.PodNeed = in_agents.PodNeed.ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,8 @@ class Case(Sight):
     template: str
     complaints: Mapping[callers.Where, callers.Complaint]
     """What agents hold against replicas, by (slot, node)."""
+    agents: in_agents.AgentReplicas | None
+    """Those that run the model themselves; None where nobody asks it."""
     pace: pace.Pace
     """How many more moves this site may see within the minute."""
 

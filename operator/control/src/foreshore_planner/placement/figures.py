@@ -96,12 +96,11 @@ def _successor(occupant: serving.Occupant) -> inferenceplacement.SuccessorPod:
     )
 
 
-def budget(case: Case, nodes: Sequence[str]) -> inferenceplacement.Budget:
-    """Show the budget: predicted on the slowest active node, measured end to end.
+def budget(case: Case, predictions: Sequence[latency.Prediction]) -> inferenceplacement.Budget:
+    """Show the budget: predicted on the slowest of the nodes in use, measured end to end.
 
     And the split there.
     """
-    predictions = [view.prediction for view in case.views if view.node.name in nodes]
     complete = [prediction for prediction in predictions if prediction.total is not None]
     slowest = max(complete, key=lambda prediction: prediction.total or 0.0) if complete else None
     shown = case.before.status.budget if case.before is not None else None

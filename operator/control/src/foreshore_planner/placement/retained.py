@@ -12,7 +12,7 @@ from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_decision import in_force
 from foreshore_planner import binding, health, snapshot
-from foreshore_planner.placement import case, choose, figures, serving, troubles
+from foreshore_planner.placement import case, choose, figures, in_agents, serving, troubles
 
 Site = tuple[str, str, str]
 """(namespace, policy, site)."""
@@ -33,12 +33,14 @@ def all_of(
     for placement in sorted(seen.placements, key=binding.key):
         namespace, site = binding.key(placement)[0], placement.spec.site
         policy = bound.policies.get((namespace, placement.spec.policy_ref.name))
-        if policy is None or binding.key(placement) in names or not placement.status.replicas:
+        status = placement.status
+        is_shown = bool(status.replicas or status.agents)
+        if policy is None or binding.key(placement) in names or not is_shown:
             continue
         if policy.is_retained or (policy.is_placed and site in policy.suspended):
             of_it = pods.get((namespace, policy.key[1], site), [])
             plans.append(
-                _kept(case.Sight(seen, verdicts, placement, tuple(of_it)), placement, _why(policy))
+                kept(case.Sight(seen, verdicts, placement, tuple(of_it)), placement, _why(policy))
             )
     return tuple(plans)
 
@@ -49,11 +51,13 @@ def _why(policy: binding.BoundPolicy) -> str:
     return "no device of the policy at the site is accepted"
 
 
-def _kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> case.PlacementPlan:
+def kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> case.PlacementPlan:
+    """Return how one placement is shown as it was, with its pods as they are."""
     shown = {
         replica.slot: (replica, _answering(sight, replica)) for replica in before.status.replicas
     }
     replicas = _roles(sight, [_replica(sight, replica, pod) for replica, pod in shown.values()])
+    agents = _agents(before)
     return case.PlacementPlan(
         namespace=before.metadata.namespace or "",
         name=before.metadata.name,
@@ -68,6 +72,27 @@ def _kept(sight: case.Sight, before: v1alpha1.InferencePlacement, why: str) -> c
         or inferenceplacement.Candidates(total=len(sight.seen.nodes)),
         moves=before.status.moves,
         findings=_findings(sight, before, replicas, why),
+        agents=agents,
+        needs=_needs(agents, replicas),
+    )
+
+
+def _needs(
+    agents: in_agents.AgentReplicas | None, replicas: Sequence[inferenceplacement.ReplicaStatus]
+) -> in_agents.PodNeed:
+    """Return what is shown: pods where there are any, else that agents run it, or are to."""
+    if agents is None or replicas:
+        return in_agents.PodNeed.ALL
+    return in_agents.PodNeed.NOTHING if agents.is_whole else in_agents.PodNeed.KEPT
+
+
+def _agents(before: v1alpha1.InferencePlacement) -> in_agents.AgentReplicas | None:
+    """Return the agents as they were shown last: what is asked of them now is not accepted."""
+    listed = before.status.agents
+    if not listed:
+        return None
+    return in_agents.AgentReplicas(
+        listed[0].version, before.spec.site, is_denied=False, replicas=listed
     )
 
 

@@ -67,5 +67,9 @@ def of(pod: snapshot.Replica) -> tuple[Reason, str] | None:
 
 def code(pod: snapshot.Replica | None) -> str | None:
     """Return a pod's reason where it has the form of one; others are in the message."""
-    reason = pod.reason if pod is not None else None
+    return written(pod.reason if pod is not None else None)
+
+
+def written(reason: str | None) -> str | None:
+    """Return what somebody gave as a reason where it has the form of one, else None."""
     return reason if reason is not None and _REASON.fullmatch(reason) else None

@@ -16,7 +16,7 @@ from foreshore_api.wire import report
 from foreshore_decision import selectors
 from foreshore_planner import (
     binding,
-    isolation,
+    containment,
     latency,
     leaving,
     modes,
@@ -212,7 +212,7 @@ def test_those_that_fail_are_found_among_many(count: int) -> None:
         if bad & set(some):
             raise Surprise
 
-    assert isolation.culprits(run, keys).keys() == bad
+    assert containment.culprits(run, keys).keys() == bad
 
 
 def test_what_fails_only_together_is_raised() -> None:
@@ -221,7 +221,7 @@ def test_what_fails_only_together_is_raised() -> None:
             raise Surprise
 
     with pytest.raises(Surprise):
-        isolation.culprits(run, [("hq", "a"), ("hq", "b")])
+        containment.culprits(run, [("hq", "a"), ("hq", "b")])
 
 
 def test_a_status_that_cannot_be_said_keeps_the_rest_of_what_was_said(
@@ -321,4 +321,4 @@ def test_a_step_over_everything_that_fails_costs_the_pass_that_step_alone(
     made = planning.plan(world())
     assert made.placements == whole.placements
     assert made.grants == whole.grants
-    assert [one.kind for one in made.defects] == [isolation.STEP]
+    assert [one.kind for one in made.defects] == [containment.STEP]
