@@ -44,7 +44,7 @@ class ModelStore:
         path.unlink(missing_ok=True)
         return None
 
-    def evidence(self, digest: str) -> evidence.Evidence | None:
+    def evidence(self, digest: str) -> evidence.TrialEvidence | None:
         """Return what the trial of a digest showed, or None."""
         path = self._evidence_path(digest)
         try:
