@@ -29,7 +29,7 @@ KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 NODE = "edge-1"
 BODY = onnx_models.model()
 DIGEST = models.digest_of(BODY)
-IN_AGENT = assignment.IN_AGENT + DIGEST.removeprefix("sha256:")
+IN_AGENT = assignment.in_agent(DIGEST)
 
 
 @pytest.fixture
@@ -204,11 +204,14 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     async with asyncio.TaskGroup() as tasks:
         made: list[hosts.Hosts] = []
 
-        async def begin(*bodies: bytes, **changed: Any) -> Hosting:
+        async def begin(*bodies: bytes, is_confined: bool = False, **changed: Any) -> Hosting:
             for number, body in enumerate(bodies):
                 (folder / f"{number}.onnx").write_bytes(body)
             here = hosting.residents_at(tmp_path / "state", models=folder, **changed)
-            made.append(hosting.hosts_at(tmp_path / "state", tasks, here=here, models=folder))
+            own = hosting.hosts_at(
+                tmp_path / "state", tasks, here=here, models=folder, is_confined=is_confined
+            )
+            made.append(own)
             return here, made[-1]
 
         yield begin
@@ -267,6 +270,20 @@ async def test_where_others_answer_no_child_takes_its_place_until_they_are_gone(
     assert host_of_it.url.startswith("unix:")
 
 
+@pytest.mark.parametrize("room_mib", [0, 1])
+async def test_what_has_no_room_in_a_container_gets_no_child_in_it_either(
+    host: Host, room_mib: int
+) -> None:
+    _, all_of_them = await host(room_mib=room_mib, is_confined=True)
+    model = wanted()
+    host_of_it = all_of_them.start([model])[model]
+    await all_of_them.settle([model], 20)
+    await asyncio.sleep(0.1)
+    assert host_of_it.obstacle is not None
+    assert host_of_it.obstacle.reason == "NoModelMemory"
+    assert servers_of(os.getpid()) == []
+
+
 async def test_a_model_that_has_no_room_is_here_once_another_gave_its_back(host: Host) -> None:
     other = onnx_models.model(weights=[_weights()])
     here, all_of_them = await host(other, room_mib=60)
@@ -280,7 +297,7 @@ async def test_a_model_that_has_no_room_is_here_once_another_gave_its_back(host:
     del here._room._taken["others"]
     all_of_them.keep_only([second])
     await until(lambda: here.runner(served_by(second)) is not None)
-    assert waiting.url == assignment.IN_AGENT + models.digest_of(other).removeprefix("sha256:")
+    assert waiting.url == assignment.in_agent(models.digest_of(other))
     assert waiting.obstacle is None
 
 

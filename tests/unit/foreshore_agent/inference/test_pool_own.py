@@ -11,7 +11,7 @@ from foreshore_api.wire import assignment
 from foreshore_decision import served
 
 DIGEST = room.DIGEST
-HERE = assignment.IN_AGENT + DIGEST.removeprefix("sha256:")
+HERE = assignment.in_agent(DIGEST)
 KEY = events.Key("hq", "ventilate")
 ROOM = events.Key("hq", "room-301")
 

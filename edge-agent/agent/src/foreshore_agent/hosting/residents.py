@@ -118,6 +118,9 @@ class Residents:
         ends = self._marks.count(config.digest)
         if ends >= marks.MAXIMUM_UNCLEAN:
             raise _not_resident(reasons.MODEL_QUARANTINED, ends=ends)
+        if not self._room.total_bytes:  # nor for its trial, perhaps
+            message = f"no memory is given to models; {reasons.NO_MODEL_MEMORY.remedy}"
+            raise NotResidentError(reasons.NO_MODEL_MEMORY, message)
         if importlib.util.find_spec(RUNTIME) is None:
             raise _not_resident(reasons.RUNTIME_MISSING, detail=f"there is no {RUNTIME}")
 
