@@ -1,7 +1,7 @@
 """The models of an agent under test: hosts and residents with a state directory of their own."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from foreshore_agent.hosting import children, hosts, marks, residents
@@ -36,8 +36,9 @@ def hosts_at(
     *,
     here: residents.Residents | None = None,
     models: Path | None = None,
-    changed: Callable[[], None] = lambda: None,
+    is_confined: bool = False,
 ) -> hosts.Hosts:
     """Return hosts of nothing yet."""
     own = here or residents_at(state, models=models)
-    return hosts.Hosts(own, children.Children(state, models), tasks, changed)
+    servers = children.Children(state, models)
+    return hosts.Hosts(own, servers, tasks, is_confined=is_confined)

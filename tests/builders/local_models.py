@@ -56,7 +56,7 @@ def contract(body: bytes, declared: serving.ModelConfig) -> contracts.Contract:
     )
 
 
-def tried(body: bytes, declared: serving.ModelConfig) -> evidence.Evidence:
+def tried(body: bytes, declared: serving.ModelConfig) -> evidence.TrialEvidence:
     """Return what a trial of a model shows, without the child."""
     agreed = contract(body, declared)
     loaded = sessions.load(body, agreed)

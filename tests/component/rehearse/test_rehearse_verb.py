@@ -97,6 +97,39 @@ def test_two_rehearsals_give_the_same_bytes_wherever_they_run(
     assert "Confirmed" in said[0][2]
 
 
+@pytest.fixture
+def in_agent(tmp_path: Path) -> Path:
+    """The example, with the model in the agent's own process."""
+    home = tmp_path / "in-agent"
+    home.mkdir()
+    shutil.copy(EXAMPLE / "occupancy-v1.onnx", home)
+    for path in EXAMPLE.glob("*.yaml"):
+        documents = list(yaml.safe_load_all(path.read_text()))
+        for document in documents:
+            if document["kind"] == "Site":
+                document["spec"]["isolation"] = "Agent"
+            if document["kind"] == "ModelVersion":
+                document["spec"]["runtime"] = {"isolation": "Agent"}
+        (home / path.name).write_text(yaml.safe_dump_all(documents))
+    return home
+
+
+def test_a_model_in_the_agents_process_gives_the_same_bytes_twice_and_decides_as_in_a_child(
+    tmp_path: Path, recording: Path, in_agent: Path
+) -> None:
+    said: list[tuple[str, str]] = []
+    for state in (tmp_path / "first", tmp_path / "second"):
+        given = ("--state", state, "--csv", recording, "-o", "json")
+        run = rehearse(*given, resources=in_agent)
+        assert run.returncode == 0, run.stderr
+        assert list((state / "models").glob("*.onnx"))
+        assert not (state / "serving").exists(), "no child was started"
+        said.append((run.stdout, agent("records", "--state", state).stdout))
+    assert said[0] == said[1]
+    child = rehearse("--state", tmp_path / "child", "--csv", recording, "-o", "json")
+    assert child.stdout == said[0][0]
+
+
 def test_a_wish_that_the_site_does_not_allow_is_said_and_keeps_nobody_from_trying(
     tmp_path: Path, recording: Path
 ) -> None:

@@ -73,3 +73,14 @@ def test_a_changed_byte_passes_or_is_refused(position: int, value: int) -> None:
         vet.check(bytes(body))
     except Refused as refused:
         assert refused.reason in Reason  # noqa: PT017 - either is right
+
+
+@pytest.mark.parametrize(
+    ("body", "has_loops"),
+    [
+        pytest.param(onnx_models.model(), False, id="no loop"),
+        pytest.param(onnx_models.endless_on_request(), True, id="a loop"),
+    ],
+)
+def test_a_model_that_runs_as_often_as_its_inputs_say_is_seen(body: bytes, has_loops: bool) -> None:
+    assert vet.check(body).has_loops is has_loops

@@ -87,7 +87,7 @@ def _read(descriptor: int, contract: contracts.Contract) -> bytes:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class LoadedModel:
+class WarmModel:
     """A session that is warm, and what its trial can say."""
 
     session: Any
@@ -97,19 +97,19 @@ class LoadedModel:
     is_bounded: bool
 
     def evidence(self, contract: contracts.Contract) -> Any:
-        """Return the `evidence.Evidence`."""
+        """Return the `evidence.TrialEvidence`."""
         seconds, is_bounded = self.usual_seconds, self.is_bounded
         return self.measure.evidence(self.session, contract, seconds, is_bounded=is_bounded)
 
 
-def _load(body: bytes, contract: contracts.Contract) -> LoadedModel:
+def _load(body: bytes, contract: contracts.Contract) -> WarmModel:
     structure, before = vet.check(body), limits.resident_bytes()
     from foreshore_serving import session, trial  # not before the limits and the checks
 
     measure = trial.Measure(before)
     loaded = session.load(body, contract)
     usual_seconds = session.warm_up(loaded, contract)
-    return LoadedModel(loaded, usual_seconds, measure, not structure.has_loops)
+    return WarmModel(loaded, usual_seconds, measure, not structure.has_loops)
 
 
 def _serve(

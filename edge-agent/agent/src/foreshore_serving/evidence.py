@@ -9,7 +9,7 @@ import json
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Evidence:
+class TrialEvidence:
     """What a trial showed of one model version."""
 
     contract: str
@@ -31,18 +31,18 @@ class Evidence:
         return json.dumps(dataclasses.asdict(self)).encode()
 
 
-def decode(body: bytes) -> Evidence:
-    """Read what `Evidence.encode` wrote, or the child.
+def decode(body: bytes) -> TrialEvidence:
+    """Read what `TrialEvidence.encode` wrote, or the child.
 
     Raises:
         ValueError: it is something else.
     """
     try:
         fields = json.loads(body)
-        evidence = Evidence(**fields)
+        evidence = TrialEvidence(**fields)
     except TypeError as error:
         raise ValueError(str(error)) from error
-    for field in dataclasses.fields(Evidence):
+    for field in dataclasses.fields(TrialEvidence):
         if type(getattr(evidence, field.name)) is not field.type:
             message = f"{field.name} is no {field.type}"
             raise ValueError(message)

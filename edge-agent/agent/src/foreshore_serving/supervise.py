@@ -151,7 +151,7 @@ def keep_serving(
 
 
 def try_once(model: int, contract: contracts.Contract) -> bytes:
-    """Have a child load the model and run it; return the `evidence.Evidence`, as JSON.
+    """Have a child load the model and run it; return the `evidence.TrialEvidence`, as JSON.
 
     Raises:
         Refused: the child refuses the model, ended, or took too long.
@@ -195,7 +195,7 @@ class ServingChild:
         say(f"ready; one inference takes {message['inferSeconds'] * 1e6:.0f} µs")
 
     def await_evidence(self, seconds: float) -> bytes:
-        """Wait until the model is tried; return the `evidence.Evidence`, as JSON.
+        """Wait until the model is tried; return the `evidence.TrialEvidence`, as JSON.
 
         Raises Refused, as `_await_message`.
         """

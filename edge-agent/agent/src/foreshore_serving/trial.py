@@ -69,11 +69,11 @@ class Measure:
 
     def evidence(
         self, session: Any, contract: contracts.Contract, usual_seconds: float, *, is_bounded: bool
-    ) -> evidence.Evidence:
+    ) -> evidence.TrialEvidence:
         """Run the seeded inputs; return what the trial showed."""
         shown = answers(session, contract)
         grown = max(0, limits.resident_bytes() - self._loaded)
-        return evidence.Evidence(
+        return evidence.TrialEvidence(
             contract=contract.fingerprint(),
             runtime=self._runtime,
             answers=shown,

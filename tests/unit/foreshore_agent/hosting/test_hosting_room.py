@@ -7,9 +7,11 @@ from foreshore_serving import evidence
 SIZES = st.integers(0, 1000)
 
 
-def shown(session_bytes: int, runtime_bytes: int = 0) -> evidence.Evidence:
+def shown(session_bytes: int, runtime_bytes: int = 0) -> evidence.TrialEvidence:
     """What a trial measured."""
-    return evidence.Evidence("c", "r", "a", 1e-6, session_bytes, runtime_bytes, is_bounded=True)
+    return evidence.TrialEvidence(
+        "c", "r", "a", 1e-6, session_bytes, runtime_bytes, is_bounded=True
+    )
 
 
 @given(

@@ -7,7 +7,7 @@ from foreshore_serving import evidence, models
 
 BODY = b"the artefact"
 DIGEST = models.digest_of(BODY)
-SHOWN = evidence.Evidence("c", "r", "a", 1e-6, 10, 20, is_bounded=True)
+SHOWN = evidence.TrialEvidence("c", "r", "a", 1e-6, 10, 20, is_bounded=True)
 
 
 @pytest.fixture
@@ -60,10 +60,11 @@ def test_evidence_that_cannot_be_read_is_as_none(kept: store.ModelStore, body: b
 
 
 def test_no_more_is_kept_than_is_wanted(kept: store.ModelStore) -> None:
-    (kept.folder / "0123.onnx.fresh").write_bytes(b"of a trial that was cut off")
+    (kept.folder / f"{'01' * 32}.onnx.fresh").write_bytes(b"of a trial that was cut off")
+    (theirs := kept.folder / "mine.onnx").write_bytes(b"a person's")
     kept.keep_only([DIGEST])
-    assert len(list(kept.folder.iterdir())) == 2
+    assert len(list(kept.folder.iterdir())) == 3
     kept.drop_body(DIGEST)
     assert kept.evidence(DIGEST) == SHOWN
     kept.keep_only([])
-    assert list(kept.folder.iterdir()) == []
+    assert list(kept.folder.iterdir()) == [theirs]

@@ -9,11 +9,31 @@ QUICK = port.RunOutputs({}, 1e-5)
 SLOW = port.RunOutputs({}, 0.01)
 
 
+class Processor:
+    """The time of a thread that runs nothing but a model, at a share of a processor."""
+
+    def __init__(self, model: local_models.ObedientModel, share: float = 1.0) -> None:
+        self._model = model
+        self._share = share
+
+    def __call__(self) -> float:
+        return self._share * self._model.calls * self._model.result.seconds
+
+
 def running(
-    model: local_models.ObedientModel, seconds: float = 1e-5, **bounds: bool
+    model: local_models.ObedientModel,
+    seconds: float = 1e-5,
+    *,
+    is_bounded: bool = True,
+    share: float = 1.0,
 ) -> runner.ModelRunner:
-    thread = worker.ModelWorker("test")
-    return runner.ModelRunner(model, thread, seconds, is_bounded=bounds.get("is_bounded", True))
+    return runner.ModelRunner(
+        model,
+        worker.ModelWorker("test"),
+        seconds,
+        is_bounded=is_bounded,
+        processor_time=Processor(model, share),
+    )
 
 
 async def test_a_quick_model_runs_in_the_loop_and_a_slow_one_never() -> None:
@@ -35,7 +55,7 @@ async def test_a_model_that_loops_as_its_inputs_say_is_never_run_in_the_loop() -
 async def test_a_model_that_becomes_slow_leaves_the_loop_and_returns_when_it_is_quick() -> None:
     model = local_models.ObedientModel(SLOW)
     here = running(model)
-    for _ in range(runner.VOTES):
+    for _ in range(runner.VOTES + 1):
         assert here.is_inline
         here.run(())
     assert not here.is_inline
@@ -49,13 +69,22 @@ async def test_a_model_that_becomes_slow_leaves_the_loop_and_returns_when_it_is_
     assert here.is_inline
 
 
-async def test_slow_calls_that_quick_ones_outweigh_are_the_machines() -> None:
+async def test_slow_calls_that_quick_ones_outweigh_do_not_count() -> None:
     model = local_models.ObedientModel()
     here = running(model)
     for _ in range(4 * runner.VOTES):
         model.result = SLOW
         here.run(())
         model.result = QUICK
+        here.run(())
+    assert here.is_inline
+
+
+async def test_a_quick_model_that_waits_for_a_busy_machine_stays_in_the_loop() -> None:
+    """Other threads are let in while the runtime runs: a wait is no work."""
+    model = local_models.ObedientModel(SLOW)
+    here = running(model, share=0.01)
+    for _ in range(4 * runner.VOTES):
         here.run(())
     assert here.is_inline
 

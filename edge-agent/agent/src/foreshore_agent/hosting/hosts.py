@@ -3,7 +3,7 @@
     isolation Agent ──► Residents ──loaded──► answers here, until it is not wanted any more
                             ├── refused, as a server would: Refused, until another is wanted
                             ├── not fetched: asked again
-                            └── cannot be here: a child in its place, where nobody else answers
+                            └── cannot be here: a child in its place, if nobody else answers
                                     └── room was given back ──► tried again, the child meanwhile
     isolation Child ──► a child
 
@@ -45,6 +45,8 @@ class HostedModel:
         here: residents.Residents,
         servers: children.Children,
         changed: Callable[[], None],
+        *,
+        is_confined: bool,
     ) -> None:
         self.wanted: Final = wanted
         self.obstacle: residents.NotResidentError | None = None
@@ -54,6 +56,7 @@ class HostedModel:
         self._here: Final = here
         self._servers: Final = servers
         self._changed: Final = changed
+        self._is_confined: Final = is_confined
         self._is_resident = False
         self._refusal: children.ServingTrouble | None = None
         self._waits_for: children.ServingTrouble | None = None
@@ -71,7 +74,7 @@ class HostedModel:
     def url(self) -> str:
         """Where it answers."""
         if self._is_resident or self._child is None:
-            return assignment.IN_AGENT + self.config.digest.removeprefix("sha256:")
+            return assignment.in_agent(self.config.digest)
         return self._child.url
 
     @property
@@ -155,7 +158,7 @@ class HostedModel:
             _LOG.warning("model %s: %s", self.config.version, error.message)
         self.obstacle = error
         self._note()
-        if not self._is_alone:
+        if not self._needs_child:
             self.settled.set()
 
     # In a child.
@@ -164,7 +167,9 @@ class HostedModel:
     def _needs_child(self) -> bool:
         if self.wanted.isolation is Isolation.CHILD:
             return True
-        return self.obstacle is not None and self._is_alone
+        if self.obstacle is None or not self._is_alone:
+            return False
+        return self.obstacle.reason != reasons.NO_MODEL_MEMORY or not self._is_confined
 
     async def _keep_child(self, tasks: asyncio.TaskGroup) -> None:
         """Have a child while one is needed."""
@@ -204,12 +209,24 @@ class Hosts:
         servers: children.Children,
         tasks: asyncio.TaskGroup,
         changed: Callable[[], None] = lambda: None,
+        *,
+        is_confined: bool = False,
     ) -> None:
-        """Host nothing yet; `changed` is called when something began or ceased to answer."""
+        """Host nothing yet.
+
+        Args:
+            here: the models in this process.
+            servers: children beside it.
+            tasks: runs what is hosted.
+            changed: called when something began or ceased to answer.
+            is_confined: whether children share the memory of a container with this process: then
+                what has no room here has none in a child either, and is left to pods.
+        """
         self._here: Final = here
         self._servers: Final = servers
         self._tasks: Final = tasks
         self._changed: Final = changed
+        self._is_confined: Final = is_confined
         self._hosted: Final[dict[WantedModel, tuple[HostedModel, asyncio.Task[None]]]] = {}
 
     def start(
@@ -223,7 +240,13 @@ class Hosts:
         started: dict[WantedModel, HostedModel] = {}
         for model in wanted:
             if model not in self._hosted:
-                hosted = HostedModel(model, self._here, self._servers, self._changed)
+                hosted = HostedModel(
+                    model,
+                    self._here,
+                    self._servers,
+                    self._changed,
+                    is_confined=self._is_confined,
+                )
                 name = f"serving-{model.config.version}"
                 self._hosted[model] = hosted, self._tasks.create_task(hosted.live(), name=name)
             hosted, _ = self._hosted[model]

@@ -59,10 +59,10 @@ class UncleanEnds:
         for digest, suspicion in self._suspicions.items():
             self._outdated.remove(PREFIX + digest)
             _LOG.warning(
-                "the agent ended uncleanly %d times since this machine started with model %s"
-                " in its process",
-                suspicion.ends,
+                "model %s was in the agent's process when it ended uncleanly, since this machine"
+                " started: %d",
                 digest,
+                suspicion.ends,
             )
 
     def count(self, digest: str) -> int:

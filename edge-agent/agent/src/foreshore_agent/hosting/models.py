@@ -21,7 +21,6 @@ from foreshore_api.v1alpha1 import modelversion
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
-from foreshore_decision.assignment import isolation
 
 InForce = Callable[[], Iterable[assignment.AssignedPolicy]]
 """Returns the versions of all policies that are in force, or were when the agent last ran."""
@@ -154,9 +153,9 @@ class HostedModels:
         self, position: int, model: hosts.WantedModel, generation: int, node: str
     ) -> assignment.Endpoint:
         url = self._running[model].url
-        is_here = url.startswith(assignment.IN_AGENT)
+        is_here = assignment.is_in_agent(url)
         return assignment.Endpoint(
-            slot=isolation.SLOT if is_here else f"a{position}",
+            slot=assignment.OWN_SLOT if is_here else f"a{position}",
             role=assignment.Role.ACTIVE,
             node=node,
             url=url,
@@ -186,7 +185,8 @@ class HostedModels:
                 why = inspection.refusal(host.trouble.reason, host.trouble.message)
                 yield _problem(model, namespace, conditions.Reason.MODEL_REJECTED, why)
             if host.obstacle is not None:
-                why = f"not in the agent's process: {host.obstacle.message}"
+                version = model.config.version
+                why = f"{version} does not run in the agent's process: {host.obstacle.message}"
                 yield _problem(model, namespace, host.obstacle.reason, why)
 
     def _rejected(self, policy: compiling.Name, host: hosts.HostedModel) -> report.Problem:

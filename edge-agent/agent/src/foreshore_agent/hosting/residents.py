@@ -118,6 +118,9 @@ class Residents:
         ends = self._marks.count(config.digest)
         if ends >= marks.MAXIMUM_UNCLEAN:
             raise _not_resident(reasons.MODEL_QUARANTINED, ends=ends)
+        if not self._room.total_bytes:  # nor for its trial, perhaps
+            message = f"no memory is given to models; {reasons.NO_MODEL_MEMORY.remedy}"
+            raise NotResidentError(reasons.NO_MODEL_MEMORY, message)
         if importlib.util.find_spec(RUNTIME) is None:
             raise _not_resident(reasons.RUNTIME_MISSING, detail=f"there is no {RUNTIME}")
 
@@ -129,7 +132,7 @@ class Residents:
                 raise
             raise _not_resident(reasons.TRIAL_FAILED, detail=str(error)) from error
 
-    async def _enter(self, config: serving.ModelConfig, shown: evidence.Evidence) -> None:
+    async def _enter(self, config: serving.ModelConfig, shown: evidence.TrialEvidence) -> None:
         """Take room, mark the digest, load: in this order. Raises as `load`."""
         needed, left = self._room.needed_bytes(shown), self._room.left_bytes
         if not self._room.take(config, shown):
@@ -157,7 +160,7 @@ class Residents:
         return body
 
     async def _load(
-        self, config: serving.ModelConfig, body: bytes, shown: evidence.Evidence
+        self, config: serving.ModelConfig, body: bytes, shown: evidence.TrialEvidence
     ) -> None:
         thread = worker.ModelWorker(f"model-{config.version}"[:15])
         try:
@@ -187,7 +190,9 @@ class Residents:
         freed.set()
 
 
-def _loaded(body: bytes, config: serving.ModelConfig, shown: evidence.Evidence) -> port.LoadedModel:
+def _loaded(
+    body: bytes, config: serving.ModelConfig, shown: evidence.TrialEvidence
+) -> port.LoadedModel:
     """Load a model in its thread; the first brings the runtime into the process."""
     try:
         from foreshore_agent.inference.local import session

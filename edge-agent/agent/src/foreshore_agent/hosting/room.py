@@ -25,11 +25,11 @@ class ModelRoom:
         """What is left of it."""
         return max(0, self.total_bytes - self._runtime_bytes - sum(self._taken.values()))
 
-    def needed_bytes(self, shown: evidence.Evidence) -> int:
+    def needed_bytes(self, shown: evidence.TrialEvidence) -> int:
         """Return what a model would take, beyond what is taken."""
         return shown.session_bytes + max(0, shown.runtime_bytes - self._runtime_bytes)
 
-    def take(self, key: object, shown: evidence.Evidence) -> bool:
+    def take(self, key: object, shown: evidence.TrialEvidence) -> bool:
         """Take what a model needs, if it is left."""
         needed = self.needed_bytes(shown)
         if needed > self.left_bytes:

@@ -9,6 +9,7 @@ a model that has no room keeps its evidence alone. Every call reads or writes fi
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from foreshore_serving import evidence
 
 MAXIMUM_EVIDENCE_BYTES: Final = 4096
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -44,7 +46,7 @@ class ModelStore:
         path.unlink(missing_ok=True)
         return None
 
-    def evidence(self, digest: str) -> evidence.Evidence | None:
+    def evidence(self, digest: str) -> evidence.TrialEvidence | None:
         """Return what the trial of a digest showed, or None."""
         path = self._evidence_path(digest)
         try:
@@ -61,14 +63,15 @@ class ModelStore:
         self.body_path(digest).unlink(missing_ok=True)
 
     def keep_only(self, digests: Iterable[str]) -> None:
-        """Throw away whatever is not of these."""
+        """Throw away what is of other digests; what is named otherwise is not ours."""
         names = set(map(_hexadecimal, digests))
         try:
             files = list(self.folder.iterdir())
         except OSError:
             return
         for path in files:
-            if path.name.partition(".")[0] not in names:
+            name = path.name.partition(".")[0]
+            if _DIGEST.fullmatch(name) and name not in names:
                 path.unlink(missing_ok=True)
 
     def _evidence_path(self, digest: str) -> Path:

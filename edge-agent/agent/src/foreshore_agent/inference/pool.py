@@ -92,7 +92,7 @@ class Pool:
         old: Sequence[_PolicyRoute],
     ) -> local.LocalReplica | None:
         """Return the model in this process, if the policy's version names it."""
-        url = assignment.IN_AGENT + model.digest.removeprefix("sha256:")
+        url = assignment.in_agent(model.digest)
         endpoint = next((endpoint for endpoint in policy.endpoints if endpoint.url == url), None)
         if endpoint is None:
             return None

@@ -277,7 +277,10 @@ class Life:
 
     def _hosted(self) -> hosts.Hosts:
         servers = children.Children(self._ground.settings.state, self._models_folder())
-        return hosts.Hosts(self._residents, servers, self._tasks, self._hosting_changed)
+        is_confined = isinstance(self._ground.settings.source, settings.HubSettings)
+        return hosts.Hosts(
+            self._residents, servers, self._tasks, self._hosting_changed, is_confined=is_confined
+        )
 
     def _hosting_changed(self) -> None:
         """Something began or ceased to answer: in a cluster nobody else looks for that."""

@@ -3,12 +3,15 @@
     quick ──VOTES slow calls outweigh the quick ones──► thread ──QUIET quick calls in a row──► quick
 
 In the loop a call costs what the model costs; a thread adds two switches of context and lets go of
-the loop meanwhile. How long a call takes is judged by many: one slow call is the machine's. A model
-that loops as often as its inputs say is never run in the loop: nothing could end it there.
+the loop meanwhile. What counts in the loop is time on a processor: the runtime lets other threads
+in while it runs, and on a busy machine a quick model waits longer for its turn than it takes. That
+clock is read only while a model is under suspicion. A model that loops as often as its inputs say
+is never run in the loop: nothing could end it there.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -49,6 +52,7 @@ class ModelRunner:
         *,
         is_bounded: bool,
         name: str = "",
+        processor_time: Callable[[], float] = time.thread_time,
     ) -> None:
         """Take a model by its trial.
 
@@ -58,24 +62,35 @@ class ModelRunner:
             usual_seconds: of one run.
             is_bounded: whether how long a run takes depends on nothing but the inputs' lengths.
             name: for the log.
+            processor_time: that this thread has had, in seconds.
         """
         self.is_inline = is_bounded and usual_seconds <= INLINE_SECONDS
         self._model: Final = model
         self._thread: Final = thread
         self._is_bounded: Final = is_bounded
         self._name: Final = name
+        self._processor_time: Final = processor_time
         self._slow = 0
+        """Slow calls that no quick ones have outweighed; more than none is suspicion."""
         self._quick = 0
 
     def run(self, given: Sequence[effects.Tensor]) -> port.RunOutputs | port.RunFailure:
         """Run the model in this turn of the loop."""
+        if self._slow:
+            return self._timed(given)
         result = self._model.run(given)
         if result.seconds > INLINE_SECONDS:
-            self._slow += 1
-            if self._slow >= VOTES:
-                self._move(is_inline=False)
-        elif self._slow:
-            self._slow -= 1
+            self._slow = 1
+        return result
+
+    def _timed(self, given: Sequence[effects.Tensor]) -> port.RunOutputs | port.RunFailure:
+        """Run the model under suspicion."""
+        began = self._processor_time()
+        result = self._model.run(given)
+        is_slow = self._processor_time() - began > INLINE_SECONDS
+        self._slow += 1 if is_slow else -1
+        if self._slow > VOTES:
+            self._move(is_inline=False)
         return result
 
     def begin(self, given: Sequence[effects.Tensor]) -> PendingRun | None:

@@ -24,7 +24,7 @@ from foreshore_serving import session as sessions
 _ELEMENTS: Final = pydantic.TypeAdapter(tuple[oip.Element, ...])
 
 
-def load(body: bytes, config: serving.ModelConfig, shown: evidence.Evidence) -> "AgentSession":
+def load(body: bytes, config: serving.ModelConfig, shown: evidence.TrialEvidence) -> "AgentSession":
     """Load a model and run it on the inputs of its trial. For a thread: it takes a while.
 
     Raises:
