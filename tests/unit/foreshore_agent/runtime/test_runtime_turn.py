@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import room
+from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY
 from builders.host import START, Host
 from foreshore_agent.devices.mqtt import unread
@@ -135,6 +135,21 @@ async def test_records_that_wait_for_the_disk_make_samples_wait_unread(
     host.tick()
     await host.rest()
     assert len(host.decisions) == 2
+
+
+async def test_no_model_is_asked_between_the_engines_assignment_and_that_of_the_ports() -> None:
+    """Asked then, the pool had no endpoint yet for the version that the engine worked by already.
+
+    Regression: an edited model cost a decision (`NoEndpoint`).
+    """
+    host = Host((EVERY_RECORD,))
+    host.measure()
+    epoch = int(host.clock.now().timestamp())
+    taken = engine_rig.assign(EVERY_RECORD, room.policy(), epoch=epoch)
+    host.core.take(events.Assigned(*host.core.stamp(), taken, is_self_granted=True))
+    assert {"measured", "ask"}.isdisjoint(host.happened)
+    await host.rest()
+    assert host.happened.count("ask") == 1
 
 
 async def test_a_defect_in_a_turn_of_the_loop_is_told_to_whoever_ends_the_process(

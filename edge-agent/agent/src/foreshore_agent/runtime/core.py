@@ -169,10 +169,15 @@ class Core:
             raise
 
     def attempt(self, event: events.Event) -> None:
-        """Have a turn with an event whose failure the caller survives."""
+        """Have a turn with an event whose failure the caller survives.
+
+        An assignment takes effect in the engine first: no sample is taken and no model asked before
+        the ports have it too, by the turn at the end of this round.
+        """
         self._intake.put(event)
         if not self._is_taking:
-            self._turn(self._take_all)
+            is_assigned = isinstance(event, events.Assigned)
+            self._turn(self._take_first if is_assigned else self._take_all)
 
     def _begin(self) -> None:
         self._is_due = False
