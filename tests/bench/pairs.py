@@ -55,7 +55,7 @@ class Measured:
     rounds: list[Round] = field(default_factory=list)
     cause: str = ""
 
-    def each(self, q: float, rate: int) -> tuple[float, ...]:
+    def quantiles(self, q: float, rate: int) -> tuple[float, ...]:
         """A quantile in milliseconds, round by round."""
         return tuple(taken.trips[rate].milliseconds(q) for taken in self.rounds)
 
@@ -156,11 +156,11 @@ def row(result: Measured, echo: Measured) -> tuple[str, ...]:
     if result.cause:
         return (result.name, *("–",) * (len(COLUMNS) - 1))
     medians = [
-        _median(result.each(0.5, STEADY)),
-        _median(result.each(0.99, STEADY)),
-        _median(figures.ratios(result.each(0.5, STEADY), echo.each(0.5, STEADY))),
-        _median(figures.ratios(result.each(0.99, STEADY), echo.each(0.99, STEADY))),
-        _median(result.each(0.5, SLOW)),
+        _median(result.quantiles(0.5, STEADY)),
+        _median(result.quantiles(0.99, STEADY)),
+        _median(figures.ratios(result.quantiles(0.5, STEADY), echo.quantiles(0.5, STEADY))),
+        _median(figures.ratios(result.quantiles(0.99, STEADY), echo.quantiles(0.99, STEADY))),
+        _median(result.quantiles(0.5, SLOW)),
         _median(result.rates()),
         _median(result.costs(STEADY)),
         _median(taken.memory for taken in result.rounds),
@@ -194,7 +194,7 @@ def against_the_echo(
     ours, echo = results[subject.name], results[ECHO.name]
     for q, name, limit in ((0.5, "p50", p50), (0.99, "p99", p99)):
         if limit is not None:
-            pairs = zip(ours.each(q, STEADY), echo.each(q, STEADY), strict=False)
+            pairs = zip(ours.quantiles(q, STEADY), echo.quantiles(q, STEADY), strict=False)
             yield compared(
                 f"{subject.isolation}: {name} over the echo's{where}", ours, pairs, limit
             )
@@ -203,7 +203,7 @@ def against_the_echo(
 def against_the_script(results: Results) -> Iterable[figures.Figure]:
     """The agent with its model in process beside what people would write."""
     ours, script = results[AGENT.name], results[SCRIPT.name]
-    p50 = zip(ours.each(0.5, STEADY), script.each(0.5, STEADY), strict=False)
+    p50 = zip(ours.quantiles(0.5, STEADY), script.quantiles(0.5, STEADY), strict=False)
     yield compared("Agent: p50 over the script's", ours, p50, figures.Limit(1.5), script)
     rates = zip(ours.rates(), script.rates(), strict=False)
     least = figures.Limit(1, is_least=True)
@@ -217,7 +217,7 @@ def against_the_script(results: Results) -> Iterable[figures.Figure]:
 def against_node_red(results: Results) -> Iterable[figures.Figure]:
     """The same beside Node-RED."""
     ours, node_red = results[AGENT.name], results[NODE_RED.name]
-    p50 = zip(ours.each(0.5, SLOW), node_red.each(0.5, SLOW), strict=False)
+    p50 = zip(ours.quantiles(0.5, SLOW), node_red.quantiles(0.5, SLOW), strict=False)
     limit = figures.Limit(0.2)
     yield compared("Agent: p50 over Node-RED's at 20/s", ours, p50, limit, node_red, SLOW)
     costs = zip(ours.costs(STEADY), node_red.costs(STEADY), strict=False)
@@ -264,7 +264,7 @@ def on_a_plain_broker(results: Results, plan: Plan) -> figures.Section:
         (
             result.name,
             *(
-                figures.plain(None if result.cause else _median(result.each(q, at)))
+                figures.plain(None if result.cause else _median(result.quantiles(q, at)))
                 for at in (SLOW, STEADY)
                 for q in (0.5, 0.99)
             ),
