@@ -99,7 +99,9 @@ class Outstanding:
 
     def _look(self) -> None:
         self._watch = None
-        waiting = [each.due for each in self._waiting.values() if each.due is not None]
+        waiting = [
+            publication.due for publication in self._waiting.values() if publication.due is not None
+        ]
         if not waiting:
             return
         earliest = min(waiting)
