@@ -175,10 +175,10 @@ async def test_a_model_that_ends_the_agent_twice_in_one_boot_is_quarantined(
     process = await start(resources, state, log)
     await device.measure_until(commands=len(device.commands) + 2)
     assert len(await asyncio.to_thread(servers_of, process.pid)) == 1, "a child answers"
+    why = "occupancy-v1 does not run in the agent's process: the agent ended uncleanly 2 times"
+    await until(lambda: why in log.read_text())
     process.terminate()
     assert await asyncio.wait_for(process.wait(), 30) == 0
-    why = "occupancy-v1 does not run in the agent's process: the agent ended uncleanly 2 times"
-    assert why in log.read_text()
 
 
 # The hosts by themselves

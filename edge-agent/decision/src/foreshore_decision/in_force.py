@@ -27,7 +27,7 @@ Where the place that chooses is durable, so is what it chose. The places:
     a file of a folder         the object as it was last right           agent resources
     a reference of an object   what it resolved to when last assigned    decision assignment
     a policy on a device       the version that was in force there       agent engine
-    a model's servers          those of the version before that answer   agent folder, the planner
+    a model's servers          those of the version before that answer   agent hosting, the planner
     an assignment              the one before                            agent runtime, the hub
 
 What a person reads of it is `message`, in the same words everywhere; where a text begins with a

@@ -8,6 +8,7 @@ store      the bytes and what a trial showed, in the state directory
 marks      which digests were loaded when the agent ended uncleanly
 room       how much memory models may take here
 children   inference servers as processes of this machine
+own        all of these, put together for one agent
 hub        which models of a cluster's assignment this agent answers for
 
 How a loaded model is asked is `inference.local`'s.

@@ -30,18 +30,18 @@ class HubModels:
         """Return an assignment with the endpoints that this agent can answer at, from now on."""
         self._models.start(taken.policies, frozenset(self._accompanied(taken.policies)))
         answering = self._applied = self._models.answering()
-        policies = (
-            policy.model_copy(
-                update={
-                    "endpoints": (
-                        *self._models.endpoints(policy, answering, self._node),
-                        *_elsewhere(policy),
-                    )
-                }
-            )
-            for policy in taken.policies
-        )
-        return taken.model_copy(update={"policies": tuple(policies)})
+        policies = tuple(self._answered(policy, answering) for policy in taken.policies)
+        return taken.model_copy(update={"policies": policies})
+
+    def _answered(
+        self, policy: assignment.AssignedPolicy, answering: models.Models
+    ) -> assignment.AssignedPolicy:
+        """Return a policy with its endpoints here as they are now."""
+        here = self._models.endpoints(policy, answering, self._node)
+        endpoints = (*here, *_elsewhere(policy))
+        if endpoints == policy.endpoints:
+            return policy
+        return policy.model_copy(update={"endpoints": endpoints})
 
     def taken(self) -> None:
         """An applied assignment is in effect: stop what is neither named nor needed."""

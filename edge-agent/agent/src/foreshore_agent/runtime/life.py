@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from foreshore_agent import (
@@ -26,8 +25,8 @@ from foreshore_agent import (
 from foreshore_agent.devices.mqtt import broker, devices
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.folder import folder
-from foreshore_agent.hosting import children, hosts, marks, models, residents
 from foreshore_agent.hosting import hub as hub_models
+from foreshore_agent.hosting import marks, own
 from foreshore_agent.inference import pool
 from foreshore_agent.runtime import admission, core, desired, facts, notices
 from foreshore_agent.site import exchange, peers
@@ -72,8 +71,9 @@ class Life:
         self._running: Final[list[asyncio.Task[None]]] = []
         self._broken: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         node, clock = ground.settings.node, ground.clock
-        self._residents: Final = self._prepared()
-        self._inference: Final = pool.Pool(self._residents.runner)
+        ends = marks.UncleanEnds(ground.book.keep, clock.boot_id, ground.trying)
+        self._models: Final = own.OwnModels(ground.settings, ends, tasks, self._hosting_changed)
+        self._inference: Final = pool.Pool(self._models.runner)
         refused = refusals.Refusals(ground.meters.count_telemetry)
         stamp = functools.partial(core.stamp, clock)
         mqtt = broker.SiteBroker(node, refused, clock.instant)
@@ -106,7 +106,6 @@ class Life:
         self._is_resuming = False
         self._has_taken: Final = asyncio.Event()
         """Set whenever an assignment has taken effect."""
-        self._hosts: Final = self._hosted()
         self._hub_models: hub_models.HubModels | None = None
         self._port: health.Port | None = None
         self.facts: Final = self._facts()
@@ -156,10 +155,7 @@ class Life:
         self._start("notices", self._notices.run())
         recalled = await self._desired.recall()
         if self._hub is not None:
-            stores = models.Stores(None, ground.settings.credentials)
-            self._hub_models = hub_models.HubModels(
-                ground.settings.node, self._hosts, stores, self._last_in_force
-            )
+            self._hub_models = self._models.of_cluster(self._last_in_force)
             if recalled is not None:
                 self._resume(recalled)
             self._start("hub", self._hub.run())
@@ -216,7 +212,7 @@ class Life:
             task.cancel()
             await asyncio.wait((task,))
         self._inference.close()
-        self._hosts.stop()
+        self._models.hosts.stop()
         if self._port is not None:
             await self._port.close()
 
@@ -256,31 +252,11 @@ class Life:
         )
         book = self._ground.book
         calls = folder.FolderCalls(self._desired.put, self._last_in_force, self._notices.look)
-        self._folder = folder.Folder(places, book, self._hosts, calls, recalled, book.journal_id)
+        self._folder = folder.Folder(
+            places, book, self._models.hosts, calls, recalled, book.journal_id
+        )
         await self._folder.start()
         self._start("folder", self._folder.follow())
-
-    # The models of its own.
-
-    def _models_folder(self) -> Path:
-        """Return the folder that is asked for a model by digest before its source is."""
-        source = self._ground.settings.source
-        if isinstance(source, settings.FolderSettings):
-            return source.models or source.resources
-        return self._ground.settings.state.absolute() / residents.FOLDER
-
-    def _prepared(self) -> residents.Residents:
-        ground = self._ground
-        ends = marks.UncleanEnds(ground.book.keep, ground.clock.boot_id, ground.trying)
-        room_mib = ground.settings.model_memory_mib
-        return residents.prepared(ground.settings.state, self._models_folder(), room_mib, ends)
-
-    def _hosted(self) -> hosts.Hosts:
-        servers = children.Children(self._ground.settings.state, self._models_folder())
-        is_confined = isinstance(self._ground.settings.source, settings.HubSettings)
-        return hosts.Hosts(
-            self._residents, servers, self._tasks, self._hosting_changed, is_confined=is_confined
-        )
 
     def _hosting_changed(self) -> None:
         """Something began or ceased to answer: in a cluster nobody else looks for that."""
