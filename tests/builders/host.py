@@ -217,7 +217,7 @@ class _Journal:
         self, entries: Sequence[Any], _values: object = (), *, is_patient: bool = False
     ) -> "asyncio.Future[None]":
         self._host.happened.append("append")
-        self._host.records += [orjson.loads(entry.body) for entry in entries]
+        self._host.records += [orjson.loads(entry.body) for entry in entries if entry.body]
         return self.put()
 
     def put(self, *_: object) -> "asyncio.Future[None]":
