@@ -103,7 +103,11 @@ TABLE: tuple[Program, ...] = (
     Program("mosquitto", Debian(("mosquitto",)), before=BROKER),
     Program("mosquitto_pub", Debian(("mosquitto-clients",)), before=on(Target.TEST, Target.E2E)),
     Program("curl", Debian(("curl",)), before=on(Target.TEST)),
-    Program("cc", Debian(COMPILER, HEADERS), before=on(Target.BENCH)),
+    Program(
+        "cc",
+        Debian(COMPILER, HEADERS),
+        before=on(Target.COMPONENT, Target.TEST, Target.BENCH),
+    ),
     Program("docker", Debian(ENGINE), later=NODES),
     Program("debootstrap", Debian(("debootstrap",)), before=on(Target.FRESH), later=NODES),
     # from pinned Go modules
