@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import shutil
 import subprocess
 import sys
 import threading
@@ -211,7 +210,6 @@ uvloop.run(main(*map(pathlib.Path, sys.argv[1:])))
 """
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="the disk that stands still needs cc")
 def test_while_writes_and_syncs_stand_still_the_loop_turns_and_nothing_counts_as_durable(
     tmp_path: Path,
 ) -> None:
