@@ -99,7 +99,7 @@ class Outstanding:
 
     def _look(self) -> None:
         self._watch = None
-        waiting = [each.due for each in self._waiting.values() if each.due is not None]
+        waiting = [sent.due for sent in self._waiting.values() if sent.due is not None]
         if not waiting:
             return
         earliest = min(waiting)

@@ -5,6 +5,7 @@ names what a broker answers. `connection` is the only caller.
 
 A client library would be less to look after; `tests/bench/clients.py` shows why there is none. The
 one before this took 80 µs of the loop for a sample and its command where this takes 30, and no
-library lets the loop know at once whether the network took a command. What is left out is what the agent never does: QoS 2 in either direction, retaining, topic aliases,
-enhanced authentication, sessions that outlive their connection.
+library lets the loop know at once whether the network took a command. What is left out is what the
+agent never does: QoS 2 in either direction, retaining, topic aliases, enhanced authentication,
+sessions that outlive their connection.
 """
