@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 
 from builders import broker_packets
 from foreshore_agent.devices.mqtt import connection, denials, session, socket_watch
+from foreshore_agent.devices.mqtt.codec import decode
 from foreshore_api.v1alpha1 import site
 from harness import mosquitto
 
@@ -105,7 +106,7 @@ async def served(handle: Handler) -> AsyncIterator[int]:
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(5):
             await asyncio.gather(*sessions)
 
 
@@ -444,6 +445,25 @@ async def test_a_connection_that_nobody_waits_for_any_more_is_closed(
     await asyncio.gather(opening, return_exceptions=True)
     await asyncio.sleep(0.2)
     assert opening.cancelled()
+
+
+async def test_a_session_whose_opener_is_cancelled_as_it_is_accepted_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would stay open for as long as the process lives, and nobody would know of it."""
+    openings: list[asyncio.Task[connection.BrokerConnection]] = []
+    really = connection.BrokerConnection._on_connect_answer
+
+    def accept(self: connection.BrokerConnection, answer: decode.ConnectAnswer) -> None:
+        really(self, answer)
+        openings[0].cancel()
+
+    monkeypatch.setattr(connection.BrokerConnection, "_on_connect_answer", accept)
+    async with scripted(accepted(Protocol.V5), Protocol.V5) as (where, _):
+        opening = connection.BrokerConnection.open(where, name="a", received=nothing)
+        openings.append(asyncio.ensure_future(opening))
+        await asyncio.wait(openings)
+        assert openings[0].cancelled()
 
 
 async def test_a_subscription_that_mqtt_3_1_1_refuses_is_denied_too() -> None:

@@ -115,9 +115,9 @@ class BrokerConnection:
         `name` is the beginning of the client identifier; its end is new each time, so that no
         session throws another out. `backlog` bounds the messages that wait to be handed over, as
         their bytes are bounded: the oldest goes to `overflowed` instead; without it, reading stops
-        for a while. `now` dates
-        messages as they arrive. What `carries_commands` takes what the kernel still holds with it
-        when it ends: a command that arrives late is worse than one that does not arrive.
+        for a while. `now` dates messages as they arrive. What `carries_commands` takes what the
+        kernel still holds with it when it ends: a command that arrives late is worse than one that
+        does not arrive.
 
         Raises:
             ConnectionFailedError: the broker did not answer, or refused.
@@ -141,9 +141,9 @@ class BrokerConnection:
         try:
             self._stream.write(encode.connect(greeting, is_v5=self._is_v5))
             await self._accepted
-        finally:
-            if not self.is_open:
-                self._end("it was never open")
+        except BaseException:  # even if it was accepted just then: nobody would close it
+            self._end("it was never open")
+            raise
 
     @property
     def is_open(self) -> bool:

@@ -99,9 +99,7 @@ class Outstanding:
 
     def _look(self) -> None:
         self._watch = None
-        waiting = [
-            publication.due for publication in self._waiting.values() if publication.due is not None
-        ]
+        waiting = [sent.due for sent in self._waiting.values() if sent.due is not None]
         if not waiting:
             return
         earliest = min(waiting)

@@ -88,7 +88,7 @@ def subscribe(number: int, filters: Sequence[str], qos: int, *, is_v5: bool) -> 
     """Return SUBSCRIBE. Raises ValueError: a filter is too long, or no UTF-8."""
     head = number.to_bytes(2, "big") + (properties.NONE if is_v5 else b"")
     options = bytes((qos,))
-    return _packet(0x82, head + b"".join(fields.text(wanted) + options for wanted in filters))
+    return _packet(0x82, head + b"".join(fields.text(topic) + options for topic in filters))
 
 
 def unsubscribe(number: int, filters: Sequence[str], *, is_v5: bool) -> bytes:
