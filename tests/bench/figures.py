@@ -189,8 +189,8 @@ def plain(value: float | None, digits: int = 3) -> str:
 
 
 def listed(milliseconds: Mapping[str, float]) -> str:
-    """Name and milliseconds, to two digits."""
-    return ", ".join(f"{name} {value:.2g} ms" for name, value in sorted(milliseconds.items()))
+    """Name and milliseconds, by name."""
+    return ", ".join(f"{name} {plain(value)} ms" for name, value in sorted(milliseconds.items()))
 
 
 def lines(figures: Iterable[Figure]) -> tuple[tuple[str, ...], ...]:
@@ -219,6 +219,15 @@ def markdown(sections: Iterable[Section]) -> str:
     return "\n".join(_section(section, _piped, "**{}**\n") for section in sections)
 
 
+def _profiles(section: Section) -> Iterable[tuple[str, list[str]]]:
+    """Each profile that a missed figure has, with the names of all that share it."""
+    names: dict[str, list[str]] = {}
+    for figure in section.figures:
+        if figure.is_missed and figure.profile:
+            names.setdefault(figure.profile, []).append(figure.name)
+    return names.items()
+
+
 Render = Callable[[tuple[str, ...], Sequence[Sequence[str]]], list[str]]
 
 
@@ -228,11 +237,7 @@ def _section(section: Section, render: Render, title: str) -> str:
         written += [*render(section.columns, section.rows), ""]
     if section.figures:
         written += [*render(LIMIT_COLUMNS, lines(section.figures)), ""]
-    written += [
-        f"- {figure.name}: {figure.profile}"
-        for figure in section.figures
-        if figure.is_missed and figure.profile
-    ]
+    written += [f"- {'; '.join(names)}: {profile}" for profile, names in _profiles(section)]
     causes = dict.fromkeys(figure.cause for figure in section.figures if figure.cause)
     written += [f"- not measured: {cause}" for cause in causes]
     written += [f"- {note}" for note in section.notes]

@@ -69,7 +69,7 @@ def free_port() -> int:
 
 
 def test_what_was_looked_at_is_an_agent_that_runs(modules: frozenset[str]) -> None:
-    assert {"foreshore_agent.runtime.life", "foreshore_agent.hosting.children"} <= modules
+    assert {"foreshore_agent.runtime.life", "foreshore_agent.folder.folder"} <= modules
 
 
 @pytest.mark.parametrize("name", sorted(FORBIDDEN))

@@ -105,6 +105,14 @@ def test_a_missed_figure_shows_its_profile_and_one_that_holds_does_not() -> None
     assert "profile" not in held.document()
 
 
+def test_a_profile_that_several_figures_share_is_shown_once() -> None:
+    limit = figures.Limit(1)
+    missed = tuple(figures.Figure(name, (2.0,), "", limit, "loop 2 ms") for name in ("p50", "p99"))
+    shown = figures.text([figures.Section("t", figures=missed)])
+    assert shown.count("loop 2 ms") == 1
+    assert "p50; p99: loop 2 ms" in shown
+
+
 def test_columns_stand_below_each_other() -> None:
     section = figures.Section("t", ("", "p50 ms"), (("C echo", "0.18"), ("agent, Child", "12.3")))
     lines = figures.text([section]).splitlines()[1:4]
