@@ -47,7 +47,7 @@ class JournalPort(Protocol):
     def flush(self) -> None:
         """End a turn: what was appended since the last one goes to the disk together.
 
-        Without it, what was appended goes when the loop comes to its next callbacks.
+        Without it, what was appended goes with what is patient, a moment later.
         """
         ...
 

@@ -47,7 +47,9 @@ _CHORE_ROUNDS: Final = 16
 """Under unbroken load, a slice of house-keeping comes after so many commits."""
 _RETRY_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.005
-"""How long what nobody waits for may wait for company: one sync less where decisions are dense."""
+"""How long what nobody waits for may wait for company: one sync less where decisions are dense.
+With 0.1 s, at 100 decisions a second the record of one went with the intent of the next: a tenth
+less processor time, and a tenth more until each command left. The command comes first."""
 _LOG: Final = logging.getLogger(__name__)
 _PREFIX: Final = "agent/"
 """Keys of the agent, apart from the journal's own."""
@@ -154,7 +156,8 @@ class Journal:
         if not self._is_closed and not self.broken.done():
             self._refused.update((entry.verdict, reason) for entry in entries)
             self._own_up()
-            self._be_due()
+            self._is_due = True
+            self._loop.call_soon(self.flush)
 
     def put(self, key: str, value: bytes) -> None:
         """Keep one value, or forget it if it is empty; `standing` says when nothing can be kept."""
@@ -212,6 +215,7 @@ class Journal:
     def _ask(self, ask: Callable[[Store], Any]) -> asyncio.Future[Any]:
         call = Call(ask, self._loop.create_future())
         self._take(call)
+        self._loop.call_soon(self.flush)
         return call.done
 
     def _take(self, operation: Operation, *, is_patient: bool = False) -> None:
@@ -221,9 +225,8 @@ class Journal:
             return
         self._own_up()
         self._gather(operation)
-        if not is_patient:
-            self._be_due()
-        elif self._patience is None and not self._is_due:
+        self._is_due = self._is_due or not is_patient
+        if self._patience is None:
             self._patience = self._loop.call_later(_PATIENCE_SECONDS, self._hand_over)
 
     def _refusal(self, operation: Operation) -> JournalFull | None:
@@ -239,11 +242,6 @@ class Journal:
     def _gather(self, operation: Operation) -> None:
         self._waiting.add(operation)
         self._gathered.append(operation)
-
-    def _be_due(self) -> None:
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self.flush)
 
     def _hand_over(self) -> None:
         """Queue all that was gathered, what is patient too: the order of operations stays."""
