@@ -97,6 +97,16 @@ async def test_whoever_lets_go_of_a_model_leaves_it_to_who_had_it_loaded_since(
     assert here.runner(served_by(model)) is None
 
 
+async def test_bytes_without_room_for_another_version_stay_while_one_of_them_runs(
+    here: residents.Residents, tmp_path: Path
+) -> None:
+    await here.load(wanted().config)
+    here._room._taken["others"] = here._room.left_bytes
+    with pytest.raises(residents.NotResidentError, match="MiB are left"):
+        await here.load(wanted(version="occupancy-v2").config)
+    assert (tmp_path / "state" / "models" / f"{HEXADECIMAL}.onnx").exists()
+
+
 class EndingTrials(trials.ModelTrials):
     """Trials during which the agent is gone: what is durable then is looked at."""
 

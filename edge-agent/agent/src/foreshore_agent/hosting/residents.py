@@ -160,7 +160,8 @@ class Residents:
         place = object()
         needed, left = self._room.needed_bytes(shown), self._room.left_bytes
         if not self._room.take(place, shown):
-            await asyncio.to_thread(self._store.drop_body, config.digest)
+            if all(model.digest != config.digest for model in self._runners):
+                await asyncio.to_thread(self._store.drop_body, config.digest)
             mebibytes = {"needed": needed, "left": left, "room": self._room.total_bytes}
             rounded = {name: -(-size // room.MEBIBYTE) for name, size in mebibytes.items()}
             raise _not_resident(reasons.NO_MODEL_MEMORY, **rounded)
