@@ -181,6 +181,8 @@ async def test_a_model_that_ends_the_agent_twice_in_one_boot_is_quarantined(
         assert servers_of(process.pid) == []
         os.kill(process.pid, signal.SIGSEGV)
         await process.wait()
+    crashed = "Fatal Python error: Segmentation fault"
+    assert log.read_text().count(crashed) == marks.MAXIMUM_UNCLEAN, "its end is in its log"
     process = await start(resources, state, log)
     await device.measure_until(commands=len(device.commands) + 2)
     assert len(await asyncio.to_thread(servers_of, process.pid)) == 1, "a child answers"

@@ -217,7 +217,9 @@ class ConditionReason(ReasonEnum):
         "ModelQuarantined",
         "An agent ended uncleanly twice while it ran a model itself, and runs it no more before "
         "its node boots again; replicas in pods answer.",
-        "another ModelVersion, or one that asks isolation Child; the agent's log says how it ended",
+        "look how it ended: the log of the agent's life before (kubectl logs --previous) if it "
+        "crashed, the node's if memory ran out; then another ModelVersion, one that asks isolation "
+        "Child, or a new boot of the node",
     )
     TRIAL_FAILED = (
         "TrialFailed",
