@@ -142,6 +142,11 @@ async def test_bytes_are_thrown_away_but_not_those_that_are_wanted_again(
     hosted.start([model])
     await hosted.settle([model], 60)
     await until(lambda: len(list(kept.iterdir())) == 2)
+    for _ in range(2):
+        hosted.keep_only([])
+        await until(lambda: not list(kept.iterdir()))
+        hosted.start([model])
+        await hosted.settle([model], 60)
     hosted.keep_only([])
     await until(lambda: not list(kept.iterdir()))
     hosted.start([model])

@@ -258,10 +258,8 @@ class HostedModels:
 
     def _is_answering(self, model: hosts.WantedModel) -> bool:
         host = self._running.get(model)
-        is_taken_back = model.isolation is Isolation.AGENT and not self._is_allowed_here
-        if host is None or is_taken_back:
-            return False
-        return host.has_served and host.phase is not children.ChildPhase.REFUSED
+        is_refused = host is not None and host.phase is children.ChildPhase.REFUSED
+        return host is not None and host.has_served and not is_refused
 
 
 def _problem(model: hosts.WantedModel, namespace: str, reason: str, message: str) -> report.Problem:
