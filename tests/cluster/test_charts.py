@@ -132,6 +132,29 @@ def test_what_models_may_take_in_the_agent_is_asked_of_the_node_and_allowed(
     assert {"name": "FORESHORE_MODEL_MEMORY", "value": chosen} in container["env"]
 
 
+def secrets_mounted(*values: str) -> dict[str, tuple[str, list[str]]]:
+    """By folder of the credentials: the Secret, and which of its keys are mounted (none: all)."""
+    pod = daemon_set(*values)["spec"]["template"]["spec"]
+    secrets = {one["name"]: one["secret"] for one in pod["volumes"] if "secret" in one}
+    (container,) = pod["containers"]
+    return {
+        one["mountPath"].removeprefix("/etc/foreshore/credentials/"): (
+            secrets[one["name"]]["secretName"],
+            [item["key"] for item in secrets[one["name"]].get("items", ())],
+        )
+        for one in container["volumeMounts"]
+        if one["name"] in secrets
+    }
+
+
+def test_of_a_model_servers_authority_agents_see_the_certificate_alone() -> None:
+    chosen = ("credentials={broker}", "modelAuthorities={models,broker,models}")
+    assert secrets_mounted(*chosen) == {"broker": ("broker", []), "models": ("models", ["ca.crt"])}
+    assert secrets_mounted("modelAuthorities=null", "credentials={broker}") == {
+        "broker": ("broker", [])
+    }
+
+
 def test_an_agent_without_a_limit_is_given_none_for_its_models() -> None:
     container = agent_container("modelMemory=256", "resources.limits=null")
     assert container["resources"]["requests"]["memory"] == "352Mi"

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,14 @@ async def decided(state: Path) -> list[record.Decision]:
     return [event.data for event in events if isinstance(event.data, record.Decision)]
 
 
+async def durable_marks(state: Path) -> Mapping[str, bytes]:
+    book = await journal.Journal.open(state)
+    try:
+        return await book.values(marks.PREFIX)
+    finally:
+        await book.close()
+
+
 def servers_of(pid: int) -> list[str]:
     """The command lines of the inference servers that a process has started."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
@@ -126,6 +134,7 @@ async def test_it_answers_without_a_child_and_again_without_its_source(
     (resources / "occupancy-v1.onnx").unlink()
     async with living(of_folder(resources, state)):
         await device.measure_until(commands=len(device.commands) + 2)
+    assert not any((await durable_marks(state)).values()), "an agent that is stopped ends well"
     decisions = await decided(state)
     assert {decision.model.digest for decision in decisions if decision.model} == {DIGEST}
     answered = [attempt for one in decisions if one.inference for attempt in one.inference.attempts]
@@ -172,6 +181,8 @@ async def test_a_model_that_ends_the_agent_twice_in_one_boot_is_quarantined(
         assert servers_of(process.pid) == []
         os.kill(process.pid, signal.SIGSEGV)
         await process.wait()
+    crashed = "Fatal Python error: Segmentation fault"
+    assert log.read_text().count(crashed) == marks.MAXIMUM_UNCLEAN, "its end is in its log"
     process = await start(resources, state, log)
     await device.measure_until(commands=len(device.commands) + 2)
     assert len(await asyncio.to_thread(servers_of, process.pid)) == 1, "a child answers"

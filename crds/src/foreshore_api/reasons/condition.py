@@ -215,9 +215,11 @@ class ConditionReason(ReasonEnum):
     )
     MODEL_QUARANTINED = (
         "ModelQuarantined",
-        "An agent ended uncleanly twice while it ran a model itself, and runs it no more before "
+        "An agent ended uncleanly twice while it ran or tried a model, and runs it no more before "
         "its node boots again; replicas in pods answer.",
-        "another ModelVersion, or one that asks isolation Child; the agent's log says how it ended",
+        "look how it ended: the log of the agent's life before (kubectl logs --previous) if it "
+        "crashed, the node's if memory ran out; then a ModelVersion of other bytes, one that asks "
+        "isolation Child, or a new boot of the node",
     )
     TRIAL_FAILED = (
         "TrialFailed",

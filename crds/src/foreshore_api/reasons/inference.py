@@ -105,11 +105,12 @@ NO_MODEL_MEMORY: Final = Reason(
 MODEL_QUARANTINED: Final = Reason(
     "ModelQuarantined",
     "The agent ended uncleanly twice since the machine started, while it had the model in its own"
-    " process.",
+    " process or tried it.",
     "the agent ended uncleanly {ends} times since this machine started, with the model in its"
-    " process",
+    " process or on trial",
     remedy="look why in the log of the system (a signal, memory); it is tried again once the"
-    " machine has started anew; another ModelVersion, or one with isolation Child, is free of it",
+    " machine has started anew; other bytes, and a ModelVersion with isolation Child, are free of"
+    " it",
 )
 TRIAL_FAILED: Final = Reason(
     "TrialFailed",

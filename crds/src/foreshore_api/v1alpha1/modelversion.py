@@ -19,7 +19,9 @@ class HttpsSourceSpec(Document):
     """Address of the artefact. Example: `https://172.18.0.1:8443/occupancy-v1.onnx`."""
 
     ca_secret_ref: meta.SecretReference | None = None
-    """Secret with the server's CA under `ca.crt`. Absent: the CAs that the image trusts."""
+    """Secret with the server's CA under `ca.crt`; where agents run the model (isolation Agent) one
+    of this name in their namespace too, listed in modelAuthorities of their chart. Absent: the CAs
+    that the image trusts."""
 
 
 class FileSourceSpec(Document):
@@ -91,8 +93,8 @@ class ModelRuntime(Document):
     isolation: Isolation = Isolation.CHILD
     """Child: in a limited process of its own, in a pod. Agent: in the process of every agent that
     may hold a device of the policy, after it ran in a child there, where the Site allows it and the
-    agent has room (value modelMemory of its chart); elsewhere as Child, and InAgent says why. A
-    policy's placement speaks of pods alone. Example: `Child`."""
+    agent has room (value modelMemory of its chart); elsewhere as Child, and InAgent says why. The
+    placement in a policy's spec chooses nodes for pods alone. Example: `Child`."""
 
 
 class ExpectedInference(Document):

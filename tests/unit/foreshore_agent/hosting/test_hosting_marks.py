@@ -52,6 +52,25 @@ async def test_a_mark_is_durable_before_the_model_is_used() -> None:
     assert kept.ends().count(DIGEST) == 1
 
 
+async def test_a_mark_that_could_not_be_kept_stands_for_no_use() -> None:
+    kept = hosting.KeptMarks()
+    is_full = True
+
+    async def keep(key: str, value: bytes) -> None:
+        await kept.keep(key, value)
+        if is_full and value:
+            raise OSError("durable all the same")
+
+    ends = marks.UncleanEnds(keep, hosting.BOOT, {})
+    with pytest.raises(OSError, match="durable all the same"):
+        await ends.begin(DIGEST)
+    assert kept.ends().count(DIGEST) == 0
+    is_full = False
+    await ends.begin(DIGEST)
+    await ends.end(DIGEST)
+    assert kept.ends().count(DIGEST) == 0
+
+
 async def test_a_new_boot_clears_and_forgets_what_others_left() -> None:
     kept = hosting.KeptMarks()
     await loaded(kept, DIGEST, OTHER)

@@ -6,7 +6,7 @@ from builders import local_models
 from foreshore_agent.inference.local import port, runner, worker
 
 QUICK = port.RunOutputs({}, 1e-5)
-SLOW = port.RunOutputs({}, 0.01)
+SLOW = port.RunOutputs({}, 0.0015)
 
 
 class Processor:
@@ -67,6 +67,14 @@ async def test_a_model_that_becomes_slow_leaves_the_loop_and_returns_when_it_is_
         assert pending is not None
         await pending.result
     assert here.is_inline
+
+
+async def test_a_call_that_holds_the_loop_for_long_is_not_waited_for_as_often() -> None:
+    here = running(local_models.ObedientModel(port.RunOutputs({}, 0.05)))
+    here.run(())  # the first may be a busy machine's
+    assert here.is_inline
+    here.run(())
+    assert not here.is_inline
 
 
 async def test_slow_calls_that_quick_ones_outweigh_do_not_count() -> None:

@@ -152,6 +152,21 @@ def test_a_model_that_answers_otherwise_than_in_its_trial_is_not_loaded() -> Non
         session.load(body, declared, shown)
 
 
+def test_memory_that_is_short_for_the_seeded_inputs_loads_no_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = local_models.identity(onnx.TensorProto.FLOAT)
+    declared = local_models.config(body)
+    shown = local_models.tried(body, declared)
+
+    def answers(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(trial, "answers", answers)
+    with pytest.raises(port.NotLoadedError, match="MemoryError"):
+        session.load(body, declared, shown)
+
+
 def test_the_seeded_inputs_differ_from_run_to_run_and_fit_every_type() -> None:
     for name in ELEMENTS:
         body = MODELS[name]

@@ -180,7 +180,7 @@ class Folder:
         self.is_adopting = True
         self._calls.inspected()
         self._written = compiled.assignment
-        self._models.start(self._written.policies)
+        self._models.start(self._written)
         if patience:
             await self._models.settle(patience)
         await self._values.keep(_KEPT, _freeze(reading.kept))

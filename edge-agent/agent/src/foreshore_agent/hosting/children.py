@@ -127,9 +127,7 @@ class Child:
 
     async def _live(self) -> int:
         """Run one process from start to end; returns its exit code."""
-        self._config_file.write_bytes(self.config.encode())
-        self._ending_file.write_bytes(b"")
-        self.socket.unlink(missing_ok=True)
+        await asyncio.to_thread(self._prepare)
         process = await asyncio.create_subprocess_exec(
             *command("run", self._config_file, self._ending_file, self._models),
             *("--socket", str(self.socket)),
@@ -142,6 +140,11 @@ class Child:
         finally:
             watch.cancel()
             await stop(process)
+
+    def _prepare(self) -> None:
+        self._config_file.write_bytes(self.config.encode())
+        self._ending_file.write_bytes(b"")
+        self.socket.unlink(missing_ok=True)
 
     async def _await_ready(self) -> None:
         while not await _is_ready(self.socket):  # noqa: ASYNC110 - another process, nothing wakes us

@@ -57,7 +57,7 @@ class HostedModel:
         self._servers: Final = servers
         self._changed: Final = changed
         self._is_confined: Final = is_confined
-        self._is_resident = False
+        self._resident: residents.Resident | None = None
         self._refusal: children.ServingTrouble | None = None
         self._waits_for: children.ServingTrouble | None = None
         self._child: children.Child | None = None
@@ -73,14 +73,14 @@ class HostedModel:
     @property
     def url(self) -> str:
         """Where it answers."""
-        if self._is_resident or self._child is None:
+        if self._resident is not None or self._child is None:
             return assignment.in_agent(self.config.digest)
         return self._child.url
 
     @property
     def phase(self) -> children.ChildPhase:
         """Where it stands."""
-        if self._is_resident:
+        if self._resident is not None:
             return children.ChildPhase.SERVING
         if self._refusal is not None:
             return children.ChildPhase.REFUSED
@@ -92,7 +92,7 @@ class HostedModel:
     @property
     def trouble(self) -> children.ServingTrouble | None:
         """Why it is not served at all."""
-        if self._is_resident:
+        if self._resident is not None:
             return None
         of_child = None if self._child is None else self._child.trouble
         return self._refusal or self._waits_for or of_child
@@ -100,7 +100,7 @@ class HostedModel:
     @property
     def has_served(self) -> bool:
         """Whether it was ready once where it runs now."""
-        return self._is_resident or (self._child is not None and self._child.has_served)
+        return self._resident is not None or (self._child is not None and self._child.has_served)
 
     def set_alone(self, *, is_alone: bool) -> None:
         """Note whether nobody else answers: then it needs a child where it cannot be here."""
@@ -116,18 +116,19 @@ class HostedModel:
                 if self.wanted.isolation is Isolation.AGENT:
                     tasks.create_task(self._reside())
         finally:
-            self._is_resident = False
-            await self._here.unload(self.config)
+            resident, self._resident = self._resident, None
+            if resident is not None:
+                await self._here.unload(resident)
 
     # In this process.
 
     async def _reside(self) -> None:
         """Load it, and again while it may help; then it stays."""
         wait = backoff.Backoff()
-        while not self._is_resident and self._refusal is None:
+        while self._resident is None and self._refusal is None:
             freed = self._here.freed
             try:
-                await self._here.load(self.config)
+                self._resident = await self._here.load(self.config)
             except residents.NotResidentError as error:
                 self._note_obstacle(error)
                 if error.reason != reasons.NO_MODEL_MEMORY:
@@ -137,7 +138,7 @@ class HostedModel:
                 self._note_failure(error)
                 await asyncio.sleep(wait.next())
             else:
-                self._is_resident, self.obstacle, self._waits_for = True, None, None
+                self.obstacle = self._waits_for = None
                 self._note()
 
     def _note_failure(self, error: Exception) -> None:
@@ -267,11 +268,14 @@ class Hosts:
         for model in set(self._hosted) - set(wanted):
             _, task = self._hosted.pop(model)
             task.cancel()
+        self._tasks.create_task(self._here.keep_only(self._digests), name="tidy-models")
+
+    def _digests(self) -> frozenset[str]:
         kept = (model for model in self._hosted if model.isolation is Isolation.AGENT)
-        self._here.keep_only(frozenset(model.config.digest for model in kept))
+        return frozenset(model.config.digest for model in kept)
 
     def stop(self) -> None:
-        """Stop all; what they were is kept for the next start."""
-        while self._hosted:
-            _, (_, task) = self._hosted.popitem()
-            task.cancel()
+        """Stop all, for good; their bytes are kept for the next start."""
+        for _, task in self._hosted.values():
+            if not task.cancelling():  # cancelled again, it would not wait for its process
+                task.cancel()

@@ -28,7 +28,7 @@ class HubModels:
 
     def applied(self, taken: assignment.Assignment) -> assignment.Assignment:
         """Return an assignment with the endpoints that this agent can answer at, from now on."""
-        self._models.start(taken.policies, frozenset(self._accompanied(taken.policies)))
+        self._models.start(taken, frozenset(self._accompanied(taken.policies)))
         answering = self._applied = self._models.answering()
         policies = tuple(self._answered(policy, answering) for policy in taken.policies)
         return taken.model_copy(update={"policies": policies})
@@ -67,7 +67,7 @@ class HubModels:
         alone: set[hosts.WantedModel] = set()
         others: set[hosts.WantedModel] = set()
         for policy in policies:
-            if policy.model is not None and _is_in_agent(policy.model):
+            if policy.model is not None:
                 wanted = self._stores.wanted(policy.model)
                 version = policy.model.version
                 has_others = any(
@@ -77,7 +77,7 @@ class HubModels:
         return iter(others - alone)
 
 
-def _is_in_agent(model: assignment.AssignedModel) -> bool:
+def _is_in_agent(model: hosts.WantedModel) -> bool:
     return model.isolation is Isolation.AGENT
 
 

@@ -1,13 +1,17 @@
 """Which digests were loaded when the agent ended, so that a model that ends it is found out.
 
-    load ──► mark stands, durable first ──clean end──► taken away
+    trial, load ──► mark stands, durable first ──clean end──► taken away
                   └──the process is gone──► next start, same boot: one unclean end more
                                                └── MAXIMUM_UNCLEAN ──► quarantined until a new boot
 
-A mark cannot say which of several models it was: all that were loaded are under suspicion. A new
-boot clears them, because a machine that lost its power ended nothing by a model.
+Whatever leaves no time for a clean end counts: a signal of the model's own doing, the kernel out of
+memory, a kill. An agent that is told to stop ends well, also for an upgrade, and so does one that a
+defect of ours ends. A mark cannot say which of several models it was: all that were loaded, or were
+being tried, are under suspicion. A new boot clears them, because a machine that lost its power
+ended nothing by a model.
 """
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -79,7 +83,12 @@ class UncleanEnds:
             await self._keep(self._outdated.pop(), b"")
         suspicion = self._suspicions.setdefault(digest, _Suspicion(0))
         suspicion.holders += 1
-        await self._write(digest, suspicion.ends, is_standing=True)
+        try:
+            await self._write(digest, suspicion.ends, is_standing=True)
+        except BaseException:
+            with contextlib.suppress(Exception):  # it may be durable all the same; raised below
+                await self.end(digest)
+            raise
 
     async def end(self, digest: str) -> None:
         """Take the mark away: it is used no more, and nothing happened."""

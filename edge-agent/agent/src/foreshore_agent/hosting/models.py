@@ -8,6 +8,7 @@ model is slow, is refused, or is not there: the rule is `foreshore_decision.in_f
 `folder` for all models, by `hosting.hub` for those of isolation Agent.
 """
 
+import dataclasses
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Final
 from foreshore_agent import inspection
 from foreshore_agent.hosting import children, hosts
 from foreshore_api import conditions, v1alpha1
+from foreshore_api.v1alpha1 import Isolation, modelversion
 from foreshore_api.v1alpha1 import model as model_kind
-from foreshore_api.v1alpha1 import modelversion
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
@@ -81,7 +82,7 @@ class HostedModels:
         hosted: hosts.Hosts,
         stores: Stores,
         deciding: InForce,
-        is_ours: Callable[[assignment.AssignedModel], bool] = lambda _: True,
+        is_ours: Callable[[hosts.WantedModel], bool] = lambda _: True,
     ) -> None:
         """Answer for nothing yet; `is_ours` says for which models this agent has to."""
         self._hosts: Final = hosted
@@ -89,6 +90,8 @@ class HostedModels:
         self._deciding: Final = deciding
         self._is_ours: Final = is_ours
         self._policies: tuple[assignment.AssignedPolicy, ...] = ()
+        self._is_allowed_here = False
+        """Whether the site allows models in the agent's process."""
         self._running: Mapping[hosts.WantedModel, hosts.HostedModel] = {}
         self._named: Models = {}
         """What the last assignment names endpoints of."""
@@ -96,11 +99,16 @@ class HostedModels:
 
     def start(
         self,
-        policies: tuple[assignment.AssignedPolicy, ...],
+        assigned: assignment.Assignment,
         accompanied: Container[hosts.WantedModel] = (),
     ) -> None:
-        """Start all that is needed; for what is `accompanied`, others answer too."""
-        self._policies = policies
+        """Start all that is needed; for what is `accompanied`, others answer too.
+
+        What the site allows holds for all, also for what was in force while it allowed more.
+        """
+        site = assigned.site
+        self._is_allowed_here = site is not None and site.spec.isolation is Isolation.AGENT
+        self._policies = assigned.policies
         self._running = self._hosts.start(_every(self._needed()), accompanied)
 
     async def settle(self, patience: float) -> None:
@@ -205,19 +213,29 @@ class HostedModels:
     def _wanted(self) -> dict[compiling.Name, hosts.WantedModel]:
         """Return what is asked for, by policy."""
         return {
-            (policy.namespace, policy.name): self._stores.wanted(policy.model)
+            (policy.namespace, policy.name): model
             for policy in self._policies
-            if policy.model is not None and self._is_ours(policy.model)
+            if (model := self._hosted(policy.model)) is not None
         }
+
+    def _hosted(self, model: assignment.AssignedModel | None) -> hosts.WantedModel | None:
+        """Return a model as it is to be hosted, if this agent has to answer for it."""
+        if model is None:
+            return None
+        wanted = self._stores.wanted(model)
+        if not self._is_allowed_here:
+            wanted = dataclasses.replace(wanted, isolation=Isolation.CHILD)
+        return wanted if self._is_ours(wanted) else None
 
     def _needed(self) -> Models:
         """Return what is asked for and what is in force, by policy, the former first."""
         wanted = self._wanted()
         deciding: dict[tuple[str, str, str], list[hosts.WantedModel]] = {}
         for version in self._deciding():
-            if version.model is not None and self._is_ours(version.model):
+            model = self._hosted(version.model)
+            if model is not None:
                 key = (version.namespace, version.name, version.uid)
-                deciding.setdefault(key, []).append(self._stores.wanted(version.model))
+                deciding.setdefault(key, []).append(model)
         needed: dict[compiling.Name, tuple[hosts.WantedModel, ...]] = {}
         for policy in self._policies:
             name = (policy.namespace, policy.name)

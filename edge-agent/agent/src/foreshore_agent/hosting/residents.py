@@ -1,7 +1,7 @@
 """The models in this process: which are loaded, and why one that should be is not.
 
     wanted ──quarantined?──► evidence kept? ──no──► trial in a limited child
-                                  └────────yes──┬───────┘
+                                  └────────yes──┬───────┘    marked, durable, meanwhile
                      room? ──► marked, durable ──► loaded ──► answers as in its trial? ──► answers
                                                      └── otherwise: tried anew, once
 
@@ -13,6 +13,7 @@ import contextlib
 import functools
 import importlib.util
 import logging
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,10 +42,15 @@ class NotResidentError(Exception):
         self.message: Final = message
 
 
-@dataclass(frozen=True, slots=True)
-class _Resident:
+@dataclass(frozen=True, slots=True, eq=False)
+class Resident:
+    """One model that is loaded: whoever had it loaded lets go of it, and of nothing else."""
+
+    config: serving.ModelConfig
     runner: runner.ModelRunner
     thread: worker.ModelWorker
+    place: object
+    """What its room was taken for."""
 
 
 class Residents:
@@ -61,8 +67,9 @@ class Residents:
         self._trials: Final = tries
         self._marks: Final = ends
         self._room: Final = space
-        self._loaded: Final[dict[serving.ModelConfig, _Resident]] = {}
         self._runners: Final[dict[served.Served, runner.ModelRunner]] = {}
+        self._tidying: Final = asyncio.Lock()
+        self._tidied: frozenset[str] | None = None
         self.freed = asyncio.Event()
         """Set, and replaced, whenever room was given back."""
 
@@ -70,11 +77,20 @@ class Residents:
         """Return a model that is loaded here."""
         return self._runners.get(model)
 
-    def keep_only(self, digests: frozenset[str]) -> None:
-        """Throw away the bytes of all other models."""
-        self._store.keep_only(digests)
+    async def keep_only(self, wanted: Callable[[], frozenset[str]]) -> None:
+        """Throw away the bytes of all other models than those wanted once it comes to it."""
+        async with self._tidying:
+            digests = wanted()
+            if digests == self._tidied:
+                return
+            try:
+                await asyncio.to_thread(self._store.keep_only, digests)
+            except OSError as error:
+                _LOG.warning("models that are not wanted cannot be thrown away: %s", error)
+            else:
+                self._tidied = digests
 
-    async def load(self, config: serving.ModelConfig) -> None:
+    async def load(self, config: serving.ModelConfig) -> Resident:
         """Load a model, so that `runner` returns it.
 
         Raises:
@@ -83,35 +99,32 @@ class Residents:
             OSError, journal.JournalFull: the state directory cannot be written to.
         """
         self._check_standing(config)
+        async with self._tidying:  # what is thrown away meanwhile may be what is to be loaded
+            self._tidied = None
         shown = await asyncio.to_thread(self._store.evidence, config.digest)
         if shown is not None:
             try:
-                await self._enter(config, shown)
+                return await self._enter(config, shown)
             except (port.StaleEvidenceError, port.OutputsDifferError):
                 _LOG.info("model %s is tried anew", config.version)
-            else:
-                return
         await self._try(config)
         shown = await asyncio.to_thread(self._store.evidence, config.digest)
         if shown is None:
             raise _not_resident(reasons.TRIAL_FAILED, detail="it left no evidence")
         try:
-            await self._enter(config, shown)
+            return await self._enter(config, shown)
         except (port.StaleEvidenceError, port.OutputsDifferError) as error:
             raise _not_resident(reasons.OUTPUTS_DIFFER) from error
 
-    async def unload(self, config: serving.ModelConfig) -> None:
-        """Let go of a model; one that was not loaded changes nothing."""
-        resident = self._loaded.pop(config, None)
-        if resident is None:
-            return
-        model = _served(config)
+    async def unload(self, resident: Resident) -> None:
+        """Let go of a model."""
+        model = _served(resident.config)
         if self._runners.get(model) is resident.runner:
             del self._runners[model]
         resident.thread.close()
-        self._give_back(config)
+        self._give_back(resident.place)
         with contextlib.suppress(OSError, journal.JournalFull):  # then it counts as unclean
-            await self._marks.end(config.digest)
+            await self._marks.end(resident.config.digest)
 
     def _check_standing(self, config: serving.ModelConfig) -> None:
         """Raise NotResidentError if a model must not, or cannot, even be tried."""
@@ -125,18 +138,30 @@ class Residents:
             raise _not_resident(reasons.RUNTIME_MISSING, detail=f"there is no {RUNTIME}")
 
     async def _try(self, config: serving.ModelConfig) -> None:
+        """Have a model tried, marked: the kernel ends a container whole that a child fills."""
         try:
-            await self._trials.run(config)
+            async with self._marked(config.digest):
+                await self._trials.run(config)
         except trials.TrialError as error:
             if error.is_lasting or error.is_unfetched:
                 raise
             raise _not_resident(reasons.TRIAL_FAILED, detail=str(error)) from error
 
-    async def _enter(self, config: serving.ModelConfig, shown: evidence.TrialEvidence) -> None:
+    @contextlib.asynccontextmanager
+    async def _marked(self, digest: str) -> AsyncIterator[None]:
+        await self._marks.begin(digest)
+        try:
+            yield
+        finally:
+            await self._marks.end(digest)
+
+    async def _enter(self, config: serving.ModelConfig, shown: evidence.TrialEvidence) -> Resident:
         """Take room, mark the digest, load: in this order. Raises as `load`."""
+        place = object()
         needed, left = self._room.needed_bytes(shown), self._room.left_bytes
-        if not self._room.take(config, shown):
-            await asyncio.to_thread(self._store.drop_body, config.digest)
+        if not self._room.take(place, shown):
+            if all(model.digest != config.digest for model in self._runners):
+                await asyncio.to_thread(self._store.drop_body, config.digest)
             mebibytes = {"needed": needed, "left": left, "room": self._room.total_bytes}
             rounded = {name: -(-size // room.MEBIBYTE) for name, size in mebibytes.items()}
             raise _not_resident(reasons.NO_MODEL_MEMORY, **rounded)
@@ -144,12 +169,12 @@ class Residents:
             body = await self._body(config)
             await self._marks.begin(config.digest)
             try:
-                await self._load(config, body, shown)
+                return await self._load(config, body, shown, place)
             except BaseException:
                 await self._marks.end(config.digest)
                 raise
         except BaseException:
-            self._give_back(config)
+            self._give_back(place)
             raise
 
     async def _body(self, config: serving.ModelConfig) -> bytes:
@@ -160,8 +185,12 @@ class Residents:
         return body
 
     async def _load(
-        self, config: serving.ModelConfig, body: bytes, shown: evidence.TrialEvidence
-    ) -> None:
+        self,
+        config: serving.ModelConfig,
+        body: bytes,
+        shown: evidence.TrialEvidence,
+        place: object,
+    ) -> Resident:
         thread = worker.ModelWorker(f"model-{config.version}"[:15])
         try:
             loaded = await thread.submit(functools.partial(_loaded, body, config, shown))
@@ -175,7 +204,6 @@ class Residents:
             is_bounded=shown.is_bounded,
             name=config.version,
         )
-        self._loaded[config] = _Resident(made, thread)
         self._runners[_served(config)] = made
         _LOG.info(
             "model %s version %s is in the agent's process; one inference takes %.0f µs",
@@ -183,9 +211,10 @@ class Residents:
             config.version,
             shown.usual_seconds * 1e6,
         )
+        return Resident(config, made, thread, place)
 
-    def _give_back(self, config: serving.ModelConfig) -> None:
-        self._room.give_back(config)
+    def _give_back(self, place: object) -> None:
+        self._room.give_back(place)
         freed, self.freed = self.freed, asyncio.Event()
         freed.set()
 

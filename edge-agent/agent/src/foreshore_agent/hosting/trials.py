@@ -1,7 +1,10 @@
 """A model's trial: `foreshore-serving try`, which leaves bytes and evidence, or says why not.
 
 A process of its own fetches as an inference server does, and has the model loaded and run in the
-limited child that an inference server would load it in. Called by `residents`.
+limited child that an inference server would load it in. One trial at a time: each takes as much
+memory as the agent itself, beside the agent, and two of the same bytes would write the same files.
+So none waits for its source: it asks once, and whoever wants the model asks for another trial.
+Called by `residents`.
 """
 
 import asyncio
@@ -44,23 +47,19 @@ class ModelTrials:
         """Prepare; `models` is a folder of artefacts that is asked by digest before a source."""
         self._kept: Final = kept
         self._models: Final = models
+        self._turn: Final = asyncio.Lock()
 
     async def run(self, config: serving.ModelConfig) -> None:
         """Leave the bytes and the evidence of a model in the store. Raises TrialError, OSError."""
-        self._kept.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         body = self._kept.body_path(config.digest)
-        if body.exists():  # verified there too
-            source = serving.Source(file=serving.FileSource(path=str(body)))
-            config = config.model_copy(update={"source": source})
         config_file, ending_file = body.with_suffix(".config"), body.with_suffix(".ending")
-        config_file.write_bytes(config.encode())
-        ending_file.write_bytes(b"")
-        try:
-            code = await self._live(config_file, ending_file)
-            trouble = children.ending(ending_file)
-        finally:
-            config_file.unlink(missing_ok=True)
-            ending_file.unlink(missing_ok=True)
+        async with self._turn:
+            try:
+                await asyncio.to_thread(self._prepare, config, config_file, ending_file)
+                code = await self._live(config_file, ending_file)
+                trouble = await asyncio.to_thread(children.ending, ending_file)
+            finally:
+                await asyncio.to_thread(_remove, config_file, ending_file)
         if code != 0:
             is_refused = code == children.REFUSED
             refused = reasons.ServingReason.MODEL_REFUSED
@@ -68,11 +67,21 @@ class ModelTrials:
             message = f"exit code {code}; see the log"
             raise TrialError(trouble or children.ServingTrouble(reason, message))
 
+    def _prepare(self, config: serving.ModelConfig, config_file: Path, ending_file: Path) -> None:
+        """Write what the process reads; of bytes that are kept and whole it needs no source."""
+        self._kept.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._kept.body(config.digest, config.maximum_bytes) is not None:
+            path = str(self._kept.body_path(config.digest))
+            source = serving.Source(file=serving.FileSource(path=path))
+            config = config.model_copy(update={"source": source})
+        config_file.write_bytes(config.encode())
+        ending_file.write_bytes(b"")
+
     async def _live(self, config_file: Path, ending_file: Path) -> int:
         command = children.command("try", config_file, ending_file, self._models)
         process = await asyncio.create_subprocess_exec(
             *command,
-            *("--into", str(self._kept.folder)),
+            *("--into", str(self._kept.folder), "--fetch-seconds", "0"),
             stdin=asyncio.subprocess.DEVNULL,
             env=children.environment(),
         )
@@ -80,3 +89,8 @@ class ModelTrials:
             return await process.wait()
         finally:
             await children.stop(process)
+
+
+def _remove(*files: Path) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import faulthandler
 import gc
 import logging
 import signal
@@ -25,6 +26,7 @@ _LOG: Final = logging.getLogger(__name__)
 def run(configured: settings.AgentSettings, log_level: programs.LogLevel) -> exits.Exit:
     """Run one agent until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(log_level.number)
+    faulthandler.enable()  # a model in this process can end it with no other word
     collect_rarely()
     sys.setswitchinterval(_SWITCH_SECONDS)
     code = exits.Exit.DONE

@@ -1,6 +1,6 @@
 """Where a loaded model runs: in the loop's turn while it is quick, else in its thread.
 
-    quick ──VOTES slow calls outweigh the quick ones──► thread ──QUIET quick calls in a row──► quick
+    quick ──VOTES outweigh the quick calls──► thread ──QUIET quick calls in a row──► quick
 
 In the loop a call costs what the model costs; a thread adds two switches of context and lets go of
 the loop meanwhile. What counts in the loop is time on a processor: the runtime lets other threads
@@ -22,6 +22,8 @@ from foreshore_agent.inference.local import port, worker
 INLINE_SECONDS: Final = 0.001
 """A call that takes longer must not hold the loop."""
 VOTES: Final = 8
+"""A slow call has one for each `INLINE_SECONDS` that it took, a quick one takes one away: so the
+loop is held for some milliseconds in all, and not so many times by a long call."""
 QUIET: Final = 256
 MAXIMUM_WAITING: Final = 16
 """Calls that may wait for the thread: what comes later would be late."""
@@ -71,7 +73,7 @@ class ModelRunner:
         self._name: Final = name
         self._processor_time: Final = processor_time
         self._slow = 0
-        """Slow calls that no quick ones have outweighed; more than none is suspicion."""
+        """Votes that no quick calls have outweighed; more than none is suspicion."""
         self._quick = 0
 
     def run(self, given: Sequence[effects.Tensor]) -> port.RunOutputs | port.RunFailure:
@@ -87,8 +89,8 @@ class ModelRunner:
         """Run the model under suspicion."""
         began = self._processor_time()
         result = self._model.run(given)
-        is_slow = self._processor_time() - began > INLINE_SECONDS
-        self._slow += 1 if is_slow else -1
+        taken = self._processor_time() - began
+        self._slow += int(taken / INLINE_SECONDS) if taken > INLINE_SECONDS else -1
         if self._slow > VOTES:
             self._move(is_inline=False)
         return result

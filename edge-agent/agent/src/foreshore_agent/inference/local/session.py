@@ -48,9 +48,10 @@ def load(body: bytes, config: serving.ModelConfig, shown: evidence.TrialEvidence
     try:
         loaded = sessions.load(body, contract)
         sessions.warm_up(loaded, contract)
+        answers = trial.answers(loaded, contract)
     except (refusal.Refused, MemoryError) as error:
         raise port.NotLoadedError(str(error) or type(error).__name__) from error
-    if trial.answers(loaded, contract) != shown.answers:
+    if answers != shown.answers:
         raise port.OutputsDifferError
     return AgentSession(loaded, contract)
 
