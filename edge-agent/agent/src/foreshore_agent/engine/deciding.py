@@ -265,7 +265,7 @@ def reply(event: events.Inferred | events.InferenceLate | events.InferenceFailed
     """Read what came of asking the model."""
     match event:
         case events.Inferred():
-            latency = {NETWORK: event.network}
+            latency = {NETWORK: event.network} if event.network else {}
             if event.inference is not None:
                 latency[INFERENCE] = event.inference
             answer = facts.Answer(event.outputs, event.attempts, model=event.model)

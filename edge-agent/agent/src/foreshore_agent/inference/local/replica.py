@@ -58,11 +58,10 @@ class LocalReplica(replica.ReplicaStanding):
                 self.count_bad("failed", result.reason, now)
             return self._unanswered(race.AttemptResult.FAILED, result.reason, now - began)
         self.count_good(now)
-        attempt = self._attempt(race.AttemptResult.ANSWERED, None, now - began)
-        network = max(0.0, now - began - result.seconds)
-        node = self.endpoint.node
-        return inference.ModelAnswer(
-            self._served, result.outputs, (attempt,), node, network, result.seconds
+        took = now - began
+        attempt = self._attempt(race.AttemptResult.ANSWERED, None, took)
+        return inference.ModelAnswer(  # all of it is inference: no network is between
+            self._served, result.outputs, (attempt,), self.endpoint.node, 0.0, took
         )
 
     def refuse(self) -> inference.Unanswered:
