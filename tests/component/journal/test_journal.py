@@ -408,7 +408,7 @@ def work(state: Path, durable: list[int]) -> None:
         opened.acknowledge(19)
     opened.chore()
     write(entry("more"))
-    opened.count_lost([entry("refused")])
+    opened.count_lost({("Commanded", reasons.DISK_FULL): 1})
     opened.chore()
     for i in range(4):
         write(*[entry(str(i))] * i, values=[("agent/device", b"%d" % i * 500)])
@@ -619,6 +619,10 @@ async def test_an_intent_is_refused_where_its_record_would_have_no_room_and_neve
     bodies = await everything(opened)
     assert str(bodies[-1]["data"]).startswith("promised")
     assert len(bodies) == opened.standing.last, "a promise is no record"
+    refused = opened.standing.dropped
+    with pytest.raises(journal.JournalFull, match="CriticalQuota"):
+        await writing.append(opened, [PROMISE], [("engine/other", b"another intent")])
+    assert opened.standing.dropped == refused, "its decision is recorded as one that failed"
     await opened.close()
     assert verified(tmp_path) is None
 
@@ -699,6 +703,22 @@ async def test_a_disk_that_fails_while_the_log_is_moved_stops_commands_and_recov
         await settled(opened, lambda: opened.full)
     assert opened.standing.reason == "DiskFailing"
     await settled_after_retry(opened)
+    await opened.close()
+
+
+async def test_records_that_a_defect_keeps_out_are_counted_and_named_in_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: only those for which there was no room were."""
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    with monkeypatch.context() as broken:
+        broken.setattr(store.Store, "append", lambda *_: orjson.loads(b"a defect"))
+        with pytest.raises(journal.JournalFull, match="RecorderFull"):
+            await writing.append(opened, [entry()])
+    await settled(opened, lambda: opened.standing.last == 1)
+    assert opened.standing.dropped == 1
+    (gap,) = await everything(opened)
+    assert gap["data"]["dropped"] == {"Commanded": 1}  # type: ignore[index]
     await opened.close()
 
 

@@ -184,15 +184,12 @@ class Store:
         if self._ledger.acknowledge(sequence):
             self._make_critical_room(0)
 
-    def count_lost(self, entries: Sequence[JournalEntry]) -> None:
-        """Remember records that were not written, for a gap record as soon as there is room."""
-        reason = self._full_reason() or reasons.ROUTINE_QUOTA
-        for entry in entries:
-            self._lost.add(entry.verdict, self._now(), reason)
+    def count_lost(self, lost: Mapping[tuple[str, str], int]) -> None:
+        """Remember records that were not written, by verdict and reason.
 
-    def count_refused(self, refused: Mapping[tuple[str, str], int]) -> None:
-        """Remember records that nobody even tried to write, by verdict and reason."""
-        for (verdict, reason), count in refused.items():
+        A gap record names them as soon as there is room.
+        """
+        for (verdict, reason), count in lost.items():
             self._lost.add(verdict, self._now(), reason, count)
 
     # Reading.
