@@ -150,6 +150,28 @@ def test_a_sample_without_the_trigger_ends_the_wait_of_the_one_before() -> None:
     assert "replaced" not in intake.rig.decisions[0]
 
 
+def test_a_message_that_came_twice_ends_the_wait_of_the_one_before() -> None:
+    """Regression: the decision waited for the next tick."""
+    intake = of(EVERY_RECORD)
+    values = {**OCCUPIED, "co2": 901.0}
+    intake.rig.feed(events.Sample, device=DEVICE, values=values, is_followed=True)
+    intake.rig.feed(events.Sample, device=DEVICE, values=values, redelivered=True, is_last=True)
+    assert len(intake.decided) == 1
+
+
+def test_a_message_that_came_twice_loses_no_count_of_those_that_it_replaced() -> None:
+    """Regression: they were in no record."""
+    intake = of(EVERY_RECORD)
+    intake.sample()
+    again = {**OCCUPIED, "co2": 901.0}
+    replaced = ((telemetry.NEWER_ON_TOPIC, 3),)
+    intake.rig.feed(
+        events.Sample, device=DEVICE, values=again, redelivered=True, replaced=replaced
+    )
+    intake.sample()
+    assert intake.rig.decisions[-1]["replaced"] == {"NewerOnTopic": 3}
+
+
 def test_a_sample_without_the_trigger_decides_nothing_that_waits_for_its_interval() -> None:
     """What is due at the same moment as a newer sample would be decided on the older one."""
     intake = of(PACED)
