@@ -65,6 +65,18 @@ def test_on_a_shared_topic_what_is_another_devices_is_no_refusal() -> None:
     assert wire.counts == [telemetry.NO_PROPERTY] * 2
 
 
+def test_a_turn_takes_no_more_messages_than_come_to_its_samples() -> None:
+    """Regression: 32 messages on a topic of a thousand devices held the loop for a second."""
+    wire = Wire()
+    names = [f"d{number}" for number in range(20)]
+    wire.devices.assign(SITE, [placed(name, f"/{name}/co2") for name in names])
+    body = b"{%b}" % b",".join(b'"%b": {"co2": 1.0}' % name.encode() for name in names)
+    for _ in range(5):
+        wire.put("hq/all", body)
+    taken = [len(wire.devices.measured(32)) for _ in range(4)]
+    assert taken == [40, 40, 20, 0]
+
+
 def test_every_profile_has_a_dialect() -> None:
     assert registry.choose(site_side.device("room-301").profile) is registry.CODECS[-1]
 

@@ -49,7 +49,7 @@ MAXIMUM_UNWRITTEN: Final = 1024
 TURN_SECONDS: Final = 0.010
 """How long a turn goes on beginning something; five of them fit between two ticks."""
 SAMPLES_A_TURN: Final = 32
-"""Messages of devices that one turn decodes."""
+"""Messages of devices that one turn decodes, and no more than come to so many samples."""
 
 
 class PeersPort(Protocol):
