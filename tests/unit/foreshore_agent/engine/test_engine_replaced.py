@@ -165,9 +165,7 @@ def test_a_message_that_came_twice_loses_no_count_of_those_that_it_replaced() ->
     intake.sample()
     again = {**OCCUPIED, "co2": 901.0}
     replaced = ((telemetry.NEWER_ON_TOPIC, 3),)
-    intake.rig.feed(
-        events.Sample, device=DEVICE, values=again, redelivered=True, replaced=replaced
-    )
+    intake.rig.feed(events.Sample, device=DEVICE, values=again, redelivered=True, replaced=replaced)
     intake.sample()
     assert intake.rig.decisions[-1]["replaced"] == {"NewerOnTopic": 3}
 

@@ -14,7 +14,7 @@ from foreshore_agent.devices.mqtt import unread
 from foreshore_agent.engine import effects, events, state
 from foreshore_agent.engine.events import Key
 from foreshore_agent.runtime import core, intake
-from foreshore_api.reasons import telemetry
+from foreshore_api.reasons import agent, telemetry
 
 EVERY_RECORD = room.changed(room.policy(), spec__record={"routineSampleRate": "1"})
 COMMANDING = room.changed(EVERY_RECORD, spec__rateLimit={"minimumInterval": "0s"})
@@ -130,6 +130,12 @@ async def test_records_that_wait_for_the_disk_make_samples_wait_unread(
     host.tick()
     await host.rest()
     assert "measured" not in host.happened
+    host.clock.seconds += 2.0
+    host.tick()
+    strain = host.core.pressure.strain(host.clock.seconds)
+    assert strain is not None
+    assert strain.reason == agent.DISK_BEHIND
+    host.clock.seconds -= 2.0
     host.write()
     await host.round(2)
     host.tick()
@@ -164,6 +170,25 @@ async def test_a_defect_in_a_turn_of_the_loop_is_told_to_whoever_ends_the_proces
     host.measure()
     await host.rest()
     assert [type(error) for error in host.failures] == [ZeroDivisionError]
+
+
+async def test_after_a_defect_no_command_leaves_any_more() -> None:
+    """What the failed turn left undone nobody knows: what is durable is where to begin again."""
+    host = Host((COMMANDING, *rooms(1)), is_durable_at_once=False)
+    host.score = 0.9
+    host.measure()
+    await host.rest()
+
+    def broken(_: effects.Infer) -> None:
+        raise ZeroDivisionError
+
+    host.core.carriers = {**host.core.carriers, effects.Infer: broken}  # type: ignore[misc]
+    host.measure(device="room-0")
+    await host.rest()
+    host.write()
+    await host.rest()
+    assert host.sent == []
+    assert len(host.failures) == 1
 
 
 async def test_three_times_what_can_be_done_is_decided_newest_first_and_adds_up() -> None:

@@ -103,6 +103,7 @@ class Core:
         self._asked: Final = deque[effects.Infer]()
         """Questions that the turn has not asked yet."""
         self._is_taking = False
+        self._is_broken = False
         self._is_due = False
         """Whether the loop is to begin a turn."""
         self._unwritten = 0
@@ -114,7 +115,7 @@ class Core:
             effects.AppendRecords: self._journal,
             effects.Keep: self._keep,
             effects.SendCommand: self._command,
-            effects.Advise: self._advise,
+            effects.Advise: ports.devices.advise,
             effects.Notice: self._notice,
             effects.Decided: ports.meters.count_decision,
             effects.Count: ports.meters.count,
@@ -165,7 +166,7 @@ class Core:
         try:
             self.attempt(event)
         except Exception as error:
-            self._ports.failed(error)
+            self._fail(error)
             raise
 
     def attempt(self, event: events.Event) -> None:
@@ -187,10 +188,17 @@ class Core:
         try:
             self._turn(work)
         except Exception as error:  # noqa: BLE001 - whoever ends the process raises it again
-            self._ports.failed(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Take nothing any more: until the process ends, no command leaves on a state in doubt."""
+        self._is_broken = True
+        self._ports.failed(error)
 
     def _turn(self, work: Callable[[], None]) -> None:
         """Do the work of a turn, and hand over what is to be written."""
+        if self._is_broken:
+            return
         self._is_taking = True
         try:
             work()
@@ -226,7 +234,7 @@ class Core:
 
     def _take_event(self, event: events.Event) -> None:
         if isinstance(event, events.Tick):
-            self.pressure.tick(event.at.monotonic)
+            self.pressure.tick(event.at.monotonic, self._unwritten if self.is_behind else 0)
         for effect in self._step(event):
             self._carry(effect)
         self._disarm()
@@ -344,15 +352,12 @@ class Core:
 
     def _written(self, intent: effects.IntentKey | None, reason: str | None) -> None:
         self._unwritten -= 1
-        if reason is not None:
-            self._not_written(intent, reason)
-        elif intent is not None:
-            at, fresh = self.stamp()
+        if intent is None:
+            return
+        at, fresh = self.stamp()
+        if reason is None:
             self.offer(events.IntentDurable(at, fresh, *intent))
-
-    def _not_written(self, intent: effects.IntentKey | None, reason: str) -> None:
-        if intent is not None:
-            at, fresh = self.stamp()
+        else:
             self.offer(events.IntentFailed(at, fresh, *intent, reason))
 
     def _keep(self, effect: effects.Keep) -> None:
@@ -368,9 +373,6 @@ class Core:
             self.offer(events.CommandSent(*sent))
         else:
             self.offer(events.CommandNotSent(*sent, reason))
-
-    def _advise(self, effect: effects.Advise) -> None:
-        self._ports.devices.advise(effect)
 
     def _notice(self, effect: effects.Notice) -> None:
         about = " ".join(str(key) for key in (effect.device, effect.policy) if key is not None)
