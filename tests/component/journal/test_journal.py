@@ -722,6 +722,56 @@ async def test_records_that_a_defect_keeps_out_are_counted_and_named_in_a_gap(
     await opened.close()
 
 
+async def test_what_is_undone_leaves_no_hole_in_the_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await writing.append(opened, [entry("before")])
+    insert = ledger.Ledger.insert
+
+    def broken(of: ledger.Ledger, what: journal.JournalEntry) -> int:
+        insert(of, what)
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as defect:
+        defect.setattr(ledger.Ledger, "insert", broken)
+        with pytest.raises(journal.JournalFull):
+            await writing.append(opened, [entry("undone")], [("key", b"value")])
+    await writing.append(opened, [entry("after")])
+    assert await opened.get("key") is None
+    bodies = await everything(opened)
+    assert [int(str(body["sequence"])) for body in bodies] == [*range(1, len(bodies) + 1)]
+    await opened.close()
+    assert verified(tmp_path) is None
+
+
+async def test_where_only_some_fit_the_word_about_what_is_under_way_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One turn has an intent and the outcome of another command, and the disk is full for both."""
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    commit, attempts = sqlite.Rows.commit, 0
+
+    def full(of: sqlite.Rows) -> int:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        return commit(of)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(sqlite.Rows, "commit", full)
+        intent = writing.append(opened, [PROMISE], [("intent", b"1")])
+        outcome = entry("outcome")._replace(reserve=True)
+        under_way = writing.append(opened, [outcome], [("outcome", b"1")])
+        with pytest.raises(journal.JournalFull):
+            await intent
+        assert await under_way == 1
+    assert await opened.get("intent") is None
+    assert await opened.get("outcome") == b"1"
+    await opened.close()
+
+
 async def test_a_defect_in_the_journals_thread_leaves_nobody_waiting_and_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -556,7 +556,9 @@ def test_a_remainder_of_numbers_gets_no_hint_that_does_not_help(source: str) -> 
     assert "double(" not in str(error.value)
 
 
-SIDES = st.sampled_from(["co2", "score", "parameters.setpoint", "75", "0.8", "-1.5", "1e3", "1e400"])
+SIDES = st.sampled_from(
+    ["co2", "score", "parameters.setpoint", "75", "0.8", "-1.5", "1e3", "1e400"]
+)
 ORDERINGS = st.sampled_from(["<", "<=", ">", ">="])
 ANY_FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 75.0, 0.8])
 

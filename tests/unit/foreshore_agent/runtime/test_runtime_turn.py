@@ -116,6 +116,30 @@ async def test_a_tick_is_never_later_than_a_turn_however_much_is_offered() -> No
     assert late <= core.TURN_SECONDS + host.model_seconds
 
 
+async def test_samples_that_take_long_end_a_turn_as_models_do() -> None:
+    """Expressions may take up to the budget of a policy: 32 such samples would take half a second.
+
+    What was decoded and not taken yet comes in the next turns, and is not asked for again.
+    """
+    host = Host((EVERY_RECORD, *rooms(8)))
+
+    def take_long(effect: effects.Effect) -> None:
+        if isinstance(effect, effects.Count) and effect.labels == (telemetry.ACCEPTED,):
+            host.clock.seconds += core.TURN_SECONDS / 3
+
+    host.watch = take_long
+    for name in range(8):
+        host.measure(device=f"room-{name}")
+    before, turns = host.clock.seconds, 0
+    while len(host.decisions) < 8:
+        turns += 1
+        await host.round()
+        assert host.clock.seconds - before <= core.TURN_SECONDS * 4 / 3
+        before = host.clock.seconds
+    assert turns >= 3
+    assert host.happened.count("measured") == 1
+
+
 async def test_records_that_wait_for_the_disk_make_samples_wait_unread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
