@@ -494,6 +494,23 @@ def test_numbers_of_a_table_that_was_cut_are_not_used_again_and_the_cut_is_told_
     assert verified(tmp_path) == journal.ChainBreak(3, reasons.TRUNCATED, 5)
 
 
+def test_a_cut_is_told_also_where_the_owner_was_killed_before_it(tmp_path: Path) -> None:
+    """The head follows each commit, and not only the end."""
+    owned, left = tmp_path / "owned", tmp_path / "left"
+    owner = store.Store(owned, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    for _ in range(5):
+        with owner.transaction():
+            owner.append([entry()])
+    shutil.copytree(owned, left)
+    owner.close()
+    with sqlite3.connect(left / sqlite.FILE) as tampered:
+        tampered.execute("DELETE FROM record WHERE sequence > 2")
+    tampered.close()
+    again = store.Store(left, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    assert again.standing.broken == journal.ChainBreak(3, reasons.TRUNCATED, 5)
+    again.close()
+
+
 def test_a_journal_whose_database_is_gone_goes_on_behind_the_numbers_it_had(tmp_path: Path) -> None:
     first = store.Store(tmp_path, SMALL, lambda: datetime.now(UTC), is_collected=True)
     with first.transaction():
