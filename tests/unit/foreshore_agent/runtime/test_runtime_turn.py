@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY
 from builders.host import START, Host
-from foreshore_agent.devices.mqtt import unread
+from foreshore_agent.devices.mqtt import devices, unread
 from foreshore_agent.engine import effects, events, state
 from foreshore_agent.engine.events import Key
 from foreshore_agent.runtime import core, intake
@@ -194,6 +194,22 @@ async def test_a_defect_in_a_turn_of_the_loop_is_told_to_whoever_ends_the_proces
     host.measure()
     await host.rest()
     assert [type(error) for error in host.failures] == [ZeroDivisionError]
+
+
+async def test_what_was_dropped_before_a_reconnection_is_strain_too() -> None:
+    """What waits then is taken before telemetry begins anew, and not by a turn of its own."""
+    host = Host((EVERY_RECORD,))
+    host.measure()
+    host.clock.seconds += devices.LONGEST_WAIT + 0.1
+    host.measure()
+    host.topics[0].changed(True)
+    for _ in range(2):
+        host.tick()
+        await host.rest()
+        host.clock.seconds += 1.1
+    strain = host.core.pressure.strain(host.clock.seconds)
+    assert strain is not None
+    assert "1 were dropped" in strain.message
 
 
 async def test_after_a_defect_no_command_leaves_any_more() -> None:

@@ -218,7 +218,6 @@ class Core:
             return
         if not (self._intake.has_measured or self.is_behind):
             for sample in self._ports.devices.measured(SAMPLES_A_TURN):
-                self.pressure.measured(sample)
                 self._intake.put(sample)
         while (event := self._intake.take_measured()) is not None:
             self._take_event(event)
@@ -233,7 +232,9 @@ class Core:
             self._take_event(event)
 
     def _take_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Tick):
+        if isinstance(event, events.Sample):
+            self.pressure.measured(event)
+        elif isinstance(event, events.Tick):
             self.pressure.tick(event.at.monotonic, self._unwritten if self.is_behind else 0)
         for effect in self._step(event):
             self._carry(effect)
@@ -364,10 +365,8 @@ class Core:
         self._ports.journal.put(effect.key, effect.value)
 
     def _command(self, effect: effects.SendCommand) -> None:
-        if self._clock.monotonic() > effect.deadline:
-            reason: str | None = command.TOO_LATE
-        else:
-            reason = self._ports.devices.send(effect)
+        is_late = self._clock.monotonic() > effect.deadline
+        reason = command.TOO_LATE if is_late else self._ports.devices.send(effect)
         sent = (*self.stamp(), effect.command_id, effect.policy, effect.device)
         if reason is None:
             self.offer(events.CommandSent(*sent))
