@@ -202,7 +202,8 @@ def _overdue(binding: Binding, seconds: float) -> float:
     """Return the seconds since the interval was over: what it waited before is no latency."""
     if binding.evaluated is None:
         return 0.0
-    return seconds - binding.evaluated - binding.compiled.trigger.minimum_interval
+    over = seconds - binding.evaluated - binding.compiled.trigger.minimum_interval
+    return max(0.0, over)  # it is over a rounding error before that
 
 
 def _is_silent(device: DeviceState, binding: Binding, seconds: float) -> bool:
