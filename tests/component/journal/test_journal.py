@@ -313,6 +313,21 @@ async def test_a_record_that_can_never_be_kept_is_counted_and_named_in_a_gap(
     await opened.close()
 
 
+async def test_what_was_lost_is_named_before_the_journal_is_closed(tmp_path: Path) -> None:
+    """Regression: what a full quota had refused was forgotten with the process."""
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    with pytest.raises(journal.JournalFull, match="CriticalQuota"):
+        await fill(opened, size=30_000)
+    opened.lose([entry(size=70_000)], "RecordTooLarge")
+    await opened.close()
+    again = await journal.Journal.open(tmp_path, quotas=SMALL)
+    assert again.standing.dropped == 2
+    gap = (await everything(again))[-1]
+    assert gap["data"]["dropped"] == {"Commanded": 2}  # type: ignore[index]
+    await again.close()
+    assert verified(tmp_path) is None
+
+
 async def fill(opened: journal.Journal, *, size: int) -> None:
     for i in range(1000):
         await writing.append(opened, [entry(str(i), size=size)])

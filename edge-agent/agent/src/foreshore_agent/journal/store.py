@@ -270,12 +270,18 @@ class Store:
         return self._failing is None
 
     def close(self) -> None:
-        """Move the log into the file and let go of the directory."""
+        """Name what was lost, move the log into the file and let go of the directory.
+
+        A full quota has room for that one record; the next start knows nothing of the losses.
+        """
         try:
+            if self._lost.count and self._failing is None:
+                with self.transaction():
+                    self._ledger.lose(self._lost, self._lost.reason)
             self._log.cut(self._connection)
             self._write_head(is_final=True)
             self._head.sync()
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError, JournalFull):
             self._failing = reasons.DISK_FAILING  # the log is replayed at the next start
         finally:
             self._let_go()

@@ -204,6 +204,7 @@ class Journal:
         """Write what is queued, and let go of the directory."""
         if not self._is_closed:
             self._is_closed = True
+            self._own_up()
             self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
