@@ -313,6 +313,21 @@ async def test_a_record_that_can_never_be_kept_is_counted_and_named_in_a_gap(
     await opened.close()
 
 
+async def test_what_was_lost_is_named_before_the_journal_is_closed(tmp_path: Path) -> None:
+    """Regression: what a full quota had refused was forgotten with the process."""
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    with pytest.raises(journal.JournalFull, match="CriticalQuota"):
+        await fill(opened, size=30_000)
+    opened.lose([entry(size=70_000)], "RecordTooLarge")
+    await opened.close()
+    again = await journal.Journal.open(tmp_path, quotas=SMALL)
+    assert again.standing.dropped == 2
+    gap = (await everything(again))[-1]
+    assert gap["data"]["dropped"] == {"Commanded": 2}  # type: ignore[index]
+    await again.close()
+    assert verified(tmp_path) is None
+
+
 async def fill(opened: journal.Journal, *, size: int) -> None:
     for i in range(1000):
         await writing.append(opened, [entry(str(i), size=size)])
@@ -408,7 +423,7 @@ def work(state: Path, durable: list[int]) -> None:
         opened.acknowledge(19)
     opened.chore()
     write(entry("more"))
-    opened.count_lost([entry("refused")])
+    opened.count_lost({("Commanded", reasons.DISK_FULL): 1})
     opened.chore()
     for i in range(4):
         write(*[entry(str(i))] * i, values=[("agent/device", b"%d" % i * 500)])
@@ -492,6 +507,23 @@ def test_numbers_of_a_table_that_was_cut_are_not_used_again_and_the_cut_is_told_
     assert statement["data"]["ranges"] == {"Cut": [[3, 5]]}
     again.close()
     assert verified(tmp_path) == journal.ChainBreak(3, reasons.TRUNCATED, 5)
+
+
+def test_a_cut_is_told_also_where_the_owner_was_killed_before_it(tmp_path: Path) -> None:
+    """The head follows each commit, and not only the end."""
+    owned, left = tmp_path / "owned", tmp_path / "left"
+    owner = store.Store(owned, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    for _ in range(5):
+        with owner.transaction():
+            owner.append([entry()])
+    shutil.copytree(owned, left)
+    owner.close()
+    with sqlite3.connect(left / sqlite.FILE) as tampered:
+        tampered.execute("DELETE FROM record WHERE sequence > 2")
+    tampered.close()
+    again = store.Store(left, SMALL, lambda: datetime.now(UTC), is_collected=True)
+    assert again.standing.broken == journal.ChainBreak(3, reasons.TRUNCATED, 5)
+    again.close()
 
 
 def test_a_journal_whose_database_is_gone_goes_on_behind_the_numbers_it_had(tmp_path: Path) -> None:
@@ -619,6 +651,10 @@ async def test_an_intent_is_refused_where_its_record_would_have_no_room_and_neve
     bodies = await everything(opened)
     assert str(bodies[-1]["data"]).startswith("promised")
     assert len(bodies) == opened.standing.last, "a promise is no record"
+    refused = opened.standing.dropped
+    with pytest.raises(journal.JournalFull, match="CriticalQuota"):
+        await writing.append(opened, [PROMISE], [("engine/other", b"another intent")])
+    assert opened.standing.dropped == refused, "its decision is recorded as one that failed"
     await opened.close()
     assert verified(tmp_path) is None
 
@@ -699,6 +735,72 @@ async def test_a_disk_that_fails_while_the_log_is_moved_stops_commands_and_recov
         await settled(opened, lambda: opened.full)
     assert opened.standing.reason == "DiskFailing"
     await settled_after_retry(opened)
+    await opened.close()
+
+
+async def test_records_that_a_defect_keeps_out_are_counted_and_named_in_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: only those for which there was no room were."""
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    with monkeypatch.context() as broken:
+        broken.setattr(store.Store, "append", lambda *_: orjson.loads(b"a defect"))
+        with pytest.raises(journal.JournalFull, match="RecorderFull"):
+            await writing.append(opened, [entry()])
+    await settled(opened, lambda: opened.standing.last == 1)
+    assert opened.standing.dropped == 1
+    (gap,) = await everything(opened)
+    assert gap["data"]["dropped"] == {"Commanded": 1}  # type: ignore[index]
+    await opened.close()
+
+
+async def test_what_is_undone_leaves_no_hole_in_the_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    await writing.append(opened, [entry("before")])
+    insert = ledger.Ledger.insert
+
+    def broken(of: ledger.Ledger, what: journal.JournalEntry) -> int:
+        insert(of, what)
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as defect:
+        defect.setattr(ledger.Ledger, "insert", broken)
+        with pytest.raises(journal.JournalFull):
+            await writing.append(opened, [entry("undone")], [("key", b"value")])
+    await writing.append(opened, [entry("after")])
+    assert await opened.get("key") is None
+    bodies = await everything(opened)
+    assert [int(str(body["sequence"])) for body in bodies] == [*range(1, len(bodies) + 1)]
+    await opened.close()
+    assert verified(tmp_path) is None
+
+
+async def test_where_only_some_fit_the_word_about_what_is_under_way_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One turn has an intent and the outcome of another command, and the disk is full for both."""
+    opened = await journal.Journal.open(tmp_path, quotas=SMALL)
+    commit, attempts = sqlite.Rows.commit, 0
+
+    def full(of: sqlite.Rows) -> int:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        return commit(of)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(sqlite.Rows, "commit", full)
+        intent = writing.append(opened, [PROMISE], [("intent", b"1")])
+        outcome = entry("outcome")._replace(reserve=True)
+        under_way = writing.append(opened, [outcome], [("outcome", b"1")])
+        with pytest.raises(journal.JournalFull):
+            await intent
+        assert await under_way == 1
+    assert await opened.get("intent") is None
+    assert await opened.get("outcome") == b"1"
     await opened.close()
 
 

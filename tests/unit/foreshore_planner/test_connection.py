@@ -135,10 +135,13 @@ def test_a_broken_journal_is_said_with_the_place_and_what_to_do() -> None:
     assert "foreshore-agent verify" in message
 
 
-def test_an_agent_that_cannot_take_all_that_is_measured_is_named_with_its_numbers() -> None:
+@pytest.mark.parametrize("reason", ["Overloaded", "DiskBehind"])
+def test_an_agent_that_cannot_take_all_that_is_measured_is_named_with_its_numbers(
+    reason: str,
+) -> None:
     message = "of 900 messages of devices in 60 s, 600 were passed over unread; a faster node"
     problem = report.Problem(
-        kind="Node", namespace="", name="edge-2", reason="Overloaded", message=message
+        kind="Node", namespace="", name="edge-2", reason=reason, message=message
     )
     reporting = [
         build.agent("edge-1"),

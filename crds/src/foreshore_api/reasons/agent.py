@@ -66,6 +66,16 @@ OVERLOADED: Final = Reason(
     " second",
     remedy="isolation Agent for the model, fewer or slower devices for the node, or a faster node",
 )
+DISK_BEHIND: Final = Reason(
+    "DiskBehind",
+    "So many records wait for the disk that messages of devices wait unread, where newer ones take"
+    " their place.",
+    "{writes} writes waited for the disk, and messages of devices for them, unread: of {received}"
+    " in {seconds} s, {passed} were passed over because newer ones came, and {dropped} were"
+    " dropped",
+    remedy="a faster disk for the state directory, or less beside the agent on it; fewer decisions"
+    " on the node",
+)
 TOO_MANY_PEERS: Final = Reason(
     "TooManyPeers",
     "More agents of the site than one measures the distance to; the first by name are measured.",

@@ -147,9 +147,10 @@ class ConditionReason(ReasonEnum):
     )
     OVERLOADED = (
         "Overloaded",
-        "Devices of the site measure faster than an agent takes it: it decides on the newest "
-        "samples; the others are counted by reason in the next record of each policy.",
-        "isolation Agent for the model, fewer or slower devices for the node, or a faster node",
+        "Devices of the site measure faster than an agent or its disk takes it: it decides on the "
+        "newest samples; the others are counted by reason in the next record of each policy.",
+        "isolation Agent for the model, fewer or slower devices for the node, a faster node, or "
+        "what the message says of the disk",
     )
     AUTHORITY_MOVING = (
         "AuthorityMoving",

@@ -9,6 +9,7 @@ can do: whoever reads it may not have the right to look at nodes and pods.
 from collections.abc import Iterator, Mapping, Sequence
 
 from foreshore_api import conditions, meta, v1alpha1
+from foreshore_api.reasons import agent as strains
 from foreshore_api.wire import report
 from foreshore_planner import binding, denials, health, phrases, snapshot
 
@@ -168,7 +169,8 @@ def _overloaded(nodes: Sequence[str], reports: Reports) -> Iterator[str]:
     """Yield what agents say that cannot take all that is measured."""
     for node in sorted(node for node in nodes if node in reports):
         for problem in reports[node].report.problems:
-            if (problem.kind, problem.name, problem.reason) == ("Node", node, Reason.OVERLOADED):
+            is_own = (problem.kind, problem.name) == ("Node", node)
+            if is_own and problem.reason in (strains.OVERLOADED, strains.DISK_BEHIND):
                 yield f"{node}: {problem.message}"
 
 

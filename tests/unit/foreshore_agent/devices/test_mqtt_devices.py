@@ -82,6 +82,18 @@ def test_a_device_that_takes_no_commands_gets_none_and_the_cause_is_told() -> No
     assert Wire().devices.send(site_side.command("a")) == outcomes.NO_COMMAND_TOPIC
 
 
+def test_a_turn_takes_no_more_messages_than_come_to_its_samples() -> None:
+    """Regression: 32 messages on a topic of a thousand devices held the loop for a second."""
+    wire = Wire()
+    names = [f"d{number}" for number in range(20)]
+    wire.devices.assign(SITE, [placed(name, f"/{name}/co2") for name in names])
+    body = b"{%b}" % b",".join(b'"%b": {"co2": 1.0}' % name.encode() for name in names)
+    for _ in range(5):
+        wire.put("hq/all", body)
+    taken = [len(wire.devices.measured(32)) for _ in range(4)]
+    assert taken == [40, 40, 20, 0]
+
+
 def test_an_answer_on_a_topic_of_no_device_is_left_to_others() -> None:
     wire = Wire()
     wire.devices.assign(SITE, [site_side.device("a")])

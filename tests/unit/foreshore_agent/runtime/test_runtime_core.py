@@ -74,7 +74,9 @@ class Bench:
             inference=cast("Any", SimpleNamespace(ask=lambda *call: self.asked.append(call))),
             devices=cast(
                 "Any",
-                SimpleNamespace(send=lambda _: self.not_sent, has_measured=False, measured=_none),
+                SimpleNamespace(
+                    send=lambda _: self.not_sent, advise=None, has_measured=False, measured=_none
+                ),
             ),
             meters=self.meters,
             peers=cast("Any", SimpleNamespace(remember=None, renew=None)),

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY
 from builders.host import START, Host
-from foreshore_agent.devices.mqtt import unread
+from foreshore_agent.devices.mqtt import devices, unread
 from foreshore_agent.engine import effects, events, state
 from foreshore_agent.engine.events import Key
 from foreshore_agent.runtime import core, intake
-from foreshore_api.reasons import telemetry
+from foreshore_api.reasons import agent, telemetry
 
 EVERY_RECORD = room.changed(room.policy(), spec__record={"routineSampleRate": "1"})
 COMMANDING = room.changed(EVERY_RECORD, spec__rateLimit={"minimumInterval": "0s"})
@@ -116,6 +116,30 @@ async def test_a_tick_is_never_later_than_a_turn_however_much_is_offered() -> No
     assert late <= core.TURN_SECONDS + host.model_seconds
 
 
+async def test_samples_that_take_long_end_a_turn_as_models_do() -> None:
+    """Expressions may take up to the budget of a policy: 32 such samples would take half a second.
+
+    What was decoded and not taken yet comes in the next turns, and is not asked for again.
+    """
+    host = Host((EVERY_RECORD, *rooms(8)))
+
+    def take_long(effect: effects.Effect) -> None:
+        if isinstance(effect, effects.Count) and effect.labels == (telemetry.ACCEPTED,):
+            host.clock.seconds += core.TURN_SECONDS / 3
+
+    host.watch = take_long
+    for name in range(8):
+        host.measure(device=f"room-{name}")
+    before, turns = host.clock.seconds, 0
+    while len(host.decisions) < 8:
+        turns += 1
+        await host.round()
+        assert host.clock.seconds - before <= core.TURN_SECONDS * 4 / 3
+        before = host.clock.seconds
+    assert turns >= 3
+    assert host.happened.count("measured") == 1
+
+
 async def test_records_that_wait_for_the_disk_make_samples_wait_unread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -130,6 +154,12 @@ async def test_records_that_wait_for_the_disk_make_samples_wait_unread(
     host.tick()
     await host.rest()
     assert "measured" not in host.happened
+    host.clock.seconds += 2.0
+    host.tick()
+    strain = host.core.pressure.strain(host.clock.seconds)
+    assert strain is not None
+    assert strain.reason == agent.DISK_BEHIND
+    host.clock.seconds -= 2.0
     host.write()
     await host.round(2)
     host.tick()
@@ -164,6 +194,41 @@ async def test_a_defect_in_a_turn_of_the_loop_is_told_to_whoever_ends_the_proces
     host.measure()
     await host.rest()
     assert [type(error) for error in host.failures] == [ZeroDivisionError]
+
+
+async def test_what_was_dropped_before_a_reconnection_is_strain_too() -> None:
+    """What waits then is taken before telemetry begins anew, and not by a turn of its own."""
+    host = Host((EVERY_RECORD,))
+    host.measure()
+    host.clock.seconds += devices.LONGEST_WAIT + 0.1
+    host.measure()
+    host.topics[0].changed(True)
+    for _ in range(2):
+        host.tick()
+        await host.rest()
+        host.clock.seconds += 1.1
+    strain = host.core.pressure.strain(host.clock.seconds)
+    assert strain is not None
+    assert "1 were dropped" in strain.message
+
+
+async def test_after_a_defect_no_command_leaves_any_more() -> None:
+    """What the failed turn left undone nobody knows: what is durable is where to begin again."""
+    host = Host((COMMANDING, *rooms(1)), is_durable_at_once=False)
+    host.score = 0.9
+    host.measure()
+    await host.rest()
+
+    def broken(_: effects.Infer) -> None:
+        raise ZeroDivisionError
+
+    host.core.carriers = {**host.core.carriers, effects.Infer: broken}  # type: ignore[misc]
+    host.measure(device="room-0")
+    await host.rest()
+    host.write()
+    await host.rest()
+    assert host.sent == []
+    assert len(host.failures) == 1
 
 
 async def test_three_times_what_can_be_done_is_decided_newest_first_and_adds_up() -> None:

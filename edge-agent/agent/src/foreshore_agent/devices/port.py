@@ -31,7 +31,10 @@ class EnginePort(Protocol):
         ...
 
     def measured(self, most: int) -> Sequence[events.Sample]:
-        """Return what devices measured since, of so many messages at most, oldest first.
+        """Return what devices measured since, oldest first.
+
+        Of so many messages at most, and of no more than come to so many samples, but for those of
+        the last message: one may measure for many devices.
 
         Nothing is decoded before it is asked for, and what newer messages replace never is: each
         sample names how many did not come to be one.

@@ -55,7 +55,9 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     if state.telemetry_lost is not None:  # it came before the connection went, and waited
         device = sampling.interrupted(device, state.telemetry_lost)
     if not properties:
-        return Change(state, (effects.Count(metrics.TELEMETRY.name, (result,)),))
+        counted = effects.Count(metrics.TELEMETRY.name, (result,))
+        change = Change(device, (counted,)).then(triggers.sampled, turn, properties, event)
+        return _put(state, event.device, change)
     change = Change(device, (_ACCEPTED,))
     if device.open:
         change = change.then(life.measured, turn, properties)

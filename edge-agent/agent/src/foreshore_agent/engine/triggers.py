@@ -42,9 +42,25 @@ def sampled(
             stamp = sampling.newest_stamp(event, hit)
             trigger = facts.Trigger(PROPERTY, min(hit), turn.at.now, stamp)
             change = change.then(_triggered, turn, policy, trigger, event)
-        elif event.is_last and binding.pending is not None:
-            change = change.then(pending, turn, policy)
+        elif event.is_last or event.replaced:
+            change = change.then(_not_triggered, turn, policy, event)
     return change
+
+
+def _not_triggered(
+    turn: Turn, device: DeviceState, policy: Key, event: events.Sample
+) -> Change[DeviceState]:
+    """Go on after a sample that has nothing new for a policy: those before it may have had.
+
+    A message that came twice must neither hold a decision up until the next tick, nor take with it
+    the number of those that were not read because of it.
+    """
+    binding = device.bindings[policy]
+    heard = binding.compiled.trigger.properties
+    if event.replaced and not heard.isdisjoint((*event.values, *event.refused)):
+        binding = binding._replace(replaced=with_more(binding.replaced, event.replaced))
+        device = device._replace(bindings={**device.bindings, policy: binding})
+    return pending(turn, device, policy) if event.is_last else Change(device)
 
 
 def _triggered(
@@ -186,7 +202,8 @@ def _overdue(binding: Binding, seconds: float) -> float:
     """Return the seconds since the interval was over: what it waited before is no latency."""
     if binding.evaluated is None:
         return 0.0
-    return seconds - binding.evaluated - binding.compiled.trigger.minimum_interval
+    over = seconds - binding.evaluated - binding.compiled.trigger.minimum_interval
+    return max(0.0, over)  # it is over a rounding error before that
 
 
 def _is_silent(device: DeviceState, binding: Binding, seconds: float) -> bool:

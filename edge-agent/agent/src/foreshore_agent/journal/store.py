@@ -184,15 +184,12 @@ class Store:
         if self._ledger.acknowledge(sequence):
             self._make_critical_room(0)
 
-    def count_lost(self, entries: Sequence[JournalEntry]) -> None:
-        """Remember records that were not written, for a gap record as soon as there is room."""
-        reason = self._full_reason() or reasons.ROUTINE_QUOTA
-        for entry in entries:
-            self._lost.add(entry.verdict, self._now(), reason)
+    def count_lost(self, lost: Mapping[tuple[str, str], int]) -> None:
+        """Remember records that were not written, by verdict and reason.
 
-    def count_refused(self, refused: Mapping[tuple[str, str], int]) -> None:
-        """Remember records that nobody even tried to write, by verdict and reason."""
-        for (verdict, reason), count in refused.items():
+        A gap record names them as soon as there is room.
+        """
+        for (verdict, reason), count in lost.items():
             self._lost.add(verdict, self._now(), reason, count)
 
     # Reading.
@@ -273,12 +270,18 @@ class Store:
         return self._failing is None
 
     def close(self) -> None:
-        """Move the log into the file and let go of the directory."""
+        """Name what was lost, move the log into the file and let go of the directory.
+
+        A full quota has room for that one record; the next start knows nothing of the losses.
+        """
         try:
+            if self._lost.count and self._failing is None:
+                with self.transaction():
+                    self._ledger.lose(self._lost, self._lost.reason)
             self._log.cut(self._connection)
             self._write_head(is_final=True)
             self._head.sync()
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError, JournalFull):
             self._failing = reasons.DISK_FAILING  # the log is replayed at the next start
         finally:
             self._let_go()

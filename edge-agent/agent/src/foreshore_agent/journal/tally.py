@@ -1,6 +1,7 @@
 """What a journal counts, and what it tells others of itself; used by the store."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -59,6 +60,11 @@ class JournalEntry(NamedTuple):
         """Refuse a body that the hub would refuse. Raises ValueError."""
         if self.is_too_long:
             raise ValueError(f"a record of {len(self.body)} bytes is longer than {MAXIMUM_BODY}")
+
+
+def losses(entries: Iterable[JournalEntry], reason: str) -> Counter[tuple[str, str]]:
+    """Count records that were not written, by verdict and reason; a promise is none."""
+    return Counter((entry.verdict, reason) for entry in entries if not entry.is_promise)
 
 
 PROMISE: Final = JournalEntry(b"", critical=True, verdict=record.Verdict.COMMANDED.value)

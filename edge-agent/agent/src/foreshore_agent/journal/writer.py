@@ -28,7 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from foreshore_agent.journal.operations import Append, Call, Operation
+from foreshore_agent.journal import tally
+from foreshore_agent.journal.operations import Append, Call, Operation, reason_of
 from foreshore_agent.journal.port import Then
 from foreshore_agent.journal.room import Quotas
 from foreshore_agent.journal.store import JournalFull, Store
@@ -154,7 +155,7 @@ class Journal:
     def lose(self, entries: Sequence[JournalEntry], reason: str) -> None:
         """Give records up that cannot be kept: they are counted and named in a gap record."""
         if not self._is_closed and not self.broken.done():
-            self._refused.update((entry.verdict, reason) for entry in entries)
+            self._refused.update(tally.losses(entries, reason))
             self._own_up()
             self._is_due = True
             self._loop.call_soon(self.flush)
@@ -206,6 +207,7 @@ class Journal:
         """Write what is queued, and let go of the directory."""
         if not self._is_closed:
             self._is_closed = True
+            self._own_up()
             self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -235,7 +237,7 @@ class Journal:
         if self.broken.done():
             return JournalFull(reasons.DISK_FAILING, "the journal is broken")
         if len(self._waiting) >= _BACKLOG and not operation.is_urgent:
-            self._refused.update((entry.verdict, reasons.DISK_SLOW) for entry in operation.entries)
+            self._refused.update(tally.losses(operation.entries, reasons.DISK_SLOW))
             return JournalFull(reasons.DISK_SLOW, f"{len(self._waiting)} writes wait")
         return None
 
@@ -258,7 +260,7 @@ class Journal:
         if self._refused:
             refused, self._refused = self._refused, Counter()
             done = self._loop.create_future()
-            self._gather(Call(lambda store: store.count_refused(refused), done))
+            self._gather(Call(lambda store: store.count_lost(refused), done))
 
     # Everything below runs in the thread, but for `_deliver` and `_break`.
 
@@ -343,8 +345,8 @@ class Journal:
 
     def _tell(self, batch: list[Operation]) -> None:
         for operation in batch:
-            if isinstance(operation.error, JournalFull) and operation.entries:
-                self._store.count_lost(operation.entries)
+            if operation.error is not None and operation.entries:
+                self._store.count_lost(tally.losses(operation.entries, reason_of(operation.error)))
         standing = self._store.standing
         try:
             self._loop.call_soon_threadsafe(self._deliver, batch, standing)

@@ -49,7 +49,7 @@ MAXIMUM_UNWRITTEN: Final = 1024
 TURN_SECONDS: Final = 0.010
 """How long a turn goes on beginning something; five of them fit between two ticks."""
 SAMPLES_A_TURN: Final = 32
-"""Messages of devices that one turn decodes."""
+"""Messages of devices that one turn decodes, and no more than come to so many samples."""
 
 
 class PeersPort(Protocol):
@@ -103,6 +103,7 @@ class Core:
         self._asked: Final = deque[effects.Infer]()
         """Questions that the turn has not asked yet."""
         self._is_taking = False
+        self._is_broken = False
         self._is_due = False
         """Whether the loop is to begin a turn."""
         self._unwritten = 0
@@ -114,7 +115,7 @@ class Core:
             effects.AppendRecords: self._journal,
             effects.Keep: self._keep,
             effects.SendCommand: self._command,
-            effects.Advise: self._advise,
+            effects.Advise: ports.devices.advise,
             effects.Notice: self._notice,
             effects.Decided: ports.meters.count_decision,
             effects.Count: ports.meters.count,
@@ -165,7 +166,7 @@ class Core:
         try:
             self.attempt(event)
         except Exception as error:
-            self._ports.failed(error)
+            self._fail(error)
             raise
 
     def attempt(self, event: events.Event) -> None:
@@ -187,10 +188,17 @@ class Core:
         try:
             self._turn(work)
         except Exception as error:  # noqa: BLE001 - whoever ends the process raises it again
-            self._ports.failed(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Take nothing any more: until the process ends, no command leaves on a state in doubt."""
+        self._is_broken = True
+        self._ports.failed(error)
 
     def _turn(self, work: Callable[[], None]) -> None:
         """Do the work of a turn, and hand over what is to be written."""
+        if self._is_broken:
+            return
         self._is_taking = True
         try:
             work()
@@ -210,7 +218,6 @@ class Core:
             return
         if not (self._intake.has_measured or self.is_behind):
             for sample in self._ports.devices.measured(SAMPLES_A_TURN):
-                self.pressure.measured(sample)
                 self._intake.put(sample)
         while (event := self._intake.take_measured()) is not None:
             self._take_event(event)
@@ -225,8 +232,10 @@ class Core:
             self._take_event(event)
 
     def _take_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Tick):
-            self.pressure.tick(event.at.monotonic)
+        if isinstance(event, events.Sample):
+            self.pressure.measured(event)
+        elif isinstance(event, events.Tick):
+            self.pressure.tick(event.at.monotonic, self._unwritten if self.is_behind else 0)
         for effect in self._step(event):
             self._carry(effect)
         self._disarm()
@@ -344,33 +353,25 @@ class Core:
 
     def _written(self, intent: effects.IntentKey | None, reason: str | None) -> None:
         self._unwritten -= 1
-        if reason is not None:
-            self._not_written(intent, reason)
-        elif intent is not None:
-            at, fresh = self.stamp()
+        if intent is None:
+            return
+        at, fresh = self.stamp()
+        if reason is None:
             self.offer(events.IntentDurable(at, fresh, *intent))
-
-    def _not_written(self, intent: effects.IntentKey | None, reason: str) -> None:
-        if intent is not None:
-            at, fresh = self.stamp()
+        else:
             self.offer(events.IntentFailed(at, fresh, *intent, reason))
 
     def _keep(self, effect: effects.Keep) -> None:
         self._ports.journal.put(effect.key, effect.value)
 
     def _command(self, effect: effects.SendCommand) -> None:
-        if self._clock.monotonic() > effect.deadline:
-            reason: str | None = command.TOO_LATE
-        else:
-            reason = self._ports.devices.send(effect)
+        is_late = self._clock.monotonic() > effect.deadline
+        reason = command.TOO_LATE if is_late else self._ports.devices.send(effect)
         sent = (*self.stamp(), effect.command_id, effect.policy, effect.device)
         if reason is None:
             self.offer(events.CommandSent(*sent))
         else:
             self.offer(events.CommandNotSent(*sent, reason))
-
-    def _advise(self, effect: effects.Advise) -> None:
-        self._ports.devices.advise(effect)
 
     def _notice(self, effect: effects.Notice) -> None:
         about = " ".join(str(key) for key in (effect.device, effect.policy) if key is not None)

@@ -11,7 +11,7 @@ from foreshore_agent import clocks, inspection, journal, meters
 from foreshore_agent.devices import port as device_port
 from foreshore_agent.engine import durable, events, state, view
 from foreshore_agent.inference import port as inference_port
-from foreshore_agent.runtime import core, desired
+from foreshore_agent.runtime import core, desired, pressure
 from foreshore_agent.site import exchange, peers
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.reasons import agent as reasons
@@ -60,7 +60,7 @@ class AgentFacts:
 
     def strain(self) -> tuple[report.Problem, ...]:
         """Return what this agent cannot keep up with, which makes it no less ready for the rest."""
-        return overloaded(self.node, self.core.pressure.message(self.clock.monotonic()))
+        return strained(self.node, self.core.pressure.strain(self.clock.monotonic()))
 
     def report(self) -> report.Report:
         """Return everything this agent says about itself."""
@@ -222,16 +222,16 @@ def set_aside(node: str, engine_state: state.State) -> tuple[report.Problem, ...
     )
 
 
-def overloaded(node: str, message: str | None) -> tuple[report.Problem, ...]:
+def strained(node: str, strain: pressure.Strain | None) -> tuple[report.Problem, ...]:
     """Say that more is measured than can be decided on; nothing if it is not."""
-    if message is None:
+    if strain is None:
         return ()
     problem = report.Problem(
         kind=desired.NODE,
         namespace="",
         name=node,
-        reason=reasons.OVERLOADED,
-        message=f"{message}; {reasons.OVERLOADED.remedy}"[:1024],
+        reason=strain.reason,
+        message=strain.message[:1024],
     )
     return (problem,)
 

@@ -396,7 +396,7 @@ def _plain(
         literal = float(text)
     except ValueError:
         return None
-    return lambda _: literal
+    return (lambda _: literal) if math.isfinite(literal) else None  # the library refuses it
 
 
 def _explain(error: str) -> str:

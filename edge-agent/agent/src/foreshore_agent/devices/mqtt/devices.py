@@ -136,7 +136,11 @@ class MqttDevices:
         return not self._unread.is_empty
 
     def measured(self, most: int) -> list[events.Sample]:
-        """Decode the messages that wait, so many at most, and return what they measure."""
+        """Decode the messages that wait, so many at most, and return what they measure.
+
+        No further one once there are so many samples: a message on a topic that a thousand devices
+        share measures for each of them.
+        """
         samples: list[events.Sample] = []
         oldest = self._stamp()[0].monotonic - LONGEST_WAIT
         for _ in range(most):
@@ -148,6 +152,8 @@ class MqttDevices:
                 self._drop(taken)
             else:
                 samples += self._of_newest(taken)
+            if len(samples) >= most:
+                break
         return samples
 
     def _measured(self, message: channel.MqttMessage) -> bool:
