@@ -169,6 +169,34 @@ def test_another_assignment_forgets_nothing_that_waits_on_a_topic_that_stays() -
     assert [sample.values["co2"] for sample in take(wire)] == [1, 2]
 
 
+def test_another_assignment_keeps_the_order_and_the_count_of_what_was_passed_over() -> None:
+    wire = Wire()
+    wire.devices.assign(SITE, [two_properties("a")])
+    for number in range(unread.ALIKE - 1):
+        wire.measure(A, body(co2=number, light=1))
+    for number in (100, 101):
+        wire.put(A, body(co2=number, light=2))
+    take(wire, most=1)
+    wire.put(A, body(co2=102, light=2))
+    wire.put(A, body(co2=103, light=2))
+    wire.put(A, body(co2=104, light=2))
+    wire.devices.assign(SITE, [two_properties("a"), two_properties("b")])
+    samples = take(wire)
+    assert [sample.values["co2"] for sample in samples] == [103, 104]
+    assert [dict(sample.replaced) for sample in samples] == [{}, {telemetry.NEWER_ON_TOPIC: 2}]
+
+
+def test_what_gives_way_to_another_assignment_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = alike()
+    wire.put(A, body(co2=1, light=2))
+    wire.put(A, body(co2=2, light=2))
+    monkeypatch.setattr(unread, "MAXIMUM_MESSAGES", 0)
+    wire.devices.assign(SITE, [two_properties("a")])
+    [sample] = take(wire)
+    assert dict(sample.replaced) == {telemetry.DROPPED: 1}
+    assert wire.counts == [telemetry.DROPPED]
+
+
 def test_a_message_of_a_device_that_left_is_nobodys() -> None:
     wire = alike()
     wire.put(A, body(co2=1, light=2))

@@ -83,12 +83,14 @@ class MqttDevices:
         """Take a new desired state: another broker, other topics."""
         self._routes = topics.Routes() if site is None else topics.routes(site.name, devices)
         telemetry_routes = self._routes.telemetry
-        self._unread.assign(
+        dropped = self._unread.assign(
             {
                 topic: len(routes) == 1 and routes[0].device not in windowed
                 for topic, routes in telemetry_routes.items()
             }
         )
+        for taken in dropped:
+            self._drop(taken)
         assigned = {route.device for routes in telemetry_routes.values() for route in routes}
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
