@@ -29,8 +29,8 @@ from foreshore_api import printable
 
 MAXIMUM_HEADER_BYTES: Final = 8190
 MAXIMUM_CONNECTIONS: Final = 512
-"""One more is answered with 503: a flood may hide readiness, it must not take the descriptors that
-broker, hub and journal need."""
+"""For one more the oldest goes: connections must not take the descriptors that broker, hub and
+journal need, nor the place of kubelet, which ends an agent that does not answer it."""
 REQUEST_SECONDS: Final = 10.0
 """A connection on which no request was answered for so long after it began, or was made, ends."""
 KEEP_ALIVE_SECONDS: Final = 75
@@ -106,17 +106,23 @@ async def _send(answer: PortAnswer, send: Callable[[Message], Awaitable[None]]) 
 
 
 class TimedProtocol(h11_impl.H11Protocol):
-    """The protocol of uvicorn, with the time limit for a request that it lacks.
+    """The protocol of uvicorn, with what it lacks: a time limit for a request, room for one more.
 
     Connections that never end would take all places, and kubelet, refused one, ends the agent.
     """
 
     _limit: asyncio.TimerHandle | None = None
+    since = 0.0
+    """When it was made, or its last request answered: every answer is made at once, so that who has
+    waited longest loses least."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a request from now on."""
+        """Expect a request from now on, in the place of another if all are taken."""
         super().connection_made(transport)
+        self.since = self.loop.time()
         self._expect()
+        if len(self.connections) >= MAXIMUM_CONNECTIONS:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         """Expect the rest of a request in time."""
@@ -126,12 +132,23 @@ class TimedProtocol(h11_impl.H11Protocol):
     def on_response_complete(self) -> None:
         """Leave the time until the next request to the limit of keep-alive."""
         self._forget()
+        self.since = self.loop.time()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer, which would keep this connection in memory."""
         self._forget()
         super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        """End the oldest connection, unless enough are about to end."""
+        others = [
+            other
+            for other in self.connections
+            if isinstance(other, TimedProtocol) and not other.transport.is_closing()
+        ]
+        if len(others) >= MAXIMUM_CONNECTIONS:
+            min(others, key=lambda other: other.since).transport.abort()
 
     def _expect(self) -> None:
         if self._limit is None:
@@ -158,7 +175,6 @@ class Port:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            limit_concurrency=MAXIMUM_CONNECTIONS,
             h11_max_incomplete_event_size=MAXIMUM_HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
