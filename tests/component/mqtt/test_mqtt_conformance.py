@@ -315,6 +315,31 @@ async def test_the_brokers_own_interval_takes_the_place_of_ours() -> None:
         assert b"\xc0\x00" in heard
 
 
+async def test_silence_of_a_broker_that_is_not_read_from_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "KEEPALIVE_SECONDS", 1)
+    async with (
+        scripted(accepted(Protocol.V5), Protocol.V5) as (where, heard),
+        opened(where) as link,
+    ):
+        link._stream.pause()
+        await eventually(lambda: b"\xc0\x00" in heard)
+        await asyncio.sleep(2.5)
+        assert link.is_open
+
+
+async def test_a_number_that_waits_for_its_answer_is_not_given_again() -> None:
+    async with scripted(accepted(Protocol.V5), Protocol.V5) as (where, heard):
+        async with opened(where) as link:
+            for last in (0, 65535):  # the numbers have gone round
+                link._number = last
+                link.publish("t", b"", qos=1)
+            await eventually(lambda: len(b"".join(heard)) == 16)
+        sent = b"".join(heard)
+    assert [sent[at + 5 : at + 7] for at in (0, 8)] == [b"\x00\x01", b"\x00\x02"]
+
+
 async def test_a_broker_that_wants_to_hear_little_is_asked_as_often_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
