@@ -186,9 +186,11 @@ class MqttDevices:
         is_of_any = any(arrival != telemetry.NO_PROPERTY for arrival in arrivals)
         samples: list[events.Sample] = []
         for arrival in arrivals:
-            if not isinstance(arrival, str):
+            if isinstance(arrival, events.Sample):
                 self._unread.learn(message.topic, (*arrival.values, *arrival.refused))
                 samples.append(arrival)
+            elif isinstance(arrival, Exception):
+                self._refused.note(f"a message on {message.topic}", telemetry.DEFECT, arrival)
             elif not (is_of_any and arrival == telemetry.NO_PROPERTY):
                 self._refused.note(f"a message on {message.topic}", arrival)
         return samples
@@ -211,9 +213,16 @@ class MqttDevices:
 
     def _measurement(
         self, message: channel.MqttMessage, route: topics.DeviceRoute
-    ) -> events.Sample | str:
+    ) -> events.Sample | str | Exception:
+        """Return what a message measures, why it is unusable, or the defect that it met.
+
+        It is read in the engine's turn, where an error ends the process: no message may raise one.
+        """
         at, fresh = self._stamp()
-        return translate.telemetry(message, route, message.at or at, fresh)
+        try:
+            return translate.telemetry(message, route, message.at or at, fresh)
+        except Exception as error:  # noqa: BLE001 - counted and logged
+            return error
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         """Pass on that telemetry begins or ends, after what came before it.
