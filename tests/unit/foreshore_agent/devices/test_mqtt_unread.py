@@ -226,6 +226,15 @@ def test_what_has_waited_too_long_is_dropped_and_not_taken_for_fresh() -> None:
     assert dict(sample.replaced) == {telemetry.NEWER_ON_TOPIC: 2, telemetry.DROPPED: 1}
 
 
+def test_a_turn_ends_however_long_messages_are() -> None:
+    wire = Wire()
+    wire.devices.assign(SITE, [two_properties("a")])
+    large = body(co2=1, light=2).ljust(devices.READ_BYTES // 2)
+    for _ in range(5):
+        wire.put(A, large)
+    assert [len(take(wire, most=32)) for _ in range(4)] == [2, 2, 1, 0]
+
+
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(["whole", "part", "garbage"]).map(lambda kind: ("put", kind)),

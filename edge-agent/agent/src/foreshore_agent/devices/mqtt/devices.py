@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import refusals
+from foreshore_agent import documents, refusals
 from foreshore_agent.devices import port
 from foreshore_agent.devices.mqtt import broker, channel, topics, translate, unread
 from foreshore_agent.engine import effects, events
@@ -25,6 +25,10 @@ from foreshore_api.wire import assignment
 LONGEST_WAIT: Final = 1.0
 """Seconds that a message may wait unread. A sample is decided on as of when it came: after a longer
 wait, such as for a disk, that would take old values for fresh ones."""
+
+READ_BYTES: Final = documents.MAXIMUM_BYTES
+"""Bytes of payloads after which the others of a turn wait for the next: JSON of this size that is
+made to be slow takes 10 ms, and ticks and renewals wait for a turn's end."""
 
 
 class MqttDevices:
@@ -138,11 +142,12 @@ class MqttDevices:
         return not self._unread.is_empty
 
     def measured(self, most: int) -> list[events.Sample]:
-        """Decode the messages that wait, so many at most, and return what they measure."""
+        """Decode messages that wait, so many at most, and return what they measure."""
         samples: list[events.Sample] = []
+        size = 0
         oldest = self._stamp()[0].monotonic - LONGEST_WAIT
         for _ in range(most):
-            taken = self._unread.take()
+            taken = None if size >= READ_BYTES else self._unread.take()
             if taken is None:
                 break
             at = taken.message.at
@@ -150,6 +155,7 @@ class MqttDevices:
                 self._drop(taken)
             else:
                 samples += self._of_newest(taken)
+                size += len(taken.message.payload)
         return samples
 
     def _measured(self, message: channel.MqttMessage) -> bool:
