@@ -37,6 +37,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 DRAIN_SECONDS: Final = 1
 _LONGEST: Final = 4096
 """Characters of a reason: it may quote what a model, a device or a broker said."""
+_METHODS: Final = ("GET", "HEAD")
 _TEXT: Final = "text/plain; charset=utf-8"
 Reasons = Callable[[], Sequence[str]]
 """Returns what is missing for readiness, or what to look at, as sentences."""
@@ -92,7 +93,7 @@ def application(
 def _answer(scope: Message, paths: Mapping[str, Callable[[], PortAnswer]]) -> PortAnswer:
     if scope["path"] not in paths:
         return PortAnswer(404, b"no such path\n")
-    if scope["method"] not in ("GET", "HEAD"):
+    if scope["method"] not in _METHODS:
         return PortAnswer(405, b"only GET and HEAD\n")
     return paths[scope["path"]]()
 
@@ -101,6 +102,8 @@ async def _send(answer: PortAnswer, send: Callable[[Message], Awaitable[None]]) 
     headers = [(b"content-type", answer.content_type.encode())] if answer.body else []
     if answer.status != 204:  # which has no length by the standard
         headers.append((b"content-length", str(len(answer.body)).encode()))
+    if answer.status == 405:
+        headers.append((b"allow", ", ".join(_METHODS).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
