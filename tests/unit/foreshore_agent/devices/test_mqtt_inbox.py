@@ -22,6 +22,20 @@ def test_what_is_put_aside_waits_for_nothing() -> None:
     assert not waiting.is_full
 
 
+def test_the_loop_sees_to_others_after_a_few_messages_or_a_few_large_ones() -> None:
+    came: list[channel.MqttMessage] = []
+    waiting = inbox.Inbox(came.append)
+    large = b"." * (inbox.HANDED_OVER_BYTES // 2)
+    for body in (large, large, large, *(b"",) * 30):
+        waiting.put(message("t", body))
+    counts = []
+    while not waiting.is_empty:
+        before = len(came)
+        waiting.hand_over()
+        counts.append(len(came) - before)
+    assert counts == [2, 16, 15]
+
+
 @pytest.mark.parametrize("is_aside", [False, True])
 def test_a_message_that_its_taker_chokes_on_costs_no_other(is_aside: bool) -> None:
     came: list[str] = []

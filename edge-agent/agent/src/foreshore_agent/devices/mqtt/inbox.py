@@ -20,6 +20,8 @@ MAXIMUM_MESSAGES: Final = 1024
 """Messages that may wait."""
 HANDED_OVER: Final = 16
 """Messages handed over before the event loop sees to others: they are worked on at once."""
+HANDED_OVER_BYTES: Final = 64 << 10
+"""Bytes of payloads likewise: JSON of this size that is made to be slow takes 10 ms."""
 _LOG: Final = logging.getLogger(__name__)
 
 Received = Callable[[MqttMessage], None]
@@ -65,8 +67,11 @@ class Inbox:
 
     def hand_over(self) -> None:
         """Give the oldest to whoever takes them."""
+        until = self._bytes - HANDED_OVER_BYTES
         for _ in range(min(HANDED_OVER, len(self._waiting))):
             self._give(self._pop())
+            if self._bytes <= until:
+                break
 
     def clear(self) -> None:
         """Forget what waits."""
