@@ -149,7 +149,7 @@ async def test_strangers_who_keep_all_places_do_not_keep_kubelet_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Refused an answer, kubelet would end the agent."""
-    monkeypatch.setattr(health, "MAXIMUM_CONNECTIONS", 4)
+    monkeypatch.setattr(health, "MAXIMUM_CONNECTIONS", 3)
     port = uvicorn_server.ServerState()
     made = []
     for _ in range(3):
@@ -163,3 +163,14 @@ async def test_strangers_who_keep_all_places_do_not_keep_kubelet_out(
     assert b"HTTP/1.1 200" in wire.written
     assert [other.is_aborted for _, other in made] == [False, True, False]
     assert not wire.is_aborted
+
+
+@pytest.mark.looptime
+async def test_a_flood_of_one_moment_leaves_as_many_as_there_is_room_for_and_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "MAXIMUM_CONNECTIONS", 3)
+    port = uvicorn_server.ServerState()
+    wires = [(await connected(port))[1] for _ in range(10)]
+    assert [wire.is_aborted for wire in wires].count(False) == 3
+    assert not wires[-1].is_aborted

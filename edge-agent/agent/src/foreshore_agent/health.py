@@ -124,7 +124,7 @@ class TimedProtocol(h11_impl.H11Protocol):
         super().connection_made(transport)
         self.since = self.loop.time()
         self._expect()
-        if len(self.connections) >= MAXIMUM_CONNECTIONS:
+        if len(self.connections) > MAXIMUM_CONNECTIONS:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
@@ -144,11 +144,13 @@ class TimedProtocol(h11_impl.H11Protocol):
         super().connection_lost(exc)
 
     def _make_room(self) -> None:
-        """End the oldest connection, unless enough are about to end."""
+        """End the oldest of the others, unless enough are about to end."""
         others = [
             other
             for other in self.connections
-            if isinstance(other, TimedProtocol) and not other.transport.is_closing()
+            if isinstance(other, TimedProtocol)
+            and other is not self
+            and not other.transport.is_closing()
         ]
         if len(others) >= MAXIMUM_CONNECTIONS:
             min(others, key=lambda other: other.since).transport.abort()
