@@ -142,20 +142,19 @@ class MqttDevices:
         return not self._unread.is_empty
 
     def measured(self, most: int) -> list[events.Sample]:
-        """Decode messages that wait, so many at most, and return what they measure."""
+        """Decode the messages that wait, so many at most, and return what they measure."""
         samples: list[events.Sample] = []
-        size = 0
-        oldest = self._stamp()[0].monotonic - LONGEST_WAIT
+        oldest, size = self._stamp()[0].monotonic - LONGEST_WAIT, 0
         for _ in range(most):
             taken = None if size >= READ_BYTES else self._unread.take()
             if taken is None:
                 break
+            size += len(taken.message.payload)
             at = taken.message.at
             if at is not None and at.monotonic < oldest:
                 self._drop(taken)
             else:
                 samples += self._of_newest(taken)
-                size += len(taken.message.payload)
         return samples
 
     def _measured(self, message: channel.MqttMessage) -> bool:
