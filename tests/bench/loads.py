@@ -89,6 +89,8 @@ def overload(folder: Path, isolation: str) -> figures.Section:
             offered = (pairs.FULL, 2 * pairs.FULL)
             runs = [latency.trips(broker.port, ours.topics, rate, 4 * rate) for rate in offered]
             best = max(trips.per_second for trips in runs)
+            if not best:
+                raise subjects.NotMeasuredError("no sample was answered at all")
             before = usage.processor(ours.process_id)
             beyond = latency.trips(broker.port, ours.topics, int(OVERLOAD * best), int(15 * best))
             spent = usage.since(before, usage.processor(ours.process_id))
