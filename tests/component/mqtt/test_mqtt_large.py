@@ -206,7 +206,7 @@ def test_reading_stops_by_the_bytes_that_wait_too() -> None:
     waiting = inbox.Inbox(lambda _: None)
     while not waiting.is_full:
         waiting.put(connection.MqttMessage("t", b"." * (128 << 10), False, False))
-    for _ in range(2):
+    for _ in range(20):
         waiting.hand_over()
     assert waiting.is_drained
 
