@@ -239,9 +239,23 @@ STEPS = st.lists(
     st.one_of(
         st.sampled_from(["whole", "part", "garbage"]).map(lambda kind: ("put", kind)),
         st.integers(1, 4).map(lambda most: ("take", most)),
+        st.just(("assign", None)),
     ),
     max_size=60,
 )
+
+
+BODIES = {"whole": body(co2=1, light=2), "part": body(co2=1), "garbage": b"garbage"}
+
+
+def act(wire: Wire, step: tuple[str, Any], windowed: frozenset[Key]) -> None:
+    kind, argument = step
+    if kind == "put":
+        wire.put(A, BODIES[argument])
+    elif kind == "assign":
+        wire.devices.assign(SITE, [two_properties("a")], windowed)
+    else:
+        take(wire, argument)
 
 
 @given(steps=STEPS, is_windowed=st.booleans(), is_known=st.booleans(), most=st.integers(1, 6))
@@ -253,17 +267,12 @@ def test_every_message_is_decoded_passed_over_dropped_or_refused_once(
     wire = alike(windowed) if is_known else Wire()
     if not is_known:
         wire.devices.assign(SITE, [two_properties("a")], windowed)
-    bodies = {"whole": body(co2=1, light=2), "part": body(co2=1), "garbage": b"garbage"}
-    sent = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unread, "MAXIMUM_MESSAGES", most)
-        for step, argument in steps:
-            if step == "put":
-                sent += 1
-                wire.put(A, bodies[argument])
-            else:
-                take(wire, argument)
+        for step in steps:
+            act(wire, step, windowed)
         take(wire, 1000)
+    sent = [kind for kind, _ in steps].count("put")
     samples = [each for each in wire.arrived if isinstance(each, events.Sample)]
     counts = Counter(wire.counts)
     assert sent == len(samples) + sum(counts.values())
