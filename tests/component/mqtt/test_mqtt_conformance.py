@@ -6,6 +6,7 @@ What Mosquitto never does is sent by a scripted broker.
 import asyncio
 import contextlib
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -461,6 +462,26 @@ async def test_what_a_message_leads_to_leaves_before_or_with_its_acknowledgement
             link._stream._read(message)
             await eventually(lambda: bool(heard))
         assert heard[0].startswith(b"\x40\x02\x00\x07\x32")
+
+
+@pytest.mark.parametrize(("qos", "quick"), [(0, True), (1, False)])
+async def test_what_nothing_goes_back_for_is_acknowledged_by_the_kernel_at_once(
+    qos: int, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker with Nagle's algorithm on holds the next message back until then: for 40 ms."""
+    options: list[int] = []
+    really = socket.socket.setsockopt
+
+    def note(self: socket.socket, level: int, option: int, value: int) -> None:
+        options.append(option)
+        really(self, level, option, value)
+
+    message = broker_packets.packet(0x30 | qos << 1, b"\x00\x01t" + b"\x00\x07" * qos)
+    async with scripted(accepted(Protocol.V311), Protocol.V311) as (where, _):
+        async with opened(where, lambda _: None) as link:
+            monkeypatch.setattr(socket.socket, "setsockopt", note)
+            link._stream._read(message)
+            assert (socket.TCP_QUICKACK in options) is quick
 
 
 async def test_a_reset_reaches_the_broker_as_one() -> None:
