@@ -477,11 +477,13 @@ async def test_what_nothing_goes_back_for_is_acknowledged_by_the_kernel_at_once(
         really(self, level, option, value)
 
     message = broker_packets.packet(0x30 | qos << 1, b"\x00\x01t" + b"\x00\x07" * qos)
-    async with scripted(accepted(Protocol.V311), Protocol.V311) as (where, _):
-        async with opened(where, lambda _: None) as link:
-            monkeypatch.setattr(socket.socket, "setsockopt", note)
-            link._stream._read(message)
-            assert (socket.TCP_QUICKACK in options) is quick
+    async with (
+        scripted(accepted(Protocol.V311), Protocol.V311) as (where, _),
+        opened(where, lambda _: None) as link,
+    ):
+        monkeypatch.setattr(socket.socket, "setsockopt", note)
+        link._stream._read(message)
+        assert (socket.TCP_QUICKACK in options) is quick
 
 
 async def test_a_reset_reaches_the_broker_as_one() -> None:
