@@ -63,8 +63,8 @@ def main() -> int:
         if chosen.write is not None and sections:
             page = chosen.write.read_text()
             chosen.write.write_text(figures.placed(page, written(head, sections)))
-        report(Path(folder), [part for part in parts if part in REPORTED])
-    return 0
+        failed = report(Path(folder), [part for part in parts if part in REPORTED])
+    return 1 if failed else 0
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -119,8 +119,12 @@ def measure(folder: Path, parts: Sequence[str], asked: pairs.Plan) -> list[figur
     return [*of_peers, *([loads.together(alone, agent)] if alone else [])]
 
 
-def report(folder: Path, parts: Iterable[str]) -> None:
-    """Let every other part print its own report; its module is imported only then."""
+def report(folder: Path, parts: Iterable[str]) -> list[str]:
+    """Let every other part print its own report, and return those that could not.
+
+    Its module is imported only then.
+    """
+    failed: list[str] = []
     for part in parts:
         has_folder, options = REPORTED[part]
         if importlib.util.find_spec(f"bench.{part}") is None:
@@ -131,7 +135,12 @@ def report(folder: Path, parts: Iterable[str]) -> None:
         place = folder / part
         if has_folder:
             place.mkdir()
-        module.report(*([place] if has_folder else []), **options)
+        try:
+            module.report(*([place] if has_folder else []), **options)
+        except Exception as error:  # noqa: BLE001 - said; it costs its own figures, and no other's
+            process.say(f"bench: {part} failed: {figures.one_line(error)}")
+            failed.append(part)
+    return failed
 
 
 def show(head: Sequence[str], sections: Sequence[figures.Section], form: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import latency
+from bench import latency, usage
 from harness import mosquitto
 
 PROGRAM = Path(__file__).with_name("echo_client.py")
@@ -84,11 +84,7 @@ def client(name: str, program: Path, port: int) -> Iterator[int]:
 
 def spent(process_id: int) -> float:
     """Microseconds of processor time of a process, all its threads."""
-    nanoseconds = 0
-    for task in Path(f"/proc/{process_id}/task").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            nanoseconds += int((task / "schedstat").read_text().split()[0])
-    return nanoseconds / 1000
+    return 1000 * sum(usage.processor(process_id).values())
 
 
 def show(runs: dict[str, list[EchoRun]]) -> None:

@@ -33,7 +33,7 @@ def ours(port: int, topic_in: str, topic_out: str) -> None:
 
         address = connection.Address("127.0.0.1", port, site.Protocol.V311)
         link = await connection.BrokerConnection.open(
-            address, name="echo", received=echo, backlog=1024, carries_commands=True
+            address, name="echo", received=echo, is_aside=True, carries_commands=True
         )
         links.append(link)
         await link.subscribe([topic_in])

@@ -122,6 +122,11 @@ class Trips:
         return sorted(trip for trip in self.measured if trip is not None)
 
     @property
+    def share_answered(self) -> float:
+        """Of the samples that count; quantiles are of these alone."""
+        return len(self.answered) / max(1, len(self.measured))
+
+    @property
     def per_second(self) -> float:
         """Answers a second while samples were offered; what a queue gave later does not count."""
         period = 1e6 / self.rate
@@ -159,8 +164,11 @@ def quantile(values: Sequence[int], q: float) -> int:
 
 
 def ratios(over: Iterable[float], under: Iterable[float]) -> tuple[float, ...]:
-    """Round by round, one over the other: pairs share their minute, so noise cancels out."""
-    return tuple(a / b for a, b in zip(over, under, strict=True) if b > 0)
+    """Round by round, one over the other: pairs share their minute, so noise cancels out.
+
+    A round in which there is nothing to compare with (nothing came, it never came) is left out.
+    """
+    return tuple(a / b for a, b in zip(over, under, strict=True) if 0 < b < math.inf)
 
 
 def compared(
@@ -174,6 +182,11 @@ def compared(
     paired = list(pairs)
     values = ratios((a for a, _ in paired), (b for _, b in paired))
     return Figure(name, values, unit, limit, profile)
+
+
+def one_line(error: Exception) -> str:
+    """An error's text on one line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:600]
 
 
 def plain(value: float | None, digits: int = 3) -> str:

@@ -62,10 +62,9 @@ def device(port: int, topics: Topics, rate: int, samples: int, devices: int = 1)
 
 
 def trips(port: int, topics: Topics, rate: int, samples: int) -> figures.Trips:
-    """Run the device: sample to answer, sample by sample."""
-    command = device(port, topics, rate, samples)
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
-    took = (int(line) for line in done.stdout.split())
+    """Run the device: sample to answer, sample by sample. Raises HarnessError."""
+    came = process.run(device(port, topics, rate, samples), timeout=600)
+    took = (int(line) for line in came.split())
     microseconds = tuple(trip if trip >= 0 else None for trip in took)
     return figures.Trips(rate, microseconds, min(rate, MOST_WARM_UP))
 

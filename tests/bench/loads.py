@@ -49,8 +49,8 @@ def routine(folder: Path, isolation: str) -> figures.Section:
                 broker.port, ours.topics, ROUTINE_OFFERED, int(ROUTINE_OFFERED * (SECONDS + 3))
             )
             window = observed(ours, load)
-    except subjects.NotMeasuredError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
+    except subjects.FAILURES as error:
+        return alone(figures.Figure(name, limit=limit, cause=figures.one_line(error)))
     profile = f"offered {ROUTINE_OFFERED}/s; {figures.listed(window.threads)} a decision"
     return alone(figures.Figure(name, (window.decisions,), "/s", limit, profile))
 
@@ -89,11 +89,13 @@ def overload(folder: Path, isolation: str) -> figures.Section:
             offered = (pairs.FULL, 2 * pairs.FULL)
             runs = [latency.trips(broker.port, ours.topics, rate, 4 * rate) for rate in offered]
             best = max(trips.per_second for trips in runs)
+            if not best:
+                raise subjects.NotMeasuredError("no sample was answered at all")
             before = usage.processor(ours.process_id)
             beyond = latency.trips(broker.port, ours.topics, int(OVERLOAD * best), int(15 * best))
             spent = usage.since(before, usage.processor(ours.process_id))
-    except subjects.NotMeasuredError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
+    except subjects.FAILURES as error:
+        return alone(figures.Figure(name, limit=limit, cause=figures.one_line(error)))
     count = max(1, len(beyond.answered))
     profile = figures.listed({thread: value / count for thread, value in spent.items()})
     return alone(
@@ -118,8 +120,8 @@ def fleet(folder: Path, isolation: str) -> figures.Section:
             count = int(FLEET * (WARM_SECONDS + SECONDS + 4))
             window = observed(ours, latency.device(broker.port, ours.topics, FLEET, count, FLEET))
             memory = usage.resident(ours.process_id)
-    except subjects.NotMeasuredError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
+    except subjects.FAILURES as error:
+        return alone(figures.Figure(name, limit=limit, cause=figures.one_line(error)))
     # an agent that leaves samples undecided is cheap, and no answer to the question
     cores = window.cores if window.decisions >= DECIDED * FLEET else float("inf")
     return alone(
@@ -138,8 +140,8 @@ def rehearsal(folder: Path, isolation: str) -> figures.Section:
     home = subjects.Agent(isolation).written(folder, 1883)
     try:
         took = [rehearsed(folder, home, rows) for rows in ROWS]
-    except process.HarnessError as error:
-        return alone(figures.Figure(name, limit=limit, cause=one_line(error)))
+    except subjects.FAILURES as error:
+        return alone(figures.Figure(name, limit=limit, cause=figures.one_line(error)))
     rate = (ROWS[1] - ROWS[0]) / max(1e-9, took[1] - took[0])
     return alone(figures.Figure(name, (rate,), "/s", limit, f"{ROWS[1]} rows in {took[1]:.1f} s"))
 
@@ -179,8 +181,3 @@ def together(sections: Iterable[figures.Section], isolation: str) -> figures.Sec
         figures=tuple(figure for part in parts for figure in part.figures),
         notes=tuple(note for part in parts for note in part.notes),
     )
-
-
-def one_line(error: Exception) -> str:
-    """An error's text on one line."""
-    return " ".join(str(error).split())[:600]

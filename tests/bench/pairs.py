@@ -59,6 +59,10 @@ class Measured:
         """A quantile in milliseconds, round by round."""
         return tuple(taken.trips[rate].milliseconds(q) for taken in self.rounds)
 
+    def share_answered(self, rate: int) -> tuple[float, ...]:
+        """Percent of the samples that were answered, round by round."""
+        return tuple(100 * taken.trips[rate].share_answered for taken in self.rounds)
+
     def rates(self) -> tuple[float, ...]:
         """Answers a second where the most is offered."""
         return tuple(taken.trips[FULL].per_second for taken in self.rounds)
@@ -95,8 +99,8 @@ def measure(
                 try:
                     with subject.run(place, broker.port) as running:
                         result.rounds.append(taken(running, broker.port, plan))
-                except subjects.NotMeasuredError as error:
-                    result.cause = " ".join(str(error).split())
+                except subjects.FAILURES as error:
+                    result.cause = figures.one_line(error)
                     result.rounds.clear()
                     process.say(f"  not measured: {result.cause}")
     return results
@@ -125,6 +129,7 @@ COLUMNS: Final = (
     "p99 ms",
     "× echo p50",
     "× echo p99",
+    "answered %",
     "p50 ms at 20/s",
     "decisions/s",
     "CPU ms",
@@ -145,6 +150,8 @@ def section(results: Results, plan: Plan) -> figures.Section:
         notes=(
             "every round measures every subject, one after the other, forwards and backwards by"
             f" turns; samples a round: {_samples(plan)}",
+            "answered: of the samples at 100/s, the others were replaced by newer ones or lost;"
+            " quantiles are of the answers",
             "CPU: processor time of all threads and children a decision, at 100/s; start: from the"
             " start of the program to its first command; PSS: after all of it",
         ),
@@ -160,6 +167,7 @@ def row(result: Measured, echo: Measured) -> tuple[str, ...]:
         _median(result.quantiles(0.99, STEADY)),
         _median(figures.ratios(result.quantiles(0.5, STEADY), echo.quantiles(0.5, STEADY))),
         _median(figures.ratios(result.quantiles(0.99, STEADY), echo.quantiles(0.99, STEADY))),
+        _median(result.share_answered(STEADY)),
         _median(result.quantiles(0.5, SLOW)),
         _median(result.rates()),
         _median(result.costs(STEADY)),

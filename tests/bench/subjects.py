@@ -34,6 +34,10 @@ class NotMeasuredError(Exception):
     """A subject could not be measured here; the text says why, and what to do."""
 
 
+FAILURES: Final = (NotMeasuredError, process.HarnessError, OSError)
+"""What may go wrong with one subject: it costs its own figures, and no other's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A subject that answers."""

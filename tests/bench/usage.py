@@ -31,7 +31,7 @@ def resident(process_id: int) -> float:
             rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
             line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
             total += int(line.split()[1])
-    return total / 1000
+    return total * 1024 / 1e6  # the kernel's kB are KiB
 
 
 def family(process_id: int) -> list[int]:

@@ -6,6 +6,7 @@ What Mosquitto never does is sent by a scripted broker.
 import asyncio
 import contextlib
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from paho.mqtt.properties import Properties
 
 from builders import broker_packets
 from foreshore_agent.devices.mqtt import connection, denials, session, socket_watch
-from foreshore_agent.devices.mqtt.codec import decode
+from foreshore_agent.devices.mqtt.codec import decode, fields
 from foreshore_api.v1alpha1 import site
 from harness import mosquitto
 
@@ -315,6 +316,78 @@ async def test_the_brokers_own_interval_takes_the_place_of_ours() -> None:
         assert b"\xc0\x00" in heard
 
 
+async def test_silence_of_a_broker_that_is_not_read_from_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "KEEPALIVE_SECONDS", 1)
+    async with (
+        scripted(accepted(Protocol.V5), Protocol.V5) as (where, heard),
+        opened(where) as link,
+    ):
+        link._stream.pause()
+        await eventually(lambda: b"\xc0\x00" in heard)
+        await asyncio.sleep(2.5)
+        assert link.is_open
+
+
+async def test_a_number_that_waits_for_its_answer_is_not_given_again() -> None:
+    async with scripted(accepted(Protocol.V5), Protocol.V5) as (where, heard):
+        async with opened(where) as link:
+            for last in (0, 65535):  # the numbers have gone round
+                link._number = last
+                link.publish("t", b"", qos=1)
+            await eventually(lambda: len(b"".join(heard)) == 16)
+        sent = b"".join(heard)
+    assert [sent[at + 5 : at + 7] for at in (0, 8)] == [b"\x00\x01", b"\x00\x02"]
+
+
+async def test_a_broker_that_wants_to_hear_little_is_asked_as_often_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection that broke without a word would be noticed after its interval only."""
+    monkeypatch.setattr(session, "KEEPALIVE_SECONDS", 1)
+    limits = broker_packets.block(PacketTypes.CONNACK, {"ServerKeepAlive": 3600})
+    answer = broker_packets.packet(0x20, b"\x00\x00" + limits)
+    async with scripted(answer, Protocol.V5) as (where, heard), opened(where):
+        await eventually(lambda: b"\xc0\x00" in heard)
+
+
+@PROTOCOLS
+async def test_nothing_is_taken_from_who_has_not_accepted_the_session(protocol: Protocol) -> None:
+    message = broker_packets.packet(0x30, b"\x00\x01t" + b"\x00" * (protocol is Protocol.V5))
+    async with scripted(message + accepted(protocol), protocol) as (where, _):
+        with pytest.raises(connection.ConnectionFailedError, match="before it accepted"):
+            async with opened(where):
+                pass
+
+
+async def test_a_broker_that_never_answers_a_subscription_is_left_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing would be heard, and the session would look as if all were well."""
+    monkeypatch.setattr(connection, "SUBSCRIBE_SECONDS", 0.1)
+    async with (
+        scripted(accepted(Protocol.V5), Protocol.V5) as (where, _),
+        opened(where) as link,
+    ):
+        with pytest.raises(connection.ConnectionFailedError, match="does not answer"):
+            await link.subscribe(["t"])
+        assert link.closed.done()
+
+
+async def test_many_subscriptions_end_in_packets_of_the_size_in_which_they_began() -> None:
+    async with scripted(accepted(Protocol.V311), Protocol.V311) as (where, heard):
+        async with opened(where) as link:
+            link.unsubscribe([f"rooms/{number}" for number in range(250)])
+        await eventually(lambda: b"".join(heard).endswith(b"\xe0\x00"))
+    stream, at, sizes = b"".join(heard), 0, list[int]()
+    while stream[at] == 0xA2:
+        size, begin = fields.read_variable(stream, at + 1, len(stream))
+        sizes.append(stream[begin : begin + size].count(b"rooms/"))
+        at = begin + size
+    assert sizes == [100, 100, 50]
+
+
 @PROTOCOLS
 @pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "closed"])
 async def test_the_will_is_published_when_a_session_breaks_and_only_then(
@@ -391,6 +464,28 @@ async def test_what_a_message_leads_to_leaves_before_or_with_its_acknowledgement
         assert heard[0].startswith(b"\x40\x02\x00\x07\x32")
 
 
+@pytest.mark.parametrize(("qos", "quick"), [(0, True), (1, False)])
+async def test_what_nothing_goes_back_for_is_acknowledged_by_the_kernel_at_once(
+    qos: int, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker with Nagle's algorithm on holds the next message back until then: for 40 ms."""
+    options: list[int] = []
+    really = socket.socket.setsockopt
+
+    def note(self: socket.socket, level: int, option: int, value: int) -> None:
+        options.append(option)
+        really(self, level, option, value)
+
+    message = broker_packets.packet(0x30 | qos << 1, b"\x00\x01t" + b"\x00\x07" * qos)
+    async with (
+        scripted(accepted(Protocol.V311), Protocol.V311) as (where, _),
+        opened(where, lambda _: None) as link,
+    ):
+        monkeypatch.setattr(socket.socket, "setsockopt", note)
+        link._stream._read(message)
+        assert (socket.TCP_QUICKACK in options) is quick
+
+
 async def test_a_reset_reaches_the_broker_as_one() -> None:
     """What the kernel still holds is thrown away: the other side reads no command after it."""
     broken: list[BaseException] = []
@@ -430,7 +525,7 @@ async def test_a_broker_that_sends_and_does_not_read_ends_the_session_before_mem
 
     async with served(handle) as port:
         where = connection.Address("127.0.0.1", port, Protocol.V311)
-        async with opened(where, lambda _: None, backlog=10) as link, asyncio.timeout(60):
+        async with opened(where, lambda _: None, is_aside=True) as link, asyncio.timeout(60):
             assert "takes no more" in await asyncio.shield(link.closed)
 
 

@@ -194,30 +194,6 @@ async def test_a_command_that_the_network_does_not_take_ends_the_session(
     broker.resume()
 
 
-async def test_the_oldest_message_gives_way_when_too_many_wait(broker: mosquitto.Broker) -> None:
-    every, kept = Inbox(), list[connection.MqttMessage]()
-
-    def keep(message: connection.MqttMessage) -> None:
-        kept.append(message)
-        every(message)
-
-    hears = await connection.BrokerConnection.open(
-        address(broker), name="h", received=keep, overflowed=every, backlog=5
-    )
-    await hears.subscribe(["t"], qos=0)
-    says = await connection.BrokerConnection.open(address(broker), name="s", received=nothing)
-    for number in range(400):
-        says.publish("t", b"%d" % number)
-    await says.deliver("t", b"end")
-    await every.until(401)
-    assert kept[-1].payload == b"end"
-    numbers = [int(each.payload) for each in kept[:-1]]
-    assert numbers == sorted(numbers)
-    assert len(numbers) < 400
-    await says.close()
-    await hears.close()
-
-
 async def test_a_message_that_its_taker_chokes_on_does_not_end_the_session(
     broker: mosquitto.Broker, caplog: pytest.LogCaptureFixture
 ) -> None:

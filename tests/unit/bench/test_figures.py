@@ -73,9 +73,22 @@ def test_a_queue_that_the_warm_up_left_is_work_of_the_measured_time() -> None:
     assert figures.Trips(1000, queued, warm_up=500).per_second == pytest.approx(500, rel=0.01)
 
 
-def test_samples_without_an_answer_are_in_no_quantile() -> None:
+@pytest.mark.parametrize("nothing", [0.0, float("inf")])
+def test_a_round_with_nothing_to_compare_with_flatters_nobody_and_breaks_no_table(
+    nothing: float,
+) -> None:
+    pairs = [(float("inf"), nothing), (6.0, 2.0), (5.0, nothing)]
+    figure = figures.compared("p50", pairs, figures.Limit(4))
+    assert figure.values == (3.0,)
+    alone = figures.compared("p50", pairs[:1], figures.Limit(4))
+    assert alone.verdict is figures.Verdict.NOT_MEASURED
+    assert "3.00" in figures.text([figures.Section("t", figures=(figure, alone))])
+
+
+def test_samples_without_an_answer_are_in_no_quantile_and_said() -> None:
     trips = figures.Trips(100, (None, 2000, None, 4000))
     assert trips.milliseconds(0.5) == 2.0
+    assert trips.share_answered == 0.5
     assert figures.Trips(100, (None,)).milliseconds(0.5) == float("inf")
 
 

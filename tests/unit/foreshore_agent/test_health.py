@@ -106,11 +106,13 @@ class Wire(asyncio.Transport):
         self.is_aborted = True
 
 
-async def connected() -> tuple[health.TimedProtocol, Wire]:
+async def connected(
+    to: uvicorn_server.ServerState | None = None,
+) -> tuple[health.TimedProtocol, Wire]:
     """A connection of a port, and its other side."""
     served = health.application(prometheus_client.CollectorRegistry(), tuple)
     config = uvicorn.Config(cast(Any, served), lifespan="off", log_config=None)
-    protocol = health.TimedProtocol(config, uvicorn_server.ServerState(), {})
+    protocol = health.TimedProtocol(config, to or uvicorn_server.ServerState(), {})
     wire = Wire()
     protocol.connection_made(wire)
     return protocol, wire
@@ -140,3 +142,35 @@ async def test_a_peer_that_asks_once_a_second_keeps_its_connection() -> None:
         await asyncio.sleep(1)
     assert not wire.is_aborted
     assert wire.written.count(b"HTTP/1.1 204") == 60
+
+
+@pytest.mark.looptime
+async def test_strangers_who_keep_all_places_do_not_keep_kubelet_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Refused an answer, kubelet would end the agent."""
+    monkeypatch.setattr(health, "MAXIMUM_CONNECTIONS", 3)
+    port = uvicorn_server.ServerState()
+    made = []
+    for _ in range(3):
+        made.append(await connected(port))
+        await asyncio.sleep(0.1)
+    made[0][0].data_received(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(0.1)
+    kubelet, wire = await connected(port)
+    kubelet.data_received(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(0.1)
+    assert b"HTTP/1.1 200" in wire.written
+    assert [other.is_aborted for _, other in made] == [False, True, False]
+    assert not wire.is_aborted
+
+
+@pytest.mark.looptime
+async def test_a_flood_of_one_moment_leaves_as_many_as_there_is_room_for_and_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "MAXIMUM_CONNECTIONS", 3)
+    port = uvicorn_server.ServerState()
+    wires = [(await connected(port))[1] for _ in range(10)]
+    assert [wire.is_aborted for wire in wires].count(False) == 3
+    assert not wires[-1].is_aborted

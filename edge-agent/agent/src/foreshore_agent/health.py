@@ -29,14 +29,15 @@ from foreshore_api import printable
 
 MAXIMUM_HEADER_BYTES: Final = 8190
 MAXIMUM_CONNECTIONS: Final = 512
-"""One more is answered with 503: a flood may hide readiness, it must not take the descriptors that
-broker, hub and journal need."""
+"""For one more the oldest goes: connections must not take the descriptors that broker, hub and
+journal need, nor the place of kubelet, which ends an agent that does not answer it."""
 REQUEST_SECONDS: Final = 10.0
 """A connection on which no request was answered for so long after it began, or was made, ends."""
 KEEP_ALIVE_SECONDS: Final = 75
 DRAIN_SECONDS: Final = 1
 _LONGEST: Final = 4096
 """Characters of a reason: it may quote what a model, a device or a broker said."""
+_METHODS: Final = ("GET", "HEAD")
 _TEXT: Final = "text/plain; charset=utf-8"
 Reasons = Callable[[], Sequence[str]]
 """Returns what is missing for readiness, or what to look at, as sentences."""
@@ -92,7 +93,7 @@ def application(
 def _answer(scope: Message, paths: Mapping[str, Callable[[], PortAnswer]]) -> PortAnswer:
     if scope["path"] not in paths:
         return PortAnswer(404, b"no such path\n")
-    if scope["method"] not in ("GET", "HEAD"):
+    if scope["method"] not in _METHODS:
         return PortAnswer(405, b"only GET and HEAD\n")
     return paths[scope["path"]]()
 
@@ -101,22 +102,30 @@ async def _send(answer: PortAnswer, send: Callable[[Message], Awaitable[None]]) 
     headers = [(b"content-type", answer.content_type.encode())] if answer.body else []
     if answer.status != 204:  # which has no length by the standard
         headers.append((b"content-length", str(len(answer.body)).encode()))
+    if answer.status == 405:
+        headers.append((b"allow", ", ".join(_METHODS).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 
 class TimedProtocol(h11_impl.H11Protocol):
-    """The protocol of uvicorn, with the time limit for a request that it lacks.
+    """The protocol of uvicorn, with what it lacks: a time limit for a request, room for one more.
 
     Connections that never end would take all places, and kubelet, refused one, ends the agent.
     """
 
     _limit: asyncio.TimerHandle | None = None
+    since = 0.0
+    """When it was made, or its last request answered: every answer is made at once, so that who has
+    waited longest loses least."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a request from now on."""
+        """Expect a request from now on, in the place of another if all are taken."""
         super().connection_made(transport)
+        self.since = self.loop.time()
         self._expect()
+        if len(self.connections) > MAXIMUM_CONNECTIONS:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         """Expect the rest of a request in time."""
@@ -126,12 +135,25 @@ class TimedProtocol(h11_impl.H11Protocol):
     def on_response_complete(self) -> None:
         """Leave the time until the next request to the limit of keep-alive."""
         self._forget()
+        self.since = self.loop.time()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer, which would keep this connection in memory."""
         self._forget()
         super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        """End the oldest of the others, unless enough are about to end."""
+        others = [
+            other
+            for other in self.connections
+            if isinstance(other, TimedProtocol)
+            and other is not self
+            and not other.transport.is_closing()
+        ]
+        if len(others) >= MAXIMUM_CONNECTIONS:
+            min(others, key=lambda other: other.since).transport.abort()
 
     def _expect(self) -> None:
         if self._limit is None:
@@ -158,7 +180,6 @@ class Port:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            limit_concurrency=MAXIMUM_CONNECTIONS,
             h11_max_incomplete_event_size=MAXIMUM_HEADER_BYTES,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,

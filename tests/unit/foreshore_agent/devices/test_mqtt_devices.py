@@ -4,7 +4,7 @@ import pytest
 
 from builders import site_side, toy_codec
 from builders.site_wire import AT, SITE, Wire
-from foreshore_agent.devices.codecs import registry
+from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.engine import effects, events
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import telemetry
@@ -63,6 +63,24 @@ def test_on_a_shared_topic_what_is_another_devices_is_no_refusal() -> None:
     wire.measure("hq/all", b'{"c": {"co2": 1.0}}')
     assert len(wire.arrived) == 1
     assert wire.counts == [telemetry.NO_PROPERTY] * 2
+
+
+def test_a_message_that_its_decoder_chokes_on_costs_itself_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is read in the engine's turn, where an error ends the process."""
+    wire = Wire()
+    wire.devices.assign(SITE, [site_side.device("a")])
+    really = payload.Decoder.decode
+
+    def decode(self: payload.Decoder, body: bytes) -> payload.DecodedTelemetry:
+        return really(self, body) if body else really(self, b"%d" % (1 // len(body)))
+
+    monkeypatch.setattr(payload.Decoder, "decode", decode)
+    wire.put("hq/a/telemetry", b"")
+    wire.put("hq/a/telemetry", b'{"co2": 1.0}')
+    assert [sample.values["co2"] for sample in wire.devices.measured(16)] == [1.0]
+    assert wire.counts == [telemetry.DEFECT]
 
 
 def test_every_profile_has_a_dialect() -> None:

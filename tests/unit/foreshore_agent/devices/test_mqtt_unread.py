@@ -169,6 +169,33 @@ def test_another_assignment_forgets_nothing_that_waits_on_a_topic_that_stays() -
     assert [sample.values["co2"] for sample in take(wire)] == [1, 2]
 
 
+def test_another_assignment_keeps_the_order_and_the_count_of_what_was_passed_over() -> None:
+    wire = Wire()
+    wire.devices.assign(SITE, [two_properties("a")])
+    for number in range(unread.ALIKE - 1):
+        wire.measure(A, body(co2=number, light=1))
+    for number in (100, 101, 102):
+        wire.put(A, body(co2=number, light=2))
+    take(wire, most=1)
+    for number in (103, 104):
+        wire.put(A, body(co2=number, light=2))
+    wire.devices.assign(SITE, [two_properties("a"), two_properties("b")])
+    samples = take(wire)
+    assert [sample.values["co2"] for sample in samples] == [101, 103, 104]
+    assert [dict(sample.replaced) for sample in samples] == [{}, {}, {telemetry.NEWER_ON_TOPIC: 1}]
+
+
+def test_what_gives_way_to_another_assignment_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = alike()
+    wire.put(A, body(co2=1, light=2))
+    wire.put(A, body(co2=2, light=2))
+    monkeypatch.setattr(unread, "MAXIMUM_MESSAGES", 0)
+    wire.devices.assign(SITE, [two_properties("a")])
+    [sample] = take(wire)
+    assert dict(sample.replaced) == {telemetry.DROPPED: 1}
+    assert wire.counts == [telemetry.DROPPED]
+
+
 def test_a_message_of_a_device_that_left_is_nobodys() -> None:
     wire = alike()
     wire.put(A, body(co2=1, light=2))
@@ -199,13 +226,36 @@ def test_what_has_waited_too_long_is_dropped_and_not_taken_for_fresh() -> None:
     assert dict(sample.replaced) == {telemetry.NEWER_ON_TOPIC: 2, telemetry.DROPPED: 1}
 
 
+def test_a_turn_ends_however_long_messages_are() -> None:
+    wire = Wire()
+    wire.devices.assign(SITE, [two_properties("a")])
+    large = body(co2=1, light=2).ljust(devices.READ_BYTES // 2)
+    for _ in range(5):
+        wire.put(A, large)
+    assert [len(take(wire, most=32)) for _ in range(4)] == [2, 2, 1, 0]
+
+
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(["whole", "part", "garbage"]).map(lambda kind: ("put", kind)),
         st.integers(1, 4).map(lambda most: ("take", most)),
+        st.just(("assign", None)),
     ),
     max_size=60,
 )
+
+
+BODIES = {"whole": body(co2=1, light=2), "part": body(co2=1), "garbage": b"garbage"}
+
+
+def act(wire: Wire, step: tuple[str, Any], windowed: frozenset[Key]) -> None:
+    kind, argument = step
+    if kind == "put":
+        wire.put(A, BODIES[argument])
+    elif kind == "assign":
+        wire.devices.assign(SITE, [two_properties("a")], windowed)
+    else:
+        take(wire, argument)
 
 
 @given(steps=STEPS, is_windowed=st.booleans(), is_known=st.booleans(), most=st.integers(1, 6))
@@ -217,17 +267,12 @@ def test_every_message_is_decoded_passed_over_dropped_or_refused_once(
     wire = alike(windowed) if is_known else Wire()
     if not is_known:
         wire.devices.assign(SITE, [two_properties("a")], windowed)
-    bodies = {"whole": body(co2=1, light=2), "part": body(co2=1), "garbage": b"garbage"}
-    sent = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unread, "MAXIMUM_MESSAGES", most)
-        for step, argument in steps:
-            if step == "put":
-                sent += 1
-                wire.put(A, bodies[argument])
-            else:
-                take(wire, argument)
+        for step in steps:
+            act(wire, step, windowed)
         take(wire, 1000)
+    sent = [kind for kind, _ in steps].count("put")
     samples = [each for each in wire.arrived if isinstance(each, events.Sample)]
     counts = Counter(wire.counts)
     assert sent == len(samples) + sum(counts.values())

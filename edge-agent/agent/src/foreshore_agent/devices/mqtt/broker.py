@@ -1,7 +1,7 @@
 """The broker of one site: two connections, kept up, whose channels others use.
 
-    telemetry   what devices measure, in bulk: the oldest gives way under load, counted; advice
-                goes out here
+    telemetry   what devices measure, in bulk: put aside by its user, who bounds what waits;
+                advice goes out here
     control     commands out, answers in, what agents say to each other: never dropped, never queued
 
 Each connection is opened anew, with full jitter, when it breaks. A message is offered to the
@@ -19,9 +19,6 @@ from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_decision.instant import Instant
 
-TELEMETRY_BACKLOG: Final = 1024
-"""Telemetry messages that may wait for the engine; beyond, the oldest is dropped."""
-
 
 class SiteBroker:
     """One agent's side of its site's broker; `run` keeps it connected until cancelled."""
@@ -29,9 +26,7 @@ class SiteBroker:
     def __init__(self, node: str, refused: refusals.Refusals, now: Callable[[], Instant]) -> None:
         self._node: Final = node
         self._refused: Final = refused
-        self._telemetry: Final = SharedLane(
-            "telemetry", refused, backlog=TELEMETRY_BACKLOG, now=now
-        )
+        self._telemetry: Final = SharedLane("telemetry", refused, is_aside=True, now=now)
         self._control: Final = SharedLane("control", refused, carries_commands=True)
 
     @property
@@ -79,7 +74,7 @@ class SharedLane:
         name: str,
         refused: refusals.Refusals,
         *,
-        backlog: int | None = None,
+        is_aside: bool = False,
         now: Callable[[], Instant] | None = None,
         carries_commands: bool = False,
     ) -> None:
@@ -88,8 +83,7 @@ class SharedLane:
         self._users: Final[list[_LaneChannel]] = []
         traffic = lane.Traffic(
             self._receive,
-            self._overflowed,
-            backlog,
+            is_aside=is_aside,
             now=now,
             carries_commands=carries_commands,
             oversized=self._oversized,
@@ -121,9 +115,6 @@ class SharedLane:
             return
         if not is_taken:
             self._refused.note(f"a message on {message.topic}", reasons.UNKNOWN_TOPIC)
-
-    def _overflowed(self, message: channel.MqttMessage) -> None:
-        self._refused.note(f"a message on {message.topic} that had to wait", reasons.DROPPED)
 
     def _oversized(self, size: int) -> None:
         self._refused.note(f"a message of {size} bytes", reasons.PACKET_TOO_LARGE)

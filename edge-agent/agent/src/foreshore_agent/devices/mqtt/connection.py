@@ -32,8 +32,14 @@ from foreshore_api import printable
 from foreshore_api.reasons import command as reasons
 from foreshore_decision.instant import Instant
 
+SUBSCRIBE_SECONDS: Final = 10.0
+"""A broker that has not answered a subscription after so long never will: without this word nobody
+would know that nothing is heard."""
 _LAST_NUMBER: Final = 65535
-
+_BEFORE_ACCEPTED: Final = frozenset(
+    {decode.ConnectAnswer, decode.BrokerFarewell, decode.UnreadablePacket}
+)
+"""What may come before CONNACK: else whoever listens on the port could feed us messages."""
 
 __all__ = [
     "Address",
@@ -105,19 +111,18 @@ class BrokerConnection:
         name: str,
         received: Received,
         will: Will | None = None,
-        overflowed: Callable[[MqttMessage], None] | None = None,
-        backlog: int | None = None,
+        is_aside: bool = False,
         now: Callable[[], Instant] | None = None,
         carries_commands: bool = False,
     ) -> Self:
         """Open a session and wait until the broker has accepted it.
 
         `name` is the beginning of the client identifier; its end is new each time, so that no
-        session throws another out. `backlog` bounds the messages that wait to be handed over, as
-        their bytes are bounded: the oldest goes to `overflowed` instead; without it, reading stops
-        for a while. `now` dates messages as they arrive. What `carries_commands` takes what the
-        kernel still holds with it when it ends: a command that arrives late is worse than one that
-        does not arrive.
+        session throws another out. Messages that wait to be handed over are bounded: reading stops
+        for a while. With `is_aside` none waits: `received` only puts them aside, and bounds what
+        it keeps. `now` dates messages as they arrive. What `carries_commands` takes what the kernel
+        still holds with it when it ends: a command that arrives late is worse than one that does
+        not arrive.
 
         Raises:
             ConnectionFailedError: the broker did not answer, or refused.
@@ -125,7 +130,7 @@ class BrokerConnection:
         try:
             async with asyncio.timeout(session.CONNECT_SECONDS * 2):
                 raw = await session.connected(address)
-                connection = cls(raw, address, inbox.Inbox(received, overflowed, backlog), now)
+                connection = cls(raw, address, inbox.Inbox(received, is_aside=is_aside), now)
                 connection._stream.linger(is_reset=carries_commands)
                 await connection._greet(session.greeting(name, will))
         except ConnectionFailedError as error:
@@ -164,7 +169,7 @@ class BrokerConnection:
         refused: list[str] = []
         for start in range(0, len(filters), subscriptions.AT_ONCE):
             batch = filters[start : start + subscriptions.AT_ONCE]
-            answers = await self._within_session(self._ask(batch, qos))
+            answers = await self._within_session(self._ask(batch, qos), SUBSCRIBE_SECONDS)
             if len(answers) != len(batch):
                 reason = f"the broker answers {len(batch)} subscriptions with {len(answers)} codes"
                 self._reset(reason)
@@ -174,8 +179,11 @@ class BrokerConnection:
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Stop hearing; messages under way may still come."""
-        if filters and self.is_open:
-            self._stream.write(encode.unsubscribe(self._next_number(), filters, is_v5=self._is_v5))
+        for start in range(0, len(filters), subscriptions.AT_ONCE):
+            batch = filters[start : start + subscriptions.AT_ONCE]
+            if self.is_open:
+                packet = encode.unsubscribe(self._next_number(), batch, is_v5=self._is_v5)
+                self._stream.write(packet)
 
     def publish(
         self,
@@ -274,9 +282,14 @@ class BrokerConnection:
             if self._number not in self._outstanding and self._number not in self._subscriptions:
                 return self._number
 
-    async def _within_session(self, answer: asyncio.Future[_Answer]) -> _Answer:
-        await asyncio.wait((answer, self.closed), return_when=asyncio.FIRST_COMPLETED)
+    async def _within_session(
+        self, answer: asyncio.Future[_Answer], within: float | None = None
+    ) -> _Answer:
+        """Wait for an answer; a session that gives none within so many seconds is ended."""
+        either = (answer, self.closed)
+        await asyncio.wait(either, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
+            self._reset("the broker does not answer what it was asked")
             raise ConnectionFailedError(self.closed.result())
         return answer.result()
 
@@ -285,8 +298,12 @@ class BrokerConnection:
     def _take(self, packets: list[decode.Packet]) -> None:
         self._read_at = None if self._now is None else self._now()
         for packet in packets:
-            if not self.closed.done():
+            if self.closed.done():
+                break
+            if self._is_accepted or type(packet) in _BEFORE_ACCEPTED:
                 self._takers[type(packet)](packet)
+            else:
+                self._reset("the broker sent something else before it accepted the session")
         if len(packets) > 1:
             # What they lead to takes its time, and a broker sends so many before it waits
             # (Mosquitto: 20): what is newest would queue up there, behind what is old.
@@ -335,7 +352,8 @@ class BrokerConnection:
         else:
             self._outstanding.limit = min(outstanding.MAXIMUM_OUTSTANDING, answer.receive_maximum)
             if answer.keep_alive:
-                self._stream.keep_alive_every(answer.keep_alive)
+                # no less often than we would: a longer silence hides a connection that broke
+                self._stream.keep_alive_every(min(answer.keep_alive, session.KEEPALIVE_SECONDS))
             self._largest = answer.maximum_packet
             self._is_accepted = True
             self._accepted.set_result(None)

@@ -24,6 +24,8 @@ def context(folder: Path | None, name: str) -> ssl.SSLContext:
     place = folder / name
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    # TLS 1.2 lets a broker ask for new keys at any time: a write would then wait for a read
+    made.options |= ssl.OP_NO_RENEGOTIATION
     try:
         made.load_verify_locations(cafile=place / "ca.crt")
         if (place / "tls.crt").exists():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import refusals
+from foreshore_agent import documents, refusals
 from foreshore_agent.devices import port
 from foreshore_agent.devices.mqtt import broker, channel, topics, translate, unread
 from foreshore_agent.engine import effects, events
@@ -25,6 +25,10 @@ from foreshore_api.wire import assignment
 LONGEST_WAIT: Final = 1.0
 """Seconds that a message may wait unread. A sample is decided on as of when it came: after a longer
 wait, such as for a disk, that would take old values for fresh ones."""
+
+READ_BYTES: Final = documents.MAXIMUM_BYTES
+"""Bytes of payloads after which the others of a turn wait for the next: JSON of this size that is
+made to be slow takes 10 ms, and ticks and renewals wait for a turn's end."""
 
 
 class MqttDevices:
@@ -83,12 +87,14 @@ class MqttDevices:
         """Take a new desired state: another broker, other topics."""
         self._routes = topics.Routes() if site is None else topics.routes(site.name, devices)
         telemetry_routes = self._routes.telemetry
-        self._unread.assign(
+        dropped = self._unread.assign(
             {
                 topic: len(routes) == 1 and routes[0].device not in windowed
                 for topic, routes in telemetry_routes.items()
             }
         )
+        for taken in dropped:
+            self._drop(taken)
         assigned = {route.device for routes in telemetry_routes.values() for route in routes}
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
@@ -142,11 +148,12 @@ class MqttDevices:
         share measures for each of them.
         """
         samples: list[events.Sample] = []
-        oldest = self._stamp()[0].monotonic - LONGEST_WAIT
+        oldest, size = self._stamp()[0].monotonic - LONGEST_WAIT, 0
         for _ in range(most):
-            taken = self._unread.take()
+            taken = None if size >= READ_BYTES else self._unread.take()
             if taken is None:
                 break
+            size += len(taken.message.payload)
             at = taken.message.at
             if at is not None and at.monotonic < oldest:
                 self._drop(taken)
@@ -190,9 +197,11 @@ class MqttDevices:
         is_of_any = any(arrival != telemetry.NO_PROPERTY for arrival in arrivals)
         samples: list[events.Sample] = []
         for arrival in arrivals:
-            if not isinstance(arrival, str):
+            if isinstance(arrival, events.Sample):
                 self._unread.learn(message.topic, (*arrival.values, *arrival.refused))
                 samples.append(arrival)
+            elif isinstance(arrival, Exception):
+                self._refused.note(f"a message on {message.topic}", telemetry.DEFECT, arrival)
             elif not (is_of_any and arrival == telemetry.NO_PROPERTY):
                 self._refused.note(f"a message on {message.topic}", arrival)
         return samples
@@ -215,9 +224,16 @@ class MqttDevices:
 
     def _measurement(
         self, message: channel.MqttMessage, route: topics.DeviceRoute
-    ) -> events.Sample | str:
+    ) -> events.Sample | str | Exception:
+        """Return what a message measures, why it is unusable, or the defect that it met.
+
+        It is read in the engine's turn, where an error ends the process: no message may raise one.
+        """
         at, fresh = self._stamp()
-        return translate.telemetry(message, route, message.at or at, fresh)
+        try:
+            return translate.telemetry(message, route, message.at or at, fresh)
+        except Exception as error:  # noqa: BLE001 - counted and logged
+            return error
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         """Pass on that telemetry begins or ends, after what came before it.

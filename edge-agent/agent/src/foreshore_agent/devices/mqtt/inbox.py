@@ -1,10 +1,10 @@
 """Messages between the socket and whoever takes them: bounded in number and in bytes.
 
     put ──► waiting ──hand_over──► received
-              └─ too many, too much: the oldest goes to `overflowed` (with a backlog),
-                                     or `is_full`, and the socket has to wait (without one)
+              └─ too many, too much: `is_full`, and the socket has to wait: nothing is dropped
+    put ──► received                          where the taker only puts messages aside (`is_aside`)
 
-One of a `connection`. What is dropped goes through `overflowed`, which counts it.
+One of a `connection`.
 """
 
 import logging
@@ -17,10 +17,11 @@ from foreshore_agent.devices.mqtt.channel import MqttMessage
 MAXIMUM_BYTES: Final = 4 << 20
 """Bytes of payloads that may wait."""
 MAXIMUM_MESSAGES: Final = 1024
-"""Messages that may wait where none is dropped."""
+"""Messages that may wait."""
 HANDED_OVER: Final = 16
-"""Messages handed over before the event loop sees to others, where they are worked on at once; with
-a backlog they are only put aside."""
+"""Messages handed over before the event loop sees to others: they are worked on at once."""
+HANDED_OVER_BYTES: Final = 64 << 10
+"""Bytes of payloads likewise: JSON of this size that is made to be slow takes 10 ms."""
 _LOG: Final = logging.getLogger(__name__)
 
 Received = Callable[[MqttMessage], None]
@@ -29,15 +30,14 @@ Received = Callable[[MqttMessage], None]
 class Inbox:
     """What arrived and was not taken yet, oldest first."""
 
-    def __init__(
-        self,
-        received: Received,
-        overflowed: Callable[[MqttMessage], None] | None,
-        backlog: int | None,
-    ) -> None:
+    def __init__(self, received: Received, *, is_aside: bool = False) -> None:
+        """Keep messages for a taker; what is put aside there waits here for nothing.
+
+        A second queue before one that is bounded would drop what that one knows how to count, of
+        devices that it would spare.
+        """
         self._received: Final = received
-        self._overflowed: Final = overflowed
-        self._backlog: Final = backlog
+        self._is_aside: Final = is_aside
         self._waiting: Final = deque[MqttMessage]()
         self._bytes = 0
         self._defects = 0
@@ -50,7 +50,7 @@ class Inbox:
     @property
     def is_full(self) -> bool:
         """Whether nothing more should be read for now: none of what waits may be dropped."""
-        return self._backlog is None and self._is_over(MAXIMUM_MESSAGES, MAXIMUM_BYTES)
+        return self._is_over(MAXIMUM_MESSAGES, MAXIMUM_BYTES)
 
     @property
     def is_drained(self) -> bool:
@@ -58,28 +58,32 @@ class Inbox:
         return not self._is_over(MAXIMUM_MESSAGES // 2, MAXIMUM_BYTES // 2)
 
     def put(self, message: MqttMessage) -> None:
-        """Keep a message; with a backlog, the oldest give way."""
+        """Keep a message, or have it put aside."""
+        if self._is_aside:
+            self._give(message)
+            return
         self._waiting.append(message)
         self._bytes += len(message.payload)
-        while self._backlog is not None and self._is_over(self._backlog, MAXIMUM_BYTES):
-            oldest = self._pop()
-            if self._overflowed is not None:
-                self._overflowed(oldest)
 
     def hand_over(self) -> None:
-        """Give the oldest to whoever takes them; a taker's defect costs one message."""
-        most = HANDED_OVER if self._backlog is None else self._backlog
-        for _ in range(min(most, len(self._waiting))):
-            message = self._pop()
-            try:
-                self._received(message)
-            except Exception:  # noqa: BLE001 - logged; one bad message must not end the session
-                self._complain(message.topic)
+        """Give the oldest to whoever takes them."""
+        until = self._bytes - HANDED_OVER_BYTES
+        for _ in range(min(HANDED_OVER, len(self._waiting))):
+            self._give(self._pop())
+            if self._bytes <= until:
+                break
 
     def clear(self) -> None:
         """Forget what waits."""
         self._waiting.clear()
         self._bytes = 0
+
+    def _give(self, message: MqttMessage) -> None:
+        """Hand a message over; a taker's defect costs this one."""
+        try:
+            self._received(message)
+        except Exception:  # noqa: BLE001 - logged; one bad message must not end the session
+            self._complain(message.topic)
 
     def _pop(self) -> MqttMessage:
         message = self._waiting.popleft()

@@ -26,11 +26,10 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Who takes what comes, and how much of it may wait (see `connection`)."""
+    """Who takes what comes, and how (see `connection`)."""
 
     received: connection.Received
-    overflowed: Callable[[connection.MqttMessage], None] | None = None
-    backlog: int | None = None
+    is_aside: bool = False
     now: Callable[[], Instant] | None = None
     carries_commands: bool = False
     oversized: Callable[[int], None] | None = None
@@ -126,8 +125,7 @@ class Lane:
             address,
             name=name,
             received=self._traffic.received,
-            overflowed=self._traffic.overflowed,
-            backlog=self._traffic.backlog,
+            is_aside=self._traffic.is_aside,
             now=self._traffic.now,
             carries_commands=self._traffic.carries_commands,
         )
@@ -159,15 +157,16 @@ class Lane:
         self, session: connection.BrokerConnection, listened: tuple[str, ...]
     ) -> tuple[str, ...]:
         wanted = self._filters
-        fresh = [topic for topic in wanted if topic not in set(listened)]
-        stale = [topic for topic in listened if topic not in set(wanted)]
+        before, after = frozenset(listened), frozenset(wanted)
+        fresh = [topic for topic in wanted if topic not in before]
+        stale = [topic for topic in listened if topic not in after]
         refused = set(await session.subscribe(fresh))
         session.unsubscribe(stale)
         if stale:
             session.denials.forget(
                 denials.TopicUse.PUBLISH
             )  # the next one says whether it still is
-        for topic in set(session.denials.denied(denials.TopicUse.LISTEN)) - set(wanted):
+        for topic in set(session.denials.denied(denials.TopicUse.LISTEN)) - after:
             session.denials.allow(denials.TopicUse.LISTEN, topic)
         return tuple(topic for topic in wanted if topic not in refused)
 

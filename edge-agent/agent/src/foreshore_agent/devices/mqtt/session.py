@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -14,6 +15,9 @@ from foreshore_api.v1alpha1 import site
 CONNECT_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 5
 """A broker that is silent for twice this long is gone: half-open connections are noticed."""
+
+_OPENERS: Final = futures.ThreadPoolExecutor(4, "mqtt-open")
+"""Two for each of an agent's connections, so that one attempt may hang and the next does not."""
 
 
 class ConnectionFailedError(Exception):
@@ -73,11 +77,14 @@ def greeting(name: str, will: Will | None) -> encode.Greeting:
 async def connected(address: Address) -> socket.socket:
     """Open the socket and shake hands, in a thread: names, addresses and keys take their time.
 
+    A thread that waits for a name server cannot be stopped, and the next attempt needs another:
+    they are our own, or the files and models of others would wait for them.
+
     Raises:
         CredentialError: the credential cannot be used.
         OSError: nobody answers, or the certificate is not the broker's.
     """
-    opening = asyncio.ensure_future(asyncio.to_thread(_connected, address))
+    opening = asyncio.get_running_loop().run_in_executor(_OPENERS, _connected, address)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:

@@ -5,9 +5,8 @@
                                     next, at the latest in the next turn of the loop
 
 A command must not wait for the PUBACK of the sample it answers, for which nobody waits. What is
-published is written at once
-and not at the end of a turn: a write is 5 µs of a decision's hundreds, and whoever publishes a
-command has to know now whether the network took it.
+published is written at once and not at the end of a turn: a write is 5 µs of a decision's hundreds,
+and whoever publishes a command has to know now whether the network took it.
 
 One of a `connection`.
 """
@@ -113,7 +112,7 @@ class PacketStream:
         try:
             self._taken(self._reader.feed(data))
         except Exception as error:  # noqa: BLE001 - logged with the session's end
-            _LOG.debug("where it came from", exc_info=error)
+            _LOG.error("a defect ends the session with the broker", exc_info=error)
             self._ended(f"what the broker sent could not be taken ({type(error).__name__})")
         if self._pubacks:
             self._loop.call_soon(self.flush)

@@ -9,8 +9,8 @@ caller allows it for the topic (one device's, without windows, which want every 
 newest messages all had the same properties. One message with others, and the topic is read in full
 until the next assignment: what a device says seldom is what must not be lost.
 
-The newest message that was passed over is kept for when the one in its place is unusable: whoever
-publishes garbage on a topic costs its device no decision.
+The newest message that was passed over is kept for when the one in its place is unusable: a message
+of garbage costs its device no decision.
 """
 
 from collections import OrderedDict, deque
@@ -99,21 +99,28 @@ class Unread:
         """Whether nothing waits."""
         return not self._ready
 
-    def assign(self, may_pass: Mapping[str, bool]) -> None:
+    def assign(self, may_pass: Mapping[str, bool]) -> tuple[UnreadMessage, ...]:
         """Take other topics, each with whether its messages may be passed over unread.
 
         What waits on a topic that stays goes on waiting; what is known of its content does not.
+        Return what had to give way. What waits on a topic that nobody uses any more is nobody's.
         """
         self._topics = {topic: _TopicQueue(may_pass=may) for topic, may in may_pass.items()}
         waiting = list(self._ready.values())
         self._ready.clear()
         self._crowded.clear()
         self._messages = self._bytes = 0
-        for queue in waiting:
-            if queue.spare is not None:
-                queue.waiting.appendleft(queue.spare)
-            for message in queue.waiting:
-                self.put(message)
+        dropped: list[UnreadMessage] = []
+        for before in waiting:
+            if before.spare is not None:  # it came before the newest, and after all others
+                before.waiting.insert(len(before.waiting) - 1, before.spare)
+                before.passed -= 1
+            after = self._topics.get(before.waiting[0].topic)
+            if after is not None:
+                after.passed = before.passed
+            for message in before.waiting:
+                dropped += self.put(message)
+        return tuple(dropped)
 
     def put(self, message: MqttMessage) -> tuple[UnreadMessage, ...]:
         """Keep a message until it is taken; return what had to give way to it.
