@@ -108,10 +108,20 @@ def overload(folder: Path, isolation: str) -> figures.Section:
 
 
 def fleet(folder: Path, isolation: str) -> figures.Section:
-    """A thousand devices, each with one sample a second."""
-    name = f"{FLEET:,} devices, one sample a second each: cores"
+    """A thousand devices, each with one sample a second: all commanded, then none."""
+    commanded = subjects.Agent(isolation, devices=FLEET)
+    routine = subjects.Agent(isolation, policy=resources.never(), devices=FLEET)
+    parts = (
+        fleet_of(folder / "commanded", commanded, "each commanded"),
+        fleet_of(folder / "routine", routine, "none commanded, 1 % kept"),
+    )
+    return together(parts, isolation)
+
+
+def fleet_of(folder: Path, subject: subjects.Agent, what: str) -> figures.Section:
+    """What a thousand devices of one kind take."""
+    name = f"{FLEET:,} devices, one sample a second, {what}: cores"
     limit = figures.Limit(0.6)
-    subject = subjects.Agent(isolation, devices=FLEET)
     try:
         with (
             mosquitto.Broker(folder / "broker") as broker,
@@ -124,13 +134,12 @@ def fleet(folder: Path, isolation: str) -> figures.Section:
         return alone(figures.Figure(name, limit=limit, cause=figures.one_line(error)))
     # an agent that leaves samples undecided is cheap, and no answer to the question
     cores = window.cores if window.decisions >= DECIDED * FLEET else float("inf")
+    profile = f"{figures.listed(window.threads)} a decision"
     return alone(
-        figures.Figure(name, (cores,), "", limit,
-                       f"{figures.listed(window.threads)} a decision"),
-        f"{window.decisions:.0f} of {FLEET} samples a second decided and commanded by"
-        f" {figures.plain(window.cores)} cores; PSS {memory:.0f} MB; first"
-        f" command {ours.start_seconds:.1f} s after the start",
-    )  # fmt: skip
+        figures.Figure(name, (cores,), "", limit, profile),
+        f"{what}: {window.decisions:.0f} of {FLEET} samples a second decided by"
+        f" {figures.plain(window.cores)} cores; PSS {memory:.0f} MB",
+    )
 
 
 def rehearsal(folder: Path, isolation: str) -> figures.Section:
