@@ -20,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from builders import broker_packets
+from builders.arrivals import Arrivals, nothing
 from foreshore_agent.devices.mqtt import connection, denials, session, socket_watch
 from foreshore_agent.devices.mqtt.codec import decode, fields
 from foreshore_api.v1alpha1 import site
@@ -31,29 +32,6 @@ Protocol = site.Protocol
 PROTOCOLS = pytest.mark.parametrize("protocol", list(Protocol))
 Place = Callable[[Protocol], connection.Address]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
-
-
-class Arrivals:
-    """What came, in order."""
-
-    def __init__(self) -> None:
-        self.messages: list[connection.MqttMessage] = []
-        self._news = asyncio.Event()
-
-    def __call__(self, message: connection.MqttMessage) -> None:
-        self.messages.append(message)
-        self._news.set()
-
-    async def until(self, count: int) -> list[connection.MqttMessage]:
-        async with asyncio.timeout(20):
-            while len(self.messages) < count:
-                self._news.clear()
-                await self._news.wait()
-        return self.messages
-
-
-def nothing(message: connection.MqttMessage) -> None:
-    raise AssertionError(f"nothing should come: {message}")
 
 
 @pytest.fixture(params=["plain", "TLS"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from builders.arrivals import Arrivals, nothing
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.v1alpha1 import site
 from foreshore_decision.instant import Instant
@@ -19,29 +20,6 @@ pytestmark = pytest.mark.component
 BOTH = pytest.mark.parametrize("protocol", list(site.Protocol))
 
 
-class Inbox:
-    """What came, in order."""
-
-    def __init__(self) -> None:
-        self.messages: list[connection.MqttMessage] = []
-        self._news = asyncio.Event()
-
-    def __call__(self, message: connection.MqttMessage) -> None:
-        self.messages.append(message)
-        self._news.set()
-
-    async def until(self, count: int) -> list[connection.MqttMessage]:
-        async with asyncio.timeout(10):
-            while len(self.messages) < count:
-                self._news.clear()
-                await self._news.wait()
-        return self.messages
-
-
-def nothing(message: connection.MqttMessage) -> None:
-    raise AssertionError(f"nothing should come: {message}")
-
-
 def address(
     broker: mosquitto.Broker, protocol: site.Protocol = site.Protocol.V5
 ) -> connection.Address:
@@ -50,7 +28,7 @@ def address(
 
 @BOTH
 async def test_messages_go_round(broker: mosquitto.Broker, protocol: site.Protocol) -> None:
-    inbox = Inbox()
+    inbox = Arrivals()
     hears = await connection.BrokerConnection.open(
         address(broker, protocol), name="hears", received=inbox
     )
@@ -88,7 +66,7 @@ async def test_tls_with_a_client_certificate(
     tls_broker: mosquitto.Broker, protocol: site.Protocol, tmp_path: Path
 ) -> None:
     tls_broker.credential(tmp_path / "credentials", "hq-broker")
-    inbox = Inbox()
+    inbox = Arrivals()
     opened = await connection.BrokerConnection.open(
         connection.Address(
             tls_broker.host, tls_broker.port, protocol, "hq-broker", tmp_path / "credentials"
@@ -162,7 +140,7 @@ async def test_a_broken_session_is_over_and_sends_nothing_ever_again(
     broker.start()
     await asyncio.sleep(0.3)
     assert not opened.is_open
-    inbox = Inbox()
+    inbox = Arrivals()
     hears = await connection.BrokerConnection.open(address(broker), name="b", received=inbox)
     await hears.subscribe(["t"])
     await hears.deliver("t", b"only this")
@@ -197,7 +175,7 @@ async def test_a_command_that_the_network_does_not_take_ends_the_session(
 async def test_a_message_that_its_taker_chokes_on_does_not_end_the_session(
     broker: mosquitto.Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    inbox = Inbox()
+    inbox = Arrivals()
 
     def choke(message: connection.MqttMessage) -> None:
         if message.payload == b"bad":
@@ -256,7 +234,7 @@ async def test_a_cut_throws_away_the_commands_that_the_kernel_still_holds(
 async def test_a_message_is_dated_when_it_arrives_not_when_its_turn_comes(
     broker: mosquitto.Broker,
 ) -> None:
-    inbox = Inbox()
+    inbox = Arrivals()
     loop = asyncio.get_running_loop()
     delays: list[float] = []
 
