@@ -23,6 +23,7 @@ from typing import Final
 import pydantic
 
 from foreshore_agent import backoff
+from foreshore_agent.inference.oip import call, connection, line
 from foreshore_api.reasons.serving import ServingReason
 from foreshore_api.wire import serving
 
@@ -33,7 +34,6 @@ _MAXIMUM_SOCKET_PATH: Final = 100
 _STOP_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 2.0
-_IS_READY: Final = b"GET /v2/health/ready HTTP/1.1\r\nHost: serving\r\nConnection: close\r\n\r\n"
 _STEADY_SECONDS: Final = 30.0
 _LOG: Final = logging.getLogger(__name__)
 
@@ -114,10 +114,7 @@ class Child:
                 self._set(ChildPhase.WAITING, trouble)
             else:
                 is_refused = code == REFUSED
-                reason = ServingReason.MODEL_REFUSED if is_refused else ServingReason.CRASHED
-                trouble = ending(self._ending_file) or ServingTrouble(
-                    reason, f"exit code {code}; see the log"
-                )
+                trouble = why_ended(code, self._ending_file)
                 self._set(ChildPhase.REFUSED if is_refused else ChildPhase.WAITING, trouble)
                 if is_refused:
                     return
@@ -147,7 +144,9 @@ class Child:
         self.socket.unlink(missing_ok=True)
 
     async def _await_ready(self) -> None:
-        while not await _is_ready(self.socket):  # noqa: ASYNC110 - another process, nothing wakes us
+        server = line.Line(self.url)
+        question = call.ModelCalls(self.config.name, server.host_header).ready
+        while not await _is_ready(server, question):  # noqa: ASYNC110 - another process, nothing wakes us
             await asyncio.sleep(_POLL_SECONDS)
         self._set(ChildPhase.SERVING, None)
 
@@ -214,13 +213,14 @@ def command(verb: str, config: Path, end: Path, models: Path | None) -> tuple[st
     )
 
 
-def ending(file: Path) -> ServingTrouble | None:
-    """Return why a server ended, as it left it; None if it left nothing."""
+def why_ended(code: int, file: Path) -> ServingTrouble:
+    """Return why a process of serving ended with a code: as it left it, else what the code says."""
     try:
         with file.open("rb") as stream:
             left = serving.Ending.decode(stream.read(16384))
     except (OSError, pydantic.ValidationError):
-        return None
+        reason = ServingReason.MODEL_REFUSED if code == REFUSED else ServingReason.CRASHED
+        return ServingTrouble(reason, f"exit code {code}; see the log")
     return ServingTrouble(left.reason, left.message)
 
 
@@ -229,19 +229,18 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FORESHORE_")}
 
 
-async def _is_ready(path: Path) -> bool:
-    """Ask the child; its own HTTP client would cost the agent 11 MB for one line of an answer."""
+async def _is_ready(server: line.Line, question: bytes) -> bool:
+    """Ask the child as the pool will ask it."""
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(path)
+            made = await server.open()
             try:
-                writer.write(_IS_READY)
-                status = await reader.readline()  # bounded: a ValueError beyond 64 KiB
+                answer = await made.call(question)
             finally:
-                writer.close()
-    except (OSError, ValueError):
+                made.close()
+    except (OSError, connection.LostError):
         return False
-    return status.split()[1:2] == [b"200"]
+    return answer.status == 200
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:

@@ -57,15 +57,10 @@ class ModelTrials:
             try:
                 await asyncio.to_thread(self._prepare, config, config_file, ending_file)
                 code = await self._live(config_file, ending_file)
-                trouble = await asyncio.to_thread(children.ending, ending_file)
+                if code != 0:
+                    raise TrialError(await asyncio.to_thread(children.why_ended, code, ending_file))
             finally:
                 await asyncio.to_thread(_remove, config_file, ending_file)
-        if code != 0:
-            is_refused = code == children.REFUSED
-            refused = reasons.ServingReason.MODEL_REFUSED
-            reason = refused if is_refused else reasons.ServingReason.CRASHED
-            message = f"exit code {code}; see the log"
-            raise TrialError(trouble or children.ServingTrouble(reason, message))
 
     def _prepare(self, config: serving.ModelConfig, config_file: Path, ending_file: Path) -> None:
         """Write what the process reads; of bytes that are kept and whole it needs no source."""
