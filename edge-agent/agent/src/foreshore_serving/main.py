@@ -39,48 +39,49 @@ def about(
     """Serve ONNX models over the Open Inference Protocol v2."""
 
 
-_MODEL_CONFIG: Final = "model.json: what to serve."
-_MODELS: Final = "Folder of *.onnx, asked by digest before the source."
-_MEMORY: Final = "Address space beyond four times the model's size."
-_LOAD: Final = "Loading and warm-up are killed after so long."
-_FETCH: Final = "How long a source is asked again."
-_LOG: Final = "File for the reason of a fatal ending, if it exists."
-
-
 def _option(env: str, text: str, *names: str, least: float | None = None) -> Any:
     return typer.Option(*names, envvar=f"FORESHORE_{env}", help=text, min=least)
 
 
+_ModelConfig = Annotated[Path, _option("MODEL_CONFIG", "model.json: what to serve.")]
+_Models = Annotated[
+    Path | None,
+    _option("MODELS", "Folder of *.onnx, asked by digest before the source.", "--models"),
+]
+_MemoryMib = Annotated[
+    int,
+    _option("MEMORY_MIB", "Address space beyond four times the model's size.", least=256),
+]
+_LoadSeconds = Annotated[
+    float,
+    _option("LOAD_SECONDS", "Loading and warm-up are killed after so long.", least=0.1),
+]
+_FetchSeconds = Annotated[
+    float, _option("FETCH_SECONDS", "How long a source is asked again.", least=0)
+]
+_TerminationLog = Annotated[
+    Path, _option("TERMINATION_LOG", "File for the reason of a fatal ending, if it exists.")
+]
+
+
 @application.command()
 def run(
-    model_config: Annotated[Path, _option("MODEL_CONFIG", _MODEL_CONFIG)],
+    model_config: _ModelConfig,
     listen: Annotated[str | None, _option("LISTEN", "HOST:PORT to listen on.")] = None,
     unix_socket: Annotated[
         Path | None, _option("SOCKET", "Unix socket to listen on instead.", "--socket")
     ] = None,
-    models_dir: Annotated[
-        Path | None,
-        _option("MODELS", _MODELS, "--models"),
-    ] = None,
-    memory_mib: Annotated[
-        int,
-        _option("MEMORY_MIB", _MEMORY, least=256),
-    ] = ServingSettings.memory_mib,
-    load_seconds: Annotated[
-        float, _option("LOAD_SECONDS", _LOAD, least=0.1)
-    ] = ServingSettings.load_seconds,
-    fetch_seconds: Annotated[
-        float, _option("FETCH_SECONDS", _FETCH, least=0)
-    ] = ServingSettings.fetch_seconds,
+    models_dir: _Models = None,
+    memory_mib: _MemoryMib = ServingSettings.memory_mib,
+    load_seconds: _LoadSeconds = ServingSettings.load_seconds,
+    fetch_seconds: _FetchSeconds = ServingSettings.fetch_seconds,
     stall_seconds: Annotated[
         float, _option("STALL_SECONDS", "An inference longer than this is killed.", least=2)
     ] = ServingSettings.stall_seconds,
     maximum_body_bytes: Annotated[
         int, _option("MAXIMUM_BODY_BYTES", "Larger requests are refused.", least=1024)
     ] = ServingSettings.maximum_body_bytes,
-    termination_log: Annotated[
-        Path, _option("TERMINATION_LOG", _LOG)
-    ] = ServingSettings.termination_log,
+    termination_log: _TerminationLog = ServingSettings.termination_log,
 ) -> None:
     """Serve one model version until SIGTERM."""
     try:
@@ -105,21 +106,13 @@ def run(
 
 @application.command("try")
 def try_model(
-    model_config: Annotated[Path, _option("MODEL_CONFIG", _MODEL_CONFIG)],
+    model_config: _ModelConfig,
     into: Annotated[Path, _option("INTO", "Folder for the bytes and for what the trial shows.")],
-    models_dir: Annotated[Path | None, _option("MODELS", _MODELS, "--models")] = None,
-    memory_mib: Annotated[
-        int, _option("MEMORY_MIB", _MEMORY, least=256)
-    ] = ServingSettings.memory_mib,
-    load_seconds: Annotated[
-        float, _option("LOAD_SECONDS", _LOAD, least=0.1)
-    ] = ServingSettings.load_seconds,
-    fetch_seconds: Annotated[
-        float, _option("FETCH_SECONDS", _FETCH, least=0)
-    ] = ServingSettings.fetch_seconds,
-    termination_log: Annotated[
-        Path, _option("TERMINATION_LOG", _LOG)
-    ] = ServingSettings.termination_log,
+    models_dir: _Models = None,
+    memory_mib: _MemoryMib = ServingSettings.memory_mib,
+    load_seconds: _LoadSeconds = ServingSettings.load_seconds,
+    fetch_seconds: _FetchSeconds = ServingSettings.fetch_seconds,
+    termination_log: _TerminationLog = ServingSettings.termination_log,
 ) -> None:
     """Try one model version in a limited child, for an agent that is to run it itself."""
     try:
