@@ -8,13 +8,8 @@ Also of a model that is kept because its reference dangles: what a Site allowed 
 go on once it does not any more. The planner asks the same rule (`is_denied`).
 """
 
-from typing import Final
-
 from foreshore_api import v1alpha1
 from foreshore_api.wire import assignment
-
-SLOT: Final = assignment.OWN_SLOT
-"""Of the agent's own endpoint."""
 
 
 def runs_in_agents(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
@@ -37,7 +32,7 @@ def endpoints(
     if model is None or model.isolation is not v1alpha1.Isolation.AGENT:
         return ()
     own = assignment.Endpoint(
-        slot=SLOT,
+        slot=assignment.OWN_SLOT,
         role=assignment.Role.ACTIVE,
         node=node,
         url=assignment.in_agent(model.artefact.digest),
