@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from builders import fake_hub, onnx_models, room, room_device, serving_process
+from builders.living import living, until
 from foreshore_agent import backoff, clocks, health, journal, meters, settings
 from foreshore_agent.devices.mqtt import broker as brokers
 from foreshore_agent.engine import events as engine_events
@@ -77,27 +78,6 @@ async def hub(broker: mosquitto.Broker) -> AsyncIterator[fake_hub.FakeHub]:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.1)
-
-
-@contextlib.asynccontextmanager
-async def living(told: settings.AgentSettings) -> AsyncIterator[agent.Agent]:
-    """An agent that lives for as long as the block lasts, and then stops as on SIGTERM."""
-    stop = asyncio.Event()
-    found = agent.Agent(told, clocks.SystemClock())
-    life = asyncio.create_task(found.run(stop))
-    try:
-        await until(lambda: not found.pending() or life.done())
-        yield found
-    finally:
-        stop.set()
-        async with asyncio.timeout(20):
-            await life
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is awaited has no event
-            await asyncio.sleep(0.02)
 
 
 def of_hub(hub: fake_hub.FakeHub, state: Path) -> settings.AgentSettings:

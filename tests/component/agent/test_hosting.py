@@ -1,7 +1,7 @@
 """Models that come, go and come again in one agent, with real trials."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from builders import hosting, onnx_models
 from builders import room as resources
+from builders.living import until
 from foreshore_agent.hosting import children, hosts, hub, models, residents, room, store, trials
 from foreshore_api import meta, v1alpha1
 from foreshore_api.v1alpha1 import Isolation
@@ -22,12 +23,6 @@ NODE = "edge-1"
 BODY = onnx_models.model()
 DIGEST = artefacts.digest_of(BODY)
 HEXADECIMAL = DIGEST.removeprefix("sha256:")
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is awaited has no event
-            await asyncio.sleep(0.02)
 
 
 def wanted(**changed: Any) -> hosts.WantedModel:

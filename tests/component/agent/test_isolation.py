@@ -1,7 +1,6 @@
 """A model in the agent's own process: trial, room, quarantine, and what takes its place."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -14,9 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from builders import fake_hub, hosting, onnx_models, room, room_device
-from foreshore_agent import clocks, journal, settings
+from builders.living import living, until
+from foreshore_agent import journal, settings
 from foreshore_agent.hosting import children, hosts, marks, residents
-from foreshore_agent.runtime import agent
 from foreshore_api import meta, v1alpha1
 from foreshore_api.v1alpha1 import Isolation
 from foreshore_api.wire import assignment, record
@@ -77,26 +76,6 @@ def resources(tmp_path: Path, broker: mosquitto.Broker) -> Path:
 def of_folder(resources: Path, state: Path, **changed: Any) -> settings.AgentSettings:
     source = settings.FolderSettings(resources, None, None)
     return settings.AgentSettings(NODE, state, source, port=None, **changed)
-
-
-@contextlib.asynccontextmanager
-async def living(configured: settings.AgentSettings) -> AsyncIterator[agent.Agent]:
-    stop = asyncio.Event()
-    found = agent.Agent(configured, clocks.SystemClock())
-    life = asyncio.create_task(found.run(stop))
-    try:
-        await until(lambda: not found.pending() or life.done())
-        yield found
-    finally:
-        stop.set()
-        async with asyncio.timeout(20):
-            await life
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is awaited has no event
-            await asyncio.sleep(0.02)
 
 
 async def decided(state: Path) -> list[record.Decision]:
