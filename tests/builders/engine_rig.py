@@ -73,6 +73,7 @@ class Rig:
 
     documents: tuple[room.Json, ...] = ()
     score: float = 0.9
+    network: float = 0.002
     hold: tuple[type, ...] = ()
     acknowledges: bool = True
     renews: bool = True
@@ -163,7 +164,7 @@ class Rig:
                     device=device,
                     outputs=outputs,
                     node="edge-2",
-                    network=0.002,
+                    network=self.network,
                     inference=0.001,
                     model=self.model,
                 )

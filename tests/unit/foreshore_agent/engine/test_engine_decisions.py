@@ -376,6 +376,15 @@ def test_latency_stages_are_observed_where_they_are_known() -> None:
     assert stages["Decide"][0] >= 0
 
 
+def test_a_model_in_the_agents_own_process_has_no_stage_of_a_network() -> None:
+    rig = Rig(network=0.0)
+    rig.sample()
+    stages = {each.stage for each in rig.seen if isinstance(each, effects.Observe)}
+    assert "Inference" in stages
+    assert "Network" not in stages, "it would stand for calls of pods on that node"
+    assert "Network" not in rig.decisions[-1]["latency"]
+
+
 @pytest.mark.parametrize(
     ("data_type", "light", "body"),
     [

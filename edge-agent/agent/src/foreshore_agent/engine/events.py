@@ -106,7 +106,8 @@ class Inferred(_Event, frozen=True):
     node: str = ""
     """The replica's node."""
     network: float = 0.0
-    """Seconds that neither model nor server spent, failed attempts included."""
+    """Seconds that neither model nor server spent, failed attempts included; 0 where no network is
+    between, and then there is no such stage."""
     inference: float | None = None
     """Seconds that the server says it spent."""
     model: served.Served | None = None

@@ -26,7 +26,7 @@ class ModelAnswer:
     node: str
     """The replica's node."""
     network: float
-    """Seconds that no server spent, failed attempts included."""
+    """Seconds that no server spent, failed attempts included; 0 where no network is between."""
     inference: float | None
     """Seconds that the server says it spent."""
 
