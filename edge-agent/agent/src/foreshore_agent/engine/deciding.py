@@ -88,7 +88,7 @@ def _begin(
                 asked,
                 inference.timeout,
             )
-            return Change(_bound(device, policy, binding), (infer,))
+            return Change(bound(device, policy, binding), (infer,))
         answer = facts.Answer({}, problem=reasons.INFERENCE_FAILED, detail=problem)
         evaluation = evaluate.proceed(evaluation, answer)
     elif evaluation.decided_by is None:
@@ -139,7 +139,7 @@ def disarm(turn: Turn, device: DeviceState, policy: Key, seconds: float) -> Chan
     done = recording.notice(
         turn, reasons.EXPRESSION_TOO_SLOW, message, device=device.key, policy=policy
     )
-    return Change(_bound(device, policy, binding), done)
+    return Change(bound(device, policy, binding), done)
 
 
 def abandon(turn: Turn, device: DeviceState, policy: Key) -> Change[DeviceState]:
@@ -218,7 +218,7 @@ def conclude(
     decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
     stages = {**latency, DECIDE: decide}
     if verdict is COMMANDED:
-        device = _bound(device, policy, binding._replace(replaced=facts.NONE))
+        device = bound(device, policy, binding._replace(replaced=facts.NONE))
         return life.issue(turn, device, evaluation, received, stages).also(decided)
     done: tuple[effects.Effect, ...] = ()
     if evaluate.would_command(evaluation):
@@ -238,7 +238,7 @@ def conclude(
         )
         done += (effects.AppendRecords((line,)),)
         binding = binding._replace(replaced=facts.NONE)
-    return Change(_bound(device, policy, binding), (*done, decided))
+    return Change(bound(device, policy, binding), (*done, decided))
 
 
 def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_new: bool) -> float:
@@ -280,7 +280,8 @@ def reply(event: events.Inferred | events.InferenceLate | events.InferenceFailed
     return Reply(facts.Answer({}, event.attempts, problem, event.reason))
 
 
-def _bound(device: DeviceState, policy: Key, binding: Binding) -> DeviceState:
+def bound(device: DeviceState, policy: Key, binding: Binding) -> DeviceState:
+    """Return the device with what one of its policies has come to."""
     return device._replace(bindings={**device.bindings, policy: binding})
 
 

@@ -59,7 +59,7 @@ def _not_triggered(
     heard = binding.compiled.trigger.properties
     if event.replaced and not heard.isdisjoint((*event.values, *event.refused)):
         binding = binding._replace(replaced=with_more(binding.replaced, event.replaced))
-        device = device._replace(bindings={**device.bindings, policy: binding})
+        device = deciding.bound(device, policy, binding)
     return pending(turn, device, policy) if event.is_last else Change(device)
 
 
@@ -71,7 +71,7 @@ def _triggered(
     if not is_ready:
         binding = binding._replace(pending=(trigger, turn.at.monotonic))
     if binding is not device.bindings[policy]:
-        device = device._replace(bindings={**device.bindings, policy: binding})
+        device = deciding.bound(device, policy, binding)
     if not is_ready:
         return Change(device)
     return deciding.begin(turn, device, policy, trigger, turn.at.monotonic)
