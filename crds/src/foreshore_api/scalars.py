@@ -284,12 +284,22 @@ JsonPointer = Annotated[str, StringConstraints(pattern=r"^(/([^/~]|~0|~1)*)+$", 
 
 Topic = Annotated[
     str,
-    StringConstraints(pattern=r"^([^{}#+\x00-\x1f\x7f]|\{site\}|\{device\})+$", max_length=256),
+    StringConstraints(
+        pattern=r"^([^{}#+\x00-\x1f\x7f]|\{site\}|\{device\}|\{parameters\.[a-z][A-Za-z0-9]*\})+$",
+        max_length=256,
+    ),
 ]
-"""An MQTT topic without wildcards; `{site}` and `{device}` stand for the names of the two.
+"""An MQTT topic without wildcards; `{site}` and `{device}` stand for the names of the two, and
+`{parameters.NAME}` for a parameter of the Device.
 
 A line end would forge lines where topics are listed, such as in a broker's access list.
 """
+
+ZoneName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64),
+]
+"""A time zone's IANA name: `Europe/Brussels`."""
 
 Timestamp = Annotated[
     str,

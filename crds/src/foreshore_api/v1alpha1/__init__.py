@@ -11,6 +11,8 @@ from foreshore_api import meta
 from foreshore_api.v1alpha1 import (
     actuation,
     cluster,
+    commanding,
+    datatype,
     decisionpolicy,
     device,
     deviceprofile,
@@ -24,8 +26,10 @@ from foreshore_api.v1alpha1 import (
     selection,
     site,
     statuses,
+    telemetry,
 )
 from foreshore_api.v1alpha1.cluster import Cluster, ClusterSpec, ClusterStatus, Tier
+from foreshore_api.v1alpha1.datatype import DataType
 from foreshore_api.v1alpha1.decisionpolicy import (
     DecisionPolicy,
     DecisionPolicySpec,
@@ -35,7 +39,6 @@ from foreshore_api.v1alpha1.decisionpolicy import (
 )
 from foreshore_api.v1alpha1.device import Device, DeviceAuthority, DeviceSpec, DeviceStatus
 from foreshore_api.v1alpha1.deviceprofile import (
-    DataType,
     DeviceProfile,
     DeviceProfileSpec,
     DeviceProfileStatus,
@@ -98,6 +101,8 @@ __all__ = [
     "Tier",
     "actuation",
     "cluster",
+    "commanding",
+    "datatype",
     "decisionpolicy",
     "device",
     "deviceprofile",
@@ -111,4 +116,5 @@ __all__ = [
     "selection",
     "site",
     "statuses",
+    "telemetry",
 ]

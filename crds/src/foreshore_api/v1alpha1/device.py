@@ -26,13 +26,15 @@ class Lock(StrEnum):
 
 
 class DeviceParameter(Document):
-    """A value of this device for a parameter that policies declare."""
+    """A value of this device: for a parameter that policies declare, for topics and for actions."""
 
     name: scalars.CamelCase
-    """Parameter, as the policy declares it. Example: `setpoint`."""
+    """Parameter, as the policy declares it, or as topics and actions of the profile name it.
+    Example: `setpoint`."""
 
     value: scalars.Literal
-    """Value in the parameter's unit and type, within its bounds. Example: `-24`."""
+    """Value in the parameter's unit and type, within its bounds; in a topic a text without `+`, `#`
+    and a leading `$`. Example: `Hall Motion 2`."""
 
 
 class ReachableFrom(Document):
@@ -61,7 +63,7 @@ class DeviceSpec(Document):
     parameters: Annotated[
         tuple[DeviceParameter, ...], pydantic.Field(max_length=32), ListMap()
     ] = ()
-    """Values for parameters of policies. Absent: the policies' defaults."""
+    """Values for parameters of policies, topics and actions. Absent: the policies' defaults."""
 
     lock: Lock = Lock.UNLOCKED
     """Locked: no policy arms on this device; it is only listened to. Example: `Unlocked`."""
@@ -98,11 +100,6 @@ class DeviceSpec(Document):
 
     authority: protection.AuthorityNarrowing | None = None
     """Shorter times than the profile's. Absent: the profile's."""
-
-    command_format: Annotated[
-        protection.CommandFormat | None, NotSupported(unless=("Envelope",))
-    ] = None
-    """Command format of this device. Absent: the profile's. Example: `Envelope`."""
 
     guards: protection.GuardsNarrowing | None = None
     """What this device does not check although its profile does. Absent: what the profile says."""
@@ -166,6 +163,10 @@ class DeviceStatus(Observed):
 
     authority: DeviceAuthority | None = None
     """Who may command the device. Absent: never granted."""
+
+    fence: protection.Fence | None = None
+    """Who keeps two agents from commanding the device at once: itself, its adapter, or None: only
+    time does. Absent: nobody was named, and nothing above Advise is possible. Example: `Device`."""
 
 
 class Device(meta.Resource):

@@ -12,17 +12,9 @@ import pydantic
 
 from foreshore_api import meta, scalars
 from foreshore_api.contract import Document, ListMap, NotSupported, Rule
-from foreshore_api.v1alpha1 import protection
+from foreshore_api.v1alpha1 import commanding, protection, telemetry
+from foreshore_api.v1alpha1.datatype import DataType as DataType
 from foreshore_api.v1alpha1.statuses import Observed
-
-
-class DataType(StrEnum):
-    """Type of a value, as expressions see it: double, int, bool, string."""
-
-    NUMBER = "Number"
-    INTEGER = "Integer"
-    BOOLEAN = "Boolean"
-    STRING = "String"
 
 
 class Access(StrEnum):
@@ -56,19 +48,90 @@ class Property(Document):
     access: Access = Access.READ
     """Read, Write or ReadWrite. Example: `Read`."""
 
+    topic: scalars.Topic | None = None
+    """Topic the value comes on. Absent: mqtt.telemetryTopic. Example:
+    `tele/{parameters.topic}/STATE`."""
+
+    payload: telemetry.Payload = telemetry.Payload.JSON
+    """JSON: the message is a document. Text: it is the bare value, or, with `path` or `pick`, a
+    document in which the value is written as text. Example: `JSON`."""
+
     path: scalars.JsonPointer | None = None
-    """Place of the value in the telemetry document (JSON Pointer). Absent: `/<name>`.
-    Example: `/values/co2`."""
+    """Place of the value in the document (JSON Pointer). Absent: `/<name>`, of a document that is
+    no object the whole. Example: `/values/co2`."""
+
+    position: telemetry.Position = telemetry.Position.REFUSED
+    """Refused: a number in `path` never counts the elements of an array, whose order devices
+    change; use `pick`. Fixed: it does, because this device never changes it. Example: `Fixed`."""
+
+    pick: telemetry.Pick | None = None
+    """The element of an array that holds the value. Absent: `path` says where it is."""
+
+    batch: scalars.JsonPointer | None = None
+    """Place of an array of samples in the document; each counts, in order, and `path` and `pick`
+    start in each. Absent: a document that is an array is one. Example: `/samples`."""
+
+    values: telemetry.ValueMappings = ()
+    """What the device's values mean; one that is not listed is invalid. Absent: what they say."""
+
+    scale: scalars.Decimal | None = None
+    """Factor from what the device says to the property's unit. Absent: 1. Example: `"0.1"`."""
+
+    offset: scalars.Decimal | None = None
+    """What is added after scaling, in the property's unit. Absent: 0. Example: `"-273.15"`."""
+
+    decimal: telemetry.DecimalMark = telemetry.DecimalMark.POINT
+    """What stands before the decimals of a number in a text: Point or Comma. Example: `Comma`."""
+
+    suffix: telemetry.Text | None = None
+    """What may follow a number in a text. Absent: nothing may. Example: `°C`."""
+
+    quality: telemetry.QualitySpec | None = None
+    """Where the device says whether the value can be trusted. Absent: it always can."""
+
+    time: telemetry.DeviceTime | None = None
+    """Where the device says when it measured. Absent: what mqtt.time says."""
 
     timestamp_path: scalars.JsonPointer | None = None
-    """Place of the device's own time of the value (RFC 3339 text or Unix seconds).
-    Absent: the time of receipt counts. Example: `/time`."""
+    """Short for `time {path}`: place of the device's own time of the value. Absent: `time` says.
+    Example: `/time`."""
+
+    retained: telemetry.Retained = telemetry.Retained.IGNORE
+    """What a message means that the broker had kept. Ignore: nothing, as of what is measured again
+    and again. State: it is the device's last word, for what it says only when it changes; after a
+    gap in the connection the value is void until that word has come again. Example: `State`."""
+
+    tolerance: Annotated[scalars.Decimal, scalars.Within(0)] | None = None
+    """How far an echo may lie from what was told, in the unit. Absent: it is the same number.
+    Example: `"0.5"`."""
 
     settling_time: scalars.Duration = "0s"
     """How long the property takes to follow a command; before that a read-back proves nothing.
     Example: `2s`."""
 
-    validations = (protection.ordered("minimum", "maximum"),)
+    validations = (
+        protection.ordered("minimum", "maximum"),
+        Rule(
+            rule="!has(self.pick) || !has(self.path)",
+            message="path and pick both say where the value is",
+            field_path=".pick",
+        ),
+        Rule(
+            rule="!has(self.time) || !has(self.timestampPath)",
+            message="time and timestampPath both say where the device's time is",
+            field_path=".timestampPath",
+        ),
+        Rule(
+            rule="!has(self.tolerance) || !(self.type in ['Boolean', 'String'])",
+            message="only a number has a tolerance",
+            field_path=".tolerance",
+        ),
+        Rule(
+            rule="(!has(self.scale) && !has(self.offset)) || !(self.type in ['Boolean', 'String'])",
+            message="only a number has scale and offset",
+            field_path=".scale",
+        ),
+    )
 
 
 class ActionInput(Document):
@@ -120,6 +183,38 @@ class Action(Document):
     input: Annotated[tuple[ActionInput, ...], pydantic.Field(max_length=16), ListMap()] = ()
     """Values that the action takes. Absent: none."""
 
+    mqtt: commanding.ActionMessage | None = None
+    """How the device is told in its own dialect. Absent: by the envelope, on mqtt.commandTopic."""
+
+    acknowledgement: commanding.AcknowledgementSpec | None = None
+    """How it is known that the action worked. Absent: by the envelope's answer."""
+
+    validations = (
+        Rule(
+            rule="!has(self.mqtt) || has(self.acknowledgement)",
+            message="an action in the device's own dialect needs an acknowledgement:"
+            " Echo, Reply or None",
+            field_path=".acknowledgement",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            rule="!has(self.mqtt) || !has(self.acknowledgement)"
+            " || self.acknowledgement.type != 'Envelope'",
+            message="a message in the device's own dialect carries no command id that an answer"
+            " could name: use Echo, Reply or None",
+            field_path=".acknowledgement.type",
+        ),
+        Rule(
+            rule="!has(self.acknowledgement) || !has(self.acknowledgement.echo)"
+            " || (has(self.input) && self.input.exists(i, has(i.property)"
+            " && i.property == self.acknowledgement.echo.property))",
+            message="acknowledgement.echo reads a property that no input of the action sets",
+            message_expression="'acknowledgement.echo reads '"
+            " + self.acknowledgement.echo.property + ', which no input of the action sets'",
+            field_path=".acknowledgement.echo.property",
+        ),
+    )
+
     def find_input(self, name: str) -> ActionInput | None:
         """The input of a name, if the action has it."""
         return next((value for value in self.input if value.name == name), None)
@@ -135,11 +230,18 @@ def _of_the_device(field: str) -> Rule:
 
 
 class Mqtt(Document):
-    """Topics, where `{site}` and `{device}` stand for the names of the two."""
+    """Topics, where `{site}`, `{device}` and `{parameters.NAME}` stand for names and parameters."""
 
-    telemetry_topic: scalars.Topic
-    """Topic the device publishes its properties on, as one JSON document.
-    Example: `{site}/{device}/telemetry`."""
+    telemetry_topic: scalars.Topic | None = None
+    """Topic the device publishes properties on that name no topic of their own. Absent: each names
+    one. Example: `{site}/{device}/telemetry`."""
+
+    time: telemetry.DeviceTime | None = None
+    """Where the device says when it measured, for properties that do not say so themselves.
+    Absent: the time of receipt counts."""
+
+    availability: telemetry.AvailabilitySpec | None = None
+    """Where it is said whether the device is there. Absent: its telemetry tells."""
 
     command_topic: scalars.Topic | None = None
     """Topic the device listens for commands on. Absent: the device takes none.
@@ -218,12 +320,6 @@ class DeviceProfileSpec(Document):
     authority: protection.AuthoritySpec = protection.AuthoritySpec()
     """How long the one agent that may command goes on, with and without the hub."""
 
-    command_format: Annotated[protection.CommandFormat, NotSupported(unless=("Envelope",))] = (
-        protection.CommandFormat.ENVELOPE
-    )
-    """Envelope: the JSON command with id, epoch and expiry. Raw: the bare value.
-    Example: `Envelope`."""
-
     guards: protection.Guards = protection.Guards()
     """What the device itself refuses."""
 
@@ -235,10 +331,24 @@ class DeviceProfileSpec(Document):
 
     validations = (
         Rule(
-            rule="!has(self.actions) || size(self.actions) == 0 || has(self.mqtt.commandTopic)",
-            message="a profile with actions needs mqtt.commandTopic",
+            rule="has(self.mqtt.telemetryTopic)"
+            " || self.properties.all(p, has(p.topic) || p.access == 'Write')",
+            message="a property that names no topic needs mqtt.telemetryTopic",
+            field_path=".mqtt.telemetryTopic",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            rule="!has(self.actions) || has(self.mqtt.commandTopic)"
+            " || self.actions.all(a, has(a.mqtt) && has(a.mqtt.topic))",
+            message="an action that names no topic needs mqtt.commandTopic",
             field_path=".mqtt.commandTopic",
             reason="FieldValueRequired",
+        ),
+        Rule(
+            rule="!has(self.confirmation) || !has(self.actions) || self.actions.all(a,"
+            " !has(a.acknowledgement) || a.acknowledgement.type != 'Echo')",
+            message="an echo confirms already: leave confirmation out",
+            field_path=".confirmation",
         ),
         Rule(
             rule="!has(self.actions) || self.actions.all(a, !has(a.input) || a.input.all(i,"

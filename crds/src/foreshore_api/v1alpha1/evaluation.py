@@ -9,7 +9,7 @@ import pydantic
 
 from foreshore_api import scalars
 from foreshore_api.contract import Document, ListMap, ListSet, NotSupported, Rule
-from foreshore_api.v1alpha1.deviceprofile import DataType
+from foreshore_api.v1alpha1.datatype import DataType
 from foreshore_api.v1alpha1.model import TensorName
 from foreshore_api.v1alpha1.protection import ordered
 
@@ -83,6 +83,25 @@ class Range(Document):
     validations = (ordered("minimum", "maximum"),)
 
 
+class DeviceSource(Document):
+    """Another device of the same site whose property is read; reading gives no right to command."""
+
+    name: scalars.ObjectName | None = None
+    """Name of the Device. Absent: `parameter` says it. Example: `valve-1`."""
+
+    parameter: scalars.CamelCase | None = None
+    """Parameter of the decided Device whose value is the other Device's name. Absent: `name` says
+    it. Example: `valve`."""
+
+    validations = (
+        Rule(
+            rule="has(self.name) != has(self.parameter)",
+            message="a deviceRef says name or parameter",
+            field_path=".name",
+        ),
+    )
+
+
 class InputSpec(Document):
     """A property that the policy reads."""
 
@@ -91,6 +110,9 @@ class InputSpec(Document):
 
     property: scalars.CamelCase
     """Property of the device's profile. Example: `co2`."""
+
+    device_ref: DeviceSource | None = None
+    """The other Device of the site whose property it is. Absent: the decided Device itself."""
 
     type: DataType = DataType.NUMBER
     """Type; it must be the property's. Example: `Number`."""

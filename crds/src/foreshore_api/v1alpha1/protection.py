@@ -262,11 +262,12 @@ class AuthorityNarrowing(Document):
     """Shorter offline grant than the profile's. Absent: the profile's. Example: `1h`."""
 
 
-class CommandFormat(StrEnum):
-    """What is published on the command topic."""
+class Fence(StrEnum):
+    """Who keeps a command of one agent from taking effect after another agent's."""
 
-    ENVELOPE = "Envelope"
-    RAW = "Raw"
+    DEVICE = "Device"
+    ADAPTER = "Adapter"
+    NONE = "None"
 
 
 class DeviceClock(StrEnum):
@@ -277,7 +278,14 @@ class DeviceClock(StrEnum):
 
 
 class Guards(Document):
-    """What the device itself refuses. Above Advise it must check epoch and duplicates."""
+    """What the device itself refuses, and who fences. Above Advise somebody must be named."""
+
+    fence: Annotated[Fence | None, NotSupported(unless=("Device", "None"))] = None
+    """Device: it checks epoch and duplicates itself. Adapter: one process that alone can reach the
+    device does. None: nobody; two agents may command it at once for as long as one can be stopped
+    between its last look at its right and the socket, so that it acts only for hazard Low and
+    idempotent actions. Absent: Device if epoch and duplicates are Checked, else nobody is named and
+    nothing above Advise is possible. Example: `Device`."""
 
     epoch: Check = Check.IGNORED
     """Checked: the device refuses a command with a lower epoch than it has seen, or an equal one
@@ -290,9 +298,29 @@ class Guards(Document):
     duplicates: Check = Check.IGNORED
     """Checked: the device does a command with the same commandId once. Example: `Checked`."""
 
+    validations = (
+        Rule(
+            rule="!has(self.fence) || self.fence != 'Device'"
+            " || (self.epoch == 'Checked' && self.duplicates == 'Checked')",
+            message="fence Device needs a device that checks both: epoch and duplicates Checked",
+            field_path=".fence",
+        ),
+    )
+
+    @property
+    def fenced_by(self) -> Fence | None:
+        """Who fences, as written or as follows from what the device checks; None: not said."""
+        if self.fence is not None:
+            return self.fence
+        is_checked = self.epoch is Check.CHECKED and self.duplicates is Check.CHECKED
+        return Fence.DEVICE if is_checked else None
+
 
 class GuardsNarrowing(Document):
-    """What one device does not check although its profile does."""
+    """What one device does not check although its profile does, and who fences it instead."""
+
+    fence: Annotated[Fence | None, NotSupported()] = None
+    """Adapter: an adapter fences this device. Absent: as in the profile. Example: `Adapter`."""
 
     epoch: Check | None = None
     """Ignored: this device does not check the epoch. Absent: the profile's. Example: `Ignored`."""
@@ -302,6 +330,14 @@ class GuardsNarrowing(Document):
 
     duplicates: Check | None = None
     """Ignored: this device does not check duplicates. Absent: the profile's. Example: `Ignored`."""
+
+    validations = (
+        Rule(
+            rule="!has(self.fence) || self.fence == 'Adapter'",
+            message="a device may narrow the fence to Adapter only, never to less than its profile",
+            field_path=".fence",
+        ),
+    )
 
 
 class ActionValue(Document):

@@ -55,8 +55,9 @@ class Broker(Document):
     """TLS, or Plain for a broker on a network that is trusted. Example: `TLS`."""
 
     credential: scalars.ObjectName | None = None
-    """Name of the credential (a folder or Secret with ca.crt, tls.crt, tls.key) that agents show.
-    Absent: none, which only Plain allows. Example: `hq-broker`."""
+    """Name of the credential that agents show: a folder or Secret with ca.crt, tls.crt and tls.key
+    for TLS, username and password, or all of them. Absent: none, which only Plain allows. Example:
+    `hq-broker`."""
 
     server_name: Host | None = None
     """Name that the broker's certificate must carry. Absent: `host`. Example:
@@ -83,12 +84,10 @@ class SiteSpec(Document):
     broker: Broker
     """The MQTT broker of the site."""
 
-    time_zone: Annotated[
-        str,
-        StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64),
-    ] = "UTC"
-    """Time zone (IANA name) in which `foreshore-agent play` and `rehearse` read the times of a
-    recording that names none; a cluster does nothing by it. Example: `Europe/Brussels`."""
+    time_zone: scalars.ZoneName | None = None
+    """Time zone (IANA name) of times that name none: of devices, and of recordings that `play` and
+    `rehearse` read. Absent: such times of devices are not read, recordings are in UTC. Example:
+    `Europe/Brussels`."""
 
     isolation: Isolation = Isolation.CHILD
     """Agent: agents of the site may run models in their own process, where a ModelVersion asks it;

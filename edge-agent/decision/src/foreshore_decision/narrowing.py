@@ -29,7 +29,6 @@ def narrow(
             "on_loss": device.on_loss or profile.on_loss,
             "confirmation": device.confirmation or profile.confirmation,
             "authority": _narrow_authority(profile.authority, device.authority),
-            "command_format": device.command_format or profile.command_format,
             "guards": _narrow_guards(profile.guards, device.guards),
             "clock": device.clock or profile.clock,
         }
@@ -169,9 +168,11 @@ def _narrow_guards(
 ) -> protection.Guards:
     if device is None:
         return profile
-    ignored = {
+    narrower: dict[str, object] = {
         name: protection.Check.IGNORED
         for name in ("epoch", "freshness", "duplicates")
         if getattr(device, name) is protection.Check.IGNORED
     }
-    return profile.model_copy(update=ignored)
+    if device.fence is protection.Fence.ADAPTER:
+        narrower["fence"] = device.fence
+    return profile.model_copy(update=narrower)

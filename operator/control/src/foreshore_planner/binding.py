@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
 from foreshore_api.wire import beat
-from foreshore_decision import assignment, in_force, narrowing, selectors
+from foreshore_decision import assignment, in_force, narrowing, selectors, topics
 from foreshore_planner import snapshot
 
 T = TypeVar("T", bound=meta.Resource)
@@ -314,7 +314,12 @@ def _endpoint_conflict(
     topic = profile.spec.mqtt.command_topic
     if topic is None:
         return None
-    rendered = topic.replace("{site}", device.spec.site).replace("{device}", device.metadata.name)
+    rendered = topics.render(
+        topic,
+        site=device.spec.site,
+        device=device.metadata.name,
+        parameters=topics.parameters(device.spec),
+    )
     endpoint = (broker.host, broker.port, rendered)
     first = taken.setdefault(endpoint, key(device))
     if first == key(device):

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from foreshore_agent import manifests, resources
-from foreshore_agent.devices.mqtt import topics
 from foreshore_api import v1alpha1
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import beat
 from foreshore_decision import assignment as compiling
+from foreshore_decision import topics
 
 AGENT_USER: Final = "{credential}"
 """The harness, the demo and the docs name an agent's certificate after the Site's credential."""
@@ -71,30 +71,34 @@ class _Placed:
 
     device: v1alpha1.Device
     site: v1alpha1.Site
-    mqtt: deviceprofile.Mqtt
+    profile: deviceprofile.DeviceProfileSpec
 
     @property
     def role(self) -> str:
         """Who it is, for people."""
         return f"Device {self.device.namespace}/{self.device.name}"
 
-    def topics(self, *templates: str | None) -> frozenset[str]:
-        """Fill in the templates that there are."""
+    def _rendered(self, templates: Iterable[str]) -> frozenset[str]:
+        """Fill in templates."""
         return frozenset(
-            topics.render(template, site=self.site.name, device=self.device.name)
+            topics.render(
+                template,
+                site=self.site.name,
+                device=self.device.name,
+                parameters=topics.parameters(self.device.spec),
+            )
             for template in templates
-            if template is not None
         )
 
     @property
     def spoken(self) -> frozenset[str]:
         """Topics on which it speaks."""
-        return self.topics(self.mqtt.telemetry_topic, self.mqtt.acknowledgement_topic)
+        return self._rendered(topics.spoken(self.profile))
 
     @property
     def heard(self) -> frozenset[str]:
         """Topics on which it is spoken to."""
-        return self.topics(self.mqtt.command_topic, self.mqtt.advice_topic)
+        return self._rendered(topics.heard(self.profile))
 
 
 def find(folder: Path, names: NameTemplates, site: str | None = None) -> tuple[User, ...]:
@@ -159,7 +163,7 @@ def _placed(
                 f"{who}: the folder lacks its DeviceProfile {device.spec.profile_ref.name}; add it"
             )
         else:
-            yield _Placed(device, place, profile.spec.mqtt)
+            yield _Placed(device, place, profile.spec)
 
 
 def _agents(site: v1alpha1.Site, placed: Iterable[_Placed], user: str) -> _Grant:

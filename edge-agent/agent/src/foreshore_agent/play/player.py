@@ -74,7 +74,7 @@ class Player:
         return self._publish(self.played.measure(measured, self._clock.now()))
 
     def _publish(self, body: bytes) -> bool:
-        topic = self._stage.topic(self._stage.profile.mqtt.telemetry_topic)
+        topic = self._stage.topic(self._stage.profile.mqtt.telemetry_topic or "")
         try:
             self._lane.publish(topic, body, qos=1)
         except connection.NotSentError:

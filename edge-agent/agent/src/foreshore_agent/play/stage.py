@@ -5,11 +5,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from foreshore_agent import inspection, manifests, resources
-from foreshore_agent.devices.mqtt import topics
 from foreshore_api import hints, v1alpha1
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_decision import assignment as compiling
-from foreshore_decision import narrowing
+from foreshore_decision import narrowing, topics
 
 
 class StageError(ValueError):
@@ -29,13 +28,18 @@ class PlayedStage:
     def zone(self) -> ZoneInfo:
         """The time zone of the site, in which recordings without a zone are read."""
         try:
-            return ZoneInfo(self.site.spec.time_zone)
+            return ZoneInfo(self.site.spec.time_zone or "UTC")
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise StageError(f"time zone {self.site.spec.time_zone} is not known here") from error
 
     def topic(self, template: str) -> str:
         """Fill in one of the profile's topics."""
-        return topics.render(template, site=self.site.name, device=self.device.name)
+        return topics.render(
+            template,
+            site=self.site.name,
+            device=self.device.name,
+            parameters=topics.parameters(self.device.spec),
+        )
 
 
 def read(folder: Path) -> resources.FolderReading:

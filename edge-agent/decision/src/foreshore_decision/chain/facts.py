@@ -29,6 +29,8 @@ class Reading(NamedTuple):
     """Why the value was refused at the door; it is None then."""
     rate: float | None = None
     """Units per second since the value before, if both are numbers."""
+    is_live: bool = True
+    """Whether the device said it just then; False of its last word that the broker had kept."""
 
 
 class Good(NamedTuple):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.engine.events import Key
 from foreshore_api.wire import assignment
+from foreshore_decision import topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,6 @@ class Routes:
         return tuple(sorted(self.acknowledgements))
 
 
-def render(template: str, *, site: str, device: str) -> str:
-    """Fill in a topic template."""
-    return template.replace("{site}", site).replace("{device}", device)
-
-
 def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
     """Lay out the routes of one site's devices."""
     telemetry: dict[str, tuple[DeviceRoute, ...]] = {}
@@ -59,6 +55,7 @@ def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
     advice: dict[Key, Destination] = {}
     for device in devices:
         key, mqtt = Key(device.namespace, device.name), device.profile.mqtt
+        own = topics.parameters(device.spec)
         codec = registry.choose(device.profile)
         route = DeviceRoute(key, payload.Decoder(device.profile.properties), codec)
         for template, table in (
@@ -66,9 +63,10 @@ def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
             (mqtt.acknowledgement_topic, answers),
         ):
             if template is not None:
-                topic = render(template, site=site, device=device.name)
+                topic = topics.render(template, site=site, device=device.name, parameters=own)
                 table[topic] = (*table.get(topic, ()), route)
         for template, places in ((mqtt.command_topic, commands), (mqtt.advice_topic, advice)):
             if template is not None:
-                places[key] = Destination(render(template, site=site, device=device.name), codec)
+                topic = topics.render(template, site=site, device=device.name, parameters=own)
+                places[key] = Destination(topic, codec)
     return Routes(telemetry, answers, commands, advice)
