@@ -49,7 +49,9 @@ class Wire:
 class Peer(paho.Client):
     """paho on such a socket, as the agent once used it."""
 
-    def __init__(self, is_v5: bool, will: tuple[str, bytes] | None = None) -> None:
+    def __init__(
+        self, is_v5: bool, will: tuple[str, bytes] | None = None, is_will_retained: bool = False
+    ) -> None:
         self.wire = Wire()
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -62,7 +64,7 @@ class Peer(paho.Client):
         self.on_message = lambda _, __, message: self.messages.append(message)
         self.on_publish = lambda _, __, number, code, ___: self.answers.append((number, code.value))
         if will is not None:
-            self.will_set(*will, qos=1)
+            self.will_set(*will, qos=1, retain=is_will_retained)
         if is_v5:
             limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             limits.MaximumPacketSize = GREETING.maximum_packet
@@ -89,12 +91,20 @@ class Peer(paho.Client):
 
 
 @BOTH
-@given(will=st.none() | st.tuples(broker_packets.TOPICS, st.binary(max_size=50)))
-def test_connect_is_what_paho_sends(is_v5: bool, will: tuple[str, bytes] | None) -> None:
-    peer = Peer(is_v5, will)
+@given(
+    will=st.none() | st.tuples(broker_packets.TOPICS, st.binary(max_size=50)),
+    is_retained=st.booleans(),
+)
+def test_connect_is_what_paho_sends(
+    is_v5: bool, will: tuple[str, bytes] | None, is_retained: bool
+) -> None:
+    is_retained = is_retained and will is not None
+    peer = Peer(is_v5, will, is_retained)
     theirs = bytes(peer.wire.sent)
     ours = encode.connect(
-        encode.Greeting(GREETING.client, GREETING.keep_alive, GREETING.maximum_packet, will),
+        encode.Greeting(
+            GREETING.client, GREETING.keep_alive, GREETING.maximum_packet, will, is_retained
+        ),
         is_v5=is_v5,
     )
     assert ours == theirs
@@ -106,9 +116,10 @@ def test_connect_is_what_paho_sends(is_v5: bool, will: tuple[str, bytes] | None)
     payload=st.binary(max_size=300),
     qos=st.integers(0, 1),
     expiry=st.none() | st.integers(1, 2**32 - 1),
+    is_retained=st.booleans(),
 )
 def test_publish_is_what_paho_sends(
-    is_v5: bool, topic: str, payload: bytes, qos: int, expiry: int | None
+    is_v5: bool, topic: str, payload: bytes, qos: int, expiry: int | None, is_retained: bool
 ) -> None:
     peer = Peer(is_v5)
     peer.read(b"\x20\x03\x00\x00\x00" if is_v5 else b"\x20\x02\x00\x00")
@@ -116,9 +127,14 @@ def test_publish_is_what_paho_sends(
     if is_v5 and expiry is not None:
         beside = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         beside.MessageExpiryInterval = expiry
-    theirs = peer.written(lambda: peer.publish(topic, payload, qos, properties=beside))
+    theirs = peer.written(
+        lambda: peer.publish(topic, payload, qos, retain=is_retained, properties=beside)
+    )
     number = 1 if qos else None
-    assert encode.publish(topic, payload, number=number, expiry=expiry, is_v5=is_v5) == theirs
+    ours = encode.publish(
+        topic, payload, number=number, expiry=expiry, is_v5=is_v5, is_retained=is_retained
+    )
+    assert ours == theirs
 
 
 @BOTH

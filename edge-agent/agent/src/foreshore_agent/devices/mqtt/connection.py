@@ -5,7 +5,7 @@
 
 There is no way back: whoever wants another session opens another connection, with an empty outbox.
 A client that reconnects by itself delivers its stale queue after a successor's command. Nothing is
-ever retained, and nothing is sent twice.
+sent twice, and only a played device lets the broker retain anything.
 
 `stream` carries the packets, `outstanding` and `subscriptions` wait for the broker's answers, and
 `inbox` keeps messages until they are handed over.
@@ -194,6 +194,7 @@ class BrokerConnection:
         expiry: int | None = None,
         within: float | None = None,
         refused: Refused | None = None,
+        is_retained: bool = False,
     ) -> None:
         """Hand a message to the socket now, or raise.
 
@@ -205,7 +206,8 @@ class BrokerConnection:
         Raises:
             NotSentError: it did not leave and will not.
         """
-        number = self._send(outstanding.Publication(topic, None, refused), payload, qos, expiry)
+        publication = outstanding.Publication(topic, None, refused)
+        number = self._send(publication, payload, qos, expiry, is_retained=is_retained)
         if within is None:
             return
         if self._stream.has_unsent:
@@ -242,7 +244,13 @@ class BrokerConnection:
         self._end("closed")
 
     def _send(
-        self, publication: outstanding.Publication, payload: bytes, qos: int, expiry: int | None
+        self,
+        publication: outstanding.Publication,
+        payload: bytes,
+        qos: int,
+        expiry: int | None,
+        *,
+        is_retained: bool = False,
     ) -> int | None:
         """Write a message, and return its packet number if it has one."""
         if not self.is_open:
@@ -254,7 +262,12 @@ class BrokerConnection:
         number = self._next_number() if qos else None
         try:
             packet = encode.publish(
-                publication.topic, payload, number=number, expiry=expiry, is_v5=self._is_v5
+                publication.topic,
+                payload,
+                number=number,
+                expiry=expiry,
+                is_v5=self._is_v5,
+                is_retained=is_retained,
             )
         except ValueError as error:  # a topic with a wildcard, or one that is no UTF-8
             raise NotSentError(reasons.INVALID_TOPIC) from error

@@ -34,6 +34,8 @@ class Traffic:
     carries_commands: bool = False
     oversized: Callable[[int], None] | None = None
     """Told the bytes of a packet that ended a connection because it was too large."""
+    will: connection.Will | None = None
+    """What the broker says when a connection breaks."""
 
 
 class Lane:
@@ -94,12 +96,19 @@ class Lane:
         expiry: int | None = None,
         within: float | None = None,
         refused: channel.Refused | None = None,
+        is_retained: bool = False,
     ) -> None:
         """Send now, or raise `connection.NotSentError`."""
         if self._session is None:
             raise connection.NotSentError(reasons.NOT_CONNECTED)
         self._session.publish(
-            topic, payload, qos=qos, expiry=expiry, within=within, refused=refused
+            topic,
+            payload,
+            qos=qos,
+            expiry=expiry,
+            within=within,
+            refused=refused,
+            is_retained=is_retained,
         )
 
     async def keep(self, node: str) -> None:
@@ -128,6 +137,7 @@ class Lane:
             is_aside=self._traffic.is_aside,
             now=self._traffic.now,
             carries_commands=self._traffic.carries_commands,
+            will=self._traffic.will,
         )
         listened: tuple[str, ...] = ()
         opened = asyncio.get_running_loop().time()

@@ -62,6 +62,7 @@ class Will:
 
     topic: str
     payload: bytes
+    is_retained: bool = False
 
 
 def greeting(name: str, will: Will | None) -> encode.Greeting:
@@ -71,6 +72,7 @@ def greeting(name: str, will: Will | None) -> encode.Greeting:
         keep_alive=KEEPALIVE_SECONDS,
         maximum_packet=decode.MAXIMUM_PACKET,
         will=None if will is None else (will.topic, will.payload),
+        is_will_retained=will is not None and will.is_retained,
     )
 
 

@@ -8,6 +8,6 @@ paho, which was here before, took 80 µs of the loop for a sample and its comman
 30. gmqtt is nearly as quick, but connects again, queues and sends again by itself, and neither lets
 the loop know at once whether the network took a command.
 
-What is left out is what the agent never does: QoS 2 in either direction, retaining, topic aliases,
+What is left out is what the agent never does: QoS 2 in either direction, topic aliases,
 enhanced authentication, sessions that outlive their connection.
 """

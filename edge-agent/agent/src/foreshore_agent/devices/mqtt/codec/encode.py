@@ -15,6 +15,8 @@ DISCONNECT: Final = b"\xe0\x00"
 """A normal end: the broker forgets our will. The same bytes in both protocols."""
 _CLEAN_START: Final = 0x02
 _WILL_QOS_1: Final = 0x04 | 1 << 3
+_WILL_RETAINED: Final = 0x20
+_RETAINED: Final = 0x01
 _PASSWORD: Final = 0x40
 _USER: Final = 0x80
 
@@ -30,7 +32,8 @@ class Greeting:
     maximum_packet: int
     """Bytes of a packet that we read; MQTT 3.1.1 has no word for it."""
     will: tuple[str, bytes] | None = None
-    """Topic and payload of what the broker says when we break off; QoS 1, not retained."""
+    """Topic and payload of what the broker says when we break off; QoS 1."""
+    is_will_retained: bool = False
     user: str | None = None
     password: bytes | None = None
     """Only with a user, as MQTT 3.1.1 wants it."""
@@ -41,7 +44,7 @@ def connect(greeting: Greeting, *, is_v5: bool) -> bytes:
     flags, payload = _CLEAN_START, fields.text(greeting.client)
     if greeting.will is not None:
         topic, body = greeting.will
-        flags |= _WILL_QOS_1
+        flags |= _WILL_QOS_1 | (_WILL_RETAINED if greeting.is_will_retained else 0)
         payload += (properties.NONE if is_v5 else b"") + fields.text(topic) + fields.binary(body)
     if greeting.user is not None:
         flags |= _USER
@@ -57,11 +60,17 @@ def connect(greeting: Greeting, *, is_v5: bool) -> bytes:
 
 
 def publish(
-    topic: str, payload: bytes, *, number: int | None, expiry: int | None, is_v5: bool
+    topic: str,
+    payload: bytes,
+    *,
+    number: int | None,
+    expiry: int | None,
+    is_v5: bool,
+    is_retained: bool = False,
 ) -> bytes:
-    """Return PUBLISH: with a packet number QoS 1, without QoS 0; never retained.
+    """Return PUBLISH: with a packet number QoS 1, without QoS 0.
 
-    `expiry` is in seconds, 1 at least; MQTT 3.1.1 knows none.
+    `expiry` is in seconds, 1 at least; MQTT 3.1.1 knows none. Only played devices retain.
 
     Raises:
         ValueError: what is no topic (empty, a wildcard, a NUL, no UTF-8), or too much.
@@ -75,8 +84,8 @@ def publish(
     if is_v5:
         head += properties.NONE if expiry is None else properties.expiry(expiry)
     size = fields.variable(2 + len(head) + len(payload))
-    first = b"\x30" if number is None else b"\x32"
-    return b"".join((first, size, len(name).to_bytes(2, "big"), head, payload))
+    first = (0x30 if number is None else 0x32) | (_RETAINED if is_retained else 0)
+    return b"".join((bytes((first,)), size, len(name).to_bytes(2, "big"), head, payload))
 
 
 def puback(number: int) -> bytes:
