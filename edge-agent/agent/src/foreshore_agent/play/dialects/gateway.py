@@ -67,7 +67,8 @@ class GatewayFan:
     def tick(self, now: datetime) -> Sequence[SpokenMessage]:
         """A scan: warm up, or cool down while the fan is fast."""
         self._ticks += 1
-        self._speed = round((self._speed + self.setpoint) / 2, 1)
+        uneven = 0.4 if self._ticks % 2 else -0.4
+        self._speed = round((self._speed + self.setpoint) / 2 + uneven, 1)
         self.temperature = round(self.temperature + (1.1 if self._speed < 50 else -1.3), 1)
         return self._scan(now)
 
