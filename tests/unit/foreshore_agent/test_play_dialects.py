@@ -217,10 +217,25 @@ def test_an_unknown_dialect_is_refused_with_those_that_are_near() -> None:
         registry.choose("tasmota-plugs")
 
 
-WORDS = (
-    "state desired fan value v id downlinks decoded_payload valve object devEui src method params"
-    " on system_mode occupied_heating_setpoint"
-).split()
+WORDS = [
+    "state",
+    "desired",
+    "fan",
+    "value",
+    "v",
+    "id",
+    "downlinks",
+    "decoded_payload",
+    "valve",
+    "object",
+    "devEui",
+    "src",
+    "method",
+    "params",
+    "on",
+    "system_mode",
+    "occupied_heating_setpoint",
+]
 NUMBERS = st.integers() | st.floats() | st.none() | st.booleans() | st.text(max_size=9)
 DOCUMENTS = st.recursive(
     NUMBERS,
