@@ -104,8 +104,8 @@ NO_ECHO: Final = Reason(
     "NoEcho",
     "The device did not report what it was told in time (acknowledgement.echo.within).",
     "the device did not report what it was told in time: {readBack}",
-    remedy="look whether the device obeys and publishes the property; or a longer within, or a wider"
-    " tolerance of the property",
+    remedy="look whether the device obeys and publishes the property; or a longer within, or a"
+    " wider tolerance of the property",
 )
 NO_REPLY: Final = Reason(
     "NoReply",

@@ -3,7 +3,7 @@
     environment(names → types) ──compile(text, wanted)──► Expression
     Expression ──evaluate(Bindings)──► Value | Problem
 
-    environment ──compile_template(text)──► Template, whose value may be maps and lists (`templates`)
+    environment ──compile_template(text)──► Template, whose value may be a map or a list
 
 `policy` compiles, the gates of `chain` evaluate; `lexis` reads the text for names and comparisons.
 """
