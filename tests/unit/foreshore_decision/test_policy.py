@@ -8,6 +8,7 @@ import pytest
 
 from builders import engine_rig, room
 from foreshore_api.v1alpha1 import Mode
+from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_decision import policy
 from foreshore_decision.policy import CompiledPolicy
 
@@ -328,8 +329,8 @@ def test_a_device_that_checks_nothing_caps_the_mode_and_compiles() -> None:
 
 def test_a_device_answers_commands_where_its_profile_says_on_which_topic() -> None:
     mute = edited(room.profile(), lambda spec: spec["mqtt"].pop("acknowledgementTopic"))
-    assert compiled().is_acknowledged
-    assert not compiled(mute).is_acknowledged
+    assert compiled().acknowledgement.kind is AcknowledgementKind.ENVELOPE
+    assert compiled(mute).acknowledgement.kind is AcknowledgementKind.NONE
 
 
 def test_features_are_inputs_where_none_are_declared() -> None:

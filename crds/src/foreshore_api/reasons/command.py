@@ -47,6 +47,8 @@ EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW.but(
 )
 GUARDS_UNCHECKED: Final = cap.GUARDS_UNCHECKED
 ACKNOWLEDGEMENT_MISSING: Final = cap.ACKNOWLEDGEMENT_MISSING
+UNFENCED: Final = cap.UNFENCED
+STORED_DELIVERY: Final = cap.STORED_DELIVERY
 UNASSIGNED: Final = Reason(
     "Unassigned",
     "The device or policy is not assigned to this agent any more; what was open is closed.",
@@ -81,6 +83,11 @@ NO_COMMAND_TOPIC: Final = Reason(
     "The profile has no topic for commands, so that none can leave.",
     remedy="set mqtt.commandTopic of the DeviceProfile, if the device takes commands",
 )
+MESSAGE_NOT_MADE: Final = Reason(
+    "MessageNotMade",
+    "The action's expression gives no message for these values, or one that is too long.",
+    remedy="correct mqtt.expression of the action in the DeviceProfile, or the device's parameters",
+)
 BROKER_REFUSED: Final = Reason(
     "BrokerRefused",
     "The broker refused the command after it had left, and gave no reason.",
@@ -92,6 +99,24 @@ NO_ACKNOWLEDGEMENT: Final = Reason(
     "NoAcknowledgement",
     "The device did not answer within the command's time to live.",
     remedy="look at the device and at mqtt.acknowledgementTopic of its profile",
+)
+NO_ECHO: Final = Reason(
+    "NoEcho",
+    "The device did not report what it was told in time (acknowledgement.echo.within).",
+    "the device did not report what it was told in time: {readBack}",
+    remedy="look whether the device obeys and publishes the property; or a longer within, or a"
+    " wider tolerance of the property",
+)
+NO_REPLY: Final = Reason(
+    "NoReply",
+    "No answer that matches came in time (acknowledgement.reply.within).",
+    remedy="look at the device, and at topic, path and match of the action's acknowledgement.reply",
+)
+NOTHING_TELLS: Final = Reason(
+    "NothingTells",
+    "The command has left, and the action's acknowledgement is None: nothing tells whether it was"
+    " done.",
+    remedy="acknowledgement Echo, if the device reports what it was told",
 )
 RESTARTED: Final = Reason(
     "Restarted",
@@ -106,6 +131,16 @@ READ_BACK_NEAR: Final = Reason(
     "ReadBackNear",
     "The measured value is within the tolerance of what was commanded.",
     "measured as commanded: {readBack}",
+)
+ECHO_NEAR: Final = Reason(
+    "EchoNear",
+    "The device reported what it was told, after it was told.",
+    "reported as commanded: {readBack}",
+)
+ALREADY_EQUAL: Final = Reason(
+    "AlreadyEqual",
+    "The device's own fresh report is what would have been commanded: nothing was sent.",
+    "nothing was sent, the device reports it already: {readBack}",
 )
 READ_BACK_DIFFERS: Final = Reason(
     "ReadBackDiffers",
@@ -128,6 +163,10 @@ REJECTED: Final = Reason(
     remedy="look at the device; one that gives a reason in its answer is understood sooner",
 )
 
+REPLY_MATCHED: Final = Reason(
+    "ReplyMatched", "The device's answer on its reply topic matches the command."
+)
+
 # The device's own words that mean that another agent is the holder.
 LOWER_EPOCH: Final = Reason(
     "LowerEpoch",
@@ -141,7 +180,7 @@ OTHER_HOLDER: Final = Reason(
 )
 OUTRANKED: Final = frozenset({LOWER_EPOCH, OTHER_HOLDER})
 """Reasons of a device for refusing a command that is another holder's right."""
-OF_DEVICES: Final = frozenset({ACCEPTED, DONE, REJECTED, *OUTRANKED})
+OF_DEVICES: Final = frozenset({ACCEPTED, DONE, REJECTED, REPLY_MATCHED, *OUTRANKED})
 """What an answer of a device can mean; any other reason in one is the device's own."""
 
 TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())

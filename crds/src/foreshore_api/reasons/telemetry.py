@@ -38,6 +38,12 @@ INVALID_DOCUMENT: Final = Reason(
     "An answer or an agent's message is not of the documented form.",
     remedy="answers as crds/wire/acknowledgement describes them",
 )
+REPLY_UNMATCHED: Final = Reason(
+    "ReplyUnmatched",
+    "An answer on an action's reply topic matches no command that waits for one.",
+    remedy="nothing where the device also says there what it does on its own; else path, type and"
+    " match of the action's acknowledgement.reply",
+)
 DROPPED: Final = Reason(
     "Dropped",
     "Messages came faster than they could be taken: the oldest, or what had waited too long, was"

@@ -50,6 +50,8 @@ class Outcome(StrEnum):
     UNCONFIRMED = "Unconfirmed"
     SUPERSEDED = "Superseded"
     UNKNOWN = "Unknown"
+    UNACKNOWLEDGED = "Unacknowledged"
+    """It left, and by the action's own word nothing tells whether it was done."""
     NOT_SENT = "NotSent"
     """The command never left: policy, right or mode changed meanwhile, or there was no way."""
 
@@ -118,6 +120,9 @@ class DeviceReference(document.WireDocument):
     name: document.Label
     uid: document.Identity = ""
     digest: document.Digest = ""
+    fence: document.Code | None = None
+    """Who keeps an old holder's commands from taking effect: `Device` or `None`, as the profile
+    says. Absent: nobody is named."""
 
 
 class RecordedModel(document.WireDocument):
@@ -285,7 +290,7 @@ class DecisionOutcome(document.WireDocument):
     outcome: Outcome
     reason: document.Code
     message: document.Prose = ""
-    read_back: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)
+    read_back: dict[document.Code, Scalar | None] = Field(default_factory=dict, max_length=ITEMS)
     latency: dict[document.Code, float] = Field(default_factory=dict, max_length=ITEMS)
 
 

@@ -92,7 +92,7 @@ def _of_devices(policy: binding.BoundPolicy, bound: binding.BoundSnapshot) -> It
         for key in keys:
             device = bound.devices[key]
             narrowed = device.narrowed
-            for cap in deciding.caps(narrowed) if narrowed is not None else ():
+            for cap in deciding.caps(policy.policy.spec, narrowed) if narrowed is not None else ():
                 profile = device.device.spec.profile_ref.name
                 lacking.setdefault((cap, profile), []).append(key[1])
     for (cap, profile), devices in lacking.items():

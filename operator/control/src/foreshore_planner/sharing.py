@@ -72,7 +72,7 @@ def _commanded(
         for key in keys:
             device = bound.devices[key]
             narrowed = device.narrowed
-            caps = deciding.caps(narrowed) if narrowed is not None else ()
+            caps = deciding.caps(policy.policy.spec, narrowed) if narrowed is not None else ()
             if modes.is_acting(modes.effective(policy.policy.spec.mode, caps)[0]):
                 yield device
 

@@ -18,7 +18,9 @@ Intent       Obstructed  -> Over         NotSent       write_down
 Intent       NotRecorded -> Over                       refund
 Intent       Unassigned  -> Over         NotSent       write_down
 Intent       Restarted   -> Unknown      Unknown       write_down hold
-Sending      Sent        -> Answer                     write_down await_answer
+Sending      Sent        -> Answer                     write_down leave await_answer
+Sending      SentForEcho -> Echo                       write_down leave await_answer
+Sending      SentForNothing -> Mute      Unacknowledged write_down leave hold
 Sending      NotSent     -> Over         NotSent       write_down
 Sending      Unassigned  -> Over         Unknown       write_down hold
 Sending      Restarted   -> Unknown      Unknown       write_down hold
@@ -28,9 +30,18 @@ Answer       Done        -> Confirmation Acknowledged  observe await_read_back
 Answer       Answered    -> Over         Acknowledged  observe
 Answer       Rejected    -> Over         Rejected
 Answer       Due         -> Unknown      Unknown       hold
-Answer       Mute        -> Over         Unknown
 Answer       Unassigned  -> Over         Unknown       hold
 Answer       Restarted   -> Unknown      Unknown       hold
+Echo         NotSent     -> Over         NotSent
+Echo         Near        -> Over         Confirmed     observe
+Echo         Due         -> Unknown      Unknown       hold
+Echo         Newer       -> Over         Superseded
+Echo         Unassigned  -> Over         Unknown       hold
+Echo         Restarted   -> Unknown      Unknown       hold
+Mute         NotSent     -> Over         NotSent       let_go
+Mute         Due         -> Over                       let_go
+Mute         Unassigned  -> Over
+Mute         Restarted   -> Mute                       hold
 Confirmation Done        -> Confirmation               settle
 Confirmation Near        -> Over         Confirmed
 Confirmation Differs     -> Confirmation               compare
@@ -73,15 +84,21 @@ def test_no_command_is_over_without_a_word() -> None:
     silent = [
         pair for pair, row in TABLE.items() if row.next is CommandState.OVER and not row.outcome
     ]
-    assert silent == [(CommandState.INTENT, CommandEvent.NOT_RECORDED)], "its decision says so"
+    assert silent == [
+        (CommandState.INTENT, CommandEvent.NOT_RECORDED),  # its decision says so
+        (CommandState.MUTE, CommandEvent.DUE),  # that nothing tells was said when it left
+        (CommandState.MUTE, CommandEvent.UNASSIGNED),
+    ]
 
 
 def test_whoever_comes_to_unknown_holds_and_whoever_learns_the_end_lets_go() -> None:
     for (state, _event), row in TABLE.items():
-        if row.next is CommandState.UNKNOWN and state is not CommandState.UNKNOWN:
+        if row.next in ledger.HOLDING and state is not row.next:
             assert table.hold in row.acts
     released = {pair for pair, row in TABLE.items() if table.let_go in row.acts}
     assert released == {
+        (CommandState.MUTE, CommandEvent.NOT_SENT),
+        (CommandState.MUTE, CommandEvent.DUE),
         (CommandState.UNKNOWN, CommandEvent.NEAR),
         (CommandState.UNKNOWN, CommandEvent.DUE),
     }
@@ -105,7 +122,6 @@ def test_time_ends_what_nothing_else_does(state: CommandState) -> None:
         CommandEvent.SENT,
         CommandEvent.NOT_SENT,
         CommandEvent.DUE,
-        CommandEvent.MUTE,
     }
     reached = {state}
     for _ in LIVE:

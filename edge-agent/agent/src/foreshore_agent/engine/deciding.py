@@ -2,10 +2,16 @@
 
     trigger ──begin──► BEFORE_INFERENCE ──Infer──► (waits) ──resume──► AFTER_INFERENCE ──conclude──►
     NotTriggered … Denied: recorded · Shadowed, Advised: would have · Commanded: `life.issue`
+    Commanded, and the device reports it already: Confirmed at once, nothing is sent
 
 Facts are gathered anew after the model has answered: limits, rates, caps and authority count as
 they are then. Below Supervised everything is "would have": the real logs are read and never
 written.
+
+What a device reports already would be found anew in every evaluation for as long as the rules want
+it, a thousand times a second where that is how fast it measures. So it is recorded like what
+repeats: in full when it is new, then as often as `record.routineSampleRate` says, and never among
+the records that nobody may lose; counters count each.
 """
 
 from collections.abc import Mapping
@@ -16,6 +22,7 @@ from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import EMPTY, Binding, DeviceState, Flight
 from foreshore_agent.engine.turn import Change, Turn
+from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.v1alpha1.evaluation import OnInvalid
@@ -26,6 +33,7 @@ from foreshore_decision.chain import evaluate, facts, limiter, modes, order
 
 FLIGHT_GRACE: Final = 5.0
 """Seconds beyond its timeout after which a question that nobody answered counts as late."""
+ALREADY_EQUAL: Final = str(outcomes.ALREADY_EQUAL)
 DECIDE: Final = histogram.Stage.DECIDE.value
 NETWORK: Final = histogram.Stage.NETWORK.value
 INFERENCE: Final = histogram.Stage.INFERENCE.value
@@ -209,7 +217,9 @@ def conclude(
     verdict = evaluate.verdict(evaluation)
     entry, given = evaluation.decided_by, evaluation.facts.given
     reason = evaluation.facts.reason if entry is None else entry.reason
-    label = (verdict, reason, None if entry is None else entry.name)
+    is_already = verdict is COMMANDED and life.is_already(turn, device, evaluation)
+    name = None if entry is None else entry.name
+    label = (verdict, reason, ALREADY_EQUAL if is_already else name)
     is_new = label != binding.last
     binding = binding._replace(flight=None, last=label, last_good=_good(binding, evaluation.facts))
     decided = effects.Decided(
@@ -217,7 +227,7 @@ def conclude(
     )
     decide = max(0.0, turn.at.monotonic - received - sum(latency.values()))
     stages = {**latency, DECIDE: decide}
-    if verdict is COMMANDED:
+    if verdict is COMMANDED and not is_already:
         device = bound(device, policy, binding._replace(replaced=facts.NONE))
         return life.issue(turn, device, evaluation, received, stages).also(decided)
     done: tuple[effects.Effect, ...] = ()
@@ -226,7 +236,12 @@ def conclude(
         done = (effects.Observe(policy, DECIDE, decide),)
         if verdict is ADVISED:
             done += (_advice(turn, device.key, policy, evaluation.facts),)
-    rate = _sample_rate(evaluation, verdict, is_new=is_new)
+    later: tuple[effects.Record, ...] = ()
+    if is_already:
+        outcome, count = life.spare(turn, device, evaluation, received)
+        later, done = (outcome,), (count,)
+    is_routine = is_already or _is_routine(evaluation, verdict)
+    rate = 1.0 if is_new or not is_routine else given.policy.sample_rate
     if record.is_sampled(given.decision_id, rate):
         line = recording.decision(
             turn,
@@ -234,18 +249,11 @@ def conclude(
             verdict,
             latency=stages,
             sampled_rate=round(1 / rate) if rate < 1 else None,
-            is_routine=not is_new and _is_routine(evaluation, verdict),
+            is_routine=is_already or (not is_new and is_routine),
         )
-        done += (effects.AppendRecords((line,)),)
+        done += (effects.AppendRecords((line, *later)),)
         binding = binding._replace(replaced=facts.NONE)
     return Change(bound(device, policy, binding), (*done, decided))
-
-
-def _sample_rate(evaluation: evaluate.Evaluation, verdict: wire.Verdict, *, is_new: bool) -> float:
-    """Return the share of such decisions that is kept: all, but of dull ones that repeat."""
-    if is_new or not _is_routine(evaluation, verdict):
-        return 1.0
-    return evaluation.facts.given.policy.sample_rate
 
 
 def _is_routine(evaluation: evaluate.Evaluation, verdict: wire.Verdict) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
     "PolicyTooSlow",
     "RecorderChanged",
     "Renewed",
+    "Replied",
     "Sample",
     "Stamp",
     "Stopping",
@@ -193,6 +194,18 @@ class Acknowledged(_Event, frozen=True):
     acknowledgement: command.Acknowledgement
 
 
+class Replied(_Event, frozen=True):
+    """The device answered an action on the topic that its acknowledgement names.
+
+    It says no command's id: the engine finds the command that it matches.
+    """
+
+    device: Key
+    action: str
+    value: Value
+    """The answer, of the declared type."""
+
+
 class Assigned(_Event, frozen=True):
     """A new desired state is durable on this node and now takes effect."""
 
@@ -265,6 +278,7 @@ Event = (
     | CommandSent
     | CommandNotSent
     | Acknowledged
+    | Replied
     | Assigned
     | Renewed
     | PeerBeat

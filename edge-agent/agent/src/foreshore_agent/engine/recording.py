@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from foreshore_agent.engine import effects
-from foreshore_agent.engine.events import Key
+from foreshore_agent.engine.events import Key, Value
 from foreshore_agent.engine.state import EMPTY, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_api import printable
@@ -69,8 +69,9 @@ def outcome(
     result: wire.Outcome,
     reason: str,
     *,
-    measured: Mapping[str, float | None] = EMPTY,
+    measured: Mapping[str, Value | None] = EMPTY,
     latency: Mapping[str, float] = EMPTY,
+    is_critical: bool = True,
 ) -> effects.Record:
     """Render what became of a command."""
     binding = device.bindings.get(intent.policy)
@@ -96,17 +97,17 @@ def outcome(
     )
     return effects.Record(
         body=orjson.dumps(event),
-        critical=True,
+        critical=is_critical,
         policy=str(intent.policy),
         device=str(device.key),
         verdict=result.value,
         keep=KEEP if binding is None else binding.compiled.keep_per_verdict,
-        reserve=True,
+        reserve=is_critical,
     )
 
 
 def _sentence(
-    intent: Intent, result: wire.Outcome, reason: str, measured: Mapping[str, float | None]
+    intent: Intent, result: wire.Outcome, reason: str, measured: Mapping[str, Value | None]
 ) -> str:
     """Say an outcome in words, cause and remedy, or whose reason it is where it is none of ours.
 

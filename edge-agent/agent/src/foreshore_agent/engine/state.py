@@ -18,14 +18,16 @@ import immutables
 
 from foreshore_agent.engine import effects
 from foreshore_agent.engine.events import Instant, Key
+from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.wire import assignment, record, report
 from foreshore_decision import features, fencing
 from foreshore_decision.chain import evaluate, facts, limiter
 from foreshore_decision.frozen import Frozen
-from foreshore_decision.policy import CompiledPolicy
+from foreshore_decision.policy import CompiledPolicy, compiled
 from foreshore_decision.record import PASS_NUMBER
 
 EMPTY: Mapping[Any, Any] = immutables.Map()
+NOTHING: Final = compiled.CompiledAcknowledgement(AcknowledgementKind.NONE)
 LONGEST: Final = record.MAXIMUM_BYTES - 4096
 """Bytes of what a record is made of: the rest of a record, made of it alone, has room beside it."""
 
@@ -101,6 +103,10 @@ class CommandState(StrEnum):
     """To leave."""
     ANSWER = "Answer"
     """For the device to answer."""
+    ECHO = "Echo"
+    """For the device's own report to come to be what it was told."""
+    MUTE = "Mute"
+    """For time to pass: by its action's own word nothing tells whether it was done."""
     CONFIRMATION = "Confirmation"
     """For the read-back to come near what was commanded."""
     UNKNOWN = "Unknown"
@@ -143,6 +149,9 @@ class Intent(Frozen, frozen=True):
     due: float = math.inf
     """When waiting ends, in the present state."""
     published: float = 0.0
+    sent: float = 0.0
+    """Engine seconds at which it left; what was reported before then says nothing of it. 0: by a
+    process that has ended, before anything that this one has heard."""
     settles: float = 0.0
     """Before this a read-back proves nothing; counted from sending, and over when the device says
     Done."""
@@ -150,6 +159,8 @@ class Intent(Frozen, frozen=True):
     """Whether a read-back counted and was not near."""
     command: effects.SendCommand | None = None
     """What is to be sent, until it is."""
+    acknowledgement: compiled.CompiledAcknowledgement = NOTHING
+    """How it is known that it worked; after a restart nothing but a read-back tells."""
     identity: Mapping[str, Any] = EMPTY
     """Policy and device as records name them."""
     unrecorded: Unrecorded | None = None

@@ -113,6 +113,14 @@ def _acknowledged(turn: Turn, state: State, event: events.Acknowledged) -> Chang
     return change.then(authority.refused, turn, event.device, answer)
 
 
+def _replied(turn: Turn, state: State, event: events.Replied) -> Change[State]:
+    device = state.devices.get(event.device)
+    if device is None:
+        return Change(state)
+    change = life.replied(turn, device, event.action, event.value)
+    return _put(state, event.device, change)
+
+
 def _assigned(turn: Turn, state: State, event: events.Assigned) -> Change[State]:
     change = assigning.assign(turn, state, event)
     if change.value.is_stopping:
@@ -249,6 +257,7 @@ TABLE: Final[Mapping[type, Callable[[Turn, State, Any], Change[State]]]] = Mappi
         events.CommandSent: _command_sent,
         events.CommandNotSent: _command_not_sent,
         events.Acknowledged: _acknowledged,
+        events.Replied: _replied,
         events.Assigned: _assigned,
         events.Renewed: _renewed,
         events.PeerBeat: _peer_beat,

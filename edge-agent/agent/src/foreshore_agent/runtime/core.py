@@ -38,6 +38,7 @@ _LOG: Final = logging.getLogger(__name__)
 FROM_OUTSIDE: Final[Mapping[type, str]] = {
     events.Sample: "telemetry",
     events.Acknowledged: "an acknowledgement",
+    events.Replied: "an answer",
     events.PeerBeat: "a beat",
     events.Renewed: "a renewal",
     events.Inferred: "an answer of a replica",
@@ -390,7 +391,7 @@ def stamp(clock: clocks.Clock) -> tuple[events.Instant, str]:
 def _source(event: events.Event) -> str:
     """Return whose message an event is."""
     match event:
-        case events.Sample() | events.Acknowledged():
+        case events.Sample() | events.Acknowledged() | events.Replied():
             return str(event.device)
         case events.PeerBeat():
             return event.beat.node

@@ -3,6 +3,8 @@
     environment(names → types) ──compile(text, wanted)──► Expression
     Expression ──evaluate(Bindings)──► Value | Problem
 
+    environment ──compile_template(text)──► Template, whose value may be a map or a list
+
 `policy` compiles, the gates of `chain` evaluate; `lexis` reads the text for names and comparisons.
 """
 
@@ -19,17 +21,21 @@ from foreshore_decision.expr.compiler import (
     environment,
     is_fit,
 )
+from foreshore_decision.expr.templates import Document, Template, compile_template
 
 __all__ = [
     "ENGINE",
     "MAXIMUM_TEXT",
     "Bindings",
     "CompileError",
+    "Document",
     "Environment",
     "Expression",
     "NoValue",
+    "Template",
     "Value",
     "compile_shared",
+    "compile_template",
     "environment",
     "is_fit",
 ]

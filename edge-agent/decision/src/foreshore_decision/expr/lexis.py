@@ -33,6 +33,11 @@ class Comparison(NamedTuple):
     right: str
 
 
+def tokens(source: str) -> tuple[re.Match[str], ...]:
+    """Return the tokens of a text, without its comments."""
+    return tuple(match for match in _TOKEN.finditer(source) if match.lastgroup != "comment")
+
+
 def names(source: str) -> frozenset[str]:
     """Return every dotted name of the text and its prefixes: `a.b` gives `a` and `a.b`."""
     dotted: set[str] = set()
@@ -55,27 +60,27 @@ def may_hide_nan(source: str, texts: Collection[str] = ()) -> bool:
     (zero excepted), takes a root, or turns one of `texts` or a literal text into a number; and
     where it divides within a function of `math`, which may choose too.
     """
-    tokens = [match for match in _TOKEN.finditer(source) if match.lastgroup != "comment"]
-    if _divides(tokens, within_math=True):
+    read = tokens(source)
+    if _divides(read, within_math=True):
         return True
-    if not any(match.group() in _RELATIONS | _LOGIC for match in tokens):
+    if not any(match.group() in _RELATIONS | _LOGIC for match in read):
         return False
     used = names(source)
-    is_text = any(match.lastgroup == "text" for match in tokens) or not used.isdisjoint(texts)
-    return _divides(tokens) or "math.sqrt" in used or ("double" in used and is_text)
+    is_text = any(match.lastgroup == "text" for match in read) or not used.isdisjoint(texts)
+    return _divides(read) or "math.sqrt" in used or ("double" in used and is_text)
 
 
-def _divides(tokens: Sequence[re.Match[str]], *, within_math: bool = False) -> bool:
+def _divides(read: Sequence[re.Match[str]], *, within_math: bool = False) -> bool:
     """Whether a divisor is no literal, or zero; only within calls of `math` if so asked."""
     calls: list[bool] = []
-    for number, token in enumerate(tokens):
+    for number, token in enumerate(read):
         if token.lastgroup == "open":
-            before = tokens[number - 1].group() if number else ""
+            before = read[number - 1].group() if number else ""
             calls.append(before.replace(" ", "").startswith("math."))
         elif token.lastgroup == "close" and calls:
             calls.pop()
         elif token.group() == "/" and (any(calls) or not within_math):
-            divisor = tokens[number + 1] if number + 1 < len(tokens) else None
+            divisor = read[number + 1] if number + 1 < len(read) else None
             if divisor is None or not _is_nonzero(divisor):
                 return True
     return False

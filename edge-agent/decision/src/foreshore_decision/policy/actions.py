@@ -7,7 +7,7 @@ from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1 import DataType, protection
 from foreshore_api.v1alpha1.deviceprofile import Action, ActionInput
 from foreshore_decision import expr
-from foreshore_decision.policy import bounds, compiled, scopes
+from foreshore_decision.policy import bounds, compiled, scopes, templates
 from foreshore_decision.policy.problems import Problems
 from foreshore_decision.policy.subject import Subject
 
@@ -105,6 +105,7 @@ def _bound(
         maximum=span.maximum,
         maximum_step=span.step,
         present_age=_present_age(taken.property, inputs),
+        tolerance=templates.tolerance(subject.profile, taken.property),
     )
 
 

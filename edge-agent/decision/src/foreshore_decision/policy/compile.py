@@ -29,12 +29,15 @@ from foreshore_api.v1alpha1 import (
     DeviceSpec,
     Mode,
     ModelSpec,
+    commanding,
     evaluation,
     protection,
 )
+from foreshore_api.v1alpha1.decisionpolicy import Hazard
+from foreshore_api.v1alpha1.deviceprofile import Action
 from foreshore_api.v1alpha1.evaluation import Effect
 from foreshore_api.wire import assignment
-from foreshore_decision import expr
+from foreshore_decision import expr, topics
 from foreshore_decision.policy import (
     actions,
     bounds,
@@ -42,6 +45,7 @@ from foreshore_decision.policy import (
     scopes,
     shapes,
     sources,
+    templates,
     timing,
 )
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, Problems
@@ -68,6 +72,8 @@ class _Parts:
     forbids: tuple[compiled.CompiledRule, ...]
     action: compiled.CompiledAction
     confirmation: compiled.Confirmation | None
+    message: templates.CompiledMessage | None
+    acknowledgement: compiled.CompiledAcknowledgement
 
 
 def compile(  # noqa: A001 - called as policy.compile
@@ -82,7 +88,8 @@ def compile(  # noqa: A001 - called as policy.compile
         path, name = "spec.modelRef", assigned.spec.model_ref.version
         raise PolicyError([PolicyProblem(Reason.REFERENCE_NOT_FOUND, path, f"{name} is not here")])
     made = _made(_Wording(assigned, device))
-    return dataclasses.replace(made, identity={**made.identity, "device": _named(device)})
+    named = _named(device, made.fence)
+    return dataclasses.replace(made, identity={**made.identity, "device": named})
 
 
 class _Wording:
@@ -123,7 +130,7 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
         generation=assigned.generation,
         digest=assigned.digest,
         mode=spec.mode,
-        caps=caps(device.profile),
+        caps=caps(spec, device.profile),
         on_recorder_full=Mode(spec.degraded.on_recorder_full.value),
         trigger=parts.trigger,
         inputs=parts.inputs,
@@ -140,7 +147,8 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
         policy_rate=_rate("policy", spec.rate_limit),
         actuator_rate=_rate("actuator", device.profile.actuator_rate_limit),
         confirmation=parts.confirmation,
-        is_acknowledged=device.profile.mqtt.acknowledgement_topic is not None,
+        acknowledgement=parts.acknowledgement,
+        fence=device.profile.guards.fenced_by,
         sample_rate=scalars.number(spec.record.routine_sample_rate),
         keep_per_verdict=spec.record.keep_per_verdict,
         record_level=spec.record.level,
@@ -166,7 +174,7 @@ def check(
         parts = _compile(Subject(spec, profile, device, model))
     except PolicyError as error:
         return error.problems
-    return timing.problems(_expressions(parts), clock)
+    return timing.problems((*_expressions(parts), *_dialect(parts)), clock)
 
 
 def too_slow(made: compiled.CompiledPolicy, clock: timing.Clock) -> tuple[PolicyProblem, ...]:
@@ -198,15 +206,62 @@ def _expressions(parts: _Parts | compiled.CompiledPolicy) -> Iterator[timing.Tim
         yield timing.Timed(path, confirmation.expression, confirmation.environment)
 
 
-def caps(profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:
-    """Return why no policy may command a device of this profile, whatever it asks for."""
-    applied: list[compiled.Cap] = []
-    checked = protection.Check.CHECKED
-    if profile.guards.epoch is not checked or profile.guards.duplicates is not checked:
-        applied.append(compiled.Cap(cap.GUARDS_UNCHECKED, Mode.ADVISE))
-    if profile.mqtt.acknowledgement_topic is None or profile.mqtt.command_topic is None:
-        applied.append(compiled.Cap(cap.ACKNOWLEDGEMENT_MISSING, Mode.ADVISE))
-    return tuple(applied)
+def _dialect(parts: _Parts) -> Iterator[timing.Timed]:
+    """Yield the expressions by which the device is told, and its answer is recognised."""
+    message, reply = parts.message, parts.acknowledgement.reply
+    path = f"profile spec.actions[{parts.action.name}]"
+    if message is not None:
+        for expression in message.template.expressions:
+            yield timing.Timed(f"{path}.mqtt.expression", expression, message.environment)
+    if reply is not None:
+        place = f"{path}.acknowledgement.reply.match"
+        yield timing.Timed(place, reply.expression, reply.environment)
+
+
+def caps(spec: DecisionPolicySpec, profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:
+    """Return why a policy may not command a device of this (narrowed) profile by itself."""
+    action = profile.find_action(spec.action.name)
+    is_harmless = spec.hazard is Hazard.LOW and (
+        action is None or action.idempotency is protection.Idempotency.IDEMPOTENT
+    )
+    reasons = (
+        _unfenced(profile, is_harmless=is_harmless),
+        _unanswered(profile, action, is_harmless=is_harmless),
+        cap.STORED_DELIVERY if _is_stored(action) else None,
+    )
+    return tuple(compiled.Cap(reason, Mode.ADVISE) for reason in reasons if reason is not None)
+
+
+def _unfenced(profile: DeviceProfileSpec, *, is_harmless: bool) -> str | None:
+    """Return why nobody keeps two agents' commands apart well enough; None: somebody does.
+
+    Without a fence two agents may overlap for as long as a process can be stopped.
+    """
+    match profile.guards.fenced_by:
+        case protection.Fence.DEVICE:
+            return None
+        case protection.Fence.NONE:
+            return None if is_harmless else cap.UNFENCED
+    return cap.GUARDS_UNCHECKED  # nobody is named, or an adapter, which there is not yet
+
+
+def _unanswered(
+    profile: DeviceProfileSpec, action: Action | None, *, is_harmless: bool
+) -> str | None:
+    """Return why it would not be known well enough whether a command worked."""
+    mqtt = profile.mqtt
+    declared = None if action is None else action.acknowledgement
+    has_topic = mqtt.command_topic is not None or (action is not None and action.mqtt is not None)
+    if declared is None or declared.type is commanding.AcknowledgementKind.ENVELOPE:
+        is_known = mqtt.acknowledgement_topic is not None
+    else:
+        is_known = is_harmless or declared.type is not commanding.AcknowledgementKind.NONE
+    return None if has_topic and is_known else cap.ACKNOWLEDGEMENT_MISSING
+
+
+def _is_stored(action: Action | None) -> bool:
+    message = None if action is None else action.mqtt
+    return message is not None and message.delivery is commanding.Delivery.STORED
 
 
 def _compile(subject: Subject) -> _Parts:
@@ -227,6 +282,7 @@ def _compile(subject: Subject) -> _Parts:
     action = actions.action(subject, inputs, names, problems)
     _check_rule_only(spec, names, (*permits, *forbids), action, problems)
     confirmation = actions.confirmation(subject, action, problems)
+    message, acknowledgement = _told(subject, problems)
     trigger = sources.trigger(subject, inputs, problems)
     problems.raise_any()
     late = [rule.expression for rule in (*permits, *forbids)]
@@ -244,7 +300,20 @@ def _compile(subject: Subject) -> _Parts:
         forbids=forbids,
         action=action,
         confirmation=confirmation,
+        message=message,
+        acknowledgement=acknowledgement,
     )
+
+
+def _told(
+    subject: Subject, problems: Problems
+) -> tuple[templates.CompiledMessage | None, compiled.CompiledAcknowledgement]:
+    """Return how the device is told the action, and how it is known that it worked."""
+    action = subject.profile.find_action(subject.spec.action.name)
+    if action is None:
+        return None, compiled.CompiledAcknowledgement(commanding.AcknowledgementKind.NONE)
+    own = None if subject.device is None else topics.parameters(subject.device)
+    return templates.compile_action(subject.profile, action, own, problems, "profile ")
 
 
 def _check_support(subject: Subject, problems: Problems) -> None:
@@ -355,13 +424,16 @@ def _rate(name: str, limit: protection.RateLimitSpec | None) -> compiled.RateLim
     )
 
 
-def _named(device: assignment.AssignedDevice) -> dict[str, Any]:
-    return {
+def _named(device: assignment.AssignedDevice, fence: protection.Fence | None) -> dict[str, Any]:
+    named: dict[str, Any] = {
         "namespace": device.namespace,
         "name": device.name,
         "uid": device.uid,
         "digest": device.digest,
     }
+    if fence is not None:
+        named["fence"] = fence.value
+    return named
 
 
 def _identity(assigned: assignment.AssignedPolicy) -> dict[str, Any]:

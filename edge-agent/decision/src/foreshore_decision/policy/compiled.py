@@ -10,7 +10,9 @@ from typing import Any
 
 from foreshore_api.v1alpha1 import DataType, Mode
 from foreshore_api.v1alpha1.actuation import OnLimit, RecordLevel
+from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.v1alpha1.evaluation import Aggregate, OnInvalid
+from foreshore_api.v1alpha1.protection import Fence
 from foreshore_decision import expr, served
 
 
@@ -84,6 +86,8 @@ class Bound:
     maximum_step: float | None
     present_age: float
     """Oldest measurement of `property`, in seconds, that a step may be counted from."""
+    tolerance: float = 0.0
+    """How far a report of `property` may lie from what was told to be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,41 @@ class Confirmation:
     environment: expr.Environment
     expression: expr.Expression
     timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledEcho:
+    """The device's own report of what an input set, in seconds after sending."""
+
+    property: str
+    input: str
+    tolerance: float
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledReply:
+    """An answer on a topic of its own: `expression` over it and the inputs, in seconds."""
+
+    environment: expr.Environment
+    expression: expr.Expression
+    type: DataType
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledAcknowledgement:
+    """How it is known that a command worked; of the kind None nothing tells."""
+
+    kind: AcknowledgementKind
+    echo: CompiledEcho | None = None
+    reply: CompiledReply | None = None
+
+    @property
+    def within(self) -> float | None:
+        """Seconds after sending in which it must come; None: the command's time to live."""
+        declared = self.echo or self.reply
+        return None if declared is None else declared.within
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +266,10 @@ class CompiledPolicy:
     policy_rate: RateLimit | None
     actuator_rate: RateLimit | None
     confirmation: Confirmation | None
-    is_acknowledged: bool
-    """Whether the device answers commands."""
+    acknowledgement: CompiledAcknowledgement
+    """How it is known that a command worked."""
+    fence: Fence | None
+    """Who fences the device; None: nobody is named."""
     sample_rate: float
     keep_per_verdict: int
     record_level: RecordLevel

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from foreshore_api import conditions, scalars
 from foreshore_api.v1alpha1 import DataType, DeviceProfileSpec, DeviceSpec, protection
 from foreshore_api.v1alpha1.deviceprofile import ActionInput
-from foreshore_decision import expr
-from foreshore_decision.policy import bounds, scopes
+from foreshore_decision import expr, topics
+from foreshore_decision.policy import bounds, scopes, templates
 from foreshore_decision.policy.problems import PolicyProblem, Problems
 
 Reason = conditions.Reason
@@ -25,6 +25,8 @@ def check_device(
     _check_limits(profile, profile.limits, (), problems)
     _check_confirmation(profile, profile.confirmation, problems)
     _check_safe_state(profile, problems)
+    own = None if device is None else topics.parameters(device)
+    templates.check(profile, own, problems)
     if device is not None:
         _check_limits(profile, device.limits, profile.limits, problems)
         _check_confirmation(profile, device.confirmation, problems)

@@ -15,7 +15,11 @@ from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Inten
 from foreshore_decision.chain import limiter
 from foreshore_decision.policy import compiled
 
-WAITING: Final = frozenset({CommandState.INTENT, CommandState.SENDING, CommandState.ANSWER})
+WAITING: Final = frozenset(
+    {CommandState.INTENT, CommandState.SENDING, CommandState.ANSWER, CommandState.ECHO}
+)
+HOLDING: Final = frozenset({CommandState.UNKNOWN, CommandState.MUTE})
+"""States in which a command holds what it moves."""
 
 
 def spent(device: DeviceState, action: compiled.CompiledAction) -> limiter.Log:
@@ -36,6 +40,11 @@ def outstanding(device: DeviceState, action: compiled.CompiledAction) -> int:
         for intent in device.open.values()
         if intent.state in WAITING and not action.actuators.isdisjoint(intent.actuators)
     )
+
+
+def is_moving(device: DeviceState, action: compiled.CompiledAction) -> bool:
+    """Whether the fate of a command to any of these actuators is open."""
+    return any(not action.actuators.isdisjoint(intent.actuators) for intent in device.open.values())
 
 
 def issued(device: DeviceState, intent: Intent) -> DeviceState:
@@ -108,10 +117,10 @@ def held(device: DeviceState, policy: Key, until: float) -> DeviceState:
 
 
 def let_go(device: DeviceState, intent: Intent) -> DeviceState:
-    """End the hold of a command's policy, unless another command of it is unknown too."""
+    """End the hold of a command's policy, unless another command of it needs it too."""
     policy, key = intent.policy, intent.command_id
     is_needed = any(
-        other.policy == policy and other.state is CommandState.UNKNOWN
+        other.policy == policy and other.state in HOLDING
         for other in device.open.values()
         if other.command_id != key
     )

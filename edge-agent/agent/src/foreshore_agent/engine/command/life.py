@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Final, assert_never
 
-from foreshore_agent.engine import durable, effects, recording
+from foreshore_agent.engine import durable, effects, events, recording
 from foreshore_agent.engine.command import ledger, read_back, table, unrecorded
 from foreshore_agent.engine.command.table import CommandEvent, News
 from foreshore_agent.engine.events import Key
@@ -23,13 +23,14 @@ from foreshore_agent.engine.state import (
     command_id,
 )
 from foreshore_agent.engine.turn import Change, Turn
-from foreshore_api.reasons import Reason, agent
+from foreshore_api.reasons import Reason, agent, telemetry
 from foreshore_api.reasons import command as reasons
+from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.v1alpha1.device import Lock
 from foreshore_api.wire import command, histogram, metrics, record
 from foreshore_decision import fencing
 from foreshore_decision.chain import evaluate, facts, modes
-from foreshore_decision.policy import CompiledPolicy
+from foreshore_decision.policy import CompiledPolicy, templates
 
 ANSWERS: Final[Mapping[command.Result, Reason]] = MappingProxyType(
     {
@@ -55,7 +56,8 @@ def issue(
     decision; `latency` is the decision's seconds by stage.
     """
     message = _command(turn, device.key, evaluation.facts)
-    intent = _intent(turn, message, evaluation, received, latency)
+    intent = _intent(turn, message, evaluation, received)
+    intent = _durable(turn, intent, evaluation, latency)
     device = durable.logged(ledger.issued(device, intent))
     if intent.unrecorded is not None and intent.unrecorded.is_too_long:
         return intent_failed(turn, device, intent, agent.RECORD_TOO_LARGE)
@@ -88,12 +90,11 @@ def _intent(
     message: effects.SendCommand,
     evaluation: evaluate.Evaluation,
     received: float,
-    latency: Mapping[str, float],
 ) -> Intent:
+    """Return the intent of a command; nothing of it is durable yet."""
     given = evaluation.facts.given
     made = given.policy
     action = made.action
-    properties = {bound.name: bound.property for bound in action.bounds if bound.property}
     identity = {
         "policy": {**made.identity["policy"], "effectiveMode": given.mode.value},
         "device": made.identity["device"],
@@ -104,7 +105,7 @@ def _intent(
         policy=message.policy,
         action=action.name,
         values=message.values,
-        properties=properties,
+        properties={bound.name: bound.property for bound in action.bounds if bound.property},
         actuators=action.actuators,
         state=CommandState.INTENT,
         time_to_live=action.time_to_live,
@@ -112,24 +113,72 @@ def _intent(
         issued=turn.seconds,
         deadline=turn.at.boot + action.time_to_live,
         received=received,
-        waited=sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0),
+        acknowledgement=made.acknowledgement,
         command=message,
         identity=identity,
+    )
+
+
+def _durable(
+    turn: Turn, intent: Intent, evaluation: evaluate.Evaluation, latency: Mapping[str, float]
+) -> Intent:
+    """Return the intent with what its record is made of, and with what of it is durable."""
+    made, message = evaluation.facts.given.policy, intent.command
+    if message is None:
+        return intent
+    return intent._replace(
+        waited=sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0),
         unrecorded=unrecorded.compact(turn, evaluation, message, latency),
         fixed=durable.fixed(
-            given.decision_id,
-            message.policy,
-            action,
-            message.values,
-            properties,
-            turn.seconds,
-            identity,
+            intent.decision_id,
+            intent.policy,
+            made.action,
+            intent.values,
+            intent.properties,
+            intent.issued,
+            intent.identity,
         ),
     )
 
 
+def is_already(turn: Turn, device: DeviceState, evaluation: evaluate.Evaluation) -> bool:
+    """Whether the device reports already what it would be told, so that nothing has to be sent.
+
+    Not while the fate of a command to the same actuators is open: it may be about to change them.
+    """
+    made = evaluation.facts.given.policy
+    wanted = evaluation.facts.limited or {}
+    is_still = not ledger.is_moving(device, made.action)
+    return is_still and read_back.is_already(turn, device, made, wanted)
+
+
+def spare(
+    turn: Turn, device: DeviceState, evaluation: evaluate.Evaluation, received: float
+) -> tuple[effects.Record, effects.Effect]:
+    """Return the outcome of a command that need not be sent, and what counts it.
+
+    Nothing is issued: no intent, no token, no hold.
+    """
+    message = _command(turn, device.key, evaluation.facts)
+    intent = _intent(turn, message, evaluation, received)
+    result = record.Outcome.CONFIRMED
+    values = read_back.measured(device, intent.properties.values())
+    line = recording.outcome(
+        turn, device, intent, result, reasons.ALREADY_EQUAL, measured=values, is_critical=False
+    )
+    count = effects.Count(metrics.COMMANDS.name, (str(intent.policy), result.value))
+    return line, count
+
+
 def intent_durable(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]:
-    """Send what is durable, unless meanwhile it must not leave any more."""
+    """Send what is durable, unless meanwhile it must not leave any more.
+
+    Right and deadline are looked at here and nowhere later but for the deadline, which the port
+    looks at again. Between this look and the socket nothing is awaited and nothing written: the
+    step returns the command, and the runtime hands it to the connection in the same turn of the
+    event loop. For a device that nobody fences that is all that keeps two agents apart, together
+    with the wait before a hand-over.
+    """
     reason = obstacle(turn, device, intent)
     news = News(CommandEvent.DURABLE)
     if reason is not None:
@@ -145,7 +194,11 @@ def intent_failed(
 
 
 def sent(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]:
-    """Wait for the answer; older commands of the actuator need no confirmation any more."""
+    """Wait for the answer; older commands of the actuator need no confirmation any more.
+
+    A report that overtakes the word that the command left may be its echo: from here it can be
+    known whether it came after.
+    """
     if intent.state is not CommandState.SENDING:
         return Change(device)
     newer = News(CommandEvent.NEWER, reasons.NEWER_COMMAND)
@@ -154,7 +207,30 @@ def sent(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]
         for other in device.open.values()
         if other.state in table.SUPERSEDABLE and not other.actuators.isdisjoint(intent.actuators)
     )
-    return advance(turn, device, ((intent.command_id, News(CommandEvent.SENT)), *older))
+    change = advance(turn, device, ((intent.command_id, _left(intent)), *older))
+    return change.then(_overtaken, turn, intent.command_id)
+
+
+def _overtaken(turn: Turn, device: DeviceState, key: str) -> Change[DeviceState]:
+    """Take the echo of a command that came before the word that the command has left."""
+    intent = device.open[key]
+    is_shown = intent.state is CommandState.ECHO and read_back.is_echo(device, intent)
+    if not is_shown or not read_back.is_near(device, intent):
+        return Change(device)
+    return advance(turn, device, ((key, _near(turn, device, intent)),))
+
+
+def _left(intent: Intent) -> News:
+    """Say that a command has left, and what tells of it."""
+    match intent.acknowledgement.kind:
+        case AcknowledgementKind.ENVELOPE | AcknowledgementKind.REPLY:
+            return News(CommandEvent.SENT)
+        case AcknowledgementKind.ECHO:
+            return News(CommandEvent.SENT_FOR_ECHO)
+        case AcknowledgementKind.NONE:
+            return News(CommandEvent.SENT_FOR_NOTHING, reasons.NOTHING_TELLS)
+        case _:
+            assert_never(intent.acknowledgement.kind)
 
 
 def not_sent(turn: Turn, device: DeviceState, intent: Intent, reason: str) -> Change[DeviceState]:
@@ -168,6 +244,37 @@ def answered(
     """Take the device's answer; one that overtakes the word that the command left proves it."""
     change = sent(turn, device, intent)
     return change.then(_answered, turn, intent.command_id, answer)
+
+
+def replied(
+    turn: Turn, device: DeviceState, action: str, value: events.Value
+) -> Change[DeviceState]:
+    """Take a device's answer that names no command: the newest open one that it matches."""
+    intent = next(
+        (
+            intent
+            for intent in reversed(tuple(device.open.values()))
+            if intent.action == action and _matches(turn, intent, value)
+        ),
+        None,
+    )
+    if intent is None:
+        what = f"an answer of {device.key} to {action}"
+        return Change(device, (effects.Refuse(what, telemetry.REPLY_UNMATCHED),))
+    is_confirmed = read_back.confirmation(device, intent) is not None
+    event = CommandEvent.ACCEPTED if is_confirmed else CommandEvent.ANSWERED
+    news = News(event, reasons.REPLY_MATCHED, latency=_latency(turn, intent))
+    return advance(turn, device, ((intent.command_id, news),))
+
+
+def _matches(turn: Turn, intent: Intent, value: events.Value) -> bool:
+    """Whether an answer is one to this command: it waits for one, left before, and fits."""
+    reply = intent.acknowledgement.reply
+    is_due = intent.state is CommandState.ANSWER and turn.seconds >= intent.sent
+    if reply is None or not is_due:
+        return False
+    bindings = reply.environment.bind({**intent.values, templates.REPLY: value})
+    return reply.expression.is_true(bindings) is True
 
 
 def _answered(
@@ -193,7 +300,7 @@ def _answered(
         reading = None if confirmation is None else device.readings.get(confirmation.property)
         is_newer = reading is not None and reading.received > intent.issued
         if is_newer and read_back.is_near(device, intent):
-            heard.append(_near(device, intent))
+            heard.append(_near(turn, device, intent))
     return advance(turn, device, ((intent.command_id, news) for news in heard))
 
 
@@ -206,11 +313,11 @@ def _latency(turn: Turn, intent: Intent) -> dict[str, float]:
 
 
 def measured(turn: Turn, device: DeviceState, properties: frozenset[str]) -> Change[DeviceState]:
-    """Compare fresh measurements with what was commanded."""
+    """Compare fresh reports with what was commanded."""
     compared = [
         (
             intent.command_id,
-            _near(device, intent)
+            _near(turn, device, intent)
             if read_back.is_near(device, intent)
             else News(CommandEvent.DIFFERS),
         )
@@ -220,8 +327,12 @@ def measured(turn: Turn, device: DeviceState, properties: frozenset[str]) -> Cha
     return advance(turn, device, compared)
 
 
-def _near(device: DeviceState, intent: Intent) -> News:
-    return News(CommandEvent.NEAR, reasons.READ_BACK_NEAR, read_back.measured(device, intent))
+def _near(turn: Turn, device: DeviceState, intent: Intent) -> News:
+    """Say that what was told is reported; an echo is the device's answer too, and is measured."""
+    values = read_back.measured(device, intent.properties.values())
+    if intent.state is not CommandState.ECHO:
+        return News(CommandEvent.NEAR, reasons.READ_BACK_NEAR, values)
+    return News(CommandEvent.NEAR, reasons.ECHO_NEAR, values, _latency(turn, intent))
 
 
 def expire(turn: Turn, device: DeviceState) -> Change[DeviceState]:
@@ -233,12 +344,16 @@ def expire(turn: Turn, device: DeviceState) -> Change[DeviceState]:
 
 def _due(device: DeviceState, intent: Intent) -> News:
     """Say what did not come; where an answer was due, hold and read back as after a restart."""
-    if intent.state is CommandState.ANSWER:
-        binding = device.bindings.get(intent.policy)
-        is_mute = binding is None or not binding.compiled.is_acknowledged
-        return News(CommandEvent.MUTE if is_mute else CommandEvent.DUE, reasons.NO_ACKNOWLEDGEMENT)
+    values = read_back.measured(device, intent.properties.values())
+    match intent.state:
+        case CommandState.ANSWER:
+            is_reply = intent.acknowledgement.reply is not None
+            missing = reasons.NO_REPLY if is_reply else reasons.NO_ACKNOWLEDGEMENT
+            return News(CommandEvent.DUE, missing)
+        case CommandState.ECHO:
+            return News(CommandEvent.DUE, reasons.NO_ECHO, values)
     reason = reasons.READ_BACK_DIFFERS if intent.is_compared else reasons.NO_READ_BACK
-    return News(CommandEvent.DUE, reason, read_back.measured(device, intent))
+    return News(CommandEvent.DUE, reason, values)
 
 
 PolicyOf = Callable[[Intent], CompiledPolicy | None]

@@ -3,11 +3,13 @@
 Asked by `life` and `table`, which know what follows from it.
 """
 
-from math import isclose
-from typing import Any
+from collections.abc import Iterable, Mapping
 
+from foreshore_agent.engine.events import Value
 from foreshore_agent.engine.state import CommandState, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
+from foreshore_decision.chain import nearness
+from foreshore_decision.instant import is_beyond
 from foreshore_decision.policy import compiled
 
 
@@ -17,45 +19,95 @@ def confirmation(device: DeviceState, intent: Intent) -> compiled.Confirmation |
     return None if binding is None else binding.compiled.confirmation
 
 
-def measured(device: DeviceState, intent: Intent) -> dict[str, float | None]:
-    """Return the newest measurement of everything that the command sets."""
-    values: dict[str, float | None] = {}
-    for name in intent.properties.values():
-        reading = device.readings.get(name)
-        value = None if reading is None else reading.value
-        values[name] = None if value is None or isinstance(value, str) else float(value)
-    return values
+def echo(device: DeviceState, intent: Intent) -> compiled.CompiledEcho | None:
+    """Return whose report tells of the command, where its policy is still bound and says so."""
+    binding = device.bindings.get(intent.policy)
+    return None if binding is None else binding.compiled.acknowledgement.echo
+
+
+def measured(device: DeviceState, properties: Iterable[str]) -> dict[str, Value | None]:
+    """Return the newest report of each property."""
+    readings = {name: device.readings.get(name) for name in properties}
+    return {name: None if reading is None else reading.value for name, reading in readings.items()}
 
 
 def is_counting(
     turn: Turn, device: DeviceState, intent: Intent, properties: frozenset[str]
 ) -> bool:
-    """Whether a measurement of these properties, just taken, says anything about a command."""
+    """Whether a report of these properties, just taken, says anything about a command."""
+    if intent.state is CommandState.ECHO:
+        awaited = intent.acknowledgement.echo
+        return awaited is not None and awaited.property in properties and is_echo(device, intent)
     if intent.state is CommandState.UNKNOWN:
-        return not properties.isdisjoint(intent.properties.values())
+        return any(
+            is_after_sending(device, intent, name)
+            for name in properties.intersection(intent.properties.values())
+        )
     rule = confirmation(device, intent)
     if intent.state is not CommandState.CONFIRMATION or rule is None:
         return False
-    return rule.property in properties and turn.at.monotonic >= intent.settles
+    is_live = is_after_sending(device, intent, rule.property)
+    return is_live and rule.property in properties and turn.at.monotonic >= intent.settles
+
+
+def is_echo(device: DeviceState, intent: Intent) -> bool:
+    """Whether the newest report of what a command's echo is awaited of can be that echo."""
+    awaited = intent.acknowledgement.echo
+    return awaited is not None and is_after_sending(device, intent, awaited.property)
+
+
+def is_after_sending(device: DeviceState, intent: Intent, name: str) -> bool:
+    """Whether the newest report of a property is the device's own word since the command left.
+
+    What the broker had kept may be of any time, and what waited unread may be of before.
+    """
+    reading = device.readings.get(name)
+    return reading is not None and reading.is_live and reading.received >= intent.sent
 
 
 def is_near(device: DeviceState, intent: Intent) -> bool:
     """Whether what is measured is what was commanded."""
-    values = measured(device, intent)
-    rule = confirmation(device, intent)
-    if rule is None:
-        return all(
-            _is_same(values[name], intent.values.get(key))
-            for key, name in intent.properties.items()
-        )
-    value, wanted = values.get(rule.property), intent.values.get(rule.input)
-    if value is None or wanted is None:
-        return False
-    bindings = rule.environment.bind({"difference": abs(value - float(wanted))})
-    return rule.expression.is_true(bindings) is True
+    values = measured(device, intent.properties.values())
+    rule, awaited = confirmation(device, intent), echo(device, intent)
+    if rule is not None:
+        value, wanted = values.get(rule.property), intent.values.get(rule.input)
+        if not nearness.is_number(value) or not nearness.is_number(wanted):
+            return False
+        bindings = rule.environment.bind({"difference": abs(float(value) - float(wanted))})
+        return rule.expression.is_true(bindings) is True
+    pairs = intent.properties if awaited is None else {awaited.input: awaited.property}
+    return all(
+        nearness.is_near(values.get(name), intent.values.get(key), _tolerance(device, intent, key))
+        for key, name in pairs.items()
+    )
 
 
-def _is_same(value: float | None, wanted: Any) -> bool:
-    if value is None or isinstance(wanted, str) or wanted is None:
+def _tolerance(device: DeviceState, intent: Intent, key: str) -> float:
+    binding = device.bindings.get(intent.policy)
+    bounds = () if binding is None else binding.compiled.action.bounds
+    return next((bound.tolerance for bound in bounds if bound.name == key), 0.0)
+
+
+def is_already(
+    turn: Turn,
+    device: DeviceState,
+    made: compiled.CompiledPolicy,
+    wanted: Mapping[str, Value],
+) -> bool:
+    """Whether the device's own fresh reports are what it would be told, of an action with echo.
+
+    Only where every input sets a property: of what cannot be read nobody knows what it is.
+    """
+    return made.acknowledgement.echo is not None and all(
+        _is_present(turn, device, bound, wanted.get(bound.name)) for bound in made.action.bounds
+    )
+
+
+def _is_present(
+    turn: Turn, device: DeviceState, bound: compiled.Bound, wanted: Value | None
+) -> bool:
+    reading = device.readings.get(bound.property or "")
+    if reading is None or not reading.is_live or reading.problem is not None:
         return False
-    return isclose(value, float(wanted), rel_tol=1e-6, abs_tol=1e-9)
+    is_fresh = not is_beyond(reading.received, bound.present_age, turn.seconds)
+    return is_fresh and nearness.is_near(reading.value, wanted, bound.tolerance)

@@ -5,7 +5,14 @@
                     │ Obstructed         ▼                 ▼ NotSent                  ▼ Due, Newer
                     ▼                    over              over                       over
                     over
-    Restarted, or Due without an answer ──► Unknown ──Near, Due──► over
+    Sending ──SentForEcho──► Echo ──Near, Newer, NotSent──► over
+    Sending ──SentForNothing──► Mute ──Due, NotSent──► over
+    Restarted, or Due without an answer or echo ──► Unknown ──Near, Due──► over
+
+A device's own report (Echo) proves the value, not whose command it was; only a live one that came
+after sending counts, and another value is no failure until its time is over. Of a device that never
+tells (Mute) the outcome is recorded when the command has left, and its actuator is held for the
+policy as long as the command could still take effect.
 
 What it is over with is the row's outcome. In Unknown nobody knows whether it was done: the actuator
 is held for the policy until a read-back shows that it was, or time to live and settling time have
@@ -26,6 +33,7 @@ from typing import Any, Final, NamedTuple
 
 from foreshore_agent.engine import effects, recording
 from foreshore_agent.engine.command import ledger, read_back, unrecorded
+from foreshore_agent.engine.events import Value
 from foreshore_agent.engine.state import EMPTY, CommandState, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
 from foreshore_api.reasons import decision as reasons
@@ -46,7 +54,11 @@ class CommandEvent(StrEnum):
     NOT_RECORDED = "NotRecorded"
     """Its intent could not be written."""
     SENT = "Sent"
-    """It was handed to a connected socket."""
+    """It was handed to a connected socket, and the device answers."""
+    SENT_FOR_ECHO = "SentForEcho"
+    """The same, and the device's own report is the answer."""
+    SENT_FOR_NOTHING = "SentForNothing"
+    """The same, and nothing tells what becomes of it."""
     NOT_SENT = "NotSent"
     """It surely did not leave, or was refused on the way before any device had it."""
     ACCEPTED = "Accepted"
@@ -58,13 +70,11 @@ class CommandEvent(StrEnum):
     REJECTED = "Rejected"
     """The device refuses it."""
     NEAR = "Near"
-    """A read-back that counts shows what was commanded."""
+    """A read-back, or an echo, that counts shows what was commanded."""
     DIFFERS = "Differs"
     """A read-back that counts shows something else."""
     DUE = "Due"
     """What it waited for has not come in time."""
-    MUTE = "Mute"
-    """The time for an answer is over, of a device that never gives one."""
     NEWER = "Newer"
     """A newer command for one of its actuators was sent."""
     UNASSIGNED = "Unassigned"
@@ -78,7 +88,7 @@ class News(NamedTuple):
 
     event: CommandEvent
     reason: str = ""
-    measured: Mapping[str, float | None] = EMPTY
+    measured: Mapping[str, Value | None] = EMPTY
     """The newest measurement of what it sets, where that was looked at."""
     latency: Mapping[str, float] = EMPTY
     """Seconds by stage, where the device has answered."""
@@ -159,13 +169,21 @@ def refund(passage: Passage) -> None:
     passage.done.append(decided)
 
 
-def await_answer(passage: Passage) -> None:
-    """Wait until the command is stale and the device had a moment to say so."""
-    at, intent = passage.turn.at, passage.intent
-    due = at.monotonic + max(0.0, intent.deadline - at.boot) + ANSWER_GRACE
-    passage.changes.update(published=at.monotonic, due=due)
-    decide = max(0.0, at.monotonic - intent.received - intent.waited)
+def leave(passage: Passage) -> None:
+    """Note when it left, and how long the decision took until then."""
+    turn, intent = passage.turn, passage.intent
+    passage.changes.update(published=turn.at.monotonic, sent=turn.seconds)
+    decide = max(0.0, turn.at.monotonic - intent.received - intent.waited)
     passage.done.append(effects.Observe(intent.policy, histogram.Stage.DECIDE, decide))
+
+
+def await_answer(passage: Passage) -> None:
+    """Wait as long as the action says, else until it is stale and a moment for saying so."""
+    at, intent = passage.turn.at, passage.intent
+    within = intent.acknowledgement.within
+    if within is None:
+        within = max(0.0, intent.deadline - at.boot) + ANSWER_GRACE
+    passage.changes.update(due=at.monotonic + within)
 
 
 def observe(passage: Passage) -> None:
@@ -218,7 +236,11 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
         (S.INTENT, E.NOT_RECORDED): Transition(S.OVER, None, (refund,)),
         (S.INTENT, E.UNASSIGNED): Transition(S.OVER, Outcome.NOT_SENT, (write_down,)),
         (S.INTENT, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (write_down, hold)),
-        (S.SENDING, E.SENT): Transition(S.ANSWER, None, (write_down, await_answer)),
+        (S.SENDING, E.SENT): Transition(S.ANSWER, None, (write_down, leave, await_answer)),
+        (S.SENDING, E.SENT_FOR_ECHO): Transition(S.ECHO, None, (write_down, leave, await_answer)),
+        (S.SENDING, E.SENT_FOR_NOTHING): Transition(
+            S.MUTE, Outcome.UNACKNOWLEDGED, (write_down, leave, hold)
+        ),
         (S.SENDING, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT, (write_down,)),
         (S.SENDING, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (write_down, hold)),
         (S.SENDING, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (write_down, hold)),
@@ -233,9 +255,19 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
         (S.ANSWER, E.ANSWERED): Transition(S.OVER, Outcome.ACKNOWLEDGED, (observe,)),
         (S.ANSWER, E.REJECTED): Transition(S.OVER, Outcome.REJECTED),
         (S.ANSWER, E.DUE): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
-        (S.ANSWER, E.MUTE): Transition(S.OVER, Outcome.UNKNOWN),
         (S.ANSWER, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
         (S.ANSWER, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.ECHO, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT),
+        (S.ECHO, E.NEAR): Transition(S.OVER, Outcome.CONFIRMED, (observe,)),
+        (S.ECHO, E.DUE): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        (S.ECHO, E.NEWER): Transition(S.OVER, Outcome.SUPERSEDED),
+        (S.ECHO, E.UNASSIGNED): Transition(S.OVER, Outcome.UNKNOWN, (hold,)),
+        (S.ECHO, E.RESTARTED): Transition(S.UNKNOWN, Outcome.UNKNOWN, (hold,)),
+        # that nothing tells was recorded when it left
+        (S.MUTE, E.NOT_SENT): Transition(S.OVER, Outcome.NOT_SENT, (let_go,)),
+        (S.MUTE, E.DUE): Transition(S.OVER, None, (let_go,)),
+        (S.MUTE, E.UNASSIGNED): Transition(S.OVER),
+        (S.MUTE, E.RESTARTED): Transition(S.MUTE, None, (hold,)),
         (S.CONFIRMATION, E.DONE): Transition(S.CONFIRMATION, None, (settle,)),
         (S.CONFIRMATION, E.NEAR): Transition(S.OVER, Outcome.CONFIRMED),
         (S.CONFIRMATION, E.DIFFERS): Transition(S.CONFIRMATION, None, (compare,)),
@@ -256,7 +288,9 @@ TABLE: Final[Mapping[Pair, Transition]] = MappingProxyType(
 
 SUPERSEDABLE: Final = tuple(state for state, event in TABLE if event is E.NEWER)
 """States in which a newer command matters."""
-LIVE: Final = (S.INTENT, S.SENDING, S.ANSWER, S.CONFIRMATION, S.UNKNOWN)
+LIVE: Final = (S.INTENT, S.SENDING, S.ANSWER, S.ECHO, S.MUTE, S.CONFIRMATION, S.UNKNOWN)
+LEFT: Final = (E.SENT, E.SENT_FOR_ECHO, E.SENT_FOR_NOTHING)
+"""What a command that was handed to a socket can wait for."""
 
 
 def _ignored(
@@ -270,19 +304,19 @@ def _ignored(
 IGNORED: Final[Mapping[Pair, str]] = MappingProxyType(
     _ignored(
         (
-            (S.SENDING, S.ANSWER, S.CONFIRMATION, S.UNKNOWN),
+            (S.SENDING, S.ANSWER, S.ECHO, S.MUTE, S.CONFIRMATION, S.UNKNOWN),
             (E.DURABLE, E.OBSTRUCTED, E.NOT_RECORDED),
             "it comes twice: what an intent leads to has begun",
         ),
-        ((S.INTENT,), (E.SENT, E.NOT_SENT), "nothing was sent yet"),
+        ((S.INTENT,), (*LEFT, E.NOT_SENT), "nothing was sent yet"),
         (
             (S.INTENT,),
             (E.ACCEPTED, E.DONE, E.ANSWERED, E.REJECTED, E.NEAR, E.DIFFERS),
             "the device cannot know of it yet: it means something else",
         ),
         (
-            (S.ANSWER, S.CONFIRMATION, S.UNKNOWN),
-            (E.SENT,),
+            (S.ANSWER, S.ECHO, S.MUTE, S.CONFIRMATION, S.UNKNOWN),
+            LEFT,
             "it comes twice, or late: more is known by now",
         ),
         (
@@ -296,9 +330,29 @@ IGNORED: Final[Mapping[Pair, str]] = MappingProxyType(
             "an answer that overtakes Sent proves it: `life` takes Sent in first",
         ),
         (
-            (S.SENDING, S.ANSWER),
+            (S.SENDING,),
+            (E.NEAR, E.DIFFERS),
+            "before it is known when it left, a measurement may be of what was before",
+        ),
+        (
+            (S.ANSWER,),
             (E.NEAR, E.DIFFERS),
             "before the device has answered, a measurement may be of what was before",
+        ),
+        (
+            (S.ECHO,),
+            (E.DIFFERS,),
+            "a report that was on its way, or of a device on its way: time decides",
+        ),
+        (
+            (S.ECHO, S.MUTE),
+            (E.ACCEPTED, E.DONE, E.ANSWERED, E.REJECTED),
+            "its action has no answer: it means something else",
+        ),
+        (
+            (S.MUTE,),
+            (E.NEAR, E.DIFFERS),
+            "its action says that no report tells",
         ),
         (
             (S.CONFIRMATION,),
@@ -316,12 +370,7 @@ IGNORED: Final[Mapping[Pair, str]] = MappingProxyType(
             "journal and connection answer for certain; what comes too late is obstructed",
         ),
         (
-            (S.INTENT, S.SENDING, S.CONFIRMATION, S.UNKNOWN),
-            (E.MUTE,),
-            "it does not wait for an answer",
-        ),
-        (
-            (S.INTENT, S.SENDING, S.ANSWER, S.UNKNOWN),
+            (S.INTENT, S.SENDING, S.ANSWER, S.MUTE, S.UNKNOWN),
             (E.NEWER,),
             "what became of it is to be learnt all the same",
         ),
