@@ -20,6 +20,7 @@ from foreshore_decision.instant import Instant
 __all__ = [
     "Acknowledged",
     "Assigned",
+    "Availability",
     "BrokerChanged",
     "CommandNotSent",
     "CommandSent",
@@ -82,7 +83,7 @@ class Sample(_Event, frozen=True):
     """The device's own time of each value, where the property's timestampPath found one. It orders
     samples and finds duplicates; ages count from receipt, because clocks differ."""
     retained: bool = False
-    """The broker had kept it: it says nothing about now."""
+    """The broker had kept it: it holds only properties of which that is the device's last word."""
     redelivered: bool = False
     """MQTT's DUP flag."""
     is_followed: bool = False
@@ -227,6 +228,15 @@ class TelemetryChanged(_Event, frozen=True):
     connected: bool
 
 
+class Availability(_Event, frozen=True):
+    """It was said whether a device is there: by itself, or by its last will."""
+
+    device: Key
+    is_online: bool
+    retained: bool = False
+    """The broker had kept it: so it has been for a time that nobody knows."""
+
+
 class HubChanged(_Event, frozen=True):
     """The hub began or ceased to answer this agent."""
 
@@ -266,6 +276,7 @@ Event = (
     | PeerBeat
     | BrokerChanged
     | TelemetryChanged
+    | Availability
     | HubChanged
     | RecorderChanged
     | Stopping
