@@ -61,7 +61,7 @@ def voided(
     if not names:
         return device
     void = {
-        name: reading._replace(value=None, problem=problem, rate=None)
+        name: reading._replace(value=None, problem=str(problem), rate=None)
         for name, reading in device.readings.items()
         if name in names
     }
