@@ -17,7 +17,8 @@ LATE: Final = Reason("Late", "Every value is older than the newest one of its pr
 RETAINED: Final = Reason(
     "Retained",
     "The broker had kept the message: it says nothing about now.",
-    remedy="devices that publish without the retain flag",
+    remedy="devices that publish without the retain flag, or `retained: State` for a property that"
+    " the device says only when it changes",
 )
 ECHO: Final = Reason("Echo", "This agent's own message, or one for another agent.")
 UNASSIGNED: Final = command.UNASSIGNED
@@ -127,6 +128,12 @@ NO_PROPERTY: Final = Reason(
 )
 
 # A value that cannot be used.
+UNKNOWN_WORD: Final = Reason(
+    "UnknownWord",
+    "What was said of a device's availability is neither its word for online nor that for offline.",
+    remedy="online, offline and path of the profile's mqtt.availability, and what is published,"
+    " alike",
+)
 WRONG_TYPE: Final = Reason(
     "WrongType",
     "The value is of another type than the profile's property.",

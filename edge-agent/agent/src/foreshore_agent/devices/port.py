@@ -21,10 +21,11 @@ Arrival = (
     | events.Replied
     | events.CommandNotSent
     | events.TelemetryChanged
+    | events.Availability
 )
 """What devices answer, commands that were refused on the way after they had left this process, when
-measurements begin or cease to reach us (what is missed, windows miss), and what was measured just
-before they do."""
+measurements begin or cease to reach us (what is missed, windows miss), what was measured just
+before they do, and whether a device is there."""
 Deliver = Callable[[Arrival], None]
 
 

@@ -20,6 +20,7 @@ from foreshore_decision.instant import Instant
 __all__ = [
     "Acknowledged",
     "Assigned",
+    "Availability",
     "BrokerChanged",
     "CommandNotSent",
     "CommandSent",
@@ -244,6 +245,15 @@ class TelemetryChanged(_Event, frozen=True):
     connected: bool
 
 
+class Availability(_Event, frozen=True):
+    """It was said whether a device is there: by itself, or by its last will."""
+
+    device: Key
+    is_online: bool
+    retained: bool = False
+    """The broker had kept it: so it has been for a time that nobody knows."""
+
+
 class HubChanged(_Event, frozen=True):
     """The hub began or ceased to answer this agent."""
 
@@ -284,6 +294,7 @@ Event = (
     | PeerBeat
     | BrokerChanged
     | TelemetryChanged
+    | Availability
     | HubChanged
     | RecorderChanged
     | Stopping

@@ -237,7 +237,9 @@ class _Plain(NamedTuple):
     def of(cls, groups: Sequence["_Group"]) -> "_Plain | None":
         if len(groups) != 1 or groups[0].batch is not None or groups[0].is_array:
             return None
-        keys = tuple((place.name, place.key) for place in groups[0].members if place.key is not None)
+        keys = tuple(
+            (place.name, place.key) for place in groups[0].members if place.key is not None
+        )
         return cls(groups[0].form, keys) if len(keys) == len(groups[0].members) else None
 
     def read(self, contents: formats.Contents) -> DecodedTelemetry | None:
