@@ -173,13 +173,14 @@ USUAL_COVERAGE: Final = "0.5"
 
 
 class FeatureSpec(Document):
-    """A number made of the recent values of an input; the model takes features."""
+    """A number made of the recent values of an input, in which a Boolean is 0 or 1; the model takes
+    features."""
 
     name: scalars.Identifier
     """Name that models and expressions use. Example: `co2Slope`."""
 
     input: scalars.CamelCase
-    """Input it is made of. Example: `co2`."""
+    """Input it is made of: a Number, an Integer or a Boolean. Example: `co2`."""
 
     window: Annotated[scalars.Duration, scalars.Between("1ms", "24h")] | None = None
     """How far back it looks. Absent: not at all, as Last allows. Example: `10m`."""

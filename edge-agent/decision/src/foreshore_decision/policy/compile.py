@@ -37,7 +37,6 @@ from foreshore_api.wire import assignment
 from foreshore_decision import expr
 from foreshore_decision.policy import (
     actions,
-    bounds,
     compiled,
     scopes,
     shapes,
@@ -218,9 +217,7 @@ def _compile(subject: Subject) -> _Parts:
     parameters = sources.parameters(subject, problems)
     names = _names(spec, inputs, features, problems)
     if subject.model is not None:
-        numbers = {feature.name for feature in features}
-        numbers.update(source.name for source in inputs if source.type in bounds.NUMERIC)
-        shapes.check(spec, subject.model, numbers, problems)
+        shapes.check(spec, subject.model, inputs, features, problems)
     conditions_ = _conditions(spec, names, problems)
     permits = _rules(spec, Effect.PERMIT, names, problems)
     forbids = _rules(spec, Effect.FORBID, names, problems)

@@ -7,7 +7,7 @@ from foreshore_api.v1alpha1 import DecisionPolicySpec, DeviceProfileSpec, evalua
 from foreshore_api.v1alpha1.deviceprofile import Access, Property
 from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_decision import expr
-from foreshore_decision.policy import bounds, compiled
+from foreshore_decision.policy import bounds, compiled, shapes
 from foreshore_decision.policy.problems import Problems
 from foreshore_decision.policy.subject import Subject
 
@@ -84,7 +84,7 @@ def _default(
 def features(
     spec: DecisionPolicySpec, inputs: Iterable[compiled.CompiledInput], problems: Problems
 ) -> tuple[compiled.Feature, ...]:
-    """Return the declared features; a policy without any has every input's last value."""
+    """Return the declared features; models also take inputs by name, as their last values."""
     sources = {source.name: source for source in inputs}
     declared: list[compiled.Feature] = []
     for feature in spec.features:
@@ -95,8 +95,8 @@ def features(
             message = f"the policy has no valid input {feature.input}; {choices}"
             problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.input", message)
             continue
-        if source.type not in bounds.NUMERIC:
-            problems.add(Reason.INVALID, f"{path}.input", f"{source.name} is no number")
+        if source.type not in bounds.MEASURED:
+            problems.add(Reason.INVALID, f"{path}.input", shapes.unmeasured(source))
         if (feature.window is None) != (feature.aggregate is Aggregate.LAST):
             message = "an aggregate other than Last needs a window, and Last takes none"
             problems.add(Reason.INVALID, f"{path}.window", message)
