@@ -297,8 +297,8 @@ def worded(kind: str) -> tuple[room.Json, room.Json]:
 
 
 MAP_IT = (
-    "state is a String and no number: map its values to a Boolean or a Number with values of the"
-    " profile's property state"
+    "state is a String and no number: map it to a Boolean or a Number with values of property"
+    " state in its DeviceProfile"
 )
 
 

@@ -69,8 +69,8 @@ def _tensor(tensor: ModelInput) -> InputTensor:
 def unmeasured(source: CompiledInput) -> str:
     """Say that an input is no number, and how it becomes one."""
     return (
-        f"{source.name} is a {source.type} and no number: map its values to a Boolean or a Number"
-        f" with values of the profile's property {source.property}"
+        f"{source.name} is a {source.type} and no number: map it to a Boolean or a Number with"
+        f" values of property {source.property} in its DeviceProfile"
     )
 
 
