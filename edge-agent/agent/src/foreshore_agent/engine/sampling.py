@@ -9,7 +9,7 @@ receipt, on a clock that never steps.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
@@ -18,6 +18,8 @@ from foreshore_api.reasons import telemetry as reasons
 from foreshore_decision import expr, features
 from foreshore_decision.chain import facts, readings
 from foreshore_decision.policy import compiled
+
+T = TypeVar("T")
 
 RESET_SECONDS: Final = 60.0
 LEAP: Final = timedelta(seconds=5)
@@ -63,6 +65,32 @@ def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSam
         bindings=_widened(device.bindings, read, fresh, seconds),
     )
     return TakenSample(device, changed, reasons.ACCEPTED)
+
+
+def elsewhere(sample: events.Sample) -> events.Sample:
+    """Return a sample as devices take it whose policies read its device: by the names there."""
+    device = sample.device.name
+    return sample._replace(
+        values=_renamed(device, sample.values),
+        refused=_renamed(device, sample.refused),
+        sampled_at=_renamed(device, sample.sampled_at),
+    )
+
+
+def _renamed(device: str, named: Mapping[str, T]) -> dict[str, T]:
+    return {compiled.name_elsewhere(device, name): value for name, value in named.items()}
+
+
+def read_elsewhere(
+    reader: DeviceState, source: DeviceState, fresh: frozenset[str], seconds: float
+) -> DeviceState:
+    """Add new values of another device to the windows of a device whose policies read them."""
+    if not fresh:
+        return reader
+    read = {name: source.readings[name] for name in fresh}
+    renamed = _renamed(source.key.name, read)
+    bindings = _widened(reader.bindings, renamed, frozenset(renamed), seconds)
+    return reader if bindings is reader.bindings else reader._replace(bindings=bindings)
 
 
 def interrupted(device: DeviceState, seconds: float) -> DeviceState:

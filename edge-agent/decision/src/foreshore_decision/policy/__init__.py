@@ -15,7 +15,7 @@ from foreshore_decision.policy.compile import (
     too_slow,
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
-from foreshore_decision.policy.elsewhere import NOBODY
+from foreshore_decision.policy.elsewhere import NOBODY, read_elsewhere
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, unexpected
 from foreshore_decision.policy.profiles import check_device
 from foreshore_decision.policy.subject import OtherDevice
@@ -31,6 +31,7 @@ __all__ = [
     "check",
     "check_device",
     "compile",
+    "read_elsewhere",
     "too_slow",
     "unexpected",
 ]

@@ -19,6 +19,8 @@ from foreshore_decision.policy.subject import NOTHING_ELSEWHERE, OtherDevice, Re
 
 NOBODY: Final[Mapping[str, OtherDevice]] = MappingProxyType({})
 """The other devices of a site that has none."""
+LISTED: Final = 256
+"""Devices of a site up to which a wrong name is compared with theirs."""
 
 
 def is_read(spec: DecisionPolicySpec) -> bool:
@@ -52,6 +54,13 @@ def resolve(
         for source in spec.inputs
         if source.device_ref is not None
     }
+
+
+def read_elsewhere(
+    spec: DecisionPolicySpec, device: DeviceSpec, name: str, others: Mapping[str, OtherDevice]
+) -> tuple[tuple[str, ...], ...]:
+    """Return what of other devices goes into compiling a policy for a device, to compare."""
+    return wording(spec, resolve(spec, device, name, others))
 
 
 def wording(
@@ -119,7 +128,13 @@ def _resolved(
     if other is not None:
         return other
     message = (
-        f"this site has no Device {wanted} with its DeviceProfile;"
-        f" {hints.among(wanted, (candidate for candidate in others if candidate != name))}"
+        f"this site has no Device {wanted} with its DeviceProfile; {_choices(wanted, name, others)}"
     )
     return PolicyProblem(conditions.Reason.REFERENCE_NOT_FOUND, path, message)
+
+
+def _choices(wanted: str, name: str, others: Mapping[str, OtherDevice]) -> str:
+    """Say which Devices there are; of a large site how many, for each of its devices may ask."""
+    if len(others) > LISTED:
+        return f"it has {len(others)} others"
+    return hints.among(wanted, others.keys() - {name})
