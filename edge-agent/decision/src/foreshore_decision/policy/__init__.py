@@ -15,10 +15,10 @@ from foreshore_decision.policy.compile import (
     too_slow,
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
-from foreshore_decision.policy.elsewhere import NOBODY, read_elsewhere
+from foreshore_decision.policy.elsewhere import NOBODY, read_elsewhere, resolve, wording
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, unexpected
 from foreshore_decision.policy.profiles import check_device
-from foreshore_decision.policy.subject import OtherDevice
+from foreshore_decision.policy.subject import OtherDevice, Resolution
 
 __all__ = [
     "NOBODY",
@@ -27,11 +27,14 @@ __all__ = [
     "OtherDevice",
     "PolicyError",
     "PolicyProblem",
+    "Resolution",
     "caps",
     "check",
     "check_device",
     "compile",
     "read_elsewhere",
+    "resolve",
     "too_slow",
     "unexpected",
+    "wording",
 ]
