@@ -288,6 +288,47 @@ def test_a_policy_does_not_fit_a_model_with(name: str) -> None:
     assert reason in {found for found, _ in refused(edited(room.model(), change))}
 
 
+def worded(kind: str) -> tuple[room.Json, room.Json]:
+    """A sensor that says what it means in words, and a policy that reads it."""
+    profile = edited(
+        room.profile(), lambda spec: spec["properties"].append({"name": "state", "type": kind})
+    )
+    source = {"name": "state", "property": "state", "type": kind, "maximumAge": "90s"}
+    return profile, edited(room.policy(), lambda spec: spec["inputs"].append(source))
+
+
+MAP_IT = (
+    "state is a String and no number: map it to a Boolean or a Number with values of property"
+    " state in its DeviceProfile"
+)
+
+
+def test_a_text_is_no_feature_and_says_how_it_becomes_one() -> None:
+    profile, document = worded("String")
+    mean = {"name": "often", "input": "state", "window": "1m", "aggregate": "Mean"}
+    edited(document, put(features=[mean]))
+    taking = edited(
+        room.model(), lambda spec: spec["inputs"][0].update(features=["light", "co2", "state"])
+    )
+    with pytest.raises(policy.PolicyError) as error:
+        compiled(profile, document, taking)
+    assert [(each.reason.value, each.path, each.message) for each in error.value.problems] == [
+        ("Invalid", "spec.features[often].input", MAP_IT),
+        ("Invalid", "spec.modelRef: input features", f"the model takes {MAP_IT}"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["Boolean", "Integer", "Number"])
+def test_everything_else_is_a_number_to_a_model_and_to_a_window(kind: str) -> None:
+    profile, document = worded(kind)
+    mean = {"name": "often", "input": "state", "window": "1m", "aggregate": "Mean"}
+    edited(document, put(features=[mean]))
+    taking = edited(
+        room.model(), lambda spec: spec["inputs"][0].update(features=["state", "co2", "often"])
+    )
+    assert refused(profile, document, taking) == []
+
+
 def test_a_model_version_that_is_not_here_is_no_permit() -> None:
     document = edited(room.policy(), put(modelRef={"version": "occupancy-v2"}))
     assert refused(document) == [("ReferenceNotFound", "spec.modelRef")]

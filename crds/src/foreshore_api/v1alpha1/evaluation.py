@@ -45,8 +45,8 @@ class TriggerSpec(Document):
     properties: Annotated[
         tuple[scalars.CamelCase, ...], pydantic.Field(max_length=16), ListSet()
     ] = ()
-    """Properties whose samples evaluate the policy. Absent: those of every input. Example:
-    `[co2]`."""
+    """Properties of the decided Device whose samples evaluate the policy. Absent: those of every
+    input, also of other Devices. Example: `[co2]`."""
 
     minimum_interval: scalars.Duration = "0s"
     """Smallest time between two evaluations; samples in between are coalesced to the newest.
@@ -90,8 +90,8 @@ class DeviceSource(Document):
     """Name of the Device. Absent: `parameter` says it. Example: `valve-1`."""
 
     parameter: scalars.CamelCase | None = None
-    """Parameter of the decided Device whose value is the other Device's name. Absent: `name` says
-    it. Example: `valve`."""
+    """Parameter of the decided Device whose value is the other Device's name; where the Device sets
+    none, the policy's default. Absent: `name` says it. Example: `valve`."""
 
     validations = (
         Rule(
@@ -109,10 +109,11 @@ class InputSpec(Document):
     """Name that expressions and features use. Example: `co2`."""
 
     property: scalars.CamelCase
-    """Property of the device's profile. Example: `co2`."""
+    """Property of the profile of the Device that is read. Example: `co2`."""
 
     device_ref: DeviceSource | None = None
-    """The other Device of the site whose property it is. Absent: the decided Device itself."""
+    """The other Device of the site whose property it is; nothing is decided while there is none.
+    Absent: the decided Device itself."""
 
     type: DataType = DataType.NUMBER
     """Type; it must be the property's. Example: `Number`."""
@@ -179,7 +180,7 @@ class FeatureSpec(Document):
     """Name that models and expressions use. Example: `co2Slope`."""
 
     input: scalars.CamelCase
-    """Input it is made of. Example: `co2`."""
+    """Input it is made of: a Number, an Integer or a Boolean, which is 0 or 1. Example: `co2`."""
 
     window: Annotated[scalars.Duration, scalars.Between("1ms", "24h")] | None = None
     """How far back it looks. Absent: not at all, as Last allows. Example: `10m`."""

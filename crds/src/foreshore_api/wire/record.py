@@ -146,10 +146,22 @@ class RecordedTrigger(document.WireDocument):
     sampled_at: datetime | None = None
 
 
+class ReadProperty(document.WireDocument):
+    """A property of another device than the one that the decision is about."""
+
+    namespace: document.Label
+    device: document.Label
+    uid: document.Identity = ""
+    """Of that device."""
+    property: document.Code
+
+
 class RecordedInput(document.WireDocument):
     """One input as the chain saw it."""
 
     name: document.Name
+    read_from: ReadProperty | None = None
+    """Where it is another device's; absent: it is one of the decided device's own."""
     value: Scalar | None = None
     unit: document.Code | None = None
     age_seconds: float | None = None

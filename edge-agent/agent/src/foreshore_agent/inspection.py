@@ -124,13 +124,17 @@ class _Inspector:
     by_kind: assignment.Resources
     by_identity: Mapping[resources.ObjectIdentity, meta.Resource]
     refused: frozenset[resources.ObjectIdentity]
+    sites: Mapping[tuple[str, str], narrowing.DevicesByName]
 
     @classmethod
     def of(cls, reading: resources.FolderReading) -> "_Inspector":
         """Look at every resource once, so that a reference is resolved without a search."""
+        by_kind = assignment.Resources.of(reading.resources)
+        profiles = {(profile.namespace, profile.name): profile for profile in by_kind.profiles}
         return cls(
             reading=reading,
-            by_kind=assignment.Resources.of(reading.resources),
+            by_kind=by_kind,
+            sites=narrowing.by_site(by_kind.devices, profiles),
             by_identity={_identity(resource): resource for resource in reading.resources},
             refused=frozenset(
                 resources.ObjectIdentity(problem.kind, problem.namespace, problem.name)
@@ -245,7 +249,7 @@ class _Inspector:
     ) -> Iterator[report.Problem]:
         """Yield what keeps a policy from compiling, once for all devices that it concerns."""
         concerned: dict[policy.PolicyProblem, list[str]] = {}
-        checked: dict[tuple[object, object], tuple[policy.PolicyProblem, ...]] = {}
+        checked: dict[tuple[object, ...], tuple[policy.PolicyProblem, ...]] = {}
         model = self._model(wanted)
         total = 0
         for device in bound:
@@ -254,9 +258,15 @@ class _Inspector:
                 continue
             total += 1
             narrowed = narrowing.narrow(profile.spec, device.spec)
-            alike = (profile.name, device.spec.model_dump_json())
+            others = self.sites[device.namespace, device.spec.site]
+            read = policy.resolve(wanted.spec, device.spec, device.name, others)
+            alike = (
+                profile.name,
+                device.spec.model_dump_json(),
+                policy.wording(wanted.spec, read),
+            )
             if alike not in checked:
-                checked[alike] = _checked(wanted.spec, narrowed, device.spec, model)
+                checked[alike] = _checked(wanted.spec, narrowed, device.spec, model, read)
             for problem in checked[alike]:
                 concerned.setdefault(problem, []).append(device.name)
         for problem, names in concerned.items():
@@ -303,10 +313,11 @@ def _checked(
     profile: v1alpha1.DeviceProfileSpec,
     device: v1alpha1.DeviceSpec,
     model: v1alpha1.ModelSpec | None,
+    read: Mapping[str, policy.Resolution],
 ) -> tuple[policy.PolicyProblem, ...]:
     """Return what keeps a policy from compiling; whatever happens, the others are looked at."""
     try:
-        return policy.check(spec, profile, device, model, clock=time.thread_time)
+        return policy.check(spec, profile, device, model, clock=time.thread_time, read=read)
     except Exception as error:  # noqa: BLE001 - reported as the policy's problem
         return (policy.unexpected(error),)
 

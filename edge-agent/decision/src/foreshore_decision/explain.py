@@ -332,7 +332,9 @@ def _input(source: record.RecordedInput) -> str:
     )
     stand_in = f", {source.substituted} stands in" if source.substituted else ""
     problem = f", {source.problem}" if source.problem else ""
-    return f"{source.name} = {_plain(source.value)}{unit}{age}{stand_in}{problem}"
+    other = source.read_from
+    place = "" if other is None else f" ({other.device}.{other.property})"
+    return f"{source.name}{place} = {_plain(source.value)}{unit}{age}{stand_in}{problem}"
 
 
 def _model(decision: record.Decision) -> tuple[str, ...]:

@@ -5,11 +5,59 @@ checks policies against. The agent narrows a policy that stays in force by the n
 cannot take effect yet: what a person tightens holds at once.
 """
 
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from foreshore_api import scalars, v1alpha1
 from foreshore_api.v1alpha1 import actuation, protection
 from foreshore_decision.chain import modes
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowedDevice:
+    """A Device and its profile as it holds for it: what policies are compiled for, or read."""
+
+    device: v1alpha1.Device
+    written: v1alpha1.DeviceProfile
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return self.device.namespace
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.device.name
+
+    @property
+    def uid(self) -> str:
+        """Its identity."""
+        return self.device.metadata.uid or ""
+
+    @property
+    def profile(self) -> v1alpha1.DeviceProfileSpec:
+        """Its profile, narrowed."""
+        return narrow(self.written.spec, self.device.spec)
+
+
+DevicesByName: TypeAlias = Mapping[str, NarrowedDevice]
+"""Devices of one site."""
+
+
+def by_site(
+    devices: Iterable[v1alpha1.Device],
+    profiles: Mapping[tuple[str, str], v1alpha1.DeviceProfile],
+) -> Mapping[tuple[str, str], DevicesByName]:
+    """Return the devices that have a profile, by namespace and site; `profiles` are by name."""
+    sites: dict[tuple[str, str], dict[str, NarrowedDevice]] = {}
+    for device in devices:
+        profile = profiles.get((device.namespace, device.spec.profile_ref.name))
+        if profile is not None:
+            site = sites.setdefault((device.namespace, device.spec.site), {})
+            site[device.name] = NarrowedDevice(device, profile)
+    return sites
 
 
 def narrow(

@@ -28,10 +28,10 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class CompilationCase:
-    """One policy with one of each different device that it selects."""
+    """One policy with one of each different device that it selects, and its site's devices."""
 
     policy: v1alpha1.DecisionPolicy
-    subjects: Mapping[Hashable, tuple[v1alpha1.Device, v1alpha1.DeviceProfile]]
+    subjects: Mapping[Hashable, tuple[narrowing.NarrowedDevice, narrowing.DevicesByName]]
     model: v1alpha1.Model | None
 
     @property
@@ -66,6 +66,7 @@ class Compiler:
         by_name = _by_name(profiles)
         named_models, named_versions = _by_name(models), _by_name(versions)
         every = tuple(devices)
+        sites = narrowing.by_site(every, by_name)
         self._narrowings = {
             _version(device): self._narrowings.get(_version(device)) or self._narrowing(device)
             for device in every
@@ -75,7 +76,7 @@ class Compiler:
             try:
                 case = CompilationCase(
                     decision_policy,
-                    self._subjects(decision_policy, every, by_name),
+                    self._subjects(decision_policy, sites),
                     _model_of(decision_policy, named_models, named_versions),
                 )
                 compilation = self._known.get(_name(decision_policy))
@@ -102,17 +103,22 @@ class Compiler:
     def _subjects(
         self,
         decision_policy: v1alpha1.DecisionPolicy,
-        devices: Iterable[v1alpha1.Device],
-        profiles: Mapping[Name, v1alpha1.DeviceProfile],
-    ) -> dict[Hashable, tuple[v1alpha1.Device, v1alpha1.DeviceProfile]]:
-        subjects: dict[Hashable, tuple[v1alpha1.Device, v1alpha1.DeviceProfile]] = {}
-        for device in devices:
-            profile = profiles.get((device.namespace, device.spec.profile_ref.name))
-            if device.namespace != decision_policy.namespace or profile is None:
+        sites: Mapping[Name, narrowing.DevicesByName],
+    ) -> dict[Hashable, tuple[narrowing.NarrowedDevice, narrowing.DevicesByName]]:
+        spec = decision_policy.spec
+        subjects: dict[Hashable, tuple[narrowing.NarrowedDevice, narrowing.DevicesByName]] = {}
+        for (namespace, _), others in sites.items():
+            if namespace != decision_policy.namespace:
                 continue
-            if selectors.selects(decision_policy.spec.device_selector, device.metadata.labels):
-                key = (_version(profile), self._narrowings[_version(device)])
-                subjects.setdefault(key, (device, profile))
+            for name, narrowed in others.items():
+                device = narrowed.device
+                if selectors.selects(spec.device_selector, device.metadata.labels):
+                    key = (
+                        _version(narrowed.written),
+                        self._narrowings[_version(device)],
+                        policy.read_elsewhere(spec, device.spec, name, others),
+                    )
+                    subjects.setdefault(key, (narrowed, others))
         return subjects
 
 
@@ -123,9 +129,10 @@ def compiled(case: CompilationCase, clock: Callable[[], float]) -> snapshot.Comp
         decision_policy.metadata.generation or 0, assignment.policy_digest(decision_policy)
     )
     model = case.model.spec if case.model is not None else None
-    for device, profile in case.subjects.values():
-        narrowed = narrowing.narrow(profile.spec, device.spec)
-        problems = policy.check(decision_policy.spec, narrowed, device.spec, model, clock=clock)
+    for narrowed, others in case.subjects.values():
+        device, spec = narrowed.device, decision_policy.spec
+        read = policy.resolve(spec, device.spec, device.name, others)
+        problems = policy.check(spec, narrowed.profile, device.spec, model, clock=clock, read=read)
         if problems:
             listed = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:SHOWN])
             message = f"Device {device.name}: {listed}"[:1024]

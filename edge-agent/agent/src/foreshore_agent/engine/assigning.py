@@ -54,7 +54,7 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     devices: dict[Key, DeviceState] = {}
     done: list[effects.Effect] = []
     for key, device in assigned.items():
-        entered, more = _enter(turn, state, device, resolution.compiled.get(key, {}), event)
+        entered, more = _enter(turn, state, device, resolution, event)
         devices[key] = entered
         done += more
         remembered.pop(key, None)
@@ -62,6 +62,7 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     gone = _oldest(remembered)
     state = state._replace(
         devices=immutables.Map(devices),
+        readers=_readers(devices),
         in_force=resolution.in_force,
         absent=absent,
         problems=(*resolution.problems, *_doubts(state, event)),
@@ -77,11 +78,12 @@ def _enter(
     turn: Turn,
     state: State,
     assigned: assignment.AssignedDevice,
-    compiled: Mapping[Key, versions.CompiledVersion],
+    resolution: versions.Resolution,
     event: Assigned,
 ) -> Change[DeviceState]:
     """Bring one device to the new assignment."""
     key = Key(assigned.namespace, assigned.name)
+    compiled = resolution.compiled.get(key, {})
     device = state.devices.get(key)
     memory = state.remembered.get(key)
     if device is None:
@@ -108,7 +110,7 @@ def _enter(
         done += (effects.Keep(*durable.device_value(turn, device)),)
     change = Change(device, done)
     if memory is not None:
-        policy_of = functools.partial(versions.decided_by, state, device)
+        policy_of = functools.partial(versions.decided_by, state, device, resolution.others)
         change = change.then(life.recover, turn, memory.open, policy_of)
     return change.then(authority.follow, turn)
 
@@ -123,6 +125,16 @@ def _heard_anew(
     kept = frozenset(presence.last_words(assigned))
     device = device._replace(assigned=assigned, kept=kept)
     return deciding.void(turn, device, redeclared, decision.CONNECTION_GAP)
+
+
+def _readers(devices: Mapping[Key, DeviceState]) -> Mapping[Key, tuple[Key, ...]]:
+    """Return by device the others whose policies read it, so that a sample finds them at once."""
+    readers: dict[Key, dict[Key, None]] = {}
+    for key, device in devices.items():
+        for binding in device.bindings.values():
+            for other in binding.compiled.others:
+                readers.setdefault(Key(other.namespace, other.device), {})[key] = None
+    return {key: tuple(read_by) for key, read_by in readers.items() if key in devices}
 
 
 def _bind(

@@ -30,6 +30,7 @@ from foreshore_api.wire import histogram
 from foreshore_api.wire import record as wire
 from foreshore_decision import fencing, record
 from foreshore_decision.chain import evaluate, facts, limiter, modes, order
+from foreshore_decision.policy import CompiledPolicy
 
 FLIGHT_GRACE: Final = 5.0
 """Seconds beyond its timeout after which a question that nobody answered counts as late."""
@@ -202,7 +203,7 @@ def gather(
         caps=caps,
         is_locked=device.assigned.spec.lock is LOCKED,
         trigger=trigger,
-        readings=presence.aged(device),
+        readings=_readings(turn, device, made) if made.others else presence.aged(device),
         windows=binding.windows,
         last_good=binding.last_good,
         policy_spent=limiter.spent(made.policy_rate, policy_log, turn.seconds),
@@ -214,6 +215,17 @@ def gather(
         is_too_slow=binding.too_slow is not None,
         replaced=tuple(binding.replaced.items()),
     )
+
+
+def _readings(turn: Turn, device: DeviceState, made: CompiledPolicy) -> Mapping[str, facts.Reading]:
+    """Return what the device measures, and what a policy reads of others, as it is there now."""
+    readings = dict(presence.aged(device))
+    for other in made.others:
+        elsewhere = turn.devices.get(Key(other.namespace, other.device))
+        reading = None if elsewhere is None else presence.aged(elsewhere).get(other.property)
+        if reading is not None:
+            readings[other.name] = reading
+    return readings
 
 
 def conclude(

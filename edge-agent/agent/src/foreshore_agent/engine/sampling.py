@@ -18,7 +18,7 @@ gap, where the live one stands.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from foreshore_agent.engine import events, presence
 from foreshore_agent.engine.events import Key
@@ -27,6 +27,8 @@ from foreshore_api.reasons import telemetry as reasons
 from foreshore_decision import expr, features
 from foreshore_decision.chain import facts, readings
 from foreshore_decision.policy import compiled
+
+T = TypeVar("T")
 
 RESET_SECONDS: Final = 60.0
 LEAP: Final = timedelta(seconds=5)
@@ -106,6 +108,32 @@ def _received(sample: events.Sample, stamp: datetime | None, seconds: float) -> 
     if stamp is None or stamp - sample.at.now > LEAP:
         return None
     return seconds - max(0.0, (sample.at.now - stamp).total_seconds())
+
+
+def elsewhere(sample: events.Sample) -> events.Sample:
+    """Return a sample as devices take it whose policies read its device: by the names there."""
+    device = sample.device.name
+    return sample._replace(
+        values=_renamed(device, sample.values),
+        refused=_renamed(device, sample.refused),
+        sampled_at=_renamed(device, sample.sampled_at),
+    )
+
+
+def _renamed(device: str, named: Mapping[str, T]) -> dict[str, T]:
+    return {compiled.name_elsewhere(device, name): value for name, value in named.items()}
+
+
+def read_elsewhere(
+    reader: DeviceState, source: DeviceState, fresh: frozenset[str], seconds: float
+) -> DeviceState:
+    """Add new values of another device to the windows of a device whose policies read them."""
+    if not fresh:
+        return reader
+    read = {name: source.readings[name] for name in fresh}
+    renamed = _renamed(source.key.name, read)
+    bindings = _widened(reader.bindings, renamed, frozenset(renamed), seconds)
+    return reader if bindings is reader.bindings else reader._replace(bindings=bindings)
 
 
 def interrupted(device: DeviceState, seconds: float) -> DeviceState:

@@ -173,9 +173,9 @@ class Binding(Frozen, frozen=True):
     """One policy on one device."""
 
     compiled: CompiledPolicy
-    origin: tuple[str, str, assignment.AssignedModel | None]
-    """Digests of policy (with its generation) and device, and the model: while they are the same,
-    so is `compiled`."""
+    origin: tuple[str, str, assignment.AssignedModel | None, tuple[tuple[str, ...], ...]]
+    """Digests of policy (with its generation) and device, the model, and what is read of other
+    devices: while they are the same, so is `compiled`."""
     since: float
     """Engine seconds; silence counts from here until the first sample."""
     windows: Mapping[str, features.Window] = EMPTY
@@ -271,6 +271,8 @@ class State(Frozen, frozen=True):
     source: str = ""
     """CloudEvents source of every record."""
     devices: "immutables.Map[Key, DeviceState]" = immutables.Map()
+    readers: Mapping[Key, tuple[Key, ...]] = EMPTY
+    """By device, the others whose policies read it; most devices have none and are not here."""
     awake: "immutables.Map[Key, None]" = immutables.Map()
     """Devices that a tick has to look at: something of theirs may become due."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY

@@ -30,6 +30,7 @@ from foreshore_api.reasons import agent, telemetry
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import metrics
 from foreshore_decision import fencing
+from foreshore_decision.policy import compiled
 
 P = ParamSpec("P")
 
@@ -58,12 +59,35 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
         device = sampling.interrupted(device, state.telemetry_lost)
     if not properties:
         counted = effects.Count(metrics.TELEMETRY.name, (result,))
-        change = Change(device, (counted,)).then(triggers.sampled, turn, properties, event)
-        return _put(state, event.device, change)
-    change = Change(device, (_ACCEPTED,))
-    if device.open and not event.retained:  # what the broker had kept proves no command
+        change = Change(device, (counted,))
+    else:
+        change = Change(device, (_ACCEPTED,))
+    if properties and device.open and not event.retained:  # what was kept proves no command
         change = change.then(life.measured, turn, properties)
-    return _put(state, event.device, change.then(triggers.sampled, turn, properties, event))
+    change = change.then(triggers.sampled, turn, properties, event)
+    taken = _put(state, event.device, change)
+    if event.device in state.readers:
+        return taken.then(_read_elsewhere, turn, event, properties)
+    return taken
+
+
+def _read_elsewhere(
+    turn: Turn, state: State, event: events.Sample, properties: frozenset[str]
+) -> Change[State]:
+    """Let the devices whose policies read the sample's device go on with it, in their order."""
+    turn, source = turn._replace(devices=state.devices), state.devices[event.device]
+    renamed = sampling.elsewhere(event)
+    names = frozenset(compiled.name_elsewhere(source.key.name, name) for name in properties)
+    fresh = properties.intersection(event.values)
+    change = Change(state)
+    for key in state.readers[event.device]:
+        reader = sampling.read_elsewhere(change.value.devices[key], source, fresh, turn.seconds)
+        if state.telemetry_lost is not None:
+            reader = sampling.interrupted(reader, state.telemetry_lost)
+        taken = triggers.sampled_elsewhere(turn, reader, names, renamed)
+        state, done = _put(change.value, key, taken)
+        change = Change(state, (*change.effects, *done))
+    return change
 
 
 def _answered(

@@ -33,10 +33,35 @@ def sampled(
     The last sample of a turn also ends the wait of those that waited for it in vain, because it has
     nothing of theirs.
     """
+    return _sampled(turn, device, device.bindings, properties, event)
+
+
+def sampled_elsewhere(
+    turn: Turn, reader: DeviceState, names: frozenset[str], event: events.Sample
+) -> Change[DeviceState]:
+    """Evaluate the policies of a device that read the sample's device, another one.
+
+    `names` are the new properties, as the event's are, by the names that they have there.
+    """
+    bindings = {
+        policy: binding
+        for policy, binding in reader.bindings.items()
+        if any(other.device == event.device.name for other in binding.compiled.others)
+    }
+    return _sampled(turn, reader, bindings, names, event)
+
+
+def _sampled(
+    turn: Turn,
+    device: DeviceState,
+    bindings: Mapping[Key, Binding],
+    properties: frozenset[str],
+    event: events.Sample,
+) -> Change[DeviceState]:
     change = Change(device)
     if not deciding.is_evaluating(device.standing):
         return change
-    for policy, binding in device.bindings.items():
+    for policy, binding in bindings.items():
         hit = properties & binding.compiled.trigger.properties
         if hit:
             stamp = sampling.newest_stamp(event, hit)

@@ -7,13 +7,13 @@ changes second, and returns a `Change`.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Concatenate, Final, Generic, NamedTuple, ParamSpec, TypeVar
 
 from foreshore_agent.engine import events
 from foreshore_agent.engine.effects import Effect
 from foreshore_agent.engine.events import Instant, Key
-from foreshore_agent.engine.state import Identity, Recorder, State
+from foreshore_agent.engine.state import DeviceState, Identity, Recorder, State
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision.chain import modes
 from foreshore_decision.frozen import Frozen
@@ -105,6 +105,8 @@ class Turn(Frozen, frozen=True):
     seconds: float
     """The same moment in engine seconds."""
     identifiers: Identifiers
+    devices: Mapping[Key, DeviceState]
+    """As they were at the beginning: where a policy looks for what another device measures."""
     stopwatch: Stopwatch = UNMEASURED
 
     def mode(
@@ -129,5 +131,6 @@ def begin(state: State, event: events.Event, stopwatch: Stopwatch = UNMEASURED) 
         event.at,
         state.identity.seconds(event.at),
         Identifiers(event.fresh),
+        state.devices,
         stopwatch,
     )

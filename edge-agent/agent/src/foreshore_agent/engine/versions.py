@@ -29,8 +29,11 @@ from foreshore_decision.policy.compiled import CompiledPolicy
 
 Policy = assignment.AssignedPolicy
 Devices = Mapping[Key, assignment.AssignedDevice]
-Origin = tuple[str, str, assignment.AssignedModel | None]
-"""Identity, generation and digest of the version, identity and digest of the device, the model."""
+Others = Mapping[str, assignment.AssignedDevice]
+"""The devices of the site by name: policies may read others than their own."""
+Origin = tuple[str, str, assignment.AssignedModel | None, tuple[tuple[str, ...], ...]]
+"""Identity, generation and digest of the version, identity and digest of the device, the model,
+and what is read of other devices."""
 
 MAXIMUM_VERSIONS: Final = 8
 """Of one policy, beyond which none is kept for devices that nothing binds."""
@@ -60,6 +63,8 @@ class Resolution:
     """By policy: its versions, newest first, each with the devices that it is in force on."""
     problems: list[report.Problem] = field(default_factory=list)
     """What is held back, by policy."""
+    others: Others = field(default_factory=dict)
+    """The devices of the site, which policies were compiled to read."""
 
 
 def resolve(
@@ -72,7 +77,7 @@ def resolve(
 
     `too_slow` says of policies what of them takes too long here.
     """
-    resolution = Resolution()
+    resolution = Resolution(others={key.name: device for key, device in devices.items()})
     for wanted in policies:
         why = too_slow.get(Key(wanted.namespace, wanted.name))
         _resolve(state, wanted, devices, resolution, why)
@@ -96,7 +101,8 @@ def _resolve(
         device = devices.get(Key(wanted.namespace, name))
         if device is None:
             continue
-        chosen = in_force.choose(_options(state, wanted, last_good, older, device, slow))
+        options = _options(state, wanted, last_good, older, device, slow, resolution.others)
+        chosen = in_force.choose(options)
         held.note(name, chosen, versions)
         if chosen.value is not None:
             of_device = resolution.compiled.setdefault(Key(device.namespace, device.name), {})
@@ -129,9 +135,10 @@ def _options(
     older: tuple[Policy, ...],
     device: assignment.AssignedDevice,
     slow: str | None,
+    others: Others,
 ) -> Iterator[in_force.Option[_Choice]]:
     """Yield the newest version for a device, then those that are in force there, narrowed by it."""
-    newest, obstacle = _compiled(state, wanted, device)
+    newest, obstacle = _compiled(state, wanted, device, others)
     if newest is not None and slow is not None:
         newest, obstacle = None, in_force.Obstacle(Reason.EXPRESSION_TOO_SLOW.value, slow)
     is_right = newest is not None
@@ -142,7 +149,7 @@ def _options(
         if device.name not in version.devices:
             continue
         for form in forms(version, wanted, is_right=is_right):
-            compiled, wrong = _compiled(state, form, device)
+            compiled, wrong = _compiled(state, form, device, others)
             yield in_force.Option(compiled and _Choice(position, compiled), wrong)
 
 
@@ -173,13 +180,14 @@ def is_same(version: Policy, other: Policy) -> bool:
 
 
 def _compiled(
-    state: State, version: Policy, device: assignment.AssignedDevice
+    state: State, version: Policy, device: assignment.AssignedDevice, others: Others
 ) -> tuple[CompiledVersion | None, in_force.Obstacle | None]:
     """Compile, or take what is already there for the same policy, device and model."""
     origin = (
         f"{version.uid}/{version.generation}/{version.digest}",
         f"{device.uid}/{device.digest}",
         version.model,
+        policy.read_elsewhere(version.spec, device.spec, device.name, others),
     )
     device_state = state.devices.get(Key(device.namespace, device.name))
     bound = (
@@ -188,7 +196,7 @@ def _compiled(
     if bound is not None and bound.origin == origin:
         return CompiledVersion(bound.compiled, origin), None
     try:
-        return CompiledVersion(policy.compile(version, device), origin), None
+        return CompiledVersion(policy.compile(version, device, others), origin), None
     except policy.PolicyError as error:
         failure = error
     except Exception as error:  # noqa: BLE001 - one policy must not end the agent
@@ -296,13 +304,15 @@ def _known(state: State, wanted: Policy) -> tuple[Policy, ...]:
     return tuple(version for version in last_good if version.uid == wanted.uid)
 
 
-def decided_by(state: State, device: DeviceState, intent: Intent) -> CompiledPolicy | None:
+def decided_by(
+    state: State, device: DeviceState, others: Others, intent: Intent
+) -> CompiledPolicy | None:
     """Return the policy that an intent was decided by: as it is bound, or was in force last."""
     bound = device.bindings.get(intent.policy)
     if bound is not None and _is_of(bound.compiled, intent):
         return bound.compiled
     last_good = state.in_force.get(intent.policy) or state.absent.get(intent.policy, ())
-    options = (_compiled(state, version, device.assigned)[0] for version in last_good)
+    options = (_compiled(state, version, device.assigned, others)[0] for version in last_good)
     compiled = (option.compiled for option in options if option is not None)
     return next((policy for policy in compiled if _is_of(policy, intent)), None)
 

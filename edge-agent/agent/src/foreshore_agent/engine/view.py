@@ -133,6 +133,7 @@ def _is_connected(device: DeviceState, seconds: float) -> bool:
         source.maximum_age
         for binding in device.bindings.values()
         for source in binding.compiled.inputs
+        if source.other is None
     ]
     patience = max([PERIODS * (device.period or 0.0), SHORTEST_SILENCE, *ages])
     return seconds - device.heard <= patience
@@ -141,11 +142,8 @@ def _is_connected(device: DeviceState, seconds: float) -> bool:
 def windowed(state: State) -> frozenset[Key]:
     """Return the devices of which a policy looks at more than the newest values."""
     return frozenset(
-        key
+        key if source.other is None else Key(source.other.namespace, source.other.device)
         for key, device in state.devices.items()
-        if any(
-            feature.seconds
-            for binding in device.bindings.values()
-            for feature in binding.compiled.features
-        )
+        for binding in device.bindings.values()
+        for _, source in binding.compiled.windowed
     )

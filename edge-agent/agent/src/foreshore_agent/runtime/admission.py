@@ -22,7 +22,7 @@ def too_slow(
     deciding: dict[Key, list[assignment.AssignedPolicy]] = {}
     for version in in_force:
         deciding.setdefault(Key(version.namespace, version.name), []).append(version)
-    devices = {Key(device.namespace, device.name): device for device in taken.devices}
+    devices = {device.name: device for device in taken.devices}
     slow: dict[Key, str] = {}
     for wanted in taken.policies:
         key = Key(wanted.namespace, wanted.name)
@@ -36,14 +36,16 @@ def too_slow(
 
 def _why(
     wanted: assignment.AssignedPolicy,
-    devices: Mapping[Key, assignment.AssignedDevice],
+    devices: Mapping[str, assignment.AssignedDevice],
     clock: Callable[[], float],
 ) -> str | None:
     """Return why a policy is too slow for one device of each profile; types are the profile's."""
-    bound = (devices.get(Key(wanted.namespace, name)) for name in wanted.devices)
+    bound = (devices.get(name) for name in wanted.devices)
     subjects = {device.spec.profile_ref.name: device for device in bound if device is not None}
     problems = (
-        problem for device in subjects.values() for problem in _problems(wanted, device, clock)
+        problem
+        for device in subjects.values()
+        for problem in _problems(wanted, device, devices, clock)
     )
     first = next(problems, None)
     return None if first is None else f"{first.path}: {first.message}"
@@ -52,6 +54,7 @@ def _why(
 def _problems(
     wanted: assignment.AssignedPolicy,
     device: assignment.AssignedDevice,
+    others: Mapping[str, assignment.AssignedDevice],
     clock: Callable[[], float],
 ) -> tuple[policy.PolicyProblem, ...]:
     """Return what takes too long; nothing of a policy that does not compile.
@@ -59,6 +62,6 @@ def _problems(
     The engine compiles it too, from what is already there, and says what is wrong with it.
     """
     try:
-        return policy.too_slow(policy.compile(wanted, device), clock)
+        return policy.too_slow(policy.compile(wanted, device, others), clock)
     except Exception:  # noqa: BLE001 - said by the engine, for this policy alone
         return ()

@@ -74,6 +74,11 @@ def _compiled(
     good = references.LastGood(last)
     bound, device_problems = devices.assigned(resources, wanted, labels, given, good)
     decided, policy_problems = policies.assigned(resources, node, wanted, bound, given, good)
+    elsewhere = policies.read_elsewhere(decided, bound)
+    if elsewhere:
+        read, read_problems = devices.read_only(resources, wanted, elsewhere, good)
+        bound = tuple(sorted((*bound, *read), key=lambda device: device.name))
+        device_problems = (*device_problems, *read_problems)
     document = assignment.Assignment(
         node=node,
         site=assignment.AssignedSite(

@@ -1,6 +1,6 @@
-"""The devices of a site that an agent can reach, each with the profile that holds for it."""
+"""The devices of a site that an agent can reach, or that its policies read, with their profiles."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api import resources as contract
@@ -18,14 +18,42 @@ def assigned(
     last: references.LastGood,
 ) -> tuple[tuple[assignment.AssignedDevice, ...], tuple[report.Problem, ...]]:
     """Return the devices of the site that an agent with these node labels can reach."""
+    reachable = (
+        device for device in _of_site(resources, site) if is_reachable(device, node_labels)
+    )
+    return _resolved_all(reachable, resources, given, last)
+
+
+def read_only(
+    resources: snapshot.Resources,
+    site: v1alpha1.Site,
+    names: Container[str],
+    last: references.LastGood,
+) -> tuple[tuple[assignment.AssignedDevice, ...], tuple[report.Problem, ...]]:
+    """Return the devices of these names at the site, of which only the telemetry matters.
+
+    The agent cannot reach them, so it is given no right to them, whoever has it.
+    """
+    read = (device for device in _of_site(resources, site) if device.name in names)
+    return _resolved_all(read, resources, snapshot.LocalStatuses(), last)
+
+
+def _of_site(resources: snapshot.Resources, site: v1alpha1.Site) -> Iterator[v1alpha1.Device]:
+    for device in resources.devices:
+        if (device.namespace, device.spec.site) == (site.namespace, site.name):
+            yield device
+
+
+def _resolved_all(
+    wanted: Iterable[v1alpha1.Device],
+    resources: snapshot.Resources,
+    given: snapshot.LocalStatuses | None,
+    last: references.LastGood,
+) -> tuple[tuple[assignment.AssignedDevice, ...], tuple[report.Problem, ...]]:
     profiles = {(profile.namespace, profile.name): profile for profile in resources.profiles}
     devices: list[assignment.AssignedDevice] = []
     problems: list[report.Problem] = []
-    for device in resources.devices:
-        if (device.namespace, device.spec.site) != (site.namespace, site.name):
-            continue
-        if not is_reachable(device, node_labels):
-            continue
+    for device in wanted:
         if not contract.is_name(device.name, device.longest_name):
             problems.append(_unsayable(device))
             continue

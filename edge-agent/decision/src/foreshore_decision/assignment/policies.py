@@ -4,6 +4,7 @@ A model that the agents themselves run (`isolation`) has one replica more than w
 agent's own, which it asks first: no pod stands for it, and it is nobody else's to ask.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from foreshore_api import v1alpha1
@@ -11,6 +12,7 @@ from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_api.wire import assignment, report
 from foreshore_decision import selectors
 from foreshore_decision.assignment import digests, isolation, references, snapshot
+from foreshore_decision.policy import elsewhere
 
 
 def assigned(
@@ -57,6 +59,23 @@ def assigned(
             )
         )
     return tuple(policies), tuple(problems)
+
+
+def read_elsewhere(
+    policies: Iterable[assignment.AssignedPolicy], devices: Iterable[assignment.AssignedDevice]
+) -> frozenset[str]:
+    """Return the names of further Devices that these policies read for these devices."""
+    readers = [assigned for assigned in policies if elsewhere.is_read(assigned.spec)]
+    if not readers:
+        return frozenset()
+    by_name = {device.name: device for device in devices}
+    names = (
+        name
+        for reader in readers
+        for device in reader.devices
+        for name in elsewhere.names(reader.spec, by_name[device].spec)
+    )
+    return frozenset(names) - by_name.keys()
 
 
 def _endpoints(

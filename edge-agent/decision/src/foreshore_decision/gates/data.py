@@ -41,7 +41,9 @@ def validity(gate: GateName, facts: Facts) -> Step:
             refused = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
     values.update(given.policy.parameters)
     measured = _features(facts, values)
-    values.update({name: number for name, number in measured.items() if number is not None})
+    for name, number in measured.items():
+        if number is not None:
+            values.setdefault(name, number)  # an input that the model takes keeps its own type
     facts = facts._replace(inputs=tuple(inputs), features=measured, values=values)
     entry = refused or _not_ready(gate, facts)
     return Step(facts, entry or Entry(gate, PASS, reasons.INPUTS_VALID))
@@ -149,6 +151,7 @@ def _window(given: Given, feature: compiled.Feature) -> features.Window:
 
 
 def _number(value: expr.Value | None) -> float | None:
+    """Return a value as a model takes it: a Boolean is 0 or 1."""
     return None if value is None or isinstance(value, str) else float(value)
 
 

@@ -3,8 +3,9 @@
     AssignedPolicy + AssignedDevice ──compile──► CompiledPolicy | PolicyError(problems)
 
 The agent compiles what it is assigned, the operator checks what people write, in the same words.
-`sources` resolves what is read, `scopes` the names of expressions, `shapes` the model's tensors,
-`actions` and `bounds` what is commanded, `timing` measures what is checked.
+`sources` resolves what is read, `elsewhere` of which other device, `scopes` the names of
+expressions, `shapes` the model's tensors, `actions` and `bounds` what is commanded, `timing`
+measures what is checked.
 """
 
 from foreshore_decision.policy.compile import (
@@ -14,18 +15,26 @@ from foreshore_decision.policy.compile import (
     too_slow,
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
+from foreshore_decision.policy.elsewhere import NOBODY, read_elsewhere, resolve, wording
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, unexpected
 from foreshore_decision.policy.profiles import check_device
+from foreshore_decision.policy.subject import OtherDevice, Resolution
 
 __all__ = [
+    "NOBODY",
     "Cap",
     "CompiledPolicy",
+    "OtherDevice",
     "PolicyError",
     "PolicyProblem",
+    "Resolution",
     "caps",
     "check",
     "check_device",
     "compile",
+    "read_elsewhere",
+    "resolve",
     "too_slow",
     "unexpected",
+    "wording",
 ]

@@ -11,6 +11,8 @@ from foreshore_decision import expr
 from foreshore_decision.policy.problems import Problems
 
 NUMERIC = (DataType.NUMBER, DataType.INTEGER)
+MEASURED = (*NUMERIC, DataType.BOOLEAN)
+"""Types of which models and windows take a number; a Boolean is 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True)

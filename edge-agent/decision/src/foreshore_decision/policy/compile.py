@@ -40,8 +40,8 @@ from foreshore_api.wire import assignment
 from foreshore_decision import expr, topics
 from foreshore_decision.policy import (
     actions,
-    bounds,
     compiled,
+    elsewhere,
     scopes,
     shapes,
     sources,
@@ -49,7 +49,7 @@ from foreshore_decision.policy import (
     timing,
 )
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, Problems
-from foreshore_decision.policy.subject import Subject
+from foreshore_decision.policy.subject import NOTHING_ELSEWHERE, OtherDevice, Resolution, Subject
 
 Reason = conditions.Reason
 
@@ -77,9 +77,16 @@ class _Parts:
 
 
 def compile(  # noqa: A001 - called as policy.compile
-    assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice
+    assigned: assignment.AssignedPolicy,
+    device: assignment.AssignedDevice,
+    others: Mapping[str, OtherDevice] = elsewhere.NOBODY,
 ) -> compiled.CompiledPolicy:
     """Compile a policy for one device.
+
+    Args:
+        assigned: the policy.
+        device: the device that it decides about.
+        others: the devices of the site, by name: some of them the policy may read.
 
     Raises:
         PolicyError: with every problem found.
@@ -87,7 +94,8 @@ def compile(  # noqa: A001 - called as policy.compile
     if assigned.spec.model_ref is not None and assigned.model is None:
         path, name = "spec.modelRef", assigned.spec.model_ref.version
         raise PolicyError([PolicyProblem(Reason.REFERENCE_NOT_FOUND, path, f"{name} is not here")])
-    made = _made(_Wording(assigned, device))
+    read = elsewhere.resolve(assigned.spec, device.spec, device.name, others)
+    made = _made(_Wording(assigned, device, read))
     named = _named(device, made.fence)
     return dataclasses.replace(made, identity={**made.identity, "device": named})
 
@@ -95,18 +103,23 @@ def compile(  # noqa: A001 - called as policy.compile
 class _Wording:
     """What is compiled, equal to what is written alike: to the last digit, and the sign of zero."""
 
-    __slots__ = ("_text", "assigned", "device")
+    __slots__ = ("_text", "assigned", "device", "read")
 
     def __init__(
-        self, assigned: assignment.AssignedPolicy, device: assignment.AssignedDevice
+        self,
+        assigned: assignment.AssignedPolicy,
+        device: assignment.AssignedDevice,
+        read: Mapping[str, Resolution],
     ) -> None:
         self.assigned: Final = assigned
         self.device: Final = device
+        self.read: Final = read
         model = assigned.model
         self._text: Final = (
             (assigned.namespace, assigned.name, assigned.uid, assigned.generation, assigned.digest),
             *(part and part.model_dump_json() for part in (assigned.spec, model)),
             *(part.model_dump_json() for part in (device.profile, device.spec)),
+            elsewhere.wording(assigned.spec, read),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -121,7 +134,8 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
     """Compile for every device that is written like this one; only the device's name is missing."""
     assigned, device = wording.assigned, wording.device
     spec, model = assigned.spec, assigned.model
-    subject = Subject(spec, device.profile, device.spec, model.model if model else None)
+    modelled = model.model if model else None
+    subject = Subject(spec, device.profile, device.spec, modelled, wording.read)
     parts = _compile(subject)
     return compiled.CompiledPolicy(
         namespace=assigned.namespace,
@@ -136,6 +150,7 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
         inputs=parts.inputs,
         features=parts.features,
         windowed=sources.windowed(parts.inputs, parts.features),
+        others=sources.others(parts.inputs),
         parameters=parts.parameters,
         before=parts.before,
         after=parts.after,
@@ -163,15 +178,17 @@ def check(
     model: ModelSpec | None = None,
     *,
     clock: timing.Clock,
+    read: Mapping[str, Resolution] = NOTHING_ELSEWHERE,
 ) -> tuple[PolicyProblem, ...]:
     """Return everything that keeps a policy from compiling against a (narrowed) profile.
 
     What compiles is timed by `clock`. Without a device, a parameter that every device must set is
     no problem; without a model, its tensors are not looked at: whether it exists is the caller's
-    to say.
+    to say. `read` is what `elsewhere.resolve` says of the device; what it does not name is taken
+    as the policy declares it.
     """
     try:
-        parts = _compile(Subject(spec, profile, device, model))
+        parts = _compile(Subject(spec, profile, device, model, read))
     except PolicyError as error:
         return error.problems
     return timing.problems((*_expressions(parts), *_dialect(parts)), clock)
@@ -273,9 +290,7 @@ def _compile(subject: Subject) -> _Parts:
     parameters = sources.parameters(subject, problems)
     names = _names(spec, inputs, features, problems)
     if subject.model is not None:
-        numbers = {feature.name for feature in features}
-        numbers.update(source.name for source in inputs if source.type in bounds.NUMERIC)
-        shapes.check(spec, subject.model, numbers, problems)
+        shapes.check(spec, subject.model, inputs, features, problems)
     conditions_ = _conditions(spec, names, problems)
     permits = _rules(spec, Effect.PERMIT, names, problems)
     forbids = _rules(spec, Effect.FORBID, names, problems)

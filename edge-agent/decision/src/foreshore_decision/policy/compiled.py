@@ -6,7 +6,7 @@ dataclasses: this is the hot path.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from foreshore_api.v1alpha1 import DataType, Mode
 from foreshore_api.v1alpha1.actuation import OnLimit, RecordLevel
@@ -16,12 +16,30 @@ from foreshore_api.v1alpha1.protection import Fence
 from foreshore_decision import expr, served
 
 
+class OtherProperty(NamedTuple):
+    """A property of another device of the site, which a policy reads and never sets."""
+
+    namespace: str
+    device: str
+    uid: str
+    """Of the device."""
+    property: str
+    name: str
+    """Under which a policy's readings, windows and records have it, as `name_elsewhere` says."""
+
+
+def name_elsewhere(device: str, property_: str) -> str:
+    """Return the name of another device's property; no property's own has a dot."""
+    return f"{device}.{property_}"
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledInput:
     """A property that the policy reads; bounds are the tightest of policy and profile."""
 
     name: str
     property: str
+    """Under which readings have it: `co2`, or of another device `valve-1.position`."""
     type: DataType
     unit: str | None
     maximum_age: float
@@ -30,6 +48,8 @@ class CompiledInput:
     maximum_rate: float | None
     on_invalid: OnInvalid
     default: expr.Value | None
+    other: OtherProperty | None = None
+    """What it is where it is another device's; None: the decided device's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +273,8 @@ class CompiledPolicy:
     features: tuple[Feature, ...]
     windowed: tuple[tuple[Feature, CompiledInput], ...]
     """Features with a window, each with the input that fills it."""
+    others: tuple[OtherProperty, ...]
+    """Properties of other devices that it reads, each once."""
     parameters: Mapping[str, expr.Value]
     before: Scope
     """Names before the model has answered."""

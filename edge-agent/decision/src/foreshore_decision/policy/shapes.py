@@ -1,6 +1,6 @@
 """The model's tensors against the policy's features and outputs. Called by `compile`."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1.decisionpolicy import DecisionPolicySpec
@@ -8,7 +8,14 @@ from foreshore_api.v1alpha1.evaluation import OnError
 from foreshore_api.v1alpha1.model import ModelInput, ModelSpec, TensorType
 from foreshore_api.v1alpha1.model import ModelTensor as ModelTensor
 from foreshore_api.wire import assignment
-from foreshore_decision.policy.compiled import Inference, InputTensor, Output
+from foreshore_decision.policy import bounds
+from foreshore_decision.policy.compiled import (
+    CompiledInput,
+    Feature,
+    Inference,
+    InputTensor,
+    Output,
+)
 from foreshore_decision.policy.problems import Problems
 
 _FLOATS = (TensorType.FP32, TensorType.FP64)
@@ -34,11 +41,21 @@ def inference(
 
 
 def check(
-    spec: DecisionPolicySpec, model: ModelSpec, features: Container[str], problems: Problems
+    spec: DecisionPolicySpec,
+    model: ModelSpec,
+    inputs: Sequence[CompiledInput],
+    features: Iterable[Feature],
+    problems: Problems,
 ) -> None:
-    """Note what of the model does not fit the policy; `features` are the numbers it has."""
+    """Note what of the model does not fit the policy: it takes features, and inputs by name."""
+    texts = {source.name: source for source in inputs if source.type not in bounds.MEASURED}
+    numbers = {source.name for source in inputs} - texts.keys()
+    numbers.update(feature.name for feature in features)
     for tensor in model.inputs:
-        _check_input(tensor, features, problems)
+        for name in tensor.features:
+            if name not in numbers:
+                _note_missing(tensor, name, texts, numbers, problems)
+        _check_input(tensor, problems)
     _check_outputs(spec, model.outputs, problems)
 
 
@@ -49,12 +66,38 @@ def _tensor(tensor: ModelInput) -> InputTensor:
     return InputTensor(tensor.name, tensor.data_type.value, shape, tensor.features, is_integer)
 
 
-def _check_input(tensor: ModelInput, features: Container[str], problems: Problems) -> None:
-    path = f"spec.modelRef: input {tensor.name}"
-    for name in tensor.features:
-        if name not in features:
-            message = f"the model takes {name}, which is no feature and no numeric input"
-            problems.add(conditions.Reason.REFERENCE_NOT_FOUND, path, message)
+def unmeasured(source: CompiledInput) -> str:
+    """Say that an input is no number, and how it becomes one."""
+    return (
+        f"{source.name} is a {source.type} and no number: map it to a Boolean or a Number with"
+        f" values of property {source.property} in its DeviceProfile"
+    )
+
+
+def _path(tensor: ModelInput) -> str:
+    return f"spec.modelRef: input {tensor.name}"
+
+
+def _note_missing(
+    tensor: ModelInput,
+    name: str,
+    texts: Mapping[str, CompiledInput],
+    numbers: Iterable[str],
+    problems: Problems,
+) -> None:
+    """Note a name that the model takes and the policy has no number for."""
+    if name in texts:
+        message = f"the model takes {unmeasured(texts[name])}"
+        problems.add(conditions.Reason.INVALID, _path(tensor), message)
+        return
+    message = (
+        f"the model takes {name}, which is no feature and no input; {hints.among(name, numbers)}"
+    )
+    problems.add(conditions.Reason.REFERENCE_NOT_FOUND, _path(tensor), message)
+
+
+def _check_input(tensor: ModelInput, problems: Problems) -> None:
+    path = _path(tensor)
     if tensor.shape[-1] not in (-1, len(tensor.features)):
         message = f"{len(tensor.features)} features do not fill the shape {list(tensor.shape)}"
         problems.add(conditions.Reason.INVALID, path, message)

@@ -7,8 +7,8 @@ from foreshore_api.v1alpha1 import DecisionPolicySpec, DeviceProfileSpec, evalua
 from foreshore_api.v1alpha1.deviceprofile import Access, Property
 from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_decision import expr
-from foreshore_decision.policy import bounds, compiled
-from foreshore_decision.policy.problems import Problems
+from foreshore_decision.policy import bounds, compiled, shapes
+from foreshore_decision.policy.problems import PolicyProblem, Problems
 from foreshore_decision.policy.subject import Subject
 
 Reason = conditions.Reason
@@ -16,18 +16,19 @@ Reason = conditions.Reason
 
 def inputs(subject: Subject, problems: Problems) -> tuple[compiled.CompiledInput, ...]:
     """Return the inputs that name a property of the profile, or note what is wrong with them."""
-    compiled_inputs = (_input(source, subject.profile, problems) for source in subject.spec.inputs)
+    compiled_inputs = (_input(source, subject, problems) for source in subject.spec.inputs)
     return tuple(source for source in compiled_inputs if source is not None)
 
 
 def _input(
-    source: evaluation.InputSpec, profile: DeviceProfileSpec, problems: Problems
+    source: evaluation.InputSpec, subject: Subject, problems: Problems
 ) -> compiled.CompiledInput | None:
     path = f"spec.inputs[{source.name}]"
-    prop = profile.find_property(source.property)
+    if source.device_ref is None:
+        other, prop = None, _own_property(source, subject.profile, path, problems)
+    else:
+        other, prop = _property_elsewhere(source, source.device_ref, subject, path, problems)
     if prop is None:
-        message = unknown_property(profile, source.property)
-        problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.property", message)
         return None
     _check_property(source, prop, path, problems)
     asked = source.range or evaluation.Range()
@@ -39,7 +40,7 @@ def _input(
     )
     return compiled.CompiledInput(
         name=source.name,
-        property=source.property,
+        property=source.property if other is None else other.name,
         type=source.type,
         unit=prop.unit,
         maximum_age=scalars.seconds(source.maximum_age),
@@ -48,7 +49,52 @@ def _input(
         maximum_rate=None if source.maximum_rate is None else scalars.number(source.maximum_rate),
         on_invalid=source.on_invalid,
         default=_default(source, span, path, problems),
+        other=other,
     )
+
+
+def _own_property(
+    source: evaluation.InputSpec, profile: DeviceProfileSpec, path: str, problems: Problems
+) -> Property | None:
+    declared = profile.find_property(source.property)
+    if declared is None:
+        message = unknown_property(profile, source.property)
+        problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.property", message)
+    return declared
+
+
+def _property_elsewhere(
+    source: evaluation.InputSpec,
+    reference: evaluation.DeviceSource,
+    subject: Subject,
+    path: str,
+    problems: Problems,
+) -> tuple[compiled.OtherProperty | None, Property | None]:
+    """Return a property of another device; where nobody looked for it, as the input declares it."""
+    device = subject.elsewhere.get(source.name)
+    if device is None:
+        unnamed = reference.name or f"{{parameters.{reference.parameter}}}"
+        as_declared = Property(name=source.property, type=source.type, unit=source.unit)
+        return _other("", unnamed, "", source.property), as_declared
+    if isinstance(device, PolicyProblem):
+        problems.add(device.reason, device.path, device.message)
+        return None, None
+    declared = device.profile.find_property(source.property)
+    if declared is None:
+        message = f"Device {device.name}: {unknown_property(device.profile, source.property)}"
+        problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.property", message)
+    return _other(device.namespace, device.name, device.uid, source.property), declared
+
+
+def _other(namespace: str, device: str, uid: str, name: str) -> compiled.OtherProperty:
+    return compiled.OtherProperty(
+        namespace, device, uid, name, compiled.name_elsewhere(device, name)
+    )
+
+
+def others(inputs: Iterable[compiled.CompiledInput]) -> tuple[compiled.OtherProperty, ...]:
+    """Return the properties of other devices that are read, each once."""
+    return tuple(dict.fromkeys(source.other for source in inputs if source.other is not None))
 
 
 def unknown_property(profile: DeviceProfileSpec, name: str) -> str:
@@ -84,7 +130,7 @@ def _default(
 def features(
     spec: DecisionPolicySpec, inputs: Iterable[compiled.CompiledInput], problems: Problems
 ) -> tuple[compiled.Feature, ...]:
-    """Return the declared features; a policy without any has every input's last value."""
+    """Return the declared features; models also take inputs by name, as their last values."""
     sources = {source.name: source for source in inputs}
     declared: list[compiled.Feature] = []
     for feature in spec.features:
@@ -95,8 +141,8 @@ def features(
             message = f"the policy has no valid input {feature.input}; {choices}"
             problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.input", message)
             continue
-        if source.type not in bounds.NUMERIC:
-            problems.add(Reason.INVALID, f"{path}.input", f"{source.name} is no number")
+        if source.type not in bounds.MEASURED:
+            problems.add(Reason.INVALID, f"{path}.input", shapes.unmeasured(source))
         if (feature.window is None) != (feature.aggregate is Aggregate.LAST):
             message = "an aggregate other than Last needs a window, and Last takes none"
             problems.add(Reason.INVALID, f"{path}.window", message)
@@ -158,7 +204,7 @@ def parameters(subject: Subject, problems: Problems) -> dict[str, expr.Value]:
 def trigger(
     subject: Subject, inputs: Iterable[compiled.CompiledInput], problems: Problems
 ) -> compiled.CompiledTrigger:
-    """Return when the policy is evaluated."""
+    """Return when the policy is evaluated; what it names itself is the decided device's own."""
     trigger = subject.spec.trigger
     for name in trigger.properties:
         if subject.profile.find_property(name) is None:

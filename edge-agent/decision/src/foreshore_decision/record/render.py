@@ -134,7 +134,7 @@ def shown(
         "policy": _policy(facts),
         "device": identity["device"],
         "trigger": _trigger(facts),
-        "inputs": [_input(source) for source in facts.inputs],
+        "inputs": list(map(_input, facts.inputs, policy.inputs)),
         "gates": [_line(entry, facts) for entry in evaluation.entries],
         "verdict": _decided(evaluation, verdict),
         "authority": _authority(facts),
@@ -233,8 +233,16 @@ def _authority(facts: Facts) -> dict[str, Any]:
     return {"holder": holder.node, "epoch": holder.epoch, "standing": holder.standing.value}
 
 
-def _input(source: Input) -> dict[str, Any]:
+def _input(source: Input, declared: compiled.CompiledInput) -> dict[str, Any]:
     rendered: dict[str, Any] = {"name": source.name, "quality": "Good"}
+    other = declared.other
+    if other is not None:
+        rendered["readFrom"] = {
+            "namespace": other.namespace,
+            "device": other.device,
+            "uid": other.uid,
+            "property": other.property,
+        }
     if source.problem is not None:
         rendered["problem"] = source.problem
         rendered["quality"] = "Bad"

@@ -70,16 +70,19 @@ def replay(
     assigned: assignment.AssignedPolicy,
     device: assignment.AssignedDevice,
     chain: gate.Chain = order.CHAIN,
+    others: Mapping[str, policy.OtherDevice] = policy.NOBODY,
 ) -> Result:
     """Decide again on the data of a `DECISION` event.
 
     With the policy and device that the record names (their digests tell) an intact record of this
-    engine replays to the same projection; with others, this is what they would have decided.
+    engine replays to the same projection; with others, this is what they would have decided. What
+    the policy reads of `others` (the devices of the site, by name) is their properties' types and
+    bounds: the readings are the record's.
 
     Raises:
         policy.PolicyError: the policy does not compile for the device.
     """
-    evaluation = recall(recorded, policy.compile(assigned, device), chain)
+    evaluation = recall(recorded, policy.compile(assigned, device, others), chain)
     if not isinstance(evaluation, evaluate.Evaluation):
         return evaluation
     engine = {key: recorded[key] for key in ("site", "node", "clock", "engine") if key in recorded}

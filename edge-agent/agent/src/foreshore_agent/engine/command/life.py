@@ -299,11 +299,7 @@ def _answered(
     if intent.state is CommandState.CONFIRMATION and event is CommandEvent.DONE:
         reading = None if confirmation is None else device.readings.get(confirmation.property)
         received = None if reading is None or not reading.is_live else reading.received
-        if (
-            received is not None
-            and received > intent.issued
-            and read_back.is_near(turn, device, intent)
-        ):
+        if received is not None and received > intent.issued and read_back.is_near(device, intent):
             heard.append(_near(turn, device, intent))
     return advance(turn, device, ((intent.command_id, news) for news in heard))
 

@@ -62,7 +62,8 @@ def is_after_sending(device: DeviceState, intent: Intent, name: str) -> bool:
     What the broker had kept may be of any time, and what waited unread may be of before.
     """
     reading = device.readings.get(name)
-    return reading is not None and reading.is_live and reading.received >= intent.sent
+    received = None if reading is None or not reading.is_live else reading.received
+    return received is not None and received >= intent.sent
 
 
 def is_near(device: DeviceState, intent: Intent) -> bool:
@@ -108,6 +109,8 @@ def _is_present(
 ) -> bool:
     reading = device.readings.get(bound.property or "")
     if reading is None or not reading.is_live or reading.problem is not None:
+        return False
+    if reading.received is None:
         return False
     is_fresh = not is_beyond(reading.received, bound.present_age, turn.seconds)
     return is_fresh and nearness.is_near(reading.value, wanted, bound.tolerance)
