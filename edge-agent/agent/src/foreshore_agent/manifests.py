@@ -19,7 +19,15 @@ from foreshore_decision.manifests import (
     is_read,
 )
 
-__all__ = ["Fingerprint", "Manifest", "UnreadableError", "fingerprint", "is_read", "read"]
+__all__ = [
+    "Fingerprint",
+    "Manifest",
+    "UnreadableError",
+    "content",
+    "fingerprint",
+    "is_read",
+    "read",
+]
 
 
 @dataclass(frozen=True, slots=True)

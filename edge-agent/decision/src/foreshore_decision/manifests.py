@@ -7,7 +7,7 @@ looks like a date or a sexagesimal number stays text. What a document means is n
 """
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -161,22 +161,40 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:500]
 
 
-def line_of(body: bytes, place: str, path: str) -> int:
-    """Return the line, from 1, of a field of a document; of what stands around it if it is absent.
+def lines_of(body: bytes, fields: Sequence[tuple[str, str]]) -> tuple[int, ...]:
+    """Return the lines, from 1, of fields of a file; of what stands around a field that is absent.
 
     Args:
         body: content of a file that `documents` has read.
-        place: the document, as its `Manifest` says: `rooms.yaml#2.3`.
-        path: the field as messages write it: `spec.rules[occupied].expression`, `spec.inputs[0]`.
+        fields: the document of each, as its `Manifest` says (`rooms.yaml#2.3`), and its path as
+            messages write it (`spec.rules[occupied].expression`, `spec.inputs[0]`).
     """
-    number, _, item = place.rpartition("#")[2].partition(".")
+    places = [place.rpartition("#")[2].partition(".") for place, _ in fields]
+    wanted = {int(number) for number, _, _ in places}
+    nodes = _nodes(body, wanted)
+    return tuple(
+        _line(nodes.get(int(number)), item, path)
+        for (number, _, item), (_, path) in zip(places, fields, strict=True)
+    )
+
+
+def _nodes(body: bytes, wanted: Container[int]) -> dict[int, yaml.Node]:
+    """Return the documents of these numbers as they are written."""
+    nodes: dict[int, yaml.Node] = {}
     loader = _Loader(body)
     try:
-        node: yaml.Node | None = None
-        for _ in range(int(number)):
-            node = loader.get_node() if loader.check_node() else None
+        number = 0
+        while loader.check_node():
+            number += 1
+            node = loader.get_node()
+            if number in wanted and node is not None:
+                nodes[number] = node
     finally:
         loader.dispose()
+    return nodes
+
+
+def _line(node: yaml.Node | None, item: str, path: str) -> int:
     steps = [f"items[{int(item) - 1}]"] if item else []
     line = 1 if node is None else node.start_mark.line + 1
     for step in _STEP.findall(".".join((*steps, path))):

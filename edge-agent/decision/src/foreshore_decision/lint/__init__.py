@@ -14,10 +14,18 @@ from typing import Final
 
 from foreshore_decision import manifests, resources
 from foreshore_decision.lint import devices, findings, policies, references, unread
-from foreshore_decision.lint.findings import Finding, Severity
+from foreshore_decision.lint.findings import Finding, LintReport, Severity
 from foreshore_decision.lint.written import Surroundings, WrittenResources
 
-__all__ = ["Finding", "Severity", "Surroundings", "WrittenResources", "check", "errors"]
+__all__ = [
+    "Finding",
+    "LintReport",
+    "Severity",
+    "Surroundings",
+    "WrittenResources",
+    "check",
+    "errors",
+]
 
 _Check = Callable[[WrittenResources], Iterator[Finding]]
 
@@ -46,13 +54,14 @@ def errors(files: WrittenResources) -> tuple[Finding, ...]:
 
 def check(
     documents: Sequence[manifests.Manifest | manifests.UnreadableError], around: Surroundings
-) -> tuple[tuple[Finding, ...], int]:
-    """Return everything that was found, the worst first, and how many resources were read."""
+) -> LintReport:
+    """Return everything that was found in these documents."""
     reading = resources.read(documents, {}, in_cluster=around.in_cluster)
     readable = [item for item in documents if isinstance(item, manifests.Manifest)]
     files = WrittenResources.of(reading, around, readable)
     every = [*errors(files), *(finding for check_ in _ADVICE for finding in check_(files))]
-    order = list(Severity)
-    return tuple(sorted(every, key=lambda finding: order.index(finding.severity))), len(
-        reading.resources
-    )
+    every.sort(key=lambda finding: _WORST_FIRST[finding.severity])
+    return LintReport(tuple(every), len(readable), len(reading.resources))
+
+
+_WORST_FIRST: Final = {severity: rank for rank, severity in enumerate(Severity)}

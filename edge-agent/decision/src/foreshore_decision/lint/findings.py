@@ -5,7 +5,7 @@ less or otherwise than its author may think) or a note (these files alone cannot
 reports errors as `report.Problem`; the sentence is the same.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -13,10 +13,12 @@ from typing import Any, Final
 from foreshore_api import hints, printable
 from foreshore_api.reasons import cap, condition, lint
 from foreshore_api.wire import report
-from foreshore_decision import resources
+from foreshore_decision import manifests, resources
 
 MAXIMUM: Final = 1000
 """Findings that are shown; more help nobody."""
+LONGEST_ROW: Final = 2048
+"""Characters of a line for a person."""
 _MAXIMUM_MESSAGE: Final = 1024
 
 
@@ -49,7 +51,7 @@ class Finding:
     @property
     def file(self) -> str:
         """File that it stands in."""
-        return self.place.partition("#")[0]
+        return self.place if self.kind == resources.FILE else self.place.rpartition("#")[0]
 
     @property
     def problem(self) -> report.Problem:
@@ -81,6 +83,28 @@ def refused(refusal: resources.Refusal) -> Finding:
     )
 
 
+def located(
+    findings: Sequence[Finding], content: Callable[[str], bytes]
+) -> tuple[tuple[Finding, int], ...]:
+    """Return the first findings, each with its line; 0 where there is none.
+
+    Args:
+        findings: what was found; `MAXIMUM` of them are looked for.
+        content: returns what a file holds, by its name.
+    """
+    shown = findings[:MAXIMUM]
+    lines: dict[tuple[str, str], int] = {}
+    for file in sorted({finding.file for finding in shown}):
+        fields = [
+            (finding.place, finding.path)
+            for finding in shown
+            if finding.file == file and finding.kind != resources.FILE
+        ]
+        if file and fields:
+            lines |= zip(fields, manifests.lines_of(content(file), fields), strict=True)
+    return tuple((finding, lines.get((finding.place, finding.path), 0)) for finding in shown)
+
+
 def remedy(reason: str) -> str:
     """Return what helps against a reason, for a person."""
     for table in (lint.TABLE, cap.TABLE, condition.TABLE):
@@ -109,31 +133,52 @@ def lines(finding: Finding, line: int) -> tuple[str, ...]:
     return (first, f"  {below}") if below else (first,)
 
 
-def summary(findings: Iterable[Finding], documents: int, resources_read: int) -> str:
-    """Return how many of each there are, in one line."""
-    severities = [finding.severity for finding in findings]
-    counted = ", ".join(
-        _count(severities.count(severity), severity.value.lower()) for severity in Severity
-    )
-    read = f"{_count(resources_read, 'resource')} of {_count(documents, 'document')}"
-    return f"{read}: {counted}"
+@dataclass(frozen=True, slots=True)
+class LintReport:
+    """Everything that was found in some files, as people and programs read it."""
 
+    findings: tuple[Finding, ...]
+    """The worst first."""
+    documents: int
+    resources: int
+    """How many of the documents are resources of ours that can be read."""
 
-def document(findings: Sequence[tuple[Finding, int]], resources_read: int) -> dict[str, Any]:
-    """Return all of it for a program: findings, each with its line, and how many there are.
+    def has_failed(self, *, is_strict: bool) -> bool:
+        """Whether something has to change; strictly, whatever is less than it may seem."""
+        failing = {Severity.ERROR, Severity.WARNING} if is_strict else {Severity.ERROR}
+        return any(finding.severity in failing for finding in self.findings)
 
-    At most `MAXIMUM` findings, the worst first; `left` says how many more there were.
-    """
-    counts = {
-        severity.value: sum(finding.severity is severity for finding, _ in findings)
-        for severity in Severity
-    }
-    return {
-        "resources": resources_read,
-        "counts": counts,
-        "left": max(0, len(findings) - MAXIMUM),
-        "findings": [_plain(finding, line) for finding, line in findings[:MAXIMUM]],
-    }
+    def text(self, content: Callable[[str], bytes]) -> str:
+        """Return all of it for a person; `content` as `located` takes it."""
+        rows = [
+            printable.line(row, LONGEST_ROW)
+            for finding, line in located(self.findings, content)
+            for row in lines(finding, line)
+        ]
+        left = len(self.findings) - MAXIMUM
+        return "\n".join((*rows, *(["…"] * (left > 0)), self.summary())) + "\n"
+
+    def summary(self) -> str:
+        """Return how many of each there are, in one line."""
+        counted = ", ".join(
+            _count(number, severity.lower()) for severity, number in self._counts().items()
+        )
+        read = f"{_count(self.resources, 'resource')} in {_count(self.documents, 'document')}"
+        return f"{read}: {counted}"
+
+    def document(self, content: Callable[[str], bytes]) -> dict[str, Any]:
+        """Return all of it for a program; `left` says how many findings are not in it."""
+        return {
+            "documents": self.documents,
+            "resources": self.resources,
+            "counts": self._counts(),
+            "left": max(0, len(self.findings) - MAXIMUM),
+            "findings": [_plain(*pair) for pair in located(self.findings, content)],
+        }
+
+    def _counts(self) -> dict[str, int]:
+        severities = [finding.severity for finding in self.findings]
+        return {severity.value: severities.count(severity) for severity in Severity}
 
 
 def _plain(finding: Finding, line: int) -> Mapping[str, Any]:
