@@ -35,6 +35,11 @@ LONGEST_NAMESPACE = 63
 class InvalidError(ValueError):
     """The document is no resource of this release; the text names each field and its problem."""
 
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path: Final = path
+        """The first field that is wrong, as people write it. Empty: the document itself."""
+
 
 def parse(document: Mapping[str, Any], *, strict: bool = False) -> meta.Resource:
     """Return the resource that a document says.
@@ -49,14 +54,16 @@ def parse(document: Mapping[str, Any], *, strict: bool = False) -> meta.Resource
     """
     kind = KINDS.get(str(document.get("kind")))
     if kind is None or document.get("apiVersion") != meta.API_VERSION:
-        raise InvalidError(_no_kind(document))
+        is_ours = document.get("apiVersion") == meta.API_VERSION
+        raise InvalidError(_no_kind(document), "kind" if is_ours else "apiVersion")
     body = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
     if strict and isinstance(body.get("metadata"), Mapping):
         body["metadata"] = _known(body["metadata"])
     try:
         read = kind.model_validate(body, extra="forbid" if strict else None)
     except pydantic.ValidationError as error:
-        raise InvalidError(explain(error, kind)) from error
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise InvalidError(explain(error, kind), _path(first["loc"])) from error
     if strict:
         _check_names(read)
         _check_metadata(read)
@@ -85,10 +92,12 @@ def _check_names(resource: meta.Resource) -> None:
     longest, pattern = resource.longest_name, resource.name_pattern
     if not is_name(resource.name, longest, pattern):
         message = f"{resource.name[:SHOWN_NAME]!r} is no name of a {resource.kind}"
-        raise InvalidError(f"metadata.name: {message}: {pattern}, at most {longest} characters")
+        text = f"metadata.name: {message}: {pattern}, at most {longest} characters"
+        raise InvalidError(text, "metadata.name")
     if resource.namespace and not is_name(resource.namespace, LONGEST_NAMESPACE):
         message = f"{resource.namespace[:SHOWN_NAME]!r} is no name of a namespace"
-        raise InvalidError(f"metadata.namespace: {message}: {scalars.LABEL_PATTERN}, at most 63")
+        text = f"metadata.namespace: {message}: {scalars.LABEL_PATTERN}, at most 63"
+        raise InvalidError(text, "metadata.namespace")
 
 
 _LABELS: Final[pydantic.TypeAdapter[Mapping[str, str]]] = pydantic.TypeAdapter(
@@ -109,9 +118,10 @@ def _check_metadata(resource: meta.Resource) -> None:
     except pydantic.ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = _path(("metadata", "labels", *problem["loc"]))[:SHOWN_NAME]
-        raise InvalidError(f"{where}: {problem['msg']}") from error
+        raise InvalidError(f"{where}: {problem['msg']}", where) from error
     if len(resource.metadata.uid or "") > meta.LONGEST_UID:
-        raise InvalidError(f"metadata.uid: at most {meta.LONGEST_UID} characters")
+        text = f"metadata.uid: at most {meta.LONGEST_UID} characters"
+        raise InvalidError(text, "metadata.uid")
 
 
 def is_name(name: str, longest: int, pattern: str = scalars.LABEL_PATTERN) -> bool:

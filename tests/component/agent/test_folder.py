@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from builders import hosting, onnx_models, room
-from foreshore_agent import inspection, resources
+from foreshore_agent import inspection
 from foreshore_agent.engine import events, state, step, view
 from foreshore_agent.folder import folder
 from foreshore_agent.hosting import hosts
 from foreshore_api.wire import assignment, report, serving
-from foreshore_decision import instant
+from foreshore_decision import instant, resources
 from foreshore_serving import models
 
 BODY = onnx_models.model()

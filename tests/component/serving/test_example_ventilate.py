@@ -11,10 +11,10 @@ from typing import TypeVar
 import pytest
 
 from builders import serving_process
-from foreshore_agent import manifests, resources
+from foreshore_agent import manifests
 from foreshore_api import support, v1alpha1
 from foreshore_api.wire import serving
-from foreshore_decision import policy
+from foreshore_decision import policy, resources
 
 pytestmark = pytest.mark.component
 

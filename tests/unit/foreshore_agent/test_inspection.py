@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from builders import room
-from foreshore_agent import inspection, manifests, resources
-from foreshore_decision import policy
+from foreshore_agent import inspection, manifests
+from foreshore_decision import policy, resources
 
 
 def test_a_policy_that_cannot_be_compiled_at_all_is_a_problem_of_it_alone(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import strategies as st
 
 from builders import room
-from foreshore_agent import manifests, resources
+from foreshore_agent import manifests
+from foreshore_decision import resources
 
 
 def manifest(document: dict[str, Any], place: str = "room.yaml#1") -> manifests.Manifest:

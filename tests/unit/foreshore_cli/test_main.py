@@ -51,6 +51,8 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
         ["status", "-h"],
         ["placements", "--help"],
         ["why", "--help"],
+        ["lint", "--help"],
+        ["lint"],
         ["--show-completion", "bash"],
         ["why"],
         ["status", "--nonsense"],
@@ -79,7 +81,7 @@ def test_kubectl_finds_the_program_by_its_name(name: str, module: ModuleType) ->
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], {"status", "placements", "why"}),
+        ([""], {"status", "placements", "why", "lint"}),
         (["st"], {"status"}),
         (["status", "--all"], {"--all-namespaces"}),
         (["status", "-n", "hq", "-o", "j"], {"json"}),
@@ -100,7 +102,7 @@ def test_tab_behind_kubectl_foreshore_proposes_words(words: list[str], expected:
     assert directive == ":4"
 
 
-@pytest.mark.parametrize("verb", ["status", "placements", "why"])
+@pytest.mark.parametrize("verb", ["status", "placements", "why", "lint"])
 def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) -> None:
     text = run(verb, "--help").stdout
     known = set(re.findall(r"(?:^|\s)(--?[a-zA-Z-]+)", text.partition("Examples:")[0]))
@@ -115,7 +117,7 @@ def test_every_example_of_the_help_is_a_command_that_is_understood(verb: str) ->
 def test_help_names_every_verb_in_a_line_that_is_not_cut_off() -> None:
     listed = run("--help").stdout.partition("Commands:")[2]
     assert "..." not in listed
-    for verb in ("status", "placements", "why"):
+    for verb in ("status", "placements", "why", "lint"):
         assert f"  {verb} " in listed
 
 
@@ -126,6 +128,8 @@ def test_help_names_every_verb_in_a_line_that_is_not_cut_off() -> None:
         (["why", "x", "--last"], "an ID names one decision"),
         (["why", "x", "--device", "y"], "an ID names one decision"),
         (["status", "-o", "xml"], "xml"),
+        (["lint"], "--filename"),
+        (["lint", "-f", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
     ],
 )
 def test_wrong_usage_is_said_on_standard_error_with_code_two(args: list[str], words: str) -> None:

@@ -11,6 +11,7 @@
     serving      why a model is not served
     placement    why a node may not serve, why a replica or a right moved
     condition    why a condition of an object is as it is
+    lint         what files of resources make `lint` warn of
 
 A row is the code itself: code that needs a reason imports its row, and nothing else in the product
 writes the code as text (a test looks). `make generate` renders the tables to `crds/REASONS.md`.

@@ -16,6 +16,7 @@ from foreshore_api.reasons import (
     inference,
     journal,
     link,
+    lint,
     placement,
     serving,
     telemetry,
@@ -36,5 +37,6 @@ TABLES: Final[Mapping[str, Mapping[str, Row]]] = MappingProxyType(
         "journal": journal.TABLE,
         "placement": placement.TABLE,
         "condition": condition.TABLE,
+        "lint": lint.TABLE,
     }
 )

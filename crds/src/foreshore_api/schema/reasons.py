@@ -30,6 +30,7 @@ TITLES: Final[Mapping[str, str]] = {
     "journal": "Journals: why a record is missing or cannot be believed",
     "placement": "Placement: why not there, and why it moved",
     "condition": "Conditions of objects",
+    "lint": "What `lint` warns of",
 }
 
 

@@ -20,7 +20,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 well; 1 something is to look at (status only); 2 wrong usage;"
+    epilog="Exit codes: 0 well; 1 something is to look at (status, lint); 2 wrong usage;"
     " 3 no answer: out of reach, forbidden, not found, not installed.",
 )
 
@@ -46,6 +46,11 @@ WHY_EXAMPLES: Final = _examples(
     "kubectl foreshore why --policy ventilate-when-occupied --verdict Denied -n hq",
     "kubectl foreshore why 0195cafe-0000-7000-8000-000000000001 -n hq -o json",
     "kubectl foreshore why 0195cafe -n hq",
+)
+LINT_EXAMPLES: Final = _examples(
+    "kubectl foreshore lint -f room.yaml",
+    "kubectl foreshore lint -f ./rooms -f ./models --strict",
+    "kubectl foreshore lint -f ./rooms -o json | jq -r '.findings[].path'",
 )
 
 
@@ -191,6 +196,31 @@ def why(
     )
     named_so = None if identity is None else verb.identity(identity)
     raise typer.Exit(verb.run(target, output, verb.Question(named_so, device, policy, verdict)))
+
+
+@application.command(
+    short_help="Check files of resources before they are applied.", epilog=LINT_EXAMPLES
+)
+def lint(
+    *,
+    filename: Annotated[
+        list[str],
+        typer.Option(
+            "--filename", "-f", metavar="FILE", help="File, folder, or - for standard input; again."
+        ),
+    ],
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
+    output: options.OutputAs = options.OutputFormat.TABLE,
+) -> None:
+    """Say what is wrong with files of resources: where, why, and what helps.
+
+    Everything that the operator would refuse or not act on, in its own words, and warnings: a mode
+    that is capped, nobody who fences, a field that nobody reads. No cluster is asked. What the
+    files name and do not hold is a note: the cluster must have it.
+    """
+    from foreshore_cli import lint as verb
+
+    raise typer.Exit(verb.run(filename, output, is_strict=strict))
 
 
 def main() -> None:

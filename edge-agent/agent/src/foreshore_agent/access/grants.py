@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import manifests, resources
+from foreshore_agent import manifests
 from foreshore_api import v1alpha1
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import beat
 from foreshore_decision import assignment as compiling
-from foreshore_decision import topics
+from foreshore_decision import resources, topics
 
 AGENT_USER: Final = "{credential}"
 """The harness, the demo and the docs name an agent's certificate after the Site's credential."""

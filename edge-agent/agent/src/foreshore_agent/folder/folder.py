@@ -26,12 +26,12 @@ from typing import Final
 
 import orjson
 
-from foreshore_agent import clocks, durable, inspection, journal, manifests, resources
+from foreshore_agent import clocks, durable, inspection, journal, manifests
 from foreshore_agent.hosting import hosts, models
 from foreshore_api import conditions, hints, v1alpha1
 from foreshore_api.wire import assignment, report
 from foreshore_decision import assignment as compiling
-from foreshore_decision import fencing, in_force
+from foreshore_decision import fencing, in_force, resources
 
 LOOK_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 0.1

@@ -13,11 +13,12 @@ from typing import Final
 import uvloop
 from rich import console, progress
 
-from foreshore_agent import clocks, inspection, resources
+from foreshore_agent import clocks, inspection
 from foreshore_agent.devices.mqtt import connection, credentials
 from foreshore_agent.play import coverage, notices, player, recording, stage
 from foreshore_agent.play import device as played_device
 from foreshore_api import printable
+from foreshore_decision import resources
 
 USAGE_ERRORS: Final = (
     stage.StageError,

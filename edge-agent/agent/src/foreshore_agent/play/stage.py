@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from foreshore_agent import inspection, manifests, resources
+from foreshore_agent import inspection, manifests
 from foreshore_api import hints, v1alpha1
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_decision import assignment as compiling
-from foreshore_decision import narrowing, topics
+from foreshore_decision import narrowing, resources, topics
 
 
 class StageError(ValueError):

@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import inspection, resources
+from foreshore_agent import inspection
 from foreshore_agent.play import coverage, notices, recording, stage
 from foreshore_api import hints, v1alpha1
 from foreshore_decision import assignment as compiling
+from foreshore_decision import resources
 
 LOAD_SECONDS: Final = 90.0
 """For a model's server to load and warm up; it gives up fetching before that, and says why."""

@@ -1,8 +1,9 @@
 """What the documents of a folder mean: resources, and what is wrong with the others.
 
-Pure, called by `folder`. An object that is wrong, asks for what is not supported, or stands in a
-file that cannot be read stays as it last was (`foreshore_decision.in_force`): `kept` carries that
-over, also over a restart. An object that is gone from the folder is gone.
+Called by folder mode, and by whoever looks at files before they are used (`lint`). An object that
+is wrong, asks for what is not supported, or stands in a file that cannot be read stays as it last
+was (`foreshore_decision.in_force`): `kept` carries that over, also over a restart. An object that
+is gone from the folder is gone.
 
 A document that says wrongly which object it is (a `kind` that is none, a name that may not be) is
 taken for the object that stood in its file last, is nowhere now, and differs in that alone.
@@ -14,14 +15,13 @@ deleted one had in force is not its.
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from foreshore_agent import manifests
 from foreshore_api import conditions, meta, support
 from foreshore_api import resources as contract
 from foreshore_api.wire import report
-from foreshore_decision import admission, in_force
+from foreshore_decision import admission, in_force, manifests
 
 DEFAULT_NAMESPACE: Final = "default"
 LAST_GOOD: Final = "what was right last"
@@ -57,12 +57,28 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document or a file that was refused: what is wrong, and where it is written."""
+
+    problem: report.Problem
+    place: str = ""
+    """Document or file: `room.yaml#7`."""
+    path: str = ""
+    """Field of the first thing that is wrong. Empty: it is the document."""
+
+
+@dataclass(frozen=True, slots=True)
 class FolderReading:
     """One reading of a folder."""
 
     resources: tuple[meta.Resource, ...]
     kept: Mapping[ObjectIdentity, Kept]
-    problems: tuple[report.Problem, ...]
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def problems(self) -> tuple[report.Problem, ...]:
+        """What is wrong with what was refused."""
+        return tuple(refusal.problem for refusal in self.refusals)
 
 
 @dataclass(slots=True)
@@ -71,8 +87,9 @@ class _Sorting:
 
     before: Mapping[ObjectIdentity, Kept]
     new_uid: Callable[[], str] | None
+    in_cluster: bool
     good: dict[ObjectIdentity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
-    problems: list[report.Problem] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     nameless: list[tuple[int, str, ObjectIdentity, str]] = field(default_factory=list)
     """Of documents about what can be no object: which problem, file, identity, message."""
 
@@ -83,30 +100,32 @@ class _Sorting:
             return before.uid
         return None if self.new_uid is None else self.new_uid()
 
-    def complain(self, file: str, identity: ObjectIdentity, reason: str, message: str) -> None:
+    def complain(
+        self, place: str, identity: ObjectIdentity, reason: str, message: str, path: str
+    ) -> None:
         """Note a problem, and keep the object as it last was."""
         kind, namespace, name = identity
         if not _is_sayable(identity):
-            self.nameless.append((len(self.problems), file, identity, message))
+            file = place.partition("#")[0]
+            self.nameless.append((len(self.refusals), file, identity, message))
         is_here = identity in self.good
         held = in_force.Obstacle(reason, message)
         chosen = in_force.choose((in_force.Option(None, held), self._last(identity)))
         stays = chosen.value is not None and not is_here
-        self.problems.append(
-            report.Problem(
-                kind=kind[:63],  # as long as a problem can say: these names may be none
-                namespace=namespace[:63],
-                name=name[:253],
-                reason=reason,
-                message=in_force.staying(message, LAST_GOOD) if stays else message[:1024],
-            )
+        problem = report.Problem(
+            kind=kind[:63],  # as long as a problem can say: these names may be none
+            namespace=namespace[:63],
+            name=name[:253],
+            reason=reason,
+            message=in_force.staying(message, LAST_GOOD) if stays else message[:1024],
         )
+        self.refusals.append(Refusal(problem, place, path))
         if chosen.value is not None:
             self.good[identity] = chosen.value
 
     def keep_nameless(self) -> None:
         """Keep what a document of its file is about that says so wrongly."""
-        for problem, file, identity, message in self.nameless:
+        for position, file, identity, message in self.nameless:
             stood = [
                 other
                 for other, last in self.before.items()
@@ -118,8 +137,10 @@ class _Sorting:
                 self.good |= right
                 listed = ", ".join(f"{other.kind} {other.name}" for other in list(right)[:SHOWN])
                 stays = f"{listed}, as it was right last,"
-                self.problems[problem] = self.problems[problem].model_copy(
-                    update={"message": in_force.staying(message, stays)}
+                update = {"message": in_force.staying(message, stays)}
+                refusal = self.refusals[position]
+                self.refusals[position] = replace(
+                    refusal, problem=refusal.problem.model_copy(update=update)
                 )
 
     def keep_file(self, file: str, message: str) -> None:
@@ -132,17 +153,14 @@ class _Sorting:
         self.good |= stays
         part = f"of {len(options)} objects that stood in it last, {len(stays)}"
         kept = "what stood in it last" if len(stays) == len(options) else part
-        self.problems.append(
-            report.Problem(
-                kind=FILE,
-                namespace="",
-                name=file,
-                reason=conditions.Reason.INVALID,
-                message=in_force.staying(message, kept if stays else "")
-                if options
-                else message[:1024],
-            )
+        problem = report.Problem(
+            kind=FILE,
+            namespace="",
+            name=file,
+            reason=conditions.Reason.INVALID,
+            message=in_force.staying(message, kept if stays else "") if options else message[:1024],
         )
+        self.refusals.append(Refusal(problem, file))
 
     def _last(self, identity: ObjectIdentity) -> in_force.Option[tuple[Kept, meta.Resource]]:
         """Return an object as it stands in another place, else as it last was right.
@@ -166,6 +184,8 @@ def read(
     documents: Iterable[manifests.Manifest | manifests.UnreadableError],
     before: Mapping[ObjectIdentity, Kept],
     new_uid: Callable[[], str] | None = None,
+    *,
+    in_cluster: bool = False,
 ) -> FolderReading:
     """Return what a folder says now.
 
@@ -174,13 +194,14 @@ def read(
         before: `kept` of the last reading.
         new_uid: makes the uid of an object that the last reading did not see; without it such an
             object has none, which does where no reading follows.
+        in_cluster: the documents are meant for a cluster, not for a folder of an agent.
     """
-    sorting = _Sorting(before, new_uid)
+    sorting = _Sorting(before, new_uid, in_cluster)
     unreadable: list[manifests.UnreadableError] = []
     for document in documents:
         if isinstance(document, manifests.UnreadableError):
             unreadable.append(document)
-        elif _is_ours(document.data):
+        elif is_ours(document.data):
             _sort(sorting, document)
     sorting.keep_nameless()
     for error in unreadable:  # last: what moved to another file is there, not here
@@ -188,11 +209,11 @@ def read(
     return FolderReading(
         resources=tuple(resource for _, resource in sorting.good.values()),
         kept={identity: kept for identity, (kept, _) in sorting.good.items()},
-        problems=tuple(sorting.problems),
+        refusals=tuple(sorting.refusals),
     )
 
 
-def _is_ours(data: Mapping[str, Any]) -> bool:
+def is_ours(data: Mapping[str, Any]) -> bool:
     """Whether a document is of our group, or of a kind of ours and meant to be: a typing error."""
     group = str(data.get("apiVersion", "")).rpartition("/")[0]
     if group == meta.GROUP:
@@ -227,10 +248,15 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
     metadata = metadata if isinstance(metadata, dict) else {}
     namespace = str(metadata.get("namespace", DEFAULT_NAMESPACE))
     identity = ObjectIdentity(str(data.get("kind")), namespace, str(metadata.get("name", "")))
+
+    def refuse(reason: str, message: str, path: str) -> None:
+        where = manifest.place
+        sorting.complain(where, identity, reason, f"{where}: {message}", path)
+
     if identity in sorting.good and sorting.good[identity][0].place != manifest.place:
         first = sorting.good[identity][0].place
         what = f"is there twice, first in {first}: remove or rename one of them"
-        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
+        refuse(conditions.Reason.INVALID, what, "metadata.name")
         return
     described = {key: metadata[key] for key in _METADATA if key in metadata}
     if described.get("uid") is None:
@@ -240,32 +266,21 @@ def _sort(sorting: _Sorting, manifest: manifests.Manifest) -> None:
     try:
         resource = contract.parse({**head, **document}, strict=True)
     except contract.InvalidError as error:
-        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, str(error))
+        refuse(conditions.Reason.INVALID, str(error), error.path)
         return
-    unsupported = support.unsupported(resource, in_cluster=False)
+    unsupported = support.unsupported(resource, in_cluster=sorting.in_cluster)
     if unsupported:
         what = ", ".join(f"{field.path} {field.value}" for field in unsupported[:8])
         message = f"this release does not act on {what}"
-        _refuse(sorting, manifest, identity, conditions.Reason.NOT_SUPPORTED, message)
+        refuse(conditions.Reason.NOT_SUPPORTED, message, unsupported[0].path)
         return
     breaches = admission.check(resource)
     if breaches:
         what = "; ".join(f"{breach.path}: {breach.message}" for breach in breaches[:8])
-        _refuse(sorting, manifest, identity, conditions.Reason.INVALID, what)
+        refuse(conditions.Reason.INVALID, what, breaches[0].path)
         return
     sorting.good[identity] = (Kept(manifest.place, document), resource)
 
 
 _METADATA: Final = ("name", "labels", "annotations", "generation", "uid")
 """What is read of an object's metadata; an export from a cluster carries much more."""
-
-
-def _refuse(
-    sorting: _Sorting,
-    manifest: manifests.Manifest,
-    identity: ObjectIdentity,
-    reason: str,
-    message: str,
-) -> None:
-    file = manifest.place.partition("#")[0]
-    sorting.complain(file, identity, reason, f"{manifest.place}: {message}")

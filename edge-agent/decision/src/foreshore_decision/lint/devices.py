@@ -1,0 +1,121 @@
+"""Whether profiles, devices and sites make sense together, before any policy looks at them."""
+
+from collections.abc import Iterator
+
+from foreshore_api import conditions, v1alpha1
+from foreshore_api.reasons import cap as cap_reasons
+from foreshore_api.reasons import lint as reasons
+from foreshore_api.v1alpha1 import protection, telemetry
+from foreshore_decision import narrowing, policy, topics
+from foreshore_decision.chain import modes
+from foreshore_decision.lint import findings, written
+
+Reason = conditions.Reason
+
+
+def protections(files: written.WrittenResources) -> Iterator[findings.Finding]:
+    """Yield what profiles protect wrongly, and what devices narrow in the wrong direction."""
+    for profile in files.by_kind.profiles:
+        for problem in policy.check_device(profile.spec):
+            yield files.finding(profile, problem.reason, problem.path, problem.message)
+    for device in files.by_kind.devices:
+        of = files.profile(device)
+        if of is None:
+            continue
+        of_profile = policy.check_device(of.spec)
+        for problem in policy.check_device(of.spec, device.spec):
+            if problem not in of_profile:
+                yield files.finding(device, problem.reason, problem.path, problem.message)
+
+
+def zones(files: written.WrittenResources) -> Iterator[findings.Finding]:
+    """Yield the time zones that this machine does not know."""
+    has_zone = files.around.has_zone
+    for site in files.by_kind.sites:
+        zone = site.spec.time_zone
+        if zone is not None and not has_zone(zone):
+            yield files.finding(site, Reason.INVALID, "spec.timeZone", _unknown(zone))
+    for profile in files.by_kind.profiles:
+        times = {"spec.mqtt.time.zone": profile.spec.mqtt.time}
+        times |= {f"spec.properties[{p.name}].time.zone": p.time for p in profile.spec.properties}
+        for path, time in times.items():
+            if isinstance(time, telemetry.DeviceTime) and time.zone and not has_zone(time.zone):
+                yield files.finding(profile, Reason.INVALID, path, _unknown(time.zone))
+
+
+def _unknown(zone: str) -> str:
+    return f"{zone} is no time zone that this machine knows"
+
+
+def endpoints(files: written.WrittenResources) -> Iterator[findings.Finding]:
+    """Yield topics that cannot be filled in, and those on which two devices are commanded."""
+    taken: dict[tuple[str, int, str], v1alpha1.Device] = {}
+    for device in files.by_kind.devices:
+        profile = files.profile(device)
+        site = files.find(v1alpha1.Site, device.namespace, device.spec.site)
+        if profile is None or site is None:
+            continue
+        broker = site.spec.broker
+        try:
+            commanded = _topics(profile.spec, device)
+        except topics.TopicError as error:
+            if not policy.check_device(profile.spec, device.spec):  # else that says so
+                yield files.finding(device, Reason.INVALID, "spec.parameters", str(error))
+            continue
+        for topic in commanded:
+            first = taken.setdefault((broker.host, broker.port, topic), device)
+            if first is not device:
+                text = f"Device {first.namespace}/{first.name} already listens on {topic}"
+                path = "spec.profileRef.name"
+                yield files.finding(device, Reason.ENDPOINT_CONFLICT, path, text)
+
+
+def _topics(profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.Device) -> list[str]:
+    """Return the topics on which a device is commanded. Raises TopicError for any of its topics."""
+    for template in (*topics.spoken(profile), *topics.heard(profile)):
+        _rendered(template, device)
+    return [_rendered(template, device) for template in topics.commanded(profile)]
+
+
+def _rendered(template: str, device: v1alpha1.Device) -> str:
+    return topics.render(
+        template,
+        site=device.spec.site,
+        device=device.name,
+        parameters=topics.parameters(device.spec),
+    )
+
+
+def unfenced(files: written.WrittenResources) -> Iterator[findings.Finding]:
+    """Yield the profiles whose devices two agents may command at once."""
+    for profile in files.by_kind.profiles:
+        guards = profile.spec.guards
+        if profile.spec.actions and guards.fenced_by is protection.Fence.NONE:
+            text = (
+                "nobody fences: for a moment two agents may command such a device; it acts for"
+                " hazard Low only"
+            )
+            warning = findings.Severity.WARNING
+            yield files.finding(profile, reasons.NOBODY_FENCES, "spec.guards.fence", text, warning)
+
+
+def caps(files: written.WrittenResources) -> Iterator[findings.Finding]:
+    """Yield the policies whose mode would be lower than they ask for, and why."""
+    for asking in files.by_kind.policies:
+        lowered: dict[policy.Cap, list[str]] = {}
+        for device in files.bound(asking):
+            profile = files.profile(device)
+            if profile is None:
+                continue
+            applied = policy.caps(narrowing.narrow(profile.spec, device.spec))
+            for cap in modes.effective(asking.spec.mode, applied)[1]:
+                lowered.setdefault(cap, []).append(device.name)
+        for cap, names in lowered.items():
+            text = _capped(asking.spec.mode, cap, names)
+            yield files.finding(asking, cap.reason, "spec.mode", text, findings.Severity.WARNING)
+
+
+def _capped(asked: v1alpha1.Mode, cap: policy.Cap, names: list[str]) -> str:
+    row = cap_reasons.TABLE.get(cap.reason)
+    why = "" if row is None else f": {row.meaning.rstrip('.')}"
+    return f"{asked} is capped at {cap.mode} for Device {findings.listed(names)}{why}"

@@ -1,0 +1,296 @@
+"""Every kind of finding, where it stands, and what is no finding."""
+
+import textwrap
+from typing import Any
+
+import pytest
+import yaml
+
+from builders import room
+from foreshore_api.reasons import domains
+from foreshore_decision import lint, manifests, resources
+
+ALONE = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda name: name == "Europe/Brussels")
+CLUSTER = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda _: True, in_cluster=True)
+
+
+def check(*documents: dict[str, Any], around: lint.Surroundings = ALONE) -> lint.LintReport:
+    body = yaml.safe_dump_all(documents, sort_keys=False).encode()
+    return lint.check(manifests.documents("room.yaml", body), around)
+
+
+def only(report: lint.LintReport) -> lint.Finding:
+    (finding,) = report.findings
+    return finding
+
+
+def room_with(kind: str, **paths: Any) -> list[dict[str, Any]]:
+    return [
+        room.changed(document, **paths) if document["kind"] == kind else document
+        for document in room.all_of()
+    ]
+
+
+def test_a_room_that_is_right_has_no_finding() -> None:
+    report = check(*room.all_of())
+    assert report.findings == ()
+    assert (report.documents, report.resources) == (6, 6)
+    assert not report.has_failed(is_strict=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "paths", "expected"),
+    [
+        pytest.param(
+            "DecisionPolicy",
+            {"spec__ruels": []},
+            ("Error", "spec.ruels", "Invalid", "did you mean rules?"),
+            id="a field that there is not",
+        ),
+        pytest.param(
+            "DecisionPolicy",
+            {"spec__hazard": "High", "spec__mode": "Shadow"},
+            ("Error", "spec.hazard", "NotSupported", "does not act on"),
+            id="what this release does not act on",
+        ),
+        pytest.param(
+            "Site",
+            {"spec__broker__credential": None},
+            ("Error", "spec.broker.credential", "Invalid", "needs a credential"),
+            id="a rule over several fields",
+        ),
+        pytest.param(
+            "Device",
+            {"spec__profileRef__name": "room-climat"},
+            ("Error", "spec.profileRef.name", "ReferenceNotFound", "did you mean room-climate?"),
+            id="a profile that is not there",
+        ),
+        pytest.param(
+            "DeviceProfile",
+            {"spec__safeState__input": []},
+            ("Error", "spec.safeState.input[value]", "Invalid", "none is given"),
+            id="a safe state that cannot be applied",
+        ),
+        pytest.param(
+            "Site",
+            {"spec__timeZone": "Europe/Brussel"},
+            ("Error", "spec.timeZone", "Invalid", "no time zone"),
+            id="a time zone that is none",
+        ),
+        pytest.param(
+            "DecisionPolicy",
+            {"spec__deviceSelector__matchLabels": {"zone": "wets"}},
+            ("Error", "spec.deviceSelector", "NoDevices", "did you mean zone=west?"),
+            id="a policy that selects nothing",
+        ),
+        pytest.param(
+            "DecisionPolicy",
+            {"spec__modelRef__version": "occupancy-v2"},
+            ("Error", "spec.modelRef.version", "ReferenceNotFound", "occupancy-v1"),
+            id="a version that is not there",
+        ),
+        pytest.param(
+            "DecisionPolicy",
+            {"spec__trigger__properties": ["co3"]},
+            ("Error", "spec.trigger.properties", "ReferenceNotFound", "did you mean co2?"),
+            id="a policy that does not compile",
+        ),
+        pytest.param(
+            "DeviceProfile",
+            {"spec__guards": {}},
+            ("Warning", "spec.mode", "GuardsUnchecked", "Autonomous is capped at Advise"),
+            id="a mode that is capped",
+        ),
+        pytest.param(
+            "Device",
+            {"metadata__label": {"zone": "west"}},
+            ("Warning", "metadata.label", "FieldIgnored", "did you mean labels?"),
+            id="metadata that nobody reads",
+        ),
+        pytest.param(
+            "Device",
+            {"sepc": {}},
+            ("Warning", "sepc", "FieldIgnored", "did you mean spec?"),
+            id="a field beside the spec",
+        ),
+    ],
+)
+def test_a_mistake_is_found_with_field_reason_and_what_helps(
+    kind: str, paths: dict[str, Any], expected: tuple[str, str, str, str]
+) -> None:
+    severity, path, reason, words = expected
+    findings = check(*room_with(kind, **paths)).findings
+    finding = next(item for item in findings if item.kind == kind or item.reason == reason)
+    assert (finding.severity, finding.path, finding.reason) == (severity, path, reason)
+    assert words in finding.message
+    assert finding.remedy
+    assert finding.place.startswith("room.yaml#")
+
+
+def test_a_profile_whose_devices_nobody_fences_is_warned_of() -> None:
+    documents = room_with("DeviceProfile", spec__guards={"fence": "None"})
+    findings = check(*documents).findings
+    warned = next(item for item in findings if item.reason == "NobodyFences")
+    assert (warned.severity, warned.path) == ("Warning", "spec.guards.fence")
+
+
+def test_an_object_that_stands_twice_is_refused_with_where_the_first_stands() -> None:
+    finding = only(check(*room.all_of(), room.device()))
+    assert (finding.place, finding.path) == ("room.yaml#7", "metadata.name")
+    assert "first in room.yaml#3" in finding.message
+
+
+def test_two_devices_on_one_command_topic_are_a_conflict() -> None:
+    profile = room.changed(room.profile(), spec__mqtt__commandTopic="floor/command")
+    others = [item for item in room.all_of() if item["kind"] != "DeviceProfile"]
+    finding = only(check(profile, *others, room.device(name="room-302")))
+    assert (finding.name, finding.reason) == ("room-302", "EndpointConflict")
+    assert "Device hq/room-301 already listens on floor/command" in finding.message
+
+
+def test_a_topic_that_lacks_its_parameter_is_found_at_the_device() -> None:
+    topic = "zigbee2mqtt/{parameters.friendlyName}"
+    findings = check(*room_with("DeviceProfile", spec__mqtt__telemetryTopic=topic)).findings
+    texts = [item.message for item in findings if item.kind == "Device"]
+    assert any("friendlyName" in text for text in texts)
+
+
+def test_another_device_that_an_input_reads_must_be_there() -> None:
+    policy = room.policy()
+    policy["spec"]["inputs"][0]["deviceRef"] = {"name": "valve-1"}
+    findings = check(*room.all_of()[:-1], policy).findings
+    missing = [item for item in findings if item.path == "spec.inputs[light].deviceRef.name"]
+    assert [item.reason for item in missing] == ["ReferenceNotFound"]
+
+
+def test_for_a_cluster_what_the_files_do_not_hold_is_a_note() -> None:
+    report = check(room.device(), room.policy(), around=CLUSTER)
+    assert {item.severity for item in report.findings} == {lint.Severity.NOTE}
+    assert {item.path for item in report.findings} == {
+        "spec.profileRef.name",
+        "spec.site",
+        "spec.modelRef.version",
+    }
+    assert not report.has_failed(is_strict=True)
+
+
+def test_a_policy_without_its_devices_is_checked_against_the_one_profile_there_is() -> None:
+    policy = room.changed(room.policy(), spec__trigger__properties=["co3"])
+    findings = check(room.profile(), policy, around=CLUSTER).findings
+    assert [item.path for item in findings if item.severity is lint.Severity.ERROR] == [
+        "spec.trigger.properties"
+    ]
+
+
+def test_a_document_of_another_kind_is_a_note() -> None:
+    finding = only(check({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}))
+    assert (finding.severity, finding.reason) == ("Note", "KindOfOthers")
+
+
+def test_a_file_that_is_no_yaml_is_an_error_of_the_file() -> None:
+    error = manifests.UnreadableError("a.yaml: line 2: 'x' appears twice", "a.yaml")
+    finding = only(lint.check([error], ALONE))
+    assert (finding.kind, finding.file, finding.message) == (
+        resources.FILE,
+        "a.yaml",
+        "line 2: 'x' appears twice",
+    )
+
+
+def test_errors_fail_and_warnings_fail_only_strictly() -> None:
+    warned = check(*room_with("Device", sepc={}))
+    assert not warned.has_failed(is_strict=False)
+    assert warned.has_failed(is_strict=True)
+    assert check(*room_with("DecisionPolicy", spec__ruels=[])).has_failed(is_strict=False)
+
+
+FILE = textwrap.dedent("""\
+    # a room
+    apiVersion: foreshore.dev/v1alpha1
+    kind: Device
+    metadata:
+      name: room-301
+    spec:
+      site: hq
+    ---
+    kind: List
+    items:
+    - kind: DecisionPolicy
+      spec:
+        inputs:
+        - name: light
+        - name: co2
+          maximumAge: 90s
+        rules:
+        - name: occupied
+          expression: "true"
+    """)
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "line"),
+    [
+        ("a.yaml#1", "spec.site", 7),
+        ("a.yaml#1", "spec.profileRef.name", 6),
+        ("a.yaml#1", "", 2),
+        ("a.yaml#2.1", "spec.inputs[co2].maximumAge", 16),
+        ("a.yaml#2.1", "spec.inputs[1].maximumAge", 16),
+        ("a.yaml#2.1", "spec.rules[occupied].expression", 19),
+        ("a.yaml#2.1", "spec.rules[nobody].expression", 17),
+        ("a.yaml#9", "spec", 1),
+    ],
+)
+def test_a_field_is_found_in_its_file_by_its_line(place: str, path: str, line: int) -> None:
+    assert manifests.lines_of(FILE.encode(), [(place, path)]) == (line,)
+
+
+def test_the_report_for_a_person() -> None:
+    body = yaml.safe_dump_all(
+        room_with("DecisionPolicy", spec__trigger__properties=["co3"]), sort_keys=False
+    ).encode()
+    report = lint.check(manifests.documents("room.yaml", body), ALONE)
+    assert body.splitlines()[131].strip() == b"properties:"
+    assert report.text(lambda _: body).splitlines() == [
+        "error: room.yaml#6: spec.trigger.properties: the profile has no property co3; did you mean"
+        " co2? Known: airflow, co2, light, temperature"
+        " (DecisionPolicy hq/ventilate-when-occupied, ReferenceNotFound)",
+        "  room.yaml:132; remedy: create the object, or correct its name",
+        "6 resources in 6 documents: 1 error, 0 warnings, 0 notes",
+    ]
+
+
+def test_the_report_for_a_program() -> None:
+    body = yaml.safe_dump(room.changed(room.site(), spec__brokr={}), sort_keys=False).encode()
+    report = lint.check(manifests.documents("room.yaml", body), ALONE)
+    document = report.document(lambda _: body)
+    assert document["counts"] == {"Error": 1, "Warning": 0, "Note": 0}
+    assert document["left"] == 0
+    (finding,) = document["findings"]
+    assert {key: finding[key] for key in ("severity", "file", "document", "path", "kind")} == {
+        "severity": "Error",
+        "file": "room.yaml",
+        "document": "room.yaml#1",
+        "path": "spec.brokr",
+        "kind": "Site",
+    }
+
+
+def test_a_report_of_very_many_findings_is_bounded_and_says_so() -> None:
+    documents = [room.changed(room.device(name=f"d{at}"), sepc={}) for at in range(1100)]
+    report = check(*documents, around=CLUSTER)
+    body = yaml.safe_dump_all(documents, sort_keys=False).encode()
+    document = report.document(lambda _: body)
+    assert len(document["findings"]) == 1000
+    assert document["left"] == len(report.findings) - 1000 > 0
+
+
+def test_hostile_texts_do_not_reach_the_terminal() -> None:
+    report = check({"apiVersion": "v1", "kind": "\x1b[2Jgone", "metadata": {"name": "a\nb"}})
+    assert "\x1b" not in report.text(lambda _: b"kind: x")
+
+
+def test_every_reason_of_a_finding_has_a_row() -> None:
+    reasons = {row for table in ("condition", "cap", "lint") for row in domains.TABLES[table]}
+    for kind in ("Site", "Device", "DecisionPolicy"):
+        for finding in check(*room_with(kind, spec__nothing={})).findings:
+            assert finding.reason in reasons
