@@ -107,7 +107,8 @@ def caps(files: written.WrittenResources) -> Iterator[findings.Finding]:
             profile = files.profile(device)
             if profile is None:
                 continue
-            applied = policy.caps(narrowing.narrow(profile.spec, device.spec))
+            narrowed = narrowing.narrow(profile.spec, device.spec)
+            applied = policy.caps(asking.spec, narrowed)
             for cap in modes.effective(asking.spec.mode, applied)[1]:
                 lowered.setdefault(cap, []).append(device.name)
         for cap, names in lowered.items():
