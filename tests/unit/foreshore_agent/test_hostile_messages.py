@@ -140,8 +140,9 @@ def test_a_number_that_is_not_finite_is_a_no_on_record(said: str) -> None:
     """Regression: the message was dropped, and nothing told of the decision not taken."""
     rig = Rig()
     body = json.dumps({**TELEMETRY, "light": "?"}).replace('"?"', said).encode()
-    [sample] = telemetry(rig, body)
-    assert isinstance(sample, events.Sample)
+    samples = telemetry(rig, body)
+    assert isinstance(samples, list)
+    [sample] = samples
     rig.feed(events.Sample, device=DEVICE, values=sample.values, refused=sample.refused)
     (recorded,) = rig.decisions
     assert rig.verdicts == [("NotApplicable", "InputRefused")]
