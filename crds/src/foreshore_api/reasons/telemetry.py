@@ -106,6 +106,15 @@ DUPLICATE_KEY: Final = Reason(
     remedy="each key once",
 )
 
+TOO_MANY: Final = Reason(
+    "TooMany",
+    "The message holds more samples than are read of one.",
+    remedy="smaller batches, or a topic that fewer devices share",
+)
+
+NULL: Final = Reason(
+    "Null", "The message names properties and says nothing of them: their last values keep ageing."
+)
 NO_PROPERTY: Final = Reason(
     "NoProperty",
     "The document holds none of the properties that the profile names.",
@@ -138,10 +147,22 @@ TOO_LONG: Final = Reason("TooLong", "The text is longer than one may be.", remed
 INVALID_TEXT: Final = Reason(
     "InvalidText", "The text holds what is no Unicode.", remedy="texts in UTF-8"
 )
+UNKNOWN_VALUE: Final = Reason(
+    "UnknownValue",
+    "The device says a value that the profile's values do not list.",
+    remedy="a row for it in the property's values",
+)
+BAD_QUALITY: Final = Reason(
+    "BadQuality",
+    "The device says that the value cannot be trusted, or not that it can.",
+    remedy="what is wrong at the device; or the property's quality in the profile, and what the"
+    " device says of good values, alike",
+)
 INVALID_TIMESTAMP: Final = Reason(
     "InvalidTimestamp",
-    "The value's own time is neither RFC 3339 nor Unix seconds.",
-    remedy="a readable time at timestampPath, or no timestampPath",
+    "The value's own time cannot be read; the value is used with the time of receipt.",
+    remedy="time.format and time.zone in the profile or the Site's timeZone, as the device writes"
+    " its times; or no time there",
 )
 
 TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())

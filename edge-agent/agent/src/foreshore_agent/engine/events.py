@@ -80,10 +80,11 @@ class Sample(_Event, frozen=True):
     """Properties whose value was refused, with the reason code (`NonFinite`, `WrongType`): the
     property counts as invalid from now on."""
     sampled_at: Mapping[str, datetime] = field(default_factory=dict)
-    """The device's own time of each value, where the property's timestampPath found one. It orders
-    samples and finds duplicates; ages count from receipt, because clocks differ."""
+    """The device's own time of each value, where one could be read. It orders samples and finds
+    duplicates; ages count from receipt, because clocks differ."""
     retained: bool = False
-    """The broker had kept it: it holds only properties of which that is the device's last word."""
+    """The broker had kept it: it is the device's last word, of unknown age, on what the device says
+    only when it changes, and names nothing else."""
     redelivered: bool = False
     """MQTT's DUP flag."""
     is_followed: bool = False
@@ -93,6 +94,12 @@ class Sample(_Event, frozen=True):
     """Whether it is the one that policies waited for."""
     replaced: tuple[tuple[str, int], ...] = ()
     """Messages of the device since its last sample that were never read, by reason."""
+    waited: float = 0.0
+    """Seconds since it came, where it is taken so late that nothing of now is decided on it: its
+    values are as old, and from before every gap since."""
+    unread_times: Mapping[str, str] = field(default_factory=dict)
+    """Properties whose own time could not be read, with the reason code: the value counts as of
+    its receipt."""
 
 
 class Inferred(_Event, frozen=True):
