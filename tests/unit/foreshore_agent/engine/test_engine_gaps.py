@@ -92,6 +92,27 @@ def test_a_connection_that_went_before_it_was_up_makes_void_what_it_brought() ->
     assert store.believed("contact") is OPEN
 
 
+def test_what_waited_longer_than_a_gap_is_from_before_it() -> None:
+    store = ColdStore()
+    store.loses_telemetry()
+    store.rig.wait(2)
+    store.rig.feed(events.Sample, device=DEVICE, values={"contact": CLOSED}, waited=2.5)
+    assert store.believed("contact") is None
+    store.is_online(True)
+    store.rig.feed(events.Sample, device=DEVICE, values={"contact": CLOSED}, waited=1.5)
+    assert store.input("contact").age == pytest.approx(1.5)
+
+
+def test_nothing_stands_in_for_a_word_that_was_dropped_unread() -> None:
+    store = ColdStore(cold_store.profile(), cold_store.policy(onInvalid="LastGood"))
+    store.says(contact=CLOSED)
+    assert warm(store) == COMMANDED
+    store.rig.feed(events.Sample, device=DEVICE, values={}, refused={"contact": "Dropped"})
+    assert warm(store) == ("NotApplicable", "InputRefused")
+    store.rig.feed(events.Sample, device=DEVICE, values={}, refused={"contact": "WrongType"})
+    assert warm(store) == ("NotApplicable", "InputRefused")
+
+
 def test_the_last_good_value_stands_in_for_nothing_void() -> None:
     store = ColdStore(cold_store.profile(), cold_store.policy(onInvalid="LastGood"))
     store.says(contact=CLOSED)
@@ -564,7 +585,13 @@ def forgets_no_reading(patch: pytest.MonkeyPatch) -> None:
 
 def forgets_no_last_good_value(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(presence, "_without", lambda binding, _: binding)
-    patch.setattr(readings, "VOID", {reasons.CONNECTION_GAP: reasons.INPUT_REFUSED})
+    input_of = readings.input_of
+
+    def mutant(source: Any, reading: Any, good: Any, now: float) -> Any:
+        seen = input_of(source, reading, good, now)
+        return seen if seen.problem is None else readings._substitute(source, seen, good, now)
+
+    patch.setattr(readings, "input_of", mutant)
 
 
 def takes_what_waited_over_a_gap(patch: pytest.MonkeyPatch) -> None:

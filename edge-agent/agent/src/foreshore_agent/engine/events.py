@@ -95,6 +95,9 @@ class Sample(_Event, frozen=True):
     """Whether it is the one that policies waited for."""
     replaced: tuple[tuple[str, int], ...] = ()
     """Messages of the device since its last sample that were never read, by reason."""
+    waited: float = 0.0
+    """Seconds since it came, where it is taken so late that nothing of now is decided on it: its
+    values are as old, and from before every gap since."""
     unread_times: Mapping[str, str] = field(default_factory=dict)
     """Properties whose own time could not be read, with the reason code: the value counts as of
     its receipt."""

@@ -65,11 +65,16 @@ def voided(
         for name, reading in device.readings.items()
         if name in names
     }
-    return device._replace(
+    return unbelieved(device, names)._replace(
         readings={**device.readings, **void},
         voids={**device.voids, **dict.fromkeys(names, seconds)},
-        bindings={key: _without(binding, names) for key, binding in device.bindings.items()},
     )
+
+
+def unbelieved(device: DeviceState, names: frozenset[str]) -> DeviceState:
+    """Forget the last good values of these properties, which stand in for nothing any more."""
+    bindings = {key: _without(binding, names) for key, binding in device.bindings.items()}
+    return device._replace(bindings=bindings)
 
 
 def reads(binding: Binding, names: frozenset[str]) -> bool:
@@ -129,7 +134,6 @@ def aged(device: DeviceState) -> Mapping[str, facts.Reading]:
 
 
 def _without(binding: Binding, names: frozenset[str]) -> Binding:
-    """Forget the last good values of these properties."""
     if not binding.last_good or not reads(binding, names):
         return binding
     void = {source.name for source in binding.compiled.inputs if source.property in names}

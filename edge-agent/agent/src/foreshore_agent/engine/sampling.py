@@ -47,6 +47,7 @@ class TakenSample(NamedTuple):
 
 def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSample:
     """Take a sample in, at an engine time; the result is the best of any of its properties."""
+    seconds -= sample.waited
     results = {
         name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
     }
@@ -55,6 +56,23 @@ def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSam
     changed = fresh | frozenset(refused)
     if not changed:
         return TakenSample(device, frozenset(), _without_news(sample, results))
+    device = _read(device, sample, fresh, refused, seconds)
+    if not sample.retained:
+        device = _heard(device, fresh, seconds)
+    return TakenSample(device, changed, reasons.ACCEPTED)
+
+
+def _read(
+    device: DeviceState,
+    sample: events.Sample,
+    fresh: frozenset[str],
+    refused: Mapping[str, str],
+    seconds: float,
+) -> DeviceState:
+    """Return a device with the new readings of a sample, and the times by which others are old.
+
+    Where a word was dropped unread, nobody knows what was said last: nothing stands in for it.
+    """
     read, stamps = dict(device.readings), dict(device.stamps)
     for name in fresh:
         value, stamp = sample.values[name], sample.sampled_at.get(name)
@@ -70,10 +88,10 @@ def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSam
             stamps[name] = _stamp(stamps.get(name), stamp, seconds)
     for name, problem in refused.items():
         read[name] = facts.Reading(None, seconds, problem, is_live=not sample.retained)
-    device = device._replace(readings=read, stamps=stamps)
-    if not sample.retained:
-        device = _heard(device, fresh, seconds)
-    return TakenSample(device, changed, reasons.ACCEPTED)
+    lost = frozenset(name for name in refused if refused[name] == reasons.DROPPED)
+    if lost:
+        device = presence.unbelieved(device, lost)
+    return device._replace(readings=read, stamps=stamps)
 
 
 def _heard(device: DeviceState, fresh: frozenset[str], seconds: float) -> DeviceState:

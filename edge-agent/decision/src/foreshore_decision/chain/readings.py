@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import telemetry
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_decision import expr
@@ -18,10 +19,15 @@ from foreshore_decision.instant import RESOLUTION, is_beyond
 from foreshore_decision.policy import compiled
 
 VOID: Final[Mapping[str | None, GateReason]] = MappingProxyType(
-    {reason: reason for reason in (reasons.CONNECTION_GAP, reasons.DEVICE_OFFLINE)}
+    {
+        reasons.CONNECTION_GAP: reasons.CONNECTION_GAP,
+        reasons.DEVICE_OFFLINE: reasons.DEVICE_OFFLINE,
+        telemetry.DROPPED: reasons.INPUT_REFUSED,
+    }
 )
-"""Problems of readings that were good until the connection or the device went: no older value may
-stand in for them, or what was said before would outlive what has been said since."""
+"""Problems of readings that were good until the connection or the device went, or a newer one was
+dropped unread, and what a gate says of them. No older value may stand in for them, or what was said
+before would outlive what has been said since."""
 DIGITS: Final = round(-math.log10(RESOLUTION))
 """Decimals of a second that are looked at."""
 
@@ -71,22 +77,19 @@ def input_of(
     elif problem is None and received is not None and is_beyond(received, source.maximum_age, now):
         problem = reasons.INPUT_STALE
     seen = Input(source.name, reading.value, source.unit, received, age, problem)
+    if reading.problem in VOID or received is None:
+        good = None  # the device may have said since that it is not so
     return seen if problem is None else _substitute(source, seen, good, now)
 
 
 def _substitute(
     source: compiled.CompiledInput, seen: Input, good: Good | None, now: float
 ) -> Input:
-    """Apply onInvalid. The last good value stands in no longer than the input's maximumAge.
-
-    Never for a word that went void, or that the broker had kept: the device may have said since
-    that it is not so.
-    """
+    """Apply onInvalid. The last good value stands in no longer than the input's maximumAge."""
     problem = seen.problem or reasons.INPUT_MISSING
     if source.on_invalid is OnInvalid.DEFAULT and source.default is not None:
         return seen._replace(value=source.default, problem=problem, substituted="Default")
-    has_none = problem in VOID or problem == reasons.INPUT_AGE_UNKNOWN
-    if source.on_invalid is OnInvalid.LAST_GOOD and good is not None and not has_none:
+    if source.on_invalid is OnInvalid.LAST_GOOD and good is not None:
         age = now - good.received
         if not is_beyond(good.received, source.maximum_age, now):
             return Input(

@@ -139,8 +139,9 @@ class _LaneChannel:
     def is_refused(self, topic_filter: str) -> bool:
         return self._shared.lane.is_refused(topic_filter)
 
-    def listen(self, filters: tuple[str, ...]) -> None:
+    def listen(self, filters: tuple[str, ...], renewed: frozenset[str] = frozenset()) -> None:
         self.filters = filters
+        self._shared.lane.renew(renewed)
         self._shared.settle()
 
     def publish(

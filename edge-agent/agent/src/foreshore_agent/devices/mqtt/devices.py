@@ -17,7 +17,15 @@ from typing import Final
 from foreshore_agent import documents, refusals
 from foreshore_agent.devices import port
 from foreshore_agent.devices.codecs import formats
-from foreshore_agent.devices.mqtt import broker, channel, topics, translate, unread
+from foreshore_agent.devices.mqtt import (
+    availability,
+    broker,
+    channel,
+    last_words,
+    topics,
+    translate,
+    unread,
+)
 from foreshore_agent.engine import effects, events
 from foreshore_agent.engine.events import Key
 from foreshore_api.reasons import command as reasons
@@ -57,11 +65,14 @@ class MqttDevices:
         self._unread: Final = unread.Unread()
         self._missed: Final[dict[Key, dict[str, int]]] = {}
         """Messages of each device since its last sample that were not read, by reason."""
+        self._announced: Final = availability.Announcements()
         self._lost: Final[dict[str, None]] = {}
         """Topics on which a message was dropped that said what is not said again."""
         self._untimed: Final[set[tuple[Key, str]]] = set()
         """Properties with device times that cannot be read, of which the log has a line."""
         self._routes = topics.Routes()
+        self._watched: availability.Routes = {}
+        self._words: last_words.Words = {}
         self._telemetry: Final = site.telemetry(
             channel.Subscriber(self._measured, self._telemetry_changed)
         )
@@ -93,6 +104,10 @@ class MqttDevices:
         windowed: Collection[Key] = (),
     ) -> None:
         """Take a new desired state: another broker, other topics."""
+        devices = tuple(devices)
+        words = {} if site is None else last_words.by_topic(site.name, devices)
+        renewed, self._words = last_words.renewed(self._words, words), words
+        self._watched = {} if site is None else availability.routes(site.name, devices)
         self._routes = (
             topics.Routes()
             if site is None
@@ -113,7 +128,8 @@ class MqttDevices:
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
         self._untimed.clear()
-        self._telemetry.listen(self._routes.telemetry_filters)
+        heard = {*self._routes.telemetry_filters, *self._watched}
+        self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._routes.control_filters)
         self._broker.assign(None if site is None else site.spec.broker, self._credentials)
 
@@ -154,14 +170,16 @@ class MqttDevices:
     @property
     def has_measured(self) -> bool:
         """Whether messages of devices wait."""
-        return bool(self._lost) or not self._unread.is_empty
+        return bool(self._lost) or not (self._unread.is_empty and self._announced.is_empty)
 
     def measured(self, most: int) -> list[events.Sample]:
         """Decode the messages that wait, so many at most, and return what they measure.
 
         No further one once there are so many samples: a message on a topic that a thousand devices
-        share measures for each of them.
+        share measures for each of them. What was said of whether devices are there comes before it.
         """
+        for announced in self._announced.take():
+            self._deliver(announced)
         samples = self._of_lost()
         oldest, size = self._stamp()[0].monotonic - LONGEST_WAIT, 0
         for _ in range(most):
@@ -178,10 +196,26 @@ class MqttDevices:
 
     def _measured(self, message: channel.MqttMessage) -> bool:
         """Keep a message of the telemetry connection until the engine's host has a turn for it."""
+        for watched in self._watched.get(message.topic, ()):
+            self._announce(message, watched)
         for dropped in self._unread.put(message):
             self._drop(dropped)
         self._wake()
         return True
+
+    def _announce(
+        self, message: channel.MqttMessage, route: availability.AvailabilityRoute
+    ) -> None:
+        """Keep what a message says of whether a device is there."""
+        is_online = route.read(message.payload)
+        if isinstance(is_online, str):
+            self._refused.note(f"a message on {message.topic}", is_online)
+            return
+        now, fresh = self._stamp()
+        at = message.at or now
+        self._announced.put(
+            events.Availability(at, fresh, route.device, is_online, message.retained)
+        )
 
     def _drop(self, taken: unread.UnreadMessage) -> None:
         """Count a message that is never read, for the next sample of its devices."""
@@ -324,7 +358,7 @@ class MqttDevices:
 
         A value from before a gap that is taken after it would end the gap of every window.
         """
-        while is_up and not self._unread.is_empty:
+        while is_up and self.has_measured:
             for sample in self.measured(unread.MAXIMUM_MESSAGES):
                 self._deliver(sample)
         self._deliver(events.TelemetryChanged(*self._stamp(), is_up))

@@ -48,6 +48,8 @@ class Lane:
         self._news: Final = asyncio.Event()
         self._address: connection.Address | None = None
         self._filters: tuple[str, ...] = ()
+        self._renewed: frozenset[str] = frozenset()
+        """Filters to subscribe although they are subscribed."""
         self._session: connection.BrokerConnection | None = None
         self._complaint = ""
         self._is_flooded = False
@@ -85,6 +87,12 @@ class Lane:
         """Set what is wanted; it is made so by `keep`."""
         if (address, filters) != (self._address, self._filters):
             self._address, self._filters = address, filters
+            self._news.set()
+
+    def renew(self, filters: frozenset[str]) -> None:
+        """Ask the broker anew for what it has kept on these filters."""
+        if filters:
+            self._renewed |= filters
             self._news.set()
 
     def publish(
@@ -166,11 +174,14 @@ class Lane:
     async def _listen(
         self, session: connection.BrokerConnection, listened: tuple[str, ...]
     ) -> tuple[str, ...]:
-        wanted = self._filters
+        wanted, renewed, self._renewed = self._filters, self._renewed, frozenset()
         before, after = frozenset(listened), frozenset(wanted)
-        fresh = [topic for topic in wanted if topic not in before]
+        fresh = [topic for topic in wanted if topic not in before or topic in renewed]
         stale = [topic for topic in listened if topic not in after]
         refused = set(await session.subscribe(fresh))
+        if not before.isdisjoint(refused):
+            # whether it still delivers what it delivered until now, no broker says
+            raise connection.ConnectionFailedError("the broker withdrew a subscription")
         session.unsubscribe(stale)
         if stale:
             session.denials.forget(
@@ -188,8 +199,12 @@ class Lane:
             self._changed(True)  # noqa: FBT003 - a callback
 
     def _fall(self) -> None:
-        if self._session is not None:
-            self._session = None
+        """Tell of the end; of what is measured also where the session was never up.
+
+        It may have brought messages before a subscription failed, and after it comes a gap.
+        """
+        was_up, self._session = self._session is not None, None
+        if was_up or self._traffic.is_aside:
             self._changed(False)  # noqa: FBT003 - a callback
 
     def _complain(self, complaint: str) -> None:

@@ -36,9 +36,10 @@ def telemetry(
     for reading in decoded:
         if reading.values or reading.refused:
             at, fresh = stamp()
+            came = message.at or at
             samples.append(
                 events.Sample(
-                    at if is_overdue else message.at or at,
+                    at if is_overdue else came,
                     fresh,
                     route.device,
                     reading.values,
@@ -47,6 +48,7 @@ def telemetry(
                     message.retained,
                     message.redelivered,
                     unread_times=reading.unread_times,
+                    waited=max(0.0, at.boot - came.boot) if is_overdue else 0.0,
                 )
             )
     if samples:
