@@ -13,7 +13,7 @@ from foreshore_agent.devices.mqtt import broker as brokers
 from foreshore_agent.devices.mqtt import devices
 from foreshore_agent.engine import effects, events
 from foreshore_agent.site import exchange
-from foreshore_api.v1alpha1 import deviceprofile, site
+from foreshore_api.v1alpha1 import deviceprofile, protection, site
 from foreshore_api.v1alpha1.device import DeviceSpec
 from foreshore_api.wire import assignment, beat
 
@@ -104,11 +104,19 @@ TOPICS = {
 }
 
 
+AIR = deviceprofile.Action(
+    name="air",
+    idempotency=protection.Idempotency.IDEMPOTENT,
+    input=(deviceprofile.ActionInput(name="value"),),
+)
+
+
 def device(name: str, **mqtt: str) -> assignment.AssignedDevice:
     """One device that measures CO2, with topics for commands and answers and maybe others."""
     profile = deviceprofile.DeviceProfileSpec(
         mqtt=deviceprofile.Mqtt(**{**TOPICS, **mqtt}),
         properties=(deviceprofile.Property(name="co2"),),
+        actions=(AIR,),
     )
     spec = DeviceSpec(profile_ref={"name": "room"}, site="hq")
     return assignment.AssignedDevice(

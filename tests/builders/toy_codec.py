@@ -6,7 +6,7 @@ from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command as wire
 
 
-def encode(command: effects.SendCommand) -> bytes:
+def encode(command: effects.SendCommand, _message: object = None) -> bytes:
     values = " ".join(str(value) for value in command.values.values())
     return f"{command.command_id} {command.epoch} {command.action} {values}".encode()
 
@@ -23,7 +23,7 @@ def acknowledgement(body: bytes) -> wire.Acknowledgement | str:
     return wire.Acknowledgement(command_id=command_id, result=results[word])
 
 
-def speaks(profile: deviceprofile.DeviceProfileSpec) -> bool:
+def speaks(profile: deviceprofile.DeviceProfileSpec, _action: object) -> bool:
     return (profile.mqtt.command_topic or "").endswith("/toy")
 
 

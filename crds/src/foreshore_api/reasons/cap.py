@@ -39,8 +39,8 @@ ACKNOWLEDGEMENT_MISSING: Final = Reason(
 )
 STORED_DELIVERY: Final = Reason(
     "StoredDelivery",
-    "The action's message is stored for a device that is away (mqtt.delivery Stored), and may arrive"
-    " when it is not right any more.",
+    "The action's message is stored for a device that is away (mqtt.delivery Stored), and may"
+    " arrive when it is not right any more.",
     remedy="a topic whose messages reach the device at once or never, with delivery Live",
 )
 

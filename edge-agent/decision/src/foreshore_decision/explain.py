@@ -16,6 +16,7 @@ from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.reasons.decision import GateReason
+from foreshore_api.v1alpha1 import protection
 from foreshore_api.wire import record
 from foreshore_decision import served
 
@@ -27,6 +28,14 @@ MARKS: Final[Mapping[str, str]] = {record.Phase.PASS: "+", record.Phase.SKIPPED:
 """What stands before a gate's line; x where it did not pass."""
 FORBIDS: Final = "{name} false: {expression}"
 """What would have passed a Forbid, which has a reason of its author."""
+
+
+FENCES: Final[Mapping[str, str]] = {
+    protection.Fence.DEVICE: "Device: it refuses a lower epoch and does a command once",
+    protection.Fence.NONE: "None: two agents may overlap for as long as one can be stopped between"
+    " its last look at its right and the socket",
+}
+"""What the fence that a record names comes to."""
 
 
 class UnknownDecisionError(Exception):
@@ -78,6 +87,8 @@ class Explanation:
     close_calls: tuple[str, ...]
     afterwards: tuple[Afterwards, ...]
     latency: Mapping[str, float]
+    fence: str = ""
+    """Who keeps another agent's commands from taking effect; empty where nobody is named."""
     replaced: tuple[str, ...] = ()
     """What became of samples that nobody decided on since the record before."""
 
@@ -141,6 +152,7 @@ def explain(
         close_calls=_close_calls(decision.gates),
         afterwards=tuple(afterwards),
         latency=dict(decision.latency),
+        fence=_fence(decision.device),
         replaced=_replaced(decision.replaced or {}),
     )
 
@@ -190,6 +202,7 @@ def _pairs(explanation: Explanation) -> list[str]:
         ("device", explanation.device),
         ("policy", f"{explanation.policy}, {explanation.mode}"),
         ("agent", f"{explanation.node}, {explanation.authority}"),
+        *((("fence", explanation.fence),) if explanation.fence else ()),
         *(("input", text) for text in explanation.inputs),
         *(("model", text) for text in explanation.model),
         *((("wanted", explanation.wanted),) if explanation.wanted else ()),
@@ -323,6 +336,13 @@ def _authority(authority: record.Authority) -> str:
     if authority.epoch is None:
         return "without a grant"
     return f"epoch {authority.epoch}, {authority.standing}"
+
+
+def _fence(device: record.DeviceReference) -> str:
+    """Say who fences, and what it means where nobody does."""
+    if device.fence is None:
+        return ""
+    return FENCES.get(device.fence, device.fence)
 
 
 def _input(source: record.RecordedInput) -> str:

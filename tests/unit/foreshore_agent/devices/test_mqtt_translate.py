@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from foreshore_agent.devices.codecs import formats, payload, registry
-from foreshore_agent.devices.mqtt import channel, topics, translate
+from foreshore_agent.devices.mqtt import channel, orders, topics, translate
 from foreshore_agent.engine import events
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import deviceprofile
@@ -13,8 +13,8 @@ AT = events.Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1.0)
 ROUTE = topics.DeviceRoute(
     events.Key("hq", "room-301"),
     payload.Decoder((deviceprofile.Property(name="co2"),)),
-    registry.CODECS[-1],
 )
+ANSWERS = orders.AnswerRoute(ROUTE.device, registry.CODECS[-1])
 
 
 def telemetry(received: channel.MqttMessage) -> list[events.Sample] | str:
@@ -34,13 +34,13 @@ def test_telemetry_becomes_a_sample_of_its_device() -> None:
 def test_what_the_broker_had_kept_is_refused_before_it_is_read() -> None:
     kept = message(b"\xff", retained=True)
     assert telemetry(kept) == reasons.RETAINED
-    assert translate.answer(kept, ROUTE, AT, "fresh") == reasons.RETAINED
+    assert translate.answer(kept, ANSWERS, AT, "fresh") == reasons.RETAINED
 
 
 def test_a_malformed_document_is_a_reason_and_no_event() -> None:
     assert telemetry(message(b"{")) == "InvalidJSON"
-    assert translate.answer(message(b"{}"), ROUTE, AT, "f") == reasons.INVALID_DOCUMENT
-    assert translate.answer(message(b"x" * 70000), ROUTE, AT, "f") == reasons.TOO_LARGE
+    assert translate.answer(message(b"{}"), ANSWERS, AT, "f") == reasons.INVALID_DOCUMENT
+    assert translate.answer(message(b"x" * 70000), ANSWERS, AT, "f") == reasons.TOO_LARGE
 
 
 def test_a_document_without_any_property_of_the_profile_is_refused_and_no_empty_sample() -> None:
@@ -54,5 +54,5 @@ def test_a_document_without_any_property_of_the_profile_is_refused_and_no_empty_
 
 def test_an_answer_becomes_an_acknowledgement() -> None:
     done = command.Acknowledgement(command_id="d/1", result=command.Result.ACCEPTED)
-    answer = translate.answer(message(done.encode()), ROUTE, AT, "fresh")
+    answer = translate.answer(message(done.encode()), ANSWERS, AT, "fresh")
     assert answer == events.Acknowledged(AT, "fresh", ROUTE.device, done)

@@ -1,7 +1,9 @@
 """Dialects that devices speak: commands, answers and measurements as payloads. Pure.
 
-registry   one row a dialect of commands; a device's profile says which
+registry   one row a dialect of commands; a profile's action says which
 envelope   the dialect of `foreshore_api.wire.command`
+dialect    the device's own: what the action's expression gives, as JSON or text
+reply      answers in the device's own words
 payload    what a message says of a device's properties
 lookup     one property in a sample: where it stands, whether it is good, what it means
 formats    one row a format of messages that are read; each message is decoded once in each

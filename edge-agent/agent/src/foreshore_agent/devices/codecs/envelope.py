@@ -11,7 +11,7 @@ from foreshore_api.wire import command as wire
 from foreshore_decision import record
 
 
-def encode(command: effects.SendCommand) -> bytes:
+def encode(command: effects.SendCommand, _message: object = None) -> bytes:
     """Return the envelope of a command."""
     return orjson.dumps(
         {

@@ -2,8 +2,8 @@
 
 What devices measure comes over the telemetry connection, their answers over control, where commands
 go. Answers are passed on as they come; what is measured waits in `unread` until the engine's host
-has a turn for it. `life` makes one, the `DevicesPort` of the runtime; `topics` knows whose a topic
-is, `translate` reads a message.
+has a turn for it. `life` makes one, the `DevicesPort` of the runtime; `topics` and `orders` know
+whose a topic is, `translate` reads a message.
 """
 
 import contextlib
@@ -16,12 +16,13 @@ from typing import Final
 
 from foreshore_agent import documents, refusals
 from foreshore_agent.devices import port
-from foreshore_agent.devices.codecs import formats
+from foreshore_agent.devices.codecs import dialect, formats
 from foreshore_agent.devices.mqtt import (
     availability,
     broker,
     channel,
     last_words,
+    orders,
     topics,
     translate,
     unread,
@@ -32,12 +33,10 @@ from foreshore_api.reasons import command as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment
 
+_LOG: Final = logging.getLogger(__name__)
 LONGEST_WAIT: Final = 1.0
 """Seconds that a message may wait unread. A sample is decided on as of when it came: after a longer
 wait, such as for a disk, that would take old values for fresh ones."""
-
-_LOG: Final = logging.getLogger(__name__)
-
 READ_BYTES: Final = documents.MAXIMUM_BYTES
 """Bytes of payloads after which the others of a turn wait for the next: JSON of this size that is
 made to be slow takes 10 ms, and ticks and renewals wait for a turn's end."""
@@ -73,6 +72,7 @@ class MqttDevices:
         self._routes = topics.Routes()
         self._watched: availability.Routes = {}
         self._words: last_words.Words = {}
+        self._orders = orders.Orders()
         self._telemetry: Final = site.telemetry(
             channel.Subscriber(self._measured, self._telemetry_changed)
         )
@@ -104,15 +104,18 @@ class MqttDevices:
         windowed: Collection[Key] = (),
     ) -> None:
         """Take a new desired state: another broker, other topics."""
-        devices = tuple(devices)
-        words = {} if site is None else last_words.by_topic(site.name, devices)
+        placed = tuple(devices)
+        words = {} if site is None else last_words.by_topic(site.name, placed)
         renewed, self._words = last_words.renewed(self._words, words), words
-        self._watched = {} if site is None else availability.routes(site.name, devices)
+        self._watched = {} if site is None else availability.routes(site.name, placed)
         self._routes = (
             topics.Routes()
             if site is None
-            else topics.routes(site.name, devices, site.spec.time_zone)
+            else topics.routes(site.name, placed, site.spec.time_zone)
         )
+        self._orders = orders.Orders() if site is None else orders.lay_out(site.name, placed)
+        for problem in self._orders.problems:
+            _LOG.warning("%s", problem)
         telemetry_routes = self._routes.telemetry
         dropped = self._unread.assign(
             {
@@ -130,16 +133,20 @@ class MqttDevices:
         self._untimed.clear()
         heard = {*self._routes.telemetry_filters, *self._watched}
         self._telemetry.listen(tuple(sorted(heard)), renewed)
-        self._control.listen(self._routes.control_filters)
+        self._control.listen(self._orders.filters)
         self._broker.assign(None if site is None else site.spec.broker, self._credentials)
 
     def send(self, command: effects.SendCommand) -> str | None:
         """Publish one command, now or never; return why it surely did not leave, or None."""
-        to = self._routes.commands.get(command.device)
+        to = self._orders.commands.get((command.device, command.action))
         if to is None:
             return reasons.NO_COMMAND_TOPIC
+        try:
+            body = to.encode(command)
+        except dialect.MessageError as error:
+            _LOG.warning("%s of %s has no message: %s", command.action, command.device, error)
+            return reasons.MESSAGE_NOT_MADE
         within = max(0.0, command.deadline - self._stamp()[0].monotonic)
-        body = to.codec.encode(command)
         try:
             self._control.publish(
                 to.topic,
@@ -155,7 +162,7 @@ class MqttDevices:
 
     def advise(self, advice: effects.Advise) -> None:
         """Publish advice where the device has a topic for it; if it does not leave, never mind."""
-        to = self._routes.advice.get(advice.device)
+        to = self._orders.advice.get(advice.device)
         if to is not None:
             with contextlib.suppress(channel.NotSentError):
                 self._telemetry.publish(to.topic, to.codec.advice(advice))
@@ -364,18 +371,25 @@ class MqttDevices:
         self._deliver(events.TelemetryChanged(*self._stamp(), is_up))
 
     def _answered(self, message: channel.MqttMessage) -> bool:
-        routes = self._routes.acknowledgements.get(message.topic)
-        if routes is None:
-            return False
-        for route in routes:
-            self._pass_on(translate.answer(message, route, *self._stamp()), message.topic)
-        return True
+        """Pass a device's answers on, and what it says to an action in its own words."""
+        answers = self._orders.answers.get(message.topic, ())
+        replies = self._orders.replies.get(message.topic, ())
+        for answer in answers:
+            self._pass_on(translate.answer(message, answer, *self._stamp()), message.topic)
+        arrivals = [translate.reply(message, reply, *self._stamp()) for reply in replies]
+        is_any = any(isinstance(arrival, events.Replied) for arrival in arrivals)
+        for arrival in arrivals:
+            if not (is_any and isinstance(arrival, str)):  # actions share a topic, each its path
+                self._pass_on(arrival, message.topic)
+        return bool(answers or replies)
 
     def _pass_on(self, arrival: port.Arrival | str, topic: str) -> None:
         if isinstance(arrival, str):
             self._refused.note(f"a message on {topic}", arrival)
             return
-        if isinstance(arrival, events.Acknowledged):  # samples are the engine's to count
+        if isinstance(
+            arrival, events.Acknowledged | events.Replied
+        ):  # samples are the engine's to count
             self._refused.count(telemetry.ACCEPTED)
         self._deliver(arrival)
 

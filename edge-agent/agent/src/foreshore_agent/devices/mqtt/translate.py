@@ -5,7 +5,9 @@ What cannot be used is no event but a reason code, which the caller counts
 """
 
 from foreshore_agent.devices.codecs import formats, payload
+from foreshore_agent.devices.codecs import reply as replies
 from foreshore_agent.devices.mqtt.channel import MqttMessage
+from foreshore_agent.devices.mqtt.orders import AnswerRoute, ReplyRoute
 from foreshore_agent.devices.mqtt.topics import DeviceRoute
 from foreshore_agent.engine import events
 from foreshore_api.reasons import telemetry as reasons
@@ -66,7 +68,7 @@ def lost(route: DeviceRoute, at: events.Instant, fresh: str) -> events.Sample | 
 
 
 def answer(
-    message: MqttMessage, route: DeviceRoute, at: events.Instant, fresh: str
+    message: MqttMessage, route: AnswerRoute, at: events.Instant, fresh: str
 ) -> events.Acknowledged | str:
     """Return a device's answer to a command, or why a message is none."""
     if message.retained:
@@ -75,3 +77,19 @@ def answer(
     if isinstance(acknowledgement, str):
         return acknowledgement
     return events.Acknowledged(at, fresh, route.device, acknowledgement)
+
+
+def reply(
+    message: MqttMessage, route: ReplyRoute, at: events.Instant, fresh: str
+) -> events.Replied | str:
+    """Return a device's answer in its own words, or why a message is none.
+
+    What the broker had kept is the answer to something before.
+    """
+    if message.retained:
+        return reasons.RETAINED
+    try:
+        value = replies.read(message.payload, route.declared)
+    except payload.PayloadError as error:
+        return error.reason
+    return events.Replied(at, fresh, route.device, route.action, value)
