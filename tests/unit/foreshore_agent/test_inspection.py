@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from builders import room
+from builders import neighbours, room
 from foreshore_agent import inspection, manifests
 from foreshore_decision import policy, resources
 
@@ -24,3 +24,24 @@ def test_a_policy_that_cannot_be_compiled_at_all_is_a_problem_of_it_alone(
     assert len(found) == 1
     assert found[0].kind == "DecisionPolicy"
     assert "a trap nobody knew" in found[0].message
+
+
+def inspected(*documents: room.Json) -> list[tuple[str, str]]:
+    written = [
+        manifests.Manifest(f"room.yaml#{at}", document)
+        for at, document in enumerate((room.site(), room.profile(), room.device(), *documents), 1)
+    ]
+    problems = inspection.inspect(resources.read(written, {}))
+    return [(problem.reason, problem.message) for problem in problems]
+
+
+def test_a_policy_of_a_folder_may_read_another_device() -> None:
+    assert inspected(*neighbours.documents()) == []
+
+
+def test_another_device_that_the_folder_lacks_is_said_at_the_input() -> None:
+    documents = (neighbours.profile(), neighbours.window("window-302"), neighbours.policy())
+    [(reason, message), *_] = inspected(*documents)
+    assert reason == "ReferenceNotFound"
+    assert "spec.inputs[windowOpen].deviceRef.name: this site has no Device window-301" in message
+    assert "did you mean window-302?" in message

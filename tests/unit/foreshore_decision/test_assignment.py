@@ -91,6 +91,57 @@ def test_a_device_is_left_out_where_its_node_selector_does_not_match() -> None:
     assert far.policies[0].devices == ("room-301",), "a policy names no device the agent lacks"
 
 
+def reading(name: str) -> v1alpha1.DecisionPolicy:
+    """A policy that also reads a device of this name."""
+    own = {"name": "co2", "property": "co2", "maximumAge": "90s"}
+    other = {**own, "name": "outside", "deviceRef": {"name": name}}
+    return policy("compare", inputs=[own, other])
+
+
+FAR = {"reachableFrom": {"nodeSelector": {"fieldbus": "east"}}}
+UNSELECTED = {"labels": {"zone": "roof"}}
+
+
+def test_a_device_that_is_read_comes_along_where_it_cannot_be_reached_without_a_right() -> None:
+    roof = device("a-roof", spec=FAR, metadata=UNSELECTED)
+    given = assignment.LocalStatuses(
+        grants={("hq", "a-roof"): ("edge-1", 7), ("hq", "room-301"): ("edge-1", 8)}
+    )
+    near, far = (
+        compiled(*everything(roof, reading("a-roof")), given=given, labels={"fieldbus": side})
+        for side in ("east", "west")
+    )
+    assert [each.name for each in near.devices] == ["a-roof", "room-301"]
+    assert [each.name for each in far.devices] == ["a-roof", "room-301"], "in the order of names"
+    assert [each.grant is None for each in near.devices] == [False, False]
+    assert [each.grant is None for each in far.devices] == [True, False]
+
+
+def test_a_device_that_is_only_read_is_decided_by_no_policy_there() -> None:
+    far = compiled(*everything(device("roof", spec=FAR), reading("roof")))
+    assert [each.name for each in far.devices] == ["roof", "room-301"]
+    assert [(each.name, each.devices) for each in far.policies] == [
+        ("compare", ("room-301",)),
+        ("ventilate", ("room-301",)),
+    ]
+
+
+def test_a_parameter_brings_the_device_that_it_names_and_no_other() -> None:
+    far = [device(name, spec=FAR, metadata=UNSELECTED) for name in ("roof", "yard")]
+    parameters = {"parameters": [{"name": "outside", "value": "yard"}]}
+    own = {"name": "co2", "property": "co2", "maximumAge": "90s"}
+    other = {**own, "name": "x", "deviceRef": {"parameter": "outside"}}
+    read = policy("compare", inputs=[own, other])
+    document = compiled(*everything(*far, device("room-302", spec=parameters), read))
+    assert [each.name for each in document.devices] == ["room-301", "room-302", "yard"]
+
+
+def test_what_is_read_at_another_site_does_not_come_along() -> None:
+    other = device("roof", site="depot", metadata=UNSELECTED)
+    document = compiled(*everything(other, reading("roof")))
+    assert [each.name for each in document.devices] == ["room-301"]
+
+
 def test_a_device_without_its_profile_is_left_out_and_said() -> None:
     orphan = device("orphan", spec={"profileRef": {"name": "gone"}})
     assert [each.name for each in compiled(*everything(orphan)).devices] == ["room-301"]

@@ -139,7 +139,7 @@ def test_it_is_refused_with_a_remedy_for(name: str) -> None:
     assert refusals(*documents)[0] == ("ReferenceNotFound", path, message)
 
 
-UNFIT = {
+UNFIT: dict[str, tuple[dict[str, Any], str, str]] = {
     "another type": ({"type": "Number"}, "Invalid", f"{PATH}.type"),
     "what cannot be read": ({"property": "sealed"}, "Invalid", f"{PATH}.property"),
     "another unit": (
