@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from foreshore_agent import access, exits, lint, play, records, rehearse
+from foreshore_agent import access, discover, exits, lint, play, records, rehearse
 from foreshore_api import programs
 
 application = typer.Typer(
@@ -126,6 +126,7 @@ def run(
 
 
 for _verb in (
+    discover.discover,
     lint.lint,
     play.play,
     rehearse.rehearse,
