@@ -45,9 +45,9 @@ def profile(acknowledgement: room.Json | None = None, **paths: Any) -> room.Json
     return room.changed(room.resource("DeviceProfile", "hq", "room-climate", spec), **paths)
 
 
-def device(**paths: Any) -> room.Json:
+def device(topic: str = "Fan Plug", **paths: Any) -> room.Json:
     """The plug, under the name that its bridge gave it."""
-    parameters = [{"name": "topic", "value": "Fan Plug"}]
+    parameters = [{"name": "topic", "value": topic}]
     return room.changed(room.device(), spec__parameters=parameters, **paths)
 
 
