@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import engine_rig, rehearsed, room
+from builders import engine_rig, plug, rehearsed, room
 from builders.rehearsed import START, rehearse, rows
 from foreshore_agent.devices.codecs import envelope, payload
 from foreshore_agent.engine import effects, events, state, step
@@ -382,3 +382,31 @@ async def test_a_rehearsal_is_a_fold_of_step_over_rows_and_what_is_due(
     decided = [each for each in reference.lines if each["type"].endswith("decision.v1")]
     decided = [each for each in decided if datetime.fromisoformat(each["time"]) <= end]
     assert len(decided) >= 1
+
+
+@pytest.mark.parametrize(
+    ("how", "outcomes"),
+    [
+        (plug.ECHO, [(2.0, "Confirmed", "EchoNear")]),
+        (plug.REPLY, [(0.0, "Acknowledged", "Accepted")]),
+        (plug.NONE, [(0.0, "Unacknowledged", "NothingTells")]),
+    ],
+)
+async def test_a_device_told_in_its_own_dialect_is_rehearsed_like_any_other(
+    how: room.Json, outcomes: list[tuple[float, str, str]]
+) -> None:
+    documents = plug.documents(how)
+    documents[0]["spec"]["properties"][0]["settlingTime"] = "2s"
+    done = await rehearse(rows((0.0, {"power": 200.0}), (5.0, {"power": 1.0})), *documents)
+    learnt = [(rehearsed.at(each), each["outcome"], each["reason"]) for each in done.of("outcome")]
+    assert learnt == outcomes
+    assert done.device.values["on"] is True
+
+
+async def test_what_a_rehearsed_device_reports_already_is_not_sent_again() -> None:
+    documents = (plug.profile(), plug.device(), plug.policy())
+    given = rows(*((float(number), {"power": 200.0}) for number in range(4)))
+    done = await rehearse(given, *documents)
+    assert sum(done.device.tally.commands.values()) == 1
+    reasons = [each["reason"] for each in done.of("outcome")]
+    assert reasons[:2] == ["EchoNear", "AlreadyEqual"]

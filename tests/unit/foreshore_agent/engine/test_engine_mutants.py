@@ -1,20 +1,23 @@
 """Safety properties, each with the mutant that it must catch: what nothing can fail is no test."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from builders import room
+from builders import plug, room
 from builders.engine_rig import NODE, OCCUPIED, Rig
 from foreshore_agent.engine import effects, events, replicas, state, view
-from foreshore_agent.engine.command import life
+from foreshore_agent.engine import turn as turns
+from foreshore_agent.engine.command import life, read_back
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import Mode
 from foreshore_decision import expr, fencing, narrowing, served
-from foreshore_decision.chain import bounding, limiter, modes, readings
+from foreshore_decision.chain import bounding, limiter, modes, nearness, readings
 from foreshore_decision.gates import data
+from foreshore_decision.policy import capping
 
 
 def nothing_leaves_before_its_intent_is_durable() -> None:
@@ -158,6 +161,59 @@ def a_policy_that_is_too_slow_decides_no_more() -> None:
     assert rig.sent == []
 
 
+def what_the_broker_had_kept_confirms_nothing() -> None:
+    rig = Rig(plug.documents(), acknowledges=False)
+    rig.sample(on=False, power=200.0)
+    rig.seconds += 0.1
+    report(rig, value=True, received=rig.seconds, is_live=False)
+    life_of = life.measured(turns.begin(rig.state, events.Tick(rig.at, "f")), *plugged(rig))
+    assert life_of.effects == ()
+
+
+def what_came_before_sending_confirms_nothing() -> None:
+    rig = Rig(plug.documents(), acknowledges=False)
+    rig.sample(on=False, power=200.0)
+    rig.seconds -= 0.1
+    rig.sample(on=True)
+    assert rig.outcomes == []
+
+
+def a_report_beyond_the_tolerance_confirms_nothing() -> None:
+    profile = plug.profile(
+        spec__properties=[
+            {"name": "on", "type": "Integer", "access": "ReadWrite", "tolerance": "1"},
+            {"name": "power", "unit": "W"},
+        ]
+    )
+    [action] = profile["spec"]["actions"]
+    action["input"] = [{"name": "value", "property": "on", "type": "Integer"}]
+    action["mqtt"] = {**plug.TOLD, "expression": '{"level": value}'}
+    rig = Rig((profile, plug.device(), plug.policy(value="50")), acknowledges=False)
+    rig.sample(on=5, power=200.0)
+    rig.sample(on=52)
+    assert rig.outcomes == []
+
+
+def what_nobody_fences_is_not_moved_where_it_can_do_harm() -> None:
+    harmful = plug.policy(spec__hazard="Medium")
+    rig = Rig((plug.profile(), plug.device(), harmful), acknowledges=False)
+    rig.sample(on=False, power=200.0)
+    assert rig.sent == []
+
+
+def plugged(rig: Rig) -> tuple[state.DeviceState, frozenset[str]]:
+    return rig.state.devices[rig_device()], frozenset({"on"})
+
+
+def report(rig: Rig, **changes: Any) -> None:
+    """Let a reading of the plug be other than it came; then a sample of something else."""
+    device = rig.state.devices[rig_device()]
+    readings = {**device.readings, "on": device.readings["on"]._replace(**changes)}
+    changed = device._replace(readings=readings)
+    rig.state = rig.state._replace(devices=rig.state.devices.set(rig_device(), changed))
+    rig.seconds += 0.1
+
+
 def rig_device() -> events.Key:
     return events.Key("hq", "room-301")
 
@@ -272,6 +328,25 @@ def goes_on_by_a_slow_policy(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def believes_what_the_broker_had_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(read_back, "_is_live", lambda _: True)
+
+
+def believes_reports_of_before(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(read_back, "_is_since", lambda *_: True)
+
+
+def takes_any_number_for_near(patch: pytest.MonkeyPatch) -> None:
+    is_near = nearness.is_near
+    patch.setattr(nearness, "is_near", lambda value, wanted, _: is_near(value, wanted, 1e9))
+
+
+def overlooks_the_hazard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(capping, "_is_harmless", lambda *_: True)
+    compiling = importlib.import_module("foreshore_decision.policy.compile")
+    patch.setattr(compiling, "_made", compiling._made.__wrapped__)
+
+
 OVERLOOKED: dict[str, tuple[Callable[[], None], Patch]] = {
     "overlooks the deadline": (
         what_the_machine_slept_over_is_not_sent,
@@ -315,6 +390,22 @@ PAIRS: dict[str, tuple[Callable[[], None], Patch]] = {
     "goes on by a slow policy": (
         a_policy_that_is_too_slow_decides_no_more,
         goes_on_by_a_slow_policy,
+    ),
+    "believes what the broker had kept": (
+        what_the_broker_had_kept_confirms_nothing,
+        believes_what_the_broker_had_kept,
+    ),
+    "believes reports of before": (
+        what_came_before_sending_confirms_nothing,
+        believes_reports_of_before,
+    ),
+    "takes any number for near": (
+        a_report_beyond_the_tolerance_confirms_nothing,
+        takes_any_number_for_near,
+    ),
+    "overlooks the hazard": (
+        what_nobody_fences_is_not_moved_where_it_can_do_harm,
+        overlooks_the_hazard,
     ),
     "never finds a duplicate": (a_sample_that_comes_twice_decides_once, never_finds_a_duplicate),
 }

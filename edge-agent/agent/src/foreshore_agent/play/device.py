@@ -126,6 +126,12 @@ class PlayedDevice:
             return Reaction(answer)
         return Reaction(answer, Settling(taken.order, taken.changes, taken.settling))
 
+    def replies(self, action: str) -> bool:
+        """Whether it answers an action in its own words, on a topic of its own."""
+        declared = self._stage.profile.find_action(action)
+        answer = None if declared is None else declared.acknowledgement
+        return answer is not None and answer.reply is not None
+
     def ignore_retained(self, topic: str, now: datetime) -> None:
         """Note a command that the broker had kept: it is not carried out."""
         self.tally.commands["Retained"] += 1

@@ -25,12 +25,19 @@ from foreshore_agent.rehearse import plan as planning
 from foreshore_agent.runtime import agent
 from foreshore_api import scalars
 from foreshore_api.reasons import decision as reasons
+from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import metrics
 from foreshore_api.wire.record import Outcome
 
 _MARGIN: Final = timedelta(milliseconds=1)
 """After a moment, so that it has surely passed."""
-_FIRST: Final = (Outcome.ACKNOWLEDGED, Outcome.REJECTED, Outcome.NOT_SENT, Outcome.UNKNOWN)
+_FIRST: Final = (
+    Outcome.ACKNOWLEDGED,
+    Outcome.REJECTED,
+    Outcome.NOT_SENT,
+    Outcome.UNKNOWN,
+    Outcome.UNACKNOWLEDGED,
+)
 """The first thing that is learnt about a command: it has left, or it will not."""
 _PATIENCE: Final = 1.0
 """Seconds to wait for a row's first sign of a decision, until it is known how long that takes."""
@@ -44,10 +51,15 @@ _LOOK: Final = 0.005
 class Watch:
     """What is under way, seen at the agent's effects; whether it is done with a row."""
 
-    def __init__(self, counts: score.Score, *, is_confirmed: bool) -> None:
-        """Begin to watch; `is_confirmed` says whether commands are read back."""
+    def __init__(self, counts: score.Score, *, is_confirmed: bool, is_echoed: bool = False) -> None:
+        """Begin to watch.
+
+        `is_confirmed` says whether commands are read back, `is_echoed` whether nothing but that
+        answers them.
+        """
         self._counts: Final = counts
         self._is_confirmed: Final = is_confirmed
+        self._is_echoed: Final = is_echoed
         self._confirming = 0
         self._signs = 0
         """Questions and decisions so far."""
@@ -67,6 +79,9 @@ class Watch:
                 self._asking += 1
             case effects.AppendRecords(intent=effects.IntentKey()):
                 self._unanswered += 1
+            case effects.SendCommand() if self._is_echoed:
+                self._unanswered = max(0, self._unanswered - 1)
+                self._confirming += 1
             case effects.Decided():
                 self._decide(effect.reason)
             case effects.Count(metric=metrics.COMMANDS.name, labels=(_, outcome)):
@@ -87,7 +102,7 @@ class Watch:
             self._unanswered = max(0, self._unanswered - 1)
         if outcome == Outcome.ACKNOWLEDGED:
             self._confirming += self._is_confirmed
-        elif outcome not in (Outcome.REJECTED, Outcome.NOT_SENT):
+        elif self._is_echoed or outcome not in (Outcome.REJECTED, Outcome.NOT_SENT):
             self._confirming = max(0, self._confirming - 1)
 
     async def decided(self, is_waiting: Callable[[], bool]) -> None:
@@ -149,7 +164,12 @@ async def rehearse(plan: planning.RehearsalPlan, counts: score.Score) -> dict[st
     """Rehearse over a broker; return what led to no decision, by why."""
     request = plan.request
     ours = clock.PacedClock(plan.origin, _speed(plan))
-    watch = Watch(counts, is_confirmed=plan.played.profile.confirmation is not None)
+    profile = plan.played.profile
+    watch = Watch(
+        counts,
+        is_confirmed=profile.confirmation is not None,
+        is_echoed=any(_is_echoed(action) for action in profile.actions),
+    )
     async with mosquitto.running(plan.played.site.spec.broker.protocol) as broker:
         host = agent.Agent(
             settings.AgentSettings(
@@ -285,3 +305,8 @@ def _ahead(
         here = row
     if here is not None:
         yield here, None
+
+
+def _is_echoed(action: deviceprofile.Action) -> bool:
+    """Whether a device's own report is all that answers an action."""
+    return action.acknowledgement is not None and action.acknowledgement.echo is not None

@@ -23,7 +23,7 @@ from foreshore_agent.journal import port as journal_port
 from foreshore_agent.play import device as played_device
 from foreshore_agent.rehearse import clock, score
 from foreshore_api.reasons import inference as reasons
-from foreshore_api.wire import histogram
+from foreshore_api.wire import command, histogram
 
 ANSWER_SECONDS: Final = 30.0
 """Real seconds that a model may take for one answer, whatever its policy's timeout says."""
@@ -192,11 +192,20 @@ class Wire:
         return ()
 
     def send(self, effect: effects.SendCommand) -> str | None:
-        """Let the device take a command."""
+        """Let the device take a command, whatever dialect its profile tells it in.
+
+        What it would answer in its own words stands in for nothing that is decided: it counts as
+        its acceptance.
+        """
         now = self._clock.now()
         reaction = self._device.take(envelope.encode(effect), now)
-        if reaction.answer is not None:
-            self.answers.append(reaction.answer)
+        answer = reaction.answer
+        if answer is None and reaction.settling is not None and self._device.replies(effect.action):
+            answer = command.Acknowledgement(
+                command_id=effect.command_id, result=command.Result.ACCEPTED, time=now
+            ).encode()
+        if answer is not None:
+            self.answers.append(answer)
         if (settling := reaction.settling) is not None:
             due = now + timedelta(seconds=settling.seconds)
             heapq.heappush(self.settling, (due, next(self._order), settling))

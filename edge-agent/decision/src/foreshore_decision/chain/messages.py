@@ -67,4 +67,6 @@ def plain(value: expr.Value | None) -> str:
     """Return a value as people read it: six digits are enough, and none is unknown."""
     if value is None:
         return UNKNOWN
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -4,12 +4,12 @@
 
 The agent compiles what it is assigned, the operator checks what people write, in the same words.
 `sources` resolves what is read, `elsewhere` of which other device, `scopes` the names of
-expressions, `shapes` the model's tensors, `actions` and `bounds` what is commanded, `timing`
-measures what is checked.
+expressions, `shapes` the model's tensors, `actions` and `bounds` what is commanded, `templates` how
+the device is told and answers, `capping` how far it may go; `timing` measures what is checked.
 """
 
+from foreshore_decision.policy.capping import caps
 from foreshore_decision.policy.compile import (
-    caps,
     check,
     compile,  # noqa: A004 - called as policy.compile
     too_slow,

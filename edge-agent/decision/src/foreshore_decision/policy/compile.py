@@ -18,7 +18,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from foreshore_api import conditions, meta, scalars, support
-from foreshore_api.reasons import cap
 from foreshore_api.v1alpha1 import (
     DataType,
     DecisionPolicy,
@@ -33,13 +32,12 @@ from foreshore_api.v1alpha1 import (
     evaluation,
     protection,
 )
-from foreshore_api.v1alpha1.decisionpolicy import Hazard
-from foreshore_api.v1alpha1.deviceprofile import Action
 from foreshore_api.v1alpha1.evaluation import Effect
 from foreshore_api.wire import assignment
 from foreshore_decision import expr, topics
 from foreshore_decision.policy import (
     actions,
+    capping,
     compiled,
     elsewhere,
     scopes,
@@ -144,7 +142,7 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
         generation=assigned.generation,
         digest=assigned.digest,
         mode=spec.mode,
-        caps=caps(spec, device.profile),
+        caps=capping.caps(spec, device.profile),
         on_recorder_full=Mode(spec.degraded.on_recorder_full.value),
         trigger=parts.trigger,
         inputs=parts.inputs,
@@ -233,52 +231,6 @@ def _dialect(parts: _Parts) -> Iterator[timing.Timed]:
     if reply is not None:
         place = f"{path}.acknowledgement.reply.match"
         yield timing.Timed(place, reply.expression, reply.environment)
-
-
-def caps(spec: DecisionPolicySpec, profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:
-    """Return why a policy may not command a device of this (narrowed) profile by itself."""
-    action = profile.find_action(spec.action.name)
-    is_harmless = spec.hazard is Hazard.LOW and (
-        action is None or action.idempotency is protection.Idempotency.IDEMPOTENT
-    )
-    reasons = (
-        _unfenced(profile, is_harmless=is_harmless),
-        _unanswered(profile, action, is_harmless=is_harmless),
-        cap.STORED_DELIVERY if _is_stored(action) else None,
-    )
-    return tuple(compiled.Cap(reason, Mode.ADVISE) for reason in reasons if reason is not None)
-
-
-def _unfenced(profile: DeviceProfileSpec, *, is_harmless: bool) -> str | None:
-    """Return why nobody keeps two agents' commands apart well enough; None: somebody does.
-
-    Without a fence two agents may overlap for as long as a process can be stopped.
-    """
-    match profile.guards.fenced_by:
-        case protection.Fence.DEVICE:
-            return None
-        case protection.Fence.NONE:
-            return None if is_harmless else cap.UNFENCED
-    return cap.GUARDS_UNCHECKED  # nobody is named, or an adapter, which there is not yet
-
-
-def _unanswered(
-    profile: DeviceProfileSpec, action: Action | None, *, is_harmless: bool
-) -> str | None:
-    """Return why it would not be known well enough whether a command worked."""
-    mqtt = profile.mqtt
-    declared = None if action is None else action.acknowledgement
-    has_topic = mqtt.command_topic is not None or (action is not None and action.mqtt is not None)
-    if declared is None or declared.type is commanding.AcknowledgementKind.ENVELOPE:
-        is_known = mqtt.acknowledgement_topic is not None
-    else:
-        is_known = is_harmless or declared.type is not commanding.AcknowledgementKind.NONE
-    return None if has_topic and is_known else cap.ACKNOWLEDGEMENT_MISSING
-
-
-def _is_stored(action: Action | None) -> bool:
-    message = None if action is None else action.mqtt
-    return message is not None and message.delivery is commanding.Delivery.STORED
 
 
 def _compile(subject: Subject) -> _Parts:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from foreshore_agent.engine.events import Value
 from foreshore_agent.engine.state import CommandState, DeviceState, Intent
 from foreshore_agent.engine.turn import Turn
-from foreshore_decision.chain import nearness
+from foreshore_decision.chain import facts, nearness
 from foreshore_decision.instant import is_beyond
 from foreshore_decision.policy import compiled
 
@@ -62,8 +62,15 @@ def is_after_sending(device: DeviceState, intent: Intent, name: str) -> bool:
     What the broker had kept may be of any time, and what waited unread may be of before.
     """
     reading = device.readings.get(name)
-    received = None if reading is None or not reading.is_live else reading.received
-    return received is not None and received >= intent.sent
+    return reading is not None and _is_live(reading) and _is_since(reading, intent)
+
+
+def _is_live(reading: facts.Reading) -> bool:
+    return reading.is_live
+
+
+def _is_since(reading: facts.Reading, intent: Intent) -> bool:
+    return reading.received is not None and reading.received >= intent.sent
 
 
 def is_near(device: DeviceState, intent: Intent) -> bool:
@@ -108,7 +115,7 @@ def _is_present(
     turn: Turn, device: DeviceState, bound: compiled.Bound, wanted: Value | None
 ) -> bool:
     reading = device.readings.get(bound.property or "")
-    if reading is None or not reading.is_live or reading.problem is not None:
+    if reading is None or not _is_live(reading) or reading.problem is not None:
         return False
     if reading.received is None:
         return False
