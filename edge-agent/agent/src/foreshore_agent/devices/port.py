@@ -75,6 +75,11 @@ class DevicesPort(EnginePort, Protocol):
         ...
 
     @property
+    def reason(self) -> str | None:
+        """The broker's own reason for that, as a code such as `NotAuthorized`, if it gave one."""
+        ...
+
+    @property
     def denied(self) -> tuple[str, ...]:
         """What this agent may not do there, as sentences whose subject is the site's broker."""
         ...

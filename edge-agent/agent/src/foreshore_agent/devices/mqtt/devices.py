@@ -89,6 +89,11 @@ class MqttDevices:
         return self._broker.problem
 
     @property
+    def reason(self) -> str | None:
+        """The broker's own reason for that, as a code."""
+        return self._broker.reason
+
+    @property
     def denied(self) -> tuple[str, ...]:
         """What the broker does not let us publish or listen on."""
         return self._broker.denied

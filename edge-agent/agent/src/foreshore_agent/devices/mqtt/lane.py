@@ -52,6 +52,7 @@ class Lane:
         """Filters to subscribe although they are subscribed."""
         self._session: connection.BrokerConnection | None = None
         self._complaint = ""
+        self._reason: str | None = None
         self._is_flooded = False
         """Whether the last session ended by a packet that was too large: while that goes on, the
         pauses between sessions grow."""
@@ -65,6 +66,11 @@ class Lane:
     def problem(self) -> str | None:
         """Why it is not up; None while it is, or while nothing has been tried."""
         return None if self.is_up else self._complaint or None
+
+    @property
+    def reason(self) -> str | None:
+        """The broker's own reason for refusing us, as a code; None while it gives none."""
+        return None if self.is_up else self._reason
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -131,7 +137,7 @@ class Lane:
             try:
                 await self._hold(address, f"{node}-{self.name}", waits)
             except connection.ConnectionFailedError as error:
-                self._complain(str(error))
+                self._complain(str(error), error.reason)
             except Exception as error:  # noqa: BLE001 - logged; the next session may be better
                 _LOG.exception("%s lost its session", self.name)
                 self._complain(f"an unforeseen {type(error).__name__}: {error}")
@@ -164,7 +170,7 @@ class Lane:
             self._note_flood(session.oversized)
             if asyncio.get_running_loop().time() - opened > STEADY_SECONDS:
                 waits.reset()
-        self._complain(session.closed.result())
+        self._complain(session.closed.result(), session.refusal)
 
     def _note_flood(self, size: int | None) -> None:
         self._is_flooded = size is not None
@@ -194,7 +200,7 @@ class Lane:
     def _rise(self, session: connection.BrokerConnection) -> None:
         if self._session is None and session.is_open:
             self._session = session
-            self._complaint = ""
+            self._complaint, self._reason = "", None
             _LOG.info("%s connected to the broker", self.name)
             self._changed(True)  # noqa: FBT003 - a callback
 
@@ -207,7 +213,8 @@ class Lane:
         if was_up or self._traffic.is_aside:
             self._changed(False)  # noqa: FBT003 - a callback
 
-    def _complain(self, complaint: str) -> None:
+    def _complain(self, complaint: str, reason: str | None = None) -> None:
+        self._reason = reason
         if complaint != self._complaint:
             self._complaint = complaint
             _LOG.warning("%s has no broker: %s", self.name, complaint)
