@@ -15,6 +15,7 @@ from typing import Any, Final
 from foreshore_agent.discover import drafts, layouts, words
 from foreshore_agent.discover.observations import Heard, Observations
 from foreshore_api import meta, v1alpha1
+from foreshore_api.v1alpha1 import DataType, telemetry
 from foreshore_decision import lint, manifests
 
 Json = dict[str, Any]
@@ -82,13 +83,10 @@ def compose(observations: Observations, *, site: str, namespace: str) -> Discove
 def _recognised(observations: Observations, left: dict[str, list[str]]) -> list[drafts.DraftDevice]:
     """Return the drafts of all layouts, and note what none of them accounts for."""
     devices: list[drafts.DraftDevice] = []
-    taken: set[str] = set()
-    for heard in observations:
-        if heard.topic.startswith(_OWN):
-            taken.add(heard.topic)
-        elif heard.topic.startswith(_SPARKPLUG):
-            taken.add(heard.topic)
-            left["Sparkplug B: this release drafts nothing of it"].append(heard.topic)
+    sparkplug = [heard.topic for heard in observations if heard.topic.startswith(_SPARKPLUG)]
+    if sparkplug:
+        left["Sparkplug B: this release drafts nothing of it"] += sparkplug
+    taken = {heard.topic for heard in observations if heard.topic.startswith(_OWN)}.union(sparkplug)
     for layout in layouts.LAYOUTS:
         if layout.name == layouts.GUESSING:
             taken |= {h.topic for h in observations if h.topic.endswith(_TOLD)}
@@ -173,7 +171,7 @@ def _spec(device: drafts.DraftDevice) -> Json:
     """Return the spec of a device's profile."""
     named = _named(device)
     settable = {id(action.property) for action in device.actions}
-    properties = [_property(name, prop, id(prop) in settable) for name, prop in named]
+    properties = [_property(name, prop, is_settable=id(prop) in settable) for name, prop in named]
     spec: Json = {"mqtt": dict(device.mqtt), "properties": properties}
     actions = [
         _action(name, prop, action)
@@ -186,7 +184,7 @@ def _spec(device: drafts.DraftDevice) -> Json:
     return spec
 
 
-def _property(name: str, prop: drafts.DraftProperty, is_settable: bool) -> Json:  # noqa: FBT001
+def _property(name: str, prop: drafts.DraftProperty, *, is_settable: bool) -> Json:
     written: Json = {"name": name, "type": prop.type.value}
     order = ("unit", "topic", "payload", "path", "pick")
     fields = {**prop.fields, **({"topic": prop.topic} if prop.topic is not None else {})}
@@ -220,19 +218,16 @@ def _comments(device: drafts.DraftDevice) -> Iterator[str]:
     """Yield what was guessed for a profile."""
     yield f"Drafted from {device.layout} as {device.label} is laid out; look at it before use"
     named = _named(device)
-    if any(prop.type in (drafts.DataType.NUMBER,) for _, prop in named):
+    if any(prop.type is DataType.NUMBER for _, prop in named):
         yield _BOUNDS
     for name, prop in named:
-        for note in prop.notes:
-            yield f"{name}: {note}"
-        if prop.fields.get("retained") == "State":
+        yield from (f"{name}: {note}" for note in prop.notes)
+        if prop.fields.get("retained") == telemetry.Retained.STATE:
             yield f"{name}: the broker keeps it, so that it is taken for the device's last word"
     left = [prop.name for prop in device.properties[drafts.MAXIMUM_PROPERTIES :]]
     if left:
         yield f"left out, for a profile has {drafts.MAXIMUM_PROPERTIES} properties: {left[:20]}"
-    for action in device.actions:
-        for note in action.notes:
-            yield f"{action.property.name}: {note}"
+    yield from (f"{act.property.name}: {note}" for act in device.actions for note in act.notes)
     if device.actions:
         yield _FENCE
         yield f"every echo is awaited for {ECHO_SECONDS}: see how long the device takes"

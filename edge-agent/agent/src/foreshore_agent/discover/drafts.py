@@ -29,7 +29,6 @@ class DraftProperty:
     """Further fields of the property, as the resource writes them."""
     notes: tuple[str, ...] = ()
     """What was guessed."""
-    is_settable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ async def _wait(
     """Wait until the time is over, somebody stops it, or the session ends."""
     loop = asyncio.get_running_loop()
     stopped = loop.create_future()
-    loop.add_signal_handler(signal.SIGINT, lambda: stopped.done() or stopped.set_result(None))
+    loop.add_signal_handler(signal.SIGINT, stopped.cancel)
     until = loop.time() + seconds
     try:
         while (left := until - loop.time()) > 0:

@@ -70,8 +70,6 @@ BY_NAME: Final = {
     "power": "W",
     "voltage": "V",
     "current": "A",
-    "energy": "kW.h",
-    "pressure": "hPa",
     "co2": "[ppm]",
 }
 """Units that a name suggests where nobody announced one."""

@@ -41,7 +41,9 @@ def _node(scene: Scene, name: str, ends: list[str]) -> drafts.DraftDevice:
         parameters={"node": name},
         properties=properties,
         mqtt={} if status is None else {"availability": availability},
-        notes=("a switch is told on <node>/switch/<id>/command; nothing announced it here",),
+        notes=("a switch is told on <node>/switch/<id>/command; nothing announced it here",)
+        if any(end.startswith("switch/") for end in ends)
+        else (),
         topics=frozenset(
             heard.topic
             for heard in scene

@@ -1,4 +1,4 @@
-"""Gateways: one document with an array of tags, each with its name, its value and often its quality.
+"""Gateways: one document with an array of tags, each with name, value and often a quality.
 
     {"timestamp": 1719, "values": [{"id": "Line1.PLC.MotorTemp", "v": 61.5, "q": true, "t": 1719}]}
 

@@ -110,6 +110,12 @@ class _Entity:
         named = (self.config.get("state_topic"), self.config.get("command_topic"))
         return tuple(topic for topic in named if isinstance(topic, str))
 
+    @property
+    def device(self) -> Mapping[str, Any]:
+        """What it announces of its device."""
+        device = self.config.get("device")
+        return device if isinstance(device, dict) else {}
+
     def text(self, key: str, default: str) -> str:
         """Return a word that the announcement gives, or the one that holds without it."""
         value = self.config.get(key, default)
@@ -220,7 +226,7 @@ def _device(scene: Scene, entities: list[_Entity], everywhere: set[str]) -> draf
             continue
         properties.append(made)
         actions += _action(entity, made, own)
-    device = entities[0].config.get("device") or {}
+    device = {key: value for entity in entities for key, value in entity.device.items()}
     label = str(device.get("name") or own or entities[0].title)
     return drafts.DraftDevice(
         layout="Home Assistant discovery",
@@ -354,6 +360,7 @@ def _availability(config: Mapping[str, Any], own: str | None) -> Json:
     listed = config.get("availability")
     first = _expanded(listed[0]) if isinstance(listed, list) and listed else None
     first = first or _expanded(listed)
+    first = None if first is None else _based(first, config.get("~"))
     topic = config.get("availability_topic") if first is None else first.get("topic")
     words_of = config if first is None else first
     template = config.get("availability_template") if first is None else first.get("value_template")

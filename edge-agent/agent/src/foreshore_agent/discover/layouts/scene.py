@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from foreshore_agent.discover import drafts, words
 from foreshore_agent.discover.observations import Heard, Observations
+from foreshore_api.v1alpha1 import DataType
 
 MAXIMUM_DEPTH: Final = 4
 """Objects within objects that are looked into."""
@@ -92,7 +93,7 @@ def properties_of(
         kind, fields, notes = made
         name = " ".join(filter(None, (prefix, *keys)))
         unit: dict[str, Any] = {}
-        if kind is drafts.DataType.NUMBER:
+        if kind is DataType.NUMBER:
             unit, guesses = words.guessed_unit(name)
             notes = (*notes, *guesses)
         kept = state(kind, is_retained=is_retained)
@@ -105,6 +106,6 @@ def properties_of(
         )
 
 
-def state(kind: drafts.DataType, *, is_retained: bool) -> dict[str, Any]:
+def state(kind: DataType, *, is_retained: bool) -> dict[str, Any]:
     """Return what makes a kept message count: for a Boolean that the broker had kept."""
-    return {"retained": "State"} if is_retained and kind is drafts.DataType.BOOLEAN else {}
+    return {"retained": "State"} if is_retained and kind is DataType.BOOLEAN else {}

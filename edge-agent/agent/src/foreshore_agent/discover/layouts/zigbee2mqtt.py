@@ -5,8 +5,8 @@
     <base>/<friendly name>/set       where it is told
     <base>/<friendly name>/availability
 
-Source: zigbee2mqtt.io, "MQTT Topics and Messages" and "Exposes": `access` is a sum of 1 (published),
-2 (can be set) and 4 (can be asked for).
+Source: zigbee2mqtt.io, "MQTT Topics and Messages" and "Exposes": `access` is a sum of 1
+(published), 2 (can be set) and 4 (can be asked for).
 """
 
 import json

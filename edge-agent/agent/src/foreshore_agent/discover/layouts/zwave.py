@@ -47,7 +47,8 @@ def _property(scene: Scene, name: str, end: str) -> Iterator[drafts.DraftPropert
     heard = scene.find(f"{name}/{end}")
     if heard is None or not words.is_literal(end):
         return
-    document, fields, notes = heard.document, {}, ()
+    document = heard.document
+    fields: dict[str, Any] = {}
     if isinstance(document, dict) and "value" in document:
         made = words.typed(document["value"])
         fields = {"path": "/value", **_time(document)}
