@@ -287,9 +287,7 @@ def test_a_document_that_is_an_array_is_a_batch_in_order() -> None:
 
 
 def test_a_batch_inside_a_document_has_what_stands_beside_it() -> None:
-    own = declared(
-        batch="/samples", quality={"path": "ok", "good": ["true"]}, time={"path": "at"}
-    )
+    own = declared(batch="/samples", quality={"path": "ok", "good": ["true"]}, time={"path": "at"})
     said = {"ok": True, "at": 1767225600, "samples": [{"value": 1}, {"value": 2, "ok": False}]}
     first, second = samples(said, own)
     assert (first.values, first.sampled_at["value"].year) == ({"value": 1.0}, 2026)

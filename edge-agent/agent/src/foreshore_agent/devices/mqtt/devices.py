@@ -29,6 +29,7 @@ from foreshore_agent.devices.mqtt import (
 )
 from foreshore_agent.engine import effects, events
 from foreshore_agent.engine.events import Key
+from foreshore_api import printable
 from foreshore_api.reasons import command as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment
@@ -119,8 +120,8 @@ class MqttDevices:
             else topics.routes(site.name, placed, site.spec.time_zone)
         )
         self._orders = orders.Orders() if site is None else orders.lay_out(site.name, placed)
-        for problem in self._orders.problems:
-            _LOG.warning("%s", problem)
+        for problem in (*self._routes.problems, *self._orders.problems):
+            _LOG.warning("no topic: %s", printable.clean(problem))
         telemetry_routes = self._routes.telemetry
         dropped = self._unread.assign(
             {
