@@ -85,6 +85,22 @@ def play(
             envvar="FORESHORE_BROKER", help="HOST:PORT of the broker.", rich_help_panel=_STOCK
         ),
     ] = "localhost:1883",
+    username: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FORESHORE_USERNAME",
+            help="User name to show the broker.",
+            rich_help_panel=_STOCK,
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FORESHORE_PASSWORD_FILE",
+            help="File with its password; or --credentials and --credential.",
+            rich_help_panel=_STOCK,
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -153,6 +169,8 @@ def play(
                 zone=zone,
                 credentials=credentials,
                 credential=credential,
+                username=username,
+                password=password_file,
             )
         )
         return

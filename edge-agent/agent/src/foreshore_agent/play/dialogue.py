@@ -4,10 +4,12 @@ Called by the verb; `actor` is the device's own connection.
 """
 
 import asyncio
+import contextlib
 import signal
 import sys
+import tempfile
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,7 @@ from foreshore_agent.play import actor
 from foreshore_agent.play.dialects import registry, speech
 from foreshore_api import printable
 
+_LOGIN: Final = "login"
 _PORT: Final = 1883
 _WIDTH: Final = 160
 """Characters of a message that are shown."""
@@ -47,6 +50,9 @@ class DialogueRequest:
     zone: str
     credentials: Path | None
     credential: str | None
+    username: str | None = None
+    password: Path | None = None
+    """File with the password."""
 
 
 USAGE_ERRORS: Final = (DialogueError, registry.UnknownDialectError, credentials.CredentialError)
@@ -56,9 +62,10 @@ def run(request: DialogueRequest) -> None:
     """Be the device until SIGTERM or Ctrl-C. Raises USAGE_ERRORS, UnheardActorError."""
     row = registry.choose(request.dialect)
     habits = speech.DialectHabits(request.settling, request.is_deaf, _zone(request.zone))
-    address = _address(request)
     name = request.name or row.device
-    uvloop.run(_play(row.make(name, habits), name, address, request.every))
+    with _shown(request) as (folder, credential):
+        address = _address(request.broker, folder, credential)
+        uvloop.run(_play(row.make(name, habits), name, address, request.every))
 
 
 def show_dialects() -> None:
@@ -77,16 +84,49 @@ def _zone(name: str) -> ZoneInfo:
         raise DialogueError(f"time zone {name} is not known here") from error
 
 
-def _address(request: DialogueRequest) -> connection.Address:
-    """Read where the broker is. Raises DialogueError, CredentialError."""
+@contextlib.contextmanager
+def _shown(request: DialogueRequest) -> Iterator[tuple[Path | None, str | None]]:
+    """Provide the folder of credentials, and which of them is shown to the broker.
+
+    Raises:
+        DialogueError: what was asked for does not go together.
+    """
+    if request.username is None:
+        if request.password is not None:
+            raise DialogueError("--password-file needs --username")
+        yield request.credentials, request.credential
+        return
+    if request.credential is not None:
+        raise DialogueError("--username and --credential exclude each other")
+    if request.password is not None and not request.password.is_file():
+        raise DialogueError(f"--password-file {request.password} is no file")
+    with tempfile.TemporaryDirectory(prefix="foreshore-play-") as folder:
+        place = Path(folder) / _LOGIN
+        place.mkdir()
+        (place / "username").write_text(request.username)
+        if request.password is not None:
+            (place / "password").symlink_to(request.password.resolve())
+        yield Path(folder), _LOGIN
+
+
+def _address(broker: str, folder: Path | None, credential: str | None) -> connection.Address:
+    """Read where the broker is. Raises DialogueError, CredentialError.
+
+    TLS is spoken where the credential holds the CA of the broker.
+    """
     try:
-        parts = urllib.parse.urlsplit(f"//{request.broker}")
+        parts = urllib.parse.urlsplit(f"//{broker}")
         host, port = parts.hostname, parts.port or _PORT
     except ValueError:
         host, port = None, 0
     if not host or parts.path or parts.username is not None:
-        raise DialogueError(f"--broker {request.broker}: HOST:PORT is needed, as localhost:1883")
-    return connection.Address(host, port)
+        raise DialogueError(f"--broker {broker}: HOST:PORT is needed, as localhost:1883")
+    is_tls = folder is not None and (folder / (credential or "") / "ca.crt").is_file()
+    if credential is not None:
+        credentials.read(folder, credential, is_tls=is_tls)  # a mistake is said now
+    return connection.Address(
+        host, port, credential=credential, credentials=folder, is_plain=not is_tls
+    )
 
 
 async def _play(
