@@ -111,7 +111,10 @@ def rows(
 def staged(*documents: room.Json) -> stage.PlayedStage:
     """The room as a device to play."""
     found = compiling.Resources.of(engine_rig.resources(documents))
-    (site,), (device,), (profile,) = found.sites, found.devices, found.profiles
+    (site,) = found.sites
+    (device,) = (each for each in found.devices if each.name == engine_rig.DEVICE.name)
+    wanted = device.spec.profile_ref.name
+    (profile,) = (each for each in found.profiles if each.name == wanted)
     assert isinstance(profile, v1alpha1.DeviceProfile)
     return stage.PlayedStage(site, device, narrowing.narrow(profile.spec, device.spec))
 

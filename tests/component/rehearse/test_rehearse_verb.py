@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from builders import neighbours, room
+
 pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "01-ventilate-a-room"
@@ -311,3 +313,59 @@ def test_it_begins_with_which_rows_of_which_time_it_plays(tmp_path: Path, record
     run = rehearse("--state", tmp_path / "state", "--csv", recording)
     assert run.returncode == 0, run.stderr
     assert "40 rows of recording.csv, 2015-02-03 07:38 to 2015-02-03 08:18" in run.stderr
+
+
+def paired(folder: Path) -> Path:
+    """A room and its window, whose policy reads both, in a folder of YAML."""
+    folder.mkdir()
+    parts = (room.site(), room.profile(), room.device(), *neighbours.documents())
+    (folder / "room.yaml").write_text(yaml.safe_dump_all(parts))
+    return folder
+
+
+PAIRED_ROWS = (
+    "date,CO2,Shutter\n"
+    "2015-02-02 14:00:00,900,yes\n"
+    "2015-02-02 14:01:00,900,no\n"
+    "2015-02-02 14:02:00,700,no\n"
+)
+
+
+def test_a_column_is_what_another_device_reports(tmp_path: Path) -> None:
+    resources, csv = paired(tmp_path / "resources"), tmp_path / "rows.csv"
+    csv.write_text(PAIRED_ROWS)
+    what = ("--state", tmp_path / "state", "--csv", csv, "-o", "json")
+    found = summary(rehearse(*what, "--map", "Shutter=window-301.open", resources=resources))
+    assert (found["rows"], found["decisions"]) == (3, 3)
+    assert found["verdicts"] == {"Commanded": 1, "NotTriggered": 2}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            (),
+            "DecisionPolicy ventilate-when-occupied reads window-301.open"
+            " (spec.inputs[windowOpen]), and no column is: it will be missing; --map"
+            " COLUMN=window-301.open gives it",
+        ),
+        (
+            ("--map", "Shutter=window-301.opn"),
+            "the device has no property 'window-301.opn'; did you mean window-301.open?",
+        ),
+        (
+            ("--map", "Shutter=window-301.open", "--live"),
+            "an input reads window-301.open, of another Device, and --live plays Device room-301"
+            " alone: rehearse without --live, where a column may be mapped to it",
+        ),
+    ],
+    ids=["no column", "another property", "over a broker"],
+)
+def test_a_recording_that_does_not_feed_another_device_is_refused(
+    tmp_path: Path, more: tuple[str, ...], message: str
+) -> None:
+    resources, csv = paired(tmp_path / "resources"), tmp_path / "rows.csv"
+    csv.write_text(PAIRED_ROWS)
+    run = rehearse("--state", tmp_path / "state", "--csv", csv, *more, resources=resources)
+    assert run.returncode == 2
+    assert message in run.stderr

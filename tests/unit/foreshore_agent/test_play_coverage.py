@@ -1,8 +1,10 @@
 """What policies miss in a recording, said before it is played."""
 
-from builders import room
+from builders import neighbours, room
 from foreshore_agent.play import coverage, recording
 from foreshore_api import resources, v1alpha1
+
+DEVICE = v1alpha1.Device.read(room.device())
 
 
 def policy(**changed: object) -> v1alpha1.DecisionPolicy:
@@ -19,7 +21,7 @@ def reported(*header: str) -> frozenset[str]:
 
 
 def untriggered(one: v1alpha1.DecisionPolicy, *header: str) -> list[str]:
-    return list(coverage.untriggered([one], reported(*header), header))
+    return list(coverage.untriggered(DEVICE, [one], reported(*header), header))
 
 
 def test_what_the_device_is_set_to_is_reported_with_every_row() -> None:
@@ -48,10 +50,10 @@ def test_an_input_that_is_missing_is_named_unless_it_has_a_default() -> None:
         {"name": "co2", "property": "co2", "maximumAge": "90s"},
         {"name": "light", "property": "light", "maximumAge": "90s"},
     ]
-    (said,) = coverage.unfed([policy(spec__inputs=inputs)], reported("co2"))
+    (said,) = coverage.unfed(DEVICE, [policy(spec__inputs=inputs)], reported("co2"))
     assert "reads light (spec.inputs[light])" in said
     inputs[1] |= {"onInvalid": "Default", "default": "0"}
-    assert list(coverage.unfed([policy(spec__inputs=inputs)], reported("co2"))) == []
+    assert list(coverage.unfed(DEVICE, [policy(spec__inputs=inputs)], reported("co2"))) == []
 
 
 def obstacles(*policies: v1alpha1.DecisionPolicy, lock: str = "Unlocked") -> list[str]:
@@ -78,3 +80,13 @@ def test_a_disabled_policy_is_an_obstacle_only_where_none_decides() -> None:
     assert "is Disabled (spec.mode)" in said
     assert obstacles(off, policy()) == []
     assert list(coverage.disabled([off, policy()])) == [said]
+
+
+def test_what_another_device_reports_is_named_by_both() -> None:
+    read = v1alpha1.DecisionPolicy.read(neighbours.policy())
+    (said,) = coverage.unfed(DEVICE, [read], {"co2"})
+    assert "reads window-301.open (spec.inputs[windowOpen])" in said
+    assert said.endswith("--map COLUMN=window-301.open gives it")
+    assert list(coverage.unfed(DEVICE, [read], {"co2", "window-301.open"})) == []
+    assert list(coverage.untriggered(DEVICE, [read], {"window-301.open"}, ())) == []
+    assert coverage.elsewhere(DEVICE, [read]) == {"window-301.open"}

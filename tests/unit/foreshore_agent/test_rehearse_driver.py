@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import engine_rig, plug, rehearsed, room
+from builders import engine_rig, neighbours, plug, rehearsed, room
 from builders.rehearsed import START, rehearse, rows
 from foreshore_agent.devices.codecs import envelope, payload
 from foreshore_agent.engine import effects, events, state, step
@@ -410,3 +410,29 @@ async def test_what_a_rehearsed_device_reports_already_is_not_sent_again() -> No
     assert sum(done.device.tally.commands.values()) == 1
     reasons = [each["reason"] for each in done.of("outcome")]
     assert reasons[:2] == ["EchoNear", "AlreadyEqual"]
+
+
+async def test_a_row_of_two_devices_is_decided_once_and_as_a_whole() -> None:
+    open_, shut = {"window-301.open": True}, {"window-301.open": False}
+    given = rows(
+        (0.0, {**rehearsed.ROOM, **open_}),
+        (1.0, {**rehearsed.ROOM, **shut}),
+        (2.0, shut),
+        (3.0, rehearsed.ROOM),
+    )
+    document = room.changed(neighbours.policy(), spec__record={"routineSampleRate": "1"})
+    done = await rehearse(given, *neighbours.documents(document))
+    assert done.verdicts == [
+        (0.0, "NotTriggered"),
+        (1.0, "Commanded"),
+        (2.0, "Commanded"),
+        (3.0, "Commanded"),
+    ]
+    assert done.device.tally.published == 4 + 3, "rows and values that settled, of the room alone"
+
+
+async def test_a_policy_of_one_trigger_goes_on_where_the_row_has_nothing_of_it() -> None:
+    document = room.changed(neighbours.policy(), spec__record={"routineSampleRate": "1"})
+    given = rows((0.0, rehearsed.ROOM), (1.0, {"window-301.open": False}))
+    done = await rehearse(given, *neighbours.documents(document))
+    assert done.verdicts == [(0.0, "NotApplicable"), (1.0, "Commanded")]

@@ -9,6 +9,7 @@ from foreshore_agent.play import machine, recording
 from foreshore_api import meta, v1alpha1
 from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import deviceprofile, evaluation
+from foreshore_decision import policy as compiling
 from foreshore_decision import selectors
 
 
@@ -56,8 +57,8 @@ def obstacles(
     enabled = [policy for policy in policies if policy.spec.mode is not v1alpha1.Mode.DISABLED]
     if not enabled:
         yield from disabled(policies)
-    yield from untriggered(enabled, reported, header)
-    yield from unfed(enabled, reported)
+    yield from untriggered(device, enabled, reported, header)
+    yield from unfed(device, enabled, reported)
 
 
 def disabled(policies: Collection[v1alpha1.DecisionPolicy]) -> Iterator[str]:
@@ -71,13 +72,14 @@ def disabled(policies: Collection[v1alpha1.DecisionPolicy]) -> Iterator[str]:
 
 
 def untriggered(
+    device: v1alpha1.Device,
     policies: Collection[v1alpha1.DecisionPolicy],
     reported: Collection[str],
     header: Collection[str],
 ) -> Iterator[str]:
     """Yield the policies that no row would evaluate."""
     for policy in policies:
-        triggers = _triggers(policy)
+        triggers = _triggers(device, policy)
         if (
             triggers
             and not triggers.intersection(reported)
@@ -93,20 +95,35 @@ def untriggered(
 
 
 def unfed(
-    policies: Collection[v1alpha1.DecisionPolicy], reported: Collection[str]
+    device: v1alpha1.Device,
+    policies: Collection[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
 ) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, although the policy needs one."""
     for policy in policies:
         for source in policy.spec.inputs:
             needs_value = source.on_invalid is not evaluation.OnInvalid.DEFAULT
-            if source.property not in reported and needs_value:
+            name = compiling.property_name(policy.spec, source, device.spec)
+            if name not in reported and needs_value:
                 yield (
-                    f"DecisionPolicy {policy.name} reads {source.property}"
-                    f" (spec.inputs[{source.name}]), and no column is: it will be missing;"
-                    f" --map COLUMN={source.property} gives it"
+                    f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
+                    f" no column is: it will be missing; --map COLUMN={name} gives it"
                 )
 
 
-def _triggers(policy: v1alpha1.DecisionPolicy) -> frozenset[str]:
+def elsewhere(
+    device: v1alpha1.Device, policies: Iterable[v1alpha1.DecisionPolicy]
+) -> frozenset[str]:
+    """Return what policies read of other devices than the one that is played."""
+    return frozenset(
+        compiling.property_name(policy.spec, source, device.spec)
+        for policy in policies
+        for source in policy.spec.inputs
+        if source.device_ref is not None
+    )
+
+
+def _triggers(device: v1alpha1.Device, policy: v1alpha1.DecisionPolicy) -> frozenset[str]:
     spec = policy.spec
-    return frozenset(spec.trigger.properties or (source.property for source in spec.inputs))
+    names = (compiling.property_name(spec, source, device.spec) for source in spec.inputs)
+    return frozenset(spec.trigger.properties or names)

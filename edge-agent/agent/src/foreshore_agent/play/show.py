@@ -83,8 +83,9 @@ def _uncovered(
     """Yield what the policies of the folder will miss."""
     policies = coverage.policies_of(played.device, reading.resources)
     reported = coverage.reported(played.profile, rows.columns)
-    yield from coverage.untriggered(policies, reported, rows.header)
-    yield from coverage.unfed(policies, reported)
+    reported |= coverage.elsewhere(played.device, policies)  # others report it meanwhile
+    yield from coverage.untriggered(played.device, policies, reported, rows.header)
+    yield from coverage.unfed(played.device, policies, reported)
 
 
 async def _play(

@@ -15,6 +15,7 @@ one rehearsal are equal, and no answer is ever late: one that does not come ends
 import asyncio
 import heapq
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Final
@@ -96,8 +97,14 @@ class Driver:
         await self._advance(moment)
         self._clock.advance(moment)
         self._counts.begin_row(row, moment)
+        own, others = _by_device(row.values)
+        for name, values in others.items():
+            await self._hear(name, values)
         self.device.tally.published += 1
-        await self._deliver(self.device.measure(row.values, moment))
+        await self._deliver(self.device.measure(own, moment))
+        if others:  # what waited for the row, which had nothing of its own for it
+            self._core.take(events.Tick(*self._core.stamp()))
+            await self._answered()
         await asyncio.sleep(0)  # whoever asks to end is heard also where no model is asked
 
     async def finish(self) -> None:
@@ -161,6 +168,12 @@ class Driver:
             self.device.tally.published += 1
             await self._deliver(settled.telemetry)
 
+    async def _hear(self, name: str, values: Mapping[str, payload.Value]) -> None:
+        """Let the agent hear what another device measured; the row is decided on as a whole."""
+        key = events.Key(self._key.namespace, name)
+        self._core.take(events.Sample(*self._core.stamp(), key, values, is_followed=True))
+        await self._answered()
+
     async def _deliver(self, body: bytes) -> None:
         """Let the agent hear a message of the device, and do all that follows from it at once."""
         self._counts.begin_work()
@@ -187,6 +200,21 @@ class Driver:
             elif not await self._questions.answer():
                 break
         await self._recorder.catch_up(MAXIMUM_UNWRITTEN)
+
+
+def _by_device(
+    values: Mapping[str, payload.Value],
+) -> tuple[dict[str, payload.Value], dict[str, dict[str, payload.Value]]]:
+    """Return what the played device measured, and what others did, by device and property."""
+    own: dict[str, payload.Value] = {}
+    others: dict[str, dict[str, payload.Value]] = {}
+    for name, value in values.items():
+        device, dot, elsewhere = name.partition(".")
+        if dot:
+            others.setdefault(device, {})[elsewhere] = value
+        else:
+            own[name] = value
+    return own, others
 
 
 def _moment(seconds: float) -> datetime:

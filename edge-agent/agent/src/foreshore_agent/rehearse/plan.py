@@ -5,6 +5,7 @@ folder ──read, inspect──► device, policies ──► recording, read o
              └────────────── a problem: RehearsalError, before anything is started
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,8 @@ from foreshore_agent import inspection
 from foreshore_agent.play import coverage, notices, recording, stage
 from foreshore_api import hints, v1alpha1
 from foreshore_decision import assignment as compiling
-from foreshore_decision import resources
+from foreshore_decision import narrowing, resources
+from foreshore_decision.policy import compiled, elsewhere
 
 LOAD_SECONDS: Final = 90.0
 """For a model's server to load and warm up; it gives up fetching before that, and says why."""
@@ -74,6 +76,7 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
     _check_resources(request, reading)
     played = stage.choose(reading, request.resources, request.device)
     policies = _policies(reading, played)
+    others = _others(request, reading, played, policies)
     column, _, value = (request.truth or "").partition("=")
     wanted = recording.Wanted(
         mapped=recording.mapping(request.mapped),
@@ -83,7 +86,11 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
     )
     progress = notices.ReadingProgress(request.csv)
     rows = recording.read(
-        request.csv, played.profile.properties, wanted, played.zone, progress=progress
+        request.csv,
+        (*played.profile.properties, *_readable(others)),
+        wanted,
+        played.zone,
+        progress=progress,
     )
     if rows.span is None:
         raise RehearsalError("the recording has no times")
@@ -95,7 +102,7 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
         request=request,
         played=played,
         rows=rows,
-        resources=_alone(reading, played),
+        resources=_alone(reading, played, others),
         policies=policies,
         origin=next(iter(rows)).time or rows.span[0],
         true_value=value or None,
@@ -103,10 +110,47 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
     )
 
 
-def _alone(reading: resources.FolderReading, played: stage.PlayedStage) -> compiling.Resources:
-    """Return the resources without other devices: nobody plays them, and they would be silent."""
+def _others(
+    request: RehearsalRequest,
+    reading: resources.FolderReading,
+    played: stage.PlayedStage,
+    policies: Iterable[v1alpha1.DecisionPolicy],
+) -> tuple[narrowing.NarrowedDevice, ...]:
+    """Return the other devices that the policies read for the played one.
+
+    Raises RehearsalError where nobody would speak for them.
+    """
+    every, device = compiling.Resources.of(reading.resources), played.device
+    profiles = {(profile.namespace, profile.name): profile for profile in every.profiles}
+    at_site = narrowing.by_site(every.devices, profiles)[device.namespace, device.spec.site]
+    names = {name for policy in policies for name in elsewhere.names(policy.spec, device.spec)}
+    if names and request.is_live:
+        read = min(coverage.elsewhere(device, policies))
+        raise RehearsalError(
+            f"an input reads {read}, of another Device, and --live plays Device {device.name}"
+            " alone: rehearse without --live, where a column may be mapped to it"
+        )
+    return tuple(at_site[name] for name in sorted(names & at_site.keys()))
+
+
+def _readable(
+    others: Iterable[narrowing.NarrowedDevice],
+) -> Iterator[v1alpha1.deviceprofile.Property]:
+    """Yield the properties of other devices by the names under which a column may be mapped."""
+    for other in others:
+        for declared in other.profile.properties:
+            name = compiled.name_elsewhere(other.name, declared.name)
+            yield declared.model_copy(update={"name": name})
+
+
+def _alone(
+    reading: resources.FolderReading,
+    played: stage.PlayedStage,
+    others: Iterable[narrowing.NarrowedDevice],
+) -> compiling.Resources:
+    """Return the resources without devices that nobody plays or reads: they would be silent."""
     every = compiling.Resources.of(reading.resources)
-    return replace(every, devices=(played.device,))
+    return replace(every, devices=(played.device, *(other.device for other in others)))
 
 
 def _check_resources(request: RehearsalRequest, reading: resources.FolderReading) -> None:

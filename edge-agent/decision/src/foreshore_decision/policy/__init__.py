@@ -15,7 +15,13 @@ from foreshore_decision.policy.compile import (
     too_slow,
 )
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
-from foreshore_decision.policy.elsewhere import NOBODY, read_elsewhere, resolve, wording
+from foreshore_decision.policy.elsewhere import (
+    NOBODY,
+    property_name,
+    read_elsewhere,
+    resolve,
+    wording,
+)
 from foreshore_decision.policy.problems import PolicyError, PolicyProblem, unexpected
 from foreshore_decision.policy.profiles import check_device
 from foreshore_decision.policy.subject import OtherDevice, Resolution
@@ -32,6 +38,7 @@ __all__ = [
     "check",
     "check_device",
     "compile",
+    "property_name",
     "read_elsewhere",
     "resolve",
     "too_slow",

@@ -14,6 +14,7 @@ from typing import Final
 from foreshore_api import conditions, hints
 from foreshore_api.v1alpha1 import DecisionPolicySpec, DeviceSpec, evaluation
 from foreshore_decision import topics
+from foreshore_decision.policy import compiled
 from foreshore_decision.policy.problems import PolicyProblem
 from foreshore_decision.policy.subject import NOTHING_ELSEWHERE, OtherDevice, Resolution
 
@@ -34,6 +35,16 @@ def names(spec: DecisionPolicySpec, device: DeviceSpec) -> Iterator[str]:
         name = None if source.device_ref is None else _name(spec, source.device_ref, device)
         if name is not None:
             yield name
+
+
+def property_name(
+    spec: DecisionPolicySpec, source: evaluation.InputSpec, device: DeviceSpec
+) -> str:
+    """Return under which name a policy reads an input for a device: `co2`, `valve-1.position`."""
+    if source.device_ref is None:
+        return source.property
+    name = _name(spec, source.device_ref, device) or f"{{parameters.{source.device_ref.parameter}}}"
+    return compiled.name_elsewhere(name, source.property)
 
 
 def resolve(
