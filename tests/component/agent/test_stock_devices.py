@@ -21,7 +21,7 @@ from harness import mosquitto
 
 pytestmark = pytest.mark.component
 
-SECONDS = 30.0
+SECONDS = 60.0
 QUICK = {"spec__record": {"routineSampleRate": "1"}}
 
 

@@ -136,6 +136,7 @@ async def _play(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     where = f"{address.host}:{address.port}"
+    _say(f"{name}: looking for the broker at {where}")
     clock = clocks.SystemClock()
     device = actor.DialectActor(
         dialect, address, clock, _overheard(clock), _connection_changed(name, where, stop)
@@ -167,7 +168,10 @@ def _overheard(clock: clocks.Clock) -> actor.Overheard:
 def _connection_changed(name: str, where: str, stop: asyncio.Event) -> Callable[[bool], None]:
     def changed(is_up: bool) -> None:  # noqa: FBT001 - a callback
         if is_up or not stop.is_set():
-            line = f"{name}: {'connected to' if is_up else 'lost'} the broker at {where}"
-            print(printable.clean(line), file=sys.stderr, flush=True)  # noqa: T201 - progress
+            _say(f"{name}: {'connected to' if is_up else 'lost'} the broker at {where}")
 
     return changed
+
+
+def _say(line: str) -> None:
+    print(printable.clean(line), file=sys.stderr, flush=True)  # noqa: T201 - progress
