@@ -30,6 +30,9 @@ demo-local: sync tools-demo-local ## Rehearse the same example in under a minute
 	  --truth Occupancy --speed $(SPEED); \
 	echo; $(RUN) foreshore-agent why --last --state $$state
 
+demo-devices: sync tools-demo-devices ## Stock devices decided for in under two minutes, without a cluster
+	@$(RUN) python tests/demo/devices.py
+
 ##@ Check it
 
 test: sync tools-test ## Unit, contract, component and cluster tests (real API server, no nodes)
@@ -98,4 +101,4 @@ $(FORESHORE_CACHE)/uv/bin/uv:
 	@python3 -m venv --clear $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
 	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-.PHONY: demo demo-local test test-unit test-component fresh-check e2e bench verify sync generate format cluster cluster-down images help tools
+.PHONY: demo demo-local demo-devices test test-unit test-component fresh-check e2e bench verify sync generate format cluster cluster-down images help tools

@@ -1,6 +1,7 @@
 """What the demo prints: chapters, what is happening, and the product's own output."""
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
@@ -19,6 +20,20 @@ def title() -> None:
             "site of three edge nodes, or in the cloud behind a slow link, wherever its latency "
             "budget holds. We kill the node that infers, then the node whose agent commands the "
             "room, then the site's uplink. Decisions go on, and everybody can see why.",
+            title="Foreshore",
+            padding=(1, 2),
+        )
+    )
+
+
+def devices_title() -> None:
+    """Say what is about to happen in the demo of stock devices."""
+    console.print(
+        Panel(
+            "Stock devices are decided for as they are: a Zigbee plug, a Tasmota relay, an ESPHome "
+            "thermostat and the tags of a PLC gateway, behind one broker with a password. The "
+            "devices are played in their makers' dialects; broker and agent are real, and there is "
+            "no cluster.",
             title="Foreshore",
             padding=(1, 2),
         )
@@ -62,6 +77,41 @@ def stages(rows: Mapping[str, tuple[float, float, int]], budget: float) -> None:
             stage, f"{p50:.1f} ms", f"{p99:.1f} ms", f"{p99 / budget * 100:.0f} %", str(count)
         )
     console.print(table)
+
+
+def note(sentence: str) -> None:
+    """Say something beside what is shown."""
+    console.print(f"\n{sentence}")
+
+
+def confirmations(rows: Iterable[tuple[str, str, str, str]]) -> None:
+    """Show commands that devices have confirmed: device, reason, what it was told, latency."""
+    table = Table(title="decisions, confirmed", title_justify="left")
+    for heading in ("device", "because", "told", "outcome", "sample to echo"):
+        table.add_column(heading, overflow="fold")
+    for device, reason, told, latency in rows:
+        table.add_row(device, reason, Text(told), "[green]Confirmed[/]", latency)
+    console.print(table)
+
+
+def beliefs(rows: Iterable[tuple[bool | None, str, str]]) -> None:
+    """Show what decisions took a door for; equal ones one after another are one row."""
+    table = Table(title="decisions since the cable was cut", title_justify="left")
+    for heading in ("the door is", "because", "verdict", "decisions"):
+        table.add_column(heading)
+    for (value, problem, verdict), equal in itertools.groupby(rows):
+        door = "not known" if value is None else "closed" if value else "open"
+        table.add_row(door, problem or "its own word", verdict, str(len(list(equal))))
+    console.print(table)
+
+
+def excerpt(name: str, text: str, lines: int = 30) -> None:
+    """Show the beginning of a file."""
+    written = text.splitlines()
+    left = len(written) - lines
+    console.print(f"[bold]{name}[/]")
+    console.print(Text("\n".join(written[:lines])), soft_wrap=True)
+    console.print(f"[dim]… {left} more lines[/]\n" if left > 0 else "")
 
 
 def failure(message: str, evidence: Iterable[str] = ()) -> None:

@@ -27,6 +27,7 @@ class Target(StrEnum):
     E2E = "e2e"
     DEMO = "demo"
     DEMO_LOCAL = "demo-local"
+    DEMO_DEVICES = "demo-devices"
     BENCH = "bench"
     VERIFY = "verify"
     FRESH = "fresh-check"
@@ -94,6 +95,7 @@ def on(*targets: Target) -> frozenset[Target]:
 EVERY = on(*Target)
 NODES = on(Target.E2E, Target.DEMO, Target.BENCH)
 BROKER = on(Target.COMPONENT, Target.TEST, Target.BENCH)
+MOSQUITTO = BROKER | on(Target.DEMO_DEVICES)
 ENGINE = ("docker.io", "containerd", "runc", "iptables", "ca-certificates")
 COMPILER = ("gcc", "libc6-dev", "libmosquitto-dev")
 HEADERS = ("/usr/include/stdio.h", "/usr/include/mosquitto.h")
@@ -101,7 +103,7 @@ NODE_JS = "Install Node.js 20 or newer with npm (on Debian as root: apt-get inst
 
 TABLE: tuple[Program, ...] = (
     # from Debian
-    Program("mosquitto", Debian(("mosquitto",)), before=BROKER),
+    Program("mosquitto", Debian(("mosquitto",)), before=MOSQUITTO),
     Program("mosquitto_pub", Debian(("mosquitto-clients",)), before=on(Target.TEST, Target.E2E)),
     Program("curl", Debian(("curl",)), before=on(Target.TEST)),
     Program("cc", Debian(COMPILER, HEADERS), before=BROKER),

@@ -108,19 +108,31 @@ async def test_a_decision_commands_a_stock_device_and_its_echo_confirms_it(
             device=f"shop/{wanted.device}",
         )
         assert wanted.has_followed(device.device)
-    decision = decided(state, outcome)
+    decision = decision_of(state, outcome)
     assert decision["device"]["fence"] == "None"
     assert decision["command"] is not None
     assert outcome["reason"] == "EchoNear"
 
 
 @pytest.mark.parametrize(
-    ("dialect", "sensor", "actuator"),
+    ("dialect", "sensor", "actuator", "name", "decided"),
     [
-        ("zigbee2mqtt", "zigbee2mqtt-contact", "cold-store-fan"),
-        ("zigbee2mqtt", "zigbee2mqtt-motion", "hall-lamp"),
-        ("esphome", "esphome-sensor", "bath-thermostat"),
-        ("zwave-js-ui", "zwave-js-ui-sensor", "kitchen-fan"),
+        (
+            "zigbee2mqtt",
+            "zigbee2mqtt-contact",
+            "zigbee2mqtt-plug",
+            "Cold Store Fan",
+            "cold-store-fan",
+        ),
+        ("zigbee2mqtt", "zigbee2mqtt-motion", "zigbee2mqtt-plug", "Hall Lamp", "hall-lamp"),
+        ("esphome", "esphome-sensor", "esphome-climate", "bath", "bath-thermostat"),
+        (
+            "zwave-js-ui",
+            "zwave-js-ui-sensor",
+            "zwave-js-ui-switch",
+            "kitchen/nodeID_8",
+            "kitchen-fan",
+        ),
     ],
     ids=["Zigbee contact", "Zigbee motion", "ESPHome sensors", "Z-Wave multisensor"],
 )
@@ -128,19 +140,25 @@ async def test_a_stock_sensor_is_decided_on_for_another_device_and_nothing_is_se
     dialect: str,
     sensor: str,
     actuator: str,
+    name: str,
+    decided: str,
     broker: mosquitto.Broker,
     tmp_path: Path,
 ) -> None:
     folder = played.write(tmp_path / "resources", dialect, broker.port, "Shadow", **QUICK)
     state = tmp_path / "state"
-    async with living(of_folder(folder, state)), played.played(sensor, broker.port):
+    async with (
+        living(of_folder(folder, state)),
+        played.played(sensor, broker.port),
+        played.played(actuator, broker.port, name=name),
+    ):
         decision = await until_recorded(
             state,
             record.DECISION,
             lambda data: data["verdict"]["result"] == "Shadowed",
-            device=f"shop/{actuator}",
+            device=f"shop/{decided}",
         )
-    assert decision["inputs"]
+    assert any(source.get("readFrom") for source in decision["inputs"])
     assert decision.get("command") is None
     assert not [event for event in recorded(state) if event["type"] == record.OUTCOME]
 
@@ -200,7 +218,7 @@ async def test_what_is_so_already_is_confirmed_and_nothing_is_sent(
     assert outcome["outcome"] == "Confirmed"
 
 
-def decided(state: Path, outcome: dict[str, Any]) -> dict[str, Any]:
+def decision_of(state: Path, outcome: dict[str, Any]) -> dict[str, Any]:
     """The decision that an outcome is of."""
     (decision,) = (
         event["data"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from foreshore_agent.play.dialects import appliances, speech
+from foreshore_agent.play.dialects import appliances, exposes, speech
 from foreshore_agent.play.dialects.speech import DialectHabits, DialectReaction, SpokenMessage
 
 _BASE: Final = "zigbee2mqtt"
@@ -30,6 +30,7 @@ class ZigbeeDevice:
 
     def __init__(self, name: str, habits: DialectHabits) -> None:
         self._habits: Final = habits
+        self._name: Final = name
         self._topic: Final = f"{_BASE}/{name}"
 
     @property
@@ -47,6 +48,7 @@ class ZigbeeDevice:
         unknown = dict.fromkeys(self.values(now))
         return (
             speech.document(_BRIDGE, {"state": "online"}, is_retained=True),
+            speech.document(f"{_BASE}/bridge/devices", [self._listed()], is_retained=True),
             speech.document(f"{self._topic}/availability", {"state": "online"}, is_retained=True),
             self._report({**unknown, "linkquality": 27}),
         )
@@ -74,12 +76,25 @@ class ZigbeeDevice:
         """Return the device's document."""
         return self._report(self.values(now))
 
+    def _listed(self) -> dict[str, Any]:
+        """Return how the bridge lists the device; each played device has a bridge of its own."""
+        return {
+            "ieee_address": "0x00158d0001a2b3c4",
+            "type": "EndDevice",
+            "supported": True,
+            "friendly_name": self._name,
+            "interview_completed": True,
+            "definition": self.definition,
+        }
+
     def _report(self, values: Mapping[str, Any]) -> SpokenMessage:
         ordered = dict(sorted(values.items()))
         return speech.document(self._topic, ordered, is_retained=self.is_retained)
 
     # What differs from device to device.
 
+    definition: Mapping[str, Any] = exposes.PLUG
+    """What the bridge knows of the model."""
     seconds = _PLUG_SECONDS
     """Until an order has been followed."""
 
@@ -140,6 +155,7 @@ class ZigbeeContact(ZigbeeDevice):
     """A door contact, with `retain: true` and `last_seen: ISO_8601`."""
 
     is_retained = True
+    definition = exposes.CONTACT
 
     def __init__(self, name: str, habits: DialectHabits) -> None:
         super().__init__(name, habits)
@@ -180,6 +196,8 @@ class ZigbeeContact(ZigbeeDevice):
 class ZigbeeMotion(ZigbeeDevice):
     """A motion sensor in a hall that gets dark."""
 
+    definition = exposes.MOTION
+
     def __init__(self, name: str, habits: DialectHabits) -> None:
         super().__init__(name, habits)
         self._is_occupied = False
@@ -206,6 +224,7 @@ class ZigbeeClimate(ZigbeeDevice):
     """A radiator valve, whose set point goes in steps of half a degree."""
 
     seconds = _VALVE_SECONDS
+    definition = exposes.CLIMATE
 
     def __init__(self, name: str, habits: DialectHabits) -> None:
         super().__init__(name, habits)
