@@ -8,6 +8,7 @@ two of them. The devices are played, in their makers' dialects; broker and agent
 import asyncio
 import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -190,7 +191,7 @@ class Shop:
             with reader.open_reader(self.state) as opened:
                 found = opened.events(reader.Filters(device=f"shop/{device}"))
                 return [event["data"] for _, event in found if event["type"] == kind]
-        except reader.NoJournalError:
+        except (reader.NoJournalError, sqlite3.OperationalError):  # the agent has only begun
             return []
 
 
