@@ -1,5 +1,6 @@
 """What the demo prints: chapters, what is happening, and the product's own output."""
 
+import collections
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -97,15 +98,17 @@ def confirmations(rows: Iterable[tuple[str, str, str, str]]) -> None:
 def beliefs(rows: Iterable[tuple[bool | None, str, str]]) -> None:
     """Show what decisions took a door for; equal ones one after another are one row."""
     table = Table(title="decisions since the cable was cut", title_justify="left")
-    for heading in ("the door is", "because", "verdict", "decisions"):
+    for heading in ("the door is", "because", "verdicts"):
         table.add_column(heading)
-    for (value, problem, verdict), equal in itertools.groupby(rows):
+    for (value, problem), equal in itertools.groupby(rows, key=lambda row: row[:2]):
         door = "not known" if value is None else "closed" if value else "open"
-        table.add_row(door, problem or "its own word", verdict, str(len(list(equal))))
+        verdicts = collections.Counter(verdict for *_, verdict in equal)
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        table.add_row(door, problem or "its own word", counts)
     console.print(table)
 
 
-def excerpt(name: str, text: str, lines: int = 30) -> None:
+def excerpt(name: str, text: str, lines: int = 24) -> None:
     """Show the beginning of a file."""
     written = text.splitlines()
     left = len(written) - lines
