@@ -1,4 +1,4 @@
-"""Stock devices behind a real broker: several topics each, last words, and a stranger's nonsense."""
+"""Stock devices behind a real broker: several topics each, last words, a stranger's nonsense."""
 
 import asyncio
 import json
