@@ -2,7 +2,10 @@
 
 import json
 import re
+import signal
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from builders import overheard
 from foreshore_agent import main
-from harness import mosquitto
+from harness import mosquitto, process
 
 pytestmark = pytest.mark.component
 
@@ -90,6 +93,39 @@ def test_an_old_broker_is_spoken_to_in_its_own_protocol(broker: mosquitto.Broker
     result = discover(broker, "--protocol", "V311")
     assert result.exit_code == 0, result.stderr
     assert "protocol: V311" in result.stdout
+
+
+def test_ctrl_c_ends_listening_early_and_drafts_what_came(broker: mosquitto.Broker) -> None:
+    keep(broker, *overheard.GATEWAY)
+    address = f"{broker.host}:{broker.port}"
+    command = [sys.executable, "-m", "foreshore_agent.main", "discover", "--broker", address]
+    started = subprocess.Popen(
+        [*command, "--listen", "10m"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    def has_heard() -> bool:
+        return "Sending PUBLISH to discover-" in broker.log.read_text()
+
+    process.eventually(has_heard, what="it hears", timeout=30, interval=0.05)
+    started.send_signal(signal.SIGINT)
+    drafts, said = started.communicate(timeout=30)
+    assert started.returncode == 0, said
+    assert "kind: DeviceProfile" in drafts
+
+
+def test_what_the_broker_keeps_from_us_is_not_drafted(tmp_path: Path) -> None:
+    acl = "user writer\ntopic readwrite #\nuser reader\ntopic read home/#\n"
+    with mosquitto.Broker(tmp_path / "broker", tls=True, acl=acl) as broker:
+        credentials = tmp_path / "credentials"
+        writer = broker.credential(credentials, "writer")
+        broker.credential(credentials, "reader")
+        files = {name: str(writer / file) for name, file in _FILES.items()}
+        keep(broker, *overheard.PLAIN, tls={**files, "cert_reqs": ssl.CERT_REQUIRED})
+        words = ("--credential-folder", str(credentials), "--credential", "reader")
+        result = discover(broker, *words)
+    assert result.exit_code == 0, result.stderr
+    assert "home-kitchen" in result.stdout
+    assert "floor" not in result.stdout
 
 
 def test_a_silent_broker_ends_with_code_one_and_what_to_do(broker: mosquitto.Broker) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -198,6 +199,17 @@ def request(**changes: Any) -> verb.DiscoverRequest:
         "write": None,
     }
     return verb.DiscoverRequest(**{**usual, **changes})
+
+
+def test_a_users_name_is_a_credential_for_as_long_as_it_is_listened(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("p w\n")
+    asked = request(username="reader", password_file=tmp_path / "secret")
+    with verb._credentials(asked) as (folder, name):
+        assert folder is not None
+        assert name is not None
+        files = {path.name: path.read_text() for path in (folder / name).iterdir()}
+    assert files == {"username": "reader", "password": "p w"}
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(

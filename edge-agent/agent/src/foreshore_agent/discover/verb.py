@@ -15,6 +15,8 @@ from foreshore_api import resources, scalars
 from foreshore_api.v1alpha1 import site as sites
 
 MAXIMUM_SECONDS: Final = 3600.0
+MAXIMUM_PASSWORD: Final = 65535
+"""Bytes of a password, as MQTT can carry."""
 _OWN: Final = "discover"
 """Name of the credential that a user's name and password make, and of a Site that is drafted."""
 
@@ -103,7 +105,8 @@ def _credentials(request: DiscoverRequest) -> Iterator[tuple[Path | None, str | 
         place.mkdir(mode=0o700)
         (place / "username").write_text(request.username)
         if request.password_file is not None:
-            (place / "password").write_bytes(request.password_file.read_bytes()[:65536])
+            secret = request.password_file.read_bytes()[:MAXIMUM_PASSWORD]
+            (place / "password").write_bytes(secret.rstrip(b"\r\n"))
         yield Path(made), _OWN
 
 
