@@ -142,6 +142,34 @@ def fleet_of(folder: Path, subject: subjects.Agent, what: str) -> figures.Sectio
     )
 
 
+def reading(folder: Path, isolation: str) -> figures.Section:
+    """A thousand devices in Shadow: what it costs to read and decide, beside hearing them in C."""
+    name = f"{FLEET:,} devices in Shadow, three properties each, over a listener in C: processor"
+    limit = figures.Limit(12)
+    subject = subjects.Agent(isolation, policy=resources.shadow(), devices=FLEET)
+    try:
+        with (
+            mosquitto.Broker(folder / "broker") as broker,
+            latency.listener(broker.port, f"{resources.SITE}/+/telemetry") as listener,
+            subject.run(folder, broker.port) as ours,
+        ):
+            count = int(FLEET * (WARM_SECONDS + SECONDS + 4))
+            load = latency.device(broker.port, ours.topics, FLEET, count, FLEET)
+            before = usage.processor(listener.pid)
+            window = observed(ours, load)
+            heard = usage.since(before, usage.processor(listener.pid))
+    except subjects.FAILURES as error:
+        return alone(figures.Figure(name, limit=limit, cause=figures.one_line(error)))
+    in_c = sum(heard.values()) / 1000 / (WARM_SECONDS + SECONDS)
+    ratio = window.cores / in_c if window.decisions >= DECIDED * FLEET else float("inf")
+    profile = f"{figures.listed(window.threads)} a decision"
+    return alone(
+        figures.Figure(name, (ratio,), "×", limit, profile),
+        f"in Shadow {window.decisions:.0f} of {FLEET} samples a second decided by"
+        f" {figures.plain(window.cores)} cores; a listener in C takes {figures.plain(in_c)}",
+    )
+
+
 def rehearsal(folder: Path, isolation: str) -> figures.Section:
     """Rows a second of a rehearsal, beyond what its start takes."""
     name = "rehearsed rows/s"

@@ -46,8 +46,9 @@ def test_a_malformed_document_is_a_reason_and_no_event() -> None:
 def test_a_document_without_any_property_of_the_profile_is_refused_and_no_empty_sample() -> None:
     renamed = message(b'{"CO2": 700, "values": {"co2": 700}}')
     assert telemetry(renamed) == reasons.NO_PROPERTY
-    [spoilt] = telemetry(message(b'{"co2": "700"}'))
-    assert isinstance(spoilt, events.Sample)
+    samples = telemetry(message(b'{"co2": "700"}'))
+    assert isinstance(samples, list)
+    [spoilt] = samples
     assert spoilt.refused == {"co2": reasons.WRONG_TYPE}
 
 

@@ -28,6 +28,7 @@ from foreshore_agent.devices.mqtt import (
 )
 from foreshore_agent.engine import effects, events
 from foreshore_agent.engine.events import Key
+from foreshore_api import printable
 from foreshore_api.reasons import command as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment
@@ -118,6 +119,8 @@ class MqttDevices:
             if site is None
             else topics.routes(site.name, devices, site.spec.time_zone)
         )
+        for problem in self._routes.problems:
+            _LOG.warning("no topic: %s", printable.clean(problem))
         telemetry_routes = self._routes.telemetry
         dropped = self._unread.assign(
             {

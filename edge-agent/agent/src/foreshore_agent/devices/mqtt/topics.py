@@ -37,6 +37,8 @@ class Routes:
     commands: Mapping[Key, Destination] = field(default_factory=dict)
     """By device, where its profile names a topic."""
     advice: Mapping[Key, Destination] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    """Topics that devices cannot have, as sentences."""
 
     @property
     def telemetry_filters(self) -> tuple[str, ...]:
@@ -49,44 +51,21 @@ class Routes:
         return tuple(sorted(self.acknowledgements))
 
 
-def routes(
-    site: str, devices: Iterable[assignment.AssignedDevice], zone: str | None = None
-) -> Routes:
-    """Lay out the routes of one site's devices; `zone` is the Site's, of times that name none."""
-    placed = list(devices)
-    answers: dict[str, tuple[DeviceRoute, ...]] = {}
-    commands: dict[Key, Destination] = {}
-    advice: dict[Key, Destination] = {}
-    for device in placed:
-        key, mqtt = Key(device.namespace, device.name), device.profile.mqtt
-        codec = registry.choose(device.profile)
-        if mqtt.acknowledgement_topic is not None:
-            topic = _rendered(mqtt.acknowledgement_topic, site, device)
-            answers[topic] = (
-                *answers.get(topic, ()),
-                DeviceRoute(key, payload.Decoder(()), codec),
-            )
-        for template, places in ((mqtt.command_topic, commands), (mqtt.advice_topic, advice)):
-            if template is not None:
-                places[key] = Destination(_rendered(template, site, device), codec)
-    return Routes(_telemetry(site, placed, zone), answers, commands, advice)
+class _Site(NamedTuple):
+    """What topics are laid out for, and what is wrong with them."""
 
+    name: str
+    zone: str | None
+    problems: list[str]
 
-def _telemetry(
-    site: str, devices: Iterable[assignment.AssignedDevice], zone: str | None
-) -> Mapping[str, tuple[DeviceRoute, ...]]:
-    """Lay out who reads what on which topic: of each device, its properties there."""
-    readers: dict[str, dict[Key, _Readers]] = {}
-    for device in devices:
-        key = Key(device.namespace, device.name)
-        for template, properties in payload.by_topic(device.profile).items():
-            of_topic = readers.setdefault(_rendered(template, site, device), {})
-            of_device = of_topic.setdefault(key, _Readers(device, []))
-            of_device.properties.extend(properties)
-    return {
-        topic: tuple(_route(of_device, zone, of_topic) for of_device in of_topic.values())
-        for topic, of_topic in readers.items()
-    }
+    def topic(self, template: str, device: assignment.AssignedDevice) -> str | None:
+        """Return a device's topic; None, and a problem, where its parameters make none."""
+        own = topics.parameters(device.spec)
+        try:
+            return topics.render(template, site=self.name, device=device.name, parameters=own)
+        except topics.TopicError as error:
+            self.problems.append(f"{device.namespace}/{device.name}: {error}")
+            return None
 
 
 class _Readers(NamedTuple):
@@ -96,14 +75,55 @@ class _Readers(NamedTuple):
     properties: list[deviceprofile.Property]
 
 
+def routes(
+    site: str, devices: Iterable[assignment.AssignedDevice], zone: str | None = None
+) -> Routes:
+    """Lay out the routes of one site's devices; `zone` is the Site's, of times that name none.
+
+    A topic that a device cannot have costs that device the topic, and nobody else anything.
+    """
+    placed, of_site = list(devices), _Site(site, zone, [])
+    answers: dict[str, tuple[DeviceRoute, ...]] = {}
+    commands: dict[Key, Destination] = {}
+    advice: dict[Key, Destination] = {}
+    for device in placed:
+        key, mqtt = Key(device.namespace, device.name), device.profile.mqtt
+        codec = registry.choose(device.profile)
+        if mqtt.acknowledgement_topic is not None:
+            topic = of_site.topic(mqtt.acknowledgement_topic, device)
+            if topic is not None:
+                route = DeviceRoute(key, payload.Decoder(()), codec)
+                answers[topic] = (*answers.get(topic, ()), route)
+        for template, places in ((mqtt.command_topic, commands), (mqtt.advice_topic, advice)):
+            topic = None if template is None else of_site.topic(template, device)
+            if topic is not None:
+                places[key] = Destination(topic, codec)
+    telemetry = _telemetry(of_site, placed)
+    return Routes(telemetry, answers, commands, advice, tuple(of_site.problems))
+
+
+def _telemetry(
+    site: _Site, devices: Iterable[assignment.AssignedDevice]
+) -> Mapping[str, tuple[DeviceRoute, ...]]:
+    """Lay out who reads what on which topic: of each device, its properties there."""
+    readers: dict[str, dict[Key, _Readers]] = {}
+    for device in devices:
+        key = Key(device.namespace, device.name)
+        for template, properties in payload.by_topic(device.profile).items():
+            topic = site.topic(template, device)
+            if topic is not None:
+                of_device = readers.setdefault(topic, {}).setdefault(key, _Readers(device, []))
+                of_device.properties.extend(properties)
+    return {
+        topic: tuple(_route(of_device, site.zone, of_topic) for of_device in of_topic.values())
+        for topic, of_topic in readers.items()
+    }
+
+
 def _route(readers: _Readers, zone: str | None, of_topic: Mapping[Key, _Readers]) -> DeviceRoute:
     device = readers.device
     is_alone = sum(len(reader.properties) for reader in of_topic.values()) == 1
     context = payload.ReadingContext(device.profile.mqtt.time, zone)
     decoder = payload.Decoder(readers.properties, context, is_alone=is_alone)
-    return DeviceRoute(Key(device.namespace, device.name), decoder, registry.choose(device.profile))
-
-
-def _rendered(template: str, site: str, device: assignment.AssignedDevice) -> str:
-    own = topics.parameters(device.spec)
-    return topics.render(template, site=site, device=device.name, parameters=own)
+    codec = registry.choose(device.profile)
+    return DeviceRoute(Key(device.namespace, device.name), decoder, codec)
