@@ -137,6 +137,8 @@ class Report(document.WireDocument):
     broker_connected: bool = False
     broker_problem: str | None = Field(default=None, max_length=256)
     """Why there is no session with the site's broker; absent while there is one."""
+    broker_reason: document.Code | None = None
+    """The broker's own reason code, where it refused us."""
     devices: tuple[HeldDevice, ...] = Field(default=(), max_length=DEVICES, fail_fast=True)
     endpoints: tuple[EndpointReport, ...] = Field(default=(), max_length=1000, fail_fast=True)
     peers: tuple[ReportedPeer, ...] = Field(default=(), max_length=1000, fail_fast=True)

@@ -3,7 +3,7 @@
 Called by the runtime only, one event at a time, in the order in which things happened.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Concatenate, Final, ParamSpec
 
@@ -16,6 +16,7 @@ from foreshore_agent.engine import (
     deciding,
     effects,
     events,
+    presence,
     recording,
     sampling,
     triggers,
@@ -26,6 +27,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import DeviceState, Intent, Recorder, State, command_id
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, telemetry
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import metrics
 from foreshore_decision import fencing
 from foreshore_decision.policy import compiled
@@ -59,7 +61,7 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
         change = Change(device, (_ACCEPTED,))
     else:
         change = Change(device, (effects.Count(metrics.TELEMETRY.name, (result,)),))
-    if properties and device.open:
+    if properties and device.open and not event.retained:  # what was kept proves no command
         change = change.then(life.measured, turn, properties)
     change = change.then(triggers.sampled, turn, properties, event)
     taken = _put(state, event.device, change)
@@ -73,17 +75,36 @@ def _read_elsewhere(
 ) -> Change[State]:
     """Let the devices whose policies read the sample's device go on with it, in their order."""
     turn, source = turn._replace(devices=state.devices), state.devices[event.device]
-    renamed = sampling.elsewhere(event)
-    names = frozenset(compiled.name_elsewhere(source.key.name, name) for name in properties)
-    fresh = properties.intersection(event.values)
+    renamed, names = sampling.elsewhere(event), _names_elsewhere(source.key, properties)
     change = Change(state)
     for key in state.readers[event.device]:
-        reader = sampling.read_elsewhere(change.value.devices[key], source, fresh, turn.seconds)
+        reader = change.value.devices[key]
+        reader = sampling.read_elsewhere(reader, source, event, properties, turn.seconds)
         if state.telemetry_lost is not None:
             reader = sampling.interrupted(reader, state.telemetry_lost)
         taken = triggers.sampled_elsewhere(turn, reader, names, renamed)
         state, done = _put(change.value, key, taken)
         change = Change(state, (*change.effects, *done))
+    return change
+
+
+def _names_elsewhere(device: Key, properties: Iterable[str]) -> frozenset[str]:
+    return frozenset(compiled.name_elsewhere(device.name, name) for name in properties)
+
+
+def _void(
+    turn: Turn, state: State, key: Key, names: frozenset[str], problem: reasons.GateReason
+) -> Change[State]:
+    """Make readings of a device void, for itself and for those whose policies read it."""
+    change = _put(state, key, deciding.void(turn, state.devices[key], names, problem))
+    if not names:
+        return change
+    elsewhere = _names_elsewhere(key, names)
+    for reader in state.readers.get(key, ()):
+        state, done = change
+        dropped = deciding.unground(turn, state.devices[reader], elsewhere)
+        state, more = _put(state, reader, dropped)
+        change = Change(state, (*done, *more))
     return change
 
 
@@ -167,12 +188,43 @@ def _broker_changed(turn: Turn, state: State, event: events.BrokerChanged) -> Ch
 
 
 def _telemetry_changed(turn: Turn, state: State, event: events.TelemetryChanged) -> Change[State]:
+    """Begin or end a gap; whether devices are there is unknown until it is said again.
+
+    A connection that goes before it was up has brought words of devices too.
+    """
     if event.connected:
         return Change(state._replace(telemetry_lost=None))
-    if state.telemetry_lost is not None:
+    if state.telemetry_lost is None:
+        state = _interrupted(state._replace(telemetry_lost=turn.seconds), turn.seconds)
+    done: tuple[effects.Effect, ...] = ()
+    for key, device in state.devices.items():
+        if not device.kept and device.presence is None:
+            continue
+        state, more = _void(turn, state, key, device.kept, reasons.CONNECTION_GAP)
+        device = state.devices[key]._replace(presence=None)
+        state, _ = _put(state, key, Change(device))
+        done += more
+    return Change(state, done)
+
+
+def _availability(turn: Turn, state: State, event: events.Availability) -> Change[State]:
+    """Take in whether a device is there; of one that went nothing counts that it said before.
+
+    That it is there again makes nothing good: it may have changed unheard. Nothing is triggered.
+    """
+    device, lost = state.devices.get(event.device), state.telemetry_lost
+    if device is None:
+        return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.UNASSIGNED,)),))
+    if device.assigned.profile.mqtt.availability is None:
         return Change(state)
-    lost = turn.seconds
-    return Change(_interrupted(state._replace(telemetry_lost=lost), lost))
+    if lost is not None and turn.seconds <= lost:  # it came before the connection went
+        return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.LATE,)),))
+    change = Change(state, (_ACCEPTED,))
+    if presence.is_leaving(device, event):
+        everything = presence.everything(device)
+        change = change.then(_void, turn, event.device, everything, reasons.DEVICE_OFFLINE)
+    noted = presence.noted(change.value.devices[event.device], event, turn.seconds)
+    return change.then(_keep, turn, noted)
 
 
 def _hub_changed(turn: Turn, state: State, event: events.HubChanged) -> Change[State]:
@@ -233,6 +285,10 @@ def _interrupted(state: State, seconds: float) -> State:
     return state._replace(devices=devices.finish())
 
 
+def _keep(_turn: Turn, state: State, device: DeviceState) -> Change[State]:
+    return _put(state, device.key, Change(device))
+
+
 def _put(state: State, key: Key, change: Change[DeviceState]) -> Change[State]:
     """Store a device, and whether ticks have to look at it."""
     device, done = change
@@ -277,6 +333,7 @@ TABLE: Final[Mapping[type, Callable[[Turn, State, Any], Change[State]]]] = Mappi
         events.PeerBeat: _peer_beat,
         events.BrokerChanged: _broker_changed,
         events.TelemetryChanged: _telemetry_changed,
+        events.Availability: _availability,
         events.HubChanged: _hub_changed,
         events.RecorderChanged: _recorder_changed,
         events.Stopping: _stopping,
