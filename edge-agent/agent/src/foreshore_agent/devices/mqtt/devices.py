@@ -57,7 +57,7 @@ class MqttDevices:
         self._missed: Final[dict[Key, dict[str, int]]] = {}
         """Messages of each device since its last sample that were not read, by reason."""
         self._routes = topics.Routes()
-        self._orders = orders.Orders()
+        self._orders = orders.OrderTopics()
         self._telemetry: Final = site.telemetry(
             channel.Subscriber(self._measured, self._telemetry_changed)
         )
@@ -91,7 +91,7 @@ class MqttDevices:
         """Take a new desired state: another broker, other topics."""
         placed = tuple(devices)
         self._routes = topics.Routes() if site is None else topics.routes(site.name, placed)
-        self._orders = orders.Orders() if site is None else orders.lay_out(site.name, placed)
+        self._orders = orders.OrderTopics() if site is None else orders.lay_out(site.name, placed)
         for problem in self._orders.problems:
             _LOG.warning("%s", problem)
         telemetry_routes = self._routes.telemetry
