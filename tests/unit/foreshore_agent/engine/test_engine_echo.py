@@ -297,6 +297,26 @@ def test_a_reply_of_another_type_than_match_reads_is_no_answer() -> None:
     assert rig.outcomes == []
 
 
+def test_a_reply_is_followed_by_a_confirmation_where_the_profile_asks_for_one() -> None:
+    profile = plug.profile(
+        {"type": "Reply", "reply": {**plug.REPLY["reply"], "match": 'reply == "done"'}},
+        spec__properties=[{"name": "on", "access": "ReadWrite"}, {"name": "power", "unit": "W"}],
+        spec__confirmation={"property": "on", "expression": "difference < 1.0", "timeout": "9s"},
+    )
+    [action] = profile["spec"]["actions"]
+    action["input"] = [{"name": "value", "property": "on"}]
+    action["mqtt"] = {**plug.TOLD, "expression": '{"level": value}'}
+    quiet = plug.policy("true", "21.0")
+    quiet["spec"]["rateLimit"] = {"minimumInterval": "1h"}
+    rig = Rig((profile, plug.device(), quiet), acknowledges=False)
+    rig.sample(on=5.0, **LOAD)
+    rig.sample(on=21.0)
+    assert rig.outcomes == [], "a report is no answer where a reply is asked for"
+    reply(rig, "done")
+    rig.sample(on=21.0)
+    assert rig.outcomes == [("Acknowledged", "ReplyMatched"), ("Confirmed", "ReadBackNear")]
+
+
 def test_no_reply_in_time_is_unknown() -> None:
     rig = told(plug.REPLY)
     rig.wait(3.5)

@@ -18,7 +18,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_api.v1alpha1 import commanding, deviceprofile
 from foreshore_api.wire import assignment
 from foreshore_decision import topics
-from foreshore_decision.policy import templates
+from foreshore_decision.policy import compiled, templates
 from foreshore_decision.policy.problems import Problems
 
 _LOG: Final = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Destination:
 
     topic: str
     codec: registry.CommandCodec
-    message: templates.CompiledMessage | None = None
+    message: compiled.CompiledMessage | None = None
 
     def encode(self, command: effects.SendCommand) -> bytes:
         """Return what is published. Raises `dialect.MessageError`."""
@@ -136,7 +136,7 @@ def _of_device(site: str, device: assignment.AssignedDevice) -> _DeviceTopics:
 
 def _message(
     device: Key, action: deviceprofile.Action, parameters: Mapping[str, str]
-) -> templates.CompiledMessage | None:
+) -> compiled.CompiledMessage | None:
     """Compile the message of an action; one that does not compile has none, and none is sent.
 
     Admission and the policy refuse it too: this is said where neither has looked.

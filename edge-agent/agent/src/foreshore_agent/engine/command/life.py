@@ -142,14 +142,14 @@ def _durable(
 
 
 def is_already(turn: Turn, device: DeviceState, evaluation: evaluate.Evaluation) -> bool:
-    """Whether the device reports already what it would be told, so that nothing has to be sent.
+    """Whether a device with echo reports already what it would be told: nothing has to be sent.
 
     Not while the fate of a command to the same actuators is open: it may be about to change them.
     """
     made = evaluation.facts.given.policy
-    wanted = evaluation.facts.limited or {}
-    is_still = not ledger.is_moving(device, made.action)
-    return is_still and read_back.is_already(turn, device, made, wanted)
+    if made.acknowledgement.echo is None or ledger.is_moving(device, made.action):
+        return False
+    return read_back.is_already(turn, device, made.action, evaluation.facts.limited or {})
 
 
 def spare(
