@@ -106,6 +106,19 @@ def test_an_echo_that_overtakes_the_word_that_the_command_left_counts_by_when_it
         assert rig.outcomes == outcomes
 
 
+def test_an_answer_of_the_envelope_means_nothing_to_a_command_with_echo() -> None:
+    rig = Rig(plug.documents(), hold=(effects.SendCommand,), acknowledges=False)
+    rig.sample(on=False, **LOAD)
+    [order] = rig.waiting
+    assert isinstance(order, effects.SendCommand)
+    rig.sample(on=True)
+    rig.acknowledge(order.command_id)
+    assert rig.outcomes == [("Confirmed", "EchoNear")], "it proves that the command has left"
+    rig.acknowledge(order.command_id, "Rejected")
+    rig.release()
+    assert len(rig.outcomes) == 1
+
+
 def test_a_newer_command_takes_the_place_of_one_that_waits_for_its_echo() -> None:
     free = plug.policy(value="power > 150.0")
     rig = Rig((plug.profile(), plug.device(), free), acknowledges=False)

@@ -181,7 +181,6 @@ class CompiledEcho:
 
     property: str
     input: str
-    tolerance: float
     within: float
 
 

@@ -146,7 +146,7 @@ def _echo(
     if profile.confirmation is not None:
         message = "an echo confirms already: leave confirmation out"
         problems.add(Reason.INVALID, path, message)
-    return compiled.CompiledEcho(read.name, taken.name, tolerance(profile, read.name), within)
+    return compiled.CompiledEcho(read.name, taken.name, within)
 
 
 def tolerance(profile: DeviceProfileSpec, name: str | None) -> float:

@@ -282,9 +282,12 @@ def _answered(
 ) -> Change[DeviceState]:
     """Take the answer to a command that left; Done after Accepted: the values have settled.
 
-    The reading that shows them may have come before Done: then it counts with it.
+    The reading that shows them may have come before Done: then it counts with it. A command whose
+    echo came before the answer is over.
     """
-    intent = device.open[key]
+    intent = device.open.get(key)
+    if intent is None:
+        return Change(device)
     reason = answer.reason or ANSWERS[answer.result]
     confirmation = read_back.confirmation(device, intent)
     if answer.result is command.Result.REJECTED:
