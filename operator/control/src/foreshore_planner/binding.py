@@ -60,6 +60,12 @@ class BoundDevice:
         return narrowing.narrow(self.profile.spec, self.device.spec)
 
     @property
+    def fence(self) -> v1alpha1.protection.Fence | None:
+        """Who fences; None where nobody is named, or where no profile says so."""
+        narrowed = self.narrowed
+        return None if narrowed is None else narrowed.guards.fenced_by
+
+    @property
     def lease_seconds(self) -> float:
         """The lease duration in force."""
         narrowed = self.narrowed
