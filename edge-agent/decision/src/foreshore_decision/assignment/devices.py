@@ -6,7 +6,7 @@ from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api import resources as contract
 from foreshore_api.v1alpha1 import protection
 from foreshore_api.wire import assignment, report
-from foreshore_decision import in_force, narrowing
+from foreshore_decision import in_force, narrowing, policy
 from foreshore_decision.assignment import digests, references, snapshot
 from foreshore_decision.policy import acceptance
 
@@ -68,11 +68,14 @@ def _obstacle(
     """Return why a device cannot be worked with as it stands."""
     if profile is None:
         return in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
-    shared = acceptance.of_profile(profile)
+    try:
+        shared = acceptance.of_profile(profile)
+        own = acceptance.of_device(profile, device)
+    except Exception as error:  # noqa: BLE001 - said as the device's problem: it costs no other
+        shared, own = (), (policy.unexpected(error),)
     if shared:
         cause = f"DeviceProfile {name} is not accepted: {acceptance.message(shared)}"
         return in_force.Obstacle(shared[0].reason, cause)
-    own = acceptance.of_device(profile, device)
     return in_force.Obstacle(own[0].reason, acceptance.message(own)) if own else None
 
 
