@@ -123,11 +123,15 @@ def test_a_broker_that_refuses_an_agent_is_said_with_the_reportingown_reason() -
 
 def refusing(code: str | None, *cut: str) -> snapshot.Snapshot:
     """A site of which some agents are refused by the broker, with its code."""
-    lost = {"broker_connected": False, "broker_problem": "the broker refuses us: no"}
+    lost: dict[str, Any] = {
+        "broker_connected": False,
+        "broker_problem": "the broker refuses us: no",
+        "broker_reason": code,
+    }
     return build.world(
         fleet=build.fleet(
             [
-                build.agent(name, **({**lost, "broker_reason": code} if name in cut else {}))
+                build.agent(name, **lost) if name in cut else build.agent(name)
                 for name in build.EDGES
             ]
         )

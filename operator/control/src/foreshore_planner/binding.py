@@ -168,13 +168,13 @@ def internal(error: Exception, step: str) -> BindingProblem:
 def own_problem(resource: meta.Resource) -> BindingProblem | None:
     """Return what an object's own spec asks that this release does not do."""
     try:
-        return _own_problem(acceptance.ObjectKey(resource))
+        return _own_problem(acceptance.ResourceKey(resource))
     except Exception as error:  # noqa: BLE001 - the object's own problem, logged and counted
         return internal(error, "reading it")
 
 
 @lru_cache(maxsize=1 << 15)
-def _own_problem(key: acceptance.ObjectKey[meta.Resource]) -> BindingProblem | None:
+def _own_problem(key: acceptance.ResourceKey[meta.Resource]) -> BindingProblem | None:
     """Walk an object once: observers keep objects from pass to pass until they change."""
     resource = key.resource
     refused = support.unsupported(resource)

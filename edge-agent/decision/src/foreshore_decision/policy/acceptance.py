@@ -20,7 +20,7 @@ SHOWN: Final = 3
 """Problems that a message lists; more would not be read."""
 
 
-class ObjectKey(Generic[R]):
+class ResourceKey(Generic[R]):
     """A resource as a key: the same object, not an equal one, whose comparison would cost more."""
 
     __slots__ = ("resource",)
@@ -32,7 +32,7 @@ class ObjectKey(Generic[R]):
         return id(self.resource)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ObjectKey) and other.resource is self.resource
+        return isinstance(other, ResourceKey) and other.resource is self.resource
 
 
 def of_site(site: v1alpha1.Site) -> tuple[PolicyProblem, ...]:
@@ -45,14 +45,14 @@ def of_site(site: v1alpha1.Site) -> tuple[PolicyProblem, ...]:
 
 def of_profile(profile: v1alpha1.DeviceProfile) -> tuple[PolicyProblem, ...]:
     """Return what is wrong with a profile."""
-    return _of_profile(ObjectKey(profile))
+    return _of_profile(ResourceKey(profile))
 
 
 def of_device(
     profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
 ) -> tuple[PolicyProblem, ...]:
     """Return what is wrong with a device of a profile, and not with the profile itself."""
-    return _of_device(ObjectKey(profile), ObjectKey(device))
+    return _of_device(ResourceKey(profile), ResourceKey(device))
 
 
 def message(problems: tuple[PolicyProblem, ...]) -> str:
@@ -63,13 +63,13 @@ def message(problems: tuple[PolicyProblem, ...]) -> str:
 
 
 @lru_cache(maxsize=KEPT)
-def _of_profile(profile: ObjectKey[v1alpha1.DeviceProfile]) -> tuple[PolicyProblem, ...]:
+def _of_profile(profile: ResourceKey[v1alpha1.DeviceProfile]) -> tuple[PolicyProblem, ...]:
     return profiles.check_device(profile.resource.spec)
 
 
 @lru_cache(maxsize=KEPT)
 def _of_device(
-    profile: ObjectKey[v1alpha1.DeviceProfile], device: ObjectKey[v1alpha1.Device]
+    profile: ResourceKey[v1alpha1.DeviceProfile], device: ResourceKey[v1alpha1.Device]
 ) -> tuple[PolicyProblem, ...]:
     shared = _of_profile(profile)
     every = profiles.check_device(profile.resource.spec, device.resource.spec, device.resource.name)
