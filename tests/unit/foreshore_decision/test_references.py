@@ -157,9 +157,9 @@ def test_limits_that_leave_no_value_wait_for_the_profile() -> None:
     assert found.profile == WORKED.devices[0].profile
 
 
-# What is there and not accepted as it stands counts as not there.
+# A profile by which a device cannot be listened to counts as not there.
 
-WRONG = profile(mqtt={"telemetryTopic": "t/{parameters.called}", "commandTopic": "$SYS/x"})
+WRONG = profile(mqtt={"telemetryTopic": "t", "commandTopic": "$SYS/x"})
 LACKING = profile(mqtt={"telemetryTopic": "t/{parameters.called}"}, actions=[])
 
 
@@ -172,11 +172,11 @@ def edited(*changed: meta.Resource, last: Any = ()) -> assignment.Compilation:
 @pytest.mark.parametrize(
     ("shared", "said"),
     [
-        (WRONG, "DeviceProfile room-climate is not accepted: spec.mqtt.commandTopic: $SYS/x is"),
+        (WRONG, "DeviceProfile room-climate, spec.mqtt.commandTopic: $SYS/x is one of"),
         (LACKING, "spec.parameters[called]: the topic t/{parameters.called} needs"),
     ],
 )
-def test_a_device_that_is_not_accepted_keeps_the_profile_that_it_had_last(
+def test_a_device_that_cannot_be_listened_to_keeps_the_profile_that_it_had_last(
     shared: v1alpha1.DeviceProfile, said: str
 ) -> None:
     made = edited(shared, last=[WORKED])
@@ -187,7 +187,7 @@ def test_a_device_that_is_not_accepted_keeps_the_profile_that_it_had_last(
     assert "the profile that it had last stays in force" in problem.message
 
 
-def test_a_device_that_never_was_accepted_is_left_out_and_costs_no_other() -> None:
+def test_a_device_that_never_could_be_listened_to_is_left_out_and_costs_no_other() -> None:
     well = device("room-302", spec={"parameters": [{"name": "called", "value": "Hall 2"}]})
     made = edited(LACKING, well)
     assert [one.name for one in made.assignment.devices] == ["room-302"]
@@ -203,7 +203,7 @@ def test_a_check_that_fails_as_nobody_foresaw_is_a_problem_of_one_device(
             raise RuntimeError("a trap nobody knew")
         return ()
 
-    monkeypatch.setattr(acceptance, "of_device", breaks)
+    monkeypatch.setattr(acceptance, "of_reading", breaks)
     made = edited(device("room-302"))
     assert [one.name for one in made.assignment.devices] == ["room-302"]
     assert "a trap nobody knew" in made.problems[0].message

@@ -69,14 +69,14 @@ def _obstacle(
     if profile is None:
         return in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
     try:
-        shared = acceptance.of_profile(profile)
-        own = acceptance.of_device(profile, device)
+        wrong = acceptance.of_reading(profile, device)
     except Exception as error:  # noqa: BLE001 - said as the device's problem: it costs no other
-        shared, own = (), (policy.unexpected(error),)
-    if shared:
-        cause = f"DeviceProfile {name} is not accepted: {acceptance.message(shared)}"
-        return in_force.Obstacle(shared[0].reason, cause)
-    return in_force.Obstacle(own[0].reason, acceptance.message(own)) if own else None
+        wrong = (policy.unexpected(error),)
+    if not wrong:
+        return None
+    is_own = wrong[0].path.startswith("spec.parameters[")
+    where = "" if is_own else f"DeviceProfile {name}, "
+    return in_force.Obstacle(wrong[0].reason, f"{where}{acceptance.message(wrong)}")
 
 
 def _resolved(

@@ -1,8 +1,9 @@
 """Whether a DeviceProfile and a Device are accepted, in the same words by everybody who asks.
 
-The operator says it as `Ready`, the assignment leaves out what is not accepted (or keeps it as it
-last was), `inspection` says it of a folder. Objects stay the same from pass to pass until somebody
-edits them, so each is checked once.
+The operator says it as `Ready`, `inspection` says it of a folder. The assignment leaves out devices
+that cannot be listened to (or keeps them as they last were); what else is wrong keeps policies from
+compiling. Objects stay the same from pass to pass until somebody edits them, so each is checked
+once.
 """
 
 from functools import lru_cache
@@ -55,6 +56,13 @@ def of_device(
     return _of_device(ResourceKey(profile), ResourceKey(device))
 
 
+def of_reading(
+    profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
+) -> tuple[PolicyProblem, ...]:
+    """Return what keeps a device from being listened to, whoever of the two says it."""
+    return _of_reading(ResourceKey(profile), ResourceKey(device))
+
+
 def message(problems: tuple[PolicyProblem, ...]) -> str:
     """Return problems as one text: where, what, and what helps."""
     listed = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:SHOWN])
@@ -72,5 +80,14 @@ def _of_device(
     profile: ResourceKey[v1alpha1.DeviceProfile], device: ResourceKey[v1alpha1.Device]
 ) -> tuple[PolicyProblem, ...]:
     shared = _of_profile(profile)
-    every = profiles.check_device(profile.resource.spec, device.resource.spec, device.resource.name)
-    return tuple(problem for problem in every if problem not in shared)
+    own = profiles.check_narrowing(
+        profile.resource.spec, device.resource.spec, device.resource.name
+    )
+    return tuple(problem for problem in own if problem not in shared)
+
+
+@lru_cache(maxsize=KEPT)
+def _of_reading(
+    profile: ResourceKey[v1alpha1.DeviceProfile], device: ResourceKey[v1alpha1.Device]
+) -> tuple[PolicyProblem, ...]:
+    return profiles.check_reading(profile.resource.spec, device.resource.spec, device.resource.name)

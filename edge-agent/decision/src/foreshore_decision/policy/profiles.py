@@ -31,18 +31,38 @@ def check_device(
 
     `name` is the device's: topics may hold it.
     """
+    shared = Problems()
+    shared.noted.extend(check_reading(profile))
+    _check_echoes(profile, shared)
+    _check_limits(profile, profile.limits, (), shared)
+    _check_confirmation(profile, profile.confirmation, shared)
+    _check_safe_state(profile, shared)
+    if device is None:
+        return tuple(shared.noted)
+    own = check_narrowing(profile, device, name)
+    return (*shared.noted, *(problem for problem in own if problem not in shared.noted))
+
+
+def check_reading(
+    profile: DeviceProfileSpec, device: DeviceSpec | None = None, name: str = ""
+) -> tuple[PolicyProblem, ...]:
+    """Return what keeps a device from being listened to at all."""
     problems = Problems()
     telemetry.check(profile, problems)
     endpoints.check(profile, device, name, problems)
-    _check_echoes(profile, problems)
-    _check_limits(profile, profile.limits, (), problems)
-    _check_confirmation(profile, profile.confirmation, problems)
-    _check_safe_state(profile, problems)
-    if device is not None:
-        _check_limits(profile, device.limits, profile.limits, problems)
-        _check_confirmation(profile, device.confirmation, problems)
-        _check_once(profile, device, problems)
-        _check_fence(profile, device, problems)
+    return tuple(problems.noted)
+
+
+def check_narrowing(
+    profile: DeviceProfileSpec, device: DeviceSpec, name: str
+) -> tuple[PolicyProblem, ...]:
+    """Return what is wrong with a device of a profile, and of its topics as they are for it."""
+    problems = Problems()
+    endpoints.check(profile, device, name, problems)
+    _check_limits(profile, device.limits, profile.limits, problems)
+    _check_confirmation(profile, device.confirmation, problems)
+    _check_once(profile, device, problems)
+    _check_fence(profile, device, problems)
     return tuple(problems.noted)
 
 
