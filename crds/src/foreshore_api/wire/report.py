@@ -51,7 +51,8 @@ class HeldDevice(document.WireDocument):
     gave_back: bool = False
     """The holder stood down by its own choice (broker lost, disk full, told to stop).
 
-    The operator may move the right at once.
+    The operator may move the right at once, or where nobody fences the device when its last command
+    has run out.
     """
     highest_epoch_seen: document.Count = 0
 
