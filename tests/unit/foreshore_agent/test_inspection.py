@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from builders import neighbours, room
+from builders import neighbours, room, stock
 from foreshore_agent import inspection, manifests
 from foreshore_decision import policy, resources
 
@@ -70,3 +70,26 @@ def test_what_a_broker_without_tls_cannot_be_shown_is_a_problem_of_its_site(
     assert len(texts) == (0 if says is None else 1)
     assert says is None or says in texts[0]
     assert "hush" not in " ".join(texts)
+
+
+def inspected_lines(*documents: room.Json) -> list[str]:
+    """What is wrong with documents, a line each."""
+    read = resources.read(
+        [manifests.Manifest(f"room.yaml#{at}", document) for at, document in enumerate(documents, 1)], {}
+    )
+    return [inspection.line(problem) for problem in inspection.inspect(read)]
+
+
+def test_what_no_device_can_be_read_by_is_said_with_file_field_and_remedy() -> None:
+    site = room.changed(room.site(), spec__timeZone="Europe/Bruxelles")
+    lacking = room.changed(stock.friendly(), spec__parameters=None)
+    scaled = stock.gateway(spec__properties=[{"name": "speed", "scale": 0}])
+    assert inspected_lines(site, stock.plug(), lacking, scaled) == [
+        "room.yaml#1: spec.timeZone: there is no time zone Europe/Bruxelles: write its IANA name,"
+        " such as Europe/Brussels (Site hq/hq, Invalid)",
+        "room.yaml#4: spec.properties[speed].scale: a scale of 0 makes one number of every value:"
+        " leave it out, or say the factor (DeviceProfile hq/gateway, Invalid)",
+        f"room.yaml#3: spec.parameters[friendlyName]: the topic {stock.STATE} needs the parameter"
+        " friendlyName, which the device lacks: add it to spec.parameters of the Device"
+        " (Device hq/plug-1, Invalid)",
+    ]

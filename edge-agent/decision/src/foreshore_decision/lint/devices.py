@@ -5,76 +5,45 @@ from collections.abc import Iterator
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.reasons import cap as cap_reasons
 from foreshore_api.reasons import lint as reasons
-from foreshore_api.v1alpha1 import protection, telemetry
+from foreshore_api.v1alpha1 import protection
 from foreshore_decision import narrowing, policy, topics
 from foreshore_decision.chain import modes
 from foreshore_decision.lint import findings, written
+from foreshore_decision.policy import acceptance
 
 Reason = conditions.Reason
 
 
 def protections(files: written.WrittenResources) -> Iterator[findings.Finding]:
-    """Yield what profiles protect wrongly, and what devices narrow in the wrong direction."""
+    """Yield what sites, profiles and devices say that cannot be meant."""
+    for site in files.by_kind.sites:
+        for problem in acceptance.of_site(site):
+            yield files.finding(site, problem.reason, problem.path, problem.message)
     for profile in files.by_kind.profiles:
-        for problem in policy.check_device(profile.spec):
+        for problem in acceptance.of_profile(profile):
             yield files.finding(profile, problem.reason, problem.path, problem.message)
     for device in files.by_kind.devices:
         of = files.profile(device)
-        if of is None:
-            continue
-        of_profile = policy.check_device(of.spec)
-        for problem in policy.check_device(of.spec, device.spec):
-            if problem not in of_profile:
-                yield files.finding(device, problem.reason, problem.path, problem.message)
-
-
-def zones(files: written.WrittenResources) -> Iterator[findings.Finding]:
-    """Yield the time zones that this machine does not know."""
-    has_zone = files.around.has_zone
-    for site in files.by_kind.sites:
-        zone = site.spec.time_zone
-        if zone is not None and not has_zone(zone):
-            yield files.finding(site, Reason.INVALID, "spec.timeZone", _unknown(zone))
-    for profile in files.by_kind.profiles:
-        times = {"spec.mqtt.time.zone": profile.spec.mqtt.time}
-        times |= {f"spec.properties[{p.name}].time.zone": p.time for p in profile.spec.properties}
-        for path, time in times.items():
-            if isinstance(time, telemetry.DeviceTime) and time.zone and not has_zone(time.zone):
-                yield files.finding(profile, Reason.INVALID, path, _unknown(time.zone))
-
-
-def _unknown(zone: str) -> str:
-    return f"{zone} is no time zone that this machine knows"
+        for problem in acceptance.of_device(of, device) if of is not None else ():
+            yield files.finding(device, problem.reason, problem.path, problem.message)
 
 
 def endpoints(files: written.WrittenResources) -> Iterator[findings.Finding]:
-    """Yield topics that cannot be filled in, and those on which two devices are commanded."""
+    """Yield the devices that are commanded on a topic of another one."""
     taken: dict[tuple[str, int, str], v1alpha1.Device] = {}
     for device in files.by_kind.devices:
         profile = files.profile(device)
         site = files.find(v1alpha1.Site, device.namespace, device.spec.site)
-        if profile is None or site is None:
+        if profile is None or site is None or acceptance.of_reading(profile, device):
             continue
         broker = site.spec.broker
-        try:
-            commanded = _topics(profile.spec, device)
-        except topics.TopicError as error:
-            if not policy.check_device(profile.spec, device.spec):  # else that says so
-                yield files.finding(device, Reason.INVALID, "spec.parameters", str(error))
-            continue
-        for topic in commanded:
+        for template in topics.commanded(profile.spec):
+            topic = _rendered(template, device)
             first = taken.setdefault((broker.host, broker.port, topic), device)
             if first is not device:
                 text = f"Device {first.namespace}/{first.name} already listens on {topic}"
                 path = "spec.profileRef.name"
                 yield files.finding(device, Reason.ENDPOINT_CONFLICT, path, text)
-
-
-def _topics(profile: v1alpha1.DeviceProfileSpec, device: v1alpha1.Device) -> list[str]:
-    """Return the topics on which a device is commanded. Raises TopicError for any of its topics."""
-    for template in (*topics.spoken(profile), *topics.heard(profile)):
-        _rendered(template, device)
-    return [_rendered(template, device) for template in topics.commanded(profile)]
 
 
 def _rendered(template: str, device: v1alpha1.Device) -> str:
