@@ -106,8 +106,6 @@ def plain_listener(port: int, address: str = "") -> str:
 class Broker:
     """One Mosquitto process; its folder holds configuration, log, keys and, if asked, its store."""
 
-    host = ADDRESS
-
     def __init__(
         self,
         folder: Path,
@@ -118,15 +116,17 @@ class Broker:
         extra: str = "",
         acl: str = EVERYBODY,
         nodelay: bool = True,
+        host: str = ADDRESS,
     ) -> None:
         self.folder = folder
+        self.host = host
         self.tls = tls
         self.port = port or process.free_port()
         self.authority = certificates.Authority()
         self.log = folder / "mosquitto.log"
         self._child: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self.authority.issue(ADDRESS, "localhost").write(folder / "tls")
+        self.authority.issue(host, "localhost").write(folder / "tls")
         store = folder / "store"
         store.mkdir(exist_ok=True)
         is_root = os.geteuid() == 0
@@ -136,13 +136,13 @@ class Broker:
             text = shipped(
                 str(folder),
                 port=self.port,
-                address=ADDRESS,
+                address=host,
                 persistence=kept,
                 root=is_root,
                 extra=extra,
             )
         else:
-            listener = plain_listener(self.port, ADDRESS)
+            listener = plain_listener(self.port, host)
             text = configuration(
                 listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
             )
@@ -168,7 +168,7 @@ class Broker:
         def is_up() -> bool:
             if child.poll() is not None:
                 raise process.HarnessError(f"mosquitto ended: {process.tail(self.log)}")
-            return process.listens(ADDRESS, self.port)
+            return process.listens(self.host, self.port)
 
         process.eventually(is_up, what="mosquitto listens", timeout=10, interval=0.02)
         return self
