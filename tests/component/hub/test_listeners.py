@@ -65,7 +65,9 @@ async def test_without_ipv6_in_the_kernel_the_door_is_open_to_ipv4(
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     async with hub_under_test.serving(APP, "::") as url:
         port = int(url.rsplit(":", 1)[1])
-        assert "front proxy" in await get(addresses.http(families.V4, port), ssl.SSLContext())
+        assert "front proxy" in await get(
+            addresses.http(families.V4, port), ssl.create_default_context()
+        )
 
 
 async def test_a_port_that_is_taken_is_an_error_at_start() -> None:
