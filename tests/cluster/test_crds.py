@@ -82,7 +82,12 @@ def told(error: ApiException) -> list[tuple[str, str]]:
     return [(cause.get("field", ""), cause["message"]) for cause in causes]
 
 
-ACCEPTED = [*room.all_of(), refusals.cluster(), refusals.placement()]
+ACCEPTED = [
+    *room.all_of(),
+    refusals.cluster(),
+    refusals.placement(),
+    room.changed(room.site(), spec__broker__host="fd42:1::9", metadata__name="of-six"),
+]
 
 
 @pytest.mark.parametrize("document", ACCEPTED, ids=lambda document: document["kind"])
