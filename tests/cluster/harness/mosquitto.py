@@ -3,15 +3,19 @@
     broker = mosquitto.Broker(folder)          plain on a free port; nodelay=False: as Mosquitto is
                                                 without a configuration, Nagle's algorithm and all
     broker = mosquitto.Broker(folder, tls=True) as the agents' chart ships it: client certificates
-                                                only; `acl` says who may do what, else anybody all
+                                                only; `acl` says who may do what, else anybody all;
+                                                `users` with passwords come in at `password_port`
     broker.start() → .restart() / .kill() / .pause() / .resume() → .close()
 
 The port stays the same over restarts. With `tls`, `identity(name)` issues a client its certificate.
 """
 
+import base64
+import hashlib
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +36,7 @@ SHIPPED = Path(__file__).parents[3] / "charts/foreshore-agent/files/mosquitto.co
 HOME = "/etc/mosquitto/foreshore"
 """Where the shipped configuration expects certificate and access list."""
 PORT = 8883
+PASSWORD_PORT = 8884
 EVERYBODY = "pattern readwrite #\n"
 """An access list for tests that are about something else: every certificate may do everything."""
 
@@ -72,14 +77,21 @@ def shipped(
     persistence: Path | None = None,
     root: bool,
     extra: str = "",
+    password_port: int | None = None,
 ) -> str:
     """The configuration that users get, with its files in `home`; nothing else differs.
+
+    With `password_port` the listener with passwords, a comment there, is one that listens.
 
     Raises:
         HarnessError: the shipped file no longer has the lines that are moved.
     """
     text = SHIPPED.read_text()
     moves = [(f"listener {PORT}\n", f"listener {port} {address}".rstrip() + "\n")]
+    if password_port is not None:
+        text = _with_passwords(text)
+        place = f"listener {password_port} {address}".rstrip()
+        moves.append((f"listener {PASSWORD_PORT}\n", f"{place}\n"))
     if persistence is not None:
         moves.append(("persistence false\n", "\n".join([*_store(persistence), ""])))
     for before, after in moves:
@@ -87,6 +99,25 @@ def shipped(
             raise process.HarnessError(f"{SHIPPED} must have one line {before.strip()!r}")
         text = text.replace(f"\n{before}", f"\n{after}")
     return "\n".join([text.replace(HOME, home), *_owner(root=root), extra, ""])
+
+
+def _with_passwords(text: str) -> str:
+    """The configuration with its second listener no longer a comment."""
+    before, mark, after = text.partition(f"#   listener {PASSWORD_PORT}\n")
+    block, end, rest = f"{mark}{after}".partition("#\n")
+    return "".join((before, block.replace("#   ", ""), end, rest))
+
+
+def passwords(users: Mapping[str, str]) -> str:
+    """A file of passwords as `mosquitto_passwd` writes it."""
+    return "".join(f"{user}:{_hashed(password)}\n" for user, password in users.items())
+
+
+def _hashed(password: str) -> str:
+    salt = os.urandom(12)
+    rounds = 101  # mosquitto_passwd's own number
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
 def _store(persistence: Path | None) -> list[str]:
@@ -117,11 +148,13 @@ class Broker:
         acl: str = EVERYBODY,
         nodelay: bool = True,
         host: str = ADDRESS,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.host = host
         self.tls = tls
         self.port = port or process.free_port()
+        self.password_port = process.free_port() if users else None
         self.authority = certificates.Authority()
         self.log = folder / "mosquitto.log"
         self._child: subprocess.Popen[bytes] | None = None
@@ -140,7 +173,9 @@ class Broker:
                 persistence=kept,
                 root=is_root,
                 extra=extra,
+                password_port=self.password_port,
             )
+            (folder / "passwords").write_text(passwords(users or {}))
         else:
             listener = plain_listener(self.port, host)
             text = configuration(
