@@ -13,6 +13,7 @@ where a person wrote the file.
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -105,11 +106,17 @@ class ListMap:
         """The items, unless two share a key. Raises ValueError."""
         seen: set[tuple[Any, ...]] = set()
         for item in items:
-            key = tuple(getattr(item, alias_generators.to_snake(name)) for name in self.keys)
+            key = tuple(getattr(item, _attribute(name)) for name in self.keys)
             if key in seen:
                 raise ValueError(f"{'/'.join(map(str, key))} appears twice")
             seen.add(key)
         return items
+
+
+def _attribute(name: str) -> str:
+    """The attribute of a wire name; a word that Python keeps for itself has `_` behind it."""
+    snake = alias_generators.to_snake(name)
+    return f"{snake}_" if keyword.iskeyword(snake) else snake
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from foreshore_api import conditions, hints, meta, v1alpha1
 from foreshore_api.reasons import serving
 from foreshore_api.wire import report
 from foreshore_decision import assignment, in_force, narrowing, policy, selectors
+from foreshore_decision.policy import acceptance
 
 Reason = conditions.Reason
 _Kind = TypeVar("_Kind", bound=meta.Resource)
@@ -191,18 +192,17 @@ class _Inspector:
         yield self.problem(resource, Reason.REFERENCE_NOT_FOUND, field, text)
 
     def protections(self) -> Iterator[report.Problem]:
-        """Yield what profiles protect wrongly, and what devices narrow in the wrong direction."""
+        """Yield what sites, profiles and devices say that cannot be meant."""
+        for site in self.by_kind.sites:
+            for problem in acceptance.of_site(site):
+                yield self.problem(site, problem.reason, problem.path, problem.message)
         for profile in self.by_kind.profiles:
-            for problem in policy.check_device(profile.spec):
+            for problem in acceptance.of_profile(profile):
                 yield self.problem(profile, problem.reason, problem.path, problem.message)
         for device in self.by_kind.devices:
             of = self._profile(device)
-            if of is None:
-                continue
-            of_profile = policy.check_device(of.spec)
-            for problem in policy.check_device(of.spec, device.spec):
-                if problem not in of_profile:
-                    yield self.problem(device, problem.reason, problem.path, problem.message)
+            for problem in acceptance.of_device(of, device) if of is not None else ():
+                yield self.problem(device, problem.reason, problem.path, problem.message)
 
     def policies(self) -> Iterator[report.Problem]:
         """Yield every policy that selects nothing, or does not compile for what it selects."""

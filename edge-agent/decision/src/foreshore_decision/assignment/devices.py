@@ -8,6 +8,7 @@ from foreshore_api.v1alpha1 import protection
 from foreshore_api.wire import assignment, report
 from foreshore_decision import in_force, narrowing
 from foreshore_decision.assignment import digests, references, snapshot
+from foreshore_decision.policy import acceptance
 
 
 def assigned(
@@ -54,11 +55,25 @@ def _chosen(
     """Return the device with its profile, else as it was assigned last."""
     name = device.spec.profile_ref.name
     profile = profiles.get((device.namespace, name))
-    if profile is not None:
+    obstacle = _obstacle(device, name, profile)
+    if profile is not None and obstacle is None:
         return in_force.choose([in_force.good(_resolved(device, profile))])
-    missing = in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
-    newest = in_force.Option[assignment.AssignedDevice](None, missing)
+    newest = in_force.Option[assignment.AssignedDevice](None, obstacle)
     return in_force.choose((newest, in_force.Option(references.kept_device(last, device))))
+
+
+def _obstacle(
+    device: v1alpha1.Device, name: str, profile: v1alpha1.DeviceProfile | None
+) -> in_force.Obstacle | None:
+    """Return why a device cannot be worked with as it stands."""
+    if profile is None:
+        return in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
+    shared = acceptance.of_profile(profile)
+    if shared:
+        cause = f"DeviceProfile {name} is not accepted: {acceptance.message(shared)}"
+        return in_force.Obstacle(shared[0].reason, cause)
+    own = acceptance.of_device(profile, device)
+    return in_force.Obstacle(own[0].reason, acceptance.message(own)) if own else None
 
 
 def _resolved(
