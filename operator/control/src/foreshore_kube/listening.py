@@ -1,4 +1,4 @@
-"""Sockets that operator and hub listen on, of both families of addresses; `main` and `listeners`."""
+"""Sockets that operator and hub listen on, of both families of addresses."""
 
 import socket
 from typing import Final
