@@ -50,7 +50,7 @@ class Wire:
     def assign(self, *_: object) -> None:
         pass
 
-    def listen(self, filters: tuple[str, ...]) -> None:
+    def listen(self, filters: tuple[str, ...], renewed: frozenset[str] = frozenset()) -> None:
         pass
 
     def publish(self, topic: str, payload: bytes, **_: object) -> None:

@@ -38,8 +38,8 @@ def test_a_client_without_a_certificate_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_password_opens_the_second_listener_and_no_other(tmp_path: Path) -> None:
-    users = {"hq/plug": "right"}
-    with mosquitto.Broker(tmp_path, tls=True, users=users) as broker:
+    logins = {"hq/plug": "right"}
+    with mosquitto.Broker(tmp_path, tls=True, logins=logins) as broker:
         trust = ("--cafile", tmp_path / "tls/ca.crt")
         there = (*trust, "-p", str(broker.password_port), "-u", "hq/plug", "-P")
         publish(broker, *there, "right")

@@ -4,7 +4,9 @@
                                                 without a configuration, Nagle's algorithm and all
     broker = mosquitto.Broker(folder, tls=True) as the agents' chart ships it: client certificates
                                                 only; `acl` says who may do what, else anybody all;
-                                                `users` with passwords come in at `password_port`
+                                                who has a password of `logins`, at `password_port`
+    broker = mosquitto.Broker(folder, users={"name": "password"})
+                                                passwords, and nobody without; with `tls` over TLS
     broker.start() → .restart() / .kill() / .pause() / .resume() → .close()
 
 The port stays the same over restarts. With `tls`, `identity(name)` issues a client its certificate.
@@ -108,18 +110,6 @@ def _with_passwords(text: str) -> str:
     return "".join((before, block.replace("#   ", ""), end, rest))
 
 
-def passwords(users: Mapping[str, str]) -> str:
-    """A file of passwords as `mosquitto_passwd` writes it."""
-    return "".join(f"{user}:{_hashed(password)}\n" for user, password in users.items())
-
-
-def _hashed(password: str) -> str:
-    salt = os.urandom(12)
-    rounds = 101  # mosquitto_passwd's own number
-    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
-    return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
-
-
 def _store(persistence: Path | None) -> list[str]:
     place = [f"persistence_location {persistence}/"] if persistence else []
     return [f"persistence {'true' if persistence else 'false'}", *place]
@@ -132,6 +122,32 @@ def _owner(*, root: bool) -> list[str]:
 def plain_listener(port: int, address: str = "") -> str:
     """A listener without TLS that lets anybody in."""
     return f"listener {port} {address}\nallow_anonymous true"
+
+
+def password_listener(port: int, folder: Path, address: str = "", *, tls: bool = False) -> str:
+    """A listener that asks for a user name and a password."""
+    lines = [
+        f"listener {port} {address}",
+        "allow_anonymous false",
+        f"password_file {folder}/passwords",
+    ]
+    if tls:
+        keys = (("cafile", "ca.crt"), ("certfile", "tls.crt"), ("keyfile", "tls.key"))
+        lines += [f"{option} {folder}/tls/{name}" for option, name in keys]
+    return "\n".join(lines)
+
+
+def passwords(users: Mapping[str, str]) -> str:
+    """A file of passwords."""
+    return "".join(password_line(name, password) for name, password in users.items())
+
+
+def password_line(name: str, password: str) -> str:
+    """A line of a password file, as mosquitto_passwd writes it: PBKDF2 with SHA-512."""
+    salt, rounds = os.urandom(12), 101
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    texts = (base64.b64encode(part).decode() for part in (salt, digest))
+    return f"{name}:$7${rounds}${'$'.join(texts)}\n"
 
 
 class Broker:
@@ -149,12 +165,13 @@ class Broker:
         nodelay: bool = True,
         host: str = ADDRESS,
         users: Mapping[str, str] | None = None,
+        logins: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.host = host
         self.tls = tls
         self.port = port or process.free_port()
-        self.password_port = process.free_port() if users else None
+        self.password_port = process.free_port() if logins else None
         self.authority = certificates.Authority()
         self.log = folder / "mosquitto.log"
         self._child: subprocess.Popen[bytes] | None = None
@@ -164,7 +181,13 @@ class Broker:
         store.mkdir(exist_ok=True)
         is_root = os.geteuid() == 0
         kept = store if persistence else None
-        if tls:
+        if users is not None:
+            self.admit(users)
+            listener = password_listener(self.port, folder, host, tls=tls)
+            text = configuration(
+                listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
+            )
+        elif tls:
             self.grant(acl)
             text = shipped(
                 str(folder),
@@ -175,13 +198,19 @@ class Broker:
                 extra=extra,
                 password_port=self.password_port,
             )
-            (folder / "passwords").write_text(passwords(users or {}))
+            self.admit(logins or {})
         else:
             listener = plain_listener(self.port, host)
             text = configuration(
                 listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
             )
         (folder / "mosquitto.conf").write_text(text)
+
+    def admit(self, users: Mapping[str, str]) -> None:
+        """Write the passwords (of a broker with `users`); one that runs reads them again."""
+        (self.folder / "passwords").write_text(passwords(users))
+        if self._child is not None:
+            self._child.send_signal(signal.SIGHUP)
 
     def grant(self, acl: str) -> None:
         """Write the access list (of a broker with `tls`); one that runs reads it again."""
@@ -199,11 +228,12 @@ class Broker:
         """Start it and wait until it listens."""
         child = process.start([program(), "-c", self.folder / "mosquitto.conf"], log=self.log)
         self._child = child
+        ports = [port for port in (self.port, self.password_port) if port is not None]
 
         def is_up() -> bool:
             if child.poll() is not None:
                 raise process.HarnessError(f"mosquitto ended: {process.tail(self.log)}")
-            return process.listens(self.host, self.port)
+            return all(process.listens(self.host, port) for port in ports)
 
         process.eventually(is_up, what="mosquitto listens", timeout=10, interval=0.02)
         return self
@@ -239,6 +269,16 @@ class Broker:
         """End it for good."""
         self.resume()
         self.stop()
+
+    def login(self, credentials: Path, name: str, user: str, password: str) -> Path:
+        """Write a client's user name and password into `<credentials>/<name>/`, as editors do."""
+        place = credentials / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "username").write_text(f"{user}\n")
+        (place / "password").write_text(f"{password}\n")
+        if self.tls:
+            (place / "ca.crt").write_bytes(self.identity(user).authority)
+        return place
 
     def identity(self, name: str) -> certificates.Identity:
         """A client certificate with this common name, which the broker takes as the user's name."""

@@ -292,9 +292,9 @@ def mosquitto_client(broker: mosquitto.Broker, user: str, password: str) -> paho
 
 
 async def test_a_device_with_a_password_is_held_to_the_same_list(tmp_path: Path) -> None:
-    users = {"hq/room-301": "pw", "stranger": "pw"}
+    logins = {"hq/room-301": "pw", "stranger": "pw"}
     acl = access_list(tmp_path) + OBSERVER_ACL
-    with mosquitto.Broker(tmp_path / "broker", tls=True, acl=acl, users=users) as broker:
+    with mosquitto.Broker(tmp_path / "broker", tls=True, acl=acl, logins=logins) as broker:
         async with joined(address(broker, OBSERVER), "#") as (ear, inbox):
             for user, password in (("hq/room-301", "pw"), ("stranger", "pw"), ("hq/room-301", "x")):
                 client = mosquitto_client(broker, user, password)
