@@ -63,7 +63,9 @@ def test_a_broker_has_any_ip_address(
         assert site(text).spec.broker.host == text
 
 
-@pytest.mark.parametrize("host", ["broker.hq.example", "Broker", "10.0.0.9", "::1", "fd00::"])
+@pytest.mark.parametrize(
+    "host", ["broker.hq.example", "Broker", "10.0.0.9", "::1", "fd00::", "::ffff:10.0.0.9"]
+)
 def test_a_broker_has_a_name_or_an_address(host: str) -> None:
     assert site(host).spec.broker.host == host
 
