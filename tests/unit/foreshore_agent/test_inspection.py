@@ -75,7 +75,11 @@ def test_what_a_broker_without_tls_cannot_be_shown_is_a_problem_of_its_site(
 def inspected_lines(*documents: room.Json) -> list[str]:
     """What is wrong with documents, a line each."""
     read = resources.read(
-        [manifests.Manifest(f"room.yaml#{at}", document) for at, document in enumerate(documents, 1)], {}
+        [
+            manifests.Manifest(f"room.yaml#{at}", document)
+            for at, document in enumerate(documents, 1)
+        ],
+        {},
     )
     return [inspection.line(problem) for problem in inspection.inspect(read)]
 
