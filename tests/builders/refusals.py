@@ -85,6 +85,9 @@ OUTCOME: Json = {"name": "late", "source": "Human", "holdout": "0.1"}
 APPROVAL: Json = {"quorum": 2}
 SIGNAL: Json = {"of": "score", "raiseAt": "0.6", "clearAt": "0.8"}
 INPUT: Json = {"name": "value", "property": "airflow"}
+MESSAGE: Json = {"expression": "value"}
+ECHO: Json = {"type": "Echo", "echo": {"property": "airflow", "within": "3s"}}
+REPLY: Json = {"topic": "{device}/result", "path": "/airflow", "match": "true", "within": "3s"}
 
 SITES = (
     Refusal(
@@ -112,6 +115,126 @@ def _an_agents_topic(field: str) -> Refusal:
     )
 
 
+def _property(**fields: Any) -> Json:
+    return _profile(properties=[{"name": "airflow", **fields}])
+
+
+def _action(**fields: Any) -> Json:
+    action = {"name": "setAirflow", "idempotency": "Idempotent", "input": [INPUT], **fields}
+    return _profile(actions=[action])
+
+
+READING = (
+    Refusal(
+        "two places of one value",
+        _property(path="/v", pick={"key": "id", "equals": "a", "value": "v"}),
+        "path and pick both say where the value is",
+        "spec.properties[0].pick",
+    ),
+    Refusal(
+        "two places of one time",
+        _property(timestampPath="/t", time={"path": "t"}),
+        "time and timestampPath both say where the device's time is",
+        "spec.properties[0].timestampPath",
+    ),
+    Refusal(
+        "a text that is nearly another",
+        _property(type="String", tolerance=1),
+        "only a number has a tolerance",
+        "spec.properties[0].tolerance",
+    ),
+    Refusal(
+        "a tolerance below zero",
+        _property(tolerance=-1),
+        "must be 0 or above",
+        "spec.properties[0].tolerance",
+        "-1 is not 0 or above",
+    ),
+    Refusal(
+        "twice true",
+        _property(type="Boolean", scale=2),
+        "only a number has scale and offset",
+        "spec.properties[0].scale",
+    ),
+    Refusal(
+        "a property that comes on no topic",
+        _profile(mqtt={"commandTopic": "c"}),
+        "a property that names no topic needs mqtt.telemetryTopic",
+        "spec.mqtt.telemetryTopic",
+    ),
+    Refusal(
+        "one word for there and gone",
+        _profile(mqtt__availability={"topic": "a", "online": "up", "offline": "up"}),
+        "online and offline are the same word",
+        "spec.mqtt.availability.offline",
+    ),
+)
+
+COMMANDING = (
+    Refusal(
+        "a message whose effect nobody asks after",
+        _action(mqtt=MESSAGE),
+        "an action in the device's own dialect needs an acknowledgement: Echo, Reply or None",
+        "spec.actions[0].acknowledgement",
+    ),
+    Refusal(
+        "an answer that names an id which was never sent",
+        _action(mqtt=MESSAGE, acknowledgement={"type": "Envelope"}),
+        "a message in the device's own dialect carries no command id that an answer could name:"
+        " use Echo, Reply or None",
+        "spec.actions[0].acknowledgement.type",
+    ),
+    Refusal(
+        "an echo of what was not said",
+        _action(acknowledgement={**ECHO, "echo": {"property": "co2", "within": "3s"}}),
+        "acknowledgement.echo reads a property that no input of the action sets",
+        "spec.actions[0].acknowledgement.echo.property",
+        "acknowledgement.echo reads co2, which no input of the action sets",
+    ),
+    Refusal(
+        "an echo that nobody describes",
+        _action(acknowledgement={"type": "Echo"}),
+        "type Echo and echo belong together",
+        "spec.actions[0].acknowledgement.echo",
+    ),
+    Refusal(
+        "a reply that nobody describes",
+        _action(acknowledgement={"type": "Reply"}),
+        "type Reply and reply belong together",
+        "spec.actions[0].acknowledgement.reply",
+    ),
+    Refusal(
+        "a reply somewhere in a document",
+        _action(acknowledgement={"type": "Reply", "reply": {**REPLY, "path": None}}),
+        "a JSON reply needs the path of the answer",
+        "spec.actions[0].acknowledgement.reply.path",
+    ),
+    Refusal(
+        "an echo that is read back once more",
+        changed(
+            _action(acknowledgement=ECHO),
+            spec__confirmation={"property": "airflow", "expression": "true", "timeout": "5s"},
+        ),
+        "an echo confirms already: leave confirmation out",
+        "spec.confirmation",
+    ),
+    Refusal(
+        "a fence that is half there",
+        _profile(guards={"fence": "Device", "epoch": "Checked"}),
+        "fence Device needs a device that checks both: epoch and duplicates Checked",
+        "spec.guards.fence",
+    ),
+)
+
+DEVICES = (
+    Refusal(
+        "a device that gives its profile's fence away",
+        changed(room.device(), spec__guards={"fence": "None"}),
+        "a device may narrow the fence to Adapter only, never to less than its profile",
+        "spec.guards.fence",
+    ),
+)
+
 PROFILES = (
     Refusal(
         "an acknowledgement topic without commands to acknowledge",
@@ -128,7 +251,7 @@ PROFILES = (
     Refusal(
         "actions without a topic to command them on",
         _profile(mqtt={"telemetryTopic": "t"}),
-        "a profile with actions needs mqtt.commandTopic",
+        "an action that names no topic needs mqtt.commandTopic",
         "spec.mqtt.commandTopic",
     ),
     Refusal(
@@ -370,6 +493,12 @@ POLICIES = (
         "co2: onInvalid Default needs default, and only it takes one",
     ),
     Refusal(
+        "an input of no device in particular",
+        _policy(inputs=[{**CO2, "deviceRef": {}}]),
+        "a deviceRef says name or parameter",
+        "spec.inputs[0].deviceRef.name",
+    ),
+    Refusal(
         "a rate of change that nothing passes",
         _policy(inputs=[{**CO2, "maximumRate": 0}]),
         "maximumRate is not above zero",
@@ -476,7 +605,10 @@ POLICIES = (
     ),
 )
 
-REFUSALS = (*SITES, *PROFILES, *VERSIONS, *CLUSTERS, *PLACEMENTS, *POLICIES)
+REFUSALS = (
+    *SITES, *PROFILES, *READING, *COMMANDING, *DEVICES,
+    *VERSIONS, *CLUSTERS, *PLACEMENTS, *POLICIES,
+)  # fmt: skip
 """Every document that is refused when it is created."""
 
 AUTHORITIES = (

@@ -10,7 +10,7 @@ import kubernetes
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from builders import refusals, room
+from builders import refusals, room, stock
 from foreshore_api import meta, resources, v1alpha1
 from harness import apiserver as plain
 
@@ -82,16 +82,23 @@ def told(error: ApiException) -> list[tuple[str, str]]:
     return [(cause.get("field", ""), cause["message"]) for cause in causes]
 
 
-ACCEPTED = [*room.all_of(), refusals.cluster(), refusals.placement()]
+def titled(document: Json) -> str:
+    return f"{document['kind']} {document['metadata']['name']}"
 
 
-@pytest.mark.parametrize("document", ACCEPTED, ids=lambda document: document["kind"])
+ACCEPTED = [
+    *room.all_of(), refusals.cluster(), refusals.placement(),
+    stock.plug(), stock.friendly(), stock.gateway(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", ACCEPTED, ids=titled)
 def test_the_smallest_useful_set_is_accepted(shared: Kinds, document: Json) -> None:
     stored = shared.create(document, keep=False)
     assert stored["status"] == {"observedGeneration": -1}, "an unseen object is in progress"
 
 
-@pytest.mark.parametrize("document", ACCEPTED, ids=lambda document: document["kind"])
+@pytest.mark.parametrize("document", ACCEPTED, ids=titled)
 def test_the_api_server_fills_in_what_the_types_say(shared: Kinds, document: Json) -> None:
     stored = shared.create(document, keep=False)
     written = resources.parse(document, strict=True).document()

@@ -22,7 +22,9 @@ ATOMIC = {
     "status.moves",  # a ring of ten
     "status.authority.succession",  # an order
 }
-ACRONYMS = {"ONNX", "TLS", "V5", "V311", "BOOL"}
+LITERALS = (".value", ".default", ".equals", ".from", ".to", ".good[]")
+"""What is written as a value of whichever type it is declared to be."""
+ACRONYMS = {"ONNX", "TLS", "V5", "V311", "BOOL", "JSON", "RFC3339"}
 
 
 class Field(NamedTuple):
@@ -146,6 +148,7 @@ def test_lists_are_keyed_as_the_contract_says() -> None:
     assert special == {
         "status.conditions": ("type",),
         "spec.limits": ("action", "input"),
+        "spec.properties[].values": ("from",),
         "spec.action.limits": ("input",),
         "spec.deviceSelector.matchExpressions": ("key", "operator"),
         "spec.placement.clusterSelector.matchExpressions": ("key", "operator"),
@@ -224,11 +227,7 @@ def test_durations_are_strings_with_the_one_pattern() -> None:
 def test_decimals_are_integers_or_strings_of_digits() -> None:
     either = [f for f in NODES if "x-kubernetes-int-or-string" in f.node]
     assert either
-    assert not [
-        str(f)
-        for f in either
-        if "pattern" not in f.node and not f.path.endswith((".value", ".default"))
-    ]
+    assert not [str(f) for f in either if "pattern" not in f.node and not f.path.endswith(LITERALS)]
 
 
 @pytest.mark.parametrize("kind", sorted(CRDS))

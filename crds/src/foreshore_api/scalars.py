@@ -110,10 +110,13 @@ def _decimal(value: object) -> int | str:
 
 
 def _literal(value: object) -> int | str:
-    if isinstance(value, bool | float) or not isinstance(value, int | str):
+    if isinstance(value, bool):
         raise ValueError(  # noqa: TRY004
-            f'a value is an integer or a string: write "{str(value).lower()}" in quotes'
+            "YAML takes a bare on, off, yes, no, true or false for a Boolean: write the word in"
+            ' quotes, such as "true"'
         )
+    if not isinstance(value, int | str):
+        raise ValueError(f'a value is an integer or a string: write "{value}" in quotes')  # noqa: TRY004
     if len(str(value)) > 64:
         raise ValueError("a value has at most 64 characters")
     return value

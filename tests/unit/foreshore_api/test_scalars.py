@@ -3,6 +3,7 @@
 import datetime
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
@@ -92,6 +93,13 @@ def test_a_literal_as_its_declared_type(written: int | str, type_: str, value: o
 def test_a_literal_of_another_type_is_refused(written: int | str, type_: str) -> None:
     with pytest.raises(ValueError, match=r"is not a|invalid literal"):
         scalars.literal(written, type_)
+
+
+@pytest.mark.parametrize("word", ["ON", "off", "yes", "true"])
+def test_a_word_that_yaml_takes_for_a_boolean_is_refused_with_the_remedy(word: str) -> None:
+    """What a device says is often ON, and `from: ON` is the Boolean true to YAML."""
+    with pytest.raises(ValidationError, match="the word in quotes"):
+        TypeAdapter(scalars.Literal).validate_python(yaml.safe_load(word))
 
 
 @pytest.mark.parametrize("name", ["co2", "co2Slope", "x1"])

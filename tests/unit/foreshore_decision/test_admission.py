@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from builders import refusals, room
+from builders import refusals, room, stock
 from foreshore_api import resources
 from foreshore_decision import admission
 from foreshore_decision.expr import rules
@@ -14,8 +14,15 @@ Json = dict[str, Any]
 
 @pytest.mark.parametrize(
     "document",
-    [*room.all_of(), refusals.cluster(), refusals.placement()],
-    ids=lambda document: document["kind"],
+    [
+        *room.all_of(),
+        refusals.cluster(),
+        refusals.placement(),
+        stock.plug(),
+        stock.friendly(),
+        stock.gateway(),
+    ],
+    ids=lambda document: f"{document['kind']} {document['metadata']['name']}",
 )
 def test_the_smallest_useful_set_breaks_nothing(document: Json) -> None:
     assert admission.check(resources.parse(document, strict=True)) == ()

@@ -13,7 +13,7 @@ import pydantic
 from pydantic import StringConstraints
 
 from foreshore_api import scalars
-from foreshore_api.contract import Document, ListMap, Rule
+from foreshore_api.contract import Document, ListMap, ListSet, Rule
 
 
 class Payload(StrEnum):
@@ -83,7 +83,7 @@ class ValueMapping(Document):
     """What one value of the device means."""
 
     from_: Annotated[scalars.Literal, pydantic.Field(alias="from")]
-    """What the device says: a text, a number, or `"true"` and `"false"`. Example: `ON`."""
+    """What the device says: a text, a number, or `"true"` and `"false"`. Example: `OPEN`."""
 
     to: scalars.Literal
     """What it means, in the property's type and unit. Example: `"true"`."""
@@ -96,7 +96,9 @@ class QualitySpec(Document):
     """Place of the quality, beside the value: it is looked for where the value was picked, then in
     the sample, then in the document. Example: `q`."""
 
-    good: Annotated[tuple[scalars.Literal, ...], pydantic.Field(min_length=1, max_length=16)]
+    good: Annotated[
+        tuple[scalars.Literal, ...], pydantic.Field(min_length=1, max_length=16), ListSet()
+    ]
     """What it says of a value that can be trusted; any other, and none, make the value invalid.
     Example: `["true", Good, 192]`."""
 
