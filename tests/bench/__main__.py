@@ -6,6 +6,7 @@ broker     the same over a broker with its default configuration
 routine    decisions that command nothing, a second
 overload   what is left where three times the best rate is offered
 fleet      a thousand devices on one agent
+reading    the same in Shadow, beside a listener in C
 rehearsal  rows a second of a rehearsal
 steps      processor time of the engine's steps
 clients    MQTT clients beside the echo
@@ -33,7 +34,7 @@ from bench import figures, latency, loads, pairs, resources  # noqa: E402
 from harness import process  # noqa: E402
 
 PEERS: Final = ("pairs", "broker")
-MEASURED: Final = (*PEERS, "routine", "overload", "fleet", "rehearsal")
+MEASURED: Final = (*PEERS, "routine", "overload", "fleet", "reading", "rehearsal")
 """Parts that give sections of the table."""
 REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "steps": (False, {}),
@@ -107,6 +108,7 @@ def measure(folder: Path, parts: Sequence[str], asked: pairs.Plan) -> list[figur
         "routine": lambda: loads.routine(folder / "routine", agent),
         "overload": lambda: loads.overload(folder / "overload", agent),
         "fleet": lambda: loads.fleet(folder / "fleet", agent),
+        "reading": lambda: loads.reading(folder / "reading", agent),
         "rehearsal": lambda: loads.rehearsal(folder / "rehearsal", agent),
     }
     made: dict[str, figures.Section] = {}

@@ -1,6 +1,7 @@
 /* The calibrator of the benches: devices and an echo over libmosquitto, as fast as C makes them.
  *
  *   calibrator echo   HOST PORT IN OUT                              send every message of IN back on OUT, QoS 1
+ *   calibrator listen HOST PORT IN                                  take every message of IN, QoS 1, read its number and forget it
  *   calibrator device HOST PORT OUT IN ACK RATE COUNT [DEVICES]     publish COUNT samples on OUT at RATE a second, QoS 1, and
  *                                                                   time each until an answer on IN that carries its number
  *   calibrator knock  HOST PORT OUT IN ACK SECONDS                  publish until the first answer; ends with 1 if none comes
@@ -43,6 +44,15 @@ static long number_after(const char *text, const char *key) {
 static void on_echo(struct mosquitto *m, void *u, const struct mosquitto_message *msg) {
   (void)u;
   mosquitto_publish(m, NULL, out, msg->payloadlen, msg->payload, 1, false);
+}
+
+static void on_message(struct mosquitto *m, void *u, const struct mosquitto_message *msg) {
+  (void)m, (void)u;
+  char text[4096];
+  int n = msg->payloadlen < (int)sizeof text - 1 ? msg->payloadlen : (int)sizeof text - 1;
+  memcpy(text, msg->payload, n);
+  text[n] = 0;
+  count += number_after(text, "\"co2\":") >= 0;
 }
 
 /* Writes a topic with {device} replaced. */
@@ -130,8 +140,11 @@ static void print_trips(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 6) return 2;
+  if (argc < 5) return 2;
   mosquitto_lib_init();
+  if (!strcmp(argv[1], "listen"))
+    return mosquitto_loop_forever(connected("bench-listener", argv[2], atoi(argv[3]), argv[4], on_message), -1, 1);
+  if (argc < 6) return 2;
   if (!strcmp(argv[1], "echo")) {
     out = argv[5];
     return mosquitto_loop_forever(connected("bench-echo", argv[2], atoi(argv[3]), argv[4], on_echo), -1, 1);

@@ -89,6 +89,13 @@ def echo(port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextlib.contextmanager
+def listener(port: int, topics: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A listener in C that reads one number of each message, as long as the block lasts."""
+    with running([str(compiled()), "listen", ADDRESS, str(port), topics]) as child:
+        yield child
+
+
+@contextlib.contextmanager
 def running(
     command: Sequence[str], log: object = subprocess.DEVNULL, **environment: str
 ) -> Iterator["subprocess.Popen[bytes]"]:

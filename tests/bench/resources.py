@@ -53,6 +53,11 @@ def never() -> dict[str, Any]:
     return {**policy(), "rules": rules, "record": {"routineSampleRate": "0.01"}}
 
 
+def shadow() -> dict[str, Any]:
+    """A policy that decides on every sample and commands nothing, 1 % kept."""
+    return {**policy(), "mode": "Shadow", "record": {"routineSampleRate": "0.01"}}
+
+
 def broker(port: int) -> dict[str, Any]:
     """MQTT 3.1.1 without TLS, as the calibrator speaks it."""
     return {"host": "127.0.0.1", "port": port, "protocol": "V311", "transport": "Plain"}

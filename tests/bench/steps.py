@@ -186,7 +186,7 @@ class EngineBench:
             400 + number % 50,
             number % 997,
         )
-        decoded = self.timed("Decode", lambda: self.decoder.decode(body))
+        [decoded] = self.timed("Decode", lambda: self.decoder.decode(body))
         device = self.devices[number % len(self.devices)]
         self.feed(events.Sample, device=device, values=decoded.values)
         if number % round(step.TICK_SECONDS / self.scene.seconds) == 0:

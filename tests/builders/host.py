@@ -123,7 +123,7 @@ class Host:
     def assign(self, *_: object) -> None:
         pass
 
-    def listen(self, _filters: tuple[str, ...]) -> None:
+    def listen(self, _filters: tuple[str, ...], _renewed: frozenset[str] = frozenset()) -> None:
         pass
 
     def publish(self, *_: object, **__: object) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from foreshore_agent import refusals
 from foreshore_agent.devices.mqtt import broker as brokers
@@ -114,6 +114,21 @@ def device(name: str, **mqtt: str) -> assignment.AssignedDevice:
     return assignment.AssignedDevice(
         namespace="hq", name=name, uid="u", generation=1, digest="d", spec=spec, profile=profile
     )
+
+
+def speaking(
+    name: str,
+    *properties: Mapping[str, Any],
+    parameters: Mapping[str, str] | None = None,
+    **mqtt: Any,
+) -> assignment.AssignedDevice:
+    """One device as somebody bought it: it measures these properties, and takes no commands."""
+    profile = deviceprofile.DeviceProfileSpec.model_validate(
+        {"mqtt": {"telemetryTopic": "{site}/{device}", **mqtt}, "properties": properties}
+    )
+    own = [{"name": key, "value": value} for key, value in (parameters or {}).items()]
+    spec = DeviceSpec.model_validate({"profileRef": {"name": "p"}, "site": "hq", "parameters": own})
+    return device(name).model_copy(update={"profile": profile, "spec": spec})
 
 
 def command(name: str = "room-301") -> effects.SendCommand:

@@ -50,7 +50,7 @@ class Wire:
     def assign(self, *_: object) -> None:
         pass
 
-    def listen(self, filters: tuple[str, ...]) -> None:
+    def listen(self, filters: tuple[str, ...], renewed: frozenset[str] = frozenset()) -> None:
         pass
 
     def publish(self, topic: str, payload: bytes, **_: object) -> None:
@@ -58,14 +58,16 @@ class Wire:
             raise channel.NotSentError(self.why)
         self.sent.append((topic, payload))
 
-    def put(self, topic: str, body: bytes) -> None:
+    def put(
+        self, topic: str, body: bytes, *, retained: bool = False, redelivered: bool = False
+    ) -> None:
         """Let a message wait for the engine's host."""
-        message = channel.MqttMessage(topic, body, retained=False, redelivered=False, at=self.now)
+        message = channel.MqttMessage(topic, body, retained, redelivered, at=self.now)
         assert self.users[0].take(message)
 
-    def measure(self, topic: str, body: bytes) -> None:
+    def measure(self, topic: str, body: bytes, **flags: bool) -> None:
         """Let a message come while the engine's host has time for it."""
-        self.put(topic, body)
+        self.put(topic, body, **flags)
         self.arrived += self.devices.measured(16)
 
     def answer(self, topic: str, body: bytes) -> bool:

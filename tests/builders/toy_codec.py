@@ -1,6 +1,10 @@
-"""A dialect that no product has: `epoch action value` as text, answered with `yes` or `no`."""
+"""A dialect that no product has: `epoch action value` as text, answered with `yes` or `no`.
 
-from foreshore_agent.devices.codecs import registry
+What it measures is `name=value;name=value`.
+"""
+
+from foreshore_agent.devices.codecs import formats, registry
+from foreshore_agent.devices.codecs.leaf import PayloadError
 from foreshore_agent.engine import effects
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command as wire
@@ -28,3 +32,18 @@ def speaks(profile: deviceprofile.DeviceProfileSpec) -> bool:
 
 
 ROW = registry.CommandCodec("Toy", speaks, encode, advice, acknowledgement)
+
+
+def read(body: bytes) -> dict[str, float]:
+    try:
+        pairs = [pair.split("=") for pair in body.decode("ascii").split(";")]
+        return {name: float(value) for name, value in pairs}
+    except ValueError as error:
+        raise PayloadError("NotToy") from error
+
+
+def is_told_so(declared: deviceprofile.Property) -> bool:
+    return (declared.topic or "").endswith("/toy")
+
+
+FORMAT = formats.Format("Toy", is_told_so, read)

@@ -4,14 +4,19 @@
                                                 without a configuration, Nagle's algorithm and all
     broker = mosquitto.Broker(folder, tls=True) as the agents' chart ships it: client certificates
                                                 only; `acl` says who may do what, else anybody all
+    broker = mosquitto.Broker(folder, users={"name": "password"})
+                                                passwords, and nobody without; with `tls` over TLS
     broker.start() → .restart() / .kill() / .pause() / .resume() → .close()
 
 The port stays the same over restarts. With `tls`, `identity(name)` issues a client its certificate.
 """
 
+import base64
+import hashlib
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -103,6 +108,27 @@ def plain_listener(port: int, address: str = "") -> str:
     return f"listener {port} {address}\nallow_anonymous true"
 
 
+def password_listener(port: int, folder: Path, address: str = "", *, tls: bool = False) -> str:
+    """A listener that asks for a user name and a password."""
+    lines = [
+        f"listener {port} {address}",
+        "allow_anonymous false",
+        f"password_file {folder}/passwords",
+    ]
+    if tls:
+        keys = (("cafile", "ca.crt"), ("certfile", "tls.crt"), ("keyfile", "tls.key"))
+        lines += [f"{option} {folder}/tls/{name}" for option, name in keys]
+    return "\n".join(lines)
+
+
+def password_line(name: str, password: str) -> str:
+    """A line of a password file, as mosquitto_passwd writes it: PBKDF2 with SHA-512."""
+    salt, rounds = os.urandom(12), 101
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    texts = (base64.b64encode(part).decode() for part in (salt, digest))
+    return f"{name}:$7${rounds}${'$'.join(texts)}\n"
+
+
 class Broker:
     """One Mosquitto process; its folder holds configuration, log, keys and, if asked, its store."""
 
@@ -118,6 +144,7 @@ class Broker:
         extra: str = "",
         acl: str = EVERYBODY,
         nodelay: bool = True,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.tls = tls
@@ -131,7 +158,13 @@ class Broker:
         store.mkdir(exist_ok=True)
         is_root = os.geteuid() == 0
         kept = store if persistence else None
-        if tls:
+        if users is not None:
+            self.admit(users)
+            listener = password_listener(self.port, folder, ADDRESS, tls=tls)
+            text = configuration(
+                listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
+            )
+        elif tls:
             self.grant(acl)
             text = shipped(
                 str(folder),
@@ -147,6 +180,13 @@ class Broker:
                 listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
             )
         (folder / "mosquitto.conf").write_text(text)
+
+    def admit(self, users: Mapping[str, str]) -> None:
+        """Write the passwords (of a broker with `users`); one that runs reads them again."""
+        lines = [password_line(name, password) for name, password in users.items()]
+        (self.folder / "passwords").write_text("".join(lines))
+        if self._child is not None:
+            self._child.send_signal(signal.SIGHUP)
 
     def grant(self, acl: str) -> None:
         """Write the access list (of a broker with `tls`); one that runs reads it again."""
@@ -204,6 +244,16 @@ class Broker:
         """End it for good."""
         self.resume()
         self.stop()
+
+    def login(self, credentials: Path, name: str, user: str, password: str) -> Path:
+        """Write a client's user name and password into `<credentials>/<name>/`, as editors do."""
+        place = credentials / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "username").write_text(f"{user}\n")
+        (place / "password").write_text(f"{password}\n")
+        if self.tls:
+            (place / "ca.crt").write_bytes(self.identity(user).authority)
+        return place
 
     def identity(self, name: str) -> certificates.Identity:
         """A client certificate with this common name, which the broker takes as the user's name."""

@@ -4,7 +4,9 @@ Messages are JSON of the right shape with values nobody expects in any place (in
 digits, 1e999, NaN, half a character, deep nesting, equal keys, long texts), and bytes of any kind.
 """
 
+import contextlib
 import json
+import time
 from typing import Any
 
 import orjson
@@ -14,11 +16,12 @@ from hypothesis import strategies as st
 
 from builders.engine_rig import DEVICE, NODE, Rig
 from foreshore_agent import meters
-from foreshore_agent.devices.codecs import payload, registry
+from foreshore_agent.devices.codecs import formats, payload, registry
 from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_agent.inference.oip import answer
 from foreshore_agent.site import messages
+from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import beat, command, report
 from foreshore_decision import served
@@ -121,11 +124,18 @@ def message(topic: str, body: bytes) -> channel.MqttMessage:
     return channel.MqttMessage(topic, body, retained=False, redelivered=False)
 
 
+def telemetry(rig: Rig, body: bytes) -> list[events.Sample] | str:
+    contents = formats.Contents(body)
+    return translate.telemetry(message("t", body), contents, route(rig), lambda: (rig.at, "f"))
+
+
 @fuzzed
 @given(st.one_of(mutated(TELEMETRY), st.binary(max_size=64)))
 def test_telemetry(body: bytes) -> None:
     rig = Rig()
-    take(rig, translate.telemetry(message("t", body), route(rig), rig.at, "f"))
+    measured = telemetry(rig, body)
+    for event in [measured] if isinstance(measured, str) else measured:
+        take(rig, event)
 
 
 @pytest.mark.parametrize("said", ["NaN", "Infinity", "-Infinity", "1e999"])
@@ -133,8 +143,9 @@ def test_a_number_that_is_not_finite_is_a_no_on_record(said: str) -> None:
     """Regression: the message was dropped, and nothing told of the decision not taken."""
     rig = Rig()
     body = json.dumps({**TELEMETRY, "light": "?"}).replace('"?"', said).encode()
-    sample = translate.telemetry(message("t", body), route(rig), rig.at, "f")
-    assert isinstance(sample, events.Sample)
+    samples = telemetry(rig, body)
+    assert isinstance(samples, list)
+    [sample] = samples
     rig.feed(events.Sample, device=DEVICE, values=sample.values, refused=sample.refused)
     (recorded,) = rig.decisions
     assert rig.verdicts == [("NotApplicable", "InputRefused")]
@@ -157,14 +168,15 @@ ALL_TYPES = payload.Decoder(
 )
 def test_what_is_read_of_any_type_can_be_recorded(body: bytes) -> None:
     try:
-        reading = ALL_TYPES.decode(body)
+        readings = ALL_TYPES.decode(body)
     except payload.PayloadError:
         return
-    orjson.dumps(dict(reading.values))
+    for reading in readings:
+        orjson.dumps(dict(reading.values))
 
 
 def test_half_a_character_is_no_text() -> None:
-    reading = ALL_TYPES.decode(b'{"string": "a\\ud800b"}')
+    [reading] = ALL_TYPES.decode(b'{"string": "a\\ud800b"}')
     assert reading.values == {}
     assert reading.refused == {"string": "InvalidText"}
 
@@ -268,3 +280,90 @@ def test_headers_of_replicas(text: str) -> None:
 def test_a_server_that_says_it_took_longer_than_its_call_is_not_believed() -> None:
     assert answer.server_seconds("queue;dur=100, infer;dur=200", 0.25) is None
     assert answer.server_seconds("queue;dur=100, infer;dur=100", 0.25) == 0.2
+
+
+STOCK = tuple(
+    deviceprofile.Property.model_validate(fields)
+    for fields in (
+        {"name": "bare", "topic": "t"},
+        {"name": "text", "topic": "t", "payload": "Text", "type": "String"},
+        {"name": "comma", "topic": "t", "payload": "Text", "decimal": "Comma", "suffix": "°C"},
+        {"name": "written", "path": "/values/0/v", "payload": "Text", "position": "Fixed"},
+        {"name": "whole", "path": "/values/0/v", "type": "Integer", "scale": "0.1"},
+        {"name": "power", "path": "/ENERGY/Power", "timestampPath": "/Time", "offset": 1},
+        {
+            "name": "on",
+            "path": "/POWER",
+            "type": "Boolean",
+            "values": [{"from": "ON", "to": "true"}, {"from": 0, "to": "false"}],
+        },
+        {
+            "name": "motor",
+            "pick": {"array": "/values", "key": "id", "equals": "m", "value": "v"},
+            "quality": {"path": "q", "good": ["true", 192]},
+            "time": {"path": "t", "format": "UnixMilliseconds"},
+        },
+        {"name": "top", "pick": {"key": "id", "equals": 7, "value": "/data/v"}},
+        {"name": "sample", "batch": "/values", "path": "/v", "time": {"path": "/t"}},
+        {"name": "state", "path": "/POWER", "type": "String", "retained": "State"},
+    )
+)
+DOCUMENTS = (
+    {"Time": "2026-03-01T14:20:38", "POWER": "ON", "ENERGY": {"Power": 41, "Factor": 0.71}},
+    {"values": [{"id": "m", "v": 61.5, "q": True, "t": 1767225600193}, {"id": "n", "v": 2}]},
+    [{"id": 7, "data": {"v": 1}, "t": 1767225600}, {"value": 22.7, "bare": 2}],
+    21.5,
+    "ON",
+)
+
+
+@fuzzed
+@given(
+    st.one_of(
+        st.sampled_from(DOCUMENTS).flatmap(mutated),
+        st.binary(max_size=64),
+        st.text(max_size=20).map(str.encode),
+    ),
+    st.lists(st.sampled_from(STOCK), min_size=1, max_size=4, unique_by=lambda row: row.name),
+    st.booleans(),
+    st.booleans(),
+)
+def test_what_any_reader_makes_of_any_message_can_be_taken_and_recorded(
+    body: bytes, properties: list[deviceprofile.Property], is_alone: bool, only_states: bool
+) -> None:
+    context = payload.ReadingContext(STOCK[-3].time, "Europe/Brussels")
+    decoder = payload.Decoder(properties, context, is_alone=is_alone)
+    try:
+        readings = decoder.read(formats.Contents(body), only_states=only_states)
+    except payload.PayloadError:
+        return
+    names = {declared.name for declared in properties}
+    assert len(readings) <= formats.MAXIMUM_SAMPLES
+    for reading in readings:
+        orjson.dumps(reading.values)
+        assert {*reading.values, *reading.refused, *reading.silent} <= names
+        assert not reading.values.keys() & reading.refused.keys()
+        assert reading.sampled_at.keys() | reading.unread_times.keys() <= reading.values.keys()
+        assert all(reason in reasons.TABLE for reason in reading.refused.values())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b",".join([b'{"id":7}'] * 7000) + b"]",
+        b'{"values":[' + b",".join([b'{"id":"m"}'] * 5000) + b"]}",
+        b"[" + b",".join([b"[[[[[[1]]]]]]"] * 4000) + b"]",
+        b"9" * 60_000,
+        b'"' + b"\\u0041" * 10_000 + b'"',
+        b" " * 60_000 + b"1",
+        b"1," * 30_000,
+    ],
+    ids=["batch", "tags", "nested", "digits", "escapes", "space", "commas"],
+)
+def test_a_message_that_is_made_to_be_slow_is_over_soon(body: bytes) -> None:
+    """64 KiB take some 10 ms; far more would be a cost that grows faster than the message."""
+    decoder = payload.Decoder(STOCK)
+    begun = time.thread_time()
+    with contextlib.suppress(payload.PayloadError):
+        decoder.decode(body)
+    assert time.thread_time() - begun < 0.5

@@ -1,5 +1,6 @@
 """What is wrong with a folder's resources is said, whatever goes wrong meanwhile."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,3 +48,27 @@ def test_what_no_device_can_be_read_by_is_said_with_file_field_and_remedy() -> N
         " friendlyName, which the device lacks: add it to spec.parameters of the Device"
         " (Device hq/plug-1, Invalid)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        pytest.param((), "holds no username", id="a credential that is empty"),
+        pytest.param(("password",), "no username", id="a password alone"),
+        pytest.param(("username", "password"), None, id="both"),
+    ],
+)
+def test_what_a_broker_without_tls_cannot_be_shown_is_a_problem_of_its_site(
+    tmp_path: Path, files: tuple[str, ...], says: str | None
+) -> None:
+    (tmp_path / "shop-broker").mkdir()
+    for name in files:
+        (tmp_path / "shop-broker" / name).write_text("hush\n")
+    broker = {"host": "192.0.2.10", "port": 1883, "transport": "Plain", "credential": "shop-broker"}
+    site = room.changed(room.site(), spec__broker=broker)
+    read = resources.read([manifests.Manifest("site.yaml#1", site)], {})
+    problems = inspection.unsupplied(read, inspection.Supplies(tmp_path, credentials=tmp_path))
+    texts = [problem.message for problem in problems]
+    assert len(texts) == (0 if says is None else 1)
+    assert says is None or says in texts[0]
+    assert "hush" not in " ".join(texts)

@@ -298,7 +298,7 @@ class Reference:
             self.say(settled.telemetry)
 
     def say(self, body: bytes) -> None:
-        reading = self.decoder.decode(body)
+        [reading] = self.decoder.decode(body)
         self.take(
             events.Sample, engine_rig.DEVICE, reading.values, reading.refused, reading.sampled_at
         )

@@ -102,6 +102,14 @@ POLICY_CHANGED: Final = decides(
     "policy or device changed while the model was being asked",
     "no change of policy or device while the model was asked",
 )
+READINGS_VOID: Final = decides(
+    ARM,
+    "ReadingsVoid",
+    "The connection to the broker or the device went while the model was being asked: what it was"
+    " asked about may not be so any more.",
+    "the connection or the device went while the model was being asked",
+    "the device's word after the gap",
+)
 
 EXPRESSION_TOO_SLOW: Final = decides(
     ARM,
@@ -130,6 +138,29 @@ INPUT_STALE: Final = decides(
     "The newest value is older than the input's maximumAge.",
     "{name} is older than its maximumAge {maximumAge} s",
     "a sample of {name} younger than its maximumAge",
+)
+INPUT_AGE_UNKNOWN: Final = decides(
+    VALIDITY,
+    "InputAgeUnknown",
+    "The broker had kept the value, and nothing says when the device said it.",
+    "nobody knows how old {name} is: the broker had kept it",
+    "a live sample of {name}, a time in the device's message (time of the property), or"
+    " availability in the profile",
+)
+CONNECTION_GAP: Final = decides(
+    VALIDITY,
+    "ConnectionGap",
+    "The connection to the broker was lost since the value came, and the device's word has not come"
+    " again.",
+    "{name} is from before a gap in the connection",
+    "the device's word on {name}, live or kept by the broker (a device that publishes with retain)",
+)
+DEVICE_OFFLINE: Final = decides(
+    VALIDITY,
+    "DeviceOffline",
+    "The device went offline since the value came, and has not said it again.",
+    "{name} is from before the device went offline",
+    "the device online again, and a sample of {name}",
 )
 INPUT_REFUSED: Final = decides(
     VALIDITY,

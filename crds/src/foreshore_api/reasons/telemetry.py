@@ -17,7 +17,8 @@ LATE: Final = Reason("Late", "Every value is older than the newest one of its pr
 RETAINED: Final = Reason(
     "Retained",
     "The broker had kept the message: it says nothing about now.",
-    remedy="devices that publish without the retain flag",
+    remedy="devices that publish without the retain flag, or `retained: State` for a property that"
+    " the device says only when it changes",
 )
 ECHO: Final = Reason("Echo", "This agent's own message, or one for another agent.")
 UNASSIGNED: Final = command.UNASSIGNED
@@ -105,6 +106,15 @@ DUPLICATE_KEY: Final = Reason(
     remedy="each key once",
 )
 
+TOO_MANY: Final = Reason(
+    "TooMany",
+    "The message holds more samples than are read of one.",
+    remedy="smaller batches, or a topic that fewer devices share",
+)
+
+NULL: Final = Reason(
+    "Null", "The message names properties and says nothing of them: their last values keep ageing."
+)
 NO_PROPERTY: Final = Reason(
     "NoProperty",
     "The document holds none of the properties that the profile names.",
@@ -112,6 +122,12 @@ NO_PROPERTY: Final = Reason(
 )
 
 # A value that cannot be used.
+UNKNOWN_WORD: Final = Reason(
+    "UnknownWord",
+    "What was said of a device's availability is neither its word for online nor that for offline.",
+    remedy="online, offline and path of the profile's mqtt.availability, and what is published,"
+    " alike",
+)
 WRONG_TYPE: Final = Reason(
     "WrongType",
     "The value is of another type than the profile's property.",
@@ -131,10 +147,22 @@ TOO_LONG: Final = Reason("TooLong", "The text is longer than one may be.", remed
 INVALID_TEXT: Final = Reason(
     "InvalidText", "The text holds what is no Unicode.", remedy="texts in UTF-8"
 )
+UNKNOWN_VALUE: Final = Reason(
+    "UnknownValue",
+    "The device says a value that the profile's values do not list.",
+    remedy="a row for it in the property's values",
+)
+BAD_QUALITY: Final = Reason(
+    "BadQuality",
+    "The device says that the value cannot be trusted, or not that it can.",
+    remedy="what is wrong at the device; or the property's quality in the profile, and what the"
+    " device says of good values, alike",
+)
 INVALID_TIMESTAMP: Final = Reason(
     "InvalidTimestamp",
-    "The value's own time is neither RFC 3339 nor Unix seconds.",
-    remedy="a readable time at timestampPath, or no timestampPath",
+    "The value's own time cannot be read; the value is used with the time of receipt.",
+    remedy="time.format and time.zone in the profile or the Site's timeZone, as the device writes"
+    " its times; or no time there",
 )
 
 TABLE: Final[Mapping[str, Reason]] = table(Reason, globals())

@@ -150,12 +150,16 @@ def _credentials(files: lint.WrittenResources, supplies: Supplies) -> Iterator[l
     """Yield the sites whose broker cannot be spoken to with the credentials that are here."""
     for site in files.by_kind.sites if supplies.is_broker_used else ():
         broker = site.spec.broker
-        if broker.transport is not v1alpha1.site.Transport.TLS:
+        is_tls = broker.transport is v1alpha1.site.Transport.TLS
+        if not is_tls and broker.credential is None:
             continue
         try:
-            credentials.context(supplies.credentials, broker.credential or "")
+            credentials.read(supplies.credentials, broker.credential or "", is_tls=is_tls)
         except credentials.CredentialError as error:
-            text = f"{error}; it is a folder with ca.crt, tls.crt and tls.key below --credentials"
+            text = (
+                f"{error}; it is a folder below --credentials with ca.crt, tls.crt and tls.key,"
+                " username and password, or all of them"
+            )
             yield _missing(files, site, "spec.broker.credential", text)
 
 

@@ -61,7 +61,8 @@ def run(
     credentials: Annotated[
         Path | None,
         typer.Option(
-            envvar="FORESHORE_CREDENTIALS", help="Folder of <name>/{ca.crt,tls.crt,tls.key}."
+            envvar="FORESHORE_CREDENTIALS",
+            help="Folder of <name>/{ca.crt,tls.crt,tls.key,username,password}.",
         ),
     ] = None,
     address: Annotated[

@@ -17,7 +17,7 @@ from foreshore_api.reasons import telemetry as reasons
 EVERY_SECONDS: Final = 60.0
 MAXIMUM_CAUSES: Final = 64
 """Causes are codes of ours; should more ever come, they share one line."""
-_ROUTINE: Final = frozenset({reasons.ACCEPTED, reasons.RETAINED})
+_ROUTINE: Final = frozenset({reasons.ACCEPTED, reasons.RETAINED, reasons.NULL})
 """What is counted and is no news."""
 _LOG: Final = logging.getLogger(__name__)
 

@@ -1,10 +1,12 @@
 """Commands out and answers in, each device in its own dialect, without a broker."""
 
+from typing import Any
+
 import pytest
 
 from builders import site_side, toy_codec
 from builders.site_wire import AT, SITE, Wire
-from foreshore_agent.devices.codecs import payload, registry
+from foreshore_agent.devices.codecs import formats, payload, registry
 from foreshore_agent.engine import effects, events
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import telemetry
@@ -71,12 +73,13 @@ def test_a_message_that_its_decoder_chokes_on_costs_itself_alone(
     """It is read in the engine's turn, where an error ends the process."""
     wire = Wire()
     wire.devices.assign(SITE, [site_side.device("a")])
-    really = payload.Decoder.decode
+    really = payload.Decoder.read
 
-    def decode(self: payload.Decoder, body: bytes) -> payload.DecodedTelemetry:
-        return really(self, body) if body else really(self, b"%d" % (1 // len(body)))
+    def read(self: payload.Decoder, contents: formats.Contents, **asked: bool) -> Any:
+        assert 1 // len(contents.body) == 0
+        return really(self, contents, **asked)
 
-    monkeypatch.setattr(payload.Decoder, "decode", decode)
+    monkeypatch.setattr(payload.Decoder, "read", read)
     wire.put("hq/a/telemetry", b"")
     wire.put("hq/a/telemetry", b'{"co2": 1.0}')
     assert [sample.values["co2"] for sample in wire.devices.measured(16)] == [1.0]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from foreshore_agent.devices.codecs import payload, registry
+from foreshore_agent.devices.codecs import formats, payload, registry
 from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import events
 from foreshore_api.reasons import telemetry as reasons
@@ -17,32 +17,38 @@ ROUTE = topics.DeviceRoute(
 )
 
 
+def telemetry(received: channel.MqttMessage) -> list[events.Sample] | str:
+    contents = formats.Contents(received.payload)
+    return translate.telemetry(received, contents, ROUTE, lambda: (AT, "fresh"))
+
+
 def message(body: bytes, *, retained: bool = False) -> channel.MqttMessage:
     return channel.MqttMessage("t", body, retained, redelivered=False)
 
 
 def test_telemetry_becomes_a_sample_of_its_device() -> None:
-    sample = translate.telemetry(message(b'{"co2": 700}'), ROUTE, AT, "fresh")
-    assert sample == events.Sample(AT, "fresh", ROUTE.device, {"co2": 700.0})
+    samples = telemetry(message(b'{"co2": 700}'))
+    assert samples == [events.Sample(AT, "fresh", ROUTE.device, {"co2": 700.0})]
 
 
 def test_what_the_broker_had_kept_is_refused_before_it_is_read() -> None:
     kept = message(b"\xff", retained=True)
-    assert translate.telemetry(kept, ROUTE, AT, "fresh") == reasons.RETAINED
+    assert telemetry(kept) == reasons.RETAINED
     assert translate.answer(kept, ROUTE, AT, "fresh") == reasons.RETAINED
 
 
 def test_a_malformed_document_is_a_reason_and_no_event() -> None:
-    assert translate.telemetry(message(b"{"), ROUTE, AT, "f") == "InvalidJSON"
+    assert telemetry(message(b"{")) == "InvalidJSON"
     assert translate.answer(message(b"{}"), ROUTE, AT, "f") == reasons.INVALID_DOCUMENT
     assert translate.answer(message(b"x" * 70000), ROUTE, AT, "f") == reasons.TOO_LARGE
 
 
 def test_a_document_without_any_property_of_the_profile_is_refused_and_no_empty_sample() -> None:
     renamed = message(b'{"CO2": 700, "values": {"co2": 700}}')
-    assert translate.telemetry(renamed, ROUTE, AT, "fresh") == reasons.NO_PROPERTY
-    spoilt = translate.telemetry(message(b'{"co2": "700"}'), ROUTE, AT, "fresh")
-    assert isinstance(spoilt, events.Sample)
+    assert telemetry(renamed) == reasons.NO_PROPERTY
+    samples = telemetry(message(b'{"co2": "700"}'))
+    assert isinstance(samples, list)
+    [spoilt] = samples
     assert spoilt.refused == {"co2": reasons.WRONG_TYPE}
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import document, payload
 from foreshore_api.v1alpha1 import deviceprofile
 
 Property = deviceprofile.Property
@@ -27,6 +27,12 @@ ROOM = payload.Decoder(
 )
 
 
+def decoded(body: bytes, decoder: payload.Decoder = ROOM) -> payload.DecodedTelemetry:
+    """The one sample of a message, or an empty one."""
+    [sample] = decoder.decode(body) or [payload.DecodedTelemetry.empty()]
+    return sample
+
+
 def refusal(body: bytes) -> str:
     with pytest.raises(payload.PayloadError) as caught:
         ROOM.decode(body)
@@ -38,7 +44,7 @@ def test_a_recorded_document_of_every_type() -> None:
         b'{"time":"2026-03-01T10:00:00.5+01:00","values":{"co2":749.2,"other":{"deep":[1]}},'
         b'"airflow":300,"people":2,"windowOpen":false,"state":"Auto"}'
     )
-    reading = ROOM.decode(body)
+    reading = decoded(body)
     assert reading.values == {
         "co2": 749.2,
         "airflow": 300.0,
@@ -79,7 +85,7 @@ def test_a_document_that_lies_is_refused_as_a_whole(body: bytes, reason: str) ->
 
 
 def test_eight_levels_are_read() -> None:
-    assert ROOM.decode(b'{"a":' * 8 + b"1" + b"}" * 8).values == {}
+    assert decoded(b'{"a":' * 8 + b"1" + b"}" * 8).values == {}
 
 
 @pytest.mark.parametrize(
@@ -93,44 +99,38 @@ def test_eight_levels_are_read() -> None:
         (b'{"windowOpen": NaN}', "windowOpen", "WrongType"),
         (b'{"state": NaN}', "state", "WrongType"),
         (b'{"values":{"co2":NaN}}', "co2", "NonFinite"),
-        (b'{"values":{"co2":1},"time":NaN}', "co2", "InvalidTimestamp"),
-        (b'{"values":{"co2":1},"time":Infinity}', "co2", "InvalidTimestamp"),
         (b'{"airflow": ' + b"9" * 400 + b"}", "airflow", "NonFinite"),
         (b'{"airflow": "300"}', "airflow", "WrongType"),
         (b'{"airflow": true}', "airflow", "WrongType"),
-        (b'{"airflow": null}', "airflow", "WrongType"),
         (b'{"people": 1.5}', "people", "WrongType"),
         (b'{"people": 9223372036854775808}', "people", "OutOfRange"),
         (b'{"windowOpen": 1}', "windowOpen", "WrongType"),
         (b'{"state": 1}', "state", "WrongType"),
         (b'{"state": "' + b"x" * 1025 + b'"}', "state", "TooLong"),
-        (b'{"values":{"co2":1},"time":"yesterday"}', "co2", "InvalidTimestamp"),
-        (b'{"values":{"co2":1},"time":"2026-03-01T10:00:00"}', "co2", "InvalidTimestamp"),
-        (b'{"values":{"co2":1},"time":1e300}', "co2", "InvalidTimestamp"),
     ],
     ids=lambda value: value[:30] if isinstance(value, bytes) else value,
 )
 def test_one_bad_property_is_refused_alone(body: bytes, name: str, reason: str) -> None:
-    reading = ROOM.decode(body[:-1] + b',"extra":1}')
+    reading = decoded(body[:-1] + b',"extra":1}')
     assert reading.refused == {name: reason}
     assert name not in reading.values
     assert name not in reading.sampled_at
 
 
 def test_a_whole_number_written_as_a_fraction_is_an_integer() -> None:
-    assert ROOM.decode(b'{"people": 2.0}').values == {"people": 2}
+    assert decoded(b'{"people": 2.0}').values == {"people": 2}
 
 
 def test_unix_seconds_are_a_time() -> None:
-    reading = ROOM.decode(b'{"values":{"co2":1},"time":1767225600.25}')
+    reading = decoded(b'{"values":{"co2":1},"time":1767225600.25}')
     assert reading.sampled_at["co2"] == datetime(2026, 1, 1, 0, 0, 0, 250000, UTC)
 
 
-def test_pointers_unescape_and_index_arrays() -> None:
-    decoder = payload.Decoder((Property(name="a", path="/x~1y/1/~0z"),))
-    assert decoder.decode(b'{"x/y":[0,{"~z":7}]}').values == {"a": 7.0}
-    assert decoder.decode(b'{"x/y":[0]}').values == {}
-    assert decoder.decode(b'{"x/y":5}').values == {}
+def test_pointers_unescape_and_count_elements_where_the_profile_says_so() -> None:
+    fixed = payload.Decoder((Property(name="a", path="/x~1y/1/~0z", position="Fixed"),))
+    assert decoded(b'{"x/y":[0,{"~z":7}]}', fixed).values == {"a": 7.0}
+    assert decoded(b'{"x/y":[0]}', fixed).values == {}
+    assert decoded(b'{"x/y":5}', fixed).values == {}
 
 
 JSON = st.recursive(
@@ -143,7 +143,7 @@ JSON = st.recursive(
 @given(st.binary(max_size=64) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_nothing_but_a_reading_or_a_reason_comes_out(body: bytes) -> None:
     try:
-        reading = ROOM.decode(body)
+        reading = decoded(body)
     except payload.PayloadError:
         return
     assert not set(reading.values) & set(reading.refused)
@@ -155,7 +155,7 @@ def test_a_number_that_is_not_finite_costs_its_property_and_no_other(
 ) -> None:
     """What stands elsewhere in the document, finite or not, costs nothing."""
     body = json.dumps({"airflow": airflow, "values": {"co2": co2, "other": other}}).encode()
-    reading = ROOM.decode(body)
+    reading = decoded(body)
     given = {"airflow": airflow, "co2": co2}
     assert reading.values == {
         name: number for name, number in given.items() if math.isfinite(number)
@@ -184,12 +184,12 @@ DOCUMENTS = st.recursive(
 
 @given(DOCUMENTS, st.booleans(), st.integers(0, 9))
 def test_the_fast_reader_reads_what_the_strict_one_does(
-    document: Any, is_ascii: bool, depth: int
+    content: Any, is_ascii: bool, depth: int
 ) -> None:
     for _ in range(depth):
-        document = {"a": document}
-    body = json.dumps(document, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
-    assert outcome(payload.read, body) == outcome(payload._read_strictly, body)
+        content = {"a": content}
+    body = json.dumps(content, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
+    assert outcome(document.read, body) == outcome(document._read_strictly, body)
 
 
 @given(st.lists(st.tuples(KEYS, NUMBERS | st.text(max_size=3)), max_size=4), st.booleans())
@@ -197,15 +197,15 @@ def test_no_key_that_stands_twice_is_lost(pairs: list[tuple[str, Any]], is_neste
     body = "{" + ", ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in pairs) + "}"
     body = f'{{"values": [{body}]}}' if is_nested else body
     is_double = len({key for key, _ in pairs}) < len(pairs)
-    result = outcome(payload.read, body.encode())
+    result = outcome(document.read, body.encode())
     assert (result == "DuplicateKey") is is_double
-    assert result == outcome(payload._read_strictly, body.encode())
+    assert result == outcome(document._read_strictly, body.encode())
 
 
 @pytest.mark.parametrize("digits", [20, 60, 400])
 def test_a_longer_integer_than_any_of_ours_is_read_as_before(digits: int) -> None:
     body = b'{"airflow": %s, "people": %s}' % ((b"9" * digits,) * 2)
-    reading, strict = ROOM.decode(body), payload._read_strictly(body)
+    reading, strict = decoded(body), document._read_strictly(body)
     assert reading.refused["people"] in ("OutOfRange", "NonFinite")
     if digits < 400:
         assert reading.values == {"airflow": float(strict["airflow"])}
@@ -215,4 +215,4 @@ def test_a_longer_integer_than_any_of_ours_is_read_as_before(digits: int) -> Non
 
 def test_a_document_that_is_too_deep_and_without_a_text_is_refused() -> None:
     assert refusal(b'{"a":' + b"[" * 8 + b"]" * 8 + b"}") == "TooDeep"
-    assert payload.read(b'{"a":' + b"[" * 7 + b"]" * 7 + b"}")
+    assert document.read(b'{"a":' + b"[" * 7 + b"]" * 7 + b"}")

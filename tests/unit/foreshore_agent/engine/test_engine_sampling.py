@@ -56,6 +56,21 @@ def test_a_sample_older_than_the_newest_is_late() -> None:
     assert rig.state.devices[DEVICE].readings["co2"].value == 900.0
 
 
+@pytest.mark.parametrize("distance", [1, 10, 100])
+def test_every_sample_of_a_batch_counts_and_of_the_same_batch_again_none(distance: int) -> None:
+    """They come at one instant, however far apart they were measured."""
+    rig = Rig()
+    batch = [(number * distance, 900.0 + number) for number in range(5)]
+    for seconds, co2 in batch:
+        stamped(rig, seconds, co2)
+    assert every_result(rig) == ["Accepted"] * 5
+    assert rig.state.devices[DEVICE].readings["co2"].value == 904.0
+    for seconds, co2 in batch:
+        stamped(rig, seconds, co2)
+    assert set(results(rig)) == {"Late", "Duplicate"}
+    assert rig.state.devices[DEVICE].readings["co2"].value == 904.0
+
+
 def test_a_redelivered_sample_without_a_stamp_is_a_duplicate() -> None:
     rig = Rig()
     rig.sample()

@@ -57,6 +57,10 @@ class Rack:
         self.sent: list[effects.SendCommand] = []
         self.advised: list[effects.Advise] = []
 
+    @property
+    def reason(self) -> str | None:
+        return None
+
     def assign(
         self,
         site: assignment.AssignedSite | None,

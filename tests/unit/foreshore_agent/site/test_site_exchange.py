@@ -44,7 +44,7 @@ class Line:
     def is_refused(self, topic_filter: str) -> bool:
         return topic_filter in self.refused
 
-    def listen(self, filters: tuple[str, ...]) -> None:
+    def listen(self, filters: tuple[str, ...], renewed: frozenset[str] = frozenset()) -> None:
         self.filters = filters
 
     def publish(

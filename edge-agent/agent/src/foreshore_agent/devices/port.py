@@ -15,10 +15,16 @@ from typing import Protocol
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import assignment
 
-Arrival = events.Sample | events.Acknowledged | events.CommandNotSent | events.TelemetryChanged
+Arrival = (
+    events.Sample
+    | events.Acknowledged
+    | events.CommandNotSent
+    | events.TelemetryChanged
+    | events.Availability
+)
 """What devices answer, commands that were refused on the way after they had left this process, when
-measurements begin or cease to reach us (what is missed, windows miss), and what was measured just
-before they do."""
+measurements begin or cease to reach us (what is missed, windows miss), what was measured just
+before they do, and whether a device is there."""
 Deliver = Callable[[Arrival], None]
 
 
@@ -65,6 +71,11 @@ class DevicesPort(EnginePort, Protocol):
     @property
     def problem(self) -> str | None:
         """Why no command could be sent now, for people; None while one could."""
+        ...
+
+    @property
+    def reason(self) -> str | None:
+        """The broker's own reason for that, as a code such as `NotAuthorized`, if it gave one."""
         ...
 
     @property

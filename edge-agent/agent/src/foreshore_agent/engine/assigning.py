@@ -17,6 +17,7 @@ from foreshore_agent.engine import (
     deciding,
     durable,
     effects,
+    presence,
     triggers,
     versions,
 )
@@ -24,7 +25,7 @@ from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
 from foreshore_agent.engine.state import Binding, DeviceState, Remembered, State
 from foreshore_agent.engine.turn import Change, Turn
-from foreshore_api.reasons import agent, telemetry
+from foreshore_api.reasons import agent, decision, telemetry
 from foreshore_api.wire import assignment, report
 from foreshore_decision import fencing
 
@@ -99,7 +100,8 @@ def _enter(
         name: _bind(device.bindings.get(name), version, turn.seconds)
         for name, version in compiled.items()
     }
-    device = device._replace(assigned=assigned, bindings=bindings)
+    device, more = _heard_anew(turn, device._replace(bindings=bindings), assigned)
+    done += more
     device = device._replace(authority=_granted(state, device, event))
     if memory is not None and not memory.is_known:
         device = ledger.spent_wholly(device, turn.seconds)
@@ -109,6 +111,18 @@ def _enter(
         policy_of = functools.partial(versions.decided_by, state, device)
         change = change.then(life.recover, turn, memory.open, policy_of)
     return change.then(authority.follow, turn)
+
+
+def _heard_anew(
+    turn: Turn, device: DeviceState, assigned: assignment.AssignedDevice
+) -> Change[DeviceState]:
+    """Take a device as it is assigned now, and wait for the words that it says elsewhere now."""
+    redeclared = presence.redeclared(device.assigned, assigned)
+    if presence.availability(device.assigned) != presence.availability(assigned):
+        device = device._replace(presence=None)
+    kept = frozenset(presence.last_words(assigned))
+    device = device._replace(assigned=assigned, kept=kept)
+    return deciding.void(turn, device, redeclared, decision.CONNECTION_GAP)
 
 
 def _bind(

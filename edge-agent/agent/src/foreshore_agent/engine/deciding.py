@@ -11,7 +11,7 @@ written.
 from collections.abc import Mapping
 from typing import Final, NamedTuple, assert_never
 
-from foreshore_agent.engine import effects, events, recording, tensors
+from foreshore_agent.engine import effects, events, presence, recording, tensors
 from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import EMPTY, Binding, DeviceState, Flight
@@ -142,15 +142,31 @@ def disarm(turn: Turn, device: DeviceState, policy: Key, seconds: float) -> Chan
     return Change(bound(device, policy, binding), done)
 
 
-def abandon(turn: Turn, device: DeviceState, policy: Key) -> Change[DeviceState]:
-    """Drop a decision whose policy or device was replaced while the model was being asked."""
+def abandon(
+    turn: Turn,
+    device: DeviceState,
+    policy: Key,
+    reason: reasons.GateReason = reasons.POLICY_CHANGED,
+) -> Change[DeviceState]:
+    """Drop a decision whose grounds were replaced, or went, while the model was being asked."""
     binding = device.bindings[policy]
     flight = binding.flight
     if flight is None:
         return Change(device)
     given = flight.before.given._replace(replaced=tuple(binding.replaced.items()))
-    evaluation = evaluate.abandon(flight.before._replace(given=given), reasons.POLICY_CHANGED)
+    evaluation = evaluate.abandon(flight.before._replace(given=given), reason)
     return conclude(turn, device, binding, evaluation, flight.received, {})
+
+
+def void(
+    turn: Turn, device: DeviceState, names: frozenset[str], problem: reasons.GateReason
+) -> Change[DeviceState]:
+    """Make readings void, and drop the decisions whose model was asked about them."""
+    change = Change(device)
+    for policy, binding in device.bindings.items():
+        if binding.flight is not None and presence.reads(binding, names):
+            change = change.then(abandon, turn, policy, reasons.READINGS_VOID)
+    return Change(presence.voided(change.value, names, problem, turn.seconds), change.effects)
 
 
 def gather(
@@ -178,7 +194,7 @@ def gather(
         caps=caps,
         is_locked=device.assigned.spec.lock is LOCKED,
         trigger=trigger,
-        readings=device.readings,
+        readings=presence.aged(device),
         windows=binding.windows,
         last_good=binding.last_good,
         policy_spent=limiter.spent(made.policy_rate, policy_log, turn.seconds),

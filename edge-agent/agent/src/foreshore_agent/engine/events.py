@@ -20,6 +20,7 @@ from foreshore_decision.instant import Instant
 __all__ = [
     "Acknowledged",
     "Assigned",
+    "Availability",
     "BrokerChanged",
     "CommandNotSent",
     "CommandSent",
@@ -79,10 +80,11 @@ class Sample(_Event, frozen=True):
     """Properties whose value was refused, with the reason code (`NonFinite`, `WrongType`): the
     property counts as invalid from now on."""
     sampled_at: Mapping[str, datetime] = field(default_factory=dict)
-    """The device's own time of each value, where the property's timestampPath found one. It orders
-    samples and finds duplicates; ages count from receipt, because clocks differ."""
+    """The device's own time of each value, where one could be read. It orders samples and finds
+    duplicates; ages count from receipt, because clocks differ."""
     retained: bool = False
-    """The broker had kept it: it says nothing about now."""
+    """The broker had kept it: it is the device's last word, of unknown age, on what the device says
+    only when it changes, and names nothing else."""
     redelivered: bool = False
     """MQTT's DUP flag."""
     is_followed: bool = False
@@ -92,6 +94,12 @@ class Sample(_Event, frozen=True):
     """Whether it is the one that policies waited for."""
     replaced: tuple[tuple[str, int], ...] = ()
     """Messages of the device since its last sample that were never read, by reason."""
+    waited: float = 0.0
+    """Seconds since it came, where it is taken so late that nothing of now is decided on it: its
+    values are as old, and from before every gap since."""
+    unread_times: Mapping[str, str] = field(default_factory=dict)
+    """Properties whose own time could not be read, with the reason code: the value counts as of
+    its receipt."""
 
 
 class Inferred(_Event, frozen=True):
@@ -227,6 +235,15 @@ class TelemetryChanged(_Event, frozen=True):
     connected: bool
 
 
+class Availability(_Event, frozen=True):
+    """It was said whether a device is there: by itself, or by its last will."""
+
+    device: Key
+    is_online: bool
+    retained: bool = False
+    """The broker had kept it: so it has been for a time that nobody knows."""
+
+
 class HubChanged(_Event, frozen=True):
     """The hub began or ceased to answer this agent."""
 
@@ -266,6 +283,7 @@ Event = (
     | PeerBeat
     | BrokerChanged
     | TelemetryChanged
+    | Availability
     | HubChanged
     | RecorderChanged
     | Stopping

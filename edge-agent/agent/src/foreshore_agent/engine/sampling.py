@@ -5,13 +5,22 @@ stamp of the newest is a duplicate, one with an older stamp is late. A device wh
 back would be late for ever; so once nothing was accepted for `RESET_SECONDS`, its stamps start
 anew. A single stamp from the future is accepted and does not become the newest. Ages count from
 receipt, on a clock that never steps.
+
+What the broker had kept is taken for properties whose last word that is, and only where no live
+word stands: after a start, a gap in the connection, a new subscription. It is news then, and
+triggers what a live value would trigger: what was known before was void. Its age is that of the
+device's own time, against our wall clock: it is good enough to refuse what is a day old, and there
+is nothing better. It enters no window, proves no command, and says nothing of whether the device is
+there. A broker answers a subscription with what it has kept before it delivers what is published
+afterwards, so that a kept word never follows a newer live one but after a subscription without a
+gap, where the live one stands.
 """
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from foreshore_agent.engine import events
+from foreshore_agent.engine import events, presence
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, DeviceState, Stamp
 from foreshore_api.reasons import telemetry as reasons
@@ -36,33 +45,85 @@ class TakenSample(NamedTuple):
 
 def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSample:
     """Take a sample in, at an engine time; the result is the best of any of its properties."""
-    if sample.retained:
-        return TakenSample(device, frozenset(), reasons.RETAINED)
+    seconds -= sample.waited
     results = {
         name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
     }
     fresh = frozenset(name for name, result in results.items() if result == reasons.ACCEPTED)
-    refused = {} if _is_old(sample, results) else sample.refused
+    refused = {} if _is_old(sample, results) else _refused(device, sample, seconds)
     changed = fresh | frozenset(refused)
     if not changed:
         return TakenSample(device, frozenset(), _without_news(sample, results))
+    device = _read(device, sample, fresh, refused, seconds)
+    if not sample.retained:
+        device = _heard(device, fresh, seconds)
+    return TakenSample(device, changed, reasons.ACCEPTED)
+
+
+def _read(
+    device: DeviceState,
+    sample: events.Sample,
+    fresh: frozenset[str],
+    refused: Mapping[str, str],
+    seconds: float,
+) -> DeviceState:
+    """Return a device with the new readings of a sample, and the times by which others are old.
+
+    Where a word was dropped unread, nobody knows what was said last: nothing stands in for it.
+    """
     read, stamps = dict(device.readings), dict(device.stamps)
     for name in fresh:
-        value = sample.values[name]
+        value, stamp = sample.values[name], sample.sampled_at.get(name)
+        if sample.retained:
+            received = _received(sample, stamp, seconds)
+            read[name] = facts.Reading(value, received, is_live=False)
+            if stamp is not None and received is not None:
+                stamps[name] = Stamp(stamp, received)
+            continue
         rate = readings.rate_of(value, seconds, read.get(name))
         read[name] = facts.Reading(value, seconds, None, rate)
-        if name in sample.sampled_at:
-            stamps[name] = _stamp(stamps.get(name), sample.sampled_at[name], seconds)
+        if stamp is not None:
+            stamps[name] = _stamp(stamps.get(name), stamp, seconds)
     for name, problem in refused.items():
-        read[name] = facts.Reading(None, seconds, problem)
-    device = device._replace(
-        readings=read,
-        stamps=stamps,
+        read[name] = facts.Reading(None, seconds, problem, is_live=not sample.retained)
+    lost = frozenset(name for name in refused if refused[name] == reasons.DROPPED)
+    if lost:
+        device = presence.unbelieved(device, lost)
+    return device._replace(readings=read, stamps=stamps)
+
+
+def _heard(device: DeviceState, fresh: frozenset[str], seconds: float) -> DeviceState:
+    """Note that a device spoke just now, and what it adds to windows."""
+    return device._replace(
         heard=seconds,
         period=_period(device, seconds),
-        bindings=_widened(device.bindings, read, fresh, seconds),
+        bindings=_widened(device.bindings, device.readings, fresh, seconds),
     )
-    return TakenSample(device, changed, reasons.ACCEPTED)
+
+
+def _refused(device: DeviceState, sample: events.Sample, seconds: float) -> Mapping[str, str]:
+    """Return the properties of which a sample says nothing good, and why.
+
+    Not where a live word stands against a kept one, and not of what was said before a gap.
+    """
+    if not (sample.retained or device.voids):
+        return sample.refused
+    return {
+        name: problem
+        for name, problem in sample.refused.items()
+        if not presence.is_before_gap(device, name, seconds)
+        and not (sample.retained and _is_live(device, name))
+    }
+
+
+def _received(sample: events.Sample, stamp: datetime | None, seconds: float) -> float | None:
+    """Return the engine seconds at which a kept word was said, by the device's own time.
+
+    None where it has none, or one of the future.
+    """
+    if stamp is None or stamp - sample.at.now > LEAP:
+        return None
+    return seconds - max(0.0, (sample.at.now - stamp).total_seconds())
 
 
 def interrupted(device: DeviceState, seconds: float) -> DeviceState:
@@ -91,18 +152,49 @@ def newest_stamp(sample: events.Sample, properties: frozenset[str]) -> datetime 
 def _place(
     device: DeviceState, sample: events.Sample, name: str, value: expr.Value, seconds: float
 ) -> str:
-    """Say whether one value is new."""
+    """Say whether one value is new.
+
+    Where the last word is void, the device's word is news also if it is the same as before.
+    """
+    if presence.is_before_gap(device, name, seconds):
+        return reasons.LATE
+    if sample.retained:
+        return _place_kept(device, sample, name, value)
     before = device.stamps.get(name)
     stamp = sample.sampled_at.get(name)
     if stamp is None or before is None:
         reading = device.readings.get(name)
         is_same = reading is not None and reading.value == value
         return reasons.DUPLICATE if sample.redelivered and is_same else reasons.ACCEPTED
+    if stamp in (before.ahead, before.sampled) and presence.is_awaited(device, name):
+        return reasons.ACCEPTED
     if stamp == before.ahead:
         return reasons.DUPLICATE
     if seconds - before.received > RESET_SECONDS or stamp > before.sampled:
         return reasons.ACCEPTED
     return reasons.DUPLICATE if stamp == before.sampled else reasons.LATE
+
+
+def _place_kept(device: DeviceState, sample: events.Sample, name: str, value: expr.Value) -> str:
+    """Say whether one value that the broker had kept is new: never where a live word stands.
+
+    One that is older by the device's own time than what was said last is late for ever.
+    """
+    if name not in device.kept or _is_live(device, name):
+        return reasons.RETAINED
+    before, stamp = device.stamps.get(name), sample.sampled_at.get(name)
+    if before is not None and stamp is not None and stamp < before.sampled:
+        return reasons.LATE
+    reading = device.readings.get(name)
+    is_timed = stamp is not None and (before is None or stamp != before.sampled)
+    is_same = reading is not None and reading.problem is None and reading.value == value
+    return reasons.DUPLICATE if is_same and not is_timed else reasons.ACCEPTED
+
+
+def _is_live(device: DeviceState, name: str) -> bool:
+    """Whether the newest word of a property came live and still counts."""
+    reading = device.readings.get(name)
+    return reading is not None and reading.is_live and reading.problem not in readings.VOID
 
 
 def _stamp(before: Stamp | None, stamp: datetime, seconds: float) -> Stamp:
@@ -123,6 +215,8 @@ def _without_news(sample: events.Sample, results: Mapping[str, str]) -> str:
     """Say what a message is of which nothing is new."""
     if not (results or sample.refused):
         return reasons.NO_PROPERTY
+    if sample.retained and (reasons.RETAINED in results.values() or not results):
+        return reasons.RETAINED
     return reasons.LATE if reasons.LATE in results.values() else reasons.DUPLICATE
 
 

@@ -196,6 +196,14 @@ class Stamp(NamedTuple):
     """A newer one that leapt ahead: a fault, unless the next is further ahead still."""
 
 
+class Presence(NamedTuple):
+    """What was last said of whether a device is there."""
+
+    is_online: bool
+    since: float
+    """Engine seconds at which it was said last."""
+
+
 class DeviceState(Frozen, frozen=True):
     """One assigned device."""
 
@@ -223,6 +231,12 @@ class DeviceState(Frozen, frozen=True):
     """Engine seconds of the newest telemetry."""
     period: float | None = None
     """Usual seconds between two messages, smoothed."""
+    kept: frozenset[str] = frozenset()
+    """Properties whose last word the broker keeps."""
+    voids: Mapping[str, float] = EMPTY
+    """By property, the engine seconds of its newest gap: what came until then counts no more."""
+    presence: Presence | None = None
+    """None where nobody says it, or nobody has since the newest gap."""
 
 
 @dataclass(frozen=True, slots=True)

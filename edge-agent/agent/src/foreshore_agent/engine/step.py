@@ -16,6 +16,7 @@ from foreshore_agent.engine import (
     deciding,
     effects,
     events,
+    presence,
     recording,
     sampling,
     triggers,
@@ -26,6 +27,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import DeviceState, Intent, Recorder, State, command_id
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, telemetry
+from foreshore_api.reasons import decision as reasons
 from foreshore_api.wire import metrics
 from foreshore_decision import fencing
 
@@ -59,7 +61,7 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
         change = Change(device, (counted,)).then(triggers.sampled, turn, properties, event)
         return _put(state, event.device, change)
     change = Change(device, (_ACCEPTED,))
-    if device.open:
+    if device.open and not event.retained:  # what the broker had kept proves no command
         change = change.then(life.measured, turn, properties)
     return _put(state, event.device, change.then(triggers.sampled, turn, properties, event))
 
@@ -144,12 +146,43 @@ def _broker_changed(turn: Turn, state: State, event: events.BrokerChanged) -> Ch
 
 
 def _telemetry_changed(turn: Turn, state: State, event: events.TelemetryChanged) -> Change[State]:
+    """Begin or end a gap; whether devices are there is unknown until it is said again.
+
+    A connection that goes before it was up has brought words of devices too.
+    """
     if event.connected:
         return Change(state._replace(telemetry_lost=None))
-    if state.telemetry_lost is not None:
+    if state.telemetry_lost is None:
+        state = _interrupted(state._replace(telemetry_lost=turn.seconds), turn.seconds)
+    done: tuple[effects.Effect, ...] = ()
+    for key, device in state.devices.items():
+        if not device.kept and device.presence is None:
+            continue
+        change = deciding.void(turn, device, device.kept, reasons.CONNECTION_GAP)
+        device = change.value._replace(presence=None)
+        state, more = _put(state, key, Change(device, change.effects))
+        done += more
+    return Change(state, done)
+
+
+def _availability(turn: Turn, state: State, event: events.Availability) -> Change[State]:
+    """Take in whether a device is there; of one that went nothing counts that it said before.
+
+    That it is there again makes nothing good: it may have changed unheard. Nothing is triggered.
+    """
+    device, lost = state.devices.get(event.device), state.telemetry_lost
+    if device is None:
+        return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.UNASSIGNED,)),))
+    if device.assigned.profile.mqtt.availability is None:
         return Change(state)
-    lost = turn.seconds
-    return Change(_interrupted(state._replace(telemetry_lost=lost), lost))
+    if lost is not None and turn.seconds <= lost:  # it came before the connection went
+        return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.LATE,)),))
+    change = Change(device, (_ACCEPTED,))
+    if presence.is_leaving(device, event):
+        everything = presence.everything(device)
+        change = change.then(deciding.void, turn, everything, reasons.DEVICE_OFFLINE)
+    noted = presence.noted(change.value, event, turn.seconds)
+    return _put(state, event.device, Change(noted, change.effects))
 
 
 def _hub_changed(turn: Turn, state: State, event: events.HubChanged) -> Change[State]:
@@ -254,6 +287,7 @@ TABLE: Final[Mapping[type, Callable[[Turn, State, Any], Change[State]]]] = Mappi
         events.PeerBeat: _peer_beat,
         events.BrokerChanged: _broker_changed,
         events.TelemetryChanged: _telemetry_changed,
+        events.Availability: _availability,
         events.HubChanged: _hub_changed,
         events.RecorderChanged: _recorder_changed,
         events.Stopping: _stopping,

@@ -121,7 +121,12 @@ def policies(state: State) -> Iterator[tuple[Key, Key, CompiledPolicy]]:
 
 
 def _is_connected(device: DeviceState, seconds: float) -> bool:
-    """Whether telemetry came within three usual periods, or the longest maximumAge."""
+    """Whether it was said to be there; where nobody says it, whether telemetry came lately.
+
+    That is within three usual periods, or the longest maximumAge.
+    """
+    if device.presence is not None:
+        return device.presence.is_online
     if device.heard is None:
         return False
     ages = [

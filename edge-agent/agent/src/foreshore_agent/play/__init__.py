@@ -37,7 +37,8 @@ def play(
     credentials: Annotated[
         Path | None,
         typer.Option(
-            envvar="FORESHORE_CREDENTIALS", help="Folder of <name>/{ca.crt,tls.crt,tls.key}."
+            envvar="FORESHORE_CREDENTIALS",
+            help="Folder of <name>/{ca.crt,tls.crt,tls.key,username,password}.",
         ),
     ] = None,
     credential: Annotated[

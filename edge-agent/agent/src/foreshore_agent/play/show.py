@@ -66,10 +66,10 @@ def run(request: PlayRequest) -> None:
     )
     notices.say((*rows.notes, *_uncovered(reading, played, rows)))
     address = connection.Address.of(played.site.spec.broker, request.credentials)
-    if request.credential is not None and address.credential is not None:
+    if request.credential is not None:
         address = replace(address, credential=request.credential)
     if address.credential is not None:  # a missing one is said now, not at every attempt
-        credentials.context(address.credentials, address.credential)
+        credentials.read(address.credentials, address.credential, is_tls=address.is_tls)
     log = played_device.DeviceLog(request.log)
     try:
         uvloop.run(_play(request, played, rows, address, log))

@@ -26,6 +26,7 @@ from foreshore_agent.play import device as played_device
 from foreshore_agent.play import recording, stage
 from foreshore_agent.rehearse import clock, ports, score
 from foreshore_agent.runtime import core
+from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment, command, report
 from foreshore_decision import instant
 
@@ -163,16 +164,18 @@ class Driver:
     async def _deliver(self, body: bytes) -> None:
         """Let the agent hear a message of the device, and do all that follows from it at once."""
         self._counts.begin_work()
-        at, fresh = self._core.stamp()
         try:
-            reading = self._decoder.decode(body)
+            readings = self._decoder.decode(body)
         except payload.PayloadError as error:
             self.meters.count_telemetry(error.reason)
             return
-        self._core.take(
-            events.Sample(at, fresh, self._key, reading.values, reading.refused, reading.sampled_at)
-        )
-        await self._answered()
+        if not readings:
+            self.meters.count_telemetry(telemetry.NO_PROPERTY)
+        for reading in readings:
+            values, refused, times = reading.values, reading.refused, reading.sampled_at
+            sample = events.Sample(*self._core.stamp(), self._key, values, refused, times)
+            self._core.take(sample)
+            await self._answered()
 
     async def _answered(self) -> None:
         """Carry answers back until nobody waits for one."""

@@ -37,6 +37,7 @@ from foreshore_api.reasons import inference as answers
 _LOG: Final = logging.getLogger(__name__)
 FROM_OUTSIDE: Final[Mapping[type, str]] = {
     events.Sample: "telemetry",
+    events.Availability: "what is said of a device's availability",
     events.Acknowledged: "an acknowledgement",
     events.PeerBeat: "a beat",
     events.Renewed: "a renewal",
@@ -390,7 +391,7 @@ def stamp(clock: clocks.Clock) -> tuple[events.Instant, str]:
 def _source(event: events.Event) -> str:
     """Return whose message an event is."""
     match event:
-        case events.Sample() | events.Acknowledged():
+        case events.Sample() | events.Availability() | events.Acknowledged():
             return str(event.device)
         case events.PeerBeat():
             return event.beat.node

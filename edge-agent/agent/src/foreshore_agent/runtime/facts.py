@@ -84,6 +84,7 @@ class AgentFacts:
             problems=(*self.strain(), *self.all_problems())[:1000],
             broker_connected=self.devices.is_connected,
             broker_problem=(self.devices.problem or "")[:256] or None,
+            broker_reason=self.devices.reason,
             devices=view.devices(state, at)[: report.DEVICES],
             endpoints=self.inference.reports()[:1000],
             peers=self.peers.reports(at.monotonic)[:1000],

@@ -1,8 +1,8 @@
 """Events that wait for a turn of the engine: what must not wait first, telemetry in its own order.
 
     put ──► first      answers, acknowledgements, rights, ticks: in the order in which they came
-        └─► measured   samples, and when telemetry begins or ceases: a sample that a newer one of
-                       its device follows says so, and policies wait for that one
+        └─► measured   samples, and when telemetry or devices come or go: a sample that a newer one
+                       of its device follows says so, and policies wait for that one
 
 One of a `core`.
 """
@@ -13,13 +13,15 @@ from typing import Final
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
 
+Telemetry = events.Sample | events.TelemetryChanged | events.Availability
+
 
 class Intake:
     """What was given to the engine's host and not taken yet."""
 
     def __init__(self) -> None:
         self._first: Final = deque[events.Event]()
-        self._measured: Final = deque[events.Sample | events.TelemetryChanged]()
+        self._measured: Final = deque[Telemetry]()
         self._samples: Final[dict[Key, int]] = {}
         """Samples that wait, by device."""
         self._followed: Final[set[Key]] = set()
@@ -45,7 +47,7 @@ class Intake:
         if isinstance(event, events.Sample):
             self._measured.append(event)
             self._samples[event.device] = self._samples.get(event.device, 0) + 1
-        elif isinstance(event, events.TelemetryChanged):
+        elif isinstance(event, events.TelemetryChanged | events.Availability):
             self._measured.append(event)
         else:
             self._first.append(event)
@@ -54,7 +56,7 @@ class Intake:
         """Take the oldest of what must not wait; None if there is none."""
         return self._first.popleft() if self._first else None
 
-    def take_measured(self) -> events.Sample | events.TelemetryChanged | None:
+    def take_measured(self) -> Telemetry | None:
         """Take the oldest of telemetry; None if there is none."""
         if not self._measured:
             return None

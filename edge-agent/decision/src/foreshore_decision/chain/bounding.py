@@ -25,6 +25,7 @@ def present_value(bound: compiled.Bound, given: Given) -> float | None:
     if (
         reading is None
         or reading.problem is not None
+        or reading.received is None
         or is_beyond(reading.received, bound.present_age, given.seconds)
     ):
         return None

@@ -23,10 +23,10 @@ class Reading(NamedTuple):
     """The newest telemetry of one property."""
 
     value: expr.Value | None
-    received: float
-    """Engine seconds."""
+    received: float | None
+    """Engine seconds; None where nobody knows how old a word is that the broker had kept."""
     problem: str | None = None
-    """Why the value was refused at the door; it is None then."""
+    """Why the value was refused at the door, or is void since; it is None then."""
     rate: float | None = None
     """Units per second since the value before, if both are numbers."""
     is_live: bool = True

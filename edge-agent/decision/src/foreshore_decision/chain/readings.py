@@ -5,9 +5,12 @@ that what a gate would refuse never makes a feature.
 """
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from foreshore_api.reasons import decision as reasons
+from foreshore_api.reasons import telemetry
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_decision import expr
@@ -15,6 +18,16 @@ from foreshore_decision.chain.facts import Good, Input, Reading
 from foreshore_decision.instant import RESOLUTION, is_beyond
 from foreshore_decision.policy import compiled
 
+VOID: Final[Mapping[str | None, GateReason]] = MappingProxyType(
+    {
+        reasons.CONNECTION_GAP: reasons.CONNECTION_GAP,
+        reasons.DEVICE_OFFLINE: reasons.DEVICE_OFFLINE,
+        telemetry.DROPPED: reasons.INPUT_REFUSED,
+    }
+)
+"""Problems of readings that were good until the connection or the device went, or a newer one was
+dropped unread, and what a gate says of them. No older value may stand in for them, or what was said
+before would outlive what has been said since."""
 DIGITS: Final = round(-math.log10(RESOLUTION))
 """Decimals of a second that are looked at."""
 
@@ -22,6 +35,8 @@ DIGITS: Final = round(-math.log10(RESOLUTION))
 def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None:
     """Return why the reading is not to be believed, whatever its age, or None."""
     value = reading.value
+    if reading.problem in VOID:
+        return VOID[reading.problem]
     if reading.problem is not None or value is None or not expr.is_fit(value, source.type):
         return reasons.INPUT_REFUSED
     if isinstance(value, str):
@@ -40,7 +55,7 @@ def rate_of(value: expr.Value, at: float, before: Reading | None) -> float | Non
     """Return the change per second since the reading before; infinite for a jump in no time."""
     if before is None or isinstance(value, bool | str) or isinstance(before.value, bool | str):
         return None
-    if before.value is None:
+    if before.value is None or before.received is None:
         return None
     change, seconds = value - before.value, round(at - before.received, DIGITS)
     if seconds > 0:
@@ -54,11 +69,16 @@ def input_of(
     """Return the input as the chain sees it: the value, what stands in for it, or the problem."""
     if reading is None:
         return _substitute(source, Input(source.name, None, source.unit, None, None), good, now)
-    age = now - reading.received
+    received = reading.received
+    age = None if received is None else now - received
     problem = judge(source, reading)
-    if problem is None and is_beyond(reading.received, source.maximum_age, now):
+    if problem is None and received is None:
+        problem = reasons.INPUT_AGE_UNKNOWN
+    elif problem is None and received is not None and is_beyond(received, source.maximum_age, now):
         problem = reasons.INPUT_STALE
-    seen = Input(source.name, reading.value, source.unit, reading.received, age, problem)
+    seen = Input(source.name, reading.value, source.unit, received, age, problem)
+    if reading.problem in VOID or received is None:
+        good = None  # the device may have said since that it is not so
     return seen if problem is None else _substitute(source, seen, good, now)
 
 

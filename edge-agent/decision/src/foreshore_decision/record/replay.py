@@ -28,6 +28,8 @@ Json = Mapping[str, Any]
 
 UNPROJECTED: Final = frozenset({"latency", "clock", "command", "facts"})
 """Keys of a record that hold what clocks say, what is made after the chain, what it is made of."""
+ABANDONED: Final = (reasons.POLICY_CHANGED, reasons.READINGS_VOID)
+"""Why a decision ended before its model had answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,9 @@ def _evaluate(chain: gate.Chain, recalled: facts.Recalled, recorded: Json) -> ev
         return first
     if asked is None:
         return _written_down(evaluate.proceed(first, chain=chain), recorded)
-    if _line(recorded, reasons.ARM, reasons.POLICY_CHANGED) is not None:
-        return evaluate.abandon(first.facts, reasons.POLICY_CHANGED)
+    for reason in ABANDONED:
+        if _line(recorded, reasons.ARM, reason) is not None:
+            return evaluate.abandon(first.facts, reason)
     if recalled.question != answers.question(asked, first.facts.features):
         raise plain.MissingFactError(f"answer of {asked.version} to what it is asked")
     return _written_down(evaluate.proceed(first, recalled.answer, recalled.later, chain), recorded)

@@ -1,273 +1,256 @@
-"""Telemetry as JSON, read strictly and within bounds: every refusal has a reason code.
+"""What one message says of the properties of one device: values, and why some are none.
 
-JSON readers differ where it hurts: some take NaN, turn 1e999 into infinity, or keep the last of two
-equal keys. Here none of that becomes a value. A document that cannot be trusted as a whole is
-refused as a whole; one bad property among good ones is refused alone.
+    message ──► decoded once a format (`formats`)
+            ──► samples: the elements of a batch, or the whole
+            ──► per property: place or picked elements ──► quality ──► value ──► device's time
 
-`NaN` and `Infinity` are no JSON, but stock scripts write them where a sensor fails, and then the
-decision that was not taken has to be on record. So they are read, and refused where they stand in a
-property. Refused as a whole, such a document would be a message that nobody got.
-
-    read ──► orjson ──► as strict as wanted? ──yes──► document
-                └── an error, an escape, a doubt ──► json, with a look at every pair
-
-orjson is several times as fast, knows no NaN and keeps the last of two equal keys. So what it reads
-counts only where its quotes prove that no key was lost, and json says what is wrong with the rest.
+A message that cannot be trusted as a whole is refused as a whole; one bad property among good ones
+is refused alone. What the message does not name, or says null of, is absent: its last value keeps
+ageing.
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final, TypeGuard
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
-import orjson
-
-from foreshore_agent import documents
+from foreshore_agent.devices.codecs import document, formats, lookup, places
+from foreshore_agent.devices.codecs.leaf import MAXIMUM_BYTES as MAXIMUM_BYTES
+from foreshore_agent.devices.codecs.leaf import MAXIMUM_TEXT as MAXIMUM_TEXT
+from foreshore_agent.devices.codecs.leaf import PayloadError as PayloadError
+from foreshore_agent.devices.codecs.leaf import Value as Value
+from foreshore_agent.devices.codecs.leaf import typed as typed
+from foreshore_agent.devices.codecs.lookup import DecodedTelemetry as DecodedTelemetry
+from foreshore_agent.devices.codecs.lookup import ReadingContext as ReadingContext
+from foreshore_agent.devices.codecs.places import ABSENT
+from foreshore_agent.devices.codecs.places import find as find
+from foreshore_agent.devices.codecs.places import pointer as pointer
 from foreshore_api.reasons import telemetry as reasons
-from foreshore_api.v1alpha1 import deviceprofile
+from foreshore_api.v1alpha1 import deviceprofile, telemetry
 
-MAXIMUM_BYTES: Final = documents.MAXIMUM_BYTES
-MAXIMUM_DEPTH: Final = 8
-MAXIMUM_TEXT: Final = 1024
-"""Characters of a property of type String."""
+read = document.read_object
 
-_INT64: Final = 1 << 63
-_LATEST_UNIX: Final = 253402300800.0
-"""The year 10000: seconds beyond it are no time."""
-
-Value = float | int | bool | str
+_EXACT: Final = 1 << 53
+"""Below it every integer is a number of type double."""
 
 
-class PayloadError(ValueError):
-    """The document says nothing that can be used; `reason` says why.
+class _PlainReader(NamedTuple):
+    """The shortest reader: Numbers at the top of an object, and nothing to be looked up."""
 
-    Of a document: `TooLarge`, `InvalidUTF8`, `InvalidJSON`, `DuplicateKey`, `TooDeep`,
-    `NotAnObject`. Of a property: see `DecodedTelemetry.refused`.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedTelemetry:
-    """What one document says of the properties it names; properties it does not name are absent."""
-
-    values: Mapping[str, Value] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Reason codes by property: `WrongType`, `NonFinite`, `OutOfRange`, `TooLong`, `InvalidText`,
-    `InvalidTimestamp`. OutOfRange is beyond the type, not beyond the profile's bounds."""
-    sampled_at: Mapping[str, datetime] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    name: str
-    type: deviceprofile.DataType
-    path: tuple[str, ...]
-    timestamp_path: tuple[str, ...] | None
-    is_simple: bool
-    """Whether it is a Number at the top of the document without a time of its own, as most are."""
+    form: formats.Format
+    keys: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, declared: deviceprofile.Property) -> "_Place":
-        path = pointer(declared.path or f"/{declared.name}")
-        stamp = pointer(declared.timestamp_path) if declared.timestamp_path else None
-        is_number = declared.type is deviceprofile.DataType.NUMBER
-        is_simple = is_number and len(path) == 1 and stamp is None
-        return cls(declared.name, declared.type, path, stamp, is_simple)
+    def of(cls, groups: Sequence["_SampleReader"]) -> "_PlainReader | None":
+        if len(groups) != 1 or groups[0].batch is not None or groups[0].is_array:
+            return None
+        members = groups[0].members
+        keys = tuple((place.name, place.key) for place in members if place.key is not None)
+        return cls(groups[0].form, keys) if len(keys) == len(members) else None
+
+    def read(self, contents: formats.Contents) -> DecodedTelemetry | None:
+        """Return the sample of a message as most are; None of any other. Raises PayloadError."""
+        tree = contents.tree(self.form)
+        if type(tree) is not dict:
+            return None
+        numbers: dict[str, Value] = {}
+        for name, key in self.keys:
+            value = tree.get(key, ABSENT)
+            if type(value) is float and math.isfinite(value):
+                numbers[name] = value
+            elif type(value) is int and -_EXACT < value < _EXACT:
+                numbers[name] = float(value)
+            elif value is not ABSENT:
+                return None
+        return DecodedTelemetry(numbers, {}, {}, {}, []) if numbers else None
+
+
+@dataclass(frozen=True, slots=True)
+class _SampleReader:
+    """Properties that are read from the same samples of a message."""
+
+    form: formats.Format
+    batch: places.Path | None
+    is_array: bool
+    """Whether a document that is an array is what properties pick from, and no batch."""
+    has_whole: bool
+    members: tuple[lookup.PropertyLookup, ...]
+
+    def read(self, contents: formats.Contents) -> list[DecodedTelemetry]:
+        """Return the samples of a message. Raises PayloadError."""
+        tree = contents.tree(self.form)
+        if self.batch is None and (type(tree) is dict or self.is_array):
+            return self._sample(contents, (tree,))
+        samples: list[DecodedTelemetry] = []
+        batch = self._batched(tree)
+        contents.bound(len(batch))
+        for scopes in batch:
+            samples += self._sample(contents, scopes)
+            contents.bound(len(samples))
+        return samples
+
+    def _batched(self, tree: Any) -> list[lookup.Scopes]:
+        """Return what stands round each sample of a message. Raises PayloadError."""
+        if self.batch is None:
+            return [(element,) for element in tree] if isinstance(tree, list) else [(tree,)]
+        array = find(tree, self.batch, is_fixed=False)
+        if array is ABSENT or array is None:
+            return []
+        if not isinstance(array, list):
+            raise PayloadError(reasons.WRONG_TYPE)
+        return [(element, tree) for element in array]
+
+    def _sample(self, contents: formats.Contents, scopes: lookup.Scopes) -> list[DecodedTelemetry]:
+        """Return one sample, or more where a property was found more than once in it."""
+        scope = scopes[0]
+        if not (self.has_whole or isinstance(scope, dict | list)):
+            raise PayloadError(reasons.NOT_AN_OBJECT)
+        sample = DecodedTelemetry.empty()
+        samples = [sample]
+        numbers = scope if type(scope) is dict else None
+        for place in self.members:
+            if place.key is not None and numbers is not None:
+                value = numbers.get(place.key, ABSENT)
+                if type(value) is float and math.isfinite(value):
+                    sample.values[place.name] = value
+                    continue
+                if value is ABSENT:
+                    continue
+            try:
+                occurrences = place.occurrences(contents, scopes)
+            except PayloadError as error:
+                sample.refused[place.name] = error.reason
+                continue
+            contents.bound(len(occurrences))
+            samples += (DecodedTelemetry.empty() for _ in occurrences[len(samples) :])
+            for (raw, around), into in zip(occurrences, samples, strict=False):
+                place.take(raw, around, into)
+        return samples
 
 
 class Decoder:
-    """Reads the documents of one device profile."""
+    """Reads the messages of one topic for one device."""
 
-    def __init__(self, properties: Sequence[deviceprofile.Property]) -> None:
-        self._places: Final = tuple(map(_Place.of, properties))
+    def __init__(
+        self,
+        properties: Sequence[deviceprofile.Property],
+        context: ReadingContext = lookup.NO_CONTEXT,
+        *,
+        is_alone: bool = False,
+    ) -> None:
+        """Read properties of a device that come on one topic.
 
-    def decode(self, body: bytes) -> DecodedTelemetry:
-        """Read one document. Raises PayloadError."""
-        document = read(body)
-        values: dict[str, Value] = {}
-        refused: dict[str, str] = {}
-        sampled_at: dict[str, datetime] = {}
-        for place in self._places:
-            if place.is_simple:
-                value = document.get(place.path[0], _ABSENT)
-                if type(value) is float and math.isfinite(value):
-                    values[place.name] = value
-                    continue
-            else:
-                value = find(document, place.path)
-            if value is _ABSENT:
-                continue
-            try:
-                values[place.name] = typed(value, place.type)
-                if place.timestamp_path is not None:
-                    stamp = find(document, place.timestamp_path)
-                    if stamp is not _ABSENT:
-                        sampled_at[place.name] = moment(stamp)
-            except PayloadError as error:
-                values.pop(place.name, None)
-                refused[place.name] = error.reason
-        return DecodedTelemetry(values, refused, sampled_at)
+        `is_alone`: nobody reads the topic but for the one property. Then a message that is a single
+        value is that property's, and one that cannot be read is of nobody else: it is refused as
+        its value.
+        """
+        readable = [
+            declared for declared in properties if declared.access is not deviceprofile.Access.WRITE
+        ]
+        self._groups: Final = _grouped(readable, context, is_alone=is_alone)
+        states = [
+            declared for declared in readable if declared.retained is telemetry.Retained.STATE
+        ]
+        self._state_groups: Final = _grouped(states, context, is_alone=is_alone)
+        self._plain: Final = _PlainReader.of(self._groups)
+        self._alone: Final = readable[0].name if is_alone and len(readable) == 1 else None
+        self.states: Final = tuple(declared.name for declared in states)
+        """Properties that the device says only when they change."""
+        self.is_repeated: Final = not states and not any(
+            declared.pick or declared.batch for declared in readable
+        )
+        """Whether messages that have the same properties say the same again: arrays of what has
+        changed, batches and states do not."""
+        self.is_empty: Final = not readable
 
+    def decode(self, body: bytes) -> tuple[DecodedTelemetry, ...]:
+        """Read one message. Raises PayloadError."""
+        return self.read(formats.Contents(body))
 
-_ABSENT: Final = object()
+    def read(
+        self, contents: formats.Contents, *, only_states: bool = False
+    ) -> tuple[DecodedTelemetry, ...]:
+        """Read one message, in order of its samples; those that say nothing are left out.
 
-
-def read(body: bytes) -> dict[str, Any]:
-    """Read a JSON object within the bounds; its numbers may not be finite. Raises PayloadError."""
-    if len(body) > MAXIMUM_BYTES:
-        raise PayloadError(reasons.TOO_LARGE)
-    if b"\\" not in body:
+        A message of nulls gives a sample of nothing but `silent`. Raises PayloadError.
+        """
         try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return _read_strictly(body)
-        if type(document) is dict and 2 * _texts(document, MAXIMUM_DEPTH) == body.count(b'"'):
-            return document
-    return _read_strictly(body)
+            if self._plain is not None and not only_states:
+                sample = self._plain.read(contents)
+                if sample is not None:
+                    return (sample,)
+            samples = _read(contents, self._state_groups if only_states else self._groups)
+        except PayloadError as error:
+            if self._alone is None or (only_states and not self.states):
+                raise
+            sample = DecodedTelemetry.empty()
+            sample.refused[self._alone] = error.reason
+            return (sample,)
+        return tuple(sample for sample in samples if sample.has_news or sample.silent)
 
 
-def _texts(document: Any, depth: int) -> int:
-    """Return how many texts a document has, keys included; fewer than none where it is too deep."""
-    if not depth:
-        return -MAXIMUM_BYTES
-    is_object = type(document) is dict
-    count = len(document) if is_object else 0
-    for child in document.values() if is_object else document:
-        kind = type(child)
-        if kind is str:
-            count += 1
-        elif kind is dict or kind is list:
-            count += _texts(child, depth - 1)
-    return count
+def _read(contents: formats.Contents, groups: Sequence[_SampleReader]) -> list[DecodedTelemetry]:
+    """Read one message; where it is none in one format, it may be in another."""
+    if len(groups) == 1:
+        return groups[0].read(contents)
+    samples: list[DecodedTelemetry] = []
+    failures: list[PayloadError] = []
+    for group in groups:
+        try:
+            samples += group.read(contents)
+        except PayloadError as error:
+            failures.append(error)
+    if failures and len(failures) == len(groups):
+        raise failures[0]
+    contents.bound(len(samples))
+    return samples
 
 
-def _read_strictly(body: bytes) -> dict[str, Any]:
-    """Read a document pair by pair. Raises PayloadError."""
-    try:
-        document = _JSON.decode(body.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise PayloadError(reasons.INVALID_UTF8) from error
-    except RecursionError as error:
-        raise PayloadError(reasons.TOO_DEEP) from error
-    except PayloadError:
-        raise
-    except ValueError as error:
-        raise PayloadError(reasons.INVALID_JSON) from error
-    if not isinstance(document, dict):
-        raise PayloadError(reasons.NOT_AN_OBJECT)
-    if _depth_exceeds(document, MAXIMUM_DEPTH):
-        raise PayloadError(reasons.TOO_DEEP)
-    return document
+def _grouped(
+    properties: Iterable[deviceprofile.Property], context: ReadingContext, *, is_alone: bool
+) -> tuple[_SampleReader, ...]:
+    """Put together what is read from the same samples."""
+    rows: dict[tuple[str, str | None], list[deviceprofile.Property]] = {}
+    forms: dict[str, formats.Format] = {}
+    for declared in properties:
+        form = formats.choose(declared)
+        forms[form.name] = form
+        rows.setdefault((form.name, declared.batch), []).append(declared)
+    groups: list[_SampleReader] = []
+    for (name, batch), members in rows.items():
+        made = tuple(
+            lookup.PropertyLookup.of(
+                declared, context, is_whole=is_alone or _is_of_its_own(declared)
+            )
+            for declared in members
+        )
+        picks_from_top = any(
+            declared.pick is not None and declared.pick.array is None for declared in members
+        )
+        groups.append(
+            _SampleReader(
+                forms[name],
+                None if batch is None else pointer(batch),
+                batch is None and picks_from_top,
+                any(place.is_whole for place in made),
+                made,
+            )
+        )
+    return tuple(groups)
 
 
-def pointer(path: str) -> tuple[str, ...]:
-    """Split a JSON Pointer (RFC 6901) into its steps."""
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:])
+def _is_of_its_own(declared: deviceprofile.Property) -> bool:
+    """Whether a property says itself that a message may be its bare value."""
+    return declared.topic is not None or declared.payload is telemetry.Payload.TEXT
 
 
-def find(document: object, path: tuple[str, ...]) -> Any:
-    """Follow a pointer; what is not there is `_ABSENT`, which is not null."""
-    for step in path:
-        if isinstance(document, dict):
-            document = document.get(step, _ABSENT)
-        elif isinstance(document, list) and step.isascii() and step.isdigit():
-            document = document[int(step)] if int(step) < len(document) else _ABSENT
-        else:
-            return _ABSENT
-    return document
-
-
-def typed(value: object, data_type: deviceprofile.DataType) -> Value:
-    """Return a value as its declared type; a boolean is no number, a text is never parsed.
-
-    Raises PayloadError.
-    """
-    match data_type:
-        case deviceprofile.DataType.NUMBER:
-            return _number(value)
-        case deviceprofile.DataType.INTEGER:
-            return _integer(value)
-        case deviceprofile.DataType.BOOLEAN if isinstance(value, bool):
-            return value
-        case deviceprofile.DataType.STRING if isinstance(value, str):
-            if len(value) > MAXIMUM_TEXT:
-                raise PayloadError(reasons.TOO_LONG)
-            if not _is_text(value):
-                raise PayloadError(reasons.INVALID_TEXT)
-            return value
-    raise PayloadError(reasons.WRONG_TYPE)
-
-
-def moment(stamp: object) -> datetime:
-    """Read a device's own time: RFC 3339 text with a zone, or Unix seconds. Raises PayloadError."""
-    try:
-        if isinstance(stamp, str) and len(stamp) <= 40:
-            parsed = datetime.fromisoformat(stamp)
-            if parsed.tzinfo is not None:
-                return parsed.astimezone(UTC)
-        elif _is_number(stamp) and 0 <= stamp < _LATEST_UNIX:
-            return datetime.fromtimestamp(stamp, UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise PayloadError(reasons.INVALID_TIMESTAMP) from error
-    raise PayloadError(reasons.INVALID_TIMESTAMP)
-
-
-def _is_text(value: str) -> bool:
-    """Whether a text can be written again: JSON can spell half a character, UTF-8 cannot."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: object) -> float:
-    if not _is_number(value):
-        raise PayloadError(reasons.WRONG_TYPE)
-    try:
-        number = float(value)
-    except OverflowError as error:
-        raise PayloadError(reasons.NON_FINITE) from error
-    if not math.isfinite(number):
-        raise PayloadError(reasons.NON_FINITE)
-    return number
-
-
-def _integer(value: object) -> int:
-    number = _number(value)
-    if isinstance(value, float):
-        if not number.is_integer():
-            raise PayloadError(reasons.WRONG_TYPE)
-        value = int(number)
-    if not isinstance(value, int) or not -_INT64 <= value < _INT64:
-        raise PayloadError(reasons.OUT_OF_RANGE)
-    return value
-
-
-def _depth_exceeds(document: object, depth: int) -> bool:
-    if not isinstance(document, dict | list):
-        return False
-    if depth == 0:
-        return True
-    children = document.values() if isinstance(document, dict) else document
-    return any(_depth_exceeds(child, depth - 1) for child in children)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise PayloadError(reasons.DUPLICATE_KEY)
-    return document
-
-
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_object)
+def by_topic(
+    profile: deviceprofile.DeviceProfileSpec,
+) -> Mapping[str, tuple[deviceprofile.Property, ...]]:
+    """Return the properties of a profile that are read, by the template of their topic."""
+    topics: dict[str, tuple[deviceprofile.Property, ...]] = {}
+    for declared in profile.properties:
+        template = declared.topic or profile.mqtt.telemetry_topic
+        if template is not None and declared.access is not deviceprofile.Access.WRITE:
+            topics[template] = (*topics.get(template, ()), declared)
+    return topics

@@ -9,6 +9,7 @@ connection's subscribers in the order in which they came, until one takes it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_decision.instant import Instant
 
+_LOG: Final = logging.getLogger(__name__)
+
 
 class SiteBroker:
     """One agent's side of its site's broker; `run` keeps it connected until cancelled."""
@@ -26,6 +29,7 @@ class SiteBroker:
     def __init__(self, node: str, refused: refusals.Refusals, now: Callable[[], Instant]) -> None:
         self._node: Final = node
         self._refused: Final = refused
+        self._address: connection.Address | None = None
         self._telemetry: Final = SharedLane("telemetry", refused, is_aside=True, now=now)
         self._control: Final = SharedLane("control", refused, carries_commands=True)
 
@@ -38,6 +42,11 @@ class SiteBroker:
     def problem(self) -> str | None:
         """Why no command could be sent now, for people; None while one could."""
         return self._control.lane.problem
+
+    @property
+    def reason(self) -> str | None:
+        """The broker's own reason for that, as a code; None where it gives none."""
+        return self._control.lane.reason
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -55,6 +64,15 @@ class SiteBroker:
     def assign(self, broker: sites.Broker | None, credentials: Path | None) -> None:
         """Connect to another broker, or to none."""
         address = None if broker is None else connection.Address.of(broker, credentials)
+        if address is not None and address.is_revealing and address != self._address:
+            _LOG.warning(
+                "user name and password of the credential %s travel in clear text to %s:%d:"
+                " use transport TLS where others can listen",
+                address.credential,
+                address.host,
+                address.port,
+            )
+        self._address = address
         for shared in (self._telemetry, self._control):
             shared.move(address)
 
@@ -139,8 +157,9 @@ class _LaneChannel:
     def is_refused(self, topic_filter: str) -> bool:
         return self._shared.lane.is_refused(topic_filter)
 
-    def listen(self, filters: tuple[str, ...]) -> None:
+    def listen(self, filters: tuple[str, ...], renewed: frozenset[str] = frozenset()) -> None:
         self.filters = filters
+        self._shared.lane.renew(renewed)
         self._shared.settle()
 
     def publish(

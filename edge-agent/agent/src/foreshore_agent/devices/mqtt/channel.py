@@ -60,8 +60,11 @@ class Channel(Protocol):
         """Whether the broker refused to let us listen on a filter."""
         ...
 
-    def listen(self, filters: tuple[str, ...]) -> None:
-        """Set what this user listens on, in place of what it listened on before."""
+    def listen(self, filters: tuple[str, ...], renewed: frozenset[str] = frozenset()) -> None:
+        """Set what this user listens on, in place of what it listened on before.
+
+        Of those that are `renewed` the broker is asked again for what it has kept.
+        """
         ...
 
     def publish(

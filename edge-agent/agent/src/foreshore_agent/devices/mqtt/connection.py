@@ -87,6 +87,8 @@ class BrokerConnection:
         self._drained: asyncio.Future[None] | None = None
         self.denials: Final = denials.Denials()
         """What the broker does not let us publish and listen on."""
+        self.refusal: str | None = None
+        """The broker's own reason for the end, as a code; None where it gave none."""
         self.oversized: int | None = None
         """Bytes of the packet that ended the session because it was too large; None if none did."""
         self._outstanding: Final = outstanding.Outstanding(self.denials, self._reset)
@@ -129,12 +131,13 @@ class BrokerConnection:
         """
         try:
             async with asyncio.timeout(session.CONNECT_SECONDS * 2):
-                raw = await session.connected(address)
+                raw, login = await session.connected(address)
                 connection = cls(raw, address, inbox.Inbox(received, is_aside=is_aside), now)
                 connection._stream.linger(is_reset=carries_commands)
-                await connection._greet(session.greeting(name, will))
+                await connection._greet(session.greeting(name, will, login))
         except ConnectionFailedError as error:
-            raise ConnectionFailedError(session.unaccepted(error, address)) from error
+            why = session.unaccepted(error, address)
+            raise ConnectionFailedError(why, error.reason) from error
         except credentials.CredentialError as error:
             raise ConnectionFailedError(str(error)) from error
         except (OSError, ValueError) as error:
@@ -334,7 +337,7 @@ class BrokerConnection:
         self._outstanding.close()
         self._stream.close()
         if not self._accepted.done():
-            self._accepted.set_exception(ConnectionFailedError(reason))
+            self._accepted.set_exception(ConnectionFailedError(reason, self.refusal))
             self._accepted.exception()  # it may be that nobody waits any more
 
     def _reset(self, reason: str) -> None:
@@ -346,6 +349,7 @@ class BrokerConnection:
         if self._accepted.done():
             self._reset("the broker sent a second CONNACK")
         elif codes.is_failure(answer.code):
+            self.refusal = outstanding.reason(answer.code)
             self._end(f"the broker refuses us: {_worded(answer.code, answer.reason)}")
         elif answer.maximum_qos < 1:
             self._end("the broker takes no QoS 1, without which no command is sent")
@@ -359,6 +363,8 @@ class BrokerConnection:
             self._accepted.set_result(None)
 
     def _on_farewell(self, farewell: decode.BrokerFarewell) -> None:
+        if codes.is_failure(farewell.code):
+            self.refusal = outstanding.reason(farewell.code)
         self._end(f"the broker is gone: {_worded(farewell.code, farewell.reason)}")
 
     def _on_unreadable(self, packet: decode.UnreadablePacket) -> None:

@@ -8,16 +8,27 @@ is, `translate` reads a message.
 
 import contextlib
 import functools
+import logging
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from foreshore_agent import documents, refusals
 from foreshore_agent.devices import port
-from foreshore_agent.devices.mqtt import broker, channel, topics, translate, unread
+from foreshore_agent.devices.codecs import formats
+from foreshore_agent.devices.mqtt import (
+    availability,
+    broker,
+    channel,
+    last_words,
+    topics,
+    translate,
+    unread,
+)
 from foreshore_agent.engine import effects, events
 from foreshore_agent.engine.events import Key
+from foreshore_api import printable
 from foreshore_api.reasons import command as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment
@@ -25,6 +36,8 @@ from foreshore_api.wire import assignment
 LONGEST_WAIT: Final = 1.0
 """Seconds that a message may wait unread. A sample is decided on as of when it came: after a longer
 wait, such as for a disk, that would take old values for fresh ones."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 READ_BYTES: Final = documents.MAXIMUM_BYTES
 """Bytes of payloads after which the others of a turn wait for the next: JSON of this size that is
@@ -53,7 +66,14 @@ class MqttDevices:
         self._unread: Final = unread.Unread()
         self._missed: Final[dict[Key, dict[str, int]]] = {}
         """Messages of each device since its last sample that were not read, by reason."""
+        self._announced: Final = availability.Announcements()
+        self._lost: Final[dict[str, None]] = {}
+        """Topics on which a message was dropped that said what is not said again."""
+        self._untimed: Final[set[tuple[Key, str]]] = set()
+        """Properties with device times that cannot be read, of which the log has a line."""
         self._routes = topics.Routes()
+        self._watched: availability.Routes = {}
+        self._words: last_words.Words = {}
         self._telemetry: Final = site.telemetry(
             channel.Subscriber(self._measured, self._telemetry_changed)
         )
@@ -68,6 +88,11 @@ class MqttDevices:
     def problem(self) -> str | None:
         """Why the broker has no session with us, for people."""
         return self._broker.problem
+
+    @property
+    def reason(self) -> str | None:
+        """The broker's own reason for that, as a code."""
+        return self._broker.reason
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -85,11 +110,23 @@ class MqttDevices:
         windowed: Collection[Key] = (),
     ) -> None:
         """Take a new desired state: another broker, other topics."""
-        self._routes = topics.Routes() if site is None else topics.routes(site.name, devices)
+        devices = tuple(devices)
+        words = {} if site is None else last_words.by_topic(site.name, devices)
+        renewed, self._words = last_words.renewed(self._words, words), words
+        self._watched = {} if site is None else availability.routes(site.name, devices)
+        self._routes = (
+            topics.Routes()
+            if site is None
+            else topics.routes(site.name, devices, site.spec.time_zone)
+        )
+        for problem in self._routes.problems:
+            _LOG.warning("no topic: %s", printable.clean(problem))
         telemetry_routes = self._routes.telemetry
         dropped = self._unread.assign(
             {
-                topic: len(routes) == 1 and routes[0].device not in windowed
+                topic: len(routes) == 1
+                and routes[0].device not in windowed
+                and routes[0].decoder.is_repeated
                 for topic, routes in telemetry_routes.items()
             }
         )
@@ -98,7 +135,9 @@ class MqttDevices:
         assigned = {route.device for routes in telemetry_routes.values() for route in routes}
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
-        self._telemetry.listen(self._routes.telemetry_filters)
+        self._untimed.clear()
+        heard = {*self._routes.telemetry_filters, *self._watched}
+        self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._routes.control_filters)
         self._broker.assign(None if site is None else site.spec.broker, self._credentials)
 
@@ -139,15 +178,17 @@ class MqttDevices:
     @property
     def has_measured(self) -> bool:
         """Whether messages of devices wait."""
-        return not self._unread.is_empty
+        return bool(self._lost) or not (self._unread.is_empty and self._announced.is_empty)
 
     def measured(self, most: int) -> list[events.Sample]:
         """Decode the messages that wait, so many at most, and return what they measure.
 
         No further one once there are so many samples: a message on a topic that a thousand devices
-        share measures for each of them.
+        share measures for each of them. What was said of whether devices are there comes before it.
         """
-        samples: list[events.Sample] = []
+        for announced in self._announced.take():
+            self._deliver(announced)
+        samples = self._of_lost()
         oldest, size = self._stamp()[0].monotonic - LONGEST_WAIT, 0
         for _ in range(most):
             taken = None if size >= READ_BYTES else self._unread.take()
@@ -155,20 +196,34 @@ class MqttDevices:
                 break
             size += len(taken.message.payload)
             at = taken.message.at
-            if at is not None and at.monotonic < oldest:
-                self._drop(taken)
-            else:
-                samples += self._of_newest(taken)
+            is_overdue = at is not None and at.monotonic < oldest
+            samples += self._of_overdue(taken) if is_overdue else self._of_newest(taken)
             if len(samples) >= most:
                 break
         return samples
 
     def _measured(self, message: channel.MqttMessage) -> bool:
         """Keep a message of the telemetry connection until the engine's host has a turn for it."""
+        for watched in self._watched.get(message.topic, ()):
+            self._announce(message, watched)
         for dropped in self._unread.put(message):
             self._drop(dropped)
         self._wake()
         return True
+
+    def _announce(
+        self, message: channel.MqttMessage, route: availability.AvailabilityRoute
+    ) -> None:
+        """Keep what a message says of whether a device is there."""
+        is_online = route.read(message.payload)
+        if isinstance(is_online, str):
+            self._refused.note(f"a message on {message.topic}", is_online)
+            return
+        now, fresh = self._stamp()
+        at = message.at or now
+        self._announced.put(
+            events.Availability(at, fresh, route.device, is_online, message.retained)
+        )
 
     def _drop(self, taken: unread.UnreadMessage) -> None:
         """Count a message that is never read, for the next sample of its devices."""
@@ -176,6 +231,39 @@ class MqttDevices:
         self._refused.note(f"a message on {topic} that had to wait", telemetry.DROPPED)
         self._miss(topic, telemetry.DROPPED, 1)
         self._miss(topic, telemetry.NEWER_ON_TOPIC, taken.passed)
+        if any(route.decoder.states for route in self._routes.telemetry.get(topic, ())):
+            self._lost[topic] = None
+
+    def _of_lost(self) -> list[events.Sample]:
+        """Return that states are void of which a message was dropped, before newer ones are read.
+
+        Otherwise an older "closed" would outlive the "open" that nobody read.
+        """
+        topics_lost = tuple(self._lost)
+        self._lost.clear()
+        void = (
+            translate.lost(route, *self._stamp())
+            for topic in topics_lost
+            for route in self._routes.telemetry.get(topic, ())
+        )
+        return [self._with_missed(sample) for sample in void if sample is not None]
+
+    def _of_overdue(self, taken: unread.UnreadMessage) -> list[events.Sample]:
+        """Return what holds however late it is taken: states. Drop the message if it has none."""
+        routes = self._routes.telemetry.get(taken.message.topic, ())
+        contents = formats.Contents(taken.message.payload, len(routes))
+        samples = [
+            sample
+            for route in routes
+            if route.decoder.states
+            if isinstance(
+                arrival := self._measurement(taken.message, contents, route, is_overdue=True), list
+            )
+            for sample in arrival
+        ]
+        if not samples:
+            self._drop(taken)
+        return [self._with_missed(sample) for sample in samples]
 
     def _of_newest(self, taken: unread.UnreadMessage) -> list[events.Sample]:
         """Return what a message measures; or, where it is unusable, the one that it replaced."""
@@ -193,18 +281,41 @@ class MqttDevices:
         On a topic that devices share, most messages are without a property of most of them.
         """
         routes = self._routes.telemetry.get(message.topic, ())
-        arrivals = [self._measurement(message, route) for route in routes]
-        is_of_any = any(arrival != telemetry.NO_PROPERTY for arrival in arrivals)
+        contents = formats.Contents(message.payload, len(routes))
         samples: list[events.Sample] = []
-        for arrival in arrivals:
-            if isinstance(arrival, events.Sample):
-                self._unread.learn(message.topic, (*arrival.values, *arrival.refused))
-                samples.append(arrival)
-            elif isinstance(arrival, Exception):
-                self._refused.note(f"a message on {message.topic}", telemetry.DEFECT, arrival)
-            elif not (is_of_any and arrival == telemetry.NO_PROPERTY):
-                self._refused.note(f"a message on {message.topic}", arrival)
+        silent = 0
+        for route in routes:
+            arrival = self._measurement(message, contents, route)
+            if isinstance(arrival, list):
+                samples += arrival
+            elif arrival == telemetry.NO_PROPERTY:
+                silent += 1
+            else:
+                self._note(message.topic, arrival)
+        if silent == len(routes):
+            for _ in routes:
+                self._note(message.topic, telemetry.NO_PROPERTY)
+        self._learn(message.topic, samples)
         return samples
+
+    def _learn(self, topic: str, samples: Sequence[events.Sample]) -> None:
+        """Note what a message named, for what may be passed over on its topic."""
+        if len(samples) > 1:
+            self._unread.read_in_full(topic)
+        for sample in samples:
+            self._unread.learn(topic, (*sample.values, *sample.refused))
+            if sample.unread_times:
+                self._note_times(sample)
+
+    def _note(self, topic: str, refusal: str | Exception) -> None:
+        """Count why a message says nothing to a device."""
+        what = f"a message on {topic}"
+        if isinstance(refusal, Exception):
+            self._refused.note(what, telemetry.DEFECT, refusal)
+            return
+        self._refused.note(what, refusal)
+        if refusal in (telemetry.NULL, telemetry.NO_PROPERTY):
+            self._unread.read_in_full(topic)
 
     def _miss(self, topic: str, reason: str, count: int) -> None:
         """Count messages that were not read for the next sample of each device of their topic."""
@@ -223,24 +334,39 @@ class MqttDevices:
         return sample._replace(replaced=tuple(missed.items()))
 
     def _measurement(
-        self, message: channel.MqttMessage, route: topics.DeviceRoute
-    ) -> events.Sample | str | Exception:
+        self,
+        message: channel.MqttMessage,
+        contents: formats.Contents,
+        route: topics.DeviceRoute,
+        *,
+        is_overdue: bool = False,
+    ) -> list[events.Sample] | str | Exception:
         """Return what a message measures, why it is unusable, or the defect that it met.
 
         It is read in the engine's turn, where an error ends the process: no message may raise one.
         """
-        at, fresh = self._stamp()
         try:
-            return translate.telemetry(message, route, message.at or at, fresh)
+            return translate.telemetry(message, contents, route, self._stamp, is_overdue=is_overdue)
         except Exception as error:  # noqa: BLE001 - counted and logged
             return error
+
+    def _note_times(self, sample: events.Sample) -> None:
+        """Count a message with device times that cannot be read; say once whose these are."""
+        self._refused.count(telemetry.INVALID_TIMESTAMP)
+        for name in sample.unread_times:
+            if (sample.device, name) not in self._untimed:
+                self._untimed.add((sample.device, name))
+                row = telemetry.INVALID_TIMESTAMP
+                _LOG.warning(
+                    "%s of %s: %s remedy: %s", name, sample.device, row.meaning, row.remedy
+                )
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         """Pass on that telemetry begins or ends, after what came before it.
 
         A value from before a gap that is taken after it would end the gap of every window.
         """
-        while is_up and not self._unread.is_empty:
+        while is_up and self.has_measured:
             for sample in self.measured(unread.MAXIMUM_MESSAGES):
                 self._deliver(sample)
         self._deliver(events.TelemetryChanged(*self._stamp(), is_up))

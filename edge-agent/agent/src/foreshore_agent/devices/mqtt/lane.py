@@ -46,8 +46,11 @@ class Lane:
         self._news: Final = asyncio.Event()
         self._address: connection.Address | None = None
         self._filters: tuple[str, ...] = ()
+        self._renewed: frozenset[str] = frozenset()
+        """Filters to subscribe although they are subscribed."""
         self._session: connection.BrokerConnection | None = None
         self._complaint = ""
+        self._reason: str | None = None
         self._is_flooded = False
         """Whether the last session ended by a packet that was too large: while that goes on, the
         pauses between sessions grow."""
@@ -61,6 +64,11 @@ class Lane:
     def problem(self) -> str | None:
         """Why it is not up; None while it is, or while nothing has been tried."""
         return None if self.is_up else self._complaint or None
+
+    @property
+    def reason(self) -> str | None:
+        """The broker's own reason for refusing us, as a code; None while it gives none."""
+        return None if self.is_up else self._reason
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -83,6 +91,12 @@ class Lane:
         """Set what is wanted; it is made so by `keep`."""
         if (address, filters) != (self._address, self._filters):
             self._address, self._filters = address, filters
+            self._news.set()
+
+    def renew(self, filters: frozenset[str]) -> None:
+        """Ask the broker anew for what it has kept on these filters."""
+        if filters:
+            self._renewed |= filters
             self._news.set()
 
     def publish(
@@ -114,7 +128,7 @@ class Lane:
             try:
                 await self._hold(address, f"{node}-{self.name}", waits)
             except connection.ConnectionFailedError as error:
-                self._complain(str(error))
+                self._complain(str(error), error.reason)
             except Exception as error:  # noqa: BLE001 - logged; the next session may be better
                 _LOG.exception("%s lost its session", self.name)
                 self._complain(f"an unforeseen {type(error).__name__}: {error}")
@@ -146,7 +160,7 @@ class Lane:
             self._note_flood(session.oversized)
             if asyncio.get_running_loop().time() - opened > STEADY_SECONDS:
                 waits.reset()
-        self._complain(session.closed.result())
+        self._complain(session.closed.result(), session.refusal)
 
     def _note_flood(self, size: int | None) -> None:
         self._is_flooded = size is not None
@@ -156,11 +170,14 @@ class Lane:
     async def _listen(
         self, session: connection.BrokerConnection, listened: tuple[str, ...]
     ) -> tuple[str, ...]:
-        wanted = self._filters
+        wanted, renewed, self._renewed = self._filters, self._renewed, frozenset()
         before, after = frozenset(listened), frozenset(wanted)
-        fresh = [topic for topic in wanted if topic not in before]
+        fresh = [topic for topic in wanted if topic not in before or topic in renewed]
         stale = [topic for topic in listened if topic not in after]
         refused = set(await session.subscribe(fresh))
+        if not before.isdisjoint(refused):
+            # whether it still delivers what it delivered until now, no broker says
+            raise connection.ConnectionFailedError("the broker withdrew a subscription")
         session.unsubscribe(stale)
         if stale:
             session.denials.forget(
@@ -173,16 +190,21 @@ class Lane:
     def _rise(self, session: connection.BrokerConnection) -> None:
         if self._session is None and session.is_open:
             self._session = session
-            self._complaint = ""
+            self._complaint, self._reason = "", None
             _LOG.info("%s connected to the broker", self.name)
             self._changed(True)  # noqa: FBT003 - a callback
 
     def _fall(self) -> None:
-        if self._session is not None:
-            self._session = None
+        """Tell of the end; of what is measured also where the session was never up.
+
+        It may have brought messages before a subscription failed, and after it comes a gap.
+        """
+        was_up, self._session = self._session is not None, None
+        if was_up or self._traffic.is_aside:
             self._changed(False)  # noqa: FBT003 - a callback
 
-    def _complain(self, complaint: str) -> None:
+    def _complain(self, complaint: str, reason: str | None = None) -> None:
+        self._reason = reason
         if complaint != self._complaint:
             self._complaint = complaint
             _LOG.warning("%s has no broker: %s", self.name, complaint)

@@ -6,7 +6,7 @@ import socket
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_agent.devices.mqtt.codec import decode, encode
@@ -23,6 +23,11 @@ _OPENERS: Final = futures.ThreadPoolExecutor(4, "mqtt-open")
 class ConnectionFailedError(Exception):
     """The broker cannot be reached or does not want us; the text says why."""
 
+    def __init__(self, why: str, reason: str | None = None) -> None:
+        super().__init__(why)
+        self.reason: Final = reason
+        """The broker's own reason as a code, where it gave one: `NotAuthorized`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -32,10 +37,12 @@ class Address:
     port: int
     protocol: site.Protocol = site.Protocol.V5
     credential: str | None = None
-    """Name of the credential to show; None for plain TCP."""
+    """Name of the credential to show; with it TLS is spoken, unless it is plain."""
     credentials: Path | None = None
     """Folder of credentials by name."""
     server_name: str | None = None
+    is_plain: bool = False
+    """Whether TCP is spoken although there is a credential, for its user name and password."""
 
     @classmethod
     def of(cls, broker: site.Broker, folder: Path | None) -> Self:
@@ -45,10 +52,21 @@ class Address:
             host=broker.host,
             port=broker.port,
             protocol=broker.protocol,
-            credential=(broker.credential or "") if is_tls else None,
+            credential=(broker.credential or "") if is_tls else broker.credential,
             credentials=folder,
             server_name=broker.server_name,
+            is_plain=not is_tls,
         )
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.credential is not None and not self.is_plain
+
+    @property
+    def is_revealing(self) -> bool:
+        """Whether a user name and a password go over the network as they are."""
+        return self.credential is not None and self.is_plain
 
     @property
     def is_v5(self) -> bool:
@@ -64,17 +82,28 @@ class Will:
     payload: bytes
 
 
-def greeting(name: str, will: Will | None) -> encode.Greeting:
+class OpenedSocket(NamedTuple):
+    """A socket that is connected, and what CONNECT has to show on it."""
+
+    raw: socket.socket
+    login: credentials.Login | None
+
+
+def greeting(
+    name: str, will: Will | None, login: credentials.Login | None = None
+) -> encode.Greeting:
     """Return what CONNECT says; no two sessions have one identifier, or one would end the other."""
     return encode.Greeting(
         client=f"{name[:40]}-{secrets.token_hex(4)}",
         keep_alive=KEEPALIVE_SECONDS,
         maximum_packet=decode.MAXIMUM_PACKET,
         will=None if will is None else (will.topic, will.payload),
+        user=None if login is None else login.user,
+        password=None if login is None else login.password,
     )
 
 
-async def connected(address: Address) -> socket.socket:
+async def connected(address: Address) -> OpenedSocket:
     """Open the socket and shake hands, in a thread: names, addresses and keys take their time.
 
     A thread that waits for a name server cannot be stopped, and the next attempt needs another:
@@ -92,27 +121,27 @@ async def connected(address: Address) -> socket.socket:
         raise
 
 
-def _connected(address: Address) -> socket.socket:
-    tls = (
-        None
-        if address.credential is None
-        else credentials.context(address.credentials, address.credential)
-    )
+def _connected(address: Address) -> OpenedSocket:
+    tls, login = None, None
+    if address.credential is not None:
+        shown = credentials.read(address.credentials, address.credential, is_tls=address.is_tls)
+        tls, login = shown.tls, shown.login
     raw = socket.create_connection((address.host, address.port), CONNECT_SECONDS)
     if tls is None:
-        return raw
+        return OpenedSocket(raw, login)
     try:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return tls.wrap_socket(raw, server_hostname=address.server_name or address.host)
+        wrapped = tls.wrap_socket(raw, server_hostname=address.server_name or address.host)
+        return OpenedSocket(wrapped, login)
     except BaseException:
         raw.close()
         raise
 
 
-def _close_late(opening: "asyncio.Future[socket.socket]") -> None:
+def _close_late(opening: "asyncio.Future[OpenedSocket]") -> None:
     """Close a socket that nobody waits for any more; look at an error, or asyncio complains."""
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        opening.result().raw.close()
 
 
 def describe(error: Exception, address: Address) -> str:

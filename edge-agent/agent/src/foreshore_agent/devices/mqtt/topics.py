@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from foreshore_agent.devices.codecs import payload, registry
 from foreshore_agent.engine.events import Key
+from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import assignment
 from foreshore_decision import topics
 
@@ -16,6 +17,7 @@ class DeviceRoute:
 
     device: Key
     decoder: payload.Decoder
+    """Of what the device measures on the topic."""
     codec: registry.CommandCodec
 
 
@@ -35,6 +37,8 @@ class Routes:
     commands: Mapping[Key, Destination] = field(default_factory=dict)
     """By device, where its profile names a topic."""
     advice: Mapping[Key, Destination] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    """Topics that devices cannot have, as sentences."""
 
     @property
     def telemetry_filters(self) -> tuple[str, ...]:
@@ -47,26 +51,79 @@ class Routes:
         return tuple(sorted(self.acknowledgements))
 
 
-def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
-    """Lay out the routes of one site's devices."""
-    telemetry: dict[str, tuple[DeviceRoute, ...]] = {}
+class _Site(NamedTuple):
+    """What topics are laid out for, and what is wrong with them."""
+
+    name: str
+    zone: str | None
+    problems: list[str]
+
+    def topic(self, template: str, device: assignment.AssignedDevice) -> str | None:
+        """Return a device's topic; None, and a problem, where its parameters make none."""
+        own = topics.parameters(device.spec)
+        try:
+            return topics.render(template, site=self.name, device=device.name, parameters=own)
+        except topics.TopicError as error:
+            self.problems.append(f"{device.namespace}/{device.name}: {error}")
+            return None
+
+
+class _Readers(NamedTuple):
+    """What one device reads on one topic, whichever of its templates lead there."""
+
+    device: assignment.AssignedDevice
+    properties: list[deviceprofile.Property]
+
+
+def routes(
+    site: str, devices: Iterable[assignment.AssignedDevice], zone: str | None = None
+) -> Routes:
+    """Lay out the routes of one site's devices; `zone` is the Site's, of times that name none.
+
+    A topic that a device cannot have costs that device the topic, and nobody else anything.
+    """
+    placed, of_site = list(devices), _Site(site, zone, [])
     answers: dict[str, tuple[DeviceRoute, ...]] = {}
     commands: dict[Key, Destination] = {}
     advice: dict[Key, Destination] = {}
-    for device in devices:
+    for device in placed:
         key, mqtt = Key(device.namespace, device.name), device.profile.mqtt
-        own = topics.parameters(device.spec)
         codec = registry.choose(device.profile)
-        route = DeviceRoute(key, payload.Decoder(device.profile.properties), codec)
-        for template, table in (
-            (mqtt.telemetry_topic, telemetry),
-            (mqtt.acknowledgement_topic, answers),
-        ):
-            if template is not None:
-                topic = topics.render(template, site=site, device=device.name, parameters=own)
-                table[topic] = (*table.get(topic, ()), route)
+        if mqtt.acknowledgement_topic is not None:
+            topic = of_site.topic(mqtt.acknowledgement_topic, device)
+            if topic is not None:
+                route = DeviceRoute(key, payload.Decoder(()), codec)
+                answers[topic] = (*answers.get(topic, ()), route)
         for template, places in ((mqtt.command_topic, commands), (mqtt.advice_topic, advice)):
-            if template is not None:
-                topic = topics.render(template, site=site, device=device.name, parameters=own)
+            topic = None if template is None else of_site.topic(template, device)
+            if topic is not None:
                 places[key] = Destination(topic, codec)
-    return Routes(telemetry, answers, commands, advice)
+    telemetry = _telemetry(of_site, placed)
+    return Routes(telemetry, answers, commands, advice, tuple(of_site.problems))
+
+
+def _telemetry(
+    site: _Site, devices: Iterable[assignment.AssignedDevice]
+) -> Mapping[str, tuple[DeviceRoute, ...]]:
+    """Lay out who reads what on which topic: of each device, its properties there."""
+    readers: dict[str, dict[Key, _Readers]] = {}
+    for device in devices:
+        key = Key(device.namespace, device.name)
+        for template, properties in payload.by_topic(device.profile).items():
+            topic = site.topic(template, device)
+            if topic is not None:
+                of_device = readers.setdefault(topic, {}).setdefault(key, _Readers(device, []))
+                of_device.properties.extend(properties)
+    return {
+        topic: tuple(_route(of_device, site.zone, of_topic) for of_device in of_topic.values())
+        for topic, of_topic in readers.items()
+    }
+
+
+def _route(readers: _Readers, zone: str | None, of_topic: Mapping[Key, _Readers]) -> DeviceRoute:
+    device = readers.device
+    is_alone = sum(len(reader.properties) for reader in of_topic.values()) == 1
+    context = payload.ReadingContext(device.profile.mqtt.time, zone)
+    decoder = payload.Decoder(readers.properties, context, is_alone=is_alone)
+    codec = registry.choose(device.profile)
+    return DeviceRoute(Key(device.namespace, device.name), decoder, codec)

@@ -4,7 +4,7 @@ What cannot be used is no event but a reason code, which the caller counts
 (`wire.metrics.TELEMETRY`).
 """
 
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import formats, payload
 from foreshore_agent.devices.mqtt.channel import MqttMessage
 from foreshore_agent.devices.mqtt.topics import DeviceRoute
 from foreshore_agent.engine import events
@@ -12,29 +12,57 @@ from foreshore_api.reasons import telemetry as reasons
 
 
 def telemetry(
-    message: MqttMessage, route: DeviceRoute, at: events.Instant, fresh: str
-) -> events.Sample | str:
-    """Return the sample that one device's telemetry is, or why it is none.
+    message: MqttMessage,
+    contents: formats.Contents,
+    route: DeviceRoute,
+    stamp: events.Stamp,
+    *,
+    is_overdue: bool = False,
+) -> list[events.Sample] | str:
+    """Return the samples that one device's telemetry is, oldest first, or why it is none.
 
-    What the broker had kept says nothing about now: it is refused before it is read.
+    What the broker had kept says nothing about now, but for what the device says only when it
+    changes: of such a message nothing else is read. Likewise of one that is overdue, because it
+    waited too long to be taken for fresh: the device may not say a second time that it changed.
     """
-    if message.retained:
-        return reasons.RETAINED
+    only_states = message.retained or is_overdue
+    if only_states and not route.decoder.states:
+        return reasons.RETAINED if message.retained else reasons.DROPPED
     try:
-        reading = route.decoder.decode(message.payload)
+        decoded = route.decoder.read(contents, only_states=only_states)
     except payload.PayloadError as error:
         return error.reason
-    if not (reading.values or reading.refused):
-        return reasons.NO_PROPERTY
-    return events.Sample(
-        at=at,
-        fresh=fresh,
-        device=route.device,
-        values=reading.values,
-        refused=reading.refused,
-        sampled_at=reading.sampled_at,
-        redelivered=message.redelivered,
-    )
+    samples: list[events.Sample] = []
+    for reading in decoded:
+        if reading.values or reading.refused:
+            at, fresh = stamp()
+            came = message.at or at
+            samples.append(
+                events.Sample(
+                    at if is_overdue else came,
+                    fresh,
+                    route.device,
+                    reading.values,
+                    reading.refused,
+                    reading.sampled_at,
+                    message.retained,
+                    message.redelivered,
+                    unread_times=reading.unread_times,
+                    waited=max(0.0, at.boot - came.boot) if is_overdue else 0.0,
+                )
+            )
+    if samples:
+        return samples
+    return reasons.NULL if decoded else reasons.NO_PROPERTY
+
+
+def lost(route: DeviceRoute, at: events.Instant, fresh: str) -> events.Sample | None:
+    """Return that what a device says only when it changes is void: a message of it was dropped.
+
+    None where it says nothing of that kind on the topic.
+    """
+    refused = dict.fromkeys(route.decoder.states, str(reasons.DROPPED))
+    return events.Sample(at, fresh, route.device, {}, refused) if refused else None
 
 
 def answer(

@@ -5,9 +5,10 @@
               └─ too many in all: the oldest of a topic on which others wait gives way
 
 A message is passed over unread only where it can be known that the newer one says all it says: the
-caller allows it for the topic (one device's, without windows, which want every value), and the
-newest messages all had the same properties. One message with others, and the topic is read in full
-until the next assignment: what a device says seldom is what must not be lost.
+caller allows it for the topic (one device's, without windows, which want every value, and without
+states, picks and batches, which say what has changed), and the newest messages all had the same
+properties. One message with others, or with several samples, or with none, and the topic is read in
+full until the next assignment: what a device says seldom is what must not be lost.
 
 The newest message that was passed over is kept for when the one in its place is unusable: a message
 of garbage costs its device no decision.
@@ -65,6 +66,10 @@ class _TopicQueue:
             self._alike = _MIXED
         else:
             self._names, self._alike = properties, self._alike + 1
+
+    def read_in_full(self) -> None:
+        """Note that messages on the topic say different things."""
+        self._alike = _MIXED
 
     def replace_newest(self, message: MqttMessage) -> int:
         """Let a message take the place of the newest; return the bytes that are waited with more.
@@ -173,6 +178,12 @@ class Unread:
         queue = self._topics.get(topic)
         if queue is not None:
             queue.learn(names)
+
+    def read_in_full(self, topic: str) -> None:
+        """Pass over no message of a topic until the next assignment."""
+        queue = self._topics.get(topic)
+        if queue is not None:
+            queue.read_in_full()
 
     @property
     def _is_over(self) -> bool:

@@ -191,8 +191,8 @@ def _answered(
     heard = [News(event, reason, latency=_latency(turn, intent))]
     if intent.state is CommandState.CONFIRMATION and event is CommandEvent.DONE:
         reading = None if confirmation is None else device.readings.get(confirmation.property)
-        is_newer = reading is not None and reading.received > intent.issued
-        if is_newer and read_back.is_near(device, intent):
+        received = None if reading is None or not reading.is_live else reading.received
+        if received is not None and received > intent.issued and read_back.is_near(device, intent):
             heard.append(_near(device, intent))
     return advance(turn, device, ((intent.command_id, news) for news in heard))
 

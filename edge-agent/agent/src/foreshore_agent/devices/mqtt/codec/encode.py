@@ -5,7 +5,7 @@ Each function returns one whole packet: its type and flags, the length of the re
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from foreshore_agent.devices.mqtt.codec import fields, properties
@@ -31,8 +31,8 @@ class Greeting:
     """Bytes of a packet that we read; MQTT 3.1.1 has no word for it."""
     will: tuple[str, bytes] | None = None
     """Topic and payload of what the broker says when we break off; QoS 1, not retained."""
-    user: str | None = None
-    password: bytes | None = None
+    user: str | None = field(default=None, repr=False)
+    password: bytes | None = field(default=None, repr=False)
     """Only with a user, as MQTT 3.1.1 wants it."""
 
 

@@ -1,0 +1,126 @@
+"""Whether devices are there, as their brokers' last wills and their bridges say: topics and words.
+
+    message ──read──► online, offline ──put──► Announcements ──take──► events.Availability
+                └── another word: refused, counted
+
+`devices` calls it for each message of the telemetry connection, whose topics these are too. What is
+announced waits for the engine's turn as telemetry does, but never much of it: of a device that
+comes and goes a thousand times between two turns, that it went and what it is now.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from foreshore_agent.engine import events
+from foreshore_agent.engine.events import Key
+from foreshore_api import printable
+from foreshore_api.reasons import telemetry as reasons
+from foreshore_api.wire import assignment
+from foreshore_decision import topics
+
+_LOG: Final = logging.getLogger(__name__)
+MAXIMUM_BYTES: Final = 4096
+"""Of a message: it holds one word, and little beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityRoute:
+    """Whose availability a message on a topic is, and how it is read."""
+
+    device: Key
+    path: tuple[str, ...]
+    """Steps to the word in a document; none: the message is the word."""
+    online: str
+    offline: str
+
+    def read(self, body: bytes) -> bool | str:
+        """Return whether the device is there, or why the message does not say."""
+        word = _word(body, self.path) if len(body) <= MAXIMUM_BYTES else None
+        if word == self.online:
+            return True
+        return False if word == self.offline else reasons.UNKNOWN_WORD
+
+
+Routes = Mapping[str, tuple[AvailabilityRoute, ...]]
+"""By topic; a bridge's own availability is that of all its devices."""
+
+
+def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
+    """Lay out where it is said whether one site's devices are there."""
+    placed: dict[str, tuple[AvailabilityRoute, ...]] = {}
+    for device in devices:
+        declared = device.profile.mqtt.availability
+        if declared is None:
+            continue
+        own = topics.parameters(device.spec)
+        try:
+            topic = topics.render(declared.topic, site=site, device=device.name, parameters=own)
+        except topics.TopicError as error:  # what is the other devices' goes on
+            _LOG.warning("no availability of %s: %s", device.name, printable.clean(str(error)))
+            continue
+        key, path = Key(device.namespace, device.name), _steps(declared.path)
+        route = AvailabilityRoute(key, path, declared.online, declared.offline)
+        placed[topic] = (*placed.get(topic, ()), route)
+    return placed
+
+
+class Announcements:
+    """What was said of devices and the engine has not taken yet, two at most of each."""
+
+    def __init__(self) -> None:
+        self._waiting: Final[dict[Key, tuple[events.Availability, ...]]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting
+
+    def put(self, event: events.Availability) -> None:
+        """Keep what was said; that a device went is kept until it went again."""
+        waiting = self._waiting.get(event.device, ())
+        gone = [earlier for earlier in waiting if not earlier.is_online]
+        if not event.is_online:
+            # a copy that the broker had kept must not hide that the device went just now
+            event = event._replace(retained=event.retained and all(old.retained for old in gone))
+            gone = []
+        self._waiting[event.device] = (*gone, event)
+
+    def take(self) -> tuple[events.Availability, ...]:
+        """Take everything."""
+        taken = tuple(event for waiting in self._waiting.values() for event in waiting)
+        self._waiting.clear()
+        return taken
+
+
+def _steps(path: str | None) -> tuple[str, ...]:
+    """Split a member's name or a JSON Pointer into its steps."""
+    if path is None:
+        return ()
+    if not path.startswith("/"):
+        return (path,)
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:])
+
+
+def _word(body: bytes, path: tuple[str, ...]) -> str | None:
+    """Return the word of a message; one that is no document is the word itself."""
+    document = _document(body) if path else None
+    if document is None:
+        return body.decode("utf-8", "replace").strip()
+    place: Any = document
+    for step in path:
+        place = place.get(step) if isinstance(place, dict) else None
+    if isinstance(place, bool):
+        return str(place).lower()
+    return str(place) if isinstance(place, str | int) else None
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
