@@ -16,7 +16,7 @@ from foreshore_api import printable
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_decision import lint, manifests
 
-AROUND = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda _: True)
+AROUND = lint.Surroundings(clock=lambda: 0.0)
 BROKER = sites.Broker(host="127.0.0.1", port=1883, transport=sites.Transport.PLAIN)
 
 

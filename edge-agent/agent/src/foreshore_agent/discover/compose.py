@@ -24,7 +24,7 @@ MAXIMUM_DEVICES: Final = 1000
 """Devices that are drafted."""
 ECHO_WITHIN: Final = "3s"
 """How long an echo is awaited in a draft: radios of batteries take a second or two."""
-_ANYWHERE: Final = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda _: True)
+_ANYWHERE: Final = lint.Surroundings(clock=lambda: 0.0)
 _OWN: Final = "foreshore/"
 _SPARKPLUG: Final = "spBv1.0/"
 _TOLD: Final = ("/set", "/get", "/command", "/cmd")
