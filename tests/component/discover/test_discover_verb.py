@@ -27,13 +27,16 @@ def discover(broker: mosquitto.Broker, *words: str) -> Result:
     return CliRunner().invoke(main.application, [*listening, *words])
 
 
-def keep(broker: mosquitto.Broker, *messages: overheard.Message, tls: Any = None) -> None:
+def keep(
+    broker: mosquitto.Broker, *messages: overheard.Message, tls: Any = None, auth: Any = None
+) -> None:
     """Have the broker keep messages, so that whoever subscribes hears them at once."""
     publish.multiple(
         [(topic, overheard.body(payload), 1, True) for topic, payload, _ in messages],
         hostname=broker.host,
         port=broker.port,
         tls=tls,
+        auth=auth,
     )
 
 
@@ -111,6 +114,21 @@ def test_ctrl_c_ends_listening_early_and_drafts_what_came(broker: mosquitto.Brok
     drafts, said = started.communicate(timeout=30)
     assert started.returncode == 0, said
     assert "kind: DeviceProfile" in drafts
+
+
+def test_a_users_name_and_password_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    (tmp_path / "wrong").write_text("guess\n")
+    with mosquitto.Broker(tmp_path / "broker", users={"reader": "s3cret"}) as broker:
+        keep(broker, *overheard.GATEWAY, auth={"username": "reader", "password": "s3cret"})
+        words = ("--username", "reader", "--password-file")
+        result = discover(broker, *words, str(tmp_path / "secret"))
+        refused = discover(broker, *words, str(tmp_path / "wrong"))
+    assert result.exit_code == 0, result.stderr
+    assert "kind: DeviceProfile" in result.stdout
+    assert "s3cret" not in result.output
+    assert refused.exit_code == 1
+    assert "the broker refuses us: Not authorized" in refused.stderr
 
 
 def test_what_the_broker_keeps_from_us_is_not_drafted(tmp_path: Path) -> None:

@@ -151,13 +151,16 @@ def _resource(kind: str, name: str, namespace: str, spec: Json) -> Json:
 def site(name: str, namespace: str, broker: v1alpha1.site.Broker) -> DraftObject:
     """Return the Site of the broker that was listened to."""
     document = _resource(v1alpha1.Site.kind, name, namespace, {"broker": broker.document()})
-    return DraftObject(
-        document,
-        (
-            "The broker as it was reached from here; agents reach it from their nodes",
-            "timeZone is left out: set it where devices write local times",
-        ),
-    )
+    comments = [
+        "The broker as it was reached from here; agents reach it from their nodes",
+        "timeZone is left out: set it where devices write local times",
+    ]
+    if broker.credential is not None:
+        comments.append(
+            f"credential {broker.credential}: agents need a folder or a Secret of this name, best"
+            " with a user of their own"
+        )
+    return DraftObject(document, tuple(comments))
 
 
 def _named(device: drafts.DraftDevice) -> list[tuple[str, drafts.DraftProperty]]:
