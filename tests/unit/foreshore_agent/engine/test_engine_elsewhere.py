@@ -1,5 +1,6 @@
 """A room decided on its window: triggers, windows, ages and records across two devices."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from builders import engine_rig, neighbours, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY, Rig
 from builders.neighbours import SHUT, WINDOW
 from foreshore_agent.engine import effects, events, view
+from foreshore_api.reasons import telemetry
 from foreshore_api.wire import record as wire
 from foreshore_decision import explain
 from foreshore_decision.record import replay
@@ -19,6 +21,12 @@ OPEN = {"open": True, "tilt": 30.0}
 
 def rigged(*documents: room.Json, **fields: Any) -> Rig:
     return Rig(neighbours.documents(*documents), **fields)
+
+
+def asking(*features: str) -> room.Json:
+    """A model of these features."""
+    tensor = {"name": "X", "dataType": "FP32", "shape": [-1, len(features)], "features": features}
+    return room.changed(room.model(), spec__inputs=[tensor])
 
 
 def speak(rig: Rig, values: dict[str, Any] | None = None, **fields: Any) -> None:
@@ -352,14 +360,7 @@ def test_a_model_is_asked_on_what_both_devices_say_and_the_record_replays() -> N
         ],
         spec__action__input=[{"name": "value", "expression": "300.0"}],
     )
-    tensor = {
-        "name": "X",
-        "dataType": "FP32",
-        "shape": [-1, 2],
-        "features": ["co2", "windowOpen"],
-    }
-    rig = rigged(document, room.changed(room.model(), spec__inputs=[tensor]))
-    rig.hold = (effects.Infer,)
+    rig = rigged(document, asking("co2", "windowOpen"), hold=(effects.Infer,))
     speak(rig, OPEN)
     rig.sample()
     [asked] = [each for each in rig.waiting if isinstance(each, effects.Infer)]
@@ -380,3 +381,88 @@ def test_another_policy_that_reads_another_device_says_what_the_record_lacks() -
     others = {device.name: device for device in made.devices}
     result = replay.replay(rig.decisions[-1], made.policies[0], others["room-301"], others=others)
     assert result == replay.MissingFact("reading of window-301.tilt")
+
+
+LAST_WORD = neighbours.profile()
+LAST_WORD["spec"]["properties"][0]["retained"] = "State"
+LAST_WORD["spec"]["mqtt"]["availability"] = {"topic": "{site}/{device}/availability"}
+TRUSTING = neighbours.policy(neighbours.source(onInvalid="LastGood"))
+
+
+def gap(rig: Rig) -> None:
+    rig.feed(events.TelemetryChanged, connected=False)
+    rig.wait(1.0)
+    rig.feed(events.TelemetryChanged, connected=True)
+
+
+def goes_offline(rig: Rig) -> None:
+    rig.feed(events.Availability, device=WINDOW, is_online=False)
+    rig.wait(1.0)
+
+
+@pytest.mark.parametrize(
+    ("lose", "reason"), [(gap, "ConnectionGap"), (goes_offline, "DeviceOffline")]
+)
+@pytest.mark.parametrize("document", [neighbours.policy(), TRUSTING], ids=["Skip", "LastGood"])
+def test_what_the_window_said_before_it_was_lost_is_void_for_the_room(
+    lose: Callable[[Rig], None], reason: str, document: room.Json
+) -> None:
+    rig = rigged(LAST_WORD, document)
+    speak(rig)
+    rig.sample()
+    assert rig.counted[-1] == ("Commanded", "Stuffy")
+    lose(rig)
+    rig.sample()
+    assert rig.counted[-1] == ("NotApplicable", reason)
+    speak(rig, {}, refused={"open": "WrongType"})
+    assert rig.counted[-1] == ("NotApplicable", "InputRefused"), "no older value stands in"
+    speak(rig)
+    assert rig.counted[-1] == ("Commanded", "Stuffy")
+    assert_replays(rig)
+
+
+def test_a_decision_whose_model_was_asked_about_a_window_that_went_is_dropped() -> None:
+    document = room.changed(
+        room.policy(),
+        spec__inputs=[
+            {"name": "co2", "property": "co2", "maximumAge": "90s"},
+            neighbours.source(),
+        ],
+        spec__action__input=[{"name": "value", "expression": "300.0"}],
+    )
+    rig = rigged(LAST_WORD, document, asking("co2", "windowOpen"), hold=(effects.Infer,))
+    speak(rig)
+    rig.sample()
+    assert len(rig.waiting) == 1
+    goes_offline(rig)
+    assert rig.verdicts[-1] == ("NotTriggered", "ReadingsVoid")
+    rig.hold = ()
+    rig.release()
+    assert rig.sent == []
+
+
+def test_the_window_s_kept_word_is_read_and_fills_no_window_of_time() -> None:
+    rig = rigged(LAST_WORD, neighbours.policy(spec__features=[MEAN], spec__rules=OFTEN))
+    speak(rig, {"open": False}, retained=True)
+    assert not rig.state.devices[DEVICE].bindings[POLICY].windows
+    assert not rig.state.devices[WINDOW].readings["open"].is_live
+
+
+def test_a_kept_word_of_a_window_that_is_there_is_as_old_as_its_online() -> None:
+    rig = rigged(LAST_WORD)
+    speak(rig, {"open": False}, retained=True)
+    rig.sample()
+    assert rig.counted[-1] == ("NotApplicable", "InputAgeUnknown")
+    rig.feed(events.Availability, device=WINDOW, is_online=True)
+    rig.sample()
+    assert rig.counted[-1] == ("Commanded", "Stuffy")
+    assert_replays(rig)
+
+
+def test_a_word_that_was_dropped_unread_has_no_last_good_in_the_room() -> None:
+    rig = rigged(TRUSTING)
+    speak(rig)
+    rig.sample()
+    speak(rig, {}, refused={"open": telemetry.DROPPED})
+    speak(rig, {}, refused={"open": "WrongType"})
+    assert rig.counted[-1] == ("NotApplicable", "InputRefused")

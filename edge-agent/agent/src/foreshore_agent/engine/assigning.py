@@ -115,6 +115,16 @@ def _enter(
     return change.then(authority.follow, turn)
 
 
+def _readers(devices: Mapping[Key, DeviceState]) -> Mapping[Key, tuple[Key, ...]]:
+    """Return by device the others whose policies read it, so that a sample finds them at once."""
+    readers: dict[Key, dict[Key, None]] = {}
+    for key, device in devices.items():
+        for binding in device.bindings.values():
+            for other in binding.compiled.others:
+                readers.setdefault(Key(other.namespace, other.device), {})[key] = None
+    return {key: tuple(read_by) for key, read_by in readers.items() if key in devices}
+
+
 def _heard_anew(
     turn: Turn, device: DeviceState, assigned: assignment.AssignedDevice
 ) -> Change[DeviceState]:
@@ -125,16 +135,6 @@ def _heard_anew(
     kept = frozenset(presence.last_words(assigned))
     device = device._replace(assigned=assigned, kept=kept)
     return deciding.void(turn, device, redeclared, decision.CONNECTION_GAP)
-
-
-def _readers(devices: Mapping[Key, DeviceState]) -> Mapping[Key, tuple[Key, ...]]:
-    """Return by device the others whose policies read it, so that a sample finds them at once."""
-    readers: dict[Key, dict[Key, None]] = {}
-    for key, device in devices.items():
-        for binding in device.bindings.values():
-            for other in binding.compiled.others:
-                readers.setdefault(Key(other.namespace, other.device), {})[key] = None
-    return {key: tuple(read_by) for key, read_by in readers.items() if key in devices}
 
 
 def _bind(

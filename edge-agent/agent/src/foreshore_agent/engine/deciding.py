@@ -171,11 +171,20 @@ def void(
     turn: Turn, device: DeviceState, names: frozenset[str], problem: reasons.GateReason
 ) -> Change[DeviceState]:
     """Make readings void, and drop the decisions whose model was asked about them."""
+    change = unground(turn, device, names)
+    return Change(presence.voided(change.value, names, problem, turn.seconds), change.effects)
+
+
+def unground(turn: Turn, device: DeviceState, names: frozenset[str]) -> Change[DeviceState]:
+    """Drop the decisions whose model was asked about what is void now, and its last good values.
+
+    By the names under which the device's policies have it: it may be void of another device.
+    """
     change = Change(device)
     for policy, binding in device.bindings.items():
         if binding.flight is not None and presence.reads(binding, names):
             change = change.then(abandon, turn, policy, reasons.READINGS_VOID)
-    return Change(presence.voided(change.value, names, problem, turn.seconds), change.effects)
+    return Change(presence.unbelieved(change.value, names), change.effects)
 
 
 def gather(

@@ -143,14 +143,25 @@ def _renamed(device: str, named: Mapping[str, T]) -> dict[str, T]:
 
 
 def read_elsewhere(
-    reader: DeviceState, source: DeviceState, fresh: frozenset[str], seconds: float
+    reader: DeviceState,
+    source: DeviceState,
+    sample: events.Sample,
+    properties: frozenset[str],
+    seconds: float,
 ) -> DeviceState:
-    """Add new values of another device to the windows of a device whose policies read them."""
-    if not fresh:
+    """Take what is new of another device in for a device whose policies read it.
+
+    Its values enter their windows as they enter its own; what was dropped unread has no last good.
+    """
+    new = {name: source.readings[name] for name in properties}
+    read = _renamed(source.key.name, new)
+    lost = frozenset(name for name, reading in read.items() if reading.problem == reasons.DROPPED)
+    if lost:
+        reader = presence.unbelieved(reader, lost)
+    fresh = frozenset(name for name, reading in read.items() if reading.problem is None)
+    if sample.retained or not fresh:
         return reader
-    read = {name: source.readings[name] for name in fresh}
-    renamed = _renamed(source.key.name, read)
-    bindings = _widened(reader.bindings, renamed, frozenset(renamed), seconds)
+    bindings = _widened(reader.bindings, read, fresh, seconds - sample.waited)
     return reader if bindings is reader.bindings else reader._replace(bindings=bindings)
 
 

@@ -3,7 +3,7 @@
 Called by the runtime only, one event at a time, in the order in which things happened.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Concatenate, Final, ParamSpec
 
@@ -57,11 +57,10 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     device, properties, result = sampling.take(device, event, turn.seconds)
     if state.telemetry_lost is not None:  # it came before the connection went, and waited
         device = sampling.interrupted(device, state.telemetry_lost)
-    if not properties:
-        counted = effects.Count(metrics.TELEMETRY.name, (result,))
-        change = Change(device, (counted,))
-    else:
+    if properties:
         change = Change(device, (_ACCEPTED,))
+    else:
+        change = Change(device, (effects.Count(metrics.TELEMETRY.name, (result,)),))
     if properties and device.open and not event.retained:  # what was kept proves no command
         change = change.then(life.measured, turn, properties)
     change = change.then(triggers.sampled, turn, properties, event)
@@ -76,17 +75,36 @@ def _read_elsewhere(
 ) -> Change[State]:
     """Let the devices whose policies read the sample's device go on with it, in their order."""
     turn, source = turn._replace(devices=state.devices), state.devices[event.device]
-    renamed = sampling.elsewhere(event)
-    names = frozenset(compiled.name_elsewhere(source.key.name, name) for name in properties)
-    fresh = properties.intersection(event.values)
+    renamed, names = sampling.elsewhere(event), _names_elsewhere(source.key, properties)
     change = Change(state)
     for key in state.readers[event.device]:
-        reader = sampling.read_elsewhere(change.value.devices[key], source, fresh, turn.seconds)
+        reader = change.value.devices[key]
+        reader = sampling.read_elsewhere(reader, source, event, properties, turn.seconds)
         if state.telemetry_lost is not None:
             reader = sampling.interrupted(reader, state.telemetry_lost)
         taken = triggers.sampled_elsewhere(turn, reader, names, renamed)
         state, done = _put(change.value, key, taken)
         change = Change(state, (*change.effects, *done))
+    return change
+
+
+def _names_elsewhere(device: Key, properties: Iterable[str]) -> frozenset[str]:
+    return frozenset(compiled.name_elsewhere(device.name, name) for name in properties)
+
+
+def _void(
+    turn: Turn, state: State, key: Key, names: frozenset[str], problem: reasons.GateReason
+) -> Change[State]:
+    """Make readings of a device void, for itself and for those whose policies read it."""
+    change = _put(state, key, deciding.void(turn, state.devices[key], names, problem))
+    if not names:
+        return change
+    elsewhere = _names_elsewhere(key, names)
+    for reader in state.readers.get(key, ()):
+        state, done = change
+        dropped = deciding.unground(turn, state.devices[reader], elsewhere)
+        state, more = _put(state, reader, dropped)
+        change = Change(state, (*done, *more))
     return change
 
 
@@ -190,9 +208,9 @@ def _telemetry_changed(turn: Turn, state: State, event: events.TelemetryChanged)
     for key, device in state.devices.items():
         if not device.kept and device.presence is None:
             continue
-        change = deciding.void(turn, device, device.kept, reasons.CONNECTION_GAP)
-        device = change.value._replace(presence=None)
-        state, more = _put(state, key, Change(device, change.effects))
+        state, more = _void(turn, state, key, device.kept, reasons.CONNECTION_GAP)
+        device = state.devices[key]._replace(presence=None)
+        state, _ = _put(state, key, Change(device))
         done += more
     return Change(state, done)
 
@@ -209,12 +227,12 @@ def _availability(turn: Turn, state: State, event: events.Availability) -> Chang
         return Change(state)
     if lost is not None and turn.seconds <= lost:  # it came before the connection went
         return Change(state, (effects.Count(metrics.TELEMETRY.name, (telemetry.LATE,)),))
-    change = Change(device, (_ACCEPTED,))
+    change = Change(state, (_ACCEPTED,))
     if presence.is_leaving(device, event):
         everything = presence.everything(device)
-        change = change.then(deciding.void, turn, everything, reasons.DEVICE_OFFLINE)
-    noted = presence.noted(change.value, event, turn.seconds)
-    return _put(state, event.device, Change(noted, change.effects))
+        change = change.then(_void, turn, event.device, everything, reasons.DEVICE_OFFLINE)
+    noted = presence.noted(change.value.devices[event.device], event, turn.seconds)
+    return change.then(_keep, turn, noted)
 
 
 def _hub_changed(turn: Turn, state: State, event: events.HubChanged) -> Change[State]:
@@ -273,6 +291,10 @@ def _interrupted(state: State, seconds: float) -> State:
         if interrupted is not device:
             devices[key] = interrupted
     return state._replace(devices=devices.finish())
+
+
+def _keep(_turn: Turn, state: State, device: DeviceState) -> Change[State]:
+    return _put(state, device.key, Change(device))
 
 
 def _put(state: State, key: Key, change: Change[DeviceState]) -> Change[State]:
