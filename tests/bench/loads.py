@@ -15,6 +15,7 @@ ROUTINE_OFFERED: Final = 3000
 OVERLOAD: Final = 3
 """How many times what it can do is offered."""
 FLEET: Final = 1000
+MESSAGES: Final = "foreshore_telemetry_messages_total"
 DECISIONS: Final = "foreshore_decisions_total"
 DECIDED: Final = 0.99
 """Share of the fleet's samples that have to be decided for its cores to count."""
@@ -33,6 +34,8 @@ class Window:
     """Processor time over time."""
     threads: Mapping[str, float]
     """Milliseconds of processor time a decision, by thread."""
+    beside: float = 0.0
+    """Processor time over time of another process that hears the same."""
 
 
 def routine(folder: Path, isolation: str) -> figures.Section:
@@ -55,20 +58,23 @@ def routine(folder: Path, isolation: str) -> figures.Section:
     return alone(figures.Figure(name, (window.decisions,), "/s", limit, profile))
 
 
-def observed(ours: subjects.Running, load: list[str]) -> Window:
-    """Watch an agent while a device loads it, once it is in its stride."""
+def observed(ours: subjects.Running, load: list[str], beside: int | None = None) -> Window:
+    """Watch an agent, and maybe a process beside it, while a device loads it in its stride."""
     with latency.running(load) as device:
         time.sleep(WARM_SECONDS)
         count, before = decided(ours), usage.processor(ours.process_id)
+        other = usage.processor(beside) if beside is not None else {}
         begun = time.monotonic()
         time.sleep(SECONDS)
         made = decided(ours) - count
         spent = usage.since(before, usage.processor(ours.process_id))
         took = time.monotonic() - begun
+        heard = usage.since(other, usage.processor(beside)) if beside is not None else {}
         if device.poll() is not None:
             raise subjects.NotMeasuredError("the device ended before the load was measured")
     threads = {name: value / max(1.0, made) for name, value in spent.items()}
-    return Window(made / took, sum(spent.values()) / 1000 / took, threads)
+    cores = (sum(part.values()) / 1000 / took for part in (spent, heard))
+    return Window(made / took, next(cores), threads, next(cores))
 
 
 def decided(ours: subjects.Running) -> float:
@@ -143,10 +149,22 @@ def fleet_of(folder: Path, subject: subjects.Agent, what: str) -> figures.Sectio
 
 
 def reading(folder: Path, isolation: str) -> figures.Section:
-    """A thousand devices in Shadow: what it costs to read and decide, beside hearing them in C."""
-    name = f"{FLEET:,} devices in Shadow, three properties each, over a listener in C: processor"
+    """A thousand devices in Shadow, three properties each, beside hearing them in C."""
+    trigger = {**resources.shadow()["trigger"], "minimumInterval": "1h"}
+    seldom = {**resources.shadow(), "trigger": trigger}
+    always = subjects.Agent(isolation, policy=resources.shadow(), devices=FLEET)
+    never = subjects.Agent(isolation, policy=seldom, devices=FLEET)
+    parts = (
+        reading_of(folder / "always", always, "every sample decided"),
+        reading_of(folder / "never", never, "read, and none decided"),
+    )
+    return together(parts, isolation)
+
+
+def reading_of(folder: Path, subject: subjects.Agent, what: str) -> figures.Section:
+    """What an agent takes over what a listener in C takes of the same messages."""
+    name = f"{FLEET:,} devices in Shadow, {what}: processor over a listener's in C"
     limit = figures.Limit(12)
-    subject = subjects.Agent(isolation, policy=resources.shadow(), devices=FLEET)
     try:
         with (
             mosquitto.Broker(folder / "broker") as broker,
@@ -155,18 +173,20 @@ def reading(folder: Path, isolation: str) -> figures.Section:
         ):
             count = int(FLEET * (WARM_SECONDS + SECONDS + 4))
             load = latency.device(broker.port, ours.topics, FLEET, count, FLEET)
-            before = usage.processor(listener.pid)
-            window = observed(ours, load)
-            heard = usage.since(before, usage.processor(listener.pid))
+            window = observed(ours, load, listener.pid)
+            http = ours.metrics_port
+            results = {} if http is None else subjects.metric(http, MESSAGES)
     except subjects.FAILURES as error:
         return alone(figures.Figure(name, limit=limit, cause=figures.one_line(error)))
-    in_c = sum(heard.values()) / 1000 / (WARM_SECONDS + SECONDS)
-    ratio = window.cores / in_c if window.decisions >= DECIDED * FLEET else float("inf")
-    profile = f"{figures.listed(window.threads)} a decision"
+    taken = sum(number for labels, number in results.items() if "Accepted" in labels)
+    share = taken / max(1.0, sum(results.values()))
+    # an agent that leaves samples unread is cheap, and no answer to the question
+    ratio = window.cores / window.beside if share >= DECIDED else float("inf")
     return alone(
-        figures.Figure(name, (ratio,), "×", limit, profile),
-        f"in Shadow {window.decisions:.0f} of {FLEET} samples a second decided by"
-        f" {figures.plain(window.cores)} cores; a listener in C takes {figures.plain(in_c)}",
+        figures.Figure(name, (ratio,), "×", limit, f"{100 * share:.0f} % of the samples taken"),
+        f"{what}: {figures.plain(window.cores)} cores for {FLEET} samples a second, of which"
+        f" {100 * share:.0f} % were taken and {window.decisions:.0f} decided; a listener in C takes"
+        f" {1000 * window.beside:.1f} ms a second",
     )
 
 

@@ -102,7 +102,7 @@ class Agent:
             log.open("w") as output,
             latency.running([*command, "--port", str(http)], output) as child,
         ):
-            if self.policy in (resources.never(), resources.shadow()):
+            if self.policy["mode"] == "Shadow" or self.policy == resources.never():
                 self._await_ready(child, http, log)
                 yield Running(child.pid, topics, time.monotonic() - begun, http)
                 return

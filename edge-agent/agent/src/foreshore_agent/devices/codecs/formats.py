@@ -64,7 +64,13 @@ class Contents:
     def tree(self, form: Format) -> Any:
         """Return the message decoded in a format. Raises PayloadError."""
         if self._form is None:
-            self._form, self._tree = form, _decoded(form, self.body)
+            self._form = form
+            try:
+                tree = self._tree = form.read(self.body)
+            except PayloadError as error:
+                self._tree = _Refusal(error.reason)
+                raise
+            return tree
         tree = self._tree if self._form is form else self._other(form)
         if type(tree) is _Refusal:
             raise PayloadError(tree.reason)

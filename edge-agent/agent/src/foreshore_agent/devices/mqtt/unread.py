@@ -11,7 +11,8 @@ properties. One message with others, or with several samples, or with none, and 
 full until the next assignment: what a device says seldom is what must not be lost.
 
 The newest message that was passed over is kept for when the one in its place is unusable: a message
-of garbage costs its device no decision.
+of garbage costs its device no decision. On a topic of one property alone garbage is that property's
+word, "invalid", and takes the place of the one before like any other.
 """
 
 from collections import OrderedDict, deque
