@@ -231,12 +231,33 @@ async def test_a_broker_that_says_why_it_goes_is_quoted() -> None:
     assert "\n" not in reason, "a broker's words forge no line of the log"
 
 
-@PROTOCOLS
-async def test_a_broker_that_refuses_us_is_quoted(protocol: Protocol) -> None:
-    refusal = b"\x20\x03\x00\x87\x00" if protocol is Protocol.V5 else b"\x20\x02\x00\x05"
+@pytest.mark.parametrize(
+    ("protocol", "code", "reason"),
+    [
+        (Protocol.V5, 0x84, "UnsupportedProtocolVersion"),
+        (Protocol.V5, 0x85, "ClientIdentifierNotValid"),
+        (Protocol.V5, 0x86, "BadUserNameOrPassword"),
+        (Protocol.V5, 0x87, "NotAuthorized"),
+        (Protocol.V5, 0x88, "ServerUnavailable"),
+        (Protocol.V5, 0x8A, "Banned"),
+        (Protocol.V5, 0xF0, "BrokerRefused"),
+        (Protocol.V311, 1, "UnsupportedProtocolVersion"),
+        (Protocol.V311, 2, "ClientIdentifierNotValid"),
+        (Protocol.V311, 3, "ServerUnavailable"),
+        (Protocol.V311, 4, "BadUserNameOrPassword"),
+        (Protocol.V311, 5, "NotAuthorized"),
+        (Protocol.V311, 77, "UnspecifiedError"),
+    ],
+)
+async def test_a_broker_that_refuses_us_is_quoted(
+    protocol: Protocol, code: int, reason: str
+) -> None:
+    is_v5 = protocol is Protocol.V5
+    refusal = bytes((0x20, 0x03, 0, code, 0)) if is_v5 else bytes((0x20, 0x02, 0, code))
     async with scripted(refusal, protocol) as (where, _):
-        with pytest.raises(connection.ConnectionFailedError, match="refuses us: Not authorized"):
+        with pytest.raises(connection.ConnectionFailedError, match="refuses us: ") as refused:
             await connection.BrokerConnection.open(where, name="a", received=nothing)
+    assert refused.value.reason == reason
 
 
 async def test_a_broker_without_qos_1_is_of_no_use_and_it_is_said() -> None:

@@ -14,7 +14,7 @@ from builders.cold_store import ColdStore
 from builders.engine_rig import DEVICE, assign
 from foreshore_agent import clocks, refusals
 from foreshore_agent.devices.mqtt import broker as brokers
-from foreshore_agent.devices.mqtt import devices
+from foreshore_agent.devices.mqtt import connection, devices
 from foreshore_agent.engine import events, step
 from foreshore_api.v1alpha1 import site
 from foreshore_api.wire import assignment
@@ -239,8 +239,6 @@ async def test_a_subscription_that_is_withdrawn_ends_the_session(
     broker: mosquitto.Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is delivered after that, no broker says: readings are void until it is subscribed."""
-    from foreshore_agent.devices.mqtt import connection
-
     async with listening(broker) as agent:
         await says(broker, CLOSED)
         await agent.until(lambda agent: agent.store.input("contact").value is True)
@@ -257,3 +255,28 @@ async def test_a_subscription_that_is_withdrawn_ends_the_session(
         agent.assign(assign(cold_store.profile(contact=moved), cold_store.policy()))
         await agent.until(lambda agent: not agent.is_up)
         await agent.until(lambda agent: agent.is_up)
+
+
+async def test_a_session_that_ends_before_it_is_up_is_a_gap(
+    broker: mosquitto.Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has delivered of last words says nothing of what came after it."""
+    subscribe = connection.BrokerConnection.subscribe
+    voids: list[float] = []
+
+    async def ends(
+        self: connection.BrokerConnection, filters: list[str], qos: int = 1
+    ) -> tuple[str, ...]:
+        monkeypatch.setattr(connection.BrokerConnection, "subscribe", subscribe)
+        raise connection.ConnectionFailedError("it ends here")
+
+    async with listening(broker) as agent:
+        await says(broker, CLOSED)
+        await agent.until(lambda agent: agent.store.input("contact").value is True)
+        monkeypatch.setattr(connection.BrokerConnection, "subscribe", ends)
+        broker.restart()
+        await agent.until(lambda agent: not agent.is_up)
+        voids.append(agent.store.rig.state.devices[DEVICE].voids["contact"])
+        await agent.until(lambda agent: agent.is_up)
+        voids.append(agent.store.rig.state.devices[DEVICE].voids["contact"])
+    assert voids[0] < voids[1]

@@ -1,5 +1,6 @@
 """What is wrong with a folder's resources is said, whatever goes wrong meanwhile."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,5 +44,29 @@ def test_another_device_that_the_folder_lacks_is_said_at_the_input() -> None:
     documents = (neighbours.profile(), neighbours.window("window-302"), neighbours.policy())
     [(reason, message), *_] = inspected(*documents)
     assert reason == "ReferenceNotFound"
-    assert "spec.inputs[windowOpen].deviceRef.name: this site has no Device window-301" in message
+    assert "spec.inputs[windowOpen].deviceRef.name: there is no Device window-301" in message
     assert "did you mean window-302?" in message
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        pytest.param((), "holds no username", id="a credential that is empty"),
+        pytest.param(("password",), "no username", id="a password alone"),
+        pytest.param(("username", "password"), None, id="both"),
+    ],
+)
+def test_what_a_broker_without_tls_cannot_be_shown_is_a_problem_of_its_site(
+    tmp_path: Path, files: tuple[str, ...], says: str | None
+) -> None:
+    (tmp_path / "shop-broker").mkdir()
+    for name in files:
+        (tmp_path / "shop-broker" / name).write_text("hush\n")
+    broker = {"host": "192.0.2.10", "port": 1883, "transport": "Plain", "credential": "shop-broker"}
+    site = room.changed(room.site(), spec__broker=broker)
+    read = resources.read([manifests.Manifest("site.yaml#1", site)], {})
+    problems = inspection.unsupplied(read, inspection.Supplies(tmp_path, credentials=tmp_path))
+    texts = [problem.message for problem in problems]
+    assert len(texts) == (0 if says is None else 1)
+    assert says is None or says in texts[0]
+    assert "hush" not in " ".join(texts)

@@ -190,3 +190,16 @@ def test_an_availability_is_a_last_word() -> None:
     before = words_of(device(words={}))
     assert set(before) == {"hq/door/lwt"}
     assert last_words.renewed(before, words_of(device(words={"online": "up"}))) == {"hq/door/lwt"}
+
+
+def test_a_device_whose_topic_cannot_be_made_costs_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lacking = device("a", CONTACT, words={"topic": "{site}/{parameters.topic}/lwt"})
+    whole = device("b", words={})
+    wire = Wire()
+    wire.devices.assign(SITE, [lacking, whole])
+    put(wire, "hq/b/lwt", b"online")
+    wire.devices.measured(16)
+    assert len(wire.arrived) == 1
+    assert "no availability of a" in caplog.text

@@ -8,6 +8,7 @@ announced waits for the engine's turn as telemetry does, but never much of it: o
 comes and goes a thousand times between two turns, that it went and what it is now.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,10 +17,12 @@ import orjson
 
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
+from foreshore_api import printable
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.wire import assignment
 from foreshore_decision import topics
 
+_LOG: Final = logging.getLogger(__name__)
 MAXIMUM_BYTES: Final = 4096
 """Of a message: it holds one word, and little beside it."""
 
@@ -53,12 +56,12 @@ def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
         declared = device.profile.mqtt.availability
         if declared is None:
             continue
-        topic = topics.render(
-            declared.topic,
-            site=site,
-            device=device.name,
-            parameters=topics.parameters(device.spec),
-        )
+        own = topics.parameters(device.spec)
+        try:
+            topic = topics.render(declared.topic, site=site, device=device.name, parameters=own)
+        except topics.TopicError as error:  # what is the other devices' goes on
+            _LOG.warning("no availability of %s: %s", device.name, printable.clean(str(error)))
+            continue
         key, path = Key(device.namespace, device.name), _steps(declared.path)
         route = AvailabilityRoute(key, path, declared.online, declared.offline)
         placed[topic] = (*placed.get(topic, ()), route)

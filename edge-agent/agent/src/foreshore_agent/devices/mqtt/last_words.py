@@ -5,6 +5,7 @@ word on a topic that is listened on already (another device, a property that is 
 wait for it until the device speaks.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
 from foreshore_agent.engine import presence
@@ -30,7 +31,9 @@ def by_topic(site: str, devices: Iterable[assignment.AssignedDevice]) -> Words:
             places[""], readers[""] = mqtt.availability.topic, presence.availability(device)
         for name, word in readers.items():
             template = places[name] or mqtt.telemetry_topic
-            if template is not None:
+            if template is None:
+                continue
+            with contextlib.suppress(topics.TopicError):  # said where it is listened on
                 topic = topics.render(
                     template, site=site, device=device.name, parameters=parameters
                 )
