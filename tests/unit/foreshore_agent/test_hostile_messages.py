@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from builders import plug
 from builders.engine_rig import DEVICE, NODE, Rig
 from foreshore_agent import meters
 from foreshore_agent.devices.codecs import formats, payload, registry
@@ -197,6 +198,19 @@ def test_acknowledgements(data: st.DataObject) -> None:
     }
     body = data.draw(mutated(said))
     take(rig, translate.answer(message("a", body), ANSWERS, rig.at, "f"))
+
+
+@fuzzed
+@given(st.data())
+def test_no_answer_in_a_devices_own_words_ends_the_agent(data: st.DataObject) -> None:
+    rig = Rig(plug.documents(plug.REPLY), acknowledges=False)
+    rig.sample(on=False, power=200.0)
+    [action] = rig.state.devices[DEVICE].assigned.profile.actions
+    assert action.acknowledgement is not None
+    assert action.acknowledgement.reply is not None
+    waiting = orders.ReplyRoute(DEVICE, action.name, action.acknowledgement.reply)
+    body = data.draw(mutated({"POWER": data.draw(st.sampled_from(["ON", "OFF", True, 1, None]))}))
+    take(rig, translate.reply(message("a", body), waiting, rig.at, "f"))
 
 
 TOPICS = messages.SiteTopics("hq", NODE)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from builders import engine_rig, room
+from builders import engine_rig, plug, room
 from foreshore_agent.engine import effects
 from foreshore_agent.engine import events as agent_events
 from foreshore_api import printable
@@ -188,3 +188,29 @@ def test_what_a_device_or_an_author_wrote_steers_no_terminal() -> None:
     lines = explain.lines(explain.of_events([json.dumps(each) for each in rig.records]))
     assert any("Rejected" in each for each in lines)
     assert all(printable.is_fit(each) for line in lines for each in line)
+
+
+def plugged(**sample: Any) -> str:
+    rig = engine_rig.Rig(plug.documents(), acknowledges=False)
+    rig.sample(**{"power": 200.0, **sample})
+    rig.seconds += 0.1
+    rig.sample(on=True)
+    return "\n".join(explain.lines(explain.of_events(json.dumps(each) for each in rig.records)))
+
+
+def test_what_no_fence_means_stands_with_every_decision() -> None:
+    text = plugged(on=False)
+    assert "fence     None: two agents may overlap" in text
+    assert "afterwards: Confirmed" in text
+    assert "(EchoNear: reported as commanded: on is true, commanded was true)" in text
+    assert "fence     Device: it refuses a lower epoch" in told()
+    nobody = room.changed(room.profile(), spec__guards=None)
+    capped = told(nobody)
+    assert "fence " not in capped
+    assert "mode Advise instead of Autonomous (GuardsUnchecked)" in capped
+
+
+def test_what_was_not_sent_because_it_is_so_already_says_so() -> None:
+    text = plugged(on=True)
+    assert "Commanded: Load" in text
+    assert "AlreadyEqual: nothing was sent, the device reports it already: on is true" in text

@@ -17,7 +17,13 @@ NAMES = expr.environment(
         "parameters.id": DataType.STRING,
     }
 )
-VALUES = {"on": True, "level": 21.5, "step": 3, "word": "eco", "parameters.id": "12"}
+VALUES: dict[str, expr.Value] = {
+    "on": True,
+    "level": 21.5,
+    "step": 3,
+    "word": "eco",
+    "parameters.id": "12",
+}
 
 
 def made(source: str, **values: expr.Value) -> object:

@@ -51,7 +51,7 @@ def test_an_action_becomes_a_message_of_its_inputs_and_parameters() -> None:
     assert message is not None
     assert message.document({"value": True}) == {"state": "ON", "of": "Fan Plug"}
     assert how.kind is AcknowledgementKind.ECHO
-    assert how.echo == parts.CompiledEcho("on", "value", 0.0, 3.0)
+    assert how.echo == parts.CompiledEcho("on", "value", 3.0)
     assert problems_of(given) == []
 
 

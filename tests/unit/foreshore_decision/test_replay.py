@@ -255,3 +255,14 @@ def forged() -> Story:
 
 
 FORGED = forged()
+
+
+def test_a_record_of_a_release_that_named_no_fence_replays() -> None:
+    rig = engine_rig.Rig()
+    rig.sample()
+    [recorded] = rig.decisions
+    assert recorded["device"].pop("fence") == "Device"
+    assigned = engine_rig.assign()
+    result = replay.replay(recorded, assigned.policies[0], assigned.devices[0])
+    assert isinstance(result, replay.Replayed)
+    assert result.is_same

@@ -38,7 +38,8 @@ class ActionMessage(Document):
 
     expression: scalars.Expression
     """CEL over the action's inputs, and over the device's parameters as texts
-    (`parameters.NAME`). It yields a map, a list, a text, a number or a Boolean. Example:
+    (`parameters.NAME`). It yields a text, a number or a Boolean, or a map or list of these that is
+    written out; a whole number is sent without decimals. Example:
     `{"state": value ? "ON" : "OFF"}`."""
 
     delivery: Delivery = Delivery.LIVE

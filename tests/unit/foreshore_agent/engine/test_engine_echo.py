@@ -106,6 +106,19 @@ def test_an_echo_that_overtakes_the_word_that_the_command_left_counts_by_when_it
         assert rig.outcomes == outcomes
 
 
+def test_an_answer_of_the_envelope_means_nothing_to_a_command_with_echo() -> None:
+    rig = Rig(plug.documents(), hold=(effects.SendCommand,), acknowledges=False)
+    rig.sample(on=False, **LOAD)
+    [order] = rig.waiting
+    assert isinstance(order, effects.SendCommand)
+    rig.sample(on=True)
+    rig.acknowledge(order.command_id)
+    assert rig.outcomes == [("Confirmed", "EchoNear")], "it proves that the command has left"
+    rig.acknowledge(order.command_id, "Rejected")
+    rig.release()
+    assert len(rig.outcomes) == 1
+
+
 def test_a_newer_command_takes_the_place_of_one_that_waits_for_its_echo() -> None:
     free = plug.policy(value="power > 150.0")
     rig = Rig((plug.profile(), plug.device(), free), acknowledges=False)
@@ -295,6 +308,26 @@ def test_a_reply_of_another_type_than_match_reads_is_no_answer() -> None:
     rig = told(plug.REPLY)
     reply(rig, True)
     assert rig.outcomes == []
+
+
+def test_a_reply_is_followed_by_a_confirmation_where_the_profile_asks_for_one() -> None:
+    profile = plug.profile(
+        {"type": "Reply", "reply": {**plug.REPLY["reply"], "match": 'reply == "done"'}},
+        spec__properties=[{"name": "on", "access": "ReadWrite"}, {"name": "power", "unit": "W"}],
+        spec__confirmation={"property": "on", "expression": "difference < 1.0", "timeout": "9s"},
+    )
+    [action] = profile["spec"]["actions"]
+    action["input"] = [{"name": "value", "property": "on"}]
+    action["mqtt"] = {**plug.TOLD, "expression": '{"level": value}'}
+    quiet = plug.policy("true", "21.0")
+    quiet["spec"]["rateLimit"] = {"minimumInterval": "1h"}
+    rig = Rig((profile, plug.device(), quiet), acknowledges=False)
+    rig.sample(on=5.0, **LOAD)
+    rig.sample(on=21.0)
+    assert rig.outcomes == [], "a report is no answer where a reply is asked for"
+    reply(rig, "done")
+    rig.sample(on=21.0)
+    assert rig.outcomes == [("Acknowledged", "ReplyMatched"), ("Confirmed", "ReadBackNear")]
 
 
 def test_no_reply_in_time_is_unknown() -> None:

@@ -70,7 +70,7 @@ class _Parts:
     forbids: tuple[compiled.CompiledRule, ...]
     action: compiled.CompiledAction
     confirmation: compiled.Confirmation | None
-    message: templates.CompiledMessage | None
+    message: compiled.CompiledMessage | None
     acknowledgement: compiled.CompiledAcknowledgement
 
 
@@ -160,6 +160,7 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
         policy_rate=_rate("policy", spec.rate_limit),
         actuator_rate=_rate("actuator", device.profile.actuator_rate_limit),
         confirmation=parts.confirmation,
+        message=parts.message,
         acknowledgement=parts.acknowledgement,
         fence=device.profile.guards.fenced_by,
         sample_rate=scalars.number(spec.record.routine_sample_rate),
@@ -189,7 +190,7 @@ def check(
         parts = _compile(Subject(spec, profile, device, model, read))
     except PolicyError as error:
         return error.problems
-    return timing.problems((*_expressions(parts), *_dialect(parts)), clock)
+    return timing.problems(_expressions(parts), clock)
 
 
 def too_slow(made: compiled.CompiledPolicy, clock: timing.Clock) -> tuple[PolicyProblem, ...]:
@@ -219,9 +220,10 @@ def _expressions(parts: _Parts | compiled.CompiledPolicy) -> Iterator[timing.Tim
     if confirmation is not None:
         path = "profile spec.confirmation.expression"
         yield timing.Timed(path, confirmation.expression, confirmation.environment)
+    yield from _dialect(parts)
 
 
-def _dialect(parts: _Parts) -> Iterator[timing.Timed]:
+def _dialect(parts: _Parts | compiled.CompiledPolicy) -> Iterator[timing.Timed]:
     """Yield the expressions by which the device is told, and its answer is recognised."""
     message, reply = parts.message, parts.acknowledgement.reply
     path = f"profile spec.actions[{parts.action.name}]"
@@ -274,7 +276,7 @@ def _compile(subject: Subject) -> _Parts:
 
 def _told(
     subject: Subject, problems: Problems
-) -> tuple[templates.CompiledMessage | None, compiled.CompiledAcknowledgement]:
+) -> tuple[compiled.CompiledMessage | None, compiled.CompiledAcknowledgement]:
     """Return how the device is told the action, and how it is known that it worked."""
     action = subject.profile.find_action(subject.spec.action.name)
     if action is None:

@@ -13,6 +13,7 @@ from foreshore_api.v1alpha1.actuation import OnLimit, RecordLevel
 from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.v1alpha1.evaluation import Aggregate, OnInvalid
 from foreshore_api.v1alpha1.protection import Fence
+from foreshore_api.v1alpha1.telemetry import Payload
 from foreshore_decision import expr, served
 
 
@@ -179,12 +180,27 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledMessage:
+    """How one device is told one action in its own dialect."""
+
+    payload: Payload
+    template: expr.Template
+    environment: expr.Environment
+    parameters: Mapping[str, expr.Value]
+    """Those of the device that the template names, under the names that it reads."""
+
+    def document(self, values: Mapping[str, expr.Value]) -> expr.Document | expr.NoValue:
+        """Return what the device is told, of the values by input, or why there is nothing."""
+        bindings = self.environment.bind({**values, **self.parameters})
+        return self.template.evaluate(bindings)
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledEcho:
     """The device's own report of what an input set, in seconds after sending."""
 
     property: str
     input: str
-    tolerance: float
     within: float
 
 
@@ -288,6 +304,8 @@ class CompiledPolicy:
     policy_rate: RateLimit | None
     actuator_rate: RateLimit | None
     confirmation: Confirmation | None
+    message: CompiledMessage | None
+    """How the device is told in its own dialect; None: by the envelope."""
     acknowledgement: CompiledAcknowledgement
     """How it is known that a command worked."""
     fence: Fence | None

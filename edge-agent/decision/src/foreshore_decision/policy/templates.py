@@ -1,7 +1,7 @@
 """How an action is told in a device's own dialect, and how the device's answer is read in it.
 
     profile's action ──message──► CompiledMessage ──document(values)──► what the port encodes
-                     └─acknowledgement──► compiled.CompiledAcknowledgement
+                     └─acknowledgement──► CompiledAcknowledgement
 
 Admission calls `check` (`profiles.check_device`), `compile` both functions for a policy's action,
 and the agent's port `message` for each action of each device: all refuse the same.
@@ -11,7 +11,6 @@ the template names.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from foreshore_api import conditions, hints, scalars
@@ -35,22 +34,6 @@ _DIALECT_FENCE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledMessage:
-    """How one device is told one action in its own dialect."""
-
-    payload: Payload
-    template: expr.Template
-    environment: expr.Environment
-    parameters: Mapping[str, expr.Value]
-    """Those of the device that the template names, under the names that it reads."""
-
-    def document(self, values: Mapping[str, expr.Value]) -> expr.Document | expr.NoValue:
-        """Return what the device is told, of the values by input, or why there is nothing."""
-        bindings = self.environment.bind({**values, **self.parameters})
-        return self.template.evaluate(bindings)
-
-
 def check(
     profile: DeviceProfileSpec, parameters: Mapping[str, str] | None, problems: Problems
 ) -> None:
@@ -65,7 +48,7 @@ def compile_action(
     parameters: Mapping[str, str] | None,
     problems: Problems,
     prefix: str = "",
-) -> tuple[CompiledMessage | None, compiled.CompiledAcknowledgement]:
+) -> tuple[compiled.CompiledMessage | None, compiled.CompiledAcknowledgement]:
     """Return how an action is told, where it has a dialect of its own, and how it is answered.
 
     `prefix` stands before the paths of problems: whose they are.
@@ -79,7 +62,7 @@ def compile_action(
 
 def message(
     action: Action, parameters: Mapping[str, str] | None, problems: Problems, path: str
-) -> CompiledMessage | None:
+) -> compiled.CompiledMessage | None:
     """Compile the message of an action; None where it has none, or a problem is noted."""
     declared = action.mqtt
     if declared is None:
@@ -113,7 +96,7 @@ def message(
         return None
     own = parameters or {}
     given = {name: own[key] for name in names if (key := name.removeprefix(_PREFIX)) in own}
-    return CompiledMessage(declared.payload, template, environment, given)
+    return compiled.CompiledMessage(declared.payload, template, environment, given)
 
 
 def acknowledgement(
@@ -163,7 +146,7 @@ def _echo(
     if profile.confirmation is not None:
         message = "an echo confirms already: leave confirmation out"
         problems.add(Reason.INVALID, path, message)
-    return compiled.CompiledEcho(read.name, taken.name, tolerance(profile, read.name), within)
+    return compiled.CompiledEcho(read.name, taken.name, within)
 
 
 def tolerance(profile: DeviceProfileSpec, name: str | None) -> float:

@@ -7,7 +7,8 @@
 Whoever asks "what if" replays with another policy: the same moment, everything before it as it was,
 and this policy in place of the one that decided. What that policy asks for beyond what the record
 knows is named, never guessed. A projection leaves out what clocks measured, the command, which is
-made after the chain, and the facts themselves.
+made after the chain, the facts themselves, and who fences the device: no gate asks, and records of
+older releases do not say it.
 """
 
 import json
@@ -117,6 +118,9 @@ def recall(
 def projection(data: Json) -> bytes:
     """Return what is decided of a record's data, as canonical JSON."""
     kept = _written({key: value for key, value in data.items() if key not in UNPROJECTED})
+    device = kept.get("device")
+    if isinstance(device, Mapping):
+        kept["device"] = {key: value for key, value in device.items() if key != "fence"}
     body = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return body.encode()
 

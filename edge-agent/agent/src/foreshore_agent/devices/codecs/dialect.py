@@ -14,7 +14,7 @@ from foreshore_agent.engine import effects
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.v1alpha1.telemetry import Payload
 from foreshore_decision import expr
-from foreshore_decision.policy import templates
+from foreshore_decision.policy import compiled
 
 MAXIMUM_BYTES: Final = 4096
 """Bytes of one message."""
@@ -31,7 +31,7 @@ def is_spoken(action: deviceprofile.Action | None, payload: Payload) -> bool:
     return action is not None and action.mqtt is not None and action.mqtt.payload is payload
 
 
-def document(command: effects.SendCommand, message: templates.CompiledMessage | None) -> bytes:
+def document(command: effects.SendCommand, message: compiled.CompiledMessage | None) -> bytes:
     """Return a command as a JSON document. Raises MessageError."""
     value = _value(command, message)
     try:
@@ -40,7 +40,7 @@ def document(command: effects.SendCommand, message: templates.CompiledMessage | 
         raise MessageError(str(error)) from error
 
 
-def text(command: effects.SendCommand, message: templates.CompiledMessage | None) -> bytes:
+def text(command: effects.SendCommand, message: compiled.CompiledMessage | None) -> bytes:
     """Return a command as a bare value. Raises MessageError."""
     value = _shortest(_value(command, message))
     if isinstance(value, bool):
@@ -53,9 +53,7 @@ def text(command: effects.SendCommand, message: templates.CompiledMessage | None
         raise MessageError("it holds half a character") from error
 
 
-def _value(
-    command: effects.SendCommand, message: templates.CompiledMessage | None
-) -> expr.Document:
+def _value(command: effects.SendCommand, message: compiled.CompiledMessage | None) -> expr.Document:
     if message is None:
         raise MessageError(f"{command.action} has no message that compiles")
     value = message.document(command.values)

@@ -11,7 +11,7 @@ from foreshore_agent.engine import effects
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.v1alpha1.telemetry import Payload
 from foreshore_api.wire import command
-from foreshore_decision.policy import templates
+from foreshore_decision.policy import compiled
 
 
 class CommandCodec(NamedTuple):
@@ -20,7 +20,7 @@ class CommandCodec(NamedTuple):
     name: str
     fits: Callable[[deviceprofile.DeviceProfileSpec, deviceprofile.Action | None], bool]
     """Whether devices of a profile are told an action so; None: one that is not known here."""
-    encode: Callable[[effects.SendCommand, templates.CompiledMessage | None], bytes]
+    encode: Callable[[effects.SendCommand, compiled.CompiledMessage | None], bytes]
     """Takes a command and, where the action has a message of its own, how that is made. Raises
     `dialect.MessageError`."""
     advice: Callable[[effects.Advise], bytes]

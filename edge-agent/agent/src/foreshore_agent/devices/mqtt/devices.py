@@ -73,7 +73,9 @@ class MqttDevices:
         self._routes = topics.Routes()
         self._watched: availability.Routes = {}
         self._words: last_words.Words = {}
-        self._orders = orders.Orders()
+        self._orders = orders.OrderTopics()
+        self._unmade: Final[set[tuple[Key, str]]] = set()
+        """Actions of devices of which the log says that they have no message."""
         self._telemetry: Final = site.telemetry(
             channel.Subscriber(self._measured, self._telemetry_changed)
         )
@@ -114,14 +116,16 @@ class MqttDevices:
         words = {} if site is None else last_words.by_topic(site.name, placed)
         renewed, self._words = last_words.renewed(self._words, words), words
         self._watched = {} if site is None else availability.routes(site.name, placed)
+        before = {*self._routes.problems, *self._orders.problems}
         self._routes = (
             topics.Routes()
             if site is None
             else topics.routes(site.name, placed, site.spec.time_zone)
         )
-        self._orders = orders.Orders() if site is None else orders.lay_out(site.name, placed)
-        for problem in (*self._routes.problems, *self._orders.problems):
+        self._orders = orders.OrderTopics() if site is None else orders.lay_out(site.name, placed)
+        for problem in {*self._routes.problems, *self._orders.problems} - before:
             _LOG.warning("no topic: %s", printable.clean(problem))
+        self._unmade.clear()
         telemetry_routes = self._routes.telemetry
         dropped = self._unread.assign(
             {
@@ -150,7 +154,7 @@ class MqttDevices:
         try:
             body = to.encode(command)
         except dialect.MessageError as error:
-            _LOG.warning("%s of %s has no message: %s", command.action, command.device, error)
+            self._note_unmade(command, error)
             return reasons.MESSAGE_NOT_MADE
         within = max(0.0, command.deadline - self._stamp()[0].monotonic)
         try:
@@ -165,6 +169,12 @@ class MqttDevices:
         except channel.NotSentError as error:
             return error.reason
         return None
+
+    def _note_unmade(self, command: effects.SendCommand, error: dialect.MessageError) -> None:
+        """Say once in the log why an action of a device has no message."""
+        if (command.device, command.action) not in self._unmade:
+            self._unmade.add((command.device, command.action))
+            _LOG.warning("%s of %s has no message: %s", command.action, command.device, error)
 
     def advise(self, advice: effects.Advise) -> None:
         """Publish advice where the device has a topic for it; if it does not leave, never mind."""

@@ -18,7 +18,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_api.v1alpha1 import commanding, deviceprofile
 from foreshore_api.wire import assignment
 from foreshore_decision import topics
-from foreshore_decision.policy import templates
+from foreshore_decision.policy import compiled, templates
 from foreshore_decision.policy.problems import Problems
 
 _LOG: Final = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Destination:
 
     topic: str
     codec: registry.CommandCodec
-    message: templates.CompiledMessage | None = None
+    message: compiled.CompiledMessage | None = None
 
     def encode(self, command: effects.SendCommand) -> bytes:
         """Return what is published. Raises `dialect.MessageError`."""
@@ -53,7 +53,7 @@ class ReplyRoute(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class OrderTopics:
     """Every topic of one site's devices on which they are commanded or answer."""
 
     commands: Mapping[tuple[Key, str], Destination] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Orders:
         return tuple(sorted({*self.answers, *self.replies}))
 
 
-class _DeviceOrders(NamedTuple):
+class _DeviceTopics(NamedTuple):
     """The same of one device."""
 
     commands: dict[str, Destination]
@@ -79,7 +79,7 @@ class _DeviceOrders(NamedTuple):
     replies: dict[str, tuple[ReplyRoute, ...]]
 
 
-def lay_out(site: str, devices: Iterable[assignment.AssignedDevice]) -> Orders:
+def lay_out(site: str, devices: Iterable[assignment.AssignedDevice]) -> OrderTopics:
     """Lay out where one site's devices are commanded and answer."""
     commands: dict[tuple[Key, str], Destination] = {}
     advice: dict[Key, Destination] = {}
@@ -100,10 +100,10 @@ def lay_out(site: str, devices: Iterable[assignment.AssignedDevice]) -> Orders:
             answers[topic] = (*answers.get(topic, ()), *routes)
         for topic, waiting in own.replies.items():
             replies[topic] = (*replies.get(topic, ()), *waiting)
-    return Orders(commands, advice, answers, replies, tuple(problems))
+    return OrderTopics(commands, advice, answers, replies, tuple(problems))
 
 
-def _of_device(site: str, device: assignment.AssignedDevice) -> _DeviceOrders:
+def _of_device(site: str, device: assignment.AssignedDevice) -> _DeviceTopics:
     """Lay out one device's topics. Raises `topics.TopicError`."""
     key, profile = Key(device.namespace, device.name), device.profile
     parameters = topics.parameters(device.spec)
@@ -115,8 +115,7 @@ def _of_device(site: str, device: assignment.AssignedDevice) -> _DeviceOrders:
     answers: dict[str, tuple[AnswerRoute, ...]] = {}
     replies: dict[str, tuple[ReplyRoute, ...]] = {}
     for action in profile.actions:
-        told = action.mqtt
-        template = profile.mqtt.command_topic if told is None else told.topic
+        template = None if action.mqtt is None else action.mqtt.topic
         template = template or profile.mqtt.command_topic
         if template is not None:
             message = _message(key, action, parameters)
@@ -132,12 +131,12 @@ def _of_device(site: str, device: assignment.AssignedDevice) -> _DeviceOrders:
         answers[topic] = (AnswerRoute(key, registry.choose(profile)),)
     advised = profile.mqtt.advice_topic
     advice = None if advised is None else Destination(rendered(advised), registry.choose(profile))
-    return _DeviceOrders(commands, advice, answers, replies)
+    return _DeviceTopics(commands, advice, answers, replies)
 
 
 def _message(
     device: Key, action: deviceprofile.Action, parameters: Mapping[str, str]
-) -> templates.CompiledMessage | None:
+) -> compiled.CompiledMessage | None:
     """Compile the message of an action; one that does not compile has none, and none is sent.
 
     Admission and the policy refuse it too: this is said where neither has looked.

@@ -142,14 +142,14 @@ def _durable(
 
 
 def is_already(turn: Turn, device: DeviceState, evaluation: evaluate.Evaluation) -> bool:
-    """Whether the device reports already what it would be told, so that nothing has to be sent.
+    """Whether a device with echo reports already what it would be told: nothing has to be sent.
 
     Not while the fate of a command to the same actuators is open: it may be about to change them.
     """
     made = evaluation.facts.given.policy
-    wanted = evaluation.facts.limited or {}
-    is_still = not ledger.is_moving(device, made.action)
-    return is_still and read_back.is_already(turn, device, made, wanted)
+    if made.acknowledgement.echo is None or ledger.is_moving(device, made.action):
+        return False
+    return read_back.is_already(turn, device, made.action, evaluation.facts.limited or {})
 
 
 def spare(
@@ -282,9 +282,12 @@ def _answered(
 ) -> Change[DeviceState]:
     """Take the answer to a command that left; Done after Accepted: the values have settled.
 
-    The reading that shows them may have come before Done: then it counts with it.
+    The reading that shows them may have come before Done: then it counts with it. A command whose
+    echo came before the answer is over.
     """
-    intent = device.open[key]
+    intent = device.open.get(key)
+    if intent is None:
+        return Change(device)
     reason = answer.reason or ANSWERS[answer.result]
     confirmation = read_back.confirmation(device, intent)
     if answer.result is command.Result.REJECTED:

@@ -99,16 +99,14 @@ def _tolerance(device: DeviceState, intent: Intent, key: str) -> float:
 def is_already(
     turn: Turn,
     device: DeviceState,
-    made: compiled.CompiledPolicy,
+    action: compiled.CompiledAction,
     wanted: Mapping[str, Value],
 ) -> bool:
-    """Whether the device's own fresh reports are what it would be told, of an action with echo.
+    """Whether the device's own fresh reports are what it would be told.
 
     Only where every input sets a property: of what cannot be read nobody knows what it is.
     """
-    return made.acknowledgement.echo is not None and all(
-        _is_present(turn, device, bound, wanted.get(bound.name)) for bound in made.action.bounds
-    )
+    return all(_is_present(turn, device, bound, wanted.get(bound.name)) for bound in action.bounds)
 
 
 def _is_present(
