@@ -116,6 +116,8 @@ async def test_every_kind_says_ready_from_the_first_visit(world: World) -> None:
             assert said["Ready"] == "True", live["status"]
             assert not said.keys() & {"Stalled", "Reconciling"}
             assert live["status"]["observedGeneration"] == live["metadata"]["generation"]
+        device = await world.read(v1alpha1.Device, "room-301")
+        assert device["status"]["fence"] == "Device"
 
 
 async def test_when_nothing_changes_nothing_is_written(world: World) -> None:

@@ -47,6 +47,7 @@ class Type(StrEnum):
     DEGRADED = "Degraded"
     ACTUATOR_SHARED = "ActuatorShared"
     IN_AGENT = "InAgent"
+    UNFENCED = "Unfenced"
 
 
 WITHOUT_HUB: Final = (

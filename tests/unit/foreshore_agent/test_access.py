@@ -7,6 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from builders import stock
 from foreshore_agent import main
 from foreshore_agent.access import grants, mosquitto
 
@@ -109,7 +110,7 @@ def test_no_profile_gives_a_device_more_than_a_devices_topics(
 def test_a_site_whose_name_makes_a_topic_the_agents_own_is_refused(tmp_path: Path) -> None:
     named = profile(telemetryTopic="{site}/v1/hq/beat/x")
     said = faults(tmp_path, site("foreshore"), named, device(site="foreshore"))
-    assert "Device hq/room-301: topic 'foreshore/v1/hq/beat/x'" in said
+    assert "Device hq/room-301: foreshore/v1/hq/beat/x is a topic on which agents speak" in said
 
 
 def test_a_profile_that_names_another_devices_topic_is_refused(tmp_path: Path) -> None:
@@ -153,6 +154,71 @@ def test_a_list_that_would_not_be_whole_is_not_written(
     tmp_path: Path, documents: list[dict[str, Any]], why: str
 ) -> None:
     assert why in faults(tmp_path, *documents)
+
+
+def plugs(folder: Path, *documents: dict[str, Any], **names: str) -> dict[str, grants.User]:
+    return users(folder, site(), stock.plug(), *documents, **names)
+
+
+def test_a_stock_device_has_the_topics_of_its_dialect_and_no_more(tmp_path: Path) -> None:
+    own = plugs(tmp_path, stock.friendly())["hq/plug-1"]
+    assert own.writes == {
+        "zigbee2mqtt/Hall Plug 1", "zigbee2mqtt/Hall Plug 1/availability",
+    }  # fmt: skip
+    assert own.reads == {"zigbee2mqtt/Hall Plug 1/set"}
+
+
+def test_properties_and_actions_with_topics_of_their_own_are_granted(tmp_path: Path) -> None:
+    named = stock.plug(spec__mqtt={"telemetryTopic": "tele/{device}/SENSOR"})
+    named["spec"]["properties"][1]["topic"] = "stat/{device}/POWER"
+    named["spec"]["actions"][0]["acknowledgement"] = {
+        "type": "Reply",
+        "reply": {
+            "topic": "stat/{device}/RESULT", "path": "POWER", "match": "true", "within": "3s",
+        },
+    }  # fmt: skip
+    found = users(tmp_path, site(), named, stock.friendly())
+    assert found["hq/plug-1"].writes == {
+        "tele/plug-1/SENSOR", "stat/plug-1/POWER", "stat/plug-1/RESULT",
+    }  # fmt: skip
+    assert found["hq-broker"].reads >= found["hq/plug-1"].writes
+
+
+@pytest.mark.parametrize("called", ["Hall/#", "+", "$SYS", "a\x85b"])
+def test_a_name_that_would_be_the_topics_of_others_is_refused(tmp_path: Path, called: str) -> None:
+    said = faults(tmp_path, site(), stock.plug(), stock.friendly(called=called))
+    assert "Device hq/plug-1: the parameter friendlyName" in said
+
+
+def test_a_device_without_the_parameter_of_its_topics_is_named_with_the_remedy(
+    tmp_path: Path,
+) -> None:
+    unnamed = stock.friendly()
+    del unnamed["spec"]["parameters"]
+    said = faults(tmp_path, site(), stock.plug(), unnamed)
+    assert "Device hq/plug-1" in said
+    assert "add it to spec.parameters of the Device" in said
+
+
+def test_devices_behind_one_bridge_are_one_user(tmp_path: Path) -> None:
+    """The bridge speaks for all of them: its login is the one that the broker knows."""
+    other = stock.friendly("plug-2", "Hall Plug 2")
+    bridge = plugs(tmp_path, stock.friendly(), other, device="bridge")["bridge"]
+    assert bridge.roles == ("Device hq/plug-1", "Device hq/plug-2")
+    assert {"zigbee2mqtt/Hall Plug 1/set", "zigbee2mqtt/Hall Plug 2/set"} == bridge.reads
+
+
+def test_devices_that_one_gateway_reports_on_one_topic_are_one_user(tmp_path: Path) -> None:
+    motors = [device("motor-1", profile="gateway"), device("motor-2", profile="gateway")]
+    documents = [site(), stock.gateway(), *motors]
+    assert "one user with --device-user" in faults(tmp_path, *documents)
+    assert users(tmp_path, *documents, device="plc")["plc"].writes == {"plc/line1"}
+
+
+def test_a_shadow_of_aws_is_a_devices_topic(tmp_path: Path) -> None:
+    shadow = profile(telemetryTopic="$aws/things/{device}/shadow/update/accepted")
+    own = users(tmp_path, site(), shadow, device())["hq/room-301"]
+    assert own.writes == {"$aws/things/room-301/shadow/update/accepted"}
 
 
 @pytest.mark.parametrize("name", ["", "a\nuser b", "{node}", "#", "+", "x "])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from builders import neighbours, room
+from builders import neighbours, room, stock
 from foreshore_agent import inspection, manifests
 from foreshore_decision import policy, resources
 
@@ -27,7 +27,7 @@ def test_a_policy_that_cannot_be_compiled_at_all_is_a_problem_of_it_alone(
     assert "a trap nobody knew" in found[0].message
 
 
-def inspected(*documents: room.Json) -> list[tuple[str, str]]:
+def inspected_room(*documents: room.Json) -> list[tuple[str, str]]:
     written = [
         manifests.Manifest(f"room.yaml#{at}", document)
         for at, document in enumerate((room.site(), room.profile(), room.device(), *documents), 1)
@@ -37,15 +37,38 @@ def inspected(*documents: room.Json) -> list[tuple[str, str]]:
 
 
 def test_a_policy_of_a_folder_may_read_another_device() -> None:
-    assert inspected(*neighbours.documents()) == []
+    assert inspected_room(*neighbours.documents()) == []
 
 
 def test_another_device_that_the_folder_lacks_is_said_at_the_input() -> None:
     documents = (neighbours.profile(), neighbours.window("window-302"), neighbours.policy())
-    [(reason, message), *_] = inspected(*documents)
+    [(reason, message), *_] = inspected_room(*documents)
     assert reason == "ReferenceNotFound"
     assert "spec.inputs[windowOpen].deviceRef.name: there is no Device window-301" in message
     assert "did you mean window-302?" in message
+
+
+def inspected(*documents: room.Json) -> list[str]:
+    """What is wrong with documents, a line each."""
+    read = resources.read(
+        [manifests.Manifest(f"room.yaml#{at}", each) for at, each in enumerate(documents, 1)], {}
+    )
+    return [inspection.line(problem) for problem in inspection.inspect(read)]
+
+
+def test_what_no_device_can_be_read_by_is_said_with_file_field_and_remedy() -> None:
+    site = room.changed(room.site(), spec__timeZone="Europe/Bruxelles")
+    lacking = room.changed(stock.friendly(), spec__parameters=None)
+    scaled = stock.gateway(spec__properties=[{"name": "speed", "scale": 0}])
+    assert inspected(site, stock.plug(), lacking, scaled) == [
+        "room.yaml#1: spec.timeZone: there is no time zone Europe/Bruxelles: write its IANA name,"
+        " such as Europe/Brussels (Site hq/hq, Invalid)",
+        "room.yaml#4: spec.properties[speed].scale: a scale of 0 makes one number of every value:"
+        " leave it out, or say the factor (DeviceProfile hq/gateway, Invalid)",
+        f"room.yaml#3: spec.parameters[friendlyName]: the topic {stock.STATE} needs the parameter"
+        " friendlyName, which the device lacks: add it to spec.parameters of the Device"
+        " (Device hq/plug-1, Invalid)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,33 @@ def test_every_example_is_clean(folder: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+HALL = {
+    "apiVersion": "foreshore.dev/v1alpha1",
+    "kind": "DeviceProfile",
+    "metadata": {"name": "hall-motion-2", "namespace": "shop"},
+    "spec": {
+        "mqtt": {"telemetryTopic": "zigbee2mqtt/Hall Motion 2"},
+        "properties": [
+            {"name": "occupancy", "type": "Boolean"},
+            {"name": "illuminance", "unit": "lx", "minimum": 0, "maximum": 100000},
+        ],
+    },
+}
+METER = {
+    **HALL,
+    "metadata": {"name": "plug-3c91a0", "namespace": "shop"},
+    "spec": {
+        "mqtt": {"telemetryTopic": "tele/plug_3C91A0/SENSOR"},
+        "properties": [{"name": "power", "path": "/ENERGY/Power", "timestampPath": "/Time"}],
+    },
+}
+
+
+def test_profiles_of_stock_devices_that_only_say_something_are_clean(tmp_path: Path) -> None:
+    result = lint(write(tmp_path, HALL, METER), "--strict")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_mistake_ends_with_code_one_and_a_line_that_names_it(tmp_path: Path) -> None:
     result = lint(write(tmp_path, PLUG))
     assert result.exit_code == 1

@@ -229,6 +229,54 @@ def test_an_unreachable_hub_is_said_of_a_device_whose_site_is_not_looked_at() ->
     assert [row.notes[0].reason for row in found.every] == ["HubUnreachable"]
 
 
+def unfenced(number: int) -> Json:
+    message = "nobody fences it, as guards.fence None says"
+    plug = with_conditions("Device", "room-301", condition("Unfenced", "True", "NoFence", message))
+    plug["metadata"]["name"] = f"plug-{number}"
+    plug["status"]["fence"] = "None"
+    return plug
+
+
+def test_a_device_that_nobody_fences_is_shown_and_no_failure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server = recorded.Server("hq", [unfenced(1)])
+    look = status.look(server)
+    assert look.is_well
+    (row,) = status.written(look)["devices"]
+    assert row["fence"] == "None"
+    screen = shown(server, capsys)
+    assert re.search(r"plug-1 .* None", screen)
+    assert "! Unfenced" in screen
+    assert "NoFence: nobody fences it" in screen
+
+
+def test_what_many_unfenced_devices_say_alike_leaves_room_for_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shadowed = with_conditions(*POLICY, condition("Degraded", "True", "ModeCapped", "GuardsUnset"))
+    plugs = [unfenced(number) for number in range(30)]
+    screen = shown(recorded.Server("hq", [*plugs, shadowed]), capsys)
+    assert screen.count("NoFence") == 1
+    assert "the same of 29 more devices" in screen
+    assert "GuardsUnset" in screen
+
+
+def test_a_broker_that_refuses_everybody_is_one_line_of_the_site() -> None:
+    refused = condition("Degraded", "True", "NotAuthorized", "edge-1: not authorised; a remedy")
+    site = changed(
+        recorded.find("well", "Site", "hq"),
+        conditions=[refused, {**refused, "type": "Ready", "status": "False"}],
+    )
+    cut = [condition("Connected", "False", "NotAuthorized"), condition("Ready", "True")]
+    room = changed(recorded.find("well", "Device", "room-301"), conditions=cut)
+    look = status.look(recorded.Server("hq", [site, room]))
+    assert not look.is_well
+    assert [(row.name, note.what, note.reason) for row in look.every for note in row.notes] == [
+        ("hq", "NotReady", "NotAuthorized")
+    ]
+
+
 def test_a_cap_that_the_operator_explains_is_said_once() -> None:
     capped = with_conditions(
         *POLICY, condition("Degraded", "True", "ModeCapped", "GuardsUnchecked")
@@ -357,6 +405,7 @@ def test_documents_hold_what_the_tables_show(capsys: pytest.CaptureFixture[str])
         "holder": "edge-1",
         "epoch": 1772355600,
         "connected": "True",
+        "fence": "Device",
         "lock": "Unlocked",
         "takeoverBound": "22s",
         "profile": "room-climate",

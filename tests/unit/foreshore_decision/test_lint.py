@@ -10,8 +10,8 @@ from builders import room
 from foreshore_api.reasons import domains
 from foreshore_decision import lint, manifests, resources
 
-ALONE = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda name: name == "Europe/Brussels")
-CLUSTER = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda _: True, in_cluster=True)
+ALONE = lint.Surroundings(clock=lambda: 0.0)
+CLUSTER = lint.Surroundings(clock=lambda: 0.0, in_cluster=True)
 
 
 def check(*documents: dict[str, Any], around: lint.Surroundings = ALONE) -> lint.LintReport:

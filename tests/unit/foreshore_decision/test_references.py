@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.resources import device, everything, policy, site
+from builders.resources import device, everything, policy, profile, site
 from foreshore_api import meta, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment
+from foreshore_decision.policy import acceptance
 
 REFERRED = (v1alpha1.Model, v1alpha1.ModelVersion, v1alpha1.DeviceProfile)
 ALL = everything()
@@ -154,3 +155,55 @@ def test_limits_that_leave_no_value_wait_for_the_profile() -> None:
     orphaned = replaced(device(spec={"limits": narrow}), missing=v1alpha1.DeviceProfile)
     [found] = compile_(*orphaned, last=[WORKED]).assignment.devices
     assert found.profile == WORKED.devices[0].profile
+
+
+# A profile by which a device cannot be listened to counts as not there.
+
+WRONG = profile(mqtt={"telemetryTopic": "t", "commandTopic": "$SYS/x"})
+LACKING = profile(mqtt={"telemetryTopic": "t/{parameters.called}"}, actions=[])
+
+
+def edited(*changed: meta.Resource, last: Any = ()) -> assignment.Compilation:
+    names = {(one.kind, one.name) for one in changed}
+    kept = [one for one in ALL if (one.kind, one.name) not in names]
+    return compile_(*kept, *changed, last=last)
+
+
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [
+        (WRONG, "DeviceProfile room-climate, spec.mqtt.commandTopic: $SYS/x is one of"),
+        (LACKING, "spec.parameters[called]: the topic t/{parameters.called} needs"),
+    ],
+)
+def test_a_device_that_cannot_be_listened_to_keeps_the_profile_that_it_had_last(
+    shared: v1alpha1.DeviceProfile, said: str
+) -> None:
+    made = edited(shared, last=[WORKED])
+    assert made.assignment == WORKED
+    [problem] = made.problems
+    assert (problem.kind, problem.reason) == ("Device", "Invalid")
+    assert problem.message.startswith(f"held back: {said}")
+    assert "the profile that it had last stays in force" in problem.message
+
+
+def test_a_device_that_never_could_be_listened_to_is_left_out_and_costs_no_other() -> None:
+    well = device("room-302", spec={"parameters": [{"name": "called", "value": "Hall 2"}]})
+    made = edited(LACKING, well)
+    assert [one.name for one in made.assignment.devices] == ["room-302"]
+    [problem] = made.problems
+    assert (problem.name, problem.reason) == ("room-301", "Invalid")
+
+
+def test_a_check_that_fails_as_nobody_foresaw_is_a_problem_of_one_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(_: Any, one: v1alpha1.Device) -> tuple[()]:
+        if one.name == "room-301":
+            raise RuntimeError("a trap nobody knew")
+        return ()
+
+    monkeypatch.setattr(acceptance, "of_reading", breaks)
+    made = edited(device("room-302"))
+    assert [one.name for one in made.assignment.devices] == ["room-302"]
+    assert "a trap nobody knew" in made.problems[0].message

@@ -197,6 +197,23 @@ def test_what_was_given_back_is_forgotten_when_the_agent_no_longer_says_so() -> 
     assert evidence.given_back(("hq", "room-301")) == frozenset()
 
 
+def test_what_was_given_back_is_as_old_as_the_first_report_of_it() -> None:
+    """The operator waits by that age, and reports repeat what was given back."""
+    back = {"namespace": "hq", "device": "room-301", "connected": False, "gaveBack": True}
+    evidence = fleet.FleetEvidence("lineage", 0.0, {})
+    for at in (1.0, 3.0, 6.0):
+        evidence.note_report(report_of("edge-1", devices=[{**back, "epoch": 5}]), at)
+    evidence.note_report(report_of("edge-2", devices=[{**back, "epoch": 4}]), 7.0)
+    entries = evidence.evidence(8.0).given_back
+    assert [(entry.holder, entry.epoch, entry.age_seconds) for entry in entries] == [
+        ("edge-1", 5, 7.0), ("edge-2", 4, 1.0),
+    ]  # fmt: skip
+    evidence.note_report(report_of("edge-1", devices=[{**back, "epoch": 6}]), 9.0)
+    assert evidence.evidence(9.0).given_back[0].age_seconds == 0.0, "it is another right"
+    evidence.note_report(report_of("edge-1"), 10.0)
+    assert [entry.holder for entry in evidence.evidence(10.0).given_back] == ["edge-2"]
+
+
 def test_ages_count_from_when_the_report_came_by_the_hubs_own_clock() -> None:
     evidence = fleet.FleetEvidence("lineage", 0.0, {})
     evidence.note_report(report_of("edge-1"), 10.0)

@@ -49,20 +49,36 @@ def test_an_unknown_readiness_is_neither_true_nor_false(status: str, is_ready: b
     assert seen(conditions=[{"type": "Ready", "status": status}]).is_ready is is_ready
 
 
-def test_a_tier_label_that_says_neither_word_counts_as_absent() -> None:
-    labelled = document()
-    labelled["metadata"]["labels"]["foreshore.dev/tier"] = "edge"
+EDGE, CLOUD = v1alpha1.Tier.EDGE, v1alpha1.Tier.CLOUD
 
+
+@pytest.mark.parametrize(
+    ("labels", "cluster", "tier"),
+    [
+        pytest.param({"site": "shop"}, CLOUD, EDGE, id="a board of a site that nobody labelled"),
+        pytest.param({"site": "shop", "tier": "edge"}, CLOUD, EDGE, id="a tier that is no word"),
+        pytest.param({"site": "shop", "tier": "Cloud"}, CLOUD, CLOUD, id="a tier that is said"),
+        pytest.param({"site": ""}, CLOUD, CLOUD, id="a site without a name"),
+        pytest.param({}, CLOUD, CLOUD, id="a node of the cluster"),
+        pytest.param({}, EDGE, EDGE, id="a node of a cluster at the edge"),
+        pytest.param({"tier": "Edge"}, CLOUD, EDGE, id="an edge node of no site yet"),
+    ],
+)
+def test_a_node_of_a_site_is_edge_unless_its_label_says_otherwise(
+    labels: dict[str, str], cluster: v1alpha1.Tier, tier: v1alpha1.Tier
+) -> None:
+    """As Cloud it would be given replicas of other sites, and none of a policy that is EdgeOnly."""
+    labelled = document()
+    labelled["metadata"]["labels"] = {f"foreshore.dev/{key}": said for key, said in labels.items()}
     node = nodes.node(
         nodes.record(labelled),
-        default_tier=v1alpha1.Tier.CLOUD,
+        default_tier=cluster,
         lease_age=None,
         ready_age=math.inf,
         silent_age=None,
         requested=snapshot.ComputeResources(),
     )
-
-    assert node.tier is v1alpha1.Tier.CLOUD
+    assert node.tier is tier
 
 
 def test_a_refreshed_heartbeat_makes_no_difference() -> None:

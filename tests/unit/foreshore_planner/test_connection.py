@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from builders import planning as build
+from foreshore_api import conditions, v1alpha1
 from foreshore_api.wire import report
 from foreshore_planner import plan as planner
 from foreshore_planner import snapshot
@@ -118,6 +119,61 @@ def test_a_broker_that_refuses_an_agent_is_said_with_the_reportingown_reason() -
     assert "edge-2: 172.18.0.9:8883: the broker refuses us: Not authorized" in message
     assert "hq-broker" in message
     assert "edge-1" not in message
+
+
+def refusing(code: str | None, *cut: str) -> snapshot.Snapshot:
+    """A site of which some agents are refused by the broker, with its code."""
+    lost: dict[str, Any] = {
+        "broker_connected": False,
+        "broker_problem": "the broker refuses us: no",
+        "broker_reason": code,
+    }
+    return build.world(
+        fleet=build.fleet(
+            [
+                build.agent(name, **lost) if name in cut else build.agent(name)
+                for name in build.EDGES
+            ]
+        )
+    )
+
+
+@pytest.mark.parametrize("code", ["NotAuthorized", "BadUserNameOrPassword", "Banned"])
+def test_a_site_whose_broker_lets_no_agent_in_is_not_ready_for_the_brokers_own_reason(
+    code: str,
+) -> None:
+    seen = refusing(code, *build.EDGES)
+    condition, message = site_says(seen, "Ready")
+    assert condition == ("False", code)
+    assert "the agents show the credential hq-broker" in message
+    assert "edge-1: the broker refuses us: no" in message
+    assert conditions.Reason(code).remedy in message
+    assert site_says(seen, "Degraded") == (("True", code), message), "one cause, one line"
+    assert device_says(seen, "Connected")[0] == ("False", code)
+    assert site_says(seen, "Stalled")[0] is None, "the broker may be what is mended"
+
+
+def test_a_broker_that_lets_some_agents_in_leaves_the_site_ready() -> None:
+    seen = refusing("NotAuthorized", "edge-2")
+    assert site_says(seen, "Ready")[0] == ("True", "Accepted")
+    assert site_says(seen, "Degraded")[0] == ("True", "NotAuthorized")
+
+
+@pytest.mark.parametrize("code", [None, "ServerBusy", "ACodeOfTheFuture"])
+def test_a_broker_that_is_away_or_busy_leaves_the_site_ready(code: str | None) -> None:
+    seen = refusing(code, *build.EDGES)
+    assert site_says(seen, "Ready")[0] == ("True", "Accepted")
+    assert site_says(seen, "Degraded")[0] == ("True", "BrokerUnreachable")
+
+
+def test_a_time_zone_that_there_is_not_degrades_the_site_and_stops_nothing() -> None:
+    site = build.site().document()
+    site["spec"]["timeZone"] = "Europe/Bruxelles"
+    seen = build.world(sites=(v1alpha1.Site.read(site),))
+    condition, message = site_says(seen, "Degraded")
+    assert condition == ("True", "Invalid")
+    assert message.startswith("spec.timeZone: there is no time zone Europe/Bruxelles")
+    assert site_says(seen, "Ready")[0] == ("True", "Accepted")
 
 
 def test_a_broken_journal_is_said_with_the_place_and_what_to_do() -> None:

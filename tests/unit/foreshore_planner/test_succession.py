@@ -124,19 +124,99 @@ def test_nothing_moves_while_most_of_the_site_is_silent() -> None:
     assert only(build.silenced(held(), "edge-1", "edge-2")) is None
 
 
-def test_a_right_that_was_given_back_moves_at_once() -> None:
+def handed_back(
+    guards: dict[str, Any],
+    known_for: float | None = 0.0,
+    epoch: int = EPOCH,
+    renewed: float = 1.0,
+    others: tuple[str, ...] = ("edge-2", "edge-3"),
+) -> snapshot.Snapshot:
+    """edge-1 gave its right to the device back; `known_for`: None with a hub that does not say."""
     back = report.HeldDevice(
         namespace="hq", device="room-301", connected=False, epoch=EPOCH, gave_back=True
     )
+    entry = report.GivenBack(
+        namespace="hq",
+        device="room-301",
+        epoch=epoch,
+        holder="edge-1",
+        age_seconds=known_for or 0.0,
+    )
     agents = [
-        build.agent("edge-1", devices=(back,), broker_connected=False),
-        build.agent("edge-2", hears=["edge-3"]),
-        build.agent("edge-3", hears=["edge-2"]),
+        build.agent("edge-1", devices=(back,), broker_connected=not others),
+        *(build.agent(name, hears=others) for name in others),
     ]
-    seen = dataclasses.replace(held(), fleet=build.fleet(agents))
-    grant = only(seen)
+    fleet = build.fleet(agents, [build.renewal(EPOCH, age=renewed)]).model_copy(
+        update={"given_back": () if known_for is None else (entry,)}
+    )
+    profile = build.profile(guards=guards)
+    return dataclasses.replace(held(), fleet=fleet, profiles=(profile,))
+
+
+CHECKED = {"epoch": "Checked", "duplicates": "Checked"}
+UNFENCED: dict[str, Any] = {"fence": "None"}
+
+
+@pytest.mark.parametrize("guards", [CHECKED, {**CHECKED, "fence": "Device"}])
+def test_a_right_that_was_given_back_moves_at_once_where_the_device_fences(
+    guards: dict[str, Any],
+) -> None:
+    grant = only(handed_back(guards))
     assert grant is not None
     assert (grant.authority.holder, grant.cause) == ("edge-2", "GivenBack")
+
+
+@pytest.mark.parametrize("guards", [UNFENCED, {}, {"epoch": "Checked"}])
+def test_a_right_to_a_device_that_nobody_fences_waits_for_the_last_command_to_run_out(
+    guards: dict[str, Any],
+) -> None:
+    """The longest timeToLive of its policies is 5 s."""
+    early = planning.plan(handed_back(guards, known_for=4.9))
+    assert not early.grants
+    assert early.wake_after == pytest.approx(0.1)
+    assert build.condition(early, "Device", "room-301", "Held") == ("True", "AuthorityMoving")
+    assert "nobody fences it" in build.message(early, "Device", "room-301", "Held")
+    grant = only(handed_back(guards, known_for=5.1))
+    assert grant is not None
+    assert (grant.authority.holder, grant.cause) == ("edge-2", "GivenBack")
+
+
+def test_the_hubs_answer_ages_on_the_way() -> None:
+    late = dataclasses.replace(handed_back(UNFENCED, known_for=4.0), fleet_age=1.5)
+    assert only(late) is not None
+
+
+def test_a_give_back_of_another_number_says_nothing_of_this_one() -> None:
+    assert only(handed_back(UNFENCED, known_for=60.0, epoch=EPOCH - 1)) is None
+
+
+def test_a_hub_that_does_not_say_since_when_leaves_the_wait_of_a_lost_holder() -> None:
+    assert only(handed_back(UNFENCED, known_for=None, renewed=21.9)) is None
+    assert only(handed_back(UNFENCED, known_for=None, renewed=22.1)) is not None
+
+
+def test_a_right_that_returns_to_its_own_holder_waits_for_nobody() -> None:
+    grant = only(handed_back(UNFENCED, others=()))
+    assert grant is not None
+    assert grant.authority.holder == "edge-1"
+
+
+@given(st.floats(0, 400), st.integers(100, 300_000))
+@settings(max_examples=60, deadline=None)
+def test_an_unfenced_device_is_never_moved_while_a_command_may_be_obeyed(
+    known_for: float, milliseconds: int
+) -> None:
+    seen = dataclasses.replace(
+        handed_back(UNFENCED, known_for=known_for),
+        policies=(build.policy(action=short_lived(milliseconds)),),
+    )
+    moved = only(seen) is not None
+    assert moved is (known_for >= milliseconds / 1000)
+
+
+def short_lived(milliseconds: int) -> dict[str, Any]:
+    action = build.policy().spec.action.document()
+    return {**action, "timeToLive": f"{milliseconds}ms"}
 
 
 def test_reachable_from_narrows_who_may_hold() -> None:

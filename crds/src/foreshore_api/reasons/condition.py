@@ -90,6 +90,12 @@ class ConditionReason(ReasonEnum):
         "decides which of them wins.",
         "one policy for each actuator",
     )
+    NO_FENCE = (
+        "NoFence",
+        "Nobody fences the device (guards.fence None): two agents may command it at once for as"
+        " long as one can be stopped between its last look at its right and the write.",
+        "a device that checks epoch and duplicates, and guards.fence Device in its DeviceProfile",
+    )
     DISABLED = (
         "Disabled",
         "The policy is not evaluated, as its mode says.",
@@ -137,6 +143,38 @@ class ConditionReason(ReasonEnum):
         "topic; the message names it: the broker's access list lacks it, or was not read "
         "again.",
         "write the broker's access list again (foreshore-agent broker-acl), and let it read it",
+    )
+    NOT_AUTHORIZED = (
+        "NotAuthorized",
+        "The site's broker lets no agent in: it knows them and authorises them for nothing, or"
+        " answers so whoever it does not know.",
+        "the user name and password of the Site's credential, or the certificate, and what the"
+        " broker allows them",
+    )
+    BAD_USER_NAME_OR_PASSWORD = (
+        "BadUserNameOrPassword",
+        "The site's broker lets no agent in: it does not take their user name and password.",
+        "the username and password of the Site's credential, and the broker's list of passwords",
+    )
+    BAD_AUTHENTICATION_METHOD = (
+        "BadAuthenticationMethod",
+        "The site's broker lets no agent in: it wants another way to authenticate.",
+        "let the broker take user name and password, or client certificates",
+    )
+    CLIENT_IDENTIFIER_NOT_VALID = (
+        "ClientIdentifierNotValid",
+        "The site's broker lets no agent in: it does not allow their client identifier.",
+        "let the broker allow any client identifier",
+    )
+    UNSUPPORTED_PROTOCOL_VERSION = (
+        "UnsupportedProtocolVersion",
+        "The site's broker lets no agent in: it does not speak the MQTT version of the Site.",
+        "spec.broker.protocol of the Site: V311",
+    )
+    BANNED = (
+        "Banned",
+        "The site's broker lets no agent in: it has banned them.",
+        "lift the ban at the broker",
     )
     JOURNAL_BROKEN = (
         "JournalBroken",

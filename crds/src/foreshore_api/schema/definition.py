@@ -76,6 +76,7 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
                 PrinterColumn(
                     "Epoch", ".status.authority.epoch", "Epoch of the grant.", "integer", 1
                 ),
+                PrinterColumn("Fence", ".status.fence", "Who fences the device.", priority=1),
             ),
             selectable=(".spec.site", ".spec.profileRef.name", ".status.authority.holder"),
         ),
@@ -102,7 +103,7 @@ SURFACES: Mapping[str, Surface] = MappingProxyType(
             )
         ),
         "Cluster": Surface(
-            (PrinterColumn("Tier", ".spec.tier", "Tier of nodes without a label."),)
+            (PrinterColumn("Tier", ".spec.tier", "Tier of nodes of no site without a label."),)
         ),
         "InferencePlacement": Surface(
             (

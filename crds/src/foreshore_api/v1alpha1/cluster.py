@@ -75,7 +75,8 @@ class ClusterSpec(Document):
     """How the cluster is reached."""
 
     tier: Tier = Tier.CLOUD
-    """Tier of nodes without the label foreshore.dev/tier. Example: `Edge`."""
+    """Tier of nodes without the label foreshore.dev/tier; one that carries foreshore.dev/site is
+    Edge all the same. Example: `Edge`."""
 
     region: Annotated[
         Annotated[str, StringConstraints(pattern=scalars.LABEL_PATTERN, max_length=63)] | None,

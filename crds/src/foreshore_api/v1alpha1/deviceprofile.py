@@ -61,8 +61,9 @@ class Property(Document):
     no object the whole. Example: `/values/co2`."""
 
     position: telemetry.Position = telemetry.Position.REFUSED
-    """Refused: a number in `path` never counts the elements of an array, whose order devices
-    change; use `pick`. Fixed: it does, because this device never changes it. Example: `Fixed`."""
+    """Refused: a number in `path` names a member and never counts the elements of an array, whose
+    order devices change; use `pick`. Fixed: it does, because this device never changes it. Example:
+    `Fixed`."""
 
     pick: telemetry.Pick | None = None
     """The element of an array that holds the value. Absent: `path` says where it is."""

@@ -51,7 +51,8 @@ class HeldDevice(document.WireDocument):
     gave_back: bool = False
     """The holder stood down by its own choice (broker lost, disk full, told to stop).
 
-    The operator may move the right at once.
+    The operator may move the right at once, or where nobody fences the device when its last command
+    has run out.
     """
     highest_epoch_seen: document.Count = 0
 
@@ -166,6 +167,17 @@ class LastRenewal(document.WireDocument):
     age_seconds: document.Seconds
 
 
+class GivenBack(document.WireDocument):
+    """A right that its holder gave back of its own accord, and since when the hub knows it."""
+
+    namespace: document.Label
+    device: document.Label
+    epoch: document.Count
+    holder: document.Name
+    age_seconds: document.Seconds
+    """Since the hub first heard of it, by its monotonic clock: never longer than it is true."""
+
+
 class AgentEvidence(document.WireDocument):
     """One agent as the hub knows it."""
 
@@ -184,5 +196,7 @@ class Fleet(document.WireDocument):
     """A restarted hub counts its start as the last renewal of every device."""
     agents: tuple[AgentEvidence, ...] = Field(default=(), max_length=AGENTS, fail_fast=True)
     renewals: tuple[LastRenewal, ...] = Field(default=(), max_length=RENEWALS, fail_fast=True)
+    given_back: tuple[GivenBack, ...] = Field(default=(), max_length=RENEWALS, fail_fast=True)
+    """Absent from a hub of a release that does not count since when."""
     problems: tuple[Problem, ...] = Field(default=(), max_length=1000, fail_fast=True)
     """What the hub could not do for single nodes: their agents go on by what they have."""

@@ -9,7 +9,6 @@ works. A problem's message begins with the document (`room.yaml#7`) and the fiel
 
 import hashlib
 import time
-import zoneinfo
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,16 +39,7 @@ class Supplies:
     """Whether the Site's own broker is connected to: a rehearsal has one of its own."""
 
 
-def has_zone(name: str) -> bool:
-    """Whether this machine knows a time zone of this name."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
-
-SURROUNDINGS: Final = lint.Surroundings(clock=time.thread_time, has_zone=has_zone)
+SURROUNDINGS: Final = lint.Surroundings(clock=time.thread_time)
 """What a folder is checked for: an agent by itself has nothing but the folder."""
 
 

@@ -57,7 +57,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedDocument:
     """A document or a file that was refused: what is wrong, and where it is written."""
 
     problem: report.Problem
@@ -73,7 +73,7 @@ class FolderReading:
 
     resources: tuple[meta.Resource, ...]
     kept: Mapping[ObjectIdentity, Kept]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RefusedDocument, ...]
 
     @property
     def problems(self) -> tuple[report.Problem, ...]:
@@ -89,7 +89,7 @@ class _Sorting:
     new_uid: Callable[[], str] | None
     in_cluster: bool
     good: dict[ObjectIdentity, tuple[Kept, meta.Resource]] = field(default_factory=dict)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[RefusedDocument] = field(default_factory=list)
     nameless: list[tuple[int, str, ObjectIdentity, str]] = field(default_factory=list)
     """Of documents about what can be no object: which problem, file, identity, message."""
 
@@ -119,7 +119,7 @@ class _Sorting:
             reason=reason,
             message=in_force.staying(message, LAST_GOOD) if stays else message[:1024],
         )
-        self.refusals.append(Refusal(problem, place, path))
+        self.refusals.append(RefusedDocument(problem, place, path))
         if chosen.value is not None:
             self.good[identity] = chosen.value
 
@@ -160,7 +160,7 @@ class _Sorting:
             reason=conditions.Reason.INVALID,
             message=in_force.staying(message, kept if stays else "") if options else message[:1024],
         )
-        self.refusals.append(Refusal(problem, file))
+        self.refusals.append(RefusedDocument(problem, file))
 
     def _last(self, identity: ObjectIdentity) -> in_force.Option[tuple[Kept, meta.Resource]]:
         """Return an object as it stands in another place, else as it last was right.

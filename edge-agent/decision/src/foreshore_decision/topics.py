@@ -5,8 +5,9 @@ them, and `play` does so for the device: all by this one function.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, auto
+from typing import Final, NamedTuple
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import beat
@@ -14,45 +15,97 @@ from foreshore_api.wire import beat
 LONGEST: Final = 256
 """Characters of a topic."""
 _PLACE: Final = re.compile(r"\{(site|device|parameters\.([a-z][A-Za-z0-9]*))\}")
-_FORBIDDEN: Final = re.compile(r"[+#\x00-\x1f\x7f]")
+_FORBIDDEN: Final = re.compile("[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+"""Wildcards, and what MQTT lets a broker close the connection for."""
+_AGENTS: Final = f"{beat.PREFIX.split('/')[0]}/"
+SHADOWS: Final = "$aws/"
+"""The only topics with a leading `$` that devices have: AWS IoT keeps their shadows there."""
+
+
+class Use(Enum):
+    """What a topic is for."""
+
+    SPOKEN = auto()
+    """The device speaks there, or somebody does for it."""
+    COMMANDED = auto()
+    ADVISED = auto()
+
+
+class TopicTemplate(NamedTuple):
+    """One template of a profile."""
+
+    path: str
+    """Where it stands: `spec.properties[co2].topic`."""
+    use: Use
+    template: str
 
 
 class TopicError(ValueError):
     """A template that gives no topic for this device; the text says why."""
 
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        self.parameter: Final = parameter
+        """The Device's parameter that is missing or wrong; None where the template is."""
+        super().__init__(message)
 
-def spoken(profile: v1alpha1.DeviceProfileSpec) -> tuple[str, ...]:
-    """Return the templates of all topics on which a device speaks, or somebody does for it."""
+
+def templates(profile: v1alpha1.DeviceProfileSpec) -> tuple[TopicTemplate, ...]:
+    """Return all templates of a profile, also those of one topic that stand in many places."""
+    rows = (*_spoken(profile), *_addressed(profile))
+    return tuple(TopicTemplate(path, use, text) for path, use, text in rows if text is not None)
+
+
+def _spoken(profile: v1alpha1.DeviceProfileSpec) -> Iterator[tuple[str, Use, str | None]]:
     mqtt = profile.mqtt
-    templates = [mqtt.telemetry_topic if _is_told_there(profile) else None]
-    templates += [declared.topic for declared in profile.properties]
-    templates.append(mqtt.availability.topic if mqtt.availability is not None else None)
-    templates.append(mqtt.acknowledgement_topic)
+    if any(declared.topic is None for declared in profile.properties):
+        yield "spec.mqtt.telemetryTopic", Use.SPOKEN, mqtt.telemetry_topic
+    for declared in profile.properties:
+        yield f"spec.properties[{declared.name}].topic", Use.SPOKEN, declared.topic
+    if mqtt.availability is not None:
+        yield "spec.mqtt.availability.topic", Use.SPOKEN, mqtt.availability.topic
+    yield "spec.mqtt.acknowledgementTopic", Use.SPOKEN, mqtt.acknowledgement_topic
     for action in profile.actions:
         answer = action.acknowledgement
         if answer is not None and answer.reply is not None:
-            templates.append(answer.reply.topic)
-    return _once(templates)
+            path = f"spec.actions[{action.name}].acknowledgement.reply.topic"
+            yield path, Use.SPOKEN, answer.reply.topic
+
+
+def _addressed(profile: v1alpha1.DeviceProfileSpec) -> Iterator[tuple[str, Use, str | None]]:
+    yield "spec.mqtt.commandTopic", Use.COMMANDED, profile.mqtt.command_topic
+    for action in profile.actions:
+        if action.mqtt is not None:
+            path = f"spec.actions[{action.name}].mqtt.topic"
+            yield path, Use.COMMANDED, action.mqtt.topic
+    yield "spec.mqtt.adviceTopic", Use.ADVISED, profile.mqtt.advice_topic
+
+
+def spoken(profile: v1alpha1.DeviceProfileSpec) -> tuple[str, ...]:
+    """Return the templates of all topics on which a device speaks, or somebody does for it."""
+    return _used(profile, Use.SPOKEN)
 
 
 def heard(profile: v1alpha1.DeviceProfileSpec) -> tuple[str, ...]:
     """Return the templates of all topics on which a device is spoken to."""
-    return _once((*commanded(profile), profile.mqtt.advice_topic))
+    return _used(profile, Use.COMMANDED, Use.ADVISED)
 
 
 def commanded(profile: v1alpha1.DeviceProfileSpec) -> tuple[str, ...]:
     """Return the templates of all topics on which a device is commanded."""
-    own = [action.mqtt.topic for action in profile.actions if action.mqtt is not None]
-    return _once((profile.mqtt.command_topic, *own))
+    return _used(profile, Use.COMMANDED)
 
 
-def _is_told_there(profile: v1alpha1.DeviceProfileSpec) -> bool:
-    """Whether a property comes on the telemetry topic."""
-    return any(declared.topic is None for declared in profile.properties)
+def _used(profile: v1alpha1.DeviceProfileSpec, *uses: Use) -> tuple[str, ...]:
+    """Return the templates for some uses, each once."""
+    rows = [row.template for row in templates(profile) if row.use in uses]
+    return tuple(dict.fromkeys(rows))
 
 
-def _once(templates: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(template for template in templates if template is not None))
+def named(templates: Iterable[str]) -> frozenset[str]:
+    """Return the parameters of a Device that templates need."""
+    return frozenset(
+        place[2] for text in templates for place in _PLACE.finditer(text) if place[2] is not None
+    )
 
 
 def parameters(device: v1alpha1.DeviceSpec) -> dict[str, str]:
@@ -74,23 +127,34 @@ def render(
         name = place[2]
         if name is None:
             return site if place[1] == "site" else device
-        if name not in own:
-            message = f"the topic {template} needs the parameter {name}, which the device lacks"
-            raise TopicError(message)
-        value = own[name]
-        if not value or value.startswith("$") or _FORBIDDEN.search(value):
-            message = (
-                f"the parameter {name} is {value!r}: in the topic {template} it may not be empty,"
-                " begin with $ or hold +, # or a control character"
-            )
-            raise TopicError(message)
-        return value
+        return _value(own, name, template)
 
     topic = _PLACE.sub(fill, template)
-    if topic.startswith(f"{beat.PREFIX.split('/')[0]}/"):
-        message = f"{topic} is a topic on which agents speak to each other"
-        raise TopicError(message)
+    if topic.startswith(_AGENTS):
+        raise TopicError(f"{topic} is a topic on which agents speak to each other")
+    if topic.startswith("$") and not topic.startswith(SHADOWS):
+        raise TopicError(f"{topic} is one of the broker's own topics, on which no device speaks")
+    if _FORBIDDEN.search(topic):
+        raise TopicError(f"the topic {topic!r} has characters that brokers refuse")
     if len(topic) > LONGEST:
         message = f"the topic {topic[:40]}… has {len(topic)} characters; {LONGEST} are allowed"
         raise TopicError(message)
     return topic
+
+
+def _value(parameters: Mapping[str, str], name: str, template: str) -> str:
+    """Return the value of a parameter for a topic. Raises TopicError."""
+    if name not in parameters:
+        message = (
+            f"the topic {template} needs the parameter {name}, which the device lacks: add it to"
+            " spec.parameters of the Device"
+        )
+        raise TopicError(message, name)
+    value = parameters[name]
+    if not value or value.startswith("$") or _FORBIDDEN.search(value):
+        message = (
+            f"the parameter {name} is {value!r}: in the topic {template} it may not be empty,"
+            " begin with $ or hold +, # or a control character"
+        )
+        raise TopicError(message, name)
+    return value

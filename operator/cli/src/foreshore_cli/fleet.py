@@ -21,8 +21,9 @@ RANKS: Final = {state: rank for rank, state in enumerate(objects.ObjectState)}
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 EXPECTED: Final = frozenset({conditions.Reason.NO_STANDBY, conditions.Reason.NOT_MEASURED})
 """Reasons that are as asked for, or as it is before there is anything to measure."""
-MILD: Final = frozenset({conditions.Reason.DEVICE_SILENT})
-"""Reasons for a line that leave the exit code alone: of thousands of devices one is always off."""
+MILD: Final = frozenset({conditions.Reason.DEVICE_SILENT, conditions.Reason.NO_FENCE})
+"""Reasons for a line that leave the exit code alone: of thousands of devices one is always off, and
+who chose that nobody fences one knows it."""
 NOTABLE: Final[tuple[tuple[conditions.Type, frozenset[conditions.Status]], ...]] = (
     (conditions.Type.HELD, frozenset({TRUE})),
     (conditions.Type.DEGRADED, frozenset({TRUE})),
@@ -32,6 +33,7 @@ NOTABLE: Final[tuple[tuple[conditions.Type, frozenset[conditions.Status]], ...]]
     (conditions.Type.BUDGET_MET, frozenset({FALSE, UNKNOWN})),
     (conditions.Type.REDUNDANT, frozenset({FALSE, UNKNOWN})),
     (conditions.Type.IN_AGENT, frozenset({FALSE, UNKNOWN})),
+    (conditions.Type.UNFENCED, frozenset({TRUE})),
 )
 """What is worth a line although it is no part of Ready: condition, and the status that is amiss."""
 
@@ -116,13 +118,13 @@ class StatusReport:
         return self.is_well and not any(row.notes for row in self.every)
 
     def told_once(self) -> StatusReport:
-        """Leave out of devices what their site says already: one cause, one line."""
+        """Leave out of devices what their site or another device says: one cause, one line."""
         causes = {
             (row.namespace, row.site, note.reason)
             for row in self.rows.get("sites", ())
             for note in row.notes
         }
-        devices = tuple(
+        devices = _unfenced_once(
             replace(row, notes=tuple(note for note in row.notes if not _is_of(row, note, causes)))
             for row in self.rows.get("devices", ())
         )
@@ -132,6 +134,29 @@ class StatusReport:
 def _is_of(row: ObjectRow, note: Note, causes: set[tuple[str, str | None, str]]) -> bool:
     is_connection = note.what.startswith(conditions.Type.CONNECTED.value)
     return is_connection and (row.namespace, row.site, note.reason) in causes
+
+
+def _unfenced_once(rows: Iterable[ObjectRow]) -> tuple[ObjectRow, ...]:
+    """Say at one device of many that nobody fences them: all say the same."""
+    every = tuple(rows)
+    unfenced = [row for row in every if any(map(_is_unfenced, row.notes))]
+    others = len(unfenced) - 1
+    if others < 1:
+        return every
+    noun = "device" if others == 1 else "devices"
+
+    def folded(row: ObjectRow) -> Iterator[Note]:
+        for note in row.notes:
+            if not _is_unfenced(note):
+                yield note
+            elif row is unfenced[0]:
+                yield replace(note, message=f"the same of {others} more {noun}; {note.message}")
+
+    return tuple(replace(row, notes=tuple(folded(row))) for row in every)
+
+
+def _is_unfenced(note: Note) -> bool:
+    return note.what == conditions.Type.UNFENCED.value
 
 
 def _connected(resource: objects.Observable) -> Fact:
@@ -192,6 +217,7 @@ SECTIONS: Final[tuple[Section[Any], ...]] = (
             Column("HOLDER", "holder", _at("status.authority.holder")),
             Column("EPOCH", "epoch", _at("status.authority.epoch")),
             Column("CONNECTED", "connected", _connected),
+            Column("FENCE", "fence", _at("status.fence")),
             Column("LOCK", "lock", _at("spec.lock"), is_wide=True),
             Column(
                 "TAKEOVER", "takeoverBound", _at("status.authority.takeover_bound"), is_wide=True

@@ -11,7 +11,6 @@ from __future__ import annotations
 import stat
 import sys
 import time
-import zoneinfo
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -28,7 +27,7 @@ def run(named: Sequence[str], output: options.OutputFormat, *, is_strict: bool) 
     documents = tuple(_documents(contents))
     if not documents:
         raise errors.UsageError("there is no document in what -f names")
-    surroundings = lint.Surroundings(time.thread_time, _has_zone, in_cluster=True)
+    surroundings = lint.Surroundings(time.thread_time, in_cluster=True)
     report = lint.check(documents, surroundings)
     if output.is_document:
         terminal.document(report.document(contents.__getitem__), output)
@@ -82,11 +81,3 @@ def _documents(
                 yield manifest
         except manifests.UnreadableError as error:
             yield error
-
-
-def _has_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True

@@ -98,7 +98,7 @@ def status(
 
     Exits with 0 only if everything is Ready and no condition says otherwise (Connected, Placed,
     BudgetMet, Redundant, Held, Degraded, ActuatorShared), so that a pipeline can wait on it. That a
-    device alone is silent just now is a line and does not count.
+    device alone is silent just now, or that nobody fences one, is a line and does not count.
     """
     from foreshore_cli import status as verb
 

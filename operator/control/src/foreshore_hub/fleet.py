@@ -34,7 +34,8 @@ class FleetEvidence:
         self.changed = asyncio.Event()
         self._reports: dict[str, tuple[float, report.Report]] = {}
         self._renewed = dict(renewed)
-        self._given_back: dict[renewals.Device, frozenset[tuple[str, int]]] = {}
+        self._given_back: dict[renewals.Device, Mapping[tuple[str, int], float]] = {}
+        """Node and epoch, and since when that is known, by device."""
 
     def note_report(self, facts: report.Report, now: float) -> None:
         """Take a report in."""
@@ -42,7 +43,7 @@ class FleetEvidence:
         if previous is None and len(self._reports) >= MAXIMUM_AGENTS:
             self._drop(min(self._reports, key=lambda node: self._reports[node][0]))
         self._reports[facts.node] = (now, facts)
-        self._note_given_back(facts, previous[1] if previous else None)
+        self._note_given_back(facts, previous[1] if previous else None, now)
         self._touch()
 
     def note_renewals(self, changed: Mapping[renewals.Device, renewals.RenewedHolder]) -> None:
@@ -55,7 +56,7 @@ class FleetEvidence:
 
     def given_back(self, device: renewals.Device) -> frozenset[tuple[str, int]]:
         """Return which holders gave the device back, and under which epoch."""
-        return self._given_back.get(device, frozenset())
+        return frozenset(self._given_back.get(device, ()))
 
     def evidence(self, now: float) -> report.Fleet:
         """Return everything, with ages as of now."""
@@ -77,6 +78,17 @@ class FleetEvidence:
                 )
                 for (namespace, device), last in sorted(self._renewed.items())
             ),
+            given_back=tuple(
+                report.GivenBack(
+                    namespace=namespace,
+                    device=device,
+                    epoch=epoch,
+                    holder=node,
+                    age_seconds=max(0.0, now - since),
+                )
+                for (namespace, device), entries in sorted(self._given_back.items())
+                for (node, epoch), since in sorted(entries.items())
+            ),
         )
 
     def count(self, now: float) -> tuple[int, int]:
@@ -88,20 +100,24 @@ class FleetEvidence:
         """Let everybody who waits go: the hub is about to stop."""
         self._touch()
 
-    def _note_given_back(self, facts: report.Report, before: report.Report | None) -> None:
-        """Replace what this node gave back earlier by what it says now."""
-        stale = (
-            []
-            if before is None
-            else [reported for reported in before.devices if reported.gave_back]
-        )
-        for reported in stale:
-            key = (reported.namespace, reported.device)
-            self._take_back(key, facts.node)
-        for reported in facts.devices:
-            if reported.gave_back and reported.epoch is not None:
-                key = (reported.namespace, reported.device)
-                self._given_back[key] = self.given_back(key) | {(facts.node, reported.epoch)}
+    def _note_given_back(
+        self, facts: report.Report, before: report.Report | None, now: float
+    ) -> None:
+        """Replace what this node gave back earlier by what it says now.
+
+        What it says again is known since it said so first.
+        """
+        since_when = {
+            (device, epoch): since
+            for device in _given_back(before)
+            for (node, epoch), since in self._given_back.get(device, {}).items()
+            if node == facts.node
+        }
+        for device in _given_back(before):
+            self._take_back(device, facts.node)
+        for device, epoch in _given_back(facts).items():
+            entry = {(facts.node, epoch): since_when.get((device, epoch), now)}
+            self._given_back[device] = {**self._given_back.get(device, {}), **entry}
 
     def forget(
         self, now: float, is_known: Callable[[renewals.Device], bool]
@@ -127,7 +143,8 @@ class FleetEvidence:
 
     def _take_back(self, device: renewals.Device, node: str) -> None:
         """Forget that a node gave a device back."""
-        left = frozenset(entry for entry in self.given_back(device) if entry[0] != node)
+        entries = self._given_back.get(device, {})
+        left = {entry: since for entry, since in entries.items() if entry[0] != node}
         if left:
             self._given_back[device] = left
         else:
@@ -137,3 +154,12 @@ class FleetEvidence:
         self.revision += 1
         self.changed.set()
         self.changed = asyncio.Event()
+
+
+def _given_back(facts: report.Report | None) -> dict[renewals.Device, int]:
+    """Return what a report says was given back, with the epoch."""
+    return {
+        (reported.namespace, reported.device): reported.epoch
+        for reported in (facts.devices if facts is not None else ())
+        if reported.gave_back and reported.epoch is not None
+    }

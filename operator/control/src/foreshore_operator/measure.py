@@ -195,7 +195,7 @@ def _read_apart(body: bytes) -> tuple[report.Fleet, frozenset[str]]:
 
 
 def gave_back(fleet: report.Fleet) -> frozenset[tuple[str, str]]:
-    """Devices whose holder stood down by its own choice: these move at once."""
+    """Devices whose holder stood down by its own choice: most move at once."""
     return frozenset(
         (held.namespace, held.device)
         for agent in fleet.agents

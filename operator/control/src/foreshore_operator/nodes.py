@@ -65,12 +65,12 @@ def node(
     silent_age: float | None,
     requested: snapshot.ComputeResources,
 ) -> snapshot.Node:
-    """The node as the planner sees it; a tier label that says neither word counts as absent."""
-    tier = kept.labels.get(meta.LABEL_TIER)
+    """The node as the planner sees it."""
+    site = kept.labels.get(meta.LABEL_SITE) or None
     return snapshot.Node(
         name=kept.name,
-        site=kept.labels.get(meta.LABEL_SITE) or None,
-        tier=v1alpha1.Tier(tier) if tier in tuple(v1alpha1.Tier) else default_tier,
+        site=site,
+        tier=_tier(kept.labels.get(meta.LABEL_TIER), site, default_tier),
         zone=kept.labels.get(ZONE) or None,
         labels=kept.labels,
         taints=kept.taints,
@@ -82,6 +82,16 @@ def node(
         allocatable=kept.allocatable,
         requested=requested,
     )
+
+
+def _tier(label: str | None, site: str | None, default: v1alpha1.Tier) -> v1alpha1.Tier:
+    """Return a node's tier; a label that says neither word counts as absent.
+
+    Without one a node of a site is Edge: as Cloud it would be given replicas of other sites.
+    """
+    if label in tuple(v1alpha1.Tier):
+        return v1alpha1.Tier(label)
+    return v1alpha1.Tier.EDGE if site is not None else default
 
 
 def resources(quantities: Mapping[str, Any]) -> snapshot.ComputeResources:

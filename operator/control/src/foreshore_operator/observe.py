@@ -49,6 +49,6 @@ def observe(
 
 
 def default_tier(seen: store.ClusterMirrors) -> v1alpha1.Tier:
-    """The tier of nodes without a label: that of the Cluster `local`, which is Cloud if unsaid."""
+    """The tier of nodes of no site without a label: the Cluster's, which is Cloud if unsaid."""
     local = seen.find(v1alpha1.Cluster, "", v1alpha1.cluster.LOCAL)
     return local.spec.tier if local is not None else v1alpha1.Tier.CLOUD

@@ -15,6 +15,8 @@ from typing import Final, TypeVar
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
 from foreshore_api.wire import beat
 from foreshore_decision import assignment, in_force, narrowing, selectors, topics
+from foreshore_decision import policy as deciding
+from foreshore_decision.policy import acceptance
 from foreshore_planner import snapshot
 
 T = TypeVar("T", bound=meta.Resource)
@@ -56,6 +58,12 @@ class BoundDevice:
         if self.profile is None:
             return None
         return narrowing.narrow(self.profile.spec, self.device.spec)
+
+    @property
+    def fence(self) -> v1alpha1.protection.Fence | None:
+        """Who fences; None where nobody is named, or where no profile says so."""
+        narrowed = self.narrowed
+        return None if narrowed is None else narrowed.guards.fenced_by
 
     @property
     def lease_seconds(self) -> float:
@@ -145,21 +153,6 @@ def _ordered(objects: Iterable[T]) -> list[T]:
     return sorted(objects, key=key)
 
 
-class _Same:
-    """A resource as a key: the same object, not an equal one, whose comparison would cost more."""
-
-    __slots__ = ("resource",)
-
-    def __init__(self, resource: meta.Resource) -> None:
-        self.resource = resource
-
-    def __hash__(self) -> int:
-        return id(self.resource)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.resource is self.resource
-
-
 def internal(error: Exception, step: str) -> BindingProblem:
     """Return the problem of an object that a defect of ours keeps from being planned."""
     return BindingProblem(
@@ -175,22 +168,31 @@ def internal(error: Exception, step: str) -> BindingProblem:
 def own_problem(resource: meta.Resource) -> BindingProblem | None:
     """Return what an object's own spec asks that this release does not do."""
     try:
-        return _own_problem(_Same(resource))
+        return _own_problem(acceptance.ResourceKey(resource))
     except Exception as error:  # noqa: BLE001 - the object's own problem, logged and counted
         return internal(error, "reading it")
 
 
 @lru_cache(maxsize=1 << 15)
-def _own_problem(same: _Same) -> BindingProblem | None:
+def _own_problem(key: acceptance.ResourceKey[meta.Resource]) -> BindingProblem | None:
     """Walk an object once: observers keep objects from pass to pass until they change."""
-    resource = same.resource
+    resource = key.resource
     refused = support.unsupported(resource)
     if not refused:
-        return None
+        if not isinstance(resource, v1alpha1.DeviceProfile):
+            return None
+        return _unaccepted(acceptance.of_profile(resource))
     listed = ", ".join(f"{field.path}={field.value}" for field in refused[:4])
     return BindingProblem(
         conditions.Reason.NOT_SUPPORTED, f"this release does not act on {listed}", is_final=True
     )
+
+
+def _unaccepted(problems: tuple[deciding.PolicyProblem, ...]) -> BindingProblem | None:
+    if not problems:
+        return None
+    message = in_force.staying(acceptance.message(problems), LAST_GOOD)
+    return BindingProblem(problems[0].reason, message, is_final=True)
 
 
 def _missing(
@@ -302,7 +304,7 @@ def _device_references(
     if own_problem(profile) is not None:
         name = profile.metadata.name
         return _held_back(in_force.unaccepted(v1alpha1.DeviceProfile.kind, name))
-    return None
+    return _unaccepted(acceptance.of_device(profile, device))
 
 
 def _endpoint_conflict(
@@ -311,24 +313,24 @@ def _endpoint_conflict(
     broker: v1alpha1.site.Broker,
     taken: dict[tuple[str, int, str], Key],
 ) -> BindingProblem | None:
-    topic = profile.spec.mqtt.command_topic
-    if topic is None:
-        return None
-    rendered = topics.render(
-        topic,
-        site=device.spec.site,
-        device=device.metadata.name,
-        parameters=topics.parameters(device.spec),
+    """Return which older device is commanded on a topic of this one."""
+    own = topics.parameters(device.spec)
+    rendered = [
+        topics.render(template, site=device.spec.site, device=device.name, parameters=own)
+        for template in topics.commanded(profile.spec)
+    ]
+    for topic in rendered:
+        first = taken.get((broker.host, broker.port, topic))
+        if first is not None:
+            return BindingProblem(
+                conditions.Reason.ENDPOINT_CONFLICT,
+                f"Device {first[0]}/{first[1]} already listens on {topic} of this broker",
+                is_final=True,
+            )
+    taken.update(
+        dict.fromkeys(((broker.host, broker.port, topic) for topic in rendered), key(device))
     )
-    endpoint = (broker.host, broker.port, rendered)
-    first = taken.setdefault(endpoint, key(device))
-    if first == key(device):
-        return None
-    return BindingProblem(
-        conditions.Reason.ENDPOINT_CONFLICT,
-        f"Device {first[0]}/{first[1]} already listens on {rendered} of this broker",
-        is_final=True,
-    )
+    return None
 
 
 def _reachable(device: v1alpha1.Device, nodes: Iterable[snapshot.Node]) -> tuple[str, ...]:

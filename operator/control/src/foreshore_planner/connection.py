@@ -1,5 +1,7 @@
 """Who is out of reach of whom: `Connected` and `Degraded` of a Site, `Connected` of a Device.
 
+And `Ready` of a Site whose broker lets no agent in: that waits for a person.
+
 `status` calls it. A message names the node and the pod of ours that is silent, and what a person
 can do: whoever reads it may not have the right to look at nodes and pods.
 
@@ -11,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from foreshore_api import conditions, meta, v1alpha1
 from foreshore_api.reasons import agent as strains
 from foreshore_api.wire import report
+from foreshore_decision.policy import acceptance
 from foreshore_planner import binding, denials, health, phrases, snapshot
 
 Said = phrases.Said
@@ -20,6 +23,19 @@ TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditio
 Type, Reason = conditions.Type, conditions.Reason
 
 VERIFY = "foreshore-agent verify, run there, says what that means and what to do"
+
+REFUSALS = {
+    reason.value: reason
+    for reason in (
+        Reason.NOT_AUTHORIZED,
+        Reason.BAD_USER_NAME_OR_PASSWORD,
+        Reason.BAD_AUTHENTICATION_METHOD,
+        Reason.CLIENT_IDENTIFIER_NOT_VALID,
+        Reason.UNSUPPORTED_PROTOCOL_VERSION,
+        Reason.BANNED,
+    )
+}
+"""The broker's own reason codes that stay until somebody changes the Site or the broker."""
 
 SITE_WORDS = ("site",)
 """Last part of a label key that speaks of the place where a node stands."""
@@ -42,6 +58,16 @@ def of_site(
         yield from _degraded(site, seen, nodes, reports)
 
 
+def refused(site: v1alpha1.Site, nodes: Sequence[str], reports: Reports) -> Said | None:
+    """Say that a site is not ready because its broker lets no agent in; None if it lets one."""
+    if any(reports[node].report.broker_connected for node in nodes if node in reports):
+        return None
+    cut = _cut(site, nodes, reports)
+    if cut is None or cut[0] not in REFUSALS.values():
+        return None
+    return (Type.READY, FALSE, *cut)
+
+
 def of_device(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Reports) -> Said:
     """Say whether the device's holder hears it."""
     if seen.fleet is None:
@@ -55,7 +81,7 @@ def of_device(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Rep
     agent_report = reports[holder].report
     if not agent_report.broker_connected:
         message = f"the holder cannot reach the site's broker: {_broker_problem(agent_report)}"
-        return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, phrases.fitted(message))
+        return (Type.CONNECTED, FALSE, _broker_reason([agent_report]), phrases.fitted(message))
     if any(
         line.connected
         for line in agent_report.devices
@@ -178,16 +204,9 @@ def _degraded(
     site: v1alpha1.Site, seen: snapshot.Snapshot, nodes: Sequence[str], reports: Reports
 ) -> Iterator[Said]:
     troubles: list[tuple[conditions.Reason, str]] = []
-    cut = [
-        _broker_problem(reports[node].report)
-        for node in sorted(nodes)
-        if node in reports and _misses_broker(reports[node].report)
-    ]
-    if cut:
-        credential = site.spec.broker.credential
-        shown = f" (the agents show the credential {credential})" if credential else ""
-        message = f"no broker{shown} for {phrases.listed(cut, 'agents', '; ')}"
-        troubles.append((Reason.BROKER_UNREACHABLE, message))
+    cut = _cut(site, nodes, reports)
+    if cut is not None:
+        troubles.append(cut)
     denied = denials.of_site(site, nodes, reports)
     if denied is not None:
         troubles.append((Reason.BROKER_REFUSES, denied))
@@ -203,12 +222,40 @@ def _degraded(
     overloaded = [*_overloaded(nodes, reports)]
     if overloaded:
         troubles.append((Reason.OVERLOADED, phrases.listed(overloaded, "agents", "; ")))
+    contradictions = acceptance.of_site(site)
+    if contradictions:
+        troubles.append((contradictions[0].reason, acceptance.message(contradictions)))
     silent = [node for node in nodes if node not in reports]
     if silent and not _is_young(seen):
         troubles.append((Reason.AGENT_SILENT, f"silent: {_silent(seen, silent)}"))
     if troubles:
         message = "; ".join(message for _, message in troubles)
         yield (Type.DEGRADED, TRUE, troubles[0][0], phrases.fitted(message))
+
+
+def _cut(
+    site: v1alpha1.Site, nodes: Sequence[str], reports: Reports
+) -> tuple[conditions.Reason, str] | None:
+    """Say which agents have no session with the site's broker, why, and what helps."""
+    cut = [
+        reports[node].report
+        for node in sorted(nodes)
+        if node in reports and _misses_broker(reports[node].report)
+    ]
+    if not cut:
+        return None
+    credential = site.spec.broker.credential
+    shown = f" (the agents show the credential {credential})" if credential else ""
+    whom = phrases.listed(map(_broker_problem, cut), "agents", "; ")
+    reason = _broker_reason(cut)
+    remedy = f"; {reason.remedy}" if reason in REFUSALS.values() else ""
+    return reason, phrases.fitted(f"no broker{shown} for {whom}{remedy}")
+
+
+def _broker_reason(cut: Sequence[report.Report]) -> conditions.Reason:
+    """Return the broker's own reason, of the first agent to which it gave one."""
+    refused = [REFUSALS[code] for line in cut if (code := line.broker_reason) in REFUSALS]
+    return refused[0] if refused else Reason.BROKER_UNREACHABLE
 
 
 def _misses_broker(agent_report: report.Report) -> bool:
@@ -236,5 +283,5 @@ def _unheld(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Repor
             (_broker_problem(agent_report) for agent_report in able), "agents", "; "
         )
         message = f"no agent that could hold it reaches the site's broker: {cut}"
-        return (Type.CONNECTED, FALSE, Reason.BROKER_UNREACHABLE, phrases.fitted(message))
+        return (Type.CONNECTED, FALSE, _broker_reason(able), phrases.fitted(message))
     return (Type.CONNECTED, UNKNOWN, Reason.AUTHORITY_MOVING, "no agent holds it yet")

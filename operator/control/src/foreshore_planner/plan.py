@@ -109,6 +109,7 @@ def _authority_view(
         now=seen.now,
         device=device.device,
         lease=device.lease_seconds,
+        fence=device.fence,
         longest_time_to_live=succession.longest_time_to_live(bound.policies_of(device.key)),
         agents=succession.reporting(seen, device.reachable_from),
         lost=frozenset(node for node in device.reachable_from if verdicts.of(node).is_lost),

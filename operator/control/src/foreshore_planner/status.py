@@ -16,6 +16,7 @@ from foreshore_planner import (
     agent_conditions,
     binding,
     connection,
+    fences,
     health,
     modes,
     phrases,
@@ -68,6 +69,8 @@ def sites(
         agents = [node for node in nodes if node in reports]
         statements = list(_acceptance(problem))
         if problem is None:
+            refused = connection.refused(site, nodes, reports)
+            statements = [refused] if refused is not None else statements
             statements += connection.of_site(site, seen, nodes, reports)
             if verdicts.is_quiet(site.metadata.name, nodes):
                 message = "too little is heard of the site's nodes and agents: nothing moves"
@@ -113,12 +116,14 @@ def devices(
             statements = [
                 _device_delivery(device, standing, silent),
                 connection.of_device(device, seen, reports),
+                *fences.of(device),
             ]
             if standing is not None and standing.waiting is not None and _held(device):
                 statements.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
         status = v1alpha1.DeviceStatus(
             observed_generation=_generation(device.device),
             conditions=_merged(device.device, statements, seen),
+            fence=device.fence if device.profile is not None else device.device.status.fence,
         )
         yield device.device.kind, device.key[0], device.key[1], status
 

@@ -1,7 +1,9 @@
 """Who may command each device: the first grant, and moving it without an adapter.
 
     no authority ──── an agent of the site is connected ───────────► granted to the lowest node name
-    granted ───────── holder gave it back, some agent can record ──► granted to another, at once;
+    granted ───────── holder gave it back, some agent can record ──► granted to another, at once if
+                                                                      device or adapter fences, else
+                                                                      after the longest timeToLive;
                                                                       to itself if there is no other
     granted ───────── superseded by a number nobody granted,
                       and the wait is over ────────────────────────► granted anew, above that number
@@ -18,8 +20,10 @@ renewal the hub sent, plus `leaseDuration`, plus `CLOCK_MARGIN`, plus the longes
 the device's policies, so that no command of the old holder can still be obeyed. A restarted hub
 counts its start as the last renewal. Without the hub's evidence, or while the site is held, nothing
 moves. Each grant takes a fresh number: max(lastIssued + 1, Unix seconds), never one that nobody can
-have been granted (`wire.beat`). The fence itself is at the device, which refuses lower numbers;
-this only keeps two agents from disagreeing for long. Source: design/decisions.md, "Authority".
+have been granted (`wire.beat`). The fence itself is at the device or its adapter, which refuse
+lower numbers; this only keeps two agents from disagreeing for long. Where nobody fences the wait is
+all there is, also after a give-back: a command of the old holder may be obeyed for its timeToLive.
+Source: design/decisions.md, "Authority".
 """
 
 import math
@@ -50,6 +54,9 @@ REACTION = 1.0
 
 ROOM = "give their state directories room, or let the hub catch up"
 """What helps agents that cannot record, in words."""
+
+FENCES = frozenset({v1alpha1.protection.Fence.DEVICE, v1alpha1.protection.Fence.ADAPTER})
+"""Who refuses what an old holder still sends."""
 
 COMMANDING = frozenset(standing for standing in fencing.Standing if standing.is_permitting)
 """Standings in which an agent may command."""
@@ -86,6 +93,8 @@ class DeviceView:
     now: datetime
     device: v1alpha1.Device
     lease: float
+    fence: v1alpha1.protection.Fence | None
+    """Who keeps the old holder's commands from taking effect after the new one's."""
     longest_time_to_live: float
     agents: Mapping[str, report.AgentEvidence]
     """Reporting agents on nodes of the device's site that `reachableFrom` allows, by node."""
@@ -215,6 +224,25 @@ def remaining_wait(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> flo
     return run_out - unrenewed_for(view, authority)
 
 
+def obeyed_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> float:
+    """Return how many seconds a command may still be obeyed of a holder that gave its right back.
+
+    None where the device or its adapter refuses it. A hub that does not say since when the right is
+    given back leaves only the wait of a holder that is lost.
+    """
+    if view.fence in FENCES or view.fleet is None:
+        return 0.0
+    ages = [
+        entry.age_seconds
+        for entry in view.fleet.given_back
+        if _is_device(view, entry.namespace, entry.device)
+        and (entry.holder, entry.epoch) == (authority.holder, authority.epoch)
+    ]
+    if not ages:
+        return remaining_wait(view, authority)
+    return view.longest_time_to_live - (max(ages) + view.fleet_age)
+
+
 def unrenewed_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> float:
     """Return the seconds since the hub last renewed the holder, or may have; 0 without the hub."""
     fleet = view.fleet
@@ -293,6 +321,10 @@ def _given_back(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> Succes
     """
     evidence = f"{authority.holder} gave the device back"
     chosen = successor(view, authority.holder)
+    left = 0.0 if chosen == authority.holder else obeyed_for(view, authority)
+    if left > 0:
+        message = f"{evidence}, and nobody fences it: waiting until its last command has run out"
+        return Succession(None, message, wake_after=left)
     if chosen is not None and _cannot_record(view.agents[chosen]):
         full = sorted(node for node in view.agents if _cannot_record(view.agents[node]))
         which = ", ".join(full[:3]) + (f" and {len(full) - 3} more" if full[3:] else "")

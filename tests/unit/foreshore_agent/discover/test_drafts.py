@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -15,7 +16,7 @@ from foreshore_api import printable
 from foreshore_api.v1alpha1 import site as sites
 from foreshore_decision import lint, manifests
 
-AROUND = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda _: True)
+AROUND = lint.Surroundings(clock=lambda: 0.0)
 BROKER = sites.Broker(host="127.0.0.1", port=1883, transport=sites.Transport.PLAIN)
 
 
@@ -189,6 +190,7 @@ def request(**changes: Any) -> verb.DiscoverRequest:
         "credential": None,
         "username": None,
         "password_file": None,
+        "protocol": "V5",
         "listen": "1s",
         "filters": (),
         "site": None,
@@ -197,6 +199,17 @@ def request(**changes: Any) -> verb.DiscoverRequest:
         "write": None,
     }
     return verb.DiscoverRequest(**{**usual, **changes})
+
+
+def test_a_users_name_is_a_credential_for_as_long_as_it_is_listened(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("p w\n")
+    asked = request(username="reader", password_file=tmp_path / "secret")
+    with verb._credentials(asked) as (folder, name):
+        assert folder is not None
+        assert name is not None
+        files = {path.name: path.read_text() for path in (folder / name).iterdir()}
+    assert files == {"username": "reader", "password": "p w"}
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -209,6 +222,7 @@ def request(**changes: Any) -> verb.DiscoverRequest:
         ({"listen": "0s"}, "above 0s"),
         ({"listen": "2h"}, "at most 1h"),
         ({"output": "xml"}, "yaml or json"),
+        ({"protocol": "V4"}, "V5 or V311"),
         ({"site": "The Site"}, "no name"),
         ({"username": "u", "credential": "c"}, "give one"),
     ],

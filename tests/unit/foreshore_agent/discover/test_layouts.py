@@ -80,6 +80,14 @@ def test_a_kept_contact_is_the_devices_last_word_and_false_means_open() -> None:
     }
 
 
+def test_a_bridge_whose_list_did_not_come_is_named() -> None:
+    discovery = drafted(*overheard.ZIGBEE[1:])
+    topics = {
+        topic for reason, named in discovery.left.items() for topic in named if "list" in reason
+    }
+    assert topics == {"zigbee2mqtt/bridge/state"}
+
+
 def test_bounds_are_left_out_and_that_is_said() -> None:
     plug, _ = drafted(*overheard.ZIGBEE).drafts
     assert not any("minimum" in prop or "maximum" in prop for prop in properties(plug).values())

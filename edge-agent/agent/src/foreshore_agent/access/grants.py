@@ -25,7 +25,6 @@ AGENT_USER: Final = "{credential}"
 """The harness, the demo and the docs name an agent's certificate after the Site's credential."""
 DEVICE_USER: Final = "{site}/{device}"
 _USER: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._@=/: ]*[A-Za-z0-9])?")
-_OWN: Final = f"{beat.PREFIX}/"
 
 
 class AccessError(ValueError):
@@ -71,34 +70,31 @@ class _Placed:
 
     device: v1alpha1.Device
     site: v1alpha1.Site
-    profile: deviceprofile.DeviceProfileSpec
+    spoken: frozenset[str]
+    """Topics on which it speaks."""
+    heard: frozenset[str]
+    """Topics on which it is spoken to."""
+
+    @classmethod
+    def of(
+        cls, device: v1alpha1.Device, site: v1alpha1.Site, profile: deviceprofile.DeviceProfileSpec
+    ) -> "_Placed":
+        """Fill in the profile's topics. Raises topics.TopicError."""
+
+        def rendered(templates: Iterable[str]) -> frozenset[str]:
+            own = topics.parameters(device.spec)
+            return frozenset(
+                topics.render(template, site=site.name, device=device.name, parameters=own)
+                for template in templates
+            )
+
+        spoken, heard = topics.spoken(profile), topics.heard(profile)
+        return cls(device, site, rendered(spoken), rendered(heard))
 
     @property
     def role(self) -> str:
         """Who it is, for people."""
         return f"Device {self.device.namespace}/{self.device.name}"
-
-    def _rendered(self, templates: Iterable[str]) -> frozenset[str]:
-        """Fill in templates."""
-        return frozenset(
-            topics.render(
-                template,
-                site=self.site.name,
-                device=self.device.name,
-                parameters=topics.parameters(self.device.spec),
-            )
-            for template in templates
-        )
-
-    @property
-    def spoken(self) -> frozenset[str]:
-        """Topics on which it speaks."""
-        return self._rendered(topics.spoken(self.profile))
-
-    @property
-    def heard(self) -> frozenset[str]:
-        """Topics on which it is spoken to."""
-        return self._rendered(topics.heard(self.profile))
 
 
 def find(folder: Path, names: NameTemplates, site: str | None = None) -> tuple[User, ...]:
@@ -163,7 +159,10 @@ def _placed(
                 f"{who}: the folder lacks its DeviceProfile {device.spec.profile_ref.name}; add it"
             )
         else:
-            yield _Placed(device, place, profile.spec)
+            try:
+                yield _Placed.of(device, place, profile.spec)
+            except topics.TopicError as error:
+                faults.append(f"{who}: {error}")
 
 
 def _agents(site: v1alpha1.Site, placed: Iterable[_Placed], user: str) -> _Grant:
@@ -222,9 +221,7 @@ def _topic_faults(placed: Iterable[_Placed]) -> Iterator[str]:
 def _forbidden(topic: str) -> str:
     if not topic.isprintable() or topic != topic.strip():
         return "has a control character, or a space at an end"
-    if topic.startswith(_OWN):
-        return "is one on which agents speak to each other"
-    return "is the broker's own" if topic.startswith("$") else ""
+    return ""
 
 
 def _clashes(agents: Iterable[_Grant], devices: Iterable[_Grant]) -> Iterator[str]:

@@ -34,6 +34,9 @@ def discover(
     password_file: Annotated[
         Path | None, typer.Option(help="File with the user's password.")
     ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="MQTT version: V5, or V311 for brokers that know no better.")
+    ] = "V5",
     listen: Annotated[
         str, typer.Option(metavar="DURATION", help="How long to listen; Ctrl-C ends it early.")
     ] = "30s",
@@ -70,6 +73,7 @@ def discover(
         credential=credential,
         username=username,
         password_file=password_file,
+        protocol=protocol,
         listen=listen,
         filters=tuple(filters or ()),
         site=site,

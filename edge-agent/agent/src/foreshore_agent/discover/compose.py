@@ -15,15 +15,16 @@ from typing import Any, Final
 from foreshore_agent.discover import drafts, layouts, words
 from foreshore_agent.discover.observations import Heard, Observations
 from foreshore_api import meta, v1alpha1
-from foreshore_api.v1alpha1 import DataType, telemetry
+from foreshore_api.v1alpha1 import DataType, commanding, telemetry
 from foreshore_decision import lint, manifests
 
 Json = dict[str, Any]
 
 MAXIMUM_DEVICES: Final = 1000
 """Devices that are drafted."""
-ECHO_SECONDS: Final = "3s"
-_ANYWHERE: Final = lint.Surroundings(clock=lambda: 0.0, has_zone=lambda _: True)
+ECHO_WITHIN: Final = "3s"
+"""How long an echo is awaited in a draft: radios of batteries take a second or two."""
+_ANYWHERE: Final = lint.Surroundings(clock=lambda: 0.0)
 _OWN: Final = "foreshore/"
 _SPARKPLUG: Final = "spBv1.0/"
 _TOLD: Final = ("/set", "/get", "/command", "/cmd")
@@ -150,13 +151,16 @@ def _resource(kind: str, name: str, namespace: str, spec: Json) -> Json:
 def site(name: str, namespace: str, broker: v1alpha1.site.Broker) -> DraftObject:
     """Return the Site of the broker that was listened to."""
     document = _resource(v1alpha1.Site.kind, name, namespace, {"broker": broker.document()})
-    return DraftObject(
-        document,
-        (
-            "The broker as it was reached from here; agents reach it from their nodes",
-            "timeZone is left out: set it where devices write local times",
-        ),
-    )
+    comments = [
+        "The broker as it was reached from here; agents reach it from their nodes",
+        "timeZone is left out: set it where devices write local times",
+    ]
+    if broker.credential is not None:
+        comments.append(
+            f"credential {broker.credential}: agents need a folder or a Secret of this name, best"
+            " with a user of their own"
+        )
+    return DraftObject(document, tuple(comments))
 
 
 def _named(device: drafts.DraftDevice) -> list[tuple[str, drafts.DraftProperty]]:
@@ -210,7 +214,10 @@ def _action(name: str, prop: drafts.DraftProperty, action: drafts.DraftAction) -
             "payload": action.payload,
             "expression": action.expression,
         },
-        "acknowledgement": {"type": "Echo", "echo": {"property": name, "within": ECHO_SECONDS}},
+        "acknowledgement": {
+            "type": commanding.AcknowledgementKind.ECHO.value,
+            "echo": {"property": name, "within": ECHO_WITHIN},
+        },
     }
 
 
@@ -230,7 +237,7 @@ def _comments(device: drafts.DraftDevice) -> Iterator[str]:
     yield from (f"{act.property.name}: {note}" for act in device.actions for note in act.notes)
     if device.actions:
         yield _FENCE
-        yield f"every echo is awaited for {ECHO_SECONDS}: see how long the device takes"
+        yield f"every echo is awaited for {ECHO_WITHIN}: see how long the device takes"
 
 
 def _usable(

@@ -15,6 +15,8 @@ from foreshore_api import resources, scalars
 from foreshore_api.v1alpha1 import site as sites
 
 MAXIMUM_SECONDS: Final = 3600.0
+MAXIMUM_PASSWORD: Final = 65535
+"""Bytes of a password, as MQTT can carry."""
 _OWN: Final = "discover"
 """Name of the credential that a user's name and password make, and of a Site that is drafted."""
 
@@ -40,6 +42,7 @@ class DiscoverRequest:
     credential: str | None
     username: str | None
     password_file: Path | None
+    protocol: str
     listen: str
     filters: tuple[str, ...]
     site: str | None
@@ -52,7 +55,7 @@ def discover(request: DiscoverRequest, say: Callable[[str], None]) -> str:
     """Listen, draft, write; return what goes to standard output. Raises USAGE_ERRORS, FAILURES."""
     seconds = _checked(request)
     with _credentials(request) as (folder, name):
-        broker = _broker(request.broker, folder, name)
+        broker = _broker(request, folder, name)
         address = connection.Address.of(broker, folder)
         filters = request.filters or listen.FILTERS
         say(f"listening to {address.host}:{address.port} for {seconds:g} s")
@@ -75,6 +78,8 @@ def _checked(request: DiscoverRequest) -> float:
     """Return the seconds to listen for. Raises DiscoverUsageError."""
     if request.output not in ("yaml", "json"):
         raise DiscoverUsageError(f"--output is yaml or json, not {request.output}")
+    if request.protocol not in list(sites.Protocol):
+        raise DiscoverUsageError(f"--protocol is V5 or V311, not {request.protocol}")
     if request.username is not None and request.credential is not None:
         raise DiscoverUsageError("--username and --credential both say who we are: give one")
     for name in filter(None, (request.site, request.namespace)):
@@ -100,13 +105,14 @@ def _credentials(request: DiscoverRequest) -> Iterator[tuple[Path | None, str | 
         place.mkdir(mode=0o700)
         (place / "username").write_text(request.username)
         if request.password_file is not None:
-            (place / "password").write_bytes(request.password_file.read_bytes()[:65536])
+            secret = request.password_file.read_bytes()[:MAXIMUM_PASSWORD]
+            (place / "password").write_bytes(secret.rstrip(b"\r\n"))
         yield Path(made), _OWN
 
 
-def _broker(written: str, folder: Path | None, credential: str | None) -> sites.Broker:
+def _broker(request: DiscoverRequest, folder: Path | None, credential: str | None) -> sites.Broker:
     """Return the broker that is meant. Raises DiscoverUsageError."""
-    host, _, port = written.rpartition(":")
+    host, _, port = request.broker.rpartition(":")
     is_tls = (
         folder is not None and credential is not None and (folder / credential / "ca.crt").exists()
     )
@@ -114,11 +120,12 @@ def _broker(written: str, folder: Path | None, credential: str | None) -> sites.
         return sites.Broker(
             host=host.removeprefix("[").removesuffix("]"),
             port=int(port),
+            protocol=sites.Protocol(request.protocol),
             transport=sites.Transport.TLS if is_tls else sites.Transport.PLAIN,
             credential=credential,
         )
     except (ValueError, pydantic.ValidationError) as error:
-        message = f"--broker is HOST:PORT, such as broker.local:1883, not {written!r}"
+        message = f"--broker is HOST:PORT, such as broker.local:1883, not {request.broker!r}"
         raise DiscoverUsageError(message) from error
 
 

@@ -73,16 +73,13 @@ BY_NAME: Final = {
     "co2": "[ppm]",
 }
 """Units that a name suggests where nobody announced one."""
+_PAIRS: Final = (("true", "false"), ("on", "off"), ("open", "closed"))
 TRUTHS: Final = (
-    ("true", "false"),
-    ("ON", "OFF"),
-    ("on", "off"),
-    ("On", "Off"),
-    ("open", "closed"),
-    ("Open", "Closed"),
-    ("OPEN", "CLOSED"),
+    *_PAIRS,
+    *((true.capitalize(), false.capitalize()) for true, false in _PAIRS),
+    *((true.upper(), false.upper()) for true, false in _PAIRS),
 )
-"""Pairs of words that are taken for a Boolean."""
+"""Pairs of words that are taken for a Boolean, as devices write them."""
 
 
 def identifier(text: str, taken: Container[str] = ()) -> str:

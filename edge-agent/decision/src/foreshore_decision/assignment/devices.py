@@ -6,8 +6,9 @@ from foreshore_api import conditions, scalars, v1alpha1
 from foreshore_api import resources as contract
 from foreshore_api.v1alpha1 import protection
 from foreshore_api.wire import assignment, report
-from foreshore_decision import in_force, narrowing
+from foreshore_decision import in_force, narrowing, policy
 from foreshore_decision.assignment import digests, references, snapshot
+from foreshore_decision.policy import acceptance
 
 
 def assigned(
@@ -82,11 +83,28 @@ def _chosen(
     """Return the device with its profile, else as it was assigned last."""
     name = device.spec.profile_ref.name
     profile = profiles.get((device.namespace, name))
-    if profile is not None:
+    obstacle = _obstacle(device, name, profile)
+    if profile is not None and obstacle is None:
         return in_force.choose([in_force.good(_resolved(device, profile))])
-    missing = in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
-    newest = in_force.Option[assignment.AssignedDevice](None, missing)
+    newest = in_force.Option[assignment.AssignedDevice](None, obstacle)
     return in_force.choose((newest, in_force.Option(references.kept_device(last, device))))
+
+
+def _obstacle(
+    device: v1alpha1.Device, name: str, profile: v1alpha1.DeviceProfile | None
+) -> in_force.Obstacle | None:
+    """Return why a device cannot be worked with as it stands."""
+    if profile is None:
+        return in_force.dangling(v1alpha1.DeviceProfile.kind, name, device.namespace)
+    try:
+        wrong = acceptance.of_reading(profile, device)
+    except Exception as error:  # noqa: BLE001 - said as the device's problem: it costs no other
+        wrong = (policy.unexpected(error),)
+    if not wrong:
+        return None
+    is_own = wrong[0].path.startswith("spec.parameters[")
+    where = "" if is_own else f"DeviceProfile {name}, "
+    return in_force.Obstacle(wrong[0].reason, f"{where}{acceptance.message(wrong)}")
 
 
 def _resolved(

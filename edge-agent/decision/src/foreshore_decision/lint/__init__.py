@@ -32,7 +32,6 @@ _Check = Callable[[WrittenResources], Iterator[Finding]]
 _ERRORS: Final[tuple[_Check, ...]] = (
     references.check,  # what is named must be there
     devices.protections,  # a profile must be right by itself, a device within it
-    devices.zones,  # local times need a zone that is known
     devices.endpoints,  # no two devices are commanded by one message
     policies.check,  # a policy must select something, and compile for all of it
 )

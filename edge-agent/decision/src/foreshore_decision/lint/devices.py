@@ -5,46 +5,27 @@ from collections.abc import Iterator
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.reasons import cap as cap_reasons
 from foreshore_api.reasons import lint as reasons
-from foreshore_api.v1alpha1 import protection, telemetry
+from foreshore_api.v1alpha1 import protection
 from foreshore_decision import narrowing, policy, topics
 from foreshore_decision.chain import modes
 from foreshore_decision.lint import findings, written
+from foreshore_decision.policy import acceptance
 
 Reason = conditions.Reason
 
 
 def protections(files: written.WrittenResources) -> Iterator[findings.Finding]:
-    """Yield what profiles protect wrongly, and what devices narrow in the wrong direction."""
+    """Yield what sites, profiles and devices say that cannot be meant."""
+    for site in files.by_kind.sites:
+        for problem in acceptance.of_site(site):
+            yield files.finding(site, problem.reason, problem.path, problem.message)
     for profile in files.by_kind.profiles:
-        for problem in policy.check_device(profile.spec):
+        for problem in acceptance.of_profile(profile):
             yield files.finding(profile, problem.reason, problem.path, problem.message)
     for device in files.by_kind.devices:
         of = files.profile(device)
-        if of is None:
-            continue
-        of_profile = policy.check_device(of.spec)
-        for problem in policy.check_device(of.spec, device.spec):
-            if problem not in of_profile:
-                yield files.finding(device, problem.reason, problem.path, problem.message)
-
-
-def zones(files: written.WrittenResources) -> Iterator[findings.Finding]:
-    """Yield the time zones that this machine does not know."""
-    has_zone = files.around.has_zone
-    for site in files.by_kind.sites:
-        zone = site.spec.time_zone
-        if zone is not None and not has_zone(zone):
-            yield files.finding(site, Reason.INVALID, "spec.timeZone", _unknown(zone))
-    for profile in files.by_kind.profiles:
-        times = {"spec.mqtt.time.zone": profile.spec.mqtt.time}
-        times |= {f"spec.properties[{p.name}].time.zone": p.time for p in profile.spec.properties}
-        for path, time in times.items():
-            if isinstance(time, telemetry.DeviceTime) and time.zone and not has_zone(time.zone):
-                yield files.finding(profile, Reason.INVALID, path, _unknown(time.zone))
-
-
-def _unknown(zone: str) -> str:
-    return f"{zone} is no time zone that this machine knows"
+        for problem in acceptance.of_device(of, device) if of is not None else ():
+            yield files.finding(device, problem.reason, problem.path, problem.message)
 
 
 def endpoints(files: written.WrittenResources) -> Iterator[findings.Finding]:
@@ -59,7 +40,7 @@ def endpoints(files: written.WrittenResources) -> Iterator[findings.Finding]:
         try:
             commanded = _topics(profile.spec, device)
         except topics.TopicError as error:
-            if not policy.check_device(profile.spec, device.spec):  # else that says so
+            if not acceptance.of_device(profile, device):  # else that says so
                 yield files.finding(device, Reason.INVALID, "spec.parameters", str(error))
             continue
         for topic in commanded:

@@ -66,7 +66,7 @@ class Finding:
         )
 
 
-def refused(refusal: resources.Refusal) -> Finding:
+def refused(refusal: resources.RefusedDocument) -> Finding:
     """Return the finding of a document or file that was refused."""
     problem = refusal.problem
     return Finding(

@@ -3,7 +3,7 @@
 Made once from one reading, so that a reference is resolved without a search.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,8 +21,6 @@ class Surroundings:
 
     clock: timing.Clock
     """Processor time, for the budget of expressions."""
-    has_zone: Callable[[str], bool]
-    """Whether the machine knows a time zone of this name."""
     in_cluster: bool = False
     """Whether a cluster may hold what the files name: then that is a note and no error."""
 

@@ -1,36 +1,117 @@
-"""What a DeviceProfile and a Device say of actuators, checked against each other.
+"""What a DeviceProfile and a Device say, checked against itself and against each other.
 
-The operator calls `check_device` for `Ready` of both kinds. Policies are checked against what is
-left after narrowing; here is checked that nothing is narrowed in the wrong direction, and that the
-safe state could be applied, although nothing applies it yet.
+`acceptance` calls `check_device` for `Ready` of both kinds and for what is assigned. Policies are
+checked against what is left after narrowing; here is checked how the device is read (`telemetry`),
+told (`templates`) and reached (`endpoints`), that nothing is narrowed in the wrong direction, and that the safe state
+could be applied, although nothing applies it yet.
 """
 
 from collections.abc import Iterable, Sequence
 
 from foreshore_api import conditions, scalars
-from foreshore_api.v1alpha1 import DataType, DeviceProfileSpec, DeviceSpec, protection
-from foreshore_api.v1alpha1.deviceprofile import ActionInput
-from foreshore_decision import expr, topics
-from foreshore_decision.policy import bounds, scopes, templates
+from foreshore_api.v1alpha1 import (
+    DataType,
+    DeviceProfileSpec,
+    DeviceSpec,
+    commanding,
+    protection,
+)
+from foreshore_api.v1alpha1.deviceprofile import Access, ActionInput
+from foreshore_decision import expr, narrowing, topics
+from foreshore_decision.policy import bounds, endpoints, scopes, telemetry, templates
 from foreshore_decision.policy.problems import PolicyProblem, Problems
 
 Reason = conditions.Reason
 
 
 def check_device(
-    profile: DeviceProfileSpec, device: DeviceSpec | None = None
+    profile: DeviceProfileSpec, device: DeviceSpec | None = None, name: str = ""
 ) -> tuple[PolicyProblem, ...]:
-    """Return what is wrong with a profile as written, and with a device of it if one is given."""
+    """Return what is wrong with a profile as written, and with a device of it if one is given.
+
+    `name` is the device's: topics may hold it.
+    """
+    shared = Problems()
+    shared.noted.extend(check_reading(profile))
+    _check_echoes(profile, shared)
+    _check_limits(profile, profile.limits, (), shared)
+    _check_confirmation(profile, profile.confirmation, shared)
+    _check_safe_state(profile, shared)
+    templates.check(profile, None, shared)
+    if device is None:
+        return tuple(shared.noted)
+    own = check_narrowing(profile, device, name)
+    return (*shared.noted, *(problem for problem in own if problem not in shared.noted))
+
+
+def check_reading(
+    profile: DeviceProfileSpec, device: DeviceSpec | None = None, name: str = ""
+) -> tuple[PolicyProblem, ...]:
+    """Return what keeps a device from being listened to at all."""
     problems = Problems()
-    _check_limits(profile, profile.limits, (), problems)
-    _check_confirmation(profile, profile.confirmation, problems)
-    _check_safe_state(profile, problems)
-    own = None if device is None else topics.parameters(device)
-    templates.check(profile, own, problems)
-    if device is not None:
-        _check_limits(profile, device.limits, profile.limits, problems)
-        _check_confirmation(profile, device.confirmation, problems)
+    telemetry.check(profile, problems)
+    endpoints.check(profile, device, name, problems)
     return tuple(problems.noted)
+
+
+def check_narrowing(
+    profile: DeviceProfileSpec, device: DeviceSpec, name: str
+) -> tuple[PolicyProblem, ...]:
+    """Return what is wrong with a device of a profile, and of its topics as they are for it."""
+    problems = Problems()
+    endpoints.check(profile, device, name, problems)
+    templates.check(profile, topics.parameters(device), problems)
+    _check_limits(profile, device.limits, profile.limits, problems)
+    _check_confirmation(profile, device.confirmation, problems)
+    _check_once(profile, device, problems)
+    _check_fence(profile, device, problems)
+    return tuple(problems.noted)
+
+
+def _check_echoes(profile: DeviceProfileSpec, problems: Problems) -> None:
+    """Note echoes that cannot come: of what is not read, of another type, or too late."""
+    for action in profile.actions:
+        echo = action.acknowledgement.echo if action.acknowledgement is not None else None
+        declared = profile.find_property(echo.property) if echo is not None else None
+        if echo is None or declared is None:
+            continue  # whether it is there is a rule of the schema
+        path = f"spec.actions[{action.name}].acknowledgement.echo"
+        if declared.access is Access.WRITE:
+            message = f"{declared.name} is only written: nothing reports it"
+            problems.add(Reason.INVALID, f"{path}.property", message)
+        for taken in action.input:
+            if taken.property == declared.name and taken.type is not declared.type:
+                message = f"{declared.name} is a {declared.type}, {taken.name} is a {taken.type}"
+                problems.add(Reason.INVALID, f"{path}.property", message)
+        if scalars.seconds(echo.within) <= scalars.seconds(declared.settling_time):
+            message = f"is not longer than the settling time of {declared.name}"
+            problems.add(Reason.INVALID, f"{path}.within", message)
+
+
+def _check_once(profile: DeviceProfileSpec, device: DeviceSpec, problems: Problems) -> None:
+    """Note a device that reads back what an echo of its profile confirms already."""
+    answers = [action.acknowledgement for action in profile.actions]
+    has_echo = any(
+        answer is not None and answer.type is commanding.AcknowledgementKind.ECHO
+        for answer in answers
+    )
+    if has_echo and device.confirmation is not None:
+        message = "an echo confirms already: leave confirmation out"
+        problems.add(Reason.INVALID, "spec.confirmation", message)
+
+
+def _check_fence(profile: DeviceProfileSpec, device: DeviceSpec, problems: Problems) -> None:
+    """Note a device that ignores what its profile says it fences by."""
+    guards = narrowing.narrow(profile, device).guards
+    if guards.fence is not protection.Fence.DEVICE:
+        return
+    for name in ("epoch", "duplicates"):
+        if getattr(guards, name) is not protection.Check.CHECKED:
+            message = (
+                "fence Device needs a device that checks both, epoch and duplicates: leave this"
+                " out, or use a profile with another fence"
+            )
+            problems.add(Reason.INVALID, f"spec.guards.{name}", message)
 
 
 def _check_limits(

@@ -23,27 +23,27 @@ from foreshore_agent.discover.layouts import (
 )
 from foreshore_agent.discover.layouts.scene import Recognised, Scene
 
-__all__ = ["GUESSING", "LAYOUTS", "Layout", "Recognised", "Scene"]
+__all__ = ["GUESSING", "LAYOUTS", "Recognised", "Scene", "TopicLayout"]
 
 
-class Layout(NamedTuple):
+class TopicLayout(NamedTuple):
     """One maker's way with topics."""
 
     name: str
     recognise: Callable[[Scene], Recognised]
 
 
-LAYOUTS: Final[tuple[Layout, ...]] = (
-    Layout("Zigbee2MQTT", zigbee2mqtt.recognise),  # says more of its devices than it announces
-    Layout("Home Assistant discovery", home_assistant.recognise),  # announced, whoever made it
-    Layout("Tasmota", tasmota.recognise),
-    Layout("Shelly", shelly.recognise),
-    Layout("ESPHome", esphome.recognise),
-    Layout("Z-Wave JS UI", zwave.recognise),
-    Layout("LoRaWAN", lorawan.recognise),
-    Layout("Gateway", gateway.recognise),  # arrays of tags
-    Layout("JSON", document.recognise),  # any other object
-    Layout("Bare value", bare.recognise),
+LAYOUTS: Final[tuple[TopicLayout, ...]] = (
+    TopicLayout("Zigbee2MQTT", zigbee2mqtt.recognise),  # says more of its devices than it announces
+    TopicLayout("Home Assistant discovery", home_assistant.recognise),  # announced, whoever made it
+    TopicLayout("Tasmota", tasmota.recognise),
+    TopicLayout("Shelly", shelly.recognise),
+    TopicLayout("ESPHome", esphome.recognise),
+    TopicLayout("Z-Wave JS UI", zwave.recognise),
+    TopicLayout("LoRaWAN", lorawan.recognise),
+    TopicLayout("Gateway", gateway.recognise),  # arrays of tags
+    TopicLayout("JSON", document.recognise),  # any other object
+    TopicLayout("Bare value", bare.recognise),
 )
 """Every layout; the first that accounts for a topic has it."""
 GUESSING: Final = "JSON"

@@ -15,7 +15,7 @@ from foreshore_agent.discover import drafts, words
 from foreshore_agent.discover.layouts.scene import Recognised, Scene, properties_of
 
 
-class _Server(NamedTuple):
+class _LorawanServer(NamedTuple):
     name: str
     topic: re.Pattern[str]
     """Groups: what stands before the device, the device, what stands behind it."""
@@ -26,14 +26,14 @@ class _Server(NamedTuple):
 
 
 _SERVERS: Final = (
-    _Server(
+    _LorawanServer(
         "ChirpStack",
         re.compile(r"(application/[^/]+/device/)([^/]+)(/event/up)"),
         "devEui",
         ("object",),
         "/time",
     ),
-    _Server(
+    _LorawanServer(
         "The Things Stack",
         re.compile(r"(v3/[^/]+/devices/)([^/]+)(/up)"),
         "deviceId",
@@ -67,7 +67,7 @@ def recognise(scene: Scene) -> Recognised:
 
 
 def _device(
-    document: object, server: _Server, match: re.Match[str], topic: str
+    document: object, server: _LorawanServer, match: re.Match[str], topic: str
 ) -> Iterator[drafts.DraftDevice]:
     decoded = document
     for key in server.payload:

@@ -29,6 +29,10 @@ _TYPES: Final = {
 _IGNORED: Final = frozenset({"linkquality", "last_seen", "update", "update_available"})
 """What says something of the network and not of the device."""
 _PARAMETER: Final = "friendlyName"
+_NOTHING: Final = "a device of Zigbee2MQTT that exposes nothing"
+_UNLISTED: Final = (
+    "a bridge whose list of devices did not come: it is not allowed, or larger than 160 KiB"
+)
 
 
 def recognise(scene: Scene) -> Recognised:
@@ -56,11 +60,20 @@ def recognise(scene: Scene) -> Recognised:
                 left += sorted(topics)
             else:
                 devices.append(draft)
+    reasons = {_NOTHING: tuple(left), _UNLISTED: tuple(_unlisted(scene))}
     return Recognised(
         tuple(devices),
         frozenset(own),
-        {"a device of Zigbee2MQTT that exposes nothing": tuple(left)} if left else {},
+        {reason: topics for reason, topics in reasons.items() if topics},
     )
+
+
+def _unlisted(scene: Scene) -> Iterator[str]:
+    """Yield what bridges say of themselves whose list did not come."""
+    for heard in scene:
+        base, state_of, _ = heard.topic.rpartition("/bridge/state")
+        if state_of and scene.find(f"{base}{_LIST}") is None:
+            yield heard.topic
 
 
 def _friendly_name(entry: object) -> str | None:

@@ -1,0 +1,93 @@
+"""Whether a DeviceProfile and a Device are accepted, in the same words by everybody who asks.
+
+The operator says it as `Ready`, `inspection` says it of a folder. The assignment leaves out devices
+that cannot be listened to (or keeps them as they last were); what else is wrong keeps policies from
+compiling. Objects stay the same from pass to pass until somebody edits them, so each is checked
+once.
+"""
+
+from functools import lru_cache
+from typing import Final, Generic, TypeVar
+
+from foreshore_api import meta, v1alpha1
+from foreshore_decision.policy import profiles, telemetry
+from foreshore_decision.policy.problems import PolicyProblem, Problems
+
+R = TypeVar("R", bound=meta.Resource)
+
+KEPT: Final = 1 << 15
+"""Objects of which the answer is kept."""
+SHOWN: Final = 3
+"""Problems that a message lists; more would not be read."""
+
+
+class ResourceKey(Generic[R]):
+    """A resource as a key: the same object, not an equal one, whose comparison would cost more."""
+
+    __slots__ = ("resource",)
+
+    def __init__(self, resource: R) -> None:
+        self.resource: Final = resource
+
+    def __hash__(self) -> int:
+        return id(self.resource)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ResourceKey) and other.resource is self.resource
+
+
+def of_site(site: v1alpha1.Site) -> tuple[PolicyProblem, ...]:
+    """Return what is wrong with a site; it costs times that name no zone, and nothing else."""
+    problems = Problems()
+    if site.spec.time_zone is not None:
+        telemetry.check_zone(site.spec.time_zone, "spec.timeZone", problems)
+    return tuple(problems.noted)
+
+
+def of_profile(profile: v1alpha1.DeviceProfile) -> tuple[PolicyProblem, ...]:
+    """Return what is wrong with a profile."""
+    return _of_profile(ResourceKey(profile))
+
+
+def of_device(
+    profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
+) -> tuple[PolicyProblem, ...]:
+    """Return what is wrong with a device of a profile, and not with the profile itself."""
+    return _of_device(ResourceKey(profile), ResourceKey(device))
+
+
+def of_reading(
+    profile: v1alpha1.DeviceProfile, device: v1alpha1.Device
+) -> tuple[PolicyProblem, ...]:
+    """Return what keeps a device from being listened to, whoever of the two says it."""
+    return _of_reading(ResourceKey(profile), ResourceKey(device))
+
+
+def message(problems: tuple[PolicyProblem, ...]) -> str:
+    """Return problems as one text: where, what, and what helps."""
+    listed = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:SHOWN])
+    left = len(problems) - SHOWN
+    return f"{listed}; and {left} more" if left > 0 else listed
+
+
+@lru_cache(maxsize=KEPT)
+def _of_profile(profile: ResourceKey[v1alpha1.DeviceProfile]) -> tuple[PolicyProblem, ...]:
+    return profiles.check_device(profile.resource.spec)
+
+
+@lru_cache(maxsize=KEPT)
+def _of_device(
+    profile: ResourceKey[v1alpha1.DeviceProfile], device: ResourceKey[v1alpha1.Device]
+) -> tuple[PolicyProblem, ...]:
+    shared = _of_profile(profile)
+    own = profiles.check_narrowing(
+        profile.resource.spec, device.resource.spec, device.resource.name
+    )
+    return tuple(problem for problem in own if problem not in shared)
+
+
+@lru_cache(maxsize=KEPT)
+def _of_reading(
+    profile: ResourceKey[v1alpha1.DeviceProfile], device: ResourceKey[v1alpha1.Device]
+) -> tuple[PolicyProblem, ...]:
+    return profiles.check_reading(profile.resource.spec, device.resource.spec, device.resource.name)
