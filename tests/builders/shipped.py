@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from foreshore_agent.devices.codecs import formats
-from foreshore_agent.devices.mqtt import channel, topics, translate
+from foreshore_agent.devices.mqtt import availability, channel, topics, translate
 from foreshore_agent.engine import events
 from foreshore_api import v1alpha1
 from foreshore_api.wire import assignment
@@ -50,6 +50,13 @@ def read(
         )
         for route in routes.telemetry.get(topic, ())
     }
+
+
+def announced(dialect: str, topic: str, body: bytes) -> dict[str, bool | str]:
+    """Whether a message says that a device is there, by each device of the folder that it is of."""
+    site, devices = _assigned(dialect)
+    routes = availability.routes(site.name, devices).get(topic, ())
+    return {route.device.name: route.read(body) for route in routes}
 
 
 def _assigned(dialect: str) -> tuple[v1alpha1.Site, list[assignment.AssignedDevice]]:

@@ -33,6 +33,7 @@ OTHER_WORDS = {
     "foreshore_hub/records.py": {"NotFound"},  # a Status of the Kubernetes API
     "foreshore_operator/pods.py": {"Failed"},  # a pod's phase
     "foreshore_planner/placement_conditions.py": {"Failed"},  # a replica's phase
+    "foreshore_agent/play/dialects/tasmota.py": {"Unknown"},  # its answer to what is no command
     "foreshore_agent/devices/mqtt/codec/codes.py": {"Banned"},  # what MQTT calls it
     "foreshore_agent/play/device.py": {"Retained"},  # what the played device says
     "foreshore_agent/play/show.py": {"Accepted"},

@@ -44,7 +44,7 @@ def test_another_device_that_the_folder_lacks_is_said_at_the_input() -> None:
     documents = (neighbours.profile(), neighbours.window("window-302"), neighbours.policy())
     [(reason, message), *_] = inspected(*documents)
     assert reason == "ReferenceNotFound"
-    assert "spec.inputs[windowOpen].deviceRef.name: this site has no Device window-301" in message
+    assert "spec.inputs[windowOpen].deviceRef.name: there is no Device window-301" in message
     assert "did you mean window-302?" in message
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import foreshore_agent
 from foreshore_agent.play.dialects import registry, speech, zigbee2mqtt
 
 NOW = datetime(2026, 3, 1, 13, 20, 38, tzinfo=UTC)
@@ -264,3 +266,20 @@ def test_no_message_of_a_stranger_ends_a_device(
         messages = [*reaction.messages, *device.settle(NOW), *device.tick(NOW)]
         assert len(messages) < 40
         assert all("#" not in message.topic for message in messages)
+
+
+def test_only_played_devices_let_a_broker_retain_what_they_say() -> None:
+    """A command that a broker keeps would be carried out again at the device's next start."""
+    sources = Path(foreshore_agent.__file__).parent
+    retaining = {
+        path.relative_to(sources).parts[0]
+        for path in sources.rglob("*.py")
+        if "devices/mqtt" not in path.as_posix() and "is_retained=" in path.read_text()
+    }
+    assert retaining <= {"play", "discover"}  # discover says of a draft that it was retained
+    publishing = [
+        path.name
+        for path in (sources / "devices/mqtt").glob("*.py")
+        if "is_retained=True" in path.read_text()
+    ]
+    assert publishing == []

@@ -245,14 +245,19 @@ UNSAID = (
     ("zigbee2mqtt", "motion-first-report.json", HALL),
 )
 """Messages of nothing but nulls, which say nothing."""
-AVAILABILITY = {
-    ("zigbee2mqtt", "plug-availability.json"),
-    ("tasmota", "lwt.txt"),
-    ("shelly-gen2", "online.txt"),
-    ("esphome", "climate-status.txt"),
-    ("zwave-js-ui", "switch-status.json"),
-}
-"""Messages that say whether a device is there."""
+AVAILABILITY = (
+    ("zigbee2mqtt", "plug-availability.json", f"{PLUG}/availability", b'{"state":"offline"}'),
+    ("tasmota", "lwt.txt", "tele/plug_3C91A0/LWT", b"Offline"),
+    ("shelly-gen2", "online.txt", "shellyplusplugs-d4d4da7c1e90/online", b"false"),
+    ("esphome", "climate-status.txt", "attic/status", b"offline"),
+    (
+        "zwave-js-ui",
+        "switch-status.json",
+        "zwave/store/nodeID_4/status",
+        b'{"time":1772371200000,"value":false,"status":"Dead","nodeId":4}',
+    ),
+)
+"""Messages that say that a device is there, and what is said when it is gone."""
 
 
 def named(recorded: Recorded) -> str:
@@ -314,11 +319,22 @@ def test_a_measurement_that_the_broker_kept_says_nothing_of_now() -> None:
     assert read == {"window-display": "Retained"}
 
 
+@pytest.mark.parametrize(
+    ("dialect", "name", "topic", "gone"), AVAILABILITY, ids=[row[0] for row in AVAILABILITY]
+)
+def test_a_device_says_that_it_is_there_and_its_broker_that_it_is_gone(
+    dialect: str, name: str, topic: str, gone: bytes
+) -> None:
+    there = shipped.announced(dialect, topic, shipped.fixture(dialect, name))
+    assert list(there.values()) == [True]
+    assert list(shipped.announced(dialect, topic, gone).values()) == [False]
+
+
 @pytest.mark.parametrize("dialect", shipped.DIALECTS)
 def test_every_fixture_is_read_by_a_test(dialect: str) -> None:
     names = {path.name for path in (shipped.PROFILES / dialect / "fixtures").iterdir()}
     tried = {(recorded.dialect, recorded.fixture) for recorded in RECORDED}
-    tried |= AVAILABILITY | {(of, name) for of, name, _ in UNSAID}
+    tried |= {(of, name) for of, name, *_ in (*AVAILABILITY, *UNSAID)}
     assert names == {name for of, name in tried if of == dialect}
 
 

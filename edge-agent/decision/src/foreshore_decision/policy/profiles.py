@@ -1,8 +1,8 @@
 """What a DeviceProfile and a Device say, checked against itself and against each other.
 
 `acceptance` calls `check_device` for `Ready` of both kinds and for what is assigned. Policies are
-checked against what is left after narrowing; here is checked how the device is read (`telemetry`)
-and reached (`endpoints`), that nothing is narrowed in the wrong direction, and that the safe state
+checked against what is left after narrowing; here is checked how the device is read (`telemetry`),
+told (`templates`) and reached (`endpoints`), that nothing is narrowed in the wrong direction, and that the safe state
 could be applied, although nothing applies it yet.
 """
 
@@ -60,6 +60,7 @@ def check_narrowing(
     """Return what is wrong with a device of a profile, and of its topics as they are for it."""
     problems = Problems()
     endpoints.check(profile, device, name, problems)
+    templates.check(profile, topics.parameters(device), problems)
     _check_limits(profile, device.limits, profile.limits, problems)
     _check_confirmation(profile, device.confirmation, problems)
     _check_once(profile, device, problems)
