@@ -89,8 +89,9 @@ def test_two_devices_on_one_topic_of_an_action_are_one_actuator() -> None:
 
 def test_a_device_in_conflict_takes_no_topic_from_a_younger_one() -> None:
     action = STOCK.spec.actions[0].document()
-    second = {**action, "name": "stop", "input": [], "mqtt": {**action["mqtt"], "topic": "stop"}}
-    second["mqtt"]["topic"] = "z/{parameters.second}/set"
+    message = {"topic": "z/{parameters.second}/set", "expression": "true"}
+    second = {**action, "name": "stop", "input": [], "mqtt": message}
+    second["acknowledgement"] = {"type": "None"}
     profile = build.profile(**{**STOCK.spec.document(), "actions": [action, second]})
 
     def both(first: str, other: str) -> dict[str, Any]:

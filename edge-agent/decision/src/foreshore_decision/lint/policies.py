@@ -76,6 +76,7 @@ def _uncompiled(
     bound: Sequence[v1alpha1.Device],
 ) -> Iterator[findings.Finding]:
     """Yield what keeps a policy from compiling, once for all devices that it concerns."""
+    absent = _absent(files, asking)
     concerned: dict[Problem, list[str]] = {}
     checked: dict[tuple[object, ...], tuple[Problem, ...]] = {}
     total = 0
@@ -92,11 +93,24 @@ def _uncompiled(
             narrowed = narrowing.narrow(profile.spec, device.spec)
             checked[alike] = _checked(files, asking, narrowed, device.spec, read)
         for problem in checked[alike]:
+            if problem.path in absent:
+                continue
             concerned.setdefault(problem, []).append(device.name)
     for problem, names in concerned.items():
         whose = "" if len(names) == total else f" (for Device {findings.listed(names)})"
         text = f"{problem.message}{whose}"
         yield files.finding(asking, problem.reason, problem.path, text)
+
+
+def _absent(files: written.WrittenResources, asking: v1alpha1.DecisionPolicy) -> frozenset[str]:
+    """Return where a policy names other devices that are not here: `references` says that."""
+    return frozenset(
+        f"spec.inputs[{source.name}].deviceRef.name"
+        for source in asking.spec.inputs
+        if source.device_ref is not None
+        and source.device_ref.name is not None
+        and files.find(v1alpha1.Device, asking.namespace, source.device_ref.name) is None
+    )
 
 
 def _checked(

@@ -2,8 +2,8 @@
 
 `acceptance` calls `check_device` for `Ready` of both kinds and for what is assigned. Policies are
 checked against what is left after narrowing; here is checked how the device is read (`telemetry`),
-told (`templates`) and reached (`endpoints`), that nothing is narrowed in the wrong direction, and that the safe state
-could be applied, although nothing applies it yet.
+told (`templates`) and reached (`endpoints`), that nothing is narrowed in the wrong direction, and
+that the safe state could be applied, although nothing applies it yet.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from foreshore_api.v1alpha1 import (
     commanding,
     protection,
 )
-from foreshore_api.v1alpha1.deviceprofile import Access, ActionInput
+from foreshore_api.v1alpha1.deviceprofile import ActionInput
 from foreshore_decision import expr, narrowing, topics
 from foreshore_decision.policy import bounds, endpoints, scopes, telemetry, templates
 from foreshore_decision.policy.problems import PolicyProblem, Problems
@@ -33,7 +33,6 @@ def check_device(
     """
     shared = Problems()
     shared.noted.extend(check_reading(profile))
-    _check_echoes(profile, shared)
     _check_limits(profile, profile.limits, (), shared)
     _check_confirmation(profile, profile.confirmation, shared)
     _check_safe_state(profile, shared)
@@ -67,26 +66,6 @@ def check_narrowing(
     _check_fence(profile, device, problems)
     templates.check(profile, topics.parameters(device), problems)
     return tuple(problems.noted)
-
-
-def _check_echoes(profile: DeviceProfileSpec, problems: Problems) -> None:
-    """Note echoes that cannot come: of what is not read, of another type, or too late."""
-    for action in profile.actions:
-        echo = action.acknowledgement.echo if action.acknowledgement is not None else None
-        declared = profile.find_property(echo.property) if echo is not None else None
-        if echo is None or declared is None:
-            continue  # whether it is there is a rule of the schema
-        path = f"spec.actions[{action.name}].acknowledgement.echo"
-        if declared.access is Access.WRITE:
-            message = f"{declared.name} is only written: nothing reports it"
-            problems.add(Reason.INVALID, f"{path}.property", message)
-        for taken in action.input:
-            if taken.property == declared.name and taken.type is not declared.type:
-                message = f"{declared.name} is a {declared.type}, {taken.name} is a {taken.type}"
-                problems.add(Reason.INVALID, f"{path}.property", message)
-        if scalars.seconds(echo.within) <= scalars.seconds(declared.settling_time):
-            message = f"is not longer than the settling time of {declared.name}"
-            problems.add(Reason.INVALID, f"{path}.within", message)
 
 
 def _check_once(profile: DeviceProfileSpec, device: DeviceSpec, problems: Problems) -> None:

@@ -7,7 +7,7 @@ Admission calls `check` (`profiles.check_device`), `compile` both functions for 
 and the agent's port `message` for each action of each device: all refuse the same.
 
 A device whose parameters are not known yet may have any; one that is known has to have those that
-the template names.
+the template names. Topics are looked at by `endpoints`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from foreshore_api import conditions, hints, scalars
 from foreshore_api.v1alpha1 import DataType, DeviceProfileSpec, commanding, protection
 from foreshore_api.v1alpha1.deviceprofile import Access, Action
 from foreshore_api.v1alpha1.telemetry import Payload
-from foreshore_decision import expr, topics
+from foreshore_decision import expr
 from foreshore_decision.expr import lexis
 from foreshore_decision.policy import bounds, compiled, scopes
 from foreshore_decision.policy.problems import Problems
@@ -57,7 +57,7 @@ def compile_action(
     if action.mqtt is not None and profile.guards.fenced_by is protection.Fence.DEVICE:
         problems.add(Reason.INVALID, f"{path}.mqtt", _DIALECT_FENCE)
     made = message(action, parameters, problems, path)
-    return made, acknowledgement(profile, action, parameters, problems, path)
+    return made, acknowledgement(profile, action, problems, path)
 
 
 def message(
@@ -67,8 +67,6 @@ def message(
     declared = action.mqtt
     if declared is None:
         return None
-    if declared.topic is not None:
-        _check_topic(declared.topic, parameters, problems, f"{path}.mqtt.topic")
     names = sorted(
         name
         for name in lexis.names(declared.expression)
@@ -100,11 +98,7 @@ def message(
 
 
 def acknowledgement(
-    profile: DeviceProfileSpec,
-    action: Action,
-    parameters: Mapping[str, str] | None,
-    problems: Problems,
-    path: str,
+    profile: DeviceProfileSpec, action: Action, problems: Problems, path: str
 ) -> compiled.CompiledAcknowledgement:
     """Compile how it is known that an action worked; nothing tells where no topic is named."""
     declared, path = action.acknowledgement, f"{path}.acknowledgement"
@@ -112,7 +106,7 @@ def acknowledgement(
         echo = _echo(profile, action, declared.echo, problems, f"{path}.echo")
         return compiled.CompiledAcknowledgement(Kind.ECHO, echo=echo)
     if declared is not None and declared.reply is not None:
-        reply = _reply(action, declared.reply, parameters, problems, f"{path}.reply")
+        reply = _reply(action, declared.reply, problems, f"{path}.reply")
         return compiled.CompiledAcknowledgement(Kind.REPLY, reply=reply)
     is_answered = declared is None or declared.type is Kind.ENVELOPE
     has_topic = profile.mqtt.acknowledgement_topic is not None
@@ -135,13 +129,14 @@ def _echo(
         problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.property", message)
         return None
     if read.access is Access.WRITE:
-        problems.add(Reason.INVALID, f"{path}.property", f"{read.name} cannot be read")
+        message = f"{read.name} is only written: nothing reports it"
+        problems.add(Reason.INVALID, f"{path}.property", message)
     if read.type is not taken.type and not {read.type, taken.type} <= set(bounds.NUMERIC):
-        message = f"{read.name} is {read.type}, but {taken.name} is {taken.type}"
+        message = f"{read.name} is a {read.type}, {taken.name} is a {taken.type}"
         problems.add(Reason.INVALID, f"{path}.property", message)
     within, settling = scalars.seconds(declared.within), scalars.seconds(read.settling_time)
     if within <= settling:
-        message = f"is not longer than the {settling:g} s that {read.name} settles"
+        message = f"is not longer than the settling time of {read.name}, {settling:g} s"
         problems.add(Reason.INVALID, f"{path}.within", message)
     if profile.confirmation is not None:
         message = "an echo confirms already: leave confirmation out"
@@ -156,13 +151,8 @@ def tolerance(profile: DeviceProfileSpec, name: str | None) -> float:
 
 
 def _reply(
-    action: Action,
-    declared: commanding.ReplySpec,
-    parameters: Mapping[str, str] | None,
-    problems: Problems,
-    path: str,
+    action: Action, declared: commanding.ReplySpec, problems: Problems, path: str
 ) -> compiled.CompiledReply | None:
-    _check_topic(declared.topic, parameters, problems, f"{path}.topic")
     names = {taken.name: taken.type for taken in action.input}
     if REPLY in names:
         message = f"{action.name} has an input {REPLY}, so that match cannot name the answer"
@@ -177,18 +167,6 @@ def _reply(
     return compiled.CompiledReply(
         environment, expression, declared.type, scalars.seconds(declared.within)
     )
-
-
-def _check_topic(
-    template: str, parameters: Mapping[str, str] | None, problems: Problems, path: str
-) -> None:
-    """Note a topic that this device's parameters do not fill; names of site and device do."""
-    if parameters is None:
-        return
-    try:
-        topics.render(template, site="site", device="device", parameters=parameters)
-    except topics.TopicError as error:
-        problems.add(Reason.INVALID, path, str(error))
 
 
 def _check_parameters(
