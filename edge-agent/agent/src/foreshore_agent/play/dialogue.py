@@ -47,6 +47,7 @@ class DialogueRequest:
     every: float
     settling: float | None
     is_deaf: bool
+    is_optimistic: bool
     zone: str
     credentials: Path | None
     credential: str | None
@@ -61,7 +62,9 @@ USAGE_ERRORS: Final = (DialogueError, registry.UnknownDialectError, credentials.
 def run(request: DialogueRequest) -> None:
     """Be the device until SIGTERM or Ctrl-C. Raises USAGE_ERRORS, UnheardActorError."""
     row = registry.choose(request.dialect)
-    habits = speech.DialectHabits(request.settling, request.is_deaf, _zone(request.zone))
+    habits = speech.DialectHabits(
+        request.settling, request.is_deaf, request.is_optimistic, _zone(request.zone)
+    )
     name = request.name or row.device
     with _shown(request) as (folder, credential):
         address = _address(request.broker, folder, credential)

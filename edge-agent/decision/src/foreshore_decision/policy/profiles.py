@@ -2,8 +2,8 @@
 
 `acceptance` calls `check_device` for `Ready` of both kinds and for what is assigned. Policies are
 checked against what is left after narrowing; here is checked how the device is read (`telemetry`),
-told (`templates`) and reached (`endpoints`), that nothing is narrowed in the wrong direction, and that the safe state
-could be applied, although nothing applies it yet.
+told (`templates`) and reached (`endpoints`), that nothing is narrowed in the wrong direction, and
+that the safe state could be applied, although nothing applies it yet.
 """
 
 from collections.abc import Iterable, Sequence
