@@ -29,7 +29,7 @@ class FakeHub:
         self.port = 0
         self._runner: web.AppRunner | None = None
 
-    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+    async def start(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         application = web.Application(middlewares=[self._watch], client_max_size=4 << 20)
         application.router.add_get(f"/v1/agents/{self.node}/assignment", self._assignment)
         application.router.add_post(f"/v1/agents/{self.node}/records", self._records)
@@ -37,7 +37,7 @@ class FakeHub:
         application.router.add_post("/v1/renewals", self._renew)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
+        await web.TCPSite(self._runner, host, self.port, ssl_context=tls).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

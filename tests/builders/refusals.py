@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from builders import room
 from builders.room import Json, changed
+from foreshore_api import addresses
 
 
 class Refusal(NamedTuple):
@@ -100,6 +101,24 @@ SITES = (
         "a server name that nobody would check",
         _site(transport="Plain", serverName="broker.hq"),
         "serverName is checked with transport TLS only",
+        "spec.broker.serverName",
+    ),
+    Refusal(
+        "an IPv6 address in brackets, as beside a port",
+        _site(host="[fd42::9]"),
+        addresses.WRONG_HOST,
+        "spec.broker.host",
+    ),
+    Refusal(
+        "a broker's host with its port",
+        _site(host="10.0.0.9:1883"),
+        addresses.WRONG_HOST,
+        "spec.broker.host",
+    ),
+    Refusal(
+        "a server name that is no address, although it has colons",
+        _site(serverName="fd42:9"),
+        addresses.WRONG_HOST,
         "spec.broker.serverName",
     ),
 )

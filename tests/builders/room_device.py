@@ -23,9 +23,11 @@ class RoomDevice:
         self._link: connection.BrokerConnection | None = None
 
     @contextlib.asynccontextmanager
-    async def connected(self, port: int) -> "AsyncIterator[RoomDevice]":
+    async def connected(
+        self, port: int, host: str = "127.0.0.1", **shown: Any
+    ) -> "AsyncIterator[RoomDevice]":
         """Be connected for as long as the block lasts."""
-        address = connection.Address("127.0.0.1", port)
+        address = connection.Address(host, port, **shown)
         self._link = await connection.BrokerConnection.open(
             address, name="room", received=self._received
         )

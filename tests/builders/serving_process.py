@@ -1,4 +1,4 @@
-"""A real `foreshore-serving` on a Unix socket, and a plain HTTP client for it."""
+"""A real `foreshore-serving` on a Unix socket or a port, and a plain HTTP client for it."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from builders import onnx_models
+from foreshore_api import addresses
 from foreshore_api.wire import serving
 
 INFER = "/v2/models/occupancy/infer"
@@ -39,18 +40,32 @@ class UnixConnection(client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+def exchanged(
+    connection: client.HTTPConnection, method: str, path: str, body: bytes | None = None
+) -> tuple[int, Any]:
+    """Return the status and the JSON of the one answer of a connection."""
+    with contextlib.closing(connection):
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
 class Serving:
     """One process, its socket, and what it left behind."""
 
-    def __init__(self, folder: Path, config: serving.ModelConfig, flags: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, config: serving.ModelConfig, flags: Sequence[str], listen: str | None
+    ) -> None:
         self.socket = folder / "serving.sock"
+        self.place = None if listen is None else addresses.split(listen)
         self.termination_log = folder / "termination-log"
         self.termination_log.touch()
         self._log_path = folder / "serving.log"
         (folder / "model.json").write_bytes(config.encode())
         command = [
             *(sys.executable, "-m", "foreshore_serving.main", "run"),
-            *("--model-config", str(folder / "model.json"), "--socket", str(self.socket)),
+            *("--model-config", str(folder / "model.json")),
+            *(("--socket", str(self.socket)) if listen is None else ("--listen", listen)),
             *("--termination-log", str(self.termination_log), *flags),
         ]
         with self._log_path.open("wb") as log:
@@ -61,14 +76,17 @@ class Serving:
         """What the process and its child have said."""
         return self._log_path.read_text()
 
+    def connection(self, timeout: float = 10, host: str = "127.0.0.1") -> client.HTTPConnection:
+        """A connection to it, by an address of this machine where it listens on a port."""
+        if self.place is None:
+            return UnixConnection(self.socket, timeout)
+        return client.HTTPConnection(host, self.place[1], timeout=timeout)
+
     def request(
         self, method: str, path: str, body: bytes | None = None, timeout: float = 10
     ) -> tuple[int, Any]:
         """Return the status and the JSON of one answer."""
-        with contextlib.closing(UnixConnection(self.socket, timeout)) as connection:
-            connection.request(method, path, body)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+        return exchanged(self.connection(timeout), method, path, body)
 
     def infer(self, *numbers: float, timeout: float = 10) -> tuple[int, Any]:
         """Return the status and the JSON of one inference."""
@@ -104,13 +122,18 @@ class Serving:
 
 @contextlib.contextmanager
 def serving_process(
-    body: bytes, *flags: str, config: serving.ModelConfig | None = None
+    body: bytes,
+    *flags: str,
+    config: serving.ModelConfig | None = None,
+    listen: str | None = None,
 ) -> Iterator[Serving]:
-    """Run a server for a model found by digest in a folder."""
+    """Run a server for a model found by digest in a folder; `listen` on a port, as in a Pod."""
     with tempfile.TemporaryDirectory(prefix="fs-") as name:  # short: a socket's path has 107 bytes
         folder = Path(name)
         (folder / "m.onnx").write_bytes(body)
-        served = Serving(folder, config or onnx_models.config(body), ["--models", name, *flags])
+        served = Serving(
+            folder, config or onnx_models.config(body), ["--models", name, *flags], listen
+        )
         try:
             yield served
         finally:

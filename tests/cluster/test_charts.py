@@ -155,6 +155,33 @@ def test_of_a_model_servers_authority_agents_see_the_certificate_alone() -> None
     }
 
 
+@pytest.mark.parametrize("name", ["hq-broker", "a" * 52], ids=["short", "as long as names may be"])
+def test_a_brokers_secret_is_mounted_whole_whatever_is_in_it(name: str) -> None:
+    """So that user name and password reach the agent as a certificate does: a file a key."""
+    pod = daemon_set(f"credentials={{{name}}}")["spec"]["template"]["spec"]
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == f"credential-{name}")
+    assert volume["secret"] == {"secretName": name, "optional": True, "defaultMode": 0o440}
+    assert len(volume["name"]) <= 63
+    assert secrets_mounted(f"credentials={{{name}}}") == {name: (name, [])}
+
+
+def test_agents_listen_on_addresses_of_both_families() -> None:
+    """kubelet probes the first address of a pod, which may be of either."""
+    assert "--address=::" in agent_container()["args"]
+
+
+def test_the_hubs_service_takes_both_families_where_a_cluster_has_them() -> None:
+    documents = charts.rendered("foreshore", ("hub.clusterIP=fd42::10",))
+    (service,) = (document for document in documents if document["kind"] == "Service")
+    assert service["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+    assert service["spec"]["clusterIP"] == "fd42::10"
+
+
+@pytest.mark.parametrize("url", ["https://[fd42::10]:8443", "https://10.96.100.10:8443"])
+def test_the_hub_is_dialled_at_an_address_of_either_family(url: str) -> None:
+    assert f"--hub={url}" in agent_container(f"hub.url={url}")["args"]
+
+
 def test_an_agent_without_a_limit_is_given_none_for_its_models() -> None:
     container = agent_container("modelMemory=256", "resources.limits=null")
     assert container["resources"]["requests"]["memory"] == "352Mi"

@@ -162,6 +162,12 @@ def test_a_right_moves_with_a_higher_epoch_and_is_given_back_without(kinds: Kind
     assert stored["status"]["authority"]["epoch"] == 9
 
 
+@pytest.mark.parametrize("host", ["fd42:1::9", "::1", "fd42::", "10.0.0.9", "broker.hq.example"])
+def test_a_broker_has_a_name_or_an_address_of_either_family(shared: Kinds, host: str) -> None:
+    document = room.changed(room.site(), spec__broker__host=host)
+    assert shared.create(document, keep=False)["spec"]["broker"]["host"] == host
+
+
 def test_a_misspelt_field_is_named(shared: Kinds) -> None:
     document = room.changed(room.policy(), spec__latencyBugdet="1s")
     with pytest.raises(ApiException) as refused:

@@ -37,6 +37,18 @@ def test_a_client_without_a_certificate_is_refused(tmp_path: Path) -> None:
         assert "u'agent'" in broker.log.read_text()
 
 
+def test_a_password_opens_the_second_listener_and_no_other(tmp_path: Path) -> None:
+    logins = {"hq/plug": "right"}
+    with mosquitto.Broker(tmp_path, tls=True, logins=logins) as broker:
+        trust = ("--cafile", tmp_path / "tls/ca.crt")
+        there = (*trust, "-p", str(broker.password_port), "-u", "hq/plug", "-P")
+        publish(broker, *there, "right")
+        for wrong in ((*there, "wrong"), trust, (*trust, "-p", str(broker.password_port))):
+            with pytest.raises(process.CommandError):
+                publish(broker, *wrong)
+        assert "u'hq/plug'" in broker.log.read_text()
+
+
 def test_a_paused_broker_answers_nobody_until_it_resumes(tmp_path: Path) -> None:
     with mosquitto.Broker(tmp_path) as broker:
         broker.pause()

@@ -175,9 +175,9 @@ class World:
             if one["phase"] == "Ready"
         }
 
-    def authority(self) -> tuple[str, int] | None:
-        """(holder, epoch) of the device."""
-        found = self.find("devices", DEVICE).get("status", {}).get("authority")
+    def authority(self, device: str = DEVICE) -> tuple[str, int] | None:
+        """(holder, epoch) of a device."""
+        found = self.find("devices", device).get("status", {}).get("authority")
         return (found["holder"], found["epoch"]) if found and "holder" in found else None
 
     def decisions(self, *selectors: str) -> list[dict[str, Any]]:

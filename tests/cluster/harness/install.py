@@ -29,6 +29,8 @@ SYSTEM = "foreshore-system"
 AGENTS = "foreshore-agents"
 HUB_ADDRESS = "10.96.100.10"  # in kind's range of service addresses
 HUB_NAMES = (f"foreshore-hub.{SYSTEM}.svc", f"foreshore-hub.{SYSTEM}.svc.cluster.local")
+LOGIN = "hq-login"
+"""The agents' credential where their site's broker asks for a password."""
 HUB_STATE = "/var/lib/foreshore-hub"
 USER = 65532  # whom the images run as
 CHARTS = images.REPOSITORY / "charts"
@@ -72,7 +74,7 @@ def install(
     volume(target)
     release(target, "foreshore-crds", SYSTEM, {})
     release(target, "foreshore", SYSTEM, control_values(target, tags))
-    release(target, "foreshore-agent", AGENTS, agent_values(tags, credential))
+    release(target, "foreshore-agent", AGENTS, agent_values(tags, credential, LOGIN))
     # Helm is content with all agents but one
     target.kubectl(
         "rollout", "status", "daemonset/foreshore-agent", "-n", AGENTS, f"--timeout={TIMEOUT}s",
@@ -103,12 +105,12 @@ def control_values(target: cluster.Cluster, tags: Mapping[str, str]) -> dict[str
     }
 
 
-def agent_values(tags: Mapping[str, str], credential: str) -> dict[str, Any]:
+def agent_values(tags: Mapping[str, str], *credentials: str) -> dict[str, Any]:
     """Values of the agents' chart."""
     return {
         "image": image(tags[images.EDGE.name]),
         "hub": {"url": f"https://{HUB_ADDRESS}:8443"},
-        "credentials": [credential],
+        "credentials": list(credentials),
     }
 
 
@@ -143,8 +145,16 @@ def certify(
         secret(SYSTEM, "foreshore-records-tls", files(records)),
         config(AGENTS, "foreshore-hub-ca", {"ca.crt": (door / "ca.crt").read_bytes()}),
         secret(AGENTS, credential, files(held)),
+        secret(AGENTS, LOGIN, login(broker, credential), type_="kubernetes.io/basic-auth"),
         *(secret(name, "models-ca", models_ca) for name in namespaces),
     )
+
+
+def login(broker: services.Broker, user: str) -> dict[str, bytes]:
+    """A user's name and password, with the authority of the broker that they are for."""
+    password = services.USERS[user].encode()
+    authority = broker.authority.certificate
+    return {"username": user.encode(), "password": password, "ca.crt": authority}
 
 
 def leaf(pki: Path, name: str, *names: str) -> Path:
@@ -214,11 +224,18 @@ def namespace(name: str, level: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def secret(place: str, name: str, data: Mapping[str, bytes]) -> dict[str, Any]:
+def secret(
+    place: str, name: str, data: Mapping[str, bytes], type_: str = "Opaque"
+) -> dict[str, Any]:
     """A Secret of files."""
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-    metadata = {"name": name, "namespace": place}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": type_,
+        "metadata": {"name": name, "namespace": place},
+        "data": encoded,
+    }
 
 
 def config(place: str, name: str, data: Mapping[str, bytes]) -> dict[str, Any]:

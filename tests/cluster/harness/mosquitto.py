@@ -3,7 +3,8 @@
     broker = mosquitto.Broker(folder)          plain on a free port; nodelay=False: as Mosquitto is
                                                 without a configuration, Nagle's algorithm and all
     broker = mosquitto.Broker(folder, tls=True) as the agents' chart ships it: client certificates
-                                                only; `acl` says who may do what, else anybody all
+                                                only; `acl` says who may do what, else anybody all;
+                                                who has a password of `logins`, at `password_port`
     broker = mosquitto.Broker(folder, users={"name": "password"})
                                                 passwords, and nobody without; with `tls` over TLS
     broker.start() → .restart() / .kill() / .pause() / .resume() → .close()
@@ -37,6 +38,7 @@ SHIPPED = Path(__file__).parents[3] / "charts/foreshore-agent/files/mosquitto.co
 HOME = "/etc/mosquitto/foreshore"
 """Where the shipped configuration expects certificate and access list."""
 PORT = 8883
+PASSWORD_PORT = 8884
 EVERYBODY = "pattern readwrite #\n"
 """An access list for tests that are about something else: every certificate may do everything."""
 
@@ -77,14 +79,21 @@ def shipped(
     persistence: Path | None = None,
     root: bool,
     extra: str = "",
+    password_port: int | None = None,
 ) -> str:
     """The configuration that users get, with its files in `home`; nothing else differs.
+
+    With `password_port` the listener with passwords, a comment there, is one that listens.
 
     Raises:
         HarnessError: the shipped file no longer has the lines that are moved.
     """
     text = SHIPPED.read_text()
     moves = [(f"listener {PORT}\n", f"listener {port} {address}".rstrip() + "\n")]
+    if password_port is not None:
+        text = _with_passwords(text)
+        place = f"listener {password_port} {address}".rstrip()
+        moves.append((f"listener {PASSWORD_PORT}\n", f"{place}\n"))
     if persistence is not None:
         moves.append(("persistence false\n", "\n".join([*_store(persistence), ""])))
     for before, after in moves:
@@ -92,6 +101,13 @@ def shipped(
             raise process.HarnessError(f"{SHIPPED} must have one line {before.strip()!r}")
         text = text.replace(f"\n{before}", f"\n{after}")
     return "\n".join([text.replace(HOME, home), *_owner(root=root), extra, ""])
+
+
+def _with_passwords(text: str) -> str:
+    """The configuration with its second listener no longer a comment."""
+    before, mark, after = text.partition(f"#   listener {PASSWORD_PORT}\n")
+    block, end, rest = f"{mark}{after}".partition("#\n")
+    return "".join((before, block.replace("#   ", ""), end, rest))
 
 
 def _store(persistence: Path | None) -> list[str]:
@@ -121,6 +137,11 @@ def password_listener(port: int, folder: Path, address: str = "", *, tls: bool =
     return "\n".join(lines)
 
 
+def passwords(users: Mapping[str, str]) -> str:
+    """A file of passwords."""
+    return "".join(password_line(name, password) for name, password in users.items())
+
+
 def password_line(name: str, password: str) -> str:
     """A line of a password file, as mosquitto_passwd writes it: PBKDF2 with SHA-512."""
     salt, rounds = os.urandom(12), 101
@@ -132,8 +153,6 @@ def password_line(name: str, password: str) -> str:
 class Broker:
     """One Mosquitto process; its folder holds configuration, log, keys and, if asked, its store."""
 
-    host = ADDRESS
-
     def __init__(
         self,
         folder: Path,
@@ -144,23 +163,27 @@ class Broker:
         extra: str = "",
         acl: str = EVERYBODY,
         nodelay: bool = True,
+        host: str = ADDRESS,
         users: Mapping[str, str] | None = None,
+        logins: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self.host = host
         self.tls = tls
         self.port = port or process.free_port()
+        self.password_port = process.free_port() if logins else None
         self.authority = certificates.Authority()
         self.log = folder / "mosquitto.log"
         self._child: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self.authority.issue(ADDRESS, "localhost").write(folder / "tls")
+        self.authority.issue(host, "localhost").write(folder / "tls")
         store = folder / "store"
         store.mkdir(exist_ok=True)
         is_root = os.geteuid() == 0
         kept = store if persistence else None
         if users is not None:
             self.admit(users)
-            listener = password_listener(self.port, folder, ADDRESS, tls=tls)
+            listener = password_listener(self.port, folder, host, tls=tls)
             text = configuration(
                 listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
             )
@@ -169,13 +192,15 @@ class Broker:
             text = shipped(
                 str(folder),
                 port=self.port,
-                address=ADDRESS,
+                address=host,
                 persistence=kept,
                 root=is_root,
                 extra=extra,
+                password_port=self.password_port,
             )
+            self.admit(logins or {})
         else:
-            listener = plain_listener(self.port, ADDRESS)
+            listener = plain_listener(self.port, host)
             text = configuration(
                 listeners=listener, persistence=kept, root=is_root, extra=extra, nodelay=nodelay
             )
@@ -183,8 +208,7 @@ class Broker:
 
     def admit(self, users: Mapping[str, str]) -> None:
         """Write the passwords (of a broker with `users`); one that runs reads them again."""
-        lines = [password_line(name, password) for name, password in users.items()]
-        (self.folder / "passwords").write_text("".join(lines))
+        (self.folder / "passwords").write_text(passwords(users))
         if self._child is not None:
             self._child.send_signal(signal.SIGHUP)
 
@@ -204,11 +228,12 @@ class Broker:
         """Start it and wait until it listens."""
         child = process.start([program(), "-c", self.folder / "mosquitto.conf"], log=self.log)
         self._child = child
+        ports = [port for port in (self.port, self.password_port) if port is not None]
 
         def is_up() -> bool:
             if child.poll() is not None:
                 raise process.HarnessError(f"mosquitto ended: {process.tail(self.log)}")
-            return process.listens(ADDRESS, self.port)
+            return all(process.listens(self.host, port) for port in ports)
 
         process.eventually(is_up, what="mosquitto listens", timeout=10, interval=0.02)
         return self

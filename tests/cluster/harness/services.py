@@ -5,12 +5,16 @@ those addresses, so that an example can name them and a node that loses the clus
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from harness import certificates, docker, mosquitto, network, process, settings, toolbox
 
 BROKER_PORT = mosquitto.PORT
+PASSWORD_PORT = mosquitto.PASSWORD_PORT
+USERS: Mapping[str, str] = {"hq-broker": "of the agents", "hq/hall-plug": "of a plug"}
+"""Who comes in by a password, on networks that end with their test; names are the access list's."""
 MODELS_PORT = 8443
 
 
@@ -67,7 +71,8 @@ class Container:
 class Broker(Container):
     """The site's Mosquitto, configured as the agents' chart ships it.
 
-    `credential` issues a client its certificate, `grant` says who may do what: at first, nobody.
+    `credential` issues a client its certificate, `USERS` have passwords for the second port, and
+    `grant` says who may do what: at first, nobody.
     """
 
     def __init__(self, owner: str, lan: network.Network, folder: Path) -> None:
@@ -81,9 +86,13 @@ class Broker(Container):
         self.authority.issue(self.address, "localhost").write(self.folder / "tls")
         (self.folder / "mosquitto.conf").write_text(
             mosquitto.shipped(
-                "/broker", persistence=Path("/store") if persistence else None, root=True
+                "/broker",
+                persistence=Path("/store") if persistence else None,
+                root=True,
+                password_port=PASSWORD_PORT,
             )
         )
+        (self.folder / "passwords").write_text(mosquitto.passwords(USERS))
         self._access.touch()
         docker.run(
             self.name,

@@ -6,9 +6,7 @@ a role hears.
 """
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.v1alpha1 import site
 from foreshore_api.wire import beat
-from harness import certificates, mosquitto, process
+from harness import certificates, mosquitto
 
 pytestmark = pytest.mark.component
 
@@ -283,45 +281,23 @@ async def test_a_message_that_nobody_could_mean_costs_its_sender_alone(
         assert inbox.topics == []
 
 
-def password_listener(home: Path, port: int) -> str:
-    """The listener that the shipped configuration shows for devices without certificates."""
-    lines = mosquitto.SHIPPED.read_text().splitlines()
-    start = lines.index("#   listener 8884")
-    shown = [line.removeprefix("#   ") for line in lines[start : start + 5]]
-    assert shown[-1].startswith("password_file "), shown
-    text = "\n".join(shown).replace("listener 8884", f"listener {port} 127.0.0.1")
-    return text.replace(mosquitto.HOME, str(home))
-
-
-def password_line(user: str, password: str) -> str:
-    """A line as `mosquitto_passwd` writes it: PBKDF2 over SHA-512."""
-    salt, rounds = b"twelve bytes", 101
-    hashed = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
-    coded = (base64.b64encode(part).decode() for part in (salt, hashed))
-    return f"{user}:$7${rounds}${'$'.join(coded)}\n"
-
-
-def mosquitto_client(broker: mosquitto.Broker, port: int, user: str, password: str) -> paho.Client:
+def mosquitto_client(broker: mosquitto.Broker, user: str, password: str) -> paho.Client:
     """A device of somebody else's make, which holds a password and no certificate."""
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.tls_set(str(broker.folder / "tls/ca.crt"))
     client.username_pw_set(user, password)
-    client.connect(broker.host, port)
+    client.connect(broker.host, broker.password_port or 0)
     client.loop_start()
     return client
 
 
 async def test_a_device_with_a_password_is_held_to_the_same_list(tmp_path: Path) -> None:
-    home, port = tmp_path / "broker", process.free_port()
-    home.mkdir()
-    passwords = home / "passwords"
-    passwords.write_text(password_line("hq/room-301", "pw") + password_line("stranger", "pw"))
+    logins = {"hq/room-301": "pw", "stranger": "pw"}
     acl = access_list(tmp_path) + OBSERVER_ACL
-    extra = password_listener(home, port)
-    with mosquitto.Broker(home, tls=True, acl=acl, extra=extra) as broker:
+    with mosquitto.Broker(tmp_path / "broker", tls=True, acl=acl, logins=logins) as broker:
         async with joined(address(broker, OBSERVER), "#") as (ear, inbox):
             for user, password in (("hq/room-301", "pw"), ("stranger", "pw"), ("hq/room-301", "x")):
-                client = mosquitto_client(broker, port, user, password)
+                client = mosquitto_client(broker, user, password)
                 for topic in TOPICS:
                     said = client.publish(topic, b"{}", qos=1)
                 with contextlib.suppress(RuntimeError):

@@ -17,7 +17,7 @@ import orjson
 import trustme
 
 from builders import resources
-from foreshore_api import meta
+from foreshore_api import addresses, meta
 from foreshore_hub import (
     assigning,
     authn,
@@ -169,15 +169,15 @@ async def opened(
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, **arguments: Any) -> AsyncIterator[str]:
+async def serving(app: Any, host: str = "127.0.0.1", **arguments: Any) -> AsyncIterator[str]:
     """An application on a loopback port of its own."""
-    listener = listeners.Listener(app, host="127.0.0.1", port=0, **arguments)
+    listener = listeners.Listener(app, host=host, port=0, **arguments)
     running = asyncio.create_task(listener.serve())
     while not listener.is_started:  # noqa: ASYNC110 - uvicorn tells nobody
         await asyncio.sleep(0.01)
     scheme = "http" if arguments.get("pair") is None else "https"
     try:
-        yield f"{scheme}://127.0.0.1:{listener.port}"
+        yield f"{scheme}://{addresses.joined(host, listener.port)}"
     finally:
         listener.stop()
         await running

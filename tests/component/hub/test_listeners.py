@@ -1,6 +1,7 @@
 """TLS listeners: who gets in, renewed certificates, heads that never end."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 import trustme
 from starlette import applications, requests, responses, routing
 
+from builders import families
 from component.hub import hub_under_test
+from foreshore_api import addresses
 from foreshore_hub import front_proxy, listeners
 
 pytestmark = pytest.mark.component
@@ -38,6 +41,40 @@ async def serial(url: str, context: ssl.SSLContext) -> str:
     writer.transport.abort()
     del reader
     return str(found)
+
+
+@pytest.mark.parametrize("host", families.LOOPBACKS)
+@pytest.mark.parametrize("listens", ["::", "loopback"])
+async def test_the_door_is_open_to_agents_of_either_family(
+    host: str, listens: str, tmp_path: Path
+) -> None:
+    """Where it listens on every address, those of IPv4 are among them."""
+    authority = trustme.CA()
+    folder = hub_under_test.key_pair(tmp_path, authority, host)
+    context = hub_under_test.client_context(authority)
+    place = host if listens == "loopback" else listens
+    async with hub_under_test.serving(APP, place, pair=listeners.KeyPair(folder)) as url:
+        port = int(url.rsplit(":", 1)[1])
+        address = f"https://{addresses.joined(host, port)}"
+        assert "front proxy" in await get(address, context)
+
+
+async def test_without_ipv6_in_the_kernel_the_door_is_open_to_ipv4(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    async with hub_under_test.serving(APP, "::") as url:
+        port = int(url.rsplit(":", 1)[1])
+        assert "front proxy" in await get(
+            addresses.http(families.V4, port), ssl.create_default_context()
+        )
+
+
+async def test_a_port_that_is_taken_is_an_error_at_start() -> None:
+    async with hub_under_test.serving(APP) as url:
+        taken = listeners.Listener(APP, host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
+        with pytest.raises(OSError, match="in use"):
+            await taken.serve()
 
 
 async def test_a_renewed_certificate_is_taken_over_without_a_restart(

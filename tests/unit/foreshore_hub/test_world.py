@@ -138,6 +138,15 @@ def test_a_peers_address_is_that_of_its_pod_and_the_port_that_its_container_name
     assert [each.url for each in question().assignment.probes] == ["http://10.42.0.7:8081"]
 
 
+def test_a_peer_whose_pod_has_an_ipv6_address_first_is_timed_there() -> None:
+    both = {"podIP": "fd42:1::1:7", "podIPs": [{"ip": "fd42:1::1:7"}, {"ip": "10.42.1.7"}]}
+    nodes: dict[str, str | None] = {"edge-1": "hq", "edge-2": "hq"}
+    pods = [pod("edge-2", status=both)]
+    question = seen(*resources.everything(), nodes=nodes, pods=pods).question("edge-1")
+    assert question is not None
+    assert [target.url for target in question().assignment.probes] == ["http://[fd42:1::1:7]:8081"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -45,6 +45,12 @@ def pod(**policy: Any) -> dict[str, Any]:
     )
 
 
+def test_a_pod_serves_on_addresses_of_both_families() -> None:
+    """On IPv4 alone kubelet's probe of a Pod with an IPv6 address first is refused for ever."""
+    (container,) = pod()["spec"]["containers"]
+    assert container["args"][-2:] == ["--listen", "[::]:8080"]
+
+
 def test_a_pod_is_recognised_by_what_was_put_on_it() -> None:
     made = pod()
 

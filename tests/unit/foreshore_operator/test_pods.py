@@ -51,6 +51,12 @@ def test_somebody_elses_pod_is_only_room() -> None:
     assert found.requests == snapshot.ComputeResources(cpu=100)
 
 
+def test_the_first_address_of_a_pod_is_where_it_is_called() -> None:
+    """A cluster whose Pods have IPv6 addresses first: kubelet probes that one, so agents ask it."""
+    both = {"podIP": "fd42:1::1:7", "podIPs": [{"ip": "fd42:1::1:7"}, {"ip": "10.42.1.7"}]}
+    assert inference(ours(phase="Running", **both)).address == "fd42:1::1:7"
+
+
 @pytest.mark.parametrize(
     ("status", "phase"),
     [

@@ -106,3 +106,22 @@ def test_a_device_in_conflict_takes_no_topic_from_a_younger_one() -> None:
     assert [of(made, "Device", name)[0][1] for name in "abc"] == [
         "Delivered", "EndpointConflict", "Delivered",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("fd42::9", "FD42:0::9"), ("Broker.example", "broker.example"), ("10.0.0.9", "10.0.0.9")],
+)
+def test_two_spellings_of_a_broker_are_one_broker(first: str, second: str) -> None:
+    def site(name: str, host: str) -> v1alpha1.Site:
+        document = build.site_of(name).document()
+        document["spec"]["broker"]["host"] = host
+        return v1alpha1.Site.read(document)
+
+    devices = (
+        device("plug-1", **plug("Hall 1")),
+        device("plug-2", **plug("Hall 1"), site="plant", created="2026-03-01T09:00:01Z"),
+    )
+    sites = (site("hq", first), site("plant", second))
+    made = planning.plan(build.world(profiles=(STOCK,), devices=devices, sites=sites))
+    assert of(made, "Device", "plug-2")[0] == ("False", "EndpointConflict")

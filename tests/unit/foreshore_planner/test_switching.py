@@ -194,6 +194,19 @@ def test_a_move_off_a_node_that_works_keeps_the_old_address_until_the_new_pod_is
     assert (replica.node, replica.endpoint, replica.successor) == ("edge-2", "10.1.1.1:8080", None)
 
 
+def test_an_endpoint_of_a_pod_with_an_ipv6_address_has_brackets() -> None:
+    """Without them nobody can tell where its address ends and its port begins."""
+    settled = build.settle(build.world())
+    seen = dataclasses.replace(
+        settled,
+        replicas=tuple(
+            dataclasses.replace(replica, address="fd42:1::1:7") for replica in settled.replicas
+        ),
+    )
+    (replica,) = shown(seen)
+    assert replica.endpoint == "[fd42:1::1:7]:8080"
+
+
 TROUBLES = [
     ("ImagePull", PENDING, "ImagePull"),
     ("SecretMissing", UNREADY, "SecretMissing"),

@@ -64,20 +64,6 @@ def test_no_termination_log_is_made_where_kubelet_made_none(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [("0.0.0.0:8080", ("0.0.0.0", 8080)), ("[::]:0", ("::", 0)), (":9000", ("", 9000))],  # noqa: S104
-)
-def test_addresses(text: str, expected: tuple[str, int]) -> None:
-    assert settings.host_and_port(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "8080", "host:", "host:http", "host:70000", "host:-1"])
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(ValueError, match="HOST:PORT"):
-        settings.host_and_port(text)
-
-
-@pytest.mark.parametrize(
     ("document", "arguments"),
     [
         pytest.param({}, ["--listen", "127.0.0.1:0"], id="model.json says nothing"),

@@ -11,14 +11,18 @@ from typing import Annotated, ClassVar
 import pydantic
 from pydantic import StringConstraints
 
-from foreshore_api import meta, scalars
+from foreshore_api import addresses, meta, scalars
 from foreshore_api.contract import Document, Rule
 from foreshore_api.v1alpha1.isolation import Isolation
 from foreshore_api.v1alpha1.statuses import Observed
 
 Host = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9]([-.:A-Za-z0-9]*[A-Za-z0-9])?$", max_length=253)
+    str,
+    StringConstraints(pattern=r"^[-.:\[\]A-Za-z0-9]+$", max_length=253),
+    pydantic.AfterValidator(addresses.dialled),
+    Rule(rule=f"self.matches('{addresses.HOST_PATTERN}')", message=addresses.WRONG_HOST),
 ]
+"""The pattern lets more pass than the rule, whose message says what to write instead."""
 
 
 class Protocol(StrEnum):
@@ -39,8 +43,8 @@ class Broker(Document):
     """The MQTT broker that the site's devices and agents meet on."""
 
     host: Host
-    """Address of the broker. An IP address keeps the site independent of DNS. Example:
-    `172.18.0.9`."""
+    """Name or IP address of the broker; an IPv6 address without brackets (`fd42::9`). An IP address
+    keeps the site independent of DNS. Example: `172.18.0.9`."""
 
     port: Annotated[int, pydantic.Field(ge=1, le=65535)]
     """TCP port of the broker. Example: `8883`."""
@@ -60,7 +64,7 @@ class Broker(Document):
     `hq-broker`."""
 
     server_name: Host | None = None
-    """Name that the broker's certificate must carry. Absent: `host`. Example:
+    """Name or IP address that the broker's certificate must carry. Absent: `host`. Example:
     `broker.hq.example`."""
 
     validations = (

@@ -25,7 +25,7 @@ import prometheus_client
 import uvicorn
 from uvicorn.protocols.http import h11_impl
 
-from foreshore_api import printable
+from foreshore_api import addresses, printable
 
 MAXIMUM_HEADER_BYTES: Final = 8190
 MAXIMUM_CONNECTIONS: Final = 512
@@ -197,8 +197,12 @@ class Port:
         The socket is ours: uvicorn would end the process where the port is taken. Its own loop and
         signal handlers are not used; the agent has both.
         """
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listening = socket.create_server((self._host, self._port), family=family)
+        host = addresses.bindable(self._host, has_v6=socket.has_dualstack_ipv6())
+        listening = socket.create_server(
+            (host, self._port),
+            family=socket.AF_INET6 if addresses.is_v6(host) else socket.AF_INET,
+            dualstack_ipv6=host == addresses.EVERY,
+        )
         self._sockets = [listening]
         await self._server.startup(sockets=self._sockets)
         return int(listening.getsockname()[1])

@@ -66,7 +66,11 @@ def run(
         ),
     ] = None,
     address: Annotated[
-        str, typer.Option(envvar="FORESHORE_ADDRESS", help="Where the agent's port listens.")
+        str,
+        typer.Option(
+            envvar="FORESHORE_ADDRESS",
+            help="Where the agent's port listens; ::, every address, v4 too.",
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int,

@@ -43,7 +43,7 @@ class AgentSettings:
     source: HubSettings | FolderSettings
     credentials: Path | None = None
     address: str = "127.0.0.1"
-    """Where the port listens, and, but for a wildcard, where peers find it."""
+    """Where the port listens, and, but for a wildcard, where peers find it; `::`: both families."""
     port: int | None = DEFAULT_PORT
     """None: no port at all (a rehearsal, a second agent on one machine)."""
     quotas: Quotas = field(default_factory=Quotas)

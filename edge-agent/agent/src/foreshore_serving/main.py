@@ -13,12 +13,12 @@ from typing import Annotated, Any, Final
 import pydantic
 import typer
 
-from foreshore_api import programs
+from foreshore_api import addresses, programs
 from foreshore_api.wire import serving
 from foreshore_serving import contract as contracts
 from foreshore_serving import models, standin, supervise
 from foreshore_serving.refusal import Reason, Refused
-from foreshore_serving.settings import ServingSettings, host_and_port
+from foreshore_serving.settings import ServingSettings
 
 EXIT_USAGE: Final = 2
 BACKLOG: Final = 128
@@ -67,7 +67,9 @@ _TerminationLog = Annotated[
 @application.command()
 def run(
     model_config: _ModelConfig,
-    listen: Annotated[str | None, _option("LISTEN", "HOST:PORT to listen on.")] = None,
+    listen: Annotated[
+        str | None, _option("LISTEN", "HOST:PORT to listen on; [::]:PORT: both families.")
+    ] = None,
     unix_socket: Annotated[
         Path | None, _option("SOCKET", "Unix socket to listen on instead.", "--socket")
     ] = None,
@@ -155,7 +157,7 @@ def try_out(config: serving.ModelConfig, settings: ServingSettings, into: Path) 
 
 def _address(listen: str | None, unix_socket: Path | None) -> tuple[str, int] | Path:
     if listen is not None and unix_socket is None:
-        return host_and_port(listen)
+        return addresses.split(listen)
     if listen is None and unix_socket is not None:
         return unix_socket
     raise ValueError("exactly one of --listen and --socket must be given")
@@ -213,27 +215,32 @@ def bind(settings: ServingSettings) -> socket.socket:
     if settings.address is None:
         raise ValueError("a trial listens on nothing")
     if isinstance(settings.address, Path):
-        family, address = socket.AF_UNIX, str(settings.address)
         if settings.address.is_socket():
             settings.address.unlink()  # of a process that was killed
-        return _listening(family, address)
-    host, port = settings.address
-    return _listening(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
+        return _at_path(settings.address)
+    return _at_address(*settings.address)
 
 
-def _listening(family: socket.AddressFamily, address: str | tuple[str, int]) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
+def _at_path(path: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if family is socket.AF_UNIX:
-            os.fchmod(listening.fileno(), 0o600)  # before it has a name; bind keeps it
-        else:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
+        os.fchmod(listening.fileno(), 0o600)  # before it has a name; bind keeps it
+        listening.bind(str(path))
         listening.listen(BACKLOG)
     except OSError:
         listening.close()
         raise
     return listening
+
+
+def _at_address(host: str, port: int) -> socket.socket:
+    host = addresses.bindable(host, has_v6=socket.has_dualstack_ipv6())
+    return socket.create_server(
+        (host, port),
+        family=socket.AF_INET6 if addresses.is_v6(host) else socket.AF_INET,
+        backlog=BACKLOG,
+        dualstack_ipv6=host == addresses.EVERY,
+    )
 
 
 def contract(

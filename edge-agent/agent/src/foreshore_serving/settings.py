@@ -32,16 +32,3 @@ class ServingSettings:
     def memory_bytes(self, model_bytes: int) -> int:
         """Return the address space: parsing and the runtime's copies each take a model's size."""
         return self.memory_mib * MEBIBYTE + 4 * model_bytes
-
-
-def host_and_port(text: str) -> tuple[str, int]:
-    """Split `HOST:PORT`; an IPv6 host stands in brackets.
-
-    Raises:
-        ValueError: no port, or not a number from 0 to 65535.
-    """
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdecimal() or int(port) > 65535:
-        message = f"{text!r} is not HOST:PORT"
-        raise ValueError(message)
-    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -19,6 +19,9 @@ import uvicorn
 from starlette import types
 from uvicorn.protocols.http import httptools_impl
 
+from foreshore_api import addresses
+from foreshore_kube import listening
+
 log = logging.getLogger(__name__)
 
 HEAD_SECONDS: Final = 10.0
@@ -130,17 +133,16 @@ class Listener:
         app: types.ASGIApp,
         *,
         port: int,
-        host: str = "0.0.0.0",  # noqa: S104 - a pod's listener is for its network
+        host: str = addresses.EVERY,
         pair: KeyPair | None = None,
         client_authority: str | None = None,
         protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol,
     ) -> None:
+        self._place: Final = (host, port)
         self._pair: Final = pair
         self._context = _context(pair, client_authority) if pair is not None else None
         configuration = uvicorn.Config(
             app,
-            host=host,
-            port=port,
             http=protocol,
             ws="none",
             lifespan="off",
@@ -168,10 +170,11 @@ class Listener:
         return self._server.started
 
     async def serve(self) -> None:
-        """Serve until `stop`."""
+        """Serve until `stop`. Raises OSError where the port is taken."""
         reloading = asyncio.create_task(self._reload())
         try:
-            await self._server.serve()
+            with listening.opened(*self._place) as opened:
+                await self._server.serve(sockets=[opened])
         finally:
             reloading.cancel()
 

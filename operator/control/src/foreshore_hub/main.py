@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from foreshore_api import programs
+from foreshore_api import addresses, programs
 from foreshore_hub import hub, settings
 from foreshore_kube import logs
 
@@ -62,8 +62,9 @@ def run(
         str, typer.Option(envvar=_variable("AGENT_SERVICE_ACCOUNT"))
     ] = "foreshore-agent",
     host: Annotated[
-        str, typer.Option(envvar=_variable("HOST"), help="Address to listen on.")
-    ] = "0.0.0.0",  # noqa: S104 - a pod's listener is for its network
+        str,
+        typer.Option(envvar=_variable("HOST"), help="Address to listen on; ::, every one, v4 too."),
+    ] = addresses.EVERY,
     keep_days: Annotated[
         int, typer.Option(envvar=_variable("KEEP_DAYS"), min=1, help="Days to keep records for.")
     ] = 30,

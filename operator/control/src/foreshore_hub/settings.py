@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from foreshore_api import addresses
+
 
 @dataclass(frozen=True, slots=True)
 class HubServerSettings:
@@ -17,7 +19,7 @@ class HubServerSettings:
     operator_service_account: str = "foreshore-system/foreshore-operator"
     agent_namespace: str = "foreshore-agents"
     agent_service_account: str = "foreshore-agent"
-    host: str = "0.0.0.0"  # noqa: S104 - a pod's listener is for its network
+    host: str = addresses.EVERY
     kubeconfig: Path | None = None
     keep_days: int = 30
     """Days for which records are kept."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from foreshore_api import meta, scalars, v1alpha1
+from foreshore_api import addresses, meta, scalars, v1alpha1
 from foreshore_api.wire import assignment as wire
 from foreshore_decision import assignment, narrowing
 from foreshore_hub import renewals
@@ -81,9 +81,7 @@ def _echo(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
     ]
     if not ports or not status.get("podIP"):
         return None
-    address = ipaddress.ip_address(str(status["podIP"]))
-    host = f"[{address}]" if address.version == 6 else str(address)
-    return f"http://{host}:{ports[0]}"
+    return addresses.http(str(ipaddress.ip_address(str(status["podIP"]))), ports[0])
 
 
 @dataclass(frozen=True, slots=True)

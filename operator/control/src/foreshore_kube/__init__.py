@@ -7,4 +7,5 @@ backoff    how long to wait before the next try
 informer   a mirror of one kind, kept by list and watch
 elector    which replica may write
 apply      writes: no-ops skipped, paced, only while leading
+listening  the sockets of whoever has the way: both families of addresses
 """

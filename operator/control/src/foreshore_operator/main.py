@@ -25,8 +25,8 @@ import typer
 import uvloop
 from aiohttp import web
 
-from foreshore_api import programs
-from foreshore_kube import api, apply, config, elector, kinds, logs
+from foreshore_api import addresses, programs
+from foreshore_kube import api, apply, config, elector, kinds, listening, logs
 from foreshore_operator import (
     act,
     compilation,
@@ -253,7 +253,8 @@ async def _serve(
     runner = web.AppRunner(metrics.application(loop.figures, loop.probes), access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "0.0.0.0", chosen.metrics_port).start()  # noqa: S104 (kubelet probes the pod's address)
+    # kubelet probes the pod's first address, of whichever family
+    await web.SockSite(runner, listening.opened(addresses.EVERY, chosen.metrics_port)).start()
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from foreshore_api import conditions, meta, scalars, v1alpha1
+from foreshore_api import addresses, conditions, meta, scalars, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import serving
 from foreshore_planner.placement import case, figures
@@ -288,7 +288,7 @@ def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> J
             "--model-config",
             f"{MODEL_FOLDER}/model.json",
             "--listen",
-            f"0.0.0.0:{figures.PORT}",
+            addresses.joined(addresses.EVERY, figures.PORT),
         ],
         "ports": [{"name": "http", "containerPort": figures.PORT, "protocol": "TCP"}],
         "resources": {

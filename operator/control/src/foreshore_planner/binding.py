@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from foreshore_api import conditions, meta, scalars, support, v1alpha1
+from foreshore_api import addresses, conditions, meta, scalars, support, v1alpha1
 from foreshore_api.wire import beat
 from foreshore_decision import assignment, in_force, narrowing, selectors, topics
 from foreshore_decision import policy as deciding
@@ -319,17 +319,16 @@ def _endpoint_conflict(
         topics.render(template, site=device.spec.site, device=device.name, parameters=own)
         for template in topics.commanded(profile.spec)
     ]
+    place = addresses.canonical(broker.host)
     for topic in rendered:
-        first = taken.get((broker.host, broker.port, topic))
+        first = taken.get((place, broker.port, topic))
         if first is not None:
             return BindingProblem(
                 conditions.Reason.ENDPOINT_CONFLICT,
                 f"Device {first[0]}/{first[1]} already listens on {topic} of this broker",
                 is_final=True,
             )
-    taken.update(
-        dict.fromkeys(((broker.host, broker.port, topic) for topic in rendered), key(device))
-    )
+    taken.update(dict.fromkeys(((place, broker.port, topic) for topic in rendered), key(device)))
     return None
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from foreshore_api import v1alpha1
+from foreshore_api import addresses, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import report
 from foreshore_planner import binding, health, snapshot
@@ -235,7 +235,7 @@ def _is_called(
         return HUB_AWAY
     if seen.fleet.uptime_seconds + seen.fleet_age <= health.AGENT_SILENT:
         return LOOK_AGAIN
-    url = f"http://{replica.address}:{figures.PORT}"
+    url = addresses.http(replica.address or "", figures.PORT)
     if (replica.namespace, replica.policy, url) in next_.held:
         return HELD_STILL
     is_assigned = url in next_.assigned

@@ -17,7 +17,7 @@ from foreshore_agent import clocks, inspection
 from foreshore_agent.devices.mqtt import connection, credentials
 from foreshore_agent.play import coverage, notices, player, recording, stage
 from foreshore_agent.play import device as played_device
-from foreshore_api import printable
+from foreshore_api import addresses, printable
 from foreshore_decision import resources
 
 USAGE_ERRORS: Final = (
@@ -140,9 +140,13 @@ async def _tell(
                 return
 
 
+def _place(address: connection.Address) -> str:
+    return addresses.joined(address.host, address.port)
+
+
 def _away(device: player.Player, address: connection.Address) -> str:
     why = f": {device.problem}" if device.problem else ""
-    return f"the broker at {address.host}:{address.port} was not reached{why}"
+    return f"the broker at {_place(address)} was not reached{why}"
 
 
 async def _settled(device: player.Player, stop: asyncio.Event) -> None:
@@ -217,7 +221,7 @@ def _connection_changed(
     name: str, address: connection.Address, stop: asyncio.Event
 ) -> Callable[[bool], None]:
     def changed(is_up: bool) -> None:  # noqa: FBT001 - a callback
-        where = f"{address.host}:{address.port}"
+        where = _place(address)
         if is_up or not stop.is_set():
             _say(f"{name}: {'connected to' if is_up else 'lost'} the broker at {where}")
 

@@ -13,7 +13,7 @@ from foreshore_agent.engine import durable, events, state, view
 from foreshore_agent.inference import port as inference_port
 from foreshore_agent.runtime import core, desired, pressure
 from foreshore_agent.site import exchange, peers
-from foreshore_api import conditions, v1alpha1
+from foreshore_api import addresses, conditions, v1alpha1
 from foreshore_api.reasons import agent as reasons
 from foreshore_api.wire import assignment, metrics, report
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAMED: Final = 3
 """Topics that one sentence names of those that the broker denies."""
-EVERY_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+EVERY_ADDRESS: Final = (addresses.EVERY_V4, addresses.EVERY, "")
 """What an agent is told to listen on where it listens on all it has."""
 
 
@@ -256,5 +256,4 @@ def url(address: str, port: int | None) -> str | None:
     """Return where peers find this agent, unless it listens on every address or on none."""
     if port is None or address in EVERY_ADDRESS:
         return None
-    host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{port}"
+    return addresses.http(address, port)

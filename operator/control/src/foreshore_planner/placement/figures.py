@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 
-from foreshore_api import conditions, scalars
+from foreshore_api import addresses, conditions, scalars
 from foreshore_api.v1alpha1 import inferenceplacement
 from foreshore_planner import latency, snapshot
 from foreshore_planner.placement import serving, troubles
@@ -162,7 +162,7 @@ def endpoint(
     """Return the address of a pod that serves, or that served when it was last in sight."""
     if pod is None or pod.address is None or shown_as is inferenceplacement.ReplicaPhase.LOST:
         return None
-    address = f"{pod.address}:{PORT}"
+    address = addresses.joined(pod.address, PORT)
     if shown_as is inferenceplacement.ReplicaPhase.READY:
         return address
     shown = serving.listed(case, slot)

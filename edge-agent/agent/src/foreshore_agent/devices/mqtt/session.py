@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Self
 
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_agent.devices.mqtt.codec import decode, encode
+from foreshore_api import addresses
 from foreshore_api.v1alpha1 import site
 
 CONNECT_SECONDS: Final = 5.0
@@ -149,7 +150,7 @@ def _close_late(opening: "asyncio.Future[OpenedSocket]") -> None:
 def describe(error: Exception, address: Address) -> str:
     """Say for people what went wrong with which broker."""
     what = str(error) or "it did not answer in time"
-    return f"{address.host}:{address.port}: {what}"
+    return f"{addresses.joined(address.host, address.port)}: {what}"
 
 
 def unaccepted(error: ConnectionFailedError, address: Address) -> str:
