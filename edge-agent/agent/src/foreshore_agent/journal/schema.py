@@ -15,15 +15,17 @@ PRAGMA mmap_size=0;
 PRAGMA cache_size=-1024;
 PRAGMA temp_store=MEMORY;
 PRAGMA secure_delete=OFF;
+CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS record (
   sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, hash TEXT NOT NULL,
   critical INTEGER NOT NULL, policy TEXT NOT NULL, device TEXT NOT NULL,
   verdict TEXT NOT NULL, keep INTEGER NOT NULL,
   critical_written INTEGER NOT NULL, routine_written INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS value (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 """Without the table of holes: it tells a journal of this release from an older one's (`opening`),
 so it is made in the transaction that says which of both it was.
+
+The table of records comes last: readers take a file that has it for a whole journal.
 
 Some builds overwrite what is deleted with zeros, which makes pages dirty for nothing: no secret is
 ever in a journal.
