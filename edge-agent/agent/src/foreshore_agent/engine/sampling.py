@@ -6,10 +6,9 @@ late. What a device says only when it changes is no duplicate where it is anothe
 whole seconds stamps both alike. And where such a word comes late and contradicts, nobody knows
 whether it was under way for long or the clock was set back, and the device will not say it again:
 then neither counts, nor does a word that cannot be read leave the one before it. A device whose
-clock was set
-back would be late for ever; so once nothing was accepted for `RESET_SECONDS`, its stamps start
-anew. A single stamp from the future is accepted and does not become the newest. Ages count from
-receipt, on a clock that never steps.
+clock was set back would be late for ever; so once nothing was accepted for `RESET_SECONDS`, its
+stamps start anew. A single stamp from the future is accepted and does not become the newest. Ages
+count from receipt, on a clock that never steps.
 
 What the broker had kept is taken for properties whose last word that is, and only where no live
 word stands: after a start, a gap in the connection, a new subscription. It is news then, and
