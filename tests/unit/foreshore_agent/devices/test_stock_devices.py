@@ -225,11 +225,10 @@ def test_a_state_of_which_a_message_cannot_be_read_is_void_until_the_next(messag
 
 
 def test_a_state_that_waited_too_long_and_cannot_be_read_is_void_before_the_next() -> None:
-    shared = {"telemetryTopic": "hq/all"}
     bare = {**CONTACT, "payload": "Text", "topic": "hq/all"}
     wire = listening(
-        site_side.speaking("door", CONTACT, WARMTH, **shared),
-        site_side.speaking("gate", bare, **shared),
+        site_side.speaking("door", CONTACT, WARMTH, telemetryTopic="hq/all"),
+        site_side.speaking("gate", bare),
     )
     wire.put("hq/all", b"on")
     wire.now = AT._replace(monotonic=AT.monotonic + devices.LONGEST_WAIT + 0.1)
