@@ -101,10 +101,16 @@ INVALID_UTF8: Final = Reason(
     "InvalidUTF8", "The document is no UTF-8.", remedy="a device that publishes JSON in UTF-8"
 )
 INVALID_JSON: Final = Reason(
-    "InvalidJSON", "The document is no JSON.", remedy="a device that publishes JSON"
+    "InvalidJSON",
+    "The document is no JSON.",
+    remedy="payload Text for the property, where the message is a bare value; else a device that"
+    " publishes JSON",
 )
 NOT_AN_OBJECT: Final = Reason(
-    "NotAnObject", "The document is JSON and no object.", remedy="an object of properties"
+    "NotAnObject",
+    "The document is JSON and no object.",
+    remedy="a topic of its own for the property, where the message is a bare value; else an object"
+    " of properties",
 )
 DUPLICATE_KEY: Final = Reason(
     "DuplicateKey",
@@ -158,8 +164,8 @@ UNKNOWN_VALUE: Final = Reason(
     "The device says a value that the profile's values do not list.",
     remedy="a row for it in the property's values",
 )
-BAD_QUALITY: Final = Reason(
-    "BadQuality",
+INVALID_QUALITY: Final = Reason(
+    "InvalidQuality",
     "The device says that the value cannot be trusted, or not that it can.",
     remedy="what is wrong at the device; or the property's quality in the profile, and what the"
     " device says of good values, alike",

@@ -244,11 +244,15 @@ class MqttDevices:
     def _drop(self, taken: unread.UnreadMessage) -> None:
         """Count a message that is never read, for the next sample of its devices."""
         topic = taken.message.topic
+        self._note_dropped(taken)
+        if any(route.decoder.states for route in self._routes.telemetry.get(topic, ())):
+            self._lost[topic] = None
+
+    def _note_dropped(self, taken: unread.UnreadMessage) -> None:
+        topic = taken.message.topic
         self._refused.note(f"a message on {topic} that had to wait", telemetry.DROPPED)
         self._miss(topic, telemetry.DROPPED, 1)
         self._miss(topic, telemetry.NEWER_ON_TOPIC, taken.passed)
-        if any(route.decoder.states for route in self._routes.telemetry.get(topic, ())):
-            self._lost[topic] = None
 
     def _of_lost(self) -> list[events.Sample]:
         """Return that states are void of which a message was dropped, before newer ones are read.
@@ -257,28 +261,27 @@ class MqttDevices:
         """
         topics_lost = tuple(self._lost)
         self._lost.clear()
-        void = (
-            translate.lost(route, *self._stamp())
+        return [
+            self._with_missed(sample)
             for topic in topics_lost
             for route in self._routes.telemetry.get(topic, ())
-        )
-        return [self._with_missed(sample) for sample in void if sample is not None]
+            for sample in translate.lost(route, *self._stamp())
+        ]
 
     def _of_overdue(self, taken: unread.UnreadMessage) -> list[events.Sample]:
         """Return what holds however late it is taken: states. Drop the message if it has none."""
         routes = self._routes.telemetry.get(taken.message.topic, ())
         contents = formats.Contents(taken.message.payload, len(routes))
-        samples = [
-            sample
-            for route in routes
-            if route.decoder.states
-            if isinstance(
-                arrival := self._measurement(taken.message, contents, route, is_overdue=True), list
-            )
-            for sample in arrival
-        ]
+        samples: list[events.Sample] = []
+        for route in routes:
+            if route.decoder.states:
+                arrival = self._measurement(taken.message, contents, route, is_overdue=True)
+                if isinstance(arrival, list):
+                    samples += arrival
+                elif arrival != telemetry.NO_PROPERTY:
+                    samples += self._unusable(taken.message, route, arrival)
         if not samples:
-            self._drop(taken)
+            self._note_dropped(taken)
         return [self._with_missed(sample) for sample in samples]
 
     def _of_newest(self, taken: unread.UnreadMessage) -> list[events.Sample]:
@@ -299,6 +302,7 @@ class MqttDevices:
         routes = self._routes.telemetry.get(message.topic, ())
         contents = formats.Contents(message.payload, len(routes))
         samples: list[events.Sample] = []
+        void: list[events.Sample] = []
         silent = 0
         for route in routes:
             arrival = self._measurement(message, contents, route)
@@ -307,12 +311,25 @@ class MqttDevices:
             elif arrival == telemetry.NO_PROPERTY:
                 silent += 1
             else:
-                self._note(message.topic, arrival)
+                void += self._unusable(message, route, arrival)
         if silent == len(routes):
             for _ in routes:
                 self._note(message.topic, telemetry.NO_PROPERTY)
         self._learn(message.topic, samples)
-        return samples
+        return samples + void if void else samples
+
+    def _unusable(
+        self, message: channel.MqttMessage, route: topics.DeviceRoute, refusal: str | Exception
+    ) -> list[events.Sample]:
+        """Count a message that says nothing to a device, and return that its states are void.
+
+        It may have been the "open" after the "closed" that is believed; unless it says null.
+        """
+        self._note(message.topic, refusal)
+        if refusal == telemetry.NULL:
+            return []
+        reason = telemetry.DEFECT if isinstance(refusal, Exception) else refusal
+        return translate.lost(route, *self._stamp(), reason, retained=message.retained)
 
     def _learn(self, topic: str, samples: Sequence[events.Sample]) -> None:
         """Note what a message named, for what may be passed over on its topic."""
@@ -322,6 +339,8 @@ class MqttDevices:
             self._unread.learn(topic, (*sample.values, *sample.refused))
             if sample.unread_times:
                 self._note_times(sample)
+            for name, reason in sample.refused.items():
+                self._refused.note(f"{name} of {sample.device}", reason)
 
     def _note(self, topic: str, refusal: str | Exception) -> None:
         """Count why a message says nothing to a device."""
