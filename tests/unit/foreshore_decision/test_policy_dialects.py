@@ -106,6 +106,15 @@ def test_a_profile_may_name_parameters_that_its_devices_have() -> None:
             "reserved word",
         ),
         (
+            action(
+                acknowledgement=plug.REPLY,
+                input=[{"name": "in", "property": "on", "type": "Boolean"}],
+                mqtt=None,
+            ),
+            ".acknowledgement.reply.match",
+            "the input in is a reserved word",
+        ),
+        (
             action(input=[{"name": "value", "property": "on", "type": "String"}], mqtt=None),
             ".acknowledgement.echo.property",
             "on is a Boolean, value is a String",
@@ -126,6 +135,13 @@ def test_what_cannot_be_told_or_known_is_refused_with_its_place(
     [(where, message), *_] = problems_of(given)
     assert where == f"spec.actions[switch]{path}"
     assert why in message
+
+
+def test_a_device_is_told_once_what_is_wrong_with_its_messages() -> None:
+    given = profile(spec__actions=told('{"of": parameters.other}'))
+    device = v1alpha1.Device.read(plug.device()).spec
+    noted = policy.check_device(given, device, "room-301")
+    assert [problem.path for problem in noted] == ["spec.actions[switch].mqtt.expression"]
 
 
 def test_a_device_that_fences_gets_no_message_of_its_own() -> None:

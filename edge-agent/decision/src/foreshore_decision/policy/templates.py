@@ -73,11 +73,8 @@ def message(
         if name.startswith(_PREFIX) and name.count(".") == 1
     )
     path = f"{path}.mqtt.expression"
-    for taken in action.input:
-        if taken.name in scalars.RESERVED_IDENTIFIERS:
-            text = f"the input {taken.name} is a reserved word of expressions: name it otherwise"
-            problems.add(Reason.INVALID, path, text)
-            return None
+    if _has_reserved(action, problems, path):
+        return None
     if parameters is not None:
         _check_parameters(names, parameters, problems, path)
     environment = expr.environment(
@@ -154,6 +151,8 @@ def _reply(
     action: Action, declared: commanding.ReplySpec, problems: Problems, path: str
 ) -> compiled.CompiledReply | None:
     names = {taken.name: taken.type for taken in action.input}
+    if _has_reserved(action, problems, f"{path}.match"):
+        return None
     if REPLY in names:
         message = f"{action.name} has an input {REPLY}, so that match cannot name the answer"
         problems.add(Reason.INVALID, f"{path}.match", message)
@@ -167,6 +166,15 @@ def _reply(
     return compiled.CompiledReply(
         environment, expression, declared.type, scalars.seconds(declared.within)
     )
+
+
+def _has_reserved(action: Action, problems: Problems, path: str) -> bool:
+    """Note the inputs that no expression can name: where none is read, they may be called so."""
+    reserved = [taken.name for taken in action.input if taken.name in scalars.RESERVED_IDENTIFIERS]
+    for name in reserved:
+        text = f"the input {name} is a reserved word of expressions: name it otherwise"
+        problems.add(Reason.INVALID, path, text)
+    return bool(reserved)
 
 
 def _check_parameters(
