@@ -63,6 +63,48 @@ def test_no_echo_in_time_is_unknown_holds_and_is_read_back() -> None:
     assert held(rig) == 0
 
 
+DIMMED: room.Json = {
+    "name": "switch",
+    "idempotency": "Idempotent",
+    "input": [
+        {"name": "value", "property": "on", "type": "Boolean"},
+        {"name": "level", "property": "level", "type": "Number"},
+    ],
+    "mqtt": plug.TOLD,
+}
+
+
+def dimmed(acknowledgement: room.Json) -> Rig:
+    """A rig whose lamp was on already, and has just been told to be on, and brighter."""
+    properties = [
+        {"name": "on", "type": "Boolean", "access": "ReadWrite"},
+        {"name": "level", "access": "ReadWrite"},
+        {"name": "power", "unit": "W"},
+    ]
+    actions = [{**DIMMED, "acknowledgement": acknowledgement}]
+    given = [{"name": "value", "expression": "true"}, {"name": "level", "expression": "50.0"}]
+    profile = plug.profile(spec__properties=properties, spec__actions=actions)
+    policy = plug.documents(spec__action__input=given)[2]
+    held_back = (effects.SendCommand,)
+    rig = Rig((profile, plug.device(), policy), hold=held_back, acknowledges=False)
+    rig.sample(on=True, level=5.0, **LOAD)
+    rig.seconds += 0.1
+    rig.release()
+    rig.wait(3.5)
+    assert rig.outcomes[0][0] == "Unknown"
+    return rig
+
+
+@pytest.mark.parametrize("acknowledgement", [plug.ECHO, plug.REPLY], ids=["Echo", "Reply"])
+def test_what_was_reported_before_sending_is_not_read_back(acknowledgement: room.Json) -> None:
+    rig = dimmed(acknowledgement)
+    level = 5.0 if acknowledgement is plug.ECHO else 50.0
+    rig.sample(level=level)
+    assert [outcome for outcome, _ in rig.outcomes] == ["Unknown"]
+    rig.sample(on=True)
+    assert rig.outcomes[1:] == [("Confirmed", "ReadBackNear")]
+
+
 def test_an_echo_that_never_comes_ends_unconfirmed() -> None:
     rig = told()
     rig.wait(3.5)
