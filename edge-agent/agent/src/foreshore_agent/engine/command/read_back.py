@@ -55,6 +55,18 @@ def is_echo(device: DeviceState, intent: Intent) -> bool:
     return awaited is not None and is_after_sending(device, intent, awaited.property)
 
 
+def is_early_echo(device: DeviceState, intent: Intent) -> bool:
+    """Whether the echo of a command has come before the word that the command has left.
+
+    What came in the moment of the decision is what it was made on, also on a clock that stands.
+    """
+    awaited = intent.acknowledgement.echo
+    reading = None if awaited is None else device.readings.get(awaited.property)
+    received = None if reading is None else reading.received
+    is_later = received is not None and received > intent.issued
+    return is_later and is_echo(device, intent) and is_near(device, intent)
+
+
 def is_after_sending(device: DeviceState, intent: Intent, name: str) -> bool:
     """Whether the newest report of a property is the device's own word since the command left.
 
