@@ -223,6 +223,16 @@ def test_an_envelope_without_a_place_for_its_answer_advises() -> None:
     assert only.reason == cap.ACKNOWLEDGEMENT_MISSING
 
 
+def test_a_device_that_ignores_what_its_profile_fences_by_fences_nothing() -> None:
+    checked = {"fence": "Device", "epoch": "Checked", "duplicates": "Checked"}
+    documents = room.changed(room.profile(), spec__guards=checked)
+    assert compiled(documents).caps == ()
+    ignoring = room.changed(room.device(), spec__guards={"duplicates": "Ignored"})
+    made = compiled(documents, ignoring)
+    assert made.fence is None
+    assert [lowered.reason for lowered in made.caps] == [cap.GUARDS_UNCHECKED]
+
+
 def test_a_stored_command_is_a_late_command() -> None:
     stored = action(mqtt={**plug.TOLD, "delivery": "Stored"})
     made = compiled(plug.profile(spec__actions=stored), plug.device(), plug.policy())
