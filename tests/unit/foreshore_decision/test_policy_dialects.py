@@ -210,7 +210,9 @@ def test_how_far_a_policy_may_go(
     kept = {key: value for key, value in declared.items() if key != "mqtt" and value is not None}
     given = profile(spec__actions=[kept], spec__guards=GUARDS[guards], spec__mqtt=ENVELOPE)
     spec = v1alpha1.DecisionPolicy.read(plug.policy(spec__hazard=hazard)).spec
-    assert tuple(each.reason for each in policy.caps(spec, given)) == caps
+    lowered = policy.caps(spec, given)
+    assert tuple(each.reason for each in lowered) == caps
+    assert {each.mode for each in lowered} <= {v1alpha1.Mode.ADVISE}
     assert all(row.remedy for row in cap.TABLE.values())
 
 

@@ -298,7 +298,7 @@ def test_where_nothing_tells_the_command_is_unacknowledged_and_its_actuator_held
     assert rig.outcomes == [("Unacknowledged", "NothingTells")]
     assert held(rig) == pytest.approx(4.9)
     rig.wait(6)
-    assert held(rig) == 0
+    assert not rig.state.devices[DEVICE].held
     assert len(rig.outcomes) == 1
     assert not rig.state.devices[DEVICE].open
 
@@ -327,6 +327,10 @@ def test_a_restart_holds_anew_without_a_second_word() -> None:
     assert held(rig) > 3, "of five, since the rig's renewal took one"
     [intent] = rig.state.devices[DEVICE].open.values()
     assert intent.state is CommandState.MUTE
+    rig.wait(6)
+    assert not rig.state.devices[DEVICE].open
+    assert not rig.state.devices[DEVICE].held
+    assert len(rig.outcomes) == 1
 
 
 # Reply.
@@ -349,6 +353,12 @@ def test_a_reply_before_the_command_left_or_to_nothing_is_ignored() -> None:
     reply(rig, "ON")
     rig.release()
     assert rig.outcomes == []
+    now, rig.seconds = rig.seconds, rig.seconds - 0.1
+    reply(rig, "ON")
+    assert rig.outcomes == [], "it came before, and was read after"
+    rig.seconds = now
+    reply(rig, "ON")
+    assert rig.outcomes == [("Acknowledged", "ReplyMatched")]
 
 
 def test_a_reply_of_another_type_than_match_reads_is_no_answer() -> None:
