@@ -168,6 +168,20 @@ def test_an_echo_and_a_confirmation_of_the_device_exclude_each_other() -> None:
         compiled(plug.profile(), narrowed, plug.policy())
 
 
+def test_what_nothing_tells_of_is_not_read_back() -> None:
+    rule = {"property": "power", "expression": "difference <= 5", "timeout": "9s"}
+    sets = [{"name": "value", "property": "power", "type": "Number"}]
+    shown = told("value")[0]
+    actions = [{**shown, "input": sets, "acknowledgement": plug.NONE}]
+    properties = plug.profile()["spec"]["properties"]
+    properties[1]["access"] = "ReadWrite"
+    given = {"spec__actions": actions, "spec__properties": properties}
+    assert problems_of(profile(**given)) == []
+    [(path, message)] = problems_of(profile(**given, spec__confirmation=rule))
+    assert path == "spec.actions[switch].acknowledgement.type"
+    assert "use Echo, or leave confirmation out" in message
+
+
 def test_messages_and_matches_are_timed_like_every_expression() -> None:
     slow = "[1,2,3,4,5,6,7,8,9].all(a, [1,2,3,4,5,6,7,8,9].all(b, a * b > 0))"
     given = profile(spec__actions=told(f'{{"state": {slow}}}'))

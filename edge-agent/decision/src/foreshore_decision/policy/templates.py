@@ -105,6 +105,8 @@ def acknowledgement(
     if declared is not None and declared.reply is not None:
         reply = _reply(action, declared.reply, problems, f"{path}.reply")
         return compiled.CompiledAcknowledgement(Kind.REPLY, reply=reply)
+    if declared is not None and declared.type is Kind.NONE:
+        _check_unread(profile, action, problems, path)
     is_answered = declared is None or declared.type is Kind.ENVELOPE
     has_topic = profile.mqtt.acknowledgement_topic is not None
     return compiled.CompiledAcknowledgement(
@@ -139,6 +141,19 @@ def _echo(
         message = "an echo confirms already: leave confirmation out"
         problems.add(Reason.INVALID, path, message)
     return compiled.CompiledEcho(read.name, taken.name, within)
+
+
+def _check_unread(
+    profile: DeviceProfileSpec, action: Action, problems: Problems, path: str
+) -> None:
+    """Note an action that nothing tells of, though what it sets is to be read back."""
+    rule = profile.confirmation
+    if rule is not None and any(value.property == rule.property for value in action.input):
+        message = (
+            f"None says that nothing tells, but confirmation reads {rule.property} back: use Echo,"
+            " or leave confirmation out"
+        )
+        problems.add(Reason.INVALID, f"{path}.type", message)
 
 
 def tolerance(profile: DeviceProfileSpec, name: str | None) -> float:
