@@ -64,6 +64,7 @@ UNITS: Final = {
 """UCUM codes of units as announcements write them."""
 BY_NAME: Final = {
     "temperature": "Cel",
+    "temp": "Cel",
     "humidity": "%",
     "battery": "%",
     "illuminance": "lx",
@@ -72,7 +73,7 @@ BY_NAME: Final = {
     "current": "A",
     "co2": "[ppm]",
 }
-"""Units that a name suggests where nobody announced one."""
+"""Units that a name suggests where nobody announced one; `current` before another word is `now`."""
 _PAIRS: Final = (("true", "false"), ("on", "off"), ("open", "closed"))
 TRUTHS: Final = (
     *_PAIRS,
@@ -137,8 +138,8 @@ def unit_fields(unit: object) -> tuple[dict[str, Any], tuple[str, ...]]:
 def guessed_unit(name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the unit that a name suggests, with a note that it is a guess."""
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?", name)]
-    for word in words:
-        if word in BY_NAME:
+    for word in reversed(words):
+        if word in BY_NAME and not (word == "current" and word != words[-1]):
             unit = BY_NAME[word]
             return {"unit": unit}, (f"unit {unit} is guessed by the name",)
     return {}, ()
