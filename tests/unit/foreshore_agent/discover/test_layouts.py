@@ -1,11 +1,12 @@
 """What layouts make of the messages of stock devices."""
 
+import time
 from typing import Any
 
 import pytest
 
 from builders import overheard
-from foreshore_agent.discover import compose
+from foreshore_agent.discover import compose, layouts
 
 Json = dict[str, Any]
 
@@ -193,6 +194,7 @@ def test_tags_of_a_gateway_are_picked_by_name_with_their_quality() -> None:
     line = only(drafted(*overheard.GATEWAY))
     assert properties(line)["motorTemp"] == {
         "type": "Number",
+        "unit": "Cel",
         "pick": {"array": "/values", "key": "id", "equals": "Line1.PLC.MotorTemp", "value": "v"},
         "quality": {"path": "q", "good": ["true"]},
         "time": {"path": "t", "format": "UnixMilliseconds"},
@@ -232,6 +234,57 @@ def test_announcements_of_home_assistant_with_abbreviations_and_a_base() -> None
         "expression": 'value ? "1" : "0"',
     }
     assert set(properties(meter)) == {"power", "limit"}
+
+
+def test_announced_devices_differ_by_their_own_part_of_a_topic_and_share_a_profile() -> None:
+    announced = {"cmd_t": "~/set", "stat_t": "~/state", "dev": {"mdl": "plug"}}
+    (plugs,) = drafted(
+        *(
+            (f"homeassistant/switch/{name}/config", {**announced, "name": "plug", "~": base}, True)
+            for name, base in (("a", "home/kettle/on"), ("b", "home/heater/on"))
+        )
+    ).drafts
+    assert [parameters(item) for item in plugs.devices] == [{"name": "kettle"}, {"name": "heater"}]
+    assert properties(plugs)["plug"]["topic"] == "home/{parameters.name}/on/state"
+
+
+def test_the_part_of_one_announced_device_is_no_role() -> None:
+    config = {"stat_t": "homeassistant/binary_sensor/garden/state", "name": None}
+    draft = only(drafted(("homeassistant/binary_sensor/garden/config", config, True)))
+    assert parameters(draft.devices[0]) == {"name": "garden"}
+    (read,) = properties(draft).values()
+    assert read["topic"] == "homeassistant/binary_sensor/{parameters.name}/state"
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"), [("current", "A"), ("current_temperature", "Cel"), ("currentTemp", "Cel")]
+)
+def test_a_unit_is_guessed_by_what_a_name_ends_in(key: str, unit: str) -> None:
+    draft = only(drafted(("plant/a", {key: 1.5}, False)))
+    (read,) = properties(draft).values()
+    assert read["unit"] == unit
+
+
+def test_a_current_something_is_no_ampere() -> None:
+    draft = only(drafted(("plant/a", {"current_position": 1.5}, False)))
+    assert "unit" not in properties(draft)["currentPosition"]
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        [f"n{number}/sensor/x/state" for number in range(5000)],
+        [f"n/sensor/x{number}/state" for number in range(5000)],
+        [f"tele/n{number}/LWT" for number in range(5000)],
+        [f"n{number}/status/switch:0" for number in range(5000)],
+    ],
+)
+def test_as_many_topics_as_are_kept_are_understood_at_once(topics: list[str]) -> None:
+    observations = overheard.heard([(topic, {"output": 1}, False) for topic in topics])
+    started = time.process_time()
+    for layout in layouts.LAYOUTS:
+        layout.recognise(layouts.Scene(observations))
+    assert time.process_time() - started < 5
 
 
 def test_a_template_that_says_more_than_a_place_is_a_comment() -> None:

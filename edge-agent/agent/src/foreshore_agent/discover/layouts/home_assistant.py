@@ -6,7 +6,7 @@ abbreviated, and `~` in a topic stands for the base. Source: home-assistant.io, 
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -92,6 +92,28 @@ _PATH: Final = re.compile(
 _STEP: Final = re.compile(r"\.(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\]")
 _WHOLE: Final = re.compile(r"\{\{\s*value\s*\}\}")
 _PARAMETER: Final = "name"
+_ROLES: Final = frozenset(
+    [
+        "available",
+        "availability",
+        "cmd",
+        "cmnd",
+        "command",
+        "get",
+        "lwt",
+        "off",
+        "on",
+        "output",
+        "power",
+        "set",
+        "stat",
+        "state",
+        "status",
+        "tele",
+        "value",
+    ]
+)
+"""Parts of topics that say what is spoken of, and never whose topic it is; in lower case."""
 MAXIMUM_ENTITIES: Final = 5000
 """Announced entities that are looked at."""
 
@@ -203,19 +225,20 @@ def _title(config: Mapping[str, Any], otherwise: str) -> str:
 
 
 def _devices(scene: Scene, announced: Mapping[str, list[_Entity]]) -> Iterator[drafts.DraftDevice]:
-    segments = [
-        {part for entity in entities for topic in entity.topics for part in topic.split("/")}
+    devices = Counter(
+        part
         for entities in announced.values()
-    ]
-    everywhere = set.intersection(*segments) if len(segments) > 1 else set()
+        for part in {part for entity in entities for t in entity.topics for part in t.split("/")}
+    )
+    several = {part for part, number in devices.items() if number > 1}
     for entities in announced.values():
-        draft = _device(scene, entities, everywhere)
+        draft = _device(scene, entities, several)
         if draft.properties:
             yield draft
 
 
-def _device(scene: Scene, entities: list[_Entity], everywhere: set[str]) -> drafts.DraftDevice:
-    own = _own_part(entities, everywhere)
+def _device(scene: Scene, entities: list[_Entity], several: set[str]) -> drafts.DraftDevice:
+    own = _own_part(entities, several)
     properties: list[drafts.DraftProperty] = []
     actions: list[drafts.DraftAction] = []
     notes: list[str] = []
@@ -246,11 +269,15 @@ def _device(scene: Scene, entities: list[_Entity], everywhere: set[str]) -> draf
     )
 
 
-def _own_part(entities: Iterable[_Entity], everywhere: set[str]) -> str | None:
-    """Return the part of the topics that is this device's alone: the last that all of them have."""
+def _own_part(entities: Iterable[_Entity], several: set[str]) -> str | None:
+    """Return the part of the topics that is this device's alone: the last that all of them have.
+
+    None of `several`, which more than one device has, and none that names a role.
+    """
     topics = [topic.split("/") for entity in entities for topic in entity.topics]
     shared = [part for part in topics[0] if all(part in other for other in topics)]
-    own = [part for part in shared if part not in everywhere and 0 < len(part) <= 64]
+    names = [part for part in shared if part not in several and part.lower() not in _ROLES]
+    own = [part for part in names if 0 < len(part) <= drafts.MAXIMUM_VALUE]
     return own[-1] if own else None
 
 
