@@ -11,7 +11,7 @@ import pydantic
 
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.discover import compose, listen, render, words
-from foreshore_api import resources, scalars
+from foreshore_api import addresses, resources, scalars
 from foreshore_api.v1alpha1 import site as sites
 
 MAXIMUM_SECONDS: Final = 3600.0
@@ -58,7 +58,7 @@ def discover(request: DiscoverRequest, say: Callable[[str], None]) -> str:
         broker = _broker(request, folder, name)
         address = connection.Address.of(broker, folder)
         filters = request.filters or listen.FILTERS
-        say(f"listening to {address.host}:{address.port} for {seconds:g} s")
+        say(f"listening to {addresses.joined(address.host, address.port)} for {seconds:g} s")
         heard = listen.listen(address, filters, seconds, say)
     say(f"{heard.messages} messages on {len(heard)} topics")
     if heard.left:
@@ -112,14 +112,14 @@ def _credentials(request: DiscoverRequest) -> Iterator[tuple[Path | None, str | 
 
 def _broker(request: DiscoverRequest, folder: Path | None, credential: str | None) -> sites.Broker:
     """Return the broker that is meant. Raises DiscoverUsageError."""
-    host, _, port = request.broker.rpartition(":")
     is_tls = (
         folder is not None and credential is not None and (folder / credential / "ca.crt").exists()
     )
     try:
+        host, port = addresses.split(request.broker)
         return sites.Broker(
-            host=host.removeprefix("[").removesuffix("]"),
-            port=int(port),
+            host=host,
+            port=port,
             protocol=sites.Protocol(request.protocol),
             transport=sites.Transport.TLS if is_tls else sites.Transport.PLAIN,
             credential=credential,

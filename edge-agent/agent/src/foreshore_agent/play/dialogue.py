@@ -8,7 +8,6 @@ import contextlib
 import signal
 import sys
 import tempfile
-import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,9 @@ from foreshore_agent import clocks
 from foreshore_agent.devices.mqtt import connection, credentials
 from foreshore_agent.play import actor
 from foreshore_agent.play.dialects import registry, speech
-from foreshore_api import printable
+from foreshore_api import addresses, printable
 
 _LOGIN: Final = "login"
-_PORT: Final = 1883
 _WIDTH: Final = 160
 """Characters of a message that are shown."""
 
@@ -115,12 +113,11 @@ def _address(broker: str, folder: Path | None, credential: str | None) -> connec
     TLS is spoken where the credential holds the CA of the broker.
     """
     try:
-        parts = urllib.parse.urlsplit(f"//{broker}")
-        host, port = parts.hostname, parts.port or _PORT
-    except ValueError:
-        host, port = None, 0
-    if not host or parts.path or parts.username is not None:
-        raise DialogueError(f"--broker {broker}: HOST:PORT is needed, as localhost:1883")
+        host, port = addresses.split(broker)
+        addresses.dialled(host)
+    except ValueError as error:
+        message = f"--broker {broker}: HOST:PORT is needed, as localhost:1883 or [::1]:1883"
+        raise DialogueError(message) from error
     is_tls = folder is not None and (folder / (credential or "") / "ca.crt").is_file()
     if credential is not None:
         credentials.read(folder, credential, is_tls=is_tls)  # a mistake is said now
@@ -135,7 +132,7 @@ async def _play(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    where = f"{address.host}:{address.port}"
+    where = addresses.joined(address.host, address.port)
     _say(f"{name}: looking for the broker at {where}")
     clock = clocks.SystemClock()
     device = actor.DialectActor(
