@@ -17,6 +17,9 @@ from foreshore_api.v1alpha1 import site as sites
 MAXIMUM_SECONDS: Final = 3600.0
 MAXIMUM_PASSWORD: Final = 65535
 """Bytes of a password, as MQTT can carry."""
+MAXIMUM_FILTERS: Final = 32
+MAXIMUM_FILTER: Final = 1024
+"""Characters of a filter."""
 _OWN: Final = "discover"
 """Name of the credential that a user's name and password make, and of a Site that is drafted."""
 
@@ -82,6 +85,15 @@ def _checked(request: DiscoverRequest) -> float:
         raise DiscoverUsageError(f"--protocol is V5 or V311, not {request.protocol}")
     if request.username is not None and request.credential is not None:
         raise DiscoverUsageError("--username and --credential both say who we are: give one")
+    name = request.credential
+    if name is not None and not resources.is_name(name, 52):
+        raise DiscoverUsageError(f"--credential {name!r} is no name of a credential")
+    if len(request.filters) > MAXIMUM_FILTERS:
+        raise DiscoverUsageError(f"more than {MAXIMUM_FILTERS} times --filter")
+    for given in request.filters:
+        if not _is_filter(given):
+            message = f"--filter {given!r}: + stands for a whole level of a topic, # for all last"
+            raise DiscoverUsageError(message)
     for name in filter(None, (request.site, request.namespace)):
         if not resources.is_name(name, 63):
             raise DiscoverUsageError(f"{name!r} is no name of a Site or a namespace")
@@ -92,6 +104,15 @@ def _checked(request: DiscoverRequest) -> float:
     if not 0 < seconds <= MAXIMUM_SECONDS:
         raise DiscoverUsageError("--listen is above 0s and at most 1h")
     return seconds
+
+
+def _is_filter(text: str) -> bool:
+    """Whether a text is a filter of topics; for any other a broker ends the session."""
+    *before, last = text.split("/")
+    levels = [level for level in (*before, last) if level != "+"]
+    wild = [level for level in levels if "+" in level or "#" in level]
+    is_plain = text.isprintable() and 0 < len(text) <= MAXIMUM_FILTER
+    return is_plain and (not wild or (wild == ["#"] and last == "#"))
 
 
 @contextmanager
