@@ -1,7 +1,7 @@
 """`discover` for a person: from the options to a session, and from what was heard to the text."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,18 +85,11 @@ def _checked(request: DiscoverRequest) -> float:
         raise DiscoverUsageError(f"--protocol is V5 or V311, not {request.protocol}")
     if request.username is not None and request.credential is not None:
         raise DiscoverUsageError("--username and --credential both say who we are: give one")
-    name = request.credential
-    if name is not None and not resources.is_name(name, 52):
-        raise DiscoverUsageError(f"--credential {name!r} is no name of a credential")
-    if len(request.filters) > MAXIMUM_FILTERS:
-        raise DiscoverUsageError(f"more than {MAXIMUM_FILTERS} times --filter")
-    for given in request.filters:
-        if not _is_filter(given):
-            message = f"--filter {given!r}: + stands for a whole level of a topic, # for all last"
-            raise DiscoverUsageError(message)
-    for name in filter(None, (request.site, request.namespace)):
-        if not resources.is_name(name, 63):
-            raise DiscoverUsageError(f"{name!r} is no name of a Site or a namespace")
+    _check_filters(request.filters)
+    names = (("a Site", request.site), ("a namespace", request.namespace))
+    for what, name in (*names, ("a credential", request.credential)):
+        if name is not None and not resources.is_name(name, 63):
+            raise DiscoverUsageError(f"{name!r} is no name of {what}")
     try:
         seconds = scalars.seconds(request.listen)
     except ValueError as error:
@@ -104,6 +97,15 @@ def _checked(request: DiscoverRequest) -> float:
     if not 0 < seconds <= MAXIMUM_SECONDS:
         raise DiscoverUsageError("--listen is above 0s and at most 1h")
     return seconds
+
+
+def _check_filters(filters: Sequence[str]) -> None:
+    if len(filters) > MAXIMUM_FILTERS:
+        raise DiscoverUsageError(f"more than {MAXIMUM_FILTERS} times --filter")
+    for given in filters:
+        if not _is_filter(given):
+            message = f"--filter {given!r}: + stands for a whole level of a topic, # for all last"
+            raise DiscoverUsageError(message)
 
 
 def _is_filter(text: str) -> bool:
