@@ -292,6 +292,51 @@ def test_a_template_that_says_more_than_a_place_is_a_comment() -> None:
     assert any("value_json.a | float + 1" in line for line in pump.devices[0].comments)
 
 
+def test_an_announced_climate_is_read_and_told_value_by_value() -> None:
+    """Regression: it was left out, and its mode "off" taken for a Boolean of some JSON."""
+    base = "homeassistant/climate/livingroom"
+    config = {
+        "~": base,
+        "name": "Heating",
+        "mode_stat_t": "~/state",
+        "mode_stat_tpl": "{{ value_json.mode }}",
+        "mode_cmd_t": "~/mode/set",
+        "modes": ["off", "heat"],
+        "temp_stat_t": "~/state",
+        "temp_stat_tpl": "{{ value_json.target_temp }}",
+        "temp_cmd_t": "~/target/set",
+        "curr_temp_t": "~/state",
+        "curr_temp_tpl": "{{ value_json.current_temp }}",
+        "temp_unit": "C",
+        "min_temp": "15",
+        "max_temp": 25.5,
+        "avty_t": "~/available",
+    }
+    state = {"mode": "off", "target_temp": "21.50", "current_temp": 23.6}
+    discovery = drafted((f"{base}/config", config, True), (f"{base}/state", state, True))
+    draft = only(discovery)
+    assert discovery.left == {}
+    topic = "homeassistant/climate/{parameters.name}"
+    place = {"topic": f"{topic}/state"}
+    warm = {"type": "Number", "unit": "Cel", **place}
+    assert properties(draft) == {
+        "heatingMode": {"type": "String", **place, "path": "/mode", "access": "ReadWrite"},
+        "heatingTargetTemperature": {
+            **warm,
+            "payload": "Text",
+            "path": "/target_temp",
+            "access": "ReadWrite",
+        },
+        "heatingCurrentTemperature": {**warm, "path": "/current_temp"},
+    }
+    mode, target = draft.profile.document["spec"]["actions"]
+    assert mode["mqtt"]["topic"] == f"{topic}/mode/set"
+    (taken,) = target["input"]
+    assert (taken["minimum"], taken["maximum"]) == ("15", "25.5")
+    availability = draft.profile.document["spec"]["mqtt"]["availability"]
+    assert availability["topic"] == f"{topic}/available"
+
+
 def test_a_component_of_several_values_is_named_as_not_drafted() -> None:
     left = drafted(*overheard.ANNOUNCED).left
     topic = "homeassistant/climate/heatpump/all/config"

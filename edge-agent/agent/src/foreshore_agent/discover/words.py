@@ -10,6 +10,7 @@ from foreshore_api.v1alpha1 import DataType
 
 _LONGEST_IDENTIFIER: Final = 60
 _LONGEST_OBJECT: Final = 48
+_LONGEST_DECIMAL: Final = 24
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
 _LITERAL: Final = re.compile(r"[^{}#+\x00-\x1f\x7f]+")
@@ -18,6 +19,7 @@ UNITS: Final = {
     "°C": "Cel",
     "C": "Cel",
     "°F": "[degF]",
+    "F": "[degF]",
     "K": "K",
     "%": "%",
     "lx": "lx",
@@ -124,6 +126,18 @@ def is_literal(topic: str) -> bool:
 def pointer(*keys: str) -> str:
     """Return the JSON Pointer of a member of a member."""
     return "".join(f"/{key.replace('~', '~0').replace('/', '~1')}" for key in keys)
+
+
+def decimal(value: object) -> int | str | None:
+    """Return a bound as a resource writes it; None if it is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value)
+    if len(text) > _LONGEST_DECIMAL or re.fullmatch(scalars.DECIMAL_PATTERN, text) is None:
+        return None
+    return value if isinstance(value, int) else text
 
 
 def unit_fields(unit: object) -> tuple[dict[str, Any], tuple[str, ...]]:
