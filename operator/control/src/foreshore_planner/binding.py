@@ -17,7 +17,7 @@ from foreshore_api.wire import beat
 from foreshore_decision import assignment, in_force, narrowing, selectors
 from foreshore_decision import policy as deciding
 from foreshore_decision.policy import acceptance
-from foreshore_decision.policy.endpoints import Endpoint, commanded
+from foreshore_decision.policy.endpoints import CommandEndpoint, commanded
 from foreshore_planner import snapshot
 
 T = TypeVar("T", bound=meta.Resource)
@@ -242,7 +242,7 @@ def _devices(
 ) -> dict[Key, BoundDevice]:
     profiles = {key(profile): profile for profile in seen.profiles}
     brokers = {key(site): site.spec.broker for site in seen.sites}
-    endpoints: dict[Endpoint, v1alpha1.Device] = {}
+    endpoints: dict[CommandEndpoint, v1alpha1.Device] = {}
     nodes: dict[str, list[snapshot.Node]] = {}
     for node in seen.nodes:
         nodes.setdefault(node.site or "", []).append(node)
@@ -312,7 +312,7 @@ def _endpoint_conflict(
     device: v1alpha1.Device,
     profile: v1alpha1.DeviceProfile,
     broker: v1alpha1.site.Broker,
-    taken: dict[Endpoint, v1alpha1.Device],
+    taken: dict[CommandEndpoint, v1alpha1.Device],
 ) -> BindingProblem | None:
     """Return which older device is commanded on a topic of this one."""
     own = commanded(profile.spec, device, broker)

@@ -11,7 +11,7 @@ from foreshore_decision import narrowing, policy
 from foreshore_decision.chain import modes
 from foreshore_decision.lint import findings, written
 from foreshore_decision.policy import acceptance, capping, telemetry
-from foreshore_decision.policy.endpoints import Endpoint, commanded
+from foreshore_decision.policy.endpoints import CommandEndpoint, commanded
 
 Reason = conditions.Reason
 
@@ -32,7 +32,7 @@ def protections(files: written.WrittenResources) -> Iterator[findings.Finding]:
 
 def endpoints(files: written.WrittenResources) -> Iterator[findings.Finding]:
     """Yield the devices that are commanded on a topic of another one."""
-    taken: dict[Endpoint, v1alpha1.Device] = {}
+    taken: dict[CommandEndpoint, v1alpha1.Device] = {}
     for device in files.by_kind.devices:
         profile = files.profile(device)
         site = files.find(v1alpha1.Site, device.namespace, device.spec.site)

@@ -26,7 +26,7 @@ class RenderedTopic(NamedTuple):
     topic: str
 
 
-class Endpoint(NamedTuple):
+class CommandEndpoint(NamedTuple):
     """Where a device is commanded: hosts are compared by their one spelling."""
 
     host: str
@@ -41,14 +41,14 @@ class Endpoint(NamedTuple):
 
 def commanded(
     profile: DeviceProfileSpec, device: Device, broker: site.Broker
-) -> tuple[Endpoint, ...]:
+) -> tuple[CommandEndpoint, ...]:
     """Return where a device is commanded. Raises topics.TopicError."""
     host, own = addresses.canonical(broker.host), topics.parameters(device.spec)
     rendered = (
         topics.render(template, site=device.spec.site, device=device.name, parameters=own)
         for template in topics.commanded(profile)
     )
-    return tuple(Endpoint(host, broker.port, topic) for topic in rendered)
+    return tuple(CommandEndpoint(host, broker.port, topic) for topic in rendered)
 
 
 def check(
