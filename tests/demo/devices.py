@@ -48,38 +48,13 @@ class Shown(NamedTuple):
     profile: str
     device: str
     policy: str
-    told: str
 
 
 SHOWN = (
-    Shown(
-        "zigbee2mqtt",
-        "zigbee2mqtt-plug",
-        "hall-charger",
-        "switch-off-when-charged",
-        'zigbee2mqtt/Hall Plug/set {"state": "OFF"}',
-    ),
-    Shown(
-        "tasmota",
-        "tasmota-plug",
-        "coffee-machine",
-        "switch-off-when-idle",
-        "cmnd/plug_3C91A0/POWER OFF",
-    ),
-    Shown(
-        "esphome",
-        "esphome-climate",
-        "attic-thermostat",
-        "lower-when-warm",
-        "attic/climate/thermostat/target_temperature/command 18.5",
-    ),
-    Shown(
-        "plc-gateway",
-        "plc-gateway-fan",
-        "line-1-cabinet",
-        "cool-a-hot-cabinet",
-        'iotgateway/write [{"id": "Line1.Cabinet.FanSetpoint", "v": 80}]',
-    ),
+    Shown("zigbee2mqtt", "zigbee2mqtt-plug", "hall-charger", "switch-off-when-charged"),
+    Shown("tasmota", "tasmota-plug", "coffee-machine", "switch-off-when-idle"),
+    Shown("esphome", "esphome-climate", "attic-thermostat", "lower-when-warm"),
+    Shown("plc-gateway", "plc-gateway-fan", "line-1-cabinet", "cool-a-hot-cabinet"),
 )
 DOOR = ("zigbee2mqtt-contact", "cold-store-door", "cold-store-fan", "fan-follows-the-door")
 
@@ -147,6 +122,8 @@ class Shop:
         self.state = folder / "state"
         self.credentials = folder / "credentials"
         self.log = folder / "agent.log"
+        self.heard: dict[str, str] = {}
+        """What each played device heard last, by its name here."""
 
     def address(self) -> connection.Address:
         """Where played devices connect."""
@@ -159,10 +136,15 @@ class Shop:
         )
 
     @contextlib.asynccontextmanager
-    async def play(self, device: speech.PlayedDialect, every: float) -> AsyncIterator[None]:
+    async def play(self, device: speech.PlayedDialect, name: str) -> AsyncIterator[None]:
         """Let a device live for as long as the block lasts."""
-        played = actor.DialectActor(device, self.address(), clocks.SystemClock())
-        life = asyncio.create_task(played.run("demo", every))
+
+        def overhear(is_own: bool, topic: str, body: bytes) -> None:
+            if not is_own and body:
+                self.heard[name] = f"{topic} {body.decode()}"
+
+        played = actor.DialectActor(device, self.address(), clocks.SystemClock(), overhear)
+        life = asyncio.create_task(played.run("demo", EVERY))
         try:
             await until(lambda: played.is_connected, "a played device is connected")
             yield
@@ -248,7 +230,7 @@ async def tell(folder: Path) -> None:
                 for shown in SHOWN:
                     row = registry.choose(shown.profile)
                     await stack.enter_async_context(
-                        shop.play(row.make(row.device, speech.DialectHabits()), EVERY)
+                        shop.play(row.make(row.device, speech.DialectHabits()), shown.device)
                     )
                     view.fact(f"foreshore-agent play --profile {shown.profile}", "plays")
                 with shop.decide():
@@ -278,7 +260,8 @@ async def confirm(shop: Shop) -> None:
         if decision["device"].get("fence") != "None" or outcome["outcome"] != "Confirmed":
             raise AmissError(f"{device}: {json.dumps(outcome)}")
         seconds = outcome["latency"].get("EndToEnd", 0.0)
-        rows.append((device, decision["verdict"]["reason"], shown.told, f"{seconds * 1000:.0f} ms"))
+        told = shop.heard.get(device, "nothing")
+        rows.append((device, decision["verdict"]["reason"], told, f"{seconds * 1000:.0f} ms"))
     view.confirmations(rows)
     view.note(
         "Fence None: these devices check nothing, so that only harmless actions (hazard Low) are"
@@ -301,7 +284,7 @@ async def open_the_door(shop: Shop, stack: contextlib.AsyncExitStack) -> None:
     played = actor.DialectActor(door, shop.address(), clock)
     life = asyncio.create_task(played.run("demo", NEVER))
     stack.callback(life.cancel)
-    await stack.enter_async_context(shop.play(plug, EVERY))
+    await stack.enter_async_context(shop.play(plug, fan))
     view.fact(f"foreshore-agent play --profile {profile}", "plays")
 
     def believed(value: bool | None, after: int = 0) -> dict[str, Any] | None:

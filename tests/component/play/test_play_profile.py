@@ -153,6 +153,7 @@ async def test_a_broker_that_is_not_there_is_said_and_is_no_success() -> None:
         ((), "--profile NAME"),
         (("--profile", "tasmota"), "did you mean tasmota-plug"),
         (("--profile", "tasmota-plug", "--broker", "a b:x"), "HOST:PORT is needed"),
+        (("--profile", "tasmota-plug", "--broker", "::1:1883"), "HOST:PORT is needed"),
         (("--profile", "tasmota-plug", "--zone", "Mars/Base"), "time zone Mars/Base is not known"),
         (("--profile", "tasmota-plug", "--password-file", "x"), "needs --username"),
         (
@@ -160,7 +161,15 @@ async def test_a_broker_that_is_not_there_is_said_and_is_no_success() -> None:
             "is no file",
         ),
     ],
-    ids=["neither form", "unknown dialect", "no broker", "no zone", "no user", "no password"],
+    ids=[
+        "neither form",
+        "unknown dialect",
+        "no broker",
+        "no brackets",
+        "no zone",
+        "no user",
+        "no password",
+    ],
 )
 def test_wrong_usage_of_a_profile_is_said_in_one_line(
     arguments: tuple[str, ...], message: str

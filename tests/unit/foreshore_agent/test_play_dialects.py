@@ -197,6 +197,14 @@ def test_a_zigbee_device_knows_none_of_its_values_at_first() -> None:
     assert {name for name, value in report.items() if value is not None} == {"linkquality"}
 
 
+def test_an_optimistic_bridge_reports_what_was_ordered_before_the_device_follows() -> None:
+    device = played("zigbee2mqtt-plug", speech.DialectHabits(is_deaf=True, is_optimistic=True))
+    reaction = device.take("zigbee2mqtt/Hall Plug/set", b'{"state": "OFF"}', NOW)
+    assert spoken(reaction.messages)["zigbee2mqtt/Hall Plug"]["state"] == "OFF"
+    assert reaction.settles_in is None
+    assert spoken(device.tick(NOW))["zigbee2mqtt/Hall Plug"]["state"] == "ON"
+
+
 def test_a_contact_says_when_the_door_moved_and_says_it_again_after_a_start() -> None:
     door = zigbee2mqtt.ZigbeeContact("Cold Store Door", HABITS)
     moved = door.move(NOW, is_closed=False)

@@ -138,6 +138,15 @@ def play(
             rich_help_panel=_STOCK,
         ),
     ] = False,
+    optimistic: Annotated[  # noqa: FBT002 - an option of the command line
+        bool,
+        typer.Option(
+            "--optimistic",
+            envvar="FORESHORE_OPTIMISTIC",
+            help="Report what was ordered before the device follows, as Zigbee2MQTT may.",
+            rich_help_panel=_STOCK,
+        ),
+    ] = False,
     zone: Annotated[
         str,
         typer.Option(
@@ -166,6 +175,7 @@ def play(
                 every=every,
                 settling=settle,
                 is_deaf=deaf,
+                is_optimistic=optimistic,
                 zone=zone,
                 credentials=credentials,
                 credential=credential,

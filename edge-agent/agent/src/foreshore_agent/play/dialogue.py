@@ -8,7 +8,6 @@ import contextlib
 import signal
 import sys
 import tempfile
-import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,9 @@ from foreshore_agent import clocks
 from foreshore_agent.devices.mqtt import connection, credentials
 from foreshore_agent.play import actor
 from foreshore_agent.play.dialects import registry, speech
-from foreshore_api import printable
+from foreshore_api import addresses, printable
 
 _LOGIN: Final = "login"
-_PORT: Final = 1883
 _WIDTH: Final = 160
 """Characters of a message that are shown."""
 
@@ -47,6 +45,7 @@ class DialogueRequest:
     every: float
     settling: float | None
     is_deaf: bool
+    is_optimistic: bool
     zone: str
     credentials: Path | None
     credential: str | None
@@ -61,7 +60,9 @@ USAGE_ERRORS: Final = (DialogueError, registry.UnknownDialectError, credentials.
 def run(request: DialogueRequest) -> None:
     """Be the device until SIGTERM or Ctrl-C. Raises USAGE_ERRORS, UnheardActorError."""
     row = registry.choose(request.dialect)
-    habits = speech.DialectHabits(request.settling, request.is_deaf, _zone(request.zone))
+    habits = speech.DialectHabits(
+        request.settling, request.is_deaf, request.is_optimistic, _zone(request.zone)
+    )
     name = request.name or row.device
     with _shown(request) as (folder, credential):
         address = _address(request.broker, folder, credential)
@@ -115,12 +116,10 @@ def _address(broker: str, folder: Path | None, credential: str | None) -> connec
     TLS is spoken where the credential holds the CA of the broker.
     """
     try:
-        parts = urllib.parse.urlsplit(f"//{broker}")
-        host, port = parts.hostname, parts.port or _PORT
-    except ValueError:
-        host, port = None, 0
-    if not host or parts.path or parts.username is not None:
-        raise DialogueError(f"--broker {broker}: HOST:PORT is needed, as localhost:1883")
+        host, port = addresses.split(broker)
+        addresses.dialled(host)
+    except ValueError as error:
+        raise DialogueError(f"--broker {broker}: HOST:PORT is needed, as localhost:1883") from error
     is_tls = folder is not None and (folder / (credential or "") / "ca.crt").is_file()
     if credential is not None:
         credentials.read(folder, credential, is_tls=is_tls)  # a mistake is said now
@@ -135,7 +134,7 @@ async def _play(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    where = f"{address.host}:{address.port}"
+    where = addresses.joined(address.host, address.port)
     _say(f"{name}: looking for the broker at {where}")
     clock = clocks.SystemClock()
     device = actor.DialectActor(

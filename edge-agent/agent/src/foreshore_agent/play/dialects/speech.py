@@ -45,6 +45,8 @@ class DialectHabits:
     """Seconds from a command to its echo. Absent: as the dialect has it."""
     is_deaf: bool = False
     """Whether it hears commands and follows none, as one that is out of reach."""
+    is_optimistic: bool = False
+    """Whether a bridge reports what was ordered at once, before the device has followed."""
     zone: ZoneInfo = _ZONE
     """The time zone of a device that writes local times."""
 

@@ -2,8 +2,8 @@
 
 https://www.zigbee2mqtt.io/guide/usage/mqtt_topics_and_messages.html. Quirks that are played: every
 value is null on the first report; keys come in the order of the alphabet; a command has no answer
-but the state, after the device has taken it; the bridge's own death is said on `bridge/state` only,
-and not by its devices.
+but the state, after the device has taken it, or before (`optimistic`); the bridge's own death is
+said on `bridge/state` only, and not by its devices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,11 @@ class ZigbeeDevice:
         orders = speech.read_document(body)
         if not isinstance(orders, dict) or not self.order(orders):
             return DialectReaction((_complaint(topic, body),))
-        return self._habits.follow(self.seconds)
+        reaction = self._habits.follow(self.seconds)
+        if not self._habits.is_optimistic:
+            return reaction
+        hoped = self._report({**self.values(now), **self.hopes()})
+        return reaction._replace(messages=(hoped,))
 
     def settle(self, now: datetime) -> Sequence[SpokenMessage]:
         """Follow the orders that were taken."""
@@ -107,6 +111,10 @@ class ZigbeeDevice:
         del orders
         return False
 
+    def hopes(self) -> Mapping[str, Any]:
+        """Return what the device will say once it has followed."""
+        return {}
+
     def follow(self) -> None:
         """Follow the orders that were noted."""
 
@@ -141,6 +149,10 @@ class ZigbeePlug(ZigbeeDevice):
             return False
         self._wanted = wanted
         return True
+
+    def hopes(self) -> Mapping[str, Any]:
+        """The state that was ordered."""
+        return {"state": "ON" if self._wanted else "OFF"}
 
     def follow(self) -> None:
         """Switch."""
@@ -255,6 +267,10 @@ class ZigbeeClimate(ZigbeeDevice):
         if is_mode:
             self._mode = str(mode)
         return is_point or is_mode
+
+    def hopes(self) -> Mapping[str, Any]:
+        """The settings that were ordered."""
+        return {"occupied_heating_setpoint": self._setpoint, "system_mode": self._mode}
 
     def follow(self) -> None:
         """Turn the valve."""
