@@ -53,12 +53,12 @@ class Refusals:
         self._last[cause] = now
         more = self._unsaid.pop(cause, 0)
         since = f"; {more} more since the last line" if more else ""
-        line = f"refused {printable.clean(what)}: {cause}{_explained(cause)}{since}"
+        line = f"refused {printable.clean(what)}: {cause}{explained(cause)}{since}"
         _LOG.warning("%s", line, exc_info=error)
 
 
-def _explained(cause: str) -> str:
-    """Say what a cause means and what helps, where it is a row of ours; a codec has its own."""
+def explained(cause: str) -> str:
+    """Return what a cause means and what helps, where it is a row of ours; a codec has its own."""
     row = reasons.TABLE.get(cause) or agent.TABLE.get(cause)
     if row is None:
         return ""

@@ -68,8 +68,8 @@ class MqttDevices:
         self._announced: Final = availability.Announcements()
         self._lost: Final[dict[str, None]] = {}
         """Topics on which a message was dropped that said what is not said again."""
-        self._untimed: Final[set[tuple[Key, str]]] = set()
-        """Properties with device times that cannot be read, of which the log has a line."""
+        self._unusable: Final[set[tuple[Key, str, str]]] = set()
+        """Properties and why a value or its time could not be read, of which the log has a line."""
         self._routes = topics.Routes()
         self._watched: availability.Routes = {}
         self._words: last_words.Words = {}
@@ -141,7 +141,7 @@ class MqttDevices:
         assigned = {route.device for routes in telemetry_routes.values() for route in routes}
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
-        self._untimed.clear()
+        self._unusable.clear()
         heard = {*self._routes.telemetry_filters, *self._watched}
         self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._orders.filters)
@@ -320,8 +320,8 @@ class MqttDevices:
             self._unread.read_in_full(topic)
         for sample in samples:
             self._unread.learn(topic, (*sample.values, *sample.refused))
-            if sample.unread_times:
-                self._note_times(sample)
+            if sample.refused or sample.unread_times:
+                self._note_unusable(sample)
 
     def _note(self, topic: str, refusal: str | Exception) -> None:
         """Count why a message says nothing to a device."""
@@ -366,15 +366,19 @@ class MqttDevices:
         except Exception as error:  # noqa: BLE001 - counted and logged
             return error
 
-    def _note_times(self, sample: events.Sample) -> None:
-        """Count a message with device times that cannot be read; say once whose these are."""
-        self._refused.count(telemetry.INVALID_TIMESTAMP)
-        for name in sample.unread_times:
-            if (sample.device, name) not in self._untimed:
-                self._untimed.add((sample.device, name))
-                row = telemetry.INVALID_TIMESTAMP
+    def _note_unusable(self, sample: events.Sample) -> None:
+        """Count a message with values or device times that cannot be used; say once whose these are.
+
+        The message counts as accepted besides: what else is in it is used.
+        """
+        unusable = (*sample.refused.items(), *sample.unread_times.items())
+        for reason in {reason for _, reason in unusable}:
+            self._refused.count(reason)
+        for name, reason in unusable:
+            if (sample.device, name, reason) not in self._unusable:
+                self._unusable.add((sample.device, name, reason))
                 _LOG.warning(
-                    "%s of %s: %s remedy: %s", name, sample.device, row.meaning, row.remedy
+                    "%s of %s: %s%s", name, sample.device, reason, refusals.explained(reason)
                 )
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
