@@ -39,15 +39,25 @@ class Refusals:
         for _ in range(number):
             self.count(result)
 
-    def note(self, what: str, cause: str, error: BaseException | None = None) -> None:
-        """Count a refusal (of a topic's message, of a peer's beat) and log it, if not just done."""
+    def note(
+        self,
+        what: str,
+        cause: str,
+        error: BaseException | None = None,
+        *,
+        is_first: bool = False,
+    ) -> None:
+        """Count a refusal (of a topic's message, of a peer's beat) and log it, if not just done.
+
+        Also if just done of another, where it is the first of its kind and the caller bounds those.
+        """
         self.count(cause)
         if cause in _ROUTINE:
             return
         if cause not in self._last and len(self._last) >= MAXIMUM_CAUSES:
             cause = agent.OTHER
         now, last = self._now(), self._last.get(cause)
-        if last is not None and now - last < EVERY_SECONDS:
+        if last is not None and now - last < EVERY_SECONDS and not is_first:
             self._unsaid[cause] = self._unsaid.get(cause, 0) + 1
             return
         self._last[cause] = now

@@ -68,6 +68,8 @@ class MqttDevices:
         self._announced: Final = availability.Announcements()
         self._lost: Final[dict[str, None]] = {}
         """Topics on which a message was dropped that said what is not said again."""
+        self._refused_on: Final[set[tuple[str, str]]] = set()
+        """Topics of devices and why a message there was refused, of which the log has a line."""
         self._unusable: Final[set[tuple[Key, str, str]]] = set()
         """Properties and why a value or its time could not be read, of which the log has a line."""
         self._routes = topics.Routes()
@@ -142,6 +144,7 @@ class MqttDevices:
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
         self._unusable.clear()
+        self._refused_on.clear()
         heard = {*self._routes.telemetry_filters, *self._watched}
         self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._orders.filters)
@@ -329,7 +332,9 @@ class MqttDevices:
         if isinstance(refusal, Exception):
             self._refused.note(what, telemetry.DEFECT, refusal)
             return
-        self._refused.note(what, refusal)
+        is_first = (topic, refusal) not in self._refused_on
+        self._refused_on.add((topic, refusal))
+        self._refused.note(what, refusal, is_first=is_first)
         if refusal in (telemetry.NULL, telemetry.NO_PROPERTY):
             self._unread.read_in_full(topic)
 
@@ -367,7 +372,7 @@ class MqttDevices:
             return error
 
     def _note_unusable(self, sample: events.Sample) -> None:
-        """Count a message with values or device times that cannot be used; say once whose these are.
+        """Count a message with values or device times that cannot be used; log once whose.
 
         The message counts as accepted besides: what else is in it is used.
         """
