@@ -217,8 +217,8 @@ def unheard(silent: tuple[events.Key, ...]) -> tuple[str, ...]:
     names = ", ".join(map(str, silent[:NAMED]))
     return (
         f"nothing that can be read was heard yet of {names}{more}: until then nothing is decided"
-        " there; remedy: the topics of the profile, with the device's parameters, as the device publishes"
-        " (foreshore-agent discover shows what the broker carries)",
+        " there; remedy: the topics of the profile, with the device's parameters, as the device"
+        " publishes (foreshore-agent discover shows what the broker carries)",
     )
 
 
