@@ -106,7 +106,7 @@ async def test_a_motor_is_read_from_its_tag_alone(listening: Site) -> None:
     await listening.say("iotgateway", tags("Line1.Speed", 1479))
     await listening.say("iotgateway", tags("Line1.MotorTemp", 0, good=False))
     bad = await listening.sample()
-    assert (bad.values, bad.refused) == ({}, {"motor": "BadQuality"})
+    assert (bad.values, bad.refused) == ({}, {"motor": "InvalidQuality"})
     assert listening.agent.counts == {"NoProperty": 1}
 
 

@@ -111,7 +111,7 @@ def test_an_input_that_cannot_be_believed_decides(values: dict[str, Any], reason
 @pytest.mark.parametrize(
     ("reading", "refusal"),
     [
-        (facts.Reading(None, 99.0, "BadQuality"), "BadQuality"),
+        (facts.Reading(None, 99.0, "InvalidQuality"), "InvalidQuality"),
         (facts.Reading("much", 99.0), "WrongType"),
         (facts.Reading(None, 99.0, "Dropped"), "Dropped"),
     ],
@@ -465,6 +465,6 @@ def test_a_change_as_fast_as_is_believed_is_believed_whatever_floats_make_of_it(
     now: float, received: float
 ) -> None:
     source = dataclasses.replace(POLICY.inputs[1], maximum_rate=50.0)
-    rate = readings.rate_of(905.0, now, facts.Reading(900.0, received))
+    rate = readings.rate_of(905.0, now - received, facts.Reading(900.0, received))
     assert readings.judge(source, facts.Reading(905.0, now, None, rate)) is None
-    assert readings.rate_of(905.0, now, facts.Reading(900.0, now)) == math.inf
+    assert readings.rate_of(905.0, 0.0, facts.Reading(900.0, now)) is None

@@ -162,8 +162,8 @@ UNKNOWN_VALUE: Final = Reason(
     "The device says a value that the profile's values do not list.",
     remedy="a row for it in the property's values, as the device writes it",
 )
-BAD_QUALITY: Final = Reason(
-    "BadQuality",
+INVALID_QUALITY: Final = Reason(
+    "InvalidQuality",
     "The device says that the value cannot be trusted, or not that it can.",
     remedy="what is wrong at the device; or the property's quality in the profile, and what the"
     " device says of good values, alike",

@@ -221,18 +221,18 @@ def test_a_motor_is_never_as_hot_as_another_tag_is_large(position: str) -> None:
 
 def test_a_value_that_the_device_does_not_trust_is_refused() -> None:
     assert refused(tags(("Line1.MotorTemp", 0, False)), *MOTOR) == [
-        {"motorTemperature": "BadQuality"}
+        {"motorTemperature": "InvalidQuality"}
     ]
 
 
 def test_a_quality_that_is_not_said_is_not_good() -> None:
     said = {"values": [{"id": "Line1.MotorTemp", "v": 61.5}]}
-    assert refused(said, *MOTOR) == [{"motorTemperature": "BadQuality"}]
+    assert refused(said, *MOTOR) == [{"motorTemperature": "InvalidQuality"}]
 
 
 def test_null_of_bad_quality_is_refused_and_null_without_a_quality_says_nothing() -> None:
     assert refused(tags(("Line1.MotorTemp", None, False)), *MOTOR) == [
-        {"motorTemperature": "BadQuality"}
+        {"motorTemperature": "InvalidQuality"}
     ]
     [sample] = samples({"values": [{"id": "Line1.MotorTemp", "v": None}]}, *MOTOR)
     assert sample.silent == ["motorTemperature"]
@@ -291,7 +291,7 @@ def test_a_batch_inside_a_document_has_what_stands_beside_it() -> None:
     said = {"ok": True, "at": 1767225600, "samples": [{"value": 1}, {"value": 2, "ok": False}]}
     first, second = samples(said, own)
     assert (first.values, first.sampled_at["value"].year) == ({"value": 1.0}, 2026)
-    assert second.refused == {"value": "BadQuality"}
+    assert second.refused == {"value": "InvalidQuality"}
 
 
 def test_a_batch_of_bare_values_is_read_where_one_is() -> None:

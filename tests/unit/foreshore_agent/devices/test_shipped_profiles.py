@@ -230,7 +230,7 @@ RECORDED = (
         "iotgateway",
         "line-1-cabinet",
         {},
-        {"temperature": "BadQuality"},
+        {"temperature": "InvalidQuality"},
     ),
     Recorded(
         "aws-iot-shadow",

@@ -114,7 +114,7 @@ def test_a_value_that_cannot_be_read_is_counted_and_named_once_with_what_helps(
             wire.measure("hq/a", body(temperature=written))
     assert wire.counts == [telemetry.WRONG_TYPE] * 3
     [line] = caplog.messages
-    assert line.startswith("temperature of hq/a: WrongType")
+    assert line.startswith("refused temperature of hq/a: WrongType")
     assert "payload Text" in line
 
 
@@ -234,6 +234,44 @@ def test_what_waited_too_long_and_says_no_state_is_dropped() -> None:
     wire.now = AT._replace(monotonic=AT.monotonic + devices.LONGEST_WAIT + 0.1)
     assert take(wire) == []
     assert wire.counts == [telemetry.DROPPED]
+    assert not wire.devices.has_measured, "what it does not say is not void"
+
+
+UNREADABLE = {b'{"contact": fal': "InvalidJSON", b"open": "InvalidJSON", b"1": "NotAnObject"}
+
+
+@pytest.mark.parametrize("message", UNREADABLE)
+def test_a_state_of_which_a_message_cannot_be_read_is_void_until_the_next(message: bytes) -> None:
+    """Regression: cut short, "open" left the older "closed" to be believed for a day."""
+    wire = listening(site_side.speaking("door", CONTACT, WARMTH))
+    wire.put("hq/door", message)
+    wire.put("hq/door", message, retained=True)
+    live, kept = take(wire)
+    assert (live.values, live.refused) == ({}, {"contact": UNREADABLE[message]})
+    assert (live.retained, kept.retained) == (False, True)
+    assert wire.counts == [UNREADABLE[message]] * 2
+
+
+def test_a_state_that_waited_too_long_and_cannot_be_read_is_void_before_the_next() -> None:
+    bare = {**CONTACT, "payload": "Text", "topic": "hq/all"}
+    wire = listening(
+        site_side.speaking("door", CONTACT, WARMTH, telemetryTopic="hq/all"),
+        site_side.speaking("gate", bare),
+    )
+    wire.put("hq/all", b"on")
+    wire.now = AT._replace(monotonic=AT.monotonic + devices.LONGEST_WAIT + 0.1)
+    wire.put("hq/all", body(contact=True, temperature=3))
+    void, gate, *_ = take(wire)
+    assert void.refused == {"contact": "InvalidJSON"}
+    assert gate.values == {"contact": True}
+    assert not wire.devices.has_measured
+
+
+def test_a_value_that_cannot_be_read_is_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    wire = listening(site_side.speaking("door", WARMTH))
+    wire.measure("hq/door", body(temperature="warm"))
+    assert wire.counts == [telemetry.WRONG_TYPE]
+    assert "refused temperature of hq/door: WrongType" in caplog.text
 
 
 # Strangers.

@@ -459,10 +459,11 @@ def test_a_kept_word_of_a_window_that_is_there_is_as_old_as_its_online() -> None
     assert_replays(rig)
 
 
-def test_a_word_that_was_dropped_unread_has_no_last_good_in_the_room() -> None:
-    rig = rigged(TRUSTING)
+@pytest.mark.parametrize("reason", [telemetry.DROPPED, telemetry.UNKNOWN_VALUE])
+def test_a_word_that_nobody_could_read_has_no_last_good_in_the_room(reason: str) -> None:
+    rig = rigged(LAST_WORD, TRUSTING)
     speak(rig)
     rig.sample()
-    speak(rig, {}, refused={"open": telemetry.DROPPED})
+    speak(rig, {}, refused={"open": reason})
     speak(rig, {}, refused={"open": "WrongType"})
     assert rig.counted[-1] == ("NotApplicable", "InputRefused")

@@ -202,6 +202,92 @@ def test_a_kept_word_counts_once() -> None:
     assert store.results == ["Accepted", "Duplicate", "Accepted"]
 
 
+def test_another_word_of_the_same_second_is_no_duplicate() -> None:
+    """Regression: a clock of whole seconds stamps both, and "closed" was believed on."""
+    store = ColdStore()
+    store.says(contact=CLOSED, ago=0.0)
+    store.says(contact=OPEN, ago=0.0)
+    assert store.believed("contact") is OPEN
+    store.says(contact=OPEN, ago=0.0)
+    assert store.results[-1] == "Duplicate"
+
+
+def test_a_word_that_comes_late_and_contradicts_leaves_nothing_to_believe() -> None:
+    """Regression: the clock was set back, and the door opened; it will not say so again."""
+    store = ColdStore(cold_store.profile(), cold_store.policy(onInvalid="LastGood"))
+    store.says(contact=CLOSED, ago=0.0)
+    assert warm(store) == COMMANDED
+    store.rig.wait(5)
+    store.says(contact=OPEN, ago=3600.0)
+    assert store.results[-1] == "Late"
+    assert warm(store) == ("NotApplicable", "InputRefused")
+    store.says(contact=CLOSED, ago=0.0)
+    assert warm(store) == COMMANDED
+    store.rig.wait(5)
+    store.says(contact=CLOSED, ago=10.0)  # it came twice
+    assert warm(store) == COMMANDED
+
+
+def test_words_that_come_together_newest_first_are_told_apart_by_their_times() -> None:
+    store = ColdStore()
+    store.says(contact=CLOSED, ago=1.0)
+    store.says(contact=OPEN, ago=60.0)
+    assert store.believed("contact") is CLOSED
+
+
+@pytest.mark.parametrize("others", [{}, {"temperature": 25.0}])
+def test_a_word_that_cannot_be_read_leaves_no_last_good_one(others: dict[str, Any]) -> None:
+    store = ColdStore(cold_store.profile(), cold_store.policy(onInvalid="LastGood"))
+    store.says(contact=CLOSED, ago=0.0, **others)
+    assert warm(store) == COMMANDED
+    store.rig.feed(
+        events.Sample,
+        device=DEVICE,
+        values=others,
+        refused={"contact": "UnknownValue"},
+        sampled_at=dict.fromkeys(others, store.rig.at.now),
+    )
+    assert warm(store) == ("NotApplicable", "InputRefused")
+
+
+def test_what_was_kept_from_before_the_device_went_is_not_believed() -> None:
+    """Another device was added on the topic, and the broker was asked for it again."""
+    store = ColdStore()
+    store.says(contact=CLOSED)
+    store.is_online(False)
+    store.rig.wait(1)
+    store.is_online(True)
+    store.rig.wait(1)
+    store.says(contact=CLOSED, retained=True)
+    assert store.results[-1] == "Retained"
+    assert store.problem("contact") == "DeviceOffline"
+
+
+@pytest.mark.parametrize("is_word_first", [False, True])
+def test_a_device_that_is_gone_when_the_agent_starts_is_not_believed(is_word_first: bool) -> None:
+    """Whatever the broker delivers first of what it has kept."""
+    store = ColdStore()
+    for is_word in (is_word_first, not is_word_first):
+        store.rig.wait(1)
+        if is_word:
+            store.says(contact=CLOSED, retained=True, ago=3600.0)
+        else:
+            store.is_online(False, retained=True)
+    assert store.believed("contact") is None
+    store.is_online(True)
+    assert store.believed("contact") is None
+
+
+def test_what_is_no_last_word_any_more_is_void() -> None:
+    store = ColdStore()
+    store.is_online(True)
+    store.says(contact=CLOSED, retained=True)
+    assert store.believed("contact") is CLOSED
+    ignored = {**cold_store.CONTACT, "retained": "Ignore"}
+    store.rig.assign(cold_store.profile(contact=ignored), cold_store.policy())
+    assert store.believed("contact") is None
+
+
 def test_a_kept_word_of_a_measurement_says_nothing() -> None:
     store = ColdStore()
     store.says(temperature=25.0, retained=True)

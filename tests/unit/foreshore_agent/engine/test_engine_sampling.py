@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import room
 from builders.engine_rig import DEVICE, OCCUPIED, START, Rig
 from foreshore_agent.engine import effects, events, step
 from foreshore_agent.engine.events import Key
@@ -196,3 +197,43 @@ def test_an_answer_to_a_question_of_nobody_does_nothing(kind: type) -> None:
     }
     rig.feed(kind, **fields[kind])
     assert rig.state == before
+
+
+def rates(*samples: tuple[float, float | None, float]) -> list[float | None]:
+    """How fast CO2 changes at each sample: seconds of receipt, of the device's time, the value."""
+    rig, seen = Rig(), []
+    for came, sampled, co2 in samples:
+        rig.seconds = came
+        stamps = {} if sampled is None else {"co2": START + timedelta(seconds=sampled)}
+        rig.feed(events.Sample, device=DEVICE, values={"co2": co2}, sampled_at=stamps)
+        seen.append(rig.state.devices[DEVICE].readings["co2"].rate)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate"),
+    [
+        pytest.param([(10.0, 0.0, 900.0), (10.0, 2.0, 910.0)], 5.0, id="of a batch"),
+        pytest.param([(10.0, 0.0, 900.0), (10.0, 600.0, 960.0)], 0.1, id="of a slow batch"),
+        pytest.param([(10.0, None, 900.0), (10.0, None, 910.0)], None, id="when nothing tells"),
+        pytest.param([(10.0, None, 900.0), (12.0, None, 910.0)], 5.0, id="by receipt"),
+        pytest.param([(10.0, 0.0, 900.0), (12.0, None, 910.0)], 5.0, id="with one time alone"),
+        pytest.param([(12.0, 0.0, 900.0), (12.1, 10.0, 910.0)], 100.0, id="a clock that leaps"),
+        pytest.param([(10.0, 0.0, 900.0), (12.1, 4.0, 910.0)], 2.5, id="one that was under way"),
+        pytest.param([(10.0, 9.0, 900.0), (80.0, 0.0, 970.0)], 1.0, id="a clock that is set back"),
+    ],
+)
+def test_how_fast_a_value_changes_is_told_by_the_times_that_can_tell(
+    samples: list[tuple[float, float | None, float]], rate: float | None
+) -> None:
+    """Regression: the second sample of a batch had changed in no time, and was implausible."""
+    assert rates(*samples)[-1] == (rate if rate is None else pytest.approx(rate))
+
+
+def test_a_batch_is_plausible_where_the_rate_of_change_is_bounded() -> None:
+    document = room.policy()
+    document["spec"]["inputs"][0]["maximumRate"] = 50
+    rig = Rig((room.profile(), document))
+    for seconds in range(5):
+        stamped(rig, seconds, co2=900.0 + seconds)
+    assert "InputImplausible" not in [reason for _, reason in rig.counted]

@@ -18,7 +18,7 @@ from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import telemetry
 from foreshore_api.wire import assignment
-from foreshore_decision.chain import facts, readings
+from foreshore_decision.chain import facts
 
 LastWord = tuple[object, ...]
 """What makes a word another word: how it is read, and where."""
@@ -49,9 +49,10 @@ def availability(
 def redeclared(
     before: assignment.AssignedDevice, after: assignment.AssignedDevice
 ) -> frozenset[str]:
-    """Return the properties whose last word is another one in a new assignment."""
-    old = last_words(before)
-    return frozenset(name for name, word in last_words(after).items() if old.get(name) != word)
+    """Return the properties whose last word is another one in a new assignment, or none."""
+    old, new = last_words(before), last_words(after)
+    declared = (property_.name for property_ in after.profile.properties)
+    return frozenset(name for name in declared if old.get(name) != new.get(name))
 
 
 def voided(
@@ -109,12 +110,6 @@ def is_before_gap(device: DeviceState, name: str, seconds: float) -> bool:
     before it.
     """
     return name in device.voids and seconds <= device.voids[name]
-
-
-def is_awaited(device: DeviceState, name: str) -> bool:
-    """Whether a property's last word is void until it comes again."""
-    reading = device.readings.get(name)
-    return name in device.kept and reading is not None and reading.problem in readings.VOID
 
 
 def aged(device: DeviceState) -> Mapping[str, facts.Reading]:

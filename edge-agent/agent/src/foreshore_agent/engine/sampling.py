@@ -1,10 +1,14 @@
 """Telemetry in: what is new, what came twice or too late, and what it adds to windows.
 
-Devices' clocks cannot be compared with ours, so their timestamps only tell order: a value with the
-stamp of the newest is a duplicate, one with an older stamp is late. A device whose clock was set
-back would be late for ever; so once nothing was accepted for `RESET_SECONDS`, its stamps start
-anew. A single stamp from the future is accepted and does not become the newest. Ages count from
-receipt, on a clock that never steps.
+Devices' clocks cannot be compared with ours, so their timestamps only tell order, and how far two
+samples lie apart: a value with the stamp of the newest is a duplicate, one with an older stamp is
+late. What a device says only when it changes is no duplicate where it is another value: a clock of
+whole seconds stamps both alike. And where such a word comes late and contradicts, nobody knows
+whether it was under way for long or the clock was set back, and the device will not say it again:
+then neither counts, nor does a word that cannot be read leave the one before it. A device whose
+clock was set back would be late for ever; so once nothing was accepted for `RESET_SECONDS`, its
+stamps start anew. A single stamp from the future is accepted and does not become the newest. Ages
+count from receipt, on a clock that never steps.
 
 What the broker had kept is taken for properties whose last word that is, and only where no live
 word stands: after a start, a gap in the connection, a new subscription. It is news then, and
@@ -23,6 +27,7 @@ from typing import Final, NamedTuple, TypeVar
 from foreshore_agent.engine import events, presence
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, DeviceState, Stamp
+from foreshore_api.reasons import decision
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_decision import expr, features
 from foreshore_decision.chain import facts, readings
@@ -52,14 +57,19 @@ def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSam
         name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
     }
     fresh = frozenset(name for name, result in results.items() if result == reasons.ACCEPTED)
-    refused = {} if _is_old(sample, results) else _refused(device, sample, seconds)
+    refused = _refused(device, sample, seconds) if sample.refused else sample.refused
+    if refused and _is_old(sample, results):
+        refused = {name: refused[name] for name in refused.keys() & device.kept}
+    doubted = _doubted(device, sample, results, seconds)
+    refused = {**doubted, **refused} if doubted else refused
     changed = fresh | frozenset(refused)
     if not changed:
         return TakenSample(device, frozenset(), _without_news(sample, results))
     device = _read(device, sample, fresh, refused, seconds)
     if not sample.retained:
         device = _heard(device, fresh, seconds)
-    return TakenSample(device, changed, reasons.ACCEPTED)
+    is_news = fresh or len(refused) > len(doubted)
+    return TakenSample(device, changed, reasons.ACCEPTED if is_news else reasons.LATE)
 
 
 def _read(
@@ -71,7 +81,8 @@ def _read(
 ) -> DeviceState:
     """Return a device with the new readings of a sample, and the times by which others are old.
 
-    Where a word was dropped unread, nobody knows what was said last: nothing stands in for it.
+    Where a word that is said once was dropped, or cannot be read, nobody knows what was said last:
+    nothing stands in for it.
     """
     read, stamps = dict(device.readings), dict(device.stamps)
     for name in fresh:
@@ -82,16 +93,36 @@ def _read(
             if stamp is not None and received is not None:
                 stamps[name] = Stamp(stamp, received)
             continue
-        rate = readings.rate_of(value, seconds, read.get(name))
+        before = read.get(name)
+        apart = _apart(before, stamps.get(name), stamp, seconds)
+        rate = readings.rate_of(value, apart, before)
         read[name] = facts.Reading(value, seconds, None, rate)
         if stamp is not None:
             stamps[name] = _stamp(stamps.get(name), stamp, seconds)
     for name, problem in refused.items():
         read[name] = facts.Reading(None, seconds, problem, is_live=not sample.retained)
-    lost = frozenset(name for name in refused if refused[name] == reasons.DROPPED)
+    lost = device.kept.intersection(refused)
     if lost:
         device = presence.unbelieved(device, lost)
     return device._replace(readings=read, stamps=stamps)
+
+
+def _apart(
+    before: facts.Reading | None, last: Stamp | None, stamp: datetime | None, seconds: float
+) -> float:
+    """Return the seconds between a value and the one before it; 0 where nothing tells.
+
+    By the device's own times, which know of no queue and no batch, if they go forward; but no clock
+    runs away from ours unless it is at fault.
+    """
+    if before is None or before.received is None:
+        return 0.0
+    received = seconds - before.received
+    if last is None or stamp is None:
+        return received
+    sampled = (stamp - (last.ahead or last.sampled)).total_seconds()
+    is_plausible = received <= 0 or sampled <= received + LEAP.total_seconds()
+    return sampled if sampled > 0 and is_plausible else received
 
 
 def _heard(device: DeviceState, fresh: frozenset[str], seconds: float) -> DeviceState:
@@ -106,7 +137,8 @@ def _heard(device: DeviceState, fresh: frozenset[str], seconds: float) -> Device
 def _refused(device: DeviceState, sample: events.Sample, seconds: float) -> Mapping[str, str]:
     """Return the properties of which a sample says nothing good, and why.
 
-    Not where a live word stands against a kept one, and not of what was said before a gap.
+    Not where a live word stands against a kept one, not where the device is gone whose word the
+    broker had kept, and not of what was said before a gap.
     """
     if not (sample.retained or device.voids):
         return sample.refused
@@ -114,8 +146,34 @@ def _refused(device: DeviceState, sample: events.Sample, seconds: float) -> Mapp
         name: problem
         for name, problem in sample.refused.items()
         if not presence.is_before_gap(device, name, seconds)
-        and not (sample.retained and _is_live(device, name))
+        and not (sample.retained and (_is_live(device, name) or _is_outlived(device, name)))
     }
+
+
+def _doubted(
+    device: DeviceState, sample: events.Sample, results: Mapping[str, str], seconds: float
+) -> Mapping[str, str]:
+    """Return the properties whose last word a late one contradicts, which is said only once.
+
+    Not where both came in one moment, as a batch that is written newest first.
+    """
+    if sample.retained or reasons.LATE not in results.values():
+        return {}
+    return {
+        name: reasons.LATE
+        for name, result in results.items()
+        if result == reasons.LATE
+        and name in device.kept
+        and not presence.is_before_gap(device, name, seconds)
+        and _contradicts(device, name, sample.values[name], seconds)
+    }
+
+
+def _contradicts(device: DeviceState, name: str, value: expr.Value, seconds: float) -> bool:
+    reading = device.readings.get(name)
+    if reading is None or reading.problem is not None:
+        return False
+    return reading.value != value and reading.received is not None and seconds > reading.received
 
 
 def _received(sample: events.Sample, stamp: datetime | None, seconds: float) -> float | None:
@@ -151,11 +209,13 @@ def read_elsewhere(
 ) -> DeviceState:
     """Take what is new of another device in for a device whose policies read it.
 
-    Its values enter their windows as they enter its own; what was dropped unread has no last good.
+    Its values enter their windows as they enter its own; what is said once and could not be read
+    leaves no last good value.
     """
     new = {name: source.readings[name] for name in properties}
     read = _renamed(source.key.name, new)
-    lost = frozenset(name for name, reading in read.items() if reading.problem == reasons.DROPPED)
+    bad = {name: reading for name, reading in new.items() if reading.problem is not None}
+    lost = frozenset(_renamed(source.key.name, {n: bad[n] for n in source.kept.intersection(bad)}))
     if lost:
         reader = presence.unbelieved(reader, lost)
     fresh = frozenset(name for name, reading in read.items() if reading.problem is None)
@@ -205,7 +265,7 @@ def _place(
         reading = device.readings.get(name)
         is_same = reading is not None and reading.value == value
         return reasons.DUPLICATE if sample.redelivered and is_same else reasons.ACCEPTED
-    if stamp in (before.ahead, before.sampled) and presence.is_awaited(device, name):
+    if stamp in (before.ahead, before.sampled) and _is_another_word(device, name, value):
         return reasons.ACCEPTED
     if stamp == before.ahead:
         return reasons.DUPLICATE
@@ -217,9 +277,11 @@ def _place(
 def _place_kept(device: DeviceState, sample: events.Sample, name: str, value: expr.Value) -> str:
     """Say whether one value that the broker had kept is new: never where a live word stands.
 
-    One that is older by the device's own time than what was said last is late for ever.
+    Nor where the device is gone, or went while this agent listened: what it has said since would
+    have come live. One that is older by the device's own time than what was said last is late for
+    ever.
     """
-    if name not in device.kept or _is_live(device, name):
+    if name not in device.kept or _is_live(device, name) or _is_outlived(device, name):
         return reasons.RETAINED
     before, stamp = device.stamps.get(name), sample.sampled_at.get(name)
     if before is not None and stamp is not None and stamp < before.sampled:
@@ -234,6 +296,23 @@ def _is_live(device: DeviceState, name: str) -> bool:
     """Whether the newest word of a property came live and still counts."""
     reading = device.readings.get(name)
     return reading is not None and reading.is_live and reading.problem not in readings.VOID
+
+
+def _is_outlived(device: DeviceState, name: str) -> bool:
+    """Whether what the broker had kept of a property is from before the device went."""
+    if device.presence is not None and not device.presence.is_online:
+        return True
+    reading = device.readings.get(name)
+    return reading is not None and reading.problem == decision.DEVICE_OFFLINE
+
+
+def _is_another_word(device: DeviceState, name: str, value: expr.Value) -> bool:
+    """Whether a device says something else now of what it says only when it changes.
+
+    What is void is something else than every word.
+    """
+    reading = device.readings.get(name)
+    return name in device.kept and reading is not None and reading.value != value
 
 
 def _stamp(before: Stamp | None, stamp: datetime, seconds: float) -> Stamp:

@@ -57,7 +57,7 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     device, properties, result = sampling.take(device, event, turn.seconds)
     if state.telemetry_lost is not None:  # it came before the connection went, and waited
         device = sampling.interrupted(device, state.telemetry_lost)
-    if properties:
+    if result == telemetry.ACCEPTED:
         change = Change(device, (_ACCEPTED,))
     else:
         change = Change(device, (effects.Count(metrics.TELEMETRY.name, (result,)),))

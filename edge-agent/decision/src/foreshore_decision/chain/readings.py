@@ -51,16 +51,17 @@ def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None
     return None
 
 
-def rate_of(value: expr.Value, at: float, before: Reading | None) -> float | None:
-    """Return the change per second since the reading before; infinite for a jump in no time."""
+def rate_of(value: expr.Value, apart: float, before: Reading | None) -> float | None:
+    """Return the change per second since the reading before, which lies so many seconds back.
+
+    None where no time lies between that anybody knows of: messages come in bursts.
+    """
     if before is None or isinstance(value, bool | str) or isinstance(before.value, bool | str):
         return None
-    if before.value is None or before.received is None:
+    seconds = round(apart, DIGITS)
+    if before.value is None or before.received is None or seconds <= 0:
         return None
-    change, seconds = value - before.value, round(at - before.received, DIGITS)
-    if seconds > 0:
-        return change / seconds
-    return math.inf if change else 0.0
+    return (value - before.value) / seconds
 
 
 def input_of(

@@ -24,7 +24,8 @@ class DecodedTelemetry(NamedTuple):
     values: dict[str, Value]
     refused: dict[str, str]
     """Reason codes by property: `WrongType`, `NonFinite`, `OutOfRange`, `TooLong`, `InvalidText`,
-    `UnknownValue`, `BadQuality`. OutOfRange is beyond the type, not beyond the profile's bounds."""
+    `UnknownValue`, `InvalidQuality`. OutOfRange is beyond the type, not beyond the profile's
+    bounds."""
     sampled_at: dict[str, datetime]
     unread_times: dict[str, str]
     """Reason codes of device times that could not be read, by property; the values are used."""
@@ -73,7 +74,7 @@ class _QualityLookup(NamedTuple):
         if quality is ABSENT and not has_value:
             return
         if leaf.spelled(quality) not in self.good:
-            raise PayloadError(reasons.BAD_QUALITY)
+            raise PayloadError(reasons.INVALID_QUALITY)
 
 
 class _PickedElements(NamedTuple):

@@ -11,10 +11,10 @@ comes and goes a thousand times between two turns, that it went and what it is n
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
+from foreshore_agent.devices.codecs import document, leaf, places
+from foreshore_agent.devices.codecs.leaf import PayloadError
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
 from foreshore_api import printable
@@ -32,7 +32,7 @@ class AvailabilityRoute:
     """Whose availability a message on a topic is, and how it is read."""
 
     device: Key
-    path: tuple[str, ...]
+    path: places.Path
     """Steps to the word in a document; none: the message is the word."""
     online: str
     offline: str
@@ -62,7 +62,8 @@ def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
         except topics.TopicError as error:  # what is the other devices' goes on
             _LOG.warning("no availability of %s: %s", device.name, printable.clean(str(error)))
             continue
-        key, path = Key(device.namespace, device.name), _steps(declared.path)
+        key = Key(device.namespace, device.name)
+        path = () if declared.path is None else places.member(declared.path)
         route = AvailabilityRoute(key, path, declared.online, declared.offline)
         placed[topic] = (*placed.get(topic, ()), route)
     return placed
@@ -96,31 +97,12 @@ class Announcements:
         return taken
 
 
-def _steps(path: str | None) -> tuple[str, ...]:
-    """Split a member's name or a JSON Pointer into its steps."""
-    if path is None:
-        return ()
-    if not path.startswith("/"):
-        return (path,)
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:])
-
-
-def _word(body: bytes, path: tuple[str, ...]) -> str | None:
+def _word(body: bytes, path: places.Path) -> str | None:
     """Return the word of a message; one that is no document is the word itself."""
-    document = _document(body) if path else None
-    if document is None:
-        return body.decode("utf-8", "replace").strip()
-    place: Any = document
-    for step in path:
-        place = place.get(step) if isinstance(place, dict) else None
-    if isinstance(place, bool):
-        return str(place).lower()
-    return str(place) if isinstance(place, str | int) else None
-
-
-def _document(body: bytes) -> dict[str, Any] | None:
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return document if isinstance(document, dict) else None
+        message = document.read(body) if path else None
+    except PayloadError:
+        message = None
+    if not isinstance(message, dict):
+        return body.decode("utf-8", "replace").strip()
+    return leaf.spelled(places.find(message, path))

@@ -68,10 +68,8 @@ class MqttDevices:
         self._announced: Final = availability.Announcements()
         self._lost: Final[dict[str, None]] = {}
         """Topics on which a message was dropped that said what is not said again."""
-        self._refused_on: Final[set[tuple[str, str]]] = set()
-        """Topics of devices and why a message there was refused, of which the log has a line."""
-        self._unusable: Final[set[tuple[Key, str, str]]] = set()
-        """Properties and why a value or its time could not be read, of which the log has a line."""
+        self._told: Final[set[tuple[str | Key, str, str]]] = set()
+        """Topics and properties of devices with a reason for which the log has a line."""
         self._routes = topics.Routes()
         self._watched: availability.Routes = {}
         self._words: last_words.Words = {}
@@ -143,8 +141,7 @@ class MqttDevices:
         assigned = {route.device for routes in telemetry_routes.values() for route in routes}
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
-        self._unusable.clear()
-        self._refused_on.clear()
+        self._told.clear()
         heard = {*self._routes.telemetry_filters, *self._watched}
         self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._orders.filters)
@@ -247,11 +244,15 @@ class MqttDevices:
     def _drop(self, taken: unread.UnreadMessage) -> None:
         """Count a message that is never read, for the next sample of its devices."""
         topic = taken.message.topic
+        self._note_dropped(taken)
+        if any(route.decoder.states for route in self._routes.telemetry.get(topic, ())):
+            self._lost[topic] = None
+
+    def _note_dropped(self, taken: unread.UnreadMessage) -> None:
+        topic = taken.message.topic
         self._refused.note(f"a message on {topic} that had to wait", telemetry.DROPPED)
         self._miss(topic, telemetry.DROPPED, 1)
         self._miss(topic, telemetry.NEWER_ON_TOPIC, taken.passed)
-        if any(route.decoder.states for route in self._routes.telemetry.get(topic, ())):
-            self._lost[topic] = None
 
     def _of_lost(self) -> list[events.Sample]:
         """Return that states are void of which a message was dropped, before newer ones are read.
@@ -260,28 +261,27 @@ class MqttDevices:
         """
         topics_lost = tuple(self._lost)
         self._lost.clear()
-        void = (
-            translate.lost(route, *self._stamp())
+        return [
+            self._with_missed(sample)
             for topic in topics_lost
             for route in self._routes.telemetry.get(topic, ())
-        )
-        return [self._with_missed(sample) for sample in void if sample is not None]
+            for sample in translate.lost(route, *self._stamp())
+        ]
 
     def _of_overdue(self, taken: unread.UnreadMessage) -> list[events.Sample]:
         """Return what holds however late it is taken: states. Drop the message if it has none."""
         routes = self._routes.telemetry.get(taken.message.topic, ())
         contents = formats.Contents(taken.message.payload, len(routes))
-        samples = [
-            sample
-            for route in routes
-            if route.decoder.states
-            if isinstance(
-                arrival := self._measurement(taken.message, contents, route, is_overdue=True), list
-            )
-            for sample in arrival
-        ]
+        samples: list[events.Sample] = []
+        for route in routes:
+            if route.decoder.states:
+                arrival = self._measurement(taken.message, contents, route, is_overdue=True)
+                if isinstance(arrival, list):
+                    samples += arrival
+                elif arrival != telemetry.NO_PROPERTY:
+                    samples += self._unusable(taken.message, route, arrival)
         if not samples:
-            self._drop(taken)
+            self._note_dropped(taken)
         return [self._with_missed(sample) for sample in samples]
 
     def _of_newest(self, taken: unread.UnreadMessage) -> list[events.Sample]:
@@ -302,6 +302,7 @@ class MqttDevices:
         routes = self._routes.telemetry.get(message.topic, ())
         contents = formats.Contents(message.payload, len(routes))
         samples: list[events.Sample] = []
+        void: list[events.Sample] = []
         silent = 0
         for route in routes:
             arrival = self._measurement(message, contents, route)
@@ -310,12 +311,25 @@ class MqttDevices:
             elif arrival == telemetry.NO_PROPERTY:
                 silent += 1
             else:
-                self._note(message.topic, arrival)
+                void += self._unusable(message, route, arrival)
         if silent == len(routes):
             for _ in routes:
                 self._note(message.topic, telemetry.NO_PROPERTY)
         self._learn(message.topic, samples)
-        return samples
+        return samples + void if void else samples
+
+    def _unusable(
+        self, message: channel.MqttMessage, route: topics.DeviceRoute, refusal: str | Exception
+    ) -> list[events.Sample]:
+        """Count a message that says nothing to a device, and return that its states are void.
+
+        It may have been the "open" after the "closed" that is believed; unless it says null.
+        """
+        self._note(message.topic, refusal)
+        if refusal == telemetry.NULL:
+            return []
+        reason = telemetry.DEFECT if isinstance(refusal, Exception) else refusal
+        return translate.lost(route, *self._stamp(), reason, retained=message.retained)
 
     def _learn(self, topic: str, samples: Sequence[events.Sample]) -> None:
         """Note what a message named, for what may be passed over on its topic."""
@@ -324,7 +338,7 @@ class MqttDevices:
         for sample in samples:
             self._unread.learn(topic, (*sample.values, *sample.refused))
             if sample.refused or sample.unread_times:
-                self._note_unusable(sample)
+                self._note_unread(sample)
 
     def _note(self, topic: str, refusal: str | Exception) -> None:
         """Count why a message says nothing to a device."""
@@ -332,9 +346,7 @@ class MqttDevices:
         if isinstance(refusal, Exception):
             self._refused.note(what, telemetry.DEFECT, refusal)
             return
-        is_first = (topic, refusal) not in self._refused_on
-        self._refused_on.add((topic, refusal))
-        self._refused.note(what, refusal, is_first=is_first)
+        self._refused.note(what, refusal, is_first=self._is_first((topic, "", refusal)))
         if refusal in (telemetry.NULL, telemetry.NO_PROPERTY):
             self._unread.read_in_full(topic)
 
@@ -371,20 +383,26 @@ class MqttDevices:
         except Exception as error:  # noqa: BLE001 - counted and logged
             return error
 
-    def _note_unusable(self, sample: events.Sample) -> None:
-        """Count a message with values or device times that cannot be used; log once whose.
+    def _note_unread(self, sample: events.Sample) -> None:
+        """Count values and device times that cannot be read; say at least once whose these are."""
+        for name, reason in sample.refused.items():
+            is_first = self._is_first((sample.device, name, reason))
+            self._refused.note(f"{name} of {sample.device}", reason, is_first=is_first)
+        if sample.unread_times:
+            self._refused.count(telemetry.INVALID_TIMESTAMP)
+        for name, reason in sample.unread_times.items():
+            if self._is_first((sample.device, name, reason)):
+                why = refusals.explained(reason)
+                _LOG.warning("%s of %s: %s%s", name, sample.device, reason, why)
 
-        The message counts as accepted besides: what else is in it is used.
+    def _is_first(self, refusal: tuple[str | Key, str, str]) -> bool:
+        """Whether something is refused for a reason that the log does not have of it yet.
+
+        What is refused is a device's property, or a topic of devices: there are not many.
         """
-        unusable = (*sample.refused.items(), *sample.unread_times.items())
-        for reason in {reason for _, reason in unusable}:
-            self._refused.count(reason)
-        for name, reason in unusable:
-            if (sample.device, name, reason) not in self._unusable:
-                self._unusable.add((sample.device, name, reason))
-                _LOG.warning(
-                    "%s of %s: %s%s", name, sample.device, reason, refusals.explained(reason)
-                )
+        is_first = refusal not in self._told
+        self._told.add(refusal)
+        return is_first
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         """Pass on that telemetry begins or ends, after what came before it.

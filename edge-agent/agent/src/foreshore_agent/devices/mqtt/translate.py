@@ -58,13 +58,21 @@ def telemetry(
     return reasons.NULL if decoded else reasons.NO_PROPERTY
 
 
-def lost(route: DeviceRoute, at: events.Instant, fresh: str) -> events.Sample | None:
-    """Return that what a device says only when it changes is void: a message of it was dropped.
+def lost(
+    route: DeviceRoute,
+    at: events.Instant,
+    fresh: str,
+    reason: str = reasons.DROPPED,
+    *,
+    retained: bool = False,
+) -> list[events.Sample]:
+    """Return that what a device says only when it changes is void: nobody could read a message.
 
-    None where it says nothing of that kind on the topic.
+    It was dropped, or is unusable as a whole. Nothing where it says nothing of that kind on the
+    topic.
     """
-    refused = dict.fromkeys(route.decoder.states, str(reasons.DROPPED))
-    return events.Sample(at, fresh, route.device, {}, refused) if refused else None
+    refused = dict.fromkeys(route.decoder.states, str(reason))
+    return [events.Sample(at, fresh, route.device, {}, refused, {}, retained)] if refused else []
 
 
 def answer(
