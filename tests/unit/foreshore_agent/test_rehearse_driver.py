@@ -403,6 +403,29 @@ async def test_a_device_told_in_its_own_dialect_is_rehearsed_like_any_other(
     assert done.device.values["on"] is True
 
 
+GOOD = {"path": "/quality", "good": ["Good"]}
+
+
+async def test_a_recording_is_of_values_whatever_the_words_of_the_device() -> None:
+    properties = [
+        {
+            "name": "on",
+            "type": "Boolean",
+            "access": "ReadWrite",
+            "path": "/POWER",
+            "topic": "stat/{parameters.topic}/RESULT",
+            "values": [{"from": "ON", "to": "true"}, {"from": "OFF", "to": "false"}],
+        },
+        {"name": "power", "unit": "W", "path": "/POWER", "scale": "0.1", "quality": GOOD},
+    ]
+    plugged = plug.documents(spec__record={"routineSampleRate": "1"})
+    profile = plug.profile(spec__properties=properties)
+    played = rows(*((float(number), {"power": 200.0}) for number in range(3)))
+    done = await rehearse(played, profile, *plugged[1:])
+    assert {each["inputs"][0]["value"] for each in done.of("decision")} == {200.0}
+    assert [each["reason"] for each in done.of("outcome")] == ["EchoNear"]
+
+
 async def test_what_a_rehearsed_device_reports_already_is_not_sent_again() -> None:
     documents = (plug.profile(), plug.device(), plug.policy())
     given = rows(*((float(number), {"power": 200.0}) for number in range(4)))

@@ -9,7 +9,7 @@ from builders import engine_rig, plug, room
 from foreshore_agent.engine import effects
 from foreshore_agent.engine import events as agent_events
 from foreshore_api import printable
-from foreshore_api.reasons import telemetry
+from foreshore_api.reasons import cap, telemetry
 from foreshore_api.wire import record
 from foreshore_decision import explain
 
@@ -95,6 +95,15 @@ def test_a_forbid_whose_author_took_the_code_of_another_gate_is_told_as_a_forbid
     text = told(room.changed(room.policy(), spec__rules=[rule]))
     assert "Denied: Disabled" in text
     assert "it would have gone on with busy false: score >= 0.8" in text
+
+
+def test_what_caps_the_mode_is_told_with_how_to_lift_it() -> None:
+    rig = engine_rig.Rig((plug.profile(), plug.device(), plug.policy(spec__hazard="Medium")))
+    rig.sample(on=False, power=200.0)
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, rig.records))))
+    assert "mode Advise instead of Autonomous (Unfenced)" in text
+    assert f"capped by Unfenced: {cap.UNFENCED.meaning.rstrip('.')}" in text
+    assert f"remedy: {cap.UNFENCED.remedy}" in text
 
 
 def test_a_command_that_nobody_answered_says_what_that_means_and_what_to_look_at() -> None:
@@ -218,7 +227,7 @@ def test_what_no_fence_means_stands_with_every_decision() -> None:
     assert "fence     Device: it refuses a lower epoch" in told()
     nobody = room.changed(room.profile(), spec__guards=None)
     capped = told(nobody)
-    assert "fence " not in capped
+    assert "\nfence " not in capped
     assert "mode Advise instead of Autonomous (GuardsUnchecked)" in capped
 
 

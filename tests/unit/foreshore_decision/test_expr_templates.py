@@ -1,5 +1,7 @@
 """Templates: maps and lists that are written out, typed to the last leaf before anything runs."""
 
+import time
+
 import orjson
 import pytest
 from hypothesis import given
@@ -149,3 +151,10 @@ def test_no_heap_of_brackets_ends_the_process(source: str) -> None:
         expr.compile_template(NAMES, source)
     except expr.CompileError:
         return
+
+
+def test_parentheses_around_the_whole_are_looked_at_once() -> None:
+    """As many as the longest text holds took seconds, looked at one pair after the other."""
+    began = time.process_time()
+    assert made("(" * 2040 + '{"a": 1}' + ")" * 2040) == {"a": 1}
+    assert time.process_time() - began < 0.5

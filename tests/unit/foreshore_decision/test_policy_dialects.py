@@ -106,6 +106,15 @@ def test_a_profile_may_name_parameters_that_its_devices_have() -> None:
             "reserved word",
         ),
         (
+            action(
+                acknowledgement=plug.REPLY,
+                input=[{"name": "in", "property": "on", "type": "Boolean"}],
+                mqtt=None,
+            ),
+            ".acknowledgement.reply.match",
+            "the input in is a reserved word",
+        ),
+        (
             action(input=[{"name": "value", "property": "on", "type": "String"}], mqtt=None),
             ".acknowledgement.echo.property",
             "on is a Boolean, value is a String",
@@ -126,6 +135,13 @@ def test_what_cannot_be_told_or_known_is_refused_with_its_place(
     [(where, message), *_] = problems_of(given)
     assert where == f"spec.actions[switch]{path}"
     assert why in message
+
+
+def test_a_device_is_told_once_what_is_wrong_with_its_messages() -> None:
+    given = profile(spec__actions=told('{"of": parameters.other}'))
+    device = v1alpha1.Device.read(plug.device()).spec
+    noted = policy.check_device(given, device, "room-301")
+    assert [problem.path for problem in noted] == ["spec.actions[switch].mqtt.expression"]
 
 
 def test_a_device_that_fences_gets_no_message_of_its_own() -> None:
@@ -150,6 +166,20 @@ def test_an_echo_and_a_confirmation_of_the_device_exclude_each_other() -> None:
     narrowed = plug.device(spec__confirmation=confirmation)
     with pytest.raises(policy.PolicyError, match="an echo confirms already"):
         compiled(plug.profile(), narrowed, plug.policy())
+
+
+def test_what_nothing_tells_of_is_not_read_back() -> None:
+    rule = {"property": "power", "expression": "difference <= 5", "timeout": "9s"}
+    sets = [{"name": "value", "property": "power", "type": "Number"}]
+    shown = told("value")[0]
+    actions = [{**shown, "input": sets, "acknowledgement": plug.NONE}]
+    properties = plug.profile()["spec"]["properties"]
+    properties[1]["access"] = "ReadWrite"
+    given = {"spec__actions": actions, "spec__properties": properties}
+    assert problems_of(profile(**given)) == []
+    [(path, message)] = problems_of(profile(**given, spec__confirmation=rule))
+    assert path == "spec.actions[switch].acknowledgement.type"
+    assert "use Echo, or leave confirmation out" in message
 
 
 def test_messages_and_matches_are_timed_like_every_expression() -> None:
@@ -194,7 +224,9 @@ def test_how_far_a_policy_may_go(
     kept = {key: value for key, value in declared.items() if key != "mqtt" and value is not None}
     given = profile(spec__actions=[kept], spec__guards=GUARDS[guards], spec__mqtt=ENVELOPE)
     spec = v1alpha1.DecisionPolicy.read(plug.policy(spec__hazard=hazard)).spec
-    assert tuple(each.reason for each in policy.caps(spec, given)) == caps
+    lowered = policy.caps(spec, given)
+    assert tuple(each.reason for each in lowered) == caps
+    assert {each.mode for each in lowered} <= {v1alpha1.Mode.ADVISE}
     assert all(row.remedy for row in cap.TABLE.values())
 
 
@@ -214,6 +246,16 @@ def test_an_envelope_without_a_place_for_its_answer_advises() -> None:
     spec = v1alpha1.DecisionPolicy.read(plug.policy()).spec
     [only] = policy.caps(spec, given)
     assert only.reason == cap.ACKNOWLEDGEMENT_MISSING
+
+
+def test_a_device_that_ignores_what_its_profile_fences_by_fences_nothing() -> None:
+    checked = {"fence": "Device", "epoch": "Checked", "duplicates": "Checked"}
+    documents = room.changed(room.profile(), spec__guards=checked)
+    assert compiled(documents).caps == ()
+    ignoring = room.changed(room.device(), spec__guards={"duplicates": "Ignored"})
+    made = compiled(documents, ignoring)
+    assert made.fence is None
+    assert [lowered.reason for lowered in made.caps] == [cap.GUARDS_UNCHECKED]
 
 
 def test_a_stored_command_is_a_late_command() -> None:

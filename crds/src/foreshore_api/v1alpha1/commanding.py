@@ -55,7 +55,8 @@ class EchoSpec(Document):
     by the property's `tolerance`. Example: `state`."""
 
     within: scalars.PositiveDuration
-    """Time after sending within which it must come. Example: `3s`."""
+    """Time after sending within which it must come. Until it comes, a policy without `rateLimit`
+    commands again with each evaluation that permits. Example: `3s`."""
 
 
 class ReplySpec(Document):

@@ -135,8 +135,8 @@ class DecisionPolicySpec(Document):
     two and no holdout. Example: `Low`."""
 
     latency_budget: Annotated[scalars.Duration, scalars.Between("1ms", "1h")]
-    """End-to-end p99 from sample (or its receipt) to the first answer of the device.
-    Example: `200ms`."""
+    """End-to-end p99 from sample (or its receipt) to the device's answer: its acknowledgement, its
+    reply, or the report that echoes what it was told. Example: `200ms`."""
 
     device_selector: selection.LabelSelector
     """Devices of the namespace that are decided for, at least one term."""

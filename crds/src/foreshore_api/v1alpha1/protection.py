@@ -309,8 +309,11 @@ class Guards(Document):
 
     @property
     def fenced_by(self) -> Fence | None:
-        """Who fences, as written or as follows from what the device checks; None: not said."""
-        if self.fence is not None:
+        """Who fences, as written or as follows from what the device checks; None: nobody is named.
+
+        A device that ignores one of both fences nothing, whatever its profile says.
+        """
+        if self.fence not in (None, Fence.DEVICE):
             return self.fence
         is_checked = self.epoch is Check.CHECKED and self.duplicates is Check.CHECKED
         return Fence.DEVICE if is_checked else None

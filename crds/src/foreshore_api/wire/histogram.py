@@ -30,7 +30,8 @@ OVERFLOW: Final = len(BOUNDS)
 class Stage(StrEnum):
     """Where the budget of a decision goes.
 
-    `EndToEnd` is the whole, from sample (or receipt) to Accepted or Done.
+    `EndToEnd` is the whole, from sample (or receipt) to the device's answer: Accepted or
+    Done, its reply, or the report that echoes what it was told.
     """
 
     UPLINK = "Uplink"

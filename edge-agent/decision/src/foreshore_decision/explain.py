@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from foreshore_api import printable
+from foreshore_api.reasons import Reason, cap, telemetry
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import decision as reasons
-from foreshore_api.reasons import telemetry
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1 import protection
 from foreshore_api.wire import record
@@ -87,6 +87,8 @@ class Explanation:
     close_calls: tuple[str, ...]
     afterwards: tuple[Afterwards, ...]
     latency: Mapping[str, float]
+    caps: tuple[str, ...] = ()
+    """What lowers the mode, and how to lift it."""
     fence: str = ""
     """Who keeps another agent's commands from taking effect; empty where nobody is named."""
     replaced: tuple[str, ...] = ()
@@ -152,6 +154,7 @@ def explain(
         close_calls=_close_calls(decision.gates),
         afterwards=tuple(afterwards),
         latency=dict(decision.latency),
+        caps=tuple(_with_remedy(code, cap.TABLE.get(code)) for code in decision.policy.capped_by),
         fence=_fence(decision.device),
         replaced=_replaced(decision.replaced or {}),
     )
@@ -201,6 +204,7 @@ def _pairs(explanation: Explanation) -> list[str]:
         ("time", f"{explanation.time}, {explanation.trigger}"),
         ("device", explanation.device),
         ("policy", f"{explanation.policy}, {explanation.mode}"),
+        *(("capped by", text) for text in explanation.caps),
         ("agent", f"{explanation.node}, {explanation.authority}"),
         *((("fence", explanation.fence),) if explanation.fence else ()),
         *(("input", text) for text in explanation.inputs),
@@ -222,15 +226,19 @@ def _replaced(counts: Mapping[str, int]) -> tuple[str, ...]:
         f"{total:,} samples since the record before were not decided on: newer ones took their"
         " place, or could not be taken"
     )
-    return (head, *(_replaced_for(reason, count) for reason, count in counts.items()))
+    rows = (
+        f"{count:,} {_with_remedy(reason, telemetry.TABLE.get(reason))}"
+        for reason, count in counts.items()
+    )
+    return (head, *rows)
 
 
-def _replaced_for(reason: str, count: int) -> str:
-    row = telemetry.TABLE.get(reason)
+def _with_remedy(code: str, row: Reason | None) -> str:
+    """Return a code with what it means and what helps, where its table has it."""
     if row is None:
-        return f"{count:,} {reason}"
+        return code
     remedy = f"; remedy: {row.remedy}" if row.remedy else ""
-    return f"{count:,} {reason}: {row.meaning.rstrip('.')}{remedy}"
+    return f"{code}: {row.meaning.rstrip('.')}{remedy}"
 
 
 def _took(latency: Mapping[str, float]) -> str:

@@ -2,13 +2,14 @@
 
 From measured histograms.
 
-Stages: Uplink → Decide → Network → Inference → Actuate. For any dependence between stages,
-P(ΣXᵢ > Σaᵢ) ≤ Σ P(Xᵢ > aᵢ): k stages each taken at the quantile 1 − (1 − 0.99)/k bound the p99 of
-their sum (two p99.5 bound a p99). That is the prediction. Tails rarely meet, so that the bound may
-miss a budget that holds: where it does, the stages' distributions are convolved, which gives the
-p99 of the sum of independent stages. That admits a node, and is shown; nodes are compared by the
-bound alone, because two kinds of figure have no order, and one that is measured over its budget has
-shown that its stages are not independent. The split shows each stage's own p99.
+Stages: Uplink → Decide → Network → Inference → Actuate, which ends with the device's answer: its
+acknowledgement, its reply, or the report that echoes what it was told. For any dependence between
+stages, P(ΣXᵢ > Σaᵢ) ≤ Σ P(Xᵢ > aᵢ): k stages each taken at the quantile 1 − (1 − 0.99)/k bound the
+p99 of their sum (two p99.5 bound a p99). That is the prediction. Tails rarely meet, so that the
+bound may miss a budget that holds: where it does, the stages' distributions are convolved, which
+gives the p99 of the sum of independent stages. That admits a node, and is shown; nodes are compared
+by the bound alone, because two kinds of figure have no order, and one that is measured over its
+budget has shown that its stages are not independent. The split shows each stage's own p99.
 
 What was never measured is unknown, not zero: Network falls back to the probes of that node's agent
 by the agents that call (what others measure is another way, such as the slow link of a node that is

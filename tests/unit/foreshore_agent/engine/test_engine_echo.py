@@ -63,6 +63,52 @@ def test_no_echo_in_time_is_unknown_holds_and_is_read_back() -> None:
     assert held(rig) == 0
 
 
+DIMMED: room.Json = {
+    "name": "switch",
+    "idempotency": "Idempotent",
+    "input": [
+        {"name": "value", "property": "on", "type": "Boolean"},
+        {"name": "level", "property": "level", "type": "Number"},
+    ],
+    "mqtt": plug.TOLD,
+}
+
+
+def dimmed(acknowledgement: room.Json, seconds: float = 0.1) -> Rig:
+    """A rig whose lamp was on already, and is told to be on, and brighter: so much later."""
+    properties = [
+        {"name": "on", "type": "Boolean", "access": "ReadWrite"},
+        {"name": "level", "access": "ReadWrite"},
+        {"name": "power", "unit": "W"},
+    ]
+    actions = [{**DIMMED, "acknowledgement": acknowledgement}]
+    given = [{"name": "value", "expression": "true"}, {"name": "level", "expression": "50.0"}]
+    profile = plug.profile(spec__properties=properties, spec__actions=actions)
+    policy = plug.documents(spec__action__input=given)[2]
+    held_back = (effects.SendCommand,)
+    rig = Rig((profile, plug.device(), policy), hold=held_back, acknowledges=False)
+    rig.sample(on=True, level=5.0, **LOAD)
+    rig.seconds += seconds
+    rig.release()
+    return rig
+
+
+@pytest.mark.parametrize("acknowledgement", [plug.ECHO, plug.REPLY], ids=["Echo", "Reply"])
+def test_what_was_reported_before_sending_is_not_read_back(acknowledgement: room.Json) -> None:
+    rig = dimmed(acknowledgement)
+    rig.wait(3.5)
+    level = 5.0 if acknowledgement is plug.ECHO else 50.0
+    rig.sample(level=level)
+    assert [outcome for outcome, _ in rig.outcomes] == ["Unknown"]
+    rig.sample(on=True)
+    assert rig.outcomes[1:] == [("Confirmed", "ReadBackNear")]
+
+
+def test_the_sample_that_was_decided_on_is_no_echo_on_a_clock_that_stands() -> None:
+    rig = dimmed(plug.ECHO, seconds=0.0)
+    assert rig.outcomes == []
+
+
 def test_an_echo_that_never_comes_ends_unconfirmed() -> None:
     rig = told()
     rig.wait(3.5)
@@ -111,6 +157,7 @@ def test_an_answer_of_the_envelope_means_nothing_to_a_command_with_echo() -> Non
     rig.sample(on=False, **LOAD)
     [order] = rig.waiting
     assert isinstance(order, effects.SendCommand)
+    rig.seconds += 0.1
     rig.sample(on=True)
     rig.acknowledge(order.command_id)
     assert rig.outcomes == [("Confirmed", "EchoNear")], "it proves that the command has left"
@@ -251,7 +298,7 @@ def test_where_nothing_tells_the_command_is_unacknowledged_and_its_actuator_held
     assert rig.outcomes == [("Unacknowledged", "NothingTells")]
     assert held(rig) == pytest.approx(4.9)
     rig.wait(6)
-    assert held(rig) == 0
+    assert not rig.state.devices[DEVICE].held
     assert len(rig.outcomes) == 1
     assert not rig.state.devices[DEVICE].open
 
@@ -280,6 +327,10 @@ def test_a_restart_holds_anew_without_a_second_word() -> None:
     assert held(rig) > 3, "of five, since the rig's renewal took one"
     [intent] = rig.state.devices[DEVICE].open.values()
     assert intent.state is CommandState.MUTE
+    rig.wait(6)
+    assert not rig.state.devices[DEVICE].open
+    assert not rig.state.devices[DEVICE].held
+    assert len(rig.outcomes) == 1
 
 
 # Reply.
@@ -302,6 +353,12 @@ def test_a_reply_before_the_command_left_or_to_nothing_is_ignored() -> None:
     reply(rig, "ON")
     rig.release()
     assert rig.outcomes == []
+    now, rig.seconds = rig.seconds, rig.seconds - 0.1
+    reply(rig, "ON")
+    assert rig.outcomes == [], "it came before, and was read after"
+    rig.seconds = now
+    reply(rig, "ON")
+    assert rig.outcomes == [("Acknowledged", "ReplyMatched")]
 
 
 def test_a_reply_of_another_type_than_match_reads_is_no_answer() -> None:

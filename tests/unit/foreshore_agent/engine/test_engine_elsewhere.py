@@ -467,3 +467,53 @@ def test_a_word_that_nobody_could_read_has_no_last_good_in_the_room(reason: str)
     speak(rig, {}, refused={"open": reason})
     speak(rig, {}, refused={"open": "WrongType"})
     assert rig.counted[-1] == ("NotApplicable", "InputRefused")
+
+
+def test_a_word_that_stands_elsewhere_now_has_no_last_good_in_the_room() -> None:
+    rig = rigged(LAST_WORD, TRUSTING)
+    speak(rig)
+    rig.sample()
+    assert rig.counted[-1] == ("Commanded", "Stuffy")
+    before = rig.state.devices[DEVICE].bindings[POLICY].compiled
+    rig.assign(*rig.documents, room.changed(LAST_WORD, spec__mqtt__telemetryTopic="other/{device}"))
+    assert rig.state.devices[DEVICE].bindings[POLICY].compiled is before
+    rig.wait(1.0)
+    speak(rig, {}, refused={"open": "WrongType"})
+    assert rig.counted[-1] == ("NotApplicable", "InputRefused")
+
+
+def test_a_question_about_a_word_that_stands_elsewhere_now_is_dropped() -> None:
+    document = room.changed(
+        room.policy(),
+        spec__inputs=[
+            {"name": "co2", "property": "co2", "maximumAge": "90s"},
+            neighbours.source(),
+        ],
+        spec__action__input=[{"name": "value", "expression": "300.0"}],
+    )
+    rig = rigged(LAST_WORD, document, asking("co2", "windowOpen"), hold=(effects.Infer,))
+    speak(rig)
+    rig.sample()
+    rig.assign(*rig.documents, room.changed(LAST_WORD, spec__mqtt__telemetryTopic="other/{device}"))
+    assert rig.verdicts[-1] == ("NotTriggered", "ReadingsVoid")
+
+
+def test_what_one_window_said_is_no_last_good_of_another() -> None:
+    rig = rigged(neighbours.window("window-302"), TRUSTING)
+    speak(rig)
+    rig.sample()
+    assert rig.counted[-1] == ("Commanded", "Stuffy")
+    other = neighbours.source(onInvalid="LastGood", deviceRef={"name": "window-302"})
+    rig.assign(*rig.documents, neighbours.policy(other))
+    rig.wait(1.0)
+    rig.sample()
+    assert rig.counted[-1] == ("NotApplicable", "InputMissing")
+
+
+def test_an_edit_of_something_else_keeps_the_last_good_values() -> None:
+    rig = rigged(TRUSTING)
+    speak(rig)
+    rig.sample()
+    kept = rig.state.devices[DEVICE].bindings[POLICY].last_good
+    rig.assign(*rig.documents, room.changed(TRUSTING, spec__rules=ANYWAY))
+    assert rig.state.devices[DEVICE].bindings[POLICY].last_good == kept != {}

@@ -28,6 +28,8 @@ from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, decision, telemetry
 from foreshore_api.wire import assignment, report
 from foreshore_decision import fencing
+from foreshore_decision.chain import facts
+from foreshore_decision.policy import compiled as named
 
 MAXIMUM_REMEMBERED: Final = 1000
 """Devices that are not assigned any more of which limits and holds are kept."""
@@ -58,11 +60,13 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
         devices[key] = entered
         done += more
         remembered.pop(key, None)
+    readers = _readers(devices)
+    done += _void_elsewhere(turn, state, devices, readers)
     done += versions.announce(turn, state, resolution)
     gone = _oldest(remembered)
     state = state._replace(
         devices=immutables.Map(devices),
-        readers=_readers(devices),
+        readers=readers,
         in_force=resolution.in_force,
         absent=absent,
         problems=(*resolution.problems, *_doubts(state, event)),
@@ -137,6 +141,31 @@ def _heard_anew(
     return deciding.void(turn, device, redeclared, decision.CONNECTION_GAP)
 
 
+def _void_elsewhere(
+    turn: Turn,
+    state: State,
+    devices: dict[Key, DeviceState],
+    readers: Mapping[Key, tuple[Key, ...]],
+) -> tuple[effects.Effect, ...]:
+    """Let nothing count in a reader either that another device says elsewhere now.
+
+    `devices` are those of the new assignment; readers are replaced in it.
+    """
+    done: tuple[effects.Effect, ...] = ()
+    for key, read_by in readers.items():
+        before = state.devices.get(key)
+        if before is None:
+            continue
+        names = presence.redeclared(before.assigned, devices[key].assigned)
+        if not names:
+            continue
+        elsewhere = frozenset(named.name_elsewhere(key.name, name) for name in names)
+        for reader in read_by:
+            devices[reader], more = deciding.unground(turn, devices[reader], elsewhere)
+            done += more
+    return done
+
+
 def _bind(
     before: Binding | None,
     version: versions.CompiledVersion,
@@ -161,8 +190,20 @@ def _bind(
         replaced=_replaced(before),
         too_slow=None,
         windows={name: window for name, window in before.windows.items() if name in same},
+        last_good=_good_still(before, compiled),
         last=None,
     )
+
+
+def _good_still(before: Binding, compiled: named.CompiledPolicy) -> Mapping[str, facts.Good]:
+    """Return the last good values of inputs that read what they read before, of the same type."""
+    read = {(source.name, source.property, source.type) for source in before.compiled.inputs}
+    kept = {
+        source.name
+        for source in compiled.inputs
+        if (source.name, source.property, source.type) in read
+    }
+    return {name: value for name, value in before.last_good.items() if name in kept}
 
 
 def _replaced(before: Binding) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ one rehearsal are equal, and no answer is ever late: one that does not come ends
 """
 
 import asyncio
+import dataclasses
 import heapq
 import math
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from foreshore_agent.play import recording, stage
 from foreshore_agent.rehearse import clock, ports, score
 from foreshore_agent.runtime import core
 from foreshore_api.reasons import telemetry
+from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import assignment, command, report
 from foreshore_decision import instant
 
@@ -42,6 +44,25 @@ _LAST_WAITS: Final = 5
 """Waits after the last row: a trigger for its interval, then a command for answer, read-back and
 the end of a hold."""
 
+_OF_A_DIALECT: Final = {
+    name: deviceprofile.Property.model_fields[name].default
+    for name in (
+        "topic",
+        "payload",
+        "position",
+        "pick",
+        "batch",
+        "values",
+        "scale",
+        "offset",
+        "decimal",
+        "suffix",
+        "quality",
+        "time",
+    )
+}
+"""How a property is made of what its device says, where that is not simply in a document."""
+
 
 class Driver:
     """One device and one engine on one clock; `row` plays a row, `finish` what is left after."""
@@ -55,6 +76,7 @@ class Driver:
         questions: ports.Questions,
         counts: score.Score,
     ) -> None:
+        staged = dataclasses.replace(staged, profile=as_recorded(staged.profile))
         self.device: Final = played_device.PlayedDevice(staged, log)
         self.meters: Final = meters.Meters()
         self._clock: Final = at
@@ -200,6 +222,23 @@ class Driver:
             elif not await self._questions.answer():
                 break
         await self._recorder.catch_up(MAXIMUM_UNWRITTEN)
+
+
+def as_recorded(profile: deviceprofile.DeviceProfileSpec) -> deviceprofile.DeviceProfileSpec:
+    """Return a profile whose device speaks as a recording does: in properties and their units.
+
+    A column is a property's value already: what makes one of what the device really says, on
+    whichever topic, would read it once more.
+    """
+    if all(
+        getattr(declared, name) == default
+        for declared in profile.properties
+        for name, default in _OF_A_DIALECT.items()
+    ):
+        return profile
+    plain = {**_OF_A_DIALECT, "path": None, "timestamp_path": None}
+    properties = tuple(declared.model_copy(update=plain) for declared in profile.properties)
+    return profile.model_copy(update={"properties": properties})
 
 
 def _by_device(

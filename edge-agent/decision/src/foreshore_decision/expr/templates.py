@@ -113,6 +113,21 @@ class _Text:
         return self.cut(1, -1)
 
     @property
+    def bare(self) -> "_Text":
+        """What stands in all the parentheses that are around the whole; they are looked at once."""
+        opened: list[int] = []
+        ends: dict[int, int] = {}
+        for number, token in enumerate(self.tokens):
+            if token.lastgroup == "open":
+                opened.append(number)
+            elif token.lastgroup == "close" and opened:
+                ends[opened.pop()] = number
+        first, last = 0, len(self.tokens) - 1
+        while ends.get(first) == last and self.tokens[first].group() == "(":
+            first, last = first + 1, last - 1
+        return self.cut(first, last + 1)
+
+    @property
     def text(self) -> str:
         """The text from its first to its last token."""
         if not self.tokens:
@@ -160,8 +175,7 @@ class _Reader:
 
     def part(self, text: _Text, depth: int, choices: int = MAXIMUM_CHOICES) -> TemplatePart:
         """Read one part. Raises CompileError."""
-        while text.is_within("("):
-            text = text.inner
+        text = text.bare
         if not text.tokens:
             raise CompileError("a value is missing")
         if text.is_within("{"):
@@ -240,8 +254,7 @@ def _is_document(text: _Text, choices: int) -> bool:
     Behind so many choices inside of each other nothing is looked for: a leaf it is then, and the
     library refuses it.
     """
-    while text.is_within("("):
-        text = text.inner
+    text = text.bare
     if text.is_within("{") or text.is_within("["):
         return True
     question = text.find("?")

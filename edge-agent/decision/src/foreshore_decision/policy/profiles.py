@@ -64,7 +64,6 @@ def check_narrowing(
     _check_confirmation(profile, device.confirmation, problems)
     _check_once(profile, device, problems)
     _check_fence(profile, device, problems)
-    templates.check(profile, topics.parameters(device), problems)
     return tuple(problems.noted)
 
 

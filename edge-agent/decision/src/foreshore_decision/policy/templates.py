@@ -73,11 +73,8 @@ def message(
         if name.startswith(_PREFIX) and name.count(".") == 1
     )
     path = f"{path}.mqtt.expression"
-    for taken in action.input:
-        if taken.name in scalars.RESERVED_IDENTIFIERS:
-            text = f"the input {taken.name} is a reserved word of expressions: name it otherwise"
-            problems.add(Reason.INVALID, path, text)
-            return None
+    if _has_reserved(action, problems, path):
+        return None
     if parameters is not None:
         _check_parameters(names, parameters, problems, path)
     environment = expr.environment(
@@ -108,6 +105,8 @@ def acknowledgement(
     if declared is not None and declared.reply is not None:
         reply = _reply(action, declared.reply, problems, f"{path}.reply")
         return compiled.CompiledAcknowledgement(Kind.REPLY, reply=reply)
+    if declared is not None and declared.type is Kind.NONE:
+        _check_unread(profile, action, problems, path)
     is_answered = declared is None or declared.type is Kind.ENVELOPE
     has_topic = profile.mqtt.acknowledgement_topic is not None
     return compiled.CompiledAcknowledgement(
@@ -144,6 +143,19 @@ def _echo(
     return compiled.CompiledEcho(read.name, taken.name, within)
 
 
+def _check_unread(
+    profile: DeviceProfileSpec, action: Action, problems: Problems, path: str
+) -> None:
+    """Note an action that nothing tells of, though what it sets is to be read back."""
+    rule = profile.confirmation
+    if rule is not None and any(value.property == rule.property for value in action.input):
+        message = (
+            f"None says that nothing tells, but confirmation reads {rule.property} back: use Echo,"
+            " or leave confirmation out"
+        )
+        problems.add(Reason.INVALID, f"{path}.type", message)
+
+
 def tolerance(profile: DeviceProfileSpec, name: str | None) -> float:
     """Return how far a report of a property may lie from what was told; 0: it is the same."""
     read = None if name is None else profile.find_property(name)
@@ -154,6 +166,8 @@ def _reply(
     action: Action, declared: commanding.ReplySpec, problems: Problems, path: str
 ) -> compiled.CompiledReply | None:
     names = {taken.name: taken.type for taken in action.input}
+    if _has_reserved(action, problems, f"{path}.match"):
+        return None
     if REPLY in names:
         message = f"{action.name} has an input {REPLY}, so that match cannot name the answer"
         problems.add(Reason.INVALID, f"{path}.match", message)
@@ -167,6 +181,15 @@ def _reply(
     return compiled.CompiledReply(
         environment, expression, declared.type, scalars.seconds(declared.within)
     )
+
+
+def _has_reserved(action: Action, problems: Problems, path: str) -> bool:
+    """Note the inputs that no expression can name: where none is read, they may be called so."""
+    reserved = [taken.name for taken in action.input if taken.name in scalars.RESERVED_IDENTIFIERS]
+    for name in reserved:
+        text = f"the input {name} is a reserved word of expressions: name it otherwise"
+        problems.add(Reason.INVALID, path, text)
+    return bool(reserved)
 
 
 def _check_parameters(

@@ -214,8 +214,7 @@ def sent(turn: Turn, device: DeviceState, intent: Intent) -> Change[DeviceState]
 def _overtaken(turn: Turn, device: DeviceState, key: str) -> Change[DeviceState]:
     """Take the echo of a command that came before the word that the command has left."""
     intent = device.open[key]
-    is_shown = intent.state is CommandState.ECHO and read_back.is_echo(device, intent)
-    if not is_shown or not read_back.is_near(device, intent):
+    if intent.state is not CommandState.ECHO or not read_back.is_early_echo(device, intent):
         return Change(device)
     return advance(turn, device, ((key, _near(turn, device, intent)),))
 

@@ -39,10 +39,9 @@ def is_counting(
         awaited = intent.acknowledgement.echo
         return awaited is not None and awaited.property in properties and is_echo(device, intent)
     if intent.state is CommandState.UNKNOWN:
-        return any(
-            is_after_sending(device, intent, name)
-            for name in properties.intersection(intent.properties.values())
-        )
+        compared = set(_compared(device, intent).values())
+        is_new = not properties.isdisjoint(compared)
+        return is_new and all(is_after_sending(device, intent, name) for name in compared)
     rule = confirmation(device, intent)
     if intent.state is not CommandState.CONFIRMATION or rule is None:
         return False
@@ -54,6 +53,18 @@ def is_echo(device: DeviceState, intent: Intent) -> bool:
     """Whether the newest report of what a command's echo is awaited of can be that echo."""
     awaited = intent.acknowledgement.echo
     return awaited is not None and is_after_sending(device, intent, awaited.property)
+
+
+def is_early_echo(device: DeviceState, intent: Intent) -> bool:
+    """Whether the echo of a command has come before the word that the command has left.
+
+    What came in the moment of the decision is what it was made on, also on a clock that stands.
+    """
+    awaited = intent.acknowledgement.echo
+    reading = None if awaited is None else device.readings.get(awaited.property)
+    received = None if reading is None else reading.received
+    is_later = received is not None and received > intent.issued
+    return is_later and is_echo(device, intent) and is_near(device, intent)
 
 
 def is_after_sending(device: DeviceState, intent: Intent, name: str) -> bool:
@@ -76,18 +87,25 @@ def _is_since(reading: facts.Reading, intent: Intent) -> bool:
 def is_near(device: DeviceState, intent: Intent) -> bool:
     """Whether what is measured is what was commanded."""
     values = measured(device, intent.properties.values())
-    rule, awaited = confirmation(device, intent), echo(device, intent)
+    rule = confirmation(device, intent)
     if rule is not None:
         value, wanted = values.get(rule.property), intent.values.get(rule.input)
         if not nearness.is_number(value) or not nearness.is_number(wanted):
             return False
         bindings = rule.environment.bind({"difference": abs(float(value) - float(wanted))})
         return rule.expression.is_true(bindings) is True
-    pairs = intent.properties if awaited is None else {awaited.input: awaited.property}
     return all(
         nearness.is_near(values.get(name), intent.values.get(key), _tolerance(device, intent, key))
-        for key, name in pairs.items()
+        for key, name in _compared(device, intent).items()
     )
+
+
+def _compared(device: DeviceState, intent: Intent) -> Mapping[str, str]:
+    """Return the properties that tell of a command, by the inputs that set them."""
+    rule, awaited = confirmation(device, intent), echo(device, intent)
+    if rule is not None:
+        return {rule.input: rule.property}
+    return intent.properties if awaited is None else {awaited.input: awaited.property}
 
 
 def _tolerance(device: DeviceState, intent: Intent, key: str) -> float:
