@@ -120,7 +120,8 @@ class AgentFacts:
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a person should look at although the agent works, as sentences."""
-        silent = () if self.hub is not None else unheard(view.silent(self.core.state))
+        is_asked = self.hub is None and self.devices.is_connected
+        silent = unheard(view.silent(self.core.state)) if is_asked else ()
         first = (*map(inspection.line, self.strain()), *silent)
         broken = self.book.standing.broken
         if broken is None:
@@ -218,7 +219,8 @@ def unheard(silent: tuple[events.Key, ...]) -> tuple[str, ...]:
     return (
         f"nothing that can be read was heard yet of {names}{more}: until then nothing is decided"
         " there; remedy: the topics of the profile, with the device's parameters, as the device"
-        " publishes (foreshore-agent discover shows what the broker carries)",
+        " publishes (foreshore-agent discover shows what the broker carries); or the broker's"
+        " access list keeps its messages from the agent",
     )
 
 
