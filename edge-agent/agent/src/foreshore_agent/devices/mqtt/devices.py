@@ -68,7 +68,7 @@ class MqttDevices:
         self._announced: Final = availability.Announcements()
         self._lost: Final[dict[str, None]] = {}
         """Topics on which a message was dropped that said what is not said again."""
-        self._told: Final[set[tuple[str | Key, str, str]]] = set()
+        self._logged: Final[set[tuple[str | Key, str, str]]] = set()
         """Topics and properties of devices with a reason for which the log has a line."""
         self._routes = topics.Routes()
         self._watched: availability.Routes = {}
@@ -141,7 +141,7 @@ class MqttDevices:
         assigned = {route.device for routes in telemetry_routes.values() for route in routes}
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
-        self._told.clear()
+        self._logged.clear()
         heard = {*self._routes.telemetry_filters, *self._watched}
         self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._orders.filters)
@@ -400,8 +400,8 @@ class MqttDevices:
 
         What is refused is a device's property, or a topic of devices: there are not many.
         """
-        is_first = refusal not in self._told
-        self._told.add(refusal)
+        is_first = refusal not in self._logged
+        self._logged.add(refusal)
         return is_first
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback

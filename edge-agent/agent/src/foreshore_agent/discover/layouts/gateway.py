@@ -95,8 +95,8 @@ def _properties(
 
 def _good_word(tags: Sequence[Mapping[str, Any]]) -> str:
     """Return the text by which the gateway says that a value is good, as it writes it."""
-    said = (tag.get(key) for tag in tags for key in _QUALITIES)
-    good = (word for word in said if isinstance(word, str) and word.lower() in _GOOD)
+    qualities = (tag.get(key) for tag in tags for key in _QUALITIES)
+    good = (word for word in qualities if isinstance(word, str) and word.lower() in _GOOD)
     return next(good, "Good")
 
 
