@@ -139,7 +139,7 @@ def test_what_the_broker_keeps_from_us_is_not_drafted(tmp_path: Path) -> None:
         broker.credential(credentials, "reader")
         files = {name: str(writer / file) for name, file in _FILES.items()}
         keep(broker, *overheard.PLAIN, tls={**files, "cert_reqs": ssl.CERT_REQUIRED})
-        words = ("--credential-folder", str(credentials), "--credential", "reader")
+        words = ("--credentials", str(credentials), "--credential", "reader")
         result = discover(broker, *words)
     assert result.exit_code == 0, result.stderr
     assert "home-kitchen" in result.stdout

@@ -21,8 +21,23 @@ def test_a_cause_has_one_line_a_minute_that_says_how_many_it_stands_for(
     assert caplog.messages == [
         f"refused a message on hq/room/telemetry: {large}",
         "refused a message on hq/room/telemetry: InvalidJSON"
-        " (The document is no JSON; remedy: a device that publishes JSON)",
+        " (The document is no JSON; remedy: a device that publishes JSON; of a bare value the"
+        " property's payload Text)",
         f"refused a message on hq/hall/telemetry: {large}; 999 more since the last line",
+    ]
+
+
+def test_the_first_of_its_kind_has_a_line_however_lately_another_had(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lines = refusals.Refusals(lambda _: None, lambda: 0.0)
+    for topic in ("a", "b", "b"):
+        lines.note(f"a message on {topic}", "NotYesOrNo", is_first=topic == "b")
+        lines.note(f"a message on {topic}", "NotYesOrNo")
+    assert [line.partition(";")[0] for line in caplog.messages] == [
+        "refused a message on a: NotYesOrNo",
+        "refused a message on b: NotYesOrNo",
+        "refused a message on b: NotYesOrNo",
     ]
 
 

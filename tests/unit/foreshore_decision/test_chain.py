@@ -108,6 +108,27 @@ def test_an_input_that_cannot_be_believed_decides(values: dict[str, Any], reason
     assert decided(given_(POLICY, values)) == ("NotApplicable", "Validity", reason)
 
 
+@pytest.mark.parametrize(
+    ("reading", "refusal"),
+    [
+        (facts.Reading(None, 99.0, "InvalidQuality"), "InvalidQuality"),
+        (facts.Reading("much", 99.0), "WrongType"),
+        (facts.Reading(None, 99.0, "Dropped"), "Dropped"),
+    ],
+)
+@pytest.mark.parametrize("on_invalid", ["Skip", "LastGood"])
+def test_a_refused_input_says_why(reading: facts.Reading, refusal: str, on_invalid: str) -> None:
+    document = room.policy()
+    document["spec"]["inputs"][1]["onInvalid"] = on_invalid
+    given = given_(made(inputs=document["spec"]["inputs"]))
+    good = {"co2": facts.Good(900.0, 98.0)}
+    result = run(given._replace(readings={**given.readings, "co2": reading}, last_good=good))
+    assert result.facts.inputs[1].refusal == refusal
+    if result.decided_by is not None and result.decided_by.name == "co2":
+        sentence = messages.render(result.decided_by, result.facts)
+        assert sentence == f"the newest value of co2 was refused: {refusal}"
+
+
 def test_a_jump_faster_than_is_believed_is_refused() -> None:
     document = room.policy()
     document["spec"]["inputs"][1]["maximumRate"] = 50

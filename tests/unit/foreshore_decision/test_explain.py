@@ -48,6 +48,18 @@ def test_a_rule_that_missed_says_by_how_much() -> None:
     assert "nothing was commanded" in text
 
 
+def test_a_value_refused_at_the_door_says_why_and_what_helps() -> None:
+    rig = engine_rig.Rig()
+    rest = {name: value for name, value in engine_rig.OCCUPIED.items() if name != "co2"}
+    rig.feed(
+        agent_events.Sample, device=engine_rig.DEVICE, values=rest, refused={"co2": "WrongType"}
+    )
+    text = "\n".join(explain.lines(explain.of_events([json.dumps(event) for event in rig.records])))
+    assert "the newest value of co2 was refused: WrongType" in text
+    row = telemetry.WRONG_TYPE
+    assert f"InputRefused (WrongType: {row.meaning.rstrip('.')}; remedy: {row.remedy})" in text
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

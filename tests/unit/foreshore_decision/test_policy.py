@@ -242,10 +242,6 @@ PROFILE_RULES = {
         lambda spec: spec["properties"][0].update(access="Write"),
         ("Invalid", f"{INPUT}.property"),
     ),
-    "an action that must not be repeated": (
-        first_action(idempotency="NonIdempotent"),
-        ("NotSupported", "spec.action.name"),
-    ),
     "a confirmation that does not compile": (
         put(confirmation={**CONFIRMATION, "expression": "difference"}),
         ("CompileFailed", "profile spec.confirmation.expression"),

@@ -230,6 +230,15 @@ def test_how_far_a_policy_may_go(
     assert all(row.remedy for row in cap.TABLE.values())
 
 
+@pytest.mark.parametrize("guards", ["device", "none"])
+def test_what_is_not_the_same_when_done_twice_is_advice_whoever_fences(guards: str) -> None:
+    [pulse] = action(idempotency="NonIdempotent", acknowledgement=None, mqtt=None)
+    kept = {key: value for key, value in pulse.items() if value is not None}
+    given = profile(spec__actions=[kept], spec__guards=GUARDS[guards], spec__mqtt=ENVELOPE)
+    spec = v1alpha1.DecisionPolicy.read(plug.policy()).spec
+    assert [made.reason for made in policy.caps(spec, given)] == [cap.NON_IDEMPOTENT]
+
+
 def test_an_envelope_without_a_place_for_its_answer_advises() -> None:
     [declared] = action()
     kept = {key: declared[key] for key in ("name", "idempotency", "input")}

@@ -16,6 +16,13 @@ RECORDER_FULL: Final = decision.RECORDER_FULL.but(
     remedy="give the node's state directory room, or let the hub catch up",
 )
 EXPRESSION_TOO_SLOW: Final = decision.EXPRESSION_TOO_SLOW
+NON_IDEMPOTENT: Final = Reason(
+    "NonIdempotent",
+    "Doing the action twice is not the same as once (idempotency NonIdempotent), and after a crash"
+    " nobody knows whether it was done.",
+    remedy="an action that names the state that is wanted, such as open or closed, where the device"
+    " has one; a pulse, a step or a toggle stays advice for a person",
+)
 GUARDS_UNCHECKED: Final = Reason(
     "GuardsUnchecked",
     "The profile names nobody who keeps an old holder's command from taking effect: it does not say"

@@ -165,8 +165,9 @@ DEVICE_OFFLINE: Final = decides(
 INPUT_REFUSED: Final = decides(
     VALIDITY,
     "InputRefused",
-    "The newest value was refused: not finite or of another type.",
-    "the newest value of {name} was refused",
+    "The newest value was refused: not finite, of another type, not listed, of bad quality, or what"
+    " else the input's refusal says.",
+    "the newest value of {name} was refused: {refusal}",
     "a readable sample of {name}",
 )
 INPUT_OUT_OF_RANGE: Final = decides(

@@ -130,7 +130,8 @@ NULL: Final = Reason(
 NO_PROPERTY: Final = Reason(
     "NoProperty",
     "The document holds none of the properties that the profile names.",
-    remedy="spec.properties[].path of the DeviceProfile, and what the device publishes, alike",
+    remedy="path, pick and batch of the DeviceProfile's properties as the device publishes, also in"
+    " upper and lower case",
 )
 
 # A value that cannot be used.
@@ -143,7 +144,8 @@ UNKNOWN_WORD: Final = Reason(
 WRONG_TYPE: Final = Reason(
     "WrongType",
     "The value is of another type than the profile's property.",
-    remedy="the property's type in the profile, and the device's value, alike",
+    remedy="the property's type as the device's value is; of a number in a text payload Text, with"
+    " its decimal and suffix; of an array's element pick, or position Fixed",
 )
 NON_FINITE: Final = Reason(
     "NonFinite",
@@ -162,7 +164,7 @@ INVALID_TEXT: Final = Reason(
 UNKNOWN_VALUE: Final = Reason(
     "UnknownValue",
     "The device says a value that the profile's values do not list.",
-    remedy="a row for it in the property's values",
+    remedy="a row for it in the property's values, as the device writes it",
 )
 INVALID_QUALITY: Final = Reason(
     "InvalidQuality",

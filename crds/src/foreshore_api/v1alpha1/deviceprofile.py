@@ -177,9 +177,9 @@ class Action(Document):
     name: scalars.CamelCase
     """Name that policies and commands use. Example: `setAirflow`."""
 
-    idempotency: Annotated[protection.Idempotency, NotSupported(unless=("Idempotent",))]
-    """Idempotent: doing it twice is the same as once. NonIdempotent: it is not, and after a crash a
-    person decides. Example: `Idempotent`."""
+    idempotency: protection.Idempotency
+    """Idempotent: doing it twice is the same as once. NonIdempotent: it is not (a pulse, a step, a
+    toggle), so that nothing above Advise is possible. Example: `Idempotent`."""
 
     input: Annotated[tuple[ActionInput, ...], pydantic.Field(max_length=16), ListMap()] = ()
     """Values that the action takes. Absent: none."""

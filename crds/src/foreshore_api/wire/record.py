@@ -170,6 +170,8 @@ class RecordedInput(document.WireDocument):
     """`LastGood` or `Default` when the value is not the sensor's own."""
     problem: document.Code | None = None
     """Why the input is not valid, as a reason code; absent when it is."""
+    refusal: document.Code | None = None
+    """Of InputRefused: why, as a code of what became of a message or a value in it."""
 
 
 class Attempt(document.WireDocument):

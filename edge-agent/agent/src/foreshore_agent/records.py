@@ -107,7 +107,11 @@ def why(
     try:
         explanation = explain.of_events(bodies, wanted)
     except explain.UnknownDecisionError:
-        fail("there is no such decision in this journal", Exit.FAILED)
+        fail(
+            "there is no such decision in this journal; of a device that the agent has not heard"
+            " there is none: its /readyz names such devices, its log says what was refused",
+            Exit.FAILED,
+        )
     if output == "json":
         import orjson
 

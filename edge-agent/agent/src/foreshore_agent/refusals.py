@@ -39,26 +39,36 @@ class Refusals:
         for _ in range(number):
             self.count(result)
 
-    def note(self, what: str, cause: str, error: BaseException | None = None) -> None:
-        """Count a refusal (of a topic's message, of a peer's beat) and log it, if not just done."""
+    def note(
+        self,
+        what: str,
+        cause: str,
+        error: BaseException | None = None,
+        *,
+        is_first: bool = False,
+    ) -> None:
+        """Count a refusal (of a topic's message, of a peer's beat) and log it, if not just done.
+
+        Also if just done of another, where it is the first of its kind and the caller bounds those.
+        """
         self.count(cause)
         if cause in _ROUTINE:
             return
         if cause not in self._last and len(self._last) >= MAXIMUM_CAUSES:
             cause = agent.OTHER
         now, last = self._now(), self._last.get(cause)
-        if last is not None and now - last < EVERY_SECONDS:
+        if last is not None and now - last < EVERY_SECONDS and not is_first:
             self._unsaid[cause] = self._unsaid.get(cause, 0) + 1
             return
         self._last[cause] = now
         more = self._unsaid.pop(cause, 0)
         since = f"; {more} more since the last line" if more else ""
-        line = f"refused {printable.clean(what)}: {cause}{_explained(cause)}{since}"
+        line = f"refused {printable.clean(what)}: {cause}{explained(cause)}{since}"
         _LOG.warning("%s", line, exc_info=error)
 
 
-def _explained(cause: str) -> str:
-    """Say what a cause means and what helps, where it is a row of ours; a codec has its own."""
+def explained(cause: str) -> str:
+    """Return what a cause means and what helps, where it is a row of ours; a codec has its own."""
     row = reasons.TABLE.get(cause) or agent.TABLE.get(cause)
     if row is None:
         return ""

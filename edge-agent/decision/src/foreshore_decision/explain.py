@@ -359,10 +359,19 @@ def _input(source: record.RecordedInput) -> str:
         f", {_plain(round(source.age_seconds, 3))} s old" if source.age_seconds is not None else ""
     )
     stand_in = f", {source.substituted} stands in" if source.substituted else ""
-    problem = f", {source.problem}" if source.problem else ""
+    problem = f", {source.problem}{_refusal(source.refusal)}" if source.problem else ""
     other = source.read_from
     place = "" if other is None else f" ({other.device}.{other.property})"
     return f"{source.name}{place} = {_plain(source.value)}{unit}{age}{stand_in}{problem}"
+
+
+def _refusal(code: str | None) -> str:
+    """Say why a value was refused at the door, and what helps."""
+    if code is None:
+        return ""
+    row = telemetry.TABLE.get(code)
+    text = "" if row is None else f": {row.meaning.rstrip('.')}; remedy: {row.remedy}"
+    return f" ({code}{text})"
 
 
 def _model(decision: record.Decision) -> tuple[str, ...]:

@@ -61,8 +61,23 @@ def test_what_cannot_be_used_is_named_and_not_shown(
     assert "hush" not in str(error.value)
 
 
-def test_tls_needs_an_authority_also_with_a_password(tmp_path: Path) -> None:
-    folder(tmp_path, username=b"u", password=b"hush")
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ({"username": b"u", "password": b"hush"}, "ca.crt"),
+        ({"ca.crt": b"", "tls.crt": b""}, "tls.key"),
+    ],
+)
+def test_what_tls_needs_is_named_where_it_is_not_there(
+    tmp_path: Path, files: dict[str, bytes], missing: str
+) -> None:
+    folder(tmp_path, **files)
+    with pytest.raises(credentials.CredentialError, match=f"holds no {missing}"):
+        credentials.read(tmp_path, "shop", is_tls=True)
+
+
+def test_what_is_no_certificate_cannot_be_used(tmp_path: Path) -> None:
+    folder(tmp_path, **{"ca.crt": b"no certificate"})
     with pytest.raises(credentials.CredentialError, match="cannot be used"):
         credentials.read(tmp_path, "shop", is_tls=True)
 

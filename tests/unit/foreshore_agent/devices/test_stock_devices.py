@@ -105,6 +105,34 @@ def test_a_device_time_that_cannot_be_read_is_counted_and_named_once(
     assert "timeZone" in line
 
 
+def test_a_value_that_cannot_be_read_is_counted_and_named_once_with_what_helps(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wire = listening(site_side.speaking("a", WARMTH))
+    with caplog.at_level(logging.WARNING):
+        for written in ("21.5", "21.6", "21.7"):
+            wire.measure("hq/a", body(temperature=written))
+    assert wire.counts == [telemetry.WRONG_TYPE] * 3
+    [line] = caplog.messages
+    assert line.startswith("refused temperature of hq/a: WrongType")
+    assert "payload Text" in line
+
+
+def test_each_topic_on_which_nothing_is_found_has_its_own_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wire = listening(
+        *(site_side.speaking(name, {**WARMTH, "topic": f"hq/{name}"}) for name in ("a", "b"))
+    )
+    with caplog.at_level(logging.WARNING):
+        for topic in ("hq/a", "hq/b", "hq/b"):
+            wire.measure(topic, body(Temperature=3.5))
+    assert wire.counts == [telemetry.NO_PROPERTY] * 3
+    first, second = caplog.messages
+    assert "hq/a: NoProperty" in first
+    assert "hq/b: NoProperty" in second
+
+
 def test_the_zone_of_the_site_reaches_the_reader() -> None:
     site = SITE.model_copy(
         update={"spec": SITE.spec.model_copy(update={"time_zone": "Europe/Brussels"})}

@@ -190,6 +190,24 @@ def test_an_uplink_that_nobody_decoded_is_named_with_what_helps() -> None:
     assert topics == (topic,)
 
 
+@pytest.mark.parametrize(("said", "good"), [("GOOD", "GOOD"), ("ok", "ok"), ("BAD", "Good")])
+def test_the_word_for_a_good_tag_is_as_the_gateway_writes_it(said: str, good: str) -> None:
+    tags = [
+        {"tag": "T1", "value": 215, "quality": "BAD"},
+        {"tag": "SP", "value": 200, "quality": said},
+    ]
+    oven = only(drafted(("gw/7/data", {"ts": 1764417600, "d": tags}, False)))
+    assert properties(oven)["t1"]["quality"] == {"path": "quality", "good": [good]}
+    assert oven.profile.document["spec"]["mqtt"]["time"] == {"path": "ts", "format": "Unix"}
+
+
+@pytest.mark.parametrize("name", ["temperature_F", "temp_f", "TemperatureFahrenheit", "tempF"])
+def test_a_name_that_says_fahrenheit_is_no_celsius(name: str) -> None:
+    station = only(drafted(("rtl_433/pi/events", {name: 71.2}, False)))
+    [(_, temperature)] = properties(station).items()
+    assert temperature["unit"] == "[degF]"
+
+
 def test_tags_of_a_gateway_are_picked_by_name_with_their_quality() -> None:
     line = only(drafted(*overheard.GATEWAY))
     assert properties(line)["motorTemp"] == {

@@ -1,6 +1,7 @@
 """What the runtime points its parts at."""
 
 from builders import engine_rig, room
+from foreshore_agent.engine import events, view
 from foreshore_agent.runtime import facts
 
 
@@ -21,3 +22,18 @@ def test_a_policy_that_is_in_force_nowhere_keeps_its_replicas_warm() -> None:
     wanted = engine_rig.assign().model_copy(update={"devices": ()})
     nothing = rig.state._replace(in_force={})
     assert facts.in_force(wanted, nothing) == wanted.policies
+
+
+def test_a_device_that_was_not_heard_is_named_until_it_is() -> None:
+    rig = engine_rig.Rig()
+    assert view.silent(rig.state) == (engine_rig.DEVICE,)
+    rig.sample()
+    assert view.silent(rig.state) == ()
+
+
+def test_of_many_silent_devices_a_few_are_named() -> None:
+    many = tuple(events.Key("hq", f"room-{number}") for number in range(facts.NAMED + 2))
+    [sentence] = facts.unheard(many)
+    assert "hq/room-0, hq/room-1, hq/room-2 and 2 more" in sentence
+    assert "remedy: the topics of the profile" in sentence
+    assert facts.unheard(()) == ()

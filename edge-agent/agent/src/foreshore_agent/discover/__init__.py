@@ -22,7 +22,12 @@ def discover(
     ],
     credential_folder: Annotated[
         Path | None,
-        typer.Option(envvar="FORESHORE_CREDENTIALS", help="Folder of credentials by name."),
+        typer.Option(
+            "--credentials",
+            "--credential-folder",
+            envvar="FORESHORE_CREDENTIALS",
+            help="Folder of credentials by name.",
+        ),
     ] = None,
     credential: Annotated[
         str | None,

@@ -14,6 +14,7 @@ _LONGEST_DECIMAL: Final = 24
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
 _LITERAL: Final = re.compile(r"[^{}#+\x00-\x1f\x7f]+")
+_FAHRENHEIT: Final = re.compile(r"(?i:temp(erature)?)_?(F|f|(?i:fahrenheit))$")
 
 UNITS: Final = {
     "°C": "Cel",
@@ -151,6 +152,8 @@ def unit_fields(unit: object) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def guessed_unit(name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the unit that a name suggests, with a note that it is a guess."""
+    if _FAHRENHEIT.search(name):
+        return {"unit": "[degF]"}, ("unit [degF] is guessed by the name",)
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?", name)]
     for word in reversed(words):
         if word in BY_NAME and not (word == "current" and word != words[-1]):

@@ -140,6 +140,20 @@ def _is_connected(device: DeviceState, seconds: float) -> bool:
     return seconds - device.heard <= patience
 
 
+def silent(state: State) -> tuple[Key, ...]:
+    """Return the devices of which nothing was ever read: no value, no word of whether it is there.
+
+    Without its word nobody decides anything about it, and no record would say so.
+    """
+    return tuple(
+        sorted(
+            key
+            for key, device in state.devices.items()
+            if device.heard is None and device.presence is None and not device.readings
+        )
+    )
+
+
 def windowed(state: State) -> frozenset[Key]:
     """Return the devices of which a policy looks at more than the newest values."""
     return frozenset(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from foreshore_agent.hub import hub
 
 NAMED: Final = 3
-"""Topics that one sentence names of those that the broker denies."""
+"""Topics that the broker denies, or devices that were not heard, that one sentence names."""
 EVERY_ADDRESS: Final = (addresses.EVERY_V4, addresses.EVERY, "")
 """What an agent is told to listen on where it listens on all it has."""
 
@@ -120,12 +120,14 @@ class AgentFacts:
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a person should look at although the agent works, as sentences."""
-        strain = tuple(map(inspection.line, self.strain()))
+        is_asked = self.hub is None and self.devices.is_connected
+        silent = unheard(view.silent(self.core.state)) if is_asked else ()
+        first = (*map(inspection.line, self.strain()), *silent)
         broken = self.book.standing.broken
         if broken is None:
-            return strain
+            return first
         return (
-            *strain,
+            *first,
             f"the journal is broken at record {broken.sequence} ({broken.reason}):"
             " foreshore-agent verify says what that means and what to do",
         )
@@ -206,6 +208,20 @@ def denied(
         message=message[:1024],
     )
     return (problem,)
+
+
+def unheard(silent: tuple[events.Key, ...]) -> tuple[str, ...]:
+    """Say of which devices nothing was read since the start; in a cluster their condition does."""
+    if not silent:
+        return ()
+    more = f" and {len(silent) - NAMED} more" if len(silent) > NAMED else ""
+    names = ", ".join(map(str, silent[:NAMED]))
+    return (
+        f"nothing that can be read was heard yet of {names}{more}: until then nothing is decided"
+        " there; remedy: the topics of the profile, with the device's parameters, as the device"
+        " publishes (foreshore-agent discover shows what the broker carries); or the broker's"
+        " access list keeps its messages from the agent",
+    )
 
 
 def set_aside(node: str, engine_state: state.State) -> tuple[report.Problem, ...]:

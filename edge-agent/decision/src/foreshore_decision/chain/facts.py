@@ -51,6 +51,8 @@ class Input(Frozen, frozen=True):
     problem: GateReason | None = None
     substituted: str | None = None
     """`LastGood` or `Default` when the value is not the sensor's own."""
+    refusal: str | None = None
+    """Of InputRefused: why, by the code of `reasons.telemetry`."""
 
 
 class Trigger(NamedTuple):

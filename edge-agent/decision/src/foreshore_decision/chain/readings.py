@@ -77,7 +77,8 @@ def input_of(
         problem = reasons.INPUT_AGE_UNKNOWN
     elif problem is None and received is not None and is_beyond(received, source.maximum_age, now):
         problem = reasons.INPUT_STALE
-    seen = Input(source.name, reading.value, source.unit, received, age, problem)
+    refusal = _refusal(reading) if problem is reasons.INPUT_REFUSED else None
+    seen = Input(source.name, reading.value, source.unit, received, age, problem, refusal=refusal)
     if reading.problem in VOID or received is None:
         good = None  # the device may have said since that it is not so
     return seen if problem is None else _substitute(source, seen, good, now)
@@ -93,7 +94,16 @@ def _substitute(
     if source.on_invalid is OnInvalid.LAST_GOOD and good is not None:
         age = now - good.received
         if not is_beyond(good.received, source.maximum_age, now):
-            return Input(
-                source.name, good.value, source.unit, good.received, age, problem, "LastGood"
+            return seen._replace(
+                value=good.value,
+                received=good.received,
+                age=age,
+                problem=problem,
+                substituted="LastGood",
             )
     return seen._replace(problem=problem)
+
+
+def _refusal(reading: Reading) -> str:
+    """Return why a reading was refused; one without a problem is of another type than the input."""
+    return str(reading.problem or telemetry.WRONG_TYPE)

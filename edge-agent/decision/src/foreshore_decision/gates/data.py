@@ -38,6 +38,8 @@ def validity(gate: GateName, facts: Facts) -> Step:
                 values[seen.name] = seen.value
         elif refused is None:
             operands = {"value": seen.value, "age": seen.age, "maximumAge": source.maximum_age}
+            if seen.refusal is not None:
+                operands["refusal"] = seen.refusal
             refused = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
     values.update(given.policy.parameters)
     measured = _features(facts, values)

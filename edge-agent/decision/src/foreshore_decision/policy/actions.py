@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from foreshore_api import conditions, hints, scalars
-from foreshore_api.v1alpha1 import DataType, protection
+from foreshore_api.v1alpha1 import DataType
 from foreshore_api.v1alpha1.deviceprofile import Action, ActionInput
 from foreshore_decision import expr
 from foreshore_decision.policy import bounds, compiled, scopes, templates
@@ -57,9 +57,6 @@ def moved(action: str, properties: Iterable[str | None]) -> frozenset[str]:
 
 
 def _check_action(subject: Subject, action: Action, problems: Problems) -> None:
-    if action.idempotency is not protection.Idempotency.IDEMPOTENT:
-        message = f"{action.name} is {action.idempotency}; only Idempotent is supported"
-        problems.add(Reason.NOT_SUPPORTED, "spec.action.name", message)
     taken = {value.name for value in action.input}
     for argument in subject.spec.action.input:
         if argument.name not in taken:

@@ -30,8 +30,9 @@ RISK: Final = (
 def caps(spec: DecisionPolicySpec, profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:
     """Return why a policy may not command a device of this (narrowed) profile by itself."""
     action = profile.find_action(spec.action.name)
-    is_harmless = _is_harmless(spec, action)
+    is_harmless = _is_harmless(spec)
     reasons = (
+        None if _is_idempotent(action) else cap.NON_IDEMPOTENT,
         _unfenced(profile, is_harmless=is_harmless),
         _unanswered(profile, action, is_harmless=is_harmless),
         cap.STORED_DELIVERY if _is_stored(action) else None,
@@ -39,10 +40,14 @@ def caps(spec: DecisionPolicySpec, profile: DeviceProfileSpec) -> tuple[compiled
     return tuple(compiled.Cap(reason, Mode.ADVISE) for reason in reasons if reason is not None)
 
 
-def _is_harmless(spec: DecisionPolicySpec, action: Action | None) -> bool:
-    """Whether it does little harm that a command is wrong, late, or done twice."""
-    is_idempotent = action is None or action.idempotency is protection.Idempotency.IDEMPOTENT
-    return spec.hazard is Hazard.LOW and is_idempotent
+def _is_harmless(spec: DecisionPolicySpec) -> bool:
+    """Whether it does little harm that a command is wrong or late."""
+    return spec.hazard is Hazard.LOW
+
+
+def _is_idempotent(action: Action | None) -> bool:
+    """Whether doing it twice is the same as once; what is not, nobody may do without a person."""
+    return action is None or action.idempotency is protection.Idempotency.IDEMPOTENT
 
 
 def _unfenced(profile: DeviceProfileSpec, *, is_harmless: bool) -> str | None:

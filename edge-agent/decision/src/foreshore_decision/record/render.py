@@ -246,6 +246,8 @@ def _input(source: Input, declared: compiled.CompiledInput) -> dict[str, Any]:
     if source.problem is not None:
         rendered["problem"] = source.problem
         rendered["quality"] = "Bad"
+    if source.refusal is not None:
+        rendered["refusal"] = source.refusal
     if source.substituted is not None:
         rendered["substituted"] = source.substituted
     if source.value is not None:

@@ -66,11 +66,14 @@ def read(folder: Path | None, name: str, *, is_tls: bool) -> BrokerCredential:
 
 
 def _context(place: Path) -> ssl.SSLContext:
-    """Build the client's TLS context. Raises OSError, SSLError."""
+    """Build the client's TLS context. Raises OSError, SSLError, ValueError."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     # TLS 1.2 lets a broker ask for new keys at any time: a write would then wait for a read
     made.options |= ssl.OP_NO_RENEGOTIATION
+    for needed in ("ca.crt", *(["tls.key"] if (place / "tls.crt").exists() else [])):
+        if not (place / needed).exists():  # which one, OpenSSL does not say
+            raise ValueError(f"it holds no {needed}, which a broker with transport TLS needs")
     made.load_verify_locations(cafile=place / "ca.crt")
     if (place / "tls.crt").exists():
         made.load_cert_chain(place / "tls.crt", place / "tls.key")

@@ -68,8 +68,8 @@ class MqttDevices:
         self._announced: Final = availability.Announcements()
         self._lost: Final[dict[str, None]] = {}
         """Topics on which a message was dropped that said what is not said again."""
-        self._untimed: Final[set[tuple[Key, str]]] = set()
-        """Properties with device times that cannot be read, of which the log has a line."""
+        self._logged: Final[set[tuple[str | Key, str, str]]] = set()
+        """Topics and properties of devices with a reason for which the log has a line."""
         self._routes = topics.Routes()
         self._watched: availability.Routes = {}
         self._words: last_words.Words = {}
@@ -141,7 +141,7 @@ class MqttDevices:
         assigned = {route.device for routes in telemetry_routes.values() for route in routes}
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
-        self._untimed.clear()
+        self._logged.clear()
         heard = {*self._routes.telemetry_filters, *self._watched}
         self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._orders.filters)
@@ -337,10 +337,8 @@ class MqttDevices:
             self._unread.read_in_full(topic)
         for sample in samples:
             self._unread.learn(topic, (*sample.values, *sample.refused))
-            if sample.unread_times:
-                self._note_times(sample)
-            for name, reason in sample.refused.items():
-                self._refused.note(f"{name} of {sample.device}", reason)
+            if sample.refused or sample.unread_times:
+                self._note_unread(sample)
 
     def _note(self, topic: str, refusal: str | Exception) -> None:
         """Count why a message says nothing to a device."""
@@ -348,7 +346,7 @@ class MqttDevices:
         if isinstance(refusal, Exception):
             self._refused.note(what, telemetry.DEFECT, refusal)
             return
-        self._refused.note(what, refusal)
+        self._refused.note(what, refusal, is_first=self._is_first((topic, "", refusal)))
         if refusal in (telemetry.NULL, telemetry.NO_PROPERTY):
             self._unread.read_in_full(topic)
 
@@ -385,16 +383,26 @@ class MqttDevices:
         except Exception as error:  # noqa: BLE001 - counted and logged
             return error
 
-    def _note_times(self, sample: events.Sample) -> None:
-        """Count a message with device times that cannot be read; say once whose these are."""
-        self._refused.count(telemetry.INVALID_TIMESTAMP)
-        for name in sample.unread_times:
-            if (sample.device, name) not in self._untimed:
-                self._untimed.add((sample.device, name))
-                row = telemetry.INVALID_TIMESTAMP
-                _LOG.warning(
-                    "%s of %s: %s remedy: %s", name, sample.device, row.meaning, row.remedy
-                )
+    def _note_unread(self, sample: events.Sample) -> None:
+        """Count values and device times that cannot be read; say at least once whose these are."""
+        for name, reason in sample.refused.items():
+            is_first = self._is_first((sample.device, name, reason))
+            self._refused.note(f"{name} of {sample.device}", reason, is_first=is_first)
+        if sample.unread_times:
+            self._refused.count(telemetry.INVALID_TIMESTAMP)
+        for name, reason in sample.unread_times.items():
+            if self._is_first((sample.device, name, reason)):
+                why = refusals.explained(reason)
+                _LOG.warning("%s of %s: %s%s", name, sample.device, reason, why)
+
+    def _is_first(self, refusal: tuple[str | Key, str, str]) -> bool:
+        """Whether something is refused for a reason that the log does not have of it yet.
+
+        What is refused is a device's property, or a topic of devices: there are not many.
+        """
+        is_first = refusal not in self._logged
+        self._logged.add(refusal)
+        return is_first
 
     def _telemetry_changed(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
         """Pass on that telemetry begins or ends, after what came before it.

@@ -15,6 +15,8 @@ from foreshore_api.v1alpha1 import DataType
 _NAMES: Final = ("id", "name", "n", "tag", "key")
 _VALUES: Final = ("v", "value", "val")
 _QUALITIES: Final = ("q", "quality")
+_GOOD: Final = ("good", "ok", "valid")
+"""Texts for a good value, in lower case."""
 _TIMES: Final = ("t", "ts", "timestamp", "time")
 _MILLISECONDS: Final = 100_000_000_000
 """Times above are milliseconds: seconds would be far in the future."""
@@ -42,7 +44,8 @@ def _device(topic: str, document: object) -> Iterator[drafts.DraftDevice]:
         value = next((name for name in _VALUES if tags and name in tags[0]), None)
         if key is None or value is None:
             continue
-        properties = tuple(_properties(tags, array, key, value))
+        good = _good_word(tags)
+        properties = tuple(_properties(tags, (array, key, value), good))
         if not properties:
             continue
         where = _topic(topic)
@@ -52,7 +55,7 @@ def _device(topic: str, document: object) -> Iterator[drafts.DraftDevice]:
             model=f"gateway {topic.rpartition('/')[2]}",
             parameters=where[1],
             properties=properties,
-            mqtt={"telemetryTopic": where[0]},
+            mqtt={"telemetryTopic": where[0], **_time_of_all(document)},
             notes=(
                 "every tag of the topic is a property of one device; split it where they are"
                 " several machines",
@@ -70,8 +73,9 @@ def _topic(topic: str) -> tuple[str, dict[str, str]]:
 
 
 def _properties(
-    tags: Sequence[Mapping[str, Any]], array: str | None, key: str, value: str
+    tags: Sequence[Mapping[str, Any]], places: tuple[str | None, str, str], good: str
 ) -> Iterator[drafts.DraftProperty]:
+    array, key, value = places
     seen: set[str] = set()
     for tag in tags[:1000]:
         name, made = tag.get(key), words.typed(tag.get(value))
@@ -84,20 +88,32 @@ def _properties(
             fields, notes = {**unit, **fields}, (*notes, *guesses)
         pick = {"array": array} if array else {}
         pick |= {"key": key, "equals": name, "value": value}
-        further = {**_quality(tag), **_time(tag)}
+        further = {**_quality(tag, good), **_time(tag)}
         title = name.rpartition(".")[2] or name
         yield drafts.DraftProperty(title, kind, None, {**fields, "pick": pick, **further}, notes)
 
 
-def _quality(tag: Mapping[str, Any]) -> dict[str, Any]:
+def _good_word(tags: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text by which the gateway says that a value is good, as it writes it."""
+    qualities = (tag.get(key) for tag in tags for key in _QUALITIES)
+    good = (word for word in qualities if isinstance(word, str) and word.lower() in _GOOD)
+    return next(good, "Good")
+
+
+def _quality(tag: Mapping[str, Any], good: str) -> dict[str, Any]:
     for key in _QUALITIES:
         if tag.get(key) is True or tag.get(key) is False:
             return {"quality": {"path": key, "good": ["true"]}}
         if isinstance(tag.get(key), str):
-            return {"quality": {"path": key, "good": ["Good"]}}
+            return {"quality": {"path": key, "good": [good]}}
         if type(tag.get(key)) is int:
             return {"quality": {"path": key, "good": [192]}}
     return {}
+
+
+def _time_of_all(document: object) -> dict[str, Any]:
+    """Return where a document says the time of all its tags; a tag's own comes first."""
+    return _time(document) if isinstance(document, dict) else {}
 
 
 def _time(tag: Mapping[str, Any]) -> dict[str, Any]:
