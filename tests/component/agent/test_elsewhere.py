@@ -113,7 +113,8 @@ async def test_a_window_that_is_taken_from_the_folder_is_missed_and_one_that_ret
 ) -> None:
     (resources / "Device-window-301.json").unlink()
     async with living(configured(resources, tmp_path / "state")) as host:
-        assert "this site has no Device window-301 with its DeviceProfile" in caplog.text
+        assert "deviceRef.name: there is no Device window-301 in namespace hq" in caplog.text
+        assert "CompileFailed" not in caplog.text
         write(resources, neighbours.window())
         await speak_until(device, host, "NotApplicable")
         window.measure(open=False)

@@ -307,7 +307,8 @@ def _names(
     problems: Problems,
 ) -> scopes.Names:
     before = {feature.name: DataType.NUMBER for feature in features}
-    before.update({source.name: source.type for source in inputs})
+    # also those that are wrong: that is said once, and not again of each expression that reads them
+    before.update({source.name: source.type for source in spec.inputs})
     outputs = {output.name: DataType.NUMBER for output in spec.inference.outputs}
     _check_unique((*before, *outputs, *(variable.name for variable in spec.variables)), problems)
     before.update({f"parameters.{parameter.name}": parameter.type for parameter in spec.parameters})
