@@ -103,8 +103,8 @@ class Property(Document):
     gap in the connection the value is void until that word has come again. Example: `State`."""
 
     tolerance: Annotated[scalars.Decimal, scalars.Within(0)] | None = None
-    """How far an echo may lie from what was told, in the unit; what is reported within it already is
-    not told. Absent: it is the same number. Example: `"0.5"`."""
+    """How far an echo may lie from what was told, in the unit; what is reported within it already
+    is not told. Absent: it is the same number. Example: `"0.5"`."""
 
     settling_time: scalars.Duration = "0s"
     """How long the property takes to follow a command; before that a read-back proves nothing.
