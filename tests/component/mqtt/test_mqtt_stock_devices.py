@@ -94,7 +94,7 @@ async def test_each_value_of_a_device_comes_on_its_topic(listening: Site) -> Non
         assert (await listening.sample()).values == values
     await listening.say("attic/sensor/pressure/state", b"nan")
     assert (await listening.sample()).refused == {"pressure": "NonFinite"}
-    assert listening.agent.counts == {}
+    assert listening.agent.counts == {"NonFinite": 1}
 
 
 async def test_a_motor_is_read_from_its_tag_alone(listening: Site) -> None:
@@ -107,7 +107,7 @@ async def test_a_motor_is_read_from_its_tag_alone(listening: Site) -> None:
     await listening.say("iotgateway", tags("Line1.MotorTemp", 0, good=False))
     bad = await listening.sample()
     assert (bad.values, bad.refused) == ({}, {"motor": "InvalidQuality"})
-    assert listening.agent.counts == {"NoProperty": 1}
+    assert listening.agent.counts == {"NoProperty": 1, "InvalidQuality": 1}
 
 
 async def test_the_last_word_of_a_door_is_heard_by_who_comes_later(

@@ -103,10 +103,14 @@ INVALID_UTF8: Final = Reason(
 INVALID_JSON: Final = Reason(
     "InvalidJSON",
     "The document is no JSON.",
-    remedy="a device that publishes JSON; of a bare value the property's payload Text",
+    remedy="payload Text for the property, where the message is a bare value; else a device that"
+    " publishes JSON",
 )
 NOT_AN_OBJECT: Final = Reason(
-    "NotAnObject", "The document is JSON and no object.", remedy="an object of properties"
+    "NotAnObject",
+    "The document is JSON and no object.",
+    remedy="a topic of its own for the property, where the message is a bare value; else an object"
+    " of properties",
 )
 DUPLICATE_KEY: Final = Reason(
     "DuplicateKey",

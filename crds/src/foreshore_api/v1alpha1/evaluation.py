@@ -129,7 +129,9 @@ class InputSpec(Document):
     """Values that are believed, narrower than the property's. Absent: the property's bounds."""
 
     maximum_rate: scalars.Decimal | None = None
-    """Fastest change that is believed, in the unit per second. Absent: any. Example: `50`."""
+    """Fastest change that is believed, in the unit per second: by the device's own times, or where
+    these tell nothing by receipt. Samples that come at once without a time have none. Absent: any.
+    Example: `50`."""
 
     minimum_quality: Annotated[Quality, NotSupported(unless=("Good",))] = Quality.GOOD
     """Lowest quality that is used: Good or Uncertain. Example: `Good`."""

@@ -534,6 +534,8 @@ def test_every_decision_about_gaps_replays() -> None:
 STEPS = st.one_of(
     st.tuples(st.just("moves"), st.booleans(), st.booleans()),
     st.tuples(st.just("moves"), st.booleans(), st.booleans()),
+    st.tuples(st.just("moves by a clock set back"), st.booleans()),
+    st.tuples(st.just("moves and garbles it"), st.booleans()),
     st.just(("loses telemetry",)),
     st.just(("hears again",)),
     st.just(("dies before it is up",)),
@@ -574,6 +576,21 @@ class Site:
             self.kept = (value, self.store.rig.seconds)
         if self.is_up:
             self._says(value, self.store.rig.seconds)
+
+    def moves_by_a_clock_set_back(self, value: bool) -> None:
+        """The door's clock is half a minute slow, for this once."""
+        self.newest, self.moved = value, self.store.rig.seconds
+        self.kept = (value, self.moved - 30.0)
+        if self.is_up:
+            self._says(*self.kept)
+
+    def moves_and_garbles_it(self, value: bool) -> None:
+        """The door says where it is, and nobody can read it."""
+        self.newest, self.moved, self.kept = value, self.store.rig.seconds, None
+        if self.is_up:
+            self.store.rig.feed(
+                events.Sample, device=DEVICE, values={}, refused={"contact": "UnknownValue"}
+            )
 
     def loses_telemetry(self) -> None:
         self.is_up = False
@@ -708,6 +725,16 @@ def open_door_then(*steps: tuple[object, ...], is_timed: bool = False) -> None:
 
 
 GAP = (("loses telemetry",), ("moves", OPEN, True))
+
+
+def takes_another_word_for_a_duplicate(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sampling, "_is_another_word", lambda *_: False)
+
+
+def believes_what_a_late_word_contradicts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sampling, "_contradicts", lambda *_: False)
+
+
 PAIRS: dict[str, tuple[Callable[[], None], Callable[[pytest.MonkeyPatch], None]]] = {
     "forgets no reading": (
         lambda: open_door_then(("moves", CLOSED, True), *GAP),
@@ -726,6 +753,16 @@ PAIRS: dict[str, tuple[Callable[[], None], Callable[[pytest.MonkeyPatch], None]]
             ("comes",), ("moves", CLOSED, True), ("moves", OPEN, False), ("subscribes again",)
         ),
         takes_what_is_kept_in_place_of_what_is_live,
+    ),
+    "believes what a late word contradicts": (
+        lambda: open_door_then(
+            ("moves", CLOSED, True), ("moves by a clock set back", OPEN), is_timed=True
+        ),
+        believes_what_a_late_word_contradicts,
+    ),
+    "takes another word for a duplicate": (
+        test_another_word_of_the_same_second_is_no_duplicate,
+        takes_another_word_for_a_duplicate,
     ),
     "takes what was kept for what is live": (
         lambda: open_door_then(
