@@ -550,3 +550,29 @@ async def test_the_door_describes_itself(door: Door) -> None:
 async def test_refusals_are_counted_by_reason(door: Door) -> None:
     await door.call("GET", "/v1/agents/edge-2/assignment")
     assert b'foreshore_hub_refused_total{reason="AnotherNode"} 1.0' in door.desk.measured.render()
+
+
+async def test_the_operator_reads_which_right_was_given_back_and_for_how_long(door: Door) -> None:
+    """By that age it waits until the last command to a device that nobody fences has run out."""
+    room = {"namespace": "hq", "device": "room-301", "connected": False, "epoch": 7}
+
+    async def given_back() -> list[Any]:
+        answer = await door.call("GET", "/v1/fleet", "operator")
+        return list(report.Fleet.model_validate_json(answer.body).given_back)
+
+    async def reports(node: str, **fields: Any) -> None:
+        body = facts(node, devices=[{**room, **fields}])
+        answer = await door.call("POST", f"/v1/agents/{node}/report", f"agent:{node}", data=body)
+        assert answer.status < 300
+
+    await reports("edge-1", gaveBack=True)
+    await reports("edge-2")
+    (first,) = await given_back()
+    assert (first.namespace, first.device) == ("hq", "room-301")
+    assert (first.holder, first.epoch) == ("edge-1", 7)
+    await asyncio.sleep(0.2)
+    await reports("edge-1", gaveBack=True)
+    (later,) = await given_back()
+    assert later.age_seconds >= first.age_seconds + 0.2, "it is no younger for being said again"
+    await reports("edge-1")
+    assert await given_back() == []

@@ -116,10 +116,11 @@ def with_conditions(kind: str, name: str, *conditions: Json) -> Json:
     )
 
 
+@pytest.mark.parametrize("reason", ["DeviceSilent", "DeviceOffline"])
 def test_a_device_that_is_offline_is_worth_a_note_and_no_failure(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], reason: str
 ) -> None:
-    offline = with_conditions("Device", "room-301", condition("Connected", "False", "DeviceSilent"))
+    offline = with_conditions("Device", "room-301", condition("Connected", "False", reason))
     offline["metadata"]["name"] = "room-302"
     server = recorded.server("well", more=[offline])
     found = status.look(server)

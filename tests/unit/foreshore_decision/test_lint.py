@@ -130,8 +130,23 @@ def test_a_mistake_is_found_with_field_reason_and_what_helps(
 def test_a_profile_whose_devices_nobody_fences_is_warned_of() -> None:
     documents = room_with("DeviceProfile", spec__guards={"fence": "None"})
     findings = check(*documents).findings
-    warned = next(item for item in findings if item.reason == "NobodyFences")
+    warned = next(item for item in findings if item.reason == "NoFence")
     assert (warned.severity, warned.path) == ("Warning", "spec.guards.fence")
+
+
+def test_a_path_that_counts_elements_is_warned_of_until_it_says_that_places_are_fixed() -> None:
+    """Regression: /values/0/v is accepted, and every value of a gateway's array is refused."""
+    profile = room.profile()
+    counting = profile["spec"]["properties"][0]
+    counting["path"] = "/values/0/v"
+    others = [item for item in room.all_of() if item["kind"] != "DeviceProfile"]
+    warned = only(check(profile, *others))
+    assert (warned.severity, warned.reason) == ("Warning", "IndexMeetsArray")
+    assert warned.path == f"spec.properties[{counting['name']}]"
+    assert "pick" in warned.remedy
+    assert "Fixed" in warned.remedy
+    counting["position"] = "Fixed"
+    assert check(profile, *others).findings == ()
 
 
 def test_an_object_that_stands_twice_is_refused_with_where_the_first_stands() -> None:
@@ -148,6 +163,17 @@ def test_two_devices_on_one_command_topic_are_a_conflict() -> None:
     assert "Device hq/room-301 already listens on floor/command" in finding.message
 
 
+def test_one_broker_that_two_sites_spell_otherwise_is_one_broker() -> None:
+    profile = room.changed(room.profile(), spec__mqtt__commandTopic="floor/command")
+    first = room.changed(room.site(), spec__broker__host="FD00::7")
+    second = room.changed(first, metadata__name="annex", spec__broker__host="fd00:0::7")
+    kinds = ("DeviceProfile", "Site")
+    others = [item for item in room.all_of() if item["kind"] not in kinds]
+    device = room.changed(room.device(name="room-302"), spec__site="annex")
+    finding = only(check(profile, first, second, *others, device))
+    assert (finding.name, finding.reason) == ("room-302", "EndpointConflict")
+
+
 def test_a_topic_that_lacks_its_parameter_is_found_at_the_device() -> None:
     topic = "zigbee2mqtt/{parameters.friendlyName}"
     findings = check(*room_with("DeviceProfile", spec__mqtt__telemetryTopic=topic)).findings
@@ -161,6 +187,23 @@ def test_another_device_that_an_input_reads_must_be_there() -> None:
     findings = check(*room.all_of()[:-1], policy).findings
     missing = [item for item in findings if item.path == "spec.inputs[light].deviceRef.name"]
     assert [item.reason for item in missing] == ["ReferenceNotFound"]
+
+
+@pytest.mark.parametrize(
+    ("around", "severity", "reason"),
+    [(ALONE, "Error", "ReferenceNotFound"), (CLUSTER, "Note", "NotInTheseFiles")],
+)
+def test_another_device_that_a_parameter_names_may_be_in_the_cluster_alone(
+    around: lint.Surroundings, severity: str, reason: str
+) -> None:
+    policy = room.policy()
+    policy["spec"]["inputs"][0]["deviceRef"] = {"parameter": "valve"}
+    device = room.changed(room.device(), spec__parameters=[{"name": "valve", "value": "valve-1"}])
+    others = [item for item in room.all_of() if item["kind"] not in ("Device", "DecisionPolicy")]
+    findings = check(*others, device, policy, around=around).findings
+    (missing,) = (item for item in findings if item.path.endswith("deviceRef.parameter"))
+    assert (missing.severity, missing.reason) == (severity, reason)
+    assert "valve-1" in missing.message
 
 
 def test_for_a_cluster_what_the_files_do_not_hold_is_a_note() -> None:

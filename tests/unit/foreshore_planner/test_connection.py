@@ -330,3 +330,26 @@ def test_a_silent_device_whose_topic_the_broker_denies_says_that_it_does() -> No
     condition, message = device_says(seen, "Connected")
     assert condition == ("False", "BrokerRefuses")
     assert "edge-1 says: the broker does not let us publish on hq/room-301/command" in message
+
+
+@pytest.mark.parametrize(
+    ("offline", "reason", "words"),
+    [
+        pytest.param(
+            True, "DeviceOffline", "availability says that it is offline", id="it said so"
+        ),
+        pytest.param(None, "DeviceSilent", "not heard the device for a while", id="nobody said so"),
+    ],
+)
+def test_a_device_that_said_it_is_gone_is_offline_and_no_silent_one(
+    offline: bool | None, reason: str, words: str
+) -> None:
+    line = report.HeldDevice(
+        namespace=build.NAMESPACE, device="room-301", connected=False, offline=offline
+    )
+    seen = build.world(
+        devices=(build.device(authority=HELD),), fleet=agents("edge-1", devices=(line,))
+    )
+    condition, message = device_says(seen, "Connected")
+    assert condition == ("False", reason)
+    assert words in message

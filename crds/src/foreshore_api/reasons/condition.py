@@ -131,6 +131,12 @@ class ConditionReason(ReasonEnum):
     DEVICE_SILENT = (
         "DeviceSilent",
         "The holder is connected and has not heard the device for a while.",
+        "look at the device's power and network, and at the topics of its DeviceProfile",
+    )
+    DEVICE_OFFLINE = (
+        "DeviceOffline",
+        "The device's availability says that it is gone: its last will, or who watches it.",
+        "look at the device's power and network; it is read again when it says that it is back",
     )
     BROKER_UNREACHABLE = (
         "BrokerUnreachable",

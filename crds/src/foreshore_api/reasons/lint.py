@@ -12,11 +12,10 @@ NOT_IN_THESE_FILES: Final = Reason(
     "The files name an object that they do not hold; the cluster may have it.",
     remedy="look whether the cluster has it, or add its file",
 )
-NOBODY_FENCES: Final = Reason(
-    "NobodyFences",
-    "The profile says guards.fence None: for a moment two agents may command a device of it.",
-    remedy="a device that checks epoch and duplicates, or an adapter before it; else keep the"
-    " hazard Low",
+INDEX_MEETS_ARRAY: Final = Reason(
+    "IndexMeetsArray",
+    "A step of a path is a number: in an array the value is refused, for a place names nothing.",
+    remedy="pick the element by its name (pick), or say position Fixed if its place never changes",
 )
 FIELD_IGNORED: Final = Reason(
     "FieldIgnored",

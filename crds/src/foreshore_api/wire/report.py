@@ -45,7 +45,10 @@ class HeldDevice(document.WireDocument):
     namespace: document.Label
     device: document.Label
     connected: bool
-    """Whether telemetry arrived within three of its usual periods (or maximumAge)."""
+    """Whether its availability says so; without one, whether telemetry arrived within three of its
+    usual periods (or maximumAge)."""
+    offline: bool | None = None
+    """Whether its availability says that it is gone; absent where nobody has said either."""
     epoch: document.Count | None = None
     standing: document.Code = "None"
     gave_back: bool = False

@@ -21,7 +21,13 @@ RANKS: Final = {state: rank for rank, state in enumerate(objects.ObjectState)}
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 EXPECTED: Final = frozenset({conditions.Reason.NO_STANDBY, conditions.Reason.NOT_MEASURED})
 """Reasons that are as asked for, or as it is before there is anything to measure."""
-MILD: Final = frozenset({conditions.Reason.DEVICE_SILENT, conditions.Reason.NO_FENCE})
+MILD: Final = frozenset(
+    {
+        conditions.Reason.DEVICE_SILENT,
+        conditions.Reason.DEVICE_OFFLINE,
+        conditions.Reason.NO_FENCE,
+    }
+)
 """Reasons for a line that leave the exit code alone: of thousands of devices one is always off, and
 who chose that nobody fences one knows it."""
 NOTABLE: Final[tuple[tuple[conditions.Type, frozenset[conditions.Status]], ...]] = (

@@ -12,11 +12,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from foreshore_api import addresses, conditions, meta, scalars, support, v1alpha1
+from foreshore_api import conditions, meta, scalars, support, v1alpha1
 from foreshore_api.wire import beat
-from foreshore_decision import assignment, in_force, narrowing, selectors, topics
+from foreshore_decision import assignment, in_force, narrowing, selectors
 from foreshore_decision import policy as deciding
 from foreshore_decision.policy import acceptance
+from foreshore_decision.policy.endpoints import CommandEndpoint, commanded
 from foreshore_planner import snapshot
 
 T = TypeVar("T", bound=meta.Resource)
@@ -241,7 +242,7 @@ def _devices(
 ) -> dict[Key, BoundDevice]:
     profiles = {key(profile): profile for profile in seen.profiles}
     brokers = {key(site): site.spec.broker for site in seen.sites}
-    endpoints: dict[tuple[str, int, str], Key] = {}
+    endpoints: dict[CommandEndpoint, v1alpha1.Device] = {}
     nodes: dict[str, list[snapshot.Node]] = {}
     for node in seen.nodes:
         nodes.setdefault(node.site or "", []).append(node)
@@ -311,24 +312,18 @@ def _endpoint_conflict(
     device: v1alpha1.Device,
     profile: v1alpha1.DeviceProfile,
     broker: v1alpha1.site.Broker,
-    taken: dict[tuple[str, int, str], Key],
+    taken: dict[CommandEndpoint, v1alpha1.Device],
 ) -> BindingProblem | None:
     """Return which older device is commanded on a topic of this one."""
-    own = topics.parameters(device.spec)
-    rendered = [
-        topics.render(template, site=device.spec.site, device=device.name, parameters=own)
-        for template in topics.commanded(profile.spec)
-    ]
-    place = addresses.canonical(broker.host)
-    for topic in rendered:
-        first = taken.get((place, broker.port, topic))
-        if first is not None:
+    own = commanded(profile.spec, device, broker)
+    for endpoint in own:
+        if endpoint in taken:
             return BindingProblem(
                 conditions.Reason.ENDPOINT_CONFLICT,
-                f"Device {first[0]}/{first[1]} already listens on {topic} of this broker",
+                endpoint.conflict(taken[endpoint]),
                 is_final=True,
             )
-    taken.update(dict.fromkeys(((place, broker.port, topic) for topic in rendered), key(device)))
+    taken.update(dict.fromkeys(own, device))
     return None
 
 

@@ -22,6 +22,7 @@ Reports = Mapping[str, report.AgentEvidence]
 TRUE, FALSE, UNKNOWN = conditions.Status.TRUE, conditions.Status.FALSE, conditions.Status.UNKNOWN
 Type, Reason = conditions.Type, conditions.Reason
 
+OFFLINE = Reason.DEVICE_OFFLINE
 VERIFY = "foreshore-agent verify, run there, says what that means and what to do"
 
 REFUSALS = {
@@ -82,12 +83,12 @@ def of_device(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Rep
     if not agent_report.broker_connected:
         message = f"the holder cannot reach the site's broker: {_broker_problem(agent_report)}"
         return (Type.CONNECTED, FALSE, _broker_reason([agent_report]), phrases.fitted(message))
-    if any(
-        line.connected
-        for line in agent_report.devices
-        if (line.namespace, line.device) == device.key
-    ):
+    lines = [line for line in agent_report.devices if (line.namespace, line.device) == device.key]
+    if any(line.connected for line in lines):
         return (Type.CONNECTED, TRUE, Reason.DEVICE_ONLINE, "the holder hears the device")
+    if any(line.offline for line in lines):
+        message = f"the device's availability says that it is offline; {OFFLINE.remedy}"
+        return (Type.CONNECTED, FALSE, OFFLINE, message)
     message = "the holder has not heard the device for a while"
     denied = denials.of_agent(agent_report, device.key[0], device.device.spec.site)
     if denied is not None:

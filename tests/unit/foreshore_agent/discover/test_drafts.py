@@ -225,6 +225,12 @@ def test_a_users_name_is_a_credential_for_as_long_as_it_is_listened(tmp_path: Pa
         ({"protocol": "V4"}, "V5 or V311"),
         ({"site": "The Site"}, "no name"),
         ({"username": "u", "credential": "c"}, "give one"),
+        ({"credential": "../c"}, "no name of a credential"),
+        ({"filters": ("a/#/b",)}, "whole level"),
+        ({"filters": ("a+/b",)}, "whole level"),
+        ({"filters": ("",)}, "whole level"),
+        ({"filters": ("a/+/#", "a\nb")}, "whole level"),
+        ({"filters": ("#",) * 33}, "more than 32"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_opened(changes: dict[str, Any], words: str) -> None:

@@ -1,11 +1,12 @@
 """What layouts make of the messages of stock devices."""
 
+import time
 from typing import Any
 
 import pytest
 
 from builders import overheard
-from foreshore_agent.discover import compose
+from foreshore_agent.discover import compose, layouts
 
 Json = dict[str, Any]
 
@@ -211,6 +212,7 @@ def test_tags_of_a_gateway_are_picked_by_name_with_their_quality() -> None:
     line = only(drafted(*overheard.GATEWAY))
     assert properties(line)["motorTemp"] == {
         "type": "Number",
+        "unit": "Cel",
         "pick": {"array": "/values", "key": "id", "equals": "Line1.PLC.MotorTemp", "value": "v"},
         "quality": {"path": "q", "good": ["true"]},
         "time": {"path": "t", "format": "UnixMilliseconds"},
@@ -252,9 +254,105 @@ def test_announcements_of_home_assistant_with_abbreviations_and_a_base() -> None
     assert set(properties(meter)) == {"power", "limit"}
 
 
+def test_announced_devices_differ_by_their_own_part_of_a_topic_and_share_a_profile() -> None:
+    announced = {"cmd_t": "~/set", "stat_t": "~/state", "dev": {"mdl": "plug"}}
+    (plugs,) = drafted(
+        *(
+            (f"homeassistant/switch/{name}/config", {**announced, "name": "plug", "~": base}, True)
+            for name, base in (("a", "home/kettle/on"), ("b", "home/heater/on"))
+        )
+    ).drafts
+    assert [parameters(item) for item in plugs.devices] == [{"name": "kettle"}, {"name": "heater"}]
+    assert properties(plugs)["plug"]["topic"] == "home/{parameters.name}/on/state"
+
+
+def test_the_part_of_one_announced_device_is_no_role() -> None:
+    config = {"stat_t": "homeassistant/binary_sensor/garden/state", "name": None}
+    draft = only(drafted(("homeassistant/binary_sensor/garden/config", config, True)))
+    assert parameters(draft.devices[0]) == {"name": "garden"}
+    (read,) = properties(draft).values()
+    assert read["topic"] == "homeassistant/binary_sensor/{parameters.name}/state"
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"), [("current", "A"), ("current_temperature", "Cel"), ("currentTemp", "Cel")]
+)
+def test_a_unit_is_guessed_by_what_a_name_ends_in(key: str, unit: str) -> None:
+    draft = only(drafted(("plant/a", {key: 1.5}, False)))
+    (read,) = properties(draft).values()
+    assert read["unit"] == unit
+
+
+def test_a_current_something_is_no_ampere() -> None:
+    draft = only(drafted(("plant/a", {"current_position": 1.5}, False)))
+    assert "unit" not in properties(draft)["currentPosition"]
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        [f"n{number}/sensor/x/state" for number in range(5000)],
+        [f"n/sensor/x{number}/state" for number in range(5000)],
+        [f"tele/n{number}/LWT" for number in range(5000)],
+        [f"n{number}/status/switch:0" for number in range(5000)],
+    ],
+)
+def test_as_many_topics_as_are_kept_are_understood_at_once(topics: list[str]) -> None:
+    observations = overheard.heard([(topic, {"output": 1}, False) for topic in topics])
+    started = time.process_time()
+    for layout in layouts.LAYOUTS:
+        layout.recognise(layouts.Scene(observations))
+    assert time.process_time() - started < 5
+
+
 def test_a_template_that_says_more_than_a_place_is_a_comment() -> None:
     _, pump = drafted(*overheard.ANNOUNCED).drafts
     assert any("value_json.a | float + 1" in line for line in pump.devices[0].comments)
+
+
+def test_an_announced_climate_is_read_and_told_value_by_value() -> None:
+    """Regression: it was left out, and its mode "off" taken for a Boolean of some JSON."""
+    base = "homeassistant/climate/livingroom"
+    config = {
+        "~": base,
+        "name": "Heating",
+        "mode_stat_t": "~/state",
+        "mode_stat_tpl": "{{ value_json.mode }}",
+        "mode_cmd_t": "~/mode/set",
+        "modes": ["off", "heat"],
+        "temp_stat_t": "~/state",
+        "temp_stat_tpl": "{{ value_json.target_temp }}",
+        "temp_cmd_t": "~/target/set",
+        "curr_temp_t": "~/state",
+        "curr_temp_tpl": "{{ value_json.current_temp }}",
+        "temp_unit": "C",
+        "min_temp": "15",
+        "max_temp": 25.5,
+        "avty_t": "~/available",
+    }
+    state = {"mode": "off", "target_temp": "21.50", "current_temp": 23.6}
+    discovery = drafted((f"{base}/config", config, True), (f"{base}/state", state, True))
+    draft = only(discovery)
+    assert discovery.left == {}
+    topic = "homeassistant/climate/{parameters.name}"
+    place = {"topic": f"{topic}/state"}
+    warm = {"type": "Number", "unit": "Cel", **place}
+    assert properties(draft) == {
+        "heatingMode": {"type": "String", **place, "path": "/mode", "access": "ReadWrite"},
+        "heatingTargetTemperature": {
+            **warm,
+            "payload": "Text",
+            "path": "/target_temp",
+            "access": "ReadWrite",
+        },
+        "heatingCurrentTemperature": {**warm, "path": "/current_temp"},
+    }
+    mode, target = draft.profile.document["spec"]["actions"]
+    assert mode["mqtt"]["topic"] == f"{topic}/mode/set"
+    (taken,) = target["input"]
+    assert (taken["minimum"], taken["maximum"]) == ("15", "25.5")
+    availability = draft.profile.document["spec"]["mqtt"]["availability"]
+    assert availability["topic"] == f"{topic}/available"
 
 
 def test_a_component_of_several_values_is_named_as_not_drafted() -> None:

@@ -366,7 +366,8 @@ def test_a_device_that_went_is_not_connected_and_nothing_of_it_is_believed() -> 
     store.is_online(False)
     assert len(store.rig.counted) == decided  # it triggers nothing
     assert store.problem("temperature") == store.problem("contact") == "DeviceOffline"
-    assert not view.devices(store.rig.state, store.rig.at)[0].connected
+    line = view.devices(store.rig.state, store.rig.at)[0]
+    assert (line.connected, line.offline) == (False, True)
     store.rig.wait(1)
     assert warm(store) == ("NotApplicable", "DeviceOffline")
     store.is_online(True)

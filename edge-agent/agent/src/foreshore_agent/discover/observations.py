@@ -4,6 +4,7 @@ Filled by `listen`, read by `layouts`; pure. Strangers publish there, so that nu
 bounded, and nothing that a message holds is believed before it is looked at.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,6 +54,7 @@ class Observations:
 
     def __init__(self) -> None:
         self._heard: Final[dict[str, Heard]] = {}
+        self._order: list[str] = []
         self._bytes = 0
         self.messages = 0
         """Messages that came."""
@@ -65,7 +67,15 @@ class Observations:
 
     def __iter__(self) -> Iterator[Heard]:
         """Give every topic's last message, by topic."""
-        return iter(sorted(self._heard.values(), key=lambda heard: heard.topic))
+        return (self._heard[topic] for topic in self._sorted())
+
+    def below(self, prefix: str) -> Iterator[Heard]:
+        """Give the last messages of the topics that begin so, by topic."""
+        order = self._sorted()
+        for at in range(bisect_left(order, prefix), len(order)):
+            if not order[at].startswith(prefix):
+                return
+            yield self._heard[order[at]]
 
     def find(self, topic: str) -> Heard | None:
         """Return the last message of a topic."""
@@ -89,3 +99,9 @@ class Observations:
             was_retained=is_retained or (last is not None and last.was_retained),
             count=1 if last is None else last.count + 1,
         )
+
+    def _sorted(self) -> list[str]:
+        """Return all topics in order; sorted again when there are more."""
+        if len(self._order) != len(self._heard):
+            self._order = sorted(self._heard)
+        return self._order

@@ -1,7 +1,7 @@
 """`discover` for a person: from the options to a session, and from what was heard to the text."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,15 @@ import pydantic
 
 from foreshore_agent.devices.mqtt import connection
 from foreshore_agent.discover import compose, listen, render, words
-from foreshore_api import resources, scalars
+from foreshore_api import addresses, resources, scalars
 from foreshore_api.v1alpha1 import site as sites
 
 MAXIMUM_SECONDS: Final = 3600.0
 MAXIMUM_PASSWORD: Final = 65535
 """Bytes of a password, as MQTT can carry."""
+MAXIMUM_FILTERS: Final = 32
+MAXIMUM_FILTER: Final = 1024
+"""Characters of a filter."""
 _OWN: Final = "discover"
 """Name of the credential that a user's name and password make, and of a Site that is drafted."""
 
@@ -58,7 +61,7 @@ def discover(request: DiscoverRequest, say: Callable[[str], None]) -> str:
         broker = _broker(request, folder, name)
         address = connection.Address.of(broker, folder)
         filters = request.filters or listen.FILTERS
-        say(f"listening to {address.host}:{address.port} for {seconds:g} s")
+        say(f"listening to {addresses.joined(address.host, address.port)} for {seconds:g} s")
         heard = listen.listen(address, filters, seconds, say)
     say(f"{heard.messages} messages on {len(heard)} topics")
     if heard.left:
@@ -82,9 +85,11 @@ def _checked(request: DiscoverRequest) -> float:
         raise DiscoverUsageError(f"--protocol is V5 or V311, not {request.protocol}")
     if request.username is not None and request.credential is not None:
         raise DiscoverUsageError("--username and --credential both say who we are: give one")
-    for name in filter(None, (request.site, request.namespace)):
-        if not resources.is_name(name, 63):
-            raise DiscoverUsageError(f"{name!r} is no name of a Site or a namespace")
+    _check_filters(request.filters)
+    names = (("a Site", request.site), ("a namespace", request.namespace))
+    for what, name in (*names, ("a credential", request.credential)):
+        if name is not None and not resources.is_name(name, 63):
+            raise DiscoverUsageError(f"{name!r} is no name of {what}")
     try:
         seconds = scalars.seconds(request.listen)
     except ValueError as error:
@@ -92,6 +97,24 @@ def _checked(request: DiscoverRequest) -> float:
     if not 0 < seconds <= MAXIMUM_SECONDS:
         raise DiscoverUsageError("--listen is above 0s and at most 1h")
     return seconds
+
+
+def _check_filters(filters: Sequence[str]) -> None:
+    if len(filters) > MAXIMUM_FILTERS:
+        raise DiscoverUsageError(f"more than {MAXIMUM_FILTERS} times --filter")
+    for given in filters:
+        if not _is_filter(given):
+            message = f"--filter {given!r}: + stands for a whole level of a topic, # for all last"
+            raise DiscoverUsageError(message)
+
+
+def _is_filter(text: str) -> bool:
+    """Whether a text is a filter of topics; for any other a broker ends the session."""
+    *before, last = text.split("/")
+    levels = [level for level in (*before, last) if level != "+"]
+    wild = [level for level in levels if "+" in level or "#" in level]
+    is_plain = text.isprintable() and 0 < len(text) <= MAXIMUM_FILTER
+    return is_plain and (not wild or (wild == ["#"] and last == "#"))
 
 
 @contextmanager
@@ -112,14 +135,14 @@ def _credentials(request: DiscoverRequest) -> Iterator[tuple[Path | None, str | 
 
 def _broker(request: DiscoverRequest, folder: Path | None, credential: str | None) -> sites.Broker:
     """Return the broker that is meant. Raises DiscoverUsageError."""
-    host, _, port = request.broker.rpartition(":")
     is_tls = (
         folder is not None and credential is not None and (folder / credential / "ca.crt").exists()
     )
     try:
+        host, port = addresses.split(request.broker)
         return sites.Broker(
-            host=host.removeprefix("[").removesuffix("]"),
-            port=int(port),
+            host=host,
+            port=port,
             protocol=sites.Protocol(request.protocol),
             transport=sites.Transport.TLS if is_tls else sites.Transport.PLAIN,
             credential=credential,

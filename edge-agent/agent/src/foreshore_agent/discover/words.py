@@ -10,6 +10,7 @@ from foreshore_api.v1alpha1 import DataType
 
 _LONGEST_IDENTIFIER: Final = 60
 _LONGEST_OBJECT: Final = 48
+_LONGEST_DECIMAL: Final = 24
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
 _LITERAL: Final = re.compile(r"[^{}#+\x00-\x1f\x7f]+")
@@ -19,6 +20,7 @@ UNITS: Final = {
     "°C": "Cel",
     "C": "Cel",
     "°F": "[degF]",
+    "F": "[degF]",
     "K": "K",
     "%": "%",
     "lx": "lx",
@@ -65,6 +67,7 @@ UNITS: Final = {
 """UCUM codes of units as announcements write them."""
 BY_NAME: Final = {
     "temperature": "Cel",
+    "temp": "Cel",
     "humidity": "%",
     "battery": "%",
     "illuminance": "lx",
@@ -73,7 +76,7 @@ BY_NAME: Final = {
     "current": "A",
     "co2": "[ppm]",
 }
-"""Units that a name suggests where nobody announced one."""
+"""Units that a name suggests where nobody announced one; `current` before another word is `now`."""
 _PAIRS: Final = (("true", "false"), ("on", "off"), ("open", "closed"))
 TRUTHS: Final = (
     *_PAIRS,
@@ -126,6 +129,18 @@ def pointer(*keys: str) -> str:
     return "".join(f"/{key.replace('~', '~0').replace('/', '~1')}" for key in keys)
 
 
+def decimal(value: object) -> int | str | None:
+    """Return a bound as a resource writes it; None if it is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value)
+    if len(text) > _LONGEST_DECIMAL or re.fullmatch(scalars.DECIMAL_PATTERN, text) is None:
+        return None
+    return value if isinstance(value, int) else text
+
+
 def unit_fields(unit: object) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the UCUM code of an announced unit, or a note that nobody knows it."""
     if not isinstance(unit, str) or not unit:
@@ -140,8 +155,8 @@ def guessed_unit(name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     if _FAHRENHEIT.search(name):
         return {"unit": "[degF]"}, ("unit [degF] is guessed by the name",)
     words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?", name)]
-    for word in words:
-        if word in BY_NAME:
+    for word in reversed(words):
+        if word in BY_NAME and not (word == "current" and word != words[-1]):
             unit = BY_NAME[word]
             return {"unit": unit}, (f"unit {unit} is guessed by the name",)
     return {}, ()

@@ -81,6 +81,7 @@ def devices(state: State, at: Instant) -> tuple[report.HeldDevice, ...]:
             namespace=key.namespace,
             device=key.name,
             connected=_is_connected(device, seconds),
+            offline=None if device.presence is None else not device.presence.is_online,
             epoch=device.authority.epoch,
             standing=fencing.standing(device.authority, at.boot).value,
             gave_back=device.authority.given_back,

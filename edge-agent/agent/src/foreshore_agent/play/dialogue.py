@@ -119,7 +119,8 @@ def _address(broker: str, folder: Path | None, credential: str | None) -> connec
         host, port = addresses.split(broker)
         addresses.dialled(host)
     except ValueError as error:
-        raise DialogueError(f"--broker {broker}: HOST:PORT is needed, as localhost:1883") from error
+        message = f"--broker {broker}: HOST:PORT is needed, as localhost:1883 or [::1]:1883"
+        raise DialogueError(message) from error
     is_tls = folder is not None and (folder / (credential or "") / "ca.crt").is_file()
     if credential is not None:
         credentials.read(folder, credential, is_tls=is_tls)  # a mistake is said now

@@ -33,13 +33,16 @@ class PlayedStage:
             raise StageError(f"time zone {self.site.spec.time_zone} is not known here") from error
 
     def topic(self, template: str) -> str:
-        """Fill in one of the profile's topics."""
-        return topics.render(
-            template,
-            site=self.site.name,
-            device=self.device.name,
-            parameters=topics.parameters(self.device.spec),
-        )
+        """Fill in one of the profile's topics. Raises StageError."""
+        try:
+            return topics.render(
+                template,
+                site=self.site.name,
+                device=self.device.name,
+                parameters=topics.parameters(self.device.spec),
+            )
+        except topics.TopicError as error:
+            raise StageError(f"Device {self.device.name}: {error}") from error
 
 
 def read(folder: Path) -> resources.FolderReading:
@@ -82,7 +85,10 @@ def choose(reading: resources.FolderReading, folder: Path, name: str) -> PlayedS
             else f"Site {device.spec.site}"
         )
         raise StageError(f"{folder} does not hold the {missing} of Device {device.name}")
-    return PlayedStage(site, device, narrowing.narrow(profile.spec, device.spec))
+    staged = PlayedStage(site, device, narrowing.narrow(profile.spec, device.spec))
+    for row in topics.templates(staged.profile):
+        staged.topic(row.template)  # said now, and not in the middle of a play
+    return staged
 
 
 def _unknown(folder: Path, name: str, devices: tuple[v1alpha1.Device, ...], count: int) -> str:

@@ -37,6 +37,7 @@ _ERRORS: Final[tuple[_Check, ...]] = (
 )
 _ADVICE: Final[tuple[_Check, ...]] = (
     devices.caps,  # a mode that will not be in force
+    devices.indexed,  # an element of an array by its place
     devices.unfenced,  # two agents may command at once
     unread.check,  # what is written and nobody reads
 )

@@ -6,10 +6,12 @@ from foreshore_api import conditions, v1alpha1
 from foreshore_api.reasons import cap as cap_reasons
 from foreshore_api.reasons import lint as reasons
 from foreshore_api.v1alpha1 import protection
-from foreshore_decision import narrowing, policy, topics
+from foreshore_api.v1alpha1.telemetry import Position
+from foreshore_decision import narrowing, policy
 from foreshore_decision.chain import modes
 from foreshore_decision.lint import findings, written
-from foreshore_decision.policy import acceptance
+from foreshore_decision.policy import acceptance, capping, telemetry
+from foreshore_decision.policy.endpoints import CommandEndpoint, commanded
 
 Reason = conditions.Reason
 
@@ -30,29 +32,30 @@ def protections(files: written.WrittenResources) -> Iterator[findings.Finding]:
 
 def endpoints(files: written.WrittenResources) -> Iterator[findings.Finding]:
     """Yield the devices that are commanded on a topic of another one."""
-    taken: dict[tuple[str, int, str], v1alpha1.Device] = {}
+    taken: dict[CommandEndpoint, v1alpha1.Device] = {}
     for device in files.by_kind.devices:
         profile = files.profile(device)
         site = files.find(v1alpha1.Site, device.namespace, device.spec.site)
         if profile is None or site is None or acceptance.of_reading(profile, device):
             continue
-        broker = site.spec.broker
-        for template in topics.commanded(profile.spec):
-            topic = _rendered(template, device)
-            first = taken.setdefault((broker.host, broker.port, topic), device)
+        for endpoint in commanded(profile.spec, device, site.spec.broker):
+            first = taken.setdefault(endpoint, device)
             if first is not device:
-                text = f"Device {first.namespace}/{first.name} already listens on {topic}"
+                text = endpoint.conflict(first)
                 path = "spec.profileRef.name"
                 yield files.finding(device, Reason.ENDPOINT_CONFLICT, path, text)
 
 
-def _rendered(template: str, device: v1alpha1.Device) -> str:
-    return topics.render(
-        template,
-        site=device.spec.site,
-        device=device.name,
-        parameters=topics.parameters(device.spec),
-    )
+def indexed(files: written.WrittenResources) -> Iterator[findings.Finding]:
+    """Yield the properties whose path counts the elements of an array, if it meets one."""
+    for profile in files.by_kind.profiles:
+        for declared in profile.spec.properties:
+            steps = telemetry.counting(declared)
+            if steps and declared.position is not Position.FIXED:
+                path = f"spec.properties[{declared.name}]"
+                text = f"{steps[0]} is no place in an array: a value that it finds there is refused"
+                reason, warning = reasons.INDEX_MEETS_ARRAY, findings.Severity.WARNING
+                yield files.finding(profile, reason, path, text, warning)
 
 
 def unfenced(files: written.WrittenResources) -> Iterator[findings.Finding]:
@@ -60,12 +63,8 @@ def unfenced(files: written.WrittenResources) -> Iterator[findings.Finding]:
     for profile in files.by_kind.profiles:
         guards = profile.spec.guards
         if profile.spec.actions and guards.fenced_by is protection.Fence.NONE:
-            text = (
-                "nobody fences: for a moment two agents may command such a device; it acts for"
-                " hazard Low only"
-            )
-            warning = findings.Severity.WARNING
-            yield files.finding(profile, reasons.NOBODY_FENCES, "spec.guards.fence", text, warning)
+            path, warning = "spec.guards.fence", findings.Severity.WARNING
+            yield files.finding(profile, Reason.NO_FENCE, path, capping.RISK, warning)
 
 
 def caps(files: written.WrittenResources) -> Iterator[findings.Finding]:

@@ -76,7 +76,7 @@ def _uncompiled(
     bound: Sequence[v1alpha1.Device],
 ) -> Iterator[findings.Finding]:
     """Yield what keeps a policy from compiling, once for all devices that it concerns."""
-    absent = _absent(files, asking)
+    absent: dict[str, set[str]] = {}
     concerned: dict[Problem, list[str]] = {}
     checked: dict[tuple[object, ...], tuple[Problem, ...]] = {}
     total = 0
@@ -92,25 +92,56 @@ def _uncompiled(
         if alike not in checked:
             narrowed = narrowing.narrow(profile.spec, device.spec)
             checked[alike] = _checked(files, asking, narrowed, device.spec, read)
+        missing = _absent(files, asking, device)
+        for path, name in missing.items():
+            absent.setdefault(path, set()).add(name)
         for problem in checked[alike]:
-            if problem.path in absent:
+            if problem.path in missing:
                 continue
             concerned.setdefault(problem, []).append(device.name)
+    yield from _elsewhere(files, asking, absent)
     for problem, names in concerned.items():
         whose = "" if len(names) == total else f" (for Device {findings.listed(names)})"
         text = f"{problem.message}{whose}"
         yield files.finding(asking, problem.reason, problem.path, text)
 
 
-def _absent(files: written.WrittenResources, asking: v1alpha1.DecisionPolicy) -> frozenset[str]:
-    """Return where a policy names other devices that are not here: `references` says that."""
-    return frozenset(
-        f"spec.inputs[{source.name}].deviceRef.name"
-        for source in asking.spec.inputs
-        if source.device_ref is not None
-        and source.device_ref.name is not None
-        and files.find(v1alpha1.Device, asking.namespace, source.device_ref.name) is None
-    )
+def _absent(
+    files: written.WrittenResources, asking: v1alpha1.DecisionPolicy, device: v1alpha1.Device
+) -> Mapping[str, str]:
+    """Return where another device is named that these files do not hold whole, and its name.
+
+    `references` says it where it can be seen without the device; so it does of a DeviceProfile. A
+    name that a parameter gives is left to compiling, unless a cluster may hold the device.
+    """
+    whole = files.sites.get((device.namespace, device.spec.site), {})
+    missing: dict[str, str] = {}
+    for path, name in policy.named(asking.spec, device.spec):
+        other = files.find(v1alpha1.Device, asking.namespace, name)
+        if other is None:
+            is_missing = path.endswith(".name") or files.around.in_cluster
+        else:
+            is_missing = other.spec.site == device.spec.site and name not in whole
+        if is_missing:
+            missing[path] = name
+    return missing
+
+
+def _elsewhere(
+    files: written.WrittenResources,
+    asking: v1alpha1.DecisionPolicy,
+    absent: Mapping[str, set[str]],
+) -> Iterator[findings.Finding]:
+    """Yield the devices that parameters name and that only a cluster may hold."""
+    for path, names in absent.items():
+        outside = sorted(
+            name for name in names if files.find(v1alpha1.Device, asking.namespace, name) is None
+        )
+        if outside and path.endswith(".parameter"):
+            listed = findings.listed(outside)
+            text = f"Device {listed} is not in these files: the cluster must have it"
+            reason, note = reasons.NOT_IN_THESE_FILES, findings.Severity.NOTE
+            yield files.finding(asking, reason, path, text, note)
 
 
 def _checked(

@@ -17,6 +17,7 @@ from foreshore_decision.policy.compile import (
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
 from foreshore_decision.policy.elsewhere import (
     NOBODY,
+    named,
     property_name,
     read_elsewhere,
     resolve,
@@ -38,6 +39,7 @@ __all__ = [
     "check",
     "check_device",
     "compile",
+    "named",
     "property_name",
     "read_elsewhere",
     "resolve",

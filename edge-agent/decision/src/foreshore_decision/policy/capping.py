@@ -5,6 +5,8 @@ where one of these is not good enough for the harm that a wrong command can do, 
 Called by `compile`, and by the operator for conditions and status.
 """
 
+from typing import Final
+
 from foreshore_api.reasons import cap
 from foreshore_api.v1alpha1 import (
     DecisionPolicySpec,
@@ -16,6 +18,13 @@ from foreshore_api.v1alpha1 import (
 from foreshore_api.v1alpha1.decisionpolicy import Hazard
 from foreshore_api.v1alpha1.deviceprofile import Action
 from foreshore_decision.policy import compiled
+
+RISK: Final = (
+    "nobody fences it, as guards.fence None says: two agents may command it at once for as long as"
+    " one can be stopped between its last look at its right and the write. Above Advise only"
+    " policies of hazard Low command it, and only with idempotent actions"
+)
+"""What it means that nobody fences a device."""
 
 
 def caps(spec: DecisionPolicySpec, profile: DeviceProfileSpec) -> tuple[compiled.Cap, ...]:

@@ -31,10 +31,15 @@ def is_read(spec: DecisionPolicySpec) -> bool:
 
 def names(spec: DecisionPolicySpec, device: DeviceSpec) -> Iterator[str]:
     """Yield the names of the other devices that a policy reads for a device."""
+    return (name for _, name in named(spec, device))
+
+
+def named(spec: DecisionPolicySpec, device: DeviceSpec) -> Iterator[tuple[str, str]]:
+    """Yield the fields that name another device for a device, each with the name."""
     for source in spec.inputs:
         name = None if source.device_ref is None else _name(spec, source.device_ref, device)
-        if name is not None:
-            yield name
+        if source.device_ref is not None and name is not None:
+            yield _path(source, source.device_ref), name
 
 
 def property_name(
@@ -114,6 +119,12 @@ def _name(
     return None if default is None else str(default)
 
 
+def _path(source: evaluation.InputSpec, reference: evaluation.DeviceSource) -> str:
+    """Return where an input says which other device it reads."""
+    field = "name" if reference.parameter is None else "parameter"
+    return f"spec.inputs[{source.name}].deviceRef.{field}"
+
+
 def _resolved(
     spec: DecisionPolicySpec,
     source: evaluation.InputSpec,
@@ -122,8 +133,7 @@ def _resolved(
     others: Mapping[str, OtherDevice],
 ) -> Resolution:
     reference = source.device_ref or evaluation.DeviceSource()
-    field = "name" if reference.parameter is None else "parameter"
-    path = f"spec.inputs[{source.name}].deviceRef.{field}"
+    path = _path(source, reference)
     wanted = _name(spec, reference, device)
     if wanted is None:
         own = hints.among(reference.parameter or "", topics.parameters(device))

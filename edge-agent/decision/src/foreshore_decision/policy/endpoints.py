@@ -1,13 +1,14 @@
 """The topics of a profile, and of a device of it: whether each is one, and is one thing only.
 
-Called by `profiles`. Without a device any name and any parameter is taken for granted.
+Called by `profiles`. Without a device any name and any parameter is taken for granted. And where
+devices are commanded, to compare those of one broker.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from foreshore_api import conditions
-from foreshore_api.v1alpha1 import DeviceProfileSpec, DeviceSpec
+from foreshore_api import addresses, conditions
+from foreshore_api.v1alpha1 import Device, DeviceProfileSpec, DeviceSpec, site
 from foreshore_decision import topics
 from foreshore_decision.policy.problems import Problems
 from foreshore_decision.topics import Use
@@ -23,6 +24,31 @@ class RenderedTopic(NamedTuple):
     path: str
     use: Use
     topic: str
+
+
+class CommandEndpoint(NamedTuple):
+    """Where a device is commanded: hosts are compared by their one spelling."""
+
+    host: str
+    port: int
+    topic: str
+
+    def conflict(self, first: Device) -> str:
+        """Say which device has it already."""
+        whose = f"{first.namespace}/{first.name}"
+        return f"Device {whose} already listens on {self.topic} of this broker"
+
+
+def commanded(
+    profile: DeviceProfileSpec, device: Device, broker: site.Broker
+) -> tuple[CommandEndpoint, ...]:
+    """Return where a device is commanded. Raises topics.TopicError."""
+    host, own = addresses.canonical(broker.host), topics.parameters(device.spec)
+    rendered = (
+        topics.render(template, site=device.spec.site, device=device.name, parameters=own)
+        for template in topics.commanded(profile)
+    )
+    return tuple(CommandEndpoint(host, broker.port, topic) for topic in rendered)
 
 
 def check(
@@ -50,9 +76,9 @@ def _rendered(
     values = _values(device, [row.template for row in rows])
     noted: set[str] = set()
     for path, use, template in rows:
-        site = ANY if device is None else device.site
+        place = ANY if device is None else device.site
         try:
-            topic = topics.render(template, site=site, device=name or ANY, parameters=values)
+            topic = topics.render(template, site=place, device=name or ANY, parameters=values)
         except topics.TopicError as error:
             if error.parameter is not None:
                 path = f"spec.parameters[{error.parameter}]"

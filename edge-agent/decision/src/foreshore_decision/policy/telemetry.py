@@ -70,9 +70,14 @@ def _check_place(declared: Property, path: str, problems: Problems) -> None:
                 " in a document the value stands"
             )
             problems.add(Reason.INVALID, f"{path}.{field}", message)
-    if declared.position is telemetry.Position.FIXED and not any(map(_counts, _steps(declared))):
+    if declared.position is telemetry.Position.FIXED and not counting(declared):
         message = "no step of a path is a number that could count elements: leave it out"
         problems.add(Reason.INVALID, f"{path}.position", message)
+
+
+def counting(declared: Property) -> tuple[str, ...]:
+    """Return the steps of a property's paths that count, if what they meet is an array."""
+    return tuple(step for step in _steps(declared) if _counts(step))
 
 
 def _steps(declared: Property) -> Iterator[str]:

@@ -44,12 +44,7 @@ def _node(scene: Scene, name: str, ends: list[str]) -> drafts.DraftDevice:
         notes=("a switch is told on <node>/switch/<id>/command; nothing announced it here",)
         if any(end.startswith("switch/") for end in ends)
         else (),
-        topics=frozenset(
-            heard.topic
-            for heard in scene
-            if heard.topic in {f"{name}/{end}" for end in ends}
-            or heard.topic in (f"{name}/status", f"{name}/debug")
-        ),
+        topics=scene.open(f"{name}/{end}" for end in (*ends, "status", "debug")),
     )
 
 

@@ -6,7 +6,7 @@ abbreviated, and `~` in a topic stands for the base. Source: home-assistant.io, 
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -54,17 +54,74 @@ _DRAFTED: Final = frozenset(
     {"sensor", "binary_sensor", "switch", "number", "select", "light", "fan"}
 )
 """Components whose state is one value."""
+_PARTS: Final[Mapping[str, tuple[tuple[str, str, Mapping[str, str]], ...]]] = {
+    "climate": (
+        (
+            "mode",
+            "select",
+            {
+                "mode_state_topic": "state_topic",
+                "mode_state_template": "value_template",
+                "mode_command_topic": "command_topic",
+                "mode_command_template": "command_template",
+                "modes": "options",
+            },
+        ),
+        (
+            "target temperature",
+            "number",
+            {
+                "temperature_state_topic": "state_topic",
+                "temperature_state_template": "value_template",
+                "temperature_command_topic": "command_topic",
+                "temperature_command_template": "command_template",
+                "temperature_unit": "unit_of_measurement",
+                "min_temp": "min",
+                "max_temp": "max",
+            },
+        ),
+        (
+            "current temperature",
+            "number",
+            {
+                "current_temperature_topic": "state_topic",
+                "current_temperature_template": "value_template",
+                "temperature_unit": "unit_of_measurement",
+            },
+        ),
+        ("action", "select", {"action_topic": "state_topic", "action_template": "value_template"}),
+    ),
+}
+"""Components of several values: of each its title, as which component it is read, its fields."""
+_SHARED: Final[tuple[str, ...]] = (
+    "availability",
+    "availability_topic",
+    "availability_template",
+    "payload_available",
+    "payload_not_available",
+    "device",
+    "~",
+)
+"""Fields that hold for every value of a component."""
 _ABBREVIATIONS: Final = {
+    "act_t": "action_topic",
+    "act_tpl": "action_template",
     "avty": "availability",
     "avty_t": "availability_topic",
     "avty_tpl": "availability_template",
     "cmd_t": "command_topic",
     "cmd_tpl": "command_template",
     "cmps": "components",
+    "curr_temp_t": "current_temperature_topic",
+    "curr_temp_tpl": "current_temperature_template",
     "dev": "device",
     "dev_cla": "device_class",
     "max": "max",
     "min": "min",
+    "mode_cmd_t": "mode_command_topic",
+    "mode_cmd_tpl": "mode_command_template",
+    "mode_stat_t": "mode_state_topic",
+    "mode_stat_tpl": "mode_state_template",
     "ops": "options",
     "p": "platform",
     "pl_avail": "payload_available",
@@ -77,6 +134,11 @@ _ABBREVIATIONS: Final = {
     "stat_t": "state_topic",
     "stat_val_tpl": "state_value_template",
     "t": "topic",
+    "temp_cmd_t": "temperature_command_topic",
+    "temp_cmd_tpl": "temperature_command_template",
+    "temp_stat_t": "temperature_state_topic",
+    "temp_stat_tpl": "temperature_state_template",
+    "temp_unit": "temperature_unit",
     "uniq_id": "unique_id",
     "unit_of_meas": "unit_of_measurement",
     "val_tpl": "value_template",
@@ -92,6 +154,28 @@ _PATH: Final = re.compile(
 _STEP: Final = re.compile(r"\.(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\]")
 _WHOLE: Final = re.compile(r"\{\{\s*value\s*\}\}")
 _PARAMETER: Final = "name"
+_ROLES: Final = frozenset(
+    [
+        "available",
+        "availability",
+        "cmd",
+        "cmnd",
+        "command",
+        "get",
+        "lwt",
+        "off",
+        "on",
+        "output",
+        "power",
+        "set",
+        "stat",
+        "state",
+        "status",
+        "tele",
+        "value",
+    ]
+)
+"""Parts of topics that say what is spoken of, and never whose topic it is; in lower case."""
 MAXIMUM_ENTITIES: Final = 5000
 """Announced entities that are looked at."""
 
@@ -133,13 +217,13 @@ def recognise(scene: Scene) -> Recognised:
             continue
         own |= {heard.topic, f"{match[1]}/status"}
         for key, entity in _entities(match, heard.document):
-            if entity.component not in _DRAFTED:
+            parts = tuple(_parts(entity))
+            if not parts:
                 left.append(heard.topic)
-            elif not scene.taken.intersection(entity.topics) and entity.topics:
-                announced[key].append(entity)
+            announced[key] += (part for part in parts if _is_open(scene, part))
         if len(own) > MAXIMUM_ENTITIES:
             break
-    devices = _devices(scene, announced)
+    devices = _devices(scene, {key: parts for key, parts in announced.items() if parts})
     heard_topics = {heard.topic for heard in scene}
     reason = "an announced component whose state is more than one value"
     return Recognised(
@@ -167,6 +251,22 @@ def _entities(match: re.Match[str], document: object) -> Iterator[tuple[str, _En
             merged = _based({**shared, **inner, "device": device}, config.get("~"))
             platform = str(inner.get("platform"))
             yield _key(device) or match[4], _Entity(_title(merged, str(title)), platform, merged)
+
+
+def _parts(entity: _Entity) -> Iterator[_Entity]:
+    """Yield an entity of one value as it is, one of several as an entity for each that it names."""
+    if entity.component in _DRAFTED:
+        yield entity
+    shared = {key: entity.config[key] for key in _SHARED if key in entity.config}
+    for title, component, fields in _PARTS.get(entity.component, ()):
+        own = {new: entity.config[old] for old, new in fields.items() if old in entity.config}
+        if "state_topic" in own:
+            yield _Entity(f"{entity.title} {title}", component, {**shared, **own})
+
+
+def _is_open(scene: Scene, entity: _Entity) -> bool:
+    """Whether an entity names topics, and none of a device that is drafted already."""
+    return bool(entity.topics) and not scene.taken.intersection(entity.topics)
 
 
 def _expanded(document: object) -> Json | None:
@@ -203,19 +303,20 @@ def _title(config: Mapping[str, Any], otherwise: str) -> str:
 
 
 def _devices(scene: Scene, announced: Mapping[str, list[_Entity]]) -> Iterator[drafts.DraftDevice]:
-    segments = [
-        {part for entity in entities for topic in entity.topics for part in topic.split("/")}
+    devices = Counter(
+        part
         for entities in announced.values()
-    ]
-    everywhere = set.intersection(*segments) if len(segments) > 1 else set()
+        for part in {part for entity in entities for t in entity.topics for part in t.split("/")}
+    )
+    several = {part for part, number in devices.items() if number > 1}
     for entities in announced.values():
-        draft = _device(scene, entities, everywhere)
+        draft = _device(scene, entities, several)
         if draft.properties:
             yield draft
 
 
-def _device(scene: Scene, entities: list[_Entity], everywhere: set[str]) -> drafts.DraftDevice:
-    own = _own_part(entities, everywhere)
+def _device(scene: Scene, entities: list[_Entity], several: set[str]) -> drafts.DraftDevice:
+    own = _own_part(entities, several)
     properties: list[drafts.DraftProperty] = []
     actions: list[drafts.DraftAction] = []
     notes: list[str] = []
@@ -246,11 +347,15 @@ def _device(scene: Scene, entities: list[_Entity], everywhere: set[str]) -> draf
     )
 
 
-def _own_part(entities: Iterable[_Entity], everywhere: set[str]) -> str | None:
-    """Return the part of the topics that is this device's alone: the last that all of them have."""
+def _own_part(entities: Iterable[_Entity], several: set[str]) -> str | None:
+    """Return the part of the topics that is this device's alone: the last that all of them have.
+
+    None of `several`, which more than one device has, and none that names a role.
+    """
     topics = [topic.split("/") for entity in entities for topic in entity.topics]
     shared = [part for part in topics[0] if all(part in other for other in topics)]
-    own = [part for part in shared if part not in everywhere and 0 < len(part) <= 64]
+    names = [part for part in shared if part not in several and part.lower() not in _ROLES]
+    own = [part for part in names if 0 < len(part) <= drafts.MAXIMUM_VALUE]
     return own[-1] if own else None
 
 
@@ -346,9 +451,9 @@ def _action(
         if entity.config.get("schema") == "json":
             payload, expression = "JSON", f'{{"state": {expression}}}'
     bounds = {
-        name: entity.config[key]
+        name: words.decimal(entity.config[key])
         for name, key in (("minimum", "min"), ("maximum", "max"))
-        if entity.component == "number" and type(entity.config.get(key)) is int
+        if entity.component == "number" and words.decimal(entity.config.get(key)) is not None
     }
     options = entity.config.get("options")
     notes = (f"takes {', '.join(map(str, options[:16]))}",) if isinstance(options, list) else ()

@@ -29,6 +29,20 @@ class Scene:
         """Return the last message of a topic, whoever accounts for it."""
         return self.observations.find(topic)
 
+    def open(self, topics: Iterable[str]) -> frozenset[str]:
+        """Return those of the topics that were heard and nobody has accounted for."""
+        heard = (topic for topic in topics if self.find(topic) is not None)
+        return frozenset(topic for topic in heard if topic not in self.taken)
+
+    def open_below(self, *prefixes: str) -> frozenset[str]:
+        """Return the topics that begin so and that nobody has accounted for."""
+        return frozenset(
+            heard.topic
+            for prefix in prefixes
+            for heard in self.observations.below(prefix)
+            if heard.topic not in self.taken
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Recognised:

@@ -114,7 +114,7 @@ def _gen2(scene: Scene, name: str, parts: list[str]) -> drafts.DraftDevice:
         parameters={"id": name},
         properties=tuple(properties),
         mqtt=_availability(scene, f"{name}/online", "{parameters.id}/online"),
-        topics=frozenset(heard.topic for heard in scene if heard.topic.startswith(prefixes)),
+        topics=scene.open_below(*prefixes),
     )
 
 

@@ -60,7 +60,7 @@ def _device(scene: Scene, name: str) -> Iterator[drafts.DraftDevice]:
             "its times name no zone: they are read in the Site's timeZone, and without one only"
             " counted",
         ),
-        topics=frozenset(heard.topic for heard in scene if heard.topic.startswith(prefixes)),
+        topics=scene.open_below(*prefixes),
     )
 
 

@@ -32,14 +32,13 @@ def recognise(scene: Scene) -> Recognised:
 
 def _node(scene: Scene, name: str, ends: list[str]) -> drafts.DraftDevice:
     properties = tuple(prop for end in ends for prop in _property(scene, name, end))
-    topics = {f"{name}/{end}" for end in ends} | {f"{name}/status", f"{name}/nodeinfo"}
     return drafts.DraftDevice(
         layout="Z-Wave JS UI",
         label=name,
         model=f"zwave {name.rpartition('/')[2]}",
         parameters={"node": name},
         properties=properties,
-        topics=frozenset(heard.topic for heard in scene if heard.topic in topics),
+        topics=scene.open(f"{name}/{end}" for end in (*ends, "status", "nodeinfo")),
     )
 
 
