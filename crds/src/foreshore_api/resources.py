@@ -137,9 +137,14 @@ def _no_kind(document: Mapping[str, Any]) -> str:
     return f"{message}; {hints.among(kind, KINDS)}"
 
 
+UNIT_HINT: Final = ": a unit is a UCUM code, such as Cel for °C, [degF] for °F, m3/h or %"
+
+
 def _hint(problem: pydantic_core.ErrorDetails, kind: type[meta.Resource]) -> str:
-    """Return which fields there are where one that is not known was written."""
+    """Return which fields there are where one that is not known was written, or how units are."""
     *parents, name = problem["loc"]
+    if problem["type"] == "string_pattern_mismatch" and name == "unit":
+        return UNIT_HINT
     if problem["type"] != "extra_forbidden":
         return ""
     fields = _fields(kind, parents)

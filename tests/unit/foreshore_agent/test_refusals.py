@@ -21,8 +21,8 @@ def test_a_cause_has_one_line_a_minute_that_says_how_many_it_stands_for(
     assert caplog.messages == [
         f"refused a message on hq/room/telemetry: {large}",
         "refused a message on hq/room/telemetry: InvalidJSON"
-        " (The document is no JSON; remedy: a device that publishes JSON; of a bare value the"
-        " property's payload Text)",
+        " (The document is no JSON; remedy: payload Text for the property, where the message is a"
+        " bare value; else a device that publishes JSON)",
         f"refused a message on hq/hall/telemetry: {large}; 999 more since the last line",
     ]
 

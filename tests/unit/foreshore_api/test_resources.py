@@ -123,3 +123,10 @@ def test_what_is_not_supported_is_told_with_its_place_and_value() -> None:
         ("spec.mode", "Supervised"),
         ("spec.action.priority", "9"),
     ]
+
+
+def test_a_unit_as_people_write_it_is_told_how_ucum_does() -> None:
+    document = room.profile()
+    document["spec"]["properties"][0]["unit"] = "°C"
+    with pytest.raises(resources.InvalidError, match="UCUM code, such as Cel for °C"):
+        resources.parse(document, strict=True)

@@ -208,6 +208,11 @@ def test_a_name_that_says_fahrenheit_is_no_celsius(name: str) -> None:
     assert temperature["unit"] == "[degF]"
 
 
+def test_a_topic_that_is_a_number_to_readers_of_yaml_makes_no_such_name() -> None:
+    station = only(drafted(("0E0", {"temperature": 3.5}, False)))
+    assert [item.name for item in station.devices] == ["device-0e0"]
+
+
 def test_tags_of_a_gateway_are_picked_by_name_with_their_quality() -> None:
     line = only(drafted(*overheard.GATEWAY))
     assert properties(line)["motorTemp"] == {

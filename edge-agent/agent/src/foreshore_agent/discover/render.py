@@ -5,6 +5,7 @@ written by their libraries.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -65,8 +66,26 @@ def _comments(item: compose.DraftObject) -> Iterator[str]:
         yield f"# {line}\n"
 
 
+class _QuotingDumper(yaml.SafeDumper):
+    """Writes texts in quotes that newer readers of YAML take for numbers: `0E0`."""
+
+
+_QuotingDumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
 def _body(document: dict[str, Any]) -> str:
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    text = _dumped(document, allow_unicode=True)
     if all(printable.is_fit(character) for character in text if character != "\n"):
         return text
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=_WIDTH)
+    return _dumped(document, allow_unicode=False)
+
+
+def _dumped(document: dict[str, Any], *, allow_unicode: bool) -> str:
+    text: str = yaml.dump(
+        document, Dumper=_QuotingDumper, sort_keys=False, allow_unicode=allow_unicode, width=_WIDTH
+    )
+    return text

@@ -103,6 +103,8 @@ def object_name(text: str, taken: Container[str] = ()) -> str:
     """Return a name that Kubernetes takes, in lower case with hyphens, and that is not taken."""
     words = re.findall(r"[a-z0-9]+", _plain(text).lower()) or ["device"]
     name = "-".join(words)[:_LONGEST_OBJECT].strip("-")
+    if re.fullmatch(r"[0-9]+e[0-9]+", name):  # a power of ten to some readers of YAML
+        name = f"device-{name}"
     return _unique(name, "-", taken)
 
 
