@@ -41,7 +41,7 @@ def read(
 ) -> dict[str, list[events.Sample] | str]:
     """What an agent makes of a message, by each device of the folder that it is for."""
     site, devices = _assigned(dialect)
-    routes = topics.routes(site.name, devices, site.spec.time_zone)
+    routes = topics.routes(devices, site.spec.time_zone)
     message = channel.MqttMessage(topic, body, is_retained, redelivered=False)
     at = events.Instant(NOW, 1000.0, 1000.0)
     return {
@@ -54,8 +54,8 @@ def read(
 
 def announced(dialect: str, topic: str, body: bytes) -> dict[str, bool | str]:
     """Whether a message says that a device is there, by each device of the folder that it is of."""
-    site, devices = _assigned(dialect)
-    routes = availability.routes(site.name, devices).get(topic, ())
+    _, devices = _assigned(dialect)
+    routes = availability.lay_out(devices).routes.get(topic, ())
     return {route.device.name: route.read(body) for route in routes}
 
 

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from foreshore_api import v1alpha1
-from foreshore_api.wire import beat
+from foreshore_api.wire import assignment, beat
 
 LONGEST: Final = 256
 """Characters of a topic."""
@@ -111,6 +111,12 @@ def named(templates: Iterable[str]) -> frozenset[str]:
 def parameters(device: v1alpha1.DeviceSpec) -> dict[str, str]:
     """Return what a device's parameters are in topics and actions: texts."""
     return {parameter.name: str(parameter.value) for parameter in device.parameters}
+
+
+def of_device(template: str, device: v1alpha1.Device | assignment.AssignedDevice) -> str:
+    """Fill in a topic template for a device. Raises TopicError."""
+    spec = device.spec
+    return render(template, site=spec.site, device=device.name, parameters=parameters(spec))
 
 
 def render(

@@ -42,7 +42,7 @@ def device(
 
 
 def route(**words: str) -> availability.AvailabilityRoute:
-    [only] = availability.routes("hq", [device(words=words)])["hq/door/lwt"]
+    [only] = availability.lay_out([device(words=words)]).routes["hq/door/lwt"]
     return only
 
 
@@ -157,7 +157,7 @@ def test_however_often_a_device_comes_and_goes_that_it_went_is_not_lost(
 
 
 def words_of(*devices: assignment.AssignedDevice) -> last_words.Words:
-    return last_words.by_topic("hq", devices)
+    return last_words.by_topic(devices)
 
 
 def test_the_broker_is_asked_again_where_somebody_reads_a_last_word_anew() -> None:

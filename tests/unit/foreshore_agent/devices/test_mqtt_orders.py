@@ -15,7 +15,7 @@ from foreshore_api.wire import assignment
 
 def test_each_device_is_commanded_and_advised_on_its_own_topics() -> None:
     advised = {"advice_topic": "{site}/{device}/advice"}
-    laid = orders.lay_out("hq", [site_side.device(name, **advised) for name in ("a", "b")])
+    laid = orders.lay_out([site_side.device(name, **advised) for name in ("a", "b")])
     for name in ("a", "b"):
         key = events.Key("hq", name)
         assert laid.commands[key, "air"].topic == f"hq/{name}/command"
@@ -30,7 +30,7 @@ def plugged(*, name: str = "room-301", value: str = "Fan Plug") -> assignment.As
 
 
 def test_an_action_goes_to_its_own_topic_in_its_own_words() -> None:
-    laid = orders.lay_out("hq", [plugged()])
+    laid = orders.lay_out([plugged()])
     to = laid.commands[DEVICE, "switch"]
     assert to.topic == "zigbee2mqtt/Fan Plug/set"
     command = site_side.command()._replace(values={"value": True})
@@ -41,7 +41,7 @@ def test_an_action_goes_to_its_own_topic_in_its_own_words() -> None:
 
 
 def test_a_device_whose_topic_cannot_be_filled_in_is_named_and_the_others_go_on() -> None:
-    laid = orders.lay_out("hq", [plugged(value="#"), plugged(name="b"), site_side.device("c")])
+    laid = orders.lay_out([plugged(value="#"), plugged(name="b"), site_side.device("c")])
     assert [(key.name, action) for key, action in laid.commands] == [("b", "switch"), ("c", "air")]
     [problem] = laid.problems
     assert problem.startswith("hq/room-301 is not commanded: ")

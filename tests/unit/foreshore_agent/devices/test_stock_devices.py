@@ -54,7 +54,7 @@ def test_a_device_is_several_topics_by_its_parameters() -> None:
 def test_a_topic_on_which_nothing_is_read_is_not_listened_on() -> None:
     own = {"name": "co2", "topic": "{site}/{device}/co2"}
     written = {"name": "set", "access": "Write"}
-    routes = topics.routes("hq", [site_side.speaking("a", own, written)])
+    routes = topics.routes([site_side.speaking("a", own, written)])
     assert routes.telemetry_filters == ("hq/a/co2",)
 
 

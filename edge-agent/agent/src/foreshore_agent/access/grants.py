@@ -82,11 +82,7 @@ class _Placed:
         """Fill in the profile's topics. Raises topics.TopicError."""
 
         def rendered(templates: Iterable[str]) -> frozenset[str]:
-            own = topics.parameters(device.spec)
-            return frozenset(
-                topics.render(template, site=site.name, device=device.name, parameters=own)
-                for template in templates
-            )
+            return frozenset(topics.of_device(template, device) for template in templates)
 
         spoken, heard = topics.spoken(profile), topics.heard(profile)
         return cls(device, site, rendered(spoken), rendered(heard))

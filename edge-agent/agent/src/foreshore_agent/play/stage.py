@@ -35,12 +35,7 @@ class PlayedStage:
     def topic(self, template: str) -> str:
         """Fill in one of the profile's topics. Raises StageError."""
         try:
-            return topics.render(
-                template,
-                site=self.site.name,
-                device=self.device.name,
-                parameters=topics.parameters(self.device.spec),
-            )
+            return topics.of_device(template, self.device)
         except topics.TopicError as error:
             raise StageError(f"Device {self.device.name}: {error}") from error
 

@@ -43,12 +43,11 @@ def commanded(
     profile: DeviceProfileSpec, device: Device, broker: site.Broker
 ) -> tuple[CommandEndpoint, ...]:
     """Return where a device is commanded. Raises topics.TopicError."""
-    host, own = addresses.canonical(broker.host), topics.parameters(device.spec)
-    rendered = (
-        topics.render(template, site=device.spec.site, device=device.name, parameters=own)
+    host = addresses.canonical(broker.host)
+    return tuple(
+        CommandEndpoint(host, broker.port, topics.of_device(template, device))
         for template in topics.commanded(profile)
     )
-    return tuple(CommandEndpoint(host, broker.port, topic) for topic in rendered)
 
 
 def check(

@@ -8,21 +8,18 @@ announced waits for the engine's turn as telemetry does, but never much of it: o
 comes and goes a thousand times between two turns, that it went and what it is now.
 """
 
-import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from foreshore_agent.devices.codecs import document, leaf, places
 from foreshore_agent.devices.codecs.leaf import PayloadError
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
-from foreshore_api import printable
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.wire import assignment
 from foreshore_decision import topics
 
-_LOG: Final = logging.getLogger(__name__)
 MAXIMUM_BYTES: Final = 4096
 """Of a message: it holds one word, and little beside it."""
 
@@ -45,28 +42,34 @@ class AvailabilityRoute:
         return False if word == self.offline else reasons.UNKNOWN_WORD
 
 
-Routes = Mapping[str, tuple[AvailabilityRoute, ...]]
-"""By topic; a bridge's own availability is that of all its devices."""
+@dataclass(frozen=True, slots=True)
+class AvailabilityTopics:
+    """Where it is said whether one site's devices are there."""
+
+    routes: Mapping[str, tuple[AvailabilityRoute, ...]] = field(default_factory=dict)
+    """By topic; a bridge's own availability is that of all its devices."""
+    problems: tuple[str, ...] = ()
+    """Which devices have topics that cannot be filled in, and why."""
 
 
-def routes(site: str, devices: Iterable[assignment.AssignedDevice]) -> Routes:
-    """Lay out where it is said whether one site's devices are there."""
+def lay_out(devices: Iterable[assignment.AssignedDevice]) -> AvailabilityTopics:
+    """Lay out where it is said whether devices are there."""
     placed: dict[str, tuple[AvailabilityRoute, ...]] = {}
+    problems: list[str] = []
     for device in devices:
         declared = device.profile.mqtt.availability
         if declared is None:
             continue
-        own = topics.parameters(device.spec)
-        try:
-            topic = topics.render(declared.topic, site=site, device=device.name, parameters=own)
-        except topics.TopicError as error:  # what is the other devices' goes on
-            _LOG.warning("no availability of %s: %s", device.name, printable.clean(str(error)))
-            continue
         key = Key(device.namespace, device.name)
+        try:
+            topic = topics.of_device(declared.topic, device)
+        except topics.TopicError as error:  # what is the other devices' goes on
+            problems.append(f"{key} has no availability: {error}")
+            continue
         path = () if declared.path is None else places.member(declared.path)
         route = AvailabilityRoute(key, path, declared.online, declared.offline)
         placed[topic] = (*placed.get(topic, ()), route)
-    return placed
+    return AvailabilityTopics(placed, tuple(problems))
 
 
 class Announcements:

@@ -69,13 +69,11 @@ class MqttDevices:
         self._lost: Final[dict[str, None]] = {}
         """Topics on which a message was dropped that said what is not said again."""
         self._logged: Final[set[tuple[str | Key, str, str]]] = set()
-        """Topics and properties of devices with a reason for which the log has a line."""
+        """Topics, properties and actions of devices with a reason for which the log has a line."""
         self._routes = topics.Routes()
-        self._watched: availability.Routes = {}
+        self._watched = availability.AvailabilityTopics()
         self._words: last_words.Words = {}
         self._orders = orders.OrderTopics()
-        self._unmade: Final[set[tuple[Key, str]]] = set()
-        """Actions of devices of which the log says that they have no message."""
         self._telemetry: Final = site.telemetry(
             channel.Subscriber(self._measured, self._telemetry_changed)
         )
@@ -112,21 +110,16 @@ class MqttDevices:
         windowed: Collection[Key] = (),
     ) -> None:
         """Take a new desired state: another broker, other topics."""
-        placed = tuple(devices)
-        words = {} if site is None else last_words.by_topic(site.name, placed)
+        placed = () if site is None else tuple(devices)
+        words = last_words.by_topic(placed)
         renewed, self._words = last_words.renewed(self._words, words), words
-        self._watched = {} if site is None else availability.routes(site.name, placed)
-        before = {*self._routes.problems, *self._orders.problems}
-        self._routes = (
-            topics.Routes()
-            if site is None
-            else topics.routes(site.name, placed, site.spec.time_zone)
-        )
-        self._orders = orders.OrderTopics() if site is None else orders.lay_out(site.name, placed)
-        for problem in dict.fromkeys((*self._routes.problems, *self._orders.problems)):
+        before = frozenset(self._topic_problems())
+        self._watched = availability.lay_out(placed)
+        self._routes = topics.routes(placed, None if site is None else site.spec.time_zone)
+        self._orders = orders.lay_out(placed)
+        for problem in dict.fromkeys(self._topic_problems()):
             if problem not in before:
                 _LOG.warning("no topic: %s", printable.clean(problem))
-        self._unmade.clear()
         telemetry_routes = self._routes.telemetry
         dropped = self._unread.assign(
             {
@@ -142,10 +135,14 @@ class MqttDevices:
         for gone in self._missed.keys() - assigned:
             del self._missed[gone]
         self._logged.clear()
-        heard = {*self._routes.telemetry_filters, *self._watched}
+        heard = {*self._routes.telemetry_filters, *self._watched.routes}
         self._telemetry.listen(tuple(sorted(heard)), renewed)
         self._control.listen(self._orders.filters)
         self._broker.assign(None if site is None else site.spec.broker, self._credentials)
+
+    def _topic_problems(self) -> tuple[str, ...]:
+        """Return which topics devices cannot have, as sentences."""
+        return (*self._routes.problems, *self._orders.problems, *self._watched.problems)
 
     def send(self, command: effects.SendCommand) -> str | None:
         """Publish one command, now or never; return why it surely did not leave, or None."""
@@ -173,8 +170,7 @@ class MqttDevices:
 
     def _note_unmade(self, command: effects.SendCommand, error: dialect.MessageError) -> None:
         """Say once in the log why an action of a device has no message."""
-        if (command.device, command.action) not in self._unmade:
-            self._unmade.add((command.device, command.action))
+        if self._is_first((command.device, command.action, reasons.MESSAGE_NOT_MADE)):
             _LOG.warning("%s of %s has no message: %s", command.action, command.device, error)
 
     def advise(self, advice: effects.Advise) -> None:
@@ -220,7 +216,7 @@ class MqttDevices:
 
     def _measured(self, message: channel.MqttMessage) -> bool:
         """Keep a message of the telemetry connection until the engine's host has a turn for it."""
-        for watched in self._watched.get(message.topic, ()):
+        for watched in self._watched.routes.get(message.topic, ()):
             self._announce(message, watched)
         for dropped in self._unread.put(message):
             self._drop(dropped)
@@ -398,7 +394,7 @@ class MqttDevices:
     def _is_first(self, refusal: tuple[str | Key, str, str]) -> bool:
         """Whether something is refused for a reason that the log does not have of it yet.
 
-        What is refused is a device's property, or a topic of devices: there are not many.
+        What is refused is a device's property or action, or a topic: there are not many.
         """
         is_first = refusal not in self._logged
         self._logged.add(refusal)
@@ -431,9 +427,7 @@ class MqttDevices:
         if isinstance(arrival, str):
             self._refused.note(f"a message on {topic}", arrival)
             return
-        if isinstance(
-            arrival, events.Acknowledged | events.Replied
-        ):  # samples are the engine's to count
+        if isinstance(arrival, events.Acknowledged | events.Replied):  # samples count themselves
             self._refused.count(telemetry.ACCEPTED)
         self._deliver(arrival)
 

@@ -19,11 +19,11 @@ Words = Mapping[str, Mapping[Reader, object]]
 """By topic, who reads a last word there, and how."""
 
 
-def by_topic(site: str, devices: Iterable[assignment.AssignedDevice]) -> Words:
+def by_topic(devices: Iterable[assignment.AssignedDevice]) -> Words:
     """Return who reads last words, and where."""
     words: dict[str, dict[Reader, object]] = {}
     for device in devices:
-        key, parameters = Key(device.namespace, device.name), topics.parameters(device.spec)
+        key = Key(device.namespace, device.name)
         readers: dict[str, object] = dict(presence.last_words(device))
         mqtt = device.profile.mqtt
         places = {declared.name: declared.topic for declared in device.profile.properties}
@@ -34,9 +34,7 @@ def by_topic(site: str, devices: Iterable[assignment.AssignedDevice]) -> Words:
             if template is None:
                 continue
             with contextlib.suppress(topics.TopicError):  # said where it is listened on
-                topic = topics.render(
-                    template, site=site, device=device.name, parameters=parameters
-                )
+                topic = topics.of_device(template, device)
                 words.setdefault(topic, {})[key, name] = word
     return words
 

@@ -79,7 +79,7 @@ class _DeviceTopics(NamedTuple):
     replies: dict[str, tuple[ReplyRoute, ...]]
 
 
-def lay_out(site: str, devices: Iterable[assignment.AssignedDevice]) -> OrderTopics:
+def lay_out(devices: Iterable[assignment.AssignedDevice]) -> OrderTopics:
     """Lay out where one site's devices are commanded and answer."""
     commands: dict[tuple[Key, str], Destination] = {}
     advice: dict[Key, Destination] = {}
@@ -89,7 +89,7 @@ def lay_out(site: str, devices: Iterable[assignment.AssignedDevice]) -> OrderTop
     for device in devices:
         key = Key(device.namespace, device.name)
         try:
-            own = _of_device(site, device)
+            own = _of_device(device)
         except topics.TopicError as error:
             problems.append(f"{key} is not commanded: {error}")
             continue
@@ -103,14 +103,10 @@ def lay_out(site: str, devices: Iterable[assignment.AssignedDevice]) -> OrderTop
     return OrderTopics(commands, advice, answers, replies, tuple(problems))
 
 
-def _of_device(site: str, device: assignment.AssignedDevice) -> _DeviceTopics:
+def _of_device(device: assignment.AssignedDevice) -> _DeviceTopics:
     """Lay out one device's topics. Raises `topics.TopicError`."""
     key, profile = Key(device.namespace, device.name), device.profile
     parameters = topics.parameters(device.spec)
-
-    def rendered(template: str) -> str:
-        return topics.render(template, site=site, device=device.name, parameters=parameters)
-
     commands: dict[str, Destination] = {}
     answers: dict[str, tuple[AnswerRoute, ...]] = {}
     replies: dict[str, tuple[ReplyRoute, ...]] = {}
@@ -120,17 +116,21 @@ def _of_device(site: str, device: assignment.AssignedDevice) -> _DeviceTopics:
         if template is not None:
             message = _message(key, action, parameters)
             codec = registry.choose(profile, action)
-            commands[action.name] = Destination(rendered(template), codec, message)
+            commands[action.name] = Destination(topics.of_device(template, device), codec, message)
         reply = None if action.acknowledgement is None else action.acknowledgement.reply
         if reply is not None:
-            topic = rendered(reply.topic)
+            topic = topics.of_device(reply.topic, device)
             route = ReplyRoute(key, action.name, reply)
             replies[topic] = (*replies.get(topic, ()), route)
     if profile.mqtt.acknowledgement_topic is not None:
-        topic = rendered(profile.mqtt.acknowledgement_topic)
+        topic = topics.of_device(profile.mqtt.acknowledgement_topic, device)
         answers[topic] = (AnswerRoute(key, registry.choose(profile)),)
     advised = profile.mqtt.advice_topic
-    advice = None if advised is None else Destination(rendered(advised), registry.choose(profile))
+    advice = (
+        None
+        if advised is None
+        else Destination(topics.of_device(advised, device), registry.choose(profile))
+    )
     return _DeviceTopics(commands, advice, answers, replies)
 
 

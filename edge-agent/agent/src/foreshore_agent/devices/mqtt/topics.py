@@ -37,23 +37,6 @@ class Routes:
         return tuple(sorted(self.telemetry))
 
 
-class _Site(NamedTuple):
-    """What topics are laid out for, and what is wrong with them."""
-
-    name: str
-    zone: str | None
-    problems: list[str]
-
-    def topic(self, template: str, device: assignment.AssignedDevice) -> str | None:
-        """Return a device's topic; None, and a problem, where its parameters make none."""
-        own = topics.parameters(device.spec)
-        try:
-            return topics.render(template, site=self.name, device=device.name, parameters=own)
-        except topics.TopicError as error:
-            self.problems.append(f"{device.namespace}/{device.name}: {error}")
-            return None
-
-
 class _Readers(NamedTuple):
     """What one device reads on one topic, whichever of its templates lead there."""
 
@@ -61,34 +44,28 @@ class _Readers(NamedTuple):
     properties: list[deviceprofile.Property]
 
 
-def routes(
-    site: str, devices: Iterable[assignment.AssignedDevice], zone: str | None = None
-) -> Routes:
-    """Lay out the routes of one site's devices; `zone` is the Site's, of times that name none.
+def routes(devices: Iterable[assignment.AssignedDevice], zone: str | None = None) -> Routes:
+    """Lay out who reads what on which topic; `zone` is the Site's, of times that name none.
 
     A topic that a device cannot have costs that device the topic, and nobody else anything.
     """
-    of_site = _Site(site, zone, [])
-    telemetry = _telemetry(of_site, devices)
-    return Routes(telemetry, tuple(of_site.problems))
-
-
-def _telemetry(
-    site: _Site, devices: Iterable[assignment.AssignedDevice]
-) -> Mapping[str, tuple[DeviceRoute, ...]]:
-    """Lay out who reads what on which topic: of each device, its properties there."""
     readers: dict[str, dict[Key, _Readers]] = {}
+    problems: list[str] = []
     for device in devices:
         key = Key(device.namespace, device.name)
         for template, properties in payload.by_topic(device.profile).items():
-            topic = site.topic(template, device)
-            if topic is not None:
-                of_device = readers.setdefault(topic, {}).setdefault(key, _Readers(device, []))
-                of_device.properties.extend(properties)
-    return {
-        topic: tuple(_route(of_device, site.zone, of_topic) for of_device in of_topic.values())
+            try:
+                topic = topics.of_device(template, device)
+            except topics.TopicError as error:
+                problems.append(f"{key}: {error}")
+                continue
+            of_device = readers.setdefault(topic, {}).setdefault(key, _Readers(device, []))
+            of_device.properties.extend(properties)
+    telemetry = {
+        topic: tuple(_route(of_device, zone, of_topic) for of_device in of_topic.values())
         for topic, of_topic in readers.items()
     }
+    return Routes(telemetry, tuple(problems))
 
 
 def _route(readers: _Readers, zone: str | None, of_topic: Mapping[Key, _Readers]) -> DeviceRoute:
