@@ -369,9 +369,7 @@ def _refusal(code: str | None) -> str:
     """Say why a value was refused at the door, and what helps."""
     if code is None:
         return ""
-    row = telemetry.TABLE.get(code)
-    text = "" if row is None else f": {row.meaning.rstrip('.')}; remedy: {row.remedy}"
-    return f" ({code}{text})"
+    return f" ({_with_remedy(code, telemetry.TABLE.get(code))})"
 
 
 def _model(decision: record.Decision) -> tuple[str, ...]:
