@@ -1,8 +1,6 @@
 """Whether what resources name is there."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 from foreshore_api import conditions, hints, meta, v1alpha1
 from foreshore_api.reasons import lint as reasons
@@ -16,18 +14,24 @@ def check(files: written.WrittenResources) -> Iterator[findings.Finding]:
     """Yield every reference to an object that is not there."""
     every = files.by_kind
     for device in every.devices:
-        profile = device.spec.profile_ref.name
-        yield from _reference(files, device, "spec.profileRef.name", every.profiles, profile)
-        yield from _reference(files, device, "spec.site", every.sites, device.spec.site)
+        profile, site = device.spec.profile_ref.name, device.spec.site
+        yield from _reference(
+            files, device, "spec.profileRef.name", v1alpha1.DeviceProfile, every.profiles, profile
+        )
+        yield from _reference(files, device, "spec.site", v1alpha1.Site, every.sites, site)
     for version in every.versions:
         model = version.spec.model_ref.name
-        yield from _reference(files, version, "spec.modelRef.name", every.models, model)
+        yield from _reference(
+            files, version, "spec.modelRef.name", v1alpha1.Model, every.models, model
+        )
     for policy in every.policies:
         reference = policy.spec.model_ref
         if reference is not None and reference.version is not None:
             wanted = reference.version
             path = "spec.modelRef.version"
-            yield from _reference(files, policy, path, every.versions, wanted)
+            yield from _reference(
+                files, policy, path, v1alpha1.ModelVersion, every.versions, wanted
+            )
         yield from _other_devices(files, policy)
 
 
@@ -39,8 +43,9 @@ def _other_devices(
         wanted = source.device_ref
         path = f"spec.inputs[{source.name}].deviceRef"
         if wanted is not None and wanted.name is not None:
+            devices = files.by_kind.devices
             yield from _reference(
-                files, policy, f"{path}.name", files.by_kind.devices, wanted.name, _DEVICE
+                files, policy, f"{path}.name", v1alpha1.Device, devices, wanted.name
             )
 
 
@@ -48,12 +53,11 @@ def _reference(
     files: written.WrittenResources,
     resource: meta.Resource,
     field: str,
+    wanted_kind: type[meta.Resource],
     candidates: Sequence[meta.Resource],
     name: str,
-    kind: str | None = None,
 ) -> Iterator[findings.Finding]:
-    namespace = resource.namespace
-    kind = kind or _REFERRED[field]
+    namespace, kind = resource.namespace, wanted_kind.kind
     wanted = resources.ObjectIdentity(kind, namespace, name)
     if wanted in files.by_identity:
         return
@@ -71,15 +75,3 @@ def _reference(
         names = [other.name for other in candidates if other.namespace == namespace]
         text = f"there is no {kind} {name} in namespace {namespace}; {hints.among(name, names)}"
     yield files.finding(resource, Reason.REFERENCE_NOT_FOUND, field, text)
-
-
-_DEVICE: Final = v1alpha1.Device.kind
-_REFERRED: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "spec.profileRef.name": v1alpha1.DeviceProfile.kind,
-        "spec.site": v1alpha1.Site.kind,
-        "spec.modelRef.name": v1alpha1.Model.kind,
-        "spec.modelRef.version": v1alpha1.ModelVersion.kind,
-    }
-)
-"""Which kind a field refers to."""
