@@ -159,7 +159,7 @@ def _void_elsewhere(
         names = presence.redeclared(before.assigned, devices[key].assigned)
         if not names:
             continue
-        elsewhere = frozenset(named.name_elsewhere(key.name, name) for name in names)
+        elsewhere = named.names_elsewhere(key.name, names)
         for reader in read_by:
             devices[reader], more = deciding.unground(turn, devices[reader], elsewhere)
             done += more

@@ -212,15 +212,14 @@ def read_elsewhere(
     Its values enter their windows as they enter its own; what is said once and could not be read
     leaves no last good value.
     """
-    new = {name: source.readings[name] for name in properties}
-    read = _renamed(source.key.name, new)
-    bad = {name: reading for name, reading in new.items() if reading.problem is not None}
-    lost = frozenset(_renamed(source.key.name, {n: bad[n] for n in source.kept.intersection(bad)}))
+    bad = {name for name in properties if source.readings[name].problem is not None}
+    lost = compiled.names_elsewhere(source.key.name, source.kept & bad)
     if lost:
         reader = presence.unbelieved(reader, lost)
-    fresh = frozenset(name for name, reading in read.items() if reading.problem is None)
+    fresh = compiled.names_elsewhere(source.key.name, properties - bad)
     if sample.retained or not fresh:
         return reader
+    read = _renamed(source.key.name, {name: source.readings[name] for name in properties})
     bindings = _widened(reader.bindings, read, fresh, seconds - sample.waited)
     return reader if bindings is reader.bindings else reader._replace(bindings=bindings)
 

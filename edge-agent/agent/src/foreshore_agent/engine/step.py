@@ -3,7 +3,7 @@
 Called by the runtime only, one event at a time, in the order in which things happened.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Concatenate, Final, ParamSpec
 
@@ -75,7 +75,10 @@ def _read_elsewhere(
 ) -> Change[State]:
     """Let the devices whose policies read the sample's device go on with it, in their order."""
     turn, source = turn._replace(devices=state.devices), state.devices[event.device]
-    renamed, names = sampling.elsewhere(event), _names_elsewhere(source.key, properties)
+    renamed, names = (
+        sampling.elsewhere(event),
+        compiled.names_elsewhere(source.key.name, properties),
+    )
     change = Change(state)
     for key in state.readers[event.device]:
         reader = change.value.devices[key]
@@ -88,10 +91,6 @@ def _read_elsewhere(
     return change
 
 
-def _names_elsewhere(device: Key, properties: Iterable[str]) -> frozenset[str]:
-    return frozenset(compiled.name_elsewhere(device.name, name) for name in properties)
-
-
 def _void(
     turn: Turn, state: State, key: Key, names: frozenset[str], problem: reasons.GateReason
 ) -> Change[State]:
@@ -99,7 +98,7 @@ def _void(
     change = _put(state, key, deciding.void(turn, state.devices[key], names, problem))
     if not names:
         return change
-    elsewhere = _names_elsewhere(key, names)
+    elsewhere = compiled.names_elsewhere(key.name, names)
     for reader in state.readers.get(key, ()):
         state, done = change
         dropped = deciding.unground(turn, state.devices[reader], elsewhere)

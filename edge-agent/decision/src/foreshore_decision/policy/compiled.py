@@ -4,7 +4,7 @@
 dataclasses: this is the hot path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,6 +32,11 @@ class OtherProperty(NamedTuple):
 def name_elsewhere(device: str, property_: str) -> str:
     """Return the name of another device's property; no property's own has a dot."""
     return f"{device}.{property_}"
+
+
+def names_elsewhere(device: str, properties: Iterable[str]) -> frozenset[str]:
+    """Return the names of several of its properties."""
+    return frozenset(name_elsewhere(device, name) for name in properties)
 
 
 @dataclass(frozen=True, slots=True)
