@@ -37,7 +37,7 @@ from foreshore_agent.engine.turn import Turn
 from foreshore_api.wire import assignment, beat
 from foreshore_decision import fencing
 from foreshore_decision.chain import limiter
-from foreshore_decision.policy import actions, compiled
+from foreshore_decision.policy import actions
 
 DEVICE: Final = f"{effects.DURABLE_PREFIX}device/"
 POLICY: Final = f"{effects.DURABLE_PREFIX}policy/"
@@ -211,26 +211,18 @@ def _device(document: Mapping[str, Any], identity: Identity, now: float) -> Reme
     )
 
 
-def fixed(
-    decision_id: str,
-    policy: Key,
-    action: compiled.CompiledAction,
-    values: Mapping[str, Any],
-    properties: Mapping[str, str],
-    issued: float,
-    identity: Mapping[str, Any],
-) -> bytes:
+def fixed(intent: Intent) -> bytes:
     """Return what of a new intent is durable and never changes: written once, kept many times."""
     document = {
-        "decision": decision_id,
-        "policy": str(policy),
-        "action": action.name,
-        "values": values,
-        "properties": properties,
-        "timeToLive": action.time_to_live,
-        "settling": action.settling_time,
-        "issued": issued,
-        "identity": identity,
+        "decision": intent.decision_id,
+        "policy": str(intent.policy),
+        "action": intent.action,
+        "values": intent.values,
+        "properties": intent.properties,
+        "timeToLive": intent.time_to_live,
+        "settling": intent.settling,
+        "issued": intent.issued,
+        "identity": intent.identity,
     }
     return orjson.dumps(document)
 

@@ -57,7 +57,11 @@ def issue(
     """
     message = _command(turn, device.key, evaluation.facts)
     intent = _intent(turn, message, evaluation, received)
-    intent = _durable(turn, intent, evaluation, latency)
+    intent = intent._replace(
+        waited=sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0),
+        unrecorded=unrecorded.compact(turn, evaluation, message, latency),
+        fixed=durable.fixed(intent),
+    )
     device = durable.logged(ledger.issued(device, intent))
     if intent.unrecorded is not None and intent.unrecorded.is_too_long:
         return intent_failed(turn, device, intent, agent.RECORD_TOO_LARGE)
@@ -116,28 +120,6 @@ def _intent(
         acknowledgement=made.acknowledgement,
         command=message,
         identity=identity,
-    )
-
-
-def _durable(
-    turn: Turn, intent: Intent, evaluation: evaluate.Evaluation, latency: Mapping[str, float]
-) -> Intent:
-    """Return the intent with what its record is made of, and with what of it is durable."""
-    made, message = evaluation.facts.given.policy, intent.command
-    if message is None:
-        return intent
-    return intent._replace(
-        waited=sum(latency.values()) - latency.get(histogram.Stage.DECIDE.value, 0.0),
-        unrecorded=unrecorded.compact(turn, evaluation, message, latency),
-        fixed=durable.fixed(
-            intent.decision_id,
-            intent.policy,
-            made.action,
-            intent.values,
-            intent.properties,
-            intent.issued,
-            intent.identity,
-        ),
     )
 
 
