@@ -64,7 +64,7 @@ def lay_out(devices: Iterable[assignment.AssignedDevice]) -> AvailabilityTopics:
         try:
             topic = topics.of_device(declared.topic, device)
         except topics.TopicError as error:  # what is the other devices' goes on
-            problems.append(f"{key} has no availability: {error}")
+            problems.append(f"no availability of {device.name}: {error}")
             continue
         path = () if declared.path is None else places.member(declared.path)
         route = AvailabilityRoute(key, path, declared.online, declared.offline)
