@@ -10,7 +10,7 @@ from typing import Any, cast
 import orjson
 
 from builders import engine_rig, room
-from foreshore_agent.devices.codecs.payload import Value
+from foreshore_agent.devices.codecs.leaf import Value
 from foreshore_agent.engine import effects
 from foreshore_agent.inference import port as inference
 from foreshore_agent.play import device as played_device

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from builders import plug
 from builders.engine_rig import DEVICE, NODE, Rig
 from foreshore_agent import meters
-from foreshore_agent.devices.codecs import formats, payload, registry
+from foreshore_agent.devices.codecs import formats, leaf, payload, registry
 from foreshore_agent.devices.mqtt import channel, orders, topics, translate
 from foreshore_agent.engine import effects, events
 from foreshore_agent.inference.oip import answer
@@ -174,7 +174,7 @@ ALL_TYPES = payload.Decoder(
 def test_what_is_read_of_any_type_can_be_recorded(body: bytes) -> None:
     try:
         readings = ALL_TYPES.decode(body)
-    except payload.PayloadError:
+    except leaf.PayloadError:
         return
     for reading in readings:
         orjson.dumps(dict(reading.values))
@@ -353,7 +353,7 @@ def test_what_any_reader_makes_of_any_message_can_be_taken_and_recorded(
     decoder = payload.Decoder(properties, context, is_alone=is_alone)
     try:
         readings = decoder.read(formats.Contents(body), only_states=only_states)
-    except payload.PayloadError:
+    except leaf.PayloadError:
         return
     names = {declared.name for declared in properties}
     assert len(readings) <= formats.MAXIMUM_SAMPLES
@@ -385,7 +385,7 @@ def test_a_message_that_is_made_to_be_slow_is_over_soon(body: bytes) -> None:
     gc.disable()  # else what all tests before have left is looked through here
     try:
         begun = time.thread_time()
-        with contextlib.suppress(payload.PayloadError):
+        with contextlib.suppress(leaf.PayloadError):
             decoder.decode(body)
         seconds = time.thread_time() - begun
     finally:

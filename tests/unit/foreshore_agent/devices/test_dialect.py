@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import plug, site_side
-from foreshore_agent.devices.codecs import dialect, payload, registry, reply
+from foreshore_agent.devices.codecs import dialect, leaf, registry, reply
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import commanding, deviceprofile
@@ -131,7 +131,7 @@ def test_a_reply_is_read_as_its_declared_type(body: bytes, declared: Any, value:
     ],
 )
 def test_what_is_no_reply_is_refused(body: bytes, declared: Any, reason: str) -> None:
-    with pytest.raises(payload.PayloadError) as error:
+    with pytest.raises(leaf.PayloadError) as error:
         reply.read(body, declared)
     assert error.value.reason == reason
 
@@ -141,6 +141,6 @@ def test_no_reply_ends_the_process(body: bytes, form: str, kind: str) -> None:
     kinds = {"N": "Number", "I": "Integer", "B": "Boolean", "S": "String"}
     try:
         value = reply.read(body, spec(form, kinds[kind]))
-    except payload.PayloadError:
+    except leaf.PayloadError:
         return
     assert not isinstance(value, float) or math.isfinite(value)

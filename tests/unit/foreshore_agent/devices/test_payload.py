@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreshore_agent.devices.codecs import document, payload
+from foreshore_agent.devices.codecs import document, leaf, payload
 from foreshore_api.v1alpha1 import deviceprofile
 
 Property = deviceprofile.Property
@@ -34,7 +34,7 @@ def decoded(body: bytes, decoder: payload.Decoder = ROOM) -> payload.DecodedTele
 
 
 def refusal(body: bytes) -> str:
-    with pytest.raises(payload.PayloadError) as caught:
+    with pytest.raises(leaf.PayloadError) as caught:
         ROOM.decode(body)
     return caught.value.reason
 
@@ -75,7 +75,7 @@ def test_a_recorded_document_of_every_type() -> None:
         (b"12", "NotAnObject"),
         (b'{"a":' * 9 + b"1" + b"}" * 9, "TooDeep"),
         (b'{"a":' + b"[" * 20000 + b"]" * 20000 + b"}", "TooDeep"),
-        (b'{"a":"' + b"x" * payload.MAXIMUM_BYTES + b'"}', "TooLarge"),
+        (b'{"a":"' + b"x" * leaf.MAXIMUM_BYTES + b'"}', "TooLarge"),
         (b'{"a":' + b"9" * 5000 + b"}", "InvalidJSON"),
     ],
     ids=lambda value: value[:24] if isinstance(value, bytes) else value,
@@ -144,7 +144,7 @@ JSON = st.recursive(
 def test_nothing_but_a_reading_or_a_reason_comes_out(body: bytes) -> None:
     try:
         reading = decoded(body)
-    except payload.PayloadError:
+    except leaf.PayloadError:
         return
     assert not set(reading.values) & set(reading.refused)
 
@@ -169,7 +169,7 @@ def outcome(read: Callable[[bytes], Any], body: bytes) -> str:
     """What became of a body, spelled so that 0.0, -0.0 and 0 differ."""
     try:
         return repr(read(body))
-    except payload.PayloadError as error:
+    except leaf.PayloadError as error:
         return error.reason
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any, Final, NamedTuple
 
 import orjson
 
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import leaf, places
 from foreshore_agent.play import machine, stage
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.v1alpha1 import deviceprofile
@@ -77,7 +77,7 @@ class Settling(NamedTuple):
     """A command that was accepted and is not done."""
 
     order: command.Command
-    changes: Mapping[str, payload.Value]
+    changes: Mapping[str, leaf.Value]
     seconds: float
     """Until its values have settled."""
 
@@ -106,9 +106,9 @@ class PlayedDevice:
         self._log: Final = log
         self._machine: Final = machine.Machine(staged.profile, speed)
         self._state = log.remembered
-        self.values: dict[str, payload.Value] = self._machine.initial()
+        self.values: dict[str, leaf.Value] = self._machine.initial()
 
-    def measure(self, measured: Mapping[str, payload.Value], now: datetime) -> bytes:
+    def measure(self, measured: Mapping[str, leaf.Value], now: datetime) -> bytes:
         """Return the telemetry of one row: what is measured now, and what the device is set to."""
         return self._telemetry({**measured, **self._readable()}, now)
 
@@ -149,10 +149,10 @@ class PlayedDevice:
         changed = {name: readable[name] for name in settling.changes if name in readable}
         return Settled(self._answer(done), self._telemetry(changed, now) if changed else None)
 
-    def _telemetry(self, values: Mapping[str, payload.Value], now: datetime) -> bytes:
+    def _telemetry(self, values: Mapping[str, leaf.Value], now: datetime) -> bytes:
         return document(self._stage.profile.properties, values, now)
 
-    def _readable(self) -> dict[str, payload.Value]:
+    def _readable(self) -> dict[str, leaf.Value]:
         find = self._stage.profile.find_property
         return {
             name: value
@@ -186,20 +186,20 @@ class PlayedDevice:
 
 def document(
     properties: tuple[deviceprofile.Property, ...],
-    values: Mapping[str, payload.Value],
+    values: Mapping[str, leaf.Value],
     now: datetime,
 ) -> bytes:
     """Render a telemetry document, each value where the profile looks for it, stamped now."""
     root: dict[str, Any] = {}
     for declared in properties:
         if declared.name in values:
-            _put(root, payload.pointer(declared.path or f"/{declared.name}"), values[declared.name])
+            _put(root, places.pointer(declared.path or f"/{declared.name}"), values[declared.name])
             if declared.timestamp_path is not None:
-                _put(root, payload.pointer(declared.timestamp_path), now.isoformat())
+                _put(root, places.pointer(declared.timestamp_path), now.isoformat())
     return orjson.dumps(root)
 
 
-def _put(root: dict[str, Any], path: tuple[str, ...], value: payload.Value) -> None:
+def _put(root: dict[str, Any], path: tuple[str, ...], value: leaf.Value) -> None:
     for step in path[:-1]:
         root = root.setdefault(step, {})
     root[path[-1]] = value

@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import document, leaf
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import command
@@ -60,7 +60,7 @@ class TakenCommand:
     reason: CommandRefusal | None = None
     order: command.Command | None = None
     answer: command.Acknowledgement | None = None
-    changes: Mapping[str, payload.Value] = field(default_factory=dict)
+    changes: Mapping[str, leaf.Value] = field(default_factory=dict)
     """Property values that the command sets, once they have settled."""
     settling: float = 0.0
     """Seconds until then."""
@@ -80,9 +80,9 @@ class Machine:
         self._profile: Final = profile
         self._patience: Final = patience
 
-    def initial(self) -> dict[str, payload.Value]:
+    def initial(self) -> dict[str, leaf.Value]:
         """Return the values before anybody commands: the safe state's, else the least allowed."""
-        values: dict[str, payload.Value] = {}
+        values: dict[str, leaf.Value] = {}
         safe = self._profile.safe_state
         for action in self._profile.actions:
             for given in action.input:
@@ -99,9 +99,8 @@ class Machine:
     def take(self, state: DeviceMemory, body: bytes, now: datetime) -> TakenCommand:
         """Take one message from the command topic."""
         try:
-            document = payload.read(body)
-            order = command.Command.model_validate(document)
-        except (payload.PayloadError, ValidationError):
+            order = command.Command.model_validate(document.read_object(body))
+        except (leaf.PayloadError, ValidationError):
             return TakenCommand(state, None, CommandRefusal.MALFORMED)
         refusal = _outranked(state, order)
         if refusal is None:
@@ -138,13 +137,13 @@ class Machine:
                 return problem
         return None
 
-    def _changes(self, order: command.Command) -> tuple[dict[str, payload.Value], float]:
-        changes: dict[str, payload.Value] = {}
+    def _changes(self, order: command.Command) -> tuple[dict[str, leaf.Value], float]:
+        changes: dict[str, leaf.Value] = {}
         settling = 0.0
         action = self._profile.find_action(order.action)
         for given in action.input if action is not None else ():
             if given.property is not None:
-                changes[given.property] = payload.typed(order.input[given.name], given.type)
+                changes[given.property] = leaf.typed(order.input[given.name], given.type)
                 changed = self._profile.find_property(given.property)
                 if changed is not None:
                     settling = max(settling, scalars.seconds(changed.settling_time))
@@ -178,8 +177,8 @@ def _remember(state: DeviceMemory, answer: command.Acknowledgement) -> DeviceMem
 
 def _problem(declared: deviceprofile.ActionInput, given: object) -> CommandRefusal | None:
     try:
-        value = payload.typed(given, declared.type)
-    except payload.PayloadError:
+        value = leaf.typed(given, declared.type)
+    except leaf.PayloadError:
         return CommandRefusal.INVALID_INPUT
     if isinstance(value, bool | str):
         return None
@@ -188,7 +187,7 @@ def _problem(declared: deviceprofile.ActionInput, given: object) -> CommandRefus
     return None if low <= value <= high else CommandRefusal.OUT_OF_BOUNDS
 
 
-def _least(declared: deviceprofile.ActionInput) -> payload.Value:
+def _least(declared: deviceprofile.ActionInput) -> leaf.Value:
     match declared.type:
         case deviceprofile.DataType.NUMBER:
             return 0.0 if declared.minimum is None else scalars.number(declared.minimum)

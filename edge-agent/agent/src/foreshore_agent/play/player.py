@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from foreshore_agent import clocks
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import leaf
 from foreshore_agent.devices.mqtt import connection, lane
 from foreshore_agent.play import device, stage
 
@@ -69,7 +69,7 @@ class Player:
         while self._lane.is_up and not self._lane.has_room:  # noqa: ASYNC110 - room comes without an event
             await asyncio.sleep(_BUSY_SECONDS)
 
-    def say(self, measured: Mapping[str, payload.Value]) -> bool:
+    def say(self, measured: Mapping[str, leaf.Value]) -> bool:
         """Publish what the device measures now, and what it is set to; False when nobody heard."""
         return self._publish(self.played.measure(measured, self._clock.now()))
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent.devices.codecs import payload
-from foreshore_agent.devices.codecs.payload import Value
+from foreshore_agent.devices.codecs import leaf
+from foreshore_agent.devices.codecs.leaf import Value
 from foreshore_agent.play import layout, survey
 from foreshore_agent.play.layout import RecordingError as RecordingError
 from foreshore_api import hints
@@ -327,7 +327,7 @@ def _integer(text: str, separator: str) -> int:
     """Read a whole number as devices may send it: exactly, and of 64 bits at most."""
     is_digits = text.lstrip("+-").isdecimal() and len(text) <= _DIGITS
     number = int(text) if is_digits else _number(text, separator)
-    return int(payload.typed(number, deviceprofile.DataType.INTEGER))
+    return int(leaf.typed(number, deviceprofile.DataType.INTEGER))
 
 
 def _float(text: str) -> float:

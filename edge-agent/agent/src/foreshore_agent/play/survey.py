@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from foreshore_agent.devices.codecs.payload import Value
+from foreshore_agent.devices.codecs.leaf import Value
 from foreshore_api import scalars
 from foreshore_api.v1alpha1 import deviceprofile
 

@@ -22,7 +22,7 @@ from importlib import metadata
 from typing import Final
 
 from foreshore_agent import meters
-from foreshore_agent.devices.codecs import payload
+from foreshore_agent.devices.codecs import leaf, payload
 from foreshore_agent.engine import effects, events, state, view
 from foreshore_agent.play import device as played_device
 from foreshore_agent.play import recording, stage
@@ -190,7 +190,7 @@ class Driver:
             self.device.tally.published += 1
             await self._deliver(settled.telemetry)
 
-    async def _hear(self, name: str, values: Mapping[str, payload.Value]) -> None:
+    async def _hear(self, name: str, values: Mapping[str, leaf.Value]) -> None:
         """Let the agent hear what another device measured; the row is decided on as a whole."""
         key = events.Key(self._key.namespace, name)
         self._core.take(events.Sample(*self._core.stamp(), key, values, is_followed=True))
@@ -201,7 +201,7 @@ class Driver:
         self._counts.begin_work()
         try:
             readings = self._decoder.decode(body)
-        except payload.PayloadError as error:
+        except leaf.PayloadError as error:
             self.meters.count_telemetry(error.reason)
             return
         if not readings:
@@ -242,11 +242,11 @@ def as_recorded(profile: deviceprofile.DeviceProfileSpec) -> deviceprofile.Devic
 
 
 def _by_device(
-    values: Mapping[str, payload.Value],
-) -> tuple[dict[str, payload.Value], dict[str, dict[str, payload.Value]]]:
+    values: Mapping[str, leaf.Value],
+) -> tuple[dict[str, leaf.Value], dict[str, dict[str, leaf.Value]]]:
     """Return what the played device measured, and what others did, by device and property."""
-    own: dict[str, payload.Value] = {}
-    others: dict[str, dict[str, payload.Value]] = {}
+    own: dict[str, leaf.Value] = {}
+    others: dict[str, dict[str, leaf.Value]] = {}
     for name, value in values.items():
         device, dot, elsewhere = name.partition(".")
         if dot:

@@ -15,7 +15,8 @@ MAXIMUM_BYTES: Final = documents.MAXIMUM_BYTES
 MAXIMUM_TEXT: Final = 1024
 """Characters of a property of type String."""
 
-_INT64: Final = 1 << 63
+INT64: Final = 1 << 63
+"""Integers lie within it, of either sign."""
 _EXACT: Final = 1e15
 """Below it a whole number of type double has the digits of an integer."""
 
@@ -68,7 +69,7 @@ def spelled(value: object) -> str | None:
         return None
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < _EXACT else repr(value)
-    return str(value) if -_INT64 <= value < _INT64 else None
+    return str(value) if -INT64 <= value < INT64 else None
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -103,6 +104,6 @@ def _integer(value: object) -> int:
         if not number.is_integer():
             raise PayloadError(reasons.WRONG_TYPE)
         value = int(number)
-    if not isinstance(value, int) or not -_INT64 <= value < _INT64:
+    if not isinstance(value, int) or not -INT64 <= value < INT64:
         raise PayloadError(reasons.OUT_OF_RANGE)
     return value

@@ -14,21 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from foreshore_agent.devices.codecs import document, formats, lookup, places
-from foreshore_agent.devices.codecs.leaf import MAXIMUM_BYTES as MAXIMUM_BYTES
-from foreshore_agent.devices.codecs.leaf import MAXIMUM_TEXT as MAXIMUM_TEXT
-from foreshore_agent.devices.codecs.leaf import PayloadError as PayloadError
-from foreshore_agent.devices.codecs.leaf import Value as Value
-from foreshore_agent.devices.codecs.leaf import typed as typed
+from foreshore_agent.devices.codecs import formats, lookup, places
+from foreshore_agent.devices.codecs.leaf import PayloadError, Value
 from foreshore_agent.devices.codecs.lookup import DecodedTelemetry as DecodedTelemetry
 from foreshore_agent.devices.codecs.lookup import ReadingContext as ReadingContext
-from foreshore_agent.devices.codecs.places import ABSENT
-from foreshore_agent.devices.codecs.places import find as find
-from foreshore_agent.devices.codecs.places import pointer as pointer
+from foreshore_agent.devices.codecs.places import ABSENT, find, pointer
 from foreshore_api.reasons import telemetry as reasons
 from foreshore_api.v1alpha1 import deviceprofile, telemetry
-
-read = document.read_object
 
 _EXACT: Final = 1 << 53
 """Below it every integer is a number of type double."""

@@ -6,7 +6,6 @@ Numbers are scaled in decimal: 30 tenths are 3, not 3.0000000000000004, which wo
 import math
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Final
 
 from foreshore_agent.devices.codecs import leaf, text
 from foreshore_agent.devices.codecs.leaf import PayloadError, Value
@@ -17,8 +16,6 @@ from foreshore_api.v1alpha1 import DataType, deviceprofile, telemetry
 Convert = Callable[[object], Value | None]
 """Returns the value of a property; None where the device says that it has none for now. Raises
 PayloadError."""
-
-_INT64: Final = 1 << 63
 
 
 def converter(declared: deviceprofile.Property) -> Convert:
@@ -133,7 +130,7 @@ def _finite(number: Decimal) -> float:
 
 def _integer(number: Decimal) -> int:
     _finite(number)
-    if not -_INT64 <= number < _INT64:
+    if not -leaf.INT64 <= number < leaf.INT64:
         raise PayloadError(reasons.OUT_OF_RANGE)
     whole = int(number)
     if whole != number:

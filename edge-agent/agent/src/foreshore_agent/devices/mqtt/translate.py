@@ -4,7 +4,7 @@ What cannot be used is no event but a reason code, which the caller counts
 (`wire.metrics.TELEMETRY`).
 """
 
-from foreshore_agent.devices.codecs import formats, payload
+from foreshore_agent.devices.codecs import formats, leaf
 from foreshore_agent.devices.codecs import reply as replies
 from foreshore_agent.devices.mqtt.channel import MqttMessage
 from foreshore_agent.devices.mqtt.orders import AnswerRoute, ReplyRoute
@@ -32,7 +32,7 @@ def telemetry(
         return reasons.RETAINED if message.retained else reasons.DROPPED
     try:
         decoded = route.decoder.read(contents, only_states=only_states)
-    except payload.PayloadError as error:
+    except leaf.PayloadError as error:
         return error.reason
     samples: list[events.Sample] = []
     for reading in decoded:
@@ -98,6 +98,6 @@ def reply(
         return reasons.RETAINED
     try:
         value = replies.read(message.payload, route.declared)
-    except payload.PayloadError as error:
+    except leaf.PayloadError as error:
         return error.reason
     return events.Replied(at, fresh, route.device, route.action, value)
