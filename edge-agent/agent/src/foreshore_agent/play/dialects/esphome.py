@@ -85,10 +85,8 @@ class EsphomeClimate:
         return speech.bare(f"{self._place}/{name}/state", value, is_retained=True)
 
 
-class EsphomeSensor:
+class EsphomeSensor(speech.UntoldDialect):
     """Temperature and humidity, a window, and a sensor that fails now and then."""
-
-    heard: tuple[str, ...] = ()
 
     def __init__(self, name: str, habits: DialectHabits) -> None:
         del habits  # it takes no commands
@@ -106,16 +104,6 @@ class EsphomeSensor:
         del now
         online = speech.bare(f"{self._name}/status", "online", is_retained=True)
         return (online, self._window())
-
-    def take(self, topic: str, body: bytes, now: datetime) -> DialectReaction:
-        """Nothing."""
-        del topic, body, now
-        return DialectReaction()
-
-    def settle(self, now: datetime) -> Sequence[SpokenMessage]:
-        """Nothing."""
-        del now
-        return ()
 
     def tick(self, now: datetime) -> Sequence[SpokenMessage]:
         """Measure, and say the window where it moved."""

@@ -89,6 +89,22 @@ class PlayedDialect(Protocol):
         ...
 
 
+class UntoldDialect:
+    """What a device does about commands that takes none: nothing."""
+
+    heard: tuple[str, ...] = ()
+
+    def take(self, topic: str, body: bytes, now: datetime) -> DialectReaction:
+        """Do nothing."""
+        del topic, body, now
+        return DialectReaction()
+
+    def settle(self, now: datetime) -> Sequence[SpokenMessage]:
+        """Say nothing."""
+        del now
+        return ()
+
+
 def document(topic: str, content: Any, *, is_retained: bool = False) -> SpokenMessage:
     """Return a message that is a JSON document."""
     return SpokenMessage(topic, orjson.dumps(content), is_retained)

@@ -39,15 +39,9 @@ class ZwaveSwitch:
 
     def rise(self, now: datetime) -> Sequence[SpokenMessage]:
         """The gateway is there, the node lives, and its last value is known."""
-        status = {
-            "time": speech.milliseconds(now),
-            "value": True,
-            "status": "Alive",
-            "nodeId": 4,
-        }
         return (
             _gateway(is_there=True),
-            speech.document(f"{_PREFIX}/{self._name}/status", status, is_retained=True),
+            _status(self._name, "Alive", 4, now),
             self._value(f"{_SWITCH}/currentValue", self.load.is_on, now),
         )
 
@@ -79,10 +73,8 @@ class ZwaveSwitch:
         return _time_value(f"{_PREFIX}/{self._name}/{place}", value, now)
 
 
-class ZwaveSensor:
+class ZwaveSensor(speech.UntoldDialect):
     """A multisensor on a battery."""
-
-    heard: tuple[str, ...] = ()
 
     def __init__(self, name: str, habits: DialectHabits) -> None:
         del habits  # it takes no commands
@@ -96,26 +88,10 @@ class ZwaveSensor:
 
     def rise(self, now: datetime) -> Sequence[SpokenMessage]:
         """The gateway is there; the node sleeps."""
-        status = {
-            "time": speech.milliseconds(now),
-            "value": True,
-            "status": "Asleep",
-            "nodeId": 7,
-        }
         return (
             _gateway(is_there=True),
-            speech.document(f"{_PREFIX}/{self._name}/status", status, is_retained=True),
+            _status(self._name, "Asleep", 7, now),
         )
-
-    def take(self, topic: str, body: bytes, now: datetime) -> DialectReaction:
-        """Nothing."""
-        del topic, body, now
-        return DialectReaction()
-
-    def settle(self, now: datetime) -> Sequence[SpokenMessage]:
-        """Nothing."""
-        del now
-        return ()
 
     def tick(self, now: datetime) -> Sequence[SpokenMessage]:
         """Wake up and report."""
@@ -131,6 +107,11 @@ class ZwaveSensor:
 def _time_value(topic: str, value: Any, now: datetime) -> SpokenMessage:
     content = {"time": speech.milliseconds(now), "value": value}
     return speech.document(topic, content, is_retained=True)
+
+
+def _status(name: str, status: str, node: int, now: datetime) -> SpokenMessage:
+    content = {"time": speech.milliseconds(now), "value": True, "status": status, "nodeId": node}
+    return speech.document(f"{_PREFIX}/{name}/status", content, is_retained=True)
 
 
 def _gateway(*, is_there: bool) -> SpokenMessage:
