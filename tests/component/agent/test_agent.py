@@ -14,7 +14,7 @@ import pytest
 
 from builders import fake_hub, onnx_models, room, room_device, serving_process
 from builders.living import living, until
-from foreshore_agent import backoff, clocks, health, journal, meters, settings
+from foreshore_agent import clocks, health, journal, meters, settings
 from foreshore_agent.devices.mqtt import broker as brokers
 from foreshore_agent.engine import events as engine_events
 from foreshore_agent.engine import step
@@ -27,6 +27,8 @@ from foreshore_api.wire import assignment, record
 from foreshore_decision import assignment as compiling
 from foreshore_serving import models
 from harness import mosquitto
+
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 NODE = "edge-1"
@@ -55,12 +57,6 @@ def assigned(port: int, *documents: dict[str, Any], generation: int = 1) -> assi
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
-    with mosquitto.Broker(tmp_path / "broker") as found:
-        yield found
-
-
-@pytest.fixture
 async def device(broker: mosquitto.Broker) -> AsyncIterator[room_device.RoomDevice]:
     async with room_device.RoomDevice().connected(broker.port) as found:
         yield found
@@ -73,11 +69,6 @@ async def hub(broker: mosquitto.Broker) -> AsyncIterator[fake_hub.FakeHub]:
     await found.start()
     yield found
     await found.stop()
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.1)
 
 
 def of_hub(hub: fake_hub.FakeHub, state: Path) -> settings.AgentSettings:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import pytest
 
 from builders import plug, room
 from builders.living import living, until
-from foreshore_agent import backoff, journal, settings
+from foreshore_agent import journal, settings
 from foreshore_agent.devices.mqtt import connection
 from foreshore_api.wire import record
 from harness import mosquitto
+
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 BRIDGE = "zigbee2mqtt/Fan Plug"
 
@@ -64,17 +66,6 @@ class StockPlug:
         assert self._link is not None
         with contextlib.suppress(connection.NotSentError):
             self._link.publish(topic, json.dumps(document).encode(), qos=1)
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
-    with mosquitto.Broker(tmp_path / "broker") as started:
-        yield started
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.1)
 
 
 def folder(place: Path, port: int, mqtt: room.Json, how: room.Json) -> settings.AgentSettings:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,6 @@ from foreshore_decision import explain
 from harness import mosquitto
 
 NODE = "edge-1"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
-    with mosquitto.Broker(tmp_path / "broker") as started:
-        yield started
 
 
 @pytest.fixture

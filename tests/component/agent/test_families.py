@@ -12,24 +12,19 @@ import pytest
 
 from builders import fake_hub, families, onnx_models, room, room_device, serving_process
 from builders.living import living, until
-from foreshore_agent import backoff, health, settings
+from foreshore_agent import health, settings
 from foreshore_api import addresses, meta, v1alpha1
 from foreshore_api.wire import assignment, report
 from foreshore_decision import assignment as compiling
 from foreshore_serving import models
 from harness import mosquitto, process
 
-pytestmark = pytest.mark.component
+pytestmark = [pytest.mark.component, pytest.mark.usefixtures("short_waits")]
 
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 NODE = "edge-1"
 CREDENTIAL = "hq-broker"
 BODY = onnx_models.model()
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.1)
 
 
 def get(host: str, port: int, path: str) -> tuple[int, str]:

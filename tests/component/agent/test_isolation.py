@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,6 @@ NODE = "edge-1"
 BODY = onnx_models.model()
 DIGEST = models.digest_of(BODY)
 IN_AGENT = assignment.in_agent(DIGEST)
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
-    with mosquitto.Broker(tmp_path / "broker") as found:
-        yield found
 
 
 @pytest.fixture

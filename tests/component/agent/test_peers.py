@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from builders import fake_hub, room, room_device
-from foreshore_agent import backoff, clocks, settings
+from foreshore_agent import clocks, settings
 from foreshore_agent.runtime import agent
 from foreshore_api import meta, v1alpha1
 from foreshore_api.wire import assignment
 from foreshore_decision import assignment as compiling
 from harness import mosquitto
+
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 KINDS = {kind.kind: kind for kind in v1alpha1.KINDS}
 HOLDER, PEER = "edge-1", "edge-2"
@@ -34,17 +36,6 @@ def assigned(
     given = compiling.LocalStatuses(grants={("hq", "room-301"): (holder, epoch)})
     made = compiling.compile(compiling.Resources.of(every), node, site="hq", given=given)
     return made.assignment.model_copy(update={"lineage": "store", "generation": epoch})
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
-    with mosquitto.Broker(tmp_path / "broker") as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.1)
 
 
 @contextlib.asynccontextmanager

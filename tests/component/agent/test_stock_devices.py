@@ -5,7 +5,7 @@ profiles are those of `examples/profiles/`: that the two understand each other i
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,27 +13,16 @@ import pytest
 
 from builders import played
 from builders.living import living
-from foreshore_agent import backoff, settings
+from foreshore_agent import settings
 from foreshore_agent.journal import reader
 from foreshore_agent.play.dialects import speech
 from foreshore_api.wire import record
 from harness import mosquitto
 
-pytestmark = pytest.mark.component
+pytestmark = [pytest.mark.component, pytest.mark.usefixtures("short_waits")]
 
 SECONDS = 60.0
 QUICK = {"spec__record": {"routineSampleRate": "1"}}
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
-    with mosquitto.Broker(tmp_path / "broker") as started:
-        yield started
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff.Backoff, "next", lambda _: 0.1)
 
 
 def of_folder(resources: Path, state: Path) -> settings.AgentSettings:

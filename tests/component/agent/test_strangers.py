@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,6 @@ from harness import mosquitto
 pytestmark = pytest.mark.component
 
 SECONDS = 90.0
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[mosquitto.Broker]:
-    with mosquitto.Broker(tmp_path / "broker") as started:
-        yield started
 
 
 class Household:
