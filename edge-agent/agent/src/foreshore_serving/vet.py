@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from foreshore_api import printable
-from foreshore_serving import advice
+from foreshore_serving import advice, foreign
 from foreshore_serving.refusal import Reason, Refused
 
 DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
@@ -18,6 +18,9 @@ DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
 
 MAXIMUM_NODES: Final = 50_000
 _NAME: Final = 64
+_BROKEN: Final = (
+    "the bytes are no ONNX model: they break off, are damaged or nest graphs too deeply"
+)
 
 LOOPS: Final = ("Loop", "Scan")
 """Operators that run as often as the values of their inputs say."""
@@ -37,8 +40,9 @@ def check(body: bytes) -> Structure:
         Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions, TrainingGraph or
             TooManyNodes.
     """
+    foreign.check(body)
     nodes, has_loops = 0, False
-    for message in _messages(_parse(body)):
+    for message in _messages(parse(body)):
         match message.DESCRIPTOR.name:
             case "NodeProto":
                 nodes += 1
@@ -56,7 +60,8 @@ def check(body: bytes) -> Structure:
     return Structure(has_loops)
 
 
-def _parse(body: bytes) -> Any:
+def parse(body: bytes) -> Any:
+    """Return the ModelProto that bytes are. Raises Refused: NotONNX."""
     # Here, because the parent never parses a model.
     from google.protobuf import message  # type: ignore[import-untyped]
 
@@ -68,10 +73,10 @@ def _parse(body: bytes) -> Any:
     try:
         model = model_type.FromString(body)
     except message.DecodeError as error:
-        raise Refused(Reason.NOT_ONNX, *advice.of_bytes(body)) from error
+        raise Refused(Reason.NOT_ONNX, _BROKEN) from error
     # Many byte strings happen to parse: a model also has a version, an operator set and a graph.
     if model.ir_version < 1 or not model.opset_import or not model.HasField("graph"):
-        raise Refused(Reason.NOT_ONNX, *advice.of_bytes(body))
+        raise Refused(Reason.NOT_ONNX, _BROKEN)
     return model
 
 
