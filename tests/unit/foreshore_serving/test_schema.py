@@ -166,13 +166,6 @@ def test_the_warm_up_says_what_came() -> None:
     assert schema.came((-1, 2), np.zeros(3).shape) == "[3]"
 
 
-@pytest.mark.parametrize("reason", [each for each in Reason if each not in ("Loading", "Stopping")])
-def test_every_reason_has_a_remedy(reason: Reason) -> None:
-    refusal = Refused(reason, "why")
-    assert reason.remedy
-    assert refusal.message == f"why; {reason.remedy}", "none is cut"
-
-
 class Unreadable:
     """What the runtime describes where a file names a tensor by bytes that are no text."""
 
