@@ -70,7 +70,7 @@ _OF_DOMAINS: Final = (
 )
 
 
-class Advice(NamedTuple):
+class ErrorAdvice(NamedTuple):
     """A refusal's two halves."""
 
     cause: str
@@ -78,15 +78,15 @@ class Advice(NamedTuple):
     """Empty: that of the reason."""
 
 
-def of_error(error: BaseException) -> Advice:
+def of_error(error: BaseException) -> ErrorAdvice:
     """Return what the runtime's error says, without its noise, and what helps."""
     text = _NOISE.sub("", str(error)[:8192].strip()) or type(error).__name__
     for pattern, cause, remedy in _OF_ERRORS:
         match = pattern.search(text, 0, 4096)
         if match is not None:
             facts = {**match.groupdict(), "text": text}
-            return Advice(cause.format(**facts), remedy.format(**facts))
-    return Advice(text, "")
+            return ErrorAdvice(cause.format(**facts), remedy.format(**facts))
+    return ErrorAdvice(text, "")
 
 
 def of_domain(domain: str) -> str:
