@@ -109,7 +109,7 @@ class ModelResources(Document):
 
 
 class ExecutionProvider(StrEnum):
-    """What of ONNX Runtime computes a model; each but CPU needs a runtime that was built with it."""
+    """What of ONNX Runtime computes a model; all but CPU need a runtime that is built with it."""
 
     CPU = "CPU"
     CUDA = "CUDA"
@@ -143,7 +143,8 @@ class ModelRuntime(Document):
     """Execution providers, the most wanted first. Example: `[CUDA, CPU]`."""
 
     require: RequiredProvider = RequiredProvider.ANY
-    """Which of them must compute the model. Example: `First`."""
+    """Which of them must compute the model: what ONNX Runtime falls back to by itself is seen and
+    held to this. Example: `First`."""
 
 
 class ExpectedInference(Document):

@@ -10,7 +10,7 @@ import time
 from typing import Any, Final, NamedTuple
 
 from foreshore_serving import contract as contracts
-from foreshore_serving import tensors
+from foreshore_serving import providers, tensors
 from foreshore_serving.refusal import Reason, Refused
 
 WARM_UP_RUNS: Final = 20
@@ -58,7 +58,7 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     would get its pages anew at every run.
 
     Raises:
-        Refused: LoadFailed, SchemaMismatch or UnsupportedType.
+        Refused: LoadFailed, ProviderMissing, SchemaMismatch or UnsupportedType.
         MemoryError: there is not enough.
     """
     library = runtime().library
@@ -71,8 +71,8 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = library.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-    except MemoryError:
+        session = providers.session(library, body, options, contract)
+    except (MemoryError, Refused):
         raise
     except (
         Exception
