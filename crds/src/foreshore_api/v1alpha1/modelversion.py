@@ -133,9 +133,10 @@ class ModelRuntime(Document):
 
     isolation: Isolation = Isolation.CHILD
     """Child: in a limited process of its own, in a pod. Agent: in the process of every agent that
-    may hold a device of the policy, after it ran in a child there, where the Site allows it and the
-    agent has room (value modelMemory of its chart); elsewhere as Child, and InAgent says why. The
-    placement in a policy's spec chooses nodes for pods alone. Example: `Child`."""
+    may hold a device of the policy, after it ran in a child there, where the Site allows it, the
+    agent has room (value modelMemory of its chart) and the version wants CPU first and no
+    accelerator; elsewhere as Child, and InAgent says why. The placement in a policy's spec chooses
+    nodes for pods alone. Example: `Child`."""
 
     providers: Annotated[
         tuple[ExecutionProvider, ...], pydantic.Field(min_length=1, max_length=6), ListSet()
@@ -145,6 +146,11 @@ class ModelRuntime(Document):
     require: RequiredProvider = RequiredProvider.ANY
     """Which of them must compute the model: what ONNX Runtime falls back to by itself is seen and
     held to this. Example: `First`."""
+
+    @property
+    def is_first_required(self) -> bool:
+        """Whether another than the first provider may not compute the model."""
+        return self.require is RequiredProvider.FIRST
 
 
 class ExpectedInference(Document):

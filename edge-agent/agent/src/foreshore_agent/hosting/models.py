@@ -50,6 +50,8 @@ class Stores:
             source=self._source(model.artefact.source),
             inputs=tuple(map(_tensor, model.model.inputs)),
             outputs=tuple(map(_tensor, model.model.outputs)),
+            providers=tuple(model.artefact.runtime.providers),
+            is_first_required=model.artefact.runtime.is_first_required,
         )
 
     def _source(self, source: modelversion.SourceSpec) -> serving.Source:
