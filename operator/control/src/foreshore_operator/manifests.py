@@ -173,6 +173,8 @@ def model_config(model: v1alpha1.Model, version: v1alpha1.ModelVersion) -> servi
         source=serving.Source(https=serving.HttpsSource(url=https.url, ca_file=ca)),
         inputs=tuple(_declared(tensor) for tensor in model.spec.inputs),
         outputs=tuple(_declared(tensor) for tensor in model.spec.outputs),
+        providers=tuple(version.spec.runtime.providers),
+        is_first_required=version.spec.runtime.is_first_required,
     )
 
 
@@ -274,7 +276,6 @@ def _waiting() -> list[Json]:
 
 
 def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> Json:
-    asked = version.spec.resources
     mounts = [{"name": "model", "mountPath": MODEL_FOLDER, "readOnly": True}]
     if has_ca:
         mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
@@ -291,10 +292,7 @@ def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> J
             addresses.joined(addresses.EVERY, figures.PORT),
         ],
         "ports": [{"name": "http", "containerPort": figures.PORT, "protocol": "TCP"}],
-        "resources": {
-            "requests": {"cpu": asked.cpu, "memory": asked.memory},
-            "limits": {"memory": asked.memory},
-        },
+        "resources": _resources(version.spec.resources),
         "readinessProbe": _probe("ready", period=1, failures=2),
         "livenessProbe": _probe("live", period=10, failures=6),
         "securityContext": {
@@ -304,6 +302,17 @@ def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> J
         },
         "volumeMounts": [*mounts, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (a volume of its own)
     }
+
+
+def _resources(asked: v1alpha1.modelversion.ModelResources) -> Json:
+    """What a replica asks for; of an extended resource the API server wants both to be equal."""
+    requests: Json = {"cpu": asked.cpu, "memory": asked.memory}
+    limits: Json = {"memory": asked.memory}
+    if asked.accelerator is not None:
+        requests[asked.accelerator.name] = limits[asked.accelerator.name] = str(
+            asked.accelerator.count
+        )
+    return {"requests": requests, "limits": limits}
 
 
 def _probe(what: str, *, period: int, failures: int) -> Json:
