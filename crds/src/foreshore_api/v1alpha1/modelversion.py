@@ -147,11 +147,6 @@ class ModelRuntime(Document):
     """Which of them must compute the model: what ONNX Runtime falls back to by itself is seen and
     held to this. Example: `First`."""
 
-    @property
-    def is_first_required(self) -> bool:
-        """Whether another than the first provider may not compute the model."""
-        return self.require is RequiredProvider.FIRST
-
 
 class ExpectedInference(Document):
     """What is expected of an inference until it is measured."""

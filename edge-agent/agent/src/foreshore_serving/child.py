@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _bound(contract: contracts.Contract) -> limits.Bound:
+def _bound(contract: contracts.Contract) -> limits.MemoryLimit:
     """Return how memory is bounded. Raises Refused, as `providers.asked`."""
     if providers.is_plain(contract.providers):
         return limits.bound(contract.memory_bytes, is_reserving=False)
@@ -123,8 +123,8 @@ def _load(body: bytes, contract: contracts.Contract) -> WarmModel:
     measure = trial.Measure(before)
     loaded = session.load(body, contract)
     usual_seconds = session.warm_up(loaded, contract)
-    found = providers.computed(loaded, contract)
-    return WarmModel(loaded, usual_seconds, measure, not structure.has_loops, found)
+    computed = providers.computed(loaded, contract)
+    return WarmModel(loaded, usual_seconds, measure, not structure.has_loops, computed)
 
 
 def _serve(

@@ -51,7 +51,7 @@ class Contract:
     outputs: tuple[TensorSpec, ...]
     model_bytes: int
     memory_bytes: int
-    """Memory of the child, as `limits.Bound` counts it."""
+    """Memory of the child, as `limits.MemoryLimit` counts it."""
     load_seconds: float
     stall_seconds: float
     maximum_body_bytes: int

@@ -31,14 +31,14 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 
-class Bound(NamedTuple):
+class MemoryLimit(NamedTuple):
     """A limit on memory: which of the kernel's, and how many bytes."""
 
-    limit: int
+    resource: int
     maximum_bytes: int
 
 
-def bound(memory_bytes: int, *, is_reserving: bool) -> Bound:
+def bound(memory_bytes: int, *, is_reserving: bool) -> MemoryLimit:
     """Return how a process is bounded that may take so much memory.
 
     Args:
@@ -46,11 +46,11 @@ def bound(memory_bytes: int, *, is_reserving: bool) -> Bound:
         is_reserving: whether a driver is asked that reserves addresses.
     """
     if is_reserving:
-        return Bound(resource.RLIMIT_DATA, memory_bytes + DRIVER_BYTES)
-    return Bound(resource.RLIMIT_AS, memory_bytes)
+        return MemoryLimit(resource.RLIMIT_DATA, memory_bytes + DRIVER_BYTES)
+    return MemoryLimit(resource.RLIMIT_AS, memory_bytes)
 
 
-def confine(memory: Bound, load_seconds: float) -> None:
+def confine(memory: MemoryLimit, load_seconds: float) -> None:
     """Bound memory, open files, core dumps and, until `relax`, CPU time."""
     _lower(*memory)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)

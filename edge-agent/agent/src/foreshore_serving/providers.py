@@ -113,10 +113,10 @@ def session(library: Any, body: bytes, options: Any, contract: contracts.Contrac
         if not is_cpu_left:
             raise
         made = _made(library, body, options, (CPU,))
-    found = computed(made, contract)
+    result = computed(made, contract)
     allowed = contract.providers[:1] if contract.is_first_required else contract.providers
-    if found.provider not in allowed:
-        raise _missing(contract, _why_not(contract.providers[0], found))
+    if result.provider not in allowed:
+        raise _missing(contract, _why_not(contract.providers[0], result))
     return made
 
 
@@ -129,13 +129,13 @@ def computed(made: Any, contract: contracts.Contract) -> Computed:
     return Computed(next(wanted, registered[0]), registered, nodes)
 
 
-def shortfall(found: Computed, contract: contracts.Contract) -> str:
+def shortfall(result: Computed, contract: contracts.Contract) -> str:
     """Return what to say of a model that its first provider does not compute; empty if it does."""
     first = contract.providers[0]
-    if found.provider == first:
+    if result.provider == first:
         return ""
     needed = f"{first} needs an image whose ONNX Runtime has it, and its device and driver here"
-    return f"{_why_not(first, found)}; {needed}"
+    return f"{_why_not(first, result)}; {needed}"
 
 
 def _made(library: Any, body: bytes, options: Any, names: Iterable[str]) -> Any:
@@ -160,10 +160,12 @@ def _until_cpu(wanted: Collection[str]) -> tuple[str, ...]:
     return names[: names.index(CPU) + 1] if CPU in names else names
 
 
-def _why_not(first: str, found: Computed) -> str:
-    if first not in found.registered:
-        return f"{first} is not in this ONNX Runtime or did not start, {found.provider} computes it"
-    return f"{first} computes no node of this model, {found.provider} does"
+def _why_not(first: str, result: Computed) -> str:
+    if first not in result.registered:
+        return (
+            f"{first} is not in this ONNX Runtime or did not start, {result.provider} computes it"
+        )
+    return f"{first} computes no node of this model, {result.provider} does"
 
 
 def _missing(contract: contracts.Contract, why: str) -> Refused:

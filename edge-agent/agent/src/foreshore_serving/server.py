@@ -219,8 +219,8 @@ def _paths(
             "provider": provider,
         }
     )
-    said = {"digest": contract.digest, "provider": provider}
-    ready = _json({"name": contract.name, "ready": True, "parameters": said})
+    parameters = {"digest": contract.digest, "provider": provider}
+    ready = _json({"name": contract.name, "ready": True, "parameters": parameters})
     fixed = {
         "/v2": _json(
             {

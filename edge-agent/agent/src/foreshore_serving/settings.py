@@ -18,7 +18,7 @@ class ServingSettings:
     models: Path | None = None
     """Folder whose *.onnx files are asked by digest before the source."""
     memory_mib: int = 512
-    """Memory of the child, as `limits.Bound` counts it, on top of four times the model's size."""
+    """Memory of the child, as `limits` counts it, on top of four times the model's size."""
     load_seconds: float = 60.0
     """Wall-clock bound on loading and warm-up."""
     fetch_seconds: float = 60.0

@@ -14,6 +14,7 @@ from typing import Any
 from foreshore_api import addresses, conditions, meta, scalars, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import serving
+from foreshore_decision import served
 from foreshore_planner.placement import case, figures
 
 Json = dict[str, Any]
@@ -174,7 +175,7 @@ def model_config(model: v1alpha1.Model, version: v1alpha1.ModelVersion) -> servi
         inputs=tuple(_declared(tensor) for tensor in model.spec.inputs),
         outputs=tuple(_declared(tensor) for tensor in model.spec.outputs),
         providers=tuple(version.spec.runtime.providers),
-        is_first_required=version.spec.runtime.is_first_required,
+        is_first_required=served.is_first_required(version.spec.runtime),
     )
 
 

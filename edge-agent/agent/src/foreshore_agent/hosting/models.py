@@ -21,7 +21,7 @@ from foreshore_api.v1alpha1 import Isolation, modelversion
 from foreshore_api.v1alpha1 import model as model_kind
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
-from foreshore_decision import in_force
+from foreshore_decision import in_force, served
 
 InForce = Callable[[], Iterable[assignment.AssignedPolicy]]
 """Returns the versions of all policies that are in force, or were when the agent last ran."""
@@ -51,7 +51,7 @@ class Stores:
             inputs=tuple(map(_tensor, model.model.inputs)),
             outputs=tuple(map(_tensor, model.model.outputs)),
             providers=tuple(model.artefact.runtime.providers),
-            is_first_required=model.artefact.runtime.is_first_required,
+            is_first_required=served.is_first_required(model.artefact.runtime),
         )
 
     def _source(self, source: modelversion.SourceSpec) -> serving.Source:
