@@ -57,5 +57,6 @@ def test_first_is_refused_where_its_provider_is_not() -> None:
     with serving_process.serving_process(BODY, config=wanted) as served:
         ending = served.await_end()
         assert ending.reason == ServingReason.PROVIDER_MISSING
-        assert ending.message.startswith("only CUDA is required, and this ONNX Runtime has CPU")
+        assert ending.message.startswith("only CUDA is required, and this ONNX Runtime has CPU; an")
+        assert "require: Any" in ending.message
         assert served.process.returncode == supervise.EXIT_TRANSIENT

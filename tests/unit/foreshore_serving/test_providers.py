@@ -35,7 +35,8 @@ def refused(runtime: runtimes.AcceleratedRuntime, agreed: contracts.Contract) ->
     with pytest.raises(refusal.Refused) as caught:
         computed(runtime, agreed)
     assert caught.value.reason is refusal.Reason.PROVIDER_MISSING
-    return caught.value.message
+    assert caught.value.remedy == caught.value.reason.remedy, "whole: it fits its bound"
+    return caught.value.cause
 
 
 def test_every_provider_of_a_model_version_has_its_name_in_the_runtime() -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import inspection
 from foreshore_agent.hosting import children, hosts
 from foreshore_api import conditions, v1alpha1
 from foreshore_api.v1alpha1 import Isolation, modelversion
@@ -192,7 +191,7 @@ class HostedModels:
         for model, host in self._running.items():
             namespace = namespaces.get(model, "")
             if host.trouble is not None:
-                why = inspection.refusal(host.trouble.reason, host.trouble.message)
+                why = str(host.trouble)
                 yield _problem(model, namespace, conditions.Reason.MODEL_REJECTED, why)
             if host.obstacle is not None:
                 version = model.config.version
@@ -201,7 +200,7 @@ class HostedModels:
 
     def _rejected(self, policy: compiling.Name, host: hosts.HostedModel) -> report.Problem:
         trouble = host.trouble
-        why = "" if trouble is None else inspection.refusal(trouble.reason, trouble.message)
+        why = "" if trouble is None else str(trouble)
         needed = self._needed()[policy]
         others = [model.config.version for model in needed if model != host.wanted]
         return report.Problem(
