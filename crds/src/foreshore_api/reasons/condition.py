@@ -302,7 +302,7 @@ class ConditionReason(ReasonEnum):
         "ProviderMissing",
         "The execution provider that the version requires does not compute the model where its"
         " replica is, which is tried elsewhere; what served before serves on.",
-        "an image whose ONNX Runtime has the provider (value images.serving), a node with its"
+        "an image whose ONNX Runtime has the provider (value servingImage), a node with its"
         " device and driver (resources.accelerator), or a new version with require: Any and CPU"
         " among its providers",
     )
