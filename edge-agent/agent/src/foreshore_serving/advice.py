@@ -12,10 +12,12 @@ NO_ZIPMAP: Final = (
 )
 
 _NOISE: Final = re.compile(
-    r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : (?:Exception during \w+: )?"
-    r"(?:/\S+:\d+ (?:[^()]*\([^()]*\)(?: const)? )?)?"
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |Exception during \w+: "
+    r"|Non-zero status code returned while |status\.IsOK\(\) was false\. |Name:'' |Status Message: "
+    r"|[\w/.+-]{1,200}\.(?:cc|h):\d+ (?:[^()'\"]{1,400}\([^()'\"]{0,400}\)(?: const)? )?"
+    r"|\[with [^\]]{0,300}\] "
 )
-"""Error class, source file and C++ signature before what the runtime has to say."""
+"""Error classes, source files and C++ signatures around what the runtime has to say."""
 
 _OF_ERRORS: Final = (
     (
@@ -35,7 +37,7 @@ _OF_ERRORS: Final = (
         "export with an older onnx, or set ir_version={most} and onnx.save it: operators stay",
     ),
     (
-        re.compile(r"No Op registered for (?P<operator>\S+) with domain_version of (?P<had>\d+)"),
+        re.compile(r"No Op registered for (?P<operator>\S+) with domain_version of (?P<had>-?\d+)"),
         "the runtime knows no operator {operator} in opset {had}",
         "export with another opset: the operator came later, or was taken out",
     ),
@@ -68,7 +70,7 @@ _OF_DOMAINS: Final = (
 )
 
 
-class Advice(NamedTuple):
+class ErrorAdvice(NamedTuple):
     """A refusal's two halves."""
 
     cause: str
@@ -76,15 +78,15 @@ class Advice(NamedTuple):
     """Empty: that of the reason."""
 
 
-def of_error(error: BaseException) -> Advice:
+def of_error(error: BaseException) -> ErrorAdvice:
     """Return what the runtime's error says, without its noise, and what helps."""
     text = _NOISE.sub("", str(error)[:8192].strip()) or type(error).__name__
     for pattern, cause, remedy in _OF_ERRORS:
         match = pattern.search(text, 0, 4096)
         if match is not None:
             facts = {**match.groupdict(), "text": text}
-            return Advice(cause.format(**facts), remedy.format(**facts))
-    return Advice(text, "")
+            return ErrorAdvice(cause.format(**facts), remedy.format(**facts))
+    return ErrorAdvice(text, "")
 
 
 def of_domain(domain: str) -> str:
@@ -103,42 +105,3 @@ def of_type(kind: str) -> str:
     if kind.startswith(("seq", "optional", "sparse", "map")):
         return "export it as a tensor: of a sequence, take or stack its elements in the model"
     return "cast it in the model: FP32, FP64, an integer of 8 to 64 bits, BOOL or text"
-
-
-def of_bytes(body: bytes) -> Advice:
-    """Return what bytes seem to be that are no model."""
-    for magic, cause, remedy in _MAGIC:
-        if magic.match(body):
-            return Advice(f"the bytes are no ONNX model but {cause}", remedy)
-    return Advice(
-        "the bytes are no ONNX model: they break off, are damaged or nest graphs too deeply", ""
-    )
-
-
-_MAGIC: Final = tuple(
-    (re.compile(magic, re.DOTALL), cause, remedy)
-    for magic, cause, remedy in (
-        (rb"\Z", "nothing at all", "the whole file, as the exporter wrote it"),
-        (
-            rb"version https://git-lfs",
-            "a pointer of Git LFS",
-            "fetch the file itself: git lfs pull",
-        ),
-        (rb"\s*<", "a page of HTML or XML", "an address that answers with the file itself"),
-        (
-            rb"PK\x03\x04",
-            "a zip archive, as torch.save and Keras write it",
-            "unpack the ONNX file in it, or export: torch.onnx.export, tf2onnx",
-        ),
-        (
-            rb"\x80[\x02-\x05]",
-            "a Python pickle, as joblib writes it",
-            "convert the model: skl2onnx.to_onnx, onnxmltools",
-        ),
-        (rb"\x1f\x8b", "compressed with gzip", "unpack it: gunzip"),
-        (rb"\x89HDF", "an HDF5 file, as Keras writes it", "convert the model: tf2onnx"),
-        (rb".{4}TFL3", "a TensorFlow Lite model", "convert the model: tf2onnx --tflite"),
-        (rb".{4}ORTM", "a model in ONNX Runtime's own format", "the .onnx file it was made from"),
-        (rb"\s*[{\[]", "JSON", "convert the model to ONNX, or name the .onnx file"),
-    )
-)

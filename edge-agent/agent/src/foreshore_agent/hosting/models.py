@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from foreshore_agent.hosting import children, hosts
-from foreshore_api import conditions, v1alpha1
+from foreshore_api import conditions, declared, v1alpha1
 from foreshore_api.v1alpha1 import Isolation, modelversion
-from foreshore_api.v1alpha1 import model as model_kind
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force, served
@@ -47,8 +46,8 @@ class Stores:
             version=model.version,
             digest=model.artefact.digest,
             source=self._source(model.artefact.source),
-            inputs=tuple(map(_tensor, model.model.inputs)),
-            outputs=tuple(map(_tensor, model.model.outputs)),
+            inputs=declared.inputs(model.model),
+            outputs=declared.outputs(model.model),
             providers=tuple(model.artefact.runtime.providers),
             is_first_required=served.is_first_required(model.artefact.runtime),
         )
@@ -67,12 +66,6 @@ class Stores:
     @property
     def _home(self) -> Path:
         return self.resources or Path()
-
-
-def _tensor(declared: model_kind.ModelTensor) -> serving.DeclaredTensor:
-    return serving.DeclaredTensor(
-        name=declared.name, data_type=declared.data_type, shape=tuple(declared.shape)
-    )
 
 
 class HostedModels:
