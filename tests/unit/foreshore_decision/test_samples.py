@@ -56,7 +56,9 @@ class Naive:
                     run.append((at, value))
             if not run or now - run[-1][0] > 2 * EVERY + RESOLUTION:
                 return None
-            slots.append({math.floor((at - origin) / EVERY + 0.5): value for at, value in run})
+            slots.append(
+                {math.floor((at - origin + RESOLUTION) / EVERY + 0.5): value for at, value in run}
+            )
         newest = max(slot for column in slots for slot in column)
         rows = []
         for slot in range(newest - STEPS + 1, newest + 1):

@@ -13,6 +13,7 @@ nearest to it:
     grid       a     b     b     d     e     f
 
 * Jitter below half of `every` around the grid moves no value into another slot.
+  Half of it is the next slot, to the resolution of times.
 * What comes faster counts once: the newest value of a slot.
 * A slot without a value holds the one before it, as long as two values lie no further apart than
   twice `every`. A longer gap voids what the column had: it starts anew. Where no column has
@@ -107,7 +108,7 @@ def add(grid: SampleGrid, at: float, values: Mapping[int, Sample]) -> SampleGrid
             raise ValueError(f"a window takes finite numbers, not {value}")
     if all(column is None or _is_void(grid, column, at) for column in grid.columns):
         grid = SampleGrid(grid.steps, grid.every, (None,) * len(grid.columns), at)
-    slot = math.floor((at - grid.origin) / grid.every + 0.5)
+    slot = math.floor((at - grid.origin + RESOLUTION) / grid.every + 0.5)
     columns = list(grid.columns)
     for index, value in values.items():
         columns[index] = _with_value(grid, columns[index], at, slot, value)
@@ -135,8 +136,7 @@ def _is_void(grid: SampleGrid, column: SampledColumn, now: float) -> bool:
 def look(grid: SampleGrid, now: float) -> SampledWindow:
     """Return what the window is now: full, with its rows, or how far it has come."""
     live = [
-        None if column is None or _is_void(grid, column, now) else column
-        for column in grid.columns
+        None if column is None or _is_void(grid, column, now) else column for column in grid.columns
     ]
     newest = max((column.slot for column in live if column is not None), default=0)
     there = [_steps(grid, column, newest) for column in live]

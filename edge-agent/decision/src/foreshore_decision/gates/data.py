@@ -123,9 +123,7 @@ def _unusable(output: compiled.Output, value: expr.Value) -> GateReason | None:
     return None if math.isfinite(value) else reasons.OUTPUT_NOT_FINITE
 
 
-def _features(
-    facts: Facts, values: Mapping[str, expr.Value]
-) -> dict[str, samples.Sample | None]:
+def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, samples.Sample | None]:
     """Return everything that the policy measures: features, and inputs that the model takes."""
     given = facts.given
     measured: dict[str, samples.Sample | None] = {}

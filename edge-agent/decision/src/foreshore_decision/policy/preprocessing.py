@@ -132,9 +132,7 @@ def check(model: ModelSpec, fillings: Fillings, problems: Problems) -> None:
             _check_categories(declaration, kind, path, problems)
 
 
-def _check_scale(
-    declaration: Preprocessing, kind: DataType, path: str, problems: Problems
-) -> None:
+def _check_scale(declaration: Preprocessing, kind: DataType, path: str, problems: Problems) -> None:
     scale = declaration.scale
     if scale is None:
         return

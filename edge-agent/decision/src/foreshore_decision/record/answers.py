@@ -100,7 +100,12 @@ def _preparation(preparation: compiled.Preparation | None) -> tuple[object, ...]
         return None
     if isinstance(preparation, compiled.Scaling):
         return ("scale", preparation.mean, preparation.deviation)
-    return ("categories", list(preparation.places.items()), preparation.is_one_hot, preparation.is_unknown_zero)
+    return (
+        "categories",
+        list(preparation.places.items()),
+        preparation.is_one_hot,
+        preparation.is_unknown_zero,
+    )
 
 
 @lru_cache(maxsize=POLICIES)
