@@ -1,4 +1,4 @@
-"""Models as exporters write them: windows of samples, text, preprocessing and labels, decided on."""
+"""Models as exporters write them: windows of samples, text, preprocessing and labels."""
 
 import json
 from collections.abc import Callable
