@@ -94,7 +94,8 @@ def without_excess(document: Json, shown: Json) -> Json:
     if excess <= 0:
         return document
     kept, cut = dict(document), list(document.get("cut", ()))
-    for part, values in reversed(VALUES.items()):
+    for part in (SAMPLES, WINDOWS):
+        values = VALUES[part]
         lines = dict(document.get(part, {}))
         for name, line in reversed(lines.items()):
             if excess > 0 and values in line:
