@@ -63,7 +63,7 @@ class Fillings:
         return source.type if source is not None and is_last else DataType.NUMBER
 
 
-def declared(model: ModelSpec) -> Mapping[str, Preprocessing]:
+def by_name(model: ModelSpec) -> Mapping[str, Preprocessing]:
     """Return what a Model declares, by feature."""
     return {preprocessing.name: preprocessing for preprocessing in model.preprocessing}
 
@@ -102,14 +102,6 @@ def _measured(written: str, kind: DataType) -> samples.Sample | None:
         return float(int(written)) if str(int(written)) == written else None
     except (ValueError, OverflowError):
         return None
-
-
-def width(declaration: Preprocessing | None) -> int:
-    """Return how many columns of a tensor a feature fills."""
-    categories = None if declaration is None else declaration.categories
-    if categories is None or categories.encoding is not Encoding.ONE_HOT:
-        return 1
-    return len(categories.values)
 
 
 def check(model: ModelSpec, fillings: Fillings, problems: Problems) -> None:
