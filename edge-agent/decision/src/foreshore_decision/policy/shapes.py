@@ -12,7 +12,7 @@ Nothing is ever asked with a shape that the person did not state. An input is
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 from foreshore_api import conditions, declared, hints, scalars
@@ -38,7 +38,7 @@ from foreshore_decision.policy.compiled import (
     SampledInputs,
 )
 from foreshore_decision.policy.preprocessing import Fillings
-from foreshore_decision.policy.problems import Problems
+from foreshore_decision.policy.problems import ModelFault, Problems
 
 INVALID: Final = conditions.Reason.INVALID
 LONGEST: Final = 1 << 16
@@ -75,21 +75,31 @@ def inference(
     )
 
 
-def output_types(spec: DecisionPolicySpec, model: ModelSpec | None) -> dict[str, DataType]:
+def output_types(
+    spec: DecisionPolicySpec, model: ModelSpec | None, texts: Container[str] = ()
+) -> dict[str, DataType]:
     """Return the type that expressions read each output of a policy as, by its name there.
 
-    A text is a String; every number is a Number, and so is a Boolean, 0 or 1. Without a model all
-    are Numbers.
+    A text is a String; every number is a Number, and so is a Boolean, 0 or 1. Without a model,
+    `texts` are Strings.
     """
-    texts = {
-        tensor.name
-        for tensor in (() if model is None else model.outputs)
-        if tensor.data_type is TensorType.BYTES
-    }
+    tensors = {} if model is None else {tensor.name: tensor.data_type for tensor in model.outputs}
     return {
-        output.name: DataType.STRING if output.output in texts else DataType.NUMBER
+        output.name: DataType.STRING
+        if tensors.get(output.output) is TensorType.BYTES
+        or (model is None and output.name in texts)
+        else DataType.NUMBER
         for output in spec.inference.outputs
     }
+
+
+def guesses(spec: DecisionPolicySpec, model: ModelSpec | None) -> Iterator[frozenset[str]]:
+    """Yield which outputs may be texts, the likeliest first; where a model says it, none more."""
+    yield frozenset()
+    names = [] if model is not None else [output.name for output in spec.inference.outputs]
+    yield from (frozenset({name}) for name in names)
+    if len(names) > 1:
+        yield frozenset(names)
 
 
 def check(
@@ -102,11 +112,11 @@ def check(
     """Note what of the model does not fit the policy: it takes features, and inputs by name."""
     fillings = Fillings(inputs, features)
     by_name = preprocessing.by_name(model)
+    problems.noted.extend(fault.problem for fault in faults(model))
     preprocessing.check(model, fillings, problems)
     for tensor in model.inputs:
         for name in tensor.features:
             _check_feature(tensor, name, by_name.get(name), fillings, problems)
-        _check_input(tensor, model, problems)
     _check_outputs(spec, model.outputs, problems)
 
 
@@ -225,17 +235,26 @@ def _mismatch(
     return None
 
 
-def _check_input(tensor: ModelInput, model: ModelSpec, problems: Problems) -> None:
-    shape, path = list(tensor.shape), _path(tensor)
+def faults(model: ModelSpec) -> Iterator[ModelFault]:
+    """Yield what is wrong with a Model by itself: what it cannot be asked, and what helps."""
+    yield from preprocessing.faults(model)
+    for tensor in model.inputs:
+        problem = _shapeless(tensor, model)
+        if problem is not None:
+            yield ModelFault(f"spec.inputs[{tensor.name}].shape", f"input {tensor.name}", problem)
+
+
+def _shapeless(tensor: ModelInput, model: ModelSpec) -> str | None:
+    """Say why an input cannot be asked with its shape."""
+    shape = list(tensor.shape)
     columns = declared.columns(tensor.features, model.preprocessing)
     if tensor.window is None:
         problem = _unfit(shape, columns)
     else:
         problem = _unfit_window(shape, tensor.window.steps, columns)
-    if problem is not None:
-        problems.add(INVALID, path, problem)
-    elif math.prod(_asked_shape(tensor, model)) > LONGEST:
-        problems.add(INVALID, path, f"more than {LONGEST} elements: fewer steps or categories")
+    if problem is None and math.prod(_asked_shape(tensor, model)) > LONGEST:
+        return f"more than {LONGEST} elements: fewer steps or categories"
+    return problem
 
 
 def _unfit(shape: Sequence[int], columns: int) -> str | None:
