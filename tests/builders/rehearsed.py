@@ -63,7 +63,7 @@ class Model:
         if self.unanswered is not None:
             then(self.unanswered)
             return
-        light, co2, temperature = asked.tensors[0].data
+        light, co2, temperature = map(float, asked.tensors[0].data)
         score = self.score({"light": light, "co2": co2, "temperature": temperature})
         outputs = {"probabilities": (1 - score, score)}
         model = served.Served("occupancy", "occupancy-v1", room.DIGEST)

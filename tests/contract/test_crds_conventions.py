@@ -24,7 +24,9 @@ ATOMIC = {
 }
 LITERALS = (".value", ".default", ".equals", ".from", ".to", ".good[]")
 """What is written as a value of whichever type it is declared to be."""
-ACRONYMS = {"ONNX", "TLS", "V5", "V311", "BOOL", "JSON", "RFC3339"}
+ACRONYMS = {"ONNX", "TLS", "V5", "V311", "BOOL", "BYTES", "JSON", "RFC3339"}
+PRODUCTS = {"CPU", "CUDA", "TensorRT", "OpenVINO", "MIGraphX", "XNNPACK"}
+"""Spelt as their makers spell them."""
 
 
 class Field(NamedTuple):
@@ -206,7 +208,7 @@ def test_fields_are_camel_case_and_values_are_words() -> None:
         f"{f} {value}"
         for f in NODES
         for value in f.node.get("enum", ())
-        if value not in ACRONYMS
+        if value not in ACRONYMS | PRODUCTS
         and not re.fullmatch(r"([A-Z][a-z]+)+|(FP|U?INT)\d+", value)
         and not f.path.endswith("connection.type")
     ]

@@ -327,7 +327,7 @@ class Reference:
 
     def infer(self, asked: effects.Infer) -> None:
         ((_, co2, _),) = [each.data for each in asked.tensors]
-        score = rehearsed.likely({"co2": co2})
+        score = rehearsed.likely({"co2": float(co2)})
         about = (asked.decision_id, asked.policy, asked.device)
         self.event(events.Inferred, *about, {"probabilities": (1 - score, score)})
 

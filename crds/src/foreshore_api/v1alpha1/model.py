@@ -9,12 +9,14 @@ import pydantic
 from pydantic import StringConstraints
 
 from foreshore_api import meta, scalars
-from foreshore_api.contract import Document, ListMap, ListSet
+from foreshore_api.contract import Document, ListMap, ListSet, Rule
 from foreshore_api.v1alpha1.statuses import Observed
 
 TensorName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][-A-Za-z0-9_.:/]*$", max_length=128)
+    str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)
 ]
+"""The name of a tensor as the exporter wrote it, whatever it is: `onnx::Gemm_0`, `8`, `Light (lx)`.
+Expressions never read it: they read the name that a policy gives to an output."""
 Dimension = Annotated[int, pydantic.Field(ge=-1, le=1048576)]
 
 
@@ -27,6 +29,7 @@ class ModelFormat(StrEnum):
 class TensorType(StrEnum):
     """Element type, in the words of the Open Inference Protocol."""
 
+    FP16 = "FP16"
     FP32 = "FP32"
     FP64 = "FP64"
     INT8 = "INT8"
@@ -38,6 +41,8 @@ class TensorType(StrEnum):
     UINT32 = "UINT32"
     UINT64 = "UINT64"
     BOOL = "BOOL"
+    BYTES = "BYTES"
+    """Text, which ONNX calls a string."""
 
 
 class ModelTensor(Document):
@@ -49,8 +54,29 @@ class ModelTensor(Document):
     data_type: TensorType
     """Element type. Example: `FP32`."""
 
-    shape: Annotated[tuple[Dimension, ...], pydantic.Field(min_length=1, max_length=8)]
-    """Size of each dimension; -1: any size (the batch). Example: `[-1, 3]`."""
+    shape: Annotated[tuple[Dimension, ...], pydantic.Field(max_length=8)] = ()
+    """Size of each dimension; -1: any size (the batch). Absent: a scalar. Example: `[-1, 3]`."""
+
+
+class Fill(StrEnum):
+    """What a window of samples does until it is full."""
+
+    WAIT = "Wait"
+    """Nothing is asked until then: the decision says FeatureNotReady."""
+
+
+class SampleWindow(Document):
+    """The last samples of each feature on a fixed grid of time."""
+
+    steps: Annotated[int, pydantic.Field(ge=2, le=1024)]
+    """Samples of each feature, the oldest first. Example: `30`."""
+
+    every: scalars.PositiveDuration
+    """Distance of two samples, as in training. What comes faster counts once; what is missing for
+    longer than twice that voids the window. Example: `1s`."""
+
+    fill: Fill = Fill.WAIT
+    """What happens until it is full. Example: `Wait`."""
 
 
 class ModelInput(ModelTensor):
@@ -59,8 +85,108 @@ class ModelInput(ModelTensor):
     features: Annotated[
         tuple[scalars.CamelCase, ...], pydantic.Field(min_length=1, max_length=256), ListSet()
     ]
-    """Features of the policy that fill the last dimension, in this order.
+    """Features and inputs of the policy that fill the last dimension, in this order.
     Example: `[light, co2, temperature]`."""
+
+    window: SampleWindow | None = None
+    """Samples that fill the middle dimension of a shape [batch, steps, features]. Absent: the model
+    is asked with one sample."""
+
+    validations = (
+        Rule(
+            rule="!has(self.window) || has(self.shape) && self.shape.size() == 3 &&"
+            " (self.shape[1] == -1 || self.shape[1] == self.window.steps)",
+            message="a window fills the middle of a shape [batch, steps, features]: its steps are"
+            " the middle dimension, or that is -1",
+            field_path=".window",
+        ),
+        Rule(
+            rule="!has(self.window) || self.window.steps * self.features.size() <= 8192",
+            message="a window holds at most 8192 values, steps times features",
+            field_path=".window",
+        ),
+    )
+
+
+class Scale(Document):
+    """How training centred and scaled a number: the model takes (value - mean) / deviation."""
+
+    mean: scalars.Decimal
+    """Mean that training took away. Example: `"412.5"`."""
+
+    deviation: scalars.Decimal
+    """Standard deviation that training divided by, above zero. Example: `"88.1"`."""
+
+    validations = (
+        Rule(
+            rule="double(self.deviation) > 0.0",
+            message="a deviation is above zero",
+            field_path=".deviation",
+        ),
+    )
+
+
+class Encoding(StrEnum):
+    """How a category becomes numbers."""
+
+    ONE_HOT = "OneHot"
+    """A column for each category: 1 in its own, 0 in the others."""
+    INDEX = "Index"
+    """Its place among the categories, from 0."""
+
+
+class UnknownCategory(StrEnum):
+    """What a value leads to that is no category."""
+
+    REFUSE = "Refuse"
+    """The model is not asked."""
+    ZEROS = "Zeros"
+    """Every column is 0, as training had it; with OneHot only."""
+
+
+class Categories(Document):
+    """How training turned a text into numbers."""
+
+    values: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=128)], ...],
+        pydantic.Field(min_length=1, max_length=256),
+        ListSet(),
+    ]
+    """Categories in the order of training. Example: `[idle, running, stopped]`."""
+
+    encoding: Encoding = Encoding.ONE_HOT
+    """How a category becomes numbers. Example: `OneHot`."""
+
+    unknown: UnknownCategory = UnknownCategory.REFUSE
+    """What any other value leads to. Example: `Refuse`."""
+
+    validations = (
+        Rule(
+            rule="self.unknown != 'Zeros' || self.encoding == 'OneHot'",
+            message="an index has no zeros for what is no category: refuse it, or encode OneHot",
+            field_path=".unknown",
+        ),
+    )
+
+
+class Preprocessing(Document):
+    """What training did to a feature outside the model; exactly one of scale and categories."""
+
+    name: scalars.CamelCase
+    """Feature that an input of the model takes. Example: `co2`."""
+
+    scale: Scale | None = None
+    """How its number is scaled. Absent: not scaled."""
+
+    categories: Categories | None = None
+    """How its text becomes numbers. Absent: it is a number already, or the model takes text."""
+
+    validations = (
+        Rule(
+            rule="has(self.scale) != has(self.categories)",
+            message="exactly one of scale and categories is needed",
+        ),
+    )
 
 
 class ModelSpec(Document):
@@ -70,14 +196,22 @@ class ModelSpec(Document):
     """Format of the artefact; ONNX is the only one. Example: `ONNX`."""
 
     inputs: Annotated[
-        tuple[ModelInput, ...], pydantic.Field(min_length=1, max_length=16), ListMap()
+        tuple[ModelInput, ...], pydantic.Field(min_length=1, max_length=64), ListMap()
     ]
     """Tensors the model takes. Every version must take the same."""
 
     outputs: Annotated[
-        tuple[ModelTensor, ...], pydantic.Field(min_length=1, max_length=16), ListMap()
+        tuple[ModelTensor, ...], pydantic.Field(min_length=1, max_length=64), ListMap()
     ]
-    """Tensors the model gives. Every version must give the same."""
+    """Tensors that are asked of the model; it may give others. Every version must give the same. A
+    sequence of maps, as scikit-learn's converter writes the probabilities of a classifier, is
+    declared as the tensor [batch, classes] that it is made of, in the order of the classes."""
+
+    preprocessing: Annotated[
+        tuple[Preprocessing, ...], pydantic.Field(max_length=256), ListMap()
+    ] = ()
+    """What training did to features outside the model: done to each before the model is asked.
+    Absent: the model takes features as they are."""
 
 
 class KnownVersion(Document):

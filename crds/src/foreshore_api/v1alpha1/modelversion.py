@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
+import pydantic
 from pydantic import StringConstraints
 
 from foreshore_api import meta, scalars
-from foreshore_api.contract import Document, FolderOnly, NotSupported, Rule
+from foreshore_api.contract import Document, FolderOnly, ListSet, NotSupported, Rule
 from foreshore_api.v1alpha1.isolation import Isolation
 from foreshore_api.v1alpha1.statuses import Observed
 
@@ -77,6 +79,22 @@ class SourceSpec(Document):
     )
 
 
+class Accelerator(Document):
+    """Devices of the node that a replica needs for itself."""
+
+    name: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+            max_length=317,
+        ),
+    ]
+    """Extended resource, as the node's device plug-in names it. Example: `nvidia.com/gpu`."""
+
+    count: Annotated[int, pydantic.Field(ge=1, le=16)] = 1
+    """How many. Example: `1`."""
+
+
 class ModelResources(Document):
     """What a replica that serves the version asks its node for."""
 
@@ -85,6 +103,29 @@ class ModelResources(Document):
 
     memory: scalars.Quantity = "128Mi"
     """Memory that is requested, in bytes, and its limit. Example: `128Mi`."""
+
+    accelerator: Accelerator | None = None
+    """What it needs of the node beside a processor. Absent: nothing."""
+
+
+class ExecutionProvider(StrEnum):
+    """What of ONNX Runtime computes a model; each but CPU needs a runtime that was built with it."""
+
+    CPU = "CPU"
+    CUDA = "CUDA"
+    TENSOR_RT = "TensorRT"
+    OPEN_VINO = "OpenVINO"
+    MI_GRAPH_X = "MIGraphX"
+    XNNPACK = "XNNPACK"
+
+
+class RequiredProvider(StrEnum):
+    """Which of the providers must compute the model."""
+
+    ANY = "Any"
+    """Whichever is there, the first before the next; status and records name it."""
+    FIRST = "First"
+    """The first: a replica that would fall back to another refuses the model."""
 
 
 class ModelRuntime(Document):
@@ -95,6 +136,14 @@ class ModelRuntime(Document):
     may hold a device of the policy, after it ran in a child there, where the Site allows it and the
     agent has room (value modelMemory of its chart); elsewhere as Child, and InAgent says why. The
     placement in a policy's spec chooses nodes for pods alone. Example: `Child`."""
+
+    providers: Annotated[
+        tuple[ExecutionProvider, ...], pydantic.Field(min_length=1, max_length=6), ListSet()
+    ] = (ExecutionProvider.CPU,)
+    """Execution providers, the most wanted first. Example: `[CUDA, CPU]`."""
+
+    require: RequiredProvider = RequiredProvider.ANY
+    """Which of them must compute the model. Example: `First`."""
 
 
 class ExpectedInference(Document):

@@ -24,6 +24,7 @@ DATA_TYPES: Final = (
     "FP16",
     "FP32",
     "FP64",
+    "BYTES",
 )
 """Tensor element types that a Model may declare, in the protocol's spelling."""
 
@@ -41,14 +42,22 @@ class _OipDocument(BaseModel):
 ELEMENTS: Final = 1 << 20
 """Elements of one tensor at most."""
 
-Element = Annotated[float, Field(allow_inf_nan=False)] | document.Integer | bool
-"""One element of a tensor; what is not finite is refused."""
+TEXT: Final = 1024
+"""Characters of one element of text at most."""
+
+Element = (
+    Annotated[float, Field(allow_inf_nan=False)]
+    | document.Integer
+    | bool
+    | Annotated[str, Field(max_length=TEXT)]
+)
+"""One element of a tensor, text in a tensor of BYTES; what is not finite is refused."""
 
 
 class TensorData(_OipDocument):
     """One named tensor; `data` holds the elements of `shape`, flattened."""
 
-    name: str = Field(min_length=1, max_length=128)
+    name: str = Field(min_length=1, max_length=256)
     datatype: str = Field(max_length=8)
     shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
     data: tuple[Element, ...] = Field(max_length=ELEMENTS, fail_fast=True)
@@ -57,15 +66,15 @@ class TensorData(_OipDocument):
 class RequestedOutput(_OipDocument):
     """One output that the caller wants back; asking for none means all."""
 
-    name: str = Field(min_length=1, max_length=128)
+    name: str = Field(min_length=1, max_length=256)
 
 
 class InferRequest(_OipDocument):
     """The body of an inference call."""
 
     id: str | None = Field(default=None, max_length=64)
-    inputs: tuple[TensorData, ...] = Field(min_length=1, max_length=16, fail_fast=True)
-    outputs: tuple[RequestedOutput, ...] = Field(default=(), max_length=16, fail_fast=True)
+    inputs: tuple[TensorData, ...] = Field(min_length=1, max_length=64, fail_fast=True)
+    outputs: tuple[RequestedOutput, ...] = Field(default=(), max_length=64, fail_fast=True)
 
 
 class ResponseParameters(_OipDocument):
@@ -73,6 +82,8 @@ class ResponseParameters(_OipDocument):
 
     digest: document.Digest | None = None
     """The SHA-256 of the bytes that answered, as `sha256:…`."""
+    provider: document.Code | None = None
+    """The execution provider that computed it, as a ModelVersion names it."""
 
 
 class InferResponse(_OipDocument):
@@ -88,7 +99,7 @@ class InferResponse(_OipDocument):
 class TensorMetadata(_OipDocument):
     """Name, type and shape of a declared tensor; -1 stands for any length."""
 
-    name: document.Identity
+    name: str = Field(min_length=1, max_length=256)
     datatype: str = Field(max_length=8)
     shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
 

@@ -191,9 +191,9 @@ class RecordedInference(document.WireDocument):
     """What the model was asked and what it said."""
 
     attempts: tuple[Attempt, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
-    outputs: dict[document.Code, float | document.Integer] = Field(
-        default_factory=dict, max_length=ITEMS
-    )
+    outputs: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
+    provider: document.Code | None = None
+    """The execution provider that computed the answer, where it says so."""
 
 
 class Recommendation(document.WireDocument):
@@ -265,7 +265,8 @@ class Decision(document.WireDocument):
     model: RecordedModel | None = None
     trigger: RecordedTrigger
     inputs: tuple[RecordedInput, ...] = Field(default=(), max_length=ITEMS, fail_fast=True)
-    features: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)
+    features: dict[document.Code, Scalar | None] = Field(default_factory=dict, max_length=ITEMS)
+    """Every feature, and every input that the model takes, as measured: before preprocessing."""
     parameters: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
     variables: dict[document.Code, Scalar] = Field(default_factory=dict, max_length=ITEMS)
     present: dict[document.Code, float | None] = Field(default_factory=dict, max_length=ITEMS)

@@ -41,7 +41,7 @@ class Source(document.WireDocument):
 class DeclaredTensor(document.WireDocument):
     """One input or output as the Model declares it; -1 stands for any length."""
 
-    name: str = Field(min_length=1, max_length=128)
+    name: str = Field(min_length=1, max_length=256)
     data_type: str = Field(max_length=8)
     shape: tuple[document.Length, ...] = Field(max_length=8, fail_fast=True)
 
@@ -55,8 +55,14 @@ class ModelConfig(document.WireDocument):
     """Name of the ModelVersion: the protocol's model version."""
     digest: document.Digest = Field(pattern="^sha256:[0-9a-f]{64}$")
     source: Source
-    inputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16, fail_fast=True)
-    outputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=16, fail_fast=True)
+    inputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=64, fail_fast=True)
+    outputs: tuple[DeclaredTensor, ...] = Field(min_length=1, max_length=64, fail_fast=True)
+    providers: tuple[document.Code, ...] = Field(
+        default=("CPU",), min_length=1, max_length=16, fail_fast=True
+    )
+    """Execution providers, the most wanted first; the names are those of ModelVersion."""
+    is_first_required: bool = False
+    """Whether a fall-back to another provider than the first is refused."""
     maximum_bytes: document.Ordinal = 256 * 1024 * 1024
     """Larger artefacts are refused before they are read to the end."""
 

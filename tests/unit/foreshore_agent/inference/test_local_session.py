@@ -56,7 +56,7 @@ def test_every_element_type_of_the_protocol_is_tried() -> None:
 
 def over_the_protocol(
     name: str, asked: tuple[effects.Tensor, ...], body: bytes
-) -> dict[str, tuple[float | int | bool, ...]]:
+) -> dict[str, tuple[float | int | bool | str, ...]]:
     """What the server answers and the agent reads: the same runtime, without the socket."""
     declared = local_models.config(body, name)
     contract = local_models.contract(body, declared)
@@ -83,7 +83,7 @@ def test_the_numbers_are_those_of_the_protocol_to_the_bit_and_type(
     assert exact(result.outputs["y"]) == exact(expected["y"])
 
 
-def exact(numbers: tuple[float | int | bool, ...]) -> list[tuple[str, str]]:
+def exact(numbers: tuple[float | int | bool | str, ...]) -> list[tuple[str, str]]:
     """Types, and digits down to the sign of a zero."""
     return [(type(number).__name__, repr(number)) for number in numbers]
 
@@ -93,7 +93,7 @@ WRONG = {
     "an infinity": effects.Tensor("x", "FP32", (1,), (1e300,)),
     "too few elements": effects.Tensor("x", "FP32", (2,), (1.0,)),
     "another rank": effects.Tensor("x", "FP32", (1, 1), (1.0,)),
-    "a text": effects.Tensor("x", "FP32", (1,), ("1",)),  # type: ignore[arg-type]
+    "a text": effects.Tensor("x", "FP32", (1,), ("1",)),
     "another name": effects.Tensor("z", "FP32", (1,), (1.0,)),
 }
 

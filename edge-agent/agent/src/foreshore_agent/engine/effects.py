@@ -29,7 +29,7 @@ class Tensor(NamedTuple):
     data_type: str
     """`FP32`, `INT64`, …: a name of `wire.oip.DATA_TYPES`."""
     shape: tuple[int, ...]
-    data: tuple[float | int, ...]
+    data: tuple[float | int | bool | str, ...]
     """The elements, flat in row-major order; all of them fit the type."""
 
 

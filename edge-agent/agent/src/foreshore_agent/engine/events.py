@@ -109,7 +109,7 @@ class Inferred(_Event, frozen=True):
     decision_id: str
     policy: Key
     device: Key
-    outputs: Mapping[str, tuple[float | int | bool, ...]]
+    outputs: Mapping[str, tuple[Value, ...]]
     """Flat data of each declared output."""
     attempts: tuple[record.Attempt, ...] = ()
     node: str = ""

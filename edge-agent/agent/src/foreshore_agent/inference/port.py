@@ -21,7 +21,7 @@ class ModelAnswer:
     """What answered, and its outputs by name, flat."""
 
     model: served.Served
-    outputs: Mapping[str, tuple[float | int | bool, ...]]
+    outputs: Mapping[str, tuple[float | int | bool | str, ...]]
     attempts: tuple[record.Attempt, ...]
     node: str
     """The replica's node."""

@@ -76,7 +76,7 @@ class Holder(NamedTuple):
 class Answer(NamedTuple):
     """What came of asking the model: outputs, or why there are none."""
 
-    outputs: Mapping[str, Sequence[float | int | bool]]
+    outputs: Mapping[str, Sequence[expr.Value]]
     attempts: tuple[record.Attempt, ...] = ()
     problem: GateReason | None = None
     """`InferenceLate`, `InferenceFailed` or `OtherVersion`."""
@@ -145,7 +145,7 @@ class Facts(Frozen, frozen=True):
     """Every name that has a value, for expressions."""
     variables: Mapping[str, expr.Value] = NONE
     answer: Answer | None = None
-    outputs: Mapping[str, float] = NONE
+    outputs: Mapping[str, expr.Value] = NONE
     bindings: expr.Bindings | None = None
     """The values, bound for the expressions after inference."""
     present: Mapping[str, float | None] = NONE

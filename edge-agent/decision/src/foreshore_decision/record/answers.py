@@ -28,7 +28,7 @@ from foreshore_decision.record.plain import (
 )
 
 Json = Mapping[str, Any]
-Number = float | int | bool
+Number = float | int | bool | str
 
 WHOLE: Final = 64
 """Numbers of a tensor that are kept as a whole; of a longer one those that the policy reads."""

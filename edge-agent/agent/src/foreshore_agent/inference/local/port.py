@@ -9,7 +9,7 @@ from foreshore_agent.engine import effects
 class RunOutputs(NamedTuple):
     """What a model answered."""
 
-    outputs: Mapping[str, tuple[float | int | bool, ...]]
+    outputs: Mapping[str, tuple[float | int | bool | str, ...]]
     """Flat data of each declared output."""
     seconds: float
     """That the model took."""

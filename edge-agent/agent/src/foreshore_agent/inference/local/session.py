@@ -136,6 +136,6 @@ class SessionRun:
         self._options.terminate = True
 
 
-def _numbers(array: tensors.Array) -> tuple[float | int | bool, ...]:
+def _numbers(array: tensors.Array) -> tuple[float | int | bool | str, ...]:
     """Return elements as they would arrive over the protocol. Raises ValidationError."""
     return _ELEMENTS.validate_json(orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY))

@@ -54,7 +54,7 @@ class OipAnswer:
     """What answered, and the flat data of every declared output, by name."""
 
     model: served.Served
-    outputs: dict[str, tuple[float | int | bool, ...]]
+    outputs: dict[str, tuple[float | int | bool | str, ...]]
 
 
 class FailedError(Exception):
@@ -131,9 +131,9 @@ def _model(response: oip.InferResponse) -> served.Served:
 
 def _outputs(
     response: oip.InferResponse, declared: Sequence[Declared]
-) -> dict[str, tuple[float | int | bool, ...]]:
+) -> dict[str, tuple[float | int | bool | str, ...]]:
     tensors = {tensor.name: tensor for tensor in response.outputs}
-    outputs: dict[str, tuple[float | int | bool, ...]] = {}
+    outputs: dict[str, tuple[float | int | bool | str, ...]] = {}
     for output in declared:
         tensor = tensors.get(output.name)
         if tensor is None:
