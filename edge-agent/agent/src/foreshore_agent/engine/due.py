@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import immutables
 
-from foreshore_agent.engine import triggers
+from foreshore_agent.engine import agenda, triggers
 from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import DeviceState, State
 from foreshore_agent.engine.turn import Turn
@@ -19,11 +19,13 @@ from foreshore_agent.engine.turn import Turn
 
 def put(state: State, device: DeviceState) -> State:
     """Store a device, and when to look at it."""
-    return state._replace(
-        devices=state.devices.set(device.key, device),
-        timers=state.timers.book(device.key, triggers.timer_due(device)),
-        timeouts=state.timeouts.book(device.key, triggers.timeout_due(device)),
-    )
+    devices = state.devices.set(device.key, device)
+    timer, timeout = triggers.timer_due(device), triggers.timeout_due(device)
+    if timer == timeout == agenda.NEVER:
+        return state._replace(devices=devices)
+    timers = state.timers.book(device.key, timer)
+    timeouts = state.timeouts.book(device.key, timeout)
+    return state._replace(devices=devices, timers=timers, timeouts=timeouts)
 
 
 def put_all(state: State, devices: Mapping[Key, DeviceState]) -> State:

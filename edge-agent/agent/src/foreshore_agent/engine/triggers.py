@@ -220,8 +220,9 @@ def timeout_due(device: DeviceState) -> float:
     """
     moment = _command_due(device) if device.open else agenda.NEVER
     for binding in device.bindings.values():
-        if binding.flight is not None:
-            moment = min(moment, _forgotten_at(binding, binding.flight))
+        flight = binding.flight
+        if flight is not None:
+            moment = min(moment, _forgotten_at(binding, flight))
     return moment
 
 
