@@ -198,9 +198,10 @@ class MqttDevices:
         No further one once there are so many samples: a message on a topic that a thousand devices
         share measures for each of them. What was said of whether devices are there comes before it.
         """
-        for announced in self._announced.take():
-            self._deliver(announced)
-        samples = self._of_lost()
+        if not self._announced.is_empty:
+            for announced in self._announced.take():
+                self._deliver(announced)
+        samples = self._of_lost() if self._lost else []
         oldest, size = self._stamp.now().monotonic - LONGEST_WAIT, 0
         for _ in range(most):
             taken = None if size >= READ_BYTES else self._unread.take()
