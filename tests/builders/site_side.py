@@ -50,8 +50,8 @@ class SiteSide:
         return (*self.exchange.denied, *self.broker.denied)
 
     @property
-    def stamp(self) -> events.Stamp:
-        return events.Stamp(
+    def stamp(self) -> events.EventStamp:
+        return events.EventStamp(
             lambda: events.Instant(datetime.now(UTC), 0.0, 0.0), lambda: str(next(self._numbers))
         )
 

@@ -48,7 +48,7 @@ class Agent:
         )
         self.is_up = False
         self._clock = clocks.SystemClock()
-        self._stamp = events.Stamp(self._now, self._clock.identity)
+        self._stamp = events.EventStamp(self._now, self._clock.identity)
         refused = refusals.Refusals(lambda _: None)
         self.broker = brokers.SiteBroker("edge-1", refused, self._clock.instant)
         self.devices = devices.MqttDevices(

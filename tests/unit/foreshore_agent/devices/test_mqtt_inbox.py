@@ -60,7 +60,7 @@ async def test_a_burst_of_one_device_costs_another_nothing_and_is_counted_for_it
     measured = devices.MqttDevices(
         site,
         None,
-        events.Stamp(lambda: AT, lambda: "f"),
+        events.EventStamp(lambda: AT, lambda: "f"),
         lambda _: None,
         refusals.Refusals(counts.append),
         lambda: None,

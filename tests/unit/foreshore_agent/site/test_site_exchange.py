@@ -31,7 +31,7 @@ class Line:
         self.subscriber: channel.Subscriber
         calls = exchange.ExchangeCalls(self.delivered.append, self.requests.append)
         refused = refusals.Refusals(self.count)
-        stamp = events.Stamp(lambda: AT, lambda: "f")
+        stamp = events.EventStamp(lambda: AT, lambda: "f")
         self.exchange = exchange.Exchange("edge-1", stamp, calls, refused, self.open)
         self.exchange.assign("hq")
 

@@ -25,6 +25,7 @@ __all__ = [
     "CommandNotSent",
     "CommandSent",
     "Event",
+    "EventStamp",
     "HubChanged",
     "InferenceFailed",
     "InferenceLate",
@@ -39,7 +40,6 @@ __all__ = [
     "Renewed",
     "Replied",
     "Sample",
-    "Stamp",
     "Stopping",
     "TelemetryChanged",
     "Tick",
@@ -305,7 +305,7 @@ Event = (
 )
 
 
-class Stamp(NamedTuple):
+class EventStamp(NamedTuple):
     """Makes what every event begins with; whoever needs one of the two asks for that alone."""
 
     now: Callable[[], Instant]

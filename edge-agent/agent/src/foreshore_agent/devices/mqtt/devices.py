@@ -50,7 +50,7 @@ class MqttDevices:
         self,
         site: broker.SiteBroker,
         credentials: Path | None,
-        stamp: events.Stamp,
+        stamp: events.EventStamp,
         deliver: port.Deliver,
         refused: refusals.Refusals,
         wake: Callable[[], None],

@@ -17,7 +17,7 @@ def telemetry(
     message: MqttMessage,
     contents: formats.Contents,
     route: DeviceRoute,
-    stamp: events.Stamp,
+    stamp: events.EventStamp,
     *,
     is_overdue: bool = False,
 ) -> list[events.Sample] | str:
