@@ -96,6 +96,8 @@ class Rig:
     """What answers; None: it does not say."""
     provider: str | None = None
     """Execution provider that computes its answers; None: it does not say."""
+    outputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """What the model answers; empty: probabilities, of which the second is `score`."""
 
     def __post_init__(self) -> None:
         self.boot()
@@ -158,7 +160,7 @@ class Rig:
             case effects.Keep(key, value):
                 self.values[key] = value
             case effects.Infer(decision_id, policy, device):
-                outputs = {"probabilities": (1 - self.score, self.score)}
+                outputs = self.outputs or {"probabilities": (1 - self.score, self.score)}
                 self.feed(
                     events.Inferred,
                     decision_id=decision_id,

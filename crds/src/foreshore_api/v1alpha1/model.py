@@ -70,8 +70,9 @@ class SampleWindow(Document):
     """Samples of each feature, the oldest first. Example: `30`."""
 
     every: scalars.PositiveDuration
-    """Distance of two samples, as in training. What comes faster counts once; what is missing for
-    longer than twice that voids the window. Example: `1s`."""
+    """Distance of two samples, as in training. What comes faster counts once, the newest; one that
+    is missing is the one before; what is missing for longer than twice that voids the window.
+    Example: `1s`."""
 
     fill: Fill = Fill.WAIT
     """What happens until it is full. Example: `Wait`."""
@@ -150,7 +151,8 @@ class Categories(Document):
         pydantic.Field(min_length=1, max_length=256),
         ListSet(),
     ]
-    """Categories in the order of training. Example: `[idle, running, stopped]`."""
+    """Categories in the order of training; of an Integer in digits, of a Boolean true and false.
+    Example: `[idle, running, stopped]`."""
 
     encoding: Encoding = Encoding.ONE_HOT
     """How a category becomes numbers. Example: `OneHot`."""

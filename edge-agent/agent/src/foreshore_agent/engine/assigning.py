@@ -9,12 +9,11 @@ import functools
 from collections.abc import Mapping
 from typing import Final
 
-import immutables
-
 from foreshore_agent.engine import (
     authority,
     belief,
     deciding,
+    due,
     durable,
     effects,
     presence,
@@ -23,11 +22,11 @@ from foreshore_agent.engine import (
 )
 from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
-from foreshore_agent.engine.state import Binding, DeviceState, Remembered, State
+from foreshore_agent.engine.state import EMPTY, Binding, DeviceState, Remembered, State
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, decision, telemetry
 from foreshore_api.wire import assignment, report
-from foreshore_decision import fencing
+from foreshore_decision import fencing, samples
 from foreshore_decision.chain import facts
 from foreshore_decision.policy import compiled as named
 
@@ -65,13 +64,13 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     done += versions.announce(turn, state, resolution)
     gone = _oldest(remembered)
     state = state._replace(
-        devices=immutables.Map(devices),
         readers=readers,
         in_force=resolution.in_force,
         absent=absent,
         problems=(*resolution.problems, *_doubts(state, event)),
         remembered={key: memory for key, memory in remembered.items() if key not in gone},
     )
+    state = due.begin_anew(state, devices)
     forgotten = tuple(durable.device_gone(key) for key in gone)
     return Change(
         state, (*kept, *left, *written, *done, *forgotten, durable.authorities_value(state))
@@ -190,9 +189,25 @@ def _bind(
         replaced=_replaced(before),
         too_slow=None,
         windows={name: window for name, window in before.windows.items() if name in same},
+        grids=_grids_still(before, compiled),
         last_good=_good_still(before, compiled),
         last=None,
     )
+
+
+def _grids_still(
+    before: Binding, compiled: named.CompiledPolicy
+) -> Mapping[str, samples.SampleGrid]:
+    """Return the windows of samples of tensors that take the same samples as before."""
+    asked, earlier = compiled.inference, before.compiled.inference
+    if asked is None or earlier is None or not before.grids:
+        return EMPTY
+    kept = {
+        tensor.name
+        for tensor, _ in asked.sampled
+        if any(tensor.has_window_of(other) for other, _ in earlier.sampled)
+    }
+    return {name: grid for name, grid in before.grids.items() if name in kept}
 
 
 def _good_still(before: Binding, compiled: named.CompiledPolicy) -> Mapping[str, facts.Good]:

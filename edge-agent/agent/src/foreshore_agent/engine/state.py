@@ -17,10 +17,11 @@ from typing import Any, Final, NamedTuple
 import immutables
 
 from foreshore_agent.engine import effects
+from foreshore_agent.engine.agenda import Agenda
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.wire import assignment, record, report
-from foreshore_decision import features, fencing
+from foreshore_decision import features, fencing, samples
 from foreshore_decision.chain import evaluate, facts, limiter
 from foreshore_decision.frozen import Frozen
 from foreshore_decision.policy import CompiledPolicy, compiled
@@ -179,6 +180,8 @@ class Binding(Frozen, frozen=True):
     since: float
     """Engine seconds; silence counts from here until the first sample."""
     windows: Mapping[str, features.Window] = EMPTY
+    grids: Mapping[str, samples.SampleGrid] = EMPTY
+    """Windows of samples, by tensor of the model."""
     last_good: Mapping[str, facts.Good] = EMPTY
     flight: Flight | None = None
     pending: tuple[facts.Trigger, float] | None = None
@@ -273,8 +276,11 @@ class State(Frozen, frozen=True):
     devices: "immutables.Map[Key, DeviceState]" = immutables.Map()
     readers: Mapping[Key, tuple[Key, ...]] = EMPTY
     """By device, the others whose policies read it; most devices have none and are not here."""
-    awake: "immutables.Map[Key, None]" = immutables.Map()
-    """Devices that a tick has to look at: something of theirs may become due."""
+    timers: Agenda = Agenda()
+    """When a tick has to look at which device, in engine seconds: an interval or a silence is over.
+    """
+    timeouts: Agenda = Agenda()
+    """The same in monotonic seconds: a command or a question has waited long enough."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY
     """Versions of each policy that devices work by, newest first: for each device the newest that
     compiled, also while the device is absent. Each has the endpoints that serve its own model."""

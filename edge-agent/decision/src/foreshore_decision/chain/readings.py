@@ -13,7 +13,7 @@ from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1.evaluation import OnInvalid
-from foreshore_decision import expr
+from foreshore_decision import expr, samples
 from foreshore_decision.chain.facts import Good, Input, Reading
 from foreshore_decision.instant import RESOLUTION, is_beyond
 from foreshore_decision.policy import compiled
@@ -28,6 +28,7 @@ VOID: Final[Mapping[str | None, GateReason]] = MappingProxyType(
 """Problems of readings that were good until the connection or the device went, or a newer one was
 dropped unread, and what a gate says of them. No older value may stand in for them, or what was said
 before would outlive what has been said since."""
+_WITHOUT_RATE: Final = (bool, str)
 DIGITS: Final = round(-math.log10(RESOLUTION))
 """Decimals of a second that are looked at."""
 
@@ -51,17 +52,22 @@ def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None
     return None
 
 
+def measured(value: expr.Value | None) -> samples.Sample | None:
+    """Return a value as features and models take it: a Boolean is 0 or 1, a text itself."""
+    return value if value is None or isinstance(value, str) else float(value)
+
+
 def rate_of(value: expr.Value, apart: float, before: Reading | None) -> float | None:
     """Return the change per second since the reading before, which lies so many seconds back.
 
     None where no time lies between that anybody knows of: messages come in bursts.
     """
-    if before is None or isinstance(value, bool | str) or isinstance(before.value, bool | str):
+    if before is None or before.received is None or before.value is None:
+        return None
+    if isinstance(value, _WITHOUT_RATE) or isinstance(before.value, _WITHOUT_RATE):
         return None
     seconds = round(apart, DIGITS)
-    if before.value is None or before.received is None or seconds <= 0:
-        return None
-    return (value - before.value) / seconds
+    return (value - before.value) / seconds if seconds > 0 else None
 
 
 def input_of(

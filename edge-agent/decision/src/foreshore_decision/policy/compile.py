@@ -153,7 +153,7 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
         before=parts.before,
         after=parts.after,
         conditions=parts.conditions,
-        inference=shapes.inference(spec, model),
+        inference=shapes.inference(spec, model, parts.inputs, parts.features),
         permits=parts.permits,
         forbids=parts.forbids,
         action=parts.action,
@@ -182,15 +182,21 @@ def check(
     """Return everything that keeps a policy from compiling against a (narrowed) profile.
 
     What compiles is timed by `clock`. Without a device, a parameter that every device must set is
-    no problem; without a model, its tensors are not looked at: whether it exists is the caller's
-    to say. `read` is what `elsewhere.resolve` says of the device; what it does not name is taken
-    as the policy declares it.
+    no problem; without a model, its tensors are not looked at, and an output is of the type that
+    its readers take it for: whether the model exists is the caller's to say. `read` is what
+    `elsewhere.resolve` says of the device; what it does not name is taken as the policy declares
+    it.
     """
-    try:
-        parts = _compile(Subject(spec, profile, device, model, read))
-    except PolicyError as error:
-        return error.problems
-    return timing.problems(_expressions(parts), clock)
+    fewest: tuple[PolicyProblem, ...] | None = None
+    for texts in shapes.guesses(spec, model):
+        try:
+            parts = _compile(Subject(spec, profile, device, model, read, texts))
+        except PolicyError as error:
+            if fewest is None or len(error.problems) < len(fewest):
+                fewest = error.problems
+        else:
+            return timing.problems(_expressions(parts), clock)
+    return fewest or ()
 
 
 def too_slow(made: compiled.CompiledPolicy, clock: timing.Clock) -> tuple[PolicyProblem, ...]:
@@ -242,7 +248,7 @@ def _compile(subject: Subject) -> _Parts:
     inputs = sources.inputs(subject, problems)
     features = sources.features(spec, inputs, problems)
     parameters = sources.parameters(subject, problems)
-    names = _names(spec, inputs, features, problems)
+    names = _names(subject, inputs, features, problems)
     if subject.model is not None:
         shapes.check(spec, subject.model, inputs, features, problems)
     conditions_ = _conditions(spec, names, problems)
@@ -301,15 +307,16 @@ def _check_support(subject: Subject, problems: Problems) -> None:
 
 
 def _names(
-    spec: DecisionPolicySpec,
+    subject: Subject,
     inputs: Iterable[compiled.CompiledInput],
     features: Iterable[compiled.Feature],
     problems: Problems,
 ) -> scopes.Names:
-    before = {feature.name: DataType.NUMBER for feature in features}
+    spec = subject.spec
+    before = sources.feature_types(inputs, features)
     # also those that are wrong: that is said once, and not again of each expression that reads them
     before.update({source.name: source.type for source in spec.inputs})
-    outputs = {output.name: DataType.NUMBER for output in spec.inference.outputs}
+    outputs = shapes.output_types(spec, subject.model, subject.texts)
     _check_unique((*before, *outputs, *(variable.name for variable in spec.variables)), problems)
     before.update({f"parameters.{parameter.name}": parameter.type for parameter in spec.parameters})
     names = scopes.Names(before, outputs)

@@ -6,17 +6,17 @@ number is known, it serves the same aggregate over the same seconds; anything el
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
 from foreshore_api.v1alpha1.actuation import RecordLevel
 from foreshore_api.wire import record as wire
-from foreshore_decision import features
+from foreshore_decision import features, samples
 from foreshore_decision.chain.facts import Given, MeasuredFeature
 from foreshore_decision.policy import compiled
-from foreshore_decision.record import layout
+from foreshore_decision.record import layout, sampled
 from foreshore_decision.record.plain import Known, number, plain, typed
 
 Json = Mapping[str, Any]
@@ -25,6 +25,10 @@ WINDOW_BYTES: Final = 48 << 10
 """Panes of one record at most: windows beyond it are left out and named under `cut`."""
 ENVELOPE_BYTES: Final = 4096
 """Room for the envelope around a record's data."""
+WINDOWS, SAMPLES = "windows", "samples"
+VALUES: Final[Mapping[str, str]] = {WINDOWS: "panes", SAMPLES: "rows"}
+"""Parts of facts that hold windows, and the key of what each window holds; room is given in this
+order."""
 OWN: Final = frozenset(map(to_camel, features.Window._fields)) - {"panes"}
 """What a window knows of itself beside its values."""
 
@@ -42,46 +46,69 @@ def encode(given: Given, windows: Iterable[layout.WindowLine]) -> dict[str, dict
     return lines
 
 
-def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
+def add_panes(
+    document: dict[str, Any],
+    given: Given,
+    seen: Mapping[str, samples.SampledWindow],
+    shown: Json,
+) -> None:
     """Add what the windows hold, in the order of the features, as far as the record has room.
 
-    `shown` is the rest of the record's data: it goes first.
+    Windows of samples, `seen`, come after them. `shown` is the rest of the record's data: it goes
+    first.
     """
     if given.policy.record_level is not RecordLevel.FULL:
         return
     room = wire.MAXIMUM_BYTES - ENVELOPE_BYTES - _size(shown) - _size(document)
     room = min(room, WINDOW_BYTES)
     cut: list[str] = []
-    for feature in given.policy.features:
-        if not feature.seconds:
-            continue
-        panes = [_pane(pane) for pane in _window(given, feature).panes]
-        size = _size(panes)
+    for name, part, values in (*_panes(given), *_rows(seen)):
+        size = _size(values)
         if size > room:
-            cut.append(feature.name)
+            cut.append(name)
             continue
         room -= size
-        document["windows"][feature.name]["panes"] = panes
+        document[part][name][VALUES[part]] = values
     if cut:
         document["cut"] = cut
 
 
+def _panes(given: Given) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the panes of each feature's window, under its name."""
+    for feature in given.policy.features:
+        if feature.seconds:
+            panes = _window(given, feature).panes
+            yield feature.name, WINDOWS, [_pane(pane) for pane in panes]
+
+
+def _rows(seen: Mapping[str, samples.SampledWindow]) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the rows of each window of samples that is full, under its tensor's name."""
+    for name, window in seen.items():
+        if window.rows:
+            yield name, SAMPLES, sampled.rows(window)
+
+
 def without_excess(document: Json, shown: Json) -> Json:
-    """Return facts without the panes for which the record has no room, the last window's first."""
+    """Return facts without the values for which the record has no room, the last window's first."""
     excess = _size(shown) + _size(document) + ENVELOPE_BYTES - wire.MAXIMUM_BYTES
     if excess <= 0:
         return document
-    lines, cut = dict(document.get("windows", {})), list(document.get("cut", ()))
-    for name, line in reversed(lines.items()):
-        if excess > 0 and "panes" in line:
-            excess -= _size(line["panes"])
-            lines[name] = {key: value for key, value in line.items() if key != "panes"}
-            cut.append(name)
-    return {**document, "windows": lines, "cut": cut}
+    kept, cut = dict(document), list(document.get("cut", ()))
+    for part in (SAMPLES, WINDOWS):
+        values = VALUES[part]
+        lines = dict(document.get(part, {}))
+        for name, line in reversed(lines.items()):
+            if excess > 0 and values in line:
+                excess -= _size(line[values])
+                lines[name] = {key: value for key, value in line.items() if key != values}
+                cut.append(name)
+        if lines:
+            kept[part] = lines
+    return {**kept, "cut": cut}
 
 
 def decode(
-    document: Json, shown: Mapping[str, float | None], policy: compiled.CompiledPolicy
+    document: Json, shown: Mapping[str, samples.Sample | None], policy: compiled.CompiledPolicy
 ) -> tuple[Known[features.Window], dict[str, MeasuredFeature]]:
     """Return the windows that a record knows, and what was measured where it knows only this.
 
