@@ -3,14 +3,22 @@
 `rehearse` refuses what could not decide, `play` says so: its policies may be elsewhere.
 """
 
+import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
-from foreshore_agent.play import machine, recording
-from foreshore_api import meta, v1alpha1
+from foreshore_agent.play import layout, machine, recording
+from foreshore_api import meta, printable, v1alpha1
 from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import deviceprofile, evaluation
 from foreshore_decision import policy as compiling
 from foreshore_decision import selectors
+
+_UNIT: Final = re.compile(r"[(\[]")
+"""Where the unit begins in a column's name such as `Light (lx)`."""
+_NAME: Final = 64
+"""Characters of a column's name."""
 
 
 def policies_of(
@@ -58,7 +66,7 @@ def obstacles(
     if not enabled:
         yield from disabled(policies)
     yield from untriggered(device, enabled, reported, header)
-    yield from unfed(device, enabled, reported)
+    yield from unfed(device, enabled, reported, header)
 
 
 def disabled(policies: Collection[v1alpha1.DecisionPolicy]) -> Iterator[str]:
@@ -90,7 +98,7 @@ def untriggered(
             yield (
                 f"DecisionPolicy {policy.name} is evaluated when {names} is reported ({field}), and"
                 f" no column is: say which with --map COLUMN={min(triggers)}; columns:"
-                f" {', '.join(header)}"
+                f" {layout.listed(header)}"
             )
 
 
@@ -98,6 +106,7 @@ def unfed(
     device: v1alpha1.Device,
     policies: Collection[v1alpha1.DecisionPolicy],
     reported: Collection[str],
+    header: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, although the policy needs one."""
     for policy in policies:
@@ -107,7 +116,24 @@ def unfed(
             if name not in reported and needs_value:
                 yield (
                     f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
-                    f" no column is: it will be missing; --map COLUMN={name} gives it"
+                    f" no column is: it will be missing; {_remedy(name, header)}"
+                )
+
+
+def defaulted(
+    device: v1alpha1.Device,
+    policies: Collection[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
+) -> Iterator[str]:
+    """Yield the inputs that no row gives a value to, and that have a default for it."""
+    for policy in policies:
+        for source in policy.spec.inputs:
+            name = compiling.property_name(policy.spec, source, device.spec)
+            is_defaulted = source.on_invalid is evaluation.OnInvalid.DEFAULT
+            if name not in reported and is_defaulted:
+                yield (
+                    f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
+                    f" no column is: it is decided on the default, {source.default}"
                 )
 
 
@@ -121,6 +147,15 @@ def elsewhere(
         for source in policy.spec.inputs
         if source.device_ref is not None
     )
+
+
+def _remedy(name: str, header: Collection[str]) -> str:
+    """Say how a column becomes a property: by the likeliest one, but for its case and its unit."""
+    bare = {_UNIT.split(column)[0].strip().casefold(): column for column in header}
+    matches = difflib.get_close_matches(name.casefold(), bare, n=1)
+    if not matches:
+        return f"--map COLUMN={name} gives it"
+    return f"did you mean --map '{printable.clean(bare[matches[0]], _NAME)}={name}'?"
 
 
 def _triggers(device: v1alpha1.Device, policy: v1alpha1.DecisionPolicy) -> frozenset[str]:
