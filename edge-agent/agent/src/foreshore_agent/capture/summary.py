@@ -1,0 +1,160 @@
+"""What is said of a capture: before, meanwhile, and at its end; pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from foreshore_agent import refusals
+from foreshore_agent.capture import file as files
+from foreshore_agent.capture import intake, listen
+from foreshore_agent.devices.mqtt import topics
+from foreshore_api import addresses
+from foreshore_api.reasons import telemetry
+
+SHOWN: Final = 8
+"""Topics, columns and reasons that are named."""
+_DRIFT: Final = 2.0
+"""Seconds by which a clock is set that are worth a word."""
+
+
+def beginning(
+    subject: listen.Subject, output: files.CaptureOutput, limits: listen.CaptureLimits
+) -> Iterator[str]:
+    """Yield what is about to happen."""
+    broker, first = subject.site.spec.broker, subject.devices[0]
+    where = addresses.joined(broker.host, broker.port)
+    yield f"capturing {first.name} from {where} into {output.name}"
+    continued = output.continued
+    if continued.cut:
+        yield f"{output.name}: a torn last line of {continued.cut} bytes was cut"
+    if continued.last is not None:
+        last = intake.timestamp(continued.last)
+        yield f"{output.name}: going on after {continued.rows} rows, the last of {last}"
+    rows = "" if limits.rows is None else f" or {limits.rows} rows"
+    yield f"columns: {listed(_columns(subject), most=len(subject.columns.columns))}"
+    yield f"for {limits.duration} at most{rows} or {_size(limits.size)}; Ctrl-C ends it"
+
+
+def progress(captured: listen.Captured) -> str:
+    """Return how it stands."""
+    last = captured.tally.last
+    newest = "" if last is None else f", the newest of {intake.timestamp(last)}"
+    away = f"; no broker: {captured.problem}" if captured.problem else ""
+    return f"{captured.rows} rows, {_size(captured.size)}{newest}{away}"
+
+
+def nothing(subject: listen.Subject, captured: listen.Captured) -> str:
+    """Return why there is no row."""
+    if captured.denied:
+        return f"the broker {'; '.join(captured.denied[:SHOWN])}"
+    if not captured.was_connected:
+        return f"the broker was not reached{f': {captured.problem}' if captured.problem else ''}"
+    routes = topics.routes(subject.devices)
+    heard = f"nothing usable came on {listed(routes.telemetry_filters)}"
+    counts = [_explained(reason, count) for reason, count in _results(captured)]
+    return f"{heard}; {'; '.join(counts)}" if counts else f"{heard}: no message at all"
+
+
+def ending(
+    subject: listen.Subject, output: files.CaptureOutput, captured: listen.Captured
+) -> Iterator[str]:
+    """Yield how it went."""
+    tally = captured.tally
+    total = f" ({captured.rows} in all)" if captured.rows != tally.rows else ""
+    yield (
+        f"{tally.rows - captured.lost} rows into {output.name}{total}, {_size(captured.size)}:"
+        f" {captured.ended}"
+    )
+    if captured.lost:
+        yield f"{captured.lost} rows could not be written"
+    yield from _times(subject, tally)
+    yield from _contents(subject, captured)
+    yield from _surroundings(captured)
+
+
+def _times(subject: listen.Subject, tally: intake.CaptureTally) -> Iterator[str]:
+    if tally.first is None or tally.last is None:
+        return
+    own = f"the device's own in {tally.device_times} rows, else of receipt"
+    what = own if subject.has_device_times else "of receipt"
+    yield (
+        f"times ({what}, UTC): {intake.timestamp(tally.first)} to {intake.timestamp(tally.last)}"
+    )
+    if tally.earlier:
+        yield f"{tally.earlier} rows are dated before the row above them, as the device says"
+    if abs(tally.drift) > _DRIFT:
+        yield (
+            f"the machine's clock was set by {tally.drift:+.1f} s meanwhile: times go on evenly"
+            " from the beginning"
+        )
+
+
+def _contents(subject: listen.Subject, captured: listen.Captured) -> Iterator[str]:
+    tally = captured.tally
+    values = [f"{name} {tally.cells[name]}" for name in _names(subject) if tally.cells[name]]
+    if values:
+        yield f"values: {listed(values, most=len(values))}"
+    silent = [name for name in _names(subject) if not tally.cells[name]]
+    if silent and tally.rows:
+        yield f"no value of {listed(silent, most=len(silent))}"
+    for (column, reason), count in tally.refused.most_common(SHOWN):
+        yield f"refused of {column}: {_explained(reason, count)}"
+    if tally.kept:
+        yield (
+            f"{tally.kept} rows say what the broker had kept, which is older than their time by"
+            " nobody knows how much"
+        )
+    if tally.inexact:
+        yield f"{tally.inexact} texts are empty or have outer blanks, which no recording keeps"
+    for reason, count in _results(captured)[:SHOWN]:
+        yield f"no row of {_explained(reason, count)}"
+
+
+def _surroundings(captured: listen.Captured) -> Iterator[str]:
+    tally = captured.tally
+    if tally.longest is not None:
+        begin = intake.timestamp(tally.longest.begin)
+        yield (
+            f"the broker was away {tally.gaps} times, {tally.away:.1f} s in all; longest"
+            f" {tally.longest.seconds:.1f} s from {begin}: a rehearsal takes it for a silence"
+        )
+    for device, count in tally.departures.items():
+        yield f"{device} was said to be offline {count} times: a rehearsal takes it for a silence"
+    if captured.denied:
+        yield f"the broker {'; '.join(captured.denied[:SHOWN])}"
+
+
+def _results(captured: listen.Captured) -> list[tuple[str, int]]:
+    """Return of how many messages and values nothing was taken, by reason; the most first."""
+    counts = captured.messages + captured.tally.results
+    for (_, reason), count in captured.tally.refused.items():
+        counts[reason] -= count  # it stands in its cell
+    counts[telemetry.ACCEPTED] = 0
+    return (+counts).most_common()
+
+
+def _explained(reason: str, count: int) -> str:
+    return f"{count} {reason}{refusals.explained(reason)}"
+
+
+def _columns(subject: listen.Subject) -> list[str]:
+    return [
+        f"{column.name} ({column.property.unit})" if column.property.unit else column.name
+        for column in subject.columns.columns
+    ]
+
+
+def _names(subject: listen.Subject) -> list[str]:
+    return [column.name for column in subject.columns.columns]
+
+
+def listed(names: list[str] | tuple[str, ...], most: int = SHOWN) -> str:
+    """Return the first of many names."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
