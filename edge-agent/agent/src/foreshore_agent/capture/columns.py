@@ -19,8 +19,8 @@ from foreshore_decision.policy import compiled
 
 ENCODING: Final = "utf-8"
 SEPARATOR: Final = ","
-TIMES: Final = ("time", "timestamp", "datetime")
-"""Names of the time's column: the first that no property has."""
+TIMES: Final = ("time", "timestamp", "date_time")
+"""Names of the time's column: the first that no property has, and none may have the last."""
 
 
 class ColumnError(ValueError):
@@ -71,20 +71,16 @@ def arrange(devices: Sequence[assignment.AssignedDevice]) -> CaptureColumns:
         raise ColumnError("the device has no property that it reports: nothing can be captured")
     _check(column.name for column in columns)
     names = {column.name.casefold() for column in columns}
-    time = next((name for name in TIMES if name not in names), None)
-    if time is None:
-        raise ColumnError(
-            f"properties are called {', '.join(TIMES)}: no name is left for the time's column;"
-            " rename one of them in the DeviceProfile"
-        )
+    time = next(name for name in TIMES if name not in names)
     return CaptureColumns(time, tuple(columns))
 
 
 def line(cells: Sequence[str]) -> bytes:
     """Return one line of the file, with its end."""
     text = io.StringIO()
-    csv.writer(text, delimiter=SEPARATOR, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode(ENCODING)
+    # what ends a line is quoted where it stands in a text, and readers take both for that
+    csv.writer(text, delimiter=SEPARATOR, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n").encode(ENCODING) + b"\n"
 
 
 def is_readable(row: bytes) -> bool:

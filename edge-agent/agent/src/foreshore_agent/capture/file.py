@@ -239,17 +239,15 @@ def _rows(path: Path, begin: int) -> tuple[int, int, bytes | None]:
     with path.open("rb") as file:
         file.seek(begin)
         while part := file.readline(_LONGEST):
-            if not part.strip(b"\0"):  # what some file systems leave of a write after a power cut
-                row = b"\0"
-                continue
-            row += part
+            # zeros are what some file systems leave of a write after a power cut
+            row = (row + part).rstrip(b"\0")
             if len(row) > _LONGEST:
                 raise CaptureFileError(
                     f"{path}: row {rows + 1} is longer than {_LONGEST} bytes, so that it is no"
                     " recording: give another --output, or move the file away"
                 )
             if part.endswith(b"\n") and row.count(b'"') % 2 == 0:
-                rows, end, last, row = rows + 1, end + len(row), row, b""
+                rows, end, last, row = rows + 1, file.tell(), row, b""
     return rows, end, last
 
 
