@@ -51,7 +51,12 @@ def nothing(subject: listen.Subject, captured: listen.Captured) -> str:
     routes = topics.routes(subject.devices)
     heard = f"nothing usable came on {listed(routes.telemetry_filters)}"
     counts = [_explained(reason, count) for reason, count in _results(captured)]
-    return f"{heard}; {'; '.join(counts)}" if counts else f"{heard}: no message at all"
+    if counts:
+        return f"{heard}; {'; '.join(counts)}"
+    return (
+        f"{heard}: no message at all; is the device on, are these its topics, and does the broker's"
+        " access list let this client hear them?"
+    )
 
 
 def ending(
