@@ -132,7 +132,6 @@ async def test_a_captured_room_is_rehearsed_as_the_live_agent_decided(
     assert again == live
 
 
-@pytest.mark.xfail(reason="rehearse leaves out a cell that live telemetry would refuse")
 async def test_a_value_that_no_agent_took_is_refused_in_the_rehearsal_too(
     broker: mosquitto.Broker, tmp_path: Path
 ) -> None:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from builders import site_side
 from foreshore_agent.capture import columns, intake
+from foreshore_agent.devices.codecs import payload
 from foreshore_agent.engine import events
-from foreshore_agent.play import layout, marks, recording
+from foreshore_agent.play import device, layout, marks, recording
+from foreshore_api.reasons import telemetry
 from foreshore_api.v1alpha1 import site
 from foreshore_api.wire import assignment
 
@@ -179,8 +181,8 @@ def test_another_device_has_columns_by_its_name() -> None:
 
 def test_a_row_that_no_reader_would_take_has_no_texts() -> None:
     texts = [{"name": f"text{number}", "type": "String"} for number in range(64)]
-    device = site_side.speaking("room", *texts)
-    bench = Bench(device)
+    sensor = site_side.speaking("room", *texts)
+    bench = Bench(sensor)
     bench.sample(1, {each["name"]: '"' * 1024 for each in texts})
     assert len(bench.rows[0].line) < layout.MAXIMUM_LINE
     assert set(bench.cells[1]) == {"!TooLong"}
@@ -188,24 +190,24 @@ def test_a_row_that_no_reader_would_take_has_no_texts() -> None:
 
 
 def test_properties_that_no_header_tells_apart_are_refused() -> None:
-    device = site_side.speaking("room", {"name": "airFlow"}, {"name": "airflow"})
+    sensor = site_side.speaking("room", {"name": "airFlow"}, {"name": "airflow"})
     with pytest.raises(columns.ColumnError, match="differ in capitals only"):
-        columns.arrange([device])
+        columns.arrange([sensor])
 
 
 def test_the_time_has_a_name_that_no_property_has() -> None:
-    device = site_side.speaking("room", {"name": "time"}, {"name": "timeStamp"})
-    assert columns.arrange([device]).header == b"date_time,time,timeStamp\n"
+    sensor = site_side.speaking("room", {"name": "time"}, {"name": "timeStamp"})
+    assert columns.arrange([sensor]).header == b"date_time,time,timeStamp\n"
 
 
 def test_a_device_that_reports_nothing_cannot_be_captured() -> None:
-    device = site_side.speaking("room", {"name": "heater", "access": "Write"})
+    sensor = site_side.speaking("room", {"name": "heater", "access": "Write"})
     with pytest.raises(columns.ColumnError, match="nothing can be captured"):
-        columns.arrange([device])
+        columns.arrange([sensor])
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 VALUES = st.fixed_dictionaries(
     {},
     optional={
@@ -237,20 +239,47 @@ def test_every_value_reads_back_from_its_cell(samples: list[dict[str, events.Val
                     assert type(value)(cell) == value
 
 
-@given(st.lists(VALUES.map(lambda values: {"co2": 1.0, **values}), min_size=1, max_size=8))
+REFUSALS = st.dictionaries(
+    st.sampled_from(["co2", "people", "window", "mode"]),
+    st.sampled_from([telemetry.WRONG_TYPE, telemetry.UNKNOWN_VALUE, telemetry.NON_FINITE]),
+)
+
+
+@given(st.lists(st.tuples(VALUES, REFUSALS), min_size=1, max_size=8))
 def test_a_recording_of_it_reads_as_the_same_rows(
-    tmp_path_factory: pytest.TempPathFactory, samples: list[dict[str, events.Value]]
+    tmp_path_factory: pytest.TempPathFactory,
+    samples: list[tuple[dict[str, events.Value], dict[str, str]]],
 ) -> None:
     path: Path = tmp_path_factory.mktemp("captured") / "room.csv"
-    samples = [{**values, "people": 1, "window": True} for values in samples]
+    everything: dict[str, events.Value] = {"co2": 1.0, "people": 1, "window": True, "mode": "x"}
+    told = [(everything, {}), *(({**values}, refused) for values, refused in samples)]
+    for values, refused in told:
+        for name in refused:
+            values.pop(name, None)
     bench = Bench()
-    for number, values in enumerate(samples, start=1):
-        bench.sample(number, values)
+    for number, (values, refused) in enumerate(told, start=1):
+        bench.sample(number, values, refused=refused)
     path.write_bytes(bench.body)
     wanted = recording.Wanted(time_column=bench.columns.time, needs_time=True)
-    declared = [prop for prop in DEVICE.profile.properties if prop.name != "mode"]
-    rows = list(recording.read(path, declared, wanted))
+    rows = list(recording.read(path, DEVICE.profile.properties, wanted))
     assert [row.time for row in rows] == [row.time for row in bench.rows]
-    assert [row.values for row in rows] == [
-        {name: value for name, value in values.items() if name != "mode"} for values in samples
-    ]
+    assert [row.values for row in rows] == [values for values, _ in told]
+    reasons = [{name: cell.reason for name, cell in row.refused.items()} for row in rows]
+    assert reasons == [refused for _, refused in told]
+
+
+@given(REFUSALS.filter(bool))
+def test_what_is_played_of_a_refused_value_is_refused_again(
+    tmp_path_factory: pytest.TempPathFactory, refused: dict[str, str]
+) -> None:
+    path: Path = tmp_path_factory.mktemp("captured") / "room.csv"
+    bench = Bench()
+    bench.sample(1, {"co2": 1.0, "people": 1, "window": True, "mode": "x"})
+    bench.sample(2, {}, refused=refused)
+    path.write_bytes(bench.body)
+    _, row = recording.read(path, DEVICE.profile.properties, recording.Wanted())
+    (reading,) = payload.Decoder(DEVICE.profile.properties).decode(
+        device.document(DEVICE.profile.properties, row.message, START)
+    )
+    assert reading.values == {}
+    assert reading.refused.keys() == refused.keys()

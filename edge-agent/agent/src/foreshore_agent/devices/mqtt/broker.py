@@ -40,7 +40,9 @@ class SiteBroker:
         self._address: connection.Address | None = None
         self._telemetry: Final = SharedLane("telemetry", refused, is_aside=True, now=now)
         self._control: Final = SharedLane("control", refused, carries_commands=True)
-        self._kept: Final = (self._telemetry, *((self._control,) if has_control else ()))
+        self._kept: Final[tuple[SharedLane, ...]] = (
+            (self._telemetry, self._control) if has_control else (self._telemetry,)
+        )
         """What is connected; the last is what the broker is asked about."""
 
     @property
