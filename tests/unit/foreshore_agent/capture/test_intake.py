@@ -48,7 +48,7 @@ class Bench:
     def __init__(self, *devices: assignment.AssignedDevice, **options: Any) -> None:
         self.devices = devices or (DEVICE,)
         self.columns = columns.arrange(self.devices)
-        self.intake = intake.Intake(SITE, self.devices, self.columns, (at(0), "f"), **options)
+        self.intake = intake.RowIntake(SITE, self.devices, self.columns, (at(0), "f"), **options)
         self.rows: list[intake.CapturedRow] = []
         self.take(events.TelemetryChanged(at(0), "f", connected=True))
 
@@ -125,7 +125,7 @@ def test_the_word_that_the_broker_kept_over_a_gap_is_a_row_again() -> None:
 
 def test_a_broker_that_was_never_there_made_no_gap_and_one_that_stays_away_does() -> None:
     arranged = columns.arrange([DEVICE])
-    made = intake.Intake(SITE, (DEVICE,), arranged, (at(0), "f"))
+    made = intake.RowIntake(SITE, (DEVICE,), arranged, (at(0), "f"))
     made.take(events.TelemetryChanged(at(1), "f", connected=False))
     made.take(events.TelemetryChanged(at(2), "f", connected=True))
     made.close(at(3))

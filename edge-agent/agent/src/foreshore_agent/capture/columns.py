@@ -28,7 +28,7 @@ class ColumnError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CapturedColumn:
     """One property of one device."""
 
     name: str
@@ -43,7 +43,7 @@ class CaptureColumns:
 
     time: str
     """Name of the column with the time of a row."""
-    columns: tuple[Column, ...]
+    columns: tuple[CapturedColumn, ...]
 
     @property
     def header(self) -> bytes:
@@ -60,13 +60,13 @@ class CaptureColumns:
 
 def arrange(devices: Sequence[assignment.AssignedDevice]) -> CaptureColumns:
     """Lay out the columns of devices, the rehearsed one first. Raises ColumnError."""
-    columns: list[Column] = []
+    columns: list[CapturedColumn] = []
     for device in devices:
         key = Key(device.namespace, device.name)
         for declared in _readable(device):
             is_own = device is devices[0]
             name = declared.name if is_own else compiled.name_elsewhere(key.name, declared.name)
-            columns.append(Column(name, key, declared))
+            columns.append(CapturedColumn(name, key, declared))
     if not columns:
         raise ColumnError("the device has no property that it reports: nothing can be captured")
     _check(column.name for column in columns)

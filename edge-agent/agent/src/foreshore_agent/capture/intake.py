@@ -102,7 +102,7 @@ class CaptureTally:
                 self.refused[cell.column, cell.refused] += 1
 
 
-class Intake:
+class RowIntake:
     """Events of the devices in, rows out."""
 
     def __init__(

@@ -52,7 +52,7 @@ class CaptureLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CaptureSubject:
     """What is captured."""
 
     site: assignment.AssignedSite
@@ -94,7 +94,7 @@ class Capture:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: CaptureSubject,
         output: files.CaptureOutput,
         limits: CaptureLimits,
         clock: clocks.Clock,
@@ -108,7 +108,7 @@ class Capture:
         self._news: Final = asyncio.Event()
         self._pending: Final = bytearray()
         self._pending_rows = 0
-        self._intake: Final = intake.Intake(
+        self._intake: Final = intake.RowIntake(
             subject.site,
             subject.devices,
             subject.columns,

@@ -17,7 +17,7 @@ _DRIFT: Final = 2.0
 
 
 def beginning(
-    subject: listen.Subject, output: files.CaptureOutput, limits: listen.CaptureLimits
+    subject: listen.CaptureSubject, output: files.CaptureOutput, limits: listen.CaptureLimits
 ) -> Iterator[str]:
     """Yield what is about to happen."""
     broker, first = subject.site.spec.broker, subject.devices[0]
@@ -42,7 +42,7 @@ def progress(captured: listen.Captured) -> str:
     return f"{captured.rows} rows, {_size(captured.size)}{newest}{away}"
 
 
-def nothing(subject: listen.Subject, captured: listen.Captured) -> str:
+def nothing(subject: listen.CaptureSubject, captured: listen.Captured) -> str:
     """Return why there is no row."""
     if captured.denied:
         return f"the broker {'; '.join(captured.denied[:SHOWN])}"
@@ -60,7 +60,7 @@ def nothing(subject: listen.Subject, captured: listen.Captured) -> str:
 
 
 def ending(
-    subject: listen.Subject, output: files.CaptureOutput, captured: listen.Captured
+    subject: listen.CaptureSubject, output: files.CaptureOutput, captured: listen.Captured
 ) -> Iterator[str]:
     """Yield how it went."""
     tally = captured.tally
@@ -76,7 +76,7 @@ def ending(
     yield from _surroundings(captured)
 
 
-def _times(subject: listen.Subject, tally: intake.CaptureTally) -> Iterator[str]:
+def _times(subject: listen.CaptureSubject, tally: intake.CaptureTally) -> Iterator[str]:
     if tally.first is None or tally.last is None:
         return
     own = f"the device's own in {tally.device_times} rows, else of receipt"
@@ -93,7 +93,7 @@ def _times(subject: listen.Subject, tally: intake.CaptureTally) -> Iterator[str]
         )
 
 
-def _contents(subject: listen.Subject, captured: listen.Captured) -> Iterator[str]:
+def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iterator[str]:
     tally = captured.tally
     values = [f"{name} {tally.cells[name]}" for name in _names(subject) if tally.cells[name]]
     if values:
@@ -141,14 +141,14 @@ def _explained(reason: str, count: int) -> str:
     return f"{count} {reason}{refusals.explained(reason)}"
 
 
-def _columns(subject: listen.Subject) -> list[str]:
+def _columns(subject: listen.CaptureSubject) -> list[str]:
     return [
         f"{column.name} ({column.property.unit})" if column.property.unit else column.name
         for column in subject.columns.columns
     ]
 
 
-def _names(subject: listen.Subject) -> list[str]:
+def _names(subject: listen.CaptureSubject) -> list[str]:
     return [column.name for column in subject.columns.columns]
 
 

@@ -90,7 +90,7 @@ def capture(request: CaptureRequest, say: Callable[[str], None]) -> None:
 
 
 async def _run(
-    subject: listen.Subject,
+    subject: listen.CaptureSubject,
     output: files.CaptureOutput,
     limits: listen.CaptureLimits,
     clock: clocks.Clock,
@@ -104,7 +104,7 @@ class Progress:
     """What is said while it runs: how far it is, on a terminal; that nothing comes, anywhere."""
 
     def __init__(
-        self, subject: listen.Subject, say: Callable[[str], None], now: Callable[[], float]
+        self, subject: listen.CaptureSubject, say: Callable[[str], None], now: Callable[[], float]
     ) -> None:
         self._subject: Final = subject
         self._say: Final = say
@@ -141,7 +141,7 @@ def _limits(request: CaptureRequest) -> listen.CaptureLimits:
     return listen.CaptureLimits(seconds, int(size), request.rows, request.duration)
 
 
-def _subject(request: CaptureRequest, say: Callable[[str], None]) -> listen.Subject:
+def _subject(request: CaptureRequest, say: Callable[[str], None]) -> listen.CaptureSubject:
     """Find the devices and look at what is wrong with them. Raises USAGE_ERRORS."""
     if len(request.devices) > MAXIMUM_DEVICES:
         raise CaptureUsageError(f"more than {MAXIMUM_DEVICES} times --device")
@@ -163,7 +163,7 @@ def _subject(request: CaptureRequest, say: Callable[[str], None]) -> listen.Subj
         credentials.read(address.credentials, address.credential, is_tls=address.is_tls)
     devices = tuple(map(_assigned, staged))
     site = first.site
-    return listen.Subject(
+    return listen.CaptureSubject(
         assignment.AssignedSite(namespace=site.namespace, name=site.name, spec=site.spec),
         devices,
         columns.arrange(devices),
@@ -201,7 +201,7 @@ def _assigned(played: stage.PlayedStage) -> assignment.AssignedDevice:
 
 
 def _output(
-    request: CaptureRequest, subject: listen.Subject, clock: clocks.Clock
+    request: CaptureRequest, subject: listen.CaptureSubject, clock: clocks.Clock
 ) -> files.CaptureOutput:
     """Open the file. Raises CaptureFileError."""
     header = subject.columns.header
@@ -228,7 +228,7 @@ def _check_times(output: files.CaptureFile, clock: clocks.Clock, *, is_own: bool
         )
 
 
-def _advice(request: CaptureRequest, subject: listen.Subject) -> str:
+def _advice(request: CaptureRequest, subject: listen.CaptureSubject) -> str:
     """Return how a policy is rehearsed on the file."""
     words = ["foreshore-agent", "rehearse", "--resources", str(request.resources)]
     words += ["--device", request.devices[0], "--csv", request.output]
