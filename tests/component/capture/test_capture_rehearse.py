@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from builders import captured, room
+from builders import captured, played, room
 from builders.living import living
 from foreshore_agent import journal, settings
 from foreshore_api.wire import record
@@ -27,6 +27,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "01-ventilate-a-room"
 Body = Mapping[str, Any] | bytes
 OCCUPIED = {"light": 419.0, "co2": 1050.2, "temperature": 21.7, "airflow": 120.0}
 EMPTY = {"light": 0.0, "co2": 430.0, "temperature": 19.5}
+QUICK = {"spec__trigger": {"minimumInterval": "1ms"}, "spec__record": {"routineSampleRate": "1"}}
 MESSAGES: Sequence[Body] = (
     OCCUPIED,
     EMPTY,
@@ -88,18 +89,23 @@ def essence(decision: record.Decision) -> Any:
     return (inputs, decision.features, outputs, decision.verdict.result, decision.verdict.reason)
 
 
-async def rehearsed(folder: Path, device: str, path: Path, state: Path) -> list[record.Decision]:
-    """Rehearse on a file as its summary says."""
-    words = ["--resources", folder, "--device", device, "--csv", path, "--state", state]
-    run = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "foreshore_agent.main", "rehearse", *map(str, words)],
+def agent(*words: object) -> str:
+    """Run the program to its end; return what it says."""
+    run = subprocess.run(
+        [sys.executable, "-m", "foreshore_agent.main", *map(str, words)],
         capture_output=True,
         text=True,
         timeout=200,
         check=False,
     )
     assert run.returncode == 0, run.stderr
+    return run.stderr
+
+
+async def rehearsed(folder: Path, device: str, path: Path, state: Path) -> list[record.Decision]:
+    """Rehearse on a file as its summary says."""
+    words = ("--resources", folder, "--device", device, "--csv", path, "--state", state)
+    await asyncio.to_thread(agent, "rehearse", *words)
     return await decided(state)
 
 
@@ -138,3 +144,67 @@ async def test_a_value_that_no_agent_took_is_refused_in_the_rehearsal_too(
     live, again = await both(broker, tmp_path, REFUSED)
     assert len(live) == len(REFUSED)
     assert again == live
+
+
+async def test_a_fan_and_the_door_that_its_policy_reads_are_captured_into_one_recording(
+    broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    """The policy reads another Device: its columns have that Device's name."""
+    folder = played.write(tmp_path / "resources", "zigbee2mqtt", broker.port, "Shadow", **QUICK)
+    live, path = tmp_path / "live", tmp_path / "fan.csv"
+    source = settings.FolderSettings(folder, None, None)
+    async with living(settings.AgentSettings("edge-1", live, source, port=None)):
+        door = ("--device", "cold-store-door")
+        with captured.Capture(folder, "cold-store-fan", path, *door) as run:
+            await asyncio.to_thread(run.listens, broker)
+            async with (
+                played.played("zigbee2mqtt-contact", broker.port, every=0.7),
+                played.played("zigbee2mqtt-plug", broker.port, every=0.4, name="Cold Store Fan"),
+            ):
+                await asyncio.to_thread(run.until_rows, path, 20)
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(run.end)
+            assert run.process.returncode == 0, run.words
+    header = path.read_text().partition("\n")[0]
+    assert "cold-store-door.contact" in header
+    again = await rehearsed(folder, "cold-store-fan", path, tmp_path / "state")
+    decisions = await decided(live)
+    assert len({decision.verdict.result for decision in decisions}) > 1
+    assert list(map(essence, again)) == list(map(essence, decisions))
+
+
+async def test_a_stranger_discovers_a_plug_captures_it_and_rehearses_a_first_policy(
+    broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    drafts, path = tmp_path / "drafts", tmp_path / "plug.csv"
+    async with played.played("zigbee2mqtt-plug", broker.port, every=0.2):
+        address = f"{broker.host}:{broker.port}"
+        await asyncio.to_thread(
+            agent, "discover", "--broker", address, "--listen", "2s", "--write", drafts
+        )
+        with captured.Capture(drafts, "hall-plug", path, "--rows", 12) as run:
+            await asyncio.to_thread(run.wait)
+    assert run.process.returncode == 0, run.words
+    (drafted,) = (file for file in drafts.glob("*.yaml") if file.name != "site.yaml")
+    profile, device = yaml.safe_load_all(drafted.read_text())
+    labelled = room.changed(device, metadata__labels={"role": "hall"})
+    drafted.write_text(yaml.safe_dump_all([profile, labelled]))
+    policy = {
+        "mode": "Shadow",
+        "hazard": "Low",
+        "latencyBudget": "1s",
+        "deviceSelector": {"matchLabels": {"role": "hall"}},
+        "inputs": [{"name": "power", "property": "power", "unit": "W", "maximumAge": "1m"}],
+        "rules": [
+            {"name": "idle", "effect": "Permit", "expression": "power < 5.0", "reason": "Idle"}
+        ],
+        "action": {
+            "name": "setState",
+            "input": [{"name": "value", "expression": "false"}],
+            "timeToLive": "2s",
+        },
+        "record": {"routineSampleRate": "1"},
+    }
+    captured.write(drafts, [room.resource("DecisionPolicy", "default", "off-when-idle", policy)])
+    decisions = await rehearsed(drafts, "hall-plug", path, tmp_path / "state")
+    assert len(decisions) == 12

@@ -28,8 +28,8 @@ def beginning(
         yield f"{output.name}: a torn last line of {continued.cut} bytes was cut"
     if continued.last is not None:
         last = intake.timestamp(continued.last)
-        yield f"{output.name}: going on after {continued.rows} rows, the last of {last}"
-    rows = "" if limits.rows is None else f" or {limits.rows} rows"
+        yield f"{output.name}: going on after {counted(continued.rows, 'row')}, the last of {last}"
+    rows = "" if limits.rows is None else f" or {counted(limits.rows, 'row')}"
     yield f"columns: {listed(_columns(subject), most=len(subject.columns.columns))}"
     yield f"for {limits.duration} at most{rows} or {_size(limits.size)}; Ctrl-C ends it"
 
@@ -39,7 +39,7 @@ def progress(captured: listen.Captured) -> str:
     last = captured.tally.last
     newest = "" if last is None else f", the newest of {intake.timestamp(last)}"
     away = f"; no broker: {captured.problem}" if captured.problem else ""
-    return f"{captured.rows} rows, {_size(captured.size)}{newest}{away}"
+    return f"{counted(captured.rows, 'row')}, {_size(captured.size)}{newest}{away}"
 
 
 def nothing(subject: listen.CaptureSubject, captured: listen.Captured) -> str:
@@ -65,12 +65,10 @@ def ending(
     """Yield how it went."""
     tally = captured.tally
     total = f" ({captured.rows} in all)" if captured.rows != tally.rows else ""
-    yield (
-        f"{tally.rows - captured.lost} rows into {output.name}{total}, {_size(captured.size)}:"
-        f" {captured.ended}"
-    )
+    written = counted(tally.rows - captured.lost, "row")
+    yield f"{written} into {output.name}{total}, {_size(captured.size)}: {captured.ended}"
     if captured.lost:
-        yield f"{captured.lost} rows could not be written"
+        yield f"not written: {counted(captured.lost, 'row')}"
     yield from _times(subject, tally)
     yield from _contents(subject, captured)
     yield from _surroundings(captured)
@@ -79,13 +77,13 @@ def ending(
 def _times(subject: listen.CaptureSubject, tally: intake.CaptureTally) -> Iterator[str]:
     if tally.first is None or tally.last is None:
         return
-    own = f"the device's own in {tally.device_times} rows, else of receipt"
+    own = f"the device's own in {counted(tally.device_times, 'row')}, else of receipt"
     what = own if subject.has_device_times else "of receipt"
     yield (
         f"times ({what}, UTC): {intake.timestamp(tally.first)} to {intake.timestamp(tally.last)}"
     )
     if tally.earlier:
-        yield f"{tally.earlier} rows are dated before the row above them, as the device says"
+        yield f"dated before the row above, as the device says: {counted(tally.earlier, 'row')}"
     if abs(tally.drift) > _DRIFT:
         yield (
             f"the machine's clock was set by {tally.drift:+.1f} s meanwhile: times go on evenly"
@@ -105,11 +103,11 @@ def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iter
         yield f"refused of {column}: {_explained(reason, count)}"
     if tally.kept:
         yield (
-            f"{tally.kept} rows say what the broker had kept, which is older than their time by"
-            " nobody knows how much"
+            f"what the broker had kept, older than its time by nobody knows how much:"
+            f" {counted(tally.kept, 'row')}"
         )
     if tally.inexact:
-        yield f"{tally.inexact} texts are empty or have outer blanks, which no recording keeps"
+        yield f"outer blanks, or NUL, which no recording keeps: {counted(tally.inexact, 'text')}"
     for reason, count in _results(captured)[:SHOWN]:
         yield f"no row of {_explained(reason, count)}"
 
@@ -119,11 +117,12 @@ def _surroundings(captured: listen.Captured) -> Iterator[str]:
     if tally.longest is not None:
         begin = intake.timestamp(tally.longest.begin)
         yield (
-            f"the broker was away {tally.gaps} times, {tally.away:.1f} s in all; longest"
+            f"the broker was away {counted(tally.gaps, 'time')}, {tally.away:.1f} s in all; longest"
             f" {tally.longest.seconds:.1f} s from {begin}: a rehearsal takes it for a silence"
         )
     for device, count in tally.departures.items():
-        yield f"{device} was said to be offline {count} times: a rehearsal takes it for a silence"
+        times = counted(count, "time")
+        yield f"{device} was said to be offline {times}: a rehearsal takes it for a silence"
     if captured.denied:
         yield f"the broker {'; '.join(captured.denied[:SHOWN])}"
 
@@ -150,6 +149,11 @@ def _columns(subject: listen.CaptureSubject) -> list[str]:
 
 def _names(subject: listen.CaptureSubject) -> list[str]:
     return [column.name for column in subject.columns.columns]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def listed(names: list[str] | tuple[str, ...], most: int = SHOWN) -> str:
