@@ -117,6 +117,7 @@ def test_a_broker_that_goes_away_is_waited_for_and_the_gap_is_said(
     assert rows(path) == ["1200,400,21.5,120", "900,,,"]
     assert re.search(r"the broker was away 1 time, [\d.]+ s in all", run.words)
     assert "has no broker" in run.words
+    assert "the broker is back: a gap of" in run.words
 
 
 def test_the_file_never_has_more_bytes_than_it_may(

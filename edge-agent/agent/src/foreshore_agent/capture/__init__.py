@@ -72,7 +72,8 @@ def capture(
 
     One line a sample, in the names and units of the DeviceProfile: the time of receipt in UTC, what
     the sample said, and nothing where it said nothing; `!NonFinite` and the like where the agent
-    refuses a value. It listens as an agent does and never publishes. CSV alone, no Parquet.
+    refuses a value. It listens as an agent does and never publishes. A row is in the file within a
+    second; a power cut may cost the last ten. CSV alone, no Parquet.
     """
     from foreshore_agent.capture import verb
 

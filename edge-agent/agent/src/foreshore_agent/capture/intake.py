@@ -81,6 +81,7 @@ class CaptureTally:
     departures: Counter[str] = field(default_factory=Counter)
     """How often each device was said to be gone."""
     gaps: int = 0
+    newest: CaptureGap | None = None
     longest: CaptureGap | None = None
     away: float = 0.0
     """Seconds without a broker, once there was one."""
@@ -220,6 +221,7 @@ class RowIntake:
         seconds, self._lost = at.boot - self._lost, None
         gap = CaptureGap(self._moment(at) - timedelta(seconds=seconds), seconds)
         self.tally.gaps += 1
+        self.tally.newest = gap
         self.tally.away += seconds
         longest = self.tally.longest
         if longest is None or seconds > longest.seconds:

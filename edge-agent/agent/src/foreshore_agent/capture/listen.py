@@ -8,6 +8,7 @@ disk or a reader is slow, messages wait where an agent's do, and give way as the
 """
 
 import asyncio
+import logging
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
 from foreshore_api.wire import assignment
 
+_LOG: Final = logging.getLogger(__name__)
 WRITE_SECONDS: Final = 0.25
 """A row waits so long for others to be written with it: no longer than a second even on a slow
 machine."""
@@ -203,9 +205,14 @@ class Capture:
         """Take what came, unless the end has come before it."""
         if self.captured.ended:
             return
+        gap = self._intake.tally.newest
         row = self._intake.take(event)
         if row is not None:
             self._add(row)
+        newest = self._intake.tally.newest
+        if newest is not None and newest is not gap:
+            begin = intake.timestamp(newest.begin)
+            _LOG.warning("the broker is back: a gap of %.1f s from %s", newest.seconds, begin)
 
     def _add(self, row: intake.CapturedRow) -> None:
         captured, limits = self.captured, self._limits
