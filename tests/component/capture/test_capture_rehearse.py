@@ -51,8 +51,8 @@ REFUSED: Sequence[Body] = (
 """Among them values that no agent takes: what was captured of them must be refused again."""
 
 
-def ventilated(folder: Path, broker: mosquitto.Broker) -> Path:
-    """The example for a broker on loopback: it decides, records all of it, and commands nothing."""
+def ventilated(folder: Path, broker: mosquitto.Broker, mode: str = "Shadow") -> Path:
+    """The example for a broker on loopback, with the model in the agent; it records everything."""
     folder.mkdir()
     shutil.copy(EXAMPLE / "occupancy-v1.onnx", folder)
     changes: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def ventilated(folder: Path, broker: mosquitto.Broker) -> Path:
             "spec__isolation": "Agent",
         },
         "ModelVersion": {"spec__runtime": {"isolation": "Agent"}},
-        "DecisionPolicy": {"spec__mode": "Shadow", "spec__inference__timeout": "5s"},
+        "DecisionPolicy": {"spec__mode": mode, "spec__inference__timeout": "5s"},
     }
     documents = yaml.safe_load_all((EXAMPLE / "room.yaml").read_text())
     captured.write(
@@ -136,6 +136,31 @@ async def test_a_captured_room_is_rehearsed_as_the_live_agent_decided(
     assert len(live) == 8
     assert len({verdict for *_, verdict, _ in live}) > 2, "the messages try too little"
     assert again == live
+
+
+async def test_a_room_that_is_commanded_meanwhile_is_rehearsed_with_the_same_verdicts(
+    broker: mosquitto.Broker, tmp_path: Path
+) -> None:
+    """The recorded office, played over the broker; the rehearsal commands a device of its own."""
+    folder = ventilated(tmp_path / "resources", broker, "Autonomous")
+    live, path = tmp_path / "live", tmp_path / "room.csv"
+    source = settings.FolderSettings(folder, None, None)
+    lines = (EXAMPLE / "occupancy.csv").read_text().splitlines()
+    (tmp_path / "office.csv").write_text("\n".join([lines[0], *lines[15:60]]) + "\n")
+    words = ("--resources", folder, "--device", "room-301", "--csv", tmp_path / "office.csv")
+    async with living(settings.AgentSettings("edge-1", live, source, port=None)):
+        with captured.Capture(folder, "room-301", path) as run:
+            await asyncio.to_thread(run.listens, broker)
+            await asyncio.to_thread(agent, "play", *words, "--rate", 6.5)
+            await asyncio.to_thread(run.end)
+            assert run.process.returncode == 0, run.words
+    again = await rehearsed(folder, "room-301", path, tmp_path / "state")
+    verdicts, verdicts_again = (
+        [(essence(decision)[0], *essence(decision)[2:]) for decision in decisions]
+        for decisions in (await decided(live), again)
+    )
+    assert {result for *_, result, _ in verdicts} >= {"Commanded", "NotTriggered"}
+    assert verdicts_again == verdicts
 
 
 async def test_a_value_that_no_agent_took_is_refused_in_the_rehearsal_too(
