@@ -263,6 +263,7 @@ def test_a_last_word_that_the_broker_keeps_begins_the_file(
         pytest.param(("--maximum-size", "big"), "is not a quantity", id="size"),
         pytest.param(("--maximum-size", "2Ti"), "at most 1Ti", id="too large"),
         pytest.param(("--device", "room-301"), "named twice", id="twice"),
+        pytest.param(("--device", "hq/room-301"), "named twice", id="twice by two names"),
         pytest.param(("--device", "room-302"), "one Device room-302", id="unknown"),
         pytest.param(("--output", "/"), "is no file", id="a folder"),
     ],

@@ -145,10 +145,10 @@ def _subject(request: CaptureRequest, say: Callable[[str], None]) -> listen.Capt
     """Find the devices and look at what is wrong with them. Raises USAGE_ERRORS."""
     if len(request.devices) > MAXIMUM_DEVICES:
         raise CaptureUsageError(f"more than {MAXIMUM_DEVICES} times --device")
-    if len(set(request.devices)) != len(request.devices):
-        raise CaptureUsageError("a --device is named twice")
     reading = stage.read(request.resources)
     staged = [stage.choose(reading, request.resources, name) for name in request.devices]
+    if len({(played.device.namespace, played.device.name) for played in staged}) < len(staged):
+        raise CaptureUsageError("a --device is named twice")
     for problem in _problems(reading, staged):
         say(problem)
     first = staged[0]
