@@ -257,7 +257,7 @@ ROWS = st.lists(
             "co2": st.floats(allow_nan=False, allow_infinity=False),
             "people": st.integers(-(2**63), 2**63 - 1),
             "open": st.booleans(),
-            "state": st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=9)
+            "state": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9)
             .map(str.strip)
             .filter(lambda text: text not in ("", "null")),
         }
