@@ -17,6 +17,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/01-ventilate-a-room"
 FORBIDDEN = {
     "aiohttp": "11 MB and 0.2 s; for the hub and for peers only",
     "foreshore_agent.hub": "an agent by itself has no hub",
+    "foreshore_agent.capture.verb": "a verb of its own",
     "foreshore_agent.play.show": "a verb of its own",
     "foreshore_agent.play.player": "a verb of its own",
     "foreshore_agent.rehearse.run": "a verb of its own",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from foreshore_agent import access, discover, exits, lint, play, records, rehearse
+from foreshore_agent import access, capture, discover, exits, lint, play, records, rehearse
 from foreshore_api import programs
 
 application = typer.Typer(
@@ -132,6 +132,7 @@ def run(
 
 for _verb in (
     discover.discover,
+    capture.capture,
     lint.lint,
     play.play,
     rehearse.rehearse,

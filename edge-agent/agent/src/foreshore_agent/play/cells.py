@@ -2,15 +2,17 @@
 
 A cell is read as a message that is a bare text (`payload: Text` of a profile), so that what live
 telemetry would refuse is refused here, for the same reason. Beyond that it may say nothing in the
-words that loggers and data frames have for it, and a Boolean in theirs.
+words that loggers and data frames have for it, and a Boolean in theirs; and that a live agent
+refused a value, as captures write it (`marks`).
 """
 
 import re
 from typing import Final, NamedTuple
 
-from foreshore_agent.devices.codecs import values
+from foreshore_agent.devices.codecs import leaf, values
 from foreshore_agent.devices.codecs.leaf import PayloadError as PayloadError
 from foreshore_agent.devices.codecs.leaf import Value
+from foreshore_agent.play import marks
 from foreshore_api.v1alpha1 import deviceprofile, telemetry
 
 SILENT: Final = frozenset({"", "na", "n/a", "nan", "null", "-"})
@@ -59,8 +61,10 @@ class CellReader:
         if self._is_fast and _DIGITS.fullmatch(cell):
             return float(cell)
         text = cell.strip()
+        if (reason := marks.refusal(text)) is not None:
+            raise PayloadError(reason)
         if self._type is deviceprofile.DataType.STRING:
-            return self._by_point(text) if text else None
+            return self._string(text)
         folded = text.casefold()
         if folded in SILENT:
             return None
@@ -78,6 +82,12 @@ class CellReader:
         if "." in text:
             self.marks.setdefault(".", text)
         return value
+
+    def _string(self, text: str) -> Value | None:
+        """Return a text, where it is one. Raises PayloadError."""
+        if text.startswith(marks.MARK):
+            return leaf.typed(marks.text(text), self._type)
+        return self._by_point(text) if text else None
 
 
 def hint(cell: str, separator: str | None) -> str:

@@ -14,8 +14,9 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
+from foreshore_agent.devices.codecs import leaf
 from foreshore_agent.devices.codecs.leaf import Value
-from foreshore_agent.play import cells, sources, survey, times
+from foreshore_agent.play import cells, marks, sources, survey, times
 from foreshore_agent.play.cells import RefusedCell as RefusedCell
 from foreshore_agent.play.columns import TIME_COLUMNS
 from foreshore_agent.play.columns import Columns as Columns
@@ -56,8 +57,16 @@ class RecordedRow:
     @property
     def message(self) -> dict[str, Value | None]:
         """What a device would say: values, the text of cells that are none, null."""
-        texts = {name: cell.text for name, cell in self.refused.items()}
+        texts = {name: _said(cell.text) for name, cell in self.refused.items()}
         return {**self.values, **texts, **dict.fromkeys(self.silent)}
+
+
+def _said(text: str) -> str:
+    """Return what a device would say for a cell that is no value.
+
+    Where the cell says that the value was refused, a text that every agent refuses, also as one.
+    """
+    return text if marks.refusal(text) is None else text.ljust(leaf.MAXIMUM_TEXT + 1)
 
 
 @dataclass(slots=True)

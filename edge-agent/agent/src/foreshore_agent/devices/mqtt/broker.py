@@ -26,27 +26,39 @@ _LOG: Final = logging.getLogger(__name__)
 class SiteBroker:
     """One agent's side of its site's broker; `run` keeps it connected until cancelled."""
 
-    def __init__(self, node: str, refused: refusals.Refusals, now: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        node: str,
+        refused: refusals.Refusals,
+        now: Callable[[], Instant],
+        *,
+        has_control: bool = True,
+    ) -> None:
+        """Speak to a broker as a node; without control it listens only, and nothing can be sent."""
         self._node: Final = node
         self._refused: Final = refused
         self._address: connection.Address | None = None
         self._telemetry: Final = SharedLane("telemetry", refused, is_aside=True, now=now)
         self._control: Final = SharedLane("control", refused, carries_commands=True)
+        self._kept: Final[tuple[SharedLane, ...]] = (
+            (self._telemetry, self._control) if has_control else (self._telemetry,)
+        )
+        """What is connected; the last is what the broker is asked about."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether a command could be sent now."""
-        return self._control.lane.is_up
+        """Whether a command could be sent now; of what listens only, whether it hears."""
+        return self._kept[-1].lane.is_up
 
     @property
     def problem(self) -> str | None:
-        """Why no command could be sent now, for people; None while one could."""
-        return self._control.lane.problem
+        """Why it is not connected, for people; None while it is."""
+        return self._kept[-1].lane.problem
 
     @property
     def reason(self) -> str | None:
         """The broker's own reason for that, as a code; None where it gives none."""
-        return self._control.lane.reason
+        return self._kept[-1].lane.reason
 
     @property
     def denied(self) -> tuple[str, ...]:
@@ -73,13 +85,13 @@ class SiteBroker:
                 address.port,
             )
         self._address = address
-        for shared in (self._telemetry, self._control):
+        for shared in self._kept:
             shared.move(address)
 
     async def run(self) -> None:
-        """Keep both connections up."""
+        """Keep the connections up."""
         async with asyncio.TaskGroup() as group:
-            for shared in (self._telemetry, self._control):
+            for shared in self._kept:
                 keeping = shared.lane.keep(self._node)
                 group.create_task(keeping, name=f"mqtt-{shared.lane.name}")
 
