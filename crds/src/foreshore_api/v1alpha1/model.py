@@ -12,9 +12,7 @@ from foreshore_api import meta, scalars
 from foreshore_api.contract import Document, ListMap, ListSet, Rule
 from foreshore_api.v1alpha1.statuses import Observed
 
-TensorName = Annotated[
-    str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)
-]
+TensorName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
 """The name of a tensor as the exporter wrote it, whatever it is: `onnx::Gemm_0`, `8`, `Light (lx)`.
 Expressions never read it: they read the name that a policy gives to an output."""
 Dimension = Annotated[int, pydantic.Field(ge=-1, le=1048576)]
