@@ -10,7 +10,7 @@ import time
 from typing import Any, Final, NamedTuple
 
 from foreshore_serving import contract as contracts
-from foreshore_serving import tensors
+from foreshore_serving import tensors, zipmap
 from foreshore_serving.refusal import Reason, Refused
 
 WARM_UP_RUNS: Final = 20
@@ -54,6 +54,8 @@ def runtime() -> Runtime:
 def load(body: bytes, contract: contracts.Contract) -> Any:
     """Return a session of the model, whose inputs and outputs are those declared.
 
+    A ZipMap's output is the tensor behind it, in the order of its labels.
+
     The arena stays on: measured, a small session takes the same memory without it, and a large one
     would get its pages anew at every run.
 
@@ -71,7 +73,9 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = library.InferenceSession(body, options, providers=["CPUExecutionProvider"])
+        session = library.InferenceSession(
+            zipmap.unwrapped(body), options, providers=["CPUExecutionProvider"]
+        )
     except MemoryError:
         raise
     except (
@@ -96,7 +100,10 @@ def _check(
                 f"the model has no {what} {spec.name}; it has {', '.join(sorted(nodes))}",
             )
         if node.type not in ELEMENT_TYPES:
-            raise Refused(Reason.UNSUPPORTED_TYPE, f"{what} {spec.name} is a {node.type}")
+            raise Refused(
+                Reason.UNSUPPORTED_TYPE,
+                f"{what} {spec.name} is a {node.type}; {_tensor(node.type)}",
+            )
         if ELEMENT_TYPES[node.type] != spec.data_type:
             raise Refused(
                 Reason.SCHEMA_MISMATCH,
@@ -112,6 +119,13 @@ def _check(
         raise Refused(
             Reason.SCHEMA_MISMATCH, f"the model also needs {what} {', '.join(undeclared)}"
         )
+
+
+def _tensor(kind: str) -> str:
+    """Return how a model is exported with a tensor in place of another kind of value."""
+    if kind.startswith("seq(map"):
+        return 'export it as a tensor: options={"zipmap": False} for scikit-learn and LightGBM'
+    return "export it as a tensor of numbers, booleans or text"
 
 
 def _agrees(actual: list[int | str | None], declared: tuple[int, ...]) -> bool:
