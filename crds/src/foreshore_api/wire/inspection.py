@@ -72,8 +72,6 @@ class ModelFinding(document.WireDocument):
     reason: document.Code
     """A reason of `foreshore_api.reasons.serving`."""
     message: document.Sentence
-    remedy: document.Sentence = ""
-    """What would change it. Empty: the remedy of the reason's row."""
 
 
 class MeasuredModel(document.WireDocument):
@@ -152,11 +150,13 @@ class ModelInspection(document.WireDocument):
     nodes: document.Count = 0
     """Operators of the graph and of all that it nests."""
     parameters: document.Count = 0
-    """Elements of all constant tensors, as the file says."""
+    """Numbers of all constant tensors, as the file says, and of the attributes of its operators."""
     loops: tuple[document.Code, ...] = Field(default=(), max_length=ENTRIES, fail_fast=True)
     """Operators that run as often as their inputs say."""
     foreign: tuple[OperatorUse, ...] = Field(default=(), max_length=ENTRIES, fail_fast=True)
     """Operators outside the domains that are allowed."""
+    functions: tuple[document.Code, ...] = Field(default=(), max_length=ENTRIES, fail_fast=True)
+    """Operators that the model defines itself."""
     external_files: tuple[document.Code, ...] = Field(
         default=(), max_length=ENTRIES, fail_fast=True
     )

@@ -35,7 +35,7 @@ def check(body: bytes) -> Structure:
         Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions or TooManyNodes.
     """
     nodes, has_loops = 0, False
-    for message in _messages(_parse(body)):
+    for message in _messages(parse(body)):
         match message.DESCRIPTOR.name:
             case "NodeProto":
                 nodes += 1
@@ -51,7 +51,8 @@ def check(body: bytes) -> Structure:
     return Structure(has_loops)
 
 
-def _parse(body: bytes) -> Any:
+def parse(body: bytes) -> Any:
+    """Return the ModelProto that bytes are. Raises Refused: NotONNX."""
     # Here, because the parent never parses a model.
     from google.protobuf import message  # type: ignore[import-untyped]
 
