@@ -36,7 +36,7 @@ class AskingPlan(NamedTuple):
     """CPU seconds of this process after which no row is begun."""
 
 
-class Question:
+class RowQuestion:
     """Turns rows into the arrays of a model's inputs."""
 
     def __init__(self, inputs: Iterable[contracts.TensorSpec], steps: int | None) -> None:
@@ -63,7 +63,7 @@ class Question:
         return tensors.fed(flat, shape, spec)
 
 
-class Tally:
+class ElementTally:
     """What one element of an output was over all rows."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class RowsTally:
         self._names: Final = list(names)
         self._shown: Final = shown
         self._examples: Final[list[dict[str, Any]]] = []
-        self._tallies: Final[dict[tuple[str, int], Tally]] = {}
+        self._tallies: Final[dict[tuple[str, int], ElementTally]] = {}
         self._asked = 0
         self._failures = 0
         self._failure = ""
@@ -119,7 +119,7 @@ class RowsTally:
             self._examples.append({"row": number, "outputs": outputs})
         for name, values in zip(self._names, outputs, strict=True):
             for index, value in enumerate(values):
-                self._tallies.setdefault((name, index), Tally()).add(value)
+                self._tallies.setdefault((name, index), ElementTally()).add(value)
 
     def fail(self, message: str) -> None:
         """Count a row without an answer; the first says why."""
@@ -144,7 +144,7 @@ class RowsTally:
 
 def ask(model: tentative.TentativeModel, rows: Sequence[Row], plan: AskingPlan) -> dict[str, Any]:
     """Put rows to a model; return the RowAnswers. Raises MemoryError."""
-    question = Question(model.contract.inputs, plan.steps)
+    question = RowQuestion(model.contract.inputs, plan.steps)
     names = [spec.name for spec in model.contract.outputs]
     tally = RowsTally(names, plan.shown)
     for number, row in enumerate(rows):

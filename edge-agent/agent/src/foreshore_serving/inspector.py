@@ -62,6 +62,9 @@ def main(arguments: list[str]) -> int:
     except MemoryError:
         message = f"out of memory: beyond its own size four times it may have {order.memory_bytes}"
         _refuse(report_fd, Reason.LOAD_FAILED, f"{message} bytes")
+    except ImportError as error:
+        message = f"{error}; install it with pip install 'foreshore-agent[serving]'"
+        _refuse(report_fd, Reason.CANNOT_START, message)
     return 0
 
 

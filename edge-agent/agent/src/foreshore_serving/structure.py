@@ -131,7 +131,7 @@ def _listed(labels: Iterable[str | int]) -> list[str | int]:
 
 def _type(declared: Any, depth: int = 0) -> str:
     """Return a type in ONNX's words."""
-    kind = declared.WhichOneof("value")
+    kind: str | None = declared.WhichOneof("value")
     if kind is None or depth > DEPTH:
         return UNKNOWN
     inner = getattr(declared, kind)
