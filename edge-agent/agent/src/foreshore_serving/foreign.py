@@ -1,6 +1,6 @@
 """Files of other formats that people take for models: told by their first bytes, never read.
 
-Called by `inspector` before anything parses the file. A training framework's own file is no
+Called by `vet` before anything parses the file. A training framework's own file is no
 mistake of its owner's: what helps is the line that exports it.
 """
 
@@ -62,4 +62,4 @@ def check(body: bytes) -> None:
     """Refuse a file of another format that is recognised. Raises Refused: NotONNX."""
     for row in FORMATS:
         if body.startswith(row.first, row.offset):
-            raise Refused(Reason.NOT_ONNX, f"the file is {row.name}, no ONNX model: {row.remedy}")
+            raise Refused(Reason.NOT_ONNX, f"the file is {row.name}, no ONNX model", row.remedy)
