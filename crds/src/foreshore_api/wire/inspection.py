@@ -18,6 +18,8 @@ LABELS: Final = 256
 ENTRIES: Final = 16
 """Operators, files, loops that are listed."""
 FINDINGS: Final = 32
+SENTENCE: Final = 1024
+"""Characters of a finding's texts."""
 EXAMPLES: Final = 100
 """Rows whose answers are shown."""
 ELEMENTS: Final = 16
@@ -72,6 +74,8 @@ class ModelFinding(document.WireDocument):
     reason: document.Code
     """A reason of `foreshore_api.reasons.serving`."""
     message: document.Sentence
+    remedy: document.Sentence = ""
+    """What would change it, of this case. Empty: the remedy of the reason's row."""
 
 
 class MeasuredModel(document.WireDocument):

@@ -20,6 +20,7 @@ from foreshore_serving import limits, supervise
 from foreshore_serving.refusal import Reason
 
 EXIT_USAGE: Final = 2
+WAITING: Final = 2.0
 GRACE_SECONDS: Final = 5.0
 """Wall-clock time beyond the child's CPU time: it sleeps nowhere, but others run beside it."""
 MAXIMUM_REPORT_BYTES: Final = 8 << 20
@@ -40,8 +41,8 @@ def main(arguments: list[str]) -> int:
         supervise.say(f"{path} is no regular file")
         return EXIT_USAGE
     report = os.memfd_create("report", os.MFD_CLOEXEC)
-    seconds = 2 * float(json.loads(order)["seconds"]) + GRACE_SECONDS
-    code = _run(model, report, order, seconds)
+    seconds = float(json.loads(order)["seconds"])
+    code = _run(model, report, order, WAITING * seconds + GRACE_SECONDS)
     fields = joined(_read(report))
     if ended := _ending(code, seconds):
         fields["findings"] = [*fields.get("findings", ()), ended]
@@ -90,10 +91,11 @@ def _ending(code: int | None, seconds: float) -> dict[str, str] | None:
     if code == 0:
         return None
     if code is None or code == -signal.SIGXCPU:
-        message = f"loading and running it took more than {seconds:g} s and were ended"
-        return {"reason": Reason.LOAD_TIMEOUT, "message": message}
-    message = f"the child ended with {supervise.ending(code)} while it looked into the file"
-    return {"reason": Reason.CRASHED, "message": message}
+        cause = f"loading and running it took more than {seconds:g} s of CPU time and were ended"
+        remedy = "a smaller model, one that does not loop for ever, or a longer --load-seconds"
+        return {"reason": Reason.LOAD_TIMEOUT, "message": cause, "remedy": remedy}
+    cause = f"the child ended with {supervise.ending(code)} while it looked into the file"
+    return {"reason": Reason.CRASHED, "message": cause}
 
 
 if __name__ == "__main__":

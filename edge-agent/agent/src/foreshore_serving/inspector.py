@@ -58,13 +58,13 @@ def main(arguments: list[str]) -> int:
     try:
         _inspect(model_fd, report_fd, order)
     except Refused as refused:
-        _refuse(report_fd, refused.reason, refused.message)
+        _refuse(report_fd, refused)
     except MemoryError:
-        message = f"out of memory: beyond its own size four times it may have {order.memory_bytes}"
-        _refuse(report_fd, Reason.LOAD_FAILED, f"{message} bytes")
+        cause = f"out of memory: it may have {order.memory_bytes} bytes beyond its size four times"
+        _refuse(report_fd, Refused(Reason.LOAD_FAILED, cause, "a smaller model"))
     except ImportError as error:
-        message = f"{error}; install it with pip install 'foreshore-agent[serving]'"
-        _refuse(report_fd, Reason.CANNOT_START, message)
+        remedy = "pip install 'foreshore-agent[serving]'"
+        _refuse(report_fd, Refused(Reason.CANNOT_START, str(error), remedy))
     return 0
 
 
@@ -72,15 +72,15 @@ def _inspect(model_fd: int, report_fd: int, order: InspectionOrder) -> None:
     """Report what the file is and does. Raises Refused, MemoryError."""
     size = os.fstat(model_fd).st_size
     if size > order.maximum_bytes:
-        message = f"the file has {size} bytes, of at most {order.maximum_bytes}"
-        raise Refused(Reason.TOO_LARGE, message)
+        cause = f"the file has {size} bytes, of at most {order.maximum_bytes}"
+        raise Refused(Reason.TOO_LARGE, cause, "a smaller model")
     limits.confine(order.memory_bytes + 4 * size, order.seconds)
     with open(model_fd, "rb", buffering=0) as file:
         body = file.read(order.maximum_bytes)
     digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
     _report(report_fd, {"size": len(body), "digest": digest})
-    foreign.check(body)
     before = limits.resident_bytes()
+    foreign.check(body)
     from foreshore_serving import structure
 
     described = structure.describe(vet.parse(body))
@@ -90,15 +90,16 @@ def _inspect(model_fd: int, report_fd: int, order: InspectionOrder) -> None:
 
     bounds = (len(body), order.memory_bytes, order.seconds)
     declared = tentative.contract(described, digest, bounds, order.steps)
-    loaded = tentative.load(body, declared, before, is_bounded=not vetted.has_loops)
-    _report(report_fd, loaded.facts(described["outputs"]))
+    loaded = tentative.load(body, declared, before)
+    _report(report_fd, loaded.facts(described["outputs"], is_bounded=not vetted.has_loops))
     if order.rows:
         plan = answers.AskingPlan(order.steps, order.shown, ASKING_SHARE * order.seconds)
         _report(report_fd, {"answers": answers.ask(loaded, order.rows, plan)})
 
 
-def _refuse(descriptor: int, reason: str, message: str) -> None:
-    _report(descriptor, {"findings": [{"reason": reason, "message": message[:1024]}]})
+def _refuse(descriptor: int, refused: Refused) -> None:
+    finding = {"reason": refused.reason, "message": refused.cause, "remedy": refused.remedy}
+    _report(descriptor, {"findings": [finding]})
 
 
 def _report(descriptor: int, fields: dict[str, Any]) -> None:

@@ -7,13 +7,14 @@ model would be, by the same functions.
 import dataclasses
 from typing import Any, Final
 
+from foreshore_serving import advice, schema, tensors, trial
 from foreshore_serving import contract as contracts
 from foreshore_serving import session as sessions
-from foreshore_serving import trial
 from foreshore_serving.refusal import Reason, Refused
 
-WINDOWED: Final = 3
-"""Dimensions of an input that takes a window of samples: batch, steps, features."""
+MAXIMUM_OUTPUTS: Final = 64
+"""As many as a Model declares."""
+MAXIMUM_PROVIDERS: Final = 16
 _STALL_SECONDS: Final = 10.0
 _BODY_BYTES: Final = 1 << 20
 """Of no use here: nobody sends requests."""
@@ -30,7 +31,8 @@ def contract(
         described: what `structure.describe` returned.
         digest: of the model.
         bounds: bytes of the model, address space in bytes, seconds.
-        steps: samples in the windows of inputs that leave their number free.
+        steps: samples in the windows of inputs that leave their number free; None: they run with
+            one, which shows whether they run at all.
 
     Raises:
         Refused: UnsupportedType; an input is nothing that a Model can declare.
@@ -59,42 +61,43 @@ def _input(tensor: Described, steps: int | None) -> contracts.TensorSpec:
             + ("" if "shape" in tensor else " of a shape that the file does not say"),
         )
     shape = [size if isinstance(size, int) else -1 for size in tensor["shape"]]
-    if steps is not None and len(shape) == WINDOWED and shape[1] == -1:
-        shape[1] = steps
-    return contracts.TensorSpec(tensor["name"], tensor["dataType"], tuple(shape))
+    middle = [(steps or 1) if size < 0 else size for size in shape[1:-1]]
+    return contracts.TensorSpec(
+        tensor["name"], tensor["dataType"], (*shape[:1], *middle, *shape[1:][-1:])
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TentativeModel:
-    """A model that ran once, with the contract that it kept."""
+    """A model that ran, with the contract that it kept."""
 
     session: Any
     contract: contracts.Contract
-    evidence: Any
-    """An `evidence.TrialEvidence`."""
+    usual_seconds: float
+    measure: trial.Measure
 
-    def facts(self, described: list[Described]) -> Described:
+    def facts(self, described: list[Described], *, is_bounded: bool) -> Described:
         """Return the fields of a ModelInspection that running it gave.
 
         Args:
             described: its outputs as the file has them.
+            is_bounded: whether how long it takes depends on the lengths of its inputs alone.
         """
+        library = sessions.runtime().library
         return {
-            "outputs": shaped(described, self.session),
-            "providers": list(sessions.runtime().library.get_available_providers())[:16],
-            "runtime": self.evidence.runtime,
+            "outputs": shaped(described, self.contract),
+            "providers": list(library.get_available_providers())[:MAXIMUM_PROVIDERS],
+            "runtime": self.measure.runtime,
             "measured": {
-                "usualSeconds": self.evidence.usual_seconds,
-                "sessionBytes": self.evidence.session_bytes,
-                "runtimeBytes": self.evidence.runtime_bytes,
-                "isBounded": self.evidence.is_bounded,
+                "usualSeconds": self.usual_seconds,
+                "sessionBytes": self.measure.session_bytes(self.contract.model_bytes),
+                "runtimeBytes": self.measure.runtime_bytes,
+                "isBounded": is_bounded,
             },
         }
 
 
-def load(
-    body: bytes, declared: contracts.Contract, before: int, *, is_bounded: bool
-) -> TentativeModel:
+def load(body: bytes, declared: contracts.Contract, before: int) -> TentativeModel:
     """Load a model and run it as `child` does; `before` is what was resident without the runtime.
 
     Raises:
@@ -103,34 +106,63 @@ def load(
     """
     measure = trial.Measure(before)
     session = sessions.load(body, declared)
-    declared = dataclasses.replace(declared, outputs=outputs(session))
+    declared = dataclasses.replace(declared, outputs=_outputs(session))
     if not declared.outputs:
-        kinds = ", ".join(f"{node.name} is {node.type}" for node in session.get_outputs())
-        raise Refused(Reason.UNSUPPORTED_TYPE, f"no output can be declared: {kinds[:500]}")
+        kinds = [f"{node.name} is {node.type}" for node in session.get_outputs()]
+        remedy = advice.of_type(session.get_outputs()[0].type) if kinds else ""
+        cause = f"no output can be declared: {', '.join(kinds)}"
+        raise Refused(Reason.UNSUPPORTED_TYPE, cause, remedy)
+    declared = dataclasses.replace(declared, outputs=_answered(session, declared))
     usual_seconds = sessions.warm_up(session, declared)
-    evidence = measure.evidence(session, declared, usual_seconds, is_bounded=is_bounded)
-    return TentativeModel(session, declared, evidence)
+    return TentativeModel(session, declared, usual_seconds, measure)
 
 
-def outputs(session: Any) -> tuple[contracts.TensorSpec, ...]:
+def _outputs(session: Any) -> tuple[contracts.TensorSpec, ...]:
     """Return the outputs of a session that a Model can declare, as the runtime inferred them."""
     return tuple(
         contracts.TensorSpec(
             node.name,
-            sessions.ELEMENT_TYPES[node.type],
+            schema.ELEMENT_TYPES[node.type],
             tuple(size if isinstance(size, int) else -1 for size in node.shape),
         )
-        for node in session.get_outputs()
-        if node.type in sessions.ELEMENT_TYPES
+        for node in session.get_outputs()[:MAXIMUM_OUTPUTS]
+        if node.type in schema.ELEMENT_TYPES
     )
 
 
-def shaped(described: list[Described], session: Any) -> list[Described]:
-    """Return outputs with the shapes that the runtime inferred where the file says none."""
-    inferred = {node.name: node.shape for node in session.get_outputs()}
+def _answered(session: Any, declared: contracts.Contract) -> tuple[contracts.TensorSpec, ...]:
+    """Return the outputs, those without a shape as they come: scalars, or of any rank in the file.
+
+    The first length is left free where the inputs leave theirs free: it is that of the batch.
+    """
+    if all(spec.shape for spec in declared.outputs):
+        return declared.outputs
+    feeds = {spec.name: tensors.zeros(spec) for spec in declared.inputs}
+    try:
+        arrays = session.run([spec.name for spec in declared.outputs], feeds)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the warm-up runs into the same, and says it
+        return declared.outputs
+    is_free = any(spec.shape[:1] == (-1,) for spec in declared.inputs)
+    return tuple(
+        spec
+        if spec.shape
+        else dataclasses.replace(spec, shape=_shape(array.shape, is_free=is_free))
+        for spec, array in zip(declared.outputs, arrays, strict=True)
+    )
+
+
+def _shape(shape: tuple[int, ...], *, is_free: bool) -> tuple[int, ...]:
+    return (-1, *shape[1:]) if is_free and shape[:1] == (1,) else shape
+
+
+def shaped(described: list[Described], contract: contracts.Contract) -> list[Described]:
+    """Return outputs with the shapes in which they came where the file says none."""
+    shapes = {spec.name: list(spec.shape) for spec in contract.outputs}
     return [
-        {**tensor, "shape": [-1 if size is None else size for size in inferred[tensor["name"]]]}
-        if "shape" not in tensor and inferred.get(tensor["name"])
+        {**tensor, "shape": shapes[tensor["name"]]}
+        if "shape" not in tensor and tensor["name"] in shapes
         else tensor
         for tensor in described
     ]

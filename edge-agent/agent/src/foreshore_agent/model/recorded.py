@@ -16,6 +16,7 @@ from foreshore_api.wire import inspection
 
 MAXIMUM_VALUES: Final = 2_000_000
 """Values of all rows together; what is beyond is not asked, and said."""
+_LONGEST_CELL: Final = 40
 
 _TYPES: Final = {
     "BYTES": deviceprofile.DataType.STRING,
@@ -47,6 +48,10 @@ class AskedRows(NamedTuple):
     """Line and features of the first of these."""
     is_cut: bool
     """Whether rows of the file were not looked at."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the file was read."""
+    steps: int | None = None
+    """Rows that make a window; None: each is asked by itself."""
 
 
 def read(
@@ -82,15 +87,32 @@ def read(
         absent = [name for name in features if name not in row.values]
         if absent:
             skipped += 1
-            first_skipped = first_skipped or f"line {_line(row)}: {', '.join(absent)}"
+            first_skipped = first_skipped or _why(row, absent)
             continue
         rows.append([[row.values[name] for name in names] for names in by_input])
         values.append(tuple(row.values[name] for name in features))
         lines.append(_line(row))
     if not rows:
         raise TryError(f"{path}: no row could be read ({first_skipped})")
-    asked = (tuple(rows), tuple(values), tuple(lines))
-    return AskedRows(features, *asked, recorded.rows, skipped, first_skipped, is_cut)
+    return AskedRows(
+        features=features,
+        rows=tuple(rows),
+        values=tuple(values),
+        lines=tuple(lines),
+        total=recorded.rows,
+        skipped=skipped,
+        first_skipped=first_skipped,
+        is_cut=is_cut,
+        notes=recorded.notes,
+    )
+
+
+def _why(row: recording.RecordedRow, absent: Sequence[str]) -> str:
+    """Return why a row is not asked, by the first feature that it has no value of."""
+    name = absent[0]
+    cell = row.refused.get(name)
+    text = "an empty cell" if cell is None else f"{cell.text[:_LONGEST_CELL]!r}: {cell.reason}"
+    return f"line {_line(row)}, {name}: {text}"
 
 
 def _line(row: recording.RecordedRow) -> int:

@@ -38,7 +38,7 @@ class Suitability(NamedTuple):
         return not self.hindrances
 
 
-Check = Callable[[inspection.ModelInspection], Iterator[tuple[ServingReason, str]]]
+Check = Callable[[inspection.ModelInspection], Iterator[inspection.ModelFinding]]
 
 
 def judge(
@@ -51,85 +51,85 @@ def judge(
         file: its path, as the person wrote it.
         steps: samples of a window, where the person said how many.
     """
-    reported = [(finding.reason, finding.message) for finding in inspected.findings]
-    codes = {reason for reason, _ in reported}
+    findings = list(inspected.findings)
+    codes = {finding.reason for finding in findings}
     for check in CHECKS:
-        reported += [finding for finding in check(inspected) if finding[0] not in codes]
+        findings += [finding for finding in check(inspected) if finding.reason not in codes]
     return Suitability(
-        tuple(
-            Hindrance(reason, message, _remedy(reason), _lines(reason, message, inspected, file))
-            for reason, message in reported
-        ),
+        tuple(_hindrance(finding, inspected, file) for finding in findings),
         tuple(_notes(inspected, steps)),
     )
 
 
-def _remedy(reason: str) -> str:
-    row = serving.TABLE.get(reason)
-    return "" if row is None else row.remedy
+def _hindrance(
+    finding: inspection.ModelFinding, inspected: inspection.ModelInspection, file: str
+) -> Hindrance:
+    row = serving.TABLE.get(finding.reason)
+    remedy = finding.remedy or ("" if row is None else row.remedy)
+    lines = advice.lines(finding.reason, finding.message, inspected.producer, file)
+    return Hindrance(finding.reason, finding.message, remedy, lines)
 
 
-def _lines(
-    reason: str, message: str, inspected: inspection.ModelInspection, file: str
-) -> tuple[str, ...]:
-    return advice.lines(reason, message, inspected.producer, file)
+def _finding(reason: ServingReason, message: str, remedy: str = "") -> inspection.ModelFinding:
+    longest = inspection.SENTENCE
+    return inspection.ModelFinding(reason=reason, message=message[:longest], remedy=remedy)
 
 
-def _other_files(inspected: inspection.ModelInspection) -> Iterator[tuple[ServingReason, str]]:
+def _other_files(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.external_files:
         text = f"values of its tensors lie in {', '.join(inspected.external_files)}"
-        yield ServingReason.EXTERNAL_DATA, text
+        yield _finding(ServingReason.EXTERNAL_DATA, text)
 
 
-def _foreign_operators(
-    inspected: inspection.ModelInspection,
-) -> Iterator[tuple[ServingReason, str]]:
-    if inspected.foreign:
+def _foreign_operators(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
+    if inspected.foreign and not inspected.functions:  # else they are most likely its own
         uses = ", ".join(f"{use.domain}.{use.name} ({use.count}×)" for use in inspected.foreign)
-        yield ServingReason.UNKNOWN_DOMAIN, f"operators that the standard has not: {uses}"
+        yield _finding(ServingReason.UNKNOWN_DOMAIN, f"operators that the standard has not: {uses}")
 
 
-def _functions(inspected: inspection.ModelInspection) -> Iterator[tuple[ServingReason, str]]:
+def _functions(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.functions:
         text = f"the model defines {', '.join(inspected.functions)} itself"
-        yield ServingReason.LOCAL_FUNCTIONS, text
+        yield _finding(ServingReason.LOCAL_FUNCTIONS, text)
 
 
-def _counts(inspected: inspection.ModelInspection) -> Iterator[tuple[ServingReason, str]]:
+def _counts(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.input_count > inspection.TENSORS:
         text = f"it has {inspected.input_count} inputs, of at most {inspection.TENSORS}"
-        yield ServingReason.UNSUPPORTED_SHAPE, text
+        yield _finding(ServingReason.UNSUPPORTED_SHAPE, text)
     if inspected.ir_version and not inspected.input_count:
-        yield ServingReason.UNSUPPORTED_SHAPE, "it has no inputs, so that nothing can be asked"
+        yield _finding(
+            ServingReason.UNSUPPORTED_SHAPE, "it has no inputs, so that nothing can be asked"
+        )
 
 
-def _types(inspected: inspection.ModelInspection) -> Iterator[tuple[ServingReason, str]]:
+def _types(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     for tensor in inspected.inputs:
         if tensor.data_type is None:
-            yield ServingReason.UNSUPPORTED_TYPE, f"input {tensor.name} is {tensor.type}"
+            yield _finding(ServingReason.UNSUPPORTED_TYPE, f"input {tensor.name} is {tensor.type}")
     if inspected.outputs and not any(map(is_declarable, inspected.outputs)):
         kinds = ", ".join(f"{tensor.name} is {tensor.type}" for tensor in inspected.outputs)
-        yield ServingReason.UNSUPPORTED_TYPE, f"no output can be declared: {kinds}"
+        yield _finding(ServingReason.UNSUPPORTED_TYPE, f"no output can be declared: {kinds}")
 
 
-def _shapes(inspected: inspection.ModelInspection) -> Iterator[tuple[ServingReason, str]]:
+def _shapes(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     for tensor in inspected.inputs:
         if tensor.shape is None:
             text = f"the file does not say the shape of input {tensor.name}"
-            yield ServingReason.UNSUPPORTED_SHAPE, text
+            yield _finding(ServingReason.UNSUPPORTED_SHAPE, text)
         elif problem := fit.fit(tensor.shape).problem:
             text = f"input {tensor.name} is {shape_text(tensor.shape)}: {problem}"
-            yield ServingReason.UNSUPPORTED_SHAPE, text
+            yield _finding(ServingReason.UNSUPPORTED_SHAPE, text)
 
 
-def _names(inspected: inspection.ModelInspection) -> Iterator[tuple[ServingReason, str]]:
+def _names(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     for tensor in (*inspected.inputs, *inspected.outputs):
         if not is_name(tensor.name):
             text = (
                 f"the name {tensor.name[:64]!r} has control characters, or more than"
                 f" {MAXIMUM_NAME - 1}: rename the tensor"
             )
-            yield ServingReason.UNSUPPORTED_TYPE, text
+            yield _finding(ServingReason.UNSUPPORTED_TYPE, text)
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -194,20 +194,19 @@ def _input_notes(tensor: inspection.InspectedTensor, steps: int | None) -> Itera
     filling = fit.fit(tensor.shape or ())
     if filling.problem or tensor.shape is None:
         return
-    if filling.is_windowed:
-        yield _window_note(tensor.name, filling, steps)
+    if filling.is_windowed and steps is None:
+        yield _window_note(tensor.name, filling)
     if filling.features is None:
         yield f"input {tensor.name} leaves open how many features it takes: --features a,b,c"
 
 
-def _window_note(name: str, filling: fit.InputFit, steps: int | None) -> str:
-    samples = filling.steps or steps
-    if samples is None:
+def _window_note(name: str, filling: fit.InputFit) -> str:
+    if filling.steps is None:
         return (
             f"input {name} takes windows of samples and leaves open how many: say it with --window"
             " STEPS/EVERY, as in training; until then it was run with one"
         )
     return (
-        f"input {name} takes windows of {samples} samples: the distance of two is not in the file,"
-        f" say it with --window {samples}/EVERY, as in training"
+        f"input {name} takes windows of {filling.steps} samples: how far apart they are is not in"
+        f" the file, say it with --window {filling.steps}/EVERY, as in training"
     )

@@ -134,7 +134,7 @@ def _tried(
         count = f"{request.csv} has {len(rows.rows)} rows that can be read"
         raise recorded.TryError(f"{count}, and a window holds {steps}")
     asked = examine.Examination(request.seconds, steps, rows.rows, request.rows)
-    return file._replace(inspected=examine.examine(path, asked), asked=rows)
+    return file._replace(inspected=examine.examine(path, asked), asked=rows._replace(steps=steps))
 
 
 def _steps(

@@ -61,11 +61,11 @@ class ModelView:
         for file, name in zip(files, names, strict=True):
             reasons = ", ".join(dict.fromkeys(str(row.reason) for row in file.verdict.hindrances))
             shown.add_row(
-                _cell(name),
+                _clean(name),
                 size_text(file.inspected.size),
-                _cell(file.inspected.producer),
-                _cell(_brief(file.inspected.inputs, file.inspected.input_count)),
-                _cell(_brief(file.inspected.outputs, file.inspected.output_count)),
+                _clean(file.inspected.producer),
+                _clean(_brief(file.inspected.inputs, file.inspected.input_count)),
+                _clean(_brief(file.inspected.outputs, file.inspected.output_count)),
                 "yes" if file.verdict.is_supported else f"no: {reasons}",
             )
         self._console.print(shown)
@@ -96,7 +96,7 @@ class ModelView:
             if hindrance.remedy:
                 self._print(f"  to change: {_clean(hindrance.remedy)}")
             for line in hindrance.lines:
-                self._print(f"    {_clean(line)}")
+                self._print(f"    {_line(line)}")
 
     def _answers(self, asked: recorded.AskedRows, inspected: inspection.ModelInspection) -> None:
         answers = inspected.answers
@@ -173,7 +173,7 @@ def _tensors(inspected: inspection.ModelInspection) -> table.Table:
         for tensor in tensors:
             kind = tensor.data_type or tensor.type
             shape = suitability.shape_text(tensor.shape)
-            shown.add_row(what, _cell(tensor.name), _cell(kind), _cell(shape))
+            shown.add_row(what, _clean(tensor.name), _clean(kind), _clean(shape))
         if count > len(tensors):
             shown.add_row(what, f"and {count - len(tensors)} more", "", "")
     return shown
@@ -188,11 +188,18 @@ def _brief(tensors: Sequence[inspection.InspectedTensor], count: int) -> str:
 
 
 def _asked(asked: recorded.AskedRows, answers: inspection.RowAnswers) -> Iterator[str]:
-    cut = f"; only its first {len(asked.rows)} are asked (--limit)" if asked.is_cut else ""
-    yield f"asked with {answers.asked} of {asked.total} rows{cut}"
+    for note in asked.notes:
+        yield f"recording: {note}"
+    cut = f"; only the first {len(asked.rows)} are looked at (--limit)" if asked.is_cut else ""
+    if asked.steps is None:
+        yield f"asked with {answers.asked} of {asked.total} rows{cut}"
+    else:
+        yield (
+            f"asked with {answers.asked} windows of {asked.steps} rows that follow each other, of"
+            f" {asked.total} rows{cut}; a device's samples come by --window's distance"
+        )
     if asked.skipped:
-        text = f"{asked.skipped} rows are left out, a cell of which is none of the feature's type"
-        yield f"{text}: {asked.first_skipped}"
+        yield f"{asked.skipped} rows are left out; the first: {asked.first_skipped}"
     if answers.failed:
         yield f"{answers.failed} rows got no answer: {answers.failure}"
     if answers.unasked:
@@ -219,7 +226,7 @@ def _examples(
         cells += [value_text(value) for value in asked.values[answer.row]]
         for name, elements in zip(answers.outputs, answer.outputs, strict=True):
             cells.append(", ".join(_elements(elements, labels.get(name, ()))))
-        shown.add_row(*map(_cell, cells))
+        shown.add_row(*map(_clean, cells))
     return shown
 
 
@@ -254,9 +261,11 @@ def _summaries(
         yield f"{row.output}[{row.index}]{label}: {'; '.join(parts)}"
 
 
-def _clean(value: object) -> str:
+def _line(value: object) -> str:
+    """Fit for a terminal, with its blanks: a line to copy."""
     return printable.line(value, _LONGEST)
 
 
-def _cell(value: object) -> str:
+def _clean(value: object) -> str:
+    """Fit for a terminal: files name tensors as they like."""
     return printable.clean(value, _LONGEST)
