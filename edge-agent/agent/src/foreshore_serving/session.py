@@ -33,6 +33,7 @@ def runtime() -> Runtime:
     """
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(4)  # it would write to the log on its own
     return Runtime(onnxruntime, f"onnxruntime {onnxruntime.__version__}")
 
 
@@ -69,7 +70,7 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
         why = advice.of_error(error)
         cause = f"the runtime refuses the model: {why.cause}"
         raise Refused(Reason.LOAD_FAILED, cause, why.remedy) from error
-    schema.check(contract, session.get_inputs(), session.get_outputs())
+    schema.check(contract, schema.nodes(session.get_inputs()), schema.nodes(session.get_outputs()))
     return session
 
 
