@@ -94,6 +94,8 @@ class Rig:
     counter: int = 0
     model: served.Served | None = None
     """What answers; None: it does not say."""
+    provider: str | None = None
+    """Execution provider that computes its answers; None: it does not say."""
 
     def __post_init__(self) -> None:
         self.boot()
@@ -167,6 +169,7 @@ class Rig:
                     network=self.network,
                     inference=0.001,
                     model=self.model,
+                    provider=self.provider,
                 )
             case effects.SendCommand(command_id, _, policy, device):
                 self.sent.append((self.seconds, command.Command.decode(envelope.encode(effect))))

@@ -1,4 +1,4 @@
-"""`foreshore-agent model inspect` with the real limited child, over files as exporters write them."""
+"""`foreshore-agent model inspect` with the real limited child, over exporters' files."""
 
 import json
 import os

@@ -7,7 +7,7 @@ model would be, by the same functions.
 import dataclasses
 from typing import Any, Final
 
-from foreshore_serving import advice, schema, tensors, trial
+from foreshore_serving import advice, providers, schema, tensors, trial
 from foreshore_serving import contract as contracts
 from foreshore_serving import session as sessions
 from foreshore_serving.refusal import Reason, Refused
@@ -86,7 +86,7 @@ class TentativeModel:
         library = sessions.runtime().library
         return {
             "outputs": shaped(described, self.contract),
-            "providers": list(library.get_available_providers())[:MAXIMUM_PROVIDERS],
+            "providers": sorted(providers.available(library))[:MAXIMUM_PROVIDERS],
             "runtime": self.measure.runtime,
             "measured": {
                 "usualSeconds": self.usual_seconds,
