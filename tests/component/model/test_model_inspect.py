@@ -90,6 +90,7 @@ def test_a_classifier_is_supported_with_its_classes_in_order(exports: Path, name
 def test_a_page_shows_what_a_person_declares(exports: Path) -> None:
     result = inspect(exports / "default.onnx")
     assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("default.onnx --features a,b,c --write FOLDER\n")
     for word in ("supported", "sha256:", "output_probability", "0: busy, 1: empty", "takes them"):
         assert word in result.stdout
 

@@ -14,7 +14,6 @@ from foreshore_serving.refusal import Reason, Refused
 
 MAXIMUM_OUTPUTS: Final = 64
 """As many as a Model declares."""
-MAXIMUM_PROVIDERS: Final = 16
 _STALL_SECONDS: Final = 10.0
 _BODY_BYTES: Final = 1 << 20
 """Of no use here: nobody sends requests."""
@@ -83,10 +82,10 @@ class TentativeModel:
             described: its outputs as the file has them.
             is_bounded: whether how long it takes depends on the lengths of its inputs alone.
         """
-        library = sessions.runtime().library
+        there = providers.available(sessions.runtime().library)
         return {
             "outputs": shaped(described, self.contract),
-            "providers": sorted(providers.available(library))[:MAXIMUM_PROVIDERS],
+            "providers": [name for name in providers.NAMES if name in there],
             "runtime": self.measure.runtime,
             "measured": {
                 "usualSeconds": self.usual_seconds,
