@@ -67,13 +67,13 @@ REFUSED = {
     ),
     "a name with a control character": (
         {"inputs": (inspected.tensor("a\nb"),)},
-        ServingReason.UNSUPPORTED_TYPE,
-        "control characters",
+        ServingReason.UNSUPPORTED_NAME,
+        "a\\nb",
     ),
     "a name that was too long to be told": (
         {"outputs": (inspected.tensor("x" * 255 + "…", shape=(-1, 2)),)},
-        ServingReason.UNSUPPORTED_TYPE,
-        "rename",
+        ServingReason.UNSUPPORTED_NAME,
+        "by its name",
     ),
 }
 

@@ -17,6 +17,8 @@ from foreshore_api.wire import inspection
 WIDTH: Final = 120
 """Columns where the output is no terminal."""
 _LONGEST: Final = 500
+_LONGEST_CELL: Final = 40
+"""Characters of a name in the table of several files."""
 _LABELS: Final = 12
 _UNITS: Final = ("B", "kB", "MB", "GB")
 
@@ -63,7 +65,7 @@ class ModelView:
             shown.add_row(
                 _clean(name),
                 size_text(file.inspected.size),
-                _clean(file.inspected.producer),
+                _clean(file.inspected.producer)[:_LONGEST_CELL],
                 _clean(_brief(file.inspected.inputs, file.inspected.input_count)),
                 _clean(_brief(file.inspected.outputs, file.inspected.output_count)),
                 "yes" if file.verdict.is_supported else f"no: {reasons}",
@@ -181,7 +183,7 @@ def _tensors(inspected: inspection.ModelInspection) -> table.Table:
 
 def _brief(tensors: Sequence[inspection.InspectedTensor], count: int) -> str:
     shown = [
-        f"{tensor.name} {tensor.data_type or tensor.type} {suitability.shape_text(tensor.shape)}"
+        f"{tensor.name[:_LONGEST_CELL]} {tensor.data_type or tensor.type} {suitability.shape_text(tensor.shape)}"
         for tensor in tensors[:3]
     ]
     return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
