@@ -11,6 +11,10 @@ NO_ZIPMAP: Final = (
     'convert with options={"zipmap": False} (scikit-learn) or zipmap=False (LightGBM)'
 )
 
+LESS_MEMORY: Final = (
+    "a model that takes less: fewer trees, smaller tensors; --memory-mib where you start the server"
+)
+
 _NOISE: Final = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |Exception during \w+: "
     r"|Non-zero status code returned while |status\.IsOK\(\) was false\. |Name:'' |Status Message: "
@@ -54,7 +58,7 @@ _OF_ERRORS: Final = (
     (
         re.compile(r"bad_alloc|Failed to allocate memory|MemoryError"),
         "out of memory: {text}",
-        "a smaller model, or more memory: --memory-mib of the server",
+        LESS_MEMORY,
     ),
 )
 

@@ -25,8 +25,8 @@ import time
 from typing import Any, Final
 
 from foreshore_api import printable
+from foreshore_serving import advice, limits, providers, vet
 from foreshore_serving import contract as contracts
-from foreshore_serving import limits, providers, vet
 from foreshore_serving.refusal import Reason, Refused
 
 BEAT_SECONDS: Final = 1.0
@@ -156,7 +156,7 @@ def _out_of_memory(contract: contracts.Contract) -> Refused:
     return Refused(
         Reason.LOAD_FAILED,
         f"out of memory: it may have {contract.memory_bytes} bytes",
-        "a smaller model, or more memory: --memory-mib of the server",
+        advice.LESS_MEMORY,
     )
 
 
