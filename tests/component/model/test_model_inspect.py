@@ -188,6 +188,34 @@ def test_a_window_longer_than_the_recording_is_refused(tmp_path: Path) -> None:
     assert "a window holds 30" in result.stderr
 
 
+def categorical() -> bytes:
+    """A model that refuses what training had not, as scikit-learn's OneHotEncoder does."""
+    nodes = [
+        helper.make_node(
+            "OneHotEncoder", ["state"], ["y"], domain="ai.onnx.ml", cats_strings=["on"], zeros=0
+        )
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "categories",
+        [helper.make_tensor_value_info("state", TensorProto.STRING, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1, 1])],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def test_a_model_that_takes_no_empty_text_is_none_the_worse(tmp_path: Path) -> None:
+    """Warm-up knows no category of the model's; a row that has none gets no answer, and says so."""
+    (tmp_path / "m.onnx").write_bytes(categorical())
+    (tmp_path / "rec.csv").write_text("state,x\non,1\noff,2\n")
+    result = inspect(tmp_path / "m.onnx", "--try", tmp_path / "rec.csv")
+    assert result.exit_code == 0, result.output
+    assert "asked with 1 of 2 rows" in result.stdout
+    assert "1 rows got no answer" in result.stdout
+    assert "handle_unknown" in result.stdout
+
+
 REFUSED = {
     "weights in another file": (onnx_models.external_weights(), "ExternalData"),
     "a vendor's operator": (onnx_models.custom_operator(), "UnknownDomain"),
