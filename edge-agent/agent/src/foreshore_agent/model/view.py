@@ -14,7 +14,7 @@ from foreshore_agent.model import document, draft, recorded, suitability
 from foreshore_api import printable
 from foreshore_api.wire import inspection
 
-WIDTH: Final = 120
+WIDTH: Final = 160
 """Columns where the output is no terminal."""
 _LONGEST: Final = 500
 _LONGEST_CELL: Final = 40
@@ -58,7 +58,7 @@ class ModelView:
         """Return several files as a table, and below what has to change in which."""
         shown = table.Table(box=box.SIMPLE_HEAD)
         for name in ("file", "size", "written by", "inputs", "outputs", "supported"):
-            shown.add_column(name, overflow="fold")
+            shown.add_column(name, overflow="fold", no_wrap=name == "file")
         names = short_names([file.file for file in files])
         for file, name in zip(files, names, strict=True):
             reasons = ", ".join(dict.fromkeys(str(row.reason) for row in file.verdict.hindrances))
@@ -183,7 +183,8 @@ def _tensors(inspected: inspection.ModelInspection) -> table.Table:
 
 def _brief(tensors: Sequence[inspection.InspectedTensor], count: int) -> str:
     shown = [
-        f"{tensor.name[:_LONGEST_CELL]} {tensor.data_type or tensor.type} {suitability.shape_text(tensor.shape)}"
+        f"{tensor.name[:_LONGEST_CELL]} {tensor.data_type or tensor.type}"
+        f" {suitability.shape_text(tensor.shape)}"
         for tensor in tensors[:3]
     ]
     return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
