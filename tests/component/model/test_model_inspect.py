@@ -156,6 +156,24 @@ def test_a_recording_is_cut_and_it_is_said(exports: Path, tmp_path: Path) -> Non
     assert "only the first 2 are looked at (--limit)" in result.stdout
 
 
+def test_one_answer_to_everything_is_said_to_be_odd(exports: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "rec.csv"
+    csv.write_text("light,co2,temp\n" + "430,900,21\n" * 20)
+    result = inspect(exports / "default.onnx", *COLUMNS, "--try", csv)
+    assert "every row got the same answer" in result.stdout
+
+
+def test_yaml_and_json_say_the_same(exports: Path) -> None:
+    words = (exports / "plain.onnx", "-o")
+    models = [
+        yaml.safe_load(inspect(*words, "yaml").stdout),
+        json.loads(inspect(*words, "json").stdout),
+    ]
+    for model in models:
+        model["models"][0].pop("measured")
+    assert models[0] == models[1]
+
+
 def test_columns_are_mapped_by_hand_or_asked_for(exports: Path, tmp_path: Path) -> None:
     csv = tmp_path / "rec.csv"
     csv.write_text(RECORDING)

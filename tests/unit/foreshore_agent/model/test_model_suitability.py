@@ -27,7 +27,7 @@ def test_a_model_that_works_is_supported_without_a_word_more() -> None:
     assert judged() == suitability.Suitability((), ())
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], ServingReason, str]] = {
     "values in another file": (
         {"external_files": ("m.onnx.data",)},
         ServingReason.EXTERNAL_DATA,

@@ -16,6 +16,8 @@ from foreshore_api.wire import inspection
 
 WIDTH: Final = 160
 """Columns where the output is no terminal."""
+SUSPICIOUS: Final = 20
+"""Rows with one and the same answer that are said to be odd."""
 _LONGEST: Final = 500
 _LONGEST_CELL: Final = 40
 """Characters of a name in the table of several files."""
@@ -262,6 +264,11 @@ def _summaries(
                 f" mean {value_text(row.mean)}"
             )
         yield f"{row.output}[{row.index}]{label}: {'; '.join(parts)}"
+    if answers.asked >= SUSPICIOUS and any(row.value_count == 1 for row in answers.summaries):
+        yield (
+            "every row got the same answer: are the features in the order, the units and the scale"
+            " of training?"
+        )
 
 
 def _line(value: object) -> str:
