@@ -147,6 +147,8 @@ TRANSIENT: Final = (
     ServingReason.STALLED,
 )
 """Tried again without a change of the ModelVersion."""
+OF_THE_NODE: Final = frozenset({ServingReason.PROVIDER_MISSING})
+"""Of these what lies in the node: another may do, and waiting at this one rarely helps."""
 STATES: Final = (ServingReason.LOADING, ServingReason.STOPPING)
 """No refusals: what a server says while it does not serve."""
 LASTING: Final = frozenset(ServingReason) - {*TRANSIENT, *STATES}
