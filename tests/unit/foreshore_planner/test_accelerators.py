@@ -191,3 +191,19 @@ def test_a_provider_that_is_missing_is_named_as_what_to_mend() -> None:
         "ProviderMissing",
     )
     assert ending in message(made, "Ready")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "moved_to"), [(["CUDA", "CPU"], "edge-2"), (["TensorRT", "CPU"], "edge-1")]
+)
+def test_a_pod_that_compiles_its_model_is_not_given_up_after_a_minute(
+    wanted: list[str], moved_to: str
+) -> None:
+    version = build.version(runtime={"providers": wanted})
+    settled = build.settle(build.world(versions=(version,)))
+    starting = tuple(
+        dataclasses.replace(one, phase=snapshot.PodPhase.UNREADY, phase_age=120.0)
+        for one in settled.replicas
+    )
+    made = planning.plan(dataclasses.replace(settled, replicas=starting))
+    assert build.where(made) == {"r0": moved_to}

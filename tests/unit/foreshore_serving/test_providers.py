@@ -3,6 +3,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -13,7 +14,8 @@ from builders import local_models, onnx_models, runtimes
 from foreshore_api.reasons import serving as reasons
 from foreshore_api.v1alpha1 import modelversion
 from foreshore_serving import contract as contracts
-from foreshore_serving import limits, providers, refusal, session, supervise, trial
+from foreshore_serving import limits, main, providers, refusal, session, supervise, trial
+from foreshore_serving.settings import ServingSettings
 
 BODY = onnx_models.model()
 EVERY = tuple(providers.NAMES)
@@ -215,3 +217,15 @@ def test_the_child_is_handed_where_drivers_are_only_where_one_is_wanted() -> Non
     handed = supervise.environment(contract("CUDA", "CPU"), ours)
     assert handed["LD_LIBRARY_PATH"] == ours["LD_LIBRARY_PATH"]
     assert not {"LD_PRELOAD", "SECRET"} & set(handed)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seconds"), [(("CUDA", "CPU"), 60.0), (("TensorRT", "CUDA", "CPU"), 600.0)]
+)
+def test_a_provider_that_compiles_the_model_is_waited_for(
+    wanted: tuple[str, ...], seconds: float
+) -> None:
+    config = onnx_models.config(BODY).model_copy(update={"providers": wanted})
+    told = main.contract(config, 1, ServingSettings(model_config=Path("x"), address=None))
+    assert told.load_seconds == seconds
+    assert told.providers == wanted
