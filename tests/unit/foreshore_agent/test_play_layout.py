@@ -325,8 +325,8 @@ def test_the_first_rows_are_shown_as_understood(tmp_path: Path) -> None:
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=20
-).filter(lambda text: text.strip() == text and "\r" not in text)
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20
+).filter(lambda text: text.strip() == text != "null" and "\r" not in text)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
