@@ -108,6 +108,17 @@ class ServingReason(ReasonEnum):
         "An element type that the protocol's JSON cannot carry.",
         "export the model with tensors of numbers, booleans or text",
     )
+    UNSUPPORTED_NAME = (
+        "UnsupportedName",
+        "A tensor's name that no Model can declare.",
+        "rename the tensor where it is exported: at most 255 characters, none of them a control",
+    )
+    UNSUPPORTED_SHAPE = (
+        "UnsupportedShape",
+        "An input whose shape no sample of features fills.",
+        "export the model with inputs [batch, features], or [batch, steps, features] for a window"
+        " of samples",
+    )
     LOAD_FAILED = (
         "LoadFailed",
         "The runtime refused the model.",

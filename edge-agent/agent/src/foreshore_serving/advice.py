@@ -23,6 +23,9 @@ _NOISE: Final = re.compile(
 )
 """Error classes, source files and C++ signatures around what the runtime has to say."""
 
+_OF_INPUTS: Final = re.compile(r"Unknown Category and zeros = 0")
+"""What operators say of a value that none of their training had: of the input, not of the model."""
+
 _OF_ERRORS: Final = (
     (
         re.compile(
@@ -49,6 +52,11 @@ _OF_ERRORS: Final = (
         re.compile(r"Could not find an implementation for (?P<operator>\S+) node"),
         "the runtime cannot compute operator {operator} for the types that it is used with",
         "export in single precision (FP32), or with another opset",
+    ),
+    (
+        _OF_INPUTS,
+        "a category that training had not",
+        'a value that training had, or OneHotEncoder(handle_unknown="ignore")',
     ),
     (
         re.compile(r"graph is not acyclic"),
@@ -91,6 +99,11 @@ def of_error(error: BaseException) -> ErrorAdvice:
             facts = {**match.groupdict(), "text": text}
             return ErrorAdvice(cause.format(**facts), remedy.format(**facts))
     return ErrorAdvice(text, "")
+
+
+def is_of_input(error: BaseException) -> bool:
+    """Whether the runtime's error lies in the values of an input, which another may not have."""
+    return _OF_INPUTS.search(str(error)[:8192]) is not None
 
 
 def of_domain(domain: str) -> str:

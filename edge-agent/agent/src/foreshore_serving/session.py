@@ -75,8 +75,8 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
 def warm_up(session: Any, contract: contracts.Contract) -> float:
     """Run the model on zeros until its pages are in memory; returns its usual seconds.
 
-    Numbers that are not finite are no reason to refuse here: zeros may be no input that the model
-    ever sees.
+    Numbers that are not finite are no reason to refuse here, nor is a category that training had
+    not: zeros and empty texts may be no input that the model ever sees.
 
     Raises:
         Refused: WarmUpFailed or SchemaMismatch.
@@ -94,6 +94,8 @@ def warm_up(session: Any, contract: contracts.Contract) -> float:
         except (
             Exception
         ) as error:  # the runtime's exceptions share no base class; re-raised as the reason
+            if advice.is_of_input(error):
+                return time.perf_counter() - began
             why = advice.of_error(error)
             cause = f"the first run failed: {why.cause}"
             raise Refused(Reason.WARM_UP_FAILED, cause, why.remedy) from error

@@ -181,7 +181,7 @@ class ServingChild:
         numbers = [str(number) for number in (model, listening, theirs, os.getpid())]
         command = [sys.executable, "-I", "-m", "foreshore_serving.child", *numbers]
         try:
-            with _sheet(contract.encode()) as sheet:
+            with memory_file(contract.encode()) as sheet:
                 self._process = subprocess.Popen(
                     command,
                     stdin=sheet,
@@ -232,7 +232,7 @@ class ServingChild:
         """Wait until the child ends, or kill it when it is silent; returns what happened."""
         while self._speaks_within(stall_seconds):
             if not os.read(self._control, MAXIMUM_MESSAGE_BYTES):
-                return f"the child ended with {_ending(self._process.wait())}"
+                return f"the child ended with {ending(self._process.wait())}"
         self._process.kill()
         self._process.wait()
         return f"the child showed no life for {stall_seconds:g} s and was killed"
@@ -279,18 +279,19 @@ class ServingChild:
                 Reason.LOAD_TIMEOUT,
                 f"loading and warm-up took more than {seconds:g} s of CPU time and were killed",
             )
-        return Refused(Reason.CRASHED, f"the child ended with {_ending(code)} while loading")
+        return Refused(Reason.CRASHED, f"the child ended with {ending(code)} while loading")
 
 
-def _sheet(body: bytes) -> IO[bytes]:
+def memory_file(body: bytes) -> IO[bytes]:
     """Return a file in memory, to be read from its start: a pipe could fill up or break."""
-    sheet = os.fdopen(os.memfd_create("contract"), "w+b")
-    sheet.write(body)
-    sheet.seek(0)
-    return sheet
+    file = os.fdopen(os.memfd_create("contract"), "w+b")
+    file.write(body)
+    file.seek(0)
+    return file
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """Return how a process ended: the name of a signal, or an exit code."""
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
@@ -305,19 +306,23 @@ DRIVERS: Final = (
 """Variables by which images and device plug-ins say where drivers are, and which devices."""
 
 
+ENVIRONMENT: Final = {
+    "LANG": "C.UTF-8",
+    "MALLOC_ARENA_MAX": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""One thread, one arena: a second would take 64 MB of address space and serve nobody."""
+
+
 def environment(contract: contracts.Contract, ours: Mapping[str, str]) -> dict[str, str]:
-    """One thread, one arena: a second would take 64 MB of address space and serve nobody.
+    """Return the child's variables.
 
     Of ours nothing goes on, but where the drivers are, if another provider than CPU is wanted.
     """
     is_plain = providers.is_plain(contract.providers)
     drivers = {} if is_plain else {name: ours[name] for name in DRIVERS if name in ours}
-    return drivers | {
-        "LANG": "C.UTF-8",
-        "MALLOC_ARENA_MAX": "1",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
+    return drivers | ENVIRONMENT
 
 
 if __name__ == "__main__":
