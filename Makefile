@@ -71,8 +71,9 @@ verify: sync ## Style, types, seams, generated files, charts
 sync: $(UV) ## Install the workspace as uv.lock says
 	@$(UV) sync --locked --quiet
 
-generate: sync ## Write CRDs, schemas, field reference and chart copies from the types
+generate: sync ## Write CRDs, schemas, field reference and chart copies from the types, and the table of exports
 	$(RUN) python -m foreshore_api.schema
+	$(RUN) python tests/builders/zoo
 
 format: sync ## Format and mend what the linter can
 	$(RUN) ruff format .
