@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -119,6 +120,8 @@ def test_a_request_that_is_not_as_declared_is_rejected(
         pytest.param("UINT8", [1, 2, -1], Fault.OUT_OF_RANGE, id="negative for UINT8"),
         pytest.param("INT64", [1, 2, 2**64], Fault.WRONG_TYPE, id="too large for any integer"),
         pytest.param("INT32", [1, 2, 3.0], Fault.WRONG_TYPE, id="a float for an integer"),
+        pytest.param("BYTES", ["a", "b", 3], Fault.WRONG_TYPE, id="a number for text"),
+        pytest.param("BYTES", ["a", "b", None], Fault.WRONG_TYPE, id="null for text"),
         pytest.param("BOOL", [1, 0, 1], Fault.WRONG_TYPE, id="1 is not true"),
         pytest.param("FP16", [70000, 0, 0], Fault.OUT_OF_RANGE, id="infinite as FP16"),
     ],
@@ -129,9 +132,68 @@ def test_elements_must_fit_their_datatype(data_type: str, data: list[Any], expec
 
 @pytest.mark.parametrize("data_type", oip.DATA_TYPES)
 def test_every_datatype_that_a_model_may_declare_is_served(data_type: str) -> None:
-    element = data_type == "BOOL" or 1
+    element: Any = {"BOOL": True, "BYTES": "1"}.get(data_type, 1)
     request = tensors.decode(body(datatype=data_type, data=[element] * 3), contract(data_type))
-    assert request.feeds["features"].tolist() == [[1, 1, 1]]
+    assert request.feeds["features"].tolist() == [[element] * 3]
+
+
+def test_a_text_is_as_long_as_the_protocols_models_let_it_be() -> None:
+    assert tensors.TEXT == oip.TEXT
+
+
+def scalar(data_type: str = "FP32") -> Contract:
+    return contract(data_type, ())
+
+
+def test_a_scalar_has_no_dimension_and_one_element() -> None:
+    request = tensors.decode(body(shape=[], data=[2.5]), scalar_answer())
+    assert request.feeds["features"].shape == ()
+    assert request.feeds["features"] == 2.5
+    for data in ([], [1, 2], [[1]]):
+        assert fault(body(shape=[], data=data), scalar()) is Fault.WRONG_SHAPE
+    answer = tensors.encode(scalar_answer(), request, [np.array(0.25, np.float32)])
+    assert json.loads(answer)["outputs"][0] == {
+        "name": "score",
+        "datatype": "FP32",
+        "shape": [],
+        "data": [0.25],
+    }
+
+
+def scalar_answer() -> Contract:
+    return dataclasses.replace(scalar(), outputs=(TensorSpec("score", "FP32", ()),))
+
+
+@given(st.lists(st.text(max_size=40), min_size=3, max_size=3))
+def test_text_comes_and_goes_as_it_is(texts: list[str]) -> None:
+    declared = contract("BYTES")
+    label = TensorSpec("label", "BYTES", (-1, 3))
+    declared = dataclasses.replace(declared, outputs=(label,))
+    request = tensors.decode(body(datatype="BYTES", data=texts), declared)
+    answer = tensors.encode(declared, request, [request.feeds["features"]])
+    message = oip.InferResponse.model_validate_json(answer)
+    assert list(message.outputs[0].data) == texts
+
+
+def test_a_text_is_bounded_on_both_ways() -> None:
+    assert fault(body(datatype="BYTES", data=["x" * 1025, "", ""]), contract("BYTES")) is (
+        Fault.OUT_OF_RANGE
+    )
+    label = TensorSpec("label", "BYTES", (-1,))
+    with pytest.raises(Rejected) as caught:
+        tensors.elements(label, np.array(["x" * 1025], np.object_))
+    assert caught.value.fault is Fault.OUTPUT_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("value", "is_in"), [(65504, True), (-65504, True), (65520, False), (-65520, False)]
+)
+def test_what_is_infinite_as_fp16_is_out_of_range(value: float, *, is_in: bool) -> None:
+    request = body(datatype="FP16", data=[value, 0, 0])
+    if is_in:
+        assert tensors.decode(request, contract("FP16")).feeds["features"].max() >= 0
+    else:
+        assert fault(request, contract("FP16")) is Fault.OUT_OF_RANGE
 
 
 def test_only_the_outputs_asked_for_are_wanted_in_declared_order() -> None:

@@ -1,8 +1,8 @@
 """Requests and answers of the Open Inference Protocol as NumPy arrays.
 
 Pure, called by `server` for every inference, and by an agent that runs a model itself (`fed`,
-`given`), so that both check and round alike. The messages are those of `foreshore_api.wire.oip` (a
-test holds both together); the hot path checks them by hand, because pydantic's per-element
+`elements`), so that both check and round alike. The messages are those of `foreshore_api.wire.oip`
+(a test holds both together); the hot path checks them by hand, because pydantic's per-element
 validation of a batch costs more than the model. No element is looked at by a Python loop: the
 element types of a list are one `set(map(type, …))`.
 """
@@ -33,8 +33,12 @@ TYPES: Final[Mapping[str, tuple[npt.DTypeLike, frozenset[type]]]] = {
     "FP16": (np.float16, frozenset({int, float})),
     "FP32": (np.float32, frozenset({int, float})),
     "FP64": (np.float64, frozenset({int, float})),
+    "BYTES": (np.object_, frozenset({str})),
 }
 """By protocol datatype: the array's element type, and the JSON types it may be written with."""
+
+TEXT: Final = 1024
+"""Characters of one element of text at most, as `wire.oip` has it."""
 
 Array = npt.NDArray[Any]
 
@@ -90,7 +94,7 @@ def encode(contract: Contract, request: Request, arrays: Sequence[Array]) -> byt
             "name": spec.name,
             "datatype": spec.data_type,
             "shape": list(array.shape),
-            "data": given(spec, array),
+            "data": elements(spec, array),
         }
         for spec, array in zip(request.wanted, arrays, strict=True)
     ]
@@ -105,10 +109,10 @@ def fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
 
 
 def zeros(spec: TensorSpec) -> Array:
-    """Return the smallest input of a declared shape, for warm-up: any length is 1."""
-    return np.zeros(
-        [1 if length < 0 else length for length in spec.shape], dtype=TYPES[spec.data_type][0]
-    )
+    """Return the smallest input of a declared shape, for warm-up: any length is 1, text empty."""
+    shape = [1 if length < 0 else length for length in spec.shape]
+    dtype = np.dtype(TYPES[spec.data_type][0])
+    return np.full(shape, "", dtype) if dtype.kind == "O" else np.zeros(shape, dtype)
 
 
 def _by_name(
@@ -174,6 +178,10 @@ def fed(flat: Sequence[Any], shape: Sequence[int], spec: TensorSpec) -> Array:
         raise Rejected(
             Fault.WRONG_TYPE, f"input {spec.name} holds elements that are not {spec.data_type}"
         )
+    if dtype is np.object_ and max(map(len, flat), default=0) > TEXT:
+        raise Rejected(
+            Fault.OUT_OF_RANGE, f"input {spec.name} holds a text of more than {TEXT} characters"
+        )
     return _cast(flat, dtype, spec).reshape(shape)
 
 
@@ -195,7 +203,7 @@ def _flat(data: object, shape: Sequence[int], name: str) -> list[Any]:
 
 
 def _unnested(data: list[Any], shape: Sequence[int], name: str) -> list[Any]:
-    if len(data) != shape[0]:
+    if not shape or len(data) != shape[0]:
         raise Rejected(
             Fault.WRONG_SHAPE, f"the data of input {name} are not nested as its shape says"
         )
@@ -226,8 +234,8 @@ def _cast(flat: Sequence[Any], dtype: npt.DTypeLike, spec: TensorSpec) -> Array:
     return array
 
 
-def given(spec: TensorSpec, array: Array) -> Array:
-    """Return the elements of an output, flat in row-major order.
+def elements(spec: TensorSpec, array: Array) -> Array | list[str]:
+    """Return the elements of an output, flat in row-major order: numbers in an array, or text.
 
     Raises:
         Rejected: OutputMismatch or NonFiniteOutput.
@@ -241,4 +249,16 @@ def given(spec: TensorSpec, array: Array) -> Array:
         raise Rejected(
             Fault.NON_FINITE_OUTPUT, f"output {spec.name} holds a number that is not finite"
         )
+    if array.dtype.kind == "O":
+        return _texts(spec, array)
     return np.ascontiguousarray(array).reshape(-1)
+
+
+def _texts(spec: TensorSpec, array: Array) -> list[str]:
+    """Return an output's text. Raises Rejected where one is longer than a caller would read."""
+    texts: list[str] = array.reshape(-1).tolist()
+    if max(map(len, texts), default=0) > TEXT:
+        raise Rejected(
+            Fault.OUTPUT_MISMATCH, f"output {spec.name} holds a text of more than {TEXT} characters"
+        )
+    return texts

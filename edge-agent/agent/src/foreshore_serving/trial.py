@@ -8,6 +8,7 @@ same options on the same machine answers the same, or the model draws random num
 """
 
 import hashlib
+import json
 from typing import Any, Final
 
 import numpy as np
@@ -39,14 +40,15 @@ def answers(session: Any, contract: contracts.Contract) -> str:
             continue
         for array in arrays:
             digest.update(f"{array.dtype}{list(array.shape)}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(_octets(array))
     return digest.hexdigest()
 
 
 def seeded(spec: contracts.TensorSpec, digest: str, run: int) -> tensors.Array:
     """Return the input of a run: numbers drawn from the model's digest, any length being 1.
 
-    Floats are in [-2, 2), integers from 0 to 3, which are indices more often than larger ones.
+    Floats are in [-2, 2), integers from 0 to 3, which are indices more often than larger ones; text
+    is one of four digits.
     """
     shape = [1 if length < 0 else length for length in spec.shape]
     count = int(np.prod(shape, dtype=np.int64))
@@ -55,7 +57,17 @@ def seeded(spec: contracts.TensorSpec, digest: str, run: int) -> tensors.Array:
     dtype = np.dtype(tensors.TYPES[spec.data_type][0])
     if dtype.kind == "f":
         return ((octets.astype(np.float64) - 128.0) / 64.0).astype(dtype).reshape(shape)
-    return (octets % (2 if dtype.kind == "b" else 4)).astype(dtype).reshape(shape)
+    whole = octets % (2 if dtype.kind == "b" else 4)
+    if dtype.kind == "O":
+        whole = whole.astype(np.str_)
+    return whole.astype(dtype).reshape(shape)
+
+
+def _octets(array: tensors.Array) -> bytes:
+    """Return what an output holds: of text its characters, of which the array has the addresses."""
+    if array.dtype.kind == "O":
+        return json.dumps(array.tolist()).encode()
+    return np.ascontiguousarray(array).tobytes()
 
 
 class Measure:

@@ -35,6 +35,17 @@ def read(said: bytes, *, is_silence_refused: bool = True) -> answer.OipAnswer:
     return answer.read(said, expected, is_silence_refused=is_silence_refused)
 
 
+def test_text_is_returned_where_text_is_declared() -> None:
+    declared = (DECLARED[0].model_copy(update={"data_type": "BYTES"}),)
+    expected = answer.Expected(ASKED, declared)
+    said = body(datatype="BYTES", data=["idle", "1"])
+    assert answer.read(said, expected, is_silence_refused=True).outputs == {
+        "probabilities": ("idle", "1")
+    }
+    with pytest.raises(answer.FailedError):
+        answer.read(body(), expected, is_silence_refused=True)
+
+
 def test_the_declared_outputs_are_returned_flat_with_what_answered() -> None:
     assert read(body()) == answer.OipAnswer(ASKED, {"probabilities": (0.2, 0.8)})
 
@@ -77,6 +88,8 @@ def test_silence_is_let_pass_where_nobody_named_the_version(model: served.Served
             said_by(ASKED._replace(name="x" * 300), TENSOR), "MalformedAnswer", id="an endless name"
         ),
         pytest.param(body(name="other"), "OutputMissing", id="another output"),
+        pytest.param(body(data=["0.2", "0.8"]), "MalformedAnswer", id="text for numbers"),
+        pytest.param(body(data=[0.2, "0.8"]), "MalformedAnswer", id="text among numbers"),
         pytest.param(body(shape=[1, 3]), "WrongShape", id="another shape"),
         pytest.param(body(shape=[2]), "WrongShape", id="another rank"),
         pytest.param(body(data=[0.2]), "WrongShape", id="too few elements"),

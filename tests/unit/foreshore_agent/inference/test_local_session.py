@@ -8,12 +8,13 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
 from builders import local_models, onnx_models
 from foreshore_agent.engine import effects, events
 from foreshore_agent.inference.local import port, session
 from foreshore_agent.inference.oip import answer, request
-from foreshore_api.wire import oip
+from foreshore_api.wire import oip, serving
 from foreshore_decision import served
 from foreshore_serving import session as sessions
 from foreshore_serving import tensors, trial
@@ -31,6 +32,7 @@ def integers(bits: int, *, is_signed: bool) -> st.SearchStrategy[int]:
 
 ELEMENTS: dict[str, tuple[int, st.SearchStrategy[Any]]] = {
     "BOOL": (onnx.TensorProto.BOOL, st.booleans()),
+    "BYTES": (onnx.TensorProto.STRING, st.text(max_size=20)),
     "FP16": (onnx.TensorProto.FLOAT16, floats(16)),
     "FP32": (onnx.TensorProto.FLOAT, floats(32)),
     "FP64": (onnx.TensorProto.DOUBLE, floats(64)),
@@ -175,3 +177,31 @@ def test_the_seeded_inputs_differ_from_run_to_run_and_fit_every_type() -> None:
         assert {array.dtype for array in arrays} == {tensors.zeros(spec).dtype}
         assert len({array.tobytes() for array in arrays}) > 1
         assert all(math.isfinite(float(array[0])) for array in arrays)
+
+
+def test_a_text_that_is_too_long_is_no_question_and_no_answer() -> None:
+    result = SESSIONS["BYTES"].run((effects.Tensor("x", "BYTES", (1,), ("x" * 1025,)),))
+    assert isinstance(result, port.RunFailure)
+    assert (result.reason, result.is_request_wrong) == ("OutOfRange", True)
+
+
+def test_text_that_differs_shows_in_a_trial() -> None:
+    shown = {}
+    for word in ("a", "b"):
+        constant = helper.make_tensor("c", onnx.TensorProto.STRING, [1], [word.encode()])
+        shown[word] = local_models.tried(*said(constant)).answers
+    assert shown["a"] != shown["b"]
+    assert local_models.tried(*said(constant)).answers == shown["b"]
+
+
+def said(constant: onnx.TensorProto) -> tuple[bytes, serving.ModelConfig]:
+    """Return a model that says one word whatever it is asked."""
+    text = [helper.make_tensor_value_info(name, onnx.TensorProto.STRING, ["n"]) for name in "xy"]
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["y"], value=constant)], "test", text[:1], text[1:]
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    body = helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    declared = local_models.config(body, "BYTES")
+    # of the same digest: what is asked is drawn from it
+    return body, declared.model_copy(update={"digest": "sha256:" + "0" * 64})

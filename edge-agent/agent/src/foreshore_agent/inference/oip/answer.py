@@ -36,6 +36,11 @@ class Declared(Protocol):
         ...
 
     @property
+    def data_type(self) -> str:
+        """Its element type; text is `BYTES`."""
+        ...
+
+    @property
     def shape(self) -> Sequence[int]:
         """Its shape; -1 stands for any length."""
         ...
@@ -139,6 +144,7 @@ def _outputs(
         if tensor is None:
             raise FailedError(reasons.OUTPUT_MISSING)
         _check_shape(tensor, output.shape)
+        _check_elements(tensor, output.data_type)
         outputs[output.name] = tensor.data
     return outputs
 
@@ -149,6 +155,13 @@ def _check_shape(tensor: oip.TensorData, declared: Sequence[int]) -> None:
     )
     if not fits or len(tensor.data) != math.prod(tensor.shape):
         raise FailedError(reasons.WRONG_SHAPE)
+
+
+def _check_elements(tensor: oip.TensorData, data_type: str) -> None:
+    """Refuse text where numbers are declared, and the other way round: a policy reads either."""
+    are_text = {kind is str for kind in set(map(type, tensor.data))}
+    if not are_text <= {data_type == "BYTES"}:
+        raise FailedError(reasons.MALFORMED_ANSWER)
 
 
 def server_seconds(header: str, most: float = math.inf) -> float | None:
