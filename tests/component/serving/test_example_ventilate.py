@@ -12,7 +12,7 @@ import pytest
 
 from builders import serving_process
 from foreshore_agent import manifests
-from foreshore_api import support, v1alpha1
+from foreshore_api import declared, support, v1alpha1
 from foreshore_api.wire import serving
 from foreshore_decision import policy, resources
 
@@ -68,8 +68,8 @@ def test_the_served_model_knows_when_the_room_is_occupied(reading: resources.Fol
         version="occupancy-v1",
         digest=one(reading, v1alpha1.ModelVersion).spec.digest,
         source=serving.Source(https=serving.HttpsSource(url="https://nowhere.invalid/")),
-        inputs=tuple(_declared(each) for each in model.spec.inputs),
-        outputs=tuple(_declared(each) for each in model.spec.outputs),
+        inputs=declared.inputs(model.spec),
+        outputs=declared.outputs(model.spec),
     )
     with (EXAMPLE / "occupancy.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -83,10 +83,6 @@ def test_the_served_model_knows_when_the_room_is_occupied(reading: resources.Fol
             assert status == 200
             right += (answer["outputs"][0]["data"][1] >= 0.8) == (row["Occupancy"] == "1")
     assert right / len(rows[::10]) > 0.95
-
-
-def _declared(tensor: v1alpha1.model.ModelTensor) -> serving.DeclaredTensor:
-    return serving.DeclaredTensor(name=tensor.name, data_type=tensor.data_type, shape=tensor.shape)
 
 
 def test_the_recording_has_both_classes_and_a_midnight() -> None:

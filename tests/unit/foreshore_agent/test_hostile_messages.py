@@ -253,6 +253,7 @@ class Output:
     """A declared output."""
 
     name = "probabilities"
+    data_type = "FP32"
     shape = (2,)
 
 

@@ -38,7 +38,7 @@ def test_a_models_own_text_forges_no_line_of_the_log(
     said = "the model has no input x; it has y\nfine\x1b]0;title\x07"
     supervise.end(Refused(Reason.SCHEMA_MISMATCH, said), tmp_path / "absent")
     [line] = capsys.readouterr().err.splitlines()
-    assert line.endswith("it has y fine\ufffd]0;title\ufffd")
+    assert "it has y fine\ufffd]0;title\ufffd; correct the Model" in line
 
 
 def fail(said: str) -> None:

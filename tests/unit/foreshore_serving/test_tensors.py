@@ -181,7 +181,7 @@ def test_a_text_is_bounded_on_both_ways() -> None:
     )
     label = TensorSpec("label", "BYTES", (-1,))
     with pytest.raises(Rejected) as caught:
-        tensors.elements(label, np.array(["x" * 1025], np.object_))
+        tensors.given(label, np.array(["x" * 1025], np.object_))
     assert caught.value.fault is Fault.OUTPUT_MISMATCH
 
 

@@ -42,7 +42,11 @@ class ServingReason(ReasonEnum):
         "The child process refused the model and left no reason.",
         "look at the agent's log, which has what the child wrote",
     )
-    STALLED = ("Stalled", "The child process stopped beating; it is started again.")
+    STALLED = (
+        "Stalled",
+        "The child process stopped beating; it is started again.",
+        "a model whose inferences are shorter, or a longer --stall-seconds",
+    )
     NOT_FOUND = (
         "NotFound",
         "There is no file with this digest, and no source to ask.",
@@ -58,11 +62,15 @@ class ServingReason(ReasonEnum):
         "The bytes are not the ones that were declared.",
         "put the declared file there, or declare the digest of this one",
     )
-    NOT_ONNX = ("NotONNX", "The bytes are no ONNX model.", "an ONNX file")
+    NOT_ONNX = (
+        "NotONNX",
+        "The bytes are no ONNX model.",
+        "the whole file, as the exporter wrote it: onnx.checker.check_model(path) reads it",
+    )
     EXTERNAL_DATA = (
         "ExternalData",
         "A tensor's values lie in another file.",
-        "export the model with its data inside",
+        "export with external_data=False, or onnx.save(onnx.load(path), path) beside both files",
     )
     UNKNOWN_DOMAIN = (
         "UnknownDomain",
@@ -72,9 +80,18 @@ class ServingReason(ReasonEnum):
     LOCAL_FUNCTIONS = (
         "LocalFunctions",
         "The model defines operators itself, which expand without bound.",
-        "export the model with its functions inlined",
+        "inline them: onnx.inliner.inline_local_functions(onnx.load(path))",
     )
-    TOO_MANY_NODES = ("TooManyNodes", "The graph has too many nodes.", "a smaller model")
+    TRAINING_GRAPH = (
+        "TrainingGraph",
+        "The model is one that trains: its answers depend on what was asked before or by chance.",
+        "export it for inference: model.eval() before torch.onnx.export, training=False in Keras",
+    )
+    TOO_MANY_NODES = (
+        "TooManyNodes",
+        "The graph has too many nodes.",
+        "a smaller model: fewer trees, or fewer layers",
+    )
     SCHEMA_MISMATCH = (
         "SchemaMismatch",
         "Inputs or outputs are not what the Model declares.",
@@ -83,7 +100,7 @@ class ServingReason(ReasonEnum):
     UNSUPPORTED_TYPE = (
         "UnsupportedType",
         "An element type that the protocol's JSON cannot carry.",
-        "export the model with tensors of numbers or booleans",
+        "export the model with tensors of numbers, booleans or text",
     )
     LOAD_FAILED = (
         "LoadFailed",

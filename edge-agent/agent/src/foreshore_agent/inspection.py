@@ -17,7 +17,6 @@ from typing import Final
 from foreshore_agent import manifests
 from foreshore_agent.devices.mqtt import credentials
 from foreshore_api import conditions, meta, v1alpha1
-from foreshore_api.reasons import serving
 from foreshore_api.wire import report
 from foreshore_decision import in_force, lint, resources
 from foreshore_decision.lint import findings, policies
@@ -86,12 +85,6 @@ line: Final = findings.sentence
 """A problem as one line for a person."""
 labelled: Final = policies.labelled
 """Labels as one text."""
-
-
-def refusal(reason: str, message: str) -> str:
-    """Return why an inference server refused a model, with what helps."""
-    row = serving.TABLE.get(reason)
-    return f"{reason}: {message}" + (f"; {row.remedy}" if row is not None and row.remedy else "")
 
 
 def overview(folder: Path) -> str:

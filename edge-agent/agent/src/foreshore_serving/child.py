@@ -5,8 +5,8 @@ Started by `supervise`, never by hand, with the contract on standard input:
     python -I -m foreshore_serving.child <model fd> <listening fd> <control fd> <parent pid>
 
 It answers on the control descriptor, one JSON object a line: `{"ready": …}`, `{"refused": reason,
-"message": …}`, then an empty line each second while its event loop turns; the parent kills what
-stops beating. With nothing to listen on (`contract.NO_LISTENER`) it is a trial: it says
+"cause": …, "remedy": …}`, then an empty line each second while its event loop turns; the parent
+kills what stops beating. With nothing to listen on (`contract.NO_LISTENER`) it is a trial: it says
 `{"tried": …}`, the evidence of `trial`, and ends. Order matters: limits first, then the digest of
 exactly the bytes that go on, then their structure, and only then the runtime.
 """
@@ -58,17 +58,9 @@ def main(arguments: list[str]) -> int:
             _report(control_fd, {"tried": dataclasses.asdict(loaded.evidence(contract))})
             return 0
     except Refused as refused:
-        _report(control_fd, {"refused": refused.reason, "message": refused.message[:2000]})
-        return EXIT_REFUSED
+        return _refuse(control_fd, refused)
     except MemoryError:
-        _report(
-            control_fd,
-            {
-                "refused": Reason.LOAD_FAILED,
-                "message": f"out of memory: it may have {contract.memory_bytes} bytes",
-            },
-        )
-        return EXIT_REFUSED
+        return _refuse(control_fd, _out_of_memory(contract))
     limits.relax()
     gc.collect()
     gc.freeze()
@@ -141,6 +133,21 @@ def _serve(
         await serving
 
     uvloop.run(attend())
+
+
+def _out_of_memory(contract: contracts.Contract) -> Refused:
+    return Refused(
+        Reason.LOAD_FAILED,
+        f"out of memory: it may have {contract.memory_bytes} bytes",
+        "a smaller model, or more memory: --memory-mib of the server",
+    )
+
+
+def _refuse(descriptor: int, refused: Refused) -> int:
+    """Report a refusal; returns the exit code."""
+    parts = {"cause": refused.cause, "remedy": refused.remedy}
+    _report(descriptor, {"refused": refused.reason, **parts})
+    return EXIT_REFUSED
 
 
 def _report(descriptor: int, message: dict[str, object]) -> None:

@@ -2,24 +2,36 @@
 
 The reasons of models are a table that conditions share, `foreshore_api.reasons.serving`; the
 message is for people. Parent and child share this module, so it imports nothing heavy.
+
+A message quotes what others wrote, a model's names and the runtime's errors: it is made fit to be
+printed, and cut, here, where it is made, so that its remedy is whole wherever it is shown.
 """
 
 from enum import StrEnum, unique
 from typing import Final
 
+from foreshore_api import printable
 from foreshore_api.reasons.serving import TRANSIENT
 from foreshore_api.reasons.serving import ServingReason as Reason
 
 __all__ = ["STATUS", "TRANSIENT", "Fault", "Reason", "Refused", "Rejected"]
 
 
-class Refused(Exception):  # noqa: N818 - the model is refused; nothing is broken
-    """The model cannot be served, and why."""
+CAUSE: Final = 300
+REMEDY: Final = 200
+"""Characters of the two parts of a message; together they fit the 512 of a replica's status."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(f"{reason}: {message}")
+
+class Refused(Exception):  # noqa: N818 - the model is refused; nothing is broken
+    """The model cannot be served, why, and what would change it."""
+
+    def __init__(self, reason: Reason, cause: str, remedy: str = "") -> None:
+        """Refuse a model; without a remedy of the case's own it is that of the reason."""
         self.reason = reason
-        self.message = message
+        self.cause = printable.clean(cause, CAUSE)
+        self.remedy = printable.clean(remedy or reason.remedy, REMEDY)
+        self.message = f"{self.cause}; {self.remedy}" if self.remedy else self.cause
+        super().__init__(f"{reason}: {self.message}")
 
 
 @unique

@@ -9,28 +9,13 @@ import statistics
 import time
 from typing import Any, Final, NamedTuple
 
+from foreshore_serving import advice, schema, tensors, zipmap
 from foreshore_serving import contract as contracts
-from foreshore_serving import tensors, zipmap
 from foreshore_serving.refusal import Reason, Refused
+from foreshore_serving.schema import ELEMENT_TYPES as ELEMENT_TYPES
 
 WARM_UP_RUNS: Final = 20
 WARM_UP_SECONDS: Final = 0.5
-
-ELEMENT_TYPES: Final = {
-    "tensor(bool)": "BOOL",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-}
-"""The runtime's names of element types in the protocol's spelling."""
 
 
 class Runtime(NamedTuple):
@@ -81,61 +66,11 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     except (
         Exception
     ) as error:  # the runtime's exceptions share no base class; re-raised as the reason
-        raise Refused(Reason.LOAD_FAILED, f"the runtime refuses the model: {error}") from error
-    _check("input", contract.inputs, session.get_inputs(), all_declared=True)
-    _check("output", contract.outputs, session.get_outputs(), all_declared=False)
+        why = advice.of_error(error)
+        cause = f"the runtime refuses the model: {why.cause}"
+        raise Refused(Reason.LOAD_FAILED, cause, why.remedy) from error
+    schema.check(contract, session.get_inputs(), session.get_outputs())
     return session
-
-
-def _check(
-    what: str, declared: tuple[contracts.TensorSpec, ...], actual: list[Any], *, all_declared: bool
-) -> None:
-    """Hold the model to its declaration: no input beyond it, no output short of it."""
-    nodes = {node.name: node for node in actual}
-    for spec in declared:
-        node = nodes.get(spec.name)
-        if node is None:
-            raise Refused(
-                Reason.SCHEMA_MISMATCH,
-                f"the model has no {what} {spec.name}; it has {', '.join(sorted(nodes))}",
-            )
-        if node.type not in ELEMENT_TYPES:
-            raise Refused(
-                Reason.UNSUPPORTED_TYPE,
-                f"{what} {spec.name} is a {node.type}; {_tensor(node.type)}",
-            )
-        if ELEMENT_TYPES[node.type] != spec.data_type:
-            raise Refused(
-                Reason.SCHEMA_MISMATCH,
-                f"{what} {spec.name} is {ELEMENT_TYPES[node.type]}, declared {spec.data_type}",
-            )
-        if not _agrees(node.shape, spec.shape):
-            raise Refused(
-                Reason.SCHEMA_MISMATCH,
-                f"{what} {spec.name} is of shape {node.shape}, declared {list(spec.shape)}",
-            )
-    undeclared = sorted(set(nodes) - {spec.name for spec in declared})
-    if all_declared and undeclared:
-        raise Refused(
-            Reason.SCHEMA_MISMATCH, f"the model also needs {what} {', '.join(undeclared)}"
-        )
-
-
-def _tensor(kind: str) -> str:
-    """Return how a model is exported with a tensor in place of another kind of value."""
-    if kind.startswith("seq(map"):
-        return 'export it as a tensor: options={"zipmap": False} for scikit-learn and LightGBM'
-    return "export it as a tensor of numbers, booleans or text"
-
-
-def _agrees(actual: list[int | str | None], declared: tuple[int, ...]) -> bool:
-    """Tell whether every length the model fixes is declared as it is."""
-    if len(actual) != len(declared):
-        return False
-    return all(
-        not isinstance(have, int) or have == want
-        for have, want in zip(actual, declared, strict=True)
-    )
 
 
 def warm_up(session: Any, contract: contracts.Contract) -> float:
@@ -160,12 +95,15 @@ def warm_up(session: Any, contract: contracts.Contract) -> float:
         except (
             Exception
         ) as error:  # the runtime's exceptions share no base class; re-raised as the reason
-            raise Refused(Reason.WARM_UP_FAILED, f"the first run failed: {error}") from error
+            why = advice.of_error(error)
+            cause = f"the first run failed: {why.cause}"
+            raise Refused(Reason.WARM_UP_FAILED, cause, why.remedy) from error
         taken.append(time.perf_counter() - began)
     for spec, array in zip(contract.outputs, arrays, strict=True):
         if not tensors.fits(array.shape, spec.shape):
             raise Refused(
                 Reason.SCHEMA_MISMATCH,
                 f"output {spec.name} came as {list(array.shape)}, declared {list(spec.shape)}",
+                f"declare shape {schema.came(spec.shape, array.shape)}",
             )
     return statistics.median(taken)

@@ -111,7 +111,7 @@ def end(refused: Refused, termination_log: Path) -> int:
     """
     say(f"{refused.reason}: {refused.message}")
     if termination_log.exists():
-        ending = {"reason": refused.reason, "message": refused.message[:1000]}
+        ending = {"reason": refused.reason, "message": refused.message}
         termination_log.write_text(json.dumps(ending))
     return EXIT_TRANSIENT if refused.reason in TRANSIENT else EXIT_REFUSED
 
@@ -217,7 +217,7 @@ class ServingChild:
             raise self._ended_while_loading(seconds)
         message: dict[str, Any] = json.loads(line)
         if "refused" in message:
-            raise Refused(Reason(message["refused"]), message["message"])
+            raise Refused(Reason(message["refused"]), message["cause"], message["remedy"])
         return message
 
     def await_end(self, stall_seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Requests and answers of the Open Inference Protocol as NumPy arrays.
 
 Pure, called by `server` for every inference, and by an agent that runs a model itself (`fed`,
-`elements`), so that both check and round alike. The messages are those of `foreshore_api.wire.oip`
+`given`), so that both check and round alike. The messages are those of `foreshore_api.wire.oip`
 (a test holds both together); the hot path checks them by hand, because pydantic's per-element
 validation of a batch costs more than the model. No element is looked at by a Python loop: the
 element types of a list are one `set(map(type, …))`.
@@ -94,7 +94,7 @@ def encode(contract: Contract, request: Request, arrays: Sequence[Array]) -> byt
             "name": spec.name,
             "datatype": spec.data_type,
             "shape": list(array.shape),
-            "data": elements(spec, array),
+            "data": plain(given(spec, array)),
         }
         for spec, array in zip(request.wanted, arrays, strict=True)
     ]
@@ -234,8 +234,8 @@ def _cast(flat: Sequence[Any], dtype: npt.DTypeLike, spec: TensorSpec) -> Array:
     return array
 
 
-def elements(spec: TensorSpec, array: Array) -> Array | list[str]:
-    """Return the elements of an output, flat in row-major order: numbers in an array, or text.
+def given(spec: TensorSpec, array: Array) -> Array:
+    """Return the elements of an output, flat in row-major order.
 
     Raises:
         Rejected: OutputMismatch or NonFiniteOutput.
@@ -249,16 +249,14 @@ def elements(spec: TensorSpec, array: Array) -> Array | list[str]:
         raise Rejected(
             Fault.NON_FINITE_OUTPUT, f"output {spec.name} holds a number that is not finite"
         )
-    if array.dtype.kind == "O":
-        return _texts(spec, array)
-    return np.ascontiguousarray(array).reshape(-1)
-
-
-def _texts(spec: TensorSpec, array: Array) -> list[str]:
-    """Return an output's text. Raises Rejected where one is longer than a caller would read."""
-    texts: list[str] = array.reshape(-1).tolist()
-    if max(map(len, texts), default=0) > TEXT:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if array.dtype.kind == "O" and max(map(len, flat), default=0) > TEXT:
         raise Rejected(
             Fault.OUTPUT_MISMATCH, f"output {spec.name} holds a text of more than {TEXT} characters"
         )
-    return texts
+    return flat
+
+
+def plain(flat: Array) -> Array | list[Any]:
+    """Return elements as JSON is made of them: numbers stay an array."""
+    return flat.tolist() if flat.dtype.kind == "O" else flat

@@ -9,13 +9,18 @@ a message type added to ONNX later cannot hide a node or a tensor.
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from foreshore_api import printable
+from foreshore_serving import advice, foreign
 from foreshore_serving.refusal import Reason, Refused
 
 DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
 """Operator domains of the ONNX standard; a runtime's own are not portable between nodes."""
 
 MAXIMUM_NODES: Final = 50_000
-
+_NAME: Final = 64
+_BROKEN: Final = (
+    "the bytes are no ONNX model: they break off, are damaged or nest graphs too deeply"
+)
 
 LOOPS: Final = ("Loop", "Scan")
 """Operators that run as often as the values of their inputs say."""
@@ -32,10 +37,12 @@ def check(body: bytes) -> Structure:
     """Refuse a model unless it is self-contained, bounded and made of standard operators.
 
     Raises:
-        Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions or TooManyNodes.
+        Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions, TrainingGraph or
+            TooManyNodes.
     """
+    foreign.check(body)
     nodes, has_loops = 0, False
-    for message in _messages(_parse(body)):
+    for message in _messages(parse(body)):
         match message.DESCRIPTOR.name:
             case "NodeProto":
                 nodes += 1
@@ -44,14 +51,17 @@ def check(body: bytes) -> Structure:
             case "TensorProto":
                 _check_tensor(message)
             case "FunctionProto":
+                name = _quoted(message.name)
                 raise Refused(
-                    Reason.LOCAL_FUNCTIONS,
-                    f"the model defines the operator {message.name[:64]} itself; inline it",
+                    Reason.LOCAL_FUNCTIONS, f"the model defines the operator {name} itself"
                 )
+            case "TrainingInfoProto":
+                raise Refused(Reason.TRAINING_GRAPH, "the model carries a graph of its training")
     return Structure(has_loops)
 
 
-def _parse(body: bytes) -> Any:
+def parse(body: bytes) -> Any:
+    """Return the ModelProto that bytes are. Raises Refused: NotONNX."""
     # Here, because the parent never parses a model.
     from google.protobuf import message  # type: ignore[import-untyped]
 
@@ -63,12 +73,10 @@ def _parse(body: bytes) -> Any:
     try:
         model = model_type.FromString(body)
     except message.DecodeError as error:
-        raise Refused(Reason.NOT_ONNX, "the bytes are no ONNX model") from error
+        raise Refused(Reason.NOT_ONNX, _BROKEN) from error
     # Many byte strings happen to parse: a model also has a version, an operator set and a graph.
     if model.ir_version < 1 or not model.opset_import or not model.HasField("graph"):
-        raise Refused(
-            Reason.NOT_ONNX, "the bytes are no ONNX model: no IR version, operator set or graph"
-        )
+        raise Refused(Reason.NOT_ONNX, _BROKEN)
     return model
 
 
@@ -88,14 +96,22 @@ def _check_node(node: Any, count: int) -> None:
     if count > MAXIMUM_NODES:
         raise Refused(Reason.TOO_MANY_NODES, f"the model has more than {MAXIMUM_NODES} nodes")
     if node.domain not in DOMAINS:
+        operator, domain = _quoted(node.op_type), _quoted(node.domain)
         raise Refused(
             Reason.UNKNOWN_DOMAIN,
-            f"operator {node.op_type[:64]} is of domain {node.domain[:64]}, not of the standard",
+            f"operator {operator} is of domain {domain}, not of the standard",
+            advice.of_domain(node.domain),
         )
+    if any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute):
+        raise Refused(Reason.TRAINING_GRAPH, f"operator {_quoted(node.op_type)} trains")
 
 
 def _check_tensor(tensor: Any) -> None:
     if tensor.data_location != 0 or len(tensor.external_data) > 0:
         raise Refused(
-            Reason.EXTERNAL_DATA, f"the values of tensor {tensor.name[:64]} lie in another file"
+            Reason.EXTERNAL_DATA, f"the values of tensor {_quoted(tensor.name)} lie in another file"
         )
+
+
+def _quoted(name: str) -> str:
+    return printable.line(name, _NAME)

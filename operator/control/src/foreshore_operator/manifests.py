@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from foreshore_api import addresses, conditions, meta, scalars, v1alpha1
+from foreshore_api import addresses, conditions, declared, meta, scalars, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import serving
 from foreshore_planner.placement import case, figures
@@ -171,8 +171,8 @@ def model_config(model: v1alpha1.Model, version: v1alpha1.ModelVersion) -> servi
         version=version.name,
         digest=version.spec.digest,
         source=serving.Source(https=serving.HttpsSource(url=https.url, ca_file=ca)),
-        inputs=tuple(_declared(tensor) for tensor in model.spec.inputs),
-        outputs=tuple(_declared(tensor) for tensor in model.spec.outputs),
+        inputs=declared.inputs(model.spec),
+        outputs=declared.outputs(model.spec),
     )
 
 
@@ -246,12 +246,6 @@ def _managed() -> dict[str, str]:
 
 def _labels(intent: case.PodIntent) -> dict[str, str]:
     return {**LABELS, meta.LABEL_POLICY: intent.policy, meta.LABEL_SITE: intent.site}
-
-
-def _declared(tensor: v1alpha1.model.ModelTensor) -> serving.DeclaredTensor:
-    return serving.DeclaredTensor(
-        name=tensor.name, data_type=tensor.data_type.value, shape=tensor.shape
-    )
 
 
 def _pinned(node: str) -> Json:

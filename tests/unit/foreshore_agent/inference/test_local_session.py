@@ -4,11 +4,12 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from builders import local_models, onnx_models
 from foreshore_agent.engine import effects, events
@@ -188,7 +189,7 @@ def test_a_text_that_is_too_long_is_no_question_and_no_answer() -> None:
 def test_text_that_differs_shows_in_a_trial() -> None:
     shown = {}
     for word in ("a", "b"):
-        constant = helper.make_tensor("c", onnx.TensorProto.STRING, [1], [word.encode()])
+        constant = numpy_helper.from_array(np.array([word], np.object_), "c")
         shown[word] = local_models.tried(*said(constant)).answers
     assert shown["a"] != shown["b"]
     assert local_models.tried(*said(constant)).answers == shown["b"]

@@ -63,6 +63,11 @@ class ServingTrouble:
         return f"{self.reason}: {self.message}"
 
 
+def trouble(reason: ServingReason, cause: str) -> ServingTrouble:
+    """Return a trouble that no server worded: its remedy is that of the reason."""
+    return ServingTrouble(reason, f"{cause}; {reason.remedy}")
+
+
 class Child:
     """One supervised inference server."""
 
@@ -110,12 +115,11 @@ class Child:
             try:
                 code = await self._live()
             except OSError as error:
-                trouble = ServingTrouble(ServingReason.CANNOT_START, str(error))
-                self._set(ChildPhase.WAITING, trouble)
+                self._set(ChildPhase.WAITING, trouble(ServingReason.CANNOT_START, str(error)))
             else:
                 is_refused = code == REFUSED
-                trouble = why_ended(code, self._ending_file)
-                self._set(ChildPhase.REFUSED if is_refused else ChildPhase.WAITING, trouble)
+                why = why_ended(code, self._ending_file)
+                self._set(ChildPhase.REFUSED if is_refused else ChildPhase.WAITING, why)
                 if is_refused:
                     return
             if loop.time() - started > _STEADY_SECONDS:
@@ -220,7 +224,7 @@ def why_ended(code: int, file: Path) -> ServingTrouble:
             left = serving.Ending.decode(stream.read(16384))
     except (OSError, pydantic.ValidationError):
         reason = ServingReason.MODEL_REFUSED if code == REFUSED else ServingReason.CRASHED
-        return ServingTrouble(reason, f"exit code {code}; see the log")
+        return trouble(reason, f"exit code {code}; see the log")
     return ServingTrouble(left.reason, left.message)
 
 

@@ -144,7 +144,7 @@ class HostedModel:
     def _note_failure(self, error: Exception) -> None:
         """Note why it was not even tried: refused for good, or to be asked again."""
         if not isinstance(error, trials.TrialError):
-            self._waits_for = children.ServingTrouble(ServingReason.CANNOT_START, str(error))
+            self._waits_for = children.trouble(ServingReason.CANNOT_START, str(error))
         elif error.is_lasting:
             self._refusal = error.trouble
         else:

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import inspection
 from foreshore_agent.hosting import children, hosts
-from foreshore_api import conditions, v1alpha1
+from foreshore_api import conditions, declared, v1alpha1
 from foreshore_api.v1alpha1 import Isolation, modelversion
-from foreshore_api.v1alpha1 import model as model_kind
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
 from foreshore_decision import in_force
@@ -48,8 +46,8 @@ class Stores:
             version=model.version,
             digest=model.artefact.digest,
             source=self._source(model.artefact.source),
-            inputs=tuple(map(_tensor, model.model.inputs)),
-            outputs=tuple(map(_tensor, model.model.outputs)),
+            inputs=declared.inputs(model.model),
+            outputs=declared.outputs(model.model),
         )
 
     def _source(self, source: modelversion.SourceSpec) -> serving.Source:
@@ -66,12 +64,6 @@ class Stores:
     @property
     def _home(self) -> Path:
         return self.resources or Path()
-
-
-def _tensor(declared: model_kind.ModelTensor) -> serving.DeclaredTensor:
-    return serving.DeclaredTensor(
-        name=declared.name, data_type=declared.data_type, shape=tuple(declared.shape)
-    )
 
 
 class HostedModels:
@@ -190,7 +182,7 @@ class HostedModels:
         for model, host in self._running.items():
             namespace = namespaces.get(model, "")
             if host.trouble is not None:
-                why = inspection.refusal(host.trouble.reason, host.trouble.message)
+                why = str(host.trouble)
                 yield _problem(model, namespace, conditions.Reason.MODEL_REJECTED, why)
             if host.obstacle is not None:
                 version = model.config.version
@@ -199,7 +191,7 @@ class HostedModels:
 
     def _rejected(self, policy: compiling.Name, host: hosts.HostedModel) -> report.Problem:
         trouble = host.trouble
-        why = "" if trouble is None else inspection.refusal(trouble.reason, trouble.message)
+        why = "" if trouble is None else str(trouble)
         needed = self._needed()[policy]
         others = [model.config.version for model in needed if model != host.wanted]
         return report.Problem(

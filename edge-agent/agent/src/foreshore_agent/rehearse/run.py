@@ -265,7 +265,7 @@ async def _loaded(
 def _trouble(host: hosts.HostedModel) -> str:
     if host.trouble is None:
         return "it is still loading"
-    return inspection.refusal(host.trouble.reason, host.trouble.message)
+    return str(host.trouble)
 
 
 def _endpoint(host: hosts.HostedModel) -> assignment.Endpoint:

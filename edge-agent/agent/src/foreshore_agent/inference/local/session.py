@@ -89,7 +89,7 @@ class AgentSession:
             arrays = run(self._names, feeds)
             seconds = time.perf_counter() - began
             outputs = {
-                spec.name: _elements(tensors.elements(spec, array))
+                spec.name: _elements(tensors.given(spec, array))
                 for spec, array in zip(self._outputs, arrays, strict=True)
             }
         except refusal.Rejected as rejected:
@@ -136,6 +136,7 @@ class SessionRun:
         self._options.terminate = True
 
 
-def _elements(flat: tensors.Array | list[str]) -> tuple[float | int | bool | str, ...]:
+def _elements(flat: tensors.Array) -> tuple[float | int | bool | str, ...]:
     """Return elements as they would arrive over the protocol. Raises ValidationError."""
-    return _ELEMENTS.validate_json(orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY))
+    written = orjson.dumps(tensors.plain(flat), option=orjson.OPT_SERIALIZE_NUMPY)
+    return _ELEMENTS.validate_json(written)
