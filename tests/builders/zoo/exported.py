@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from foreshore_api import v1alpha1
+from foreshore_api import declared, v1alpha1
 from foreshore_api.wire import serving
 
 Array = npt.NDArray[Any]
@@ -90,8 +90,8 @@ class Entry(NamedTuple):
                 "kind": "Model",
                 "metadata": {"name": self.name, "namespace": "hq"},
                 "spec": {
-                    "inputs": [declared.document() for declared in self.inputs],
-                    "outputs": [declared.document() for declared in self.outputs],
+                    "inputs": [tensor.document() for tensor in self.inputs],
+                    "outputs": [tensor.document() for tensor in self.outputs],
                 },
             }
         )
@@ -103,17 +103,9 @@ class Entry(NamedTuple):
             version=f"{self.name}-v1",
             digest=f"sha256:{hashlib.sha256(body).hexdigest()}",
             source=serving.Source(https=serving.HttpsSource(url="https://nowhere.invalid/")),
-            inputs=tuple(_told(tensor) for tensor in self.model().spec.inputs),
-            outputs=tuple(_told(tensor) for tensor in self.model().spec.outputs),
+            inputs=declared.inputs(self.model().spec),
+            outputs=declared.outputs(self.model().spec),
         )
-
-
-def _told(tensor: v1alpha1.model.ModelTensor) -> serving.DeclaredTensor:
-    """Return a tensor as serving is told of it: a window's steps in place of a free dimension."""
-    shape = tensor.shape
-    if isinstance(tensor, v1alpha1.model.ModelInput) and tensor.window is not None:
-        shape = (shape[0], tensor.window.steps, shape[2])
-    return serving.DeclaredTensor(name=tensor.name, data_type=tensor.data_type, shape=shape)
 
 
 def matrix(name: str, data_type: str = "FP32", batch: int = -1) -> Declared:

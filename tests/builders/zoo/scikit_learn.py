@@ -286,7 +286,7 @@ ENTRIES = (
         (INPUT,),
         (INTEGER._replace(shape=(-1, 2)), ZIPPED._replace(shape=(2, -1, 2))),
         'export with `options={"zipmap": False}`: ZipMap takes one target',
-        Refusal("LoadFailed", "zipmap"),
+        Refusal("LoadFailed", 'options={"zipmap": False}'),
     ),
     Entry(
         "sklearn-forest-two-no-zipmap",

@@ -45,6 +45,11 @@ _OF_ERRORS: Final = (
         "export in single precision (FP32), or with another opset",
     ),
     (
+        re.compile(r"Op \(ZipMap\)"),
+        "{text}",
+        'convert with options={{"zipmap": False}}: ZipMap takes the classes of one target',
+    ),
+    (
         re.compile(r"graph is not acyclic"),
         "the graph runs in circles",
         "export the model anew: a graph of ONNX has no circle",
