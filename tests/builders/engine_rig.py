@@ -94,6 +94,8 @@ class Rig:
     counter: int = 0
     model: served.Served | None = None
     """What answers; None: it does not say."""
+    outputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    """What the model answers; empty: probabilities, of which the second is `score`."""
 
     def __post_init__(self) -> None:
         self.boot()
@@ -156,7 +158,7 @@ class Rig:
             case effects.Keep(key, value):
                 self.values[key] = value
             case effects.Infer(decision_id, policy, device):
-                outputs = {"probabilities": (1 - self.score, self.score)}
+                outputs = self.outputs or {"probabilities": (1 - self.score, self.score)}
                 self.feed(
                     events.Inferred,
                     decision_id=decision_id,

@@ -309,8 +309,17 @@ def test_a_text_is_no_feature_and_says_how_it_becomes_one() -> None:
     with pytest.raises(policy.PolicyError) as error:
         compiled(profile, document, taking)
     assert [(each.reason.value, each.path, each.message) for each in error.value.problems] == [
-        ("Invalid", "spec.features[often].input", MAP_IT),
-        ("Invalid", "spec.modelRef: input features", f"the model takes {MAP_IT}"),
+        (
+            "Invalid",
+            "spec.features[often].input",
+            f"{MAP_IT}, or take its last value (aggregate Last)",
+        ),
+        (
+            "Invalid",
+            "spec.modelRef: input features",
+            f"the model takes {MAP_IT}, or list its categories under preprocessing of the Model as"
+            " training encoded them",
+        ),
     ]
 
 

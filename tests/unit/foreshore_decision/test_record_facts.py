@@ -176,8 +176,8 @@ CHANGED: dict[str, Any] = {
     "is_too_slow": True,
     "replaced": (("NewerInTurn", 3),),
 }
-FOLLOWING = {"policy", "mode", "caps", "measured"}
-"""What follows from the policy, and what only a record gives."""
+FOLLOWING = {"policy", "mode", "caps", "measured", "sampled", "grids"}
+"""What follows from the policy, what only a record gives, and what `test_record_sampled` tests."""
 
 
 def test_every_field_of_what_is_given_has_a_change_to_be_tested_with() -> None:
@@ -232,7 +232,7 @@ def test_what_facts_are_compared_by_is_what_it_was_when_they_were_written() -> N
         "deeeee6678f9e24a",
     )
     measured = {"light": 400.0, "co2": 900.5, "temperature": None}
-    assert answers.question(asked, measured) == "4f92239f637715f9"
+    assert answers.question(asked, measured, {}) == "4f92239f637715f9"
 
 
 class Newer(NamedTuple):
@@ -264,7 +264,7 @@ def test_of_a_long_tensor_the_numbers_that_were_read_are_kept() -> None:
         asked.model, asked.version, asked.digest, asked.tensors, outputs, asked.timeout, False
     )  # fmt: skip
     answer = facts.Answer({"classes": tuple(float(each) for each in range(1000))})
-    line = answers.encode(asked, answer, {})
+    line = answers.encode(asked, answer, {}, {})
     assert len(orjson.dumps(line)) < 200
     data: dict[str, Any] = {"inference": {"attempts": []}}
     tensor = answers.decode(orjson.loads(orjson.dumps(line)), data).outputs["classes"]

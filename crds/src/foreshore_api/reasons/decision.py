@@ -187,10 +187,9 @@ INPUT_IMPLAUSIBLE: Final = decides(
 FEATURE_NOT_READY: Final = decides(
     VALIDITY,
     "FeatureNotReady",
-    "Too little of a feature's window was listened to, or the model takes a feature that has too"
-    " few values.",
-    "{name} is not ready: {coverage} of its window was listened to ({minimumCoverage} is needed, in"
-    " {seconds} s), values in it: {values}",
+    "Too little of a feature's window was listened to, the model takes a feature that has too few"
+    " values, or its window of samples is not full.",
+    "{name} is not ready: {listened}",
     "{seconds} s more of listening, and enough values in the window of {name}",
 )
 
@@ -260,6 +259,20 @@ OUTPUT_NOT_FINITE: Final = decides(
     "An output is NaN or infinite.",
     "{name} is not finite",
     "a finite {name}",
+)
+OUTPUT_OF_WRONG_TYPE: Final = decides(
+    INFERENCE,
+    "OutputOfWrongType",
+    "An output is a text where the Model declares a number, or a number where it declares a text.",
+    "{name} is not of the type that the Model declares",
+    "the dataType of the output in the Model as the artefact has it",
+)
+OUTPUT_TOO_LONG: Final = decides(
+    INFERENCE,
+    "OutputTooLong",
+    "An output is a text of more than 1024 characters.",
+    "{name} has more than 1024 characters",
+    "a model whose labels are shorter",
 )
 
 NO_RULE_PERMITS: Final = decides(

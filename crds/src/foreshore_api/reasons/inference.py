@@ -23,6 +23,12 @@ FEATURE_OUT_OF_RANGE: Final = Reason(
     "A feature does not fit the element type of the model's tensor.",
     remedy="a narrower range of the input, or a wider tensor type in the model",
 )
+FEATURE_UNKNOWN_CATEGORY: Final = Reason(
+    "FeatureUnknownCategory",
+    "A feature has a value that is none of the categories that the Model declares for it.",
+    remedy="the value among categories of the Model's preprocessing and a model that was trained"
+    " with it, or unknown: Zeros if training had it so",
+)
 NO_ENDPOINT: Final = Reason(
     "NoEndpoint",
     "No replica of the model is known to this agent.",

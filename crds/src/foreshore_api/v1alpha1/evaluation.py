@@ -176,13 +176,14 @@ USUAL_COVERAGE: Final = "0.5"
 
 
 class FeatureSpec(Document):
-    """A number made of the recent values of an input; the model takes features."""
+    """A number made of the recent values of an input, or its last value; the model takes these."""
 
     name: scalars.Identifier
     """Name that models and expressions use. Example: `co2Slope`."""
 
     input: scalars.CamelCase
-    """Input it is made of: a Number, an Integer or a Boolean, which is 0 or 1. Example: `co2`."""
+    """Input it is made of: a Number, an Integer or a Boolean, which is 0 or 1; Last may be of a
+    String too, and is that. Example: `co2`."""
 
     window: Annotated[scalars.Duration, scalars.Between("1ms", "24h")] | None = None
     """How far back it looks. Absent: not at all, as Last allows. Example: `10m`."""
@@ -238,16 +239,18 @@ class Variable(Document):
 
 
 class OutputSpec(Document):
-    """A number of the model's answer, under a name."""
+    """A number or text of the model's answer, under a name."""
 
     name: scalars.Identifier
-    """Name that expressions use. Example: `score`."""
+    """Name that expressions use: of a String where the Model's tensor is BYTES, of a Number
+    otherwise (a BOOL is 0 or 1). Example: `score`."""
 
     output: TensorName
     """Output tensor of the Model. Example: `probabilities`."""
 
     index: Annotated[int, pydantic.Field(ge=0, le=1048575)] = 0
-    """Which element of the last dimension. Example: `1`."""
+    """Which element, counted through the dimensions after the batch, the last one first.
+    Example: `1`."""
 
 
 class OnError(StrEnum):

@@ -12,9 +12,7 @@ from foreshore_api import meta, scalars
 from foreshore_api.contract import Document, ListMap, ListSet, Rule
 from foreshore_api.v1alpha1.statuses import Observed
 
-TensorName = Annotated[
-    str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)
-]
+TensorName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
 """The name of a tensor as the exporter wrote it, whatever it is: `onnx::Gemm_0`, `8`, `Light (lx)`.
 Expressions never read it: they read the name that a policy gives to an output."""
 Dimension = Annotated[int, pydantic.Field(ge=-1, le=1048576)]
@@ -72,8 +70,9 @@ class SampleWindow(Document):
     """Samples of each feature, the oldest first. Example: `30`."""
 
     every: scalars.PositiveDuration
-    """Distance of two samples, as in training. What comes faster counts once; what is missing for
-    longer than twice that voids the window. Example: `1s`."""
+    """Distance of two samples, as in training. What comes faster counts once, the newest; one that
+    is missing is the one before; what is missing for longer than twice that voids the window.
+    Example: `1s`."""
 
     fill: Fill = Fill.WAIT
     """What happens until it is full. Example: `Wait`."""
@@ -152,7 +151,8 @@ class Categories(Document):
         pydantic.Field(min_length=1, max_length=256),
         ListSet(),
     ]
-    """Categories in the order of training. Example: `[idle, running, stopped]`."""
+    """Categories in the order of training; of an Integer in digits, of a Boolean true and false.
+    Example: `[idle, running, stopped]`."""
 
     encoding: Encoding = Encoding.ONE_HOT
     """How a category becomes numbers. Example: `OneHot`."""

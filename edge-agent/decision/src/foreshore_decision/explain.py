@@ -91,6 +91,8 @@ class Explanation:
     """What lowers the mode, and how to lift it."""
     fence: str = ""
     """Who keeps another agent's commands from taking effect; empty where nobody is named."""
+    windows: tuple[str, ...] = ()
+    """Windows of samples that the model takes, and how full they were."""
     replaced: tuple[str, ...] = ()
     """What became of samples that nobody decided on since the record before."""
 
@@ -156,6 +158,7 @@ def explain(
         latency=dict(decision.latency),
         caps=tuple(_with_remedy(code, cap.TABLE.get(code)) for code in decision.policy.capped_by),
         fence=_fence(decision.device),
+        windows=_windows(decision),
         replaced=_replaced(decision.replaced or {}),
     )
 
@@ -208,6 +211,7 @@ def _pairs(explanation: Explanation) -> list[str]:
         ("agent", f"{explanation.node}, {explanation.authority}"),
         *((("fence", explanation.fence),) if explanation.fence else ()),
         *(("input", text) for text in explanation.inputs),
+        *(("window", text) for text in explanation.windows),
         *(("model", text) for text in explanation.model),
         *((("wanted", explanation.wanted),) if explanation.wanted else ()),
         *(("replaced", text) for text in explanation.replaced),
@@ -392,6 +396,22 @@ def _model(decision: record.Decision) -> tuple[str, ...]:
         for attempt in decision.inference.attempts
     )
     return (f"{name}: {outputs or 'no answer'}", *attempts)
+
+
+def _windows(decision: record.Decision) -> tuple[str, ...]:
+    """Say of each window of samples what it holds: `30 × 3 samples every 1 s, full`."""
+    written = (decision.facts or {}).get("samples")
+    lines = written if isinstance(written, Mapping) else {}
+    return tuple(_window(name, line) for name, line in lines.items() if isinstance(line, Mapping))
+
+
+def _window(name: str, line: Mapping[str, Any]) -> str:
+    features, steps = line.get("features"), _plain(line.get("steps"))
+    width = len(features) if isinstance(features, Sequence) else 0
+    state = "full"
+    if "seconds" in line:
+        state = f"{_plain(line.get('samples'))} there, full in {_plain(line['seconds'])} s"
+    return f"{name}: {steps} × {width} samples every {_plain(line.get('every'))} s, {state}"
 
 
 def _why_unanswered(attempt: record.Attempt) -> str:

@@ -23,11 +23,11 @@ from foreshore_agent.engine import (
 )
 from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
-from foreshore_agent.engine.state import Binding, DeviceState, Remembered, State
+from foreshore_agent.engine.state import EMPTY, Binding, DeviceState, Remembered, State
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, decision, telemetry
 from foreshore_api.wire import assignment, report
-from foreshore_decision import fencing
+from foreshore_decision import fencing, samples
 from foreshore_decision.chain import facts
 from foreshore_decision.policy import compiled as named
 
@@ -190,9 +190,25 @@ def _bind(
         replaced=_replaced(before),
         too_slow=None,
         windows={name: window for name, window in before.windows.items() if name in same},
+        grids=_grids_still(before, compiled),
         last_good=_good_still(before, compiled),
         last=None,
     )
+
+
+def _grids_still(
+    before: Binding, compiled: named.CompiledPolicy
+) -> Mapping[str, samples.SampleGrid]:
+    """Return the windows of samples of tensors that take the same samples as before."""
+    asked, earlier = compiled.inference, before.compiled.inference
+    if asked is None or earlier is None or not before.grids:
+        return EMPTY
+    kept = {
+        tensor.name
+        for tensor, _ in asked.sampled
+        if any(tensor.has_window_of(other) for other, _ in earlier.sampled)
+    }
+    return {name: grid for name, grid in before.grids.items() if name in kept}
 
 
 def _good_still(before: Binding, compiled: named.CompiledPolicy) -> Mapping[str, facts.Good]:

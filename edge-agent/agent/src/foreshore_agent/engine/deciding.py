@@ -214,6 +214,7 @@ def gather(
         trigger=trigger,
         readings=_readings(turn, device, made) if made.others else presence.aged(device),
         windows=binding.windows,
+        grids=binding.grids,
         last_good=binding.last_good,
         policy_spent=limiter.spent(made.policy_rate, policy_log, turn.seconds),
         actuator_spent=limiter.spent(made.actuator_rate, actuator, turn.seconds),

@@ -29,7 +29,7 @@ from foreshore_agent.engine.events import Key
 from foreshore_agent.engine.state import Binding, DeviceState, Stamp
 from foreshore_api.reasons import decision
 from foreshore_api.reasons import telemetry as reasons
-from foreshore_decision import expr, features
+from foreshore_decision import expr, features, samples
 from foreshore_decision.chain import facts, readings
 from foreshore_decision.policy import compiled
 
@@ -359,13 +359,18 @@ def _widened(
     fresh: frozenset[str],
     seconds: float,
 ) -> Mapping[Key, Binding]:
-    """Add new values to the windows of every policy's features."""
+    """Add new values to the windows of every policy."""
     widened = {
         key: _widen(binding, read, fresh, seconds)
         for key, binding in bindings.items()
-        if binding.compiled.windowed
+        if binding.compiled.windowed or _is_sampled(binding)
     }
     return {**bindings, **widened} if widened else bindings
+
+
+def _is_sampled(binding: Binding) -> bool:
+    asked = binding.compiled.inference
+    return asked is not None and bool(asked.sampled)
 
 
 def _widen(
@@ -374,20 +379,41 @@ def _widen(
     fresh: frozenset[str],
     seconds: float,
 ) -> Binding:
-    """Add new values to the windows of a policy's features, if they can be believed."""
+    """Add new values to the windows of a policy's features and model, if they can be believed."""
     windows = dict(binding.windows)
     for feature, source in binding.compiled.windowed:
         if feature.property not in fresh:
             continue
         number = _believed(source, read[feature.property])
-        if number is not None:
+        if number is not None and not isinstance(number, str):
             window = windows.get(feature.name, features.Window(feature.seconds))
             windows[feature.name] = features.add(window, seconds, number)
-    return binding._replace(windows=windows)
+    grids = _filled(binding, read, fresh, seconds) if _is_sampled(binding) else binding.grids
+    return binding._replace(windows=windows, grids=grids)
 
 
-def _believed(source: compiled.CompiledInput, reading: facts.Reading) -> float | None:
-    value = reading.value
-    if value is None or isinstance(value, str) or readings.judge(source, reading) is not None:
+def _filled(
+    binding: Binding,
+    read: Mapping[str, facts.Reading],
+    fresh: frozenset[str],
+    seconds: float,
+) -> Mapping[str, samples.SampleGrid]:
+    """Add new values to the windows of samples that a policy's model takes."""
+    grids, asked = dict(binding.grids), binding.compiled.inference
+    for tensor, window in () if asked is None else asked.sampled:
+        values: dict[int, samples.Sample] = {}
+        for column, source in enumerate(window.sources):
+            if source.property in fresh:
+                value = _believed(source, read[source.property])
+                if value is not None:
+                    values[column] = value
+        if values:
+            grid = grids.get(tensor.name) or window.grid()
+            grids[tensor.name] = samples.add(grid, seconds, values)
+    return grids
+
+
+def _believed(source: compiled.CompiledInput, reading: facts.Reading) -> samples.Sample | None:
+    if readings.judge(source, reading) is not None:
         return None
-    return float(value)
+    return readings.measured(reading.value)

@@ -20,7 +20,7 @@ from foreshore_agent.engine import effects
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.wire import assignment, record, report
-from foreshore_decision import features, fencing
+from foreshore_decision import features, fencing, samples
 from foreshore_decision.chain import evaluate, facts, limiter
 from foreshore_decision.frozen import Frozen
 from foreshore_decision.policy import CompiledPolicy, compiled
@@ -179,6 +179,8 @@ class Binding(Frozen, frozen=True):
     since: float
     """Engine seconds; silence counts from here until the first sample."""
     windows: Mapping[str, features.Window] = EMPTY
+    grids: Mapping[str, samples.SampleGrid] = EMPTY
+    """Windows of samples, by tensor of the model."""
     last_good: Mapping[str, facts.Good] = EMPTY
     flight: Flight | None = None
     pending: tuple[facts.Trigger, float] | None = None

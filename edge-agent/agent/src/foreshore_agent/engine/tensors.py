@@ -1,18 +1,31 @@
 """Features laid out as the tensors that a model is asked with. Called by `deciding`.
 
+    features, as measured ──preprocessing──► columns ──► [1, n]
+    windows of samples, every row the same way       ──► [1, steps, n], the oldest first
+
+What the Model declares as its preprocessing is done here and nowhere else: (value - mean) /
+deviation, in double precision; a category becomes its place, or a column for each category with 1
+in its own. The record keeps what was measured.
+
 Telemetry may hold any finite number; a tensor's type may not. What does not fit is not sent: the
 decision records that the model could not be asked, and why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from foreshore_agent.engine import effects
+from foreshore_api import printable
+from foreshore_api.reasons import Reason
 from foreshore_api.reasons import inference as reasons
-from foreshore_decision.chain import facts
+from foreshore_decision import samples
+from foreshore_decision.chain import facts, messages
 from foreshore_decision.policy import compiled
 
+Element = float | int | bool | str
+
+_LARGEST_FP16: Final = 65504.0
 _LARGEST_FP32: Final = (2.0 - 2.0**-23) * 2.0**127
 _LARGEST_FP64: Final = (2.0 - 2.0**-52) * 2.0**1023
 
@@ -23,13 +36,19 @@ def _signed(bits: int) -> tuple[int, int]:
 
 RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
     {
+        "BOOL": (0, 1),
+        "FP16": (-_LARGEST_FP16, _LARGEST_FP16),
         "FP32": (-_LARGEST_FP32, _LARGEST_FP32),
         "FP64": (-_LARGEST_FP64, _LARGEST_FP64),
         **{f"INT{bits}": _signed(bits) for bits in (8, 16, 32, 64)},
         **{f"UINT{bits}": (0, (1 << bits) - 1) for bits in (8, 16, 32, 64)},
     }
 )
-"""Smallest and largest number by tensor type, integers exactly; a BOOL tensor takes no features."""
+"""Smallest and largest number by tensor type, integers exactly; BYTES takes texts."""
+
+
+LONGEST_CAUSE: Final = 512
+"""Characters of why the model cannot be asked."""
 
 
 class ModelRequest(NamedTuple):
@@ -39,27 +58,85 @@ class ModelRequest(NamedTuple):
     problem: str | None = None
 
 
+class UnfitError(Exception):
+    """A value that a tensor does not take; `reason` is one of `reasons.inference`."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Final = reason
+
+
 def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelRequest:
     """Lay the features out as the model's tensors."""
     tensors = []
     for tensor in inference.tensors:
-        data: list[float | int] = []
-        for name in tensor.features:
-            number = before.features[name]
-            problem = _problem(tensor, number)
-            if number is None or problem is not None:
-                return ModelRequest((), problem)
-            data.append(int(number) if tensor.is_integer else number)
-        tensors.append(
-            effects.Tensor(tensor.name, tensor.data_type, tuple(tensor.shape), tuple(data))
-        )
+        data: list[Element] = []
+        for row in _rows(tensor, before):
+            for index, value in enumerate(row):
+                try:
+                    data += _elements(tensor, index, value)
+                except UnfitError as error:
+                    return ModelRequest((), _said(error.reason, tensor.features[index], value))
+        tensors.append(effects.Tensor(tensor.name, tensor.data_type, tensor.shape, tuple(data)))
     return ModelRequest(tuple(tensors))
 
 
-def _problem(tensor: compiled.InputTensor, number: float | None) -> str | None:
-    if number is None:
-        return reasons.FEATURE_NOT_READY
+def _said(reason: Reason, name: str, value: samples.Sample | None) -> str:
+    """Say what cannot be asked with, and what helps."""
+    text = f"{reason}: {name} is {messages.plain(value)}; remedy: {reason.remedy}"
+    return printable.line(text, LONGEST_CAUSE)
+
+
+def _rows(
+    tensor: compiled.InputTensor, before: facts.Facts
+) -> Sequence[Sequence[samples.Sample | None]]:
+    """Return the values of a tensor's features: one row, or the rows of its window."""
+    if tensor.window is not None:
+        return before.sampled[tensor.name].rows
+    return ([before.features[name] for name in tensor.features],)
+
+
+def _elements(
+    tensor: compiled.InputTensor, index: int, value: samples.Sample | None
+) -> Sequence[Element]:
+    """Return what a feature's value fills of a row. Raises UnfitError where that is nothing."""
+    preparation = tensor.preparations[index] if tensor.preparations else None
+    if value is None or preparation is None:
+        return (_fit(tensor, value),)
+    return [_fit(tensor, column) for column in _prepared(value, preparation)]
+
+
+def _prepared(value: samples.Sample, preparation: compiled.Preparation) -> Sequence[float]:
+    """Return the columns that a measured value becomes.
+
+    Raises:
+        UnfitError: it is none of the categories, and the Model declares no zeros for that.
+    """
+    if isinstance(preparation, compiled.Scaling):
+        return [(float(value) - preparation.mean) / preparation.deviation]
+    place = preparation.places.get(value)
+    if place is None and not preparation.is_unknown_zero:
+        raise UnfitError(reasons.FEATURE_UNKNOWN_CATEGORY)
+    if preparation.is_one_hot:
+        return [float(column == place) for column in range(preparation.width)]
+    return [] if place is None else [float(place)]
+
+
+def _fit(tensor: compiled.InputTensor, value: samples.Sample | None) -> Element:
+    """Return an element as the tensor's type takes it.
+
+    Raises:
+        UnfitError: there is none, or none that fits.
+    """
+    if value is None:
+        raise UnfitError(reasons.FEATURE_NOT_READY)
+    if isinstance(value, str):
+        return value
     smallest, largest = RANGES[tensor.data_type]
-    if not smallest <= number <= largest:
-        return reasons.FEATURE_OUT_OF_RANGE
-    return reasons.FEATURE_NOT_INTEGER if tensor.is_integer and not number.is_integer() else None
+    if not smallest <= value <= largest:
+        raise UnfitError(reasons.FEATURE_OUT_OF_RANGE)
+    if tensor.is_integer or tensor.data_type == "BOOL":
+        if not value.is_integer():
+            raise UnfitError(reasons.FEATURE_NOT_INTEGER)
+        return int(value) if tensor.is_integer else value == 1.0
+    return value

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from foreshore_api.reasons.decision import GateName, GateReason
 from foreshore_api.v1alpha1 import Mode
 from foreshore_api.wire import record
-from foreshore_decision import expr, features, fencing, served
+from foreshore_decision import expr, features, fencing, samples, served
 from foreshore_decision.chain import limiter
 from foreshore_decision.frozen import Frozen
 from foreshore_decision.policy.compiled import Cap, CompiledPolicy
@@ -128,6 +128,11 @@ class Given(Frozen, frozen=True):
     replaced: tuple[tuple[str, int], ...] = ()
     """Samples that newer ones replaced since the policy's last record on the device, by reason. No
     gate looks at it: it is for whoever asks later what became of them."""
+    grids: Mapping[str, samples.SampleGrid] = NONE
+    """By tensor of the model, of those that take a window of samples."""
+    sampled: Mapping[str, samples.SampledWindow] = NONE
+    """Windows of samples of which a record holds this alone. An engine has every grid and gives
+    none."""
     measured: Mapping[str, MeasuredFeature] = NONE
     """Features of which a record holds this alone: their windows' values are not asked. An engine
     has every window and gives none."""
@@ -140,7 +145,10 @@ class Facts(Frozen, frozen=True):
     before: Given | None = None
     """What was given before the model was asked; None where it was not gathered anew since."""
     inputs: tuple[Input, ...] = ()
-    features: Mapping[str, float | None] = NONE
+    features: Mapping[str, samples.Sample | None] = NONE
+    """As measured, before any preprocessing."""
+    sampled: Mapping[str, samples.SampledWindow] = NONE
+    """The windows of samples that the model takes, by tensor."""
     values: Mapping[str, expr.Value] = NONE
     """Every name that has a value, for expressions."""
     variables: Mapping[str, expr.Value] = NONE

@@ -43,11 +43,26 @@ class _EntryWords(dict[str, str]):
         self["expression"] = entry.expression or ""
         self["operands"] = _operands(entry.operands)
         self["action"] = _action(facts)
+        self["listened"] = _listened(entry.operands, operands)
         caps = ", ".join(cap.reason for cap in facts.given.caps)
         self["capped"] = f" (capped: {caps})" if caps else ""
 
     def __missing__(self, key: str) -> str:
         return UNKNOWN
+
+
+def _listened(operands: Mapping[str, expr.Value | None], words: Mapping[str, str]) -> str:
+    """Say how far a window has come: one of samples, one of a feature, or none."""
+    if "steps" in operands:
+        return (
+            "{samples} of {steps} samples every {every} s are there; full in {seconds} s"
+        ).format_map(words)
+    if "coverage" in operands:
+        return (
+            "{coverage} of its window was listened to ({minimumCoverage} is needed, in {seconds}"
+            " s), values in it: {values}"
+        ).format_map(words)
+    return "it has no value"
 
 
 def _action(facts: Facts) -> str:

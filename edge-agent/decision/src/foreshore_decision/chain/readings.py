@@ -13,7 +13,7 @@ from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons import telemetry
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1.evaluation import OnInvalid
-from foreshore_decision import expr
+from foreshore_decision import expr, samples
 from foreshore_decision.chain.facts import Good, Input, Reading
 from foreshore_decision.instant import RESOLUTION, is_beyond
 from foreshore_decision.policy import compiled
@@ -49,6 +49,11 @@ def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None
     if fastest is not None and rate is not None and abs(rate) > fastest:
         return reasons.INPUT_IMPLAUSIBLE
     return None
+
+
+def measured(value: expr.Value | None) -> samples.Sample | None:
+    """Return a value as features and models take it: a Boolean is 0 or 1, a text itself."""
+    return value if value is None or isinstance(value, str) else float(value)
 
 
 def rate_of(value: expr.Value, apart: float, before: Reading | None) -> float | None:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from foreshore_api.reasons import decision as reasons
-from foreshore_api.reasons.decision import GateName
+from foreshore_api.reasons.decision import GateName, GateReason
+from foreshore_api.v1alpha1 import DataType
 from foreshore_api.wire.record import Phase
-from foreshore_decision import expr, features, served
+from foreshore_decision import expr, features, samples, served
 from foreshore_decision.chain import readings
-from foreshore_decision.chain.facts import Answer, Entry, Facts, Given, Input, Step
+from foreshore_decision.chain.facts import NONE, Answer, Entry, Facts, Given, Input, Step
 from foreshore_decision.gates import expressions
 from foreshore_decision.instant import is_beyond
 from foreshore_decision.policy import compiled
@@ -43,10 +44,12 @@ def validity(gate: GateName, facts: Facts) -> Step:
             refused = Entry(gate, FAIL, seen.problem, seen.name, operands=operands)
     values.update(given.policy.parameters)
     measured = _features(facts, values)
-    for name, number in measured.items():
-        if number is not None:
-            values.setdefault(name, number)  # an input that the model takes keeps its own type
-    facts = facts._replace(inputs=tuple(inputs), features=measured, values=values)
+    for name, value in measured.items():
+        if value is not None:
+            values.setdefault(name, value)  # an input that the model takes keeps its own type
+    facts = facts._replace(
+        inputs=tuple(inputs), features=measured, values=values, sampled=sampled(given)
+    )
     entry = refused or _not_ready(gate, facts)
     return Step(facts, entry or Entry(gate, PASS, reasons.INPUTS_VALID))
 
@@ -68,7 +71,7 @@ def context(gate: GateName, facts: Facts) -> Step:
 
 
 def inference(gate: GateName, facts: Facts) -> Step:
-    """Pass when the model has answered with finite numbers and the inputs are still fresh."""
+    """Pass when the model has answered with values that can be used, and the inputs are fresh."""
     policy = facts.given.policy
     if policy.inference is None:
         return Step(expressions.after(facts), Entry(gate, PASS, reasons.NO_MODEL))
@@ -82,24 +85,51 @@ def inference(gate: GateName, facts: Facts) -> Step:
             entry = refused._replace(phase=PASS, reason=reasons.RULE_ONLY)
             return Step(expressions.after(facts), entry)
         return Step(facts, refused)
-    outputs: dict[str, float] = {}
+    outputs: dict[str, expr.Value] = {}
     for output in policy.inference.outputs:
         data = answer.outputs.get(output.tensor, ())
         if output.index >= len(data):
             return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_MISSING, output.name))
-        outputs[output.name] = number = float(data[output.index])
-        if not math.isfinite(number):
-            return Step(facts, Entry(gate, FAIL, reasons.OUTPUT_NOT_FINITE, output.name))
+        value = data[output.index]
+        problem = _unusable(output, value)
+        if problem is not None:
+            return Step(facts, Entry(gate, FAIL, problem, output.name))
+        outputs[output.name] = value if isinstance(value, str) else float(value)
     return Step(expressions.after(facts, outputs), Entry(gate, PASS, reasons.ANSWERED))
 
 
-def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float | None]:
-    """Return every number that the policy makes: features, and inputs that the model takes."""
+def sampled(given: Given) -> Mapping[str, samples.SampledWindow]:
+    """Return the windows of samples that the model takes, by tensor, as they are now."""
+    asked = given.policy.inference
+    if asked is None or not asked.sampled:
+        return NONE
+    return {tensor.name: _look(given, tensor.name, window) for tensor, window in asked.sampled}
+
+
+def _look(given: Given, name: str, window: compiled.SampledInputs) -> samples.SampledWindow:
+    recorded = given.sampled.get(name)
+    if recorded is not None:
+        return recorded
+    return samples.look(given.grids.get(name) or window.grid(), given.seconds)
+
+
+def _unusable(output: compiled.Output, value: expr.Value) -> GateReason | None:
+    """Return why an element of an answer is no value of an output, or None."""
+    is_text = output.type is DataType.STRING
+    if isinstance(value, str) is not is_text:
+        return reasons.OUTPUT_OF_WRONG_TYPE
+    if isinstance(value, str):
+        return reasons.OUTPUT_TOO_LONG if len(value) > expr.MAXIMUM_TEXT else None
+    return None if math.isfinite(value) else reasons.OUTPUT_NOT_FINITE
+
+
+def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, samples.Sample | None]:
+    """Return everything that the policy measures: features, and inputs that the model takes."""
     given = facts.given
-    measured: dict[str, float | None] = {}
+    measured: dict[str, samples.Sample | None] = {}
     for feature in given.policy.features:
         if not feature.seconds:
-            measured[feature.name] = _number(values.get(feature.input))
+            measured[feature.name] = readings.measured(values.get(feature.input))
             continue
         if feature.name in given.measured:
             measured[feature.name] = given.measured[feature.name].number
@@ -112,14 +142,38 @@ def _features(facts: Facts, values: Mapping[str, expr.Value]) -> dict[str, float
     if given.policy.inference is not None:
         for name in given.policy.inference.features:
             if name not in measured:
-                measured[name] = _number(values.get(name))
+                measured[name] = readings.measured(values.get(name))
     return measured
 
 
 def _not_ready(gate: GateName, facts: Facts) -> Entry | None:
-    """Return the first number that is missing, and when its window will be covered."""
-    if None not in facts.features.values():
-        return None
+    """Return the first value that is missing, and when its window will be covered, or full."""
+    if None in facts.features.values():
+        entry = _unmeasured(gate, facts)
+        if entry is not None:
+            return entry
+    return _unfilled(gate, facts)
+
+
+def _unfilled(gate: GateName, facts: Facts) -> Entry | None:
+    """Return the first window of samples that is not full, and the column that lacks most of it."""
+    asked = facts.given.policy.inference
+    for tensor, window in () if asked is None else asked.sampled:
+        seen = facts.sampled[tensor.name]
+        if not seen.is_full:
+            operands: dict[str, expr.Value | None] = {
+                "samples": seen.samples,
+                "steps": window.steps,
+                "every": window.every,
+                "seconds": seen.seconds,
+            }
+            name = tensor.features[seen.column]
+            return Entry(gate, FAIL, reasons.FEATURE_NOT_READY, name, operands=operands)
+    return None
+
+
+def _unmeasured(gate: GateName, facts: Facts) -> Entry | None:
+    """Return the first value that is missing, and when its window will be covered."""
     given = facts.given
     declared = {feature.name: feature for feature in given.policy.features}
     for name, number in facts.features.items():
@@ -150,11 +204,6 @@ def _values(given: Given, feature: compiled.Feature) -> int:
 
 def _window(given: Given, feature: compiled.Feature) -> features.Window:
     return given.windows.get(feature.name, features.Window(feature.seconds))
-
-
-def _number(value: expr.Value | None) -> float | None:
-    """Return a value as a model takes it: a Boolean is 0 or 1."""
-    return None if value is None or isinstance(value, str) else float(value)
 
 
 def _model_takes(asked: compiled.Inference | None, name: str) -> bool:

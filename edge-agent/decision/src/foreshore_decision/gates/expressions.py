@@ -27,7 +27,7 @@ def bind(scope: compiled.Scope, values: Mapping[str, expr.Value]) -> expr.Bindin
     return scope.environment.bind(values, scope.used)
 
 
-def after(facts: Facts, outputs: Mapping[str, float] = NONE) -> Facts:
+def after(facts: Facts, outputs: Mapping[str, expr.Value] = NONE) -> Facts:
     """Return the facts with the model's outputs, and what expressions read from there on."""
     scope = facts.given.policy.after
     values = {**facts.values, **outputs} if outputs else facts.values

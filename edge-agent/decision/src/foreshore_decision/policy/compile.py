@@ -153,7 +153,7 @@ def _made(wording: _Wording) -> compiled.CompiledPolicy:
         before=parts.before,
         after=parts.after,
         conditions=parts.conditions,
-        inference=shapes.inference(spec, model),
+        inference=shapes.inference(spec, model, parts.inputs, parts.features),
         permits=parts.permits,
         forbids=parts.forbids,
         action=parts.action,
@@ -242,7 +242,7 @@ def _compile(subject: Subject) -> _Parts:
     inputs = sources.inputs(subject, problems)
     features = sources.features(spec, inputs, problems)
     parameters = sources.parameters(subject, problems)
-    names = _names(spec, inputs, features, problems)
+    names = _names(subject, inputs, features, problems)
     if subject.model is not None:
         shapes.check(spec, subject.model, inputs, features, problems)
     conditions_ = _conditions(spec, names, problems)
@@ -301,15 +301,16 @@ def _check_support(subject: Subject, problems: Problems) -> None:
 
 
 def _names(
-    spec: DecisionPolicySpec,
+    subject: Subject,
     inputs: Iterable[compiled.CompiledInput],
     features: Iterable[compiled.Feature],
     problems: Problems,
 ) -> scopes.Names:
-    before = {feature.name: DataType.NUMBER for feature in features}
+    spec = subject.spec
+    before = sources.feature_types(inputs, features)
     # also those that are wrong: that is said once, and not again of each expression that reads them
     before.update({source.name: source.type for source in spec.inputs})
-    outputs = {output.name: DataType.NUMBER for output in spec.inference.outputs}
+    outputs = shapes.output_types(spec, subject.model)
     _check_unique((*before, *outputs, *(variable.name for variable in spec.variables)), problems)
     before.update({f"parameters.{parameter.name}": parameter.type for parameter in spec.parameters})
     names = scopes.Names(before, outputs)

@@ -14,7 +14,7 @@ from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.v1alpha1.evaluation import Aggregate, OnInvalid
 from foreshore_api.v1alpha1.protection import Fence
 from foreshore_api.v1alpha1.telemetry import Payload
-from foreshore_decision import expr, served
+from foreshore_decision import expr, samples, served
 
 
 class OtherProperty(NamedTuple):
@@ -60,7 +60,7 @@ class CompiledInput:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A number made of an input; `seconds` is 0 for Last."""
+    """A number made of an input, or its last value; `seconds` is 0 for Last."""
 
     name: str
     input: str
@@ -116,6 +116,45 @@ class Bound:
     """How far a report of `property` may lie from what was told to be the same."""
 
 
+class Scaling(NamedTuple):
+    """The model takes (value - mean) / deviation."""
+
+    mean: float
+    deviation: float
+
+
+class CategoryCodes(NamedTuple):
+    """Which number stands for a value; the model takes that, or a column for each category."""
+
+    places: Mapping[samples.Sample, int]
+    """Place of each category, by the value as it is measured: a text, or a number."""
+    is_one_hot: bool
+    is_unknown_zero: bool
+    """Whether any other value is 0 in every column; else the model is not asked with it."""
+
+    @property
+    def width(self) -> int:
+        """Columns of the tensor that it fills."""
+        return len(self.places) if self.is_one_hot else 1
+
+
+Preparation = Scaling | CategoryCodes
+"""What training did to a feature outside the model."""
+
+
+class SampledInputs(NamedTuple):
+    """A window of samples that a tensor takes: `steps` of each of its features, `every` seconds."""
+
+    steps: int
+    every: float
+    sources: tuple[CompiledInput, ...]
+    """The input of each feature, in the order of the features."""
+
+    def grid(self) -> samples.SampleGrid:
+        """Return the window that nothing has come for."""
+        return samples.empty(self.steps, self.every, len(self.sources))
+
+
 @dataclass(frozen=True, slots=True)
 class InputTensor:
     """One input tensor of the model: a batch of one."""
@@ -125,15 +164,31 @@ class InputTensor:
     shape: tuple[int, ...]
     features: tuple[str, ...]
     is_integer: bool
+    preparations: tuple[Preparation | None, ...] = ()
+    """Of each feature; empty: the model takes all of them as they are."""
+    window: SampledInputs | None = None
+    """None: it takes one sample."""
+
+    def has_window_of(self, other: "InputTensor") -> bool:
+        """Whether the samples of its window are those of another tensor."""
+        return self.window is not None and self._sampled() == other._sampled()
+
+    def _sampled(self) -> tuple[object, ...]:
+        if self.window is None:
+            return ()
+        read = [(source.name, source.property, source.type) for source in self.window.sources]
+        return (self.name, self.window.steps, self.window.every, self.features, read)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One number of the model's answer, under a name."""
+    """One element of the model's answer, under a name."""
 
     name: str
     tensor: str
     index: int
+    type: DataType = DataType.NUMBER
+    """Number, also of a Boolean (0 or 1); String where the tensor is of texts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,13 +209,18 @@ class Inference:
     asked: served.Served = field(init=False)
     """What has to answer."""
     features: tuple[str, ...] = field(init=False)
-    """Every number that any tensor takes, each once."""
+    """Every value that any tensor takes, each once."""
+    sampled: tuple[tuple[InputTensor, SampledInputs], ...] = field(init=False)
+    """Tensors that take a window of samples, each with it."""
 
     def __post_init__(self) -> None:
         """Work out what every decision asks for."""
         names = (name for tensor in self.tensors for name in tensor.features)
         object.__setattr__(self, "asked", served.Served(self.model, self.version, self.digest))
         object.__setattr__(self, "features", tuple(dict.fromkeys(names)))
+        sampled = ((tensor, tensor.window) for tensor in self.tensors)
+        windows = tuple((tensor, window) for tensor, window in sampled if window is not None)
+        object.__setattr__(self, "sampled", windows)
 
 
 @dataclass(frozen=True, slots=True)

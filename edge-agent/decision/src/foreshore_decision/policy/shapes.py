@@ -1,43 +1,95 @@
-"""The model's tensors against the policy's features and outputs. Called by `compile`."""
+"""The model's tensors against the policy's features and outputs. Called by `compile`.
 
+Nothing is ever asked with a shape that the person did not state. An input is
+
+    []                         a scalar: one feature
+    [n], [-1]                  a vector: n features, or the batch of one feature
+    [batch, n]                 one sample of n features; n may be -1, as the features are listed
+    [batch, steps, n]          a window of samples, with `window {steps, every}` of the Model
+    [batch, 1, n]              one sample, where the exporter left a dimension of one
+
+`batch` is 1 or -1. A feature whose categories are encoded OneHot fills a column for each.
+"""
+
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from foreshore_api import conditions, hints, scalars
+from foreshore_api.v1alpha1 import DataType
 from foreshore_api.v1alpha1.decisionpolicy import DecisionPolicySpec
-from foreshore_api.v1alpha1.evaluation import OnError
-from foreshore_api.v1alpha1.model import ModelInput, ModelSpec, TensorType
+from foreshore_api.v1alpha1.evaluation import Aggregate, OnError
+from foreshore_api.v1alpha1.model import (
+    Encoding,
+    ModelInput,
+    ModelSpec,
+    Preprocessing,
+    TensorType,
+)
 from foreshore_api.v1alpha1.model import ModelTensor as ModelTensor
 from foreshore_api.wire import assignment
-from foreshore_decision.policy import bounds
+from foreshore_decision.policy import bounds, preprocessing
 from foreshore_decision.policy.compiled import (
     CompiledInput,
     Feature,
     Inference,
     InputTensor,
     Output,
+    SampledInputs,
 )
+from foreshore_decision.policy.preprocessing import Fillings
 from foreshore_decision.policy.problems import Problems
 
-_FLOATS = (TensorType.FP32, TensorType.FP64)
+INVALID: Final = conditions.Reason.INVALID
+LONGEST: Final = 1 << 16
+"""Elements of one tensor that a model is asked with."""
+_WINDOWED: Final = 3
+"""Dimensions of a window of samples."""
+_FLOATS = (TensorType.FP16, TensorType.FP32, TensorType.FP64)
+_NO_INTEGERS = (*_FLOATS, TensorType.BOOL, TensorType.BYTES)
 
 
 def inference(
-    spec: DecisionPolicySpec, assigned: assignment.AssignedModel | None
+    spec: DecisionPolicySpec,
+    assigned: assignment.AssignedModel | None,
+    inputs: Sequence[CompiledInput] = (),
+    features: Iterable[Feature] = (),
 ) -> Inference | None:
     """Return how the model is asked, or None for a policy of rules only."""
     if assigned is None:
         return None
+    fillings = Fillings(inputs, features)
+    kinds = output_types(spec, assigned.model)
+    declared = preprocessing.declared(assigned.model)
     return Inference(
         model=assigned.name,
         version=assigned.version,
         digest=assigned.artefact.digest,
-        tensors=tuple(_tensor(tensor) for tensor in assigned.model.inputs),
+        tensors=tuple(_tensor(tensor, declared, fillings) for tensor in assigned.model.inputs),
         outputs=tuple(
-            Output(output.name, output.output, output.index) for output in spec.inference.outputs
+            Output(output.name, output.output, output.index, kinds[output.name])
+            for output in spec.inference.outputs
         ),
         timeout=scalars.seconds(spec.inference.timeout),
         is_rule_only=spec.inference.on_error is OnError.RULE_ONLY,
     )
+
+
+def output_types(spec: DecisionPolicySpec, model: ModelSpec | None) -> dict[str, DataType]:
+    """Return the type that expressions read each output of a policy as, by its name there.
+
+    A text is a String; every number is a Number, and so is a Boolean, 0 or 1. Without a model all
+    are Numbers.
+    """
+    texts = {
+        tensor.name
+        for tensor in (() if model is None else model.outputs)
+        if tensor.data_type is TensorType.BYTES
+    }
+    return {
+        output.name: DataType.STRING if output.output in texts else DataType.NUMBER
+        for output in spec.inference.outputs
+    }
 
 
 def check(
@@ -48,22 +100,54 @@ def check(
     problems: Problems,
 ) -> None:
     """Note what of the model does not fit the policy: it takes features, and inputs by name."""
-    texts = {source.name: source for source in inputs if source.type not in bounds.MEASURED}
-    numbers = {source.name for source in inputs} - texts.keys()
-    numbers.update(feature.name for feature in features)
+    fillings = Fillings(inputs, features)
+    declared = preprocessing.declared(model)
+    preprocessing.check(model, fillings, problems)
     for tensor in model.inputs:
         for name in tensor.features:
-            if name not in numbers:
-                _note_missing(tensor, name, texts, numbers, problems)
-        _check_input(tensor, problems)
+            _check_feature(tensor, name, declared.get(name), fillings, problems)
+        _check_input(tensor, declared, problems)
     _check_outputs(spec, model.outputs, problems)
 
 
-def _tensor(tensor: ModelInput) -> InputTensor:
-    batch = tuple(1 for _ in tensor.shape[:-1])
-    shape = (*batch, len(tensor.features))
-    is_integer = tensor.data_type not in _FLOATS
-    return InputTensor(tensor.name, tensor.data_type.value, shape, tensor.features, is_integer)
+def _tensor(
+    tensor: ModelInput, declared: Mapping[str, Preprocessing], fillings: Fillings
+) -> InputTensor:
+    preparations = tuple(
+        preprocessing.prepared(declared.get(name), fillings.type(name)) for name in tensor.features
+    )
+    window, sampled = tensor.window, None
+    if window is not None:
+        sources = (fillings.source(name) for name in tensor.features)
+        sampled = SampledInputs(
+            window.steps,
+            scalars.seconds(window.every),
+            tuple(source for source in sources if source is not None),
+        )
+    return InputTensor(
+        tensor.name,
+        tensor.data_type.value,
+        _asked_shape(tensor, declared),
+        tensor.features,
+        tensor.data_type not in _NO_INTEGERS,
+        preparations if any(preparations) else (),
+        sampled,
+    )
+
+
+def _width(tensor: ModelInput, declared: Mapping[str, Preprocessing]) -> int:
+    """Return how many columns the features of a tensor fill."""
+    return sum(preprocessing.width(declared.get(name)) for name in tensor.features)
+
+
+def _asked_shape(tensor: ModelInput, declared: Mapping[str, Preprocessing]) -> tuple[int, ...]:
+    """Return the shape that a model is asked with, of a tensor that `check` has passed."""
+    if not tensor.shape:
+        return ()
+    batch = [1 for _ in tensor.shape[:-1]]
+    if tensor.window is not None:
+        batch[1] = tensor.window.steps
+    return (*batch, _width(tensor, declared))
 
 
 def unmeasured(source: CompiledInput) -> str:
@@ -78,34 +162,137 @@ def _path(tensor: ModelInput) -> str:
     return f"spec.modelRef: input {tensor.name}"
 
 
-def _note_missing(
+def _check_feature(
     tensor: ModelInput,
     name: str,
-    texts: Mapping[str, CompiledInput],
-    numbers: Iterable[str],
+    declaration: Preprocessing | None,
+    fillings: Fillings,
     problems: Problems,
 ) -> None:
-    """Note a name that the model takes and the policy has no number for."""
-    if name in texts:
-        message = f"the model takes {unmeasured(texts[name])}"
-        problems.add(conditions.Reason.INVALID, _path(tensor), message)
+    """Note a name that the model takes and that is nothing, or nothing that fits the tensor."""
+    source, path = fillings.source(name), _path(tensor)
+    if source is None:
+        choices = hints.among(name, fillings.names)
+        message = f"the model takes {name}, which is no feature and no input; {choices}"
+        problems.add(conditions.Reason.REFERENCE_NOT_FOUND, path, message)
         return
-    message = (
-        f"the model takes {name}, which is no feature and no input; {hints.among(name, numbers)}"
-    )
-    problems.add(conditions.Reason.REFERENCE_NOT_FOUND, _path(tensor), message)
+    aggregate = fillings.aggregate(name)
+    if tensor.window is not None and aggregate is not Aggregate.LAST:
+        message = (
+            f"a window holds samples, and {name} is the {aggregate} of many: take input"
+            f" {source.name} in its place"
+        )
+        problems.add(INVALID, path, message)
+    problem = _mismatch(tensor, name, source, declaration, fillings.type(name))
+    if problem is not None:
+        problems.add(INVALID, path, problem)
 
 
-def _check_input(tensor: ModelInput, problems: Problems) -> None:
-    path = _path(tensor)
-    if tensor.shape[-1] not in (-1, len(tensor.features)):
-        message = f"{len(tensor.features)} features do not fill the shape {list(tensor.shape)}"
-        problems.add(conditions.Reason.INVALID, path, message)
-    if not _is_single(tensor):
-        message = f"the shape {list(tensor.shape)} has no batch of one"
-        problems.add(conditions.Reason.INVALID, path, message)
+def _mismatch(
+    tensor: ModelInput,
+    name: str,
+    source: CompiledInput,
+    declaration: Preprocessing | None,
+    kind: DataType,
+) -> str | None:
+    """Say why a feature is nothing for a tensor's type, and what helps."""
+    categories = None if declaration is None else declaration.categories
+    scale = None if declaration is None else declaration.scale
+    is_text = kind not in bounds.MEASURED
+    if tensor.data_type is TensorType.BYTES:
+        if declaration is not None:
+            return f"a BYTES tensor takes {name} as the text that it is: no preprocessing"
+        if not is_text:
+            return (
+                f"a BYTES tensor takes texts, and {name} is a {kind}: read a String, or export the"
+                " model with a tensor of numbers"
+            )
+        return None
+    if is_text and categories is None:
+        return (
+            f"the model takes {unmeasured(source)}, or list its categories under preprocessing of"
+            " the Model as training encoded them"
+        )
     if tensor.data_type is TensorType.BOOL:
-        problems.add(conditions.Reason.INVALID, path, "a BOOL tensor takes no features")
+        is_one_hot = categories is not None and categories.encoding is Encoding.ONE_HOT
+        is_truth = kind is DataType.BOOLEAN and declaration is None
+        if not (is_one_hot or is_truth):
+            return (
+                f"a BOOL tensor takes Booleans, and {name} is a {kind}: map it to a Boolean with"
+                f" values of property {source.property} in its DeviceProfile, or export the model"
+                " with a tensor of numbers"
+            )
+        return None
+    is_whole = scale is None or (
+        scalars.number(scale.deviation) == 1 and scalars.number(scale.mean).is_integer()
+    )
+    if tensor.data_type not in _FLOATS and not is_whole:
+        return (
+            f"a scaled {name} is no integer, and the tensor is {tensor.data_type}: leave the scale"
+            " out, or export the model with a tensor of FP32"
+        )
+    return None
+
+
+def _check_input(
+    tensor: ModelInput, declared: Mapping[str, Preprocessing], problems: Problems
+) -> None:
+    shape, path, columns = list(tensor.shape), _path(tensor), _width(tensor, declared)
+    if tensor.window is None:
+        problem = _unfit(shape, columns)
+    else:
+        problem = _unfit_window(shape, tensor.window.steps, columns)
+    if problem is not None:
+        problems.add(INVALID, path, problem)
+    elif math.prod(_asked_shape(tensor, declared)) > LONGEST:
+        problems.add(INVALID, path, f"more than {LONGEST} elements: fewer steps or categories")
+
+
+def _unfit(shape: Sequence[int], columns: int) -> str | None:
+    """Say why one sample of so many columns does not fill a shape, and what helps."""
+    last = shape[-1] if shape else 1
+    if len(shape) == 1 and last == -1 and columns > 1:
+        return (
+            f"the shape {shape} leaves free how many there are: declare [{columns}], or"
+            f" [-1, {columns}] where it is the batch that is free"
+        )
+    if last not in (-1, columns):
+        return f"{columns} features do not fill the shape {shape}"
+    for size in shape[1:-1]:
+        if size == -1:
+            return (
+                f"the shape {shape} leaves its samples free, and a model is never asked with a"
+                " number of them that nobody stated: declare window {steps, every} of the input in"
+                " the Model, as in training"
+            )
+        if size != 1:
+            return (
+                f"the shape {shape} holds {size} samples: declare window {{steps: {size}, every:"
+                " …} of the input in the Model, with the distance of two samples in training"
+            )
+    return _no_batch(shape, shape[:-1])
+
+
+def _unfit_window(shape: Sequence[int], steps: int, columns: int) -> str | None:
+    """Say why a window does not fill a shape, and what helps."""
+    if len(shape) != _WINDOWED or shape[1] not in (-1, steps):
+        return (
+            f"the shape {shape} takes no window of {steps} steps: that fills the middle of a shape"
+            " [batch, steps, features], whose steps are the middle dimension, or that is -1"
+        )
+    if shape[-1] not in (-1, columns):
+        return f"{columns} features do not fill the shape {shape}"
+    return _no_batch(shape, shape[:1])
+
+
+def _no_batch(shape: Sequence[int], batch: Sequence[int]) -> str | None:
+    """Say that a shape has another batch than one; no dimension is no batch."""
+    if not batch or batch[0] in (-1, 1):
+        return None
+    return (
+        f"the shape {shape} has no batch of one: export the model with a first dimension of 1, or"
+        " a free one (-1)"
+    )
 
 
 def _check_outputs(
@@ -120,14 +307,17 @@ def _check_outputs(
                 f"the model has no output {output.output}; {hints.among(output.output, tensors)}"
             )
             problems.add(conditions.Reason.REFERENCE_NOT_FOUND, f"{path}.output", message)
-        elif not _is_single(tensor):
-            message = f"the shape {list(tensor.shape)} of {tensor.name} has no batch of one"
-            problems.add(conditions.Reason.INVALID, f"{path}.output", message)
-        elif 0 <= tensor.shape[-1] <= output.index:
-            message = f"{output.index} lies beyond the {tensor.shape[-1]} elements of {tensor.name}"
-            problems.add(conditions.Reason.INVALID, f"{path}.index", message)
+            continue
+        shape = list(tensor.shape)
+        problem, elements = _no_batch(shape, shape[:-1]), _elements(shape)
+        if problem is not None:
+            problems.add(INVALID, f"{path}.output", f"output {tensor.name}: {problem}")
+        elif elements is not None and elements <= output.index:
+            message = f"{output.index} lies beyond the {elements} elements of {tensor.name}"
+            problems.add(INVALID, f"{path}.index", message)
 
 
-def _is_single(tensor: ModelTensor) -> bool:
-    """Whether all dimensions but the last may be one."""
-    return all(size in (-1, 1) for size in tensor.shape[:-1])
+def _elements(shape: Sequence[int]) -> int | None:
+    """Return how many elements an output has of one sample; None where only the answer tells."""
+    sizes = shape if len(shape) == 1 else shape[1:]
+    return None if -1 in sizes else math.prod(sizes)

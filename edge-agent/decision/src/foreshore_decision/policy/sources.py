@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from foreshore_api import conditions, hints, scalars
-from foreshore_api.v1alpha1 import DecisionPolicySpec, DeviceProfileSpec, evaluation
+from foreshore_api.v1alpha1 import DataType, DecisionPolicySpec, DeviceProfileSpec, evaluation
 from foreshore_api.v1alpha1.deviceprofile import Access, Property
 from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_decision import expr
@@ -141,8 +141,9 @@ def features(
             message = f"the policy has no valid input {feature.input}; {choices}"
             problems.add(Reason.REFERENCE_NOT_FOUND, f"{path}.input", message)
             continue
-        if source.type not in bounds.MEASURED:
-            problems.add(Reason.INVALID, f"{path}.input", shapes.unmeasured(source))
+        if source.type not in bounds.MEASURED and feature.aggregate is not Aggregate.LAST:
+            message = f"{shapes.unmeasured(source)}, or take its last value (aggregate Last)"
+            problems.add(Reason.INVALID, f"{path}.input", message)
         if (feature.window is None) != (feature.aggregate is Aggregate.LAST):
             message = "an aggregate other than Last needs a window, and Last takes none"
             problems.add(Reason.INVALID, f"{path}.window", message)
@@ -157,6 +158,17 @@ def features(
             )
         )
     return tuple(declared)
+
+
+def feature_types(
+    inputs: Iterable[compiled.CompiledInput], features: Iterable[compiled.Feature]
+) -> dict[str, DataType]:
+    """Return the type that expressions read each feature as: a text's last value is a String."""
+    texts = {source.name for source in inputs if source.type is DataType.STRING}
+    return {
+        feature.name: DataType.STRING if feature.input in texts else DataType.NUMBER
+        for feature in features
+    }
 
 
 def windowed(

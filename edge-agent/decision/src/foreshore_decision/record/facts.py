@@ -3,6 +3,7 @@
     readings    newest telemetry of each property that the policy reads or sets; null: none came
     actuators   what the action moves: rate limits and holds are counted by it
     windows     of each feature, what its window knows of itself; its panes with level Full
+    samples     of each window of samples that the model takes, how full it was, and its fingerprint
     lastGood    of each input with onInvalid LastGood, its last valid value
     (state)     every other field of `Given`, by its own name; left out where it is at rest
     later       what was different when facts were gathered anew, after the model was asked
@@ -28,8 +29,9 @@ from foreshore_api.v1alpha1.actuation import RecordLevel
 from foreshore_api.v1alpha1.evaluation import OnInvalid
 from foreshore_decision.chain import limiter, modes, readings
 from foreshore_decision.chain.facts import Answer, Facts, Given, Good, Holder, Reading, Trigger
+from foreshore_decision.gates import data
 from foreshore_decision.policy import compiled
-from foreshore_decision.record import answers, layout, windows
+from foreshore_decision.record import answers, layout, sampled, windows
 from foreshore_decision.record.plain import (
     UNSET,
     Known,
@@ -43,9 +45,11 @@ Json = Mapping[str, Any]
 FORMAT: Final = 1
 """Goes up when facts that were written before can no longer be read."""
 
-GATHERED: Final = frozenset({"readings", "windows", "last_good", "holder"})
+GATHERED: Final = frozenset({"readings", "windows", "grids", "last_good", "holder"})
 """Fields of `Given` with a form of their own."""
-DERIVED: Final = frozenset({"decision_id", "trigger", "policy", "mode", "caps", "measured"})
+DERIVED: Final = frozenset(
+    {"decision_id", "trigger", "policy", "mode", "caps", "measured", "sampled"}
+)
 """Fields of `Given` that the record holds elsewhere, or that follow from it and the policy."""
 STATE: Final = tuple(
     (name, to_camel(name)) for name in Given.__struct_fields__ if name not in GATHERED | DERIVED
@@ -106,13 +110,18 @@ def encode(facts: Facts, shown: Json) -> dict[str, Any]:
     document["actuators"] = fixed.actuators
     if facts.before is not None:
         document["later"] = _later(facts.before, facts.given, fixed.properties)
-    if facts.answer is not None and policy.inference is not None:
-        document["answer"] = answers.encode(policy.inference, facts.answer, facts.features)
+    asked = policy.inference
+    if asked is not None and asked.sampled:
+        seen = facts.sampled or data.sampled(given)
+        document["samples"] = sampled.encode(asked, seen)
+        facts = facts._replace(sampled=seen)
+    if facts.answer is not None and asked is not None:
+        document["answer"] = answers.encode(asked, facts.answer, facts.features, facts.sampled)
     if fixed.last_good:
         document["lastGood"] = _last_good(given, fixed.last_good)
     if fixed.windows:
         document["windows"] = windows.encode(given, fixed.windows)
-    windows.add_panes(document, given, shown)
+    windows.add_panes(document, given, facts.sampled, shown)
     return document
 
 
@@ -179,6 +188,7 @@ def _decode(recorded: Json, document: Json, policy: compiled.CompiledPolicy) -> 
         readings=Known("reading of", seen),
         windows=recalled,
         last_good={},
+        sampled=sampled.decode(document, policy),
         measured=measured,
         holder=typed(Holder, document["holder"]) if "holder" in document else holder,
         **{**REST, **_state(document)},

@@ -136,7 +136,7 @@ def _evaluate(chain: gate.Chain, recalled: facts.Recalled, recorded: Json) -> ev
     for reason in ABANDONED:
         if _line(recorded, reasons.ARM, reason) is not None:
             return evaluate.abandon(first.facts, reason)
-    if recalled.question != answers.question(asked, first.facts.features):
+    if recalled.question != answers.question(asked, first.facts.features, first.facts.sampled):
         raise plain.MissingFactError(f"answer of {asked.version} to what it is asked")
     return _written_down(evaluate.proceed(first, recalled.answer, recalled.later, chain), recorded)
 

@@ -13,10 +13,10 @@ from pydantic.alias_generators import to_camel
 
 from foreshore_api.v1alpha1.actuation import RecordLevel
 from foreshore_api.wire import record as wire
-from foreshore_decision import features
+from foreshore_decision import features, samples
 from foreshore_decision.chain.facts import Given, MeasuredFeature
 from foreshore_decision.policy import compiled
-from foreshore_decision.record import layout
+from foreshore_decision.record import layout, sampled
 from foreshore_decision.record.plain import Known, number, plain, typed
 
 Json = Mapping[str, Any]
@@ -42,10 +42,16 @@ def encode(given: Given, windows: Iterable[layout.WindowLine]) -> dict[str, dict
     return lines
 
 
-def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
+def add_panes(
+    document: dict[str, Any],
+    given: Given,
+    seen: Mapping[str, samples.SampledWindow],
+    shown: Json,
+) -> None:
     """Add what the windows hold, in the order of the features, as far as the record has room.
 
-    `shown` is the rest of the record's data: it goes first.
+    Windows of samples, `seen`, come after them. `shown` is the rest of the record's data: it goes
+    first.
     """
     if given.policy.record_level is not RecordLevel.FULL:
         return
@@ -62,26 +68,38 @@ def add_panes(document: dict[str, Any], given: Given, shown: Json) -> None:
             continue
         room -= size
         document["windows"][feature.name]["panes"] = panes
+    for name, window in seen.items():
+        rows = sampled.rows(window)
+        size = _size(rows)
+        if size > room:
+            cut.append(name)
+        elif rows:
+            room -= size
+            document["samples"][name]["rows"] = rows
     if cut:
         document["cut"] = cut
 
 
 def without_excess(document: Json, shown: Json) -> Json:
-    """Return facts without the panes for which the record has no room, the last window's first."""
+    """Return facts without the values for which the record has no room, the last window's first."""
     excess = _size(shown) + _size(document) + ENVELOPE_BYTES - wire.MAXIMUM_BYTES
     if excess <= 0:
         return document
-    lines, cut = dict(document.get("windows", {})), list(document.get("cut", ()))
-    for name, line in reversed(lines.items()):
-        if excess > 0 and "panes" in line:
-            excess -= _size(line["panes"])
-            lines[name] = {key: value for key, value in line.items() if key != "panes"}
-            cut.append(name)
-    return {**document, "windows": lines, "cut": cut}
+    kept, cut = dict(document), list(document.get("cut", ()))
+    for part, values in (("samples", "rows"), ("windows", "panes")):
+        lines = dict(document.get(part, {}))
+        for name, line in reversed(lines.items()):
+            if excess > 0 and values in line:
+                excess -= _size(line[values])
+                lines[name] = {key: value for key, value in line.items() if key != values}
+                cut.append(name)
+        if lines:
+            kept[part] = lines
+    return {**kept, "cut": cut}
 
 
 def decode(
-    document: Json, shown: Mapping[str, float | None], policy: compiled.CompiledPolicy
+    document: Json, shown: Mapping[str, samples.Sample | None], policy: compiled.CompiledPolicy
 ) -> tuple[Known[features.Window], dict[str, MeasuredFeature]]:
     """Return the windows that a record knows, and what was measured where it knows only this.
 
