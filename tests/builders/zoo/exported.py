@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from builders import room
 from foreshore_api import declared, v1alpha1
 from foreshore_api.wire import serving
 
@@ -82,19 +83,17 @@ class Entry(NamedTuple):
     def __str__(self) -> str:
         return self.name
 
+    def document(self) -> Json:
+        """Return the Model that declares it, as it is written."""
+        spec = {
+            "inputs": [tensor.document() for tensor in self.inputs],
+            "outputs": [tensor.document() for tensor in self.outputs],
+        }
+        return room.resource("Model", "hq", self.name, spec)
+
     def model(self) -> v1alpha1.Model:
-        """Return the Model that declares it."""
-        return v1alpha1.Model.model_validate(
-            {
-                "apiVersion": "foreshore.dev/v1alpha1",
-                "kind": "Model",
-                "metadata": {"name": self.name, "namespace": "hq"},
-                "spec": {
-                    "inputs": [tensor.document() for tensor in self.inputs],
-                    "outputs": [tensor.document() for tensor in self.outputs],
-                },
-            }
-        )
+        """Return that Model."""
+        return v1alpha1.Model.model_validate(self.document())
 
     def config(self, body: bytes) -> serving.ModelConfig:
         """Return what serving is told of the file; the file is found by its digest."""
