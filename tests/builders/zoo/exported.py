@@ -48,6 +48,8 @@ class Question(NamedTuple):
 
     feeds: Mapping[str, Array]
     answers: Mapping[str, Array]
+    measured: Mapping[str, Array] | None = None
+    """What was measured, by input; None: what the model is asked, nothing is prepared."""
 
 
 class Exported(NamedTuple):
@@ -77,6 +79,8 @@ class Entry(NamedTuple):
     change: str = ""
     """What has to be declared or changed beside the names and shapes that the file has."""
     refused: Refusal | None = None
+    preprocessing: tuple[Json, ...] = ()
+    """What training did outside the model, as a Model declares it."""
     tolerance: float = 1e-5
     """How far numbers may be from the library's, for one as large as 1."""
 
@@ -85,10 +89,12 @@ class Entry(NamedTuple):
 
     def document(self) -> Json:
         """Return the Model that declares it, as it is written."""
-        spec = {
+        spec: Json = {
             "inputs": [tensor.document() for tensor in self.inputs],
             "outputs": [tensor.document() for tensor in self.outputs],
         }
+        if self.preprocessing:
+            spec["preprocessing"] = list(self.preprocessing)
         return room.resource("Model", "hq", self.name, spec)
 
     def model(self) -> v1alpha1.Model:

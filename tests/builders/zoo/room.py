@@ -115,7 +115,8 @@ def recording(entry: Entry, made: Exported) -> str:
 def _rows(entry: Entry, question: Question) -> Iterator[list[str]]:
     columns: list[list[str]] = []
     for declared in entry.inputs:
-        samples = np.asarray(question.feeds[declared.name]).reshape(-1, len(declared.features))
+        measured = question.feeds if question.measured is None else question.measured
+        samples = np.asarray(measured[declared.name]).reshape(-1, len(declared.features))
         columns += [[_cell(value) for value in column] for column in samples.T]
     yield from map(list, zip(*columns, strict=True))
 
@@ -133,5 +134,7 @@ def _features(entry: Entry) -> list[str]:
 
 def _type(entry: Entry, name: str) -> str:
     """Return the type of the property that fills a column."""
+    if any(name == done["name"] and "categories" in done for done in entry.preprocessing):
+        return "String"
     (kind,) = (declared.data_type for declared in entry.inputs if name in declared.features)
     return TYPES.get(kind, "Number")

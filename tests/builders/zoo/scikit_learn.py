@@ -221,6 +221,39 @@ def by_columns() -> Exported:
     return Exported(body, questions)
 
 
+MEANS = {"light": (300, 200), "co2": (700, 150)}
+"""Mean and deviation that a training script took of each column."""
+
+
+def prepared(row: Array, state: str) -> Array:
+    """Return a row FP32 [1, 5] as a training script prepares it: scaled, and one-hot."""
+    pairs = zip(row, MEANS.values(), strict=False)
+    scaled = [(float(value) - mean) / deviation for value, (mean, deviation) in pairs]
+    return np.array([[*scaled, *(state == name for name in readings.STATES)]], np.float32)
+
+
+def prepared_outside() -> Exported:
+    """Export a classifier alone: the training script scaled and encoded before it."""
+    rows = zip(DATA.features, DATA.states, strict=True)
+    table = np.concatenate([prepared(row, state) for row, state in rows])
+    model = linear_model.LogisticRegression()
+    model.fit(table, np.where(DATA.states == "running", DATA.words, "empty"))
+    questions = []
+    for row, state in zip(readings.asked(), [*readings.STATES] * 2, strict=True):
+        measured = np.array([[*map(float, row[:2]), state]], object)
+        fed = prepared(row, state)
+        questions.append(Question({"X": fed}, classified(model)(fed), {"X": measured}))
+    return Exported(skl2onnx.to_onnx(model, table[:1]).SerializeToString(), tuple(questions))
+
+
+OUTSIDE = (
+    *(
+        {"name": name, "scale": {"mean": str(mean), "deviation": str(deviation)}}
+        for name, (mean, deviation) in MEANS.items()
+    ),
+    {"name": "state", "categories": {"values": list(readings.STATES)}},
+)
+
 ENTRIES = (
     Entry(
         "sklearn-logistic",
@@ -387,5 +420,16 @@ ENTRIES = (
         COLUMNS,
         (TEXT, ZIPPED),
         "one input a column; " + UNZIPPED,
+    ),
+    Entry(
+        "sklearn-prepared-outside",
+        "LogisticRegression alone; the training script scaled two columns and encoded one",
+        "to_onnx(model, X[:1])",
+        prepared_outside,
+        (Declared("X", "FP32", (-1, 5), ("light", "co2", "state")),),
+        (TEXT, ZIPPED),
+        "`preprocessing: [{name: light, scale: {mean, deviation}}, …, {name: state, categories:"
+        " {values: […]}}]`, the figures of training; " + UNZIPPED,
+        preprocessing=OUTSIDE,
     ),
 )

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 REHEARSED = (
     "sklearn-logistic",
     "sklearn-dataframe",
+    "sklearn-prepared-outside",
     "lightgbm-classifier-text",
     "torch-half",
     "torch-lstm",
