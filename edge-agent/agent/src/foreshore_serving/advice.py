@@ -12,10 +12,12 @@ NO_ZIPMAP: Final = (
 )
 
 _NOISE: Final = re.compile(
-    r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : (?:Exception during \w+: )?"
-    r"(?:/\S+:\d+ (?:[^()]*\([^()]*\)(?: const)? )?)?"
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |Exception during \w+: "
+    r"|Non-zero status code returned while |status\.IsOK\(\) was false\. |Name:'' |Status Message: "
+    r"|[\w/.+-]{1,200}\.(?:cc|h):\d+ (?:[^()'\"]{1,400}\([^()'\"]{0,400}\)(?: const)? )?"
+    r"|\[with [^\]]{0,300}\] "
 )
-"""Error class, source file and C++ signature before what the runtime has to say."""
+"""Error classes, source files and C++ signatures around what the runtime has to say."""
 
 _OF_ERRORS: Final = (
     (
@@ -35,7 +37,7 @@ _OF_ERRORS: Final = (
         "export with an older onnx, or set ir_version={most} and onnx.save it: operators stay",
     ),
     (
-        re.compile(r"No Op registered for (?P<operator>\S+) with domain_version of (?P<had>\d+)"),
+        re.compile(r"No Op registered for (?P<operator>\S+) with domain_version of (?P<had>-?\d+)"),
         "the runtime knows no operator {operator} in opset {had}",
         "export with another opset: the operator came later, or was taken out",
     ),

@@ -33,6 +33,7 @@ def runtime() -> Runtime:
     """
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(4)  # it would write to the log on its own
     return Runtime(onnxruntime, f"onnxruntime {onnxruntime.__version__}")
 
 
