@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreshore_agent.engine import effects, events
-from foreshore_agent.play import recording
+from foreshore_agent.play import recording, truth
 from foreshore_agent.rehearse import score
 from foreshore_api.wire import record
 
@@ -26,9 +26,9 @@ def decided(
 def counted(*rows: tuple[str, effects.Decided], value: str | None = None) -> score.Score:
     """A score of rows of a truth and the decision that followed."""
     found = score.Score(has_truth=True, true_value=value)
-    for number, (truth, decision) in enumerate(rows, start=1):
+    for number, (label, decision) in enumerate(rows, start=1):
         found.begin_row(
-            recording.RecordedRow(number, {}, truth=truth), T0 + timedelta(minutes=number)
+            recording.RecordedRow(number, {}, truth=label), T0 + timedelta(minutes=number)
         )
         found.take(decision)
     return found
@@ -127,7 +127,7 @@ def test_a_row_after_which_nothing_is_decided_is_counted() -> None:
     ],
 )
 def test_what_counts_as_true(text: str, value: str | None, expected: bool | None) -> None:
-    assert score.is_right_to_act(text, value) is expected
+    assert truth.is_right_to_act(text, value) is expected
 
 
 def test_a_truth_that_cannot_be_read_is_no_truth_and_is_said() -> None:

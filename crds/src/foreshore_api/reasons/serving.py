@@ -102,6 +102,12 @@ class ServingReason(ReasonEnum):
         "An element type that the protocol's JSON cannot carry.",
         "export the model with tensors of numbers, booleans or text",
     )
+    UNSUPPORTED_SHAPE = (
+        "UnsupportedShape",
+        "An input whose shape no sample of features fills.",
+        "export the model with inputs [batch, features], or [batch, steps, features] for a window"
+        " of samples",
+    )
     LOAD_FAILED = (
         "LoadFailed",
         "The runtime refused the model.",

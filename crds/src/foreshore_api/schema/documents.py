@@ -8,7 +8,16 @@ from typing import Any
 import pydantic
 from pydantic import alias_generators
 
-from foreshore_api.wire import assignment, beat, command, oip, record, report, serving
+from foreshore_api.wire import (
+    assignment,
+    beat,
+    command,
+    inspection,
+    oip,
+    record,
+    report,
+    serving,
+)
 
 DOCUMENTS: tuple[type[pydantic.BaseModel], ...] = (
     assignment.Assignment,
@@ -18,6 +27,7 @@ DOCUMENTS: tuple[type[pydantic.BaseModel], ...] = (
     command.Command,
     command.Acknowledgement,
     command.Advice,
+    inspection.ModelInspection,
     oip.InferRequest,
     oip.InferResponse,
     oip.ModelMetadata,

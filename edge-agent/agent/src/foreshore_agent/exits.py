@@ -27,7 +27,8 @@ class Exit(IntEnum):
 MEANINGS: Final[Mapping[Exit, str]] = {
     Exit.DONE: "done, or asked to end",
     Exit.FAILED: "begun, and it did not come out well: a recording that led to no decision,"
-    " nothing found, resources in which lint finds a mistake, a broken chain, a defect, a state"
+    " nothing found, resources in which lint finds a mistake, a model that is not supported as it"
+    " is, a broken chain, a defect, a state"
     " directory that cannot be used",
     Exit.USAGE: "not begun, or not finished: wrong usage, or resources, a recording or a journal"
     " that cannot be worked from; the message says what to change",

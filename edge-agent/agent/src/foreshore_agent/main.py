@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from foreshore_agent import access, discover, exits, lint, play, records, rehearse
+from foreshore_agent import access, discover, exits, lint, model, play, records, rehearse
 from foreshore_api import programs
 
 application = typer.Typer(
@@ -141,6 +141,8 @@ for _verb in (
     access.broker_acl,
 ):
     application.command(epilog=exits.TABLE)(_verb)
+
+application.add_typer(model.application, name="model", epilog=exits.TABLE)
 
 
 def main() -> None:

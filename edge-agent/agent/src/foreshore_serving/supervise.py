@@ -180,9 +180,9 @@ class ServingChild:
         numbers = [str(number) for number in (model, listening, theirs, os.getpid())]
         command = [sys.executable, "-I", "-m", "foreshore_serving.child", *numbers]
         try:
-            with _sheet(contract.encode()) as sheet:
+            with memory_file(contract.encode()) as sheet:
                 self._process = subprocess.Popen(
-                    command, stdin=sheet, stdout=sys.stderr, pass_fds=passed, env=_environment()
+                    command, stdin=sheet, stdout=sys.stderr, pass_fds=passed, env=environment()
                 )
         finally:
             os.close(theirs)
@@ -224,7 +224,7 @@ class ServingChild:
         """Wait until the child ends, or kill it when it is silent; returns what happened."""
         while self._speaks_within(stall_seconds):
             if not os.read(self._control, MAXIMUM_MESSAGE_BYTES):
-                return f"the child ended with {_ending(self._process.wait())}"
+                return f"the child ended with {ending(self._process.wait())}"
         self._process.kill()
         self._process.wait()
         return f"the child showed no life for {stall_seconds:g} s and was killed"
@@ -271,22 +271,23 @@ class ServingChild:
                 Reason.LOAD_TIMEOUT,
                 f"loading and warm-up took more than {seconds:g} s of CPU time and were killed",
             )
-        return Refused(Reason.CRASHED, f"the child ended with {_ending(code)} while loading")
+        return Refused(Reason.CRASHED, f"the child ended with {ending(code)} while loading")
 
 
-def _sheet(body: bytes) -> IO[bytes]:
+def memory_file(body: bytes) -> IO[bytes]:
     """Return a file in memory, to be read from its start: a pipe could fill up or break."""
-    sheet = os.fdopen(os.memfd_create("contract"), "w+b")
-    sheet.write(body)
-    sheet.seek(0)
-    return sheet
+    file = os.fdopen(os.memfd_create("contract"), "w+b")
+    file.write(body)
+    file.seek(0)
+    return file
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """Return how a process ended: the name of a signal, or an exit code."""
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """One thread, one arena: a second would take 64 MB of address space and serve nobody."""
     return {
         "LANG": "C.UTF-8",

@@ -75,22 +75,27 @@ class Measure:
 
     def __init__(self, before: int) -> None:
         """Import the runtime; `before` is what was resident without it and without NumPy."""
-        self._runtime: Final = sessions.runtime().name
+        self.runtime: Final = sessions.runtime().name
+        """The runtime and its version."""
         self._loaded: Final = limits.resident_bytes()
-        self._runtime_bytes: Final = max(0, self._loaded - before)
+        self.runtime_bytes: Final = max(0, self._loaded - before)
+        """Growth of the process by the runtime."""
+
+    def session_bytes(self, model_bytes: int) -> int:
+        """Return the growth since then, with the model's file, of `model_bytes`."""
+        return max(0, limits.resident_bytes() - self._loaded) + model_bytes
 
     def evidence(
         self, session: Any, contract: contracts.Contract, usual_seconds: float, *, is_bounded: bool
     ) -> evidence.TrialEvidence:
         """Run the seeded inputs; return what the trial showed."""
         shown = answers(session, contract)
-        grown = max(0, limits.resident_bytes() - self._loaded)
         return evidence.TrialEvidence(
             contract=contract.fingerprint(),
-            runtime=self._runtime,
+            runtime=self.runtime,
             answers=shown,
             usual_seconds=usual_seconds,
-            session_bytes=grown + contract.model_bytes,
-            runtime_bytes=self._runtime_bytes,
+            session_bytes=self.session_bytes(contract.model_bytes),
+            runtime_bytes=self.runtime_bytes,
             is_bounded=is_bounded,
         )

@@ -35,7 +35,10 @@ def play(
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option(envvar="FORESHORE_CSV", help="The recording: `,` or `;`, with a header."),
+        typer.Option(
+            envvar="FORESHORE_CSV",
+            help="The recording: CSV with `,`, `;` or tabs and a header, or Parquet.",
+        ),
     ] = None,
     mapped: Annotated[
         list[str] | None,
@@ -43,6 +46,14 @@ def play(
             "--map", metavar="COLUMN=PROPERTY", help="Which column is which property; repeatable."
         ),
     ] = None,
+    row_names: Annotated[  # noqa: FBT002 - an option of the command line
+        bool,
+        typer.Option(
+            "--row-names",
+            envvar="FORESHORE_ROW_NAMES",
+            help="The first column has no name in the header and holds row names, as R writes.",
+        ),
+    ] = False,
     rate: Annotated[
         float, typer.Option(envvar="FORESHORE_RATE", min=0.001, help="Rows a second.")
     ] = 1.0,
@@ -204,6 +215,7 @@ def play(
                 credential=credential,
                 log=log,
                 is_looped=loop,
+                has_row_names=row_names,
             )
         )
     except show.USAGE_ERRORS as error:

@@ -5,8 +5,8 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from foreshore_agent.play import machine, recording
-from foreshore_api import meta, v1alpha1
+from foreshore_agent.play import layout, machine, recording
+from foreshore_api import hints, meta, v1alpha1
 from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import deviceprofile, evaluation
 from foreshore_decision import policy as compiling
@@ -58,7 +58,7 @@ def obstacles(
     if not enabled:
         yield from disabled(policies)
     yield from untriggered(device, enabled, reported, header)
-    yield from unfed(device, enabled, reported)
+    yield from unfed(device, enabled, reported, header)
 
 
 def disabled(policies: Collection[v1alpha1.DecisionPolicy]) -> Iterator[str]:
@@ -90,7 +90,7 @@ def untriggered(
             yield (
                 f"DecisionPolicy {policy.name} is evaluated when {names} is reported ({field}), and"
                 f" no column is: say which with --map COLUMN={min(triggers)}; columns:"
-                f" {', '.join(header)}"
+                f" {layout.listed(header)}"
             )
 
 
@@ -98,6 +98,7 @@ def unfed(
     device: v1alpha1.Device,
     policies: Collection[v1alpha1.DecisionPolicy],
     reported: Collection[str],
+    header: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, although the policy needs one."""
     for policy in policies:
@@ -107,7 +108,25 @@ def unfed(
             if name not in reported and needs_value:
                 yield (
                     f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
-                    f" no column is: it will be missing; --map COLUMN={name} gives it"
+                    f" no column is: it will be missing; {hints.near(name, header)}--map"
+                    f" COLUMN={name} gives it"
+                )
+
+
+def defaulted(
+    device: v1alpha1.Device,
+    policies: Collection[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
+) -> Iterator[str]:
+    """Yield the inputs that no row gives a value to, and that have a default for it."""
+    for policy in policies:
+        for source in policy.spec.inputs:
+            name = compiling.property_name(policy.spec, source, device.spec)
+            is_defaulted = source.on_invalid is evaluation.OnInvalid.DEFAULT
+            if name not in reported and is_defaulted:
+                yield (
+                    f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
+                    f" no column is: it is decided on the default, {source.default}"
                 )
 
 

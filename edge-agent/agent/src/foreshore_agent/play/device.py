@@ -108,8 +108,11 @@ class PlayedDevice:
         self._state = log.remembered
         self.values: dict[str, leaf.Value] = self._machine.initial()
 
-    def measure(self, measured: Mapping[str, leaf.Value], now: datetime) -> bytes:
-        """Return the telemetry of one row: what is measured now, and what the device is set to."""
+    def measure(self, measured: Mapping[str, leaf.Value | None], now: datetime) -> bytes:
+        """Return the telemetry of one row: what is measured now, and what the device is set to.
+
+        None stands for a property of which it says that there is no value.
+        """
         return self._telemetry({**measured, **self._readable()}, now)
 
     def take(self, body: bytes, now: datetime) -> Reaction:
@@ -149,7 +152,7 @@ class PlayedDevice:
         changed = {name: readable[name] for name in settling.changes if name in readable}
         return Settled(self._answer(done), self._telemetry(changed, now) if changed else None)
 
-    def _telemetry(self, values: Mapping[str, leaf.Value], now: datetime) -> bytes:
+    def _telemetry(self, values: Mapping[str, leaf.Value | None], now: datetime) -> bytes:
         return document(self._stage.profile.properties, values, now)
 
     def _readable(self) -> dict[str, leaf.Value]:
@@ -186,7 +189,7 @@ class PlayedDevice:
 
 def document(
     properties: tuple[deviceprofile.Property, ...],
-    values: Mapping[str, leaf.Value],
+    values: Mapping[str, leaf.Value | None],
     now: datetime,
 ) -> bytes:
     """Render a telemetry document, each value where the profile looks for it, stamped now."""
@@ -199,7 +202,7 @@ def document(
     return orjson.dumps(root)
 
 
-def _put(root: dict[str, Any], path: tuple[str, ...], value: leaf.Value) -> None:
+def _put(root: dict[str, Any], path: tuple[str, ...], value: leaf.Value | None) -> None:
     for step in path[:-1]:
         root = root.setdefault(step, {})
     root[path[-1]] = value

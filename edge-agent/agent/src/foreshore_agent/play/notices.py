@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Iterable
+from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
 from foreshore_agent import exits
+from foreshore_agent.play import echo as first_rows
+from foreshore_agent.play import recording
 
 _SECONDS: Final = 5.0
 """Between two lines of progress."""
@@ -29,3 +32,8 @@ def say(notes: Iterable[str]) -> None:
     """Say each on a line of its own."""
     for note in notes:
         exits.say(note)
+
+
+def echo(rows: recording.Recording, zone: tzinfo) -> None:
+    """Show the first rows as they are understood, times in a zone. Raises RecordingError."""
+    exits.say("\n".join(first_rows.lines(rows, zone)))

@@ -69,7 +69,7 @@ class Player:
         while self._lane.is_up and not self._lane.has_room:  # noqa: ASYNC110 - room comes without an event
             await asyncio.sleep(_BUSY_SECONDS)
 
-    def say(self, measured: Mapping[str, leaf.Value]) -> bool:
+    def say(self, measured: Mapping[str, leaf.Value | None]) -> bool:
         """Publish what the device measures now, and what it is set to; False when nobody heard."""
         return self._publish(self.played.measure(measured, self._clock.now()))
 

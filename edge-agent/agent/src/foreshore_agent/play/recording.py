@@ -1,50 +1,33 @@
-"""A sensor recording as rows of property values: CSV with `,` or `;`, quoted headers, any case.
+"""A sensor recording as rows of property values: text or Parquet, quoted headers, any case.
+
+    file ──sources──► cells ──columns, times, cells──► rows ──survey──► mistakes, notes
 
 `play` and `rehearse` read it. The whole file is read once before its first row is used, so that a
 mistake in the last row is said before anything runs: `layout` looks at how it is written, `survey`
-at what is wrong with it as a whole. A cell that cannot be read is left out of its row and counted;
-a column that nobody mapped is ignored. With `;` between columns, a decimal comma is understood.
+at what is wrong with it as a whole. A cell that live telemetry would refuse is refused, one that
+says nothing leaves the last value to age; a column that nobody mapped is ignored.
 """
 
-import csv
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent.devices.codecs import leaf
 from foreshore_agent.devices.codecs.leaf import Value
-from foreshore_agent.play import layout, survey
+from foreshore_agent.play import cells, sources, survey, times
+from foreshore_agent.play.cells import RefusedCell as RefusedCell
+from foreshore_agent.play.columns import DAY_AND_CLOCK
+from foreshore_agent.play.columns import Columns as Columns
+from foreshore_agent.play.columns import Wanted as Wanted
+from foreshore_agent.play.columns import arrange as arrange
+from foreshore_agent.play.columns import mapping as mapping
 from foreshore_agent.play.layout import RecordingError as RecordingError
-from foreshore_api import hints
+from foreshore_agent.play.layout import RowPosition
 from foreshore_api.v1alpha1 import deviceprofile
 
 PROGRESS_ROWS: Final = 10_000
 """How often a long file is said to be under way."""
-LATEST_SECONDS: Final = 10_000_000_000
-"""Unix seconds of the year 2286; what is larger counts milliseconds or less."""
-TIME_COLUMNS: Final = ("date", "time", "timestamp", "datetime", "date_time")
-"""Headers that are taken for the time when nobody says which column it is."""
-
-_WEEK: Final = "W"
-"""In a time, a week's number: no sensor writes it, so it is a slip."""
-_DATE: Final = 8
-"""Digits of a date without dashes; any other number alone is no date, though it may look so."""
-_DIGITS: Final = 20
-"""Characters of a whole number of 64 bits, with its sign."""
-_TRUE: Final = ("true", "1", "yes", "t")
-_FALSE: Final = ("false", "0", "no", "f")
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which column says what."""
-
-    properties: Mapping[int, deviceprofile.Property]
-    time: int | None
-    truth: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +39,36 @@ class RecordedRow:
     values: Mapping[str, Value]
     time: datetime | None = None
     truth: str | None = None
-    unread: tuple[str, ...] = ()
-    """Properties whose cell could not be read."""
-    line: int = field(default=0, compare=False)
+    refused: Mapping[str, RefusedCell] = field(default_factory=dict)
+    """Properties whose cell is no value of them."""
+    silent: tuple[str, ...] = ()
+    """Properties of which their cell says nothing."""
+    line: int | None = field(default=None, compare=False)
     """Line of the file on which it ends, from 1."""
+    is_repeated: bool = field(default=False, compare=False)
+    """Whether the local clock showed its time twice."""
 
     @property
-    def place(self) -> survey.RowPosition:
+    def place(self) -> RowPosition:
         """Where it stands."""
-        return survey.RowPosition(self.number, self.line)
+        return RowPosition(self.number, self.line)
+
+    @property
+    def message(self) -> dict[str, Value | None]:
+        """What a device would say: values, the text of cells that are none, null."""
+        texts = {name: cell.text for name, cell in self.refused.items()}
+        return {**self.values, **texts, **dict.fromkeys(self.silent)}
 
 
 @dataclass(slots=True)
 class Recording:
     """A file and how to read it; every iteration begins at its first row."""
 
-    path: Path
+    source: sources.RowSource
     columns: Columns
-    header: Sequence[str]
+    form: times.TimeForm
+    """Of its times."""
     zone: tzinfo = UTC
-    separator: str = ","
     rows: int = 0
     """Rows of the file."""
     span: tuple[datetime, datetime] | None = None
@@ -83,61 +76,85 @@ class Recording:
     notes: tuple[str, ...] = ()
     """What a person should know before it is played."""
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.source.path
+
+    @property
+    def header(self) -> Sequence[str]:
+        """Names of its columns."""
+        return self.source.header
+
     def __iter__(self) -> Iterator[RecordedRow]:
         """Yield the rows in order; empty lines are skipped. Raises RecordingError."""
-        for place, cells in self.cells():
-            yield self.row(place, cells)
+        reader, width = RowReader(self), len(self.header)
+        for place, row in self.source.rows(self.columns.used):
+            if not row:
+                continue
+            if len(row) != width:
+                raise RecordingError(f"{self.path}: {place} has changed since it was looked at")
+            yield reader.read(place, row)
 
-    def cells(self) -> Iterator[tuple[survey.RowPosition, Sequence[str]]]:
-        """Yield the cells of each row. Raises RecordingError."""
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(layout.bounded(file), delimiter=self.separator)
-                next(reader, None)
-                for number, cells in enumerate(filter(None, reader), start=1):
-                    yield survey.RowPosition(number, reader.line_num), cells
-        except UnicodeDecodeError as error:
-            raise RecordingError(layout.undecodable(self.path)) from error
-        except (OSError, csv.Error) as error:
-            raise RecordingError(f"{self.path} cannot be read: {error}") from error
 
-    def row(self, place: survey.RowPosition, cells: Sequence[str]) -> RecordedRow:
+class RowReader:
+    """Reads the rows of one pass over a recording, in their order."""
+
+    def __init__(self, recording: Recording) -> None:
+        separator = recording.source.separator
+        self.readers: Final = {
+            index: (declared.name, cells.CellReader(declared, separator))
+            for index, declared in recording.columns.properties.items()
+        }
+        self._columns: Final = recording.columns
+        self._times: Final = times.TimeReader(recording.form, recording.zone)
+        self._time_name: Final = "+".join(recording.header[at] for at in recording.columns.time)
+
+    def read(self, place: RowPosition, row: Sequence[str]) -> RecordedRow:
         """Read one row. Raises RecordingError, without its place."""
         values: dict[str, Value] = {}
-        unread: list[str] = []
-        for index, declared in self.columns.properties.items():
-            text = cells[index].strip() if index < len(cells) else ""
+        refused: dict[str, RefusedCell] = {}
+        silent: list[str] = []
+        for index, (name, reader) in self.readers.items():
             try:
-                values[declared.name] = value(text, declared.type, self.separator)
-            except ValueError:
-                unread.append(declared.name)
-        time = self.columns.time
-        truth = self.columns.truth
+                value = reader.read(row[index])
+            except cells.PayloadError as error:
+                refused[name] = RefusedCell(row[index], error.reason)
+                continue
+            if value is None:
+                silent.append(name)
+            else:
+                values[name] = value
+        time, is_repeated = self._time(row)
+        truth = self._columns.truth
         return RecordedRow(
             number=place.row,
             values=values,
-            time=None if time is None else self._moment(cells, time),
-            truth=None if truth is None else cells[truth],
-            unread=tuple(unread),
+            time=time,
+            truth=None if truth is None else row[truth],
+            refused=refused,
+            silent=tuple(silent),
             line=place.line,
+            is_repeated=is_repeated,
         )
 
-    def _moment(self, cells: Sequence[str], index: int) -> datetime:
+    def mixed(self) -> Iterator[str]:
+        """Yield a mistake for each column that writes two decimal marks."""
+        for name, reader in self.readers.values():
+            if len(reader.marks) > 1:
+                shown = " and ".join(repr(text[:40]) for text in reader.marks.values())
+                yield (
+                    f"the column of {name} has {shown}: nobody knows which mark is the decimal"
+                    " one; write numbers with one, and thousands without any"
+                )
+
+    def _time(self, row: Sequence[str]) -> tuple[datetime | None, bool]:
+        if not self._columns.time:
+            return None, False
         try:
-            return moment(cells[index], self.zone)
+            return self._times.read(_time_cell(row, self._columns))
         except RecordingError as error:
-            raise RecordingError(f", column {self.header[index]}: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the caller wants of the columns."""
-
-    mapped: Mapping[str, str] = field(default_factory=dict)
-    """Property by column, as given with `--map`."""
-    time_column: str | None = None
-    needs_time: bool = False
-    truth_column: str | None = None
+            raise RecordingError(f", column {self._time_name}: {error}") from error
 
 
 def read(
@@ -146,6 +163,7 @@ def read(
     wanted: Wanted,
     zone: tzinfo = UTC,
     progress: Callable[[int], object] = lambda _: None,
+    now: datetime | None = None,
 ) -> Recording:
     """Read a recording once from beginning to end, and return how to play it.
 
@@ -155,197 +173,111 @@ def read(
         wanted: what the caller wants of the columns.
         zone: of times that name none.
         progress: told now and then how many rows have been read.
+        now: by a clock; None: rows in the future are not looked for.
 
     Raises:
         RecordingError: it cannot be played as it is; the text names rows, columns and the remedy.
     """
-    file_layout = layout.read(path)
+    source = sources.find(path, has_row_names=wanted.has_row_names)
     try:
-        columns = arrange(file_layout.header, properties, wanted)
+        recording = _prepared(source, properties, wanted, zone)
+        reader = RowReader(recording)
+        seen = _surveyed(recording, reader, progress, wanted.truth_value, now)
     except RecordingError as error:
-        raise RecordingError(f"{path}: {error}") from error
-    recording = Recording(path, columns, file_layout.header, zone, file_layout.separator)
-    seen = _surveyed(recording, progress)
-    if seen.rows == 0:
-        raise RecordingError(f"{path} has no rows, only a header")
-    if mistakes := seen.mistakes():
+        text = str(error)
+        raise RecordingError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+    empty = seen.empty()
+    mistakes = seen.mistakes() or (*reader.mixed(), *_mapped_empty(recording, wanted, empty))
+    if mistakes:
         raise RecordingError(f"{path}: " + "\n  ".join(mistakes))
-    recording.rows, recording.notes = seen.rows, seen.notes()
-    if seen.first is not None and seen.last is not None:
-        recording.span = (seen.first, seen.last)
+    notes = (*source.notes, *recording.columns.notes, *seen.notes())
+    recording.columns, left_out = _without(recording, empty)
+    if not recording.columns.properties:
+        raise RecordingError(f"{path}: no column of a property holds any value")
+    recording.rows, recording.notes = seen.rows, (*notes, *left_out)
+    if seen.order.first is not None and seen.order.last is not None:
+        recording.span = (seen.order.first, seen.order.last)
     return recording
 
 
-def _surveyed(recording: Recording, progress: Callable[[int], object]) -> survey.Survey:
+def _prepared(
+    source: sources.RowSource,
+    properties: Sequence[deviceprofile.Property],
+    wanted: Wanted,
+    zone: tzinfo,
+) -> Recording:
+    """Decide how a file is read. Raises RecordingError."""
+    form = None if wanted.time_format is None else times.named(wanted.time_format)
+    names = enumerate(source.header)
+    peeked = [index for index, name in names if name.strip().casefold() in DAY_AND_CLOCK]
+    first = next((row for _, row in source.rows(peeked) if row), None)
+    if first is None:
+        raise RecordingError(f"{source.path} has no rows, only a header")
+    chosen = arrange(source.header, properties, wanted, first)
+    if form is None:
+        last = max(chosen.time, default=0)
+        every = source.rows(chosen.time) if chosen.time else ()
+        form = times.choose(_time_cell(row, chosen) for _, row in every if len(row) > last)
+    return Recording(source, chosen, form, zone)
+
+
+def _time_cell(row: Sequence[str], chosen: Columns) -> str:
+    """Return the time of a row as it stands."""
+    return " ".join(row[index].strip() for index in chosen.time)
+
+
+def _surveyed(
+    recording: Recording,
+    reader: RowReader,
+    progress: Callable[[int], object],
+    true_value: str | None,
+    now: datetime | None,
+) -> survey.Survey:
     """Look at every row."""
-    columns, width = recording.columns, len(recording.header)
-    index_of = {declared.name: index for index, declared in columns.properties.items()}
-    seen = survey.Survey(columns.properties, columns.time, recording.header)
-    for place, cells in recording.cells():
+    source, width = recording.source, len(recording.header)
+    seen = survey.Survey(recording.columns, recording.header, source.separator, true_value, now)
+    for place, row_cells in source.rows(recording.columns.used):
         if place.row % PROGRESS_ROWS == 0:
             progress(place.row)
-        if len(cells) != width:
-            seen.refuse_width(place, len(cells))
+        if not row_cells:
+            seen.pass_over(place)
+            continue
+        if len(row_cells) != width:
+            seen.refuse_width(place, row_cells)
             continue
         try:
-            row = recording.row(place, cells)
+            row = reader.read(place, row_cells)
         except RecordingError as error:
             seen.refuse(place, str(error))
             continue
-        unread = {name: cells[index_of[name]] for name in row.unread}
-        seen.take(place, row.values, unread, row.time)
+        seen.take(place, row.values, row.refused, row.silent, row.truth)
+        if row.time is not None:
+            seen.follow(place, row.time, is_repeated=row.is_repeated)
     return seen
 
 
-def arrange(
-    header: Sequence[str], properties: Sequence[deviceprofile.Property], wanted: Wanted
-) -> Columns:
-    """Decide which column says what: as mapped, else by the property's own name.
-
-    Raises RecordingError.
-    """
-    places = {name.strip().casefold(): index for index, name in enumerate(header)}
-    by_name = {declared.name.casefold(): declared for declared in properties}
-    columns = _mapped(header, places, by_name, wanted.mapped)
-    taken = {declared.name for declared in columns.values()}
-    for name, declared in by_name.items():
-        if name in places and declared.name not in taken and places[name] not in columns:
-            columns[places[name]] = declared
-    if not columns:
-        raise RecordingError(
-            f"no column is a property of the device; columns: {', '.join(header)};"
-            f" properties: {_names(by_name.values())};"
-            " say which is which with --map COLUMN=PROPERTY"
-        )
-    time = None if wanted.time_column is None else _place(places, wanted.time_column, header)
-    if time is None and wanted.needs_time:
-        time = next((places[name] for name in TIME_COLUMNS if name in places), None)
-        if time is None:
-            raise RecordingError(
-                f"no column looks like a time; say which with --time-column: {', '.join(header)}"
+def _mapped_empty(recording: Recording, wanted: Wanted, empty: frozenset[str]) -> Iterator[str]:
+    """Yield a mistake for each column that a person mapped and that is wholly empty."""
+    by_hand = {column.strip().casefold() for column in wanted.mapped}
+    for index, declared in recording.columns.properties.items():
+        name = recording.header[index]
+        if declared.name in empty and name.strip().casefold() in by_hand:
+            yield (
+                f"column {name} is mapped to {declared.name}, and every cell of it is empty:"
+                " map another column"
             )
-    truth = None if wanted.truth_column is None else _place(places, wanted.truth_column, header)
-    return Columns(columns, time, truth)
 
 
-def _mapped(
-    header: Sequence[str],
-    places: Mapping[str, int],
-    by_name: Mapping[str, deviceprofile.Property],
-    mapped: Mapping[str, str],
-) -> dict[int, deviceprofile.Property]:
-    """Return the columns that were mapped by hand. Raises RecordingError."""
-    columns: dict[int, deviceprofile.Property] = {}
-    for column, name in mapped.items():
-        if name.casefold() not in by_name:
-            raise RecordingError(
-                f"the device has no property {name!r}; {hints.near(name.casefold(), by_name)}"
-                f"it has {_names(by_name.values())}"
-            )
-        place, meant = _place(places, column, header), by_name[name.casefold()]
-        other = next((at for at, declared in columns.items() if declared is meant), place)
-        if other != place:
-            raise RecordingError(
-                f"columns {header[other]} and {header[place]} are both mapped to {meant.name}:"
-                " leave one --map out"
-            )
-        columns[place] = meant
-    return columns
-
-
-def mapping(pairs: Sequence[str]) -> dict[str, str]:
-    """Read `COLUMN=PROPERTY` pairs. Raises RecordingError."""
-    mapped: dict[str, str] = {}
-    for pair in pairs:
-        column, equals, name = pair.rpartition("=")
-        if not equals or not column or not name:
-            raise RecordingError(f"--map takes COLUMN=PROPERTY, not {pair!r}")
-        if column.strip().casefold() in (earlier.strip().casefold() for earlier in mapped):
-            raise RecordingError(f"column {column} is mapped twice: leave one --map out")
-        mapped[column] = name
-    return mapped
-
-
-def value(text: str, data_type: deviceprofile.DataType, separator: str = ",") -> Value:
-    """Read a cell as a property's type. Raises ValueError."""
-    match data_type:
-        case deviceprofile.DataType.NUMBER:
-            return _number(text, separator)
-        case deviceprofile.DataType.INTEGER:
-            return _integer(text, separator)
-        case deviceprofile.DataType.BOOLEAN:
-            if text.casefold() not in (*_TRUE, *_FALSE):
-                raise ValueError(f"{text!r} is neither true nor false")
-            return text.casefold() in _TRUE
-        case deviceprofile.DataType.STRING:
-            return text
-
-
-def moment(text: str, zone: tzinfo) -> datetime:
-    """Read ISO 8601 or Unix seconds; without a zone it is `zone`'s. Raises RecordingError."""
-    text = text.strip()
-    if text.isdecimal() and len(text) != _DATE:
-        return _unix(text)  # else some milliseconds would be dates: 1701011200000 is in 1701
-    try:
-        parsed = datetime.fromisoformat("" if _WEEK in text.upper() else text)
-    except ValueError:
-        return _unix(text)
-    try:
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=zone)).astimezone(UTC)
-    except OverflowError as error:
-        raise RecordingError(
-            f"{text!r} is no time between the years 1 and 9999 in UTC: mend the cell"
-        ) from error
-
-
-def _unix(text: str) -> datetime:
-    try:
-        seconds = _float(text)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise RecordingError(
-            f"{text!r} is no time; write it as 2015-02-02 14:19:00, or in Unix seconds"
-        )
-    if abs(seconds) > LATEST_SECONDS:
-        raise RecordingError(
-            f"{text!r} is no time in Unix seconds; if it counts milliseconds, divide by 1000"
-        )
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _number(text: str, separator: str) -> float:
-    if separator == ";" and text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
-    number = _float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not finite")
-    return number
-
-
-def _integer(text: str, separator: str) -> int:
-    """Read a whole number as devices may send it: exactly, and of 64 bits at most."""
-    is_digits = text.lstrip("+-").isdecimal() and len(text) <= _DIGITS
-    number = int(text) if is_digits else _number(text, separator)
-    return int(leaf.typed(number, deviceprofile.DataType.INTEGER))
-
-
-def _float(text: str) -> float:
-    """Read a number as files write it: not with the underscores of program text."""
-    if "_" in text:
-        raise ValueError(f"{text!r} is no number")
-    return float(text)
-
-
-def _place(places: Mapping[str, int], column: str, header: Sequence[str]) -> int:
-    place = places.get(column.strip().casefold())
-    if place is None:
-        raise RecordingError(
-            f"the recording has no column {column!r}; {hints.near(column, header)}"
-            f"it has {', '.join(header)}"
-        )
-    return place
-
-
-def _names(properties: Iterable[deviceprofile.Property]) -> str:
-    return ", ".join(sorted(declared.name for declared in properties))
+def _without(recording: Recording, empty: frozenset[str]) -> tuple[Columns, tuple[str, ...]]:
+    """Return the columns but for those that are wholly empty, and a note for each of these."""
+    chosen = recording.columns
+    properties = {
+        index: declared
+        for index, declared in chosen.properties.items()
+        if declared.name not in empty
+    }
+    notes = tuple(
+        f"column {recording.header[index]} is wholly empty: it is left out"
+        for index in chosen.properties.keys() - properties.keys()
+    )
+    return replace(chosen, properties=properties), notes

@@ -48,6 +48,8 @@ class PlayRequest:
     credential: str | None
     log: Path | None
     is_looped: bool
+    has_row_names: bool = False
+    """Whether the recording's first column has no name in its header."""
 
 
 def run(request: PlayRequest) -> None:
@@ -60,11 +62,12 @@ def run(request: PlayRequest) -> None:
     rows = recording.read(
         request.csv,
         played.profile.properties,
-        recording.Wanted(mapped),
+        recording.Wanted(mapped, has_row_names=request.has_row_names),
         played.zone,
         progress=progress,
     )
     notices.say((*rows.notes, *_uncovered(reading, played, rows)))
+    notices.echo(rows, played.zone)
     address = connection.Address.of(played.site.spec.broker, request.credentials)
     if request.credential is not None:
         address = replace(address, credential=request.credential)
@@ -85,7 +88,8 @@ def _uncovered(
     reported = coverage.reported(played.profile, rows.columns)
     reported |= coverage.elsewhere(played.device, policies)  # others report it meanwhile
     yield from coverage.untriggered(played.device, policies, reported, rows.header)
-    yield from coverage.unfed(played.device, policies, reported)
+    yield from coverage.unfed(played.device, policies, reported, rows.header)
+    yield from coverage.defaulted(played.device, policies, reported)
 
 
 async def _play(
@@ -132,7 +136,7 @@ async def _tell(
                 if await _stopped(stop, due):
                     return
                 await device.room()
-                device.say(row.values)
+                device.say(row.message)
                 count += 1
                 shown.show(row.number, device)
             if not request.is_looped:

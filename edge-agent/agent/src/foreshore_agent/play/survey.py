@@ -4,33 +4,25 @@
 begin; a note is said before the beginning. Bounded: what it keeps does not grow with the file.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from foreshore_agent.devices.codecs.leaf import Value
-from foreshore_api import scalars
+from foreshore_agent.play import cells, columns, order, truth
+from foreshore_agent.play.layout import RowPosition as RowPosition
+from foreshore_api import printable, scalars
 from foreshore_api.v1alpha1 import deviceprofile
 
 SHOWN: Final = 8
 """Mistakes that are told one by one."""
-LONGEST_GAP: Final = timedelta(days=366)
-"""Between two rows: more is a clock that was wrong, or two recordings in one file."""
-LONGEST_RETURN: Final = timedelta(hours=1)
-"""How far times may go back: an hour comes twice when summer time ends."""
-_YEAR: Final = timedelta(days=365.25)
-
-
-@dataclass(frozen=True, slots=True)
-class RowPosition:
-    """Where a row stands."""
-
-    row: int
-    line: int
-
-    def __str__(self) -> str:
-        return f"row {self.row} (line {self.line})"
+_CELL: Final = 40
+"""Characters of a cell in a message."""
+_WHOLE: Final = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+_FRACTION: Final = re.compile(r"\d+\s*", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -41,8 +33,9 @@ class _Column:
     name: str
     readable: int = 0
     believable: int = 0
-    unread: int = 0
-    first_unread: tuple[RowPosition, str] | None = None
+    silent: int = 0
+    refused: int = 0
+    first_refused: tuple[RowPosition, cells.RefusedCell] | None = None
 
 
 class Survey:
@@ -50,128 +43,185 @@ class Survey:
 
     def __init__(
         self,
-        properties: Mapping[int, deviceprofile.Property],
-        time: int | None,
+        chosen: columns.Columns,
         header: Sequence[str],
+        separator: str | None,
+        true_value: str | None = None,
+        now: datetime | None = None,
     ) -> None:
+        """Look at a recording with these columns.
+
+        Args:
+            chosen: which column says what.
+            header: their names.
+            separator: what stands between them; None where no text does.
+            true_value: what the truth's column says where acting was right.
+            now: by a clock, if one is asked.
+        """
         self.rows = 0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
+        self.order: Final = order.TimeOrder("+".join(header[at] for at in chosen.time), now)
         self._width: Final = len(header)
         self._header: Final = header
-        self._time: Final = "" if time is None else header[time]
+        self._separator: Final = separator
         self._columns: Final = {
-            declared.name: _Column(declared, header[index])
-            for index, declared in properties.items()
+            declared.name: _Column(declared, printable.clean(header[index], _CELL))
+            for index, declared in chosen.properties.items()
         }
+        self._truth: Final = (
+            None if chosen.truth is None else truth.TruthColumn(header[chosen.truth], true_value)
+        )
         self._mistakes: list[str] = []
         self._count = 0
         self._wider = 0
-        self._earlier = 0
-        self._first_earlier: RowPosition | None = None
-        self._before: tuple[RowPosition, datetime] | None = None
-        self._leap: tuple[RowPosition, datetime] | None = None
-        """The row before the one that lies too far ahead."""
+        self._commas = ""
+        """A number with a decimal comma that two cells seem to be, of the first row that is
+        wider."""
+        self._blank = 0
+        self._first_blank: RowPosition | None = None
 
     def refuse(self, place: RowPosition, problem: str) -> None:
         """Note a row that cannot be read."""
         self.rows = place.row
         self._add(f"{place}{problem}")
 
-    def refuse_width(self, place: RowPosition, cells: int) -> None:
+    def refuse_width(self, place: RowPosition, row: Sequence[str]) -> None:
         """Note a row that has more or fewer cells than the header has names."""
-        self._wider += cells == self._width + 1
-        if cells < self._width:
-            what = f"there is no cell for column {self._header[cells]}"
+        count, number = len(row), self._split_number(row)
+        if count == self._width + 1:
+            self._wider += 1
+            self._commas = self._commas or number
+        if count < self._width:
+            name = printable.clean(self._header[count], _CELL)
+            what = f"there is no cell for column {name}"
         else:
             what = "too many: is a value with a separator in it not quoted?"
-        count = f"{cells} cell{'' if cells == 1 else 's'}"
-        self.refuse(place, f" has {count} where the header has {self._width}: {what}")
+            what += f" Or is {number} a decimal comma? {_COMMA_REMEDY}" if number else ""
+        cell_count = f"{count} cell{'' if count == 1 else 's'}"
+        self.refuse(place, f" has {cell_count} where the header has {self._width}: {what}")
+
+    def pass_over(self, place: RowPosition) -> None:
+        """Note a row in which nothing stands."""
+        self._blank += 1
+        self._first_blank = self._first_blank or place
 
     def take(
         self,
         place: RowPosition,
         values: Mapping[str, Value],
-        unread: Mapping[str, str],
-        time: datetime | None,
+        refused: Mapping[str, cells.RefusedCell],
+        silent: Sequence[str] = (),
+        label: str | None = None,
     ) -> None:
-        """Look at a row: its values, the cells that could not be read, and its time."""
+        """Look at a row: its values, the cells that are none, those that are empty, its truth."""
         self.rows = place.row
         for name, value in values.items():
             column = self._columns[name]
             column.readable += 1
             column.believable += _is_believable(value, column.property)
-        for name, cell in unread.items():
+        for name, cell in refused.items():
             column = self._columns[name]
-            column.unread += 1
-            column.first_unread = column.first_unread or (place, cell)
-        if time is not None:
-            self._follow(place, time)
+            column.refused += 1
+            column.first_refused = column.first_refused or (place, cell)
+        for name in silent:
+            self._columns[name].silent += 1
+        if self._truth is not None and label is not None:
+            self._truth.take(label)
+
+    def follow(self, place: RowPosition, time: datetime, *, is_repeated: bool) -> None:
+        """Look at a row's time, after the row itself."""
+        problem = self.order.take(place, time, is_repeated=is_repeated)
+        if problem is not None:
+            self._add(f"{place}{problem}")
 
     def mistakes(self) -> tuple[str, ...]:
         """Return why the recording cannot be played, the first ones in words."""
         if self.rows and self._wider == self.rows:
-            return (
-                "every row has one cell more than the header: row names, as R writes them?"
-                " Give the first column a name too, such as `row,` before the first name",
-            )
+            return (self._all_wider(),)
         unreadable = [
             f"column {column.name} is mapped to {column.property.name}, and no cell of it is a"
-            f" {column.property.type.value}{_example(column)}: map another column"
+            f" {column.property.type.value}{self._example(column)}: map another column"
             for column in self._columns.values()
-            if self.rows and not column.readable and not self._count
+            if column.refused and not column.readable and not self._count
         ]
+        untrue = () if self._truth is None or self._count else self._truth.mistakes()
         left = self._count - len(self._mistakes)
-        return (*self._mistakes, *unreadable, *((f"and {left} more",) if left else ()))
+        more = (f"and {left} more",) if left else ()
+        return (*self._mistakes, *more, *unreadable, *untrue)
+
+    def empty(self) -> frozenset[str]:
+        """Return the properties whose column is wholly empty."""
+        return frozenset(
+            name
+            for name, column in self._columns.items()
+            if not column.readable and not column.refused
+        )
 
     def notes(self) -> tuple[str, ...]:
         """Return what a person should know before it begins."""
-        return tuple(filter(None, (self._earlier_note(), *map(_note, self._columns.values()))))
-
-    def _follow(self, place: RowPosition, time: datetime) -> None:
-        """Hold a row's time against the one before it."""
-        self.first = self.first or time
-        self.last = time if self.last is None else max(self.last, time)
-        before, self._before = self._before, (place, time)
-        if before is None:
-            return
-        leap, self._leap = self._leap, None
-        if time - before[1] > LONGEST_GAP:
-            self._misplace(place, time, before, "after")
-            self._leap = before
-        elif before[1] - time > LONGEST_RETURN:
-            if leap is None or time < leap[1]:  # else the row that lay too far ahead was said
-                self._misplace(place, time, before, "before")
-        elif time < before[1]:
-            self._earlier += 1
-            self._first_earlier = self._first_earlier or place
-
-    def _misplace(
-        self, place: RowPosition, time: datetime, other: tuple[RowPosition, datetime], side: str
-    ) -> None:
-        far = _far(abs(time - other[1]))
-        remedy = (
-            "remove the row, or play the two parts one by one"
-            if side == "after"
-            else "sort the rows by time, or remove the row"
+        blank = (
+            f"{self._blank} row{'' if self._blank == 1 else 's'} of separators alone are left out"
+            f" (first: line {self._first_blank.line})"
+            if self._first_blank is not None
+            else ""
         )
-        self._add(
-            f"{place}, column {self._time}: {time.isoformat()} is {far} {side} {other[0]}: {remedy}"
-        )
+        of_columns = (note for column in self._columns.values() for note in self._notes(column))
+        of_truth = () if self._truth is None else self._truth.notes()
+        return tuple(filter(None, (blank, *self.order.notes(), *of_columns, *of_truth)))
+
+    def _all_wider(self) -> str:
+        """Say what may be wrong where every row has one cell more than the header."""
+        row_names = "row names, as R writes them? --row-names reads the first column as such"
+        if self._commas:
+            row_names += f". Or is {self._commas} a decimal comma? {_COMMA_REMEDY}"
+        return f"every row has one cell more than the header: {row_names}"
+
+    def _split_number(self, row: Sequence[str]) -> str:
+        """Return a number with a decimal comma that two cells of a row seem to be; or nothing."""
+        if self._separator != ",":
+            return ""
+        for whole, fraction in itertools.pairwise(row):
+            if _WHOLE.fullmatch(whole) and _FRACTION.fullmatch(fraction):
+                return printable.clean(f"{whole.strip()},{fraction.strip()}", _CELL)
+        return ""
 
     def _add(self, mistake: str) -> None:
         self._count += 1
         if len(self._mistakes) < SHOWN:
             self._mistakes.append(mistake)
 
-    def _earlier_note(self) -> str:
-        if self._first_earlier is None:
+    def _notes(self, column: _Column) -> Iterator[str]:
+        """Yield what a person should know of a column."""
+        declared = column.property
+        total = column.readable + column.refused + column.silent
+        if column.readable and not column.believable:
+            low, high = declared.minimum or "…", declared.maximum or "…"
+            yield (
+                f"no value of column {column.name} lies within {low} … {high} of {declared.name}:"
+                " is it the right column, in the property's unit?"
+            )
+        if column.refused:
+            yield (
+                f"{column.refused} of {total} cells of column {column.name} are no"
+                f" {declared.type.value}{self._example(column)}: refused, as from the device"
+            )
+        if column.silent and column.silent < total:
+            yield (
+                f"{column.silent} of {total} cells of column {column.name} say nothing:"
+                " the last value keeps ageing"
+            )
+
+    def _example(self, column: _Column) -> str:
+        if column.first_refused is None:
             return ""
-        what = "1 row is" if self._earlier == 1 else f"{self._earlier} rows are"
-        return (
-            f"{what} dated before the row above it (first: {self._first_earlier}):"
-            " played at the time of that row"
-        )
+        place, cell = column.first_refused
+        shown = printable.clean(repr(cell.text[:_CELL]), 2 * _CELL)
+        hint = cells.hint(cell.text, self._separator)
+        return f" (first: {place}: {shown}: {cell.reason}{hint})"
+
+
+_COMMA_REMEDY: Final = (
+    'Write decimal points, or `;` between the columns, such as with write.csv2 or to_csv(sep=";")'
+)
 
 
 def _is_believable(value: Value, wanted: deviceprofile.Property) -> bool:
@@ -180,39 +230,3 @@ def _is_believable(value: Value, wanted: deviceprofile.Property) -> bool:
     if wanted.minimum is not None and value < scalars.number(wanted.minimum):
         return False
     return wanted.maximum is None or value <= scalars.number(wanted.maximum)
-
-
-def _note(column: _Column) -> str:
-    wanted = column.property
-    if column.readable and not column.believable:
-        low, high = wanted.minimum or "…", wanted.maximum or "…"
-        return (
-            f"no value of column {column.name} lies within {low} … {high} of {wanted.name}:"
-            " is it the right column, in the property's unit?"
-        )
-    if column.unread:
-        total = column.readable + column.unread
-        return (
-            f"{column.unread} of {total} cells of column {column.name} are no"
-            f" {wanted.type.value}{_example(column)}: left out"
-        )
-    return ""
-
-
-def _example(column: _Column) -> str:
-    if column.first_unread is None:
-        return ""
-    place, cell = column.first_unread
-    return f" (first: {place}: {cell[:40]!r})"
-
-
-def _far(span: timedelta) -> str:
-    """Say a time span in the unit that a person would use."""
-    for unit, size in (
-        ("years", _YEAR),
-        ("days", timedelta(days=1)),
-        ("hours", timedelta(hours=1)),
-    ):
-        if span >= 2 * size:
-            return f"{span / size:.0f} {unit}"
-    return f"{span.total_seconds() / 60:.0f} minutes"

@@ -33,15 +33,46 @@ def rehearse(
         str, typer.Option(envvar="FORESHORE_DEVICE", help="Name of the Device to rehearse with.")
     ],
     csv: Annotated[
-        Path, typer.Option(envvar="FORESHORE_CSV", help="The recording: `,` or `;`, with a header.")
+        Path,
+        typer.Option(
+            envvar="FORESHORE_CSV",
+            help="The recording: CSV with `,`, `;` or tabs and a header, or Parquet.",
+        ),
     ],
     time_column: Annotated[
         str | None,
         typer.Option(
             envvar="FORESHORE_TIME_COLUMN",
-            help="Column with the time of a row.  [default: one named like it]",
+            help="Column with the time of a row, or DATE+TIME for two.  [default: one named like"
+            " it]",
         ),
     ] = None,
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FORESHORE_TIME_FORMAT",
+            metavar="FORMAT",
+            help="How times are written: iso, day-first, month-first, unix, unix-ms, unix-us,"
+            " unix-ns, excel, or a pattern such as '%d.%m.%Y %H:%M'.  [default: recognised]",
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FORESHORE_TIME_ZONE",
+            metavar="ZONE",
+            help="Zone of times that name none, such as Europe/Brussels or +01:00."
+            "  [default: the Site's]",
+        ),
+    ] = None,
+    row_names: Annotated[  # noqa: FBT002 - an option of the command line
+        bool,
+        typer.Option(
+            "--row-names",
+            envvar="FORESHORE_ROW_NAMES",
+            help="The first column has no name in the header and holds row names, as R writes.",
+        ),
+    ] = False,
     mapped: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,6 +137,9 @@ def rehearse(
         device=device,
         csv=csv,
         time_column=time_column,
+        time_format=time_format,
+        time_zone=time_zone,
+        has_row_names=row_names,
         mapped=tuple(mapped or ()),
         truth=truth,
         speed=speed,

@@ -19,7 +19,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
-from typing import Final
+from typing import Final, TypeVar
 
 from foreshore_agent import meters
 from foreshore_agent.devices.codecs import leaf, payload
@@ -43,6 +43,10 @@ _NUDGES: Final = 16
 _LAST_WAITS: Final = 5
 """Waits after the last row: a trigger for its interval, then a command for answer, read-back and
 the end of a hold."""
+
+_NO_REASONS: Final[Mapping[str, str]] = {}
+_Any = TypeVar("_Any")
+"""What is said of a property: a value, or a reason."""
 
 _OF_A_DIALECT: Final = {
     name: deviceprofile.Property.model_fields[name].default
@@ -119,12 +123,16 @@ class Driver:
         await self._advance(moment)
         self._clock.advance(moment)
         self._counts.begin_row(row, moment)
-        own, others = _by_device(row.values)
-        for name, values in others.items():
-            await self._hear(name, values)
+        own, _ = _by_device(row.message)
+        _, others = _by_device(row.values)
+        reasons = {name: cell.reason for name, cell in row.refused.items()}
+        refused, refused_of_others = _by_device(reasons)
+        heard = dict.fromkeys((*others, *refused_of_others))
+        for name in heard:
+            await self._hear(name, others.get(name, {}), refused_of_others.get(name, {}))
         self.device.tally.published += 1
-        await self._deliver(self.device.measure(own, moment))
-        if others:  # what waited for the row, which had nothing of its own for it
+        await self._deliver(self.device.measure(own, moment), refused)
+        if heard:  # what waited for the row, which had nothing of its own for it
             self._core.take(events.Tick(*self._core.stamp()))
             await self._answered()
         await asyncio.sleep(0)  # whoever asks to end is heard also where no model is asked
@@ -190,14 +198,20 @@ class Driver:
             self.device.tally.published += 1
             await self._deliver(settled.telemetry)
 
-    async def _hear(self, name: str, values: Mapping[str, leaf.Value]) -> None:
+    async def _hear(
+        self, name: str, values: Mapping[str, leaf.Value], refused: Mapping[str, str]
+    ) -> None:
         """Let the agent hear what another device measured; the row is decided on as a whole."""
         key = events.Key(self._key.namespace, name)
-        self._core.take(events.Sample(*self._core.stamp(), key, values, is_followed=True))
+        self._core.take(events.Sample(*self._core.stamp(), key, values, refused, is_followed=True))
         await self._answered()
 
-    async def _deliver(self, body: bytes) -> None:
-        """Let the agent hear a message of the device, and do all that follows from it at once."""
+    async def _deliver(self, body: bytes, reasons: Mapping[str, str] = _NO_REASONS) -> None:
+        """Let the agent hear a message of the device, and do all that follows from it at once.
+
+        A refused value of it is a recording's cell, as a text: `reasons` say what is wrong with the
+        cell itself.
+        """
         self._counts.begin_work()
         try:
             readings = self._decoder.decode(body)
@@ -207,7 +221,11 @@ class Driver:
         if not readings:
             self.meters.count_telemetry(telemetry.NO_PROPERTY)
         for reading in readings:
-            values, refused, times = reading.values, reading.refused, reading.sampled_at
+            if not reading.has_news:  # the device names properties, and says null of them
+                self.meters.count_telemetry(telemetry.NULL)
+                continue
+            refused = {name: reasons.get(name, why) for name, why in reading.refused.items()}
+            values, times = reading.values, reading.sampled_at
             sample = events.Sample(*self._core.stamp(), self._key, values, refused, times)
             self._core.take(sample)
             await self._answered()
@@ -241,12 +259,10 @@ def as_recorded(profile: deviceprofile.DeviceProfileSpec) -> deviceprofile.Devic
     return profile.model_copy(update={"properties": properties})
 
 
-def _by_device(
-    values: Mapping[str, leaf.Value],
-) -> tuple[dict[str, leaf.Value], dict[str, dict[str, leaf.Value]]]:
-    """Return what the played device measured, and what others did, by device and property."""
-    own: dict[str, leaf.Value] = {}
-    others: dict[str, dict[str, leaf.Value]] = {}
+def _by_device(values: Mapping[str, _Any]) -> tuple[dict[str, _Any], dict[str, dict[str, _Any]]]:
+    """Return what is of the played device, and what is of others, by device and property."""
+    own: dict[str, _Any] = {}
+    others: dict[str, dict[str, _Any]] = {}
     for name, value in values.items():
         device, dot, elsewhere = name.partition(".")
         if dot:

@@ -268,7 +268,7 @@ async def _play(
             await ours.forward(to, following, watch.woken)
             counts.begin_row(row, ours.now())
             await device.room()
-            if device.say(row.values):
+            if device.say(row.message):
                 await watch.decided(lambda: host.due() is not None)
             shown.show(ours.now())
         while (last := ours.latest_sleeper) is not None:

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from foreshore_agent import inspection
-from foreshore_agent.play import coverage, notices, recording, stage
+from foreshore_agent import clocks, inspection
+from foreshore_agent.play import coverage, notices, recording, stage, times
 from foreshore_api import hints, v1alpha1
 from foreshore_decision import assignment as compiling
 from foreshore_decision import narrowing, resources
@@ -47,6 +47,12 @@ class RehearsalRequest:
     """Whether over a broker, by the agent that `run` runs."""
     has_latencies: bool = False
     """Whether to show what the machine took."""
+    time_format: str | None = None
+    """How times are written; None: recognised."""
+    time_zone: str | None = None
+    """Of times that name none; None: the Site's."""
+    has_row_names: bool = False
+    """Whether the recording's first column has no name in its header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +89,19 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
         time_column=request.time_column,
         needs_time=True,
         truth_column=column or None,
+        truth_value=value or None,
+        time_format=request.time_format,
+        has_row_names=request.has_row_names,
     )
+    zone = played.zone if request.time_zone is None else times.zone(request.time_zone)
     progress = notices.ReadingProgress(request.csv)
     rows = recording.read(
         request.csv,
         (*played.profile.properties, *_readable(others)),
         wanted,
-        played.zone,
+        zone,
         progress=progress,
+        now=clocks.SystemClock().now(),
     )
     if rows.span is None:
         raise RehearsalError("the recording has no times")
@@ -106,7 +117,11 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
         policies=policies,
         origin=next(iter(rows)).time or rows.span[0],
         true_value=value or None,
-        notes=(*rows.notes, *coverage.disabled(policies)),
+        notes=(
+            *rows.notes,
+            *coverage.disabled(policies),
+            *coverage.defaulted(played.device, policies, reported),
+        ),
     )
 
 

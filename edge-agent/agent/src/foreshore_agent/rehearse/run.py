@@ -59,6 +59,7 @@ def rehearse(request: planning.RehearsalRequest) -> None:
     process.collect_rarely()
     plan = planning.make(request)
     notices.say(plan.notes)
+    notices.echo(plan.rows, plan.played.zone)
     if request.is_live:
         mosquitto.find()
     _clear(request)

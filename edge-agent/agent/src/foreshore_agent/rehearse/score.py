@@ -16,13 +16,11 @@ import prometheus_client
 from pydantic import alias_generators
 
 from foreshore_agent.engine import effects, events
-from foreshore_agent.play import recording
+from foreshore_agent.play import recording, truth
 from foreshore_api.reasons import decision as reasons_
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import histogram, metrics, record
 
-_TRUE: Final = ("1", "1.0", "true", "yes", "t")
-_FALSE: Final = ("0", "0.0", "false", "no", "f")
 _UNDECIDED: Final = frozenset({record.Verdict.NOT_APPLICABLE.value, record.Verdict.ERROR.value})
 """Verdicts of passes that ended before anything could be decided."""
 _UNARMED: Final = frozenset({reasons_.DISABLED, reasons_.DEVICE_LOCKED, reasons_.POLICY_CHANGED})
@@ -177,8 +175,10 @@ class Score:
         self.first: datetime | None = None
         """When the first row was played, and the last."""
         self.last: datetime | None = None
-        self.unread = 0
-        """Cells that could not be read."""
+        self.refused = 0
+        """Cells that are no value of their property."""
+        self.silent = 0
+        """Cells that say nothing."""
         self.undecided = 0
         """Rows after which no decision came until the next."""
         self._decisions_before = 0
@@ -202,9 +202,10 @@ class Score:
             self._rows_began = time.monotonic()
         self.rows += 1
         self.first, self.last = self.first or moment, moment
-        self.unread += len(row.unread)
+        self.refused += len(row.refused)
+        self.silent += len(row.silent)
         self._decisions_before = self.decisions.total()
-        self._is_right_to_act = is_right_to_act(row.truth or "", self._true_value)
+        self._is_right_to_act = truth.is_right_to_act(row.truth or "", self._true_value)
         self.untold += self._has_truth and self._is_right_to_act is None
 
     def end_row(self) -> None:
@@ -278,7 +279,8 @@ class Score:
             records=self.records,
             skipped={
                 "rows without a decision": self.undecided,
-                "cells not readable": self.unread,
+                "cells not readable": self.refused,
+                "cells empty": self.silent,
                 "truths not readable": self.untold,
                 **skipped,
             },
@@ -372,17 +374,3 @@ def latencies(
             )
         )
     return tuple(latencies_)
-
-
-def is_right_to_act(text: str, true_value: str | None) -> bool | None:
-    """Whether a cell of the truth's column says that acting was right; None: it does not say.
-
-    Where a person named the value that says so, every other one says no; an empty cell says
-    nothing.
-    """
-    text = text.strip().casefold()
-    if not text:
-        return None
-    if true_value is not None:
-        return text == true_value.strip().casefold()
-    return text in _TRUE if text in (*_TRUE, *_FALSE) else None

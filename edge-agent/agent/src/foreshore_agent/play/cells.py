@@ -1,0 +1,92 @@
+"""A recording's cell as the value of a property, by the rules of live telemetry; pure.
+
+A cell is read as a message that is a bare text (`payload: Text` of a profile), so that what live
+telemetry would refuse is refused here, for the same reason. Beyond that it may say nothing in the
+words that loggers and data frames have for it, and a Boolean in theirs.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from foreshore_agent.devices.codecs import values
+from foreshore_agent.devices.codecs.leaf import PayloadError as PayloadError
+from foreshore_agent.devices.codecs.leaf import Value
+from foreshore_api.v1alpha1 import deviceprofile, telemetry
+
+SILENT: Final = frozenset({"", "na", "n/a", "nan", "null", "-"})
+"""Cells that say nothing of a property that is no String, in small letters."""
+
+_BOOLEANS: Final = {
+    "yes": True, "t": True, "1.0": True,
+    "no": False, "f": False, "0.0": False,
+}  # fmt: skip
+"""Besides true, on, 1, false, off, 0: R's letters, and what a data frame makes of a column of
+Booleans in which one is missing."""
+_COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_GROUPED: Final = re.compile(r"[+-]?\d{1,3}([.,' \u00a0\u202f’]\d{3})+([.,]\d+)?", re.ASCII)
+_WITH_UNIT: Final = re.compile(r"[+-]?\d+([.,]\d+)?\s*[^\d\s.,].*", re.ASCII)
+
+
+class RefusedCell(NamedTuple):
+    """A cell that is no value of its property."""
+
+    text: str
+    reason: str
+    """Of `foreshore_api.reasons.telemetry`."""
+
+
+class CellReader:
+    """Reads the cells of one column; notes which decimal marks it meets."""
+
+    def __init__(self, declared: deviceprofile.Property, separator: str | None) -> None:
+        """Read cells of a property.
+
+        `separator`: what stands between the columns; a decimal comma is read beside all but `,`.
+        """
+        self._type: Final = declared.type
+        self._has_commas: Final = separator in (";", "\t")
+        self._by_point: Final = values.converter(_plain(declared, telemetry.DecimalMark.POINT))
+        self._by_comma: Final = values.converter(_plain(declared, telemetry.DecimalMark.COMMA))
+        self.marks: dict[str, str] = {}
+        """The first cell with each decimal mark."""
+
+    def read(self, cell: str) -> Value | None:
+        """Return the value of a cell; None where it says nothing. Raises PayloadError."""
+        text = cell.strip()
+        match self._type:
+            case deviceprofile.DataType.STRING:
+                return self._by_point(text) if text else None
+            case deviceprofile.DataType.BOOLEAN:
+                if text.casefold() in SILENT:
+                    return None
+                known_as = _BOOLEANS.get(text.casefold())
+                return self._by_point(text) if known_as is None else known_as
+        if text.casefold() in SILENT:
+            return None
+        if self._has_commas and "," in text:
+            value = self._by_comma(text)
+            self.marks.setdefault(",", text)
+        else:
+            value = self._by_point(text)
+            if "." in text:
+                self.marks.setdefault(".", text)
+        return value
+
+
+def hint(cell: str, separator: str | None) -> str:
+    """Return what may be wrong with a cell that is no number, to stand behind it; or nothing."""
+    text = cell.strip()
+    if separator == "," and _COMMA.fullmatch(text):
+        return "; a decimal comma is read where `;` or tabs stand between the columns"
+    if _GROUPED.fullmatch(text):
+        return "; a number is read without separators of thousands"
+    if _WITH_UNIT.fullmatch(text):
+        return "; a number is read without its unit"
+    return ""
+
+
+def _plain(declared: deviceprofile.Property, mark: telemetry.DecimalMark) -> deviceprofile.Property:
+    """Return a property as a column has it: in its own unit and words already."""
+    return deviceprofile.Property(
+        name="value", type=declared.type, payload=telemetry.Payload.TEXT, decimal=mark
+    )

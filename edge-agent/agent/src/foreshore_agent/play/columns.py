@@ -1,0 +1,170 @@
+"""Which column of a recording says what; pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from foreshore_agent.play.layout import RecordingError, listed
+from foreshore_api import hints
+from foreshore_api.v1alpha1 import deviceprofile
+
+TIME_COLUMNS: Final = ("date", "time", "timestamp", "datetime", "date_time")
+"""Headers that are taken for the time when nobody says which column it is."""
+DAY_AND_CLOCK: Final = ("date", "time")
+"""Headers that are taken for the time together, where their cells are so."""
+_CLOCK: Final = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column says what, by its place."""
+
+    properties: Mapping[int, deviceprofile.Property]
+    time: tuple[int, ...]
+    """More than one: the parts of a time, such as its day and its clock."""
+    truth: int | None
+    notes: tuple[str, ...] = ()
+    """What a person should know of the choice."""
+
+    @property
+    def used(self) -> frozenset[int]:
+        """Places of all columns that are read."""
+        truth = () if self.truth is None else (self.truth,)
+        return frozenset((*self.properties, *self.time, *truth))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the caller wants of the columns."""
+
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    """Property by column, as given with `--map`."""
+    time_column: str | None = None
+    """A column, or several joined by `+`."""
+    needs_time: bool = False
+    truth_column: str | None = None
+    truth_value: str | None = None
+    """Text of the truth's column by which acting was right; by default 1, true, yes."""
+    time_format: str | None = None
+    """A word or a pattern (`times.named`); None: recognised."""
+    has_row_names: bool = False
+    """Whether the first column has no name in the header, and holds the rows' names."""
+
+
+def arrange(
+    header: Sequence[str],
+    properties: Sequence[deviceprofile.Property],
+    wanted: Wanted,
+    first: Sequence[str] = (),
+) -> Columns:
+    """Decide which column says what: as mapped, else by the property's own name.
+
+    Args:
+        header: the columns' names.
+        properties: what the device has.
+        wanted: what the caller wants of the columns.
+        first: cells of the first row.
+
+    Raises:
+        RecordingError: a column is not there, or two are one property.
+    """
+    places = {name.strip().casefold(): index for index, name in enumerate(header)}
+    by_name = {declared.name.casefold(): declared for declared in properties}
+    columns = _mapped(header, places, by_name, wanted.mapped)
+    taken = {declared.name: index for index, declared in columns.items()}
+    notes: list[str] = []
+    for name, declared in by_name.items():
+        if name not in places or places[name] in columns:
+            continue
+        if declared.name in taken:
+            notes.append(
+                f"column {header[places[name]]} is not read: column {header[taken[declared.name]]}"
+                f" is mapped to {declared.name}"
+            )
+        else:
+            columns[places[name]] = declared
+    if not columns:
+        raise RecordingError(
+            f"no column is a property of the device; columns: {listed(header)};"
+            f" properties: {_names(by_name.values())};"
+            " say which is which with --map COLUMN=PROPERTY"
+        )
+    time = _time(header, places, wanted, first)
+    if len(time) > 1:
+        notes.append(f"columns {' and '.join(header[index] for index in time)} are one time")
+    truth = None if wanted.truth_column is None else _place(places, wanted.truth_column, header)
+    return Columns(columns, time, truth, tuple(notes))
+
+
+def mapping(pairs: Sequence[str]) -> dict[str, str]:
+    """Read `COLUMN=PROPERTY` pairs. Raises RecordingError."""
+    mapped: dict[str, str] = {}
+    for pair in pairs:
+        column, equals, name = pair.rpartition("=")
+        if not equals or not column or not name:
+            raise RecordingError(f"--map takes COLUMN=PROPERTY, not {pair!r}")
+        if column.strip().casefold() in (earlier.strip().casefold() for earlier in mapped):
+            raise RecordingError(f"column {column} is mapped twice: leave one --map out")
+        mapped[column] = name
+    return mapped
+
+
+def _time(
+    header: Sequence[str], places: Mapping[str, int], wanted: Wanted, first: Sequence[str]
+) -> tuple[int, ...]:
+    """Return where the time stands. Raises RecordingError."""
+    if wanted.time_column is not None:
+        whole = wanted.time_column.strip().casefold()
+        names = [wanted.time_column] if whole in places else wanted.time_column.split("+")
+        return tuple(_place(places, name, header) for name in names)
+    if not wanted.needs_time:
+        return ()
+    day, clock = (places.get(name, len(first)) for name in DAY_AND_CLOCK)
+    if max(day, clock) < len(first) and _CLOCK.fullmatch(first[clock]) and ":" not in first[day]:
+        return day, clock
+    candidates = [places[name] for name in TIME_COLUMNS if name in places]
+    if not candidates:
+        raise RecordingError(
+            f"no column looks like a time; say which with --time-column: {listed(header)}"
+        )
+    return (candidates[0],)
+
+
+def _mapped(
+    header: Sequence[str],
+    places: Mapping[str, int],
+    by_name: Mapping[str, deviceprofile.Property],
+    mapped: Mapping[str, str],
+) -> dict[int, deviceprofile.Property]:
+    """Return the columns that were mapped by hand. Raises RecordingError."""
+    columns: dict[int, deviceprofile.Property] = {}
+    for column, name in mapped.items():
+        if name.casefold() not in by_name:
+            raise RecordingError(
+                f"the device has no property {name!r}; {hints.near(name.casefold(), by_name)}"
+                f"it has {_names(by_name.values())}"
+            )
+        place, meant = _place(places, column, header), by_name[name.casefold()]
+        other = next((at for at, declared in columns.items() if declared is meant), place)
+        if other != place:
+            raise RecordingError(
+                f"columns {header[other]} and {header[place]} are both mapped to {meant.name}:"
+                " leave one --map out"
+            )
+        columns[place] = meant
+    return columns
+
+
+def _place(places: Mapping[str, int], column: str, header: Sequence[str]) -> int:
+    place = places.get(column.strip().casefold())
+    if place is None:
+        raise RecordingError(
+            f"the recording has no column {column!r}; {hints.near(column, header)}"
+            f"it has {listed(header)}"
+        )
+    return place
+
+
+def _names(properties: Iterable[deviceprofile.Property]) -> str:
+    return ", ".join(sorted(declared.name for declared in properties))
