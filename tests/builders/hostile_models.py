@@ -6,6 +6,7 @@ has those that must be refused, with the reason; `HARMLESS` those that are odd a
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -131,7 +132,7 @@ def _field(number: int, body: bytes) -> bytes:
 
 def trees(**changes: Sequence[int]) -> bytes:
     """Return a classifier of one tree, after changes of its nodes: 0 splits to 1 and 2."""
-    attributes: dict[str, object] = {
+    attributes: dict[str, Any] = {
         "nodes_treeids": [0, 0, 0],
         "nodes_nodeids": [0, 1, 2],
         "nodes_featureids": [0, 0, 0],
@@ -284,6 +285,11 @@ def operator(name: str) -> bytes:
     )
 
 
+def undecodable() -> bytes:
+    """Return the classifier with a name of a dimension that is no UTF-8."""
+    return WHOLE.replace(b"rows", b"\xffows")
+
+
 def not_text() -> bytes:
     """Return a model whose text is none."""
     text = onnx.TensorProto(name="t", data_type=TensorProto.STRING, dims=[1, 2])
@@ -368,6 +374,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "an operator that moves the cursor": (operator("\x1b[31m\n"), "LoadFailed"),
     "an operator of 64 KiB": (operator("O" * LONG), "LoadFailed"),
     "two thousand outputs": (many_outputs(2_000), "SchemaMismatch"),
+    "a dimension whose name is no text": (undecodable(), "NotONNX"),
     "text for numbers": (not_text(), "SchemaMismatch"),
 }
 """By what is wrong: the bytes, and the reason of the refusal."""

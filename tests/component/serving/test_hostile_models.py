@@ -6,6 +6,8 @@ The child is the real one, with the limits that a server gives it. Nobody else's
 import contextlib
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,3 +63,18 @@ def test_it_is_refused_in_words(body: bytes, reason: str) -> None:
 def test_it_is_odd_and_works(body: bytes) -> None:
     with artefact(body) as model:
         assert supervise.try_once(model, contract(body))
+
+
+def test_chance_changes_end_no_child_but_by_a_refusal() -> None:
+    command = [sys.executable, "-m", "builders.mutated_models", "0", "1500"]
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, f"seed {done.stdout.splitlines()[-1:]}: {done.stderr[-2000:]}"
+    reasons = done.stdout.splitlines()[-1]
+    assert all(outcome in reasons for outcome in ("served", "LoadFailed", "NotONNX"))

@@ -5,8 +5,8 @@ its place, or to export: the declaration as it would be right is in the message.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from foreshore_api import hints, printable
 from foreshore_serving import advice
@@ -36,17 +36,22 @@ _NAME: Final = 64
 _CANDIDATES: Final = 256
 
 
-class Node(Protocol):
+class Node(NamedTuple):
     """An input or output, as the runtime describes it."""
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def type(self) -> str: ...  # noqa: D102
-    @property
-    def shape(self) -> Sequence[int | str | None]:
-        """Lengths, None or a word where any is taken; empty: a scalar, or of any rank."""
-        ...
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+    """Lengths, None or a word where any is taken; empty: a scalar, or of any rank."""
+
+
+def nodes(described: Iterable[Any]) -> tuple[Node, ...]:
+    """Return what the runtime describes. Raises Refused: NotONNX; a name is no text."""
+    try:
+        return tuple(Node(node.name, node.type, tuple(node.shape)) for node in described)
+    except UnicodeDecodeError as error:
+        cause = "the name of a tensor, or of a dimension, is no UTF-8"
+        raise Refused(Reason.NOT_ONNX, cause, "export the model anew, with other names") from error
 
 
 def check(contract: contracts.Contract, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:

@@ -70,7 +70,7 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
         why = advice.of_error(error)
         cause = f"the runtime refuses the model: {why.cause}"
         raise Refused(Reason.LOAD_FAILED, cause, why.remedy) from error
-    schema.check(contract, session.get_inputs(), session.get_outputs())
+    schema.check(contract, schema.nodes(session.get_inputs()), schema.nodes(session.get_outputs()))
     return session
 
 

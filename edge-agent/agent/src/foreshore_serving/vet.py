@@ -109,7 +109,7 @@ def _check_node(node: Any, count: int) -> None:
         raise Refused(
             Reason.UNKNOWN_DOMAIN,
             f"operator {operator} is of domain {domain}, not of the standard",
-            advice.of_domain(node.domain),
+            advice.of_domain(domain),
         )
     if any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute):
         raise Refused(Reason.TRAINING_GRAPH, f"operator {_quoted(node.op_type)} trains")
@@ -132,5 +132,6 @@ def _is_true(tensor: Any) -> bool:
     return tensor.data_type == _BOOL and is_set
 
 
-def _quoted(name: str) -> str:
-    return printable.line(name, _NAME)
+def _quoted(name: str | bytes) -> str:
+    """Cut a name; protobuf gives bytes where it is no UTF-8."""
+    return printable.line(name if isinstance(name, str) else name.decode(errors="replace"), _NAME)

@@ -75,8 +75,10 @@ def unwrapped(body: bytes) -> bytes:
 
 
 def _is_zipmap(node: Any) -> bool:
-    kind = (node.op_type, node.domain)
-    return kind == (OPERATOR, DOMAIN) and len(node.input) == len(node.output) == 1
+    """Whether a node is a ZipMap with names that are text; protobuf gives bytes where none is."""
+    names = (*node.input, *node.output)
+    is_whole = len(names) == 2 and len(node.output) == 1 and set(map(type, names)) == {str}
+    return (node.op_type, node.domain) == (OPERATOR, DOMAIN) and is_whole
 
 
 def _labels(node: Any) -> tuple[str | int, ...]:
