@@ -99,12 +99,15 @@ def identifier(text: str, taken: Container[str] = ()) -> str:
     return _unique(name, "", taken)
 
 
-def object_name(text: str, taken: Container[str] = ()) -> str:
-    """Return a name that Kubernetes takes, in lower case with hyphens, and that is not taken."""
-    words = re.findall(r"[a-z0-9]+", _plain(text).lower()) or ["device"]
+def object_name(text: str, taken: Container[str] = (), noun: str = "device") -> str:
+    """Return a name that Kubernetes takes, in lower case with hyphens, and that is not taken.
+
+    `noun` is what is named, for a text that gives no name.
+    """
+    words = re.findall(r"[a-z0-9]+", _plain(text).lower()) or [noun]
     name = "-".join(words)[:_LONGEST_OBJECT].strip("-")
     if re.fullmatch(r"[0-9]+e[0-9]+", name):  # a power of ten to some readers of YAML
-        name = f"device-{name}"
+        name = f"{noun}-{name}"
     return _unique(name, "-", taken)
 
 

@@ -97,6 +97,12 @@ ADVICE: Final = (
         ("tf2onnx.convert.from_keras(model, [tf.TensorSpec([None, n], tf.float32)])",),
     ),
     ExportAdvice(
+        ServingReason.WARM_UP_FAILED,
+        _SKLEARN,
+        ('OneHotEncoder(handle_unknown="ignore")',),
+        word="unknown category",
+    ),
+    ExportAdvice(
         ServingReason.LOAD_FAILED,
         _SKLEARN,
         ('skl2onnx.to_onnx(model, X[:1], target_opset={"": 21, "ai.onnx.ml": 3})',),

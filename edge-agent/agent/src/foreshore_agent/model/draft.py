@@ -159,7 +159,7 @@ def model_name(request: DraftRequest) -> str:
     """Return the name of the Model. Raises DraftError: the given name is none."""
     if request.name is None:
         stem = re.sub(r"\.onnx$", "", request.file, flags=re.IGNORECASE)
-        return words.object_name(stem)[:LONGEST_NAME].strip("-")
+        return words.object_name(stem, noun="model")[:LONGEST_NAME].strip("-")
     if not resources.is_name(request.name, LONGEST_NAME):
         message = f"--name {request.name!r} is no name of a Model"
         text = f"lower case, digits and hyphens, at most {LONGEST_NAME} characters"

@@ -55,7 +55,7 @@ def fit(shape: Shape) -> InputFit:
 
 def fixed(size: int | str) -> int | None:
     """Return the length of a dimension; None for a free one."""
-    return size if isinstance(size, int) and size >= 0 else None
+    return size if isinstance(size, int) and size > 0 else None
 
 
 def is_addressable(shape: Shape) -> bool:

@@ -157,6 +157,8 @@ def _text(request: InspectRequest, files: Sequence[document.InspectedFile]) -> s
         return printable.escaped(data) + "\n"
     if request.output == "yaml":
         return writing.as_yaml(document.document(list(files)))
+    if not files:
+        return ""
     shown = view.ModelView(is_terminal=request.is_terminal)
     return shown.page(files[0]) if len(request.files) == 1 else shown.summary(files)
 
