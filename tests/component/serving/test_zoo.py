@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders import serving_process
+from builders import local_models, serving_process
 from builders.zoo import catalogue, exported, table
 from builders.zoo.exported import Array, Entry, Question
+from foreshore_agent.engine import effects
+from foreshore_agent.inference.local import port
 
 pytestmark = pytest.mark.component
 
@@ -60,6 +62,25 @@ def test_an_export_answers_over_the_protocol_as_its_library_does(entry: Entry) -
             status, answered = running.request("POST", path, infer_request(entry, question))
             assert status == 200, answered
             assert_answers(entry, answered, question)
+
+
+@pytest.mark.parametrize("entry", catalogue.WORKING, ids=str)
+def test_an_export_answers_in_the_agents_own_process_as_its_library_does(entry: Entry) -> None:
+    made = catalogue.made(entry.name)
+    model = local_models.loaded(made.body, entry.config(made.body))
+    for question in made.questions:
+        tensors = [
+            effects.Tensor(
+                declared.name, declared.data_type, fed.shape, tuple(fed.ravel().tolist())
+            )
+            for declared in entry.inputs
+            for fed in (question.feeds[declared.name],)
+        ]
+        answered = model.run(tensors)
+        assert isinstance(answered, port.RunOutputs), answered
+        assert list(answered.outputs) == [declared.name for declared in entry.outputs]
+        for name, elements in answered.outputs.items():
+            assert_elements(list(elements), question.answers[name].ravel(), entry.tolerance)
 
 
 @pytest.mark.parametrize("entry", catalogue.REFUSED, ids=str)
