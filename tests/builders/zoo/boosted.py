@@ -4,10 +4,14 @@ from typing import Any
 
 import lightgbm
 import onnxmltools
+import skl2onnx
 import xgboost
 from onnxmltools.convert.common import data_types
+from onnxmltools.convert.lightgbm.operator_converters import LightGbm
+from skl2onnx.common import shape_calculator
+from sklearn import pipeline, preprocessing
 
-from builders.zoo import exported, readings
+from builders.zoo import exported, readings, scikit_learn
 from builders.zoo.exported import Declared, Entry, Exported
 from builders.zoo.scikit_learn import UNZIPPED, classified
 
@@ -88,6 +92,20 @@ def extreme_regressor() -> Exported:
     return regressed(from_xgboost(model), model)
 
 
+def light_in_pipeline() -> Exported:
+    """Convert a pipeline of both libraries, as the documentation of skl2onnx registers LightGBM."""
+    skl2onnx.update_registered_converter(
+        lightgbm.LGBMClassifier,
+        "LightGbmLGBMClassifier",
+        shape_calculator.calculate_linear_classifier_output_shapes,
+        LightGbm.convert_lightgbm,
+        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+    )
+    model = pipeline.make_pipeline(preprocessing.StandardScaler(), light(lightgbm.LGBMClassifier))
+    model.fit(DATA.features, DATA.words)
+    return scikit_learn.written(model, classified(model), target_opset={"": 17, "ai.onnx.ml": 3})
+
+
 LIGHTGBM = (
     Entry(
         "lightgbm-classifier",
@@ -114,6 +132,15 @@ LIGHTGBM = (
         light_without_zipmap,
         (INPUT,),
         (LABEL, PROBABILITIES),
+    ),
+    Entry(
+        "lightgbm-pipeline",
+        "StandardScaler and LGBMClassifier in a pipeline, labels that are text",
+        "update_registered_converter(…); to_onnx(model, X[:1], target_opset=…)",
+        light_in_pipeline,
+        (exported.matrix("X"),),
+        (scikit_learn.TEXT, scikit_learn.ZIPPED),
+        UNZIPPED,
     ),
     Entry(
         "lightgbm-regressor",

@@ -3,7 +3,7 @@
 import functools
 from typing import NamedTuple
 
-from builders.zoo import boosted, keras, pytorch, scikit_learn
+from builders.zoo import boosted, columns, keras, pytorch, scikit_learn
 from builders.zoo.exported import Entry, Exported
 
 
@@ -20,8 +20,10 @@ class House(NamedTuple):
 
 REAL = "written by the exporter, compared with `predict` and `predict_proba`"
 
+SCIKIT_LEARN = (*scikit_learn.ENTRIES, *columns.ENTRIES)
+
 HOUSES = (
-    House("scikit-learn", ("scikit-learn", "skl2onnx"), REAL, scikit_learn.ENTRIES),
+    House("scikit-learn", ("scikit-learn", "skl2onnx"), REAL, SCIKIT_LEARN),
     House("LightGBM", ("lightgbm", "onnxmltools"), REAL, boosted.LIGHTGBM),
     House("XGBoost", ("xgboost-cpu", "onnxmltools"), REAL, boosted.XGBOOST),
     House(

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnxruntime import quantization
 
-from builders.zoo import exported, graphs, networks, pytorch
+from builders.zoo import exported, graphs, networks, pytorch_graphs
 from builders.zoo.exported import Declared, Entry, Exported
 from builders.zoo.graphs import node, value, weight
 
@@ -66,14 +66,14 @@ def quantised(*, is_static: bool) -> Exported:
     try:
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-            onnx.save(pytorch.perceptron("input", "output", "batch"), source)
+            onnx.save(pytorch_graphs.perceptron("input", "output", "batch"), source)
             if is_static:
                 form = quantization.QuantFormat.QDQ
                 quantization.quantize_static(source, target, Calibration(), quant_format=form)
             else:
                 quantization.quantize_dynamic(source, target)
             return Exported(
-                target.read_bytes(), pytorch.perceived("input", "output", "batch").questions
+                target.read_bytes(), pytorch_graphs.perceived("input", "output", "batch").questions
             )
     finally:
         logging.disable(logging.NOTSET)

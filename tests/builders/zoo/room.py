@@ -67,7 +67,12 @@ def policy(entry: Entry, made: Exported) -> Json:
         {"name": name, "property": name, "type": _type(entry, name), "maximumAge": "90s"}
         for name in names
     ]
-    rule = {"name": "always", "effect": "Permit", "expression": "light > -1e6", "reason": "Asked"}
+    rule = {
+        "name": "always",
+        "effect": "Permit",
+        "expression": f"{names[0]} > -1e6",
+        "reason": "Asked",
+    }
     return room.changed(
         room.policy(),
         spec__mode="Shadow",

@@ -8,10 +8,8 @@ from unittest import mock
 
 import numpy as np
 import skl2onnx
-from skl2onnx.common import data_types
 from sklearn import (
     cluster,
-    compose,
     ensemble,
     linear_model,
     neural_network,
@@ -21,7 +19,7 @@ from sklearn import (
 )
 
 from builders.zoo import exported, readings
-from builders.zoo.exported import Array, Declared, Entry, Exported, Question, Refusal
+from builders.zoo.exported import Array, Declared, Entry, Exported, Refusal
 
 DATA = readings.readings()
 INPUT = exported.matrix("X")
@@ -182,77 +180,6 @@ def k_means() -> Exported:
         model, lambda rows: {"label": model.predict(rows), "scores": model.transform(rows)}
     )
 
-
-COLUMNS = (
-    Declared("light", "FP32", (-1, 1), ("light",)),
-    Declared("co2", "FP32", (-1, 1), ("co2",)),
-    Declared("state", "BYTES", (-1, 1), ("state",)),
-)
-
-
-def by_columns() -> Exported:
-    """Export a pipeline over columns of two kinds: each becomes an input of its own."""
-    table = np.empty((readings.ROWS, 3), dtype=object)
-    table[:, :2], table[:, 2] = DATA.features[:, :2].astype(float), DATA.states
-    columns = compose.ColumnTransformer(
-        [
-            ("numbers", preprocessing.StandardScaler(), [0, 1]),
-            ("texts", preprocessing.OneHotEncoder(handle_unknown="ignore"), [2]),
-        ]
-    )
-    model = pipeline.make_pipeline(columns, linear_model.LogisticRegression())
-    model.fit(table, np.where(DATA.states == "running", DATA.words, "empty"))
-    number, text = data_types.FloatTensorType([None, 1]), data_types.StringTensorType([None, 1])
-    kinds = [("light", number), ("co2", number), ("state", text)]
-    states = [*readings.STATES, "idle", "running", "unheard of"]
-    asked = [(*row[:2], state) for row, state in zip(readings.asked(), states, strict=True)]
-    questions = tuple(
-        Question(
-            {
-                "light": np.array([[light]], np.float32),
-                "co2": np.array([[co2]], np.float32),
-                "state": np.array([[state]], object),
-            },
-            classified(model)(np.array([[float(light), float(co2), state]], object)),
-        )
-        for light, co2, state in asked
-    )
-    body = skl2onnx.convert_sklearn(model, initial_types=kinds).SerializeToString()
-    return Exported(body, questions)
-
-
-MEANS = {"light": (300, 200), "co2": (700, 150)}
-"""Mean and deviation that a training script took of each column."""
-
-
-def prepared(row: Array, state: str) -> Array:
-    """Return a row FP32 [1, 5] as a training script prepares it: scaled, and one-hot."""
-    pairs = zip(row, MEANS.values(), strict=False)
-    scaled = [(float(value) - mean) / deviation for value, (mean, deviation) in pairs]
-    return np.array([[*scaled, *(state == name for name in readings.STATES)]], np.float32)
-
-
-def prepared_outside() -> Exported:
-    """Export a classifier alone: the training script scaled and encoded before it."""
-    rows = zip(DATA.features, DATA.states, strict=True)
-    table = np.concatenate([prepared(row, state) for row, state in rows])
-    model = linear_model.LogisticRegression()
-    model.fit(table, np.where(DATA.states == "running", DATA.words, "empty"))
-    questions = []
-    for row, state in zip(readings.asked(), [*readings.STATES] * 2, strict=True):
-        measured = np.array([[*map(float, row[:2]), state]], object)
-        fed = prepared(row, state)
-        questions.append(Question({"X": fed}, classified(model)(fed), {"X": measured}))
-    return Exported(skl2onnx.to_onnx(model, table[:1]).SerializeToString(), tuple(questions))
-
-
-OUTSIDE = (
-    *(
-        {"name": name, "scale": {"mean": str(mean), "deviation": str(deviation)}}
-        for name, (mean, deviation) in MEANS.items()
-    ),
-    {"name": "state", "categories": {"values": list(readings.STATES)}},
-)
 
 ENTRIES = (
     Entry(
@@ -420,25 +347,5 @@ ENTRIES = (
         (INPUT,),
         (Declared("label", "INT64", (-1,)), Declared("scores", "FP32", (-1, 3))),
         tolerance=1e-3,  # distances of some hundreds, through a difference of squares
-    ),
-    Entry(
-        "sklearn-dataframe",
-        "ColumnTransformer with StandardScaler and OneHotEncoder, and LogisticRegression",
-        'convert_sklearn(model, initial_types=[("light", …), ("co2", …), ("state", …)])',
-        by_columns,
-        COLUMNS,
-        (TEXT, ZIPPED),
-        "one input a column; " + UNZIPPED,
-    ),
-    Entry(
-        "sklearn-prepared-outside",
-        "LogisticRegression alone; the training script scaled two columns and encoded one",
-        "to_onnx(model, X[:1])",
-        prepared_outside,
-        (Declared("X", "FP32", (-1, 5), ("light", "co2", "state")),),
-        (TEXT, ZIPPED),
-        "`preprocessing: [{name: light, scale: {mean, deviation}}, …, {name: state, categories:"
-        " {values: […]}}]`, the figures of training; " + UNZIPPED,
-        preprocessing=OUTSIDE,
     ),
 )

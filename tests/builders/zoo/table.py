@@ -54,8 +54,8 @@ def _rows(entries: tuple[Entry, ...]) -> Iterator[str]:
         yield _row(
             entry.what,
             f"`{entry.export}`",
-            ", ".join(map(_tensor, entry.inputs)),
-            ", ".join(map(_tensor, entry.outputs)),
+            _tensors(entry.inputs),
+            _tensors(entry.outputs),
             "yes" if entry.refused is None else f"no: `{entry.refused.reason}`",
             entry.change or "—",
         )
@@ -63,6 +63,12 @@ def _rows(entries: tuple[Entry, ...]) -> Iterator[str]:
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _tensors(declared: tuple[Declared, ...]) -> str:
+    """Return tensors, of many the first and the last."""
+    shown = [_tensor(tensor) for tensor in declared]
+    return ", ".join(shown if len(shown) <= 4 else [*shown[:2], "…", shown[-1]])
 
 
 def _tensor(declared: Declared) -> str:

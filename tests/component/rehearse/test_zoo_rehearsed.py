@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 REHEARSED = (
     "sklearn-logistic",
     "sklearn-dataframe",
+    "sklearn-dataframe-types",
+    "sklearn-dataframe-wide",
     "sklearn-prepared-outside",
     "lightgbm-classifier-text",
     "torch-half",
