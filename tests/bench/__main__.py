@@ -6,7 +6,7 @@ broker     the same over a broker with its default configuration
 routine    decisions that command nothing, a second
 overload   what is left where three times the best rate is offered
 fleet      a thousand devices on one agent
-reading    the same in Shadow, beside a listener in C
+reading    the same in Shadow, beside a listener in C: only read, decided, recorded
 rehearsal  rows a second of a rehearsal
 steps      processor time of the engine's steps
 clients    MQTT clients beside the echo

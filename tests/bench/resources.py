@@ -54,8 +54,13 @@ def never() -> dict[str, Any]:
 
 
 def shadow() -> dict[str, Any]:
-    """A policy that decides on every sample and commands nothing, 1 % kept."""
-    return {**policy(), "mode": "Shadow", "record": {"routineSampleRate": "0.01"}}
+    """A policy that would command every sample, another value each time: each is recorded."""
+    return {**policy(), "mode": "Shadow"}
+
+
+def seldom() -> dict[str, Any]:
+    """The same with an interval so long that no sample of a bench is decided but the first."""
+    return {**shadow(), "trigger": {**policy()["trigger"], "minimumInterval": "1h"}}
 
 
 def broker(port: int) -> dict[str, Any]:

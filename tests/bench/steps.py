@@ -4,7 +4,7 @@
     Sample        a sample that asks a model, or decides without one
     Inferred      the model's answer, to the verdict
     IntentDurable, CommandSent, Acknowledged      the life of a command
-    Tick          a look at every device that something may become due of
+    Tick          a look at the devices of which something has become due
 
 At a hundred samples a second other processes use the caches between two of them, so that the cold
 figures are nearer to what an agent spends. Ratios are to a loop of plain Python, timed in the same
@@ -110,7 +110,7 @@ def shadow() -> Json:
 
 
 def silent() -> Json:
-    """The routine policy, evaluated after silence too, so that each tick looks at it."""
+    """The routine policy, evaluated after silence too, so that ticks have to know when."""
     return {**routine(), "trigger": {"properties": ["co2"], "afterSilence": "30s"}}
 
 

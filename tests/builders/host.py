@@ -89,7 +89,7 @@ class Host:
         self.devices = devices.MqttDevices(
             cast("Any", self),
             None,
-            lambda: core.stamp(cast("Any", self.clock)),
+            events.EventStamp(lambda: self.clock.instant(), lambda: self.clock.identity()),
             lambda event: self.core.offer(event),
             refusals.Refusals(self.meters.count_telemetry),
             lambda: self.core.wake(),

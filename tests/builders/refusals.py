@@ -90,6 +90,63 @@ MESSAGE: Json = {"expression": "value"}
 ECHO: Json = {"type": "Echo", "echo": {"property": "airflow", "within": "3s"}}
 REPLY: Json = {"topic": "{device}/result", "path": "/airflow", "match": "true", "within": "3s"}
 
+WINDOW: Json = {
+    "name": "window",
+    "dataType": "FP32",
+    "shape": [-1, 30, 3],
+    "features": ["light", "co2", "temperature"],
+    "window": {"steps": 30, "every": "1s"},
+}
+STATES: Json = {"values": ["idle", "running"]}
+
+
+def _model(window: Json | None = None, **preprocessing: Any) -> Json:
+    """The model over a window, or what is done to a feature of it."""
+    prepared = [{"name": "co2", **preprocessing}] if preprocessing else None
+    inputs = [{**WINDOW, **(window or {})}]
+    return changed(room.model(), spec__inputs=inputs, spec__preprocessing=prepared)
+
+
+MODELS = (
+    Refusal(
+        "a window of other steps than the shape",
+        _model({"shape": [-1, 20, 3]}),
+        "a window fills the middle of a shape [batch, steps, features]: its steps are the middle"
+        " dimension, or that is -1",
+        "spec.inputs[0].window",
+    ),
+    Refusal(
+        "a window of more values than one may hold",
+        _model(
+            {
+                "shape": [-1, -1, 9],
+                "features": [f"f{index}" for index in range(9)],
+                "window": {"steps": 1024, "every": "1s"},
+            }
+        ),
+        "a window holds at most 8192 values, steps times features",
+        "spec.inputs[0].window",
+    ),
+    Refusal(
+        "a deviation of nothing",
+        _model(scale={"mean": "400", "deviation": "0"}),
+        "a deviation is above zero",
+        "spec.preprocessing[0].scale.deviation",
+    ),
+    Refusal(
+        "an index of what is no category",
+        _model(categories={**STATES, "encoding": "Index", "unknown": "Zeros"}),
+        "an index has no zeros for what is no category: refuse it, or encode OneHot",
+        "spec.preprocessing[0].categories.unknown",
+    ),
+    Refusal(
+        "a scale of categories",
+        _model(categories=STATES, scale={"mean": "400", "deviation": "2"}),
+        "exactly one of scale and categories is needed",
+        "spec.preprocessing[0]",
+    ),
+)
+
 SITES = (
     Refusal(
         "TLS without a CA to check the broker by",
@@ -625,6 +682,7 @@ POLICIES = (
 )
 
 REFUSALS = (
+    *MODELS,
     *SITES, *PROFILES, *READING, *COMMANDING, *DEVICES,
     *VERSIONS, *CLUSTERS, *PLACEMENTS, *POLICIES,
 )  # fmt: skip

@@ -46,7 +46,7 @@ def read(
     at = events.Instant(NOW, 1000.0, 1000.0)
     return {
         route.device.name: translate.telemetry(
-            message, formats.Contents(body), route, lambda: (at, "fresh")
+            message, formats.Contents(body), route, events.EventStamp(lambda: at, lambda: "fresh")
         )
         for route in routes.telemetry.get(topic, ())
     }

@@ -49,8 +49,11 @@ class SiteSide:
     def denied(self) -> tuple[str, ...]:
         return (*self.exchange.denied, *self.broker.denied)
 
-    def stamp(self) -> tuple[events.Instant, str]:
-        return events.Instant(datetime.now(UTC), 0.0, 0.0), str(next(self._numbers))
+    @property
+    def stamp(self) -> events.EventStamp:
+        return events.EventStamp(
+            lambda: events.Instant(datetime.now(UTC), 0.0, 0.0), lambda: str(next(self._numbers))
+        )
 
     def assign(self, where: site.Broker | None, names: Iterable[str] = ()) -> None:
         if where is None:

@@ -35,7 +35,7 @@ class Wire:
         self.devices: port.DevicesPort = devices.MqttDevices(
             cast("Any", self),
             None,
-            lambda: (self.now, "f"),
+            events.EventStamp(lambda: self.now, lambda: "f"),
             self.arrived.append,
             refusals.Refusals(self.counts.append),
             lambda: None,

@@ -48,6 +48,7 @@ class Agent:
         )
         self.is_up = False
         self._clock = clocks.SystemClock()
+        self._stamp = events.EventStamp(self._now, self._clock.identity)
         refused = refusals.Refusals(lambda _: None)
         self.broker = brokers.SiteBroker("edge-1", refused, self._clock.instant)
         self.devices = devices.MqttDevices(
@@ -62,10 +63,10 @@ class Agent:
         where = wanted.site.spec.model_copy(update={"broker": self.spec})
         self.devices.assign(wanted.site.model_copy(update={"spec": where}), wanted.devices)
 
-    def _stamp(self) -> tuple[events.Instant, str]:
+    def _now(self) -> events.Instant:
         instant = self._clock.instant()
         self.store.rig.seconds = instant.boot
-        return instant, self._clock.identity()
+        return instant
 
     def _measured(self) -> None:
         for sample in self.devices.measured(64):

@@ -131,7 +131,8 @@ def message(topic: str, body: bytes) -> channel.MqttMessage:
 
 def telemetry(rig: Rig, body: bytes) -> list[events.Sample] | str:
     contents = formats.Contents(body)
-    return translate.telemetry(message("t", body), contents, route(rig), lambda: (rig.at, "f"))
+    stamp = events.EventStamp(lambda: rig.at, lambda: "f")
+    return translate.telemetry(message("t", body), contents, route(rig), stamp)
 
 
 @fuzzed

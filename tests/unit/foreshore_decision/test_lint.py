@@ -12,6 +12,8 @@ from foreshore_decision import lint, manifests, resources
 
 ALONE = lint.Surroundings(clock=lambda: 0.0)
 CLUSTER = lint.Surroundings(clock=lambda: 0.0, in_cluster=True)
+FEATURES = room.model()["spec"]["inputs"][0]
+"""The tensor that the model takes."""
 
 
 def check(*documents: dict[str, Any], around: lint.Surroundings = ALONE) -> lint.LintReport:
@@ -88,6 +90,18 @@ def test_a_room_that_is_right_has_no_finding() -> None:
             {"spec__modelRef__version": "occupancy-v2"},
             ("Error", "spec.modelRef.version", "ReferenceNotFound", "occupancy-v1"),
             id="a version that is not there",
+        ),
+        pytest.param(
+            "Model",
+            {"spec__inputs": [{**FEATURES, "shape": [-1, -1, 3]}]},
+            ("Error", "spec.inputs[features].shape", "Invalid", "declare window {steps, every}"),
+            id="a model of samples that nobody stated",
+        ),
+        pytest.param(
+            "Model",
+            {"spec__preprocessing": [{"name": "co3", "scale": {"mean": 1, "deviation": 2}}]},
+            ("Error", "spec.preprocessing[co3].name", "ReferenceNotFound", "did you mean co2?"),
+            id="preprocessing of what the model does not take",
         ),
         pytest.param(
             "DecisionPolicy",
@@ -223,6 +237,31 @@ def test_a_policy_without_its_devices_is_checked_against_the_one_profile_there_i
     assert [item.path for item in findings if item.severity is lint.Severity.ERROR] == [
         "spec.trigger.properties"
     ]
+
+
+def test_a_model_that_nobody_asks_is_warned_of() -> None:
+    alone = room.changed(room.model(name="spare"), spec__inputs=[{**FEATURES, "shape": [8, 3]}])
+    finding = only(check(*room.all_of(), alone))
+    assert (finding.severity, finding.path) == ("Warning", "spec.inputs[features].shape")
+    assert "no batch of one" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_error"),
+    [
+        ("score == 'occupied'", False),
+        ("score > 0.5", False),
+        ("score == 'occupied' && score > 0.5", True),
+    ],
+)
+def test_an_output_of_a_model_that_the_cluster_has_is_of_the_type_that_it_is_read_as(
+    expression: str, is_error: bool
+) -> None:
+    rules = [{"name": "o", "effect": "Permit", "expression": expression, "reason": "Occupied"}]
+    policy = room.changed(room.policy(), spec__rules=rules)
+    findings = check(room.site(), room.profile(), room.device(), policy, around=CLUSTER).findings
+    found = any(item.severity is lint.Severity.ERROR for item in findings)
+    assert found is is_error
 
 
 def test_a_document_of_another_kind_is_a_note() -> None:

@@ -6,6 +6,7 @@ from builders import site_side
 from builders.site_wire import AT, SITE
 from foreshore_agent import refusals
 from foreshore_agent.devices.mqtt import broker, channel, devices, inbox, unread
+from foreshore_agent.engine import events
 from foreshore_api.reasons import telemetry
 
 
@@ -59,7 +60,7 @@ async def test_a_burst_of_one_device_costs_another_nothing_and_is_counted_for_it
     measured = devices.MqttDevices(
         site,
         None,
-        lambda: (AT, "f"),
+        events.EventStamp(lambda: AT, lambda: "f"),
         lambda _: None,
         refusals.Refusals(counts.append),
         lambda: None,

@@ -19,7 +19,9 @@ ANSWERS = orders.AnswerRoute(ROUTE.device, registry.CODECS[-1])
 
 def telemetry(received: channel.MqttMessage) -> list[events.Sample] | str:
     contents = formats.Contents(received.payload)
-    return translate.telemetry(received, contents, ROUTE, lambda: (AT, "fresh"))
+    return translate.telemetry(
+        received, contents, ROUTE, events.EventStamp(lambda: AT, lambda: "fresh")
+    )
 
 
 def message(body: bytes, *, retained: bool = False) -> channel.MqttMessage:

@@ -1,5 +1,6 @@
-"""Models as exporters write them: windows of samples, text, preprocessing and labels, decided on."""
+"""Models as exporters write them: windows of samples, text, preprocessing and labels."""
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -486,6 +487,66 @@ def test_with_level_full_a_record_has_the_rows_and_stays_within_its_bound() -> N
     assert recorded["facts"]["cut"] == ["window"]
     assert "rows" not in recorded["facts"]["samples"]["window"]
     assert max(len(json.dumps(line)) for line in rig.records[-3:]) < wire.MAXIMUM_BYTES
+
+
+@pytest.mark.parametrize("mode", ["Disabled", "Shadow", "Advise"])
+@pytest.mark.parametrize("count", [1, 3], ids=["filling", "full"])
+def test_whatever_ends_a_decision_its_window_is_recorded_and_replayed(
+    mode: str, count: int
+) -> None:
+    rig = Rig((model(), room.changed(ROUTINE, spec__mode=mode)))
+    speak(rig, count)
+    line = rig.decisions[-1]["facts"]["samples"]["window"]
+    assert line["samples"] == count
+    assert ("digest" in line) is (count == 3)
+    assert_replays(rig)
+
+
+def test_a_window_is_the_one_that_was_asked_with_whatever_came_meanwhile() -> None:
+    rig = Rig((model(), ROUTINE))
+    speak(rig, 2)
+    rig.hold = (effects.Infer,)
+    rig.sample()
+    question = asked(rig)[-1].data
+    rig.seconds += 0.05
+    rig.sample(**{**OCCUPIED, "light": 7.0})
+    rig.release()
+    recorded = rig.decisions[-1]
+    assert recorded["verdict"]["result"] == "Commanded"
+    assert question[-3] == 400.0
+    assert_replays(rig)
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of everything in a document."""
+    inner: dict[Any, Any] = document if isinstance(document, dict) else {}
+    if isinstance(document, list):
+        inner = dict(enumerate(document))
+    return [path, *(place for key, part in inner.items() for place in places(part, (*path, key)))]
+
+
+@functools.cache
+def recorded_fully() -> tuple[Json, Any]:
+    """A record with level Full of a window, and of a label that is a text."""
+    document = room.changed(labelled()[0], spec__record={"routineSampleRate": "1", "level": "Full"})
+    outputs = [{"name": "label", "dataType": "BYTES", "shape": [-1]}]
+    rig = Rig((document, model(spec__outputs=outputs)), outputs={"label": ("occupied",)})
+    speak(rig, 3)
+    return rig.decisions[-1], engine_rig.assign(*rig.documents)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_facts_that_somebody_wrote_over_end_nothing(data: st.DataObject) -> None:
+    genuine, assigned = recorded_fully()
+    recorded = json.loads(json.dumps(genuine))
+    inside = {key: recorded["facts"][key] for key in ("samples", "answer")}
+    place = data.draw(st.sampled_from([path for path in places(inside) if len(path) > 1]))
+    for key in place[:-1]:
+        inside = inside[key]
+    junk = [None, "x", -1, 1e308, 10**400, [], {}, [[[1]]], {"length": -1}, True, "NaN"]
+    inside[place[-1]] = data.draw(st.sampled_from(junk))
+    replay.replay(recorded, assigned.policies[0], assigned.devices[0])
 
 
 def test_an_answer_to_another_window_or_preprocessing_is_no_answer() -> None:

@@ -31,7 +31,8 @@ class Line:
         self.subscriber: channel.Subscriber
         calls = exchange.ExchangeCalls(self.delivered.append, self.requests.append)
         refused = refusals.Refusals(self.count)
-        self.exchange = exchange.Exchange("edge-1", lambda: (AT, "f"), calls, refused, self.open)
+        stamp = events.EventStamp(lambda: AT, lambda: "f")
+        self.exchange = exchange.Exchange("edge-1", stamp, calls, refused, self.open)
         self.exchange.assign("hq")
 
     def open(self, subscriber: channel.Subscriber) -> channel.Channel:

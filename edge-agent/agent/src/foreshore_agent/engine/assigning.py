@@ -9,12 +9,11 @@ import functools
 from collections.abc import Mapping
 from typing import Final
 
-import immutables
-
 from foreshore_agent.engine import (
     authority,
     belief,
     deciding,
+    due,
     durable,
     effects,
     presence,
@@ -65,13 +64,13 @@ def assign(turn: Turn, state: State, event: Assigned) -> Change[State]:
     done += versions.announce(turn, state, resolution)
     gone = _oldest(remembered)
     state = state._replace(
-        devices=immutables.Map(devices),
         readers=readers,
         in_force=resolution.in_force,
         absent=absent,
         problems=(*resolution.problems, *_doubts(state, event)),
         remembered={key: memory for key, memory in remembered.items() if key not in gone},
     )
+    state = due.begin_anew(state, devices)
     forgotten = tuple(durable.device_gone(key) for key in gone)
     return Change(
         state, (*kept, *left, *written, *done, *forgotten, durable.authorities_value(state))

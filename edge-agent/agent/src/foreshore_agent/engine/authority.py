@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from foreshore_agent.engine import durable, effects, recording
+from foreshore_agent.engine import due, durable, effects, recording
 from foreshore_agent.engine.events import Instant, Key, Renewed
 from foreshore_agent.engine.state import DeviceState, State
 from foreshore_agent.engine.turn import Change, Turn
@@ -81,12 +81,10 @@ def broadcast(turn: Turn, state: State, events_of: RightsOf) -> Change[State]:
         if happened:
             changed[key] = device._replace(authority=right)
     done: list[effects.Effect] = []
-    with state.devices.mutate() as mutation:
-        for key, device in changed.items():
-            mutation[key], more = follow(turn, device)
-            done += more
-        devices = mutation.finish()
-    state = state._replace(devices=devices)
+    for key, device in changed.items():
+        changed[key], more = follow(turn, device)
+        done += more
+    state = due.put_all(state, changed)
     if done:  # what superseded us must hold over a crash too
         done.append(durable.authorities_value(state))
     return Change(state, tuple(done))
@@ -161,7 +159,7 @@ def refused(turn: Turn, state: State, key: Key, answer: command.Acknowledgement)
     device = state.devices[key]
     right = fencing.step(device.authority, fencing.Fenced(turn.at.boot))
     device, notice = follow(turn, device._replace(authority=right))
-    state = state._replace(devices=state.devices.set(key, device))
+    state = due.put(state, device)
     return Change(state, (*notice, durable.authorities_value(state)))
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "CommandNotSent",
     "CommandSent",
     "Event",
+    "EventStamp",
     "HubChanged",
     "InferenceFailed",
     "InferenceLate",
@@ -39,7 +40,6 @@ __all__ = [
     "Renewed",
     "Replied",
     "Sample",
-    "Stamp",
     "Stopping",
     "TelemetryChanged",
     "Tick",
@@ -304,5 +304,14 @@ Event = (
     | Tick
 )
 
-Stamp = Callable[[], tuple[Instant, str]]
-"""Makes what every event begins with: now, and a fresh UUIDv7."""
+
+class EventStamp(NamedTuple):
+    """Makes what every event begins with; whoever needs one of the two asks for that alone."""
+
+    now: Callable[[], Instant]
+    fresh: Callable[[], str]
+    """Makes a UUIDv7."""
+
+    def __call__(self) -> tuple[Instant, str]:
+        """Return both."""
+        return self.now(), self.fresh()

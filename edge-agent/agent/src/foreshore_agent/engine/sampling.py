@@ -53,16 +53,14 @@ class TakenSample(NamedTuple):
 def take(device: DeviceState, sample: events.Sample, seconds: float) -> TakenSample:
     """Take a sample in, at an engine time; the result is the best of any of its properties."""
     seconds -= sample.waited
-    results = {
-        name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
-    }
+    results = _places(device, sample, seconds)
     fresh = frozenset(name for name, result in results.items() if result == reasons.ACCEPTED)
     refused = _refused(device, sample, seconds) if sample.refused else sample.refused
     if refused and _is_old(sample, results):
         refused = {name: refused[name] for name in refused.keys() & device.kept}
     doubted = _doubted(device, sample, results, seconds)
     refused = {**doubted, **refused} if doubted else refused
-    changed = fresh | frozenset(refused)
+    changed = fresh.union(refused) if refused else fresh
     if not changed:
         return TakenSample(device, frozenset(), _without_news(sample, results))
     device = _read(device, sample, fresh, refused, seconds)
@@ -245,6 +243,19 @@ def newest_stamp(sample: events.Sample, properties: frozenset[str]) -> datetime 
     return max(
         (sample.sampled_at[name] for name in properties if name in sample.sampled_at), default=None
     )
+
+
+def _places(device: DeviceState, sample: events.Sample, seconds: float) -> Mapping[str, str]:
+    """Say of each value whether it is new.
+
+    All are, where nothing says otherwise: no time of the device's, no copy, no gap. That is how
+    most devices speak.
+    """
+    if not (sample.sampled_at or sample.redelivered or sample.retained or device.voids):
+        return dict.fromkeys(sample.values, reasons.ACCEPTED)
+    return {
+        name: _place(device, sample, name, value, seconds) for name, value in sample.values.items()
+    }
 
 
 def _place(

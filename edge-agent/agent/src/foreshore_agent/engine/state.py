@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import immutables
 
 from foreshore_agent.engine import effects
+from foreshore_agent.engine.agenda import Agenda
 from foreshore_agent.engine.events import Instant, Key
 from foreshore_api.v1alpha1.commanding import AcknowledgementKind
 from foreshore_api.wire import assignment, record, report
@@ -275,8 +276,11 @@ class State(Frozen, frozen=True):
     devices: "immutables.Map[Key, DeviceState]" = immutables.Map()
     readers: Mapping[Key, tuple[Key, ...]] = EMPTY
     """By device, the others whose policies read it; most devices have none and are not here."""
-    awake: "immutables.Map[Key, None]" = immutables.Map()
-    """Devices that a tick has to look at: something of theirs may become due."""
+    timers: Agenda = Agenda()
+    """When a tick has to look at which device, in engine seconds: an interval or a silence is over.
+    """
+    timeouts: Agenda = Agenda()
+    """The same in monotonic seconds: a command or a question has waited long enough."""
     in_force: Mapping[Key, tuple[assignment.AssignedPolicy, ...]] = EMPTY
     """Versions of each policy that devices work by, newest first: for each device the newest that
     compiled, also while the device is absent. Each has the endpoints that serve its own model."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Concatenate, Final, ParamSpec
 
-import immutables
-
 from foreshore_agent.engine import (
+    agenda,
     assigning,
     authority,
     belief,
     deciding,
+    due,
     effects,
     events,
     presence,
@@ -34,7 +34,7 @@ from foreshore_decision.policy import compiled
 
 P = ParamSpec("P")
 
-TICK_SECONDS: Final = 0.05
+TICK_SECONDS: Final = agenda.SLOT_SECONDS
 """How often the runtime sends a `Tick`, in real seconds."""
 
 _ACCEPTED: Final = effects.Count(metrics.TELEMETRY.name, (telemetry.ACCEPTED,))
@@ -64,7 +64,7 @@ def _sample(turn: Turn, state: State, event: events.Sample) -> Change[State]:
     if properties and device.open and not event.retained:  # what was kept proves no command
         change = change.then(life.measured, turn, properties)
     change = change.then(triggers.sampled, turn, properties, event)
-    taken = _put(state, event.device, change)
+    taken = _put(state, change)
     if event.device in state.readers:
         return taken.then(_read_elsewhere, turn, event, properties)
     return taken
@@ -86,7 +86,7 @@ def _read_elsewhere(
         if state.telemetry_lost is not None:
             reader = sampling.interrupted(reader, state.telemetry_lost)
         taken = triggers.sampled_elsewhere(turn, reader, names, renamed)
-        state, done = _put(change.value, key, taken)
+        state, done = _put(change.value, taken)
         change = Change(state, (*change.effects, *done))
     return change
 
@@ -95,14 +95,14 @@ def _void(
     turn: Turn, state: State, key: Key, names: frozenset[str], problem: reasons.GateReason
 ) -> Change[State]:
     """Make readings of a device void, for itself and for those whose policies read it."""
-    change = _put(state, key, deciding.void(turn, state.devices[key], names, problem))
+    change = _put(state, deciding.void(turn, state.devices[key], names, problem))
     if not names:
         return change
     elsewhere = compiled.names_elsewhere(key.name, names)
     for reader in state.readers.get(key, ()):
         state, done = change
         dropped = deciding.unground(turn, state.devices[reader], elsewhere)
-        state, more = _put(state, reader, dropped)
+        state, more = _put(state, dropped)
         change = Change(state, (*done, *more))
     return change
 
@@ -119,14 +119,14 @@ def _answered(
     if device is None or flight is None or flight.before.given.decision_id != event.decision_id:
         return Change(state)
     change = deciding.resume(turn, device, event.policy, deciding.reply(event))
-    return _put(state, event.device, change.then(triggers.pending, turn, event.policy))
+    return _put(state, change.then(triggers.pending, turn, event.policy))
 
 
 def _policy_too_slow(turn: Turn, state: State, event: events.PolicyTooSlow) -> Change[State]:
     device = state.devices.get(event.device)
     if device is None or event.policy not in device.bindings:
         return Change(state)
-    return _put(state, event.device, deciding.disarm(turn, device, event.policy, event.seconds))
+    return _put(state, deciding.disarm(turn, device, event.policy, event.seconds))
 
 
 def _intent_durable(turn: Turn, state: State, event: events.IntentDurable) -> Change[State]:
@@ -161,16 +161,14 @@ def _replied(turn: Turn, state: State, event: events.Replied) -> Change[State]:
     if device is None:
         return Change(state)
     change = life.replied(turn, device, event.action, event.value)
-    return _put(state, event.device, change)
+    return _put(state, change)
 
 
 def _assigned(turn: Turn, state: State, event: events.Assigned) -> Change[State]:
     change = assigning.assign(turn, state, event)
     if change.value.is_stopping:
         change = change.then(authority.give_back, turn)
-    state, done = change.then(authority.claim, turn)
-    awake = {key: None for key, device in state.devices.items() if triggers.is_timed(device)}
-    return Change(state._replace(awake=immutables.Map(awake)), done)
+    return change.then(authority.claim, turn)
 
 
 def _renewed(turn: Turn, state: State, event: events.Renewed) -> Change[State]:
@@ -209,7 +207,7 @@ def _telemetry_changed(turn: Turn, state: State, event: events.TelemetryChanged)
             continue
         state, more = _void(turn, state, key, device.kept, reasons.CONNECTION_GAP)
         device = state.devices[key]._replace(presence=None)
-        state, _ = _put(state, key, Change(device))
+        state, _ = _put(state, Change(device))
         done += more
     return Change(state, done)
 
@@ -256,19 +254,19 @@ def _stopping(turn: Turn, state: State, _event: events.Stopping) -> Change[State
 
 def _tick(turn: Turn, state: State, _event: events.Tick) -> Change[State]:
     state = _look_for_pause(turn, state)._replace(ticked=turn.at.boot)
+    state, keys = due.take(turn, state)
     done: list[effects.Effect] = []
-    for key in state.awake:
-        before = state.devices.get(key)
-        if before is None:
-            continue
-        if before.open:
-            change = life.expire(turn, before).then(triggers.ticked, turn)
-        else:
-            change = triggers.ticked(turn, before)
-        if change.value is not before:
-            state = _put(state, key, change).value
-        done += change.effects
+    for key in keys:
+        state, more = _put(state, _looked_at(turn, state.devices[key]))
+        done += more
     return Change(state, tuple(done)).then(authority.sweep, turn)
+
+
+def _looked_at(turn: Turn, device: DeviceState) -> Change[DeviceState]:
+    """Do what has become due of one device; nothing where it is not due yet."""
+    if not device.open:
+        return triggers.ticked(turn, device)
+    return life.expire(turn, device).then(triggers.ticked, turn)
 
 
 def _look_for_pause(turn: Turn, state: State) -> State:
@@ -293,17 +291,12 @@ def _interrupted(state: State, seconds: float) -> State:
 
 
 def _keep(_turn: Turn, state: State, device: DeviceState) -> Change[State]:
-    return _put(state, device.key, Change(device))
+    return _put(state, Change(device))
 
 
-def _put(state: State, key: Key, change: Change[DeviceState]) -> Change[State]:
-    """Store a device, and whether ticks have to look at it."""
-    device, done = change
-    devices, awake = state.devices.set(key, device), state.awake
-    if triggers.is_timed(device) is (key in awake):
-        return Change(state._replace(devices=devices), done)
-    awake = awake.delete(key) if key in awake else awake.set(key, None)
-    return Change(state._replace(devices=devices, awake=awake), done)
+def _put(state: State, change: Change[DeviceState]) -> Change[State]:
+    """Store a device."""
+    return Change(due.put(state, change.value), change.effects)
 
 
 def _advance(
@@ -320,7 +313,7 @@ def _advance(
     intent = None if device is None else device.open.get(command_id)
     if device is None or intent is None:
         return Change(state)
-    return _put(state, key, take(turn, device, intent, *args, **kwargs))
+    return _put(state, take(turn, device, intent, *args, **kwargs))
 
 
 TABLE: Final[Mapping[type, Callable[[Turn, State, Any], Change[State]]]] = MappingProxyType(

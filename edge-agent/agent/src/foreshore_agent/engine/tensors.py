@@ -13,7 +13,7 @@ decision records that the model could not be asked, and why.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from foreshore_agent.engine import effects
 from foreshore_api import printable
@@ -47,6 +47,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 """Smallest and largest number by tensor type, integers exactly; BYTES takes texts."""
 
 
+_OF_FLOATS: Final = {name: RANGES[name] for name in ("FP16", "FP32", "FP64")}
 LONGEST_CAUSE: Final = 512
 """Characters of why the model cannot be asked."""
 
@@ -70,15 +71,51 @@ def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelRequest:
     """Lay the features out as the model's tensors."""
     tensors = []
     for tensor in inference.tensors:
-        data: list[Element] = []
-        for row in _rows(tensor, before):
-            for index, value in enumerate(row):
-                try:
-                    data += _elements(tensor, index, value)
-                except UnfitError as error:
-                    return ModelRequest((), _said(error.reason, tensor.features[index], value))
+        rows = _rows(tensor, before)
+        data = _as_they_are(tensor, rows)
+        if data is None:
+            try:
+                data = _one_by_one(tensor, rows)
+            except UnfitError as error:
+                return ModelRequest((), str(error))
         tensors.append(effects.Tensor(tensor.name, tensor.data_type, tensor.shape, tuple(data)))
     return ModelRequest(tuple(tensors))
+
+
+def _one_by_one(
+    tensor: compiled.InputTensor, rows: Sequence[Sequence[samples.Sample | None]]
+) -> list[Element]:
+    """Return what the values fill. Raises UnfitError for the first that does not fit, and says it.
+
+    It is by far the slower way, and the only one that knows which value it is.
+    """
+    data: list[Element] = []
+    for row in rows:
+        for index, value in enumerate(row):
+            try:
+                data += _elements(tensor, index, value)
+            except UnfitError as error:
+                error.args = (_said(error.reason, tensor.features[index], value),)
+                raise
+    return data
+
+
+def _as_they_are(
+    tensor: compiled.InputTensor, rows: Sequence[Sequence[Any]]
+) -> Sequence[Element] | None:
+    """Return all values at once, where nothing has to be done to any; None: one at a time.
+
+    Nearly every model is asked like this, and a window holds thousands of values.
+    """
+    span = _OF_FLOATS.get(tensor.data_type)
+    if span is None or tensor.preparations:
+        return None
+    data = rows[0] if len(rows) == 1 else [value for row in rows for value in row]
+    try:
+        is_fit = span[0] <= min(data) and max(data) <= span[1]
+    except TypeError:  # one has no value
+        return None
+    return data if is_fit else None
 
 
 def _said(reason: Reason, name: str, value: samples.Sample | None) -> str:

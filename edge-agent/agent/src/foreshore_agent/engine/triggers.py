@@ -9,12 +9,11 @@ A trigger that a newer one replaces is counted by reason in its binding, until t
 of it: nothing that came is lost without a word.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 
-from foreshore_agent.engine import deciding, events, sampling
+from foreshore_agent.engine import agenda, deciding, events, sampling
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import Binding, DeviceState
+from foreshore_agent.engine.state import Binding, DeviceState, Flight
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons import inference, telemetry
@@ -132,10 +131,7 @@ def _waits_for(binding: Binding, seconds: float) -> str:
 def ticked(turn: Turn, device: DeviceState) -> Change[DeviceState]:
     """Evaluate what has become due."""
     change = Change(device)
-    for policy, binding in device.bindings.items():
-        is_waiting = binding.flight is not None or binding.pending is not None
-        if not (is_waiting or _is_silent(device, binding, turn.seconds)):
-            continue  # the usual case: a tick looks at every device that could fall silent
+    for policy in device.bindings:
         change = change.then(_forgotten, turn, policy)
         if deciding.is_evaluating(device.standing):
             change = change.then(_timed, turn, policy)
@@ -188,31 +184,50 @@ def due(device: DeviceState) -> float | None:
 def next_due(device: DeviceState) -> float | None:
     """Return the moment at which the next tick has something to do for the device.
 
-    For a clock on which engine and monotonic seconds are one number, as in a rehearsal.
+    For a clock on which engine and monotonic seconds are one number, as in a rehearsal, and where
+    no question waits for its answer.
     """
-    moments = [intent.due for intent in device.open.values() if intent.due < math.inf]
-    if deciding.is_evaluating(device.standing):
-        for binding in device.bindings.values():
-            if binding.flight is not None:
-                continue
-            ready = -math.inf
-            if binding.evaluated is not None:
-                ready = binding.evaluated + binding.compiled.trigger.minimum_interval
-            if binding.pending is not None:
-                moments.append(ready)
-            if wait := binding.compiled.trigger.after_silence:
-                moments.append(max(ready, _quiet_since(device, binding) + wait))
-    return min(moments, default=None)
+    moment = min(timer_due(device), _command_due(device))
+    return None if moment == agenda.NEVER else moment
 
 
-def is_timed(device: DeviceState) -> bool:
-    """Whether anything of the device may become due by itself."""
-    return bool(device.open) or any(
-        binding.pending is not None
-        or binding.flight is not None
-        or binding.compiled.trigger.after_silence > 0
-        for binding in device.bindings.values()
-    )
+def timer_due(device: DeviceState) -> float:
+    """Return the engine seconds at which an interval or a silence of the device is over.
+
+    `NEVER` where there is none; of a policy that asks a model, none until it has answered.
+    """
+    moment = agenda.NEVER
+    if not deciding.is_evaluating(device.standing):
+        return moment
+    for binding in device.bindings.values():
+        wait = binding.compiled.trigger.after_silence
+        if binding.flight is not None or not (binding.pending or wait):
+            continue
+        ready = agenda.AT_ONCE
+        if binding.evaluated is not None:
+            ready = binding.evaluated + binding.compiled.trigger.minimum_interval
+        if binding.pending is not None:
+            moment = min(moment, ready)
+        if wait:
+            moment = min(moment, max(ready, _quiet_since(device, binding) + wait))
+    return moment
+
+
+def timeout_due(device: DeviceState) -> float:
+    """Return the monotonic seconds at which a command or a question has waited long enough.
+
+    `NEVER` where nothing waits.
+    """
+    moment = _command_due(device) if device.open else agenda.NEVER
+    for binding in device.bindings.values():
+        flight = binding.flight
+        if flight is not None:
+            moment = min(moment, _forgotten_at(binding, flight))
+    return moment
+
+
+def _command_due(device: DeviceState) -> float:
+    return min((intent.due for intent in device.open.values()), default=agenda.NEVER)
 
 
 def _is_ready(binding: Binding, seconds: float) -> bool:
@@ -246,7 +261,15 @@ def _quiet_since(device: DeviceState, binding: Binding) -> float:
 
 def _is_forgotten(turn: Turn, binding: Binding) -> bool:
     """Whether the shell owes an answer that will not come: it must not stop a policy."""
+    flight = binding.flight
+    return flight is not None and turn.at.monotonic > _forgotten_at(binding, flight)
+
+
+def _forgotten_at(binding: Binding, flight: Flight) -> float:
+    """Return the monotonic seconds after which nobody waits for an answer any more."""
     inference = binding.compiled.inference
-    if binding.flight is None or inference is None:
-        return False
-    return turn.at.monotonic > binding.flight.asked + inference.timeout + deciding.FLIGHT_GRACE
+    return (
+        agenda.NEVER
+        if inference is None
+        else flight.asked + inference.timeout + deciding.FLIGHT_GRACE
+    )

@@ -104,13 +104,14 @@ def is_awaiting_successor(state: State) -> bool:
 
 def due(state: State) -> float | None:
     """Return the engine seconds at which the first trigger that waits for its interval is due."""
-    waiting = (triggers.due(state.devices[key]) for key in state.awake if key in state.devices)
+    waiting = (triggers.due(state.devices[key]) for key in state.timers.booked)
     return min((moment for moment in waiting if moment is not None), default=None)
 
 
 def next_due(state: State) -> float | None:
     """Return the moment at which the next tick has something to do; see `triggers.next_due`."""
-    moments = (triggers.next_due(state.devices[key]) for key in state.awake if key in state.devices)
+    keys = (*state.timers.booked, *state.timeouts.booked)
+    moments = (triggers.next_due(state.devices[key]) for key in keys)
     return min((moment for moment in moments if moment is not None), default=None)
 
 

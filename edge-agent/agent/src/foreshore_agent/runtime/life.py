@@ -5,7 +5,6 @@ what is durable.
 """
 
 import asyncio
-import functools
 import logging
 import time
 from collections.abc import Coroutine, Iterable, Mapping
@@ -75,7 +74,7 @@ class Life:
         self._models: Final = own.OwnModels(ground.settings, ends, tasks, self._hosting_changed)
         self._inference: Final = pool.Pool(self._models.runner)
         refused = refusals.Refusals(ground.meters.count_telemetry)
-        stamp = functools.partial(core.stamp, clock)
+        stamp = events.EventStamp(clock.instant, clock.identity)
         mqtt = broker.SiteBroker(node, refused, clock.instant)
         self._devices: Final = devices.MqttDevices(
             mqtt, ground.settings.credentials, stamp, self._take, refused, self._wake

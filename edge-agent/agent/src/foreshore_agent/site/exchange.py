@@ -35,7 +35,7 @@ class Exchange:
     def __init__(
         self,
         node: str,
-        stamp: events.Stamp,
+        stamp: events.EventStamp,
         calls: ExchangeCalls,
         refused: refusals.Refusals,
         open_channel: channel.Open,

@@ -34,7 +34,8 @@ def evaluate(gates: Sequence[Gate], facts: Facts, earlier: tuple[Entry, ...] = (
     """Ask the gates in order; the first that does not pass decides."""
     entries = list(earlier)
     for name, ask in gates:
-        facts, entry = ask(name, facts)
+        step = ask(name, facts)
+        facts, entry = step.facts, step.entry
         entries.append(entry)
         if entry.phase is not PASS:
             return Evaluation(facts, tuple(entries), entry)

@@ -178,7 +178,7 @@ class Entry(Frozen, frozen=True):
     margin: float | None = None
 
 
-class Step(NamedTuple):
+class Step(Frozen, frozen=True):
     """What a gate returns."""
 
     facts: Facts

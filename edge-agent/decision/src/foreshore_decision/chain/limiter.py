@@ -11,7 +11,7 @@ added by `taken` only when a command is issued.
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
@@ -45,11 +45,15 @@ class Refusal(NamedTuple):
     """Until there is room."""
 
 
+_UNSPENT: Final = Spent()
+"""Of a limit that counts nothing, before the first command."""
+
+
 def spent(limit: compiled.RateLimit | None, log: Log, now: float) -> Spent:
     """Return what a limit looks at; without a limit, what one that is added would ask first."""
-    newest = log[-1] if log else None
     if limit is None or not limit.burst:
-        return Spent(newest)
+        return Spent(log[-1]) if log else _UNSPENT
+    newest = log[-1] if log else None
     recent = min(len(log) - _first(log, limit.per, now), limit.burst)
     oldest = log[-limit.burst] if len(log) >= limit.burst else None
     return Spent(newest, limit.burst, limit.per, recent, oldest)

@@ -28,6 +28,7 @@ VOID: Final[Mapping[str | None, GateReason]] = MappingProxyType(
 """Problems of readings that were good until the connection or the device went, or a newer one was
 dropped unread, and what a gate says of them. No older value may stand in for them, or what was said
 before would outlive what has been said since."""
+_WITHOUT_RATE: Final = (bool, str)
 DIGITS: Final = round(-math.log10(RESOLUTION))
 """Decimals of a second that are looked at."""
 
@@ -61,12 +62,12 @@ def rate_of(value: expr.Value, apart: float, before: Reading | None) -> float | 
 
     None where no time lies between that anybody knows of: messages come in bursts.
     """
-    if before is None or isinstance(value, bool | str) or isinstance(before.value, bool | str):
+    if before is None or before.received is None or before.value is None:
+        return None
+    if isinstance(value, _WITHOUT_RATE) or isinstance(before.value, _WITHOUT_RATE):
         return None
     seconds = round(apart, DIGITS)
-    if before.value is None or before.received is None or seconds <= 0:
-        return None
-    return (value - before.value) / seconds
+    return (value - before.value) / seconds if seconds > 0 else None
 
 
 def input_of(

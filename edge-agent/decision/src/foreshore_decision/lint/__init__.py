@@ -1,7 +1,7 @@
 """What is wrong with resources that somebody wrote, before anything is done by them.
 
     documents ──resources.read──► refused ones ───────────────┐
-    resources ──references, profiles, devices, policies───────┼──► findings: where, what, remedy
+    resources ──references, profiles, devices, models, policies┼──► findings: where, what, remedy
     documents ──fields and kinds that nobody reads────────────┘
 
 `foreshore-agent lint` and `kubectl foreshore lint` show all of it; `rehearse` begins only without
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from foreshore_decision import manifests, resources
-from foreshore_decision.lint import devices, findings, policies, references, unread
+from foreshore_decision.lint import devices, findings, models, policies, references, unread
 from foreshore_decision.lint.findings import Finding, LintReport, Severity
 from foreshore_decision.lint.written import Surroundings, WrittenResources
 
@@ -33,12 +33,14 @@ _ERRORS: Final[tuple[_Check, ...]] = (
     references.check,  # what is named must be there
     devices.protections,  # a profile must be right by itself, a device within it
     devices.endpoints,  # no two devices are commanded by one message
+    models.check,  # a model that is asked must be one that can be
     policies.check,  # a policy must select something, and compile for all of it
 )
 _ADVICE: Final[tuple[_Check, ...]] = (
     devices.caps,  # a mode that will not be in force
     devices.indexed,  # an element of an array by its place
     devices.unfenced,  # two agents may command at once
+    models.unasked,  # a model that no policy could ask
     unread.check,  # what is written and nobody reads
 )
 

@@ -151,18 +151,19 @@ def _checked(
     device: v1alpha1.DeviceSpec | None,
     read: Mapping[str, policy.Resolution] | None = None,
 ) -> tuple[Problem, ...]:
-    """Return what keeps a policy from compiling; whatever happens, the others are looked at."""
+    """Return what keeps a policy from compiling; whatever happens, the others are looked at.
+
+    But for what is wrong with its model by itself: that is said once, where the Model is written.
+    """
+    model = files.model(asking)
     try:
-        return policy.check(
-            asking.spec,
-            profile,
-            device,
-            files.model(asking),
-            clock=files.around.clock,
-            read=read or {},
+        found = policy.check(
+            asking.spec, profile, device, model, clock=files.around.clock, read=read or {}
         )
     except Exception as error:  # noqa: BLE001 - reported as the policy's problem
         return (policy.unexpected(error),)
+    faults = () if model is None else [fault.problem for fault in policy.model_faults(model)]
+    return tuple(problem for problem in found if problem not in faults)
 
 
 def _labelled(device: v1alpha1.Device) -> str:

@@ -4,8 +4,9 @@
 
 The agent compiles what it is assigned, the operator checks what people write, in the same words.
 `sources` resolves what is read, `elsewhere` of which other device, `scopes` the names of
-expressions, `shapes` the model's tensors, `actions` and `bounds` what is commanded, `templates` how
-the device is told and answers, `capping` how far it may go; `timing` measures what is checked.
+expressions, `shapes` the model's tensors, `preprocessing` what fills them, `actions` and `bounds`
+what is commanded, `templates` how the device is told and answers, `capping` how far it may go;
+`timing` measures what is checked.
 """
 
 from foreshore_decision.policy.capping import caps
@@ -23,14 +24,16 @@ from foreshore_decision.policy.elsewhere import (
     resolve,
     wording,
 )
-from foreshore_decision.policy.problems import PolicyError, PolicyProblem, unexpected
+from foreshore_decision.policy.problems import ModelFault, PolicyError, PolicyProblem, unexpected
 from foreshore_decision.policy.profiles import check_device
+from foreshore_decision.policy.shapes import faults as model_faults
 from foreshore_decision.policy.subject import OtherDevice, Resolution
 
 __all__ = [
     "NOBODY",
     "Cap",
     "CompiledPolicy",
+    "ModelFault",
     "OtherDevice",
     "PolicyError",
     "PolicyProblem",
@@ -39,6 +42,7 @@ __all__ = [
     "check",
     "check_device",
     "compile",
+    "model_faults",
     "named",
     "property_name",
     "read_elsewhere",

@@ -182,15 +182,21 @@ def check(
     """Return everything that keeps a policy from compiling against a (narrowed) profile.
 
     What compiles is timed by `clock`. Without a device, a parameter that every device must set is
-    no problem; without a model, its tensors are not looked at: whether it exists is the caller's
-    to say. `read` is what `elsewhere.resolve` says of the device; what it does not name is taken
-    as the policy declares it.
+    no problem; without a model, its tensors are not looked at, and an output is of the type that
+    its readers take it for: whether the model exists is the caller's to say. `read` is what
+    `elsewhere.resolve` says of the device; what it does not name is taken as the policy declares
+    it.
     """
-    try:
-        parts = _compile(Subject(spec, profile, device, model, read))
-    except PolicyError as error:
-        return error.problems
-    return timing.problems(_expressions(parts), clock)
+    fewest: tuple[PolicyProblem, ...] | None = None
+    for texts in shapes.guesses(spec, model):
+        try:
+            parts = _compile(Subject(spec, profile, device, model, read, texts))
+        except PolicyError as error:
+            if fewest is None or len(error.problems) < len(fewest):
+                fewest = error.problems
+        else:
+            return timing.problems(_expressions(parts), clock)
+    return fewest or ()
 
 
 def too_slow(made: compiled.CompiledPolicy, clock: timing.Clock) -> tuple[PolicyProblem, ...]:
@@ -310,7 +316,7 @@ def _names(
     before = sources.feature_types(inputs, features)
     # also those that are wrong: that is said once, and not again of each expression that reads them
     before.update({source.name: source.type for source in spec.inputs})
-    outputs = shapes.output_types(spec, subject.model)
+    outputs = shapes.output_types(spec, subject.model, subject.texts)
     _check_unique((*before, *outputs, *(variable.name for variable in spec.variables)), problems)
     before.update({f"parameters.{parameter.name}": parameter.type for parameter in spec.parameters})
     names = scopes.Names(before, outputs)

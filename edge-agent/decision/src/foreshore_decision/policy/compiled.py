@@ -150,6 +150,14 @@ class SampledInputs(NamedTuple):
     sources: tuple[CompiledInput, ...]
     """The input of each feature, in the order of the features."""
 
+    def has_samples_of(self, other: "SampledInputs") -> bool:
+        """Whether it is filled as another one is, whatever is believed."""
+        mine, theirs = (
+            [(source.name, source.property, source.type) for source in window.sources]
+            for window in (self, other)
+        )
+        return (self.steps, self.every, mine) == (other.steps, other.every, theirs)
+
     def grid(self) -> samples.SampleGrid:
         """Return the window that nothing has come for."""
         return samples.empty(self.steps, self.every, len(self.sources))
@@ -171,13 +179,11 @@ class InputTensor:
 
     def has_window_of(self, other: "InputTensor") -> bool:
         """Whether the samples of its window are those of another tensor."""
-        return self.window is not None and self._sampled() == other._sampled()
-
-    def _sampled(self) -> tuple[object, ...]:
-        if self.window is None:
-            return ()
-        read = [(source.name, source.property, source.type) for source in self.window.sources]
-        return (self.name, self.window.steps, self.window.every, self.features, read)
+        mine, theirs = self.window, other.window
+        if mine is None or theirs is None:
+            return False
+        named = (self.name, self.features) == (other.name, other.features)
+        return named and mine.has_samples_of(theirs)
 
 
 @dataclass(frozen=True, slots=True)

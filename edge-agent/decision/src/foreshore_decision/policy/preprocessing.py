@@ -9,7 +9,7 @@ them. Categories are of a String; of an Integer as it is written in decimals, an
 `true` and `false`. Records and expressions keep what was measured.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from foreshore_api import conditions, hints, scalars
@@ -18,7 +18,6 @@ from foreshore_api.v1alpha1.evaluation import Aggregate
 from foreshore_api.v1alpha1.model import (
     Categories,
     Encoding,
-    ModelInput,
     ModelSpec,
     Preprocessing,
     Scale,
@@ -27,7 +26,7 @@ from foreshore_api.v1alpha1.model import (
 from foreshore_decision import samples
 from foreshore_decision.policy import bounds
 from foreshore_decision.policy.compiled import CategoryCodes, CompiledInput, Feature, Scaling
-from foreshore_decision.policy.problems import Problems
+from foreshore_decision.policy.problems import ModelFault, Problems
 
 INVALID: Final = conditions.Reason.INVALID
 TRUTHS: Final[Mapping[str, float]] = {"true": 1.0, "false": 0.0}
@@ -63,7 +62,7 @@ class Fillings:
         return source.type if source is not None and is_last else DataType.NUMBER
 
 
-def declared(model: ModelSpec) -> Mapping[str, Preprocessing]:
+def by_name(model: ModelSpec) -> Mapping[str, Preprocessing]:
     """Return what a Model declares, by feature."""
     return {preprocessing.name: preprocessing for preprocessing in model.preprocessing}
 
@@ -104,72 +103,63 @@ def _measured(written: str, kind: DataType) -> samples.Sample | None:
         return None
 
 
-def width(declaration: Preprocessing | None) -> int:
-    """Return how many columns of a tensor a feature fills."""
-    categories = None if declaration is None else declaration.categories
-    if categories is None or categories.encoding is not Encoding.ONE_HOT:
-        return 1
-    return len(categories.values)
+def faults(model: ModelSpec) -> Iterator[ModelFault]:
+    """Yield what of a Model's preprocessing names nothing, or says nothing that can be done."""
+    taken = {name for tensor in model.inputs for name in tensor.features}
+    for declaration in model.preprocessing:
+        name = declaration.name
+        path, part = f"spec.preprocessing[{name}]", f"preprocessing {name}"
+        scale, categories = declaration.scale, declaration.categories
+        if name not in taken:
+            message = f"no input of the model takes {name}; {hints.among(name, taken)}"
+            missing = conditions.Reason.REFERENCE_NOT_FOUND
+            yield ModelFault(f"{path}.name", part, message, missing)
+        if (scale is None) == (categories is None):
+            yield ModelFault(path, part, "exactly one of scale and categories is needed")
+        if scale is not None and scalars.number(scale.deviation) <= 0:
+            yield ModelFault(f"{path}.scale.deviation", part, "a deviation is above zero")
+        if categories is not None and _has_no_zeros(categories):
+            message = "an index has no zeros for what is no category: refuse it, or encode OneHot"
+            yield ModelFault(f"{path}.categories.unknown", part, message)
+
+
+def _has_no_zeros(categories: Categories) -> bool:
+    is_index = categories.encoding is Encoding.INDEX
+    return is_index and categories.unknown is UnknownCategory.ZEROS
 
 
 def check(model: ModelSpec, fillings: Fillings, problems: Problems) -> None:
-    """Note what of a Model's preprocessing names nothing, or does not fit what it names."""
-    takers: dict[str, list[ModelInput]] = {}
-    for tensor in model.inputs:
-        for name in tensor.features:
-            takers.setdefault(name, []).append(tensor)
+    """Note what of a Model's preprocessing does not fit what a policy fills its inputs with."""
+    taken = {name for tensor in model.inputs for name in tensor.features}
     for declaration in model.preprocessing:
-        path = f"spec.modelRef: preprocessing {declaration.name}"
-        if declaration.name not in takers:
-            among = hints.among(declaration.name, takers)
-            message = f"no input of the model takes {declaration.name}; {among}"
-            problems.add(conditions.Reason.REFERENCE_NOT_FOUND, path, message)
-        elif (declaration.scale is None) == (declaration.categories is None):
-            problems.add(INVALID, path, "exactly one of scale and categories is needed")
-        elif fillings.source(declaration.name) is not None:
+        if declaration.name in taken and fillings.source(declaration.name) is not None:
             kind = fillings.type(declaration.name)
-            _check_scale(declaration, kind, path, problems)
-            _check_categories(declaration, kind, path, problems)
+            for message in (*_unscaled(declaration, kind), *_uncoded(declaration, kind)):
+                problems.add(INVALID, f"spec.modelRef: preprocessing {declaration.name}", message)
 
 
-def _check_scale(declaration: Preprocessing, kind: DataType, path: str, problems: Problems) -> None:
-    scale = declaration.scale
-    if scale is None:
-        return
-    if scalars.number(scale.deviation) <= 0:
-        problems.add(INVALID, path, "a deviation is above zero")
-    if kind not in bounds.MEASURED:
-        message = (
-            f"{declaration.name} is a {kind}, and a scale is of a number: declare its categories"
-        )
-        problems.add(INVALID, path, message)
+def _unscaled(declaration: Preprocessing, kind: DataType) -> Iterator[str]:
+    if declaration.scale is not None and kind not in bounds.MEASURED:
+        yield f"{declaration.name} is a {kind}, and a scale is of a number: declare its categories"
 
 
-def _check_categories(
-    declaration: Preprocessing, kind: DataType, path: str, problems: Problems
-) -> None:
+def _uncoded(declaration: Preprocessing, kind: DataType) -> Iterator[str]:
     categories, name = declaration.categories, declaration.name
     if categories is None:
         return
-    is_index = categories.encoding is Encoding.INDEX
-    if is_index and categories.unknown is UnknownCategory.ZEROS:
-        message = "an index has no zeros for what is no category: refuse it, or encode OneHot"
-        problems.add(INVALID, path, message)
     if kind is DataType.NUMBER:
-        message = (
+        yield (
             f"{name} is a Number, and categories are of a String, an Integer or a Boolean, not of"
             " an aggregate: declare a scale, or read it as one of these"
         )
-        problems.add(INVALID, path, message)
         return
     seen: set[samples.Sample] = set()
     for written in categories.values:
         value = _measured(written, kind)
         if value is None:
             how = "true or false" if kind is DataType.BOOLEAN else "digits, as in 42"
-            message = f"{written} is never measured: {name} is {kind}, which is written as {how}"
-            problems.add(INVALID, path, message)
+            yield f"{written} is never measured: {name} is {kind}, which is written as {how}"
         elif value in seen:
-            problems.add(INVALID, path, f"{written} is the same number as another category")
+            yield f"{written} is the same number as another category"
         else:
             seen.add(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from foreshore_api import conditions
 
@@ -15,6 +15,22 @@ class PolicyProblem:
     path: str
     """Where, in the words of the resource: `spec.rules[occupied].expression`."""
     message: str
+
+
+class ModelFault(NamedTuple):
+    """What is wrong with a Model by itself, whichever policy asks it."""
+
+    path: str
+    """Where in the Model: `spec.inputs[window].shape`."""
+    part: str
+    """The same in a word, for who asks it: `input window`."""
+    message: str
+    reason: conditions.Reason = conditions.Reason.INVALID
+
+    @property
+    def problem(self) -> PolicyProblem:
+        """The same, as a problem of a policy that asks the model."""
+        return PolicyProblem(self.reason, f"spec.modelRef: {self.part}", self.message)
 
 
 class PolicyError(ValueError):

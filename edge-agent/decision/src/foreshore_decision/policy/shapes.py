@@ -12,10 +12,10 @@ Nothing is ever asked with a shape that the person did not state. An input is
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
-from foreshore_api import conditions, hints, scalars
+from foreshore_api import conditions, declared, hints, scalars
 from foreshore_api.v1alpha1 import DataType
 from foreshore_api.v1alpha1.decisionpolicy import DecisionPolicySpec
 from foreshore_api.v1alpha1.evaluation import Aggregate, OnError
@@ -38,7 +38,7 @@ from foreshore_decision.policy.compiled import (
     SampledInputs,
 )
 from foreshore_decision.policy.preprocessing import Fillings
-from foreshore_decision.policy.problems import Problems
+from foreshore_decision.policy.problems import ModelFault, Problems
 
 INVALID: Final = conditions.Reason.INVALID
 LONGEST: Final = 1 << 16
@@ -60,12 +60,12 @@ def inference(
         return None
     fillings = Fillings(inputs, features)
     kinds = output_types(spec, assigned.model)
-    declared = preprocessing.declared(assigned.model)
+    model = assigned.model
     return Inference(
         model=assigned.name,
         version=assigned.version,
         digest=assigned.artefact.digest,
-        tensors=tuple(_tensor(tensor, declared, fillings) for tensor in assigned.model.inputs),
+        tensors=tuple(_tensor(tensor, model, fillings) for tensor in model.inputs),
         outputs=tuple(
             Output(output.name, output.output, output.index, kinds[output.name])
             for output in spec.inference.outputs
@@ -75,21 +75,31 @@ def inference(
     )
 
 
-def output_types(spec: DecisionPolicySpec, model: ModelSpec | None) -> dict[str, DataType]:
+def output_types(
+    spec: DecisionPolicySpec, model: ModelSpec | None, texts: Container[str] = ()
+) -> dict[str, DataType]:
     """Return the type that expressions read each output of a policy as, by its name there.
 
-    A text is a String; every number is a Number, and so is a Boolean, 0 or 1. Without a model all
-    are Numbers.
+    A text is a String; every number is a Number, and so is a Boolean, 0 or 1. Without a model,
+    `texts` are Strings.
     """
-    texts = {
-        tensor.name
-        for tensor in (() if model is None else model.outputs)
-        if tensor.data_type is TensorType.BYTES
-    }
+    tensors = {} if model is None else {tensor.name: tensor.data_type for tensor in model.outputs}
     return {
-        output.name: DataType.STRING if output.output in texts else DataType.NUMBER
+        output.name: DataType.STRING
+        if tensors.get(output.output) is TensorType.BYTES
+        or (model is None and output.name in texts)
+        else DataType.NUMBER
         for output in spec.inference.outputs
     }
+
+
+def guesses(spec: DecisionPolicySpec, model: ModelSpec | None) -> Iterator[frozenset[str]]:
+    """Yield which outputs may be texts, the likeliest first; where a model says it, none more."""
+    yield frozenset()
+    names = [] if model is not None else [output.name for output in spec.inference.outputs]
+    yield from (frozenset({name}) for name in names)
+    if len(names) > 1:
+        yield frozenset(names)
 
 
 def check(
@@ -101,20 +111,19 @@ def check(
 ) -> None:
     """Note what of the model does not fit the policy: it takes features, and inputs by name."""
     fillings = Fillings(inputs, features)
-    declared = preprocessing.declared(model)
+    by_name = preprocessing.by_name(model)
+    problems.noted.extend(fault.problem for fault in faults(model))
     preprocessing.check(model, fillings, problems)
     for tensor in model.inputs:
         for name in tensor.features:
-            _check_feature(tensor, name, declared.get(name), fillings, problems)
-        _check_input(tensor, declared, problems)
+            _check_feature(tensor, name, by_name.get(name), fillings, problems)
     _check_outputs(spec, model.outputs, problems)
 
 
-def _tensor(
-    tensor: ModelInput, declared: Mapping[str, Preprocessing], fillings: Fillings
-) -> InputTensor:
+def _tensor(tensor: ModelInput, model: ModelSpec, fillings: Fillings) -> InputTensor:
+    by_name = preprocessing.by_name(model)
     preparations = tuple(
-        preprocessing.prepared(declared.get(name), fillings.type(name)) for name in tensor.features
+        preprocessing.prepared(by_name.get(name), fillings.type(name)) for name in tensor.features
     )
     window, sampled = tensor.window, None
     if window is not None:
@@ -127,7 +136,7 @@ def _tensor(
     return InputTensor(
         tensor.name,
         tensor.data_type.value,
-        _asked_shape(tensor, declared),
+        _asked_shape(tensor, model),
         tensor.features,
         tensor.data_type not in _NO_INTEGERS,
         preparations if any(preparations) else (),
@@ -135,19 +144,11 @@ def _tensor(
     )
 
 
-def _width(tensor: ModelInput, declared: Mapping[str, Preprocessing]) -> int:
-    """Return how many columns the features of a tensor fill."""
-    return sum(preprocessing.width(declared.get(name)) for name in tensor.features)
-
-
-def _asked_shape(tensor: ModelInput, declared: Mapping[str, Preprocessing]) -> tuple[int, ...]:
+def _asked_shape(tensor: ModelInput, model: ModelSpec) -> tuple[int, ...]:
     """Return the shape that a model is asked with, of a tensor that `check` has passed."""
-    if not tensor.shape:
-        return ()
-    batch = [1 for _ in tensor.shape[:-1]]
-    if tensor.window is not None:
-        batch[1] = tensor.window.steps
-    return (*batch, _width(tensor, declared))
+    columns = declared.columns(tensor.features, model.preprocessing)
+    lengths = declared.shape(tensor, columns)
+    return tuple(1 if length == declared.ANY else length for length in lengths)
 
 
 def unmeasured(source: CompiledInput) -> str:
@@ -234,18 +235,26 @@ def _mismatch(
     return None
 
 
-def _check_input(
-    tensor: ModelInput, declared: Mapping[str, Preprocessing], problems: Problems
-) -> None:
-    shape, path, columns = list(tensor.shape), _path(tensor), _width(tensor, declared)
+def faults(model: ModelSpec) -> Iterator[ModelFault]:
+    """Yield what is wrong with a Model by itself: what it cannot be asked, and what helps."""
+    yield from preprocessing.faults(model)
+    for tensor in model.inputs:
+        problem = _shapeless(tensor, model)
+        if problem is not None:
+            yield ModelFault(f"spec.inputs[{tensor.name}].shape", f"input {tensor.name}", problem)
+
+
+def _shapeless(tensor: ModelInput, model: ModelSpec) -> str | None:
+    """Say why an input cannot be asked with its shape."""
+    shape = list(tensor.shape)
+    columns = declared.columns(tensor.features, model.preprocessing)
     if tensor.window is None:
         problem = _unfit(shape, columns)
     else:
         problem = _unfit_window(shape, tensor.window.steps, columns)
-    if problem is not None:
-        problems.add(INVALID, path, problem)
-    elif math.prod(_asked_shape(tensor, declared)) > LONGEST:
-        problems.add(INVALID, path, f"more than {LONGEST} elements: fewer steps or categories")
+    if problem is None and math.prod(_asked_shape(tensor, model)) > LONGEST:
+        return f"more than {LONGEST} elements: fewer steps or categories"
+    return problem
 
 
 def _unfit(shape: Sequence[int], columns: int) -> str | None:

@@ -49,3 +49,5 @@ class Subject:
     model: ModelSpec | None
     elsewhere: Mapping[str, Resolution] = field(default_factory=dict)
     """By input, of those that are another device's."""
+    texts: frozenset[str] = frozenset()
+    """Outputs that are taken for texts while there is no model that says so."""

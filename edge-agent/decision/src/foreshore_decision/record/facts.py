@@ -27,6 +27,7 @@ from pydantic.alias_generators import to_camel
 
 from foreshore_api.v1alpha1.actuation import RecordLevel
 from foreshore_api.v1alpha1.evaluation import OnInvalid
+from foreshore_decision import samples
 from foreshore_decision.chain import limiter, modes, readings
 from foreshore_decision.chain.facts import Answer, Facts, Given, Good, Holder, Reading, Trigger
 from foreshore_decision.gates import data
@@ -110,18 +111,26 @@ def encode(facts: Facts, shown: Json) -> dict[str, Any]:
     document["actuators"] = fixed.actuators
     if facts.before is not None:
         document["later"] = _later(facts.before, facts.given, fixed.properties)
-    asked = policy.inference
-    if asked is not None and asked.sampled:
-        seen = facts.sampled or data.sampled(given)
-        document["samples"] = sampled.encode(asked, seen)
-        facts = facts._replace(sampled=seen)
-    if facts.answer is not None and asked is not None:
-        document["answer"] = answers.encode(asked, facts.answer, facts.features, facts.sampled)
+    seen = facts.sampled or data.sampled(given)
+    if policy.inference is not None:
+        document |= _asked(policy.inference, facts, seen)
     if fixed.last_good:
         document["lastGood"] = _last_good(given, fixed.last_good)
     if fixed.windows:
         document["windows"] = windows.encode(given, fixed.windows)
-    windows.add_panes(document, given, facts.sampled, shown)
+    windows.add_panes(document, given, seen, shown)
+    return document
+
+
+def _asked(
+    asked: compiled.Inference, facts: Facts, seen: Mapping[str, samples.SampledWindow]
+) -> dict[str, Any]:
+    """Return the windows that a model takes, and what came of asking it."""
+    document: dict[str, Any] = {}
+    if seen:
+        document["samples"] = sampled.encode(asked, seen)
+    if facts.answer is not None:
+        document["answer"] = answers.encode(asked, facts.answer, facts.features, seen)
     return document
 
 

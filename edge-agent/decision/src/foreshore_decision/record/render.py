@@ -127,6 +127,7 @@ def shown(
     facts = evaluation.facts
     given, policy = facts.given, facts.given.policy
     identity = policy.identity
+    message = messages.render(evaluation.decided_by, facts)
     data: dict[str, Any] = {
         "decisionId": given.decision_id,
         "passNumber": PASS_NUMBER,
@@ -135,8 +136,8 @@ def shown(
         "device": identity["device"],
         "trigger": _trigger(facts),
         "inputs": list(map(_input, facts.inputs, policy.inputs)),
-        "gates": [_line(entry, facts) for entry in evaluation.entries],
-        "verdict": _decided(evaluation, verdict),
+        "gates": [_line(entry, message) for entry in evaluation.entries],
+        "verdict": _decided(evaluation, verdict, message),
         "authority": _authority(facts),
         "state": _state(facts),
         "latency": dict(latency),
@@ -259,7 +260,8 @@ def _input(source: Input, declared: compiled.CompiledInput) -> dict[str, Any]:
     return rendered
 
 
-def _line(entry: Entry, facts: Facts) -> dict[str, Any]:
+def _line(entry: Entry, message: str) -> dict[str, Any]:
+    """Return what a gate said; `message` is that of the one that did not pass, and so decided."""
     line: dict[str, Any] = {"gate": entry.gate, "phase": entry.phase, "reason": entry.reason}
     if entry.name is not None:
         line["name"] = entry.name
@@ -270,17 +272,19 @@ def _line(entry: Entry, facts: Facts) -> dict[str, Any]:
     if entry.margin is not None:
         line["margin"] = entry.margin
     if entry.phase is not PASS:
-        line["message"] = messages.render(entry, facts)
+        line["message"] = message
     return line
 
 
-def _decided(evaluation: evaluate.Evaluation, verdict: record.Verdict) -> dict[str, Any]:
+def _decided(
+    evaluation: evaluate.Evaluation, verdict: record.Verdict, message: str
+) -> dict[str, Any]:
     entry, facts = evaluation.decided_by, evaluation.facts
     reason = facts.reason if entry is None else entry.reason
     decided: dict[str, Any] = {
         "result": verdict.value,
         "reason": reason,
-        "message": messages.render(entry, facts),
+        "message": message,
     }
     if entry is not None:
         decided["decidedBy"] = f"{entry.gate}/{entry.name}" if entry.name else entry.gate

@@ -50,12 +50,12 @@ def rows(window: samples.SampledWindow) -> list[list[Any]]:
 def decode(document: Json, policy: compiled.CompiledPolicy) -> Known[samples.SampledWindow]:
     """Return the windows of samples that a record knows, of those that a policy's model takes."""
     lines = document.get("samples", {})
-    known: dict[str, samples.SampledWindow | None] = {}
+    recalled: dict[str, samples.SampledWindow | None] = {}
     for tensor, window in () if policy.inference is None else policy.inference.sampled:
         line = lines.get(tensor.name)
         if line is not None and line["judged"] == judged(tensor, window):
-            known[tensor.name] = _window(line, window, len(tensor.features))
-    return Known("window of samples", known)
+            recalled[tensor.name] = _window(line, window, len(tensor.features))
+    return Known("window of samples", recalled)
 
 
 def judged(tensor: compiled.InputTensor, window: compiled.SampledInputs) -> str:

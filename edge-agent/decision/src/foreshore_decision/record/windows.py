@@ -6,7 +6,7 @@ number is known, it serves the same aggregate over the same seconds; anything el
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
@@ -25,6 +25,10 @@ WINDOW_BYTES: Final = 48 << 10
 """Panes of one record at most: windows beyond it are left out and named under `cut`."""
 ENVELOPE_BYTES: Final = 4096
 """Room for the envelope around a record's data."""
+WINDOWS, SAMPLES = "windows", "samples"
+VALUES: Final[Mapping[str, str]] = {WINDOWS: "panes", SAMPLES: "rows"}
+"""Parts of facts that hold windows, and the key of what each window holds; room is given in this
+order."""
 OWN: Final = frozenset(map(to_camel, features.Window._fields)) - {"panes"}
 """What a window knows of itself beside its values."""
 
@@ -58,26 +62,30 @@ def add_panes(
     room = wire.MAXIMUM_BYTES - ENVELOPE_BYTES - _size(shown) - _size(document)
     room = min(room, WINDOW_BYTES)
     cut: list[str] = []
-    for feature in given.policy.features:
-        if not feature.seconds:
-            continue
-        panes = [_pane(pane) for pane in _window(given, feature).panes]
-        size = _size(panes)
-        if size > room:
-            cut.append(feature.name)
-            continue
-        room -= size
-        document["windows"][feature.name]["panes"] = panes
-    for name, window in seen.items():
-        rows = sampled.rows(window)
-        size = _size(rows)
+    for name, part, values in (*_panes(given), *_rows(seen)):
+        size = _size(values)
         if size > room:
             cut.append(name)
-        elif rows:
-            room -= size
-            document["samples"][name]["rows"] = rows
+            continue
+        room -= size
+        document[part][name][VALUES[part]] = values
     if cut:
         document["cut"] = cut
+
+
+def _panes(given: Given) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the panes of each feature's window, under its name."""
+    for feature in given.policy.features:
+        if feature.seconds:
+            panes = _window(given, feature).panes
+            yield feature.name, WINDOWS, [_pane(pane) for pane in panes]
+
+
+def _rows(seen: Mapping[str, samples.SampledWindow]) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the rows of each window of samples that is full, under its tensor's name."""
+    for name, window in seen.items():
+        if window.rows:
+            yield name, SAMPLES, sampled.rows(window)
 
 
 def without_excess(document: Json, shown: Json) -> Json:
@@ -86,7 +94,8 @@ def without_excess(document: Json, shown: Json) -> Json:
     if excess <= 0:
         return document
     kept, cut = dict(document), list(document.get("cut", ()))
-    for part, values in (("samples", "rows"), ("windows", "panes")):
+    for part in (SAMPLES, WINDOWS):
+        values = VALUES[part]
         lines = dict(document.get(part, {}))
         for name, line in reversed(lines.items()):
             if excess > 0 and values in line:

@@ -50,7 +50,7 @@ class MqttDevices:
         self,
         site: broker.SiteBroker,
         credentials: Path | None,
-        stamp: events.Stamp,
+        stamp: events.EventStamp,
         deliver: port.Deliver,
         refused: refusals.Refusals,
         wake: Callable[[], None],
@@ -154,7 +154,7 @@ class MqttDevices:
         except dialect.MessageError as error:
             self._note_unmade(command, error)
             return reasons.MESSAGE_NOT_MADE
-        within = max(0.0, command.deadline - self._stamp()[0].monotonic)
+        within = max(0.0, command.deadline - self._stamp.now().monotonic)
         try:
             self._control.publish(
                 to.topic,
@@ -198,10 +198,11 @@ class MqttDevices:
         No further one once there are so many samples: a message on a topic that a thousand devices
         share measures for each of them. What was said of whether devices are there comes before it.
         """
-        for announced in self._announced.take():
-            self._deliver(announced)
-        samples = self._of_lost()
-        oldest, size = self._stamp()[0].monotonic - LONGEST_WAIT, 0
+        if not self._announced.is_empty:
+            for announced in self._announced.take():
+                self._deliver(announced)
+        samples = self._of_lost() if self._lost else []
+        oldest, size = self._stamp.now().monotonic - LONGEST_WAIT, 0
         for _ in range(most):
             taken = None if size >= READ_BYTES else self._unread.take()
             if taken is None:
@@ -231,8 +232,8 @@ class MqttDevices:
         if isinstance(is_online, str):
             self._refused.note(f"a message on {message.topic}", is_online)
             return
-        now, fresh = self._stamp()
-        at = message.at or now
+        at = message.at or self._stamp.now()
+        fresh = self._stamp.fresh()
         self._announced.put(
             events.Availability(at, fresh, route.device, is_online, message.retained)
         )

@@ -17,7 +17,7 @@ def telemetry(
     message: MqttMessage,
     contents: formats.Contents,
     route: DeviceRoute,
-    stamp: events.Stamp,
+    stamp: events.EventStamp,
     *,
     is_overdue: bool = False,
 ) -> list[events.Sample] | str:
@@ -37,12 +37,12 @@ def telemetry(
     samples: list[events.Sample] = []
     for reading in decoded:
         if reading.values or reading.refused:
-            at, fresh = stamp()
+            at = stamp.now() if is_overdue or message.at is None else message.at
             came = message.at or at
             samples.append(
                 events.Sample(
-                    at if is_overdue else came,
-                    fresh,
+                    at,
+                    stamp.fresh(),
                     route.device,
                     reading.values,
                     reading.refused,
@@ -50,7 +50,7 @@ def telemetry(
                     message.retained,
                     message.redelivered,
                     unread_times=reading.unread_times,
-                    waited=max(0.0, at.boot - came.boot) if is_overdue else 0.0,
+                    waited=max(0.0, at.boot - came.boot),
                 )
             )
     if samples:

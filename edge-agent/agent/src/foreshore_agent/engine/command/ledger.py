@@ -35,6 +35,8 @@ def spent(device: DeviceState, action: compiled.CompiledAction) -> limiter.Log:
 
 def outstanding(device: DeviceState, action: compiled.CompiledAction) -> int:
     """Return how many commands to any of these actuators wait for an answer."""
+    if not device.open:  # nearly always, and asked twice in a decision
+        return 0
     return sum(
         1
         for intent in device.open.values()
