@@ -105,7 +105,7 @@ def _value(field: descriptor.FieldDescriptor, chance: random.Random) -> Any:
 
 def main(first: int, count: int) -> None:
     """Try models of so many seeds."""
-    limits.confine(MEMORY, SECONDS)
+    limits.confine(limits.bound(MEMORY, is_reserving=False), SECONDS)
     from foreshore_serving import session
 
     reasons: collections.Counter[str] = collections.Counter()

@@ -1,4 +1,4 @@
-"""`foreshore-agent model inspect` with the real limited child, over files as exporters write them."""
+"""`foreshore-agent model inspect` with the real limited child, over exporters' files."""
 
 import json
 import os
@@ -90,6 +90,7 @@ def test_a_classifier_is_supported_with_its_classes_in_order(exports: Path, name
 def test_a_page_shows_what_a_person_declares(exports: Path) -> None:
     result = inspect(exports / "default.onnx")
     assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("default.onnx --features a,b,c --write FOLDER\n")
     for word in ("supported", "sha256:", "output_probability", "0: busy, 1: empty", "takes them"):
         assert word in result.stdout
 
@@ -155,6 +156,24 @@ def test_a_recording_is_cut_and_it_is_said(exports: Path, tmp_path: Path) -> Non
     assert "only the first 2 are looked at (--limit)" in result.stdout
 
 
+def test_one_answer_to_everything_is_said_to_be_odd(exports: Path, tmp_path: Path) -> None:
+    csv = tmp_path / "rec.csv"
+    csv.write_text("light,co2,temp\n" + "430,900,21\n" * 20)
+    result = inspect(exports / "default.onnx", *COLUMNS, "--try", csv)
+    assert "every row got the same answer" in result.stdout
+
+
+def test_yaml_and_json_say_the_same(exports: Path) -> None:
+    words = (exports / "plain.onnx", "-o")
+    models = [
+        yaml.safe_load(inspect(*words, "yaml").stdout),
+        json.loads(inspect(*words, "json").stdout),
+    ]
+    for model in models:
+        model["models"][0].pop("measured")
+    assert models[0] == models[1]
+
+
 def test_columns_are_mapped_by_hand_or_asked_for(exports: Path, tmp_path: Path) -> None:
     csv = tmp_path / "rec.csv"
     csv.write_text(RECORDING)
@@ -185,6 +204,34 @@ def test_a_window_longer_than_the_recording_is_refused(tmp_path: Path) -> None:
     result = inspect(tmp_path / "w.onnx", "--features", "x", "--try", tmp_path / "rec.csv")
     assert result.exit_code == 2
     assert "a window holds 30" in result.stderr
+
+
+def categorical() -> bytes:
+    """A model that refuses what training had not, as scikit-learn's OneHotEncoder does."""
+    nodes = [
+        helper.make_node(
+            "OneHotEncoder", ["state"], ["y"], domain="ai.onnx.ml", cats_strings=["on"], zeros=0
+        )
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "categories",
+        [helper.make_tensor_value_info("state", TensorProto.STRING, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1, 1])],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def test_a_model_that_takes_no_empty_text_is_none_the_worse(tmp_path: Path) -> None:
+    """Warm-up knows no category of the model's; a row that has none gets no answer, and says so."""
+    (tmp_path / "m.onnx").write_bytes(categorical())
+    (tmp_path / "rec.csv").write_text("state,x\non,1\noff,2\n")
+    result = inspect(tmp_path / "m.onnx", "--try", tmp_path / "rec.csv")
+    assert result.exit_code == 0, result.output
+    assert "asked with 1 of 2 rows" in result.stdout
+    assert "1 rows got no answer" in result.stdout
+    assert "handle_unknown" in result.stdout
 
 
 REFUSED = {

@@ -5,14 +5,17 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import engine_rig, rehearsed, room
 from foreshore_agent.devices.codecs import formats, payload
 from foreshore_agent.devices.mqtt import channel, topics, translate
 from foreshore_agent.engine import events
+from foreshore_agent.play import cells, recording
 from foreshore_agent.play import device as played_device
-from foreshore_agent.play import recording
 from foreshore_agent.rehearse import driver
+from foreshore_api.v1alpha1 import deviceprofile, telemetry
 
 POLICY = room.changed(
     room.policy(),
@@ -80,7 +83,7 @@ def live(*messages: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         ("ERR", "ERR"),
         ("21.5 ppm", "21.5 ppm"),
         ("1_000", "1_000"),
-        ("٣", "٣"),  # noqa: RUF001 - a digit of another script
+        ("٣", "٣"),
         ("0x1F", "0x1F"),
         ("true", "true"),
         ("", None),
@@ -137,3 +140,30 @@ def test_a_played_device_says_what_stands_in_the_cell(tmp_path: Path) -> None:
     )
     assert reading.refused == {"co2": "WrongType"}
     assert reading.silent == ["light"]
+
+
+@given(
+    st.one_of(
+        st.text(max_size=30),
+        st.from_regex(r"\s?[+-]?\d{1,20}(\.\d{0,20})?([eE][+-]?\d{1,4})?\s?"),
+        st.floats().map(repr),
+    ),
+    st.sampled_from(deviceprofile.DataType),
+)
+def test_a_cell_is_read_as_a_message_that_is_the_same_text(
+    text: str, kind: deviceprofile.DataType
+) -> None:
+    declared = deviceprofile.Property(name="value", type=kind, payload=telemetry.Payload.TEXT)
+    if text.strip().casefold() in {*cells.SILENT, "yes", "t", "1.0", "no", "f", "0.0"}:
+        return  # words of files, which no device says
+    (live,) = payload.Decoder([declared], is_alone=True).decode(text.encode()) or (None,)
+    assert live is not None
+    reader = cells.CellReader(declared, ",")
+    if live.refused:
+        with pytest.raises(cells.PayloadError) as refused:
+            reader.read(text)
+        assert live.refused == {"value": refused.value.reason}
+    else:
+        value = reader.read(text)
+        assert live.values == {"value": value}
+        assert type(live.values["value"]) is type(value)

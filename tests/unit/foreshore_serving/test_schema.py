@@ -16,8 +16,8 @@ from foreshore_serving.refusal import CAUSE, REMEDY, Reason, Refused
 
 def node(
     name: str, kind: str = "tensor(float)", shape: Sequence[int | str | None] = ("batch", 3)
-) -> schema.Node:
-    return schema.Node(name, kind, shape)
+) -> schema.TensorNode:
+    return schema.TensorNode(name, kind, shape)
 
 
 X, Y = node("x"), node("y")
@@ -35,13 +35,13 @@ def contract(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec] = ()) -
     )
 
 
-def refused(declared: TensorSpec, actual: schema.Node, *others: schema.Node) -> Refused:
+def refused(declared: TensorSpec, actual: schema.TensorNode, *others: schema.TensorNode) -> Refused:
     with pytest.raises(Refused) as caught:
         schema.check(contract([declared]), [actual, *others], [Y])
     return caught.value
 
 
-def of_output(declared: TensorSpec, actual: schema.Node) -> Refused:
+def of_output(declared: TensorSpec, actual: schema.TensorNode) -> Refused:
     with pytest.raises(Refused) as caught:
         schema.check(contract([TensorSpec("x", "FP32", (-1, 3))], [declared]), [X], [actual])
     return caught.value

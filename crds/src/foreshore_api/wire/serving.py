@@ -6,9 +6,20 @@ The operator writes `model.json` into a ConfigMap, the agent in folder mode into
 directory; the operator reads the `Ending` back from the container's termination message.
 """
 
+from collections.abc import Iterable
+from typing import Final
+
 from pydantic import Field, model_validator
 
 from foreshore_api.wire import document
+
+_COMPILING: Final = frozenset({"TensorRT", "MIGraphX"})
+_COMPILE_SECONDS: Final = 540.0
+
+
+def compile_seconds(providers: Iterable[str]) -> float:
+    """Return how much longer loading may take: execution providers that compile need minutes."""
+    return 0.0 if _COMPILING.isdisjoint(providers) else _COMPILE_SECONDS
 
 
 class HttpsSource(document.WireDocument):

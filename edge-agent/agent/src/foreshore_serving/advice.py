@@ -11,6 +11,10 @@ NO_ZIPMAP: Final = (
     'convert with options={"zipmap": False} (scikit-learn) or zipmap=False (LightGBM)'
 )
 
+LESS_MEMORY: Final = (
+    "a model that takes less: fewer trees, smaller tensors; --memory-mib where you start the server"
+)
+
 _NOISE: Final = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |Exception during \w+: "
     r"|Non-zero status code returned while |status\.IsOK\(\) was false\. |Name:'' |Status Message: "
@@ -18,6 +22,9 @@ _NOISE: Final = re.compile(
     r"|\[with [^\]]{0,300}\] "
 )
 """Error classes, source files and C++ signatures around what the runtime has to say."""
+
+_OF_INPUTS: Final = re.compile(r"Unknown Category and zeros = 0")
+"""What operators say of a value that none of their training had: of the input, not of the model."""
 
 _OF_ERRORS: Final = (
     (
@@ -52,6 +59,11 @@ _OF_ERRORS: Final = (
         'convert with options={{"zipmap": False}}: ZipMap takes the classes of one target',
     ),
     (
+        _OF_INPUTS,
+        "a category that training had not",
+        'a value that training had, or OneHotEncoder(handle_unknown="ignore")',
+    ),
+    (
         re.compile(r"graph is not acyclic"),
         "the graph runs in circles",
         "export the model anew: a graph of ONNX has no circle",
@@ -59,7 +71,7 @@ _OF_ERRORS: Final = (
     (
         re.compile(r"bad_alloc|Failed to allocate memory|MemoryError"),
         "out of memory: {text}",
-        "a smaller model, or more memory: --memory-mib of the server",
+        LESS_MEMORY,
     ),
 )
 
@@ -75,7 +87,7 @@ _OF_DOMAINS: Final = (
 )
 
 
-class Advice(NamedTuple):
+class ErrorAdvice(NamedTuple):
     """A refusal's two halves."""
 
     cause: str
@@ -83,15 +95,20 @@ class Advice(NamedTuple):
     """Empty: that of the reason."""
 
 
-def of_error(error: BaseException) -> Advice:
+def of_error(error: BaseException) -> ErrorAdvice:
     """Return what the runtime's error says, without its noise, and what helps."""
     text = _NOISE.sub("", str(error)[:8192].strip()) or type(error).__name__
     for pattern, cause, remedy in _OF_ERRORS:
         match = pattern.search(text, 0, 4096)
         if match is not None:
             facts = {**match.groupdict(), "text": text}
-            return Advice(cause.format(**facts), remedy.format(**facts))
-    return Advice(text, "")
+            return ErrorAdvice(cause.format(**facts), remedy.format(**facts))
+    return ErrorAdvice(text, "")
+
+
+def is_of_input(error: BaseException) -> bool:
+    """Whether the runtime's error lies in the values of an input, which another may not have."""
+    return _OF_INPUTS.search(str(error)[:8192]) is not None
 
 
 def of_domain(domain: str) -> str:

@@ -9,8 +9,8 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from foreshore_serving import advice, tensors, tentative
 from foreshore_serving import contract as contracts
-from foreshore_serving import tensors, tentative
 from foreshore_serving.refusal import Rejected
 
 ELEMENTS: Final = 16
@@ -161,7 +161,8 @@ def ask(model: tentative.TentativeModel, rows: Sequence[Row], plan: AskingPlan) 
         except Rejected as rejected:
             tally.fail(rejected.message)
         except Exception as error:  # noqa: BLE001 - the runtime's share no base class; it is counted
-            tally.fail(str(error))
+            why = advice.of_error(error)
+            tally.fail(f"{why.cause}; {why.remedy}" if why.remedy else why.cause)
     return tally.document()
 
 

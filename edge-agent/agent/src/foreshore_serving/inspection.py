@@ -60,7 +60,7 @@ def _run(model: int, report: int, order: bytes, seconds: float) -> int | None:
             stdin=sheet,
             stdout=sys.stderr,
             pass_fds=(model, report),
-            env=supervise.environment(),
+            env=supervise.ENVIRONMENT,
         )
     try:
         return process.wait(seconds)

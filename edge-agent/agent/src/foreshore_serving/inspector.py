@@ -74,7 +74,8 @@ def _inspect(model_fd: int, report_fd: int, order: InspectionOrder) -> None:
     if size > order.maximum_bytes:
         cause = f"the file has {size} bytes, of at most {order.maximum_bytes}"
         raise Refused(Reason.TOO_LARGE, cause, "a smaller model")
-    limits.confine(order.memory_bytes + 4 * size, order.seconds)
+    memory = limits.bound(order.memory_bytes + 4 * size, is_reserving=False)
+    limits.confine(memory, order.seconds)
     with open(model_fd, "rb", buffering=0) as file:
         body = file.read(order.maximum_bytes)
     digest = f"sha256:{hashlib.sha256(body).hexdigest()}"

@@ -50,11 +50,15 @@ _Models = Annotated[
 ]
 _MemoryMib = Annotated[
     int,
-    _option("MEMORY_MIB", "Address space beyond four times the model's size.", least=256),
+    _option("MEMORY_MIB", "Memory of the child beyond four times the model's size.", least=256),
 ]
 _LoadSeconds = Annotated[
     float,
-    _option("LOAD_SECONDS", "Loading and warm-up are killed after so long.", least=0.1),
+    _option(
+        "LOAD_SECONDS",
+        "Loading is killed after so long; TensorRT and MIGraphX get nine minutes more.",
+        least=0.1,
+    ),
 ]
 _FetchSeconds = Annotated[
     float, _option("FETCH_SECONDS", "How long a source is asked again.", least=0)
@@ -255,9 +259,11 @@ def contract(
         outputs=contracts.specs(config.outputs),
         model_bytes=model_bytes,
         memory_bytes=settings.memory_bytes(model_bytes),
-        load_seconds=settings.load_seconds,
+        load_seconds=settings.load_seconds + serving.compile_seconds(config.providers),
         stall_seconds=settings.stall_seconds,
         maximum_body_bytes=settings.maximum_body_bytes,
+        providers=config.providers,
+        is_first_required=config.is_first_required,
     )
 
 

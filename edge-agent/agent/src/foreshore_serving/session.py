@@ -9,7 +9,7 @@ import statistics
 import time
 from typing import Any, Final, NamedTuple
 
-from foreshore_serving import advice, schema, tensors, zipmap
+from foreshore_serving import advice, providers, schema, tensors, zipmap
 from foreshore_serving import contract as contracts
 from foreshore_serving.refusal import Reason, Refused
 from foreshore_serving.schema import ELEMENT_TYPES as ELEMENT_TYPES
@@ -46,7 +46,7 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     would get its pages anew at every run.
 
     Raises:
-        Refused: LoadFailed, SchemaMismatch or UnsupportedType.
+        Refused: LoadFailed, ProviderMissing, SchemaMismatch or UnsupportedType.
         MemoryError: there is not enough.
     """
     library = runtime().library
@@ -59,10 +59,8 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = library.InferenceSession(
-            zipmap.unwrapped(body), options, providers=["CPUExecutionProvider"]
-        )
-    except MemoryError:
+        session = providers.session(library, zipmap.unwrapped(body), options, contract)
+    except (MemoryError, Refused):
         raise
     except (
         Exception
@@ -77,8 +75,8 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
 def warm_up(session: Any, contract: contracts.Contract) -> float:
     """Run the model on zeros until its pages are in memory; returns its usual seconds.
 
-    Numbers that are not finite are no reason to refuse here: zeros may be no input that the model
-    ever sees.
+    Numbers that are not finite are no reason to refuse here, nor is a category that training had
+    not: zeros and empty texts may be no input that the model ever sees.
 
     Raises:
         Refused: WarmUpFailed or SchemaMismatch.
@@ -96,6 +94,8 @@ def warm_up(session: Any, contract: contracts.Contract) -> float:
         except (
             Exception
         ) as error:  # the runtime's exceptions share no base class; re-raised as the reason
+            if advice.is_of_input(error):
+                return time.perf_counter() - began
             why = advice.of_error(error)
             cause = f"the first run failed: {why.cause}"
             raise Refused(Reason.WARM_UP_FAILED, cause, why.remedy) from error

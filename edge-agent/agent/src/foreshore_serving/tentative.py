@@ -7,14 +7,13 @@ model would be, by the same functions.
 import dataclasses
 from typing import Any, Final
 
-from foreshore_serving import advice, schema, tensors, trial
+from foreshore_serving import advice, providers, schema, structure, tensors, trial
 from foreshore_serving import contract as contracts
 from foreshore_serving import session as sessions
 from foreshore_serving.refusal import Reason, Refused
 
-MAXIMUM_OUTPUTS: Final = 64
-"""As many as a Model declares."""
-MAXIMUM_PROVIDERS: Final = 16
+SHOWN_NAME: Final = 64
+"""Characters of a name that a message quotes."""
 _STALL_SECONDS: Final = 10.0
 _BODY_BYTES: Final = 1 << 20
 """Of no use here: nobody sends requests."""
@@ -35,8 +34,12 @@ def contract(
             one, which shows whether they run at all.
 
     Raises:
-        Refused: UnsupportedType; an input is nothing that a Model can declare.
+        Refused: UnsupportedShape, UnsupportedName or UnsupportedType; an input is nothing that a
+            Model can declare, or there are too many.
     """
+    if described["inputCount"] > structure.TENSORS:
+        cause = f"it has {described['inputCount']} inputs, of at most {structure.TENSORS}"
+        raise Refused(Reason.UNSUPPORTED_SHAPE, cause, "one input [batch, features] for all")
     inputs = tuple(_input(tensor, steps) for tensor in described["inputs"])
     model_bytes, memory_bytes, seconds = bounds
     return contracts.Contract(
@@ -54,6 +57,9 @@ def contract(
 
 
 def _input(tensor: Described, steps: int | None) -> contracts.TensorSpec:
+    if len(tensor["name"]) >= structure.CHARACTERS:  # it may have been cut
+        cause = f"the name {tensor['name'][:SHOWN_NAME]}… is too long"
+        raise Refused(Reason.UNSUPPORTED_NAME, cause)
     if "dataType" not in tensor or "shape" not in tensor:
         raise Refused(
             Reason.UNSUPPORTED_TYPE,
@@ -83,10 +89,10 @@ class TentativeModel:
             described: its outputs as the file has them.
             is_bounded: whether how long it takes depends on the lengths of its inputs alone.
         """
-        library = sessions.runtime().library
+        there = providers.available(sessions.runtime().library)
         return {
             "outputs": shaped(described, self.contract),
-            "providers": list(library.get_available_providers())[:MAXIMUM_PROVIDERS],
+            "providers": [name for name in providers.NAMES if name in there],
             "runtime": self.measure.runtime,
             "measured": {
                 "usualSeconds": self.usual_seconds,
@@ -125,7 +131,7 @@ def _outputs(session: Any) -> tuple[contracts.TensorSpec, ...]:
             schema.ELEMENT_TYPES[node.type],
             tuple(size if isinstance(size, int) else -1 for size in node.shape),
         )
-        for node in session.get_outputs()[:MAXIMUM_OUTPUTS]
+        for node in session.get_outputs()[: structure.TENSORS]
         if node.type in schema.ELEMENT_TYPES
     )
 

@@ -27,7 +27,7 @@ def test_a_model_that_works_is_supported_without_a_word_more() -> None:
     assert judged() == suitability.Suitability((), ())
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], ServingReason, str]] = {
     "values in another file": (
         {"external_files": ("m.onnx.data",)},
         ServingReason.EXTERNAL_DATA,
@@ -67,13 +67,13 @@ REFUSED = {
     ),
     "a name with a control character": (
         {"inputs": (inspected.tensor("a\nb"),)},
-        ServingReason.UNSUPPORTED_TYPE,
-        "control characters",
+        ServingReason.UNSUPPORTED_NAME,
+        "a\\nb",
     ),
     "a name that was too long to be told": (
         {"outputs": (inspected.tensor("x" * 255 + "…", shape=(-1, 2)),)},
-        ServingReason.UNSUPPORTED_TYPE,
-        "rename",
+        ServingReason.UNSUPPORTED_NAME,
+        "by its name",
     ),
 }
 

@@ -73,7 +73,7 @@ def inspect(
         int, typer.Option(min=0, max=100, help="With --try: rows whose answers are shown.")
     ] = 5,
     limit: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="With --try: rows that are asked at most.")
+        int, typer.Option(min=1, max=100_000, help="With --try: rows that are asked at most.")
     ] = 10_000,
     load_seconds: Annotated[
         float, typer.Option(min=1, max=3600, help="CPU time for loading, running and rows.")

@@ -97,10 +97,9 @@ ADVICE: Final = (
         ("tf2onnx.convert.from_keras(model, [tf.TensorSpec([None, n], tf.float32)])",),
     ),
     ExportAdvice(
-        ServingReason.WARM_UP_FAILED,
-        _SKLEARN,
-        ('OneHotEncoder(handle_unknown="ignore")',),
-        word="unknown category",
+        ServingReason.UNSUPPORTED_NAME,
+        _TORCH,
+        ('torch.onnx.export(model, example, "$name", input_names=["x"], output_names=["y"])',),
     ),
     ExportAdvice(
         ServingReason.LOAD_FAILED,

@@ -22,6 +22,9 @@ MAXIMUM_BYTES: Final = 256 << 20
 """As a ModelConfig allows by default."""
 MEMORY_BYTES: Final = 512 << 20
 """Address space beyond four times the file's size, as `foreshore-serving` allows by default."""
+ROW_BYTES: Final = 256
+VALUE_BYTES: Final = 64
+"""Address space for rows of a recording, beside the model's, as the child keeps them."""
 SECONDS: Final = 60.0
 """CPU time, as `foreshore-serving` allows by default for loading and warm-up."""
 
@@ -54,9 +57,11 @@ class Examination:
 
     def order(self) -> bytes:
         """Return what the child is told (`foreshore_serving.inspector.InspectionOrder`)."""
+        inputs = self.rows[0] if self.rows else ()
+        per_row = ROW_BYTES * (1 + len(inputs)) + VALUE_BYTES * sum(map(len, inputs))
         fields = {
             "maximum_bytes": MAXIMUM_BYTES,
-            "memory_bytes": MEMORY_BYTES,
+            "memory_bytes": MEMORY_BYTES + per_row * len(self.rows),
             "seconds": self.seconds,
             "steps": self.steps,
             "shown": self.shown,

@@ -14,6 +14,7 @@ from foreshore_api.wire import inspection
 
 MAXIMUM_NAME: Final = 256
 """Characters of a tensor's name that a Model declares."""
+_SHOWN_NAME: Final = 64
 
 
 class Hindrance(NamedTuple):
@@ -125,11 +126,8 @@ def _shapes(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelF
 def _names(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     for tensor in (*inspected.inputs, *inspected.outputs):
         if not is_name(tensor.name):
-            text = (
-                f"the name {tensor.name[:64]!r} has control characters, or more than"
-                f" {MAXIMUM_NAME - 1}: rename the tensor"
-            )
-            yield _finding(ServingReason.UNSUPPORTED_TYPE, text)
+            text = f"the tensor {tensor.name[:_SHOWN_NAME]!r} cannot be declared by its name"
+            yield _finding(ServingReason.UNSUPPORTED_NAME, text)
 
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -1,6 +1,7 @@
 """`model inspect` for a person: from the options to what a child says of each file, and to YAML."""
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from foreshore_api.wire import inspection
 
 OUTPUTS: Final = ("text", "json", "yaml")
 STANDARD_OUTPUT: Final = "-"
+_LETTERS: Final = "abcdefgh"
+"""Stand for names of features in an example."""
 
 
 class InspectUsageError(ValueError):
@@ -160,7 +163,26 @@ def _text(request: InspectRequest, files: Sequence[document.InspectedFile]) -> s
     if not files:
         return ""
     shown = view.ModelView(is_terminal=request.is_terminal)
-    return shown.page(files[0]) if len(request.files) == 1 else shown.summary(files)
+    if len(request.files) > 1:
+        return shown.summary(files)
+    return shown.page(files[0]) + _next_step(request, files[0])
+
+
+def _next_step(request: InspectRequest, file: document.InspectedFile) -> str:
+    """Return the line that drafts the resources, where nothing more was asked for yet."""
+    if not file.verdict.is_supported or request.write is not None or request.csv is not None:
+        return ""
+    fits = [fit.fit(tensor.shape or ()) for tensor in file.inspected.inputs]
+    count = sum(filling.features or 2 for filling in fits)
+    is_matrix = any(filling.features != 1 for filling in fits)
+    words = ["foreshore-agent model inspect", shlex.quote(file.file)]
+    if is_matrix and not request.features:
+        words.append(f"--features {','.join(_LETTERS[:count])}{',…' * (count > len(_LETTERS))}")
+    if any(filling.is_windowed for filling in fits) and request.window is None:
+        steps = next(filling.steps for filling in fits if filling.is_windowed)
+        words.append(f"--window {steps or 'STEPS'}/EVERY")
+    line = " ".join((*words, "--write FOLDER"))
+    return f"to declare it: {printable.line(line)}\n"
 
 
 def _drafts(

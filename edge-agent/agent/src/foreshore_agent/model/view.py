@@ -14,9 +14,13 @@ from foreshore_agent.model import document, draft, recorded, suitability
 from foreshore_api import printable
 from foreshore_api.wire import inspection
 
-WIDTH: Final = 120
+WIDTH: Final = 160
 """Columns where the output is no terminal."""
+SUSPICIOUS: Final = 20
+"""Rows with one and the same answer that are said to be odd."""
 _LONGEST: Final = 500
+_LONGEST_CELL: Final = 40
+"""Characters of a name in the table of several files."""
 _LABELS: Final = 12
 _UNITS: Final = ("B", "kB", "MB", "GB")
 
@@ -56,14 +60,14 @@ class ModelView:
         """Return several files as a table, and below what has to change in which."""
         shown = table.Table(box=box.SIMPLE_HEAD)
         for name in ("file", "size", "written by", "inputs", "outputs", "supported"):
-            shown.add_column(name, overflow="fold")
+            shown.add_column(name, overflow="fold", no_wrap=name == "file")
         names = short_names([file.file for file in files])
         for file, name in zip(files, names, strict=True):
             reasons = ", ".join(dict.fromkeys(str(row.reason) for row in file.verdict.hindrances))
             shown.add_row(
                 _clean(name),
                 size_text(file.inspected.size),
-                _clean(file.inspected.producer),
+                _clean(file.inspected.producer)[:_LONGEST_CELL],
                 _clean(_brief(file.inspected.inputs, file.inspected.input_count)),
                 _clean(_brief(file.inspected.outputs, file.inspected.output_count)),
                 "yes" if file.verdict.is_supported else f"no: {reasons}",
@@ -181,7 +185,8 @@ def _tensors(inspected: inspection.ModelInspection) -> table.Table:
 
 def _brief(tensors: Sequence[inspection.InspectedTensor], count: int) -> str:
     shown = [
-        f"{tensor.name} {tensor.data_type or tensor.type} {suitability.shape_text(tensor.shape)}"
+        f"{tensor.name[:_LONGEST_CELL]} {tensor.data_type or tensor.type}"
+        f" {suitability.shape_text(tensor.shape)}"
         for tensor in tensors[:3]
     ]
     return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
@@ -259,6 +264,11 @@ def _summaries(
                 f" mean {value_text(row.mean)}"
             )
         yield f"{row.output}[{row.index}]{label}: {'; '.join(parts)}"
+    if answers.asked >= SUSPICIOUS and any(row.value_count == 1 for row in answers.summaries):
+        yield (
+            "every row got the same answer: are the features in the order, the units and the scale"
+            " of training?"
+        )
 
 
 def _line(value: object) -> str:

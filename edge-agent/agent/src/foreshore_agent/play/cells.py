@@ -22,6 +22,8 @@ _BOOLEANS: Final = {
 }  # fmt: skip
 """Besides true, on, 1, false, off, 0: R's letters, and what a data frame makes of a column of
 Booleans in which one is missing."""
+_DIGITS: Final = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
+"""What most cells of numbers are, which need none of the rules."""
 _COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}([.,' \u00a0\u202f’]\d{3})+([.,]\d+)?", re.ASCII)
 _WITH_UNIT: Final = re.compile(r"[+-]?\d+([.,]\d+)?\s*[^\d\s.,].*", re.ASCII)
@@ -44,7 +46,9 @@ class CellReader:
         `separator`: what stands between the columns; a decimal comma is read beside all but `,`.
         """
         self._type: Final = declared.type
-        self._has_commas: Final = separator in (";", "\t")
+        is_number = self._type in (deviceprofile.DataType.NUMBER, deviceprofile.DataType.INTEGER)
+        self._has_commas: Final = is_number and separator in (";", "\t")
+        self._is_fast: Final = self._type is deviceprofile.DataType.NUMBER and not self._has_commas
         self._by_point: Final = values.converter(_plain(declared, telemetry.DecimalMark.POINT))
         self._by_comma: Final = values.converter(_plain(declared, telemetry.DecimalMark.COMMA))
         self.marks: dict[str, str] = {}
@@ -52,24 +56,27 @@ class CellReader:
 
     def read(self, cell: str) -> Value | None:
         """Return the value of a cell; None where it says nothing. Raises PayloadError."""
+        if self._is_fast and _DIGITS.fullmatch(cell):
+            return float(cell)
         text = cell.strip()
-        match self._type:
-            case deviceprofile.DataType.STRING:
-                return self._by_point(text) if text else None
-            case deviceprofile.DataType.BOOLEAN:
-                if text.casefold() in SILENT:
-                    return None
-                known_as = _BOOLEANS.get(text.casefold())
-                return self._by_point(text) if known_as is None else known_as
-        if text.casefold() in SILENT:
+        if self._type is deviceprofile.DataType.STRING:
+            return self._by_point(text) if text else None
+        folded = text.casefold()
+        if folded in SILENT:
             return None
-        if self._has_commas and "," in text:
+        if self._type is deviceprofile.DataType.BOOLEAN and folded in _BOOLEANS:
+            return _BOOLEANS[folded]
+        return self._number(text) if self._has_commas else self._by_point(text)
+
+    def _number(self, text: str) -> Value | None:
+        """Read a number by whichever decimal mark it has."""
+        if "," in text:
             value = self._by_comma(text)
             self.marks.setdefault(",", text)
-        else:
-            value = self._by_point(text)
-            if "." in text:
-                self.marks.setdefault(".", text)
+            return value
+        value = self._by_point(text)
+        if "." in text:
+            self.marks.setdefault(".", text)
         return value
 
 

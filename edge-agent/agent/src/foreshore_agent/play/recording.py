@@ -186,6 +186,8 @@ def read(
     except RecordingError as error:
         text = str(error)
         raise RecordingError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+    if not seen.rows:
+        raise RecordingError(f"{path} has no rows, only a header")
     empty = seen.empty()
     mistakes = seen.mistakes() or (*reader.mixed(), *_mapped_empty(recording, wanted, empty))
     if mistakes:
@@ -210,9 +212,9 @@ def _prepared(
     form = None if wanted.time_format is None else times.named(wanted.time_format)
     names = enumerate(source.header)
     peeked = [index for index, name in names if name.strip().casefold() in DAY_AND_CLOCK]
-    first = next((row for _, row in source.rows(peeked) if row), None)
-    if first is None:
-        raise RecordingError(f"{source.path} has no rows, only a header")
+    first: Sequence[str] = ()
+    if len(peeked) == len(DAY_AND_CLOCK):  # whether they are one time, their cells tell
+        first = next((row for _, row in source.rows(peeked) if row), ())
     chosen = arrange(source.header, properties, wanted, first)
     if form is None:
         last = max(chosen.time, default=0)

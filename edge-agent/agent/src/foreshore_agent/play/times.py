@@ -47,7 +47,8 @@ _MINUTES: Final = 12
 _SECONDS: Final = 14
 _JITTER: Final = timedelta(minutes=1)
 """How far rows may go back without being a second pass through a repeated hour."""
-_HOUR: Final = timedelta(hours=1)
+_SPARSE: Final = timedelta(minutes=30)
+"""Between two rows: then one that does not go on is no jitter."""
 _SEARCHED: Final = 1000
 """Cells in which a first time is looked for."""
 _REMEDY: Final = "write it as 2015-02-02 14:19:00, or say how it is written with --time-format"
@@ -350,12 +351,14 @@ class TimeReader:
     def _has_come_back(self, earlier: datetime) -> bool:
         """Whether a repeated time is the second one, by the rows above.
 
-        They have passed the first one by more than a jitter; or, where they are an hour apart, one
-        of them is it.
+        They have passed the first one by more than a jitter; or they lie far apart, and the last of
+        them is not before it.
         """
         if self._before is None:
             return False
-        return self._before - earlier > _JITTER or (self._before == earlier and self._step >= _HOUR)
+        return self._before - earlier > _JITTER or (
+            self._before >= earlier and self._step >= _SPARSE
+        )
 
     def _refusal(self, text: str) -> str:
         """Say why a text is no time, and in which form it would be one."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from foreshore_api import conditions, scalars
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.v1alpha1 import inferenceplacement, placing
+from foreshore_api.wire import serving as wire
 from foreshore_planner import health, latency, snapshot
 from foreshore_planner.placement import (
     callers,
@@ -89,7 +90,8 @@ def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
     waits = pod.phase in (snapshot.PodPhase.PENDING, snapshot.PodPhase.UNREADY)
     if case.is_out_of_sight(held.node):
         return None
-    if waits and pod.phase_age >= troubles.patience(pod, is_served=is_served):
+    compiling = wire.compile_seconds(case.version.spec.runtime.providers)
+    if waits and pod.phase_age >= troubles.patience(pod, compiling, is_served=is_served):
         return reasons.POD_NOT_READY, pod.message or pod.reason or "the pod does not become ready"
     return None
 

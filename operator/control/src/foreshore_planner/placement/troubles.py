@@ -35,11 +35,18 @@ SERVED_FOR = 600.0
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 
 
-def patience(pod: snapshot.Replica, *, is_served: bool) -> float:
-    """Return how many seconds a pod has to become ready; `is_served` says that another serves."""
+def patience(pod: snapshot.Replica, compile_seconds: float, *, is_served: bool) -> float:
+    """Return how many seconds a pod has to become ready.
+
+    Args:
+        pod: it is not.
+        compile_seconds: what its execution provider may take to compile the model.
+        is_served: whether another serves meanwhile.
+    """
     if is_served:
-        return SERVED_FOR
-    return CREATING_FOR if pod.reason == CONTAINER_CREATING else STARTING_FOR
+        return SERVED_FOR + compile_seconds
+    usual = CREATING_FOR if pod.reason == CONTAINER_CREATING else STARTING_FOR
+    return usual + compile_seconds
 
 
 def is_hopeless(pod: snapshot.Replica, *, is_served: bool) -> bool:
@@ -57,7 +64,7 @@ def of(pod: snapshot.Replica) -> tuple[Reason, str] | None:
         return Reason.DIGEST_MISMATCH, message
     if pod.reason in MODEL_FAULTS:
         return Reason.MODEL_REJECTED, message
-    if pod.reason in (Reason.IMAGE_PULL, Reason.SECRET_MISSING):
+    if pod.reason in (Reason.IMAGE_PULL, Reason.SECRET_MISSING, Reason.PROVIDER_MISSING):
         return Reason(pod.reason), pod.message or message
     if pod.phase is snapshot.PodPhase.FAILED:
         return Reason.REPLICA_FAILED, pod.message or pod.reason or "the pod failed"
