@@ -14,6 +14,7 @@ PYTEST := $(RUN) pytest
 EXAMPLE := examples/01-ventilate-a-room
 SPEED ?= 0
 NAME ?= foreshore
+FILES ?=
 ARGS ?=
 HARNESS := $(RUN) python tests/cluster/harness
 APT := test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
@@ -32,6 +33,11 @@ demo-local: sync tools-demo-local ## Rehearse the same example in under a minute
 
 demo-devices: sync tools-demo-devices ## Stock devices decided for in under two minutes, without a cluster
 	@$(RUN) python tests/demo/devices.py
+
+zoo: sync ## What model inspect says of the files that exporters write; FILES=FOLDER keeps them
+	@folder="$(FILES)"; test -n "$$folder" || { folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; }; \
+	$(RUN) python tests/builders/zoo --models "$$folder"; \
+	$(RUN) foreshore-agent model inspect "$$folder"/*.onnx || test $$? = 1  # some are refused, with their remedy
 
 ##@ Check it
 
@@ -71,8 +77,9 @@ verify: sync ## Style, types, seams, generated files, charts
 sync: $(UV) ## Install the workspace as uv.lock says
 	@$(UV) sync --locked --quiet
 
-generate: sync ## Write CRDs, schemas, field reference and chart copies from the types
+generate: sync ## Write CRDs, schemas, field reference and chart copies from the types, and the table of exports
 	$(RUN) python -m foreshore_api.schema
+	$(RUN) python tests/builders/zoo
 
 format: sync ## Format and mend what the linter can
 	$(RUN) ruff format .
@@ -101,4 +108,4 @@ $(FORESHORE_CACHE)/uv/bin/uv:
 	@python3 -m venv --clear $(FORESHORE_CACHE)/uv || { echo "python3 with the venv module is needed: on Debian, apt install python3-venv" >&2; exit 1; }
 	@$(FORESHORE_CACHE)/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-.PHONY: demo demo-local demo-devices test test-unit test-component fresh-check e2e bench verify sync generate format cluster cluster-down images help tools
+.PHONY: demo demo-local demo-devices zoo test test-unit test-component fresh-check e2e bench verify sync generate format cluster cluster-down images help tools

@@ -164,6 +164,12 @@ def test_every_type_that_a_tensor_may_be_declared_as_is_one_of_the_runtimes() ->
 def test_the_warm_up_says_what_came() -> None:
     assert schema.came((-1, 2), (1, 3)) == "[-1, 3]"
     assert schema.came((-1, 2), np.zeros(3).shape) == "[3]"
+    assert schema.came((-1, 2), (1, 3), ["rows", "classes"]) == "[-1, 3]"
+
+
+def test_a_length_that_the_file_states_and_does_not_keep_is_declared_as_any() -> None:
+    # Declared as it came it was refused again, by the length that the file states.
+    assert schema.came((-1, 1), (1, 2), [None, 1]) == "[-1, -1]"
 
 
 class Unreadable:

@@ -54,6 +54,11 @@ _OF_ERRORS: Final = (
         "export in single precision (FP32), or with another opset",
     ),
     (
+        re.compile(r"Op \(ZipMap\)"),
+        "{text}",
+        'convert with options={{"zipmap": False}}: ZipMap takes the classes of one target',
+    ),
+    (
         _OF_INPUTS,
         "a category that training had not",
         'a value that training had, or OneHotEncoder(handle_unknown="ignore")',

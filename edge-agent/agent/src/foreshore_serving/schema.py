@@ -156,11 +156,28 @@ def declarable(declared: Sequence[int], actual: Sequence[int | str | None]) -> s
     )
 
 
-def came(declared: Sequence[int], shape: Sequence[int]) -> str:
-    """Return the declaration that the shape of an answer fits; any length stays any."""
+def came(
+    declared: Sequence[int], shape: Sequence[int], stated: Sequence[int | str | None] = ()
+) -> str:
+    """Return the declaration that the shape of an answer fits; any length stays any.
+
+    A length that the file fixes and does not keep, as the one of a forest of several targets, can
+    be declared neither as it is stated nor as it comes: it is any.
+
+    Args:
+        declared: shape that the Model declares.
+        shape: of the answer.
+        stated: shape of the output in the file.
+    """
     if len(declared) != len(shape):
         return _text(shape)
-    return _text([-1 if want == -1 else have for have, want in zip(shape, declared, strict=True)])
+    fixed = stated if len(stated) == len(shape) else [None] * len(shape)
+    return _text(
+        [
+            -1 if want == -1 or (isinstance(length, int) and have != length) else have
+            for have, want, length in zip(shape, declared, fixed, strict=True)
+        ]
+    )
 
 
 def _is_fixed_batch(actual: Sequence[int | str | None], declared: Sequence[int]) -> bool:

@@ -100,11 +100,12 @@ def warm_up(session: Any, contract: contracts.Contract) -> float:
             cause = f"the first run failed: {why.cause}"
             raise Refused(Reason.WARM_UP_FAILED, cause, why.remedy) from error
         taken.append(time.perf_counter() - began)
+    stated = {node.name: node.shape for node in session.get_outputs()}
     for spec, array in zip(contract.outputs, arrays, strict=True):
         if not tensors.fits(array.shape, spec.shape):
             raise Refused(
                 Reason.SCHEMA_MISMATCH,
                 f"output {spec.name} came as {list(array.shape)}, declared {list(spec.shape)}",
-                f"declare shape {schema.came(spec.shape, array.shape)}",
+                f"declare shape {schema.came(spec.shape, array.shape, stated[spec.name])}",
             )
     return statistics.median(taken)
