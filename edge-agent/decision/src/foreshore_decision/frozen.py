@@ -8,10 +8,7 @@ Named tuples stay where something reads fields by position: what the record's co
 that are taken apart.
 """
 
-from typing import Any, Self
-
 import msgspec
-from msgspec import structs
 
 
 class Frozen(msgspec.Struct, frozen=True, gc=False):
@@ -21,10 +18,6 @@ class Frozen(msgspec.Struct, frozen=True, gc=False):
     that no cycle can go through one.
     """
 
-    def _replace(self, **changes: Any) -> Self:
-        """Return it with these fields changed, as a named tuple does.
-
-        Raises:
-            TypeError: there is no such field.
-        """
-        return structs.replace(self, **changes)
+    _replace = msgspec.Struct.__replace__
+    """Returns it with these fields changed, as a named tuple does; TypeError for a field that there
+    is not. The method in C itself: through one in Python it takes four times as long."""

@@ -14,7 +14,7 @@ from foreshore_agent.engine import turn as turns
 from foreshore_agent.engine.agenda import Agenda
 from foreshore_agent.engine.command import life
 from foreshore_agent.engine.events import Key
-from foreshore_agent.engine.state import DeviceState, State
+from foreshore_agent.engine.state import Binding, DeviceState, State
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.wire import beat
 
@@ -200,6 +200,24 @@ def test_it_would_be_seen_if_it_did_not(
     mutant(monkeypatch)
     with pytest.raises(AssertionError):
         run(policy, held, True, acts)
+
+
+def test_a_tick_with_nothing_due_looks_at_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Watched((*DEVICES, POLICIES["at intervals"]))
+    for _ in range(2):
+        for number in range(len(KEYS)):
+            rig.speak(number, 900.0, is_followed=False)
+    looked_at: list[Key] = []
+    monkeypatch.setattr(step, "_looked_at", lambda _, device: looked_at.append(device.key))
+    for _ in range(5):
+        rig.go_on(0.3)
+        Rig.feed(rig, events.Tick)
+    assert looked_at == []
+    assert all(binding.pending for binding in bindings(rig)), "each waits for its interval"
+
+
+def bindings(rig: Rig) -> list[Binding]:
+    return [bound for device in rig.state.devices.values() for bound in device.bindings.values()]
 
 
 MOMENTS: Final = st.one_of(

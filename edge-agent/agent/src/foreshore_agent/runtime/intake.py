@@ -14,6 +14,7 @@ from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
 
 Telemetry = events.Sample | events.TelemetryChanged | events.Availability
+_BESIDE_SAMPLES: Final = (events.TelemetryChanged, events.Availability)
 
 
 class Intake:
@@ -47,7 +48,7 @@ class Intake:
         if isinstance(event, events.Sample):
             self._measured.append(event)
             self._samples[event.device] = self._samples.get(event.device, 0) + 1
-        elif isinstance(event, events.TelemetryChanged | events.Availability):
+        elif isinstance(event, _BESIDE_SAMPLES):
             self._measured.append(event)
         else:
             self._first.append(event)
