@@ -63,7 +63,9 @@ def live(*messages: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         body = orjson.dumps(document)
         message = channel.MqttMessage("t", body, retained=False, redelivered=False)
         contents = formats.Contents(body)
-        samples = translate.telemetry(message, contents, route, lambda: (rig.at, "fresh"))
+        samples = translate.telemetry(
+            message, contents, route, events.EventStamp(lambda: rig.at, lambda: "fresh")
+        )
         for sample in samples if isinstance(samples, list) else ():
             rig.feed(
                 events.Sample,

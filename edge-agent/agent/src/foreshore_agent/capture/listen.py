@@ -110,11 +110,12 @@ class Capture:
         self._news: Final = asyncio.Event()
         self._pending: Final = bytearray()
         self._pending_rows = 0
+        stamp = events.EventStamp(clock.instant, clock.identity)
         self._intake: Final = intake.RowIntake(
             subject.site,
             subject.devices,
             subject.columns,
-            self._stamp(),
+            stamp(),
             after=output.continued.last,
             device_times=subject.has_device_times,
         )
@@ -122,7 +123,7 @@ class Capture:
         refused = refusals.Refusals(self._refuse)
         mqtt = broker.SiteBroker(intake.NODE, refused, clock.instant, has_control=False)
         self._devices: Final = devices.MqttDevices(
-            mqtt, subject.credentials, self._stamp, self._take, refused, self._news.set
+            mqtt, subject.credentials, stamp, self._take, refused, self._news.set
         )
         windowed = [Key(device.namespace, device.name) for device in subject.devices]
         self._devices.assign(subject.site, subject.devices, windowed)  # no message is passed over
@@ -239,9 +240,6 @@ class Capture:
         captured = self.captured
         captured.was_connected = captured.was_connected or self._devices.is_connected
         captured.problem, captured.denied = self._devices.problem, self._devices.denied
-
-    def _stamp(self) -> tuple[events.Instant, str]:
-        return self._clock.instant(), self._clock.identity()
 
     def _refuse(self, reason: str) -> None:
         self.captured.messages[reason] += 1
