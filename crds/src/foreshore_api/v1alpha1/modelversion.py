@@ -143,9 +143,9 @@ class ModelRuntime(Document):
     providers: Annotated[
         tuple[ExecutionProvider, ...], pydantic.Field(min_length=1, max_length=6), ListSet()
     ] = (ExecutionProvider.CPU,)
-    """Execution providers, the most wanted first; without CPU among them it computes no model by
-    itself. All but CPU are asked and read as ONNX Runtime documents them, and tried on no device so
-    far. Example: `[CUDA, CPU]`."""
+    """Execution providers, the most wanted first; CPU takes over only where it is listed. All but
+    CPU are asked and read as ONNX Runtime documents them, and tried on no device so far.
+    Example: `[CUDA, CPU]`."""
 
     require: RequiredProvider = RequiredProvider.ANY
     """Which of them must compute the model: what ONNX Runtime falls back to by itself is seen and
