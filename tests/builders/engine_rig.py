@@ -96,6 +96,8 @@ class Rig:
     """What answers; None: it does not say."""
     outputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     """What the model answers; empty: probabilities, of which the second is `score`."""
+    provider: str | None = None
+    """Execution provider that computes its answers; None: it does not say."""
 
     def __post_init__(self) -> None:
         self.boot()
@@ -169,6 +171,7 @@ class Rig:
                     network=self.network,
                     inference=0.001,
                     model=self.model,
+                    provider=self.provider,
                 )
             case effects.SendCommand(command_id, _, policy, device):
                 self.sent.append((self.seconds, command.Command.decode(envelope.encode(effect))))

@@ -53,6 +53,8 @@ def contract(body: bytes, declared: serving.ModelConfig) -> contracts.Contract:
         load_seconds=0,
         stall_seconds=0,
         maximum_body_bytes=0,
+        providers=declared.providers,
+        is_first_required=declared.is_first_required,
     )
 
 

@@ -285,6 +285,9 @@ def applied(
             requests = snapshot.ComputeResources(
                 cpu=round(scalars.quantity(asked.cpu) * 1000),
                 memory=round(scalars.quantity(asked.memory)),
+                extended=()
+                if asked.accelerator is None
+                else ((asked.accelerator.name, asked.accelerator.count),),
             )
             pods.setdefault(
                 (intent.namespace, intent.name), pod(intent, ready=ready, requests=requests)

@@ -38,6 +38,8 @@ class Kubelets:
     kube: api.KubeApi
     nodes: list[str] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
+    devices: dict[str, Json] = field(default_factory=dict)
+    """What device plug-ins offer, by node."""
     unpullable: str = ""
     """ModelVersion whose pods find no image."""
 
@@ -56,7 +58,7 @@ class Kubelets:
     async def set_ready(self, name: str, status: str) -> None:
         """What the node controller or the kubelet says of a node."""
         condition = {"type": "Ready", "status": status, "reason": "Test", "message": ""}
-        room_ = {"cpu": "2", "memory": "2Gi", "pods": "20"}
+        room_ = {"cpu": "2", "memory": "2Gi", "pods": "20", **self.devices.get(name, {})}
         await self.kube.apply_status(
             kinds.NODES,
             {

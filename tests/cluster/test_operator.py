@@ -105,6 +105,60 @@ async def test_an_applied_example_is_placed_granted_and_explained(world: World) 
         assert int(pod["metadata"]["annotations"]["foreshore.dev/leader-epoch"]) > 1_000_000_000
 
 
+async def test_a_replica_waits_for_its_accelerator_and_says_what_computes_it(world: World) -> None:
+    """The API server takes the pod: of an extended resource requests and limits are equal."""
+    await world.apply_example()
+    gpu = {"name": "nvidia.com/gpu", "count": 1}
+    runtime = {"providers": ["CUDA", "CPU"]}
+    version = room.version(world.namespace)
+    name = "occupancy-gpu"
+    await world.apply(
+        room.changed(
+            version,
+            metadata__name=name,
+            spec__resources__accelerator=gpu,
+            spec__runtime=runtime,
+        ),
+        room.changed(room.policy(world.namespace), spec__modelRef={"version": name}),
+    )
+    async with world.operator():
+        lacking = await world.until_condition(
+            v1alpha1.InferencePlacement, PLACEMENT, "Placed", "False", "NoCandidate"
+        )
+        assert "4 have no nvidia.com/gpu: it takes a node with the device" in lacking["message"]
+
+        world.kubelets.devices["edge-2"] = {"nvidia.com/gpu": "1"}
+        await world.kubelets.set_ready("edge-2", "True")
+        await settled(world)
+        (pod,) = await world.pods()
+        (container,) = pod["spec"]["containers"]
+        assert node_of(pod) == "edge-2"
+        assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        assert container["resources"]["requests"]["nvidia.com/gpu"] == "1"
+
+        line = report.EndpointReport(
+            namespace=world.namespace,
+            policy=POLICY,
+            slot="r0",
+            node="edge-2",
+            url=f"http://{pod['status']['podIP']}:8080",
+            good=9,
+            late=0,
+            failed=0,
+            provider="CPU",
+        )
+        world.hub.speak("edge-1", endpoints=(line,))
+
+        async def fallen_back() -> Json | None:
+            placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+            (replica,) = placement["status"]["replicas"]
+            return placement if replica.get("provider") == "CPU" else None
+
+        placement = await world.until(fallen_back, what="the provider is shown")
+        (ready,) = [c for c in placement["status"]["conditions"] if c["type"] == "Ready"]
+        assert "computed by CPU, though CUDA is wanted first" in ready["message"]
+
+
 async def test_every_kind_says_ready_from_the_first_visit(world: World) -> None:
     await world.apply_example()
     async with world.operator():

@@ -453,3 +453,36 @@ async def test_the_one_that_was_asked_last_is_not_late_when_the_first_answers(
     first, second = asked.reports()
     assert (first.good, first.late) == (1, 0)
     assert (second.good, second.late, second.bad_for_seconds) == (0, 0, None)
+
+
+def computed_by(provider: str) -> Callable[[], web.Response]:
+    said = GOOD | {"parameters": {"digest": DIGEST, "provider": provider}}
+    return lambda: web.json_response(said)
+
+
+async def test_an_answer_and_the_report_name_what_computed_it(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    servers[0].answer = computed_by("CUDA")
+    result = await infer(asked)
+    assert isinstance(result, port.ModelAnswer)
+    assert result.provider == "CUDA"
+    assert [line.provider for line in asked.reports()] == ["CUDA", None]
+    servers[0].answer = computed_by("CPU")
+    await infer(asked)
+    assert asked.reports()[0].provider == "CPU", "a device that is gone is not remembered"
+
+
+async def test_a_standby_says_what_would_compute_before_it_is_needed(
+    servers: tuple[Server, Server], asked: pool.Pool
+) -> None:
+    asked.assign([policy(*servers)])
+    ready = {"name": "occupancy", "ready": True, "parameters": {"provider": "OpenVINO"}}
+    servers[1].answer = lambda: web.json_response(ready)
+    watch = asyncio.create_task(asked.watch())
+    async with asyncio.timeout(5):
+        while asked.reports()[1].provider is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    watch.cancel()
+    assert asked.reports()[1].provider == "OpenVINO"

@@ -296,6 +296,40 @@ def test_a_model_that_is_refused_ends_it_before_the_first_row(
     assert "rehearsing" not in run.stderr
 
 
+def test_a_provider_that_this_machine_has_not_is_not_waited_for(
+    tmp_path: Path, recording: Path
+) -> None:
+    runtime = {"providers": ["CUDA", "CPU"], "require": "First"}
+    resources = broken(tmp_path, ModelVersion={"runtime": runtime})
+    run = rehearse("--state", tmp_path / "state", "--csv", recording, resources=resources)
+    assert run.returncode == 2
+    end = run.stderr[run.stderr.index("a model cannot be served") :]
+    assert "ProviderMissing: only CUDA is required, and this ONNX Runtime has CPU" in end
+    assert "require: Any" in end
+    assert "rehearsing" not in run.stderr
+
+
+def test_any_provider_will_do_where_that_is_asked_and_records_name_it(
+    tmp_path: Path, recording: Path
+) -> None:
+    runtime = {"providers": ["CUDA", "CPU"], "isolation": "Agent"}
+    resources = broken(tmp_path, ModelVersion={"runtime": runtime}, Site={"isolation": "Agent"})
+    state = tmp_path / "state"
+    run = rehearse("--state", state, "--csv", recording, "-o", "json", resources=resources)
+    assert summary(run)["verdicts"]["Commanded"] > 5
+    assert "warning: CUDA is not in this ONNX Runtime or did not start" in run.stderr
+    assert run.stderr.count("and CUDA, which agents have not: it runs in processes of its own") == 1
+    decisions = [
+        line["data"]
+        for line in map(json.loads, agent("records", "--state", state).stdout.splitlines())
+        if line["data"].get("inference")
+    ]
+    assert decisions
+    assert {decision["inference"]["provider"] for decision in decisions} == {"CPU"}
+    identity = decisions[0]["decisionId"]
+    assert "(computed by CPU)" in agent("why", identity, "--state", state).stdout
+
+
 def test_a_recording_on_which_nothing_is_decided_is_no_success_and_says_why(
     tmp_path: Path, recording: Path
 ) -> None:

@@ -96,3 +96,13 @@ def test_other_bytes_than_declared_are_not_tried(tmp_path: Path) -> None:
     code, ending = try_out(tmp_path, BODY, config=config)
     assert ending is not None
     assert (code, ending.reason) == (supervise.EXIT_REFUSED, "DigestMismatch")
+
+
+def test_a_trial_by_another_provider_than_the_required_one_is_none(tmp_path: Path) -> None:
+    config = onnx_models.config(BODY).model_copy(
+        update={"providers": ("CUDA", "CPU"), "is_first_required": True}
+    )
+    code, ending = try_out(tmp_path, BODY, config=config)
+    assert ending is not None
+    assert (code, ending.reason) == (supervise.EXIT_TRANSIENT, "ProviderMissing")
+    assert not (tmp_path / "into").exists()

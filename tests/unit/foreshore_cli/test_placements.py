@@ -140,3 +140,12 @@ def test_recordings_are_what_the_contract_describes() -> None:
             read = model.read(document).document()
             assert set(document["spec"]) <= set(read["spec"])
             assert set(document["status"]) <= set(read["status"])
+
+
+def test_a_replica_is_listed_with_what_computes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    document = recorded.find("well", "InferencePlacement", "ventilate-when-occupied.hq")
+    for replica in document["status"]["replicas"]:
+        replica["provider"] = "CUDA"
+    tree = drawn(recorded.Server("hq", [document]), capsys)
+    assert ":8080, CUDA" in tree
+    assert max(map(len, tree.splitlines())) <= 100

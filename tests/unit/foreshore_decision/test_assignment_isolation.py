@@ -104,3 +104,46 @@ def test_a_policy_of_rules_alone_has_no_endpoint() -> None:
     rules = policy(modelRef=None)
     others = [r for r in resources(AGENT, AGENT) if r.kind != v1alpha1.DecisionPolicy.kind]
     assert in_force(compiled(*others, rules)).endpoints == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        pytest.param({"runtime": {"providers": ["CUDA", "CPU"]}}, "CUDA", id="another provider"),
+        pytest.param(
+            {"resources": {"accelerator": {"name": "nvidia.com/gpu"}}},
+            "nvidia.com/gpu",
+            id="an accelerator",
+        ),
+    ],
+)
+def test_an_agent_runs_nothing_itself_that_cpu_does_not_compute_and_says_so(
+    asked: dict[str, Any], named: str
+) -> None:
+    runtime = {"isolation": "Agent", **asked.get("runtime", {})}
+    wanted = version(runtime=runtime, resources=asked.get("resources", {}))
+    others = [
+        resource
+        for resource in resources(AGENT, AGENT)
+        if resource.kind != v1alpha1.ModelVersion.kind
+    ]
+    made = compiled(*others, wanted)
+    policy_ = in_force(made)
+    assert policy_.model is not None
+    assert policy_.model.isolation is CHILD
+    assert policy_.endpoints == ()
+    (denial,) = assignment.denials(made.assignment)
+    assert f"asks isolation Agent, and {named}, which agents have not" in denial
+    assert "want CPU first" in denial
+
+
+def test_cpu_before_others_stays_in_the_agent() -> None:
+    wanted = version(runtime={"isolation": "Agent", "providers": ["CPU", "CUDA"]})
+    others = [
+        resource
+        for resource in resources(AGENT, AGENT)
+        if resource.kind != v1alpha1.ModelVersion.kind
+    ]
+    policy_ = in_force(compiled(*others, wanted))
+    assert policy_.model is not None
+    assert policy_.model.isolation is AGENT

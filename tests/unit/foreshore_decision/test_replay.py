@@ -266,3 +266,24 @@ def test_a_record_of_a_release_that_named_no_fence_replays() -> None:
     result = replay.replay(recorded, assigned.policies[0], assigned.devices[0])
     assert isinstance(result, replay.Replayed)
     assert result.is_same
+
+
+def test_what_computed_an_answer_is_recorded_explained_and_replayed() -> None:
+    run = Story([])
+    run.rig.provider = "CUDA"
+    run.happen("sample", engine_rig.OCCUPIED)
+    (recorded, assigned), *_ = run.recorded
+    assert recorded["inference"]["provider"] == "CUDA"
+    assert wire.Decision.model_validate(recorded).inference is not None
+    assert_replays(recorded, assigned)
+    replayed = again(recorded, assigned)
+    assert replayed.data["inference"]["provider"] == "CUDA"
+    told = explain.lines(explain.of_events([json.dumps(each) for each in run.rig.records]))
+    assert any("(computed by CUDA)" in line for line in told)
+
+
+def test_a_record_of_a_server_that_does_not_say_names_no_provider() -> None:
+    run = Story([])
+    run.happen("sample", engine_rig.OCCUPIED)
+    (recorded, _), *_ = run.recorded
+    assert "provider" not in recorded["inference"]

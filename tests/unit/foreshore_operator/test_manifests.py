@@ -215,3 +215,34 @@ def test_a_node_that_is_rejected_for_another_cause_is_news_and_its_latency_is_no
     assert counted(Cordoned=1) != counted(Cordoned=2)
     assert counted(Cordoned=1, LatencyBudget=1) == counted(Cordoned=1, LatencyBudget=2)
     assert counted(OtherSite=1) == counted(OtherSite=2)
+
+
+def accelerated(count: int = 2) -> v1alpha1.ModelVersion:
+    accelerator = {"name": "nvidia.com/gpu", "count": count}
+    runtime = {"providers": ["CUDA", "CPU"], "require": "First"}
+    changed = room.changed(
+        room.version(), spec__resources__accelerator=accelerator, spec__runtime=runtime
+    )
+    return v1alpha1.ModelVersion.read(changed)
+
+
+def test_an_accelerator_is_asked_of_the_node_in_requests_and_limits_alike() -> None:
+    policy = v1alpha1.DecisionPolicy.read(
+        room.changed(room.policy(), spec__placement__runtimeClassName="nvidia")
+    )
+    made = manifests.pod(INTENT, OWNER, policy, accelerated(), image="foreshore-edge:gpu")
+    (container,) = made["spec"]["containers"]
+    assert container["resources"] == {
+        "requests": {"cpu": "100m", "memory": "128Mi", "nvidia.com/gpu": "2"},
+        "limits": {"memory": "128Mi", "nvidia.com/gpu": "2"},
+    }
+    assert made["spec"]["runtimeClassName"] == "nvidia"
+    assert pods.requests(made["spec"]).count("nvidia.com/gpu") == 2
+
+
+def test_a_server_is_told_the_providers_and_whether_the_first_must_compute() -> None:
+    model = v1alpha1.Model.read(room.model())
+    plain = manifests.model_config(model, v1alpha1.ModelVersion.read(room.version()))
+    assert (plain.providers, plain.is_first_required) == (("CPU",), False)
+    told = manifests.model_config(model, accelerated())
+    assert (told.providers, told.is_first_required) == (("CUDA", "CPU"), True)

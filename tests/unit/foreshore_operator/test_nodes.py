@@ -42,6 +42,14 @@ def test_room_is_counted_in_thousandths_of_a_core_and_bytes() -> None:
     assert seen().allocatable == snapshot.ComputeResources(1900, 2 << 30)
 
 
+def test_a_node_offers_what_its_device_plug_ins_count_and_nothing_of_kubernetes_own() -> None:
+    offered = {"cpu": "2", "memory": "2Gi", "hugepages-2Mi": "0", "pods": "110"}
+    found = seen(allocatable={**offered, "nvidia.com/gpu": "1", "amd.com/gpu": "0"}).allocatable
+    assert found.extended == (("amd.com/gpu", 0), ("nvidia.com/gpu", 1))
+    assert found.count("nvidia.com/gpu") == 1
+    assert found.count("intel.com/npu") == 0
+
+
 @pytest.mark.parametrize(
     ("status", "is_ready"), [("True", True), ("False", False), ("Unknown", None)]
 )

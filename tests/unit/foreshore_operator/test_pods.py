@@ -196,6 +196,16 @@ def test_the_largest_init_container_counts_if_it_asks_for_more_than_all_others()
     assert pods.requests(spec) == snapshot.ComputeResources(5000, 3 << 30)
 
 
+def test_extended_resources_count_as_the_scheduler_counts_them() -> None:
+    def asks(**counts: str) -> dict[str, Any]:
+        named = {f"example.com/{name}": count for name, count in counts.items()}
+        return {"resources": {"requests": named}}
+
+    spec = {"containers": [asks(gpu="1")] * 2, "initContainers": [asks(gpu="3", npu="1")]}
+
+    assert pods.requests(spec).extended == (("example.com/gpu", 3), ("example.com/npu", 1))
+
+
 def test_a_finished_pod_takes_no_room() -> None:
     assert pods.record(ours(phase="Failed")).requests == snapshot.ComputeResources()
 

@@ -1,7 +1,6 @@
 """What a model has against what is declared: each refusal says what to declare, or to export."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,15 +14,13 @@ from foreshore_serving.contract import Contract, TensorSpec
 from foreshore_serving.refusal import CAUSE, REMEDY, Reason, Refused
 
 
-class Node(NamedTuple):
-    """An input or output, as the runtime describes it."""
-
-    name: str
-    type: str = "tensor(float)"
-    shape: Sequence[int | str | None] = ("batch", 3)
+def node(
+    name: str, kind: str = "tensor(float)", shape: Sequence[int | str | None] = ("batch", 3)
+) -> schema.TensorNode:
+    return schema.TensorNode(name, kind, shape)
 
 
-X, Y = Node("x"), Node("y")
+X, Y = node("x"), node("y")
 
 
 def contract(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec] = ()) -> Contract:
@@ -38,13 +35,13 @@ def contract(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec] = ()) -
     )
 
 
-def refused(declared: TensorSpec, actual: Node, *others: Node) -> Refused:
+def refused(declared: TensorSpec, actual: schema.TensorNode, *others: schema.TensorNode) -> Refused:
     with pytest.raises(Refused) as caught:
         schema.check(contract([declared]), [actual, *others], [Y])
     return caught.value
 
 
-def of_output(declared: TensorSpec, actual: Node) -> Refused:
+def of_output(declared: TensorSpec, actual: schema.TensorNode) -> Refused:
     with pytest.raises(Refused) as caught:
         schema.check(contract([TensorSpec("x", "FP32", (-1, 3))], [declared]), [X], [actual])
     return caught.value
@@ -52,7 +49,7 @@ def of_output(declared: TensorSpec, actual: Node) -> Refused:
 
 CASES = {
     "a batch that the model fixes": (
-        refused(TensorSpec("x", "FP32", (-1, 3)), Node("x", shape=(1, 3))),
+        refused(TensorSpec("x", "FP32", (-1, 3)), node("x", shape=(1, 3))),
         "is of shape [1, 3], declared [-1, 3]",
         "declare shape [1, 3], or export with a free batch (dynamic_axes or dynamic_shapes",
     ),
@@ -67,47 +64,47 @@ CASES = {
         "declare shape [-1, 3]",
     ),
     "a window that nobody declared": (
-        refused(TensorSpec("x", "FP32", (-1, -1, 3)), Node("x", shape=("batch", "steps", 3))),
+        refused(TensorSpec("x", "FP32", (-1, -1, 3)), node("x", shape=("batch", "steps", 3))),
         "takes samples in its middle dimension",
         "declare window {steps, every} of the input",
     ),
     "a window that the model fixes": (
-        refused(TensorSpec("x", "FP32", (-1, -1, 3)), Node("x", shape=("batch", 30, 3))),
+        refused(TensorSpec("x", "FP32", (-1, -1, 3)), node("x", shape=("batch", 30, 3))),
         "[-1, -1, 3] does not say how many",
         "steps 30",
     ),
     "other steps than the model's": (
-        refused(TensorSpec("x", "FP32", (-1, 20, 3)), Node("x", shape=("batch", 30, 3))),
+        refused(TensorSpec("x", "FP32", (-1, 20, 3)), node("x", shape=("batch", 30, 3))),
         "is of shape [batch, 30, 3], declared [-1, 20, 3]",
         "declare shape [-1, 30, 3]",
     ),
     "another type": (
-        refused(TensorSpec("x", "FP32", (-1, 3)), Node("x", "tensor(double)")),
+        refused(TensorSpec("x", "FP32", (-1, 3)), node("x", "tensor(double)")),
         "is FP64, declared FP32",
         "declare dataType FP64",
     ),
     "a near name": (
-        refused(TensorSpec("onnx::Gemm_1", "FP32", (-1, 3)), Node("onnx::Gemm_0")),
+        refused(TensorSpec("onnx::Gemm_1", "FP32", (-1, 3)), node("onnx::Gemm_0")),
         "did you mean onnx::Gemm_0?",
         "declare each input by the name that it has in the model, whatever it is",
     ),
     "an input too few": (
-        refused(TensorSpec("x", "FP32", (-1, 3)), X, Node("z")),
+        refused(TensorSpec("x", "FP32", (-1, 3)), X, node("z")),
         "also needs undeclared z",
         "declare every input",
     ),
     "a sequence of maps": (
-        of_output(TensorSpec("p", "FP32", (-1, 2)), Node("p", "seq(map(int64,tensor(float)))")),
+        of_output(TensorSpec("p", "FP32", (-1, 2)), node("p", "seq(map(int64,tensor(float)))")),
         "is a seq(map(int64,tensor(float)))",
         'convert with options={"zipmap": False}',
     ),
     "a brain float": (
-        of_output(TensorSpec("p", "FP32", (-1, 2)), Node("p", "tensor(bfloat16)")),
+        of_output(TensorSpec("p", "FP32", (-1, 2)), node("p", "tensor(bfloat16)")),
         "is a tensor(bfloat16)",
         "cast it in the model: FP32",
     ),
     "an output of another width": (
-        of_output(TensorSpec("p", "FP32", (-1, 2)), Node("p", shape=(1, 3))),
+        of_output(TensorSpec("p", "FP32", (-1, 2)), node("p", shape=(1, 3))),
         "is of shape [1, 3], declared [-1, 2]",
         "declare shape [1, 3]",
     ),
@@ -136,13 +133,13 @@ def test_what_fits_is_accepted(
     declared: tuple[int, ...], actual: tuple[int | str | None, ...]
 ) -> None:
     spec = TensorSpec("x", "FP32", declared)
-    schema.check(contract([spec]), [Node("x", shape=actual)], [Y])
+    schema.check(contract([spec]), [node("x", shape=actual)], [Y])
 
 
 def test_an_output_that_is_always_one_row_may_be_declared_as_of_any() -> None:
     label = TensorSpec("label", "INT64", (-1,))
-    node = Node("label", "tensor(int64)", (1,))
-    schema.check(contract([TensorSpec("x", "FP32", (-1, 3))], [label]), [X], [node])
+    made = node("label", "tensor(int64)", (1,))
+    schema.check(contract([TensorSpec("x", "FP32", (-1, 3))], [label]), [X], [made])
 
 
 @given(
@@ -153,7 +150,7 @@ def test_an_output_that_is_always_one_row_may_be_declared_as_of_any() -> None:
 def test_whatever_a_model_names_its_tensors_a_message_is_bounded(
     name: str, kind: str, shape: list[int | str | None]
 ) -> None:
-    nodes = [Node(f"{name}{number}" * 30, kind, shape) for number in range(3)]
+    nodes = [node(f"{name}{number}" * 30, kind, shape) for number in range(3)]
     for declared in ("x", nodes[0].name):
         error = refused(TensorSpec(declared, "FP32", (-1, 3)), *nodes)
         assert all(map(printable.is_fit, error.message))
@@ -169,8 +166,18 @@ def test_the_warm_up_says_what_came() -> None:
     assert schema.came((-1, 2), np.zeros(3).shape) == "[3]"
 
 
-@pytest.mark.parametrize("reason", [each for each in Reason if each not in ("Loading", "Stopping")])
-def test_every_reason_has_a_remedy(reason: Reason) -> None:
-    refusal = Refused(reason, "why")
-    assert reason.remedy
-    assert refusal.message == f"why; {reason.remedy}", "none is cut"
+class Unreadable:
+    """What the runtime describes where a file names a tensor by bytes that are no text."""
+
+    type = "tensor(float)"
+    shape = ()
+
+    @property
+    def name(self) -> str:
+        return b"\xff".decode()
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(Refused) as caught:
+        schema.nodes([Unreadable()])
+    assert caught.value.reason is Reason.NOT_ONNX

@@ -2,9 +2,10 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
-from builders import onnx_models
-from foreshore_serving import vet
+from builders import hostile_models, onnx_models
+from foreshore_serving import foreign, vet
 from foreshore_serving.refusal import Reason, Refused
 
 
@@ -84,3 +85,47 @@ def test_a_changed_byte_passes_or_is_refused(position: int, value: int) -> None:
 )
 def test_a_model_that_runs_as_often_as_its_inputs_say_is_seen(body: bytes, has_loops: bool) -> None:
     assert vet.check(body).has_loops is has_loops
+
+
+@pytest.mark.parametrize("row", foreign.FORMATS, ids=lambda row: row.name)
+def test_a_file_of_another_format_is_named_with_how_to_convert_it(
+    row: foreign.FileFormat,
+) -> None:
+    with pytest.raises(Refused) as caught:
+        vet.check(b"\0" * row.offset + row.first + onnx_models.model())
+    assert caught.value.reason is Reason.NOT_ONNX
+    assert row.name in caught.value.cause
+    assert caught.value.remedy == row.remedy, "none is cut"
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (hostile_models.training_information(), "graph of its training"),
+        (hostile_models.training_normalisation(), "BatchNormalization trains"),
+        (hostile_models.training_dropout(), "Dropout trains"),
+    ],
+)
+def test_a_model_that_trains_is_refused(body: bytes, says: str) -> None:
+    with pytest.raises(Refused) as caught:
+        vet.check(body)
+    assert caught.value.reason is Reason.TRAINING_GRAPH
+    assert says in caught.value.cause
+
+
+def test_a_dropout_that_only_hands_on_passes() -> None:
+    node = helper.make_node("Dropout", ["logits", "", "trains"], ["probabilities"])
+    off = helper.make_tensor("trains", onnx.TensorProto.BOOL, [], [False])
+    vet.check(onnx_models.model([onnx_models.CLASSIFY[0], node], [onnx_models.WEIGHTS, off]))
+
+
+def test_a_dropout_that_a_constant_turns_on_is_refused() -> None:
+    on = helper.make_tensor("t", onnx.TensorProto.BOOL, [], [True])
+    nodes = [
+        helper.make_node("Constant", [], ["trains"], value=on),
+        onnx_models.CLASSIFY[0],
+        helper.make_node("Dropout", ["logits", "", "trains"], ["probabilities"]),
+    ]
+    with pytest.raises(Refused) as caught:
+        vet.check(onnx_models.model(nodes))
+    assert caught.value.reason is Reason.TRAINING_GRAPH

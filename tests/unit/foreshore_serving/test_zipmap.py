@@ -89,6 +89,28 @@ def test_probabilities_are_those_of_the_library_in_the_order_of_the_labels(
     assert list(zipped.labels) == fitted.classes_.tolist()
 
 
+LABEL_TYPES = {"numbers": "INT64", "numbers that are no index": "INT64", "text": "BYTES"}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize(
+    ("export", "output"), [("scikit-learn", "output_label"), ("LightGBM", "label")]
+)
+def test_labels_are_those_of_the_library(export: str, output: str, kind: str) -> None:
+    body, fitted = EXPORTS[export][0](LABELS[kind])
+    label = serving.DeclaredTensor(name=output, data_type=LABEL_TYPES[kind], shape=(-1,))
+    both = declared(body, EXPORTS[export][1])
+    both = both.model_copy(update={"outputs": (label, *both.outputs)})
+    model = local_models.loaded(body, both)
+
+    answers = [
+        model.run((effects.Tensor("x", "FP32", (1, 3), tuple(map(float, row))),)) for row in ROWS
+    ]
+
+    labels = [answer.outputs[output] for answer in answers]  # type: ignore[union-attr]
+    assert labels == [(label,) for label in fitted.predict(ROWS).tolist()]
+
+
 def test_what_has_no_zipmap_stays_as_it_is() -> None:
     without = logistic(CLASSES, {"zipmap": False})[0]
     assert zipmap.unwrapped(without) is without

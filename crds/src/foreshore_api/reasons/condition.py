@@ -243,9 +243,11 @@ class ConditionReason(ReasonEnum):
     )
     ISOLATION_NOT_ALLOWED = (
         "IsolationNotAllowed",
-        "A ModelVersion asks isolation Agent, and its Site allows Child alone: the model runs in "
-        "limited processes of its own.",
-        "isolation: Agent in the Site, by who answers for it; or a ModelVersion that asks Child",
+        "A ModelVersion asks isolation Agent, and its Site allows Child alone, or it wants another"
+        " execution provider before CPU, or an accelerator: the model runs in limited processes of"
+        " its own.",
+        "isolation: Agent in the Site, by who answers for it; or a ModelVersion that asks Child,"
+        " or one that wants CPU first",
     )
     AGENT_LOADING = (
         "AgentLoading",
@@ -295,6 +297,14 @@ class ConditionReason(ReasonEnum):
         "A Secret that the replica needs is missing or lacks a key; the message names it."
         " What served before serves on.",
         "create the Secret, or add the key",
+    )
+    PROVIDER_MISSING = (
+        "ProviderMissing",
+        "The execution provider that the version requires does not compute the model where its"
+        " replica is, which is tried elsewhere; what served before serves on.",
+        "an image whose ONNX Runtime has the provider (value servingImage), a node with its"
+        " device and driver (resources.accelerator), or a new version with require: Any and CPU"
+        " among its providers",
     )
     POD_REFUSED = (
         "PodRefused",

@@ -40,6 +40,17 @@ INSUFFICIENT_MEMORY: Final = Reason(
     "The node has less memory left than the replica asks for.",
     remedy="free memory on the node, or ask for less",
 )
+NO_ACCELERATOR: Final = Reason(
+    "NoAccelerator",
+    "The node offers nothing of the extended resource that the replica asks for.",
+    remedy="a node with the device, its driver and its device plug-in, or a version without"
+    " resources.accelerator",
+)
+INSUFFICIENT_ACCELERATOR: Final = Reason(
+    "InsufficientAccelerator",
+    "Other pods have the node's accelerators.",
+    remedy="free one on the node, or a node with more of them",
+)
 LATENCY_BUDGET: Final = Reason(
     "LatencyBudget",
     "The latency predicted for the node is above the policy's budget.",

@@ -27,6 +27,12 @@ class ServingReason(ReasonEnum):
         "The file that the source's authority is in is not there.",
         "create the Secret, or add the key",
     )
+    PROVIDER_MISSING = (
+        "ProviderMissing",
+        "The execution provider that the version requires does not compute the model here.",
+        "an image whose ONNX Runtime has the provider, a node with its device and driver"
+        " (resources.accelerator), or a new version with require: Any and CPU among its providers",
+    )
     CRASHED = (
         "Crashed",
         "The child process ended by a signal while it loaded; it is started again.",
@@ -124,11 +130,14 @@ class ServingReason(ReasonEnum):
 TRANSIENT: Final = (
     ServingReason.FETCH_FAILED,
     ServingReason.SECRET_MISSING,
+    ServingReason.PROVIDER_MISSING,
     ServingReason.CRASHED,
     ServingReason.CANNOT_START,
     ServingReason.STALLED,
 )
 """Tried again without a change of the ModelVersion."""
+OF_THE_NODE: Final = frozenset({ServingReason.PROVIDER_MISSING})
+"""Of these what lies in the node: another may do, and waiting at this one rarely helps."""
 STATES: Final = (ServingReason.LOADING, ServingReason.STOPPING)
 """No refusals: what a server says while it does not serve."""
 LASTING: Final = frozenset(ServingReason) - {*TRANSIENT, *STATES}

@@ -122,6 +122,10 @@ class ReplicaStatus(Document):
     policy_generation: scalars.Count | None = None
     """Generation of the policy that it serves. Absent: not known. Example: `3`."""
 
+    provider: scalars.Reason | None = None
+    """Execution provider that computes the model, as its callers report it. Absent: nobody has
+    called it yet. Example: `CUDA`."""
+
     successor: SuccessorPod | None = None
     """The Pod that takes its place once it is ready. Absent: nothing is to take its place."""
 
@@ -142,6 +146,10 @@ class AgentReplica(Document):
     digest: scalars.Digest
     """Digest of the bytes that it runs.
     Example: `sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`."""
+
+    provider: scalars.Reason | None = None
+    """Execution provider that computes the model. Absent: it has not answered yet.
+    Example: `CPU`."""
 
     reason: scalars.Reason | None = None
     """Why it does not answer. Absent: nothing is known to be wrong. Example: `NoModelMemory`."""

@@ -109,7 +109,7 @@ class ModelResources(Document):
 
 
 class ExecutionProvider(StrEnum):
-    """What of ONNX Runtime computes a model; each but CPU needs a runtime that was built with it."""
+    """What of ONNX Runtime computes a model; all but CPU need a runtime that is built with it."""
 
     CPU = "CPU"
     CUDA = "CUDA"
@@ -133,9 +133,10 @@ class ModelRuntime(Document):
 
     isolation: Isolation = Isolation.CHILD
     """Child: in a limited process of its own, in a pod. Agent: in the process of every agent that
-    may hold a device of the policy, after it ran in a child there, where the Site allows it and the
-    agent has room (value modelMemory of its chart); elsewhere as Child, and InAgent says why. The
-    placement in a policy's spec chooses nodes for pods alone. Example: `Child`."""
+    may hold a device of the policy, after it ran in a child there, where the Site allows it, the
+    agent has room (value modelMemory of its chart) and the version wants CPU first and no
+    accelerator; elsewhere as Child, and InAgent says why. The placement in a policy's spec chooses
+    nodes for pods alone. Example: `Child`."""
 
     providers: Annotated[
         tuple[ExecutionProvider, ...], pydantic.Field(min_length=1, max_length=6), ListSet()
@@ -143,7 +144,8 @@ class ModelRuntime(Document):
     """Execution providers, the most wanted first. Example: `[CUDA, CPU]`."""
 
     require: RequiredProvider = RequiredProvider.ANY
-    """Which of them must compute the model. Example: `First`."""
+    """Which of them must compute the model: what ONNX Runtime falls back to by itself is seen and
+    held to this. Example: `First`."""
 
 
 class ExpectedInference(Document):

@@ -73,8 +73,9 @@ class AssignedModel(document.WireDocument):
     model: v1alpha1.ModelSpec
     artefact: v1alpha1.ModelVersionSpec
     isolation: v1alpha1.Isolation = v1alpha1.Isolation.CHILD
-    """In whose process it is to run by the resources: Agent where the ModelVersion asks it and the
-    Site allows it. Whether an agent can is the agent's to decide, and to report where it cannot."""
+    """In whose process it is to run by the resources: Agent where the ModelVersion asks it, the
+    Site allows it and CPU computes it. Whether an agent can is the agent's to decide, and to report
+    where it cannot."""
 
 
 class AssignedPolicy(document.WireDocument):

@@ -72,6 +72,13 @@ SERVING_REQUESTS: Final = Metric(
     "foreshore_serving_requests_total", "counter", ("code",), "Inference requests by status code."
 )
 
+SERVING_PROVIDER: Final = Metric(
+    "foreshore_serving_provider_info",
+    "gauge",
+    ("provider",),
+    "1 for the execution provider that computes the model.",
+)
+
 HUB_AGENTS: Final = Metric(
     "foreshore_hub_agents", "gauge", ("state",), "Agents by state: Reporting, Silent."
 )

@@ -116,6 +116,16 @@ class ModelMetadata(_OipDocument):
     inputs: tuple[TensorMetadata, ...] = Field(max_length=64, fail_fast=True)
     outputs: tuple[TensorMetadata, ...] = Field(max_length=64, fail_fast=True)
     digest: document.Digest | None = None
+    provider: document.Code | None = None
+    """The execution provider that computes it, as a ModelVersion names it."""
+
+
+class ModelReady(_OipDocument):
+    """What `GET v2/models/{name}/ready` answers; others than ours may answer nothing."""
+
+    name: document.Name
+    ready: bool
+    parameters: ResponseParameters | None = None
 
 
 class ServerMetadata(_OipDocument):

@@ -76,6 +76,8 @@ class EndpointReport(document.WireDocument):
     bad_for_seconds: document.Seconds | None = None
     """How long every call has failed; absent while calls succeed."""
     reason: document.Code | None = None
+    provider: document.Code | None = None
+    """The execution provider that computed its last answer; absent while it has not said."""
 
 
 class ReportedPeer(document.WireDocument):

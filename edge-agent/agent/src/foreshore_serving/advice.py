@@ -11,11 +11,17 @@ NO_ZIPMAP: Final = (
     'convert with options={"zipmap": False} (scikit-learn) or zipmap=False (LightGBM)'
 )
 
-_NOISE: Final = re.compile(
-    r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : (?:Exception during \w+: )?"
-    r"(?:/\S+:\d+ (?:[^()]*\([^()]*\)(?: const)? )?)?"
+LESS_MEMORY: Final = (
+    "a model that takes less: fewer trees, smaller tensors; --memory-mib where you start the server"
 )
-"""Error class, source file and C++ signature before what the runtime has to say."""
+
+_NOISE: Final = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |Exception during \w+: "
+    r"|Non-zero status code returned while |status\.IsOK\(\) was false\. |Name:'' |Status Message: "
+    r"|[\w/.+-]{1,200}\.(?:cc|h):\d+ (?:[^()'\"]{1,400}\([^()'\"]{0,400}\)(?: const)? )?"
+    r"|\[with [^\]]{0,300}\] "
+)
+"""Error classes, source files and C++ signatures around what the runtime has to say."""
 
 _OF_ERRORS: Final = (
     (
@@ -35,7 +41,7 @@ _OF_ERRORS: Final = (
         "export with an older onnx, or set ir_version={most} and onnx.save it: operators stay",
     ),
     (
-        re.compile(r"No Op registered for (?P<operator>\S+) with domain_version of (?P<had>\d+)"),
+        re.compile(r"No Op registered for (?P<operator>\S+) with domain_version of (?P<had>-?\d+)"),
         "the runtime knows no operator {operator} in opset {had}",
         "export with another opset: the operator came later, or was taken out",
     ),
@@ -52,7 +58,7 @@ _OF_ERRORS: Final = (
     (
         re.compile(r"bad_alloc|Failed to allocate memory|MemoryError"),
         "out of memory: {text}",
-        "a smaller model, or more memory: --memory-mib of the server",
+        LESS_MEMORY,
     ),
 )
 
@@ -68,7 +74,7 @@ _OF_DOMAINS: Final = (
 )
 
 
-class Advice(NamedTuple):
+class ErrorAdvice(NamedTuple):
     """A refusal's two halves."""
 
     cause: str
@@ -76,15 +82,15 @@ class Advice(NamedTuple):
     """Empty: that of the reason."""
 
 
-def of_error(error: BaseException) -> Advice:
+def of_error(error: BaseException) -> ErrorAdvice:
     """Return what the runtime's error says, without its noise, and what helps."""
     text = _NOISE.sub("", str(error)[:8192].strip()) or type(error).__name__
     for pattern, cause, remedy in _OF_ERRORS:
         match = pattern.search(text, 0, 4096)
         if match is not None:
             facts = {**match.groupdict(), "text": text}
-            return Advice(cause.format(**facts), remedy.format(**facts))
-    return Advice(text, "")
+            return ErrorAdvice(cause.format(**facts), remedy.format(**facts))
+    return ErrorAdvice(text, "")
 
 
 def of_domain(domain: str) -> str:

@@ -4,11 +4,13 @@ Started by `supervise`, never by hand, with the contract on standard input:
 
     python -I -m foreshore_serving.child <model fd> <listening fd> <control fd> <parent pid>
 
-It answers on the control descriptor, one JSON object a line: `{"ready": …}`, `{"refused": reason,
-"cause": …, "remedy": …}`, then an empty line each second while its event loop turns; the parent
-kills what stops beating. With nothing to listen on (`contract.NO_LISTENER`) it is a trial: it says
-`{"tried": …}`, the evidence of `trial`, and ends. Order matters: limits first, then the digest of
-exactly the bytes that go on, then their structure, and only then the runtime.
+It answers on the control descriptor, one JSON object a line: `{"ready": …, "note": …}`, where the
+note says what is not as wanted, or `{"refused": reason, "cause": …, "remedy": …}`, then an empty
+line each second while its event loop turns; the parent kills what stops beating. With nothing to
+listen on (`contract.NO_LISTENER`) it is a trial: it says `{"tried": …}`, the evidence of `trial`,
+and ends. Order matters: limits first, then the digest of exactly the bytes that go on, then their
+structure, and only then the runtime. Only where another execution provider than CPU is wanted is
+the runtime imported first, and asked which it has: how memory is to be bounded depends on that.
 """
 
 import asyncio
@@ -23,8 +25,8 @@ import time
 from typing import Any, Final
 
 from foreshore_api import printable
+from foreshore_serving import advice, limits, providers, vet
 from foreshore_serving import contract as contracts
-from foreshore_serving import limits, vet
 from foreshore_serving.refusal import Reason, Refused
 
 BEAT_SECONDS: Final = 1.0
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> int:
     limits.follow_parent(parent)
     contract = contracts.decode(sys.stdin.buffer.read())
     try:
-        limits.confine(contract.memory_bytes, contract.load_seconds)
+        limits.confine(_bound(contract), contract.load_seconds)
         loaded = _load(_read(model_fd, contract), contract)
         if listening_fd == contracts.NO_LISTENER:
             _report(control_fd, {"tried": dataclasses.asdict(loaded.evidence(contract))})
@@ -64,8 +66,19 @@ def main(arguments: list[str]) -> int:
     limits.relax()
     gc.collect()
     gc.freeze()
-    _serve(loaded.session, loaded.usual_seconds, contract, listening_fd, control_fd)
+    _serve(loaded, contract, listening_fd, control_fd)
     return 0
+
+
+def _bound(contract: contracts.Contract) -> limits.MemoryLimit:
+    """Return how memory is bounded. Raises Refused, as `providers.asked`."""
+    if providers.is_plain(contract.providers):
+        return limits.bound(contract.memory_bytes, is_reserving=False)
+    from foreshore_serving import session  # it holds no model yet
+
+    library = session.runtime().library
+    asked = providers.asked(library, contract)
+    return limits.bound(contract.memory_bytes, is_reserving=providers.is_reserving(asked))
 
 
 def _read(descriptor: int, contract: contracts.Contract) -> bytes:
@@ -87,6 +100,7 @@ class WarmModel:
     measure: Any
     """A `trial.Measure`."""
     is_bounded: bool
+    computed: providers.Computed
 
     def evidence(self, contract: contracts.Contract) -> Any:
         """Return the `evidence.TrialEvidence`."""
@@ -101,15 +115,12 @@ def _load(body: bytes, contract: contracts.Contract) -> WarmModel:
     measure = trial.Measure(before)
     loaded = session.load(body, contract)
     usual_seconds = session.warm_up(loaded, contract)
-    return WarmModel(loaded, usual_seconds, measure, not structure.has_loops)
+    computed = providers.computed(loaded, contract)
+    return WarmModel(loaded, usual_seconds, measure, not structure.has_loops, computed)
 
 
 def _serve(
-    session: Any,
-    usual_seconds: float,
-    contract: contracts.Contract,
-    listening_fd: int,
-    control_fd: int,
+    loaded: WarmModel, contract: contracts.Contract, listening_fd: int, control_fd: int
 ) -> None:
     import uvloop
 
@@ -118,10 +129,16 @@ def _serve(
     handler = logging.StreamHandler()
     handler.setFormatter(ChildFormatter(FORMAT))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    runner = server.Runner(session.run, usual_seconds)
+    runner = server.Runner(loaded.session.run, loaded.usual_seconds)
+    ready = {
+        "ready": True,
+        "inferSeconds": loaded.usual_seconds,
+        "computed": str(loaded.computed),
+        "note": providers.shortfall(loaded.computed, contract),
+    }
     http = listener.server(
-        server.Application(contract, runner),
-        lambda: _report(control_fd, {"ready": True, "inferSeconds": usual_seconds}),
+        server.Application(contract, runner, loaded.computed.provider),
+        lambda: _report(control_fd, ready),
     )
 
     async def attend() -> None:
@@ -139,7 +156,7 @@ def _out_of_memory(contract: contracts.Contract) -> Refused:
     return Refused(
         Reason.LOAD_FAILED,
         f"out of memory: it may have {contract.memory_bytes} bytes",
-        "a smaller model, or more memory: --memory-mib of the server",
+        advice.LESS_MEMORY,
     )
 
 

@@ -51,10 +51,14 @@ class Contract:
     outputs: tuple[TensorSpec, ...]
     model_bytes: int
     memory_bytes: int
-    """Address space of the child."""
+    """Memory of the child, as `limits.MemoryLimit` counts it."""
     load_seconds: float
     stall_seconds: float
     maximum_body_bytes: int
+    providers: tuple[str, ...] = ("CPU",)
+    """Execution providers, the most wanted first, as a ModelVersion names them."""
+    is_first_required: bool = False
+    """Whether another than the first may not compute the model."""
 
     def encode(self) -> bytes:
         """Return the contract as JSON."""
@@ -63,7 +67,8 @@ class Contract:
     def fingerprint(self) -> str:
         """Return the SHA-256 of what is declared; names, versions and bounds aside."""
         tensors = [list(map(dataclasses.astuple, specs)) for specs in (self.inputs, self.outputs)]
-        declared = json.dumps([self.digest, *tensors])
+        runtime = [list(self.providers), self.is_first_required]
+        declared = json.dumps([self.digest, *tensors, runtime])
         return hashlib.sha256(declared.encode()).hexdigest()
 
 
@@ -78,4 +83,4 @@ def of(fields: dict[str, Any]) -> Contract:
         key: tuple(TensorSpec(t["name"], t["data_type"], tuple(t["shape"])) for t in fields[key])
         for key in ("inputs", "outputs")
     }
-    return Contract(**{**fields, **tensors})
+    return Contract(**{**fields, **tensors, "providers": tuple(fields["providers"])})

@@ -15,6 +15,8 @@ class TrialEvidence:
     contract: str
     """Fingerprint of what was declared (`Contract.fingerprint`)."""
     runtime: str
+    provider: str
+    """Execution provider that computed the answers; another one may round otherwise."""
     answers: str
     """SHA-256 of the outputs to the seeded inputs (`trial.answers`)."""
     usual_seconds: float

@@ -50,7 +50,7 @@ _Models = Annotated[
 ]
 _MemoryMib = Annotated[
     int,
-    _option("MEMORY_MIB", "Address space beyond four times the model's size.", least=256),
+    _option("MEMORY_MIB", "Memory of the child beyond four times the model's size.", least=256),
 ]
 _LoadSeconds = Annotated[
     float,
@@ -258,6 +258,8 @@ def contract(
         load_seconds=settings.load_seconds,
         stall_seconds=settings.stall_seconds,
         maximum_body_bytes=settings.maximum_body_bytes,
+        providers=config.providers,
+        is_first_required=config.is_first_required,
     )
 
 

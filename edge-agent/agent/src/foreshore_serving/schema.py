@@ -5,8 +5,8 @@ its place, or to export: the declaration as it would be right is in the message.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from foreshore_api import hints, printable
 from foreshore_serving import advice
@@ -36,20 +36,27 @@ _NAME: Final = 64
 _CANDIDATES: Final = 256
 
 
-class Node(Protocol):
+class TensorNode(NamedTuple):
     """An input or output, as the runtime describes it."""
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def type(self) -> str: ...  # noqa: D102
-    @property
-    def shape(self) -> Sequence[int | str | None]:
-        """Lengths, None or a word where any is taken; empty: a scalar, or of any rank."""
-        ...
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+    """Lengths, None or a word where any is taken; empty: a scalar, or of any rank."""
 
 
-def check(contract: contracts.Contract, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
+def nodes(described: Iterable[Any]) -> tuple[TensorNode, ...]:
+    """Return what the runtime describes. Raises Refused: NotONNX; a name is no text."""
+    try:
+        return tuple(TensorNode(node.name, node.type, tuple(node.shape)) for node in described)
+    except UnicodeDecodeError as error:
+        cause = "the name of a tensor, or of a dimension, is no UTF-8"
+        raise Refused(Reason.NOT_ONNX, cause, "export the model anew, with other names") from error
+
+
+def check(
+    contract: contracts.Contract, inputs: Sequence[TensorNode], outputs: Sequence[TensorNode]
+) -> None:
     """Hold a model to its declaration: no input beyond it, no output short of it.
 
     Raises:
@@ -76,7 +83,7 @@ def check(contract: contracts.Contract, inputs: Sequence[Node], outputs: Sequenc
         )
 
 
-def _check_kind(what: str, spec: contracts.TensorSpec, nodes: Mapping[str, Node]) -> None:
+def _check_kind(what: str, spec: contracts.TensorSpec, nodes: Mapping[str, TensorNode]) -> None:
     """Refuse what is not there, or of another element type."""
     node = nodes.get(spec.name)
     name = _quoted(spec.name)
@@ -166,7 +173,7 @@ def _text(shape: Sequence[int | str | None]) -> str:
     return f"[{', '.join(lengths)}{', …' if len(shape) > 8 else ''}]"
 
 
-def _names(nodes: Mapping[str, Node]) -> list[str]:
+def _names(nodes: Mapping[str, TensorNode]) -> list[str]:
     """Return names to choose from: not all of a model that has a million."""
     return [_quoted(name) for name in itertools.islice(nodes, _CANDIDATES)]
 

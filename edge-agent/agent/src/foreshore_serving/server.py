@@ -123,9 +123,11 @@ class Runner:
 class Application:
     """The ASGI application of one loaded model."""
 
-    def __init__(self, contract: Contract, runner: Runner) -> None:
+    def __init__(self, contract: Contract, runner: Runner, provider: str | None = None) -> None:
+        """Prepare; `provider` is the execution provider that computes the model."""
         self._contract = contract
         self._runner = runner
+        self._provider = provider
         self._registry = prometheus_client.CollectorRegistry()
         self._infer_seconds = prometheus_client.Histogram(
             metrics.INFER_SECONDS.name,
@@ -140,7 +142,14 @@ class Application:
             registry=self._registry,
         )
         self._succeeded = self._requests.labels(code="200")
-        self._fixed, self._infer_paths = _paths(contract)
+        if provider is not None:
+            prometheus_client.Gauge(
+                metrics.SERVING_PROVIDER.name,
+                metrics.SERVING_PROVIDER.help,
+                metrics.SERVING_PROVIDER.labels,
+                registry=self._registry,
+            ).labels(provider=provider).set(1)
+        self._fixed, self._infer_paths = _paths(contract, provider)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -183,7 +192,7 @@ class Application:
         request = tensors.decode(body, self._contract)
         arrays, seconds = await self._runner.infer(request)
         self._infer_seconds.observe(seconds)
-        rendered = tensors.encode(self._contract, request, arrays)
+        rendered = tensors.encode(self._contract, request, arrays, self._provider)
         # What is not the model is queue: waiting, JSON. The rest of the round trip is network.
         queue = time.perf_counter() - began - seconds
         return HttpAnswer(
@@ -191,7 +200,9 @@ class Application:
         )
 
 
-def _paths(contract: Contract) -> tuple[dict[str, HttpAnswer], frozenset[str]]:
+def _paths(
+    contract: Contract, provider: str | None
+) -> tuple[dict[str, HttpAnswer], frozenset[str]]:
     """Return the answers that never change by path, and the paths that infer."""
     models = (
         f"/v2/models/{contract.name}",
@@ -205,9 +216,11 @@ def _paths(contract: Contract) -> tuple[dict[str, HttpAnswer], frozenset[str]]:
             "inputs": [_described(spec) for spec in contract.inputs],
             "outputs": [_described(spec) for spec in contract.outputs],
             "digest": contract.digest,
+            "provider": provider,
         }
     )
-    ready = _json({"name": contract.name, "ready": True})
+    parameters = {"digest": contract.digest, "provider": provider}
+    ready = _json({"name": contract.name, "ready": True, "parameters": parameters})
     fixed = {
         "/v2": _json(
             {

@@ -9,7 +9,7 @@ import statistics
 import time
 from typing import Any, Final, NamedTuple
 
-from foreshore_serving import advice, schema, tensors, zipmap
+from foreshore_serving import advice, providers, schema, tensors, zipmap
 from foreshore_serving import contract as contracts
 from foreshore_serving.refusal import Reason, Refused
 from foreshore_serving.schema import ELEMENT_TYPES as ELEMENT_TYPES
@@ -33,6 +33,7 @@ def runtime() -> Runtime:
     """
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(4)  # it would write to the log on its own
     return Runtime(onnxruntime, f"onnxruntime {onnxruntime.__version__}")
 
 
@@ -45,7 +46,7 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     would get its pages anew at every run.
 
     Raises:
-        Refused: LoadFailed, SchemaMismatch or UnsupportedType.
+        Refused: LoadFailed, ProviderMissing, SchemaMismatch or UnsupportedType.
         MemoryError: there is not enough.
     """
     library = runtime().library
@@ -58,10 +59,8 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = library.InferenceSession(
-            zipmap.unwrapped(body), options, providers=["CPUExecutionProvider"]
-        )
-    except MemoryError:
+        session = providers.session(library, zipmap.unwrapped(body), options, contract)
+    except (MemoryError, Refused):
         raise
     except (
         Exception
@@ -69,7 +68,7 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
         why = advice.of_error(error)
         cause = f"the runtime refuses the model: {why.cause}"
         raise Refused(Reason.LOAD_FAILED, cause, why.remedy) from error
-    schema.check(contract, session.get_inputs(), session.get_outputs())
+    schema.check(contract, schema.nodes(session.get_inputs()), schema.nodes(session.get_outputs()))
     return session
 
 

@@ -18,7 +18,7 @@ class ServingSettings:
     models: Path | None = None
     """Folder whose *.onnx files are asked by digest before the source."""
     memory_mib: int = 512
-    """Address space of the child on top of four times the model's size."""
+    """Memory of the child, as `limits` counts it, on top of four times the model's size."""
     load_seconds: float = 60.0
     """Wall-clock bound on loading and warm-up."""
     fetch_seconds: float = 60.0
@@ -30,5 +30,5 @@ class ServingSettings:
     """Where the reason of a fatal ending goes, if the file exists (Kubernetes makes it)."""
 
     def memory_bytes(self, model_bytes: int) -> int:
-        """Return the address space: parsing and the runtime's copies each take a model's size."""
+        """Return the child's memory: parsing and the runtime's copies each take a model's size."""
         return self.memory_mib * MEBIBYTE + 4 * model_bytes

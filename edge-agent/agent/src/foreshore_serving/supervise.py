@@ -20,12 +20,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
 from foreshore_api import printable
 from foreshore_serving import contract as contracts
-from foreshore_serving import standin
+from foreshore_serving import providers, standin
 from foreshore_serving.refusal import TRANSIENT, Reason, Refused
 
 FIRST_PAUSE_SECONDS: Final = 0.1
@@ -182,7 +183,11 @@ class ServingChild:
         try:
             with _sheet(contract.encode()) as sheet:
                 self._process = subprocess.Popen(
-                    command, stdin=sheet, stdout=sys.stderr, pass_fds=passed, env=_environment()
+                    command,
+                    stdin=sheet,
+                    stdout=sys.stderr,
+                    pass_fds=passed,
+                    env=environment(contract, os.environ),
                 )
         finally:
             os.close(theirs)
@@ -192,7 +197,10 @@ class ServingChild:
     def await_ready(self, seconds: float) -> None:
         """Wait until the child serves. Raises Refused, as `_await_message`."""
         message = self._await_message(seconds)
-        say(f"ready; one inference takes {message['inferSeconds'] * 1e6:.0f} µs")
+        took = f"{message['inferSeconds'] * 1e6:.0f} µs"
+        say(f"ready; one inference takes {took}, computed by {message['computed']}")
+        if message["note"]:
+            say(f"warning: {message['note']}")
 
     def await_evidence(self, seconds: float) -> bytes:
         """Wait until the model is tried; return the `evidence.TrialEvidence`, as JSON.
@@ -286,9 +294,25 @@ def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _environment() -> dict[str, str]:
-    """One thread, one arena: a second would take 64 MB of address space and serve nobody."""
-    return {
+DRIVERS: Final = (
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "ONEAPI_DEVICE_SELECTOR",
+)
+"""Variables by which images and device plug-ins say where drivers are, and which devices."""
+
+
+def environment(contract: contracts.Contract, ours: Mapping[str, str]) -> dict[str, str]:
+    """One thread, one arena: a second would take 64 MB of address space and serve nobody.
+
+    Of ours nothing goes on, but where the drivers are, if another provider than CPU is wanted.
+    """
+    is_plain = providers.is_plain(contract.providers)
+    drivers = {} if is_plain else {name: ours[name] for name in DRIVERS if name in ours}
+    return drivers | {
         "LANG": "C.UTF-8",
         "MALLOC_ARENA_MAX": "1",
         "OMP_NUM_THREADS": "1",

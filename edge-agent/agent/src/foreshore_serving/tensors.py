@@ -76,8 +76,12 @@ def decode(body: bytes, contract: Contract) -> Request:
     return Request(request_id, feeds, _wanted(document.get("outputs"), contract))
 
 
-def encode(contract: Contract, request: Request, arrays: Sequence[Array]) -> bytes:
+def encode(
+    contract: Contract, request: Request, arrays: Sequence[Array], provider: str | None = None
+) -> bytes:
     """Render the answer; `arrays` come in the order of `request.wanted`.
+
+    `provider` is the execution provider that computed them.
 
     Raises:
         Rejected: an output is not finite, or not of the declared shape.
@@ -85,7 +89,7 @@ def encode(contract: Contract, request: Request, arrays: Sequence[Array]) -> byt
     answer: dict[str, Any] = {
         "model_name": contract.name,
         "model_version": contract.version,
-        "parameters": {"digest": contract.digest},
+        "parameters": {"digest": contract.digest, "provider": provider},
     }
     if request.id is not None:
         answer["id"] = request.id

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from foreshore_serving import contract as contracts
-from foreshore_serving import evidence, limits, tensors
+from foreshore_serving import evidence, limits, providers, tensors
 from foreshore_serving import session as sessions
 
 RUNS: Final = 4
@@ -88,6 +88,7 @@ class Measure:
         return evidence.TrialEvidence(
             contract=contract.fingerprint(),
             runtime=self._runtime,
+            provider=providers.computed(session, contract).provider,
             answers=shown,
             usual_seconds=usual_seconds,
             session_bytes=grown + contract.model_bytes,

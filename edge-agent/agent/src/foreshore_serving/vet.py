@@ -18,6 +18,8 @@ DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
 
 MAXIMUM_NODES: Final = 50_000
 _NAME: Final = 64
+_BOOL: Final = 9
+"""ONNX's number of the type."""
 _BROKEN: Final = (
     "the bytes are no ONNX model: they break off, are damaged or nest graphs too deeply"
 )
@@ -42,14 +44,19 @@ def check(body: bytes) -> Structure:
     """
     foreign.check(body)
     nodes, has_loops = 0, False
+    switches: set[str] = set()
+    truths: set[str] = set()
     for message in _messages(parse(body)):
         match message.DESCRIPTOR.name:
             case "NodeProto":
                 nodes += 1
                 _check_node(message, nodes)
                 has_loops = has_loops or message.op_type in LOOPS
+                switches.update(message.input[2:3] if message.op_type == "Dropout" else ())
+                truths.update(message.output if _is_true_constant(message) else ())
             case "TensorProto":
                 _check_tensor(message)
+                truths.update([message.name] if _is_true(message) else ())
             case "FunctionProto":
                 name = _quoted(message.name)
                 raise Refused(
@@ -57,6 +64,8 @@ def check(body: bytes) -> Structure:
                 )
             case "TrainingInfoProto":
                 raise Refused(Reason.TRAINING_GRAPH, "the model carries a graph of its training")
+    if switches & truths:
+        raise Refused(Reason.TRAINING_GRAPH, "operator Dropout trains: it drops numbers by chance")
     return Structure(has_loops)
 
 
@@ -100,7 +109,7 @@ def _check_node(node: Any, count: int) -> None:
         raise Refused(
             Reason.UNKNOWN_DOMAIN,
             f"operator {operator} is of domain {domain}, not of the standard",
-            advice.of_domain(node.domain),
+            advice.of_domain(domain),
         )
     if any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute):
         raise Refused(Reason.TRAINING_GRAPH, f"operator {_quoted(node.op_type)} trains")
@@ -113,5 +122,16 @@ def _check_tensor(tensor: Any) -> None:
         )
 
 
-def _quoted(name: str) -> str:
-    return printable.line(name, _NAME)
+def _is_true_constant(node: Any) -> bool:
+    return node.op_type == "Constant" and any(map(_is_true, (a.t for a in node.attribute)))
+
+
+def _is_true(tensor: Any) -> bool:
+    """Whether a tensor is one Boolean, and true."""
+    is_set = tensor.raw_data == b"\x01" or list(tensor.int32_data[:2]) == [1]
+    return tensor.data_type == _BOOL and is_set
+
+
+def _quoted(name: str | bytes) -> str:
+    """Cut a name; protobuf gives bytes where it is no UTF-8."""
+    return printable.line(name if isinstance(name, str) else name.decode(errors="replace"), _NAME)

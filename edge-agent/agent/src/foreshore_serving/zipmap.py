@@ -10,7 +10,6 @@ Called by `session` on every model before the runtime sees it; whoever shows a m
 `find`. Protobuf is imported only where the bytes name the operator.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 OPERATOR: Final = "ZipMap"
@@ -34,15 +33,14 @@ class ZipMap(NamedTuple):
 def find(model: Any) -> tuple[ZipMap, ...]:
     """Return the outputs of a parsed ModelProto that can be answered as the tensor behind them.
 
-    An output whose maps are made elsewhere, in a branch or by other operators, is not among them,
-    nor one that another node reads: that node needs the maps.
+    An output whose maps are made elsewhere, in a branch or by other operators, is not among them.
+    No operator of the runtime reads a sequence of maps, so that none misses it.
     """
     makers = {node.output[0]: node for node in model.graph.node if _is_zipmap(node)}
-    read = set(_read(model.graph)) if makers else set()
     zipped = []
     for output in model.graph.output:
         node = makers.get(output.name)
-        if node is not None and output.name not in read and (labels := _labels(node)):
+        if node is not None and (labels := _labels(node)):
             zipped.append(ZipMap(output.name, labels, node.input[0]))
     return tuple(zipped)
 
@@ -75,8 +73,10 @@ def unwrapped(body: bytes) -> bytes:
 
 
 def _is_zipmap(node: Any) -> bool:
-    kind = (node.op_type, node.domain)
-    return kind == (OPERATOR, DOMAIN) and len(node.input) == len(node.output) == 1
+    """Whether a node is a ZipMap with names that are text; protobuf gives bytes where none is."""
+    names = (*node.input, *node.output)
+    is_whole = len(names) == 2 and len(node.output) == 1 and set(map(type, names)) == {str}
+    return (node.op_type, node.domain) == (OPERATOR, DOMAIN) and is_whole
 
 
 def _labels(node: Any) -> tuple[str | int, ...]:
@@ -107,17 +107,3 @@ def _retype(declared: Any, classes: int) -> None:
     declared.tensor_type.elem_type = 1
     declared.tensor_type.shape.dim.add()
     declared.tensor_type.shape.dim.add().dim_value = classes
-
-
-def _read(graph: Any) -> Iterator[str]:
-    """Yield the names that the nodes of a graph read, those of its branches and loops too."""
-    pending = [graph]
-    while pending:
-        current = pending.pop()
-        yield from (value.name for value in current.output if current is not graph)
-        for node in current.node:
-            yield from node.input
-            for attribute in node.attribute:
-                pending.extend(attribute.graphs)
-                if attribute.HasField("g"):
-                    pending.append(attribute.g)

@@ -395,7 +395,9 @@ def _model(decision: record.Decision) -> tuple[str, ...]:
         )
         for attempt in decision.inference.attempts
     )
-    return (f"{name}: {outputs or 'no answer'}", *attempts)
+    provider = decision.inference.provider
+    by = f" (computed by {provider})" if provider else ""
+    return (f"{name}: {outputs or 'no answer'}{by}", *attempts)
 
 
 def _windows(decision: record.Decision) -> tuple[str, ...]:

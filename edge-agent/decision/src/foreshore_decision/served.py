@@ -6,6 +6,7 @@ anything is decided on it, and the record names what answered.
 
 from typing import NamedTuple
 
+from foreshore_api.v1alpha1 import modelversion
 from foreshore_api.wire import assignment
 
 
@@ -28,6 +29,11 @@ class Served(NamedTuple):
 def of(model: assignment.AssignedModel) -> Served:
     """Return what a policy's model version has to be served as."""
     return Served(model.name, model.version, model.artefact.digest)
+
+
+def is_first_required(runtime: modelversion.ModelRuntime) -> bool:
+    """Whether another execution provider than the first may not compute a version."""
+    return runtime.require is modelversion.RequiredProvider.FIRST
 
 
 def contradicts(asked: Served, answered: Served) -> bool:

@@ -263,7 +263,8 @@ def _draw_replicas(
                 PHASES[replica.phase].beside(replica.phase),
                 *([terminal.text(replica.version or "")] if has_version else []),
                 terminal.text(
-                    (replica.endpoint or "no endpoint", "" if replica.endpoint else "dim")
+                    (replica.endpoint or "no endpoint", "" if replica.endpoint else "dim"),
+                    *_provider(replica.provider),
                 ),
             ]
         )
@@ -293,8 +294,15 @@ def _in_agent(replica: inferenceplacement.AgentReplica, *, is_wide: bool) -> lis
         terminal.text(replica.node),
         PHASES[replica.phase].beside(replica.phase),
         terminal.text(replica.version),
-        terminal.text(("in the agent", "dim")) if is_ready else _why(replica),
+        terminal.text(("in the agent", "dim"), *_provider(replica.provider))
+        if is_ready
+        else _why(replica),
     ]
+
+
+def _provider(name: str | None) -> tuple[tuple[str, str], ...]:
+    """What computes a replica, to stand after where it is."""
+    return () if name is None else ((f", {name}", "dim"),)
 
 
 def _why(

@@ -14,6 +14,7 @@ from typing import Any
 from foreshore_api import addresses, conditions, declared, meta, scalars, v1alpha1
 from foreshore_api.reasons import placement as reasons
 from foreshore_api.wire import serving
+from foreshore_decision import served
 from foreshore_planner.placement import case, figures
 
 Json = dict[str, Any]
@@ -173,6 +174,8 @@ def model_config(model: v1alpha1.Model, version: v1alpha1.ModelVersion) -> servi
         source=serving.Source(https=serving.HttpsSource(url=https.url, ca_file=ca)),
         inputs=declared.inputs(model.spec),
         outputs=declared.outputs(model.spec),
+        providers=tuple(version.spec.runtime.providers),
+        is_first_required=served.is_first_required(version.spec.runtime),
     )
 
 
@@ -268,7 +271,6 @@ def _waiting() -> list[Json]:
 
 
 def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> Json:
-    asked = version.spec.resources
     mounts = [{"name": "model", "mountPath": MODEL_FOLDER, "readOnly": True}]
     if has_ca:
         mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
@@ -285,10 +287,7 @@ def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> J
             addresses.joined(addresses.EVERY, figures.PORT),
         ],
         "ports": [{"name": "http", "containerPort": figures.PORT, "protocol": "TCP"}],
-        "resources": {
-            "requests": {"cpu": asked.cpu, "memory": asked.memory},
-            "limits": {"memory": asked.memory},
-        },
+        "resources": _resources(version.spec.resources),
         "readinessProbe": _probe("ready", period=1, failures=2),
         "livenessProbe": _probe("live", period=10, failures=6),
         "securityContext": {
@@ -298,6 +297,17 @@ def _container(version: v1alpha1.ModelVersion, image: str, *, has_ca: bool) -> J
         },
         "volumeMounts": [*mounts, {"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (a volume of its own)
     }
+
+
+def _resources(asked: v1alpha1.modelversion.ModelResources) -> Json:
+    """What a replica asks for; of an extended resource the API server wants both to be equal."""
+    requests: Json = {"cpu": asked.cpu, "memory": asked.memory}
+    limits: Json = {"memory": asked.memory}
+    if asked.accelerator is not None:
+        requests[asked.accelerator.name] = limits[asked.accelerator.name] = str(
+            asked.accelerator.count
+        )
+    return {"requests": requests, "limits": limits}
 
 
 def _probe(what: str, *, period: int, failures: int) -> Json:

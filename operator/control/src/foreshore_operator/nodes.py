@@ -95,10 +95,15 @@ def _tier(label: str | None, site: str | None, default: v1alpha1.Tier) -> v1alph
 
 
 def resources(quantities: Mapping[str, Any]) -> snapshot.ComputeResources:
-    """CPU and memory of a Kubernetes resource list; what is not named is 0."""
+    """CPU, memory and extended resources of a Kubernetes resource list; what is not named is 0."""
     return snapshot.ComputeResources(
         cpu=round(scalars.quantity(quantities.get("cpu") or 0) * 1000),
         memory=round(scalars.quantity(quantities.get("memory") or 0)),
+        extended=tuple(
+            (name, round(scalars.quantity(quantities[name])))
+            for name in sorted(quantities)
+            if "/" in name  # Kubernetes' own have no domain: hugepages-2Mi, ephemeral-storage
+        ),
     )
 
 

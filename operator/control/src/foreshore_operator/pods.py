@@ -106,14 +106,8 @@ def requests(spec: Mapping[str, Any]) -> snapshot.ComputeResources:
         if container.get("restartPolicy") == "Always":  # a sidecar runs beside the others
             running += _asked(container)
         else:
-            asked = _asked(container)
-            starting = snapshot.ComputeResources(
-                max(starting.cpu, asked.cpu), max(starting.memory, asked.memory)
-            )
-    most = snapshot.ComputeResources(
-        max(running.cpu, starting.cpu), max(running.memory, starting.memory)
-    )
-    return most + nodes.resources(spec.get("overhead") or {})
+            starting = starting.at_least(_asked(container))
+    return running.at_least(starting) + nodes.resources(spec.get("overhead") or {})
 
 
 def _asked(container: Mapping[str, Any]) -> snapshot.ComputeResources:

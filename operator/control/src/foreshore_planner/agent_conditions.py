@@ -10,7 +10,6 @@ from typing import Final
 
 from foreshore_api import conditions
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_decision import assignment
 from foreshore_planner import phrases
 from foreshore_planner.placement import case, in_agents
 
@@ -22,9 +21,8 @@ _WORST_FIRST: Final = (FALSE, UNKNOWN, TRUE)
 
 def of_placement(agents: in_agents.AgentReplicas) -> phrases.Said:
     """Say how one site's agents stand with a model that its version wants run by them."""
-    if agents.is_denied:
-        message = assignment.denial(agents.version, agents.site)
-        return (IN_AGENT, FALSE, Reason.ISOLATION_NOT_ALLOWED, message)
+    if agents.denial:
+        return (IN_AGENT, FALSE, Reason.ISOLATION_NOT_ALLOWED, phrases.fitted(agents.denial))
     hidden = len(agents.replicas) - len(agents.shown)
     more = f"; {hidden} agents that run it are not listed in status.agents" if hidden else ""
     if agents.failed:

@@ -47,7 +47,8 @@ def _readiness(plan: case.PlacementPlan) -> Iterator[Said]:
         message = "every agent that may hold its devices runs it"
         yield (Type.READY, TRUE, Reason.DELIVERED, message)
     elif active and all(replica.phase.value == "Ready" for replica in active):
-        yield (Type.READY, TRUE, Reason.DELIVERED, "every active replica serves")
+        more = f"; {findings.shortfall}" if findings.shortfall else ""
+        yield (Type.READY, TRUE, Reason.DELIVERED, f"every active replica serves{more}")
         if findings.progress is not None:
             yield (Type.RECONCILING, TRUE, findings.progress.reason, findings.progress.message)
     elif placed[1] is FALSE and (

@@ -202,6 +202,7 @@ def _case(
         replicas=tuple(replicas),
         template=template(seen, bound, version),
         complaints=callers.complaints(agents, namespace, name),
+        providers=callers.providers(agents, namespace, name),
         agents=own,
         pace=left,
     )
@@ -300,6 +301,9 @@ def _view(
 
 def _requests(version: v1alpha1.ModelVersion) -> snapshot.ComputeResources:
     asked = version.spec.resources
+    accelerator = asked.accelerator
     return snapshot.ComputeResources(
-        cpu=round(scalars.quantity(asked.cpu) * 1000), memory=round(scalars.quantity(asked.memory))
+        cpu=round(scalars.quantity(asked.cpu) * 1000),
+        memory=round(scalars.quantity(asked.memory)),
+        extended=() if accelerator is None else ((accelerator.name, accelerator.count),),
     )

@@ -8,7 +8,8 @@ an unknown node holds what it has.
 """
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,20 +20,48 @@ from foreshore_api.wire import report
 
 @dataclass(frozen=True, slots=True)
 class ComputeResources:
-    """CPU in thousandths of a core, memory in bytes."""
+    """CPU in thousandths of a core, memory in bytes, and what device plug-ins count."""
 
     cpu: int = 0
     memory: int = 0
+    extended: tuple[tuple[str, int], ...] = ()
+    """Extended resources, such as `nvidia.com/gpu`, by name; of one that is not here there is 0."""
 
     def __add__(self, other: "ComputeResources") -> "ComputeResources":
-        return ComputeResources(self.cpu + other.cpu, self.memory + other.memory)
+        extended = _combined(operator.add, self.extended, other.extended)
+        return ComputeResources(self.cpu + other.cpu, self.memory + other.memory, extended)
 
     def __sub__(self, other: "ComputeResources") -> "ComputeResources":
-        return ComputeResources(self.cpu - other.cpu, self.memory - other.memory)
+        extended = _combined(operator.sub, self.extended, other.extended)
+        return ComputeResources(self.cpu - other.cpu, self.memory - other.memory, extended)
+
+    def at_least(self, other: "ComputeResources") -> "ComputeResources":
+        """Return the larger of each."""
+        extended = _combined(max, self.extended, other.extended)
+        cpu, memory = max(self.cpu, other.cpu), max(self.memory, other.memory)
+        return ComputeResources(cpu, memory, extended)
 
     def has_room_for(self, other: "ComputeResources") -> bool:
         """Whether `other` fits into what this says is free."""
-        return self.cpu >= other.cpu and self.memory >= other.memory
+        if self.cpu < other.cpu or self.memory < other.memory:
+            return False
+        return all(self.count(name) >= asked for name, asked in other.extended)
+
+    def count(self, name: str) -> int:
+        """Return how much there is of an extended resource."""
+        return dict(self.extended).get(name, 0)
+
+
+Extended = tuple[tuple[str, int], ...]
+
+
+def _combined(combine: Callable[[int, int], int], ours: Extended, theirs: Extended) -> Extended:
+    """Combine counts name by name, in the order of names; most nodes and pods have none."""
+    if not ours and not theirs:
+        return ()
+    left, right = dict(ours), dict(theirs)
+    names = sorted({*left, *right})
+    return tuple((name, combine(left.get(name, 0), right.get(name, 0))) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

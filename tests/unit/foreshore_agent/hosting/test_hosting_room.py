@@ -10,7 +10,7 @@ SIZES = st.integers(0, 1000)
 def shown(session_bytes: int, runtime_bytes: int = 0) -> evidence.TrialEvidence:
     """What a trial measured."""
     return evidence.TrialEvidence(
-        "c", "r", "a", 1e-6, session_bytes, runtime_bytes, is_bounded=True
+        "c", "r", "CPU", "a", 1e-6, session_bytes, runtime_bytes, is_bounded=True
     )
 
 

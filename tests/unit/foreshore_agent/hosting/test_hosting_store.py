@@ -7,7 +7,7 @@ from foreshore_serving import evidence, models
 
 BODY = b"the artefact"
 DIGEST = models.digest_of(BODY)
-SHOWN = evidence.TrialEvidence("c", "r", "a", 1e-6, 10, 20, is_bounded=True)
+SHOWN = evidence.TrialEvidence("c", "r", "CPU", "a", 1e-6, 10, 20, is_bounded=True)
 
 
 @pytest.fixture

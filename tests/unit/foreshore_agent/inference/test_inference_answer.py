@@ -121,3 +121,20 @@ def test_what_is_no_answer_has_a_reason(said: bytes, reason: str) -> None:
 )
 def test_server_timing_is_read_or_left(header: str, seconds: float | None) -> None:
     assert answer.server_seconds(header) == seconds
+
+
+def test_the_provider_that_computed_is_read_with_the_answer() -> None:
+    said = json.loads(body())
+    said["parameters"]["provider"] = "CUDA"
+    assert read(json.dumps(said).encode()).provider == "CUDA"
+    assert read(body()).provider is None
+
+
+@pytest.mark.parametrize("said", [b"", b"ok", b"[]", b'{"ready": true}', b"\xff"])
+def test_a_server_of_others_is_ready_without_a_word_of_its_provider(said: bytes) -> None:
+    assert answer.provider(said) is None
+
+
+def test_a_server_that_is_ready_says_what_computes() -> None:
+    said = {"name": "occupancy", "ready": True, "parameters": {"provider": "OpenVINO"}}
+    assert answer.provider(json.dumps(said).encode()) == "OpenVINO"

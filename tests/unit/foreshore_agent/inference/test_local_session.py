@@ -129,7 +129,7 @@ def test_what_is_not_finite_is_no_answer() -> None:
 def test_a_call_that_never_ends_ends_when_it_is_told_to() -> None:
     body = onnx_models.endless_on_request()
     contract = local_models.contract(body, onnx_models.config(body))
-    model = session.AgentSession(sessions.load(body, contract), contract)
+    model = session.AgentSession(sessions.load(body, contract), contract, "CPU")
     run = model.endable((effects.Tensor("features", "FP32", (1, 3), (1.0, 1.0, 1.0)),))
     run.end()
     result = run.run()
@@ -178,6 +178,29 @@ def test_the_seeded_inputs_differ_from_run_to_run_and_fit_every_type() -> None:
         assert {array.dtype for array in arrays} == {tensors.zeros(spec).dtype}
         assert len({array.tobytes() for array in arrays}) > 1
         assert all(math.isfinite(float(array[0])) for array in arrays)
+
+
+def test_an_answer_names_what_computed_it() -> None:
+    result = SESSIONS["FP32"].run((effects.Tensor("x", "FP32", (1,), (1.0,)),))
+    assert isinstance(result, port.RunOutputs)
+    assert result.provider == "CPU"
+
+
+def test_a_model_that_another_provider_computed_in_its_trial_is_tried_anew() -> None:
+    body = MODELS["FP32"]
+    shown = dataclasses.replace(
+        local_models.tried(body, local_models.config(body)), provider="XNNPACK"
+    )
+    with pytest.raises(port.OutputsDifferError):
+        session.load(body, local_models.config(body), shown)
+
+
+def test_evidence_counts_only_for_the_providers_that_it_was_tried_for() -> None:
+    body = MODELS["FP32"]
+    shown = local_models.tried(body, local_models.config(body))
+    other = local_models.config(body).model_copy(update={"providers": ("XNNPACK", "CPU")})
+    with pytest.raises(port.StaleEvidenceError):
+        session.load(body, other, shown)
 
 
 def test_a_text_that_is_too_long_is_no_question_and_no_answer() -> None:

@@ -315,7 +315,9 @@ def reply(event: events.Inferred | events.InferenceLate | events.InferenceFailed
             latency = {NETWORK: event.network} if event.network else {}
             if event.inference is not None:
                 latency[INFERENCE] = event.inference
-            answer = facts.Answer(event.outputs, event.attempts, model=event.model)
+            answer = facts.Answer(
+                event.outputs, event.attempts, model=event.model, provider=event.provider
+            )
             return Reply(answer, latency, event.node)
         case events.InferenceLate():
             problem = reasons.INFERENCE_LATE

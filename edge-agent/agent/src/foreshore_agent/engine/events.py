@@ -121,6 +121,8 @@ class Inferred(_Event, frozen=True):
     """Seconds that the server says it spent."""
     model: served.Served | None = None
     """What answered, as it says; None where nobody asked."""
+    provider: str | None = None
+    """Execution provider that computed it, where it says so."""
 
 
 class InferenceLate(_Event, frozen=True):

@@ -19,7 +19,7 @@ from foreshore_api import conditions, declared, v1alpha1
 from foreshore_api.v1alpha1 import Isolation, modelversion
 from foreshore_api.wire import assignment, report, serving
 from foreshore_decision import assignment as compiling
-from foreshore_decision import in_force
+from foreshore_decision import in_force, served
 
 InForce = Callable[[], Iterable[assignment.AssignedPolicy]]
 """Returns the versions of all policies that are in force, or were when the agent last ran."""
@@ -48,6 +48,8 @@ class Stores:
             source=self._source(model.artefact.source),
             inputs=declared.inputs(model.model),
             outputs=declared.outputs(model.model),
+            providers=tuple(model.artefact.runtime.providers),
+            is_first_required=served.is_first_required(model.artefact.runtime),
         )
 
     def _source(self, source: modelversion.SourceSpec) -> serving.Source:

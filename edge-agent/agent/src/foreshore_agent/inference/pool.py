@@ -194,7 +194,8 @@ async def _try(route: _PolicyRoute, candidate: replica.ModelReplica) -> None:
     began = time.monotonic()
     try:
         if candidate.last_body is None or (candidate.is_rested() and not candidate.is_blamed()):
-            answer.completed((await _over(candidate, None, _READY_SECONDS)).answer)
+            ready = answer.completed((await _over(candidate, None, _READY_SECONDS)).answer)
+            candidate.provider = answer.provider(ready.body)
         else:
             replica.read(await _over(candidate, candidate.last_body, route.seconds), route.expected)
         is_in_time = time.monotonic() - began <= route.seconds / len(route.replicas)

@@ -29,6 +29,8 @@ class ModelAnswer:
     """Seconds that no server spent, failed attempts included; 0 where no network is between."""
     inference: float | None
     """Seconds that the server says it spent."""
+    provider: str | None = None
+    """Execution provider that computed it, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class Race:
         except answer.FailedError as error:
             self._failed(asked, error, now)
             return
-        asked.replica.count_good(now)
+        asked.replica.count_good(now, answered.provider)
         self._overtake(asked, now)
         self._note(asked, AttemptResult.ANSWERED, now)
         server = answer.server_seconds(response.timing, response.ended - asked.at)
@@ -104,7 +104,15 @@ class Race:
         node = asked.replica.endpoint.node
         attempts = tuple(self._attempts)
         self._end(
-            port.ModelAnswer(answered.model, answered.outputs, attempts, node, network, server)
+            port.ModelAnswer(
+                answered.model,
+                answered.outputs,
+                attempts,
+                node,
+                network,
+                server,
+                answered.provider,
+            )
         )
 
     def _failed(self, asked: replica.Asked, error: answer.FailedError, now: float) -> None:

@@ -61,6 +61,8 @@ class ReplicaStanding:
         self._counts = {name: windows.Counts(LATELY_SECONDS) for name in _KINDS}
         self._bad_since: float | None = None
         self._reason: str | None = None
+        self.provider: str | None = None
+        """Execution provider that computed its last answer, where it said so."""
 
     @property
     def identity(self) -> tuple[assignment.Endpoint, str]:
@@ -75,8 +77,9 @@ class ReplicaStanding:
         """Whether it may be asked first."""
         return self.resting_until is None
 
-    def count_good(self, at: float) -> None:
-        """Note an answer: it is in service again."""
+    def count_good(self, at: float, provider: str | None) -> None:
+        """Note an answer, and what computed it: it is in service again."""
+        self.provider = provider
         self._counts["good"].add(at)
         self.recover()
 
@@ -137,6 +140,7 @@ class ReplicaStanding:
             unused=self._counts["unused"].window(at),
             bad_for_seconds=None if self._bad_since is None else max(0.0, at - self._bad_since),
             reason=self._reason,
+            provider=self.provider,
         )
 
 

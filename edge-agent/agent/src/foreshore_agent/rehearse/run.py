@@ -30,6 +30,7 @@ from foreshore_agent.rehearse import clock, driver, live, mosquitto, ports, scor
 from foreshore_agent.rehearse import plan as planning
 from foreshore_agent.runtime import process
 from foreshore_api import printable, scalars
+from foreshore_api.reasons import serving
 from foreshore_api.wire import assignment, report
 from foreshore_decision import assignment as compiling
 from foreshore_decision import explain, fencing
@@ -251,7 +252,7 @@ async def _loaded(
         ]
         if not waiting:
             return
-        if any(host.phase is children.ChildPhase.REFUSED for host in running.values()):
+        if any(map(_is_refused, running.values())):
             raise planning.RehearsalError("\n  ".join(("a model cannot be served:", *waiting)))
         if time.monotonic() > until:
             raise planning.RehearsalError(
@@ -260,6 +261,12 @@ async def _loaded(
                 )
             )
         exits.say(f"waiting for {'; '.join(waiting)}")
+
+
+def _is_refused(host: hosts.HostedModel) -> bool:
+    """Whether a model will not be served here, however long a rehearsal waits."""
+    is_elsewhere = host.trouble is not None and host.trouble.reason in serving.OF_THE_NODE
+    return is_elsewhere or host.phase is children.ChildPhase.REFUSED
 
 
 def _trouble(host: hosts.HostedModel) -> str:

@@ -315,6 +315,7 @@ class Core:
                 result.network,
                 result.inference,
                 result.model,
+                result.provider,
             )
         if result.is_late:
             return events.InferenceLate(*asked, result.attempts, result.reason)

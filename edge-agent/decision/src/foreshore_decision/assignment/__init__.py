@@ -21,7 +21,7 @@ from foreshore_decision.assignment.compilation import (
 )
 from foreshore_decision.assignment.devices import is_reachable
 from foreshore_decision.assignment.digests import digest, digest_of, policy_digest, spec_digest
-from foreshore_decision.assignment.isolation import denial, denials, is_denied
+from foreshore_decision.assignment.isolation import denial, denials
 from foreshore_decision.assignment.references import LastGood
 from foreshore_decision.assignment.snapshot import LocalStatuses, Name, Peer, Resources, find_site
 
@@ -39,7 +39,6 @@ __all__ = [
     "digest",
     "digest_of",
     "find_site",
-    "is_denied",
     "is_reachable",
     "policy_digest",
     "spec_digest",

@@ -2,10 +2,12 @@
 
     ModelVersion asks Agent ──no──► Child
         └──yes── Site allows Agent ──no──► Child
-                     └──yes──► Agent: an endpoint in the agent itself, before all others
+                     └──yes── CPU computes it ──no──► Child
+                                   └──yes──► Agent: an endpoint in the agent itself, before others
 
-Also of a model that is kept because its reference dangles: what a Site allowed last is no reason to
-go on once it does not any more. The planner asks the same rule (`is_denied`).
+An agent has no accelerator, and the driver of one would share its process and its memory. Also of a
+model that is kept because its reference dangles: what a Site allowed last is no reason to
+go on once it does not any more. The planner asks the same rule (`denial`).
 """
 
 from foreshore_api import v1alpha1
@@ -15,7 +17,13 @@ from foreshore_api.wire import assignment
 def runs_in_agents(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
     """Whether agents of a site may run a version in their own process."""
     asked, allowed = version.runtime.isolation, site.isolation
-    return asked is v1alpha1.Isolation.AGENT and allowed is v1alpha1.Isolation.AGENT
+    is_allowed = asked is v1alpha1.Isolation.AGENT and allowed is v1alpha1.Isolation.AGENT
+    return is_allowed and _is_computed_by_cpu(version)
+
+
+def _is_computed_by_cpu(version: v1alpha1.ModelVersionSpec) -> bool:
+    is_first = version.runtime.providers[0] is v1alpha1.modelversion.ExecutionProvider.CPU
+    return is_first and version.resources.accelerator is None
 
 
 def settled(model: assignment.AssignedModel, site: v1alpha1.SiteSpec) -> assignment.AssignedModel:
@@ -51,24 +59,33 @@ def denials(assigned: assignment.Assignment) -> tuple[str, ...]:
     site = assigned.site
     if site is None:
         return ()
-    versions = {
-        policy.model.version
-        for policy in assigned.policies
-        if policy.model is not None and is_denied(policy.model.artefact, site.spec)
-    }
-    return tuple(denial(version, site.name) for version in sorted(versions))
+    models = {policy.model.version: policy.model for policy in assigned.policies if policy.model}
+    every = (
+        denial(version, model.artefact, site.name, site.spec)
+        for version, model in sorted(models.items())
+    )
+    return tuple(message for message in every if message)
 
 
-def is_denied(version: v1alpha1.ModelVersionSpec, site: v1alpha1.SiteSpec) -> bool:
-    """Whether a version asks for what the site does not allow."""
-    is_asked = version.runtime.isolation is v1alpha1.Isolation.AGENT
-    return is_asked and not runs_in_agents(version, site)
+def denial(
+    version: str, artefact: v1alpha1.ModelVersionSpec, site: str, allowed: v1alpha1.SiteSpec
+) -> str:
+    """Say why agents of a site may not run a version that asks for it, and what would change that.
 
-
-def denial(version: str, site: str) -> str:
-    """Say of a version that a site does not let its agents run it, and what would change that."""
+    Empty where they may, or nobody asks.
+    """
+    is_asked = artefact.runtime.isolation is v1alpha1.Isolation.AGENT
+    if not is_asked or runs_in_agents(artefact, allowed):
+        return ""
+    begin = f"ModelVersion {version} asks isolation Agent, and"
+    if allowed.isolation is not v1alpha1.Isolation.AGENT:
+        return (
+            f"{begin} Site {site} does not allow it: it runs in processes of its own; set"
+            f" isolation: Agent in Site {site}, or ask Child by a new version"
+        )
+    accelerator = artefact.resources.accelerator
+    first = artefact.runtime.providers[0] if accelerator is None else accelerator.name
     return (
-        f"ModelVersion {version} asks isolation Agent, and Site {site} does not allow it: it runs"
-        f" in processes of its own; set isolation: Agent in Site {site}, or ask Child by a new"
-        " version"
+        f"{begin} {first}, which agents have not: it runs in processes of its own; want CPU first"
+        " and no accelerator, or ask Child, by a new version"
     )

@@ -83,6 +83,8 @@ class Answer(NamedTuple):
     detail: str | None = None
     model: served.Served | None = None
     """What answered; None where nothing did, or nobody said."""
+    provider: str | None = None
+    """Execution provider that computed it, where the replica says so."""
 
 
 class MeasuredFeature(NamedTuple):

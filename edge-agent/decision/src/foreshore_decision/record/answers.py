@@ -149,6 +149,7 @@ def decode(line: Json, recorded: Json) -> Answer:
         problem=None if problem is None else reasons.TABLE[typed(str, problem)],
         detail=typed(str | None, line.get("detail")),
         model=typed(served.Served, recorded["model"]) if line.get("isNamed") else None,
+        provider=typed(str | None, recorded["inference"].get("provider")),
     )
 
 

@@ -321,7 +321,10 @@ def _inference(facts: Facts) -> dict[str, Any] | None:
     if answer is None:
         return None
     attempts = [_attempt(attempt) for attempt in answer.attempts]
-    return {"attempts": attempts, "outputs": dict(facts.outputs)}
+    rendered: dict[str, Any] = {"attempts": attempts, "outputs": dict(facts.outputs)}
+    if answer.provider is not None:
+        rendered["provider"] = answer.provider
+    return rendered
 
 
 def _attempt(attempt: record.Attempt) -> dict[str, Any]:

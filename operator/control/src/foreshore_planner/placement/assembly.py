@@ -1,5 +1,6 @@
 """The plan of one placement, put together: pods, replicas as they are shown, what is wrong."""
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from foreshore_api import conditions
@@ -34,13 +35,14 @@ def assemble(
     occupants = serving.occupants(case, pods)
     active = _roles(case, occupants)
     is_held = waiting is not None and waiting[0] != conditions.Reason.FAILOVER_NEVER
+    replicas = tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods)
     return PlacementPlan(
         namespace=case.demand.namespace,
         name=case.name,
         policy=case.demand.policy,
         site=case.site,
         pods=tuple(pods.values()),
-        replicas=tuple(figures.replica(case, occupants[slot], active[slot]) for slot in pods),
+        replicas=replicas,
         standing_in=tuple(
             occupant.old.name for occupant in occupants.values() if occupant.old is not None
         ),
@@ -50,7 +52,10 @@ def assemble(
             total=len(case.views), rejected=explain.fold(_passed_over(case, occupants, offers))
         ),
         moves=history,
-        findings=_findings(case, occupants, active, offers, waiting),
+        findings=dataclasses.replace(
+            _findings(case, occupants, active, offers, waiting),
+            shortfall=explain.shortfall(replicas, case.version.spec.runtime.providers[0]),
+        ),
         agents=case.agents,
     )
 

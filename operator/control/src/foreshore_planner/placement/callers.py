@@ -63,6 +63,22 @@ def complaints(
     return blames
 
 
+def providers(
+    agents: Sequence[report.AgentEvidence], namespace: str, policy: str
+) -> Mapping[str, str]:
+    """Return the execution providers that agents heard of from a policy's replicas, by endpoint.
+
+    By the address, not the slot: a successor in the same slot may compute otherwise.
+    """
+    return {
+        endpoint.url.removeprefix("http://"): endpoint.provider
+        for agent in agents
+        for endpoint in agent.report.endpoints
+        if (endpoint.namespace, endpoint.policy) == (namespace, policy)
+        and endpoint.provider is not None
+    }
+
+
 def bad_for(line: report.EndpointReport) -> float | None:
     """Return for how long calls have been bad; None where most of the last minute's were good.
 

@@ -159,6 +159,18 @@ def has_memory(view: NodeView) -> Rejection | None:
     )
 
 
+def has_accelerator(view: NodeView) -> Rejection | None:
+    """Every extended resource that is asked for is there, and nobody else has it."""
+    for name, asked in view.demand.requests.extended:
+        if view.node.allocatable.count(name) <= 0:
+            return _no(view, reasons.NO_ACCELERATOR, f"no {name}")
+        free = max(0, view.free.count(name))
+        if free < asked:
+            message = f"{asked} {name} asked, {free} free"
+            return _no(view, reasons.INSUFFICIENT_ACCELERATOR, message)
+    return None
+
+
 def late(candidate: Candidate, budget: float) -> Rejection | None:
     """Say of a candidate that it is over the budget: it is taken only where none is within it."""
     total = candidate.prediction.total
@@ -178,6 +190,7 @@ ROOM: tuple[Question, ...] = (
     is_tolerated,
     is_usable,  # health before room: a dead node has plenty of both
     is_schedulable,
+    has_accelerator,  # before room: few have any
     has_cpu,
     has_memory,  # and no question of time: the latency budget ranks, see `choose`
 )

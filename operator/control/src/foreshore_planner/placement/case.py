@@ -75,6 +75,8 @@ class Findings:
     """Of agents whose calls are bad."""
     refusal: str | None
     """Why replicas refuse the version that is asked for, in words."""
+    shortfall: str = ""
+    """Which replicas another provider computes than the one that is wanted first, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Case(Sight):
     template: str
     complaints: Mapping[callers.Where, callers.Complaint]
     """What agents hold against replicas, by (slot, node)."""
+    providers: Mapping[str, str]
+    """Execution providers that agents heard of, by the address of the replica."""
     agents: in_agents.AgentReplicas | None
     """Those that run the model themselves; None where nobody asks it."""
     pace: pace.Pace

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from foreshore_api import v1alpha1
+from foreshore_api.reasons import placement as reasons
 from foreshore_planner import latency
 from foreshore_planner.placement import candidates
 
@@ -53,10 +54,34 @@ def nearest(offered: Sequence[candidates.Candidate], budget: float) -> str | Non
     return f"nearest is {best.node.name}: it would need a budget of {needed} ({stages})"
 
 
+def shortfall(replicas: Sequence[v1alpha1.inferenceplacement.ReplicaStatus], wanted: str) -> str:
+    """Say which replicas another execution provider computes than the one that is wanted first.
+
+    Empty where none does, or nobody has said.
+    """
+    others = [
+        f"{replica.slot} on {replica.node} is computed by {replica.provider}"
+        for replica in replicas
+        if replica.provider not in (None, wanted)
+    ]
+    if not others:
+        return ""
+    remedy = f"an image whose ONNX Runtime has {wanted}, and its device and driver on the node"
+    return f"{'; '.join(others[:3])}, though {wanted} is wanted first: that takes {remedy}"
+
+
 def summarise(total: int, rejections: Sequence[candidates.Rejection]) -> str:
-    """Fold every rejection into one sentence: `0/4 nodes: 2 NodeSelector, 1 LatencyBudget, …`."""
+    """Fold every rejection into one sentence: `0/4 nodes: 2 NodeSelector, 1 LatencyBudget, …`.
+
+    What is missing for an accelerator is said with its name and its remedy.
+    """
     counts = Counter(rejection.reason for rejection in rejections)
     parts = ", ".join(
         f"{counts[reason]} {reason}" for reason in sorted(counts, key=lambda r: (-counts[r], r))
     )
-    return f"{total - len(rejections)}/{total} nodes can serve" + (f": {parts}" if parts else "")
+    summary = f"{total - len(rejections)}/{total} nodes can serve" + (f": {parts}" if parts else "")
+    lacking = [r for r in rejections if r.reason == reasons.NO_ACCELERATOR]
+    if not lacking or len(rejections) < total:
+        return summary
+    remedy = reasons.NO_ACCELERATOR.remedy
+    return f"{summary}; {len(lacking)} have {lacking[0].message}: it takes {remedy}"

@@ -55,18 +55,29 @@ def replica(
     pod, slot = occupant.answering, occupant.intent.slot
     shown = phase(case, slot, occupant.node, pod)
     what = serving.served(case, pod)
+    place = endpoint(case, slot, pod, shown)
     return inferenceplacement.ReplicaStatus(
         slot=slot,
         role=inferenceplacement.Role.ACTIVE if is_active else inferenceplacement.Role.STANDBY,
         cluster="local",
         node=occupant.node,
-        endpoint=endpoint(case, slot, pod, shown),
+        endpoint=place,
         phase=shown,
+        provider=_provider(case, slot, place),
         version=what.version,
         digest=what.digest,
         policy_generation=what.generation,
         successor=_successor(occupant) if occupant.old is not None else None,
     )
+
+
+def _provider(case: Case, slot: str, place: str | None) -> str | None:
+    """Return what computes at an endpoint: as agents say, or as it was shown if none says."""
+    if place is None:
+        return None
+    before = serving.listed(case, slot)
+    kept = before.provider if before is not None and before.endpoint == place else None
+    return troubles.written(case.providers.get(place)) or kept
 
 
 def phase(

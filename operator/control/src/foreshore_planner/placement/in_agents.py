@@ -18,7 +18,7 @@ by `placing`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from foreshore_api import printable, v1alpha1
 from foreshore_api.reasons import serving
@@ -35,8 +35,15 @@ it sooner would have been quicker than they."""
 
 Phase = inferenceplacement.ReplicaPhase
 AgentReplica = inferenceplacement.AgentReplica
-Heard = tuple[Phase, str | None, str]
-"""(phase, reason, message) of the replica in one agent."""
+
+
+class HeardReplica(NamedTuple):
+    """How the replica in one agent is, as that says."""
+
+    phase: Phase
+    reason: str | None = None
+    message: str = ""
+    provider: str | None = None
 
 
 class PodNeed(StrEnum):
@@ -56,8 +63,8 @@ class AgentReplicas:
 
     version: str
     site: str
-    is_denied: bool
-    """Whether the site does not allow it."""
+    denial: str = ""
+    """Why it may not run there; empty where it may."""
     replicas: tuple[AgentReplica, ...] = ()
     """One for each agent that may hold a device, by name."""
     is_held_back: bool = False
@@ -100,8 +107,9 @@ def of(
     place = _site(seen, policy.key[0], site)
     if place is None:
         return None
-    if assignment.is_denied(version.spec, place.spec):
-        return AgentReplicas(version.name, site, is_denied=True)
+    denial = assignment.denial(version.name, version.spec, site, place.spec)
+    if denial:
+        return AgentReplicas(version.name, site, denial)
     before = _shown_before(seen, policy.key, site)
     reports = health.agent_reports(seen)
     holders = {node for key in policy.sites[site] for node in bound.devices[key].reachable_from}
@@ -111,7 +119,7 @@ def of(
         if last is not None and (last.version, last.digest) != _identity(version):
             last = None
         if verdicts.of(node).is_lost:
-            heard: Heard = (Phase.LOST, None, "")
+            heard = HeardReplica(Phase.LOST)
         else:
             heard = _heard(reports.get(node), policy.key, version, last)
         replicas.append(_replica(node, version, heard))
@@ -121,23 +129,22 @@ def of(
     return AgentReplicas(
         version.name,
         site,
-        is_denied=False,
         replicas=tuple(replicas),
         is_held_back=any(held_back),
     )
 
 
-def _replica(node: str, version: v1alpha1.ModelVersion, heard: Heard) -> AgentReplica:
+def _replica(node: str, version: v1alpha1.ModelVersion, heard: HeardReplica) -> AgentReplica:
     """Show one; an agent's words are those of a stranger, and status takes what fits."""
-    phase, reason, message = heard
     name, digest = _identity(version)
     return AgentReplica(
         node=node,
-        phase=phase,
+        phase=heard.phase,
         version=name,
         digest=digest,
-        reason=troubles.written(reason),
-        message=printable.clean(message, 256),
+        provider=troubles.written(heard.provider),
+        reason=troubles.written(heard.reason),
+        message=printable.clean(heard.message, 256),
     )
 
 
@@ -147,7 +154,7 @@ def pods_needed(replicas: AgentReplicas | None, *, is_begun: bool, is_older_ther
     `is_begun` says that pods of the very version are there, `is_older_there` that others are: an
     agent that cannot take the newest generation of the policy goes on with those.
     """
-    if replicas is None or replicas.is_denied or replicas.failed:
+    if replicas is None or replicas.denial or replicas.failed:
         return PodNeed.ALL
     if replicas.is_whole and not (replicas.is_held_back and is_older_there):
         return PodNeed.NOTHING
@@ -162,7 +169,7 @@ def _is_held_back(agent: report.AgentEvidence, policy: v1alpha1.DecisionPolicy) 
     )
 
 
-_UNHEARD: Final[Heard] = (Phase.PENDING, None, "the agent has not said anything of it yet")
+_UNHEARD: Final = HeardReplica(Phase.PENDING, message="the agent has not said anything of it yet")
 
 
 def _heard(
@@ -170,7 +177,7 @@ def _heard(
     policy: binding.Key,
     version: v1alpha1.ModelVersion,
     last: AgentReplica | None,
-) -> Heard:
+) -> HeardReplica:
     """Return what an agent says of its own replica; what it said last while it does not report.
 
     Lost is what a node was, not what its agent said.
@@ -178,18 +185,19 @@ def _heard(
     if agent is None:
         if last is None or last.phase is Phase.LOST:
             return _UNHEARD
-        return last.phase, last.reason, last.message
+        return HeardReplica(last.phase, last.reason, last.message, last.provider)
     problem = _problem(agent, policy[0], version.name)
     if problem is not None:
-        return Phase.FAILED, problem.reason, problem.message
+        return HeardReplica(Phase.FAILED, problem.reason, problem.message)
     line = _line(agent, policy, version.spec.digest)
     if line is None:
-        return Phase.STARTING, None, "the agent does not have it yet"
+        return HeardReplica(Phase.STARTING, message="the agent does not have it yet")
     bad = callers.bad_for(line)
     if bad is None:
-        return Phase.READY, None, ""
+        return HeardReplica(Phase.READY, provider=line.provider)
     phase = Phase.FAILED if bad >= PATIENCE else Phase.STARTING
-    return phase, line.reason, "its calls fail or are late" if latency.has_called(line) else ""
+    message = "its calls fail or are late" if latency.has_called(line) else ""
+    return HeardReplica(phase, line.reason, message, line.provider)
 
 
 def _line(

@@ -91,9 +91,7 @@ def _agents(before: v1alpha1.InferencePlacement) -> in_agents.AgentReplicas | No
     listed = before.status.agents
     if not listed:
         return None
-    return in_agents.AgentReplicas(
-        listed[0].version, before.spec.site, is_denied=False, replicas=listed
-    )
+    return in_agents.AgentReplicas(listed[0].version, before.spec.site, replicas=listed)
 
 
 def _answering(
@@ -137,6 +135,7 @@ def _replica(
             "version": pod.version,
             "digest": pod.digest,
             "policy_generation": pod.policy_generation,
+            "provider": None,
             "successor": None,
         }
     return replica.model_copy(update=changes)

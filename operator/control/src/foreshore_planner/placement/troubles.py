@@ -57,7 +57,7 @@ def of(pod: snapshot.Replica) -> tuple[Reason, str] | None:
         return Reason.DIGEST_MISMATCH, message
     if pod.reason in MODEL_FAULTS:
         return Reason.MODEL_REJECTED, message
-    if pod.reason in (Reason.IMAGE_PULL, Reason.SECRET_MISSING):
+    if pod.reason in (Reason.IMAGE_PULL, Reason.SECRET_MISSING, Reason.PROVIDER_MISSING):
         return Reason(pod.reason), pod.message or message
     if pod.phase is snapshot.PodPhase.FAILED:
         return Reason.REPLICA_FAILED, pod.message or pod.reason or "the pod failed"

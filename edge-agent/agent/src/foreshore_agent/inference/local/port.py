@@ -13,6 +13,8 @@ class RunOutputs(NamedTuple):
     """Flat data of each declared output."""
     seconds: float
     """That the model took."""
+    provider: str | None = None
+    """Execution provider that computed them."""
 
 
 class RunFailure(NamedTuple):

@@ -57,11 +57,17 @@ class LocalReplica(replica.ReplicaStanding):
             if not result.is_request_wrong:
                 self.count_bad("failed", result.reason, now)
             return self._unanswered(race.AttemptResult.FAILED, result.reason, now - began)
-        self.count_good(now)
+        self.count_good(now, result.provider)
         took = now - began
         attempt = self._attempt(race.AttemptResult.ANSWERED, None, took)
         return inference.ModelAnswer(  # all of it is inference: no network is between
-            self._served, result.outputs, (attempt,), self.endpoint.node, 0.0, took
+            self._served,
+            result.outputs,
+            (attempt,),
+            self.endpoint.node,
+            0.0,
+            took,
+            result.provider,
         )
 
     def refuse(self) -> inference.Unanswered:

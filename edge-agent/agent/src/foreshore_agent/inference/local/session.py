@@ -18,7 +18,7 @@ from foreshore_agent.inference.local import port
 from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import oip, serving
 from foreshore_serving import contract as contracts
-from foreshore_serving import evidence, refusal, tensors, trial
+from foreshore_serving import evidence, providers, refusal, tensors, trial
 from foreshore_serving import session as sessions
 
 _ELEMENTS: Final = pydantic.TypeAdapter(tuple[oip.Element, ...])
@@ -26,6 +26,9 @@ _ELEMENTS: Final = pydantic.TypeAdapter(tuple[oip.Element, ...])
 
 def load(body: bytes, config: serving.ModelConfig, shown: evidence.TrialEvidence) -> "AgentSession":
     """Load a model and run it on the inputs of its trial. For a thread: it takes a while.
+
+    The providers of the version hold here too; it is for `foreshore_decision.assignment` to see to
+    it that CPU is the first of them.
 
     Raises:
         port.StaleEvidenceError, port.OutputsDifferError: it has to be tried anew.
@@ -42,6 +45,8 @@ def load(body: bytes, config: serving.ModelConfig, shown: evidence.TrialEvidence
         load_seconds=0.0,
         stall_seconds=0.0,
         maximum_body_bytes=0,
+        providers=config.providers,
+        is_first_required=config.is_first_required,
     )
     if (shown.contract, shown.runtime) != (contract.fingerprint(), sessions.runtime().name):
         raise port.StaleEvidenceError
@@ -51,16 +56,19 @@ def load(body: bytes, config: serving.ModelConfig, shown: evidence.TrialEvidence
         answers = trial.answers(loaded, contract)
     except (refusal.Refused, MemoryError) as error:
         raise port.NotLoadedError(str(error) or type(error).__name__) from error
-    if answers != shown.answers:
+    provider = providers.computed(loaded, contract).provider
+    if (answers, provider) != (shown.answers, shown.provider):
         raise port.OutputsDifferError
-    return AgentSession(loaded, contract)
+    return AgentSession(loaded, contract, provider)
 
 
 class AgentSession:
     """A loaded model; a `port.LoadedModel`."""
 
-    def __init__(self, session: Any, contract: contracts.Contract) -> None:
+    def __init__(self, session: Any, contract: contracts.Contract, provider: str) -> None:
+        """Take a session; `provider` is the execution provider that computes it."""
         self._session: Final = session
+        self._provider: Final = provider
         self._inputs: Final = {spec.name: spec for spec in contract.inputs}
         self._outputs: Final = contract.outputs
         self._names: Final = [spec.name for spec in contract.outputs]
@@ -101,7 +109,7 @@ class AgentSession:
         except Exception:  # noqa: BLE001 - the runtime's share no base class; counted and recorded
             fault = str(refusal.Fault.INFERENCE_FAILED)
             return port.RunFailure(fault, time.perf_counter() - began)
-        return port.RunOutputs(outputs, seconds)
+        return port.RunOutputs(outputs, seconds, self._provider)
 
     def _feeds(self, given: Sequence[effects.Tensor]) -> dict[str, tensors.Array]:
         """Return the inputs as arrays. Raises Rejected, with the faults of the server."""

@@ -60,6 +60,8 @@ class OipAnswer:
 
     model: served.Served
     outputs: dict[str, tuple[float | int | bool | str, ...]]
+    provider: str | None = None
+    """Execution provider that computed it, where it says so."""
 
 
 class FailedError(Exception):
@@ -126,7 +128,20 @@ def read(body: bytes, expected: Expected, *, is_silence_refused: bool) -> OipAns
     is_silent = is_silence_refused and not answered.is_whole
     if is_silent or served.contradicts(expected.model, answered):
         raise OtherVersionError(answered)
-    return OipAnswer(answered, _outputs(response, expected.outputs))
+    provider = None if response.parameters is None else response.parameters.provider
+    return OipAnswer(answered, _outputs(response, expected.outputs), provider)
+
+
+def provider(body: bytes) -> str | None:
+    """Return what computes a model by the answer that it is ready; None where that says nothing.
+
+    A server of others may answer anything: being ready is its status, not its body.
+    """
+    try:
+        ready = oip.ModelReady.model_validate_json(body)
+    except pydantic.ValidationError:
+        return None
+    return None if ready.parameters is None else ready.parameters.provider
 
 
 def _model(response: oip.InferResponse) -> served.Served:
