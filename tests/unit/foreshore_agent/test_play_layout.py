@@ -92,6 +92,8 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
     """Regression: every column was shifted by one, in silence."""
     text = '"date","co2"\n"1","2024-02-04 17:51:00",426\n"2","2024-02-04 17:52:00",430\n'
     assert "--row-names" in refusal(tmp_path, text, needs_time=True)
+    said = refusal(tmp_path, "co2,state\n1,a\n", has_row_names=True)
+    assert "leave --row-names out" in said
     rows = read(tmp_path, text, needs_time=True, has_row_names=True)
     assert [(row.time, row.values) for row in rows] == [
         (datetime(2024, 2, 4, 17, 51, tzinfo=UTC), {"co2": 426.0}),
