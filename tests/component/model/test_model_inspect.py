@@ -324,8 +324,10 @@ def test_of_several_files_the_worst_decides_and_nothing_is_left_out(
 ) -> None:
     (tmp_path / "split.onnx").write_bytes(onnx_models.external_weights())
     gone = tmp_path / "gone.onnx"
-    result = inspect(exports / "plain.onnx", tmp_path / "split.onnx", gone)
-    assert result.exit_code == 1
+    both = (exports / "plain.onnx", tmp_path / "split.onnx")
+    assert inspect(*both).exit_code == 1
+    result = inspect(*both, gone)
+    assert result.exit_code == 2
     assert "no: ExternalData" in result.stdout
     assert "plain.onnx" in result.stdout
     assert "gone.onnx is not there" in result.stderr
