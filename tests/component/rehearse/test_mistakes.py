@@ -441,3 +441,56 @@ def test_what_a_rehearsal_reads_is_never_replaced_with_the_one_before(
     assert result.exit_code == 2
     assert f"{read[inside]} lies in {state}" in result.stderr
     assert (kept / "occupancy.csv").exists()
+
+
+ROW_NAMES = """\
+"date","Temperature","Humidity","Light","CO2","HumidityRatio","Occupancy"
+"1","2024-02-04 17:51:00",23.2,27.3,426,721.3,0.0048,1
+"2","2024-02-04 17:52:00",23.2,27.3,430,714.0,0.0048,1
+"""
+MAPPED = (
+    "--map", "Light=light", "--map", "CO2=co2", "--map", "Temperature=temperature",
+    "--truth", "Occupancy",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "words"),
+    [
+        pytest.param(ROW_NAMES, (), ("row names, as R writes", "--row-names"), id="row names"),
+        pytest.param(
+            ROW_NAMES.replace('"1",', "").replace('"2",', "").replace("-02-04", "/02/04"),
+            ("--truth", "Occupancy=busy"),
+            ("column Occupancy never says busy", "--truth Occupancy=VALUE (it has '1')"),
+            id="a truth that never comes",
+        ),
+        pytest.param(
+            ROW_NAMES.replace('"1","2024-02-04', '"03/04/2024').replace(
+                '"2","2024-02-04', '"04/04/2024'
+            ),
+            (),
+            ("may be 2024-04-03", "--time-format day-first"),
+            id="ambiguous days",
+        ),
+        pytest.param(
+            ROW_NAMES.replace('"1",', "").replace('"2",', ""),
+            ("--time-zone", "Europe/Brussel"),
+            ("--time-zone", "did you mean Europe/Brussels?"),
+            id="a zone that is none",
+        ),
+        pytest.param(
+            ROW_NAMES.replace('"1",', "").replace('"2",', "").replace('"CO2"', '"CO_2 (ppm)"'),
+            (),
+            ("no column 'CO2'", "CO_2 (ppm)"),
+            id="a column of another name",
+        ),
+    ],
+)
+def test_a_recording_that_would_be_misread_is_refused_before_anything_runs(
+    resources: Path, text: str, more: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    (resources / "occupancy.csv").write_text(text)
+    result = rehearse(resources, *MAPPED[: 6 if "--truth" in more else 8], *more)
+    assert result.exit_code == 2, result.output
+    for word in words:
+        assert word in result.output

@@ -52,8 +52,14 @@ def test_an_input_that_is_missing_is_named_unless_it_has_a_default() -> None:
     ]
     (said,) = coverage.unfed(DEVICE, [policy(spec__inputs=inputs)], reported("co2"))
     assert "reads light (spec.inputs[light])" in said
+    header = ("co2", "Light (lx)")
+    (said,) = coverage.unfed(DEVICE, [policy(spec__inputs=inputs)], reported(*header), header)
+    assert said.endswith("did you mean --map 'Light (lx)=light'?")
     inputs[1] |= {"onInvalid": "Default", "default": "0"}
     assert list(coverage.unfed(DEVICE, [policy(spec__inputs=inputs)], reported("co2"))) == []
+    (said,) = coverage.defaulted(DEVICE, [policy(spec__inputs=inputs)], reported("co2"))
+    assert "reads light (spec.inputs[light])" in said
+    assert "decided on the default, 0" in said
 
 
 def obstacles(*policies: v1alpha1.DecisionPolicy, lock: str = "Unlocked") -> list[str]:

@@ -92,6 +92,8 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
     """Regression: every column was shifted by one, in silence."""
     text = '"date","co2"\n"1","2024-02-04 17:51:00",426\n"2","2024-02-04 17:52:00",430\n'
     assert "--row-names" in refusal(tmp_path, text, needs_time=True)
+    said = refusal(tmp_path, "co2,state\n1,a\n", has_row_names=True)
+    assert "leave --row-names out" in said
     rows = read(tmp_path, text, needs_time=True, has_row_names=True)
     assert [(row.time, row.values) for row in rows] == [
         (datetime(2024, 2, 4, 17, 51, tzinfo=UTC), {"co2": 426.0}),
@@ -117,6 +119,11 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
             "co2\n1\n2\n3\n".encode("utf-16-be"), {}, ("line 1", "NUL"), id="UTF-16 unmarked"
         ),
         pytest.param("co2\n1\n".encode("utf-32"), {}, ("UTF-32", "iconv -f UTF-32"), id="UTF-32"),
+        pytest.param(
+            '"date" "co2"\n"1" "2" 3\n', {}, ("line 1", "closing quote"), id="blanks and names"
+        ),
+        pytest.param('"time" "co2"\n"2" 3\n', {}, ("separated by blanks",), id="quoted blanks"),
+        pytest.param("time co2\n2 3\n", {}, ("separated by blanks",), id="blanks"),
         pytest.param("\n\nco2\n1\n", {}, ("line 1 is empty",), id="an empty first line"),
         pytest.param(";;;\n1;2;3;4\n", {}, ("line 1 is empty",), id="a nameless header"),
         pytest.param("sep=|\nco2|x\n1|2\n", {}, ("line 1 says", "'|'"), id="another separator"),
@@ -208,6 +215,20 @@ def test_a_day_and_a_clock_are_one_time(tmp_path: Path) -> None:
     assert [row.time for row in rows] == expected
     assert "columns Date and Time are one time" in rows.notes
     assert [row.time for row in read(tmp_path, text, time_column="date+time")] == expected
+
+
+def test_of_several_columns_that_look_like_a_time_the_one_with_a_clock_is_taken_and_said(
+    tmp_path: Path,
+) -> None:
+    """Regression: the date alone was taken, and every row of a day was at midnight."""
+    text = "date,timestamp,co2\n2024-12-31,2024-12-31 13:05,1\n2024-12-31,2024-12-31 13:06,2\n"
+    rows = read(tmp_path, text, needs_time=True)
+    assert [row.time for row in rows] == [
+        datetime(2024, 12, 31, 13, minute, tzinfo=UTC) for minute in (5, 6)
+    ]
+    assert rows.notes == (
+        "column timestamp is taken for the time, of date, timestamp: --time-column says otherwise",
+    )
 
 
 def test_times_that_stand_still_or_lie_ahead_are_counted(tmp_path: Path) -> None:

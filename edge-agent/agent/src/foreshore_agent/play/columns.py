@@ -1,7 +1,7 @@
 """Which column of a recording says what; pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ from foreshore_api.v1alpha1 import deviceprofile
 
 TIME_COLUMNS: Final = ("date", "time", "timestamp", "datetime", "date_time")
 """Headers that are taken for the time when nobody says which column it is."""
-DAY_AND_CLOCK: Final = ("date", "time")
+_DAY_AND_CLOCK: Final = ("date", "time")
 """Headers that are taken for the time together, where their cells are so."""
 _CLOCK: Final = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?\s*")
 
@@ -91,8 +91,7 @@ def arrange(
             " say which is which with --map COLUMN=PROPERTY"
         )
     time = _time(header, places, wanted, first)
-    if len(time) > 1:
-        notes.append(f"columns {' and '.join(header[index] for index in time)} are one time")
+    notes += _time_notes(header, places, wanted, time)
     truth = None if wanted.truth_column is None else _place(places, wanted.truth_column, header)
     return Columns(columns, time, truth, tuple(notes))
 
@@ -120,7 +119,7 @@ def _time(
         return tuple(_place(places, name, header) for name in names)
     if not wanted.needs_time:
         return ()
-    day, clock = (places.get(name, len(first)) for name in DAY_AND_CLOCK)
+    day, clock = (places.get(name, len(first)) for name in _DAY_AND_CLOCK)
     if max(day, clock) < len(first) and _CLOCK.fullmatch(first[clock]) and ":" not in first[day]:
         return day, clock
     candidates = [places[name] for name in TIME_COLUMNS if name in places]
@@ -128,7 +127,23 @@ def _time(
         raise RecordingError(
             f"no column looks like a time; say which with --time-column: {listed(header)}"
         )
-    return (candidates[0],)
+    clocked = (index for index in candidates if index < len(first) and ":" in first[index])
+    return (next(clocked, candidates[0]),)
+
+
+def _time_notes(
+    header: Sequence[str], places: Mapping[str, int], wanted: Wanted, time: tuple[int, ...]
+) -> Iterator[str]:
+    """Yield what was decided about the time's column where a person did not say."""
+    if len(time) > 1:
+        yield f"columns {' and '.join(header[index] for index in time)} are one time"
+    elif wanted.time_column is None and time:
+        others = [header[places[name]] for name in TIME_COLUMNS if name in places]
+        if len(others) > 1:
+            yield (
+                f"column {header[time[0]]} is taken for the time, of {', '.join(others)}:"
+                " --time-column says otherwise"
+            )
 
 
 def _mapped(

@@ -3,14 +3,22 @@
 `rehearse` refuses what could not decide, `play` says so: its policies may be elsewhere.
 """
 
+import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from foreshore_agent.play import layout, machine, recording
-from foreshore_api import hints, meta, v1alpha1
+from foreshore_api import meta, printable, v1alpha1
 from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import deviceprofile, evaluation
 from foreshore_decision import policy as compiling
 from foreshore_decision import selectors
+
+_UNIT: Final = re.compile(r"[(\[]")
+"""Where the unit begins in a column's name such as `Light (lx)`."""
+_NAME: Final = 64
+"""Characters of a column's name."""
 
 
 def policies_of(
@@ -108,8 +116,7 @@ def unfed(
             if name not in reported and needs_value:
                 yield (
                     f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
-                    f" no column is: it will be missing; {hints.near(name, header)}--map"
-                    f" COLUMN={name} gives it"
+                    f" no column is: it will be missing; {_remedy(name, header)}"
                 )
 
 
@@ -140,6 +147,15 @@ def elsewhere(
         for source in policy.spec.inputs
         if source.device_ref is not None
     )
+
+
+def _remedy(name: str, header: Collection[str]) -> str:
+    """Say how a column becomes a property: by the likeliest one, but for its case and its unit."""
+    bare = {_UNIT.split(column)[0].strip().casefold(): column for column in header}
+    matches = difflib.get_close_matches(name.casefold(), bare, n=1)
+    if not matches:
+        return f"--map COLUMN={name} gives it"
+    return f"did you mean --map '{printable.clean(bare[matches[0]], _NAME)}={name}'?"
 
 
 def _triggers(device: v1alpha1.Device, policy: v1alpha1.DecisionPolicy) -> frozenset[str]:

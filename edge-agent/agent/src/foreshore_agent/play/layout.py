@@ -29,8 +29,9 @@ _OTHER_MARKS: Final = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 _SEPARATORS: Final = (",", ";", "\t")
-_OTHER_SEPARATOR: Final = "|"
-_NAMES: Final = {",": "`,`", ";": "`;`", "\t": "tabs", "|": "`|`"}
+_OTHER_SEPARATORS: Final = ("|", " ")
+"""What is not read; a blank last, because names and times have some."""
+_NAMES: Final = {",": "`,`", ";": "`;`", "\t": "tabs", "|": "`|`", " ": "blanks"}
 _SAVE: Final = "save it as UTF-8, with `,`, `;` or tabs between the columns"
 _NAME: Final = 64
 """Characters of a column's name in a message."""
@@ -254,9 +255,28 @@ def _separator(path: Path) -> str:
     The separator by which the two have equally many columns, else the one that gives the header
     most; a comma where there is one column only. Raises RecordingError.
     """
+    widths, problem = _widths(path)
+    separator = max(_SEPARATORS, key=lambda candidate: widths[candidate])
+    for other in _OTHER_SEPARATORS:
+        if widths[separator][1] <= 1 and widths[other][0]:
+            raise RecordingError(
+                f"{path}: the columns are separated by {_NAMES[other]}; what is read is"
+                f" `,`, `;` or tabs: {_SAVE}"
+            )
+    if problem is not None and widths[separator][1] <= 1:
+        raise problem
+    return separator
+
+
+def _widths(path: Path) -> tuple[dict[str, tuple[bool, int]], RecordingError | None]:
+    """Return how wide the header is by each separator, and whether the first row is as wide.
+
+    Also the first problem that there was with one.
+    """
     widths: dict[str, tuple[bool, int]] = {}
     problem: RecordingError | None = None
-    for separator in (*_SEPARATORS, _OTHER_SEPARATOR):
+    for separator in (*_SEPARATORS, *_OTHER_SEPARATORS):
+        widths[separator] = (False, 0)
         try:
             records = _records(path, separator, 0, 2)
         except RecordingError as error:
@@ -264,12 +284,4 @@ def _separator(path: Path) -> str:
             continue
         header, first = len(records[0]), len(records[-1])
         widths[separator] = (header > 1 and header == first, header)
-    if problem is not None and all(header == 1 for _, header in widths.values()):
-        raise problem
-    separator = max(widths, key=lambda candidate: widths[candidate])
-    if separator == _OTHER_SEPARATOR:
-        raise RecordingError(
-            f"{path}: the columns are separated by {_NAMES[separator]}; what is read is"
-            f" `,`, `;` or tabs: {_SAVE}"
-        )
-    return separator
+    return widths, problem

@@ -17,7 +17,7 @@ from typing import Final
 from foreshore_agent.devices.codecs.leaf import Value
 from foreshore_agent.play import cells, sources, survey, times
 from foreshore_agent.play.cells import RefusedCell as RefusedCell
-from foreshore_agent.play.columns import DAY_AND_CLOCK
+from foreshore_agent.play.columns import TIME_COLUMNS
 from foreshore_agent.play.columns import Columns as Columns
 from foreshore_agent.play.columns import Wanted as Wanted
 from foreshore_agent.play.columns import arrange as arrange
@@ -211,9 +211,9 @@ def _prepared(
     """Decide how a file is read. Raises RecordingError."""
     form = None if wanted.time_format is None else times.named(wanted.time_format)
     names = enumerate(source.header)
-    peeked = [index for index, name in names if name.strip().casefold() in DAY_AND_CLOCK]
+    peeked = [index for index, name in names if name.strip().casefold() in TIME_COLUMNS]
     first: Sequence[str] = ()
-    if len(peeked) == len(DAY_AND_CLOCK):  # whether they are one time, their cells tell
+    if len(peeked) > 1:  # whether they are one time, and which it is otherwise, their cells tell
         first = next((row for _, row in source.rows(peeked) if row), ())
     chosen = arrange(source.header, properties, wanted, first)
     if form is None:
