@@ -257,6 +257,14 @@ def test_a_column_may_be_of_another_device() -> None:
 
 
 SCALE = {"name": "co2", "scale": {"mean": "400", "deviation": "250"}}
+
+
+def test_a_value_that_is_not_scaled_beside_one_that_is_stays_what_it_is_to_the_last_bit() -> None:
+    rig = Rig((model(tensor("light", "co2"), preprocessing=(SCALE,)), ROUTINE))
+    rig.sample(**{**OCCUPIED, "light": 0.1 + 0.2})
+    assert repr(asked(rig)[0].data) == repr((0.1 + 0.2, 2.0))
+
+
 STATES = {"values": ["idle", "running", "stopped"]}
 
 

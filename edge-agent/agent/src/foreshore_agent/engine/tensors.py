@@ -48,6 +48,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 
 
 _OF_FLOATS: Final = {name: RANGES[name] for name in ("FP16", "FP32", "FP64")}
+_UNSCALED: Final = compiled.Scaling(0.0, 1.0)
+"""What leaves every float as it is, to the last bit."""
 LONGEST_CAUSE: Final = 512
 """Characters of why the model cannot be asked."""
 
@@ -72,7 +74,7 @@ def lay_out(inference: compiled.Inference, before: facts.Facts) -> ModelRequest:
     tensors = []
     for tensor in inference.tensors:
         rows = _rows(tensor, before)
-        data = _as_they_are(tensor, rows)
+        data = _at_once(tensor, rows)
         if data is None:
             try:
                 data = _one_by_one(tensor, rows)
@@ -100,22 +102,41 @@ def _one_by_one(
     return data
 
 
-def _as_they_are(
+def _at_once(
     tensor: compiled.InputTensor, rows: Sequence[Sequence[Any]]
 ) -> Sequence[Element] | None:
-    """Return all values at once, where nothing has to be done to any; None: one at a time.
+    """Return all values, where they are floats and at most scaled; None: one by one.
 
     Nearly every model is asked like this, and a window holds thousands of values.
     """
     span = _OF_FLOATS.get(tensor.data_type)
-    if span is None or tensor.preparations:
+    if span is None:
         return None
-    data = rows[0] if len(rows) == 1 else [value for row in rows for value in row]
     try:
-        is_fit = span[0] <= min(data) and max(data) <= span[1]
+        data = _scaled(tensor.preparations, rows) if tensor.preparations else _flat(rows)
+        is_fit = data is not None and span[0] <= min(data) and max(data) <= span[1]
     except TypeError:  # one has no value
         return None
     return data if is_fit else None
+
+
+def _flat(rows: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    return rows[0] if len(rows) == 1 else [value for row in rows for value in row]
+
+
+def _scaled(
+    preparations: Sequence[compiled.Preparation | None], rows: Sequence[Sequence[Any]]
+) -> Sequence[float] | None:
+    """Return scaled values; None where categories are among them."""
+    scalings = [_UNSCALED if preparation is None else preparation for preparation in preparations]
+    done = [scaling for scaling in scalings if isinstance(scaling, compiled.Scaling)]
+    if len(done) < len(scalings):
+        return None
+    return [
+        (value - mean) / deviation
+        for row in rows
+        for value, (mean, deviation) in zip(row, done, strict=True)
+    ]
 
 
 def _said(reason: Reason, name: str, value: samples.Sample | None) -> str:
