@@ -160,6 +160,26 @@ def trees(**changes: Sequence[int]) -> bytes:
     return onnx_models.model([node], [], domains=["ai.onnx.ml"])
 
 
+def zipped() -> bytes:
+    """Return the classifier as converters end it: its probabilities as a list of maps."""
+    nodes = [
+        onnx_models.CLASSIFY[0],
+        helper.make_node("Softmax", ["logits"], ["p"]),
+        helper.make_node(
+            "ZipMap",
+            ["p"],
+            ["probabilities"],
+            domain="ai.onnx.ml",
+            classlabels_strings=["quiet", "busy"],
+        ),
+    ]
+    proto = onnx.load_from_string(onnx_models.model(nodes, domains=["ai.onnx.ml"]))
+    value = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    maps = helper.make_map_type_proto(TensorProto.STRING, value)
+    proto.graph.output[0].type.CopyFrom(helper.make_sequence_type_proto(maps))
+    return bytes(proto.SerializeToString())
+
+
 def sparse(*dims: int, at: int = 0) -> bytes:
     """Return the classifier with sparse weights of these dimensions, one of them set."""
 
@@ -383,6 +403,7 @@ HARMLESS: dict[str, bytes] = {
     "thirty branches within one another": nested(30),
     "sparse weights": sparse(3, 2),
     "a tree": trees(),
+    "a list of maps": zipped(),
     "megabytes of metadata that move the cursor": metadata("\x1b[2J\n\0" * 1000, 500),
     "ten thousand nodes": many_nodes(10_000),
 }

@@ -29,6 +29,7 @@ BASES = (
     hostile_models.trees(),
     hostile_models.nested(3),
     hostile_models.sparse(3, 2),
+    hostile_models.zipped(),
     hostile_models.of_operator(
         "Expand",
         "number",
