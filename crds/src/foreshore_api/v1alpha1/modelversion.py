@@ -105,7 +105,9 @@ class ModelResources(Document):
     """Memory that is requested, in bytes, and its limit. Example: `128Mi`."""
 
     accelerator: Accelerator | None = None
-    """What it needs of the node beside a processor. Absent: nothing."""
+    """What it needs of the node beside a processor: in requests and limits of its pod. Where pods
+    see it under a runtime class alone, as NVIDIA's on K3s, the policy's placement names that as
+    runtimeClassName. Absent: nothing."""
 
 
 class ExecutionProvider(StrEnum):
@@ -141,7 +143,9 @@ class ModelRuntime(Document):
     providers: Annotated[
         tuple[ExecutionProvider, ...], pydantic.Field(min_length=1, max_length=6), ListSet()
     ] = (ExecutionProvider.CPU,)
-    """Execution providers, the most wanted first. Example: `[CUDA, CPU]`."""
+    """Execution providers, the most wanted first; CPU takes over only where it is listed. All but
+    CPU are asked and read as ONNX Runtime documents them, and tried on no device so far.
+    Example: `[CUDA, CPU]`."""
 
     require: RequiredProvider = RequiredProvider.ANY
     """Which of them must compute the model: what ONNX Runtime falls back to by itself is seen and
