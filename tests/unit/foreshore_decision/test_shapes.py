@@ -232,13 +232,23 @@ def test_an_integer_may_be_shifted() -> None:
     assert made(*documents(tensor("people", kind="INT64"), preprocessing=(shifted,)))
 
 
-def test_a_tensor_of_too_many_elements_is_refused() -> None:
+def test_a_model_of_too_many_elements_is_refused() -> None:
+    window = {"steps": 1024, "every": "1s"}
     written = documents(
-        tensor("state", shape=[-1, 1024, -1], window={"steps": 1024, "every": "1s"}),
+        tensor("state", shape=[-1, 1024, -1], window=window),
         preprocessing=(categories("state", values=[f"state {index}" for index in range(256)]),),
     )
     [problem] = problems(*written)
-    assert "more than 65536 elements: fewer steps or categories" in problem
+    assert problem.startswith("spec.modelRef: inputs: 262144 elements in all")
+    taking = [
+        {**tensor("co2", shape=[-1, 1024, 1], window=window), "name": f"x{index}"}
+        for index in range(64)
+    ]
+    assert made(*documents(*taking))
+    [problem] = problems(
+        *documents(*taking[1:], tensor("co2", "light", shape=[-1, 1024, 2], window=window))
+    )
+    assert "66560 elements in all, and a model is asked with at most 65536" in problem
 
 
 def reading(output: str, index: int = 0, expression: str = "label > 0.5") -> Json:

@@ -13,8 +13,8 @@ from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, Rig
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import record as wire
-from foreshore_decision import explain
-from foreshore_decision.record import replay
+from foreshore_decision import explain, policy, samples
+from foreshore_decision.record import answers, replay
 
 STEPS = 3
 FEATURES = ["light", "co2", "temperature"]
@@ -562,6 +562,27 @@ def test_an_answer_to_another_window_or_preprocessing_is_no_answer() -> None:
     assigned = engine_rig.assign(other, ROUTINE)
     result = replay.replay(recorded, assigned.policies[0], assigned.devices[0])
     assert result == replay.MissingFact("window of samples window")
+
+
+def test_an_answer_belongs_to_the_rows_that_it_was_asked_with() -> None:
+    genuine, assigned = recorded_fully()
+    recorded = json.loads(json.dumps(genuine))
+    recorded["facts"]["samples"]["window"]["digest"] = "0123456789abcdef"
+    result = replay.replay(recorded, assigned.policies[0], assigned.devices[0])
+    assert result == replay.MissingFact("answer of occupancy-v1 to what it is asked")
+
+
+def test_the_same_rows_at_another_distance_are_another_question() -> None:
+    other = model()
+    other["spec"]["inputs"][0]["window"]["every"] = "2s"
+    seen = {"window": samples.SampledWindow(STEPS, 0, 0.0, ((1.0, 2.0, 3.0),) * STEPS)}
+    questions = set()
+    for document in (model(), other):
+        assigned = engine_rig.assign(document, ROUTINE)
+        asking = policy.compile(assigned.policies[0], assigned.devices[0]).inference
+        assert asking is not None
+        questions.add(answers.question(asking, {}, seen))
+    assert len(questions) == 2
 
 
 def test_the_digest_of_an_assignment_is_of_preprocessing_and_windows_too() -> None:

@@ -157,13 +157,13 @@ def _checked(
     """
     model = files.model(asking)
     try:
-        found = policy.check(
+        problems = policy.check(
             asking.spec, profile, device, model, clock=files.around.clock, read=read or {}
         )
     except Exception as error:  # noqa: BLE001 - reported as the policy's problem
         return (policy.unexpected(error),)
     faults = () if model is None else [fault.problem for fault in policy.model_faults(model)]
-    return tuple(problem for problem in found if problem not in faults)
+    return tuple(problem for problem in problems if problem not in faults)
 
 
 def _labelled(device: v1alpha1.Device) -> str:

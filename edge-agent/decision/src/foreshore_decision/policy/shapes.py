@@ -42,7 +42,8 @@ from foreshore_decision.policy.problems import ModelFault, Problems
 
 INVALID: Final = conditions.Reason.INVALID
 LONGEST: Final = 1 << 16
-"""Elements of one tensor that a model is asked with."""
+"""Elements that a model is asked with, of all tensors together: an agent keeps the windows among
+them for every device."""
 _WINDOWED: Final = 3
 """Dimensions of a window of samples."""
 _FLOATS = (TensorType.FP16, TensorType.FP32, TensorType.FP64)
@@ -238,10 +239,19 @@ def _mismatch(
 def faults(model: ModelSpec) -> Iterator[ModelFault]:
     """Yield what is wrong with a Model by itself: what it cannot be asked, and what helps."""
     yield from preprocessing.faults(model)
+    elements = 0
     for tensor in model.inputs:
         problem = _shapeless(tensor, model)
         if problem is not None:
             yield ModelFault(f"spec.inputs[{tensor.name}].shape", f"input {tensor.name}", problem)
+        else:
+            elements += math.prod(_asked_shape(tensor, model))
+    if elements > LONGEST:
+        message = (
+            f"{elements} elements in all, and a model is asked with at most {LONGEST}: fewer steps"
+            " of its windows, or fewer categories"
+        )
+        yield ModelFault("spec.inputs", "inputs", message)
 
 
 def _shapeless(tensor: ModelInput, model: ModelSpec) -> str | None:
@@ -249,12 +259,8 @@ def _shapeless(tensor: ModelInput, model: ModelSpec) -> str | None:
     shape = list(tensor.shape)
     columns = declared.columns(tensor.features, model.preprocessing)
     if tensor.window is None:
-        problem = _unfit(shape, columns)
-    else:
-        problem = _unfit_window(shape, tensor.window.steps, columns)
-    if problem is None and math.prod(_asked_shape(tensor, model)) > LONGEST:
-        return f"more than {LONGEST} elements: fewer steps or categories"
-    return problem
+        return _unfit(shape, columns)
+    return _unfit_window(shape, tensor.window.steps, columns)
 
 
 def _unfit(shape: Sequence[int], columns: int) -> str | None:
