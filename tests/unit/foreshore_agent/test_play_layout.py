@@ -92,6 +92,8 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
     """Regression: every column was shifted by one, in silence."""
     text = '"date","co2"\n"1","2024-02-04 17:51:00",426\n"2","2024-02-04 17:52:00",430\n'
     assert "--row-names" in refusal(tmp_path, text, needs_time=True)
+    said = refusal(tmp_path, "co2,state\n1,a\n", has_row_names=True)
+    assert "leave --row-names out" in said
     rows = read(tmp_path, text, needs_time=True, has_row_names=True)
     assert [(row.time, row.values) for row in rows] == [
         (datetime(2024, 2, 4, 17, 51, tzinfo=UTC), {"co2": 426.0}),
@@ -128,7 +130,7 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
         pytest.param(
             "co2;temperature\n1.5;1\n1,234;1\n",
             {},
-            ("the column of co2", "'1,234'", "'1.5'", "which mark"),
+            ("row 2 (line 3), column co2: '1,234', and '1.5' above", "which mark"),
             id="two decimal marks",
         ),
         pytest.param(
@@ -198,6 +200,13 @@ def test_a_column_of_the_propertys_name_beside_a_mapped_one_is_said(tmp_path: Pa
     rows = read(tmp_path, "co2,raw\n1,2\n", mapped={"raw": "co2"})
     assert values(rows) == [{"co2": 2.0}]
     assert rows.notes == ("column co2 is not read: column raw is mapped to co2",)
+
+
+def test_a_file_that_changes_while_it_is_played_is_said(tmp_path: Path) -> None:
+    rows = read(tmp_path, "co2,state\n1,a\n2,b\n")
+    (tmp_path / "recording.csv").write_text("co2,state\n1,a\n2\n")
+    with pytest.raises(RecordingError, match=r"row 2 \(line 3\) has changed"):
+        list(rows)
 
 
 def test_a_wholly_empty_column_is_left_out_and_said(tmp_path: Path) -> None:

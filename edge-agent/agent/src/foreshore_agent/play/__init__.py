@@ -4,9 +4,10 @@ Of a folder of resources, from a recording, in the product's own envelope (`--re
 
     recording ──► telemetry        commands ──► machine ──► acknowledgements, settled values, log
 
-`recording` and `machine` are pure; `stage` finds the device; `device` is it, `player` carries its
-messages over MQTT; `show` runs it for a person. `rehearse` uses all but `show`, and the player only
-with `--live`.
+`recording` reads rows of text or Parquet (`sources`), by `columns`, `times`, `cells` and `truth`;
+`survey` and `order` look at the whole before, and `echo` shows how it is understood. `machine` is
+pure; `stage` finds the device; `device` is it, `player` carries its messages over MQTT; `show` runs
+it for a person. `rehearse` uses all but `show`, and the player only with `--live`.
 
 Or a stock device in its maker's dialect (`--profile NAME`): `dialects` are pure, `actor` carries
 their messages, `dialogue` runs one for a person.

@@ -102,10 +102,13 @@ class RowReader:
 
     def __init__(self, recording: Recording) -> None:
         separator = recording.source.separator
-        self.readers: Final = {
+        self._readers: Final = {
             index: (declared.name, cells.CellReader(declared, separator))
             for index, declared in recording.columns.properties.items()
         }
+        self._mixed: dict[int, RowPosition] = {}
+        """Where the second decimal mark of a column stands, by its place."""
+        self._header: Final = recording.header
         self._columns: Final = recording.columns
         self._times: Final = times.TimeReader(recording.form, recording.zone)
         self._time_name: Final = "+".join(recording.header[at] for at in recording.columns.time)
@@ -115,12 +118,14 @@ class RowReader:
         values: dict[str, Value] = {}
         refused: dict[str, RefusedCell] = {}
         silent: list[str] = []
-        for index, (name, reader) in self.readers.items():
+        for index, (name, reader) in self._readers.items():
             try:
                 value = reader.read(row[index])
             except cells.PayloadError as error:
                 refused[name] = RefusedCell(row[index], error.reason)
                 continue
+            if len(reader.marks) > 1:
+                self._mixed.setdefault(index, place)
             if value is None:
                 silent.append(name)
             else:
@@ -140,13 +145,13 @@ class RowReader:
 
     def mixed(self) -> Iterator[str]:
         """Yield a mistake for each column that writes two decimal marks."""
-        for name, reader in self.readers.values():
-            if len(reader.marks) > 1:
-                shown = " and ".join(repr(text[:40]) for text in reader.marks.values())
-                yield (
-                    f"the column of {name} has {shown}: nobody knows which mark is the decimal"
-                    " one; write numbers with one, and thousands without any"
-                )
+        for index, place in self._mixed.items():
+            _, reader = self._readers[index]
+            first, second = (repr(text[:40]) for text in reader.marks.values())
+            yield (
+                f"{place}, column {self._header[index]}: {second}, and {first} above: nobody knows"
+                " which mark is the decimal one; write numbers with one, and thousands without any"
+            )
 
     def _time(self, row: Sequence[str]) -> tuple[datetime | None, bool]:
         if not self._columns.time:

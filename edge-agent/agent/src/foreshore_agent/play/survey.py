@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from foreshore_agent.devices.codecs.leaf import Value
-from foreshore_agent.play import cells, columns, order, truth
+from foreshore_agent.play import cells, columns, layout, order, truth
 from foreshore_agent.play.layout import RowPosition as RowPosition
 from foreshore_api import printable, scalars
 from foreshore_api.v1alpha1 import deviceprofile
@@ -93,6 +93,8 @@ class Survey:
         if count < self._width:
             name = printable.clean(self._header[count], _CELL)
             what = f"there is no cell for column {name}"
+            if self._header[0] == layout.ROW_NAMES:
+                what += "; leave --row-names out if rows have no names"
         else:
             what = "too many: is a value with a separator in it not quoted?"
             what += f" Or is {number} a decimal comma? {_COMMA_REMEDY}" if number else ""

@@ -8,6 +8,9 @@ The engine and its host are those of `run`, the device that of `play`. `plan` re
 everything first; `run` begins and ends it; `driver` plays the rows on a clock that stands while one
 is decided, through the carriers of `ports`; `live` plays them over a broker instead; `score` counts
 and `view` shows. The Site's broker is never contacted.
+
+A cell that live telemetry would refuse is refused as there, and the row is decided without it; an
+empty one says nothing, and the last value keeps ageing.
 """
 
 from pathlib import Path

@@ -83,26 +83,8 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
     played = stage.choose(reading, request.resources, request.device)
     policies = _policies(reading, played)
     others = _others(request, reading, played, policies)
-    column, _, value = (request.truth or "").partition("=")
-    wanted = recording.Wanted(
-        mapped=recording.mapping(request.mapped),
-        time_column=request.time_column,
-        needs_time=True,
-        truth_column=column or None,
-        truth_value=value or None,
-        time_format=request.time_format,
-        has_row_names=request.has_row_names,
-    )
-    zone = played.zone if request.time_zone is None else times.zone(request.time_zone)
-    progress = notices.ReadingProgress(request.csv)
-    rows = recording.read(
-        request.csv,
-        (*played.profile.properties, *_readable(others)),
-        wanted,
-        zone,
-        progress=progress,
-        now=clocks.SystemClock().now(),
-    )
+    _, _, value = (request.truth or "").partition("=")
+    rows = _recording(request, played, others)
     if rows.span is None:
         raise RehearsalError("the recording has no times")
     reported = coverage.reported(played.profile, rows.columns)
@@ -122,6 +104,34 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
             *coverage.disabled(policies),
             *coverage.defaulted(played.device, policies, reported),
         ),
+    )
+
+
+def _recording(
+    request: RehearsalRequest,
+    played: stage.PlayedStage,
+    others: Iterable[narrowing.NarrowedDevice],
+) -> recording.Recording:
+    """Read the recording once as a whole. Raises RecordingError."""
+    column, _, value = (request.truth or "").partition("=")
+    wanted = recording.Wanted(
+        mapped=recording.mapping(request.mapped),
+        time_column=request.time_column,
+        needs_time=True,
+        truth_column=column or None,
+        truth_value=value or None,
+        time_format=request.time_format,
+        has_row_names=request.has_row_names,
+    )
+    zone = played.zone if request.time_zone is None else times.zone(request.time_zone)
+    progress = notices.ReadingProgress(request.csv)
+    return recording.read(
+        request.csv,
+        (*played.profile.properties, *_readable(others)),
+        wanted,
+        zone,
+        progress=progress,
+        now=clocks.SystemClock().now(),
     )
 
 

@@ -67,7 +67,7 @@ def rehearse(request: planning.RehearsalRequest) -> None:
     ended: Exception | None = None  # raised below: Python before 3.11.4 wraps what is raised there
     try:
         summary = uvloop.run(_summarise(plan))
-    except* (folder.FolderError, planning.RehearsalError) as group:
+    except* (folder.FolderError, planning.RehearsalError, recording.RecordingError) as group:
         ended = planning.RehearsalError(_text(group))
     except* ports.UnfinishedError as group:
         ended = ended or ports.UnfinishedError(_text(group))
