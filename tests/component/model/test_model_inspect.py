@@ -234,6 +234,46 @@ def test_a_model_that_takes_no_empty_text_is_none_the_worse(tmp_path: Path) -> N
     assert "handle_unknown" in result.stdout
 
 
+def misstated() -> bytes:
+    """A model that answers two columns where its file states one, as skl2onnx writes forests."""
+    nodes = [
+        helper.make_node(
+            "LinearRegressor",
+            ["X"],
+            ["y"],
+            domain="ai.onnx.ml",
+            coefficients=[1.0] * 6,
+            intercepts=[0.0, 1.0],
+            targets=2,
+        )
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, length])
+        for name, length in (("X", 3), ("y", 1))
+    ]
+    graph = helper.make_graph(nodes, "forest", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def test_an_output_that_the_file_misstates_is_declared_as_it_comes(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(misstated())
+    model = data(tmp_path / "m.onnx")
+    assert model["isSupported"]
+    assert model["outputs"][0]["shape"] == [-1, -1]
+    assert "came as [1, 2]" in model["notes"][0]
+    drafted, _ = yaml.safe_load_all(inspect(tmp_path / "m.onnx", "--write", "-").stdout)
+    assert drafted["spec"]["outputs"][0]["shape"] == [-1, -1]
+
+
+def test_a_file_larger_than_may_be_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "m.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+    result = inspect(tmp_path / "m.onnx")
+    assert result.exit_code == 1
+    assert "TooLarge: the file has 1099511627776 bytes" in result.stdout
+
+
 REFUSED = {
     "weights in another file": (onnx_models.external_weights(), "ExternalData"),
     "a vendor's operator": (onnx_models.custom_operator(), "UnknownDomain"),
@@ -284,8 +324,10 @@ def test_of_several_files_the_worst_decides_and_nothing_is_left_out(
 ) -> None:
     (tmp_path / "split.onnx").write_bytes(onnx_models.external_weights())
     gone = tmp_path / "gone.onnx"
-    result = inspect(exports / "plain.onnx", tmp_path / "split.onnx", gone)
-    assert result.exit_code == 1
+    both = (exports / "plain.onnx", tmp_path / "split.onnx")
+    assert inspect(*both).exit_code == 1
+    result = inspect(*both, gone)
+    assert result.exit_code == 2
     assert "no: ExternalData" in result.stdout
     assert "plain.onnx" in result.stdout
     assert "gone.onnx is not there" in result.stderr

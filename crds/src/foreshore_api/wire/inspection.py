@@ -60,6 +60,11 @@ class InspectedTensor(document.WireDocument):
     )
     """Sizes of the dimensions; a free one by its name in the file, or -1 where it has none.
     Absent: the file does not say; a scalar's is empty."""
+    answered: tuple[document.Length, ...] | None = Field(
+        default=None, max_length=64, fail_fast=True
+    )
+    """Shape in which an output came for one sample, where the file states another: of `shape` the
+    lengths that differ are free then. Absent: it came as stated."""
     labels: tuple[document.Integer | document.Sentence, ...] = Field(
         default=(), max_length=LABELS, fail_fast=True
     )

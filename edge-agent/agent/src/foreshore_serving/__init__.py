@@ -11,5 +11,6 @@ with 503 and the reason (`standin`), so that callers turn elsewhere at once.
       └─ FetchFailed, exit 4   └─ refused, exit 3               └─ SIGTERM: drain, exit 0
 
 An agent that is to run a model itself has it tried first: `main try` starts the same child with
-nothing to listen on, and leaves the bytes and the `evidence` of the `trial`.
+nothing to listen on, and leaves the bytes and the `evidence` of the `trial`. A file that nobody
+declared yet is looked into by another child with the same limits: `inspection`, `inspector`.
 """

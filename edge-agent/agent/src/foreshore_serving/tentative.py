@@ -5,6 +5,7 @@ model would be, by the same functions.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Final
 
 from foreshore_serving import advice, providers, schema, structure, tensors, trial
@@ -81,6 +82,8 @@ class TentativeModel:
     contract: contracts.Contract
     usual_seconds: float
     measure: trial.Measure
+    came: Mapping[str, tuple[int, ...]]
+    """Shapes in which outputs came for one sample."""
 
     def facts(self, described: list[Described], *, is_bounded: bool) -> Described:
         """Return the fields of a ModelInspection that running it gave.
@@ -91,7 +94,7 @@ class TentativeModel:
         """
         there = providers.available(sessions.runtime().library)
         return {
-            "outputs": shaped(described, self.contract),
+            "outputs": shaped(described, self.contract, self.came),
             "providers": [name for name in providers.NAMES if name in there],
             "runtime": self.measure.runtime,
             "measured": {
@@ -118,9 +121,12 @@ def load(body: bytes, declared: contracts.Contract, before: int) -> TentativeMod
         remedy = advice.of_type(session.get_outputs()[0].type) if kinds else ""
         cause = f"no output can be declared: {', '.join(kinds)}"
         raise Refused(Reason.UNSUPPORTED_TYPE, cause, remedy)
-    declared = dataclasses.replace(declared, outputs=_answered(session, declared))
+    came = _ran(session, declared)
+    is_free = any(spec.shape[:1] == (-1,) for spec in declared.inputs)
+    outputs = (_answered(spec, came.get(spec.name), is_free=is_free) for spec in declared.outputs)
+    declared = dataclasses.replace(declared, outputs=tuple(outputs))
     usual_seconds = sessions.warm_up(session, declared)
-    return TentativeModel(session, declared, usual_seconds, measure)
+    return TentativeModel(session, declared, usual_seconds, measure, came)
 
 
 def _outputs(session: Any) -> tuple[contracts.TensorSpec, ...]:
@@ -136,39 +142,59 @@ def _outputs(session: Any) -> tuple[contracts.TensorSpec, ...]:
     )
 
 
-def _answered(session: Any, declared: contracts.Contract) -> tuple[contracts.TensorSpec, ...]:
-    """Return the outputs, those without a shape as they come: scalars, or of any rank in the file.
+def _ran(session: Any, declared: contracts.Contract) -> dict[str, tuple[int, ...]]:
+    """Return the shapes in which outputs come for one sample; none if the run fails.
 
-    The first length is left free where the inputs leave theirs free: it is that of the batch.
+    The warm-up runs into the same then, and says it.
     """
-    if all(spec.shape for spec in declared.outputs):
-        return declared.outputs
     feeds = {spec.name: tensors.zeros(spec) for spec in declared.inputs}
+    names = [spec.name for spec in declared.outputs]
     try:
-        arrays = session.run([spec.name for spec in declared.outputs], feeds)
+        arrays = session.run(names, feeds)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - the warm-up runs into the same, and says it
-        return declared.outputs
-    is_free = any(spec.shape[:1] == (-1,) for spec in declared.inputs)
-    return tuple(
-        spec
-        if spec.shape
-        else dataclasses.replace(spec, shape=_shape(array.shape, is_free=is_free))
-        for spec, array in zip(declared.outputs, arrays, strict=True)
-    )
+    except Exception:  # noqa: BLE001 - the runtime's share no base class
+        return {}
+    return {name: tuple(array.shape) for name, array in zip(names, arrays, strict=True)}
 
 
-def _shape(shape: tuple[int, ...], *, is_free: bool) -> tuple[int, ...]:
-    return (-1, *shape[1:]) if is_free and shape[:1] == (1,) else shape
+def _answered(
+    spec: contracts.TensorSpec, came: tuple[int, ...] | None, *, is_free: bool
+) -> contracts.TensorSpec:
+    """Return an output as it can be declared, by the shape in which it came.
+
+    Where the file states no shape, that is it: of a scalar, or of any rank in the file; its first
+    length is left free where the inputs leave theirs free, as that of the batch. Where the file
+    states other lengths than it answers, those are left free.
+    """
+    if came is None or tensors.fits(came, spec.shape):
+        return spec
+    if not spec.shape:
+        shape = (-1, *came[1:]) if is_free and came[:1] == (1,) else came
+    elif len(came) == len(spec.shape):
+        pairs = zip(spec.shape, came, strict=True)
+        shape = tuple(stated if stated == length else -1 for stated, length in pairs)
+    else:
+        return spec
+    return dataclasses.replace(spec, shape=shape)
 
 
-def shaped(described: list[Described], contract: contracts.Contract) -> list[Described]:
-    """Return outputs with the shapes in which they came where the file says none."""
-    shapes = {spec.name: list(spec.shape) for spec in contract.outputs}
-    return [
-        {**tensor, "shape": shapes[tensor["name"]]}
-        if "shape" not in tensor and tensor["name"] in shapes
-        else tensor
-        for tensor in described
-    ]
+def shaped(
+    described: list[Described], contract: contracts.Contract, came: Mapping[str, tuple[int, ...]]
+) -> list[Described]:
+    """Return outputs with the shapes in which they came, where the file says none or another."""
+    shapes = {spec.name: spec.shape for spec in contract.outputs}
+    return [_shaped(tensor, shapes.get(tensor["name"]), came) for tensor in described]
+
+
+def _shaped(
+    tensor: Described, shape: tuple[int, ...] | None, came: Mapping[str, tuple[int, ...]]
+) -> Described:
+    if shape is None:
+        return tensor
+    if "shape" not in tensor:
+        return {**tensor, "shape": list(shape)}
+    stated = tuple(size if isinstance(size, int) else -1 for size in tensor["shape"])
+    if stated == shape or tensors.fits(came.get(tensor["name"], stated), stated):
+        return tensor
+    return {**tensor, "shape": list(shape), "answered": list(came[tensor["name"]])}

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import inspected
+from foreshore_agent import inspection
 from foreshore_agent.model import draft
 from foreshore_api import resources
 from foreshore_api.v1alpha1 import Model, ModelVersion
-from foreshore_api.wire import inspection
+from foreshore_api.wire import inspection as wire
+from foreshore_decision import lint, manifests
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=200
@@ -21,7 +23,7 @@ TENSORS = st.lists(
         inspected.tensor,
         NAMES,
         st.sampled_from(["FP32", "INT64", "BYTES", "BOOL", "FP16"]),
-        shape=st.sampled_from([(), (-1,), (3,), (-1, 1), ("batch", 4), (1, 1, 2)]),
+        shape=st.sampled_from([(), (-1,), (3,), (-1, 1), ("batch", 4), (1, 1, 2), ("b", 1, 1, 5)]),
     ),
     min_size=1,
     max_size=6,
@@ -34,7 +36,9 @@ def request(**fields: Any) -> draft.DraftRequest:
 
 
 def parsed(text: str) -> tuple[Model, ModelVersion]:
-    """The two resources of a text, as strictly as `lint` reads them."""
+    """The two resources of a text, in which `lint` finds nothing at all."""
+    report = lint.check(manifests.documents("m.yaml", text.encode()), inspection.SURROUNDINGS)
+    assert report.text(lambda _: text.encode()).endswith("0 errors, 0 warnings, 0 notes\n")
     model, version = (
         resources.parse(document, strict=True) for document in yaml.safe_load_all(text)
     )
@@ -45,7 +49,7 @@ def parsed(text: str) -> tuple[Model, ModelVersion]:
 
 @given(TENSORS, TENSORS)
 def test_a_draft_is_read_back_with_every_name_as_the_file_has_it(
-    inputs: list[inspection.InspectedTensor], outputs: list[inspection.InspectedTensor]
+    inputs: list[wire.InspectedTensor], outputs: list[wire.InspectedTensor]
 ) -> None:
     model, version = parsed(
         draft.render(inspected.model(inputs=tuple(inputs), outputs=tuple(outputs)), request())
@@ -187,7 +191,7 @@ def test_a_source_that_is_none_is_refused(source: str) -> None:
 
 
 def test_a_large_model_asks_for_the_memory_that_it_took() -> None:
-    measured = inspection.MeasuredModel(
+    measured = wire.MeasuredModel(
         usual_seconds=0.2, session_bytes=300 << 20, runtime_bytes=40 << 20, is_bounded=True
     )
     _, version = parsed(draft.render(inspected.model(measured=measured), request()))

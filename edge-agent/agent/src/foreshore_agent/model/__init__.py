@@ -108,5 +108,7 @@ def inspect(
     except verb.USAGE_ERRORS as error:
         exits.fail(str(error), exits.Exit.USAGE)
     print(result.text, end="")  # noqa: T201 - what was asked for
+    if not result.is_complete:
+        raise typer.Exit(exits.Exit.USAGE)
     if not result.is_supported:
         raise typer.Exit(exits.Exit.FAILED)

@@ -59,8 +59,8 @@ def fixed(size: int | str) -> int | None:
 
 
 def is_addressable(shape: Shape) -> bool:
-    """Whether a policy can name the elements of an output: they lie along its last dimension."""
-    return all(fixed(size) in (None, 1) for size in shape[:-1])
+    """Whether a policy can name the elements of an output: it is that of one sample."""
+    return len(shape) < 2 or fixed(shape[0]) in (None, 1)
 
 
 def declared(shape: Shape) -> list[int]:

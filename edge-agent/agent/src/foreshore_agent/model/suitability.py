@@ -178,6 +178,11 @@ def _notes(inspected: inspection.ModelInspection, steps: int | None) -> Iterator
 
 
 def _output_notes(tensor: inspection.InspectedTensor) -> Iterator[str]:
+    if tensor.answered is not None:
+        yield (
+            f"output {tensor.name} came as {shape_text(tensor.answered)}, and the file states"
+            f" another shape: it can be declared as {shape_text(tensor.shape)}"
+        )
     if tensor.is_unwrapped:
         yield (
             f"output {tensor.name} is a ZipMap's {tensor.type}: served as the tensor of"

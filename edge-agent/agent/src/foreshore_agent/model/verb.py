@@ -55,17 +55,19 @@ class InspectRequest:
 
 @dataclass(frozen=True, slots=True)
 class InspectResult:
-    """What goes to standard output, and whether every file is supported."""
+    """What goes to standard output, and how it went."""
 
     text: str
     is_supported: bool
+    """Whether every file that was looked into is supported."""
+    is_complete: bool
+    """Whether every file was looked into."""
 
 
 def inspect(request: InspectRequest, say: Callable[[str], None]) -> InspectResult:
     """Look into every file, try it, draft its resources. Raises USAGE_ERRORS.
 
-    One file that cannot be read among several is said and counts as not supported; the others are
-    looked into all the same.
+    One file that cannot be read among several is said; the others are looked into all the same.
     """
     window = _checked(request)
     files = []
@@ -77,12 +79,11 @@ def inspect(request: InspectRequest, say: Callable[[str], None]) -> InspectResul
                 raise
             say(str(error))
     text = _text(request, files)
-    is_supported = len(files) == len(request.files)
-    is_supported &= all(file.verdict.is_supported for file in files)
     if request.write is not None:
         drafts = _drafts(request, window, files, say)
         text = drafts if request.write == STANDARD_OUTPUT else text
-    return InspectResult(text, is_supported)
+    is_supported = all(file.verdict.is_supported for file in files)
+    return InspectResult(text, is_supported, len(files) == len(request.files))
 
 
 def _checked(request: InspectRequest) -> draft.WindowOption | None:
