@@ -34,7 +34,7 @@ demo-local: sync tools-demo-local ## Rehearse the same example in under a minute
 demo-devices: sync tools-demo-devices ## Stock devices decided for in under two minutes, without a cluster
 	@$(RUN) python tests/demo/devices.py
 
-zoo: sync ## What model inspect says of the files that exporters write; FILES=FOLDER keeps them
+zoo: sync tools-zoo ## What model inspect says of the files that exporters write; FILES=FOLDER keeps them
 	@folder="$(FILES)"; test -n "$$folder" || { folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; }; \
 	$(RUN) python tests/builders/zoo --models "$$folder"; \
 	$(RUN) foreshore-agent model inspect "$$folder"/*.onnx || test $$? = 1  # some are refused, with their remedy
@@ -45,7 +45,7 @@ test: sync tools-test ## Unit, contract, component and cluster tests (real API s
 	$(PYTEST) tests/unit tests/contract
 	$(PYTEST) tests/component tests/cluster -m "not e2e"
 
-test-unit: sync ## Unit and contract tests only
+test-unit: sync tools-test-unit ## Unit and contract tests only
 	$(PYTEST) tests/unit tests/contract
 
 test-component: sync tools-test-component ## Component tests only
@@ -77,7 +77,7 @@ verify: sync ## Style, types, seams, generated files, charts
 sync: $(UV) ## Install the workspace as uv.lock says
 	@$(UV) sync --locked --quiet
 
-generate: sync ## Write CRDs, schemas, field reference and chart copies from the types, and the table of exports
+generate: sync tools-generate ## Write CRDs, schemas, field reference and chart copies from the types, and the table of exports
 	$(RUN) python -m foreshore_api.schema
 	$(RUN) python tests/builders/zoo
 

@@ -5,6 +5,7 @@ A machine that once got a program by hand hides that nothing installs it. Regres
 """
 
 import functools
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -90,8 +91,27 @@ def test_what_tests_without_nodes_run_is_there_before_they_start() -> None:
 
 def test_every_row_is_a_program_that_something_calls() -> None:
     called = {found.name for _, found in calls()}
-    installed = [row for row in programs.TABLE if not isinstance(row.source, programs.Brought)]
+    others = (programs.Brought, programs.SharedLibrary)
+    installed = [row for row in programs.TABLE if not isinstance(row.source, others)]
     assert [row.name for row in installed if row.name not in called] == []
+
+
+def test_every_library_of_the_table_is_one_that_a_package_loads() -> None:
+    # A bare Debian has no libgomp.so.1: importing lightgbm ended there with an OSError.
+    files = importlib.metadata.files("lightgbm") or []
+    (library,) = (file for file in files if file.name == "lib_lightgbm.so")
+    body = Path(str(library.locate())).read_bytes()
+    libraries = [
+        row.name for row in programs.TABLE if isinstance(row.source, programs.SharedLibrary)
+    ]
+    assert libraries
+    assert [name for name in libraries if name.encode() not in body] == []
+
+
+def test_a_library_that_is_absent_is_brought() -> None:
+    source = programs.SharedLibrary("libgomp1")
+    assert programs.is_there(programs.Program("libgomp.so.1", source))
+    assert not programs.is_there(programs.Program("libno-such-thing.so.1", source))
 
 
 def test_no_program_has_two_rows() -> None:
@@ -104,7 +124,7 @@ def test_a_program_from_a_pin_has_one() -> None:
 
 
 def test_what_is_installed_before_a_target_can_be_installed() -> None:
-    able = (programs.Debian, programs.Pinned)
+    able = (programs.Debian, programs.SharedLibrary, programs.Pinned)
     assert [
         row.name for row in programs.TABLE if row.before and not isinstance(row.source, able)
     ] == []

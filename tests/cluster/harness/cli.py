@@ -43,7 +43,7 @@ def bring(
     for target in targets:
         for program in programs.wanted(target):
             match program.source:
-                case programs.Debian():
+                case programs.Debian() | programs.SharedLibrary():
                     debian.bring(program)
                 case programs.Pinned():
                     tools.binary(program.name)

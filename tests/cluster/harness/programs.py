@@ -8,6 +8,7 @@ a test may run a program that is new here, it gets a row.
 Only Debian's and the standard library's names stand here: `process` reads this module.
 """
 
+import ctypes
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ PLACES = "/usr/sbin:/usr/local/sbin:/sbin"  # Debian keeps servers where not eve
 class Target(StrEnum):
     """The make targets that run programs of this table."""
 
+    ZOO = "zoo"
+    GENERATE = "generate"
     UNIT = "test-unit"
     COMPONENT = "test-component"
     TEST = "test"
@@ -39,6 +42,13 @@ class Debian:
 
     packages: tuple[str, ...]
     files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SharedLibrary:
+    """No program: a library that a Python package of uv.lock loads, from a Debian package."""
+
+    package: str
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Brought:
     how: str
 
 
-Source = Debian | Pinned | Base | Workspace | Brought
+Source = Debian | SharedLibrary | Pinned | Base | Workspace | Brought
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,12 @@ TABLE: tuple[Program, ...] = (
     Program("cc", Debian(COMPILER, HEADERS), before=BROKER),
     Program("docker", Debian(ENGINE), later=NODES),
     Program("debootstrap", Debian(("debootstrap",)), before=on(Target.FRESH), later=NODES),
+    # of LightGBM, whose wheel alone brings none; a bare Debian has no OpenMP
+    Program(
+        "libgomp.so.1",
+        SharedLibrary("libgomp1"),
+        before=on(Target.ZOO, Target.GENERATE, Target.UNIT, Target.COMPONENT, Target.TEST),
+    ),
     # from pinned Go modules
     Program("kube-apiserver", Pinned(), before=on(Target.TEST)),
     Program("etcd", Pinned(), before=on(Target.TEST)),
@@ -150,8 +166,13 @@ def wanted(target: Target) -> tuple[Program, ...]:
 
 def packages(name: str) -> tuple[str, ...]:
     """The Debian packages that bring a program; none if it comes from elsewhere."""
-    source = ROWS[name].source
-    return source.packages if isinstance(source, Debian) else ()
+    match ROWS[name].source:
+        case Debian(packages=names):
+            return names
+        case SharedLibrary(package=package):
+            return (package,)
+        case _:
+            return ()
 
 
 def find(name: str) -> str | None:
@@ -161,8 +182,18 @@ def find(name: str) -> str | None:
 
 def is_there(program: Program) -> bool:
     """Whether the machine has what Debian would bring, from Debian or from elsewhere."""
+    if isinstance(program.source, SharedLibrary):
+        return _is_loaded(program.name)
     files = program.source.files if isinstance(program.source, Debian) else ()
     return find(program.name) is not None and all(Path(file).exists() for file in files)
+
+
+def _is_loaded(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def how_to_get(name: str) -> str:
@@ -170,6 +201,8 @@ def how_to_get(name: str) -> str:
     match ROWS[name].source if name in ROWS else None:
         case Debian(packages=names):
             return f"On Debian as root: apt-get install {' '.join(names)}"
+        case SharedLibrary(package=package):
+            return f"On Debian as root: apt-get install {package}"
         case Pinned():
             return "Build it: uv run python tests/cluster/harness tools test"
         case Base(package=package):
