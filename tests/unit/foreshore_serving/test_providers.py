@@ -104,9 +104,25 @@ def test_a_provider_that_fails_makes_room_for_cpu_where_any_will_do() -> None:
     runtime = runtimes.AcceleratedRuntime(["CUDA"], failing=["CUDA"])
     assert computed(runtime, contract("CUDA", "CPU")).provider == "CPU"
     assert runtime.asked == [("CUDA", "CPU"), ("CPU",)]
-    for agreed in (contract("CUDA", "CPU", first=True), contract("CUDA")):
-        with pytest.raises(RuntimeError, match="no CUDA-capable device"):
-            computed(runtime, agreed)
+
+
+def test_of_several_that_fail_the_next_is_tried_before_cpu() -> None:
+    runtime = runtimes.AcceleratedRuntime(
+        ["TensorRT", "CUDA"], starting=["CUDA"], failing=["TensorRT"]
+    )
+    assert computed(runtime, contract("TensorRT", "CUDA", "CPU")).provider == "CUDA"
+    assert runtime.asked == [("TensorRT", "CUDA", "CPU"), ("CUDA", "CPU")]
+
+
+@pytest.mark.parametrize("agreed", [contract("CUDA", "CPU", first=True), contract("CUDA")])
+def test_a_device_that_fails_is_the_nodes_fault_and_not_the_models(
+    agreed: contracts.Contract,
+) -> None:
+    message = refused(runtimes.AcceleratedRuntime(["CUDA"], failing=["CUDA"]), agreed)
+    assert "CUDA fails on this node: CUDA failure 100: no CUDA-capable device" in message
+    with_model_fault = runtimes.AcceleratedRuntime(["CUDA"], failing=["CUDA", "CPU"])
+    with pytest.raises(RuntimeError, match="CUDA failure"):
+        computed(with_model_fault, agreed)
 
 
 def test_cpu_is_no_answer_where_nobody_listed_it() -> None:

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from foreshore_serving import advice
 from foreshore_serving import contract as contracts
 from foreshore_serving.refusal import Reason, Refused
 
@@ -94,7 +95,8 @@ def session(library: Any, body: bytes, options: Any, contract: contracts.Contrac
     """Return a session that is computed as the contract allows; `options` are the runtime's.
 
     Where not the first is required, a provider that fails while the session is made is left out,
-    and CPU takes its place if it is wanted.
+    and the next one takes its place. A failure that CPU has too is the model's; another is the
+    node's, and says nothing of the model.
 
     Raises:
         Refused: ProviderMissing.
@@ -104,15 +106,7 @@ def session(library: Any, body: bytes, options: Any, contract: contracts.Contrac
     names = asked(library, contract)
     if names != (CPU,):
         options.add_session_config_entry(RECORD_ASSIGNMENT, "1")
-    try:
-        made = _made(library, body, options, names)
-    except MemoryError:
-        raise
-    except Exception:
-        is_cpu_left = CPU in names and names != (CPU,) and not contract.is_first_required
-        if not is_cpu_left:
-            raise
-        made = _made(library, body, options, (CPU,))
+    made = _first_made(library, body, options, names, contract)
     result = computed(made, contract)
     allowed = contract.providers[:1] if contract.is_first_required else contract.providers
     if result.provider not in allowed:
@@ -136,6 +130,25 @@ def shortfall(result: Computed, contract: contracts.Contract) -> str:
         return ""
     needed = f"{first} needs an image whose ONNX Runtime has it, and its device and driver here"
     return f"{_why_not(first, result)}; {needed}"
+
+
+def _first_made(
+    library: Any, body: bytes, options: Any, names: tuple[str, ...], contract: contracts.Contract
+) -> Any:
+    """Return the session of the first of the providers that does not fail. Raises as `session`."""
+    attempts = 1 if contract.is_first_required else len(names)
+    for left_out in range(attempts):
+        try:
+            return _made(library, body, options, names[left_out:])
+        except MemoryError:
+            raise
+        except Exception as error:
+            if names[left_out:] == (CPU,):
+                raise
+            failure = error
+    _made(library, body, options, (CPU,))  # raises where the model is at fault
+    why = advice.of_error(failure).cause
+    raise _missing(contract, f"{names[0]} fails on this node: {why}") from failure
 
 
 def _made(library: Any, body: bytes, options: Any, names: Iterable[str]) -> Any:
