@@ -58,7 +58,7 @@ def probabilities(model: Path) -> Any:
         rows = [
             [row[name] for name in ("light", "co2", "temperature")] for row in csv.DictReader(file)
         ]
-    session = onnxruntime.InferenceSession(zipmap.unwrapped(model.read_bytes()))
+    session = onnxruntime.InferenceSession(zipmap.unwrapped(model.read_bytes()).body)
     return session.run(["output_probability"], {"X": np.array(rows, np.float32)})[0]
 
 

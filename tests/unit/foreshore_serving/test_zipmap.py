@@ -113,9 +113,9 @@ def test_labels_are_those_of_the_library(export: str, output: str, kind: str) ->
 
 def test_what_has_no_zipmap_stays_as_it_is() -> None:
     without = logistic(CLASSES, {"zipmap": False})[0]
-    assert zipmap.unwrapped(without) is without
+    assert zipmap.unwrapped(without) == (without, ())
     named = without.replace(b"probabilities", b"ZipMap_result")  # the same length
-    assert zipmap.unwrapped(named) == named
+    assert zipmap.unwrapped(named) == (named, ())
 
 
 def test_the_bytes_that_are_checked_are_those_of_the_file() -> None:
@@ -123,7 +123,7 @@ def test_the_bytes_that_are_checked_are_those_of_the_file() -> None:
     digest = models.digest_of(body)
     sessions.load(body, local_models.contract(body, declared(body, "output_probability")))
     assert models.digest_of(body) == digest
-    assert zipmap.unwrapped(body) != body
+    assert zipmap.unwrapped(body).body != body
 
 
 def model(nodes: list[onnx.NodeProto], output: onnx.ValueInfoProto | None = None) -> bytes:
@@ -192,7 +192,7 @@ LEFT = {
 
 @pytest.mark.parametrize(("body", "remedy"), LEFT.values(), ids=LEFT)
 def test_what_is_no_zipmaps_is_refused_with_a_remedy(body: bytes, remedy: str) -> None:
-    assert zipmap.unwrapped(body) == body
+    assert zipmap.unwrapped(body) == (body, ())
     with pytest.raises(Refused) as caught:
         sessions.load(body, local_models.contract(body, declared(body, "y")))
     assert caught.value.reason is Reason.UNSUPPORTED_TYPE
@@ -211,3 +211,14 @@ def test_a_zipmap_that_fits_nothing_is_refused(nodes: list[onnx.NodeProto]) -> N
     with pytest.raises(Refused) as caught:
         sessions.load(body, local_models.contract(body, declared(body, "y")))
     assert caught.value.reason is Reason.LOAD_FAILED
+
+
+@pytest.mark.parametrize("labels", [[7, 8], [7, 8, 9, 10]])
+def test_labels_that_are_not_as_many_as_the_columns_are_refused(labels: list[int]) -> None:
+    body = model([zipped(classlabels_int64s=labels)])
+    for columns in (-1, len(labels)):
+        contract = local_models.contract(body, declared(body, "y", (-1, columns)))
+        with pytest.raises(Refused) as caught:
+            sessions.load(body, contract)
+        assert caught.value.reason is Reason.LOAD_FAILED
+        assert f"has {len(labels)} class labels" in caught.value.cause

@@ -74,7 +74,7 @@ def check(
     undeclared = sorted(given.keys() - {spec.name for spec in contract.inputs})
     if undeclared:
         left = len(undeclared) - hints.SHOWN
-        names = ", ".join(map(_quoted, undeclared[: hints.SHOWN]))
+        names = ", ".join(map(quoted, undeclared[: hints.SHOWN]))
         more = f" and {left} more" if left > 0 else ""
         raise Refused(
             Reason.SCHEMA_MISMATCH,
@@ -86,7 +86,7 @@ def check(
 def _check_kind(what: str, spec: contracts.TensorSpec, nodes: Mapping[str, TensorNode]) -> None:
     """Refuse what is not there, or of another element type."""
     node = nodes.get(spec.name)
-    name = _quoted(spec.name)
+    name = quoted(spec.name)
     if node is None:
         raise Refused(
             Reason.SCHEMA_MISMATCH,
@@ -115,7 +115,7 @@ def _check_middle(spec: contracts.TensorSpec, actual: Sequence[int | str | None]
     steps = f"{fixed[0]}" if fixed else "those of training"
     raise Refused(
         Reason.SCHEMA_MISMATCH,
-        f"input {_quoted(spec.name)} takes samples in its middle dimension, and {_text(spec.shape)}"
+        f"input {quoted(spec.name)} takes samples in its middle dimension, and {_text(spec.shape)}"
         " does not say how many",
         f"declare window {{steps, every}} of the input: steps {steps}, every as in training",
     )
@@ -140,7 +140,7 @@ def _check_shape(what: str, spec: contracts.TensorSpec, actual: Sequence[int | s
         remedy = f"{remedy}, or {FREE_BATCH}"
     raise Refused(
         Reason.SCHEMA_MISMATCH,
-        f"{what} {_quoted(spec.name)} is of shape {_text(actual)}, declared {_text(spec.shape)}",
+        f"{what} {quoted(spec.name)} is of shape {_text(actual)}, declared {_text(spec.shape)}",
         remedy,
     )
 
@@ -192,8 +192,9 @@ def _text(shape: Sequence[int | str | None]) -> str:
 
 def _names(nodes: Mapping[str, TensorNode]) -> list[str]:
     """Return names to choose from: not all of a model that has a million."""
-    return [_quoted(name) for name in itertools.islice(nodes, _CANDIDATES)]
+    return [quoted(name) for name in itertools.islice(nodes, _CANDIDATES)]
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a tensor's name as a message has it: cut, and fit to be printed."""
     return printable.line(name, _NAME)

@@ -7,6 +7,7 @@ its structure (`vet`), before it comes here.
 
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from foreshore_serving import advice, providers, schema, tensors, zipmap
@@ -59,7 +60,8 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = providers.session(library, zipmap.unwrapped(body), options, contract)
+        unwrapped = zipmap.unwrapped(body)
+        session = providers.session(library, unwrapped.body, options, contract)
     except (MemoryError, Refused):
         raise
     except (
@@ -69,7 +71,35 @@ def load(body: bytes, contract: contracts.Contract) -> Any:
         cause = f"the runtime refuses the model: {why.cause}"
         raise Refused(Reason.LOAD_FAILED, cause, why.remedy) from error
     schema.check(contract, schema.nodes(session.get_inputs()), schema.nodes(session.get_outputs()))
+    _check_labels(session, contract, unwrapped.zipped)
     return session
+
+
+def _check_labels(
+    session: Any, contract: contracts.Contract, zipped: Sequence[zipmap.ZipMap]
+) -> None:
+    """Refuse a ZipMap of more or fewer labels than the tensor behind it has columns.
+
+    The operator itself would fail on every row; without it, a column would be read as the class of
+    another. Run, because what the file and the runtime say of a shape is not always kept.
+    """
+    if not zipped:
+        return
+    feeds = {spec.name: tensors.zeros(spec) for spec in contract.inputs}
+    try:
+        arrays = session.run([row.output for row in zipped], feeds)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the runtime's share no base class; the warm-up says it
+        return
+    for row, array in zip(zipped, arrays, strict=True):
+        if array.shape[-1:] != (len(row.labels),):
+            raise Refused(
+                Reason.LOAD_FAILED,
+                f"the ZipMap of output {schema.quoted(row.output)} has"
+                f" {len(row.labels)} class labels, the tensor behind it is {list(array.shape)}",
+                "export the classifier anew: it has a label for each of its columns",
+            )
 
 
 def warm_up(session: Any, contract: contracts.Contract) -> float:
@@ -105,7 +135,8 @@ def warm_up(session: Any, contract: contracts.Contract) -> float:
         if not tensors.fits(array.shape, spec.shape):
             raise Refused(
                 Reason.SCHEMA_MISMATCH,
-                f"output {spec.name} came as {list(array.shape)}, declared {list(spec.shape)}",
+                f"output {schema.quoted(spec.name)} came as {list(array.shape)},"
+                f" declared {list(spec.shape)}",
                 f"declare shape {schema.came(spec.shape, array.shape, stated[spec.name])}",
             )
     return statistics.median(taken)

@@ -30,6 +30,15 @@ class ZipMap(NamedTuple):
     """Name of the tensor of probabilities that goes into it."""
 
 
+class UnwrappedModel(NamedTuple):
+    """A model whose outputs that were a ZipMap's are the tensors behind them."""
+
+    body: bytes
+    """The bytes that were given where there was no such output."""
+    zipped: tuple[ZipMap, ...] = ()
+    """What was unwrapped."""
+
+
 def find(model: Any) -> tuple[ZipMap, ...]:
     """Return the outputs of a parsed ModelProto that can be answered as the tensor behind them.
 
@@ -45,31 +54,28 @@ def find(model: Any) -> tuple[ZipMap, ...]:
     return tuple(zipped)
 
 
-def unwrapped(body: bytes) -> bytes:
-    """Return a model whose outputs that are a ZipMap's are the tensors behind them.
+def unwrapped(body: bytes) -> UnwrappedModel:
+    """Replace the outputs that are a ZipMap's; names, order and everything else stay.
 
     Args:
         body: a model, checked by `vet` here or in the trial.
-
-    Returns:
-        The same bytes where there is no such output; names, order and everything else stay.
     """
     if OPERATOR.encode() not in body:
-        return body
+        return UnwrappedModel(body)
     from foreshore_serving import onnx_ml_pb2
 
     model_type: Any = vars(onnx_ml_pb2)["ModelProto"]  # made when the module is imported
     model = model_type.FromString(body)
     zipped = {zipmap.output: zipmap for zipmap in find(model)}
     if not zipped:
-        return body
+        return UnwrappedModel(body)
     for node in model.graph.node:
         if _is_zipmap(node) and node.output[0] in zipped:
             _replace(node, zipped[node.output[0]])
     for output in model.graph.output:
         if output.name in zipped:
             _retype(output.type, len(zipped[output.name].labels))
-    return bytes(model.SerializeToString())
+    return UnwrappedModel(bytes(model.SerializeToString()), tuple(zipped.values()))
 
 
 def _is_zipmap(node: Any) -> bool:
