@@ -76,7 +76,12 @@ CASES = {
     "other steps than the model's": (
         refused(TensorSpec("x", "FP32", (-1, 20, 3)), node("x", shape=("batch", 30, 3))),
         "is of shape [batch, 30, 3], declared [-1, 20, 3]",
-        "declare shape [-1, 30, 3]",
+        "declare shape [-1, 30, 3] and window steps: 30, as in training",
+    ),
+    "other steps and a batch that the model fixes": (
+        refused(TensorSpec("x", "FP32", (-1, 20, 3)), node("x", shape=(1, 30, 3))),
+        "is of shape [1, 30, 3], declared [-1, 20, 3]",
+        "declare shape [1, 30, 3] and window steps: 30, as in training, or export with a free",
     ),
     "another type": (
         refused(TensorSpec("x", "FP32", (-1, 3)), node("x", "tensor(double)")),

@@ -136,8 +136,11 @@ def _check_shape(what: str, spec: contracts.TensorSpec, actual: Sequence[int | s
     if fits:
         return
     remedy = f"declare shape {declarable(spec.shape, actual)}"
-    if what == "input" and len(actual) == len(spec.shape) and _is_fixed_batch(actual, spec.shape):
-        remedy = f"{remedy}, or {FREE_BATCH}"
+    if what == "input" and len(actual) == len(spec.shape):
+        if _are_other_steps(actual, spec.shape):
+            remedy = f"{remedy} and window steps: {actual[1]}, as in training"
+        if _is_fixed_batch(actual, spec.shape):
+            remedy = f"{remedy}, or {FREE_BATCH}"
     raise Refused(
         Reason.SCHEMA_MISMATCH,
         f"{what} {quoted(spec.name)} is of shape {_text(actual)}, declared {_text(spec.shape)}",
@@ -182,6 +185,12 @@ def came(
 
 def _is_fixed_batch(actual: Sequence[int | str | None], declared: Sequence[int]) -> bool:
     return isinstance(actual[0], int) and actual[0] != declared[0]
+
+
+def _are_other_steps(actual: Sequence[int | str | None], declared: Sequence[int]) -> bool:
+    """Whether a window of as many samples as are declared is none of the model's."""
+    is_window = len(declared) == 3  # [batch, steps, features]
+    return is_window and isinstance(actual[1], int) and actual[1] != declared[1]
 
 
 def _text(shape: Sequence[int | str | None]) -> str:
