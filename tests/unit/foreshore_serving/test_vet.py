@@ -99,6 +99,24 @@ def test_a_file_of_another_format_is_named_with_how_to_convert_it(
 
 
 @pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        pytest.param(b"", "the file is empty", id="nothing"),
+        pytest.param(b"\n\n<!DOCTYPE html>\n<html>", "a web page", id="a page after lines"),
+        pytest.param(b"\xef\xbb\xbf<!doctype html>", "a web page", id="a page with a mark"),
+        pytest.param(b'{\n  "learner": {}}', "JSON, as XGBoost", id="JSON with spaces"),
+        pytest.param(b"tree\r\nversion=v4\r\n", "a LightGBM model", id="LightGBM on Windows"),
+    ],
+)
+def test_texts_are_recognised_however_they_are_laid_out(body: bytes, cause: str) -> None:
+    with pytest.raises(Refused) as caught:
+        vet.check(body)
+    assert caught.value.reason is Reason.NOT_ONNX
+    assert cause in caught.value.cause
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
     ("body", "says"),
     [
         (hostile_models.training_information(), "graph of its training"),

@@ -21,6 +21,8 @@ class FileFormat(NamedTuple):
     first: bytes
     name: str
     remedy: str
+    is_text: bool = False
+    """Whether spaces, line ends and the case of letters are left aside: `first` has none."""
 
 
 FORMATS: Final = (
@@ -30,8 +32,20 @@ FORMATS: Final = (
     FileFormat(4, b"ORTM", "a model in ONNX Runtime's own format", "the .onnx it was made of"),
     FileFormat(0, b"GGUF", "a language model in GGUF", "a model that is exported to ONNX"),
     FileFormat(0, b"\x1f\x8b", "gzip-compressed", "unpack it with gunzip"),
-    FileFormat(0, b"tree\n", "a LightGBM model as text", "onnxmltools.convert_lightgbm(model, …)"),
-    FileFormat(0, b'{"', "JSON, as XGBoost saves models", "onnxmltools.convert_xgboost(model, …)"),
+    FileFormat(
+        0,
+        b"treeversion=",
+        "a LightGBM model as text",
+        "onnxmltools.convert_lightgbm(model, …)",
+        is_text=True,
+    ),
+    FileFormat(
+        0,
+        b'{"',
+        "JSON, as XGBoost saves models",
+        "onnxmltools.convert_xgboost(model, …)",
+        is_text=True,
+    ),
     FileFormat(
         0, b"{L", "UBJSON, as XGBoost saves models", "onnxmltools.convert_xgboost(model, …)"
     ),
@@ -41,8 +55,12 @@ FORMATS: Final = (
         "a pointer of Git LFS in the file's place",
         "git lfs pull brings the file itself",
     ),
-    FileFormat(0, b"<!DOCTYPE", "a web page", "download the file itself: Raw, not the page"),
-    FileFormat(0, b"<html", "a web page", "download the file itself: Raw, not the page"),
+    FileFormat(
+        0, b"<!doctype", "a web page", "download the file itself: Raw, not the page", is_text=True
+    ),
+    FileFormat(
+        0, b"<html", "a web page", "download the file itself: Raw, not the page", is_text=True
+    ),
     *(
         FileFormat(
             0,
@@ -58,8 +76,17 @@ FORMATS: Final = (
 field of protobuf with its number below 32; a pickle's is 0x80, of no field with a length."""
 
 
+_BEGINNING: Final = 512
+"""Bytes in which a text is recognised."""
+_MARK: Final = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark."""
+
+
 def check(body: bytes) -> None:
-    """Refuse a file of another format that is recognised. Raises Refused: NotONNX."""
+    """Refuse a file of another format that is recognised, or none. Raises Refused: NotONNX."""
+    if not body:
+        raise Refused(Reason.NOT_ONNX, "the file is empty: nothing was written, or fetched")
+    text = b"".join(body[:_BEGINNING].removeprefix(_MARK).lower().split())
     for row in FORMATS:
-        if body.startswith(row.first, row.offset):
+        if (text if row.is_text else body).startswith(row.first, row.offset):
             raise Refused(Reason.NOT_ONNX, f"the file is {row.name}, no ONNX model", row.remedy)
