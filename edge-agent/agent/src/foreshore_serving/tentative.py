@@ -15,6 +15,10 @@ from foreshore_serving.refusal import Reason, Refused
 
 SHOWN_NAME: Final = 64
 """Characters of a name that a message quotes."""
+NO_SHAPE: Final = (
+    "export the model with inputs [batch, features]; or declare it by hand: a file that says no"
+    " shape is served with the one that the Model declares"
+)
 _STALL_SECONDS: Final = 10.0
 _BODY_BYTES: Final = 1 << 20
 """Of no use here: nobody sends requests."""
@@ -61,12 +65,13 @@ def _input(tensor: Described, steps: int | None) -> contracts.TensorSpec:
     if len(tensor["name"]) >= structure.CHARACTERS:  # it may have been cut
         cause = f"the name {tensor['name'][:SHOWN_NAME]}… is too long"
         raise Refused(Reason.UNSUPPORTED_NAME, cause)
-    if "dataType" not in tensor or "shape" not in tensor:
-        raise Refused(
-            Reason.UNSUPPORTED_TYPE,
-            f"input {tensor['name']} is {tensor['type']}"
-            + ("" if "shape" in tensor else " of a shape that the file does not say"),
-        )
+    if "dataType" not in tensor:
+        kind = tensor["type"]
+        cause = f"input {tensor['name']} is {kind}"
+        raise Refused(Reason.UNSUPPORTED_TYPE, cause, advice.of_type(kind))
+    if "shape" not in tensor:
+        cause = f"the file does not say the shape of input {tensor['name']}"
+        raise Refused(Reason.UNSUPPORTED_SHAPE, cause, NO_SHAPE)
     shape = [size if isinstance(size, int) else -1 for size in tensor["shape"]]
     middle = [(steps or 1) if size < 0 else size for size in shape[1:-1]]
     return contracts.TensorSpec(
@@ -119,7 +124,7 @@ def load(body: bytes, declared: contracts.Contract, before: int) -> TentativeMod
     if not declared.outputs:
         kinds = [f"{node.name} is {node.type}" for node in session.get_outputs()]
         remedy = advice.of_type(session.get_outputs()[0].type) if kinds else ""
-        cause = f"no output can be declared: {', '.join(kinds)}"
+        cause = f"no output can be declared: {', '.join(kinds) or 'it has none'}"
         raise Refused(Reason.UNSUPPORTED_TYPE, cause, remedy)
     came = _ran(session, declared)
     is_free = any(spec.shape[:1] == (-1,) for spec in declared.inputs)
