@@ -279,3 +279,11 @@ def test_what_the_protocols_models_write_is_read_unchanged(rows: list[tuple[floa
     request = tensors.decode(message.model_dump_json(exclude_none=True).encode(), contract())
 
     assert request.feeds["features"].reshape(-1).tolist() == list(flat)
+
+
+def test_a_name_that_is_not_known_brings_few_of_those_that_are() -> None:
+    inputs = tuple(TensorSpec(f"{number:02}" + "x" * 254, "FP32", (-1, 1)) for number in range(64))
+    with pytest.raises(Rejected) as caught:
+        tensors.decode(body(name="other"), dataclasses.replace(contract(), inputs=inputs))
+    assert "and 52 more" in caught.value.message
+    assert len(caught.value.message) < 4096

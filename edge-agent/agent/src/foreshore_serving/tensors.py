@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from foreshore_api import hints
 from foreshore_serving.contract import Contract, TensorSpec
 from foreshore_serving.refusal import Fault, Rejected
 
@@ -133,7 +134,7 @@ def _by_name(
         if name not in names:
             raise Rejected(
                 unknown,
-                f"the model has no {name[:64]} among its {what}: {', '.join(sorted(names))}",
+                f"the model has no {name[:64]} among its {what}; {hints.among(name[:64], names)}",
             )
         if name in named:
             raise Rejected(Fault.MALFORMED, f"{name} is given twice in {what}")
