@@ -87,6 +87,13 @@ def test_a_model_that_runs_as_often_as_its_inputs_say_is_seen(body: bytes, has_l
     assert vet.check(body).has_loops is has_loops
 
 
+def test_a_model_that_draws_numbers_says_so() -> None:
+    drawn = helper.make_node("RandomNormalLike", ["scores"], ["noise"])
+    note = vet.check(onnx_models.model([*onnx_models.CLASSIFY, drawn])).note
+    assert "drawn by chance (RandomNormalLike)" in note
+    assert vet.check(onnx_models.model()).note == ""
+
+
 @pytest.mark.parametrize("row", foreign.FORMATS, ids=lambda row: row.name)
 def test_a_file_of_another_format_is_named_with_how_to_convert_it(
     row: foreign.FileFormat,

@@ -99,13 +99,18 @@ class WarmModel:
     usual_seconds: float
     measure: Any
     """A `trial.Measure`."""
-    is_bounded: bool
+    structure: vet.Structure
     computed: providers.Computed
 
     def evidence(self, contract: contracts.Contract) -> Any:
         """Return the `evidence.TrialEvidence`."""
-        seconds, is_bounded = self.usual_seconds, self.is_bounded
+        seconds, is_bounded = self.usual_seconds, not self.structure.has_loops
         return self.measure.evidence(self.session, contract, seconds, is_bounded=is_bounded)
+
+    def note(self, contract: contracts.Contract) -> str:
+        """Return what is not as wanted; empty: nothing."""
+        notes = (providers.shortfall(self.computed, contract), self.structure.note)
+        return "; ".join(filter(None, notes))
 
 
 def _load(body: bytes, contract: contracts.Contract) -> WarmModel:
@@ -116,7 +121,7 @@ def _load(body: bytes, contract: contracts.Contract) -> WarmModel:
     loaded = session.load(body, contract)
     usual_seconds = session.warm_up(loaded, contract)
     computed = providers.computed(loaded, contract)
-    return WarmModel(loaded, usual_seconds, measure, not structure.has_loops, computed)
+    return WarmModel(loaded, usual_seconds, measure, structure, computed)
 
 
 def _serve(
@@ -134,7 +139,7 @@ def _serve(
         "ready": True,
         "inferSeconds": loaded.usual_seconds,
         "computed": str(loaded.computed),
-        "note": providers.shortfall(loaded.computed, contract),
+        "note": loaded.note(contract),
     }
     http = listener.server(
         server.Application(contract, runner, loaded.computed.provider),

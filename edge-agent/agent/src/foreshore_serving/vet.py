@@ -27,12 +27,37 @@ _BROKEN: Final = (
 LOOPS: Final = ("Loop", "Scan")
 """Operators that run as often as the values of their inputs say."""
 
+RANDOM: Final = frozenset(
+    (
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    )
+)
+"""Operators that draw numbers: an autoencoder of the variational kind is often exported so."""
+
 
 class Structure(NamedTuple):
     """What the nodes of an accepted model show."""
 
     has_loops: bool
     """Whether how long it runs depends on the values of its inputs, not on their lengths alone."""
+    random: tuple[str, ...] = ()
+    """Its operators that draw numbers, by name."""
+
+    @property
+    def note(self) -> str:
+        """What a person should know of what it answers; empty: nothing."""
+        if not self.random:
+            return ""
+        operators = ", ".join(self.random)
+        return (
+            f"its answers are drawn by chance ({operators}), the same inputs get others each time;"
+            " export it without: of a variational autoencoder take the mean in place of a sample"
+        )
 
 
 def check(body: bytes) -> Structure:
@@ -44,6 +69,7 @@ def check(body: bytes) -> Structure:
     """
     foreign.check(body)
     nodes, has_loops = 0, False
+    random: set[str] = set()
     switches: set[str] = set()
     truths: set[str] = set()
     for message in _messages(parse(body)):
@@ -52,6 +78,7 @@ def check(body: bytes) -> Structure:
                 nodes += 1
                 _check_node(message, nodes)
                 has_loops = has_loops or message.op_type in LOOPS
+                random.update({message.op_type} & RANDOM)
                 switches.update(message.input[2:3] if message.op_type == "Dropout" else ())
                 truths.update(message.output if _is_true_constant(message) else ())
             case "TensorProto":
@@ -66,7 +93,7 @@ def check(body: bytes) -> Structure:
                 raise Refused(Reason.TRAINING_GRAPH, "the model carries a graph of its training")
     if switches & truths:
         raise Refused(Reason.TRAINING_GRAPH, "operator Dropout trains: it drops numbers by chance")
-    return Structure(has_loops)
+    return Structure(has_loops, tuple(sorted(random)))
 
 
 def parse(body: bytes) -> Any:
