@@ -413,6 +413,8 @@ def _window(name: str, line: Mapping[str, Any]) -> str:
     state = "full"
     if "seconds" in line:
         state = f"{_plain(line.get('samples'))} there, full in {_plain(line['seconds'])} s"
+        if "gap" in line:
+            state += f", begun anew after {_plain(line['gap'])} s without one"
     return f"{name}: {steps} × {width} samples every {_plain(line.get('every'))} s, {state}"
 
 
