@@ -109,13 +109,23 @@ REFUSED: dict[str, tuple[Json, str]] = {
         tensor(*THREE, shape=[-1, 20, 3], window=WINDOW),
         "takes no window of 30 steps",
     ),
-    "a flat window": (tensor(*THREE, shape=[-1, 90], window=WINDOW), "takes no window of 30 steps"),
+    "a flat window": (
+        tensor(*THREE, shape=[-1, 90], window=WINDOW),
+        "a flat window is for the model to turn, with a transposition or a reshape before it",
+    ),
+    "a window with its features first": (
+        tensor(*THREE, shape=[-1, 3, 30], window=WINDOW),
+        "another order or a flat window is for the model to turn",
+    ),
     "a vector of any length": (
         tensor(*THREE, shape=[-1]),
         "leaves free how many there are: declare [3], or [-1, 3]",
     ),
     "a scalar of three": (tensor(*THREE, shape=[]), "3 features do not fill the shape []"),
-    "too many columns": (tensor(*THREE, shape=[-1, 4]), "3 features do not fill the shape [-1, 4]"),
+    "too many columns": (
+        tensor(*THREE, shape=[-1, 4]),
+        "3 features do not fill the shape [-1, 4]: list 4 of them, in the order of training",
+    ),
     "an aggregate in a window": (
         tensor("mean", shape=[-1, 30, 1], window=WINDOW),
         "a window holds samples, and mean is the Mean of many: take input co2 in its place",
