@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -32,9 +33,8 @@ def one_hot() -> bytes:
         helper.make_tensor_value_info("x", onnx.TensorProto.STRING, ["n"]),
         helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 2]),
     ]
-    node = helper.make_node(
-        "OneHotEncoder", ["x"], ["y"], domain="ai.onnx.ml", cats_strings=["idle", "running"], zeros=0
-    )
+    trained: dict[str, Any] = {"cats_strings": ["idle", "running"], "zeros": 0}
+    node = helper.make_node("OneHotEncoder", ["x"], ["y"], domain="ai.onnx.ml", **trained)
     graph = helper.make_graph([node], "oneHot", tensors[:1], tensors[1:])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())

@@ -1,4 +1,4 @@
-"""Records of a model of words and windows: shipped, stored, served and told by `kubectl foreshore`."""
+"""Records of a model of words and windows: shipped, stored, served, told by `kubectl foreshore`."""
 
 import json
 from pathlib import Path

@@ -293,9 +293,9 @@ def _unfit_window(shape: Sequence[int], steps: int, columns: int) -> str | None:
     if len(shape) != _WINDOWED or shape[1] not in (-1, steps):
         return (
             f"the shape {shape} takes no window of {steps} steps: that fills the middle of a shape"
-            " [batch, steps, features], whose steps are the middle dimension, or that is -1; another"
-            " order or a flat window is for the model to turn, with a transposition or a reshape"
-            " before it in its export"
+            " [batch, steps, features], whose steps are the middle dimension, or that is -1;"
+            " another order or a flat window is for the model to turn, with a transposition or a"
+            " reshape before it in its export"
         )
     if shape[-1] not in (-1, columns):
         return _unfilled(shape, columns)

@@ -17,8 +17,8 @@ from foreshore_agent.engine import effects
 from foreshore_agent.inference.local import port
 from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import oip, serving
-from foreshore_serving import contract as contracts
 from foreshore_serving import advice, evidence, providers, refusal, tensors, trial
+from foreshore_serving import contract as contracts
 from foreshore_serving import session as sessions
 
 _ELEMENTS: Final = pydantic.TypeAdapter(tuple[oip.Element, ...])
