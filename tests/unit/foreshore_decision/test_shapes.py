@@ -237,6 +237,15 @@ def test_preprocessing_that_fits_nothing_is_refused_with_its_remedy(name: str) -
     assert any(said in problem for problem in found), found
 
 
+def test_an_input_of_another_type_than_its_property_is_said_once() -> None:
+    """Not again of the model, which takes what the property is."""
+    profile, document, model = documents(tensor("state", kind="BYTES"))
+    del document["spec"]["inputs"][-3]["type"]
+    assert problems(profile, document, model) == [
+        "spec.inputs[state].type: is Number, but the property is String: write that"
+    ]
+
+
 def test_an_integer_may_be_shifted() -> None:
     shifted = scale("people", mean="1", deviation="1")
     assert made(*documents(tensor("people", kind="INT64"), preprocessing=(shifted,)))
