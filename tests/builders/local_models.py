@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import onnx
 from onnx import helper
 
 from foreshore_agent.engine import effects
@@ -23,6 +25,25 @@ def identity(data_type: int) -> bytes:
     )
     opsets = [helper.make_opsetid("", 17)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def one_hot() -> bytes:
+    """Return a model of text that was trained with `idle` and `running`, and takes nothing else."""
+    tensors = [
+        helper.make_tensor_value_info("x", onnx.TensorProto.STRING, ["n"]),
+        helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 2]),
+    ]
+    trained: dict[str, Any] = {"cats_strings": ["idle", "running"], "zeros": 0}
+    node = helper.make_node("OneHotEncoder", ["x"], ["y"], domain="ai.onnx.ml", **trained)
+    graph = helper.make_graph([node], "oneHot", tensors[:1], tensors[1:])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def one_hot_config() -> serving.ModelConfig:
+    """Declare that model."""
+    output = serving.DeclaredTensor(name="y", data_type="FP32", shape=(-1, 2))
+    return config(one_hot(), "BYTES").model_copy(update={"outputs": (output,)})
 
 
 def config(body: bytes, data_type: str = "FP32") -> serving.ModelConfig:

@@ -79,7 +79,7 @@ def device(
     )
 
 
-def model() -> v1alpha1.Model:
+def model(**spec: Any) -> v1alpha1.Model:
     return v1alpha1.Model.read(
         {
             "metadata": metadata("occupancy"),
@@ -89,6 +89,7 @@ def model() -> v1alpha1.Model:
                     {"name": "features", "dataType": "FP32", "shape": [-1, 1], "features": ["co2"]}
                 ],
                 "outputs": [{"name": "probabilities", "dataType": "FP32", "shape": [-1, 2]}],
+                **spec,
             },
         }
     )

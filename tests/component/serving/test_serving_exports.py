@@ -72,6 +72,16 @@ def test_a_classifier_of_a_default_export_answers_probabilities_and_labels() -> 
     assert answer["parameters"]["digest"] == config.digest, "of the file, not of what is run"
 
 
+def test_a_category_that_training_had_not_is_the_callers_mistake() -> None:
+    body, path = local_models.one_hot(), "/v2/models/identity/infer"
+    with serving_process.serving_process(body, config=local_models.one_hot_config()) as running:
+        running.await_ready()
+        status, _ = running.request("POST", path, request("x", "BYTES", [1], ["running"]))
+        assert status == 200
+        status, fault = running.request("POST", path, request("x", "BYTES", [1], ["boost"]))
+    assert (status, fault["error"]) == (400, "UnknownCategory")
+
+
 def test_text_that_is_none_is_refused_at_warm_up() -> None:
     body = hostile_models.not_text()
     text = serving.DeclaredTensor(name="probabilities", data_type="BYTES", shape=(1, 2))

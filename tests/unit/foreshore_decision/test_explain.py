@@ -9,7 +9,7 @@ from builders import engine_rig, plug, room
 from foreshore_agent.engine import effects
 from foreshore_agent.engine import events as agent_events
 from foreshore_api import printable
-from foreshore_api.reasons import cap, telemetry
+from foreshore_api.reasons import cap, inference, telemetry
 from foreshore_api.wire import record
 from foreshore_decision import explain
 
@@ -200,6 +200,30 @@ def test_a_replica_of_another_version_is_named_with_what_it_answered_as() -> Non
         "it would have gone on with a replica that answers as occupancy-v1",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (inference.UNKNOWN_CATEGORY, f"remedy: {inference.UNKNOWN_CATEGORY.remedy})"),
+        (inference.OUTPUT_MISSING, "Failed (OutputMissing)"),
+        ("Status418", "Failed (Status418)"),
+    ],
+    ids=["with a remedy", "of a gate", "of a server of others"],
+)
+def test_why_a_replica_gave_no_answer_is_told_with_what_helps(reason: str, words: str) -> None:
+    rig = engine_rig.Rig(hold=(effects.Infer,))
+    rig.sample()
+    rig.feed(
+        agent_events.InferenceFailed,
+        decision_id=rig.waiting[0].decision_id,  # type: ignore[union-attr]
+        reason=str(reason),
+        attempts=(record.Attempt(slot="r0", node="edge-2", result="Failed", reason=str(reason)),),
+    )
+    text = "\n".join(explain.lines(explain.of_events(map(json.dumps, rig.records))))
+    assert f"the model gave no answer ({reason})" in text
+    assert words in text
+    assert "{" not in text
 
 
 def test_what_a_device_or_an_author_wrote_steers_no_terminal() -> None:

@@ -128,7 +128,7 @@ def test_a_slot_without_a_sample_holds_the_one_before() -> None:
 
 def test_a_gap_of_more_than_twice_the_distance_starts_anew() -> None:
     grid = fed([0.0, 1.0, 2.0, 4.1])
-    assert samples.look(grid, 4.1) == samples.SampledWindow(1, 0, 2.0)
+    assert samples.look(grid, 4.1) == samples.SampledWindow(1, 0, 2.0, gap=4.1 - 2.0)
     assert values_of(fed([0.0, 1.0, 2.0, 4.1, 5.1, 6.1]), 6.1) == [4.1, 5.1, 6.1]
 
 
@@ -143,7 +143,28 @@ def test_a_window_says_how_many_steps_are_there_and_which_column_lacks_most() ->
 def test_a_full_window_is_over_once_nothing_comes() -> None:
     grid = fed([0.0, 1.0, 2.0])
     assert samples.look(grid, 4.0).is_full
-    assert samples.look(grid, 4.1) == samples.SampledWindow(0, 0, 3.0)
+    assert samples.look(grid, 4.1) == samples.SampledWindow(0, 0, 3.0, gap=4.1 - 2.0)
+
+
+@given(st.lists(st.sampled_from([0.5, 1.0, 1.9, 2.1, 5.0, 60.0]), max_size=12))
+def test_a_window_says_which_gap_it_began_anew_after(distances: list[float]) -> None:
+    """A device that is slower than the grid never fills it: what is said must not only be when."""
+    grid, now, gaps = samples.add(samples.empty(100, 1.0, 1), 0.0, {0: 0.0}), 0.0, [0.0]
+    for distance in distances:
+        before, now = now, now + distance
+        gaps += [now - before] if now - before > 2.0 + RESOLUTION else []
+        grid = samples.add(grid, now, {0: now})
+        assert samples.look(grid, now).gap == gaps[-1]
+        assert samples.look(grid, now + 7.0).gap == now + 7.0 - now
+
+
+def test_each_column_has_the_gap_that_is_its_own() -> None:
+    """Also where both begin anew, and the grid with them."""
+    grid = samples.empty(3, 1.0, 2)
+    for at in (0.0, 60.0, 120.0):
+        grid = samples.add(grid, at, {0: at})
+        grid = samples.add(grid, at + 0.25, {1: at})
+    assert [column and column.gap for column in grid.columns] == [60.0, 60.0]
 
 
 def test_an_older_value_is_refused() -> None:

@@ -109,13 +109,23 @@ REFUSED: dict[str, tuple[Json, str]] = {
         tensor(*THREE, shape=[-1, 20, 3], window=WINDOW),
         "takes no window of 30 steps",
     ),
-    "a flat window": (tensor(*THREE, shape=[-1, 90], window=WINDOW), "takes no window of 30 steps"),
+    "a flat window": (
+        tensor(*THREE, shape=[-1, 90], window=WINDOW),
+        "a flat window is for the model to turn, with a transposition or a reshape before it",
+    ),
+    "a window with its features first": (
+        tensor(*THREE, shape=[-1, 3, 30], window=WINDOW),
+        "another order or a flat window is for the model to turn",
+    ),
     "a vector of any length": (
         tensor(*THREE, shape=[-1]),
         "leaves free how many there are: declare [3], or [-1, 3]",
     ),
     "a scalar of three": (tensor(*THREE, shape=[]), "3 features do not fill the shape []"),
-    "too many columns": (tensor(*THREE, shape=[-1, 4]), "3 features do not fill the shape [-1, 4]"),
+    "too many columns": (
+        tensor(*THREE, shape=[-1, 4]),
+        "3 features do not fill the shape [-1, 4]: list 4 of them, in the order of training",
+    ),
     "an aggregate in a window": (
         tensor("mean", shape=[-1, 30, 1], window=WINDOW),
         "a window holds samples, and mean is the Mean of many: take input co2 in its place",
@@ -225,6 +235,15 @@ def test_preprocessing_that_fits_nothing_is_refused_with_its_remedy(name: str) -
     taking, declared, said = PREPARED[name]
     found = problems(*documents(taking, preprocessing=(declared,)))
     assert any(said in problem for problem in found), found
+
+
+def test_an_input_of_another_type_than_its_property_is_said_once() -> None:
+    """Not again of the model, which takes what the property is."""
+    profile, document, model = documents(tensor("state", kind="BYTES"))
+    del document["spec"]["inputs"][-3]["type"]
+    assert problems(profile, document, model) == [
+        "spec.inputs[state].type: is Number, but the property is String: write that"
+    ]
 
 
 def test_an_integer_may_be_shifted() -> None:

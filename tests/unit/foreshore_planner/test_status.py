@@ -38,6 +38,18 @@ def test_a_models_status_lists_the_versions_that_name_it_by_name() -> None:
     ]
 
 
+def test_a_model_that_cannot_be_asked_says_so_itself_with_its_remedy() -> None:
+    """Not only the policies that ask it: whoever declared the model looks there."""
+    window = {"name": "window", "dataType": "FP32", "shape": [-1, -1, 3]}
+    taking = build.model(inputs=[{**window, "features": ["a", "b", "c"]}])
+    said = status(build.world(models=(taking,)), v1alpha1.Model)
+    ready, stalled = said["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "False", "Invalid")
+    assert (stalled["type"], stalled["message"]) == ("Stalled", ready["message"])
+    assert ready["message"].startswith("spec.inputs[window].shape: the shape [-1, -1, 3] leaves")
+    assert "declare window {steps, every}" in ready["message"]
+
+
 def test_a_model_without_versions_counts_none() -> None:
     assert status(build.world(versions=()), v1alpha1.Model)["versionCount"] == 0
 

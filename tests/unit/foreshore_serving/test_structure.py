@@ -41,6 +41,33 @@ def test_a_classifier_is_described() -> None:
     assert model.opsets == (inspection.OperatorSet(domain="", version=17),)
 
 
+def convolution(shape: list[int | str], *, is_turned: bool = False) -> bytes:
+    """A convolution of three channels, with or without a transposition before it."""
+    name = "turned" if is_turned else "signal"
+    turning = [helper.make_node("Transpose", ["signal"], ["turned"], perm=[0, 2, 1])]
+    return body(
+        [helper.make_tensor_value_info("signal", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("mapped", TensorProto.FLOAT, ["batch", 4, "steps"])],
+        [*(turning if is_turned else []), helper.make_node("Conv", [name, "w"], ["mapped"])],
+    )
+
+
+@pytest.mark.parametrize("shape", [["batch", 3, 30], ["batch", 3, "steps"]], ids=["fixed", "free"])
+def test_a_window_that_has_its_features_first_is_refused_with_its_remedy(
+    shape: list[int | str],
+) -> None:
+    """Its three channels look like three samples, and it would answer to those."""
+    [finding] = described(convolution(shape)).findings
+    assert finding.reason == "UnsupportedShape"
+    assert "takes [batch, features, steps]" in finding.message
+    assert "x.transpose(1, 2)" in (finding.remedy or "")
+
+
+def test_a_convolution_over_samples_or_over_one_sample_is_none_of_these() -> None:
+    assert described(convolution(["batch", 30, 3], is_turned=True)).findings == ()
+    assert described(convolution(["batch", 1, 30])).findings == ()
+
+
 @pytest.mark.parametrize("kind", sorted({*TensorProto.DataType.keys()} - {"UNDEFINED"}))
 def test_every_element_type_has_onnx_own_name(kind: str) -> None:
     number = TensorProto.DataType.Value(kind)

@@ -235,9 +235,9 @@ INFERENCE_LATE: Final = decides(
 INFERENCE_FAILED: Final = decides(
     INFERENCE,
     "InferenceFailed",
-    "Every replica failed, or there is none.",
-    "no replica could answer ({detail})",
-    "a replica that answers",
+    "Every replica failed, there is none, or no value of its type can be made of a feature.",
+    "the model gave no answer ({detail})",
+    "an answer of the model",
 )
 OTHER_VERSION: Final = decides(
     INFERENCE,

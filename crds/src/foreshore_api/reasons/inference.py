@@ -61,6 +61,11 @@ CONNECTION_LOST: Final = Reason(
 
 # Answered, and not to be used.
 OTHER_VERSION: Final = decision.OTHER_VERSION
+UNKNOWN_CATEGORY: Final = Reason(
+    "UnknownCategory",
+    "The model was asked with a category that its training had not, and answers nothing to it.",
+    remedy='a value that training had, or OneHotEncoder(handle_unknown="ignore") in training',
+)
 NOT_FINITE: Final = Reason(
     "NotFinite",
     "The answer holds NaN or an infinite number.",

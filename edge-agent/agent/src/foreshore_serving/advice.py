@@ -1,11 +1,13 @@
 """What to change of a model, for whoever exported it: the remedies of a case, not of a reason.
 
 The runtime's errors are text. What is recognised in one gets its remedy; what is not keeps the one
-of its reason. Pure: read by `vet`, `schema` and `session`.
+of its reason. Pure: read by `vet`, `schema` and `session`, and by whoever runs a model.
 """
 
 import re
 from typing import Final, NamedTuple
+
+from foreshore_serving.refusal import Fault, Rejected
 
 NO_ZIPMAP: Final = (
     'convert with options={"zipmap": False} (scikit-learn) or zipmap=False (LightGBM)'
@@ -109,6 +111,12 @@ def of_error(error: BaseException) -> ErrorAdvice:
 def is_of_input(error: BaseException) -> bool:
     """Whether the runtime's error lies in the values of an input, which another may not have."""
     return _OF_INPUTS.search(str(error)[:8192]) is not None
+
+
+def rejected(error: Exception) -> Rejected:
+    """Return why a request that the runtime failed on is not answered."""
+    fault = Fault.UNKNOWN_CATEGORY if is_of_input(error) else Fault.INFERENCE_FAILED
+    return Rejected(fault, str(error)[:500])
 
 
 def of_domain(domain: str) -> str:

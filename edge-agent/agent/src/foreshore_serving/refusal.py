@@ -45,6 +45,7 @@ class Fault(StrEnum):
     WRONG_TYPE = "WrongType"  # 400: datatype, or an element of another type
     WRONG_SHAPE = "WrongShape"  # 400: not the declared shape, or not as many elements as it says
     OUT_OF_RANGE = "OutOfRange"  # 400: an element does not fit its datatype, infinity included
+    UNKNOWN_CATEGORY = "UnknownCategory"  # 400: a value of an input that training had not
     UNKNOWN_MODEL = "UnknownModel"  # 404: another model or version than the one served here
     NO_SUCH_PATH = "NoSuchPath"  # 404
     METHOD_NOT_ALLOWED = "MethodNotAllowed"  # 405

@@ -22,7 +22,7 @@ import prometheus_client
 
 from foreshore_api import programs
 from foreshore_api.wire import metrics
-from foreshore_serving import tensors
+from foreshore_serving import advice, tensors
 from foreshore_serving.contract import Contract, TensorSpec
 from foreshore_serving.refusal import Fault, Rejected
 
@@ -114,7 +114,7 @@ class Runner:
         try:
             arrays = self._run([spec.name for spec in request.wanted], request.feeds)
         except Exception as error:  # they share no base class; counted by status, and answered
-            raise Rejected(Fault.INFERENCE_FAILED, str(error)[:500]) from error
+            raise advice.rejected(error) from error
         finally:
             self._busy_since = None
         return arrays, time.perf_counter() - began

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from foreshore_serving import vet, zipmap
+from foreshore_serving.refusal import Reason
 
 TENSORS: Final = 64
 LABELS: Final = 256
@@ -75,8 +76,37 @@ def describe(model: Any) -> Described:
         "inputCount": len(inputs),
         "outputs": [_output(value, zipped, labels) for value in graph.output[:TENSORS]],
         "outputCount": len(graph.output),
+        "findings": list(_channels_first(graph, inputs[:TENSORS])),
         **_contents(model),
     }
+
+
+def _channels_first(graph: Any, inputs: Iterable[Any]) -> Iterator[Described]:
+    """Yield the inputs that would take a window of samples turned by a quarter.
+
+    A convolution slides over the last dimension, so that one which reads [batch, features, steps]
+    from outside would be answered, wrongly, with the samples where its features belong.
+    """
+    convolved = {
+        node.input[0]
+        for node in graph.node
+        if (node.op_type, node.domain) == ("Conv", "") and node.input
+    }
+    for value in inputs:
+        shape = _tensor(value).get("shape", ())
+        if value.name in convolved and len(shape) == 3 and shape[1] != 1:
+            sizes = ", ".join(map(str, shape))
+            yield {
+                "reason": Reason.UNSUPPORTED_SHAPE,
+                "message": text(
+                    f"input {text(value.name)} [{sizes}] goes into a convolution as it is, which"
+                    " takes [batch, features, steps]; windows of samples are [batch, steps,"
+                    " features]",
+                    SENTENCE,
+                ),
+                "remedy": "export the model with a transposition before it, in PyTorch"
+                " x.transpose(1, 2) at the beginning of forward",
+            }
 
 
 def text(value: object, longest: int = CHARACTERS) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from foreshore_api import printable
-from foreshore_api.reasons import Reason, cap, telemetry
+from foreshore_api.reasons import Reason, cap, inference, telemetry
 from foreshore_api.reasons import command as outcomes
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
@@ -413,14 +413,18 @@ def _window(name: str, line: Mapping[str, Any]) -> str:
     state = "full"
     if "seconds" in line:
         state = f"{_plain(line.get('samples'))} there, full in {_plain(line['seconds'])} s"
+        if "gap" in line:
+            state += f", begun anew after {_plain(line['gap'])} s without one"
     return f"{name}: {steps} × {width} samples every {_plain(line.get('every'))} s, {state}"
 
 
 def _why_unanswered(attempt: record.Attempt) -> str:
-    """Return why an attempt is not the answer, with what answered in its place."""
-    model = attempt.answered
-    other = "" if model is None else f": {served.Served(model.name, model.version, model.digest)}"
-    return f"{attempt.reason}{other}"
+    """Return why an attempt is not the answer, and what answered in its place, or what helps."""
+    model, code = attempt.answered, attempt.reason or ""
+    if model is not None:
+        return f"{code}: {served.Served(model.name, model.version, model.digest)}"
+    row = inference.TABLE.get(code)
+    return code if isinstance(row, GateReason) else _with_remedy(code, row)
 
 
 def _wanted(recommendation: record.Recommendation | None) -> str:

@@ -58,6 +58,8 @@ class SampledColumn(NamedTuple):
     """The slot that it is in."""
     values: tuple[Sample, ...]
     """One for each slot up to that, the oldest first; a slot without a value has the one before."""
+    gap: float = 0.0
+    """Seconds without a value before the first of them, which voided what was there; 0: none."""
 
 
 class SampleGrid(NamedTuple):
@@ -84,6 +86,8 @@ class SampledWindow(NamedTuple):
     """A value of each column for each step, the oldest step first; none before it is full."""
     digest: str = ""
     """Fingerprint of the rows, where a record holds this alone."""
+    gap: float = 0.0
+    """Seconds without a value of that column which voided what it had, so that it is not full."""
 
     @property
     def is_full(self) -> bool:
@@ -108,7 +112,7 @@ def add(grid: SampleGrid, at: float, values: Mapping[int, Sample]) -> SampleGrid
         if not (isinstance(value, str) or math.isfinite(value)):
             raise ValueError(f"a window takes finite numbers, not {value}")
     if all(column is None or _is_void(grid, column, at) for column in grid.columns):
-        grid = SampleGrid(grid.steps, grid.every, (None,) * len(grid.columns), at)
+        grid = grid._replace(origin=at)
     slot = math.floor((at - grid.origin + RESOLUTION) / grid.every + 0.5)
     columns = list(grid.columns)
     for index, value in values.items():
@@ -119,14 +123,17 @@ def add(grid: SampleGrid, at: float, values: Mapping[int, Sample]) -> SampleGrid
 def _with_value(
     grid: SampleGrid, column: SampledColumn | None, at: float, slot: int, value: Sample
 ) -> SampledColumn:
-    if column is None or _is_void(grid, column, at):
+    if column is None:
         return SampledColumn(at, slot, (value,))
+    if _is_void(grid, column, at):
+        return SampledColumn(at, slot, (value,), at - column.at)
     if at < column.at:
         return column
     if slot == column.slot:
-        return SampledColumn(at, slot, (*column.values[:-1], value))
+        return column._replace(at=at, values=(*column.values[:-1], value))
     held = column.values[-1:] * (slot - column.slot - 1)
-    return SampledColumn(at, slot, (*column.values, *held, value)[-grid.steps :])
+    values = (*column.values, *held, value)[-grid.steps :]
+    return SampledColumn(at, slot, values, column.gap)
 
 
 def _is_void(grid: SampleGrid, column: SampledColumn, now: float) -> bool:
@@ -143,10 +150,17 @@ def look(grid: SampleGrid, now: float) -> SampledWindow:
     there = [_steps(grid, column, newest) for column in live]
     samples = min(there)
     if samples < grid.steps:
-        missing = (grid.steps - samples) * grid.every
-        return SampledWindow(samples, there.index(samples), max(missing, RESOLUTION))
+        missing, index = (grid.steps - samples) * grid.every, there.index(samples)
+        gap = _gap(grid, grid.columns[index], now)
+        return SampledWindow(samples, index, max(missing, RESOLUTION), gap=gap)
     filled = [_until(column, newest, grid.steps) for column in live if column is not None]
     return SampledWindow(samples, 0, 0.0, tuple(zip(*filled, strict=True)))
+
+
+def _gap(grid: SampleGrid, column: SampledColumn | None, now: float) -> float:
+    if column is None:
+        return 0.0
+    return now - column.at if _is_void(grid, column, now) else column.gap
 
 
 def _steps(grid: SampleGrid, column: SampledColumn | None, newest: int) -> int:

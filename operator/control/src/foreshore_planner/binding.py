@@ -180,13 +180,21 @@ def _own_problem(key: acceptance.ResourceKey[meta.Resource]) -> BindingProblem |
     resource = key.resource
     refused = support.unsupported(resource)
     if not refused:
-        if not isinstance(resource, v1alpha1.DeviceProfile):
-            return None
-        return _unaccepted(acceptance.of_profile(resource))
+        return _unaccepted(_faults(resource))
     listed = ", ".join(f"{field.path}={field.value}" for field in refused[:4])
     return BindingProblem(
         conditions.Reason.NOT_SUPPORTED, f"this release does not act on {listed}", is_final=True
     )
+
+
+def _faults(resource: meta.Resource) -> tuple[deciding.PolicyProblem, ...]:
+    """Return what is wrong with an object by itself, of the kinds that can be wrong by themselves.
+
+    A policy's own are found where it is compiled, for a device.
+    """
+    if isinstance(resource, v1alpha1.DeviceProfile):
+        return acceptance.of_profile(resource)
+    return acceptance.of_model(resource) if isinstance(resource, v1alpha1.Model) else ()
 
 
 def _unaccepted(problems: tuple[deciding.PolicyProblem, ...]) -> BindingProblem | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builders import room
+from builders import neighbours, room
 from builders.engine_rig import OCCUPIED, Rig
 from foreshore_agent.engine import agenda, authority, effects, events, step, triggers
 from foreshore_agent.engine import turn as turns
@@ -133,6 +133,37 @@ def test_a_tick_does_what_one_does_that_looks_at_everybody(
     policy: str, held: tuple[type, ...], acknowledges: bool, acts: list[tuple[Any, ...]]
 ) -> None:
     run(policy, held, acknowledges, acts)
+
+
+class Neighboured(Watched):
+    """A room that is decided on what its window says too; each tick is held to the oracle."""
+
+    def speak(self, device: int, co2: float, is_followed: bool) -> None:
+        if device == 0:
+            self.sample(**{**OCCUPIED, "co2": co2})
+            return
+        open_ = {"open": co2 > 1000.0, "tilt": 0.0}
+        self.feed(events.Sample, device=neighbours.WINDOW, values=open_, is_followed=is_followed)
+
+
+BESIDE: Final = ("speak", "go_on", "sleep", "tick", "release", "telemetry", "broker")
+"""What may happen to two devices of which one reads the other."""
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(
+        [{}, {"minimumInterval": "7s"}, {"minimumInterval": "1s", "afterSilence": "2s"}]
+    ),
+    st.lists(ACTS.filter(lambda act: act[0] in BESIDE), max_size=40),
+)
+def test_nor_does_it_forget_who_reads_another_device(
+    trigger: room.Json, acts: list[tuple[Any, ...]]
+) -> None:
+    timed = room.changed(neighbours.policy(), spec__trigger=trigger)
+    watched = Neighboured(neighbours.documents(timed))
+    for act in acts:
+        watched.take(act)
 
 
 def book_nothing(patch: pytest.MonkeyPatch) -> None:

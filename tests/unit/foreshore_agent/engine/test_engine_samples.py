@@ -122,6 +122,22 @@ def test_a_window_that_is_not_full_says_how_many_samples_are_there_and_when_it_w
     assert "it would have gone on with 2 s more of listening" in text
 
 
+def test_a_window_that_its_device_is_too_slow_for_says_so() -> None:
+    """It would be full in two seconds for ever."""
+    rig = Rig((model(), ROUTINE))
+    speak(rig, 2, apart=30.0)
+    recorded = rig.decisions[-1]
+    [line] = [gate for gate in recorded["gates"] if gate["gate"] == "Validity"]
+    assert line["message"] == (
+        "light is not ready: 1 of 3 samples every 1 s are there; full in 2 s; begun anew after 30 s"
+        " without one, where 2 s may pass"
+    )
+    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
+    text = "\n".join(explain.lines(explain.of_events([event])))
+    assert "1 there, full in 2 s, begun anew after 30 s without one" in text
+    assert_replays(rig)
+
+
 def test_why_says_that_a_window_was_full() -> None:
     rig = Rig((model(), ROUTINE))
     speak(rig, 3)

@@ -118,6 +118,16 @@ def test_a_question_without_an_input_fails() -> None:
     assert result.reason == "MissingInput"
 
 
+def test_a_category_that_training_had_not_blames_nobody_and_is_named() -> None:
+    """Any replica fails on it: none rests for it, and the record says what was wrong."""
+    model = local_models.loaded(local_models.one_hot(), local_models.one_hot_config())
+    answered = model.run((effects.Tensor("x", "BYTES", (1,), ("idle",)),))
+    assert isinstance(answered, port.RunOutputs)
+    result = model.run((effects.Tensor("x", "BYTES", (1,), ("boost",)),))
+    assert isinstance(result, port.RunFailure)
+    assert (result.reason, result.is_request_wrong) == ("UnknownCategory", True)
+
+
 def test_what_is_not_finite_is_no_answer() -> None:
     body = onnx_models.not_a_number()
     model = local_models.loaded(body, onnx_models.config(body))

@@ -27,6 +27,14 @@ def test_a_model_that_works_is_supported_without_a_word_more() -> None:
     assert judged() == suitability.Suitability((), ())
 
 
+def test_an_input_of_the_wrong_shape_is_not_said_how_to_declare() -> None:
+    """Who declared what the note says would be answered wrongly."""
+    finding = inspection.ModelFinding(reason=ServingReason.UNSUPPORTED_SHAPE, message="turned")
+    window = (inspected.tensor(shape=("batch", 3, "steps")),)
+    assert any("--window" in note for note in judged(inputs=window).notes)
+    assert judged(inputs=window, findings=(finding,)).notes == ()
+
+
 REFUSED: dict[str, tuple[dict[str, Any], ServingReason, str]] = {
     "values in another file": (
         {"external_files": ("m.onnx.data",)},

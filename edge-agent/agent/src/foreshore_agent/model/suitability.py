@@ -163,7 +163,10 @@ def shape_text(shape: fit.Shape | None) -> str:
 
 
 def _notes(inspected: inspection.ModelInspection, steps: int | None) -> Iterator[str]:
-    for tensor in inspected.inputs:
+    are_shapes_right = all(
+        finding.reason != ServingReason.UNSUPPORTED_SHAPE for finding in inspected.findings
+    )
+    for tensor in inspected.inputs if are_shapes_right else ():
         yield from _input_notes(tensor, steps)
     for tensor in inspected.outputs:
         yield from _output_notes(tensor)

@@ -54,8 +54,10 @@ class _EntryWords(dict[str, str]):
 def _listened(operands: Mapping[str, expr.Value | None], words: Mapping[str, str]) -> str:
     """Say how far a window has come: one of samples, one of a feature, or none."""
     if "steps" in operands:
+        gap = "; begun anew after {gap} s without one, where {longest} s may pass"
         return (
             "{samples} of {steps} samples every {every} s are there; full in {seconds} s"
+            + (gap if "gap" in operands else "")
         ).format_map(words)
     if "coverage" in operands:
         return (

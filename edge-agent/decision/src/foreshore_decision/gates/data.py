@@ -167,6 +167,8 @@ def _unfilled(gate: GateName, facts: Facts) -> Entry | None:
                 "every": window.every,
                 "seconds": seen.seconds,
             }
+            if seen.gap:
+                operands |= {"gap": seen.gap, "longest": samples.GAP * window.every}
             name = tensor.features[seen.column]
             return Entry(gate, FAIL, reasons.FEATURE_NOT_READY, name, operands=operands)
     return None

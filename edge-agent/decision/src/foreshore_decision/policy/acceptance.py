@@ -1,4 +1,4 @@
-"""Whether a DeviceProfile and a Device are accepted, in the same words by everybody who asks.
+"""Whether a profile, a device and a model are accepted, in the same words by everybody who asks.
 
 The operator says it as `Ready`, `inspection` says it of a folder. The assignment leaves out devices
 that cannot be listened to (or keeps them as they last were); what else is wrong keeps policies from
@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 from foreshore_api import meta, v1alpha1
-from foreshore_decision.policy import profiles, telemetry
+from foreshore_decision.policy import profiles, shapes, telemetry
 from foreshore_decision.policy.problems import PolicyProblem, Problems
 
 R = TypeVar("R", bound=meta.Resource)
@@ -54,6 +54,14 @@ def of_device(
 ) -> tuple[PolicyProblem, ...]:
     """Return what is wrong with a device of a profile, and not with the profile itself."""
     return _of_device(ResourceKey(profile), ResourceKey(device))
+
+
+def of_model(model: v1alpha1.Model) -> tuple[PolicyProblem, ...]:
+    """Return what is wrong with a model by itself, so that no policy that asks it compiles."""
+    return tuple(
+        PolicyProblem(fault.reason, fault.path, fault.message)
+        for fault in shapes.faults(model.spec)
+    )
 
 
 def of_reading(

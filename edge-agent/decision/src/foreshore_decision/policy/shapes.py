@@ -272,7 +272,7 @@ def _unfit(shape: Sequence[int], columns: int) -> str | None:
             f" [-1, {columns}] where it is the batch that is free"
         )
     if last not in (-1, columns):
-        return f"{columns} features do not fill the shape {shape}"
+        return _unfilled(shape, columns)
     for size in shape[1:-1]:
         if size == -1:
             return (
@@ -293,11 +293,23 @@ def _unfit_window(shape: Sequence[int], steps: int, columns: int) -> str | None:
     if len(shape) != _WINDOWED or shape[1] not in (-1, steps):
         return (
             f"the shape {shape} takes no window of {steps} steps: that fills the middle of a shape"
-            " [batch, steps, features], whose steps are the middle dimension, or that is -1"
+            " [batch, steps, features], whose steps are the middle dimension, or that is -1;"
+            " another order or a flat window is for the model to turn, with a transposition or a"
+            " reshape before it in its export"
         )
     if shape[-1] not in (-1, columns):
-        return f"{columns} features do not fill the shape {shape}"
+        return _unfilled(shape, columns)
     return _no_batch(shape, shape[:1])
+
+
+def _unfilled(shape: Sequence[int], columns: int) -> str:
+    """Say that features are too few or too many for the last dimension of a shape."""
+    wanted = shape[-1] if shape else 1
+    return (
+        f"{columns} features do not fill the shape {shape}: list {wanted} of them, in the order of"
+        " training, where categories encoded OneHot count one each; samples of a window fill a"
+        " dimension of their own, [batch, steps, features]"
+    )
 
 
 def _no_batch(shape: Sequence[int], batch: Sequence[int]) -> str | None:

@@ -41,7 +41,7 @@ def _input(
     return compiled.CompiledInput(
         name=source.name,
         property=source.property if other is None else other.name,
-        type=source.type,
+        type=prop.type,  # also where the policy says another: the model is held to what there is
         unit=prop.unit,
         maximum_age=scalars.seconds(source.maximum_age),
         minimum=span.minimum,
@@ -109,7 +109,7 @@ def _check_property(
     if prop.access is Access.WRITE:
         problems.add(Reason.INVALID, f"{path}.property", f"{prop.name} cannot be read")
     if source.type is not prop.type:
-        message = f"is {source.type}, but the property is {prop.type}"
+        message = f"is {source.type}, but the property is {prop.type}: write that"
         problems.add(Reason.INVALID, f"{path}.type", message)
     if source.unit is not None and source.unit != prop.unit:
         message = f"is {source.unit}, but the property is in {prop.unit or 'no unit'}: write that"

@@ -1,6 +1,6 @@
 """The windows of samples in a record: how full they were, and with level Full what they held.
 
-    samples    of the column that has the fewest; `seconds` are missing
+    samples    of the column that has the fewest; `seconds` are missing, after a `gap`
     digest     fingerprint of the rows, to the last bit, where the window was full
     rows       with level Full, as far as the record has room: the values of each step, oldest first
 
@@ -38,6 +38,8 @@ def encode(
             line["digest"] = samples.fingerprint(held)
         else:
             line |= {"seconds": held.seconds, "column": held.column}
+            if held.gap:
+                line["gap"] = held.gap
         lines[tensor.name] = line
     return lines
 
@@ -72,4 +74,5 @@ def _window(line: Json, window: compiled.SampledInputs, width: int) -> samples.S
     if not (0 <= count <= window.steps and 0 <= column < width and is_full is bool(digest)):
         message = f"{count} samples of {window.steps}, {digest or 'no digest'}: no such window"
         raise ValueError(message)
-    return samples.SampledWindow(count, column, seconds, digest=digest)
+    gap = typed(float, line.get("gap", 0.0))
+    return samples.SampledWindow(count, column, seconds, digest=digest, gap=gap)

@@ -17,8 +17,8 @@ from foreshore_agent.engine import effects
 from foreshore_agent.inference.local import port
 from foreshore_api.reasons import inference as reasons
 from foreshore_api.wire import oip, serving
+from foreshore_serving import advice, evidence, providers, refusal, tensors, trial
 from foreshore_serving import contract as contracts
-from foreshore_serving import evidence, providers, refusal, tensors, trial
 from foreshore_serving import session as sessions
 
 _ELEMENTS: Final = pydantic.TypeAdapter(tuple[oip.Element, ...])
@@ -101,14 +101,11 @@ class AgentSession:
                 for spec, array in zip(self._outputs, arrays, strict=True)
             }
         except refusal.Rejected as rejected:
-            is_wrong = rejected.status == 400  # as `oip.answer` takes it
-            seconds = time.perf_counter() - began
-            return port.RunFailure(str(rejected.fault), seconds, is_request_wrong=is_wrong)
+            return _failure(rejected, began)
         except pydantic.ValidationError:
             return port.RunFailure(reasons.MALFORMED_ANSWER, time.perf_counter() - began)
-        except Exception:  # noqa: BLE001 - the runtime's share no base class; counted and recorded
-            fault = str(refusal.Fault.INFERENCE_FAILED)
-            return port.RunFailure(fault, time.perf_counter() - began)
+        except Exception as error:  # noqa: BLE001 - the runtime's share no base class
+            return _failure(advice.rejected(error), began)
         return port.RunOutputs(outputs, seconds, self._provider)
 
     def _feeds(self, given: Sequence[effects.Tensor]) -> dict[str, tensors.Array]:
@@ -142,6 +139,12 @@ class SessionRun:
     def end(self) -> None:
         """Have it end at its next operator, also within a loop."""
         self._options.terminate = True
+
+
+def _failure(rejected: refusal.Rejected, began: float) -> port.RunFailure:
+    is_wrong = rejected.status == 400  # as `oip.answer` takes it
+    seconds = time.perf_counter() - began
+    return port.RunFailure(str(rejected.fault), seconds, is_request_wrong=is_wrong)
 
 
 def _elements(flat: tensors.Array) -> tuple[float | int | bool | str, ...]:
