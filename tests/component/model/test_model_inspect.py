@@ -138,7 +138,7 @@ def test_a_recording_is_asked_and_what_cannot_be_read_is_said(
     result = inspect(*words)
     assert result.exit_code == 0, result.output
     assert "asked with 3 of 5 rows" in result.stdout
-    assert "2 rows are left out; the first: line 5, light: 'abc'" in result.stdout
+    assert "rows left out: 2; the first: line 5, light: 'abc'" in result.stdout
     model = data(*words)
     answers = model["answers"]
     assert answers["asked"] == 3
@@ -270,7 +270,7 @@ def test_a_model_that_takes_no_empty_text_is_none_the_worse(tmp_path: Path) -> N
     result = inspect(tmp_path / "m.onnx", "--try", tmp_path / "rec.csv")
     assert result.exit_code == 0, result.output
     assert "asked with 1 of 2 rows" in result.stdout
-    assert "1 rows got no answer" in result.stdout
+    assert "rows without an answer: 1: " in result.stdout
     assert "handle_unknown" in result.stdout
 
 
