@@ -138,7 +138,7 @@ def test_a_recording_is_asked_and_what_cannot_be_read_is_said(
     result = inspect(*words)
     assert result.exit_code == 0, result.output
     assert "asked with 3 of 5 rows" in result.stdout
-    assert "2 rows are left out; the first: line 5, light: 'abc'" in result.stdout
+    assert "rows left out: 2; the first: line 5, light: 'abc'" in result.stdout
     model = data(*words)
     answers = model["answers"]
     assert answers["asked"] == 3
@@ -198,6 +198,46 @@ def test_a_window_is_rows_that_follow_each_other(tmp_path: Path) -> None:
     assert "windows of 2 rows that follow" in inspect(*words, "--window", "2/1s").stdout
 
 
+@pytest.mark.parametrize(
+    ("shape", "words", "message"),
+    [
+        (["batch", 30, 1], ("--window", "20/1s"), "says 20 steps, and input x takes 30"),
+        (["batch", 30, 2], ("--features", "a,b,c"), "gives 3 names; x takes 2"),
+        (["batch", 30, 2], ("--features", "a,a"), "a is given twice"),
+    ],
+)
+def test_what_was_said_of_the_inputs_and_is_not_so_is_refused_before_it_is_written(
+    tmp_path: Path, shape: list[Any], words: tuple[str, ...], message: str
+) -> None:
+    """It was passed over unless something was written or tried."""
+    (tmp_path / "w.onnx").write_bytes(windowed(shape))
+    result = inspect(tmp_path / "w.onnx", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_window_that_no_input_takes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(onnx_models.model())
+    result = inspect(tmp_path / "m.onnx", "--window", "20/1s")
+    assert result.exit_code == 2
+    assert "no input takes a window" in result.stderr
+    assert inspect(tmp_path / "m.onnx", tmp_path / "m.onnx", "--window", "20/1s").exit_code == 0
+
+
+def test_the_line_that_declares_it_keeps_what_was_said(tmp_path: Path) -> None:
+    """It is run as it stands, also after a recording was tried."""
+    (tmp_path / "w.onnx").write_bytes(windowed(["batch", "steps", 1]))
+    (tmp_path / "rec.csv").write_text("x\n1\n2\n3\n")
+    words = ("--features", "x", "--window", "2/1s", "--name", "hall", "--namespace", "shop")
+    printed = inspect(tmp_path / "w.onnx", *words, "--try", tmp_path / "rec.csv").stdout
+    (line,) = [line for line in printed.splitlines() if line.startswith("to declare it: ")]
+    words = shlex.split(line.removeprefix("to declare it: foreshore-agent model inspect "))
+    assert inspect(*words[:-1], tmp_path / "out").exit_code == 0
+    written = (tmp_path / "out/hall-model.yaml").read_text()
+    assert "namespace: shop" in written
+    assert "features: [x]\n    window: {steps: 2, every: 1s}" in written
+
+
 def test_a_window_longer_than_the_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "w.onnx").write_bytes(windowed(["batch", 30, 1]))
     (tmp_path / "rec.csv").write_text("x\n1\n2\n")
@@ -230,7 +270,7 @@ def test_a_model_that_takes_no_empty_text_is_none_the_worse(tmp_path: Path) -> N
     result = inspect(tmp_path / "m.onnx", "--try", tmp_path / "rec.csv")
     assert result.exit_code == 0, result.output
     assert "asked with 1 of 2 rows" in result.stdout
-    assert "1 rows got no answer" in result.stdout
+    assert "rows without an answer: 1: " in result.stdout
     assert "handle_unknown" in result.stdout
 
 

@@ -1,4 +1,4 @@
-"""From a classifier of one's own to a rehearsed policy: the commands of the example as written."""
+"""From a classifier of one's own to a rehearsed policy: the commands as the pages write them."""
 
 import csv
 import hashlib
@@ -23,23 +23,26 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "02-my-own-model"
 README = (EXAMPLE / "README.md").read_text()
+SECTION = re.findall(
+    r"^## My own model\n.*?(?=^## )", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+)[0]
 
 
-def commands() -> list[list[str]]:
-    """Return the words of the README's commands, in their order."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+def commands(page: str) -> list[list[str]]:
+    """Return the words of a page's commands, in their order."""
+    blocks = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
     lines = "".join(blocks).replace("\\\n", "").removeprefix("$ ").split("\n$ ")
     return list(map(shlex.split, lines))
 
 
-def shown() -> list[str]:
-    """Return the lines that the README shows of what the commands print."""
-    blocks = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+def shown(page: str) -> list[str]:
+    """Return the lines that a page shows of what its commands print."""
+    blocks = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
     return [line.rstrip() for line in "".join(blocks).splitlines() if line.strip()]
 
 
 def run(words: list[str], folder: Path) -> str:
-    """Run a command of the README beside a copy of the example; return what it prints."""
+    """Run a command of a page beside a copy of the example; return what it prints."""
     assert words[0] == "foreshore-agent"
     words = [str(folder / "state") if word == "/tmp/office" else word for word in words[1:]]
     command = [sys.executable, "-m", "foreshore_agent.main", *words]
@@ -71,13 +74,16 @@ def test_the_version_names_the_digest_of_the_committed_model() -> None:
     assert f"{len(body):,} bytes" in README
 
 
-def test_the_commands_run_as_written_and_print_what_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "count"), [(README, 6), (SECTION, 5)], ids=["example", "README"])
+def test_the_commands_run_as_written_and_print_what_is_shown(
+    tmp_path: Path, page: str, count: int
+) -> None:
     copy = tmp_path / "examples" / EXAMPLE.name
     shutil.copytree(EXAMPLE, copy)
-    printed = "".join(run(words, tmp_path) for words in commands())
+    printed = "".join(run(words, tmp_path) for words in commands(page))
     lines = [line.rstrip() for line in printed.splitlines()]
-    assert len(commands()) == 6
-    for line in shown():
+    assert len(commands(page)) == count
+    for line in shown(page):
         assert line in lines
     assert ": 0 errors, 0 warnings, 0 notes" in printed
     assert "busy = 0." in printed, "why names what the model said"

@@ -234,6 +234,11 @@ def test_a_complaint_is_about_what_is_wrong_and_not_about_a_literal() -> None:
         condition("score > 75 && scoer > 1")
 
 
+def test_a_name_that_is_not_known_is_told_which_are() -> None:
+    with pytest.raises(expr.CompileError, match=r"'scoer'; did you mean score\? Known: .*co2"):
+        condition("scoer > 0.5")
+
+
 def test_an_integer_where_a_number_is_wanted_names_the_remedy() -> None:
     with pytest.raises(expr.CompileError, match="around the Integer"):
         SCOPE.compile("people + 1", DataType.NUMBER)

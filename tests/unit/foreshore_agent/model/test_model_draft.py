@@ -1,5 +1,7 @@
 """Model and ModelVersion for a file: valid whatever the file calls its tensors."""
 
+import math
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from builders import inspected
 from foreshore_agent import inspection
 from foreshore_agent.model import draft
 from foreshore_api import resources
-from foreshore_api.v1alpha1 import Model, ModelVersion
+from foreshore_api.v1alpha1 import Model, ModelVersion, evaluation
 from foreshore_api.wire import inspection as wire
 from foreshore_decision import lint, manifests
 
@@ -153,7 +155,28 @@ def test_a_window_option_that_is_none_is_refused(text: str) -> None:
 def test_class_labels_stand_above_their_output_in_order() -> None:
     outputs = (inspected.tensor("p", shape=(-1, 2), labels=("empty", "busy")),)
     text = draft.render(inspected.model(outputs=outputs), request())
-    assert "  # index 0: empty, index 1: busy\n  - name: p\n" in text
+    entry = "A policy reads it by {name: busy, output: p, index: 1}."
+    assert f"  # index 0: empty, index 1: busy\n  # {entry}\n  - name: p\n" in text
+
+
+@given(
+    st.text("ab0_:/ é'{},#", min_size=1, max_size=30),
+    st.sampled_from([(), (-1,), (-1, 1), ("batch", 4), (-1, -1), (1, 2, 3)]),
+    st.sampled_from([(), (0, 1), ("empty", "no one")]),
+)
+def test_what_a_policy_reads_is_shown_as_it_can_be_written(
+    name: str, shape: tuple[int | str, ...], labels: tuple[int | str, ...]
+) -> None:
+    if len(shape) < 2 or shape[-1] == 1:
+        labels = ()
+    output = inspected.tensor(name, shape=shape, labels=labels)
+    text = draft.render(inspected.model(outputs=(output,)), request())
+    (shown,) = re.findall(r"# A policy reads it by (.*)\.\n", text)
+    entry = evaluation.OutputSpec.model_validate(yaml.safe_load(shown))
+    assert entry.output.split() == name.split(), "a comment keeps no runs of spaces"
+    size = math.prod([length for length in shape if isinstance(length, int) and length > 0])
+    assert entry.index < max(size, len(labels))
+    assert "modelRef: {version: occupancy-01234567}" in text
 
 
 def test_a_comment_stays_one_even_if_the_file_says_otherwise() -> None:

@@ -167,6 +167,33 @@ def model_name(request: DraftRequest) -> str:
     return request.name
 
 
+def check_window(inputs: Sequence[inspection.InspectedTensor], option: WindowOption | None) -> None:
+    """Refuse a window that no input takes, or not of so many samples. Raises DraftError."""
+    if option is None:
+        return
+    windowed = [
+        (tensor, filling)
+        for tensor in inputs
+        if (filling := fit.fit(tensor.shape or ())).is_windowed
+    ]
+    if not windowed:
+        shapes = ", ".join(
+            f"{tensor.name} {suitability.shape_text(tensor.shape)}" for tensor in inputs
+        )
+        message = "--window: no input takes a window, whose shape is [batch, steps, features]"
+        raise DraftError(f"{message}: {shapes}")
+    for tensor, filling in windowed:
+        _check_steps(tensor, filling, option)
+
+
+def _check_steps(
+    tensor: inspection.InspectedTensor, filling: fit.InputFit, option: WindowOption
+) -> None:
+    if filling.steps not in (None, option.steps):
+        message = f"--window says {option.steps} steps"
+        raise DraftError(f"{message}, and input {tensor.name} takes {filling.steps}")
+
+
 def render(inspected: inspection.ModelInspection, request: DraftRequest) -> str:
     """Return the two resources as YAML. Raises DraftError."""
     named = features(inspected.inputs, request.features)
@@ -180,7 +207,7 @@ def render(inspected: inspection.ModelInspection, request: DraftRequest) -> str:
         "  outputs:\n",
         *(_output(tensor) for tensor in outputs(inspected)),
         "---\n",
-        *writing.comment_lines(_measured(inspected)),
+        *writing.comment_lines(_measured(inspected, name)),
         _head(modelversion.ModelVersion, metadata | {"name": version_name(name, inspected)}),
         writing.as_yaml({"spec": _version(name, inspected, request)}),
     )
@@ -241,10 +268,7 @@ def _window(
             f" with --window {steps}/EVERY, as in training, such as --window"
             f" {filling.steps or 30}/1s"
         )
-    if filling.steps not in (None, option.steps):
-        raise DraftError(
-            f"--window says {option.steps} steps, and input {tensor.name} takes {filling.steps}"
-        )
+    _check_steps(tensor, filling, option)
     if option.steps * count > fit.MAXIMUM_VALUES:
         raise DraftError(
             f"--window {option.steps} × {count} features are more than {fit.MAXIMUM_VALUES} values"
@@ -260,7 +284,21 @@ def _output(tensor: inspection.InspectedTensor) -> str:
         comments.append(", ".join(shown[:_SHOWN_LABELS]) + more)
     if tensor.is_unwrapped:
         comments.append("A ZipMap's maps in the file; served as a tensor in this order.")
+    read = writing.as_yaml(_read(tensor), is_flowing=True)
+    comments.append(f"A policy reads it by {' '.join(map(str.strip, read.splitlines()))}.")
     return _item(_tensor(tensor), comments)
+
+
+def _read(tensor: inspection.InspectedTensor) -> dict[str, object]:
+    """Return an entry of a policy's `inference.outputs`.
+
+    Of several elements the last: of the classes 0 and 1 it is 1 that is mostly asked for.
+    """
+    last = fit.fixed(tensor.shape[-1]) if tensor.shape and len(tensor.shape) > 1 else None
+    index = (len(tensor.labels) or last or 1) - 1
+    label = tensor.labels[index] if tensor.labels else None
+    name = words.identifier(label if isinstance(label, str) else tensor.name)
+    return {"name": name, "output": tensor.name} | ({"index": index} if index else {})
 
 
 def _tensor(tensor: inspection.InspectedTensor) -> dict[str, Any]:
@@ -274,8 +312,9 @@ def _item(fields: dict[str, Any], comments: Sequence[str]) -> str:
     return textwrap.indent(text, "  ")
 
 
-def _measured(inspected: inspection.ModelInspection) -> Iterator[str]:
+def _measured(inspected: inspection.ModelInspection, name: str) -> Iterator[str]:
     yield "A version never changes: another export is another version, named after its digest."
+    yield f"A policy asks it by modelRef: {{version: {version_name(name, inspected)}}}."
     if inspected.measured is not None:
         seconds = duration_text(inspected.measured.usual_seconds)
         yield (

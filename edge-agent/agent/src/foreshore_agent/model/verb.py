@@ -14,6 +14,7 @@ from foreshore_api.wire import inspection
 
 OUTPUTS: Final = ("text", "json", "yaml")
 STANDARD_OUTPUT: Final = "-"
+_NAMESPACE: Final = "default"
 _LETTERS: Final = "abcdefgh"
 """Stand for names of features in an example."""
 
@@ -41,7 +42,7 @@ class InspectRequest:
     """Folder, or `-`."""
     is_forced: bool = False
     name: str | None = None
-    namespace: str = "default"
+    namespace: str = _NAMESPACE
     source: str | None = None
     features: tuple[str, ...] = ()
     window: str | None = None
@@ -116,9 +117,24 @@ def _file(
     inspected = examine.examine(path, asked)
     verdict = suitability.judge(inspected, str(path), steps)
     file = document.InspectedFile(str(path), inspected, verdict)
-    if request.csv is None or not verdict.is_supported:
+    if not verdict.is_supported:
+        return file
+    if len(request.files) == 1:
+        _check_fit(inspected.inputs, request, window)
+    if request.csv is None:
         return file
     return _tried(file, path, request, window)
+
+
+def _check_fit(
+    inputs: Sequence[inspection.InspectedTensor],
+    request: InspectRequest,
+    window: draft.WindowOption | None,
+) -> None:
+    """Refuse what was said of the inputs and is not so. Raises draft.DraftError."""
+    draft.check_window(inputs, window)
+    if request.features:
+        draft.features(inputs, request.features)
 
 
 def _tried(
@@ -170,20 +186,35 @@ def _text(request: InspectRequest, files: Sequence[document.InspectedFile]) -> s
 
 
 def _next_step(request: InspectRequest, file: document.InspectedFile) -> str:
-    """Return the line that drafts the resources, where nothing more was asked for yet."""
-    if not file.verdict.is_supported or request.write is not None or request.csv is not None:
+    """Return the line that drafts the resources, with what was said already."""
+    if not file.verdict.is_supported or request.write is not None:
         return ""
     fits = [fit.fit(tensor.shape or ()) for tensor in file.inspected.inputs]
-    count = sum(filling.features or 2 for filling in fits)
-    is_matrix = any(filling.features != 1 for filling in fits)
     words = ["foreshore-agent model inspect", shlex.quote(file.file)]
-    if is_matrix and not request.features:
-        words.append(f"--features {','.join(_LETTERS[:count])}{',…' * (count > len(_LETTERS))}")
-    if any(filling.is_windowed for filling in fits) and request.window is None:
-        steps = next(filling.steps for filling in fits if filling.is_windowed)
-        words.append(f"--window {steps or 'STEPS'}/EVERY")
+    if features := ",".join(request.features) or _example(fits):
+        words.append(f"--features {features}")
+    if window := request.window or _example_window(fits):
+        words.append(f"--window {window}")
+    given = {"--name": request.name, "--source": request.source}
+    words += [f"{option} {shlex.quote(text)}" for option, text in given.items() if text]
+    if request.namespace != _NAMESPACE:
+        words.append(f"--namespace {request.namespace}")
     line = " ".join((*words, "--write FOLDER"))
     return f"to declare it: {printable.line(line)}\n"
+
+
+def _example(fits: Sequence[fit.InputFit]) -> str:
+    """Return letters for the features that the file does not name; empty where it names all."""
+    if all(filling.features == 1 for filling in fits):
+        return ""
+    count = sum(filling.features or 2 for filling in fits)
+    return f"{','.join(_LETTERS[:count])}{',…' * (count > len(_LETTERS))}"
+
+
+def _example_window(fits: Sequence[fit.InputFit]) -> str:
+    """Return what `--window` is to say; empty where no input takes one."""
+    windowed = [filling for filling in fits if filling.is_windowed]
+    return f"{windowed[0].steps or 'STEPS'}/EVERY" if windowed else ""
 
 
 def _drafts(

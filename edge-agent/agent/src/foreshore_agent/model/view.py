@@ -204,11 +204,11 @@ def _asked(asked: recorded.AskedRows, answers: inspection.RowAnswers) -> Iterato
             f" {asked.total} rows{cut}; a device's samples come by --window's distance"
         )
     if asked.skipped:
-        yield f"{asked.skipped} rows are left out; the first: {asked.first_skipped}"
+        yield f"rows left out: {asked.skipped}; the first: {asked.first_skipped}"
     if answers.failed:
-        yield f"{answers.failed} rows got no answer: {answers.failure}"
+        yield f"rows without an answer: {answers.failed}: {answers.failure}"
     if answers.unasked:
-        yield f"{answers.unasked} rows are not asked: the time was over"
+        yield f"rows not asked, the time was over: {answers.unasked} (--load-seconds)"
 
 
 def _labels_by_output(

@@ -15,6 +15,7 @@ two expressions: a variable, whose value is checked, and a rule.
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from typing import Final, TypeVar
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_math
 
+from foreshore_api import hints
 from foreshore_api.reasons import decision as reasons
 from foreshore_api.reasons.decision import GateReason
 from foreshore_api.v1alpha1 import DataType
@@ -57,6 +59,7 @@ _HIDDEN_NAN: Final = (
     "calculates and decides at once: a quotient, root or text that is no number would go"
     " unnoticed; calculate it in a variable of its own"
 )
+_UNKNOWN: Final = re.compile(r"undeclared reference to '([^']+)'$")
 _INTEGER_HINT: Final = "; an Integer meets a Number: write double(...) around the Integer"
 
 
@@ -170,7 +173,7 @@ class Environment:
             try:
                 return self._cel.compile(source)
             except RuntimeError:
-                raise CompileError(_explain(str(error))) from error
+                raise CompileError(_explain(str(error), self.names)) from error
 
     def _read(self, source: str, about: Callable[[syntax.Part], _Read]) -> _Read:
         """Ask something of the tree of a text, whatever its types. Raises RuntimeError.
@@ -399,10 +402,12 @@ def _plain(
     return (lambda _: literal) if math.isfinite(literal) else None  # the library refuses it
 
 
-def _explain(error: str) -> str:
+def _explain(error: str, names: Iterable[str] = ()) -> str:
     """Keep what helps of the library's message: the first complaint, without its own prefix."""
     line = error.split("\n", 1)[0].removeprefix("INVALID_ARGUMENT: ").removeprefix("ERROR: ")
-    line = _shorten(line.replace("<input>:1:", "at column "))
+    line = _shorten(line.replace("<input>:1:", "at column ").removesuffix(" (in container '')"))
+    if (unknown := _UNKNOWN.search(line)) is not None:
+        return f"{line}; {hints.among(unknown[1], names)}"
     is_mixed = ("double, int" in line or "int, double" in line) and "'_%_'" not in line
     return line + _INTEGER_HINT if is_mixed else line
 
