@@ -231,8 +231,8 @@ def test_the_line_that_declares_it_keeps_what_was_said(tmp_path: Path) -> None:
     words = ("--features", "x", "--window", "2/1s", "--name", "hall", "--namespace", "shop")
     printed = inspect(tmp_path / "w.onnx", *words, "--try", tmp_path / "rec.csv").stdout
     (line,) = [line for line in printed.splitlines() if line.startswith("to declare it: ")]
-    words = shlex.split(line.removeprefix("to declare it: foreshore-agent model inspect "))
-    assert inspect(*words[:-1], tmp_path / "out").exit_code == 0
+    shown = shlex.split(line.removeprefix("to declare it: foreshore-agent model inspect "))
+    assert inspect(*shown[:-1], tmp_path / "out").exit_code == 0
     written = (tmp_path / "out/hall-model.yaml").read_text()
     assert "namespace: shop" in written
     assert "features: [x]\n    window: {steps: 2, every: 1s}" in written
