@@ -99,8 +99,8 @@ class CellReader:
 def hint(cell: str, separator: str | None) -> str:
     """Return what may be wrong with a cell that is no number, to stand behind it; or nothing."""
     text = cell.strip()
-    if separator == "," and _COMMA.fullmatch(text):
-        return "; a decimal comma is read where `;` or tabs stand between the columns"
+    if separator in (",", None) and _COMMA.fullmatch(text):
+        return "; a decimal comma is read where `;` or tabs stand between the columns of a text"
     if _GROUPED.fullmatch(text):
         return "; a number is read without separators of thousands"
     if _WITH_UNIT.fullmatch(text):

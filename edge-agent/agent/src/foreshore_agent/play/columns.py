@@ -72,6 +72,8 @@ class Wanted:
     """A word or a pattern (`times.named`); None: recognised."""
     has_row_names: bool = False
     """Whether the first column has no name in the header, and holds the rows' names."""
+    is_of_one: bool = True
+    """Whether all rows are to be of one device."""
 
 
 def arrange(
@@ -115,6 +117,8 @@ def arrange(
     notes += _time_notes(header, wanted, time)
     truth = None if wanted.truth_column is None else _place(places, wanted.truth_column, header)
     chosen = Columns(columns, time, truth, tuple(notes))
+    if not wanted.is_of_one:
+        return chosen
     keys = (index for index in _keys(header) if index not in chosen.used)
     return replace(chosen, keys=tuple(keys))
 

@@ -105,7 +105,8 @@ class TimeOrder:
         yield from self._repeated.note(
             "lies in an hour that the local clock shows twice",
             "lie in an hour that the local clock shows twice",
-            "taken for the first pass until the times go back",
+            "taken for the first pass until the times go back; of a logger without summer time,"
+            " --time-zone gives the offset, such as +01:00",
         )
         yield from self._ahead.note(
             "lies in the future by this machine's clock",
