@@ -258,6 +258,12 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
             id="a value a row that nobody mapped",
         ),
         pytest.param(
+            "ts,key,value\n2024-02-04T17:51Z,co2,1\n2024-02-04T17:51Z,light,2\n",
+            {"mapped": {"value": "co2"}, "time_column": "ts"},
+            ("row 2 (line 3), column key: light, and co2 above",),
+            id="a value a row by its key",
+        ),
+        pytest.param(
             "Entity name;co2\nA;1\nB;2\n",
             {},
             ("row 2 (line 3), column Entity name: B, and A above", "keep the rows of one"),

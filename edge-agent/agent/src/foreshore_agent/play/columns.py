@@ -16,7 +16,7 @@ _TIMES: Final = ("date", "time", "timestamp", "datetime")
 _KEYS: Final = frozenset(
     (
         *("entityid", "entityname", "device", "deviceid", "devicename", "sensor", "sensorid"),
-        *("field", "metric", "series", "variable", "topic"),
+        *("field", "metric", "series", "variable", "topic", "key", "attribute", "parameter"),
     )
 )
 """Headers, as `_bare` has them, of columns that say of which thing a row is."""
