@@ -156,6 +156,19 @@ def test_a_recording_is_cut_and_it_is_said(exports: Path, tmp_path: Path) -> Non
     assert "only the first 2 are looked at (--limit)" in result.stdout
 
 
+def test_a_recording_with_row_names_or_of_several_devices_is_asked(
+    exports: Path, tmp_path: Path
+) -> None:
+    """Regression: the refusal named an option that was not there."""
+    csv = tmp_path / "rec.csv"
+    words = (exports / "default.onnx", *COLUMNS, "--try", csv)
+    csv.write_text('"light","co2","temp","device"\n"1",430,900,21,"a"\n"2",1,500,20,"b"\n')
+    assert "--row-names" in inspect(*words).output
+    result = inspect(*words, "--row-names")
+    assert result.exit_code == 0, result.output
+    assert "asked with 2 of 2 rows" in result.stdout
+
+
 def test_one_answer_to_everything_is_said_to_be_odd(exports: Path, tmp_path: Path) -> None:
     csv = tmp_path / "rec.csv"
     csv.write_text("light,co2,temp\n" + "430,900,21\n" * 20)

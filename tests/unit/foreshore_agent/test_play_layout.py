@@ -62,10 +62,15 @@ def values(rows: recording.Recording) -> list[dict[str, object]]:
         "co2,temperature\n600,21.5\n\n\n",
         "co2,temperature\n\n600,21.5\n  \n,\n , \n",
         "co2;temperature\n6E2;+2.15e1\n",
+        "co2;temperature;\n600;21,5;\n",
+        "co2;temperature;;\n600;21,5\n",
+        'co2, "temperature"\n600, "21.5"\n',
+        "room, co2;temperature, °C\n600;21,5\n",
     ],
 )
 def test_a_recording_is_read_however_its_program_wrote_it(tmp_path: Path, text: str) -> None:
     mapped = {"room, co2": "co2"} if "room" in text else {}
+    mapped |= {"temperature, °C": "temperature"} if "°C" in text else {}
     assert values(read(tmp_path, text, mapped=mapped)) == [{"co2": 600.0, "temperature": 21.5}]
 
 
@@ -77,6 +82,42 @@ def test_rows_of_separators_alone_are_left_out_and_said(tmp_path: Path) -> None:
     rows = read(tmp_path, "co2;temperature\n600;21,5\n;\n;\n")
     assert rows.rows == 1
     assert rows.notes == ("2 rows of separators alone are left out (first: line 3)",)
+
+
+def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
+    text = ",co2\n2024-02-04 17:51:00,600\n"
+    assert "(column 1), co2" in refusal(tmp_path, text, needs_time=True)
+    (row,) = read(tmp_path, text, time_column="(column 1)")
+    assert row.time == datetime(2024, 2, 4, 17, 51, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("co2;x\n612;1\n1.612;1\n", 1),
+        ("co2;temperature\n1.612;21.5\n", 0),
+        ("co2;temperature\n1,612;0,125\n", 0),
+        ("co2;x\n0.612;1\n1.612;1\n", 0),
+        ("co2,x\n1.612,1\n", 0),
+    ],
+)
+def test_a_number_that_could_be_thousands_is_said(tmp_path: Path, text: str, count: int) -> None:
+    """Regression: 1.612 ppm of a German sheet were decided on as 1.6, in silence."""
+    notes = read(tmp_path, text).notes
+    assert len(notes) == count
+    assert all("'1.612' is read as 1.612, not as 1612" in note for note in notes)
+
+
+def test_rows_of_one_thing_are_read(tmp_path: Path) -> None:
+    text = "entity_id,state_,last_changed\na,1,2024-02-04T17:51Z\na,2,2024-02-04T17:52Z\n"
+    rows = read(tmp_path, text, mapped={"state_": "co2"}, time_column="last_changed")
+    assert values(rows) == [{"co2": 1.0}, {"co2": 2.0}]
+
+
+@pytest.mark.parametrize("name", ["_time", "Date/Time", "Date Time", "TIMESTAMP", "date_time"])
+def test_a_time_is_found_by_its_name_however_it_is_written(tmp_path: Path, name: str) -> None:
+    (row,) = read(tmp_path, f"{name},co2\n2024-02-04 17:51,1\n", needs_time=True)
+    assert row.time == datetime(2024, 2, 4, 17, 51, tzinfo=UTC)
 
 
 def test_a_decimal_comma_between_commas_is_recognised(tmp_path: Path) -> None:
@@ -120,7 +161,7 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
         ),
         pytest.param("co2\n1\n".encode("utf-32"), {}, ("UTF-32", "iconv -f UTF-32"), id="UTF-32"),
         pytest.param(
-            '"date" "co2"\n"1" "2" 3\n', {}, ("line 1", "closing quote"), id="blanks and names"
+            '"date" "co2"\n"1" "2" 3\n', {}, ("separated by blanks",), id="blanks and names"
         ),
         pytest.param('"time" "co2"\n"2" 3\n', {}, ("separated by blanks",), id="quoted blanks"),
         pytest.param("time co2\n2 3\n", {}, ("separated by blanks",), id="blanks"),
@@ -179,6 +220,93 @@ def test_row_names_are_read_where_a_person_says_so(tmp_path: Path) -> None:
             {"needs_time": True},
             ("may be 2024-04-03", "or 2024-03-04", "--time-format day-first"),
             id="ambiguous days",
+        ),
+        pytest.param(
+            "co2;x\n1.612;1\n1,612;1\n",
+            {},
+            ("'1,612', and '1.612' above", "which mark"),
+            id="two marks that may be of thousands",
+        ),
+        pytest.param(
+            "co2;temperature\n612;21,5\n1.612;21,6\n",
+            {},
+            ("column co2", "is '1.612' a number of thousands", "column temperature has '21,5'"),
+            id="thousands beside a column of decimals",
+        ),
+        pytest.param(
+            "time,co2\n2024-02-04T17:53,1\n2024-02-04T17:52,2\n2024-02-04T17:51,3\n",
+            {"needs_time": True},
+            ("2 rows are dated before the row above them", "newest", "sort the rows by time"),
+            id="the newest row first",
+        ),
+        pytest.param(
+            "#datatype,string,string\n#group,false,false\n,co2,x\n,1,2\n",
+            {},
+            ("line 1 begins with #datatype", "grep -v '^#'"),
+            id="annotations of InfluxDB",
+        ),
+        pytest.param(
+            "_time,_value,_field\n2024-02-04T17:51Z,1,co2\n2024-02-04T17:51Z,2,light\n",
+            {"mapped": {"_value": "co2"}, "needs_time": True},
+            ("row 2 (line 3), column _field: light, and co2 above", "column of each property"),
+            id="a value a row",
+        ),
+        pytest.param(
+            "entity_id,state_,last_changed\nsensor.co2,1,2024-02-04T17:51Z\n",
+            {},
+            ("no column is a property", "column of each property", "column entity_id"),
+            id="a value a row that nobody mapped",
+        ),
+        pytest.param(
+            "ts,key,value\n2024-02-04T17:51Z,co2,1\n2024-02-04T17:51Z,light,2\n",
+            {"mapped": {"value": "co2"}, "time_column": "ts"},
+            ("row 2 (line 3), column key: light, and co2 above",),
+            id="a value a row by its key",
+        ),
+        pytest.param(
+            "Entity name;co2\nA;1\nB;2\n",
+            {},
+            ("row 2 (line 3), column Entity name: B, and A above", "keep the rows of one"),
+            id="two devices",
+        ),
+        pytest.param(
+            "co2;x\n1;2;\n3;4;\n", {}, ("every row ends with a separator",), id="ends of rows"
+        ),
+        pytest.param(
+            "co2,temperature,\n1.5,21,5\n",
+            {},
+            ("one cell more than the header", "is 21,5 a decimal comma?"),
+            id="a nameless last one",
+        ),
+        pytest.param(
+            "1707065460000,612\n1707065520000,613\n",
+            {},
+            ("line 1 must name the columns",),
+            id="no header",
+        ),
+        pytest.param(
+            '"Plot Title: room"\n"#","Date Time, GMT+01:00","CO2"\n1,02/14/24 11:58:00 PM,612\n',
+            {},
+            ("line 1 does not name the columns, and line 2 seems to", "remove the lines above"),
+            id="a title",
+        ),
+        pytest.param(
+            "# Logger 5000\n# Serial 1\n\nco2,temperature\n1,2\n",
+            {},
+            ("line 4 seems to",),
+            id="remarks",
+        ),
+        pytest.param(
+            '"TOA5","CR1000","CR1000"\n"TIMESTAMP","RECORD","co2"\n',
+            {},
+            ("have one name", "remove the line if it does not name the columns"),
+            id="a station above the names",
+        ),
+        pytest.param(
+            "Time,CO2 [ppm]\n2024-02-04T17:51,612\n",
+            {},
+            ("did you mean --map 'CO2 [ppm]=co2'?",),
+            id="units in the names",
         ),
     ],
 )

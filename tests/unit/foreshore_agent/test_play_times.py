@@ -86,7 +86,7 @@ def test_a_day_that_is_the_same_in_both_readings_is_no_doubt() -> None:
     assert read("05/05/2024") == [datetime(2024, 5, 5, tzinfo=UTC)]
 
 
-@pytest.mark.parametrize("text", ["1", "45657.545138889", "-5", "12345678901"])
+@pytest.mark.parametrize("text", ["1", "45657.545138889", "45657,545138889", "-5", "12345678901"])
 def test_a_number_that_counts_nobody_knows_what_is_refused(text: str) -> None:
     """Regression: row numbers were taken for seconds of January 1970."""
     with pytest.raises(RecordingError, match=r"no time by itself.*unix-ms.*excel"):
@@ -101,6 +101,7 @@ def test_a_number_that_counts_nobody_knows_what_is_refused(text: str) -> None:
         ("unix-us", "1735650300000000"),
         ("unix-ns", "1735650300000000000"),
         ("excel", "45657.545138889"),
+        ("excel", "45657,545138889"),
         ("%d.%m.%y %H:%M", "31.12.24 13:05"),
         ("%d-%b-%Y %I:%M %p", "31-Dec-2024 01:05 PM"),
         ("%Y-%m-%dT%H:%M:%S%z", "2024-12-31T14:05:00+0100"),

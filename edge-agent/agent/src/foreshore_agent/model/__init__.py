@@ -69,6 +69,13 @@ def inspect(
             "--map", metavar="COLUMN=FEATURE", help="Which column is which feature; repeatable."
         ),
     ] = None,
+    row_names: Annotated[  # noqa: FBT002 - an option of the command line
+        bool,
+        typer.Option(
+            "--row-names",
+            help="The first column of CSV has no name in the header and holds row names.",
+        ),
+    ] = False,
     rows: Annotated[
         int, typer.Option(min=0, max=100, help="With --try: rows whose answers are shown.")
     ] = 5,
@@ -98,6 +105,7 @@ def inspect(
         window=window,
         csv=try_csv,
         mapped=tuple(mapped or ()),
+        has_row_names=row_names,
         rows=rows,
         limit=limit,
         seconds=load_seconds,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from foreshore_agent.model import examine
-from foreshore_agent.play import recording
+from foreshore_agent.play import layout, recording
 from foreshore_api import hints
 from foreshore_api.v1alpha1 import deviceprofile
 from foreshore_api.wire import inspection
@@ -28,6 +28,20 @@ _TYPES: Final = {
 
 class TryError(ValueError):
     """The recording cannot be put to the model; the text says what would make it so."""
+
+
+class TriedRows(NamedTuple):
+    """Which rows of which recording a model is to be asked with."""
+
+    path: Path
+    pairs: tuple[str, ...]
+    """`COLUMN=FEATURE`, as `--map` gives them."""
+    limit: int
+    """Rows that are asked at most."""
+    has_row_names: bool = False
+    """Whether its first column has no name in the header."""
+    is_windowed: bool = False
+    """Whether rows are asked with those above them, so that all are to be of one device."""
 
 
 class AskedRows(NamedTuple):
@@ -55,27 +69,23 @@ class AskedRows(NamedTuple):
 
 
 def read(
-    path: Path,
+    wanted: TriedRows,
     inputs: Sequence[inspection.InspectedTensor],
     by_input: Sequence[Sequence[str]],
-    pairs: Sequence[str],
-    limit: int,
 ) -> AskedRows:
     """Return the rows of a recording for the inputs of a model.
 
     Args:
-        path: the recording.
+        wanted: which rows.
         inputs: what the model takes.
         by_input: features of each.
-        pairs: `COLUMN=FEATURE`, as `--map` gives them.
-        limit: rows that are asked at most.
 
     Raises:
         TryError: the recording does not fit, or has no row that can be read.
     """
     features = tuple(dict.fromkeys(name for names in by_input for name in names))
-    recorded = _recording(path, _properties(inputs, by_input), features, pairs)
-    limit = min(limit, MAXIMUM_VALUES // len(features))
+    recorded = _recording(wanted, _properties(inputs, by_input), features)
+    limit = min(wanted.limit, MAXIMUM_VALUES // len(features))
     rows: list[examine.Row] = []
     values: list[tuple[object, ...]] = []
     lines: list[int] = []
@@ -93,7 +103,7 @@ def read(
         values.append(tuple(row.values[name] for name in features))
         lines.append(_line(row))
     if not rows:
-        raise TryError(f"{path}: no row could be read ({first_skipped})")
+        raise TryError(f"{wanted.path}: no row could be read ({first_skipped})")
     return AskedRows(
         features=features,
         rows=tuple(rows),
@@ -132,15 +142,18 @@ def _properties(
 
 
 def _recording(
-    path: Path,
+    tried: TriedRows,
     properties: Sequence[deviceprofile.Property],
     features: Sequence[str],
-    pairs: Sequence[str],
 ) -> recording.Recording:
     """Return the recording, every feature of which has its column. Raises TryError."""
     try:
-        wanted = recording.Wanted(mapped=recording.mapping(pairs))
-        recorded = recording.read(path, properties, wanted)
+        wanted = recording.Wanted(
+            mapped=recording.mapping(tried.pairs),
+            has_row_names=tried.has_row_names,
+            is_of_one=tried.is_windowed,
+        )
+        recorded = recording.read(tried.path, properties, wanted)
     except recording.RecordingError as error:
         names = ", ".join(features)
         raise TryError(
@@ -151,8 +164,9 @@ def _recording(
     absent = [name for name in features if name not in filled]
     if absent:
         raise TryError(
-            f"{path}: no column is {', '.join(absent)}; {hints.near(absent[0], recorded.header)}"
-            f"it has {', '.join(recorded.header)}; say which with --map COLUMN={absent[0]}, or name"
-            " the features as the columns are with --features"
+            f"{tried.path}: no column is {layout.listed(absent)};"
+            f" {hints.near(absent[0], recorded.header)}it has {layout.listed(recorded.header)};"
+            f" say which with --map COLUMN={absent[0]}, or name the features as the columns are"
+            " with --features"
         )
     return recorded

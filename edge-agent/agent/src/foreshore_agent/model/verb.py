@@ -48,6 +48,7 @@ class InspectRequest:
     window: str | None = None
     csv: Path | None = None
     mapped: tuple[str, ...] = ()
+    has_row_names: bool = False
     rows: int = 5
     limit: int = 10_000
     seconds: float = examine.SECONDS
@@ -149,7 +150,10 @@ def _tried(
     inputs = file.inspected.inputs
     steps = _steps(inputs, window)
     named = draft.features(inputs, request.features)
-    rows = recorded.read(request.csv, inputs, named.by_input, request.mapped, request.limit)
+    wanted = recorded.TriedRows(
+        request.csv, request.mapped, request.limit, request.has_row_names, steps is not None
+    )
+    rows = recorded.read(wanted, inputs, named.by_input)
     if steps is not None and len(rows.rows) < steps:
         count = f"{request.csv} has {len(rows.rows)} rows that can be read"
         raise recorded.TryError(f"{count}, and a window holds {steps}")

@@ -28,6 +28,7 @@ _DIGITS: Final = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 """What most cells of numbers are, which need none of the rules."""
 _COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}([.,' \u00a0\u202f’]\d{3})+([.,]\d+)?", re.ASCII)
+_THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 _WITH_UNIT: Final = re.compile(r"[+-]?\d+([.,]\d+)?\s*[^\d\s.,].*", re.ASCII)
 
 
@@ -55,6 +56,10 @@ class CellReader:
         self._by_comma: Final = values.converter(_plain(declared, telemetry.DecimalMark.COMMA))
         self.marks: dict[str, str] = {}
         """The first cell with each decimal mark."""
+        self.decimal = ""
+        """The first cell whose mark is surely the decimal one."""
+        self.grouped = ""
+        """The first cell whose mark could be one of thousands."""
 
     def read(self, cell: str) -> Value | None:
         """Return the value of a cell; None where it says nothing. Raises PayloadError."""
@@ -74,13 +79,14 @@ class CellReader:
 
     def _number(self, text: str) -> Value | None:
         """Read a number by whichever decimal mark it has."""
-        if "," in text:
-            value = self._by_comma(text)
-            self.marks.setdefault(",", text)
-            return value
-        value = self._by_point(text)
-        if "." in text:
-            self.marks.setdefault(".", text)
+        mark = "," if "," in text else "."
+        value = self._by_comma(text) if mark == "," else self._by_point(text)
+        if mark in text:
+            self.marks.setdefault(mark, text)
+            if _THOUSANDS.fullmatch(text):
+                self.grouped = self.grouped or text
+            else:
+                self.decimal = self.decimal or text
         return value
 
     def _string(self, text: str) -> Value | None:
@@ -93,12 +99,12 @@ class CellReader:
 def hint(cell: str, separator: str | None) -> str:
     """Return what may be wrong with a cell that is no number, to stand behind it; or nothing."""
     text = cell.strip()
-    if separator == "," and _COMMA.fullmatch(text):
-        return "; a decimal comma is read where `;` or tabs stand between the columns"
+    if separator in (",", None) and _COMMA.fullmatch(text):
+        return "; a decimal comma is read where `;` or tabs stand between the columns of a text"
     if _GROUPED.fullmatch(text):
         return "; a number is read without separators of thousands"
     if _WITH_UNIT.fullmatch(text):
-        return "; a number is read without its unit"
+        return "; a number is read without its unit (Grafana: Inspect, Formatted data off)"
     return ""
 
 

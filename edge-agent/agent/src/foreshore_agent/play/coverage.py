@@ -3,22 +3,14 @@
 `rehearse` refuses what could not decide, `play` says so: its policies may be elsewhere.
 """
 
-import difflib
-import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final
 
-from foreshore_agent.play import layout, machine, recording
-from foreshore_api import meta, printable, v1alpha1
+from foreshore_agent.play import columns, layout, machine, recording
+from foreshore_api import meta, v1alpha1
 from foreshore_api.v1alpha1 import device as devices
 from foreshore_api.v1alpha1 import deviceprofile, evaluation
 from foreshore_decision import policy as compiling
 from foreshore_decision import selectors
-
-_UNIT: Final = re.compile(r"[(\[]")
-"""Where the unit begins in a column's name such as `Light (lx)`."""
-_NAME: Final = 64
-"""Characters of a column's name."""
 
 
 def policies_of(
@@ -151,11 +143,10 @@ def elsewhere(
 
 def _remedy(name: str, header: Collection[str]) -> str:
     """Say how a column becomes a property: by the likeliest one, but for its case and its unit."""
-    bare = {_UNIT.split(column)[0].strip().casefold(): column for column in header}
-    matches = difflib.get_close_matches(name.casefold(), bare, n=1)
-    if not matches:
+    column = columns.likely(name, header)
+    if column is None:
         return f"--map COLUMN={name} gives it"
-    return f"did you mean --map '{printable.clean(bare[matches[0]], _NAME)}={name}'?"
+    return f"did you mean --map '{column}={name}'?"
 
 
 def _triggers(device: v1alpha1.Device, policy: v1alpha1.DecisionPolicy) -> frozenset[str]:

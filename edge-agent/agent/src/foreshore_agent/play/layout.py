@@ -5,8 +5,10 @@ encoding that is guessed wrongly gives numbers that look believable.
 """
 
 import codecs
+import contextlib
 import csv
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ MAXIMUM_RECORD: Final = 131072
 ROW_NAMES: Final = "(row name)"
 """What the first column is called where it has no name of its own."""
 
+_NUMBER: Final = re.compile(r"[\s\"+-]*\d", re.ASCII)
+"""Begins a cell that is no name."""
 _NUL: Final = "holds NUL characters, so it is no text"
 _OTHER_MARKS: Final = (
     (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, which begins alike
@@ -28,13 +32,18 @@ _OTHER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-_SEPARATORS: Final = (",", ";", "\t")
+_SEPARATORS: Final = (";", "\t", ",")
+"""A comma last: where there is a choice, it stands in names and numbers."""
 _OTHER_SEPARATORS: Final = ("|", " ")
 """What is not read; a blank last, because names and times have some."""
 _NAMES: Final = {",": "`,`", ";": "`;`", "\t": "tabs", "|": "`|`", " ": "blanks"}
 _SAVE: Final = "save it as UTF-8, with `,`, `;` or tabs between the columns"
 _NAME: Final = 64
 """Characters of a column's name in a message."""
+_ABOVE: Final = 32
+"""Lines in which the names of the columns are looked for, to say where they are."""
+_ANNOTATIONS: Final = frozenset({"#group", "#datatype", "#default"})
+"""How InfluxDB begins the lines above the names."""
 
 
 class RecordingError(ValueError):
@@ -62,6 +71,8 @@ class Layout:
     header: Sequence[str]
     preface: int = 0
     """Lines before the header."""
+    nameless: int = 0
+    """Columns after the last one that has a name: nothing may stand in them."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -87,22 +98,32 @@ def read(path: Path, *, has_row_names: bool = False) -> Layout:
     header = next(iter(_records(path, separator, preface, 1)), [])
     if not any(name.strip() for name in header):
         raise RecordingError(f"{path}: line {preface + 1} is empty; it must name the columns")
+    if header[0].strip().casefold() in _ANNOTATIONS:
+        raise RecordingError(
+            f"{path}: line {preface + 1} begins with {header[0].strip()}, as InfluxDB annotates:"
+            " remove the lines that begin with #, such as with `grep -v '^#'`"
+        )
     if has_row_names:
         header = [ROW_NAMES, *header]
     check_names(path, header)
-    return Layout(separator, header, preface, notes)
+    named = max(index for index, name in enumerate(header, start=1) if name.strip())
+    names = [name if name.strip() else f"(column {at})" for at, name in enumerate(header, start=1)]
+    return Layout(separator, names[:named], preface, len(header) - named, notes)
 
 
 def rows(path: Path, layout: Layout) -> Iterator[tuple[RowPosition, Sequence[str]]]:
     """Yield the cells of each row after the header; none of a row in which nothing stands.
 
-    A line in which nothing at all stands is passed over. Raises RecordingError.
+    A line in which nothing at all stands is passed over, and so are empty cells of columns without
+    a name at the end. Raises RecordingError.
     """
-    number = 0
+    number, width = 0, len(layout.header)
     reader = _Records(path, layout.separator, layout.preface)
     for cells in itertools.islice(reader, 1, None):
         if any(map(str.strip, cells)):
             number += 1
+            if len(cells) == width + layout.nameless and not any(map(str.strip, cells[width:])):
+                del cells[width:]
             yield RowPosition(number, reader.line), cells
         elif len(cells) > 1:
             yield RowPosition(number, reader.line), ()
@@ -128,7 +149,7 @@ def check_names(path: Path, header: Sequence[str]) -> None:
             raise RecordingError(
                 f"{path}: columns {first + 1} ({printable.clean(header[first], _NAME)}) and"
                 f" {index + 1} ({printable.clean(name, _NAME)}) have one name (capitals do not"
-                " count): rename one of them"
+                " count): rename one of them, or remove the line if it does not name the columns"
             )
 
 
@@ -146,7 +167,9 @@ class _Records:
         try:
             with self._path.open(encoding="utf-8-sig", newline="") as file:
                 lines = itertools.islice(_bounded(file), self._preface, None)
-                reader = csv.reader(lines, delimiter=self._separator, strict=True)
+                reader = csv.reader(
+                    lines, delimiter=self._separator, strict=True, skipinitialspace=True
+                )
                 for cells in reader:
                     self.line = reader.line_num + self._preface
                     yield cells
@@ -257,15 +280,33 @@ def _separator(path: Path) -> str:
     """
     widths, problem = _widths(path)
     separator = max(_SEPARATORS, key=lambda candidate: widths[candidate])
+    if widths[separator][1] > 1:
+        return separator
+    if (line := _names_below(path)) is not None:
+        raise RecordingError(
+            f"{path}: line 1 does not name the columns, and line {line} seems to: remove the lines"
+            " above it"
+        )
     for other in _OTHER_SEPARATORS:
-        if widths[separator][1] <= 1 and widths[other][0]:
+        if widths[other][0]:
             raise RecordingError(
                 f"{path}: the columns are separated by {_NAMES[other]}; what is read is"
                 f" `,`, `;` or tabs: {_SAVE}"
             )
-    if problem is not None and widths[separator][1] <= 1:
+    if problem is not None:
         raise problem
-    return separator
+    return ","
+
+
+def _names_below(path: Path) -> int | None:
+    """Return a line after the first that looks like names of columns; None where none does."""
+    for separator in _SEPARATORS:
+        reader = _Records(path, separator, 1)
+        with contextlib.suppress(RecordingError):  # said where the file is read
+            for cells in itertools.islice(reader, _ABOVE):
+                if len(cells) > 1 and not any(_NUMBER.match(cell) for cell in cells):
+                    return reader.line
+    return None
 
 
 def _widths(path: Path) -> tuple[dict[str, tuple[bool, int]], RecordingError | None]:
@@ -283,5 +324,6 @@ def _widths(path: Path) -> tuple[dict[str, tuple[bool, int]], RecordingError | N
             problem = problem or error
             continue
         header, first = len(records[0]), len(records[-1])
-        widths[separator] = (header > 1 and header == first, header)
+        equals = (header, header + 1) if separator in _OTHER_SEPARATORS else (header,)
+        widths[separator] = (header > 1 and first in equals, header)  # R's rows have a name more
     return widths, problem

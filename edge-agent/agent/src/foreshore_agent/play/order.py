@@ -43,6 +43,8 @@ class TimeOrder:
         self._column: Final = column
         self._limit: Final = None if now is None else now + CLOCK_SKEW
         self._earlier = _Tally()
+        self._later = 0
+        """Rows that go on in time."""
         self._equal = _Tally()
         self._ahead = _Tally()
         self._repeated = _Tally()
@@ -75,7 +77,18 @@ class TimeOrder:
             self._earlier.add(place)
         elif time == before[1]:
             self._equal.add(place)
+        else:
+            self._later += 1
         return None
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield that the newest row comes first, where most rows go back."""
+        if self._earlier.count > self._later:
+            yield (
+                f"{self._earlier.count} rows are dated before the row above them (first:"
+                f" {self._earlier.first}), and {self._later} after it: the newest seem to come"
+                " first; sort the rows by time"
+            )
 
     def notes(self) -> Iterator[str]:
         """Yield what a person should know of the times."""
@@ -92,7 +105,8 @@ class TimeOrder:
         yield from self._repeated.note(
             "lies in an hour that the local clock shows twice",
             "lie in an hour that the local clock shows twice",
-            "taken for the first pass until the times go back",
+            "taken for the first pass until the times go back; of a logger without summer time,"
+            " --time-zone gives the offset, such as +01:00",
         )
         yield from self._ahead.note(
             "lies in the future by this machine's clock",

@@ -18,11 +18,11 @@ from foreshore_agent.devices.codecs import leaf
 from foreshore_agent.devices.codecs.leaf import Value
 from foreshore_agent.play import cells, marks, sources, survey, times
 from foreshore_agent.play.cells import RefusedCell as RefusedCell
-from foreshore_agent.play.columns import TIME_COLUMNS
 from foreshore_agent.play.columns import Columns as Columns
 from foreshore_agent.play.columns import Wanted as Wanted
 from foreshore_agent.play.columns import arrange as arrange
 from foreshore_agent.play.columns import mapping as mapping
+from foreshore_agent.play.columns import time_columns
 from foreshore_agent.play.layout import RecordingError as RecordingError
 from foreshore_agent.play.layout import RowPosition
 from foreshore_api.v1alpha1 import deviceprofile
@@ -106,6 +106,10 @@ class Recording:
             yield reader.read(place, row)
 
 
+_Place = tuple[int, cells.CellReader]
+"""A column, and what reads it."""
+
+
 class RowReader:
     """Reads the rows of one pass over a recording, in their order."""
 
@@ -153,7 +157,14 @@ class RowReader:
         )
 
     def mixed(self) -> Iterator[str]:
-        """Yield a mistake for each column that writes two decimal marks."""
+        """Yield a mistake for each column whose decimal mark nobody knows."""
+        for index, reader, other in self._thousands():
+            if other is not None:
+                yield (
+                    f"column {self._header[index]}: is {reader.grouped!r} a number of thousands,"
+                    f" as column {self._header[other[0]]} has {other[1].decimal[:40]!r} for a"
+                    " decimal? Write numbers with one decimal mark, and thousands without any"
+                )
         for index, place in self._mixed.items():
             _, reader = self._readers[index]
             first, second = (repr(text[:40]) for text in reader.marks.values())
@@ -161,6 +172,31 @@ class RowReader:
                 f"{place}, column {self._header[index]}: {second}, and {first} above: nobody knows"
                 " which mark is the decimal one; write numbers with one, and thousands without any"
             )
+
+    def notes(self) -> Iterator[str]:
+        """Yield what a person should know of columns that could have thousands."""
+        for index, reader, other in self._thousands():
+            if other is None:
+                decimal = reader.grouped.replace(",", ".")
+                yield (
+                    f"column {self._header[index]}: {reader.grouped!r} is read as {decimal}, not as"
+                    f" {decimal.replace('.', '')}: write thousands without any mark"
+                )
+
+    def _thousands(self) -> Iterator[tuple[int, cells.CellReader, _Place | None]]:
+        """Yield the columns all of whose marks could be of thousands.
+
+        Each with a column that has the other mark for decimals, or with None where no column tells.
+        """
+        readers = [(index, reader) for index, (_, reader) in self._readers.items()]
+        certain = [at for at in readers if at[1].decimal]
+        for index, reader in readers:
+            if reader.grouped and not reader.decimal and len(reader.marks) == 1:
+                other = next(
+                    (at for at in certain if at[1].marks.keys() != reader.marks.keys()), None
+                )
+                if other is not None or not certain:
+                    yield index, reader, other
 
     def _time(self, row: Sequence[str]) -> tuple[datetime | None, bool]:
         if not self._columns.time:
@@ -206,7 +242,7 @@ def read(
     mistakes = seen.mistakes() or (*reader.mixed(), *_mapped_empty(recording, wanted, empty))
     if mistakes:
         raise RecordingError(f"{path}: " + "\n  ".join(mistakes))
-    notes = (*source.notes, *recording.columns.notes, *seen.notes())
+    notes = (*source.notes, *recording.columns.notes, *seen.notes(), *reader.notes())
     recording.columns, left_out = _without(recording, empty)
     if not recording.columns.properties:
         raise RecordingError(f"{path}: no column of a property holds any value")
@@ -224,8 +260,7 @@ def _prepared(
 ) -> Recording:
     """Decide how a file is read. Raises RecordingError."""
     form = None if wanted.time_format is None else times.named(wanted.time_format)
-    names = enumerate(source.header)
-    peeked = [index for index, name in names if name.strip().casefold() in TIME_COLUMNS]
+    peeked = time_columns(source.header)
     first: Sequence[str] = ()
     if len(peeked) > 1:  # whether they are one time, and which it is otherwise, their cells tell
         first = next((row for _, row in source.rows(peeked) if row), ())
@@ -267,6 +302,7 @@ def _surveyed(
             seen.refuse(place, str(error))
             continue
         seen.take(place, row.values, row.refused, row.silent, row.truth)
+        seen.hold(place, row_cells)
         if row.time is not None:
             seen.follow(place, row.time, is_repeated=row.is_repeated)
     return seen

@@ -76,6 +76,10 @@ class Survey:
         self._commas = ""
         """A number with a decimal comma that two cells seem to be, of the first row that is
         wider."""
+        self._padded = 0
+        """Rows that are wider by an empty cell at their end."""
+        self._keys: Final = dict.fromkeys(chosen.keys, "")
+        """Of which thing the first row is."""
         self._blank = 0
         self._first_blank: RowPosition | None = None
 
@@ -89,6 +93,7 @@ class Survey:
         count, number = len(row), self._split_number(row)
         if count == self._width + 1:
             self._wider += 1
+            self._padded += not row[-1].strip()
             self._commas = self._commas or number
         if count < self._width:
             name = printable.clean(self._header[count], _CELL)
@@ -129,6 +134,21 @@ class Survey:
         if self._truth is not None and label is not None:
             self._truth.take(label)
 
+    def hold(self, place: RowPosition, row: Sequence[str]) -> None:
+        """Hold a row against the first one: both are to be of one thing."""
+        for index in tuple(self._keys):
+            cell = row[index].strip()
+            first = self._keys[index] = self._keys[index] or cell
+            if cell and cell != first:
+                del self._keys[index]  # said once
+                name, *things = (
+                    printable.clean(text, _CELL) for text in (self._header[index], first, cell)
+                )
+                self._add(
+                    f"{place}, column {name}: {things[1]}, and {things[0]} above: a recording is of"
+                    f" one device, so keep the rows of one; {columns.LONG_FORM}"
+                )
+
     def follow(self, place: RowPosition, time: datetime, *, is_repeated: bool) -> None:
         """Look at a row's time, after the row itself."""
         problem = self.order.take(place, time, is_repeated=is_repeated)
@@ -141,14 +161,15 @@ class Survey:
             return (self._all_wider(),)
         unreadable = [
             f"column {column.name} is mapped to {column.property.name}, and no cell of it is a"
-            f" {column.property.type.value}{self._example(column)}: map another column"
+            f" {column.property.type.value}{self._example(column)}{self._other_column(column)}"
             for column in self._columns.values()
             if column.refused and not column.readable and not self._count
         ]
+        backwards = () if self._count else self.order.mistakes()
         untrue = () if self._truth is None or self._count else self._truth.mistakes()
         left = self._count - len(self._mistakes)
         more = (f"and {left} more",) if left else ()
-        return (*self._mistakes, *more, *unreadable, *untrue)
+        return (*self._mistakes, *more, *unreadable, *backwards, *untrue)
 
     def empty(self) -> frozenset[str]:
         """Return the properties whose column is wholly empty."""
@@ -172,6 +193,11 @@ class Survey:
 
     def _all_wider(self) -> str:
         """Say what may be wrong where every row has one cell more than the header."""
+        if self._padded == self._wider:
+            return (
+                "every row ends with a separator, and the header does not: end the header with one"
+                " too, or the rows with none"
+            )
         row_names = "row names, as R writes them? --row-names reads the first column as such"
         if self._commas:
             row_names += f". Or is {self._commas} a decimal comma? {_COMMA_REMEDY}"
@@ -211,6 +237,13 @@ class Survey:
                 f"{column.silent} of {total} cells of column {column.name} say nothing:"
                 " the last value keeps ageing"
             )
+
+    def _other_column(self, column: _Column) -> str:
+        """Say what to do with a column of which no cell is read, where its cells do not."""
+        is_said = column.first_refused is not None and cells.hint(
+            column.first_refused[1].text, self._separator
+        )
+        return "" if is_said else ": map another column"
 
     def _example(self, column: _Column) -> str:
         if column.first_refused is None:

@@ -26,7 +26,7 @@ _SAMPLE: Final = datetime(2023, 11, 25, 13, 46, 59, tzinfo=UTC)
 _MILLISECONDS: Final = Decimal(86_400_000)
 """Of a day."""
 
-_NUMERAL: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE]\+?\d{1,2})?", re.ASCII)
+_NUMERAL: Final = re.compile(r"[+-]?\d+([.,]\d*)?([eE]\+?\d{1,2})?", re.ASCII)
 _DIGITS: Final = re.compile(r"\d+", re.ASCII)
 _CLOCK: Final = (
     r"(?:[T,\s]+(?P<hour>\d{1,2}):(?P<minute>\d{2})"
@@ -51,7 +51,10 @@ _SPARSE: Final = timedelta(minutes=30)
 """Between two rows: then one that does not go on is no jitter."""
 _SEARCHED: Final = 1000
 """Cells in which a first time is looked for."""
-_REMEDY: Final = "write it as 2015-02-02 14:19:00, or say how it is written with --time-format"
+_REMEDY: Final = (
+    "write it as 2015-02-02 14:19:00, or say how it is written with --time-format, such as"
+    " '%m/%d/%y %I:%M %p'"
+)
 
 
 class TimeForm(NamedTuple):
@@ -167,7 +170,7 @@ def _decimal(text: str) -> Decimal:
     """Read a number as files write it. Raises ValueError."""
     if _NUMERAL.fullmatch(text) is None:
         raise ValueError(text)
-    return Decimal(text)
+    return Decimal(text.replace(",", "."))
 
 
 _ISO: Final = TimeForm("ISO 8601", "iso", iso)
