@@ -279,3 +279,10 @@ def test_what_the_protocols_models_write_is_read_unchanged(rows: list[tuple[floa
     request = tensors.decode(message.model_dump_json(exclude_none=True).encode(), contract())
 
     assert request.feeds["features"].reshape(-1).tolist() == list(flat)
+
+
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3).T, np.arange(12.0)[::2]])
+def test_outputs_that_do_not_lie_in_a_row_are_flat_all_the_same(array: tensors.Array) -> None:
+    flat = tensors.given(TensorSpec("scores", "FP64", (-1,) * array.ndim), array)
+    assert flat.flags.c_contiguous
+    assert flat.tolist() == list(array.flat)
