@@ -468,3 +468,16 @@ def test_a_change_as_fast_as_is_believed_is_believed_whatever_floats_make_of_it(
     rate = readings.rate_of(905.0, now - received, facts.Reading(900.0, received))
     assert readings.judge(source, facts.Reading(905.0, now, None, rate)) is None
     assert readings.rate_of(905.0, 0.0, facts.Reading(900.0, now)) is None
+
+
+def test_what_an_expression_reads_is_no_word_of_its_sentence_whatever_it_is_called() -> None:
+    entry = facts.Entry(
+        reasons.CONTEXT,
+        record.Phase.FAIL,
+        reasons.CONDITION_FALSE,
+        "lit",
+        "name > action",
+        {"name": 1.0, "action": 2.0},
+    )
+    said = messages.render(entry, facts.Facts(given_(POLICY)))
+    assert said == "lit is false: name > action with name = 1, action = 2"

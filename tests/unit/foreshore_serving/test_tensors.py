@@ -287,3 +287,10 @@ def test_a_name_that_is_not_known_brings_few_of_those_that_are() -> None:
         tensors.decode(body(name="other"), dataclasses.replace(contract(), inputs=inputs))
     assert "and 52 more" in caught.value.message
     assert len(caught.value.message) < 4096
+
+
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3).T, np.arange(12.0)[::2]])
+def test_outputs_that_do_not_lie_in_a_row_are_flat_all_the_same(array: tensors.Array) -> None:
+    flat = tensors.given(TensorSpec("scores", "FP64", (-1,) * array.ndim), array)
+    assert flat.flags.c_contiguous
+    assert flat.tolist() == list(array.flat)

@@ -231,7 +231,7 @@ def _cast(flat: Sequence[Any], dtype: npt.DTypeLike, spec: TensorSpec) -> Array:
             f"input {spec.name} holds an element that does not fit {spec.data_type}",
         ) from error
     # JSON has no NaN, but 1e300 is infinite as FP32.
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if not _is_finite(array):
         raise Rejected(
             Fault.OUT_OF_RANGE,
             f"input {spec.name} holds an element that is not finite as {spec.data_type}",
@@ -250,16 +250,21 @@ def given(spec: TensorSpec, array: Array) -> Array:
             Fault.OUTPUT_MISMATCH,
             f"output {spec.name} is of shape {list(array.shape)}, not {list(spec.shape)}",
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if not _is_finite(array):
         raise Rejected(
             Fault.NON_FINITE_OUTPUT, f"output {spec.name} holds a number that is not finite"
         )
-    flat = np.ascontiguousarray(array).reshape(-1)
+    flat = array.ravel()
     if array.dtype.kind == "O" and max(map(len, flat), default=0) > TEXT:
         raise Rejected(
             Fault.OUTPUT_MISMATCH, f"output {spec.name} holds a text of more than {TEXT} characters"
         )
     return flat
+
+
+def _is_finite(array: Array) -> bool:
+    """Whether every element is a number; counted, because a reduction takes three times as long."""
+    return array.dtype.kind != "f" or np.count_nonzero(np.isfinite(array)) == array.size
 
 
 def plain(flat: Array) -> Array | list[Any]:

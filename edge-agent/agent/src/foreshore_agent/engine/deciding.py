@@ -80,7 +80,7 @@ def _begin(
     if binding.compiled.inference is None:
         standing = fencing.standing(device.authority, turn.at.boot)
     decision_id = turn.identifiers.take()
-    given = gather(turn, device, binding, trigger, decision_id, standing)
+    given = gather(turn, device, policy, trigger, decision_id, standing)
     evaluation = evaluate.evaluate(order.BEFORE_INFERENCE, facts.Facts(given))
     inference = binding.compiled.inference
     if evaluation.decided_by is None and inference is not None:
@@ -120,16 +120,16 @@ def resume(turn: Turn, device: DeviceState, policy: Key, reply: Reply) -> Change
 def _resume(
     turn: Turn, device: DeviceState, policy: Key, flight: Flight, reply: Reply
 ) -> Change[DeviceState]:
-    binding = device.bindings[policy]
     before = flight.before.given
     standing = fencing.standing(device.authority, turn.at.boot)
-    given = gather(turn, device, binding, before.trigger, before.decision_id, standing)
+    given = gather(turn, device, policy, before.trigger, before.decision_id, standing)
     earlier = evaluate.Evaluation(flight.before, flight.entries, None)
     evaluation = evaluate.proceed(earlier, reply.answer, given)
     stages = tuple(
         effects.Observe(policy, stage, seconds, reply.node)
         for stage, seconds in reply.latency.items()
     )
+    binding = device.bindings[policy]
     change = conclude(turn, device, binding, evaluation, flight.received, reply.latency)
     return change.also(*stages)
 
@@ -190,14 +190,14 @@ def unground(turn: Turn, device: DeviceState, names: frozenset[str]) -> Change[D
 def gather(
     turn: Turn,
     device: DeviceState,
-    binding: Binding,
+    policy: Key,
     trigger: facts.Trigger,
     decision_id: str,
     standing: fencing.Standing,
 ) -> facts.Given:
     """Collect everything that the gates may look at, as it is now."""
+    binding = device.bindings[policy]
     made = binding.compiled
-    policy = Key(made.namespace, made.name)
     mode, caps = turn.mode(made, is_too_slow=binding.too_slow is not None)
     actuator = ledger.spent(device, made.action)
     policy_log = device.policy_logs.get(policy, ())

@@ -11,7 +11,6 @@ made known exactly once; a quick model does so before `ask` returns. Called by `
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from foreshore_agent.engine import effects
@@ -56,8 +55,8 @@ def _joined(
     attempts = (*first.attempts, *later.attempts)
     if isinstance(later, port.ModelAnswer):
         lost = sum(attempt.seconds or 0.0 for attempt in first.attempts)
-        return replace(later, attempts=attempts, network=later.network + lost)
-    return replace(later, attempts=attempts, is_late=later.is_late or first.is_late)
+        return later._replace(attempts=attempts, network=later.network + lost)
+    return later._replace(attempts=attempts, is_late=later.is_late or first.is_late)
 
 
 class ThreadedQuestion:

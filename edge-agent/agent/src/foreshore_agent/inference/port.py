@@ -8,16 +8,15 @@ who it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from foreshore_agent.engine import effects
 from foreshore_api.wire import assignment, record, report
 from foreshore_decision import served
+from foreshore_decision.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class ModelAnswer:
+class ModelAnswer(Frozen, frozen=True):
     """What answered, and its outputs by name, flat."""
 
     model: served.Served
@@ -33,8 +32,7 @@ class ModelAnswer:
     """Execution provider that computed it, where it says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(Frozen, frozen=True):
     """No replica answered in time; `is_late` if one of them had merely not answered yet."""
 
     reason: str

@@ -11,7 +11,6 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -98,12 +97,12 @@ class Questions:
             if result.is_late or result.reason in _UNANSWERED:
                 policy = question.asked.policy
                 raise UnfinishedError(f"the model of {policy} does not answer ({result.reason})")
-            return replace(result, attempts=attempts)
+            return result._replace(attempts=attempts)
         policy = question.asked.policy
         self._counts.observe(policy, histogram.Stage.NETWORK, result.network)
         if result.inference is not None:
             self._counts.observe(policy, histogram.Stage.INFERENCE, result.inference)
-        return replace(result, attempts=attempts, network=0.0, inference=None)
+        return result._replace(attempts=attempts, network=0.0, inference=None)
 
 
 class JournalQueue:

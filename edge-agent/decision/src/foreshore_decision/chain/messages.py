@@ -3,7 +3,8 @@
 For people; programs read the reason. A rule that has a messageExpression speaks for itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from foreshore_api import printable
@@ -39,16 +40,16 @@ class _EntryWords(dict[str, str]):
 
     def __init__(self, entry: Entry, facts: Facts, operands: Mapping[str, str]) -> None:
         super().__init__(operands)
-        self["name"] = entry.name or "it"
-        self["expression"] = entry.expression or ""
-        self["operands"] = _operands(entry.operands)
-        self["action"] = _action(facts)
-        self["listened"] = _listened(entry.operands, operands)
-        caps = ", ".join(cap.reason for cap in facts.given.caps)
-        self["capped"] = f" (capped: {caps})" if caps else ""
+        for name in self.keys() & _WORDS:  # an operand may be called as an author likes
+            del self[name]
+        self._entry: Final = entry
+        self._facts: Final = facts
+        self._operands: Final = operands
 
     def __missing__(self, key: str) -> str:
-        return UNKNOWN
+        """Make a word when its template asks for it: most have one or two of them."""
+        make = _WORDS.get(key)
+        return UNKNOWN if make is None else make(self._entry, self._facts, self._operands)
 
 
 def _listened(operands: Mapping[str, expr.Value | None], words: Mapping[str, str]) -> str:
@@ -74,6 +75,11 @@ def _action(facts: Facts) -> str:
     return f"{name} ({given})" if given else name
 
 
+def _capped(facts: Facts) -> str:
+    caps = ", ".join(cap.reason for cap in facts.given.caps)
+    return f" (capped: {caps})" if caps else ""
+
+
 def _operands(operands: Mapping[str, expr.Value | None]) -> str:
     if not operands:
         return ""
@@ -87,3 +93,16 @@ def plain(value: expr.Value | None) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+_WORDS: Final[Mapping[str, Callable[[Entry, Facts, Mapping[str, str]], str]]] = MappingProxyType(
+    {
+        "name": lambda entry, _facts, _words: entry.name or "it",
+        "expression": lambda entry, _facts, _words: entry.expression or "",
+        "operands": lambda entry, _facts, _words: _operands(entry.operands),
+        "action": lambda _entry, facts, _words: _action(facts),
+        "listened": lambda entry, _facts, words: _listened(entry.operands, words),
+        "capped": lambda _entry, facts, _words: _capped(facts),
+    }
+)
+"""What the entry and the facts say, by its name in a template."""

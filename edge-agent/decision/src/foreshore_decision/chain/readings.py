@@ -36,9 +36,9 @@ DIGITS: Final = round(-math.log10(RESOLUTION))
 def judge(source: compiled.CompiledInput, reading: Reading) -> GateReason | None:
     """Return why the reading is not to be believed, whatever its age, or None."""
     value = reading.value
-    if reading.problem in VOID:
-        return VOID[reading.problem]
-    if reading.problem is not None or value is None or not expr.is_fit(value, source.type):
+    if reading.problem is not None:
+        return VOID.get(reading.problem, reasons.INPUT_REFUSED)
+    if value is None or not expr.is_fit(value, source.type):
         return reasons.INPUT_REFUSED
     if isinstance(value, str):
         return None
@@ -79,15 +79,18 @@ def input_of(
     received = reading.received
     age = None if received is None else now - received
     problem = judge(source, reading)
-    if problem is None and received is None:
-        problem = reasons.INPUT_AGE_UNKNOWN
-    elif problem is None and received is not None and is_beyond(received, source.maximum_age, now):
-        problem = reasons.INPUT_STALE
+    if problem is None:
+        if received is None:
+            problem = reasons.INPUT_AGE_UNKNOWN
+        elif is_beyond(received, source.maximum_age, now):
+            problem = reasons.INPUT_STALE
+        else:
+            return Input(source.name, reading.value, source.unit, received, age)
     refusal = _refusal(reading) if problem is reasons.INPUT_REFUSED else None
     seen = Input(source.name, reading.value, source.unit, received, age, problem, refusal=refusal)
     if reading.problem in VOID or received is None:
         good = None  # the device may have said since that it is not so
-    return seen if problem is None else _substitute(source, seen, good, now)
+    return _substitute(source, seen, good, now)
 
 
 def _substitute(

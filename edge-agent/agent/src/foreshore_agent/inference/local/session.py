@@ -148,6 +148,11 @@ def _failure(rejected: refusal.Rejected, began: float) -> port.RunFailure:
 
 
 def _elements(flat: tensors.Array) -> tuple[float | int | bool | str, ...]:
-    """Return elements as they would arrive over the protocol. Raises ValidationError."""
+    """Return elements as they would arrive over the protocol. Raises ValidationError.
+
+    Of finite floats nothing is left to check.
+    """
     written = orjson.dumps(tensors.plain(flat), option=orjson.OPT_SERIALIZE_NUMPY)
-    return _ELEMENTS.validate_json(written)
+    return (
+        tuple(orjson.loads(written)) if flat.dtype.kind == "f" else _ELEMENTS.validate_json(written)
+    )
