@@ -11,6 +11,7 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo $(FORESHORE_CACHE)/uv/bin/uv)
 RUN := $(UV) run --locked --quiet
 PYTEST := $(RUN) pytest
+ON_EVERY_CORE := -n auto --maxprocesses 8 --dist worksteal
 EXAMPLE := examples/01-ventilate-a-room
 SPEED ?= 0
 NAME ?= foreshore
@@ -42,11 +43,11 @@ zoo: sync tools-zoo ## What model inspect says of the files that exporters write
 ##@ Check it
 
 test: sync tools-test ## Unit, contract, component and cluster tests (real API server, no nodes)
-	$(PYTEST) tests/unit tests/contract
+	$(PYTEST) $(ON_EVERY_CORE) tests/unit tests/contract
 	$(PYTEST) tests/component tests/cluster -m "not e2e"
 
 test-unit: sync tools-test-unit ## Unit and contract tests only
-	$(PYTEST) tests/unit tests/contract
+	$(PYTEST) $(ON_EVERY_CORE) tests/unit tests/contract
 
 test-component: sync tools-test-component ## Component tests only
 	$(PYTEST) tests/component

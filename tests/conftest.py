@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import asyncio
+import platform
 
 import hypothesis
 import pytest
@@ -24,5 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
     closes it: an error at exit whenever a plain test ran before the first asynchronous one.
     """
     del config
+    platform.processor()  # runs uname, once: a worker of pytest-xdist asks for it at its start
     guard.install()
     asyncio.set_event_loop(None)
