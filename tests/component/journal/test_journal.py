@@ -760,15 +760,18 @@ async def test_what_is_undone_leaves_no_hole_in_the_numbers(
     opened = await journal.Journal.open(tmp_path, quotas=SMALL)
     await writing.append(opened, [entry("before")])
     insert = ledger.Ledger.insert
+    undone = entry("undone")
 
     def broken(of: ledger.Ledger, what: journal.JournalEntry) -> int:
-        insert(of, what)
-        raise ZeroDivisionError
+        number = insert(of, what)
+        if what == undone:  # the journal's own gaps are written meanwhile, or are not
+            raise ZeroDivisionError
+        return number
 
     with monkeypatch.context() as defect:
         defect.setattr(ledger.Ledger, "insert", broken)
         with pytest.raises(journal.JournalFull):
-            await writing.append(opened, [entry("undone")], [("key", b"value")])
+            await writing.append(opened, [undone], [("key", b"value")])
     await writing.append(opened, [entry("after")])
     assert await opened.get("key") is None
     bodies = await everything(opened)
