@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from foreshore_agent import access, capture, discover, exits, lint, model, play, records, rehearse
+from foreshore_agent import (
+    access,
+    capture,
+    discover,
+    exits,
+    lint,
+    model,
+    options,
+    play,
+    records,
+    rehearse,
+)
 from foreshore_api import programs
 
 application = typer.Typer(
@@ -36,10 +47,7 @@ def run(
         Path | None,
         typer.Option(envvar="FORESHORE_RESOURCES", help="Folder of YAML; no cluster needed."),
     ] = None,
-    models: Annotated[
-        Path | None,
-        typer.Option(envvar="FORESHORE_MODELS", help="Folder of *.onnx, found by digest."),
-    ] = None,
+    models: options.ModelFolder = None,
     site: Annotated[
         str | None,
         typer.Option(envvar="FORESHORE_SITE", help="With --resources: which Site, if several."),
@@ -58,13 +66,7 @@ def run(
         Path | None,
         typer.Option(envvar="FORESHORE_TOKEN_FILE", help="Service-account token for the hub."),
     ] = None,
-    credentials: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="FORESHORE_CREDENTIALS",
-            help="Folder of <name>/{ca.crt,tls.crt,tls.key,username,password}.",
-        ),
-    ] = None,
+    credentials: options.CredentialFolder = None,
     address: Annotated[
         str,
         typer.Option(

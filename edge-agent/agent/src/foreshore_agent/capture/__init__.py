@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from foreshore_agent import exits
+from foreshore_agent import exits, options
 
 
 def capture(
@@ -60,13 +60,7 @@ def capture(
             " rehearsal, counts ages from receipt.",
         ),
     ] = False,
-    credentials: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="FORESHORE_CREDENTIALS",
-            help="Folder of <name>/{ca.crt,tls.crt,tls.key,username,password}.",
-        ),
-    ] = None,
+    credentials: options.CredentialFolder = None,
 ) -> None:
     """Record a live device, so that a policy can be rehearsed on today's data.
 

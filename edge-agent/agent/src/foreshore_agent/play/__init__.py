@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from foreshore_agent import exits
+from foreshore_agent import exits, options
 
 if TYPE_CHECKING:
     from foreshore_agent.play import dialogue
@@ -34,37 +34,13 @@ def play(
     device: Annotated[
         str | None, typer.Option(envvar="FORESHORE_DEVICE", help="Name of the Device to be.")
     ] = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="FORESHORE_CSV",
-            help="The recording: CSV with `,`, `;` or tabs and a header, or Parquet.",
-        ),
-    ] = None,
-    mapped: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", metavar="COLUMN=PROPERTY", help="Which column is which property; repeatable."
-        ),
-    ] = None,
-    row_names: Annotated[  # noqa: FBT002 - an option of the command line
-        bool,
-        typer.Option(
-            "--row-names",
-            envvar="FORESHORE_ROW_NAMES",
-            help="The first column has no name in the header and holds row names, as R writes.",
-        ),
-    ] = False,
+    csv: Annotated[Path | None, options.RECORDING] = None,
+    mapped: options.MappedColumns = None,
+    row_names: options.HasRowNames = False,  # noqa: FBT002 - an option of the command line
     rate: Annotated[
         float, typer.Option(envvar="FORESHORE_RATE", min=0.001, help="Rows a second.")
     ] = 1.0,
-    credentials: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="FORESHORE_CREDENTIALS",
-            help="Folder of <name>/{ca.crt,tls.crt,tls.key,username,password}.",
-        ),
-    ] = None,
+    credentials: options.CredentialFolder = None,
     credential: Annotated[
         str | None,
         typer.Option(

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from foreshore_agent import exits
+from foreshore_agent import exits, options
 
 
 def rehearse(
@@ -35,13 +35,7 @@ def rehearse(
     device: Annotated[
         str, typer.Option(envvar="FORESHORE_DEVICE", help="Name of the Device to rehearse with.")
     ],
-    csv: Annotated[
-        Path,
-        typer.Option(
-            envvar="FORESHORE_CSV",
-            help="The recording: CSV with `,`, `;` or tabs and a header, or Parquet.",
-        ),
-    ],
+    csv: Annotated[Path, options.RECORDING],
     time_column: Annotated[
         str | None,
         typer.Option(
@@ -68,20 +62,8 @@ def rehearse(
             "  [default: the Site's]",
         ),
     ] = None,
-    row_names: Annotated[  # noqa: FBT002 - an option of the command line
-        bool,
-        typer.Option(
-            "--row-names",
-            envvar="FORESHORE_ROW_NAMES",
-            help="The first column has no name in the header and holds row names, as R writes.",
-        ),
-    ] = False,
-    mapped: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", metavar="COLUMN=PROPERTY", help="Which column is which property; repeatable."
-        ),
-    ] = None,
+    row_names: options.HasRowNames = False,  # noqa: FBT002 - an option of the command line
+    mapped: options.MappedColumns = None,
     truth: Annotated[
         str | None,
         typer.Option(
@@ -116,10 +98,7 @@ def rehearse(
             help="Show what the machine took too; without, two runs print the same.",
         ),
     ] = False,
-    models: Annotated[
-        Path | None,
-        typer.Option(envvar="FORESHORE_MODELS", help="Folder of *.onnx, found by digest."),
-    ] = None,
+    models: options.ModelFolder = None,
     credentials: Annotated[
         Path | None,
         typer.Option(envvar="FORESHORE_CREDENTIALS", help="For models that are fetched by https."),
