@@ -386,3 +386,8 @@ class CompiledPolicy:
     record_level: RecordLevel
     identity: Mapping[str, Any]
     """The parts of a record that never change for this policy, rendered once."""
+
+    @property
+    def sampled(self) -> tuple[tuple[InputTensor, SampledInputs], ...]:
+        """Tensors of its model that take a window of samples, each with it."""
+        return () if self.inference is None else self.inference.sampled
