@@ -1,7 +1,9 @@
 """Models as exporters write them: windows of samples, text, preprocessing and labels."""
 
 import functools
+import hashlib
 import json
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -511,6 +513,23 @@ def test_with_level_full_a_record_has_the_rows_and_stays_within_its_bound() -> N
     assert recorded["facts"]["cut"] == ["window"]
     assert "rows" not in recorded["facts"]["samples"]["window"]
     assert max(len(json.dumps(line)) for line in rig.records[-3:]) < wire.MAXIMUM_BYTES
+
+
+def test_a_record_goes_through_the_rows_of_a_window_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig((model(), ROUTINE))
+    speak(rig, 2)
+    digests: list[bytes] = []
+    genuine = hashlib.blake2b
+
+    def digesting(body: bytes, *, digest_size: int) -> Any:
+        digests.append(body)
+        return genuine(body, digest_size=digest_size)
+
+    monkeypatch.setattr(samples, "hashlib", types.SimpleNamespace(blake2b=digesting))
+    rig.sample()
+    assert "digest" in rig.decisions[-1]["facts"]["samples"]["window"]
+    assert "question" in rig.decisions[-1]["facts"]["answer"]
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("mode", ["Disabled", "Shadow", "Advise"])
