@@ -209,8 +209,8 @@ def _grids_still(
 
 def _good_still(before: Binding, compiled: named.CompiledPolicy) -> Mapping[str, facts.Good]:
     """Return the last good values of inputs that read what they read before, of the same type."""
-    read = {source.identity for source in before.compiled.inputs}
-    kept = {source.name for source in compiled.inputs if source.identity in read}
+    read = {source.identity() for source in before.compiled.inputs}
+    kept = {source.name for source in compiled.inputs if source.identity() in read}
     return {name: value for name, value in before.last_good.items() if name in kept}
 
 

@@ -57,9 +57,8 @@ class CompiledInput:
     other: OtherProperty | None = None
     """What it is where it is another device's; None: the decided device's own."""
 
-    @property
     def identity(self) -> tuple[str, str, DataType]:
-        """What values that came for it are kept under: they are those of any input of the same.
+        """Return what values that came for it are kept by: inputs of the same share them.
 
         What bounds say of whether they are believed is no part of it.
         """
@@ -160,7 +159,9 @@ class SampledInputs(NamedTuple):
 
     def has_samples_of(self, other: "SampledInputs") -> bool:
         """Whether it is filled as another one is, whatever is believed."""
-        mine, theirs = ([source.identity for source in window.sources] for window in (self, other))
+        mine, theirs = (
+            [source.identity() for source in window.sources] for window in (self, other)
+        )
         return (self.steps, self.every, mine) == (other.steps, other.every, theirs)
 
     def grid(self) -> samples.SampleGrid:
