@@ -74,6 +74,12 @@ def asked(rig: Rig) -> list[effects.Tensor]:
     return [tensor_ for question in questions for tensor_ in question.tensors]
 
 
+def why(recorded: Json) -> str:
+    """What is told of a decision."""
+    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
+    return "\n".join(explain.lines(explain.of_events([event])))
+
+
 def assert_replays(rig: Rig) -> None:
     """Every record of an engine, travelled, explains itself and decides the same again."""
     assigned = engine_rig.assign(*rig.documents)
@@ -118,8 +124,7 @@ def test_a_window_that_is_not_full_says_how_many_samples_are_there_and_when_it_w
     assert line["message"] == (
         "light is not ready: 1 of 3 samples every 1 s are there; full in 2 s"
     )
-    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
-    text = "\n".join(explain.lines(explain.of_events([event])))
+    text = why(recorded)
     assert "window    window: 3 × 3 samples every 1 s, 1 there, full in 2 s" in text
     assert "it would have gone on with 2 s more of listening" in text
 
@@ -134,8 +139,7 @@ def test_a_window_that_its_device_is_too_slow_for_says_so() -> None:
         "light is not ready: 1 of 3 samples every 1 s are there; full in 2 s; begun anew after 30 s"
         " without one, where 2 s may pass"
     )
-    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
-    text = "\n".join(explain.lines(explain.of_events([event])))
+    text = why(recorded)
     assert "1 there, full in 2 s, begun anew after 30 s without one" in text
     assert_replays(rig)
 
@@ -143,10 +147,7 @@ def test_a_window_that_its_device_is_too_slow_for_says_so() -> None:
 def test_why_says_that_a_window_was_full() -> None:
     rig = Rig((model(), ROUTINE))
     speak(rig, 3)
-    recorded = rig.decisions[-1]
-    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
-    text = "\n".join(explain.lines(explain.of_events([event])))
-    assert "window    window: 3 × 3 samples every 1 s, full" in text
+    assert "window    window: 3 × 3 samples every 1 s, full" in why(rig.decisions[-1])
 
 
 def not_ready(rig: Rig) -> bool:
@@ -465,9 +466,7 @@ def test_a_label_is_read_recorded_and_replayed(
     assert rig.verdicts == [("Commanded", "RoomOccupied")]
     assert rig.decisions[0]["inference"]["outputs"] == {"label": recorded}
     assert_replays(rig)
-    event = {"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": rig.decisions[0]}
-    text = "\n".join(explain.lines(explain.of_events([json.dumps(event)])))
-    assert "label = " in text
+    assert "label = " in why(rig.decisions[0])
 
 
 @pytest.mark.parametrize(
