@@ -308,6 +308,8 @@ def _change(entry: record.GateEntry, table: Mapping[str, GateReason]) -> str:
     row = table.get(entry.reason)
     template = row.remedy if row is not None and entry.gate in row.gates else FORBIDS
     text = template.format_map(_Words(words))
+    if entry.reason == reasons.FEATURE_NOT_READY and "longest" in words:
+        text += f", no more than {words['longest']} s apart"  # to listen on alone helps nobody
     if entry.margin is not None and entry.expression is not None:
         text += f" (it missed by {_plain(abs(entry.margin))})"
     return text

@@ -141,6 +141,7 @@ def test_a_window_that_its_device_is_too_slow_for_says_so() -> None:
     )
     text = why(recorded)
     assert "1 there, full in 2 s, begun anew after 30 s without one" in text
+    assert "enough values in the window of light, no more than 2 s apart" in text
     assert_replays(rig)
 
 
