@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, Rig
+from builders.replays import assert_replays
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import record as wire
 from foreshore_decision import explain, policy, samples
@@ -78,18 +79,6 @@ def why(recorded: Json) -> str:
     """What is told of a decision."""
     event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
     return "\n".join(explain.lines(explain.of_events([event])))
-
-
-def assert_replays(rig: Rig) -> None:
-    """Every record of an engine, travelled, explains itself and decides the same again."""
-    assigned = engine_rig.assign(*rig.documents)
-    assert rig.decisions
-    for recorded in rig.decisions:
-        wire.Decision.model_validate(recorded)
-        travelled = json.loads(json.dumps(recorded))
-        again = replay.replay(travelled, assigned.policies[0], assigned.devices[0])
-        assert isinstance(again, replay.Replayed), again
-        assert replay.projection(again.data) == replay.projection(recorded)
 
 
 ROUTINE = room.changed(room.policy(), spec__record={"routineSampleRate": "1"})
@@ -274,6 +263,7 @@ def test_a_column_may_be_of_another_device() -> None:
         rig.sample()
         rig.wait(1.0)
     assert asked(rig)[-1].data == (900.0, 1.0, 900.0, 2.0)
+    assert_replays(rig)
 
 
 SCALE = {"name": "co2", "scale": {"mean": "400", "deviation": "250"}}
