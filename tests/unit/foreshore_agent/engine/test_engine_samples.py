@@ -486,6 +486,7 @@ def test_with_level_full_a_record_has_the_rows_and_stays_within_its_bound() -> N
     speak(rig, 3)
     written = rig.decisions[-1]["facts"]["samples"]["window"]
     assert written["rows"][0] == [100.0, 900.0, 21.0]
+    assert "no room" not in why(rig.decisions[-1])
     assert_replays(rig)
     large = model()
     large["spec"]["inputs"][0] |= {
@@ -502,6 +503,7 @@ def test_with_level_full_a_record_has_the_rows_and_stays_within_its_bound() -> N
     assert recorded["verdict"]["result"] == "Commanded"
     assert recorded["facts"]["cut"] == ["window"]
     assert "rows" not in recorded["facts"]["samples"]["window"]
+    assert f"window    {explain.CUT.format(name='window')}" in why(recorded)
     assert max(len(json.dumps(line)) for line in rig.records[-3:]) < wire.MAXIMUM_BYTES
 
 
