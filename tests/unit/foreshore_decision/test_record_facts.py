@@ -177,7 +177,7 @@ CHANGED: dict[str, Any] = {
     "replaced": (("NewerInTurn", 3),),
 }
 FOLLOWING = {"policy", "mode", "caps", "measured", "sampled", "grids"}
-"""What follows from the policy, what only a record gives, and what `test_record_sampled` tests."""
+"""What follows from the policy, what only a record gives, and what `test_engine_samples` tests."""
 
 
 def test_every_field_of_what_is_given_has_a_change_to_be_tested_with() -> None:

@@ -26,6 +26,10 @@ CLOSE: Final = 3
 
 MARKS: Final[Mapping[str, str]] = {record.Phase.PASS: "+", record.Phase.SKIPPED: " "}
 """What stands before a gate's line; x where it did not pass."""
+CUT: Final = (
+    "{name}: the record has no room for its values; fewer or shorter windows, or fewer steps, fit"
+)
+"""Of a window, also one of a feature, that a record of level Full does not hold as a whole."""
 FORBIDS: Final = "{name} false: {expression}"
 """What would have passed a Forbid, which has a reason of its author."""
 
@@ -92,7 +96,7 @@ class Explanation:
     fence: str = ""
     """Who keeps another agent's commands from taking effect; empty where nobody is named."""
     windows: tuple[str, ...] = ()
-    """Windows of samples that the model takes, and how full they were."""
+    """Windows of samples that the model takes, how full they were, and what was left out of any."""
     replaced: tuple[str, ...] = ()
     """What became of samples that nobody decided on since the record before."""
 
@@ -308,6 +312,8 @@ def _change(entry: record.GateEntry, table: Mapping[str, GateReason]) -> str:
     row = table.get(entry.reason)
     template = row.remedy if row is not None and entry.gate in row.gates else FORBIDS
     text = template.format_map(_Words(words))
+    if entry.reason == reasons.FEATURE_NOT_READY and "longest" in words:
+        text += f", no more than {words['longest']} s apart"  # to listen on alone helps nobody
     if entry.margin is not None and entry.expression is not None:
         text += f" (it missed by {_plain(abs(entry.margin))})"
     return text
@@ -402,9 +408,14 @@ def _model(decision: record.Decision) -> tuple[str, ...]:
 
 def _windows(decision: record.Decision) -> tuple[str, ...]:
     """Say of each window of samples what it holds: `30 × 3 samples every 1 s, full`."""
-    written = (decision.facts or {}).get("samples")
+    facts = decision.facts or {}
+    written, left_out = facts.get("samples"), facts.get("cut")
     lines = written if isinstance(written, Mapping) else {}
-    return tuple(_window(name, line) for name, line in lines.items() if isinstance(line, Mapping))
+    cut: Sequence[Any] = left_out if isinstance(left_out, list | tuple) else ()
+    return (
+        *(_window(name, line) for name, line in lines.items() if isinstance(line, Mapping)),
+        *(CUT.format(name=name) for name in cut),
+    )
 
 
 def _window(name: str, line: Mapping[str, Any]) -> str:

@@ -85,7 +85,7 @@ class SampledWindow(NamedTuple):
     rows: tuple[tuple[Sample, ...], ...] = ()
     """A value of each column for each step, the oldest step first; none before it is full."""
     digest: str = ""
-    """Fingerprint of the rows, where a record holds this alone."""
+    """Fingerprint of the rows, once it is worked out; a record may hold this alone."""
     gap: float = 0.0
     """Seconds without a value of that column which voided what it had, so that it is not full."""
 
@@ -174,6 +174,14 @@ def _until(column: SampledColumn, newest: int, steps: int) -> tuple[Sample, ...]
     """Return a column's values up to the newest slot, where it may hold the one before."""
     held = column.values[-1:] * (newest - column.slot)
     return (*column.values, *held)[-steps:]
+
+
+def fingerprinted(window: SampledWindow) -> SampledWindow:
+    """Return a window with its digest, so that whoever asks for that does not go through it again.
+
+    Of the longest window it takes milliseconds.
+    """
+    return window._replace(digest=fingerprint(window))
 
 
 def fingerprint(window: SampledWindow) -> str:

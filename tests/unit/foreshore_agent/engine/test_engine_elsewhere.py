@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from builders import engine_rig, neighbours, room
 from builders.engine_rig import DEVICE, OCCUPIED, POLICY, Rig
 from builders.neighbours import SHUT, WINDOW
+from builders.replays import assert_replays
 from foreshore_agent.engine import effects, events, view
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import record as wire
@@ -299,16 +300,6 @@ def test_the_record_names_the_other_device_and_why_says_it() -> None:
     assert "windowOpen (window-301.open) = false, 0 s old" in explained.inputs
 
 
-def assert_replays(rig: Rig) -> None:
-    made = engine_rig.assign(*rig.documents)
-    others = {device.name: device for device in made.devices}
-    for recorded in rig.decisions:
-        replayed = replay.replay(recorded, made.policies[0], others["room-301"], others=others)
-        assert isinstance(replayed, replay.Replayed), replayed
-        assert replay.projection(replayed.data) == replay.projection(recorded)
-        assert replayed.is_same
-
-
 VALUES = st.fixed_dictionaries(
     {}, optional={"open": st.booleans(), "tilt": st.floats(-1, 91, allow_nan=False)}
 )
@@ -348,7 +339,7 @@ def test_every_record_that_reads_another_device_replays_to_itself(
                 speak(rig, {}, refused={"open": "WrongType"})
             case _:
                 rig.wait(detail, period=10.0)
-    assert_replays(rig)
+    assert_replays(rig, fewest=0)  # the room itself may never have spoken
 
 
 def test_a_model_is_asked_on_what_both_devices_say_and_the_record_replays() -> None:

@@ -1,7 +1,9 @@
 """Models as exporters write them: windows of samples, text, preprocessing and labels."""
 
 import functools
+import hashlib
 import json
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from builders import engine_rig, room
 from builders.engine_rig import DEVICE, OCCUPIED, Rig
+from builders.replays import assert_replays
 from foreshore_agent.engine import effects, events
 from foreshore_api.wire import record as wire
 from foreshore_decision import explain, policy, samples
@@ -72,16 +75,10 @@ def asked(rig: Rig) -> list[effects.Tensor]:
     return [tensor_ for question in questions for tensor_ in question.tensors]
 
 
-def assert_replays(rig: Rig) -> None:
-    """Every record of an engine, travelled, explains itself and decides the same again."""
-    assigned = engine_rig.assign(*rig.documents)
-    assert rig.decisions
-    for recorded in rig.decisions:
-        wire.Decision.model_validate(recorded)
-        travelled = json.loads(json.dumps(recorded))
-        again = replay.replay(travelled, assigned.policies[0], assigned.devices[0])
-        assert isinstance(again, replay.Replayed), again
-        assert replay.projection(again.data) == replay.projection(recorded)
+def why(recorded: Json) -> str:
+    """What is told of a decision."""
+    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
+    return "\n".join(explain.lines(explain.of_events([event])))
 
 
 ROUTINE = room.changed(room.policy(), spec__record={"routineSampleRate": "1"})
@@ -116,8 +113,7 @@ def test_a_window_that_is_not_full_says_how_many_samples_are_there_and_when_it_w
     assert line["message"] == (
         "light is not ready: 1 of 3 samples every 1 s are there; full in 2 s"
     )
-    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
-    text = "\n".join(explain.lines(explain.of_events([event])))
+    text = why(recorded)
     assert "window    window: 3 × 3 samples every 1 s, 1 there, full in 2 s" in text
     assert "it would have gone on with 2 s more of listening" in text
 
@@ -132,19 +128,16 @@ def test_a_window_that_its_device_is_too_slow_for_says_so() -> None:
         "light is not ready: 1 of 3 samples every 1 s are there; full in 2 s; begun anew after 30 s"
         " without one, where 2 s may pass"
     )
-    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
-    text = "\n".join(explain.lines(explain.of_events([event])))
+    text = why(recorded)
     assert "1 there, full in 2 s, begun anew after 30 s without one" in text
+    assert "enough values in the window of light, no more than 2 s apart" in text
     assert_replays(rig)
 
 
 def test_why_says_that_a_window_was_full() -> None:
     rig = Rig((model(), ROUTINE))
     speak(rig, 3)
-    recorded = rig.decisions[-1]
-    event = json.dumps({"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": recorded})
-    text = "\n".join(explain.lines(explain.of_events([event])))
-    assert "window    window: 3 × 3 samples every 1 s, full" in text
+    assert "window    window: 3 × 3 samples every 1 s, full" in why(rig.decisions[-1])
 
 
 def not_ready(rig: Rig) -> bool:
@@ -270,6 +263,7 @@ def test_a_column_may_be_of_another_device() -> None:
         rig.sample()
         rig.wait(1.0)
     assert asked(rig)[-1].data == (900.0, 1.0, 900.0, 2.0)
+    assert_replays(rig)
 
 
 SCALE = {"name": "co2", "scale": {"mean": "400", "deviation": "250"}}
@@ -463,9 +457,7 @@ def test_a_label_is_read_recorded_and_replayed(
     assert rig.verdicts == [("Commanded", "RoomOccupied")]
     assert rig.decisions[0]["inference"]["outputs"] == {"label": recorded}
     assert_replays(rig)
-    event = {"type": wire.DECISION, "time": "2026-03-01T10:00:00Z", "data": rig.decisions[0]}
-    text = "\n".join(explain.lines(explain.of_events([json.dumps(event)])))
-    assert "label = " in text
+    assert "label = " in why(rig.decisions[0])
 
 
 @pytest.mark.parametrize(
@@ -494,6 +486,7 @@ def test_with_level_full_a_record_has_the_rows_and_stays_within_its_bound() -> N
     speak(rig, 3)
     written = rig.decisions[-1]["facts"]["samples"]["window"]
     assert written["rows"][0] == [100.0, 900.0, 21.0]
+    assert "no room" not in why(rig.decisions[-1])
     assert_replays(rig)
     large = model()
     large["spec"]["inputs"][0] |= {
@@ -510,7 +503,25 @@ def test_with_level_full_a_record_has_the_rows_and_stays_within_its_bound() -> N
     assert recorded["verdict"]["result"] == "Commanded"
     assert recorded["facts"]["cut"] == ["window"]
     assert "rows" not in recorded["facts"]["samples"]["window"]
+    assert f"window    {explain.CUT.format(name='window')}" in why(recorded)
     assert max(len(json.dumps(line)) for line in rig.records[-3:]) < wire.MAXIMUM_BYTES
+
+
+def test_a_record_goes_through_the_rows_of_a_window_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig((model(), ROUTINE))
+    speak(rig, 2)
+    digests: list[bytes] = []
+    genuine = hashlib.blake2b
+
+    def digesting(body: bytes, *, digest_size: int) -> Any:
+        digests.append(body)
+        return genuine(body, digest_size=digest_size)
+
+    monkeypatch.setattr(samples, "hashlib", types.SimpleNamespace(blake2b=digesting))
+    rig.sample()
+    assert "digest" in rig.decisions[-1]["facts"]["samples"]["window"]
+    assert "question" in rig.decisions[-1]["facts"]["answer"]
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("mode", ["Disabled", "Shadow", "Advise"])

@@ -22,7 +22,7 @@ from foreshore_agent.engine import (
 )
 from foreshore_agent.engine.command import ledger, life
 from foreshore_agent.engine.events import Assigned, Instant, Key
-from foreshore_agent.engine.state import EMPTY, Binding, DeviceState, Remembered, State
+from foreshore_agent.engine.state import Binding, DeviceState, Remembered, State
 from foreshore_agent.engine.turn import Change, Turn
 from foreshore_api.reasons import agent, decision, telemetry
 from foreshore_api.wire import assignment, report
@@ -199,25 +199,18 @@ def _grids_still(
     before: Binding, compiled: named.CompiledPolicy
 ) -> Mapping[str, samples.SampleGrid]:
     """Return the windows of samples of tensors that take the same samples as before."""
-    asked, earlier = compiled.inference, before.compiled.inference
-    if asked is None or earlier is None or not before.grids:
-        return EMPTY
     kept = {
         tensor.name
-        for tensor, _ in asked.sampled
-        if any(tensor.has_window_of(other) for other, _ in earlier.sampled)
+        for tensor, _ in compiled.sampled
+        if any(tensor.has_window_of(other) for other, _ in before.compiled.sampled)
     }
     return {name: grid for name, grid in before.grids.items() if name in kept}
 
 
 def _good_still(before: Binding, compiled: named.CompiledPolicy) -> Mapping[str, facts.Good]:
     """Return the last good values of inputs that read what they read before, of the same type."""
-    read = {(source.name, source.property, source.type) for source in before.compiled.inputs}
-    kept = {
-        source.name
-        for source in compiled.inputs
-        if (source.name, source.property, source.type) in read
-    }
+    read = {source.identity() for source in before.compiled.inputs}
+    kept = {source.name for source in compiled.inputs if source.identity() in read}
     return {name: value for name, value in before.last_good.items() if name in kept}
 
 

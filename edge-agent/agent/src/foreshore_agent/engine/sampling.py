@@ -374,14 +374,9 @@ def _widened(
     widened = {
         key: _widen(binding, read, fresh, seconds)
         for key, binding in bindings.items()
-        if binding.compiled.windowed or _is_sampled(binding)
+        if binding.compiled.windowed or binding.compiled.sampled
     }
     return {**bindings, **widened} if widened else bindings
-
-
-def _is_sampled(binding: Binding) -> bool:
-    asked = binding.compiled.inference
-    return asked is not None and bool(asked.sampled)
 
 
 def _widen(
@@ -399,7 +394,7 @@ def _widen(
         if number is not None and not isinstance(number, str):
             window = windows.get(feature.name, features.Window(feature.seconds))
             windows[feature.name] = features.add(window, seconds, number)
-    grids = _filled(binding, read, fresh, seconds) if _is_sampled(binding) else binding.grids
+    grids = _filled(binding, read, fresh, seconds)
     return binding._replace(windows=windows, grids=grids)
 
 
@@ -410,8 +405,8 @@ def _filled(
     seconds: float,
 ) -> Mapping[str, samples.SampleGrid]:
     """Add new values to the windows of samples that a policy's model takes."""
-    grids, asked = dict(binding.grids), binding.compiled.inference
-    for tensor, window in () if asked is None else asked.sampled:
+    grids = dict(binding.grids)
+    for tensor, window in binding.compiled.sampled:
         values: dict[int, samples.Sample] = {}
         for column, source in enumerate(window.sources):
             if source.property in fresh:

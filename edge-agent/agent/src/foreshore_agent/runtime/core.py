@@ -98,6 +98,7 @@ class Core:
         processor_time: Callable[[], float] = time.thread_time,
     ) -> None:
         self.state = initial
+        self.stamp: Final = events.EventStamp(clock.instant, clock.identity)
         self._clock: Final = clock
         self._ports: Final = ports
         self._tap: Final = tap
@@ -127,10 +128,6 @@ class Core:
             effects.RequestRenewal: ports.peers.renew,
         }
         """What carries out which effect: one entry for each, held by a test."""
-
-    def stamp(self) -> tuple[events.Instant, str]:
-        """Return what every event begins with: now, and a fresh UUIDv7."""
-        return stamp(self._clock)
 
     @property
     def is_behind(self) -> bool:
@@ -383,11 +380,6 @@ class Core:
 
     def _observe(self, effect: effects.Observe) -> None:
         self._ports.meters.observe(effect, self._clock.monotonic())
-
-
-def stamp(clock: clocks.Clock) -> tuple[events.Instant, str]:
-    """Return what every event begins with: now, and a fresh UUIDv7."""
-    return clock.instant(), clock.identity()
 
 
 def _source(event: events.Event) -> str:

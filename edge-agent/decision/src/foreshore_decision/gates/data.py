@@ -100,10 +100,8 @@ def inference(gate: GateName, facts: Facts) -> Step:
 
 def sampled(given: Given) -> Mapping[str, samples.SampledWindow]:
     """Return the windows of samples that the model takes, by tensor, as they are now."""
-    asked = given.policy.inference
-    if asked is None or not asked.sampled:
-        return NONE
-    return {tensor.name: _look(given, tensor.name, window) for tensor, window in asked.sampled}
+    taken = given.policy.sampled
+    return {tensor.name: _look(given, tensor.name, window) for tensor, window in taken} or NONE
 
 
 def _look(given: Given, name: str, window: compiled.SampledInputs) -> samples.SampledWindow:
@@ -157,8 +155,7 @@ def _not_ready(gate: GateName, facts: Facts) -> Entry | None:
 
 def _unfilled(gate: GateName, facts: Facts) -> Entry | None:
     """Return the first window of samples that is not full, and the column that lacks most of it."""
-    asked = facts.given.policy.inference
-    for tensor, window in () if asked is None else asked.sampled:
+    for tensor, window in facts.given.policy.sampled:
         seen = facts.sampled[tensor.name]
         if not seen.is_full:
             operands: dict[str, expr.Value | None] = {

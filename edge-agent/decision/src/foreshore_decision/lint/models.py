@@ -8,22 +8,26 @@ from foreshore_decision.lint import findings, written
 
 
 def check(files: written.WrittenResources) -> Iterator[findings.Finding]:
-    """Yield what is wrong with each Model that a policy of these files asks."""
-    asked = asked_names(files)
-    for model in files.by_kind.models:
-        if (model.namespace, model.name) in asked:
-            yield from _findings(files, model, findings.Severity.ERROR)
+    """Return what is wrong with each Model that a policy of these files asks."""
+    return _findings(files, findings.Severity.ERROR, is_asked=True)
 
 
 def unasked(files: written.WrittenResources) -> Iterator[findings.Finding]:
-    """Yield what is wrong with each Model that nobody asks yet: it keeps nothing from working."""
-    asked = asked_names(files)
+    """Return what is wrong with each Model that nobody asks yet: it keeps nothing from working."""
+    return _findings(files, findings.Severity.WARNING, is_asked=False)
+
+
+def _findings(
+    files: written.WrittenResources, severity: findings.Severity, *, is_asked: bool
+) -> Iterator[findings.Finding]:
+    asked = _asked(files)
     for model in files.by_kind.models:
-        if (model.namespace, model.name) not in asked:
-            yield from _findings(files, model, findings.Severity.WARNING)
+        if ((model.namespace, model.name) in asked) is is_asked:
+            for fault in policy.model_faults(model.spec):
+                yield files.finding(model, fault.reason, fault.path, fault.message, severity)
 
 
-def asked_names(files: written.WrittenResources) -> frozenset[tuple[str, str]]:
+def _asked(files: written.WrittenResources) -> frozenset[tuple[str, str]]:
     """Return namespace and name of every Model that a policy of these files asks."""
     references = (
         (asking.namespace, asking.spec.model_ref.version)
@@ -36,10 +40,3 @@ def asked_names(files: written.WrittenResources) -> frozenset[tuple[str, str]]:
         for version in versions
         if version is not None
     )
-
-
-def _findings(
-    files: written.WrittenResources, model: v1alpha1.Model, severity: findings.Severity
-) -> Iterator[findings.Finding]:
-    for fault in policy.model_faults(model.spec):
-        yield files.finding(model, fault.reason, fault.path, fault.message, severity)

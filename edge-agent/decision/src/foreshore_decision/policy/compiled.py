@@ -57,6 +57,13 @@ class CompiledInput:
     other: OtherProperty | None = None
     """What it is where it is another device's; None: the decided device's own."""
 
+    def identity(self) -> tuple[str, str, DataType]:
+        """Return what values that came for it are kept by: inputs of the same share them.
+
+        What bounds say of whether they are believed is no part of it.
+        """
+        return self.name, self.property, self.type
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -153,8 +160,7 @@ class SampledInputs(NamedTuple):
     def has_samples_of(self, other: "SampledInputs") -> bool:
         """Whether it is filled as another one is, whatever is believed."""
         mine, theirs = (
-            [(source.name, source.property, source.type) for source in window.sources]
-            for window in (self, other)
+            [source.identity() for source in window.sources] for window in (self, other)
         )
         return (self.steps, self.every, mine) == (other.steps, other.every, theirs)
 
@@ -386,3 +392,8 @@ class CompiledPolicy:
     record_level: RecordLevel
     identity: Mapping[str, Any]
     """The parts of a record that never change for this policy, rendered once."""
+
+    @property
+    def sampled(self) -> tuple[tuple[InputTensor, SampledInputs], ...]:
+        """Tensors of its model that take a window of samples, each with it."""
+        return () if self.inference is None else self.inference.sampled

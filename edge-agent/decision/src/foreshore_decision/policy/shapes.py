@@ -198,42 +198,56 @@ def _mismatch(
     kind: DataType,
 ) -> str | None:
     """Say why a feature is nothing for a tensor's type, and what helps."""
-    categories = None if declaration is None else declaration.categories
-    scale = None if declaration is None else declaration.scale
-    is_text = kind not in bounds.MEASURED
     if tensor.data_type is TensorType.BYTES:
-        if declaration is not None:
-            return f"a BYTES tensor takes {name} as the text that it is: no preprocessing"
-        if not is_text:
-            return (
-                f"a BYTES tensor takes texts, and {name} is a {kind}: read a String, or export the"
-                " model with a tensor of numbers"
-            )
-        return None
-    if is_text and categories is None:
+        return _no_text(name, declaration, kind)
+    if kind not in bounds.MEASURED and (declaration is None or declaration.categories is None):
         return (
             f"the model takes {unmeasured(source)}, or list its categories under preprocessing of"
             " the Model as training encoded them"
         )
     if tensor.data_type is TensorType.BOOL:
-        is_one_hot = categories is not None and categories.encoding is Encoding.ONE_HOT
-        is_truth = kind is DataType.BOOLEAN and declaration is None
-        if not (is_one_hot or is_truth):
-            return (
-                f"a BOOL tensor takes Booleans, and {name} is a {kind}: map it to a Boolean with"
-                f" values of property {source.property} in its DeviceProfile, or export the model"
-                " with a tensor of numbers"
-            )
-        return None
-    is_whole = scale is None or (
-        scalars.number(scale.deviation) == 1 and scalars.number(scale.mean).is_integer()
-    )
-    if tensor.data_type not in _FLOATS and not is_whole:
+        return _no_truth(name, source, declaration, kind)
+    if tensor.data_type not in _FLOATS and not _is_whole(declaration):
         return (
             f"a scaled {name} is no integer, and the tensor is {tensor.data_type}: leave the scale"
             " out, or export the model with a tensor of FP32"
         )
     return None
+
+
+def _no_text(name: str, declaration: Preprocessing | None, kind: DataType) -> str | None:
+    """Say why a feature is nothing for a tensor of texts."""
+    if declaration is not None:
+        return f"a BYTES tensor takes {name} as the text that it is: no preprocessing"
+    if kind in bounds.MEASURED:
+        return (
+            f"a BYTES tensor takes texts, and {name} is a {kind}: read a String, or export the"
+            " model with a tensor of numbers"
+        )
+    return None
+
+
+def _no_truth(
+    name: str, source: CompiledInput, declaration: Preprocessing | None, kind: DataType
+) -> str | None:
+    """Say why a feature is nothing for a tensor of truths: columns of categories are some."""
+    categories = None if declaration is None else declaration.categories
+    is_one_hot = categories is not None and categories.encoding is Encoding.ONE_HOT
+    if is_one_hot or (kind is DataType.BOOLEAN and declaration is None):
+        return None
+    return (
+        f"a BOOL tensor takes Booleans, and {name} is a {kind}: map it to a Boolean with values of"
+        f" property {source.property} in its DeviceProfile, or export the model with a tensor of"
+        " numbers"
+    )
+
+
+def _is_whole(declaration: Preprocessing | None) -> bool:
+    """Whether what is an integer remains one as it is prepared."""
+    scale = None if declaration is None else declaration.scale
+    return scale is None or (
+        scalars.number(scale.deviation) == 1 and scalars.number(scale.mean).is_integer()
+    )
 
 
 def faults(model: ModelSpec) -> Iterator[ModelFault]:

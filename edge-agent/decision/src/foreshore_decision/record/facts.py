@@ -127,6 +127,7 @@ def _asked(
 ) -> dict[str, Any]:
     """Return the windows that a model takes, and what came of asking it."""
     document: dict[str, Any] = {}
+    seen = {name: samples.fingerprinted(window) for name, window in seen.items()}
     if seen:
         document["samples"] = sampled.encode(asked, seen)
     if facts.answer is not None:

@@ -53,7 +53,7 @@ def decode(document: Json, policy: compiled.CompiledPolicy) -> Known[samples.Sam
     """Return the windows of samples that a record knows, of those that a policy's model takes."""
     lines = document.get("samples", {})
     recalled: dict[str, samples.SampledWindow | None] = {}
-    for tensor, window in () if policy.inference is None else policy.inference.sampled:
+    for tensor, window in policy.sampled:
         line = lines.get(tensor.name)
         if line is not None and line["judged"] == judged(tensor, window):
             recalled[tensor.name] = _window(line, window, len(tensor.features))
