@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from builders import onnx_models
 from foreshore_api.wire import inspection
-from foreshore_serving import answers, structure, vet
+from foreshore_serving import answers, schema, structure, vet
 from foreshore_serving.refusal import Refused
 
 
@@ -71,9 +71,9 @@ def test_a_convolution_over_samples_or_over_one_sample_is_none_of_these() -> Non
 @pytest.mark.parametrize("kind", sorted({*TensorProto.DataType.keys()} - {"UNDEFINED"}))
 def test_every_element_type_has_onnx_own_name(kind: str) -> None:
     number = TensorProto.DataType.Value(kind)
-    if number not in structure.ELEMENTS:
+    if number not in schema.ELEMENTS:
         return  # a type of a later ONNX: it is shown as unknown
-    assert structure.ELEMENTS[number][0].replace("_", "") in (
+    assert schema.ELEMENTS[number][0].replace("_", "") in (
         kind.lower().replace("_", ""),
         {"FLOAT": "float", "DOUBLE": "double"}.get(kind),
     )

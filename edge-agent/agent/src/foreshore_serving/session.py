@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 from foreshore_serving import advice, providers, schema, tensors, zipmap
 from foreshore_serving import contract as contracts
 from foreshore_serving.refusal import Reason, Refused
-from foreshore_serving.schema import ELEMENT_TYPES as ELEMENT_TYPES
 
 WARM_UP_RUNS: Final = 20
 WARM_UP_SECONDS: Final = 0.5
