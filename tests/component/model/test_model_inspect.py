@@ -330,6 +330,30 @@ def test_answers_that_are_too_long_to_be_shown_are_said(tmp_path: Path) -> None:
     assert inspect(*words).exit_code == 0
 
 
+def drawn() -> bytes:
+    """A model whose second output adds noise to the first, as a variational autoencoder's does."""
+    nodes = [
+        helper.make_node("Identity", ["x"], ["y"]),
+        helper.make_node("RandomNormalLike", ["y"], ["noise"]),
+        helper.make_node("Add", ["y", "noise"], ["sample"]),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1])
+        for name in ("x", "y", "sample")
+    ]
+    graph = helper.make_graph(nodes, "drawn", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def test_answers_that_are_drawn_by_chance_are_said_as_a_server_says_them(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(drawn())
+    result = inspect(tmp_path / "m.onnx")
+    assert result.exit_code == 0, result.output
+    assert "note: its answers are drawn by chance (RandomNormalLike)" in result.stdout
+    assert "take the mean in place of a sample" in result.stdout
+
+
 def misstated() -> bytes:
     """A model that answers two columns where its file states one, as skl2onnx writes forests."""
     nodes = [

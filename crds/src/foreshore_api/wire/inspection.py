@@ -174,6 +174,8 @@ class ModelInspection(document.WireDocument):
     """The runtime here and its version. Empty: the model was not loaded."""
     providers: tuple[document.Code, ...] = Field(default=(), max_length=ENTRIES, fail_fast=True)
     """Execution providers of the runtime here, in the API's words where it has one."""
+    note: document.Sentence = ""
+    """What a person should know of what a model that may be served answers. Empty: nothing."""
     findings: tuple[ModelFinding, ...] = Field(default=(), max_length=FINDINGS, fail_fast=True)
     measured: MeasuredModel | None = None
     """Absent: it did not come to a run."""

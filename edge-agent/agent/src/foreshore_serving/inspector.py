@@ -87,6 +87,7 @@ def _inspect(model_fd: int, report_fd: int, order: InspectionOrder) -> None:
     described = structure.describe(model)
     _report(report_fd, described)
     vetted = vet.check_model(model)
+    _report(report_fd, {"note": vetted.note})
     del model  # the runtime parses the bytes for itself, within the same limit
     from foreshore_serving import answers, tentative
 

@@ -173,6 +173,8 @@ def _notes(inspected: inspection.ModelInspection, steps: int | None) -> Iterator
     if inspected.output_count > inspection.TENSORS:
         listed = f"{inspection.TENSORS} of {inspected.output_count} outputs"
         yield f"{listed} are listed; a Model declares no more"
+    if inspected.note:
+        yield inspected.note
     if inspected.loops:
         yield (
             f"it loops ({', '.join(inspected.loops)}): how long it takes may depend on its inputs,"
