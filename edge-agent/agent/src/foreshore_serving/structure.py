@@ -6,6 +6,7 @@ file: texts and lists are cut to the bounds of that document, counts to what it 
 walk keeps a list of its own in place of the interpreter's stack.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -50,7 +51,7 @@ def describe(model: Any) -> Described:
         "inputCount": len(inputs),
         "outputs": [_output(value, zipped, labels) for value in graph.output[:TENSORS]],
         "outputCount": len(graph.output),
-        "findings": list(_channels_first(graph, inputs[:TENSORS])),
+        "findings": list(itertools.islice(_channels_first(graph, inputs[:TENSORS]), ENTRIES)),
         **_contents(model),
     }
 
