@@ -159,6 +159,15 @@ def test_what_a_person_should_know_is_noted_and_no_refusal(
     assert word in page(**fields).replace("\n", " ")
 
 
+def test_classes_are_counted_by_the_shape_where_their_list_was_cut() -> None:
+    labels = tuple(range(inspection.LABELS))
+    output = inspected.tensor("p", shape=(-1, 300), labels=labels)
+    assert "11: 11, and 288 more" in page(outputs=(output,))
+    assert suitability.labels_text(output, 16, "index ").endswith("index 15: 15, and 284 more")
+    free = inspected.tensor("p", shape=(-1, -1), labels=("empty", "busy"))
+    assert suitability.labels_text(free, 12) == "0: empty, 1: busy"
+
+
 @given(st.text(max_size=80), st.text(max_size=80), st.lists(st.text(max_size=40), max_size=20))
 def test_a_page_is_fit_for_a_terminal_whatever_the_file_says(
     name: str, producer: str, labels: list[str]

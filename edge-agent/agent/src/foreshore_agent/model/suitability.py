@@ -162,6 +162,20 @@ def shape_text(shape: fit.Shape | None) -> str:
     return f"[{', '.join(str(size) for size in shape)}]"
 
 
+def labels_text(tensor: inspection.InspectedTensor, most: int, word: str = "") -> str:
+    """Return the first classes of an output by index: `0: empty, 1: busy, and 3 more`.
+
+    Args:
+        tensor: with labels, of which a long list was cut: its shape has the number.
+        most: classes that are named.
+        word: before each index.
+    """
+    count = max(len(tensor.labels), fit.fixed(tensor.shape[-1]) or 0 if tensor.shape else 0)
+    shown = [f"{word}{index}: {label}" for index, label in enumerate(tensor.labels[:most])]
+    more = f", and {count - len(shown)} more" if count > len(shown) else ""
+    return ", ".join(shown) + more
+
+
 def _notes(inspected: inspection.ModelInspection, steps: int | None) -> Iterator[str]:
     are_shapes_right = all(
         finding.reason != ServingReason.UNSUPPORTED_SHAPE for finding in inspected.findings

@@ -89,10 +89,8 @@ class ModelView:
     def _labels(self, outputs: Sequence[inspection.InspectedTensor]) -> None:
         for tensor in outputs:
             if tensor.labels:
-                labels = [f"{index}: {label}" for index, label in enumerate(tensor.labels)]
-                more = f", and {len(labels) - _LABELS} more" if len(labels) > _LABELS else ""
-                shown = ", ".join(labels[:_LABELS])
-                self._print(_clean(f"classes of {tensor.name} by index: {shown}{more}"))
+                shown = suitability.labels_text(tensor, _LABELS)
+                self._print(_clean(f"classes of {tensor.name} by index: {shown}"))
 
     def _hindrances(self, hindrances: Sequence[suitability.Hindrance]) -> None:
         for hindrance in hindrances:
