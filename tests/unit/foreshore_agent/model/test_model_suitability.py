@@ -97,6 +97,14 @@ def test_what_cannot_be_used_says_why_and_what_to_change(case: str) -> None:
     assert messages[reason].remedy[:40] in page(**fields)
 
 
+def test_a_list_that_may_have_been_cut_says_so() -> None:
+    names = tuple(f"F{number}" for number in range(inspection.ENTRIES))
+    (cut,) = judged(functions=names).hindrances
+    assert "F15 and perhaps others itself" in cut.message
+    (whole,) = judged(functions=names[:-1]).hindrances
+    assert "others" not in whole.message
+
+
 def test_a_finding_of_the_child_is_not_said_twice() -> None:
     finding = inspection.ModelFinding(reason="ExternalData", message="weights lie elsewhere")
     verdict = judged(findings=(finding,), external_files=("m.onnx.data",))

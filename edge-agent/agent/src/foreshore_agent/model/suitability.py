@@ -4,7 +4,7 @@ Called by `verb` with what the limited child reported: that refuses what the run
 checks refuse; here is added what a Model cannot declare and a decision cannot ask.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from foreshore_agent.model import advice, fit
@@ -76,21 +76,27 @@ def _finding(reason: ServingReason, message: str, remedy: str = "") -> inspectio
     return inspection.ModelFinding(reason=reason, message=message[:longest], remedy=remedy)
 
 
+def _entries(names: Sequence[str]) -> str:
+    """Return what a file has of a kind: the child lists so many and says of no more."""
+    others = " and perhaps others" if len(names) == inspection.ENTRIES else ""
+    return f"{', '.join(names)}{others}"
+
+
 def _other_files(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.external_files:
-        text = f"values of its tensors lie in {', '.join(inspected.external_files)}"
+        text = f"values of its tensors lie in {_entries(inspected.external_files)}"
         yield _finding(ServingReason.EXTERNAL_DATA, text)
 
 
 def _foreign_operators(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.foreign and not inspected.functions:  # else they are most likely its own
-        uses = ", ".join(f"{use.domain}.{use.name} ({use.count}×)" for use in inspected.foreign)
+        uses = _entries([f"{use.domain}.{use.name} ({use.count}×)" for use in inspected.foreign])
         yield _finding(ServingReason.UNKNOWN_DOMAIN, f"operators that the standard has not: {uses}")
 
 
 def _functions(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.functions:
-        text = f"the model defines {', '.join(inspected.functions)} itself"
+        text = f"the model defines {_entries(inspected.functions)} itself"
         yield _finding(ServingReason.LOCAL_FUNCTIONS, text)
 
 
