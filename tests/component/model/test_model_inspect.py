@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
 from builders import onnx_models
@@ -302,7 +302,7 @@ def test_a_model_that_ends_the_child_at_a_row_does_not_work(tmp_path: Path) -> N
 
 def wordy() -> bytes:
     """A model that answers with sixteen long texts, whatever it is asked."""
-    text = helper.make_tensor("text", TensorProto.STRING, [1, 16], ["é".encode() * 1024] * 16)
+    text = numpy_helper.from_array(np.full((1, 16), "é" * 1024, np.object_), "text")
     graph = helper.make_graph(
         [
             helper.make_node("Identity", ["text"], ["texts"]),

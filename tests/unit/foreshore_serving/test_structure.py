@@ -72,7 +72,7 @@ def test_a_convolution_over_samples_or_over_one_sample_is_none_of_these() -> Non
 def test_more_convolved_inputs_than_findings_are_read_all_the_same() -> None:
     """The document has room for 32 findings: with one for each input it could not be read."""
     names = [f"signal{number}" for number in range(40)]
-    shape = ["batch", 3, 30]
+    shape: list[int | str | None] = ["batch", 3, 30]
     model = body(
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
         [helper.make_tensor_value_info("mapped", TensorProto.FLOAT, ["batch", 4, "steps"])],
