@@ -1,5 +1,6 @@
 """Gradient boosting of LightGBM and XGBoost, written by onnxmltools."""
 
+from functools import partial
 from typing import Any
 
 import lightgbm
@@ -57,19 +58,9 @@ def from_xgboost(model: Any) -> bytes:
     return bytes(onnxmltools.convert_xgboost(model, initial_types=KINDS).SerializeToString())
 
 
-def light_default() -> Exported:
-    model = light(lightgbm.LGBMClassifier).fit(DATA.features, DATA.occupied)
-    return asked(from_lightgbm(model), model)
-
-
-def light_of_texts() -> Exported:
-    model = light(lightgbm.LGBMClassifier).fit(DATA.features, DATA.words)
-    return asked(from_lightgbm(model), model)
-
-
-def light_without_zipmap() -> Exported:
-    model = light(lightgbm.LGBMClassifier).fit(DATA.features, DATA.occupied)
-    return asked(from_lightgbm(model, zipmap=False), model)
+def light_classifier(target: exported.Array, **options: Any) -> Exported:
+    model = light(lightgbm.LGBMClassifier).fit(DATA.features, target)
+    return asked(from_lightgbm(model, **options), model)
 
 
 def light_regressor() -> Exported:
@@ -77,13 +68,8 @@ def light_regressor() -> Exported:
     return regressed(from_lightgbm(model), model)
 
 
-def extreme_default() -> Exported:
-    model = extreme(xgboost.XGBClassifier).fit(DATA.features, DATA.occupied)
-    return asked(from_xgboost(model), model)
-
-
-def extreme_of_three() -> Exported:
-    model = extreme(xgboost.XGBClassifier).fit(DATA.features, DATA.level)
+def extreme_classifier(target: exported.Array) -> Exported:
+    model = extreme(xgboost.XGBClassifier).fit(DATA.features, target)
     return asked(from_xgboost(model), model)
 
 
@@ -111,7 +97,7 @@ LIGHTGBM = (
         "lightgbm-classifier",
         "LGBMClassifier, labels 0 and 1",
         "convert_lightgbm(model, initial_types=…)",
-        light_default,
+        partial(light_classifier, DATA.occupied),
         (INPUT,),
         (LABEL, PROBABILITIES),
         UNZIPPED,
@@ -120,7 +106,7 @@ LIGHTGBM = (
         "lightgbm-classifier-text",
         "LGBMClassifier, labels that are text",
         "convert_lightgbm(model, initial_types=…)",
-        light_of_texts,
+        partial(light_classifier, DATA.words),
         (INPUT,),
         (LABEL._replace(data_type="BYTES"), PROBABILITIES),
         UNZIPPED,
@@ -129,7 +115,7 @@ LIGHTGBM = (
         "lightgbm-classifier-no-zipmap",
         "LGBMClassifier, labels 0 and 1",
         "convert_lightgbm(model, initial_types=…, zipmap=False)",
-        light_without_zipmap,
+        partial(light_classifier, DATA.occupied, zipmap=False),
         (INPUT,),
         (LABEL, PROBABILITIES),
     ),
@@ -157,7 +143,7 @@ XGBOOST = (
         "xgboost-classifier",
         "XGBClassifier, labels 0 and 1",
         "convert_xgboost(model, initial_types=…)",
-        extreme_default,
+        partial(extreme_classifier, DATA.occupied),
         (INPUT,),
         (LABEL._replace(shape=(-1,)), PROBABILITIES),
     ),
@@ -165,7 +151,7 @@ XGBOOST = (
         "xgboost-classifier-3",
         "XGBClassifier, labels 0, 1 and 2",
         "convert_xgboost(model, initial_types=…)",
-        extreme_of_three,
+        partial(extreme_classifier, DATA.level),
         (INPUT,),
         (LABEL._replace(shape=(-1,)), PROBABILITIES._replace(shape=(-1, 3))),
     ),

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner, Result
 
 from builders import onnx_models
@@ -285,6 +285,73 @@ def test_a_model_that_takes_no_empty_text_is_none_the_worse(tmp_path: Path) -> N
     assert "asked with 1 of 2 rows" in result.stdout
     assert "rows without an answer: 1: " in result.stdout
     assert "handle_unknown" in result.stdout
+
+
+def test_a_model_that_ends_the_child_at_a_row_does_not_work(tmp_path: Path) -> None:
+    """On zeros it works; what ended the child at a row was not said at all."""
+    (tmp_path / "m.onnx").write_bytes(onnx_models.endless_on_request())
+    (tmp_path / "rec.csv").write_text("a,b,c\n1,1,1\n")
+    words = (tmp_path / "m.onnx", "--features", "a,b,c", "--load-seconds", 3)
+    assert inspect(*words).exit_code == 0
+    result = inspect(*words, "--try", tmp_path / "rec.csv")
+    assert result.exit_code == 1, result.output
+    assert "LoadTimeout: " in result.stdout
+    assert "to change: " in result.stdout
+    assert "recording: no answer to its 1 rows came back" in result.stdout
+
+
+def wordy() -> bytes:
+    """A model that answers with sixteen long texts, whatever it is asked."""
+    text = numpy_helper.from_array(np.full((1, 16), "é" * 1024, np.object_), "text")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["text"], ["texts"]),
+            helper.make_node("Identity", ["x"], ["y"]),
+        ],
+        "wordy",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+        [
+            helper.make_tensor_value_info("texts", TensorProto.STRING, [1, 16]),
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1]),
+        ],
+        [text],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def test_answers_that_are_too_long_to_be_shown_are_said(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(wordy())
+    (tmp_path / "rec.csv").write_text("x\n" + "1\n" * 100)
+    words = (tmp_path / "m.onnx", "--features", "x", "--try", tmp_path / "rec.csv")
+    result = inspect(*words, "--rows", 100)
+    assert result.exit_code == 2, result.output
+    assert "--rows" in result.stderr
+    assert inspect(*words).exit_code == 0
+
+
+def drawn() -> bytes:
+    """A model whose second output adds noise to the first, as a variational autoencoder's does."""
+    nodes = [
+        helper.make_node("Identity", ["x"], ["y"]),
+        helper.make_node("RandomNormalLike", ["y"], ["noise"]),
+        helper.make_node("Add", ["y", "noise"], ["sample"]),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1])
+        for name in ("x", "y", "sample")
+    ]
+    graph = helper.make_graph(nodes, "drawn", values[:1], values[1:])
+    opsets = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+
+
+def test_answers_that_are_drawn_by_chance_are_said_as_a_server_says_them(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(drawn())
+    result = inspect(tmp_path / "m.onnx")
+    assert result.exit_code == 0, result.output
+    assert "note: its answers are drawn by chance (RandomNormalLike)" in result.stdout
+    assert "take the mean in place of a sample" in result.stdout
 
 
 def misstated() -> bytes:

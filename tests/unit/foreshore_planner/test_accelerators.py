@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from builders import planning as build
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot
+from foreshore_planner.placement import explain
 
 GPU = "nvidia.com/gpu"
 COUNTS = st.dictionaries(st.sampled_from(["a/x", "b/y", "c/z"]), st.integers(0, 8)).map(
@@ -158,6 +159,16 @@ def test_a_fall_back_is_said_with_what_it_takes() -> None:
     text = message(made, "Ready")
     assert "is computed by CPU, though CUDA is wanted first" in text
     assert "an image whose ONNX Runtime has CUDA" in text
+
+
+def test_of_many_replicas_the_first_are_named_and_the_others_counted() -> None:
+    (placement,) = planning.plan(computed_by("CPU", ["CUDA", "CPU"])).placements
+    (replica,) = placement.replicas
+    many = [replica.model_copy(update={"slot": f"r{number}"}) for number in range(5)]
+    text = explain.shortfall(many, "CUDA")
+    assert all(f"{slot} on " in text for slot in ("r0", "r1", "r2"))
+    assert "r3" not in text
+    assert " and 2 more, though CUDA is wanted first" in text
 
 
 def test_what_was_heard_stays_shown_while_nobody_says_more() -> None:

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from builders import onnx_models
 from foreshore_api.wire import inspection
-from foreshore_serving import answers, structure, vet
+from foreshore_serving import answers, schema, structure, vet
+from foreshore_serving import inspection as looking
 from foreshore_serving.refusal import Refused
 
 
@@ -68,12 +69,34 @@ def test_a_convolution_over_samples_or_over_one_sample_is_none_of_these() -> Non
     assert described(convolution(["batch", 1, 30])).findings == ()
 
 
+def test_more_convolved_inputs_than_findings_are_read_all_the_same() -> None:
+    """The document has room for 32 findings: with one for each input it could not be read."""
+    names = [f"signal{number}" for number in range(40)]
+    shape: list[int | str | None] = ["batch", 3, 30]
+    model = body(
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
+        [helper.make_tensor_value_info("mapped", TensorProto.FLOAT, ["batch", 4, "steps"])],
+        [helper.make_node("Conv", [name, "w"], [f"{name}-mapped"]) for name in names],
+    )
+    assert 0 < len(described(model).findings) < inspection.FINDINGS
+
+
+def test_a_finding_stays_beside_what_refuses_the_model_later() -> None:
+    lines = [{"findings": [{"reason": name}]} for name in ("UnsupportedShape", "LoadFailed")]
+    fields = looking.joined([json.dumps(line).encode() for line in ({"size": 3}, *lines)])
+    assert [finding["reason"] for finding in fields["findings"]] == [
+        "UnsupportedShape",
+        "LoadFailed",
+    ]
+    assert fields["size"] == 3
+
+
 @pytest.mark.parametrize("kind", sorted({*TensorProto.DataType.keys()} - {"UNDEFINED"}))
 def test_every_element_type_has_onnx_own_name(kind: str) -> None:
     number = TensorProto.DataType.Value(kind)
-    if number not in structure.ELEMENTS:
+    if number not in schema.ELEMENTS:
         return  # a type of a later ONNX: it is shown as unknown
-    assert structure.ELEMENTS[number][0].replace("_", "") in (
+    assert schema.ELEMENTS[number][0].replace("_", "") in (
         kind.lower().replace("_", ""),
         {"FLOAT": "float", "DOUBLE": "double"}.get(kind),
     )

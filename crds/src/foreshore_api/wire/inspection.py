@@ -2,7 +2,7 @@
 
 Written as plain JSON by `foreshore_serving.inspector`, which has no room for pydantic, and read by
 `foreshore-agent model inspect`. A stranger's file decides what stands here, so whoever writes cuts
-texts and lists to these bounds; how many there really are stands beside every list that is cut.
+texts and lists to these bounds; of inputs and outputs how many there really are stands beside them.
 """
 
 from typing import Annotated, Final
@@ -68,7 +68,8 @@ class InspectedTensor(document.WireDocument):
     labels: tuple[document.Integer | document.Sentence, ...] = Field(
         default=(), max_length=LABELS, fail_fast=True
     )
-    """Class labels in the order of the last dimension. Absent: it has none that are known."""
+    """The first class labels, in the order of the last dimension, which says how many there are.
+    Absent: it has none that are known."""
     is_unwrapped: bool = False
     """Whether it is a sequence of maps in the file, which serving answers as a tensor."""
 
@@ -174,6 +175,8 @@ class ModelInspection(document.WireDocument):
     """The runtime here and its version. Empty: the model was not loaded."""
     providers: tuple[document.Code, ...] = Field(default=(), max_length=ENTRIES, fail_fast=True)
     """Execution providers of the runtime here, in the API's words where it has one."""
+    note: document.Sentence = ""
+    """What a person should know of what a model that may be served answers. Empty: nothing."""
     findings: tuple[ModelFinding, ...] = Field(default=(), max_length=FINDINGS, fail_fast=True)
     measured: MeasuredModel | None = None
     """Absent: it did not come to a run."""

@@ -57,7 +57,7 @@ class RowQuestion:
         is_window = len(spec.shape) > 2 and spec.shape[1] == self._rows.maxlen
         rows = self._rows if is_window else [self._rows[-1]]
         flat = [value for row in rows for value in row[position]]
-        shape = [1 if length < 0 else length for length in spec.shape]
+        shape = tensors.smallest(spec.shape)
         if shape and spec.shape[-1] < 0:
             shape[-1] = len(self._rows[-1][position])
         return tensors.fed(flat, shape, spec)

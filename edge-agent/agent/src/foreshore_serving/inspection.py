@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     code = _run(model, report, order, WAITING * seconds + GRACE_SECONDS)
     fields = joined(_read(report))
     if ended := _ending(code, seconds):
-        fields["findings"] = [*fields.get("findings", ()), ended]
+        fields["findings"].append(ended)
     sys.stdout.write(json.dumps(fields))
     return 0
 
@@ -79,10 +79,15 @@ def _read(report: int) -> list[bytes]:
 
 
 def joined(lines: list[bytes]) -> dict[str, Any]:
-    """Return the fields of all lines: a later one counts, and what it does not say stays."""
-    fields: dict[str, Any] = {"size": 0, "digest": ""}
+    """Return the fields of all lines: a later one counts, and what it does not say stays.
+
+    A finding stays beside those of later lines: what refuses a model takes nothing back.
+    """
+    fields: dict[str, Any] = {"size": 0, "digest": "", "findings": []}
     for line in lines:
-        fields.update(json.loads(line))
+        news = json.loads(line)
+        news["findings"] = [*fields["findings"], *news.get("findings", ())]
+        fields.update(news)
     return fields
 
 

@@ -19,7 +19,7 @@ import os
 import sys
 from typing import Any, Final
 
-from foreshore_serving import foreign, limits, vet
+from foreshore_serving import limits, vet
 from foreshore_serving.refusal import Reason, Refused
 
 ASKING_SHARE: Final = 0.8
@@ -81,12 +81,14 @@ def _inspect(model_fd: int, report_fd: int, order: InspectionOrder) -> None:
     digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
     _report(report_fd, {"size": len(body), "digest": digest})
     before = limits.resident_bytes()
-    foreign.check(body)
+    model = vet.parse(body)
     from foreshore_serving import structure
 
-    described = structure.describe(vet.parse(body))
+    described = structure.describe(model)
     _report(report_fd, described)
-    vetted = vet.check(body)
+    vetted = vet.check_model(model)
+    _report(report_fd, {"note": vetted.note})
+    del model  # the runtime parses the bytes for itself, within the same limit
     from foreshore_serving import answers, tentative
 
     bounds = (len(body), order.memory_bytes, order.seconds)

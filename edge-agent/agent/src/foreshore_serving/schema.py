@@ -13,20 +13,35 @@ from foreshore_serving import advice
 from foreshore_serving import contract as contracts
 from foreshore_serving.refusal import Reason, Refused
 
+ELEMENTS: Final[Mapping[int, tuple[str, str | None]]] = {
+    1: ("float", "FP32"),
+    2: ("uint8", "UINT8"),
+    3: ("int8", "INT8"),
+    4: ("uint16", "UINT16"),
+    5: ("int16", "INT16"),
+    6: ("int32", "INT32"),
+    7: ("int64", "INT64"),
+    8: ("string", "BYTES"),
+    9: ("bool", "BOOL"),
+    10: ("float16", "FP16"),
+    11: ("double", "FP64"),
+    12: ("uint32", "UINT32"),
+    13: ("uint64", "UINT64"),
+    14: ("complex64", None),
+    15: ("complex128", None),
+    16: ("bfloat16", None),
+    17: ("float8e4m3fn", None),
+    18: ("float8e4m3fnuz", None),
+    19: ("float8e5m2", None),
+    20: ("float8e5m2fnuz", None),
+    21: ("uint4", None),
+    22: ("int4", None),
+    23: ("float4e2m1", None),
+}
+"""ONNX's numbers of element types (onnx.proto, TensorProto.DataType): its word, and the API's."""
+
 ELEMENT_TYPES: Final = {
-    "tensor(bool)": "BOOL",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(string)": "BYTES",
+    f"tensor({word})": data_type for word, data_type in ELEMENTS.values() if data_type is not None
 }
 """The runtime's names of element types in the protocol's spelling."""
 

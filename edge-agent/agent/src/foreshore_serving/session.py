@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 from foreshore_serving import advice, providers, schema, tensors, zipmap
 from foreshore_serving import contract as contracts
 from foreshore_serving.refusal import Reason, Refused
-from foreshore_serving.schema import ELEMENT_TYPES as ELEMENT_TYPES
 
 WARM_UP_RUNS: Final = 20
 WARM_UP_SECONDS: Final = 0.5
@@ -85,12 +84,8 @@ def _check_labels(
     """
     if not zipped:
         return
-    feeds = {spec.name: tensors.zeros(spec) for spec in contract.inputs}
-    try:
-        arrays = session.run([row.output for row in zipped], feeds)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - the runtime's share no base class; the warm-up says it
+    arrays = run_on_zeros(session, contract, [row.output for row in zipped])
+    if arrays is None:
         return
     for row, array in zip(zipped, arrays, strict=True):
         if array.shape[-1:] != (len(row.labels),):
@@ -100,6 +95,23 @@ def _check_labels(
                 f" {len(row.labels)} class labels, the tensor behind it is {list(array.shape)}",
                 "export the classifier anew: it has a label for each of its columns",
             )
+
+
+def run_on_zeros(
+    session: Any, contract: contracts.Contract, names: Sequence[str]
+) -> list[tensors.Array] | None:
+    """Return the outputs of these names to zeros; None if the run fails, as the warm-up says then.
+
+    Raises:
+        MemoryError: there is not enough.
+    """
+    try:
+        arrays: list[tensors.Array] = session.run(list(names), _zeros(contract))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the runtime's share no base class
+        return None
+    return arrays
 
 
 def warm_up(session: Any, contract: contracts.Contract) -> float:
@@ -112,7 +124,7 @@ def warm_up(session: Any, contract: contracts.Contract) -> float:
         Refused: WarmUpFailed or SchemaMismatch.
         MemoryError: there is not enough.
     """
-    feeds = {spec.name: tensors.zeros(spec) for spec in contract.inputs}
+    feeds = _zeros(contract)
     names = [spec.name for spec in contract.outputs]
     taken: list[float] = []
     while len(taken) < WARM_UP_RUNS and sum(taken) < WARM_UP_SECONDS:
@@ -140,3 +152,7 @@ def warm_up(session: Any, contract: contracts.Contract) -> float:
                 f"declare shape {schema.came(spec.shape, array.shape, stated[spec.name])}",
             )
     return statistics.median(taken)
+
+
+def _zeros(contract: contracts.Contract) -> dict[str, tensors.Array]:
+    return {spec.name: tensors.zeros(spec) for spec in contract.inputs}

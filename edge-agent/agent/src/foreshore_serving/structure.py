@@ -6,11 +6,12 @@ file: texts and lists are cut to the bounds of that document, counts to what it 
 walk keeps a list of its own in place of the interpreter's stack.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from foreshore_serving import vet, zipmap
+from foreshore_serving import schema, vet, zipmap
 from foreshore_serving.refusal import Reason
 
 TENSORS: Final = 64
@@ -25,32 +26,6 @@ DEPTH: Final = 4
 """Sequences of sequences that are written out."""
 UNKNOWN: Final = "?"
 
-ELEMENTS: Final[Mapping[int, tuple[str, str | None]]] = {
-    1: ("float", "FP32"),
-    2: ("uint8", "UINT8"),
-    3: ("int8", "INT8"),
-    4: ("uint16", "UINT16"),
-    5: ("int16", "INT16"),
-    6: ("int32", "INT32"),
-    7: ("int64", "INT64"),
-    8: ("string", "BYTES"),
-    9: ("bool", "BOOL"),
-    10: ("float16", "FP16"),
-    11: ("double", "FP64"),
-    12: ("uint32", "UINT32"),
-    13: ("uint64", "UINT64"),
-    14: ("complex64", None),
-    15: ("complex128", None),
-    16: ("bfloat16", None),
-    17: ("float8e4m3fn", None),
-    18: ("float8e4m3fnuz", None),
-    19: ("float8e5m2", None),
-    20: ("float8e5m2fnuz", None),
-    21: ("uint4", None),
-    22: ("int4", None),
-    23: ("float4e2m1", None),
-}
-"""ONNX's numbers of element types (onnx.proto, TensorProto.DataType): its word, and the API's."""
 _LABELS: Final = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
 """Attributes in which the standard's classifiers have their labels."""
 _FLOATS: Final = ("FP16", "FP32", "FP64")
@@ -76,7 +51,7 @@ def describe(model: Any) -> Described:
         "inputCount": len(inputs),
         "outputs": [_output(value, zipped, labels) for value in graph.output[:TENSORS]],
         "outputCount": len(graph.output),
-        "findings": list(_channels_first(graph, inputs[:TENSORS])),
+        "findings": list(itertools.islice(_channels_first(graph, inputs[:TENSORS]), ENTRIES)),
         **_contents(model),
     }
 
@@ -129,7 +104,7 @@ def _tensor(value: Any) -> Described:
     described: Described = {"name": text(value.name), "type": text(_type(value.type))}
     if value.type.WhichOneof("value") == "tensor_type":
         tensor = value.type.tensor_type
-        data_type = ELEMENTS.get(tensor.elem_type, (UNKNOWN, None))[1]
+        data_type = schema.ELEMENTS.get(tensor.elem_type, (UNKNOWN, None))[1]
         if data_type is not None:
             described["dataType"] = data_type
         if tensor.HasField("shape"):
@@ -177,7 +152,7 @@ def _type(declared: Any, depth: int = 0) -> str:
 
 
 def _element(number: int) -> str:
-    return ELEMENTS.get(number, (UNKNOWN, None))[0]
+    return schema.ELEMENTS.get(number, (UNKNOWN, None))[0]
 
 
 def _length(size: Any) -> int | str:

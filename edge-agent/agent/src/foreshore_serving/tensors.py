@@ -113,9 +113,14 @@ def fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
     )
 
 
+def smallest(declared: Sequence[int]) -> list[int]:
+    """Return the smallest shape that fits a declaration: any length is 1."""
+    return [1 if length < 0 else length for length in declared]
+
+
 def zeros(spec: TensorSpec) -> Array:
-    """Return the smallest input of a declared shape, for warm-up: any length is 1, text empty."""
-    shape = [1 if length < 0 else length for length in spec.shape]
+    """Return the smallest input of a declared shape, for warm-up; text is empty."""
+    shape = smallest(spec.shape)
     dtype = np.dtype(TYPES[spec.data_type][0])
     return np.full(shape, "", dtype) if dtype.kind == "O" else np.zeros(shape, dtype)
 

@@ -148,17 +148,10 @@ def _outputs(session: Any) -> tuple[contracts.TensorSpec, ...]:
 
 
 def _ran(session: Any, declared: contracts.Contract) -> dict[str, tuple[int, ...]]:
-    """Return the shapes in which outputs come for one sample; none if the run fails.
-
-    The warm-up runs into the same then, and says it.
-    """
-    feeds = {spec.name: tensors.zeros(spec) for spec in declared.inputs}
+    """Return the shapes in which outputs come for one sample; none if the run fails."""
     names = [spec.name for spec in declared.outputs]
-    try:
-        arrays = session.run(names, feeds)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - the runtime's share no base class
+    arrays = sessions.run_on_zeros(session, declared, names)
+    if arrays is None:
         return {}
     return {name: tuple(array.shape) for name, array in zip(names, arrays, strict=True)}
 

@@ -50,7 +50,7 @@ def seeded(spec: contracts.TensorSpec, digest: str, run: int) -> tensors.Array:
     Floats are in [-2, 2), integers from 0 to 3, which are indices more often than larger ones; text
     is one of four digits.
     """
-    shape = [1 if length < 0 else length for length in spec.shape]
+    shape = tensors.smallest(spec.shape)
     count = int(np.prod(shape, dtype=np.int64))
     drawn = hashlib.shake_256(f"{digest}/{spec.name}/{run}".encode()).digest(count)
     octets = np.frombuffer(drawn, dtype=np.uint8)

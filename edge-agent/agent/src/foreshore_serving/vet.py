@@ -61,18 +61,21 @@ class Structure(NamedTuple):
 
 
 def check(body: bytes) -> Structure:
-    """Refuse a model unless it is self-contained, bounded and made of standard operators.
+    """Refuse what `parse` or `check_model` refuses: a model comes as bytes. Raises Refused."""
+    return check_model(parse(body))
+
+
+def check_model(model: Any) -> Structure:
+    """Refuse a parsed model unless it is self-contained, bounded and of standard operators.
 
     Raises:
-        Refused: NotONNX, ExternalData, UnknownDomain, LocalFunctions, TrainingGraph or
-            TooManyNodes.
+        Refused: ExternalData, UnknownDomain, LocalFunctions, TrainingGraph or TooManyNodes.
     """
-    foreign.check(body)
     nodes, has_loops = 0, False
     random: set[str] = set()
     switches: set[str] = set()
     truths: set[str] = set()
-    for message in _messages(parse(body)):
+    for message in _messages(model):
         match message.DESCRIPTOR.name:
             case "NodeProto":
                 nodes += 1
@@ -98,6 +101,7 @@ def check(body: bytes) -> Structure:
 
 def parse(body: bytes) -> Any:
     """Return the ModelProto that bytes are. Raises Refused: NotONNX."""
+    foreign.check(body)
     # Here, because the parent never parses a model.
     from google.protobuf import message  # type: ignore[import-untyped]
 

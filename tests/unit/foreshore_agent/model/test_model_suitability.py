@@ -97,6 +97,14 @@ def test_what_cannot_be_used_says_why_and_what_to_change(case: str) -> None:
     assert messages[reason].remedy[:40] in page(**fields)
 
 
+def test_a_list_that_may_have_been_cut_says_so() -> None:
+    names = tuple(f"F{number}" for number in range(inspection.ENTRIES))
+    (cut,) = judged(functions=names).hindrances
+    assert "F15 and perhaps others itself" in cut.message
+    (whole,) = judged(functions=names[:-1]).hindrances
+    assert "others" not in whole.message
+
+
 def test_a_finding_of_the_child_is_not_said_twice() -> None:
     finding = inspection.ModelFinding(reason="ExternalData", message="weights lie elsewhere")
     verdict = judged(findings=(finding,), external_files=("m.onnx.data",))
@@ -157,6 +165,15 @@ def test_what_a_person_should_know_is_noted_and_no_refusal(
     assert verdict.is_supported
     assert word in " ".join(verdict.notes)
     assert word in page(**fields).replace("\n", " ")
+
+
+def test_classes_are_counted_by_the_shape_where_their_list_was_cut() -> None:
+    labels = tuple(range(inspection.LABELS))
+    output = inspected.tensor("p", shape=(-1, 300), labels=labels)
+    assert "11: 11, and 288 more" in page(outputs=(output,))
+    assert suitability.labels_text(output, 16, "index ").endswith("index 15: 15, and 284 more")
+    free = inspected.tensor("p", shape=(-1, -1), labels=("empty", "busy"))
+    assert suitability.labels_text(free, 12) == "0: empty, 1: busy"
 
 
 @given(st.text(max_size=80), st.text(max_size=80), st.lists(st.text(max_size=40), max_size=20))

@@ -25,7 +25,9 @@ def document(files: list[InspectedFile]) -> dict[str, Any]:
 
 
 def _file(file: InspectedFile) -> dict[str, Any]:
-    fields = file.inspected.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields = file.inspected.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude={"note"}
+    )  # it is among the notes
     fields["findings"] = [
         {
             "reason": str(hindrance.reason),

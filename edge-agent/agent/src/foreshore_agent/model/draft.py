@@ -279,9 +279,7 @@ def _window(
 def _output(tensor: inspection.InspectedTensor) -> str:
     comments = []
     if tensor.labels:
-        shown = [f"index {index}: {label}" for index, label in enumerate(tensor.labels)]
-        more = f", and {len(shown) - _SHOWN_LABELS} more" if len(shown) > _SHOWN_LABELS else ""
-        comments.append(", ".join(shown[:_SHOWN_LABELS]) + more)
+        comments.append(suitability.labels_text(tensor, _SHOWN_LABELS, "index "))
     if tensor.is_unwrapped:
         comments.append("A ZipMap's maps in the file; served as a tensor in this order.")
     read = writing.as_yaml(_read(tensor), is_flowing=True)

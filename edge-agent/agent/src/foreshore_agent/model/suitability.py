@@ -4,7 +4,7 @@ Called by `verb` with what the limited child reported: that refuses what the run
 checks refuse; here is added what a Model cannot declare and a decision cannot ask.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from foreshore_agent.model import advice, fit
@@ -76,21 +76,27 @@ def _finding(reason: ServingReason, message: str, remedy: str = "") -> inspectio
     return inspection.ModelFinding(reason=reason, message=message[:longest], remedy=remedy)
 
 
+def _entries(names: Sequence[str]) -> str:
+    """Return what a file has of a kind: the child lists so many and says of no more."""
+    others = " and perhaps others" if len(names) == inspection.ENTRIES else ""
+    return f"{', '.join(names)}{others}"
+
+
 def _other_files(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.external_files:
-        text = f"values of its tensors lie in {', '.join(inspected.external_files)}"
+        text = f"values of its tensors lie in {_entries(inspected.external_files)}"
         yield _finding(ServingReason.EXTERNAL_DATA, text)
 
 
 def _foreign_operators(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.foreign and not inspected.functions:  # else they are most likely its own
-        uses = ", ".join(f"{use.domain}.{use.name} ({use.count}×)" for use in inspected.foreign)
+        uses = _entries([f"{use.domain}.{use.name} ({use.count}×)" for use in inspected.foreign])
         yield _finding(ServingReason.UNKNOWN_DOMAIN, f"operators that the standard has not: {uses}")
 
 
 def _functions(inspected: inspection.ModelInspection) -> Iterator[inspection.ModelFinding]:
     if inspected.functions:
-        text = f"the model defines {', '.join(inspected.functions)} itself"
+        text = f"the model defines {_entries(inspected.functions)} itself"
         yield _finding(ServingReason.LOCAL_FUNCTIONS, text)
 
 
@@ -162,6 +168,20 @@ def shape_text(shape: fit.Shape | None) -> str:
     return f"[{', '.join(str(size) for size in shape)}]"
 
 
+def labels_text(tensor: inspection.InspectedTensor, most: int, word: str = "") -> str:
+    """Return the first classes of an output by index: `0: empty, 1: busy, and 3 more`.
+
+    Args:
+        tensor: with labels, of which a long list was cut: its shape has the number.
+        most: classes that are named.
+        word: before each index.
+    """
+    count = max(len(tensor.labels), fit.fixed(tensor.shape[-1]) or 0 if tensor.shape else 0)
+    shown = [f"{word}{index}: {label}" for index, label in enumerate(tensor.labels[:most])]
+    more = f", and {count - len(shown)} more" if count > len(shown) else ""
+    return ", ".join(shown) + more
+
+
 def _notes(inspected: inspection.ModelInspection, steps: int | None) -> Iterator[str]:
     are_shapes_right = all(
         finding.reason != ServingReason.UNSUPPORTED_SHAPE for finding in inspected.findings
@@ -173,6 +193,8 @@ def _notes(inspected: inspection.ModelInspection, steps: int | None) -> Iterator
     if inspected.output_count > inspection.TENSORS:
         listed = f"{inspection.TENSORS} of {inspected.output_count} outputs"
         yield f"{listed} are listed; a Model declares no more"
+    if inspected.note:
+        yield inspected.note
     if inspected.loops:
         yield (
             f"it loops ({', '.join(inspected.loops)}): how long it takes may depend on its inputs,"

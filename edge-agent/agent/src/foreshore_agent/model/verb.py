@@ -158,7 +158,11 @@ def _tried(
         count = f"{request.csv} has {len(rows.rows)} rows that can be read"
         raise recorded.TryError(f"{count}, and a window holds {steps}")
     asked = examine.Examination(request.seconds, steps, rows.rows, request.rows)
-    return file._replace(inspected=examine.examine(path, asked), asked=rows._replace(steps=steps))
+    inspected = examine.examine(path, asked)
+    verdict = suitability.judge(inspected, str(path), steps)  # a row may end what zeros do not
+    if inspected.answers is None and verdict.is_supported:
+        raise recorded.TryError("the answers are too long to be shown: fewer of them with --rows")
+    return document.InspectedFile(str(path), inspected, verdict, rows._replace(steps=steps))
 
 
 def _steps(

@@ -52,7 +52,7 @@ class ModelView:
         for note in verdict.notes:
             self._print(f"note: {_clean(note)}")
         self._hindrances(verdict.hindrances)
-        if file.asked is not None and inspected.answers is not None:
+        if file.asked is not None:
             self._answers(file.asked, inspected)
         return self._text()
 
@@ -89,10 +89,8 @@ class ModelView:
     def _labels(self, outputs: Sequence[inspection.InspectedTensor]) -> None:
         for tensor in outputs:
             if tensor.labels:
-                labels = [f"{index}: {label}" for index, label in enumerate(tensor.labels)]
-                more = f", and {len(labels) - _LABELS} more" if len(labels) > _LABELS else ""
-                shown = ", ".join(labels[:_LABELS])
-                self._print(_clean(f"classes of {tensor.name} by index: {shown}{more}"))
+                shown = suitability.labels_text(tensor, _LABELS)
+                self._print(_clean(f"classes of {tensor.name} by index: {shown}"))
 
     def _hindrances(self, hindrances: Sequence[suitability.Hindrance]) -> None:
         for hindrance in hindrances:
@@ -105,12 +103,14 @@ class ModelView:
     def _answers(self, asked: recorded.AskedRows, inspected: inspection.ModelInspection) -> None:
         answers = inspected.answers
         if answers is None:
+            self._print(f"recording: no answer to its {len(asked.rows)} rows came back")
             return
         for line in _asked(asked, answers):
             self._print(_clean(line))
+        labels = _labels_by_output(inspected)
         if answers.examples:
-            self._console.print(_examples(asked, answers, _labels_by_output(inspected)))
-        for line in _summaries(answers, _labels_by_output(inspected)):
+            self._console.print(_examples(asked, answers, labels))
+        for line in _summaries(answers, labels):
             self._print(_clean(line))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from foreshore_api import v1alpha1
 from foreshore_api.reasons import placement as reasons
-from foreshore_planner import latency
+from foreshore_planner import latency, phrases
 from foreshore_planner.placement import candidates
 
 MAXIMUM_REASONS = 16
@@ -67,7 +67,8 @@ def shortfall(replicas: Sequence[v1alpha1.inferenceplacement.ReplicaStatus], wan
     if not others:
         return ""
     remedy = f"an image whose ONNX Runtime has {wanted}, and its device and driver on the node"
-    return f"{'; '.join(others[:3])}, though {wanted} is wanted first: that takes {remedy}"
+    listed = phrases.listed(others, separator="; ")
+    return f"{listed}, though {wanted} is wanted first: that takes {remedy}"
 
 
 def summarise(total: int, rejections: Sequence[candidates.Rejection]) -> str:
