@@ -330,10 +330,13 @@ def test_a_column_of_the_propertys_name_beside_a_mapped_one_is_said(tmp_path: Pa
     assert rows.notes == ("column co2 is not read: column raw is mapped to co2",)
 
 
-def test_a_file_that_changes_while_it_is_played_is_said(tmp_path: Path) -> None:
-    rows = read(tmp_path, "co2,state\n1,a\n2,b\n")
-    (tmp_path / "recording.csv").write_text("co2,state\n1,a\n2\n")
-    with pytest.raises(RecordingError, match=r"row 2 \(line 3\) has changed"):
+@pytest.mark.parametrize("line", ["2024-02-04T17:52", "soon,2"], ids=["a cell less", "no time"])
+def test_a_file_that_changes_while_it_is_played_is_said(tmp_path: Path, line: str) -> None:
+    """Regression: of a time that had become none, neither the file nor the row was said."""
+    beginning = "time,co2\n2024-02-04T17:51,1\n"
+    rows = read(tmp_path, f"{beginning}2024-02-04T17:52,2\n", needs_time=True)
+    (tmp_path / "recording.csv").write_text(f"{beginning}{line}\n")
+    with pytest.raises(RecordingError, match=r"recording\.csv: row 2 \(line 3\) has changed"):
         list(rows)
 
 

@@ -103,7 +103,13 @@ class Recording:
                 continue
             if len(row) != width:
                 raise RecordingError(f"{self.path}: {place} has changed since it was looked at")
-            yield reader.read(place, row)
+            try:
+                recorded = reader.read(place, row)
+            except RecordingError as error:  # the whole file could be read, so it was another
+                raise RecordingError(
+                    f"{self.path}: {place} has changed since it was looked at{error}"
+                ) from error
+            yield recorded
 
 
 _Place = tuple[int, cells.CellReader]
