@@ -336,6 +336,6 @@ def _without(recording: Recording, empty: frozenset[str]) -> tuple[Columns, tupl
     }
     notes = tuple(
         f"column {recording.header[index]} is wholly empty: it is left out"
-        for index in chosen.properties.keys() - properties.keys()
+        for index in sorted(chosen.properties.keys() - properties.keys())
     )
     return replace(chosen, properties=properties), notes
