@@ -23,6 +23,7 @@ from foreshore_agent.play import marks
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment, metrics
 from foreshore_decision.chain import facts
+from foreshore_decision.record import render
 
 NODE: Final = "capture"
 """Name of the node in the broker's log, too: the beginning of the client's identifier."""
@@ -174,7 +175,7 @@ class RowIntake:
         row = [""] * len(self._columns.columns)
         for name, reading in readings.items():
             row[self._places[device][name]] = _cell(reading)
-        return columns.line([timestamp(time), *row])
+        return columns.line([render.stamp(time), *row])
 
     def _cells(self, device: Key, readings: Mapping[str, facts.Reading]) -> Iterator[CapturedCell]:
         for name, reading in readings.items():
@@ -226,11 +227,6 @@ class RowIntake:
         longest = self.tally.longest
         if longest is None or seconds > longest.seconds:
             self.tally.longest = gap
-
-
-def timestamp(moment: datetime) -> str:
-    """Return a time as a recording has it: RFC 3339 in UTC, with microseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _cell(reading: facts.Reading) -> str:

@@ -23,6 +23,7 @@ from foreshore_agent.devices.mqtt import broker, devices
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
 from foreshore_api.wire import assignment
+from foreshore_decision.record import render
 
 _LOG: Final = logging.getLogger(__name__)
 WRITE_SECONDS: Final = 0.25
@@ -212,7 +213,7 @@ class Capture:
             self._add(row)
         newest = self._intake.tally.newest
         if newest is not None and newest is not gap:
-            begin = intake.timestamp(newest.begin)
+            begin = render.stamp(newest.begin)
             _LOG.warning("the broker is back: a gap of %.1f s from %s", newest.seconds, begin)
 
     def _add(self, row: intake.CapturedRow) -> None:

@@ -9,6 +9,7 @@ from foreshore_agent.capture import intake, listen
 from foreshore_agent.devices.mqtt import topics
 from foreshore_api import addresses
 from foreshore_api.reasons import telemetry
+from foreshore_decision.record import render
 
 SHOWN: Final = 8
 """Topics, columns and reasons that are named."""
@@ -27,7 +28,7 @@ def beginning(
     if continued.cut:
         yield f"{output.name}: a torn last line of {continued.cut} bytes was cut"
     if continued.last is not None:
-        last = intake.timestamp(continued.last)
+        last = render.stamp(continued.last)
         yield f"{output.name}: going on after {counted(continued.rows, 'row')}, the last of {last}"
     rows = "" if limits.rows is None else f" or {counted(limits.rows, 'row')}"
     yield f"columns: {listed(_columns(subject), most=len(subject.columns.columns))}"
@@ -37,7 +38,7 @@ def beginning(
 def progress(captured: listen.Captured) -> str:
     """Return how it stands."""
     last = captured.tally.last
-    newest = "" if last is None else f", the newest of {intake.timestamp(last)}"
+    newest = "" if last is None else f", the newest of {render.stamp(last)}"
     away = f"; no broker: {captured.problem}" if captured.problem else ""
     return f"{counted(captured.rows, 'row')}, {_size(captured.size)}{newest}{away}"
 
@@ -79,9 +80,7 @@ def _times(subject: listen.CaptureSubject, tally: intake.CaptureTally) -> Iterat
         return
     own = f"the device's own in {counted(tally.device_times, 'row')}, else of receipt"
     what = own if subject.has_device_times else "of receipt"
-    yield (
-        f"times ({what}, UTC): {intake.timestamp(tally.first)} to {intake.timestamp(tally.last)}"
-    )
+    yield (f"times ({what}, UTC): {render.stamp(tally.first)} to {render.stamp(tally.last)}")
     if tally.earlier:
         yield f"dated before the row above, as the device says: {counted(tally.earlier, 'row')}"
     if abs(tally.drift) > _DRIFT:
@@ -115,7 +114,7 @@ def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iter
 def _surroundings(captured: listen.Captured) -> Iterator[str]:
     tally = captured.tally
     if tally.longest is not None:
-        begin = intake.timestamp(tally.longest.begin)
+        begin = render.stamp(tally.longest.begin)
         yield (
             f"the broker was away {counted(tally.gaps, 'time')}, {tally.away:.1f} s in all; longest"
             f" {tally.longest.seconds:.1f} s from {begin}: a rehearsal takes it for a silence"
