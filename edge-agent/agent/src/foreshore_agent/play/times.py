@@ -221,7 +221,12 @@ def named(option: str) -> TimeForm:
             f" {hints.near(option, NAMED)}it takes {words}, or a pattern such as"
             " '%d.%m.%Y %H:%M'"
         )
-    pattern = option.strip()[:_FORMAT]
+    pattern = option.strip()
+    if len(pattern) > _FORMAT:
+        raise RecordingError(
+            f"--time-format {pattern[:_FORMAT]!r}… is longer than {_FORMAT} characters: write a"
+            " shorter pattern"
+        )
     try:
         is_dated = _by_pattern(_SAMPLE.strftime(pattern), pattern).date() == _SAMPLE.date()
     except (ValueError, re.error) as error:
