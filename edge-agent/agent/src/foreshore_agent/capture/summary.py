@@ -1,6 +1,6 @@
 """What is said of a capture: before, meanwhile, and at its end; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from foreshore_agent import refusals
@@ -46,7 +46,7 @@ def progress(captured: listen.Captured) -> str:
 def nothing(subject: listen.CaptureSubject, captured: listen.Captured) -> str:
     """Return why there is no row."""
     if captured.denied:
-        return f"the broker {'; '.join(captured.denied[:SHOWN])}"
+        return _denied(captured)
     if not captured.was_connected:
         return f"the broker was not reached{f': {captured.problem}' if captured.problem else ''}"
     routes = topics.routes(subject.devices)
@@ -98,8 +98,7 @@ def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iter
     silent = [name for name in _names(subject) if not tally.cells[name]]
     if silent and tally.rows:
         yield f"no value of {listed(silent, most=len(silent))}"
-    for (column, reason), count in tally.refused.most_common(SHOWN):
-        yield f"refused of {column}: {_explained(reason, count)}"
+    yield from _refused(tally)
     if tally.kept:
         yield (
             f"what the broker had kept, older than its time by nobody knows how much:"
@@ -107,8 +106,19 @@ def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iter
         )
     if tally.inexact:
         yield f"outer blanks, or NUL, which no recording keeps: {counted(tally.inexact, 'text')}"
-    for reason, count in _results(captured)[:SHOWN]:
+    results = _results(captured)
+    for reason, count in results[:SHOWN]:
         yield f"no row of {_explained(reason, count)}"
+    if more := sum(count for _, count in results[SHOWN:]):
+        yield f"no row for other reasons: {counted(more, 'time')}"
+
+
+def _refused(tally: intake.CaptureTally) -> Iterator[str]:
+    refused = tally.refused.most_common()
+    for (column, reason), count in refused[:SHOWN]:
+        yield f"refused of {column}: {_explained(reason, count)}"
+    if more := sum(count for _, count in refused[SHOWN:]):
+        yield f"refused of other columns, or for other reasons: {counted(more, 'value')}"
 
 
 def _surroundings(captured: listen.Captured) -> Iterator[str]:
@@ -123,7 +133,7 @@ def _surroundings(captured: listen.Captured) -> Iterator[str]:
         times = counted(count, "time")
         yield f"{device} was said to be offline {times}: a rehearsal takes it for a silence"
     if captured.denied:
-        yield f"the broker {'; '.join(captured.denied[:SHOWN])}"
+        yield _denied(captured)
 
 
 def _results(captured: listen.Captured) -> list[tuple[str, int]]:
@@ -133,6 +143,10 @@ def _results(captured: listen.Captured) -> list[tuple[str, int]]:
         counts[reason] -= count  # it stands in its cell
     counts[telemetry.ACCEPTED] = 0
     return (+counts).most_common()
+
+
+def _denied(captured: listen.Captured) -> str:
+    return f"the broker {listed(captured.denied, separator='; ')}"
 
 
 def _explained(reason: str, count: int) -> str:
@@ -155,10 +169,10 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def listed(names: list[str] | tuple[str, ...], most: int = SHOWN) -> str:
-    """Return the first of many names."""
+def listed(names: Sequence[str], most: int = SHOWN, separator: str = ", ") -> str:
+    """Return the first of many names or sentences, and how many more there are."""
     left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
+    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _size(count: int) -> str:
