@@ -65,6 +65,8 @@ class CaptureTally:
     rows: int = 0
     first: datetime | None = None
     last: datetime | None = None
+    above: datetime | None = None
+    """Time of the row above the next one, which may have stood in the file already."""
     kept: int = 0
     """Rows of words that the broker had kept."""
     earlier: int = 0
@@ -94,8 +96,8 @@ class CaptureTally:
         self.rows += 1
         self.kept += row.is_kept
         self.device_times += row.has_device_time
-        self.earlier += self.last is not None and row.time < self.last
-        self.first, self.last = self.first or row.time, row.time
+        self.earlier += self.above is not None and row.time < self.above
+        self.first, self.last, self.above = self.first or row.time, row.time, row.time
         for cell in row.cells:
             if cell.refused is None:
                 self.cells[cell.column] += 1
@@ -119,7 +121,7 @@ class RowIntake:
     ) -> None:
         """Begin at a moment, or right after the last row of a file that goes on."""
         at, fresh = stamp
-        self.tally: Final = CaptureTally()
+        self.tally: Final = CaptureTally(above=after)
         self._columns: Final = arranged
         self._places: Final = arranged.by_device()
         self._has_device_times: Final = device_times
