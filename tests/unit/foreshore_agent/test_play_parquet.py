@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet as written_parquet
 
-from foreshore_agent.play import echo, recording, unpacking
+from foreshore_agent.play import echo, parquet, recording, unpacking
 from foreshore_agent.play.layout import RecordingError
 from foreshore_api.v1alpha1 import deviceprofile
 
@@ -247,6 +247,36 @@ def test_a_process_that_is_brought_to_its_end_is_said(
     path = save(tmp_path / "a.parquet", {"co2": [1.0]})
     monkeypatch.setattr(unpacking, "__name__", "no.such.module")
     with pytest.raises(RecordingError, match=r"what unpacks it broke off|names no columns"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        pytest.param("kill -ALRM $$", "1024 rows take longer than 60 s", id="too slow"),
+        pytest.param("""echo '{"header": ["co2"]}'""", "in the midst of its rows", id="too short"),
+    ],
+)
+def test_a_process_that_does_not_come_to_its_last_row_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    path = save(tmp_path / "a.parquet", {"co2": [1.0]})
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(RecordingError, match=words):
+        read(path)
+
+
+def test_a_footer_and_a_batch_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.parquet", {"co2": [1.0] * 100})
+    with monkeypatch.context() as smaller:
+        smaller.setattr(parquet, "MAXIMUM_LINE", 64)
+        with pytest.raises(RecordingError, match="1024 rows of it are more than 64 bytes"):
+            read(path)
+    monkeypatch.setattr(unpacking, "MAXIMUM_FOOTER", 8)
+    with pytest.raises(RecordingError, match="at most 8 are read: write it with fewer columns"):
         read(path)
 
 

@@ -117,6 +117,7 @@ def test_a_form_that_is_named_is_read(option: str, text: str) -> None:
         ("unix-msec", "did you mean unix-ms?"),
         ("%H:%M", "does not say year, month and day"),
         ("%Q", "is no pattern"),
+        ("%Y-%m-%d" + " " * 120 + "%H", "is longer than 128 characters"),
         ("", "it takes iso, day-first"),
     ],
 )

@@ -73,6 +73,21 @@ def test_the_end_names_the_rows_and_the_columns_that_stayed_empty() -> None:
             id="gaps",
         ),
         pytest.param({"denied": ("does not let us listen on x",)}, "not let us listen", id="acl"),
+        pytest.param(
+            {"denied": tuple(f"does not let us listen on {number}" for number in range(10))},
+            "us listen on 7 and 2 more",
+            id="a long access list",
+        ),
+        pytest.param(
+            {"refused": Counter({(f"c{number}", "WrongType"): 3 for number in range(10)})},
+            "refused of other columns, or for other reasons: 6 values",
+            id="many columns",
+        ),
+        pytest.param(
+            {"messages": Counter({f"Reason{number}": 3 for number in range(9)})},
+            "no row for other reasons: 3 times",
+            id="many reasons",
+        ),
         pytest.param({"messages": Counter({"Dropped": 3})}, "no row of 3 Dropped (", id="dropped"),
     ],
 )

@@ -159,6 +159,13 @@ def test_a_file_that_goes_on_has_later_times_than_its_last_row() -> None:
     assert bench.rows[0].time == after + timedelta(microseconds=1)
 
 
+def test_a_device_whose_times_lie_before_the_last_row_of_a_file_that_goes_on_is_counted() -> None:
+    """Regression: the first row was held against no other."""
+    bench = Bench(after=START + timedelta(days=1), device_times=True)
+    bench.sample(1, {"co2": 1.0}, sampled_at={"co2": START})
+    assert bench.intake.tally.earlier == 1
+
+
 def test_rows_may_have_the_devices_own_time() -> None:
     bench = Bench(device_times=True)
     own = START + timedelta(seconds=40)

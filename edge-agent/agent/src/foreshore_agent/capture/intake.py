@@ -23,6 +23,7 @@ from foreshore_agent.play import marks
 from foreshore_api.reasons import telemetry
 from foreshore_api.wire import assignment, metrics
 from foreshore_decision.chain import facts
+from foreshore_decision.record import render
 
 NODE: Final = "capture"
 """Name of the node in the broker's log, too: the beginning of the client's identifier."""
@@ -64,6 +65,8 @@ class CaptureTally:
     rows: int = 0
     first: datetime | None = None
     last: datetime | None = None
+    above: datetime | None = None
+    """Time of the row above the next one, which may have stood in the file already."""
     kept: int = 0
     """Rows of words that the broker had kept."""
     earlier: int = 0
@@ -93,8 +96,8 @@ class CaptureTally:
         self.rows += 1
         self.kept += row.is_kept
         self.device_times += row.has_device_time
-        self.earlier += self.last is not None and row.time < self.last
-        self.first, self.last = self.first or row.time, row.time
+        self.earlier += self.above is not None and row.time < self.above
+        self.first, self.last, self.above = self.first or row.time, row.time, row.time
         for cell in row.cells:
             if cell.refused is None:
                 self.cells[cell.column] += 1
@@ -118,7 +121,7 @@ class RowIntake:
     ) -> None:
         """Begin at a moment, or right after the last row of a file that goes on."""
         at, fresh = stamp
-        self.tally: Final = CaptureTally()
+        self.tally: Final = CaptureTally(above=after)
         self._columns: Final = arranged
         self._places: Final = arranged.by_device()
         self._has_device_times: Final = device_times
@@ -174,7 +177,7 @@ class RowIntake:
         row = [""] * len(self._columns.columns)
         for name, reading in readings.items():
             row[self._places[device][name]] = _cell(reading)
-        return columns.line([timestamp(time), *row])
+        return columns.line([render.stamp(time), *row])
 
     def _cells(self, device: Key, readings: Mapping[str, facts.Reading]) -> Iterator[CapturedCell]:
         for name, reading in readings.items():
@@ -226,11 +229,6 @@ class RowIntake:
         longest = self.tally.longest
         if longest is None or seconds > longest.seconds:
             self.tally.longest = gap
-
-
-def timestamp(moment: datetime) -> str:
-    """Return a time as a recording has it: RFC 3339 in UTC, with microseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _cell(reading: facts.Reading) -> str:

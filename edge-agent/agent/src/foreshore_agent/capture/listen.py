@@ -23,6 +23,7 @@ from foreshore_agent.devices.mqtt import broker, devices
 from foreshore_agent.engine import events
 from foreshore_agent.engine.events import Key
 from foreshore_api.wire import assignment
+from foreshore_decision.record import render
 
 _LOG: Final = logging.getLogger(__name__)
 WRITE_SECONDS: Final = 0.25
@@ -33,7 +34,7 @@ SYNC_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 10.0
 """Between two words on how far it is."""
 _BATCH: Final = 256
-"""Messages that are read before the event loop sees to others."""
+"""Messages that are read before the event loop sees to others, and to what is to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Capture:
         clock: clocks.Clock,
         look: Callable[[Captured], None],
     ) -> None:
-        """Prepare one; `look` is called now and then, at the first row and at each gap."""
+        """Prepare one; `look` is called now and then."""
         self._output: Final = output
         self._limits: Final = limits
         self._clock: Final = clock
@@ -158,10 +159,8 @@ class Capture:
         while not self.captured.ended:
             self._check(listening)
             await self._wait(WRITE_SECONDS)
-            while self._devices.has_measured and not self.captured.ended:
-                for sample in self._devices.measured(_BATCH):
-                    self._take(sample)
-                await asyncio.sleep(0)
+            for sample in self._devices.measured(_BATCH):
+                self._take(sample)
             now = loop.time()
             if self._pending and now - written >= WRITE_SECONDS:
                 await self._flush()
@@ -184,7 +183,10 @@ class Capture:
             raise RuntimeError("nobody listens any more")
 
     async def _wait(self, seconds: float) -> None:
-        """Wait for messages, at most so many seconds."""
+        """Wait for messages, at most so many seconds; where some wait, let others run meanwhile."""
+        if self._devices.has_measured:
+            await asyncio.sleep(0)
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
@@ -212,7 +214,7 @@ class Capture:
             self._add(row)
         newest = self._intake.tally.newest
         if newest is not None and newest is not gap:
-            begin = intake.timestamp(newest.begin)
+            begin = render.stamp(newest.begin)
             _LOG.warning("the broker is back: a gap of %.1f s from %s", newest.seconds, begin)
 
     def _add(self, row: intake.CapturedRow) -> None:

@@ -1,6 +1,6 @@
 """What is said of a capture: before, meanwhile, and at its end; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from foreshore_agent import refusals
@@ -9,6 +9,7 @@ from foreshore_agent.capture import intake, listen
 from foreshore_agent.devices.mqtt import topics
 from foreshore_api import addresses
 from foreshore_api.reasons import telemetry
+from foreshore_decision.record import render
 
 SHOWN: Final = 8
 """Topics, columns and reasons that are named."""
@@ -27,7 +28,7 @@ def beginning(
     if continued.cut:
         yield f"{output.name}: a torn last line of {continued.cut} bytes was cut"
     if continued.last is not None:
-        last = intake.timestamp(continued.last)
+        last = render.stamp(continued.last)
         yield f"{output.name}: going on after {counted(continued.rows, 'row')}, the last of {last}"
     rows = "" if limits.rows is None else f" or {counted(limits.rows, 'row')}"
     yield f"columns: {listed(_columns(subject), most=len(subject.columns.columns))}"
@@ -37,7 +38,7 @@ def beginning(
 def progress(captured: listen.Captured) -> str:
     """Return how it stands."""
     last = captured.tally.last
-    newest = "" if last is None else f", the newest of {intake.timestamp(last)}"
+    newest = "" if last is None else f", the newest of {render.stamp(last)}"
     away = f"; no broker: {captured.problem}" if captured.problem else ""
     return f"{counted(captured.rows, 'row')}, {_size(captured.size)}{newest}{away}"
 
@@ -45,7 +46,7 @@ def progress(captured: listen.Captured) -> str:
 def nothing(subject: listen.CaptureSubject, captured: listen.Captured) -> str:
     """Return why there is no row."""
     if captured.denied:
-        return f"the broker {'; '.join(captured.denied[:SHOWN])}"
+        return _denied(captured)
     if not captured.was_connected:
         return f"the broker was not reached{f': {captured.problem}' if captured.problem else ''}"
     routes = topics.routes(subject.devices)
@@ -79,9 +80,7 @@ def _times(subject: listen.CaptureSubject, tally: intake.CaptureTally) -> Iterat
         return
     own = f"the device's own in {counted(tally.device_times, 'row')}, else of receipt"
     what = own if subject.has_device_times else "of receipt"
-    yield (
-        f"times ({what}, UTC): {intake.timestamp(tally.first)} to {intake.timestamp(tally.last)}"
-    )
+    yield (f"times ({what}, UTC): {render.stamp(tally.first)} to {render.stamp(tally.last)}")
     if tally.earlier:
         yield f"dated before the row above, as the device says: {counted(tally.earlier, 'row')}"
     if abs(tally.drift) > _DRIFT:
@@ -99,8 +98,7 @@ def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iter
     silent = [name for name in _names(subject) if not tally.cells[name]]
     if silent and tally.rows:
         yield f"no value of {listed(silent, most=len(silent))}"
-    for (column, reason), count in tally.refused.most_common(SHOWN):
-        yield f"refused of {column}: {_explained(reason, count)}"
+    yield from _refused(tally)
     if tally.kept:
         yield (
             f"what the broker had kept, older than its time by nobody knows how much:"
@@ -108,14 +106,25 @@ def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iter
         )
     if tally.inexact:
         yield f"outer blanks, or NUL, which no recording keeps: {counted(tally.inexact, 'text')}"
-    for reason, count in _results(captured)[:SHOWN]:
+    results = _results(captured)
+    for reason, count in results[:SHOWN]:
         yield f"no row of {_explained(reason, count)}"
+    if more := sum(count for _, count in results[SHOWN:]):
+        yield f"no row for other reasons: {counted(more, 'time')}"
+
+
+def _refused(tally: intake.CaptureTally) -> Iterator[str]:
+    refused = tally.refused.most_common()
+    for (column, reason), count in refused[:SHOWN]:
+        yield f"refused of {column}: {_explained(reason, count)}"
+    if more := sum(count for _, count in refused[SHOWN:]):
+        yield f"refused of other columns, or for other reasons: {counted(more, 'value')}"
 
 
 def _surroundings(captured: listen.Captured) -> Iterator[str]:
     tally = captured.tally
     if tally.longest is not None:
-        begin = intake.timestamp(tally.longest.begin)
+        begin = render.stamp(tally.longest.begin)
         yield (
             f"the broker was away {counted(tally.gaps, 'time')}, {tally.away:.1f} s in all; longest"
             f" {tally.longest.seconds:.1f} s from {begin}: a rehearsal takes it for a silence"
@@ -124,7 +133,7 @@ def _surroundings(captured: listen.Captured) -> Iterator[str]:
         times = counted(count, "time")
         yield f"{device} was said to be offline {times}: a rehearsal takes it for a silence"
     if captured.denied:
-        yield f"the broker {'; '.join(captured.denied[:SHOWN])}"
+        yield _denied(captured)
 
 
 def _results(captured: listen.Captured) -> list[tuple[str, int]]:
@@ -134,6 +143,10 @@ def _results(captured: listen.Captured) -> list[tuple[str, int]]:
         counts[reason] -= count  # it stands in its cell
     counts[telemetry.ACCEPTED] = 0
     return (+counts).most_common()
+
+
+def _denied(captured: listen.Captured) -> str:
+    return f"the broker {listed(captured.denied, separator='; ')}"
 
 
 def _explained(reason: str, count: int) -> str:
@@ -156,10 +169,10 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def listed(names: list[str] | tuple[str, ...], most: int = SHOWN) -> str:
-    """Return the first of many names."""
+def listed(names: Sequence[str], most: int = SHOWN, separator: str = ", ") -> str:
+    """Return the first of many names or sentences, and how many more there are."""
     left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
+    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _size(count: int) -> str:

@@ -144,7 +144,10 @@ def _limits(request: CaptureRequest) -> listen.CaptureLimits:
 def _subject(request: CaptureRequest, say: Callable[[str], None]) -> listen.CaptureSubject:
     """Find the devices and look at what is wrong with them. Raises USAGE_ERRORS."""
     if len(request.devices) > MAXIMUM_DEVICES:
-        raise CaptureUsageError(f"more than {MAXIMUM_DEVICES} times --device")
+        raise CaptureUsageError(
+            f"more than {MAXIMUM_DEVICES} times --device: capture the others into a file of their"
+            " own"
+        )
     reading = stage.read(request.resources)
     staged = [stage.choose(reading, request.resources, name) for name in request.devices]
     if len({(played.device.namespace, played.device.name) for played in staged}) < len(staged):

@@ -101,15 +101,9 @@ def unfed(
     header: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, although the policy needs one."""
-    for policy in policies:
-        for source in policy.spec.inputs:
-            needs_value = source.on_invalid is not evaluation.OnInvalid.DEFAULT
-            name = compiling.property_name(policy.spec, source, device.spec)
-            if name not in reported and needs_value:
-                yield (
-                    f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
-                    f" no column is: it will be missing; {_remedy(name, header)}"
-                )
+    for reads, name, source in _unreported(device, policies, reported):
+        if source.on_invalid is not evaluation.OnInvalid.DEFAULT:
+            yield f"{reads}: it will be missing; {_remedy(name, header)}"
 
 
 def defaulted(
@@ -118,15 +112,9 @@ def defaulted(
     reported: Collection[str],
 ) -> Iterator[str]:
     """Yield the inputs that no row gives a value to, and that have a default for it."""
-    for policy in policies:
-        for source in policy.spec.inputs:
-            name = compiling.property_name(policy.spec, source, device.spec)
-            is_defaulted = source.on_invalid is evaluation.OnInvalid.DEFAULT
-            if name not in reported and is_defaulted:
-                yield (
-                    f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
-                    f" no column is: it is decided on the default, {source.default}"
-                )
+    for reads, _, source in _unreported(device, policies, reported):
+        if source.on_invalid is evaluation.OnInvalid.DEFAULT:
+            yield f"{reads}: it is decided on the default, {source.default}"
 
 
 def elsewhere(
@@ -139,6 +127,24 @@ def elsewhere(
         for source in policy.spec.inputs
         if source.device_ref is not None
     )
+
+
+def _unreported(
+    device: v1alpha1.Device,
+    policies: Iterable[v1alpha1.DecisionPolicy],
+    reported: Collection[str],
+) -> Iterator[tuple[str, str, evaluation.InputSpec]]:
+    """Yield the inputs that no row gives a value to: who reads it, its property, the input."""
+    for policy in policies:
+        for source in policy.spec.inputs:
+            name = compiling.property_name(policy.spec, source, device.spec)
+            if name not in reported:
+                yield (
+                    f"DecisionPolicy {policy.name} reads {name} (spec.inputs[{source.name}]), and"
+                    " no column is",
+                    name,
+                    source,
+                )
 
 
 def _remedy(name: str, header: Collection[str]) -> str:

@@ -19,12 +19,11 @@ from typing import Any, Final
 
 import orjson
 
-from foreshore_agent.play import layout, unpacking
+from foreshore_agent.play import layout, sources, unpacking
 from foreshore_agent.play.layout import RecordingError
 
 MAXIMUM_LINE: Final = 256 << 20
 """Bytes of a batch of rows."""
-_MAGIC: Final = b"PAR1"
 _TAIL: Final = 8
 """Bytes at the end: the footer's length, and the magic word."""
 _INSTALL: Final = "pip install 'foreshore-agent[parquet]'"
@@ -119,18 +118,18 @@ def _check_footer(path: Path) -> None:
     """Look at the end of a file. Raises RecordingError."""
     try:
         with path.open("rb") as file:
-            beginning = file.read(len(_MAGIC))
+            beginning = file.read(len(sources.PARQUET))
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL))
             tail = file.read(_TAIL)
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error}") from error
-    if beginning != _MAGIC:
+    if beginning != sources.PARQUET:
         raise RecordingError(f"{path} is no Parquet, though it is named so: name it .csv if it is")
-    if size < len(_MAGIC) + _TAIL or not tail.endswith(_MAGIC):
+    if size < len(sources.PARQUET) + _TAIL or not tail.endswith(sources.PARQUET):
         raise _unreadable(path, "it does not end as Parquet does")
     (length,) = struct.unpack("<I", tail[:4])
-    if length > size - _TAIL - len(_MAGIC):
+    if length > size - _TAIL - len(sources.PARQUET):
         raise _unreadable(path, f"its footer would be {length} bytes long, more than there are")
     if length > unpacking.MAXIMUM_FOOTER:
         raise RecordingError(

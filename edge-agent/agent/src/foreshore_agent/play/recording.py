@@ -103,7 +103,13 @@ class Recording:
                 continue
             if len(row) != width:
                 raise RecordingError(f"{self.path}: {place} has changed since it was looked at")
-            yield reader.read(place, row)
+            try:
+                recorded = reader.read(place, row)
+            except RecordingError as error:  # the whole file could be read, so it was another
+                raise RecordingError(
+                    f"{self.path}: {place} has changed since it was looked at{error}"
+                ) from error
+            yield recorded
 
 
 _Place = tuple[int, cells.CellReader]
@@ -330,6 +336,6 @@ def _without(recording: Recording, empty: frozenset[str]) -> tuple[Columns, tupl
     }
     notes = tuple(
         f"column {recording.header[index]} is wholly empty: it is left out"
-        for index in chosen.properties.keys() - properties.keys()
+        for index in sorted(chosen.properties.keys() - properties.keys())
     )
     return replace(chosen, properties=properties), notes

@@ -221,7 +221,12 @@ def named(option: str) -> TimeForm:
             f" {hints.near(option, NAMED)}it takes {words}, or a pattern such as"
             " '%d.%m.%Y %H:%M'"
         )
-    pattern = option.strip()[:_FORMAT]
+    pattern = option.strip()
+    if len(pattern) > _FORMAT:
+        raise RecordingError(
+            f"--time-format {pattern[:_FORMAT]!r}… is longer than {_FORMAT} characters: write a"
+            " shorter pattern"
+        )
     try:
         is_dated = _by_pattern(_SAMPLE.strftime(pattern), pattern).date() == _SAMPLE.date()
     except (ValueError, re.error) as error:
@@ -243,13 +248,14 @@ def choose(cells: Iterable[str]) -> TimeForm:
     doubtful: str | None = None
     for number, cell in enumerate(cells):
         text = cell.strip()
-        readable = [form for form in left or _RECOGNISED if _reading(form, text) is not None]
-        if len(readable) == 1:
-            return readable[0]
-        if readable:
-            left = readable
-            readings = {_reading(form, text) for form in left}
-            doubtful = text if doubtful is None and len(readings) > 1 else doubtful
+        read = ((form, _reading(form, text)) for form in left or _RECOGNISED)
+        readings = {form: moment for form, moment in read if moment is not None}
+        if len(readings) == 1:
+            return next(iter(readings))
+        if readings:
+            left = list(readings)
+            if doubtful is None and len(set(readings.values())) > 1:
+                doubtful = text
         elif not left and number >= _SEARCHED:
             break
     if doubtful is not None:
@@ -365,8 +371,8 @@ class TimeReader:
 
     def _refusal(self, text: str) -> str:
         """Say why a text is no time, and in which form it would be one."""
-        if any(_reading(form, text) is not None for form in (self._form, *_RECOGNISED)):
-            other = next(form for form in _RECOGNISED if _reading(form, text) is not None)
+        read = (form for form in _RECOGNISED if _reading(form, text) is not None)
+        if (other := next(read, None)) is not None:
             return (
                 f"{text!r} is no time in the form of the column ({self._form.name}) but"
                 f" {other.name}: write all in one form"

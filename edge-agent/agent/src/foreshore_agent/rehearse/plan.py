@@ -83,8 +83,8 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
     played = stage.choose(reading, request.resources, request.device)
     policies = _policies(reading, played)
     others = _others(request, reading, played, policies)
-    _, _, value = (request.truth or "").partition("=")
-    rows = _recording(request, played, others)
+    wanted = _wanted(request)
+    rows = _recording(request, wanted, played, others)
     if rows.span is None:
         raise RehearsalError("the recording has no times")
     reported = coverage.reported(played.profile, rows.columns)
@@ -97,8 +97,8 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
         rows=rows,
         resources=_alone(reading, played, others),
         policies=policies,
-        origin=next(iter(rows)).time or rows.span[0],
-        true_value=value or None,
+        origin=rows.span[0],
+        true_value=wanted.truth_value,
         notes=(
             *rows.notes,
             *coverage.disabled(policies),
@@ -107,14 +107,10 @@ def make(request: RehearsalRequest) -> RehearsalPlan:
     )
 
 
-def _recording(
-    request: RehearsalRequest,
-    played: stage.PlayedStage,
-    others: Iterable[narrowing.NarrowedDevice],
-) -> recording.Recording:
-    """Read the recording once as a whole. Raises RecordingError."""
+def _wanted(request: RehearsalRequest) -> recording.Wanted:
+    """Return what is wanted of the columns. Raises RecordingError."""
     column, _, value = (request.truth or "").partition("=")
-    wanted = recording.Wanted(
+    return recording.Wanted(
         mapped=recording.mapping(request.mapped),
         time_column=request.time_column,
         needs_time=True,
@@ -123,6 +119,15 @@ def _recording(
         time_format=request.time_format,
         has_row_names=request.has_row_names,
     )
+
+
+def _recording(
+    request: RehearsalRequest,
+    wanted: recording.Wanted,
+    played: stage.PlayedStage,
+    others: Iterable[narrowing.NarrowedDevice],
+) -> recording.Recording:
+    """Read the recording once as a whole. Raises RecordingError."""
     zone = played.zone if request.time_zone is None else times.zone(request.time_zone)
     progress = notices.ReadingProgress(request.csv)
     return recording.read(
