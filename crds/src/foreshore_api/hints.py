@@ -1,7 +1,7 @@
 """What a name that is not known may have been meant to be: one form for all messages."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 SHOWN: Final = 12
@@ -19,7 +19,11 @@ def among(wanted: str, candidates: Iterable[str]) -> str:
     names = sorted(set(candidates))
     if not names:
         return "there is none"
-    left = len(names) - SHOWN
-    listed = ", ".join(names[:SHOWN]) + (f" and {left} more" if left > 0 else "")
     likeliest = near(wanted, names)
-    return f"{likeliest}Known: {listed}" if likeliest else f"known: {listed}"
+    return f"{likeliest}Known: {listed(names)}" if likeliest else f"known: {listed(names)}"
+
+
+def listed(names: Sequence[str], most: int = SHOWN, separator: str = ", ") -> str:
+    """Return the first names, and how many more there are: `airflow, co2 and 3 more`."""
+    left = len(names) - most
+    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")

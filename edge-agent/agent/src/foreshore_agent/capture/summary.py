@@ -1,13 +1,13 @@
 """What is said of a capture: before, meanwhile, and at its end; pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from foreshore_agent import refusals
 from foreshore_agent.capture import file as files
 from foreshore_agent.capture import intake, listen
 from foreshore_agent.devices.mqtt import topics
-from foreshore_api import addresses
+from foreshore_api import addresses, hints
 from foreshore_api.reasons import telemetry
 from foreshore_decision.record import render
 
@@ -31,7 +31,7 @@ def beginning(
         last = render.stamp(continued.last)
         yield f"{output.name}: going on after {counted(continued.rows, 'row')}, the last of {last}"
     rows = "" if limits.rows is None else f" or {counted(limits.rows, 'row')}"
-    yield f"columns: {listed(_columns(subject), most=len(subject.columns.columns))}"
+    yield f"columns: {', '.join(_columns(subject))}"
     yield f"for {limits.duration} at most{rows} or {_size(limits.size)}; Ctrl-C ends it"
 
 
@@ -50,7 +50,7 @@ def nothing(subject: listen.CaptureSubject, captured: listen.Captured) -> str:
     if not captured.was_connected:
         return f"the broker was not reached{f': {captured.problem}' if captured.problem else ''}"
     routes = topics.routes(subject.devices)
-    heard = f"nothing usable came on {listed(routes.telemetry_filters)}"
+    heard = f"nothing usable came on {hints.listed(routes.telemetry_filters, SHOWN)}"
     counts = [_explained(reason, count) for reason, count in _results(captured)]
     if counts:
         return f"{heard}; {'; '.join(counts)}"
@@ -94,10 +94,10 @@ def _contents(subject: listen.CaptureSubject, captured: listen.Captured) -> Iter
     tally = captured.tally
     values = [f"{name} {tally.cells[name]}" for name in _names(subject) if tally.cells[name]]
     if values:
-        yield f"values: {listed(values, most=len(values))}"
+        yield f"values: {', '.join(values)}"
     silent = [name for name in _names(subject) if not tally.cells[name]]
     if silent and tally.rows:
-        yield f"no value of {listed(silent, most=len(silent))}"
+        yield f"no value of {', '.join(silent)}"
     yield from _refused(tally)
     if tally.kept:
         yield (
@@ -146,7 +146,7 @@ def _results(captured: listen.Captured) -> list[tuple[str, int]]:
 
 
 def _denied(captured: listen.Captured) -> str:
-    return f"the broker {listed(captured.denied, separator='; ')}"
+    return f"the broker {hints.listed(captured.denied, SHOWN, '; ')}"
 
 
 def _explained(reason: str, count: int) -> str:
@@ -167,12 +167,6 @@ def _names(subject: listen.CaptureSubject) -> list[str]:
 def counted(count: int, noun: str) -> str:
     """Return a number of things in words."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def listed(names: Sequence[str], most: int = SHOWN, separator: str = ", ") -> str:
-    """Return the first of many names or sentences, and how many more there are."""
-    left = len(names) - most
-    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _size(count: int) -> str:

@@ -131,9 +131,7 @@ def rows(path: Path, layout: Layout) -> Iterator[tuple[RowPosition, Sequence[str
 
 def listed(header: Iterable[str]) -> str:
     """Return the names of columns for a message, up to a bound."""
-    names = [printable.clean(name, _NAME) for name in header]
-    left = len(names) - hints.SHOWN
-    return ", ".join(names[: hints.SHOWN]) + (f" and {left} more" if left > 0 else "")
+    return hints.listed([printable.clean(name, _NAME) for name in header])
 
 
 def check_names(path: Path, header: Sequence[str]) -> None:

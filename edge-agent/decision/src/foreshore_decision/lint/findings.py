@@ -200,9 +200,7 @@ def _plain(finding: Finding, line: int) -> Mapping[str, Any]:
 
 def listed(names: Iterable[str]) -> str:
     """Return names in one text: the first of them, and how many more there are."""
-    every = list(names)
-    left = len(every) - hints.SHOWN
-    return (", ".join(every[: hints.SHOWN]) or "nothing") + (f" and {left} more" * (left > 0))
+    return hints.listed(list(names)) or "nothing"
 
 
 def _lead(place: str) -> str:
