@@ -39,7 +39,7 @@ LEASE_STALE = 12.0
 One missed renewal of Kubernetes' default (10 s) and some.
 """
 
-AGENT_SILENT = 15.0
+AGENT_SILENT = snapshot.UNSEEN_AFTER
 """Seconds without a report after which a node's agent counts as silent."""
 
 BEAT_FRESH = 6.0
@@ -216,13 +216,7 @@ def _silent_for(node: snapshot.Node) -> float | None:
 
 def agent_reports(seen: snapshot.Snapshot) -> Mapping[str, report.AgentEvidence]:
     """Return the agents that report, by node; empty while the hub is out of reach."""
-    if seen.fleet is None:
-        return {}
-    return {
-        agent.node: agent
-        for agent in seen.fleet.agents
-        if agent.age_seconds + seen.fleet_age <= AGENT_SILENT
-    }
+    return seen.index.reports
 
 
 def _silence(node: snapshot.Node) -> str | None:

@@ -7,15 +7,20 @@ machines. What could not be read is None, and None is never a permit: an absent 
 an unknown node holds what it has.
 """
 
+import functools
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import report
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,51 @@ class Compiled:
     """(reason, message), or None where it compiles for every bound device."""
 
 
+Key = tuple[str, str]
+"""(namespace, name)."""
+
+At = tuple[str, str, str]
+"""(namespace, policy, site): one placement."""
+
+UNSEEN_AFTER = 15.0
+"""Seconds without a report after which a node's agent counts as silent."""
+
+
 @dataclass(frozen=True, slots=True)
+class Index:
+    """What a pass looks up again and again, so that nothing searches a whole fleet for one object.
+
+    Every tuple is in order of name, so that no answer depends on the order of what was seen.
+    """
+
+    nodes: Mapping[str, Node]
+    nodes_of: Mapping[str, tuple[Node, ...]]
+    """By site; nodes of no site are in none."""
+    cloud: tuple[Node, ...]
+    """Nodes of tier Cloud, of whichever site."""
+    placements: Mapping[Key, v1alpha1.InferencePlacement]
+    placements_at: Mapping[str, tuple[v1alpha1.InferencePlacement, ...]]
+    """By site."""
+    replicas: Mapping[Key, Replica]
+    replicas_at: Mapping[At, tuple[Replica, ...]]
+    """By placement, in order of (namespace, name)."""
+    replicas_on: Mapping[str, tuple[Replica, ...]]
+    """By node."""
+    reports: Mapping[str, report.AgentEvidence]
+    """Agents that report, by node; empty while the hub is out of reach."""
+    reports_of: Mapping[str, Mapping[str, report.AgentEvidence]]
+    """The same by site, for nodes that are of one."""
+
+
+def grouped(things: Iterable[T], by: Callable[[T], K]) -> Mapping[K, tuple[T, ...]]:
+    """Divide things by a key; within one they keep their order."""
+    groups: dict[K, list[T]] = {}
+    for thing in things:
+        groups.setdefault(by(thing), []).append(thing)
+    return {group: tuple(members) for group, members in groups.items()}
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The whole observed world of one pass."""
 
@@ -201,3 +250,47 @@ class Snapshot:
     """The hub's evidence, or None while the hub is out of reach."""
     fleet_age: float = 0.0
     """Seconds since `fleet` was received: ages inside are that much older."""
+
+    @functools.cached_property
+    def index(self) -> Index:
+        """Lookups over all of it, made at the first question."""
+        nodes = sorted(self.nodes, key=lambda node: node.name)
+        replicas = sorted(self.replicas, key=lambda replica: (replica.namespace, replica.name))
+        placements = {
+            (placement.metadata.namespace or "", placement.metadata.name): placement
+            for placement in self.placements
+        }
+        reports = self._reports()
+        nodes_of = grouped(
+            (node for node in nodes if node.site is not None), lambda node: node.site or ""
+        )
+        return Index(
+            nodes={node.name: node for node in nodes},
+            nodes_of=nodes_of,
+            cloud=tuple(node for node in nodes if node.tier is v1alpha1.Tier.CLOUD),
+            placements=placements,
+            placements_at=grouped(
+                (placements[key] for key in sorted(placements)),
+                lambda placement: placement.spec.site,
+            ),
+            replicas={(replica.namespace, replica.name): replica for replica in replicas},
+            replicas_at=grouped(
+                replicas, lambda replica: (replica.namespace, replica.policy, replica.site)
+            ),
+            replicas_on=grouped(replicas, lambda replica: replica.node),
+            reports=reports,
+            reports_of={
+                site: {node.name: reports[node.name] for node in members if node.name in reports}
+                for site, members in nodes_of.items()
+            },
+        )
+
+    def _reports(self) -> Mapping[str, report.AgentEvidence]:
+        if self.fleet is None:
+            return {}
+        heard = (
+            agent
+            for agent in self.fleet.agents
+            if agent.age_seconds + self.fleet_age <= UNSEEN_AFTER
+        )
+        return {agent.node: agent for agent in sorted(heard, key=lambda agent: agent.node)}
