@@ -6,6 +6,7 @@ Each test runs the real Kopf and real mirrors; waits of minutes are cut short, n
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from builders import kube_server
 from foreshore_api import v1alpha1
 from foreshore_kube import api, config, intake, mirror
 from foreshore_operator import dirty, handlers, metrics, store
-from foreshore_operator.handlers import probing, quiet, supervisor
+from foreshore_operator.handlers import handover, probing, quiet, supervisor
 
 pytestmark = [pytest.mark.component, pytest.mark.enable_socket, pytest.mark.timeout(120)]
 
@@ -193,7 +194,6 @@ async def test_an_error_inside_a_stream_ends_kopf_and_a_deletion_meanwhile_is_me
         before = server.watches_of(SITE.plural)
         await server.fail_streams(500)
         await server.delete(SITE, "lose")
-        server.compact()
         await until(lambda: running.sites() == ["keep"], "the deletion is mended")
         await until(lambda: server.watches_of(SITE.plural) > before, "it watches again")
         await server.put(SITE, "new", spec=BROKER)
@@ -288,15 +288,13 @@ async def test_kopf_answers_its_probe_and_a_hung_loop_does_not(
         await until(running.is_synced, "filled")
         await asyncio.sleep(3.0)
         assert probes.is_alive
-        held = asyncio.Event()
+        held, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def hang(*_: object) -> None:
-            held.set()
-            import time
-
+            loop.call_soon_threadsafe(held.set)
             time.sleep(6.0)
 
-        monkeypatch.setattr(running.kopf._handover, "put", hang)  # type: ignore[attr-defined]
+        monkeypatch.setattr(running.kopf._handover, "put", hang)
         await server.put(SITE, "new", spec=BROKER)
         await asyncio.wait_for(held.wait(), 10.0)
         await until(lambda: not probes.is_alive, "said to hang", 6.0)
@@ -307,8 +305,6 @@ async def test_kopf_answers_its_probe_and_a_hung_loop_does_not(
 async def test_a_storm_on_one_object_is_delivered_as_few_events_and_ends_with_the_last() -> None:
     delivered: list[Any] = []
     loop = asyncio.get_running_loop()
-    from foreshore_operator.handlers import handover
-
     way = handover.Handover(loop, delivered.append)
 
     def storm() -> None:
