@@ -22,7 +22,7 @@ from harness import apiserver
 
 ROOT: Final = Path(__file__).parents[2]
 SIZES: Final = (1_000, 10_000)
-EDITS: Final = 1_000
+EDITS: Final = 300
 IN_FLIGHT: Final = 16
 PATIENCE: Final = 300.0
 NAMESPACE: Final = "bench"

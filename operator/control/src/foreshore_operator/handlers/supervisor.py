@@ -98,6 +98,7 @@ class Supervisor:
     def _once(self) -> str:
         """One life of Kopf; why it ended."""
         self._restart.clear()
+        self._asked = ""
         if self._stop.is_set():
             return "asked to stop"
         try:
@@ -107,17 +108,21 @@ class Supervisor:
             # Kopf ends on upstream conditions that pass by; lists go on meanwhile
             log.debug("kopf ended", exc_info=True)
             return f"{type(error).__name__}: {_root(error)}"[:500]
-        return f"Asked: {self._asked}" if self._restart.is_set() else "Ended: without a cause"
+        return f"Asked: {self._asked}" if self._asked else "Ended: without a cause"
 
     async def _operate(self, endpoint: str) -> None:
-        await kopf.operator(
-            registry=self._registry(),
-            identity=IDENTITY,
-            standalone=True,
-            clusterwide=True,
-            liveness_endpoint=endpoint,
-            stop_flag=self._restart,
-        )
+        try:
+            await kopf.operator(
+                registry=self._registry(),
+                identity=IDENTITY,
+                standalone=True,
+                clusterwide=True,
+                liveness_endpoint=endpoint,
+                stop_flag=self._restart,
+            )
+        finally:
+            # a thread of the loop waits for this flag, and the loop's end waits for that thread
+            self._restart.set()
         await asyncio.sleep(GOODBYE)
 
     def _registry(self) -> kopf.OperatorRegistry:
