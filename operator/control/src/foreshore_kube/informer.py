@@ -85,7 +85,7 @@ class Informer(mirror.Mirror[T]):
                 await asyncio.sleep(next(waits))
 
     async def _list(self) -> str:
-        documents: dict[ObjectKey, api.Json] = {}
+        listed: set[ObjectKey] = set()
         version = ""
         async for page in self._kube.pages(
             self.kind,
@@ -94,12 +94,11 @@ class Informer(mirror.Mirror[T]):
             field_selector=self._field_selector,
         ):
             self.last_contact = self._clock()
-            documents.update((mirror.key_of(item), item) for item in page.items)
+            await self.put_all(page.items)  # page by page: 100,000 documents are not held at once
+            listed.update(mirror.key_of(item) for item in page.items)
             version = page.resource_version
-            await asyncio.sleep(0)  # a list of 100,000 must not hold the loop
-        for key in [key for key in self._versions if key not in documents]:
+        for key in [key for key in self._versions if key not in listed]:
             self.remove(key)
-        await self.put_all(documents.values())
         self.relists += 1
         self.synced.set()
         return version
