@@ -50,7 +50,7 @@ async def _watch(eyes: str, kube: api.KubeApi, access: Any, counter: Counter) ->
         TASKS.append(asyncio.create_task(own.run()))
         return own
     intake.GRACE = 60.0  # type: ignore[misc]  # Kopf alone is measured: no list helps it
-    fed = intake.Intake(kube, DEVICES, decode=v1alpha1.Device.read, on_change=counter.note)
+    fed = intake.FedMirror(kube, DEVICES, decode=v1alpha1.Device.read, on_change=counter.note)
     kopf = handlers.Supervisor(
         access, [v1alpha1.Device], lambda event: fed.note(event.type, event.document)
     )

@@ -44,7 +44,7 @@ async def replica(
 
         kopf = handlers.Supervisor(access, store.EDITED, mirrors.note, on_start=started)
         kopf.start()
-        kept = [each for each in mirrors.mirrors() if isinstance(each, intake.Intake)]
+        kept = [each for each in mirrors.mirrors() if isinstance(each, intake.FedMirror)]
         lists = [asyncio.create_task(each.run()) for each in kept]
         try:
             for each in kept:

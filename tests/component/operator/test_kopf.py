@@ -41,7 +41,7 @@ class Replica:
 
     def is_synced(self) -> bool:
         kept = self.mirrors.mirrors()
-        return all(each.synced.is_set() for each in kept if isinstance(each, intake.Intake))
+        return all(each.synced.is_set() for each in kept if isinstance(each, intake.FedMirror))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def replica(server: kube_server.KubeServer) -> AsyncIterator[Replica]:
         lists = [
             asyncio.create_task(kept.run())
             for kept in mirrors.mirrors()
-            if isinstance(kept, intake.Intake)
+            if isinstance(kept, intake.FedMirror)
         ]
         try:
             yield Replica(mirrors, kopf, marks, healed, starts)

@@ -66,9 +66,9 @@ Healed = list[tuple[str, int]]
 @contextlib.asynccontextmanager
 async def kept(
     server: Server, decode: Any = lambda document: document["spec"], period: float = 300.0
-) -> AsyncIterator[tuple[intake.Intake[Any], Healed]]:
+) -> AsyncIterator[tuple[intake.FedMirror[Any], Healed]]:
     healed: Healed = []
-    mirrored: intake.Intake[Any] = intake.Intake(
+    mirrored: intake.FedMirror[Any] = intake.FedMirror(
         cast(api.KubeApi, server),
         SITES,
         decode=decode,
@@ -82,11 +82,11 @@ async def kept(
         task.cancel()
 
 
-def names(mirrored: intake.Intake[Any]) -> list[str]:
+def names(mirrored: intake.FedMirror[Any]) -> list[str]:
     return sorted(key.name for key in mirrored.store)
 
 
-async def next_list(mirrored: intake.Intake[Any]) -> None:
+async def next_list(mirrored: intake.FedMirror[Any]) -> None:
     count = mirrored.lists
     mirrored.ask()
     while mirrored.lists == count:  # noqa: ASYNC110 (in virtual time)

@@ -72,7 +72,7 @@ class WatchedEvent:
     document: api.Json
 
 
-class Intake(mirror.Mirror[T]):
+class FedMirror(mirror.Mirror[T]):
     """One kind, kept by events that are noted here and by lists."""
 
     def __init__(
