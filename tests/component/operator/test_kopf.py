@@ -48,6 +48,7 @@ class Replica:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoffs of a tenth: what is waited for is the same."""
     monkeypatch.setattr(supervisor, "SHORTEST", 0.1)
+    monkeypatch.setattr(supervisor, "SETTLING", 0.5)
     monkeypatch.setattr(intake, "SPACING", 0.2)
     monkeypatch.setattr(intake, "GRACE", 0.5)
 
@@ -258,7 +259,7 @@ async def test_two_replicas_are_warm_at_the_same_time(server: kube_server.KubeSe
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_watch_that_died_without_a_word_is_found_by_a_list_and_begun_anew(
-    server: kube_server.KubeServer,
+    server: kube_server.KubeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with replica(server) as running:
         await until(running.is_synced, "filled")
@@ -269,8 +270,11 @@ async def test_a_watch_that_died_without_a_word_is_found_by_a_list_and_begun_ane
         await until(lambda: running.sites() == ["unheard"], "a list brought it")
         assert running.healed == [("Site", "Missed", 1)]
         server.holds = False
-        running.kopf.restart("sites: Missed")
-        await until(lambda: running.starts == ["Asked"], "kopf began anew")
+        running.kopf.doubt("it has only just begun")
+        monkeypatch.setattr(supervisor, "STEADY", 0.0)
+        for _ in range(5):
+            running.kopf.doubt("sites were missed")
+        await until(lambda: running.starts == ["Asked"], "kopf began anew, once")
 
 
 @pytest.mark.usefixtures("impatient")

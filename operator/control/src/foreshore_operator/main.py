@@ -236,8 +236,10 @@ def _mirrors(
 
     def healed(kind: kinds.ResourceKind, healing: intake.Healing, count: int) -> None:
         figures.healed.labels(kind.kind, healing.value).inc(count)
-        if healing is not intake.Healing.GHOST:
-            kopf_thread.restart(f"{kind.plural}: {healing.value}")
+        if healing is intake.Healing.SERVED:
+            kopf_thread.restart(f"{kind.plural} are served now")
+        elif healing is intake.Healing.MISSED:
+            kopf_thread.doubt(f"{kind.plural} were missed")
 
     def started(cause: str) -> None:
         figures.kopf_starts.labels(cause).inc()

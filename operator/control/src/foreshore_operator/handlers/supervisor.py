@@ -36,8 +36,8 @@ LONGEST: Final = 30.0
 """Seconds between two starts: they double from the one to the other, less a random part."""
 STEADY: Final = 60.0
 """Seconds of running after which the next end is waited for as if it were the first."""
-AGAIN: Final = 60.0
-"""Seconds between two starts that were asked for from outside."""
+SETTLING: Final = 10.0
+"""Seconds of running before Kopf is started anew on request: requests come for several kinds."""
 
 
 class Supervisor:
@@ -62,7 +62,8 @@ class Supervisor:
         self._restart = threading.Event()
         """Ends the present Kopf; it is Kopf's stop flag."""
         self._asked = ""
-        self._asked_at = -AGAIN
+        self._is_asked = False
+        self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     def start(self) -> None:
@@ -70,10 +71,23 @@ class Supervisor:
         self._thread.start()
 
     def restart(self, cause: str) -> None:
-        """Start Kopf anew, because its watch does not bring what there is; not all the time."""
-        if time.monotonic() - self._asked_at >= AGAIN:
-            self._asked, self._asked_at = cause, time.monotonic()
-            self._restart.set()
+        """Start Kopf anew, once it has run for a moment: it looks for kinds only at its start."""
+        if not self._is_asked:
+            self._is_asked = True
+            wait = max(0.0, SETTLING - (time.monotonic() - self._began))
+            self._loop.call_later(wait, self._begin_anew, cause)
+
+    def doubt(self, cause: str) -> None:
+        """Its watch lost something: start it anew, unless it has only just begun.
+
+        A list that comes while Kopf starts finds what Kopf is about to bring.
+        """
+        if time.monotonic() - self._began > STEADY:
+            self.restart(cause)
+
+    def _begin_anew(self, cause: str) -> None:
+        self._is_asked, self._asked = False, cause
+        self._restart.set()
 
     def close(self, patience: float = 5.0) -> None:
         """Stop and wait a moment for the thread to end."""
@@ -86,11 +100,11 @@ class Supervisor:
         """Run Kopf again and again until asked to stop."""
         wait = SHORTEST
         while not self._stop.is_set():
-            started = time.monotonic()
+            self._began = time.monotonic()
             cause = self._once()
             if self._stop.is_set():
                 return
-            wait = SHORTEST if time.monotonic() - started > STEADY else min(LONGEST, wait * 2)
+            wait = SHORTEST if time.monotonic() - self._began > STEADY else min(LONGEST, wait * 2)
             log.warning("kopf ended and is started again: %s", cause)
             self._stop.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load)
             self._loop.call_soon_threadsafe(self._on_start, cause.partition(":")[0])
