@@ -1,6 +1,7 @@
 """The informer against a scripted API: what each end of a stream leads to."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -161,6 +162,54 @@ async def test_a_node_that_is_not_understood_any_more_is_not_gone() -> None:
 
     assert dict(mirror.store) == {informer.ObjectKey("", "a"): "known"}
     assert set(mirror.undecodable) == {informer.ObjectKey("", "a")}
+
+
+@pytest.mark.looptime
+async def test_a_list_that_breaks_off_removes_nothing() -> None:
+    class Broken(Script):
+        async def pages(self, *_: object, **__: object) -> AsyncIterator[api.Page]:
+            answer = self.lists.pop(0)
+            assert not isinstance(answer, api.ApiError)
+            yield api.Page(tuple(answer), "100")
+            if len(self.lists) == 1:
+                raise api.GoneError(410, "the list took too long")
+
+    script = Broken(
+        lists=[[node("a"), node("b")], [node("b")], [node("a"), node("b")]],
+        watches=[[api.GoneError(410, "too old")]],
+    )
+
+    mirror, seen = await follow(script)
+
+    assert seen == [("add", "a"), ("add", "b")]
+    assert len(mirror.store) == 2
+
+
+@pytest.mark.looptime
+async def test_a_full_buffer_of_events_lets_others_run() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def decode(document: api.Json) -> str:
+        until = time.monotonic() + 0.002
+        while time.monotonic() < until:
+            pass
+        return "slow"
+
+    events: list[api.WatchEvent | api.ApiError] = [
+        api.WatchEvent("MODIFIED", node("a", version=str(number))) for number in range(2, 102)
+    ]
+    script = Script(lists=[[node("a")]], watches=[events])
+    task = asyncio.create_task(others())
+    await follow(script, decode)
+    task.cancel()
+
+    assert turns >= 10
 
 
 @pytest.mark.looptime

@@ -35,11 +35,10 @@ def mirrors(clock: Clock) -> store.ClusterMirrors:
 
 def age_after(mirrors: store.ClusterMirrors, *readies: str) -> float:
     """List the node in these states; how long it has been Ready again, or infinity."""
-    mirror = cast(Any, mirrors)._nodes
+    mirror = cast(Any, mirrors)._hosts.nodes
     for ready in readies:
         version = str(next(VERSIONS))
-        mirror._put(
-            EDGE,
+        mirror.put(
             {
                 "metadata": {"name": "edge-1", "uid": "1", "resourceVersion": version},
                 "status": {"conditions": [{"type": "Ready", "status": ready}]},
@@ -63,8 +62,7 @@ def test_a_node_that_returns_is_young_and_one_that_was_always_ready_is_not(
 def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.ClusterMirrors) -> None:
     labels = {meta.LABEL_POLICY: "ventilate", meta.LABEL_SITE: "hq", meta.LABEL_SLOT: "r0"}
     asked = {"resources": {"requests": {"cpu": "1500m", "memory": "128Mi"}}}
-    cast(Any, mirrors)._pods._put(
-        informer.ObjectKey("hq", "ventilate-r0"),
+    cast(Any, mirrors)._hosts.pods.put(
         {
             "metadata": {
                 "namespace": "hq",
@@ -82,7 +80,7 @@ def test_a_replica_carries_what_its_own_pod_asks_for(mirrors: store.ClusterMirro
 
 def test_a_deleted_node_leaves_nothing_behind(mirrors: store.ClusterMirrors) -> None:
     assert age_after(mirrors, "False", "True") == 0.0
-    cast(Any, mirrors)._nodes._remove(EDGE)
+    cast(Any, mirrors)._hosts.nodes.remove(EDGE)
     assert age_after(mirrors, "True") == math.inf
 
 
@@ -107,8 +105,7 @@ def test_a_node_is_silent_since_it_was_seen_to_stop(
 def test_a_pod_of_an_agent_is_kept_until_it_goes(mirrors: store.ClusterMirrors) -> None:
     labels = {"app.kubernetes.io/name": "foreshore-agent", "app.kubernetes.io/part-of": "foreshore"}
     key = informer.ObjectKey("foreshore-agents", "foreshore-agent-x7k2p")
-    cast(Any, mirrors)._pods._put(
-        key,
+    cast(Any, mirrors)._hosts.pods.put(
         {
             "metadata": {
                 "namespace": key.namespace,
@@ -123,5 +120,5 @@ def test_a_pod_of_an_agent_is_kept_until_it_goes(mirrors: store.ClusterMirrors) 
     assert [(part.component, part.name, part.node) for part in mirrors.parts()] == [
         ("foreshore-agent", "foreshore-agent-x7k2p", "edge-1")
     ]
-    cast(Any, mirrors)._pods._remove(key)
+    cast(Any, mirrors)._hosts.pods.remove(key)
     assert list(mirrors.parts()) == []

@@ -102,6 +102,18 @@ OPERATOR_PASS_SECONDS: Final = Metric(
 OPERATOR_WRITES: Final = Metric(
     "foreshore_operator_writes_total", "counter", ("kind", "result"), "Writes to the API server."
 )
+OPERATOR_HEALED: Final = Metric(
+    "foreshore_operator_intake_healed_total",
+    "counter",
+    ("kind", "what"),
+    "Objects that a watch had lost and a list mended.",
+)
+OPERATOR_KOPF_STARTS: Final = Metric(
+    "foreshore_operator_kopf_restarts_total",
+    "counter",
+    ("cause",),
+    "Starts of Kopf after the first, by what had ended it.",
+)
 OPERATOR_LEADER: Final = Metric(
     "foreshore_operator_leader", "gauge", (), "1 while this replica leads."
 )

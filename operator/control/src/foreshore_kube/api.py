@@ -29,6 +29,9 @@ from foreshore_kube.kinds import ResourceKind
 Json = dict[str, Any]
 
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
+WHOLE = "application/json"
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+"""Asks for a list without specs and statuses; who does not know it answers with whole objects."""
 MAXIMUM_BODY = 64 << 20
 MAXIMUM_EVENT = 4 << 20
 CHUNK = 500
@@ -99,7 +102,7 @@ class KubeApi:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._access.tls, limit=64),
-            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+            headers={"User-Agent": self._user_agent},
             read_bufsize=MAXIMUM_EVENT // 2,  # aiohttp refuses lines of twice this size
             trust_env=False,
         )
@@ -120,11 +123,12 @@ class KubeApi:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        accept: str = WHOLE,
     ) -> AsyncIterator[Page]:
         """The objects of a kind in chunks. Raises GoneError when the list took too long."""
         parameters = _selection(label_selector, field_selector) | {"limit": str(CHUNK)}
         while True:
-            answer = await self.read(kind.path(namespace), parameters)
+            answer = await self.read(kind.path(namespace), parameters, accept=accept)
             metadata = answer.get("metadata", {})
             yield Page(tuple(answer.get("items") or ()), metadata.get("resourceVersion", ""))
             if not metadata.get("continue"):
@@ -238,12 +242,14 @@ class KubeApi:
             },
         )
 
-    async def read(self, path: str, parameters: Mapping[str, str] | None = None) -> Json:
+    async def read(
+        self, path: str, parameters: Mapping[str, str] | None = None, *, accept: str = WHOLE
+    ) -> Json:
         """A GET, tried again a few times while the API server is unavailable."""
         waits = backoff.delays(0.2, 2.0)
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
-                async with self._send("GET", path, parameters or {}) as answer:
+                async with self._send("GET", path, parameters or {}, accept=accept) as answer:
                     return await _body(answer)
             except UnavailableError as error:
                 if attempt == READ_ATTEMPTS:
@@ -279,12 +285,13 @@ class KubeApi:
         *,
         body: bytes | None = None,
         content_type: str = "",
+        accept: str = WHOLE,
         limits: aiohttp.ClientTimeout | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send, class what goes wrong, read the token again once after a 401."""
         if self._session is None:
             raise RuntimeError("KubeApi is used outside its context")
-        headers = await self._access.headers()
+        headers = {**await self._access.headers(), "Accept": accept}
         if content_type:
             headers["Content-Type"] = content_type
         try:

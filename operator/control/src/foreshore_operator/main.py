@@ -1,9 +1,9 @@
 """The command line of the operator, and the tasks of its process.
 
-    informers ──┐
-    hub ────────┼─► dirty ─► passes ─► writes
-    kopf ───────┘               ▲
-    elector ────────────────────┘ may this replica write?
+    kopf ─► intakes ──┐
+    informers ────────┼─► dirty ─► passes ─► writes
+    hub ──────────────┘               ▲
+    elector ──────────────────────────┘ may this replica write?
 
 SIGTERM ends passes first, then gives the Lease back, so that the other replica leads within a
 second.
@@ -26,7 +26,7 @@ import uvloop
 from aiohttp import web
 
 from foreshore_api import addresses, programs
-from foreshore_kube import api, apply, config, elector, kinds, listening, logs
+from foreshore_kube import api, apply, config, elector, intake, kinds, listening, logs
 from foreshore_operator import (
     act,
     compilation,
@@ -142,18 +142,20 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
         hub = await _hub(chosen, marks, stack)
         parts, kopf_thread = _assemble(chosen, kube, access, hub, marks)
         await _serve(chosen, parts.passes, stack)
+        kopf_thread.start()
         stack.push_async_callback(asyncio.to_thread, kopf_thread.close)
         async with asyncio.TaskGroup() as tasks:
             election = tasks.create_task(_campaign(parts), name="elector")
             work = [
                 *(
-                    tasks.create_task(mirror.run(), name=f"informer {mirror.kind.plural}")
-                    for mirror in parts.store.informers()
+                    tasks.create_task(mirror.run(), name=f"mirror {mirror.kind.plural}")
+                    for mirror in parts.store.mirrors()
                 ),
+                tasks.create_task(kopf_thread.probe.run(), name="kopf's probe"),
                 tasks.create_task(parts.passes.run(), name="passes"),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
                 tasks.create_task(
-                    store.watch_lease_ages(parts.store, marks, node_health.LEASE_STALE),
+                    store.watch_lease_ages(parts.store, node_health.LEASE_STALE),
                     name="lease ages",
                 ),
             ]
@@ -180,14 +182,12 @@ def _assemble(
     access: config.ClusterAccess,
     hub: measure.HubEvidence | None,
     marks: dirty.Dirty,
-) -> tuple[Operator, handlers.Handlers]:
+) -> tuple[Operator, handlers.Supervisor]:
     figures = metrics.Metrics()
-    kopf_thread = handlers.Handlers(access, lambda key: marks.mark(key))
-    mirrors = store.ClusterMirrors(kube, marks)
+    mirrors, kopf_thread = _mirrors(kube, access, marks, figures)
 
     def lead(is_leading: bool) -> None:  # noqa: FBT001 (the elector's word)
         figures.leader.set(is_leading)
-        kopf_thread.set_leading(is_leading=is_leading)
         marks.mark("leadership", urgent=True)
 
     leader = elector.Elector(
@@ -220,11 +220,34 @@ def _assemble(
         ),
         marks=marks,
         figures=figures,
-        probes=metrics.ProbeState(lambda: mirrors.is_synced),
+        probes=metrics.ProbeState(
+            lambda: mirrors.is_synced, does_kopf_answer=lambda: kopf_thread.probe.is_alive
+        ),
         compiler=compilation.Compiler(met),
         defects=met,
     )
     return Operator(mirrors, leader, loop, figures), kopf_thread
+
+
+def _mirrors(
+    kube: api.KubeApi, access: config.ClusterAccess, marks: dirty.Dirty, figures: metrics.Metrics
+) -> tuple[store.ClusterMirrors, handlers.Supervisor]:
+    """The mirrors, and Kopf, which fills some of them; each can ask something of the other."""
+
+    def healed(kind: kinds.ResourceKind, healing: intake.Healing, count: int) -> None:
+        figures.healed.labels(kind.kind, healing.value).inc(count)
+        if healing is intake.Healing.SERVED:
+            kopf_thread.restart(f"{kind.plural} are served now")
+        elif healing is intake.Healing.MISSED:
+            kopf_thread.doubt(f"{kind.plural} were missed")
+
+    def started(cause: str) -> None:
+        figures.kopf_starts.labels(cause).inc()
+        mirrors.ask()
+
+    mirrors = store.ClusterMirrors(kube, marks, on_heal=healed)
+    kopf_thread = handlers.Supervisor(access, store.EDITED, mirrors.note, on_start=started)
+    return mirrors, kopf_thread
 
 
 def _count(figures: metrics.Metrics, kind: kinds.ResourceKind, outcome: apply.WriteResult) -> None:

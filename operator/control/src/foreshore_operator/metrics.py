@@ -1,6 +1,7 @@
 """Prometheus metrics and the probes' endpoints of the operator.
 
-`/healthz` fails when no pass has ended for minutes although the mirrors are there: the loop hangs.
+`/healthz` fails when no pass has ended for minutes although the mirrors are there, or when Kopf's
+thread does not answer: a loop hangs.
 `/readyz` means that the mirrors are filled, not that this replica leads: both replicas are ready.
 """
 
@@ -27,6 +28,8 @@ class Metrics:
         self.writes = self._counter(names.OPERATOR_WRITES)
         self.moves = self._counter(names.OPERATOR_MOVES)
         self.defects = self._counter(names.OPERATOR_DEFECTS)
+        self.healed = self._counter(names.OPERATOR_HEALED)
+        self.kopf_starts = self._counter(names.OPERATOR_KOPF_STARTS)
         self.pass_seconds = prometheus_client.Histogram(
             names.OPERATOR_PASS_SECONDS.name,
             names.OPERATOR_PASS_SECONDS.help,
@@ -47,9 +50,13 @@ class ProbeState:
     """What the probes are told."""
 
     def __init__(
-        self, is_synced: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+        self,
+        is_synced: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+        does_kopf_answer: Callable[[], bool] = lambda: True,
     ) -> None:
         self._is_synced = is_synced
+        self._does_kopf_answer = does_kopf_answer
         self._clock = clock
         self._last_pass = clock()
 
@@ -65,7 +72,8 @@ class ProbeState:
     @property
     def is_alive(self) -> bool:
         """Whether passes end; an API server that is away is no reason to restart."""
-        return not self._is_synced() or self._clock() - self._last_pass < HANGING
+        do_passes_end = not self._is_synced() or self._clock() - self._last_pass < HANGING
+        return do_passes_end and self._does_kopf_answer()
 
 
 def application(metrics: Metrics, health: ProbeState) -> web.Application:

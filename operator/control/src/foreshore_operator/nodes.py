@@ -130,6 +130,13 @@ class LeaseAges:
         elif self._changed.get(name, ("", 0.0))[0] != renewed:
             self._changed[name] = (renewed, self._clock())
 
+    def older_than(self, seconds: float) -> frozenset[str]:
+        """The nodes whose Lease is older."""
+        limit = self._clock() - seconds
+        if self._counted_from >= limit:
+            return frozenset()
+        return frozenset(name for name, (_, at) in self._changed.items() if at < limit)
+
     def age(self, name: str) -> float | None:
         """Seconds since the Lease changed; None for a node that has none."""
         change = self._changed.get(name)

@@ -1,0 +1,230 @@
+"""Nodes, their Leases and the pods on them: three mirrors, and what is counted from them.
+
+`store` holds one; informers write, passes read, in one loop. A change that a pass would notice is
+reported to `on_change`; Lease renewals and a Node's status refresh are not. What others take of a
+node's room is added up when a pod on it changes, not when a pass asks.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from foreshore_api import v1alpha1
+from foreshore_kube import api, informer, kinds
+from foreshore_operator import nodes, ordered, pods
+from foreshore_planner import snapshot
+
+NODE_LEASES = "kube-node-lease"
+LEASES_FRESH = 11.0
+"""Seconds in which any node at all renews its Lease: each does every ten."""
+LEASES_QUIET = 20.0
+"""Seconds without a renewal of any node after which the stream is taken for dead."""
+
+
+class OnHostChange(Protocol):
+    """Takes what changed; of a Node also when the room on it did."""
+
+    def __call__(self, kind: str, key: informer.ObjectKey, *, is_urgent: bool) -> None:
+        """Note it."""
+
+
+class HostMirrors:
+    """The mirrors of Nodes, Leases and Pods of one cluster."""
+
+    def __init__(
+        self, kube: api.KubeApi, on_change: OnHostChange, clock: Callable[[], float]
+    ) -> None:
+        self._on_change = on_change
+        self._clock = clock
+        self.lease_ages = nodes.LeaseAges(clock)
+        self._pods_on: dict[str, set[informer.ObjectKey]] = {}
+        self._requested: dict[str, snapshot.ComputeResources] = {}
+        """By node: what pods that are not ours take of it, where nothing changed since."""
+        self._replicas: dict[informer.ObjectKey, pods.PodRecord] = {}
+        self._parts: dict[informer.ObjectKey, snapshot.ProductPod] = {}
+        self._returned: dict[str, float] = {}
+        """By node: when it became Ready again."""
+        self._silenced: dict[str, float] = {}
+        """By node that is not Ready: when it stopped being so."""
+        self._phases: dict[str, tuple[snapshot.PodPhase, float]] = {}
+        self.nodes = informer.Informer(
+            kube, kinds.NODES, decode=nodes.record, on_change=self._node_changed, keeps_last=True
+        )
+        self.leases = informer.Informer(
+            kube,
+            kinds.LEASES,
+            namespace=NODE_LEASES,
+            decode=nodes.renewed,
+            on_change=self._lease_changed,
+            inactivity=LEASES_QUIET,
+        )
+        self.pods = informer.Informer(
+            kube, kinds.PODS, decode=pods.record, on_change=self._pod_changed
+        )
+        self._ordered_nodes = ordered.OrderedObjects(self.nodes.store)
+        self._ordered_replicas = ordered.OrderedObjects(self._replicas)
+        self._ordered_parts = ordered.OrderedObjects(self._parts)
+
+    def informers(self) -> tuple[informer.Informer[Any], ...]:
+        """The three mirrors."""
+        return (self.nodes, self.leases, self.pods)
+
+    def observed_nodes(self, default_tier: v1alpha1.Tier) -> Iterator[snapshot.Node]:
+        """Every node with its Lease's age and the room that others take, in order of name."""
+        return (self._node(record, default_tier) for record in self._ordered_nodes.values())
+
+    def node(self, name: str, default_tier: v1alpha1.Tier) -> snapshot.Node | None:
+        """One node, if the mirror has it."""
+        record = self.nodes.store.get(informer.ObjectKey("", name))
+        return self._node(record, default_tier) if record is not None else None
+
+    def replicas(self) -> Iterator[snapshot.Replica]:
+        """Every inference pod of ours, in order of (namespace, name)."""
+        built = (self._replica(record) for record in self._ordered_replicas.values())
+        return (replica for replica in built if replica is not None)
+
+    def replica(self, key: informer.ObjectKey) -> snapshot.Replica | None:
+        """One inference pod of ours, if the mirror has it."""
+        record = self._replicas.get(key)
+        return self._replica(record) if record is not None else None
+
+    def parts(self) -> tuple[snapshot.ProductPod, ...]:
+        """The pods of agents and hub, in order of (namespace, name)."""
+        return self._ordered_parts.values()
+
+    def part(self, key: informer.ObjectKey) -> snapshot.ProductPod | None:
+        """One pod of an agent or the hub, if the mirror has it."""
+        return self._parts.get(key)
+
+    def stale_leases(self, after: float) -> frozenset[str]:
+        """Nodes whose Lease is older; none while we ourselves hear of no Lease at all."""
+        return self.lease_ages.older_than(after) if self._hears_leases() else frozenset()
+
+    def _hears_leases(self) -> bool:
+        """Whether the stream of Leases is fresh: a broken one must not look like dead nodes."""
+        heard = self.leases.last_contact
+        return heard is not None and self._clock() - heard <= LEASES_FRESH
+
+    def _node(self, record: nodes.NodeRecord, default_tier: v1alpha1.Tier) -> snapshot.Node:
+        name = record.name
+        silenced = self._silenced.get(name)
+        return nodes.node(
+            record,
+            default_tier=default_tier,
+            lease_age=self.lease_ages.age(name) if self._hears_leases() else None,
+            ready_age=self._clock() - self._returned.get(name, -math.inf),
+            silent_age=None if silenced is None else self._clock() - silenced,
+            requested=self._requested_on(name),
+        )
+
+    def _replica(self, record: pods.PodRecord) -> snapshot.Replica | None:
+        inference = record.inference
+        if inference is None:
+            return None
+        return snapshot.Replica(
+            name=record.name,
+            namespace=record.namespace,
+            uid=record.uid,
+            resource_version=record.resource_version,
+            policy=inference.policy,
+            site=inference.site,
+            slot=inference.slot,
+            node=record.node,
+            template=inference.template,
+            phase=inference.phase,
+            requests=record.requests,
+            address=inference.address,
+            phase_age=self._clock() - self._phases[record.uid][1],
+            restarts=inference.restarts,
+            reason=inference.reason,
+            message=inference.message,
+            version=inference.version,
+            digest=inference.digest,
+            policy_generation=inference.generation,
+        )
+
+    def _requested_on(self, node: str) -> snapshot.ComputeResources:
+        total = self._requested.get(node)
+        if total is None:
+            total = snapshot.ComputeResources()
+            for key in self._pods_on.get(node, ()):
+                if key not in self._replicas:
+                    total += self.pods.store[key].requests
+            if node in self._pods_on:
+                self._requested[node] = total
+        return total
+
+    def _node_changed(self, change: informer.ObjectChange[nodes.NodeRecord]) -> None:
+        self._ordered_nodes.note(change.key)
+        if change.old == change.new:
+            return
+        lost = change.new is None or (
+            change.new.is_ready is not True and (change.old is None or change.old.is_ready is True)
+        )
+        self._note_silence(change)
+        if change.new is None:
+            self._returned.pop(change.key.name, None)
+        elif change.new.is_ready and change.old is not None and not change.old.is_ready:
+            self._returned[change.key.name] = self._clock()
+        self._on_change("Node", change.key, is_urgent=lost)
+
+    def _note_silence(self, change: informer.ObjectChange[nodes.NodeRecord]) -> None:
+        name = change.key.name
+        if change.new is None or change.new.is_ready is True:
+            self._silenced.pop(name, None)
+        elif name not in self._silenced:
+            was = datetime.datetime.now(datetime.UTC)
+            before = 0.0 if change.old is not None else nodes.not_ready_for(change.new, was)
+            self._silenced[name] = self._clock() - before
+
+    def _lease_changed(self, change: informer.ObjectChange[str]) -> None:
+        self.lease_ages.note(change.key.name, change.new)
+
+    def _pod_changed(self, change: informer.ObjectChange[pods.PodRecord]) -> None:
+        old, new = change.old, change.new
+        if old is not None:
+            self._leave(old.node, change.key)
+            self._replicas.pop(change.key, None)
+            self._parts.pop(change.key, None)
+        if new is not None:
+            self._enter(change.key, new)
+        if new is None and old is not None:
+            self._phases.pop(old.uid, None)
+        self._ordered_replicas.note(change.key)
+        self._ordered_parts.note(change.key)
+        if old is None or new is None or not pods.is_same(old, new):
+            self._on_change("Pod", change.key, is_urgent=_is_failure(new))
+            for record in (old, new):
+                if record is not None and record.inference is None and record.node:
+                    node = informer.ObjectKey("", record.node)
+                    self._on_change("Node", node, is_urgent=False)
+
+    def _enter(self, key: informer.ObjectKey, record: pods.PodRecord) -> None:
+        self._pods_on.setdefault(record.node, set()).add(key)
+        self._requested.pop(record.node, None)
+        if record.part is not None:
+            self._parts[key] = record.part
+        if record.inference is not None:
+            self._replicas[key] = record
+            last = self._phases.get(record.uid)
+            if last is None or last[0] is not record.inference.phase:
+                self._phases[record.uid] = (record.inference.phase, self._clock())
+
+    def _leave(self, node: str, pod: informer.ObjectKey) -> None:
+        """Drop a pod from its node, and the node once it has none: nodes come and go."""
+        self._requested.pop(node, None)
+        on = self._pods_on.get(node, set())
+        on.discard(pod)
+        if not on:
+            self._pods_on.pop(node, None)
+
+
+def _is_failure(record: pods.PodRecord | None) -> bool:
+    return (
+        record is not None
+        and record.inference is not None
+        and record.inference.phase in (snapshot.PodPhase.FAILED, snapshot.PodPhase.UNREADY)
+    )
