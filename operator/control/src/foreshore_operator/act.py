@@ -34,6 +34,7 @@ AUTHORITY = "foreshore-authority"
 """Field manager of `Device.status.authority`, alone."""
 AGAIN = {
     apply.WriteResult.MOVED_ON: 0.5,
+    apply.WriteResult.SUPERSEDED: 1.0,
     apply.WriteResult.UNAVAILABLE: 1.0,
     apply.WriteResult.SETTLING: apply.SETTLING,
 }
@@ -311,20 +312,25 @@ def without_moves(plan: planning.Plan) -> planning.Plan:
 
 
 def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
-    """A status without what another field manager owns."""
+    """A status without what another field manager owns; who writes it says the writer."""
     document = status.document()
+    document.pop("writerEpoch", None)
     if isinstance(status, v1alpha1.DeviceStatus):
         document.pop("authority", None)
     return document
 
 
 def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
-    """The paths of a status that belong to its manager, whether they have a value now or not."""
+    """The paths of a status that belong to its manager, whether they have a value now or not.
+
+    Not the writer's epoch: nothing is written again because it rose.
+    """
     aliases = (info.alias or name for name, info in type(status).model_fields.items())
     return tuple(
         f"status.{alias}"
         for alias in aliases
-        if not (isinstance(status, v1alpha1.DeviceStatus) and alias == "authority")
+        if alias != "writerEpoch"
+        and not (isinstance(status, v1alpha1.DeviceStatus) and alias == "authority")
     )
 
 

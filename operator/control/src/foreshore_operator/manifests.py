@@ -74,16 +74,18 @@ def without_figures(status: Json) -> Json:
     a node that joins another site would be a write for every placement. Examples name free room,
     which wavers with other people's pods.
 
-    Condition messages go too: those of the budget name the nearest candidate with its figures. So
+    Who wrote it is no news either: the next leader does not write all statuses again. Condition
+    messages go too: those of the budget name the nearest candidate with its figures. So
     do those of successors: a kubelet words the same trouble in turns.
     """
     budget = {key: status.get("budget", {}).get(key) for key in ("limit", "from")}
+    left_out = ("candidates", "writerEpoch")
     shown = [
         {key: condition.get(key) for key in ("type", "status", "reason", "observedGeneration")}
         for condition in status.get("conditions") or ()
     ]
     return {
-        **{key: value for key, value in status.items() if key != "candidates" and value},
+        **{key: value for key, value in status.items() if key not in left_out and value},
         "candidates": _counts(status.get("candidates") or {}),
         "replicas": [_without_words(replica) for replica in status.get("replicas") or ()],
         "budget": budget,
