@@ -191,7 +191,7 @@ class Writer:
             if metadata["uid"] != uid or not is_due(live):
                 raise api.ConflictError(409, f"{name} is not what it was", reason="Conflict")
             if self.yields_to(later := epochs.of_object(live)):
-                raise api.ConflictError(409, _superseded(live, later), reason="Superseded")
+                raise api.ConflictError(409, _superseded(live, later))
             if not self.leadership.may_write():
                 raise api.UnavailableError(0, "no longer leading")
             await self.kube.delete(
