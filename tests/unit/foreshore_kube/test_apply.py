@@ -131,7 +131,7 @@ async def put_status(writer: apply.Writer, cached: api.Json | None) -> apply.Wri
         SITES,
         {"metadata": {"namespace": "hq", "name": "hq"}, "status": {"nodes": 3}},
         manager="foreshore-lifecycle",
-        owns=("status.nodes",),
+        owns=("status.nodes", "status.writerEpoch"),
         cached=cached,
         subresource="status",
     )

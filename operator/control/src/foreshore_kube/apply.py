@@ -244,8 +244,14 @@ class Writer:
 
 
 def is_same(desired: Mapping[str, Any], cached: Mapping[str, Any], owns: tuple[str, ...]) -> bool:
-    """Whether the cached object holds exactly what is desired at the owned paths."""
-    return all(_comparable(_at(desired, path)) == _comparable(_at(cached, path)) for path in owns)
+    """Whether the cached object holds exactly what is desired at the owned paths.
+
+    Who wrote it last is never a difference, or a new leader would write all statuses again.
+    """
+    compared = (path for path in owns if path != epochs.OF_STATUS)
+    return all(
+        _comparable(_at(desired, path)) == _comparable(_at(cached, path)) for path in compared
+    )
 
 
 def _at(document: Mapping[str, Any], path: str) -> Any:

@@ -24,6 +24,8 @@ from foreshore_kube.kinds import ResourceKind
 POLICIES: Final = "foreshore-epoch"
 """What the names of the chart's policies begin with; a refusal names its policy."""
 STATUS: Final = "status"
+OF_STATUS: Final = f"{STATUS}.writerEpoch"
+"""Where a status says who wrote it."""
 NUMBER = re.compile(r"[0-9]{1,16}")
 """As the policies read an annotation; anything else counts as no epoch."""
 

@@ -312,25 +312,20 @@ def without_moves(plan: planning.Plan) -> planning.Plan:
 
 
 def _lifecycle(status: v1alpha1.statuses.Observed) -> dict[str, Any]:
-    """A status without what another field manager owns; who writes it says the writer."""
+    """A status without what another field manager owns."""
     document = status.document()
-    document.pop("writerEpoch", None)
     if isinstance(status, v1alpha1.DeviceStatus):
         document.pop("authority", None)
     return document
 
 
 def _owned(status: v1alpha1.statuses.Observed) -> tuple[str, ...]:
-    """The paths of a status that belong to its manager, whether they have a value now or not.
-
-    Not the writer's epoch: nothing is written again because it rose.
-    """
+    """The paths of a status that belong to its manager, whether they have a value now or not."""
     aliases = (info.alias or name for name, info in type(status).model_fields.items())
     return tuple(
         f"status.{alias}"
         for alias in aliases
-        if alias != "writerEpoch"
-        and not (isinstance(status, v1alpha1.DeviceStatus) and alias == "authority")
+        if not (isinstance(status, v1alpha1.DeviceStatus) and alias == "authority")
     )
 
 
