@@ -22,11 +22,12 @@ from pathlib import Path
 
 from foreshore_api import v1alpha1
 from foreshore_kube import api as kube
-from foreshore_kube import config, kinds
+from foreshore_kube import config, epochs, kinds
 from harness import apiserver as plain
 from harness import charts, process
 
 ROOT = Path(__file__).parents[2]
+LEASE = "foreshore-operator"
 NAMES = ("a", "b")
 PERIOD = 0.1
 """Seconds between two edits."""
@@ -175,6 +176,12 @@ class Pair:
             lambda: self.replicas[name].is_ready, what=f"{name} is ready", timeout=90
         )
         return self.replicas[name]
+
+    def epoch(self) -> int:
+        """The epoch that the Lease says; 0 while there is none that anybody could read."""
+        with contextlib.suppress(process.HarnessError):
+            return epochs.of_object(self.server.get("lease", LEASE, "-n", self.namespace))
+        return 0
 
     def leader(self, timeout: float = 60) -> Replica:
         """Who leads, once somebody does."""

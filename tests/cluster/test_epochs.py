@@ -223,6 +223,24 @@ async def test_a_grant_of_a_term_that_is_over_is_refused_by_its_own_field_manage
     assert found["status"]["writerEpoch"] == NOW
 
 
+async def test_a_kind_without_a_namespace_is_held_to_the_same_lease(fenced: Fenced) -> None:
+    clusters = kinds.of(v1alpha1.Cluster)
+    name = fenced.namespace
+    spec = {"connection": {"type": "InCluster"}}
+    await fenced.person.apply(clusters, {"metadata": {"name": name}, "spec": spec}, manager="p")
+    try:
+        outcomes = [
+            await fenced.writer(term).apply(
+                clusters, {"metadata": {"name": name}, "status": {"nodes": 1}},
+                manager="foreshore-lifecycle", owns=(), cached=None, subresource="status",
+            )
+            for term in (NOW - 1, NOW)
+        ]  # fmt: skip
+    finally:
+        await fenced.person.write("DELETE", clusters.path(name=name), {})
+    assert outcomes == [apply.WriteResult.SUPERSEDED, apply.WriteResult.WRITTEN]
+
+
 async def test_two_field_managers_of_one_status_pass_the_epoch_on(fenced: Fenced) -> None:
     """Whoever writes next owns it; the other's next write takes it along, and drops nothing."""
     device = room.changed(room.device(fenced.namespace), metadata__namespace=fenced.namespace)

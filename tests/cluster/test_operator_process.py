@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 import operator_pair
+from foreshore_api import meta
+from harness import process
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -68,6 +70,33 @@ def test_a_leader_that_is_asked_to_end_gives_the_lease_back(pair: operator_pair.
     assert first.answered - ended < 5
     assert not pair.writes(leader.name, first.received)
     pair.start(leader.name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("delete", id="deleted"),
+        pytest.param("1" + "0" * 400, id="an epoch of four hundred digits"),
+        pytest.param("soon", id="an epoch that is no number"),
+        pytest.param(str(1 << 53), id="an epoch millions of years ahead"),
+    ],
+)
+def test_whatever_happens_to_the_lease_somebody_leads_and_writes(
+    pair: operator_pair.Pair, change: str
+) -> None:
+    before = pair.epoch()
+    lease = ("lease", operator_pair.LEASE, "-n", pair.namespace)
+    if change == "delete":
+        pair.server.kubectl("delete", *lease)
+    else:
+        annotation = f"{meta.ANNOTATION_EPOCH}={change}"
+        pair.server.kubectl("annotate", *lease, annotation, "--overwrite")
+    moment = time.time()
+    process.eventually(
+        lambda: before < pair.epoch() <= time.time() + 60, what="a sane epoch", timeout=30
+    )
+    leader = pair.leader()
+    pair.first_write(leader.name, max(moment, time.time()))
 
 
 def test_no_write_of_a_term_in_force_was_refused(pair: operator_pair.Pair) -> None:

@@ -74,9 +74,9 @@ def without_figures(status: Json) -> Json:
     a node that joins another site would be a write for every placement. Examples name free room,
     which wavers with other people's pods.
 
-    Who wrote it is no news either: the next leader does not write all statuses again. Condition
-    messages go too: those of the budget name the nearest candidate with its figures. So
-    do those of successors: a kubelet words the same trouble in turns.
+    Condition messages go too: those of the budget name the nearest candidate with its figures. So
+    do those of successors: a kubelet words the same trouble in turns. Who wrote it last is no news
+    either.
     """
     budget = {key: status.get("budget", {}).get(key) for key in ("limit", "from")}
     left_out = ("candidates", "writerEpoch")
