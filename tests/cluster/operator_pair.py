@@ -99,6 +99,8 @@ class Request:
     what: str
     """Resource and subresource, as `sites/status`."""
     code: int
+    message: str
+    """What the API server said against it."""
     received: float
     answered: float
 
@@ -121,11 +123,13 @@ def requests(audit: Path) -> Iterator[Request]:
 def _request(agent: str, entry: kube.Json) -> Request:
     target = entry.get("objectRef") or {}
     parts = [target.get("resource", ""), target.get("subresource", "")]
+    answer = entry.get("responseStatus") or {}
     return Request(
         agent=agent,
         verb=str(entry["verb"]),
         what="/".join(part for part in parts if part),
-        code=int((entry.get("responseStatus") or {}).get("code") or 0),
+        code=int(answer.get("code") or 0),
+        message=str(answer.get("message", "")),
         received=_seconds(entry["requestReceivedTimestamp"]),
         answered=_seconds(entry["stageTimestamp"]),
     )
@@ -221,15 +225,14 @@ class Pair:
         ]
 
     def refused(self, agent: str, since: float) -> list[Request]:
-        """What an operator sent that the API server refused, the election's left out."""
+        """What an operator sent that the policies of epochs refused."""
         assert self.server.audit is not None
         return [
             request
             for request in requests(self.server.audit)
             if request.agent == agent
-            and request.code >= 400
             and request.received >= since
-            and not request.what.startswith("leases")
+            and f"'{epochs.POLICIES}" in request.message
         ]
 
     def first_write(self, agent: str, since: float, timeout: float = 30) -> Request:

@@ -225,8 +225,7 @@ async def test_a_grant_of_a_term_that_is_over_is_refused_by_its_own_field_manage
 
 async def test_a_kind_without_a_namespace_is_held_to_the_same_lease(fenced: Fenced) -> None:
     clusters = kinds.of(v1alpha1.Cluster)
-    name = fenced.namespace
-    spec = {"connection": {"type": "InCluster"}}
+    name, spec = "local", {"connection": {"type": "InCluster"}}
     await fenced.person.apply(clusters, {"metadata": {"name": name}, "spec": spec}, manager="p")
     try:
         outcomes = [
