@@ -122,7 +122,15 @@ class Elector:
         The next round of the election finds out whose: it follows, or takes an epoch above. What
         lies ten years ahead is nobody's, and stops nobody.
         """
-        if epoch <= self.epoch or not self._is_believable(epoch):
+        return self._remember(epoch) and epoch > self.epoch
+
+    def _remember(self, epoch: int) -> bool:
+        """Begin no later term below this epoch, if it can be somebody's.
+
+        Also of a Lease that is deleted: within a second, Unix seconds alone would give the next
+        leader the same epoch.
+        """
+        if not self._is_believable(epoch):
             return False
         self._highest_met = max(self._highest_met, epoch)
         return True
@@ -185,6 +193,7 @@ class Elector:
         if before is None or _version(before) != _version(seen):
             self._changed_at = self._clock()
         self._lease = seen
+        self._remember(epochs.of_object(seen))
 
     def _is_due(self, lease: api.Json) -> bool:
         spec = lease.get("spec") or {}
