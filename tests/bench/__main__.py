@@ -13,6 +13,7 @@ clients    MQTT clients beside the echo
 stall      the longest tick of the loop while the disk stalls
 kills      agents killed at random, and what was lost
 intake     Kopf beside the own informer as the eyes for Devices, at a real API server
+takeover   operators that lead killed and paused: seconds to the next write, what the paused wrote
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
 
@@ -43,6 +44,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "stall": (True, {}),
     "kills": (True, {"kills": 200}),
     "intake": (True, {}),
+    "takeover": (True, {"kills": 5, "pauses": 10}),
     "failover": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from foreshore_kube import elector, epochs
 from harness import charts
 
 pytestmark = pytest.mark.cluster
@@ -201,3 +202,97 @@ def test_an_agent_without_a_limit_is_given_none_for_its_models() -> None:
 )
 def test_model_memory_that_cannot_be_added_is_refused(values: tuple[str, ...]) -> None:
     assert not charts.is_accepted("foreshore-agent", (*AGENT, *values))
+
+
+def operators(*values: str) -> dict[str, dict[str, Any]]:
+    """By kind: what the chart renders under the operator's name."""
+    documents = charts.rendered("foreshore", values)
+    return {
+        document["kind"]: document
+        for document in documents
+        if document["metadata"]["name"] == "foreshore-operator"
+    }
+
+
+def test_two_operators_stand_apart_and_a_drain_takes_them_one_after_the_other() -> None:
+    made = operators()
+    deployment, budget = made["Deployment"]["spec"], made["PodDisruptionBudget"]["spec"]
+    pod = deployment["template"]
+    assert deployment["replicas"] == 2
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 1}
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == deployment["selector"]
+    assert budget["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    affinity = pod["spec"]["affinity"]["podAntiAffinity"]
+    # preferred: on a cluster of one node a second replica that must stand apart would wait for ever
+    assert list(affinity) == ["preferredDuringSchedulingIgnoredDuringExecution"]
+    terms = [term["podAffinityTerm"] for term in affinity[next(iter(affinity))]]
+    assert [term["topologyKey"] for term in terms] == [
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    ]
+    assert all(term["labelSelector"] == budget["selector"] for term in terms)
+
+
+def test_a_single_operator_keeps_no_drain_waiting() -> None:
+    made = operators("operator.replicas=1")
+    assert "PodDisruptionBudget" not in made
+    assert made["Deployment"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_an_operator_is_given_the_time_that_its_ending_takes() -> None:
+    """A write on its way, the Lease given back, and the threads of Kopf and of a pass."""
+    pod = operators()["Deployment"]["spec"]["template"]["spec"]
+    timing = elector.Timing()
+    ending = timing.write_timeout + timing.request_timeout + timing.retry_period
+    assert pod["terminationGracePeriodSeconds"] >= 2 * ending
+
+
+@pytest.mark.parametrize("count", ["0", "6", "two"])
+def test_a_number_of_operators_that_makes_no_sense_is_refused(count: str) -> None:
+    assert not charts.is_accepted("foreshore", (f"operator.replicas={count}",))
+
+
+def policies(*values: str) -> list[dict[str, Any]]:
+    """The chart's admission policies."""
+    kind = "ValidatingAdmissionPolicy"
+    documents = charts.rendered("foreshore", values, "shore")
+    return [document for document in documents if document["kind"] == kind]
+
+
+def test_the_policies_of_epochs_judge_the_operators_account_alone() -> None:
+    chosen = [one for one in policies() if one["metadata"]["name"].startswith(epochs.POLICIES)]
+    assert len(chosen) == 2
+    for policy in chosen:
+        (condition,) = policy["spec"]["matchConditions"]
+        account = "system:serviceaccount:shore:foreshore-operator"
+        assert condition["expression"] == f"request.userInfo.username == '{account}'"
+
+
+def test_the_policies_of_epochs_judge_every_write_that_the_operator_may_make() -> None:
+    """But events, which change nothing, deletes, which carry no epoch, and its own Lease."""
+    role = operators()["ClusterRole"]
+    writes = {"create", "patch"}
+    written = {
+        (group, resource)
+        for rule in role["rules"]
+        if writes & set(rule["verbs"]) and rule["resources"] != ["events"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    for policy in policies():
+        if not policy["metadata"]["name"].startswith(epochs.POLICIES):
+            continue
+        judged = {
+            (group, resource)
+            for rule in policy["spec"]["matchConstraints"]["resourceRules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+        }
+        assert judged == written
+
+
+def test_who_wants_no_policy_of_epochs_says_so() -> None:
+    names = [one["metadata"]["name"] for one in policies("epochPolicy=Disabled")]
+    assert not [name for name in names if name.startswith(epochs.POLICIES)]
+    assert not charts.is_accepted("foreshore", ("epochPolicy=Sometimes",))

@@ -3,19 +3,20 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import yaml
 
+import operator_pair
 from builders import room
 from foreshore_api import v1alpha1
 from foreshore_api.wire import assignment, report
-from foreshore_kube import api, config, kinds
+from foreshore_kube import api, config, epochs, kinds
 from harness import apiserver as plain
-from harness import process, tools
+from harness import charts, process, tools
 from operator_world import Hub, Json, Kubelets, World
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -518,6 +519,21 @@ async def test_readiness_is_told_and_writes_are_counted(world: World) -> None:
     assert ready == "ok\n"
 
 
+@pytest.fixture
+def epoch_policies(world: World) -> Iterator[None]:
+    """The chart's policies on leaders' epochs, in force for the operator of this namespace."""
+    documents = [
+        document
+        for document in charts.rendered("foreshore", (), world.namespace)
+        if operator_pair.is_policy(document)
+    ]
+    world.apiserver.apply(*documents)
+    yield
+    for document in documents:
+        world.apiserver.kubectl("delete", document["kind"], document["metadata"]["name"])
+
+
+@pytest.mark.usefixtures("epoch_policies")
 async def test_the_rights_of_the_chart_are_enough_and_pods_pass_restricted_security(
     world: World,
 ) -> None:
@@ -531,7 +547,14 @@ async def test_the_rights_of_the_chart_are_enough_and_pods_pass_restricted_secur
     async with world.operator(kubeconfig=account) as running:
         await settled(world)
         (pod,) = await world.pods()
-        assert await world.kube.get(kinds.CONFIG_MAPS, world.namespace, pod["metadata"]["name"])
+        config_map = await world.kube.get(
+            kinds.CONFIG_MAPS, world.namespace, pod["metadata"]["name"]
+        )
+        placement = await world.read(v1alpha1.InferencePlacement, PLACEMENT)
+        device = await world.read(v1alpha1.Device, "room-301")
+        epoch = running.leader.epoch
+        assert {epochs.of_object(written) for written in (pod, config_map, placement)} == {epoch}
+        assert {epochs.of_status(written) for written in (placement, device)} == {epoch}
         disabled = room.changed(room.policy(world.namespace), spec__mode="Disabled")
         await world.apply(disabled)
 
@@ -544,6 +567,7 @@ async def test_the_rights_of_the_chart_are_enough_and_pods_pass_restricted_secur
             fetch, f"http://127.0.0.1:{running.passes.settings.metrics_port}/metrics"
         )
     assert 'result="Rejected"' not in page
+    assert 'result="Superseded"' not in page
 
 
 FORBIDDEN = (

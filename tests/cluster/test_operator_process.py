@@ -1,150 +1,106 @@
-"""Two operator processes on a real API server: a paused leader, and one that is asked to end."""
+"""Two operator processes on a real API server: a leader paused, killed, and asked to end.
 
-import asyncio
-import re
-import shutil
+`make bench ARGS="--only takeover"` does the same many times over, with figures.
+"""
+
+import random
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
 
-from foreshore_api import v1alpha1
-from foreshore_kube import api, config, kinds
-from harness import apiserver as plain
+import operator_pair
+from foreshore_api import meta
 from harness import process
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
-LEASE = "foreshore-operator"
-
-
-class Replica:
-    """One `foreshore-operator run`."""
-
-    def __init__(self, name: str, kubeconfig: Path, namespace: str, folder: Path) -> None:
-        self.port = process.free_port()
-        self.log = folder / f"{name}.log"
-        program = shutil.which("foreshore-operator", path=str(ROOT / ".venv" / "bin"))
-        assert program is not None
-        flags = {
-            "--kubeconfig": kubeconfig,
-            "--namespace": namespace,
-            "--identity": name,
-            "--serving-image": "foreshore-edge:test",
-            "--metrics-port": self.port,
-        }
-        arguments = [str(part) for flag in flags.items() for part in flag]
-        self.child: subprocess.Popen[bytes] = process.start(
-            [program, "run", *arguments], log=self.log
-        )
-
-    def metrics(self) -> str:
-        return process.run(["curl", "-sS", f"http://127.0.0.1:{self.port}/metrics"], timeout=10)
-
-    @property
-    def leads(self) -> bool:
-        try:
-            return "foreshore_operator_leader 1.0" in self.metrics()
-        except process.HarnessError:
-            return False
-
-    @property
-    def written(self) -> float:
-        lines = re.findall(r'_writes_total{[^}]*result="Written"} (\S+)', self.metrics())
-        return sum(float(each) for each in lines)
-
-    def signal(self, number: signal.Signals) -> None:
-        self.child.send_signal(number)
+BOUND = 8.0
+"""Seconds from a leader's death to the next write."""
 
 
-@pytest_asyncio.fixture
-async def kube(apiserver: plain.ApiServer) -> AsyncIterator[api.KubeApi]:
-    apiserver.apply_crds(ROOT / "crds")
-    async with api.KubeApi(await config.load(apiserver.kubeconfig), user_agent="test") as client:
-        yield client
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[operator_pair.Pair]:
+    with operator_pair.raised(tmp_path_factory.mktemp("pair")) as made:
+        yield made
 
 
-@pytest.fixture
-def start(
-    apiserver: plain.ApiServer, namespace: str, tmp_path: Path
-) -> Iterator[Callable[[str], Replica]]:
-    running: list[Replica] = []
-
-    def begin(name: str) -> Replica:
-        replica = Replica(name, apiserver.kubeconfig, namespace, tmp_path)
-        running.append(replica)
-        return replica
-
-    yield begin
-    for replica in running:
-        replica.signal(signal.SIGCONT)
-        process.end(replica.child, kill=True)
+def test_both_are_ready_while_one_leads(pair: operator_pair.Pair) -> None:
+    leader = pair.leader()
+    assert leader.is_ready
+    assert pair.other(leader).is_ready
+    assert not pair.other(leader).leads
 
 
-async def until(probe: Callable[[], bool], *, what: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not await asyncio.to_thread(probe):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.1)
+def test_who_follows_writes_nothing(pair: operator_pair.Pair) -> None:
+    leader = pair.leader()
+    began = time.time()
+    time.sleep(2)
+    assert pair.writes(leader.name, began)
+    assert not pair.writes(pair.other(leader).name, began)
 
 
-async def epoch(kube: api.KubeApi, namespace: str) -> int:
-    lease = await kube.get(kinds.LEASES, namespace, LEASE)
-    return int(lease["metadata"]["annotations"]["foreshore.dev/leader-epoch"])
-
-
-def site(namespace: str, name: str) -> api.Json:
-    broker = {"host": "10.0.0.1", "port": 1883, "transport": "Plain"}
-    return {"metadata": {"namespace": namespace, "name": name}, "spec": {"broker": broker}}
-
-
-async def test_a_leader_that_was_paused_writes_nothing_when_it_wakes(
-    kube: api.KubeApi, namespace: str, start: Callable[[str], Replica]
+@pytest.mark.parametrize("turn", range(2))
+def test_a_leader_that_was_paused_writes_nothing_when_it_wakes(
+    pair: operator_pair.Pair, turn: int
 ) -> None:
-    first = start("a")
-    await until(lambda: first.leads, what="a leads")
-    second = start("b")
-    await until(lambda: "readyz" in ready(second), what="b is ready")
-    before, written = await epoch(kube, namespace), await asyncio.to_thread(lambda: first.written)
-
-    first.signal(signal.SIGSTOP)
-    await until(lambda: second.leads, what="b leads")
-    after = await epoch(kube, namespace)
-    await kube.apply(kinds.of(v1alpha1.Site), site(namespace, "new"), manager="test")
-    first.signal(signal.SIGCONT)
-    await asyncio.sleep(3)
-
-    assert after > before
-    assert await asyncio.to_thread(lambda: first.written) == written
-    assert not await asyncio.to_thread(lambda: first.leads)
-    assert await asyncio.to_thread(lambda: second.leads)
+    takeover = operator_pair.paused(pair, after=random.Random(turn).random())
+    assert takeover.late == 0
+    assert pair.leader().is_ready
 
 
-async def test_a_leader_that_is_asked_to_end_gives_the_lease_back(
-    kube: api.KubeApi, namespace: str, start: Callable[[str], Replica]
+def test_a_killed_leaders_heir_writes_in_time_and_lists_nothing_first(
+    pair: operator_pair.Pair,
 ) -> None:
-    first = start("a")
-    await until(lambda: first.leads, what="a leads")
-    second = start("b")
-    await until(lambda: "readyz" in ready(second), what="b is ready")
-
-    first.signal(signal.SIGTERM)
-    assert await asyncio.to_thread(first.child.wait, 20) == 0
-    ended = time.monotonic()
-    await until(lambda: second.leads, what="b leads", seconds=5)
-
-    assert time.monotonic() - ended < 5
-    assert await epoch(kube, namespace)
+    """What the follower holds in memory is all that it needs."""
+    takeover = operator_pair.killed(pair)
+    assert takeover.listed == 0
+    assert takeover.led <= BOUND
 
 
-def ready(replica: Replica) -> str:
-    url = f"http://127.0.0.1:{replica.port}/readyz"
-    try:
-        return "readyz" if process.run(["curl", "-sS", url], timeout=10) == "ok\n" else ""
-    except process.HarnessError:
-        return ""
+def test_a_leader_that_is_asked_to_end_gives_the_lease_back(pair: operator_pair.Pair) -> None:
+    leader = pair.leader()
+    heir = pair.other(leader)
+    moment = time.time()
+    leader.signal(signal.SIGTERM)
+    assert leader.child.wait(20) == 0
+    ended = time.time()
+    first = pair.first_write(heir.name, moment)
+    assert first.answered - ended < 5
+    assert not pair.writes(leader.name, first.received)
+    pair.start(leader.name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("delete", id="deleted"),
+        pytest.param("1" + "0" * 400, id="an epoch of four hundred digits"),
+        pytest.param("soon", id="an epoch that is no number"),
+        pytest.param(str(1 << 53), id="an epoch millions of years ahead"),
+    ],
+)
+def test_whatever_happens_to_the_lease_somebody_leads_and_writes(
+    pair: operator_pair.Pair, change: str
+) -> None:
+    before = pair.epoch()
+    lease = ("lease", operator_pair.LEASE, "-n", pair.namespace)
+    if change == "delete":
+        pair.server.kubectl("delete", *lease)
+    else:
+        annotation = f"{meta.ANNOTATION_EPOCH}={change}"
+        pair.server.kubectl("annotate", *lease, annotation, "--overwrite")
+    moment = time.time()
+    process.eventually(
+        lambda: before < pair.epoch() <= time.time() + 60, what="a sane epoch", timeout=30
+    )
+    leader = pair.leader()
+    pair.first_write(leader.name, max(moment, time.time()))
+
+
+def test_no_write_of_a_term_in_force_was_refused(pair: operator_pair.Pair) -> None:
+    """After all that: the policies were in force, and stood in no leader's way."""
+    assert pair.writes(pair.leader().name, 0.0)
+    for name in operator_pair.NAMES:
+        assert not pair.refused(name, 0.0)

@@ -5,12 +5,14 @@
         with api.namespace("trap") as name: ...   one namespace a test
         api.kubeconfig_for("jane", groups=[...])  anybody else's
         api.restart() / api.pause() / api.resume()
+    ApiServer(folder, audited=True).audit     who wrote and listed what, a JSON document a line
 
 There are no controllers: nothing garbage-collects, no namespace goes away by itself (a deleted one
 stays Terminating), no service account appears by itself, and no kube-proxy routes a service
 address. Aggregated APIs are reached through `extension_service`.
 """
 
+import json
 import re
 import signal
 import subprocess
@@ -31,8 +33,11 @@ SERVICE_RANGE = "10.96.0.0/16"
 class ApiServer(api.Api):
     """etcd and kube-apiserver as child processes; ports and state stay the same over restarts."""
 
-    def __init__(self, folder: Path, *, name: str = "foreshore-apiserver") -> None:
+    def __init__(
+        self, folder: Path, *, name: str = "foreshore-apiserver", audited: bool = False
+    ) -> None:
         super().__init__(folder / "admin.kubeconfig")
+        self.audit = folder / "audit.jsonl" if audited else None
         self.folder = folder
         self.name = name
         self.port = process.free_port()
@@ -233,4 +238,20 @@ class ApiServer(api.Api):
             f"--proxy-client-key-file={keys / 'front-proxy' / 'tls.key'}",
             "--shutdown-delay-duration=0s",
             "--allow-privileged=true",
+            *self._audit_flags(),
         ]
+
+    def _audit_flags(self) -> Sequence[str]:
+        if self.audit is None:
+            return ()
+        policy = self.folder / "audit-policy.json"
+        verbs = ["create", "update", "patch", "delete", "deletecollection", "list"]
+        rules = [{"level": "Metadata", "verbs": verbs}, {"level": "None"}]
+        document = {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": rules,
+        }
+        policy.write_text(json.dumps(document))
+        return (f"--audit-policy-file={policy}", f"--audit-log-path={self.audit}")

@@ -41,9 +41,14 @@ def check() -> list[str]:
     return found
 
 
-def rendered(chart: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
-    """A chart's documents."""
-    text = helm("template", "x", CHARTS / chart, "--kube-version", "1.36.0", *sets(values))
+def rendered(
+    chart: str, values: tuple[str, ...], namespace: str = "default"
+) -> list[dict[str, Any]]:
+    """A chart's documents, for a release in a namespace."""
+    text = helm(
+        *("template", "x", CHARTS / chart, "--namespace", namespace),
+        *("--kube-version", "1.36.0", *sets(values)),
+    )
     return [one for one in yaml.safe_load_all(text) if one]
 
 

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from foreshore_api import meta
+from foreshore_api import meta, v1alpha1
 from foreshore_kube import api, apply, kinds
 
 
@@ -123,18 +123,113 @@ async def test_nothing_is_written_without_the_lease(
     assert recorder.calls == []
 
 
-async def test_what_is_written_carries_the_epoch_but_a_status_does_not(
+SITES = kinds.of(v1alpha1.Site)
+
+
+async def put_status(writer: apply.Writer, cached: api.Json | None) -> apply.WriteResult:
+    return await writer.apply(
+        SITES,
+        {"metadata": {"namespace": "hq", "name": "hq"}, "status": {"nodes": 3}},
+        manager="foreshore-lifecycle",
+        owns=("status.nodes", "status.writerEpoch"),
+        cached=cached,
+        subresource="status",
+    )
+
+
+async def test_an_object_carries_the_epoch_in_its_metadata_and_a_status_in_itself(
     writer: apply.Writer, recorder: Recorder
 ) -> None:
+    """From a write of a status the API server takes no metadata."""
     await put(writer, config_map(a="1"), None)
-    status = {"metadata": {"namespace": "hq", "name": "d"}, "status": {"phase": "Ready"}}
-    await writer.apply(
-        kinds.PODS, status, manager="m", owns=("status",), cached=None, subresource="status"
-    )
+    await put_status(writer, None)
 
     written, of_status = (call["document"] for _, call in recorder.calls)
     assert written["metadata"]["annotations"] == {meta.ANNOTATION_EPOCH: "42"}
     assert "annotations" not in of_status["metadata"]
+    assert of_status["status"] == {"nodes": 3, "writerEpoch": 42}
+
+
+async def test_a_kind_that_knows_no_writer_is_given_none(
+    writer: apply.Writer, recorder: Recorder
+) -> None:
+    status = {"metadata": {"namespace": "hq", "name": "p"}, "status": {"phase": "Running"}}
+    await writer.apply(
+        kinds.PODS, status, manager="m", owns=("status",), cached=None, subresource="status"
+    )
+
+    assert recorder.calls[0][1]["document"] == status
+
+
+async def test_a_new_term_alone_writes_nothing_again(
+    writer: apply.Writer, recorder: Recorder
+) -> None:
+    """Or a take-over would write every status of the fleet."""
+    assert await put_status(writer, {"status": {"nodes": 3, "writerEpoch": 41}}) is (
+        apply.WriteResult.UNCHANGED
+    )
+    assert recorder.calls == []
+
+
+@pytest.fixture
+def yielding(recorder: Recorder, leader: Leader) -> apply.Writer:
+    """A writer that yields to every later epoch."""
+    return apply.Writer(
+        cast(api.KubeApi, recorder), leader, yields_to=lambda epoch: epoch > leader.epoch
+    )
+
+
+@pytest.mark.parametrize(
+    ("epoch", "outcome"),
+    [(42, apply.WriteResult.WRITTEN), (43, apply.WriteResult.SUPERSEDED)],
+)
+async def test_what_a_later_leader_wrote_is_left_alone(
+    yielding: apply.Writer, recorder: Recorder, epoch: int, outcome: apply.WriteResult
+) -> None:
+    cached = config_map(a="0")
+    cached["metadata"]["annotations"] = {meta.ANNOTATION_EPOCH: str(epoch)}
+
+    assert await put_status(yielding, {"status": {"writerEpoch": epoch}}) is outcome
+    assert await put(yielding, config_map(a="1"), cached) is outcome
+    assert len(recorder.calls) == (2 if outcome is apply.WriteResult.WRITTEN else 0)
+
+
+async def test_a_pod_that_a_later_leader_made_is_not_deleted(
+    yielding: apply.Writer, recorder: Recorder
+) -> None:
+    """A DELETE carries no epoch, so that nothing else would refuse it."""
+    annotations = {meta.ANNOTATION_EPOCH: "43"}
+    recorder.live = {
+        "metadata": {
+            "namespace": "hq", "name": "p", "uid": "one", "resourceVersion": "12",
+            "annotations": annotations,
+        }
+    }  # fmt: skip
+
+    assert await delete(yielding) is apply.WriteResult.MOVED_ON
+    annotations[meta.ANNOTATION_EPOCH] = "42"
+    assert await delete(yielding) is apply.WriteResult.WRITTEN
+    assert [verb for verb, _ in recorder.calls] == ["delete"]
+
+
+REFUSED = (
+    "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'foreshore-epoch-of-leader' with binding"
+    " 'foreshore-epoch-of-leader' denied request: written under leader epoch 42"
+)
+
+
+async def test_a_refusal_for_the_epoch_is_no_fault_of_the_object(
+    writer: apply.Writer, recorder: Recorder
+) -> None:
+    recorder.failure = api.RejectedError(403, REFUSED, reason="Forbidden")
+
+    assert await put(writer, config_map(a="1"), None) is apply.WriteResult.SUPERSEDED
+    creation = await writer.create(kinds.PODS, config_map(), manager="m")
+    assert (creation.outcome, creation.error) == (apply.WriteResult.SUPERSEDED, None)
+
+    recorder.failure = api.RejectedError(403, "no right to make pods", reason="Forbidden")
+    creation = await writer.create(kinds.PODS, config_map(), manager="m")
+    assert creation.error is recorder.failure
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The election against an API in memory: two candidates, pauses, a Lease that went away."""
 
 import copy
+import logging
 from typing import cast
 
 import pytest
@@ -243,3 +244,131 @@ async def test_a_renewal_whose_answer_got_lost_does_not_end_leading(
     assert leader.is_leader
     assert leader.epoch == epoch
     assert leader._renewed_at == clock.now
+
+
+DECADE = 10 * 365 * 86_400
+
+
+async def annotated(lease: LeaseApi, clock: Clock, text: str) -> elector.Elector:
+    """A leader whose Lease somebody wrote an epoch into."""
+    leader = candidate(lease, clock, "a")
+    await leader.attempt()
+    assert lease.lease is not None
+    lease.lease["metadata"]["annotations"][meta.ANNOTATION_EPOCH] = text
+    lease._store(lease.lease)
+    clock.pass_(1)
+    return leader
+
+
+@pytest.mark.parametrize(
+    "text", ["1" + "0" * 400, "soon", "", "-1", "²", "٣", "1.5", str(1_800_000_002 + DECADE)]
+)
+async def test_nonsense_written_into_the_lease_neither_ends_nor_lifts_the_leader(
+    lease: LeaseApi, clock: Clock, text: str
+) -> None:
+    leader = await annotated(lease, clock, text)
+    before = leader.epoch
+
+    await leader.attempt()
+
+    assert leader.is_leader
+    assert before < leader.epoch <= clock.wall + 1
+
+
+async def test_an_epoch_a_year_ahead_in_the_lease_is_risen_above(
+    lease: LeaseApi, clock: Clock
+) -> None:
+    """It may be a leader's whose clock ran ahead, and objects may bear it."""
+    ahead = int(clock.wall) + 365 * 86_400
+    leader = await annotated(lease, clock, str(ahead))
+
+    await leader.attempt()
+
+    assert leader.is_leader
+    assert leader.epoch == ahead + 1
+
+
+async def test_a_clock_that_was_never_set_takes_no_epoch_below_the_last(
+    lease: LeaseApi, clock: Clock
+) -> None:
+    first, second = candidate(lease, clock, "a"), candidate(lease, clock, "b")
+    await first.attempt()
+    await first.release()
+    clock.wall = 12.0
+
+    await second.attempt()
+
+    assert second.epoch == first.epoch + 1
+
+
+async def test_a_foreign_lease_of_a_thousand_years_is_waited_out_for_a_minute(
+    lease: LeaseApi, clock: Clock
+) -> None:
+    lease.lease = {
+        "metadata": {"name": "foreshore-operator", "resourceVersion": "0"},
+        "spec": {
+            "holderIdentity": "somebody",
+            "leaseDurationSeconds": (1 << 31) - 1,
+            "leaseTransitions": (1 << 31) - 1,
+        },
+    }
+    leader = candidate(lease, clock, "a")
+    await leader.attempt()
+    clock.pass_(elector.LONGEST - 1)
+    await leader.attempt()
+    assert not leader.is_leader
+
+    clock.pass_(1)
+    await leader.attempt()
+
+    assert leader.is_leader
+    assert lease.lease["spec"]["leaseTransitions"] == (1 << 31) - 1
+
+
+async def test_a_leader_rises_above_an_epoch_that_an_object_bears(
+    lease: LeaseApi, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The Lease was deleted and the clock fell: epochs would fall, and every write be refused."""
+    leader = candidate(lease, clock, "a")
+    await leader.attempt()
+    borne = leader.epoch + 5000
+    assert leader.yields_to(borne)
+    clock.pass_(1)
+
+    with caplog.at_level(logging.WARNING):
+        await leader.attempt()
+
+    assert leader.is_leader
+    assert leader.epoch > borne
+    assert not leader.yields_to(borne)
+    assert f"bears epoch {borne}" in caplog.text
+
+
+async def test_a_leader_whose_term_is_over_rises_above_nobody(
+    lease: LeaseApi, clock: Clock
+) -> None:
+    first, second = candidate(lease, clock, "a"), candidate(lease, clock, "b")
+    await first.attempt()
+    await second.attempt()
+    clock.pass_(6)
+    await second.attempt()
+
+    assert first.yields_to(second.epoch)
+    await first.attempt()
+
+    assert not first.may_write()
+    assert lease.holder == "b"
+
+
+@pytest.mark.parametrize("epoch", [0, 1_800_000_001 + DECADE, 1 << 53])
+async def test_an_epoch_that_is_nobodys_stops_no_write(
+    lease: LeaseApi, clock: Clock, epoch: int
+) -> None:
+    leader = candidate(lease, clock, "a")
+    await leader.attempt()
+
+    assert not leader.yields_to(epoch)
+    clock.pass_(1)
+    before = leader.epoch
+    await leader.attempt()
+    assert leader.epoch == before

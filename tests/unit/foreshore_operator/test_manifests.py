@@ -171,7 +171,10 @@ def test_a_figure_that_wavers_is_no_news_and_a_new_endpoint_is() -> None:
     wavered["conditions"] = [{**condition, "message": "36ms"}]
     moved = room.changed(status, replicas=[{"slot": "r0", "endpoint": "10.244.2.7:8080"}])
 
+    taken_over = {**status, "writerEpoch": 1_800_000_000}
+
     assert manifests.without_figures(wavered) == manifests.without_figures(status)
+    assert manifests.without_figures(taken_over) == manifests.without_figures(status)
     assert manifests.without_figures(moved) != manifests.without_figures(status)
 
 

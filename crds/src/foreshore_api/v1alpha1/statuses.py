@@ -25,3 +25,7 @@ class Observed(Document):
         tuple[Condition, ...], pydantic.Field(max_length=16), ListMap(("type",))
     ] = ()
     """State of the object, one entry a type. Absent: nothing said yet."""
+
+    writer_epoch: scalars.Count | None = None
+    """Epoch of the operator's leader that wrote this status last; a write with a lower one is
+    refused. Absent: written by no leader yet. Example: `1798000000`."""

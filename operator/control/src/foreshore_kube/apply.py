@@ -19,8 +19,7 @@ from typing import Any, Protocol
 import aiolimiter
 import orjson
 
-from foreshore_api import meta
-from foreshore_kube import api
+from foreshore_kube import api, epochs
 from foreshore_kube.kinds import ResourceKind
 
 log = logging.getLogger(__name__)
@@ -43,6 +42,8 @@ class WriteResult(StrEnum):
     REJECTED = "Rejected"
     """The API server refuses it: trying the same again is of no use."""
     UNAVAILABLE = "Unavailable"
+    SUPERSEDED = "Superseded"
+    """A leader with a higher epoch leads, or has written the object: ours is not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,15 @@ class WritePace:
 
 @dataclass(slots=True)
 class Writer:
-    """Writes for one leader. `on_outcome(kind, outcome, message)` hears of every attempt."""
+    """Writes for one leader. `on_outcome(kind, outcome, message)` hears of every attempt.
+
+    `yields_to(epoch)`, the elector's, says whether the epoch that an object bears is a reason not
+    to write it.
+    """
 
     kube: api.KubeApi
     leadership: Leadership
+    yields_to: Callable[[int], bool] = lambda _epoch: False
     pace: WritePace = field(default_factory=WritePace)
     on_outcome: Callable[[ResourceKind, WriteResult, str], None] = (
         lambda _kind, _outcome, _message: None
@@ -122,11 +128,13 @@ class Writer:
         at, last = self._recent.get(key, (-SETTLING, b""))
         if body == last and self.clock() - at < SETTLING:
             return self._tell(kind, WriteResult.SETTLING)
+        if cached is not None and self.yields_to(later := epochs.borne(cached, subresource)):
+            return self._tell(kind, WriteResult.SUPERSEDED, _superseded(document, later))
         outcome = await self._attempt(
             kind,
             lambda: self.kube.apply(
                 kind,
-                document if subresource else self._stamped(document),
+                self._stamped(kind, document, subresource),
                 manager=manager,
                 subresource=subresource,
             ),
@@ -146,7 +154,9 @@ class Writer:
 
         async def write() -> None:
             try:
-                made.append(await self.kube.create(kind, self._stamped(document), manager=manager))
+                made.append(
+                    await self.kube.create(kind, self._stamped(kind, document), manager=manager)
+                )
             except api.ApiError as error:
                 errors.append(error)
                 raise
@@ -154,6 +164,8 @@ class Writer:
         outcome = await self._attempt(kind, write)
         if outcome in (WriteResult.WRITTEN, WriteResult.MOVED_ON):
             self._remember(key, b"")
+        if outcome is WriteResult.SUPERSEDED:
+            return Creation(outcome)  # nothing is wrong with the object
         return Creation(outcome, next(iter(made), None), next(iter(errors), None))
 
     async def delete(
@@ -178,6 +190,8 @@ class Writer:
                 raise api.ConflictError(409, f"{name} is being deleted", reason="Terminating")
             if metadata["uid"] != uid or not is_due(live):
                 raise api.ConflictError(409, f"{name} is not what it was", reason="Conflict")
+            if self.yields_to(later := epochs.of_object(live)):
+                raise api.ConflictError(409, _superseded(live, later))
             if not self.leadership.may_write():
                 raise api.UnavailableError(0, "no longer leading")
             await self.kube.delete(
@@ -198,25 +212,25 @@ class Writer:
             except (api.ConflictError, api.NotFoundError) as error:
                 return self._tell(kind, WriteResult.MOVED_ON, str(error))
             except (api.RejectedError, api.GoneError) as error:
-                return self._tell(kind, WriteResult.REJECTED, str(error))
+                is_late = epochs.is_refusal(error)
+                outcome = WriteResult.SUPERSEDED if is_late else WriteResult.REJECTED
+                return self._tell(kind, outcome, str(error))
             except (api.UnavailableError, TimeoutError) as error:
                 return self._tell(kind, WriteResult.UNAVAILABLE, str(error) or "no answer in time")
             return self._tell(kind, WriteResult.WRITTEN)
 
     def _tell(self, kind: ResourceKind, outcome: WriteResult, message: str = "") -> WriteResult:
-        if outcome in (WriteResult.REJECTED, WriteResult.UNAVAILABLE):
+        if outcome in (WriteResult.REJECTED, WriteResult.UNAVAILABLE, WriteResult.SUPERSEDED):
             log.warning("%s: %s: %s", kind.kind, outcome, message)
         self.tally[outcome] += 1
         self.on_outcome(kind, outcome, message)
         return outcome
 
-    def _stamped(self, document: api.Json) -> api.Json:
-        metadata = dict(document["metadata"])
-        metadata["annotations"] = {
-            **(metadata.get("annotations") or {}),
-            meta.ANNOTATION_EPOCH: str(self.leadership.epoch),
-        }
-        return {**document, "metadata": metadata}
+    def _stamped(self, kind: ResourceKind, document: api.Json, subresource: str = "") -> api.Json:
+        epoch = self.leadership.epoch
+        if subresource:
+            return epochs.with_writer_epoch(kind, document, epoch)
+        return epochs.stamped(document, epoch)
 
     def _remember(self, key: tuple[str, ...], body: bytes) -> None:
         now = self.clock()
@@ -230,8 +244,14 @@ class Writer:
 
 
 def is_same(desired: Mapping[str, Any], cached: Mapping[str, Any], owns: tuple[str, ...]) -> bool:
-    """Whether the cached object holds exactly what is desired at the owned paths."""
-    return all(_comparable(_at(desired, path)) == _comparable(_at(cached, path)) for path in owns)
+    """Whether the cached object holds exactly what is desired at the owned paths.
+
+    Who wrote it last is never a difference, or a new leader would write all statuses again.
+    """
+    compared = (path for path in owns if path != epochs.OF_STATUS)
+    return all(
+        _comparable(_at(desired, path)) == _comparable(_at(cached, path)) for path in compared
+    )
 
 
 def _at(document: Mapping[str, Any], path: str) -> Any:
@@ -257,3 +277,9 @@ def _comparable(value: Any) -> Any:
 def _names(document: Mapping[str, Any]) -> tuple[str, str]:
     metadata = document["metadata"]
     return metadata.get("namespace") or "", metadata["name"]
+
+
+def _superseded(document: Mapping[str, Any], epoch: int) -> str:
+    """Why an object is left to a later leader."""
+    namespace, name = _names(document)
+    return f"{namespace}/{name} bears the later epoch {epoch}".lstrip("/")

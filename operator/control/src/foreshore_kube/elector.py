@@ -11,7 +11,11 @@ when the next leader can start at the earliest. This keeps two leaders from over
 is the epoch that every write carries and the API server refuses when it falls.
 
 The epoch is `max(last + 1, Unix seconds)`, kept as an annotation of the Lease: `leaseTransitions`
-starts again at 0 with a Lease that was deleted, and an epoch must not.
+starts again at 0 with a Lease that was deleted, and an epoch must not. An object that bears an
+epoch above the leader's lifts the next renewal above it: the Lease was deleted and the clock fell,
+or somebody wrote the number by hand. Whatever a person writes into the Lease, the next term begins
+by it: a number that no leader can have had is not believed, a term longer than any is not waited
+out.
 """
 
 from __future__ import annotations
@@ -23,10 +27,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from foreshore_api import meta
-from foreshore_kube import api, kinds
+from foreshore_api.wire import beat
+from foreshore_kube import api, epochs, kinds
 
 log = logging.getLogger(__name__)
+
+LONGEST = 60.0
+"""Seconds that a foreign Lease is waited out at most, whatever duration stands in it."""
+EARLIEST = 1_767_225_600
+"""Unix seconds of 2026: a clock below was never set, and judges no epoch."""
+TRANSITIONS = (1 << 31) - 1
+"""The most that the API server takes as `leaseTransitions`."""
 
 
 def boot_clock() -> float:
@@ -91,6 +102,7 @@ class Elector:
         self._changed_at = clock()
         self._renewed_at: float | None = None
         self._leading = False
+        self._highest_met = 0
 
     @property
     def is_leader(self) -> bool:
@@ -103,6 +115,25 @@ class Elector:
             self._renewed_at is not None
             and self._clock() < self._renewed_at + self.timing.renew_deadline
         )
+
+    def yields_to(self, epoch: int) -> bool:
+        """Whether an object that bears this epoch belongs to a later term than ours.
+
+        The next round of the election finds out whose: it follows, or takes an epoch above. What
+        lies ten years ahead is nobody's, and stops nobody.
+        """
+        return self._remember(epoch) and epoch > self.epoch
+
+    def _remember(self, epoch: int) -> bool:
+        """Begin no later term below this epoch, if it can be somebody's.
+
+        Also of a Lease that is deleted: within a second, Unix seconds alone would give the next
+        leader the same epoch.
+        """
+        if not self._is_believable(epoch):
+            return False
+        self._highest_met = max(self._highest_met, epoch)
+        return True
 
     async def run(self) -> None:
         """Take part until cancelled; then give the lease back."""
@@ -162,11 +193,12 @@ class Elector:
         if before is None or _version(before) != _version(seen):
             self._changed_at = self._clock()
         self._lease = seen
+        self._remember(epochs.of_object(seen))
 
     def _is_due(self, lease: api.Json) -> bool:
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
-        duration = float(spec.get("leaseDurationSeconds") or self.timing.duration)
+        duration = min(float(spec.get("leaseDurationSeconds") or 0), LONGEST)
         return (
             not holder
             or holder == self.identity
@@ -174,9 +206,25 @@ class Elector:
         )
 
     def _next_epoch(self, lease: api.Json | None) -> int:
-        written = ((lease or {}).get("metadata") or {}).get("annotations") or {}
-        last = str(written.get(meta.ANNOTATION_EPOCH, ""))
-        return max(int(last) + 1 if last.isdigit() else 0, self.epoch + 1, int(self._wall()))
+        last = epochs.of_object(lease or {})
+        if not self._is_believable(last):
+            log.warning("lease %s: epoch %d is nobody's, it counts as none", self._name, last)
+            last = 0
+        return max(last + 1, self.epoch + 1, self._highest_met + 1, int(self._wall()))
+
+    def _is_believable(self, epoch: int) -> bool:
+        return beat.is_believable(epoch, max(self._wall(), EARLIEST))
+
+    def _term(self, lease: api.Json) -> int:
+        """The epoch to renew under: the present one, unless an object bears a higher."""
+        if self._highest_met <= self.epoch:
+            return self.epoch
+        epoch = self._next_epoch(lease)
+        log.warning(
+            "an object bears epoch %d, above ours of %d: raised to %d",
+            self._highest_met, self.epoch, epoch,
+        )  # fmt: skip
+        return epoch
 
     async def _create(self, started: float) -> None:
         epoch = self._next_epoch(None)
@@ -191,7 +239,7 @@ class Elector:
         and still ours.
         """
         try:
-            await self._write(lease, started, epoch=self.epoch)
+            await self._write(lease, started, epoch=self._term(lease))
         except (api.ConflictError, api.NotFoundError):
             await self._look()
             if self._lease is not None and self._is_own(self._lease):
@@ -203,9 +251,8 @@ class Elector:
 
     def _is_own(self, lease: api.Json) -> bool:
         """Whether a lease is held by this process under its present epoch."""
-        written = (lease.get("metadata") or {}).get("annotations") or {}
         holder = (lease.get("spec") or {}).get("holderIdentity")
-        return holder == self.identity and written.get(meta.ANNOTATION_EPOCH) == str(self.epoch)
+        return holder == self.identity and epochs.of_object(lease) == self.epoch
 
     async def _write(self, lease: api.Json, started: float, *, epoch: int) -> None:
         answer = await self._kube.replace(kinds.LEASES, self._claim(lease, epoch))
@@ -217,18 +264,13 @@ class Elector:
         spec = dict(lease.get("spec") or {})
         if epoch != self.epoch or self._renewed_at is None:
             spec["acquireTime"] = stamp
-            spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
-        metadata = dict(lease["metadata"])
-        metadata["annotations"] = {
-            **(metadata.get("annotations") or {}),
-            meta.ANNOTATION_EPOCH: str(epoch),
-        }
+            spec["leaseTransitions"] = min(int(spec.get("leaseTransitions") or 0) + 1, TRANSITIONS)
         spec |= {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": max(1, round(self.timing.duration)),
             "renewTime": stamp,
         }
-        return {"metadata": metadata, "spec": spec}
+        return epochs.stamped({"metadata": lease["metadata"], "spec": spec}, epoch)
 
     def _won(self, lease: api.Json, started: float, epoch: int) -> None:
         self._lease = lease

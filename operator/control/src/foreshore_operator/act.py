@@ -34,6 +34,7 @@ AUTHORITY = "foreshore-authority"
 """Field manager of `Device.status.authority`, alone."""
 AGAIN = {
     apply.WriteResult.MOVED_ON: 0.5,
+    apply.WriteResult.SUPERSEDED: 1.0,
     apply.WriteResult.UNAVAILABLE: 1.0,
     apply.WriteResult.SETTLING: apply.SETTLING,
 }

@@ -202,6 +202,7 @@ def _assemble(
         kube,
         leader,
         pace=apply.WritePace(timeout=leader.timing.write_timeout),
+        yields_to=leader.yields_to,
         on_outcome=lambda kind, outcome, _: _count(figures, kind, outcome),
     )
     met = defects.Defects(lambda kind: figures.defects.labels(kind).inc())

@@ -75,15 +75,17 @@ def without_figures(status: Json) -> Json:
     which wavers with other people's pods.
 
     Condition messages go too: those of the budget name the nearest candidate with its figures. So
-    do those of successors: a kubelet words the same trouble in turns.
+    do those of successors: a kubelet words the same trouble in turns. Who wrote it last is no news
+    either.
     """
     budget = {key: status.get("budget", {}).get(key) for key in ("limit", "from")}
+    left_out = ("candidates", "writerEpoch")
     shown = [
         {key: condition.get(key) for key in ("type", "status", "reason", "observedGeneration")}
         for condition in status.get("conditions") or ()
     ]
     return {
-        **{key: value for key, value in status.items() if key != "candidates" and value},
+        **{key: value for key, value in status.items() if key not in left_out and value},
         "candidates": _counts(status.get("candidates") or {}),
         "replicas": [_without_words(replica) for replica in status.get("replicas") or ()],
         "budget": budget,
