@@ -8,13 +8,16 @@ that a small batch in a large fleet costs what the batch costs.
 from collections.abc import Sequence
 from typing import Final, cast
 
-from foreshore_planner.placement.solve.problem import NOWHERE, Grade, PlacementProblem
+from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Integers, PlacementProblem
 
 SHARED_DOMAIN: Final = 1
 SHARED_NODE: Final = 2
 RANKS: Final = 3
 """Ranks of one grade: a domain of its own, a shared domain, a shared node."""
 WORST: Final = RANKS * len(Grade) - 1
+Crowd = tuple[Sequence[int], Sequence[int]]
+"""The domains and the nodes of the rest of a group."""
+NOBODY: Final[Crowd] = ((), ())
 _AS_GIVEN: Final = -2
 """The candidate of a slot that the batch has not touched."""
 
@@ -28,10 +31,11 @@ class Allocation:
         self.nodes = problem.nodes.data
         self.grades = problem.grades.data
         self.domains = problem.domains.data
+        self.order = problem.order.data
         self.costs = cast("memoryview[float]", problem.costs.data)
         self._held = problem.held.data
         self._group = problem.group.data
-        self._free: dict[int, list[int]] = {}
+        self._free = _FreeRooms(problem.free)
         self._residents: dict[int, dict[int, None]] = {}
         self._crowds: dict[int, tuple[list[int], list[int]]] = {}
         self._needs: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -80,10 +84,7 @@ class Allocation:
 
     def free(self, node: int) -> list[int]:
         """Return what is free on a node now."""
-        row = self._free.get(node)
-        if row is None:
-            row = self._free[node] = self.problem.free[node].tolist()
-        return row
+        return self._free[node]
 
     def residents(self, node: int) -> dict[int, None]:
         """Return the slots on a node now."""
@@ -93,52 +94,70 @@ class Allocation:
             self._residents[node] = slots
         return slots
 
-    def best(self, slot: int, limit: int = WORST, barred: int = NOWHERE) -> int:
+    def best(  # noqa: C901 - the innermost loop: a call a candidate would double its time
+        self, slot: int, crowd: Crowd, limit: int = WORST, barred: int = NOWHERE
+    ) -> int:
         """Return the best candidate with room, of a rank up to `limit`, or NOWHERE.
 
         Grade first; then a domain of its own before a shared one, a shared domain before a shared
-        node; then the order of the list. The slot itself must be nowhere.
+        node; then the order of the list. `crowd` is where the rest of its group is.
         """
-        domains, nodes = self._crowd(self._group[slot])
-        need, grade = self.need(slot), NOWHERE
+        domains, occupied = crowd
+        need, rows, grade = self.need(slot), self._free, NOWHERE
+        nodes, grades = self.nodes, self.grades
         second, penalty = NOWHERE, RANKS
         for position in range(self.starts[slot], self.starts[slot + 1]):
-            if self.grades[position] != grade:
-                if second != NOWHERE:
+            node = nodes[position]
+            row = rows[node]
+            for kind, amount in need:
+                if row[kind] < amount:
                     break
-                grade = self.grades[position]
-                if grade * RANKS > limit:
-                    break
-            node = self.nodes[position]
-            if node == barred or not self._has_room(node, need):
-                continue
-            if self.domains[position] not in domains:
-                return position
-            sharing = SHARED_NODE if node in nodes else SHARED_DOMAIN
-            if sharing < penalty and grade * RANKS + sharing <= limit:
-                second, penalty = position, sharing
+            else:
+                if grades[position] != grade:
+                    grade = grades[position]
+                    if second != NOWHERE or grade * RANKS > limit:
+                        break
+                if node == barred:
+                    continue
+                if self.domains[position] not in domains:
+                    return position
+                sharing = SHARED_NODE if node in occupied else SHARED_DOMAIN
+                if sharing < penalty and grade * RANKS + sharing <= limit:
+                    second, penalty = position, sharing
         return second
 
-    def rank(self, slot: int, position: int) -> int:
-        """Return how good a candidate is for a slot that is nowhere now; lower is better."""
-        return self.grades[position] * RANKS + self._sharing(
-            slot, self.domains[position], self.nodes[position]
-        )
+    def rank(self, position: int, crowd: Crowd) -> int:
+        """Return how good a candidate is beside a crowd; lower is better."""
+        rank = self.grades[position] * RANKS
+        return rank + _sharing(self.domains[position], self.nodes[position], crowd)
 
-    def rank_held(self, slot: int) -> int:
-        """Return how good the place of a slot is, apart from itself.
+    def rank_of_place(self, slot: int, crowd: Crowd) -> int:
+        """Return how good the place of a slot is beside the rest of its group.
 
         A running replica whose own node is not among its candidates is taken to stand well: it
         moves to the best grade only.
         """
-        position, domain = self.candidate(slot), self._domain(slot)
-        mark = self.mark()
-        node = self.node(slot)
-        self.take(slot)
+        position = self.candidate(slot)
         grade = self.grades[position] if position != NOWHERE else Grade.WITHIN
-        rank = grade * RANKS + self._sharing(slot, domain, node)
-        self.back_to(mark)
-        return rank
+        return grade * RANKS + _sharing(self._domain(slot), self.node(slot), crowd)
+
+    def crowd(self, slot: int) -> Crowd:
+        """Return where the rest of a slot's group is: their domains and their nodes."""
+        domains, nodes = self._crowd(self._group[slot])
+        if not domains:
+            return NOBODY
+        if self.node(slot) == NOWHERE:
+            return domains, nodes
+        if len(domains) == 1:
+            return NOBODY
+        domains, nodes = domains.copy(), nodes.copy()
+        domains.remove(self._domain(slot))
+        nodes.remove(self.node(slot))
+        return domains, nodes
+
+    def is_akin(self, slot: int, other: int) -> bool:
+        """Whether two slots are of one group."""
+        return self._group[slot] == self._group[other]
 
     def cost(self, slot: int) -> float:
         """Return what the place of a slot costs; nothing where that is not known."""
@@ -184,13 +203,6 @@ class Allocation:
     def _note(self, slot: int) -> None:
         self._changes.append((slot, self._candidates.get(slot, _AS_GIVEN)))
 
-    def _has_room(self, node: int, need: tuple[tuple[int, int], ...]) -> bool:
-        row = self._free.get(node) or self.free(node)
-        for kind, amount in need:  # noqa: SIM110 - a generator takes four times as long here
-            if row[kind] < amount:
-                return False
-        return True
-
     def _occupy(self, slot: int) -> None:
         self._count(slot, self.node(slot), 1)
 
@@ -226,8 +238,22 @@ class Allocation:
             return int(self.problem.held_domain[slot])
         return self.domains[position]
 
-    def _sharing(self, slot: int, domain: int, node: int) -> int:
-        domains, nodes = self._crowd(self._group[slot])
-        if domain not in domains:
-            return 0
-        return SHARED_NODE if node in nodes else SHARED_DOMAIN
+
+class _FreeRooms(dict[int, list[int]]):
+    """What is free on each node now; a node is read from the column when it is first asked for."""
+
+    def __init__(self, column: Integers) -> None:
+        super().__init__()
+        self._column = column
+
+    def __missing__(self, node: int) -> list[int]:
+        row: list[int] = self._column[node].tolist()
+        self[node] = row
+        return row
+
+
+def _sharing(domain: int, node: int, crowd: Crowd) -> int:
+    domains, nodes = crowd
+    if domain not in domains:
+        return 0
+    return SHARED_NODE if node in nodes else SHARED_DOMAIN

@@ -68,12 +68,13 @@ def _in_order(progress: _Progress, slots: Iterable[int]) -> list[int]:
     """Give each slot its best candidate, or room made by this batch's own; return who is left."""
     allocation = progress.allocation
     failed: list[int] = []
+    stuck: set[int] = set()
     for slot in slots:
-        position = allocation.best(slot)
+        position = allocation.best(slot, allocation.crowd(slot))
         if position != NOWHERE:
             allocation.put(slot, position)
             continue
-        search = ejection.Ejection(allocation, moves_left=0)
+        search = ejection.Ejection(allocation, 0, stuck)
         if not search.make_room(slot):
             failed.append(slot)
     return failed
@@ -83,7 +84,7 @@ def _by_moving_replicas(progress: _Progress, slot: int) -> bool:
     """Place a slot where running replicas make room, within what may move in a batch."""
     allocation = progress.allocation
     left = allocation.problem.move_limit - len(allocation.moved())
-    search = ejection.Ejection(allocation, moves_left=left)
+    search = ejection.Ejection(allocation, left, set())
     is_placed = left > 0 and search.make_room(slot)
     if is_placed:
         progress.cut_short.discard(slot)

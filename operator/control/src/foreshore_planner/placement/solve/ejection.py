@@ -6,7 +6,7 @@ running replica does, nobody goes to a worse grade or to a domain that it shares
 before, and a bound on the trials ends every search.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
 from foreshore_planner.placement.solve.allocation import RANKS, WORST, Allocation
@@ -23,10 +23,16 @@ Loss = tuple[bool, float, int]
 class Ejection:
     """A search for room on behalf of one slot."""
 
-    def __init__(self, allocation: Allocation, moves_left: int, trials: int = TRIALS) -> None:
+    def __init__(self, allocation: Allocation, moves_left: int, stuck: set[int]) -> None:
+        """Search with what earlier searches learnt: `stuck` are slots that could not move.
+
+        Room only shrinks while a batch is filled, so that who found no other node will find none
+        until somebody moves away; a search that fails asks everybody once more.
+        """
         self._allocation = allocation
         self._moves_left = moves_left
-        self._trials = trials
+        self._stuck = stuck
+        self._trials = TRIALS
 
     @property
     def is_exhausted(self) -> bool:
@@ -35,9 +41,13 @@ class Ejection:
 
     def make_room(self, slot: int, limit: int = WORST) -> bool:
         """Place a slot, up to a rank, by moving others; what is not of use is taken back."""
-        return self._swap(slot, limit) or (
-            DEPTH > 1 and self._push(slot, limit, frozenset((slot,)), DEPTH)
-        )
+        if self._swap(slot, limit):
+            return True
+        if self._stuck:
+            self._stuck.clear()
+            if self._swap(slot, limit):
+                return True
+        return self._push(slot, limit, frozenset((slot,)), DEPTH)
 
     def _swap(self, slot: int, limit: int) -> bool:
         """Move the occupant whose move costs least to a candidate with room."""
@@ -45,7 +55,7 @@ class Ejection:
         for position in self._wanted(slot, limit):
             if best is not None:
                 break
-            for occupant in self._occupants(slot, position, frozenset()):
+            for occupant in self._occupants(slot, position, self._stuck):
                 option = self._tried(slot, position, occupant)
                 if option is not None and (best is None or option[0] < best[0]):
                     best = (*option, position, occupant)
@@ -59,27 +69,29 @@ class Ejection:
 
     def _tried(self, slot: int, position: int, occupant: int) -> tuple[Loss, int] | None:
         """What it costs to move an occupant, and where it would go; None where it cannot."""
-        allocation, mark = self._allocation, self._allocation.mark()
-        rank, cost, is_held = (
-            allocation.rank_held(occupant),
-            allocation.cost(occupant),
-            allocation.is_held(occupant),
-        )
-        allocation.take(occupant)
-        allocation.put(slot, position)
-        target = allocation.best(occupant, rank, allocation.nodes[position])
-        allocation.back_to(mark)
+        allocation = self._allocation
+        crowd = allocation.crowd(occupant)
+        rank = allocation.rank_of_place(occupant, crowd)
+        if allocation.is_akin(slot, occupant):
+            domains, nodes = crowd
+            crowd = (
+                [*domains, allocation.domains[position]],
+                [*nodes, allocation.nodes[position]],
+            )
+        target = allocation.best(occupant, crowd, rank, allocation.nodes[position])
         if target == NOWHERE:
+            self._stuck.add(occupant)
             return None
-        loss = allocation.costs[target] - cost
-        return (is_held, loss, int(allocation.problem.order[occupant])), target
+        loss = allocation.costs[target] - allocation.cost(occupant)
+        return (allocation.is_held(occupant), loss, allocation.order[occupant]), target
 
     def _push(self, slot: int, limit: int, chain: frozenset[int], depth: int) -> bool:
         """Place a slot where an occupant leaves that pushes the next one, so many deep."""
         allocation = self._allocation
         for position in self._wanted(slot, limit):
             for occupant in self._occupants(slot, position, chain):
-                mark, rank = allocation.mark(), allocation.rank_held(occupant)
+                mark = allocation.mark()
+                rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
                 allocation.take(occupant)
                 allocation.put(slot, position)
                 if self._settled(occupant, rank, position, chain | {occupant}, depth - 1):
@@ -90,7 +102,9 @@ class Ejection:
     def _settled(
         self, occupant: int, rank: int, barred: int, chain: frozenset[int], depth: int
     ) -> bool:
-        target = self._allocation.best(occupant, rank, self._allocation.nodes[barred])
+        allocation = self._allocation
+        crowd = allocation.crowd(occupant)
+        target = allocation.best(occupant, crowd, rank, allocation.nodes[barred])
         if target != NOWHERE:
             self._allocation.put(occupant, target)
             return True
@@ -100,10 +114,11 @@ class Ejection:
         """The candidates of a slot up to a rank, best first."""
         allocation = self._allocation
         span = range(allocation.starts[slot], allocation.starts[slot + 1])
-        ranked = [(allocation.rank(slot, position), position) for position in span]
+        crowd = allocation.crowd(slot)
+        ranked = [(allocation.rank(position, crowd), position) for position in span]
         return [position for rank, position in sorted(ranked) if rank <= limit]
 
-    def _occupants(self, slot: int, position: int, chain: frozenset[int]) -> Iterator[int]:
+    def _occupants(self, slot: int, position: int, barred: Set[int]) -> Iterator[int]:
         """Who could make room there alone, this batch's own first; each counts as a trial."""
         allocation, node = self._allocation, self._allocation.nodes[position]
         row, need = allocation.free(node), allocation.need(slot)
@@ -111,12 +126,12 @@ class Ejection:
         enough = [
             occupant
             for occupant in allocation.residents(node)
-            if occupant not in chain
+            if occupant not in barred
             and allocation.starts[occupant] < allocation.starts[occupant + 1]
             and (self._moves_left > 0 or not allocation.is_held(occupant))
             and all(allocation.amount(occupant, kind) >= amount for kind, amount in short)
         ]
-        enough.sort(key=lambda occupant: self._reluctance(occupant))
+        enough.sort(key=self._reluctance)
         for occupant in enough:
             if self._trials <= 0:
                 return
@@ -125,7 +140,7 @@ class Ejection:
 
     def _reluctance(self, occupant: int) -> tuple[bool, int]:
         allocation = self._allocation
-        return allocation.is_held(occupant), int(allocation.problem.order[occupant])
+        return allocation.is_held(occupant), allocation.order[occupant]
 
 
 def grade_limit(grade: int) -> int:
