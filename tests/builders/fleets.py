@@ -80,9 +80,28 @@ def fleet(seed: int, shape: Shape = Shape()) -> problem.PlacementProblem:
 
 
 def crowded(seed: int, load: float, placements: int = 300) -> problem.PlacementProblem:
-    """Return a small instance that asks this share of all CPU, at four sites and a cloud."""
+    """Return a small instance that asks this share of all CPU, at four sites and a cloud.
+
+    Budgets are hard: nodes beyond them are no candidates.
+    """
     shape = Shape(4, 10, 1, 4, placements, pairs=0.2, skew=0.1, cpu=(250, 3000), load=load)
-    return fleet(seed, shape)
+    return within_budget(fleet(seed, shape))
+
+
+def within_budget(asked: problem.PlacementProblem) -> problem.PlacementProblem:
+    """Return a problem without the candidates beyond the budget."""
+    kept = asked.grades == problem.Grade.WITHIN
+    slots = len(asked.order)
+    owner = numpy.repeat(numpy.arange(slots), numpy.diff(asked.starts))[kept]
+    lengths = numpy.bincount(owner, minlength=slots)
+    return dataclasses.replace(
+        asked,
+        starts=numpy.concatenate(([0], numpy.cumsum(lengths))),
+        nodes=asked.nodes[kept],
+        grades=asked.grades[kept],
+        domains=asked.domains[kept],
+        costs=asked.costs[kept],
+    )
 
 
 def _nodes(

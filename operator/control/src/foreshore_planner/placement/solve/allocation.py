@@ -18,6 +18,7 @@ WORST: Final = RANKS * len(Grade) - 1
 Crowd = tuple[Sequence[int], Sequence[int]]
 """The domains and the nodes of the rest of a group."""
 NOBODY: Final[Crowd] = ((), ())
+_NO_SLOTS: Final[dict[int, None]] = {}
 _AS_GIVEN: Final = -2
 """The candidate of a slot that the batch has not touched."""
 
@@ -36,7 +37,8 @@ class Allocation:
         self._held = problem.held.data
         self._group = problem.group.data
         self._free = _FreeRooms(problem.free)
-        self._residents: dict[int, dict[int, None]] = {}
+        self._newcomers: dict[int, dict[int, None]] = {}
+        self._incumbents: dict[int, dict[int, None]] = {}
         self._crowds: dict[int, tuple[list[int], list[int]]] = {}
         self._needs: dict[int, tuple[tuple[int, int], ...]] = {}
         self._candidates: dict[int, int] = {}
@@ -53,6 +55,10 @@ class Allocation:
     def is_held(self, slot: int) -> bool:
         """Whether a slot is a running replica that has not moved in this batch."""
         return self._held[slot] != NOWHERE and slot not in self._candidates
+
+    def is_fixed(self, slot: int) -> bool:
+        """Whether a slot has no candidates, and therefore stays."""
+        return self.starts[slot] == self.starts[slot + 1]
 
     def moved(self) -> dict[int, int]:
         """Return the held slots that have moved, with the position of their new candidate."""
@@ -86,12 +92,16 @@ class Allocation:
         """Return what is free on a node now."""
         return self._free[node]
 
-    def residents(self, node: int) -> dict[int, None]:
-        """Return the slots on a node now."""
-        slots = self._residents.get(node)
+    def newcomers(self, node: int) -> dict[int, None]:
+        """Return the slots that this batch has put on a node."""
+        return self._newcomers.get(node, _NO_SLOTS)
+
+    def incumbents(self, node: int) -> dict[int, None]:
+        """Return the running replicas on a node that have not moved in this batch."""
+        slots = self._incumbents.get(node)
         if slots is None:
             slots = dict.fromkeys(self.problem.occupants.get(node, ()))
-            self._residents[node] = slots
+            self._incumbents[node] = slots
         return slots
 
     def best(  # noqa: C901 - the innermost loop: a call a candidate would double its time
@@ -215,13 +225,18 @@ class Allocation:
             row[kind] -= sign * amount
         domains, nodes = self._crowd(self._group[slot])
         if sign > 0:
-            self.residents(node)[slot] = None
+            self._residents(slot, node)[slot] = None
             domains.append(self._domain(slot))
             nodes.append(node)
         else:
-            del self.residents(node)[slot]
+            del self._residents(slot, node)[slot]
             domains.remove(self._domain(slot))
             nodes.remove(node)
+
+    def _residents(self, slot: int, node: int) -> dict[int, None]:
+        if self.is_held(slot):
+            return self.incumbents(node)
+        return self._newcomers.setdefault(node, {})
 
     def _crowd(self, group: int) -> tuple[list[int], list[int]]:
         """The domains and nodes of a group now; short lists, with repeats."""

@@ -55,7 +55,8 @@ def _place(progress: _Progress, slots: Sequence[int]) -> None:
     """Place the slots of one precedence: in order, by ejection, then in rounds."""
     problem = progress.allocation.problem
     failed = _in_order(progress, order.scarcest_first(problem, slots, {}))
-    failed = [slot for slot in failed if not _by_moving_replicas(progress, slot)]
+    stuck: set[int] = set()
+    failed = [slot for slot in failed if not _by_moving_replicas(progress, slot, stuck)]
     batch = frozenset(slots)
     failed = [slot for slot in failed if _is_possible(progress.allocation, slot)]
     for _ in range(ROUNDS):
@@ -80,11 +81,11 @@ def _in_order(progress: _Progress, slots: Iterable[int]) -> list[int]:
     return failed
 
 
-def _by_moving_replicas(progress: _Progress, slot: int) -> bool:
+def _by_moving_replicas(progress: _Progress, slot: int, stuck: set[int]) -> bool:
     """Place a slot where running replicas make room, within what may move in a batch."""
     allocation = progress.allocation
     left = allocation.problem.move_limit - len(allocation.moved())
-    search = ejection.Ejection(allocation, left, set())
+    search = ejection.Ejection(allocation, left, stuck)
     is_placed = left > 0 and search.make_room(slot)
     if is_placed:
         progress.cut_short.discard(slot)
@@ -120,7 +121,7 @@ def _near(allocation: Allocation, failed: Iterable[int], batch: frozenset[int]) 
         for slot in failed
         for position in range(allocation.starts[slot], allocation.starts[slot + 1])
     }
-    return sorted(slot for node in nodes for slot in allocation.residents(node) if slot in batch)
+    return sorted(slot for node in nodes for slot in allocation.newcomers(node) if slot in batch)
 
 
 def _is_possible(allocation: Allocation, slot: int) -> bool:
@@ -133,7 +134,7 @@ def _is_possible(allocation: Allocation, slot: int) -> bool:
 
 def _fits_when_empty(allocation: Allocation, slot: int, node: int) -> bool:
     row = list(allocation.free(node))
-    for occupant in allocation.residents(node):
+    for occupant in (*allocation.newcomers(node), *allocation.incumbents(node)):
         for kind, amount in allocation.need(occupant):
             row[kind] += amount
     return all(row[kind] >= amount for kind, amount in allocation.need(slot))

@@ -9,12 +9,14 @@ before, and a bound on the trials ends every search.
 from collections.abc import Iterator, Set
 from typing import Final
 
-from foreshore_planner.placement.solve.allocation import RANKS, WORST, Allocation
+from foreshore_planner.placement.solve.allocation import WORST, Allocation
 from foreshore_planner.placement.solve.problem import NOWHERE
 
 TRIALS: Final = 600
 """Moves tried for one slot: a few milliseconds."""
 DEPTH: Final = 2
+COMPARED: Final = 8
+"""Occupants of a node among which the cheapest to move is looked for, once one can move."""
 
 Loss = tuple[bool, float, int]
 """(is a running replica, what the move costs, its order): smaller is better."""
@@ -55,10 +57,12 @@ class Ejection:
         for position in self._wanted(slot, limit):
             if best is not None:
                 break
-            for occupant in self._occupants(slot, position, self._stuck):
+            for number, occupant in enumerate(self._occupants(slot, position, self._stuck)):
                 option = self._tried(slot, position, occupant)
                 if option is not None and (best is None or option[0] < best[0]):
                     best = (*option, position, occupant)
+                if best is not None and number >= COMPARED:
+                    break
         if best is None:
             return False
         _, target, position, occupant = best
@@ -123,26 +127,18 @@ class Ejection:
         allocation, node = self._allocation, self._allocation.nodes[position]
         row, need = allocation.free(node), allocation.need(slot)
         short = [(kind, amount - row[kind]) for kind, amount in need if amount > row[kind]]
-        enough = [
-            occupant
-            for occupant in allocation.residents(node)
-            if occupant not in barred
-            and allocation.starts[occupant] < allocation.starts[occupant + 1]
-            and (self._moves_left > 0 or not allocation.is_held(occupant))
-            and all(allocation.amount(occupant, kind) >= amount for kind, amount in short)
-        ]
-        enough.sort(key=self._reluctance)
-        for occupant in enough:
+        for occupant in self._residents(node):
+            if occupant in barred or allocation.is_fixed(occupant):
+                continue
+            if any(allocation.amount(occupant, kind) < amount for kind, amount in short):
+                continue
             if self._trials <= 0:
                 return
             self._trials -= 1
             yield occupant
 
-    def _reluctance(self, occupant: int) -> tuple[bool, int]:
-        allocation = self._allocation
-        return allocation.is_held(occupant), allocation.order[occupant]
-
-
-def grade_limit(grade: int) -> int:
-    """Return the worst rank of a grade."""
-    return grade * RANKS + RANKS - 1
+    def _residents(self, node: int) -> list[int]:
+        newcomers = self._allocation.newcomers(node)
+        if self._moves_left <= 0:
+            return list(newcomers)
+        return [*newcomers, *self._allocation.incumbents(node)]

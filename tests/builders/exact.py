@@ -1,0 +1,101 @@
+"""Exact answers to a placement problem, by HiGHS: oracles of the solver's tests and its bench.
+
+Failure domains are left out: both oracles may do more than the product, so their answers bound it.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import highspy
+import numpy
+
+from foreshore_planner.placement.solve import problem
+
+MISS: Final = 20.0
+"""The price of a slot over its budget, beside its cost; the dearest candidate costs less than 4."""
+UNPLACED: Final = 500.0
+SCALE: Final = 1 << 30
+"""Bytes are counted in GiB and millicores in cores, so that the numbers of a row are alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactAnswer:
+    """What a solver found and what it took."""
+
+    value: float
+    """The cost of the best, or the number of unplaced slots."""
+    is_proven: bool
+    seconds: float
+    """Processor time."""
+
+
+def relaxed(asked: problem.PlacementProblem) -> ExactAnswer:
+    """Return the cost of the linear relaxation: no placement of whole slots costs less."""
+    costs = asked.costs + MISS * asked.grades
+    model, begun = _model(asked, costs, UNPLACED), time.process_time()
+    model.run()
+    value: float = model.getInfo().objective_function_value
+    proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return ExactAnswer(value, proven, time.process_time() - begun)
+
+
+def fewest_unplaced(asked: problem.PlacementProblem, seconds: float) -> ExactAnswer:
+    """Return how few slots a mixed-integer program leaves unplaced, as far as it gets."""
+    model, begun = _model(asked, numpy.zeros_like(asked.costs), 1.0), time.process_time()
+    columns = model.getNumCol()
+    whole = numpy.full(columns, highspy.HighsVarType.kInteger)
+    model.changeColsIntegrality(columns, numpy.arange(columns, dtype=numpy.int32), whole)
+    model.setOptionValue("time_limit", seconds)
+    model.run()
+    value: float = model.getInfo().objective_function_value
+    proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return ExactAnswer(round(value), proven, time.process_time() - begun)
+
+
+def cost(asked: problem.PlacementProblem, candidates: problem.Integers) -> float:
+    """Return what an answer costs by the measure of `relaxed`."""
+    placed = candidates[candidates != problem.NOWHERE]
+    misses = int(asked.grades[placed].sum())
+    missing = int(candidates.size - placed.size)
+    return float(asked.costs[placed].sum()) + MISS * misses + UNPLACED * missing
+
+
+def _model(
+    asked: problem.PlacementProblem, costs: problem.Costs, unplaced: float
+) -> Any:  # highspy has no types
+    """A column a candidate and one a slot for being nowhere; a row a slot and one a resource."""
+    slots, nodes = len(asked.order), len(asked.free)
+    count = len(asked.nodes)
+    owner = numpy.repeat(numpy.arange(slots), numpy.diff(asked.starts))
+    unit = numpy.where(asked.demand.max(axis=0, initial=1) > SCALE // 64, SCALE, 1000)
+    kinds = asked.demand.shape[1]
+    width = 1 + kinds
+    index = numpy.empty((count, width), numpy.int32)
+    value = numpy.ones((count, width))
+    index[:, 0] = owner
+    for kind in range(kinds):
+        index[:, 1 + kind] = slots + kind * nodes + asked.nodes
+        value[:, 1 + kind] = asked.demand[owner, kind] / unit[kind]
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = count + slots, slots + kinds * nodes
+    lp.col_cost_ = numpy.concatenate((costs, numpy.full(slots, unplaced)))
+    lp.col_lower_, lp.col_upper_ = numpy.zeros(count + slots), numpy.ones(count + slots)
+    most = (numpy.maximum(asked.free, 0) / unit).T.ravel()
+    lp.row_lower_ = numpy.concatenate(
+        (numpy.ones(slots), numpy.full(most.size, -highspy.kHighsInf))
+    )
+    lp.row_upper_ = numpy.concatenate((numpy.ones(slots), most))
+    matrix = lp.a_matrix_
+    matrix.format_ = highspy.MatrixFormat.kColwise
+    ends = numpy.concatenate(
+        (numpy.arange(0, count * width, width), count * width + numpy.arange(slots + 1))
+    )
+    matrix.start_ = ends.astype(numpy.int32)
+    matrix.index_ = numpy.concatenate((index.ravel(), numpy.arange(slots, dtype=numpy.int32)))
+    matrix.value_ = numpy.concatenate((value.ravel(), numpy.ones(slots)))
+    model = highspy.Highs()
+    model.setOptionValue("output_flag", False)
+    model.setOptionValue("threads", 1)
+    model.passModel(lp)
+    return model
