@@ -21,8 +21,8 @@ CLASS_OF_SITE: Final = (0, 0, 0, 0, 0, 1, 1, 1, 2, 2)
 CPU: Final = numpy.array([4000, 8000, 16000, 32000])
 MEMORY: Final = numpy.array([8, 16, 64, 128]) * GIB
 SERVICE_MS: Final = numpy.array([14.0, 8.0, 4.0, 5.0])
-PRICE: Final = numpy.array([1.0, 1.1, 1.25, 0.8])
-"""A core for an hour; the cloud is cheaper and farther."""
+PRICE: Final = numpy.array([1.0, 1.1, 1.25])
+"""A core for an hour, by class at the edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,10 @@ class Shape:
     """Share of the placements with a budget of 8–20 ms."""
     skew: float = 0.4
     """How unlike each other the sites are (of a log-normal)."""
-    cpu: tuple[int, int] = (250, 2000)
+    cpu: tuple[int, int] = (200, 1500)
     """Millicores a replica asks, evenly drawn."""
+    cloud_price: float = 0.8
+    """A core in the cloud: cheaper than the edge, so that all who may go there want to."""
     load: float | None = None
     """Where given, all nodes are scaled so that this share of their CPU is asked."""
 
@@ -76,7 +78,8 @@ def fleet(seed: int, shape: Shape = Shape()) -> problem.PlacementProblem:
         near > 0, 1.0, distance[site[group]][numpy.arange(group.size)[:, None], region]
     )
     bound = rtt + SERVICE_MS[kind[nodes]]
-    return _columns(free, demand, group, nodes, bound, budget[group], PRICE[kind[nodes]])
+    price = numpy.append(PRICE, shape.cloud_price)[kind[nodes]]
+    return _columns(free, demand, group, nodes, bound, budget[group], price)
 
 
 def crowded(seed: int, load: float, placements: int = 300) -> problem.PlacementProblem:

@@ -7,6 +7,7 @@ nothing here reads a clock, draws a number or depends on the order of rows.
                     then running replicas) → still without a node? first in the next round
     a round         starts again with what the batch has placed near the slots that failed;
                     it stays only when it is better: fewer unplaced, better grades, lower cost
+    at the end      the fewest leave the nodes that hold more than they have
 
 A slot is refused for good when no candidate could hold it even empty of all that may move.
 """
@@ -17,7 +18,7 @@ from typing import Final
 
 import numpy
 
-from foreshore_planner.placement.solve import ejection, order
+from foreshore_planner.placement.solve import ejection, order, relief
 from foreshore_planner.placement.solve.allocation import Allocation
 from foreshore_planner.placement.solve.problem import (
     NOWHERE,
@@ -48,7 +49,8 @@ def solve(problem: PlacementProblem) -> PlacementSolution:
     for level in sorted(set(precedences)):
         slots = [slot for slot, rank in zip(requested, precedences, strict=True) if rank == level]
         _place(progress, slots)
-    return _answer(progress, requested)
+    overfull = _relieve(progress.allocation)
+    return _answer(progress, requested, overfull)
 
 
 def _place(progress: _Progress, slots: Sequence[int]) -> None:
@@ -124,6 +126,12 @@ def _near(allocation: Allocation, failed: Iterable[int], batch: frozenset[int]) 
     return sorted(slot for node in nodes for slot in allocation.newcomers(node) if slot in batch)
 
 
+def _relieve(allocation: Allocation) -> tuple[int, ...]:
+    """Let the fewest leave the nodes that are too full; return the nodes that stay so."""
+    left = allocation.problem.move_limit - len(allocation.moved())
+    return relief.relieve(allocation, allocation.problem.overfull, left)
+
+
 def _is_possible(allocation: Allocation, slot: int) -> bool:
     """Whether some candidate could hold a slot if all left it that may."""
     return any(
@@ -140,7 +148,9 @@ def _fits_when_empty(allocation: Allocation, slot: int, node: int) -> bool:
     return all(row[kind] >= amount for kind, amount in allocation.need(slot))
 
 
-def _answer(progress: _Progress, requested: Sequence[int]) -> PlacementSolution:
+def _answer(
+    progress: _Progress, requested: Sequence[int], overfull: tuple[int, ...]
+) -> PlacementSolution:
     allocation = progress.allocation
     candidates = [allocation.candidate(slot) for slot in requested]
     nodes = [allocation.node(slot) for slot in requested]
@@ -150,5 +160,6 @@ def _answer(progress: _Progress, requested: Sequence[int]) -> PlacementSolution:
         candidates=numpy.array(candidates, numpy.int64),
         moves=allocation.moved(),
         rounds=progress.rounds,
+        overfull=overfull,
         cut_short=tuple(sorted(unplaced & progress.cut_short)),
     )

@@ -6,10 +6,10 @@ running replica does, nobody goes to a worse grade or to a domain that it shares
 before, and a bound on the trials ends every search.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
-from foreshore_planner.placement.solve.allocation import WORST, Allocation
+from foreshore_planner.placement.solve.allocation import NOBODY, WORST, Allocation
 from foreshore_planner.placement.solve.problem import NOWHERE
 
 TRIALS: Final = 600
@@ -50,6 +50,20 @@ class Ejection:
             if self._swap(slot, limit):
                 return True
         return self._push(slot, limit, frozenset((slot,)), DEPTH)
+
+    def clear(self, node: int) -> bool:
+        """Let an occupant of a node push another off a third, where none can simply leave."""
+        allocation = self._allocation
+        for occupant in (*allocation.newcomers(node), *allocation.incumbents(node)):
+            if allocation.is_fixed(occupant):
+                continue
+            mark = allocation.mark()
+            rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
+            allocation.take(occupant)
+            if self._swap(occupant, rank) and allocation.node(occupant) != node:
+                return True
+            allocation.back_to(mark)
+        return False
 
     def _swap(self, slot: int, limit: int) -> bool:
         """Move the occupant whose move costs least to a candidate with room."""
@@ -114,12 +128,19 @@ class Ejection:
             return True
         return depth > 0 and self._push(occupant, rank, chain, depth)
 
-    def _wanted(self, slot: int, limit: int) -> list[int]:
-        """The candidates of a slot up to a rank, best first."""
+    def _wanted(self, slot: int, limit: int) -> Sequence[int]:
+        """The candidates of a slot up to a rank where somebody might leave, best first."""
         allocation = self._allocation
-        span = range(allocation.starts[slot], allocation.starts[slot + 1])
+        nodes, moves_replicas = allocation.nodes, self._moves_left > 0
+        inhabited = [
+            position
+            for position in range(allocation.starts[slot], allocation.starts[slot + 1])
+            if moves_replicas or allocation.newcomers(nodes[position])
+        ]
         crowd = allocation.crowd(slot)
-        ranked = [(allocation.rank(position, crowd), position) for position in span]
+        if crowd is NOBODY and limit == WORST:
+            return inhabited
+        ranked = [(allocation.rank(position, crowd), position) for position in inhabited]
         return [position for rank, position in sorted(ranked) if rank <= limit]
 
     def _occupants(self, slot: int, position: int, barred: Set[int]) -> Iterator[int]:

@@ -71,6 +71,8 @@ class PlacementProblem:
     """The slots that hold a node, by node: those that may be asked to move. See `occupancy`."""
     members: Mapping[int, Sequence[int]] = field(default_factory=dict)
     """The slots of a group that hold a node, by group. See `membership`."""
+    overfull: tuple[int, ...] = ()
+    """Nodes whose held slots ask for more than there is (`free` is negative): the fewest leave."""
     move_limit: int = UNLIMITED
     """How many held slots may move in this batch."""
 
@@ -87,6 +89,8 @@ class PlacementSolution:
     """Held slots that move, by slot: the position of their new candidate."""
     rounds: int
     """How often unplaced slots were tried again before the others."""
+    overfull: tuple[int, ...]
+    """Nodes that stay too full, because nobody there has another node or no more may move."""
     cut_short: tuple[int, ...]
     """Unplaced slots for which a bound ended the search: with more time they might be placed."""
 
