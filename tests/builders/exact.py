@@ -30,10 +30,11 @@ class ExactAnswer:
     """Processor time."""
 
 
-def relaxed(asked: problem.PlacementProblem) -> ExactAnswer:
+def relaxed(asked: problem.PlacementProblem, seconds: float) -> ExactAnswer:
     """Return the cost of the linear relaxation: no placement of whole slots costs less."""
     costs = asked.costs + MISS * asked.grades
     model, begun = _model(asked, costs, UNPLACED), time.process_time()
+    model.setOptionValue("time_limit", seconds)
     model.run()
     value: float = model.getInfo().objective_function_value
     proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
@@ -94,7 +95,7 @@ def _model(
     matrix.start_ = ends.astype(numpy.int32)
     matrix.index_ = numpy.concatenate((index.ravel(), numpy.arange(slots, dtype=numpy.int32)))
     matrix.value_ = numpy.concatenate((value.ravel(), numpy.ones(slots)))
-    model = highspy.Highs()
+    model = highspy.Highs()  # type: ignore[no-untyped-call]
     model.setOptionValue("output_flag", False)
     model.setOptionValue("threads", 1)
     model.passModel(lp)

@@ -82,12 +82,24 @@ def fleet(seed: int, shape: Shape = Shape()) -> problem.PlacementProblem:
     return _columns(free, demand, group, nodes, bound, budget[group], price)
 
 
-def crowded(seed: int, load: float, placements: int = 300) -> problem.PlacementProblem:
-    """Return a small instance that asks this share of all CPU, at four sites and a cloud.
+CROWDED: Final = (
+    Shape(4, 10, 1, 4, skew=0.1, cpu=(250, 3000)),
+    Shape(4, 10, 1, 3, skew=0.25, cpu=(500, 3000)),
+    Shape(4, 10, 1, 3, skew=0.1, cpu=(1500, 4000)),
+    Shape(4, 10, 1, 3, skew=0.1, cpu=(500, 3000), tight=0.45),
+)
+"""Four sites and a small cloud: small demands, unlike sites, large demands, many tight budgets."""
+CROWDED_LOADS: Final = (0.74, 0.8, 0.85, 0.9, 0.93, 0.95)
+
+
+def crowded(seed: int, placements: int = 330) -> problem.PlacementProblem:
+    """Return a small instance that asks for 74-95 % of all CPU; shapes and loads take turns.
 
     Budgets are hard: nodes beyond them are no candidates.
     """
-    shape = Shape(4, 10, 1, 4, placements, pairs=0.2, skew=0.1, cpu=(250, 3000), load=load)
+    shape = CROWDED[seed % len(CROWDED)]
+    load = CROWDED_LOADS[seed // len(CROWDED) % len(CROWDED_LOADS)]
+    shape = dataclasses.replace(shape, placements=placements, pairs=0.2, load=load)
     return within_budget(fleet(seed, shape))
 
 
@@ -183,6 +195,35 @@ def _columns(
         domains=nodes.ravel().astype(numpy.int32),
         costs=costs.ravel(),
         requested=numpy.arange(slots, dtype=numpy.int32),
+    )
+
+
+def pooled(asked: problem.PlacementProblem, shape: Shape) -> problem.PlacementProblem:
+    """Return a problem whose alike nodes are one large node: what it costs bounds the original.
+
+    Alike are the nodes of a site and class, and all of a region.
+    """
+    edge = shape.sites * shape.nodes
+    classes = numpy.resize(numpy.array(CLASS_OF_SITE), shape.nodes)
+    at_edge = numpy.arange(shape.sites)[:, None] * 3 + classes[None, :]
+    regions = shape.sites * 3 + numpy.arange(len(asked.free) - edge) // shape.region_nodes
+    pool = numpy.concatenate((at_edge.ravel(), regions))
+    free = numpy.zeros((int(pool.max()) + 1, asked.free.shape[1]), numpy.int64)
+    numpy.add.at(free, pool, asked.free)
+    slots = len(asked.order)
+    owner = numpy.repeat(numpy.arange(slots), numpy.diff(asked.starts))
+    keys = owner * len(free) + pool[asked.nodes]
+    ranked = numpy.lexsort((asked.costs, asked.grades, keys))
+    kept = ranked[numpy.flatnonzero(numpy.diff(keys[ranked], prepend=-1))]
+    lengths = numpy.bincount(owner[kept], minlength=slots)
+    return dataclasses.replace(
+        asked,
+        free=free,
+        starts=numpy.concatenate(([0], numpy.cumsum(lengths))),
+        nodes=pool[asked.nodes[kept]].astype(numpy.int32),
+        grades=asked.grades[kept],
+        domains=pool[asked.nodes[kept]].astype(numpy.int32),
+        costs=asked.costs[kept],
     )
 
 
