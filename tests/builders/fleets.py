@@ -97,8 +97,8 @@ def crowded(seed: int, placements: int = 330) -> problem.PlacementProblem:
 
     Budgets are hard: nodes beyond them are no candidates.
     """
-    shape = CROWDED[seed % len(CROWDED)]
-    load = CROWDED_LOADS[seed // len(CROWDED) % len(CROWDED_LOADS)]
+    shape = CROWDED[seed // len(CROWDED_LOADS) % len(CROWDED)]
+    load = CROWDED_LOADS[seed % len(CROWDED_LOADS)]
     shape = dataclasses.replace(shape, placements=placements, pairs=0.2, load=load)
     return within_budget(fleet(seed, shape))
 

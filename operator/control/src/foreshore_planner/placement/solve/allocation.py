@@ -5,7 +5,7 @@ and `back_to` undoes all since a mark. Only what is touched is read from the pro
 that a small batch in a large fleet costs what the batch costs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Integers, PlacementProblem
@@ -190,12 +190,18 @@ class Allocation:
         """Return the mark of this moment, for `back_to`."""
         return len(self._changes)
 
-    def changed_since(self, mark: int) -> dict[int, int]:
-        """Return the slots changed since a mark, with the candidate they had then."""
-        before: dict[int, int] = {}
-        for slot, position in self._changes[mark:]:
-            before.setdefault(slot, position)
-        return before
+    def since(self, mark: int) -> dict[int, int]:
+        """Return the slots changed since a mark, with the candidate that they have now."""
+        return {slot: self.candidate(slot) for slot, _ in self._changes[mark:]}
+
+    def set(self, candidates: Mapping[int, int]) -> None:
+        """Give these slots these candidates, whatever they have now."""
+        for slot in candidates:
+            if self.node(slot) != NOWHERE:
+                self.take(slot)
+        for slot, position in candidates.items():
+            if position != NOWHERE:
+                self.put(slot, position)
 
     def back_to(self, mark: int) -> None:
         """Undo every change since a mark."""

@@ -3,7 +3,8 @@
 Called by the reference plan and by the fold, with the same problem and therefore the same answer:
 nothing here reads a clock, draws a number or depends on the order of rows.
 
-    by precedence:  scarcest first → no room? others move, depth 1, then 2 (this batch's own,
+    by precedence:  scarcest first (many slots twice, the second time with those earlier that paid
+                    most for their turn) → no room? others move, depth 1, then 2 (this batch's own,
                     then running replicas) → still without a node? first in the next round
     a round         starts again with what the batch has placed near the slots that failed;
                     it stays only when it is better: fewer unplaced, better grades, lower cost
@@ -12,6 +13,7 @@ nothing here reads a clock, draws a number or depends on the order of rows.
 A slot is refused for good when no candidate could hold it even empty of all that may move.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +30,9 @@ from foreshore_planner.placement.solve.problem import (
 
 ROUNDS: Final = 12
 """How often what failed is tried again before the others."""
+
+MANY: Final = 100
+"""From so many slots on, a batch is filled twice: fewer do not pay for the time."""
 
 
 @dataclass(slots=True)
@@ -55,8 +60,7 @@ def solve(problem: PlacementProblem) -> PlacementSolution:
 
 def _place(progress: _Progress, slots: Sequence[int]) -> None:
     """Place the slots of one precedence: in order, by ejection, then in rounds."""
-    problem = progress.allocation.problem
-    failed = _in_order(progress, order.scarcest_first(problem, slots, {}))
+    failed = _in_the_better_order(progress, slots)
     stuck: set[int] = set()
     failed = [slot for slot in failed if not _by_moving_replicas(progress, slot, stuck)]
     batch = frozenset(slots)
@@ -65,6 +69,41 @@ def _place(progress: _Progress, slots: Sequence[int]) -> None:
         if not failed:
             break
         failed = _round(progress, failed, batch)
+
+
+def _in_the_better_order(progress: _Progress, slots: Sequence[int]) -> list[int]:
+    """Fill in order, and many slots twice: those who lost most by their turn come earlier then."""
+    allocation = progress.allocation
+    mark = allocation.mark()
+    failed = _in_order(progress, order.scarcest_first(allocation.problem, slots, {}, {}))
+    if len(slots) < MANY:
+        return failed
+    score, first = _score(allocation, slots), allocation.since(mark)
+    losses = {slot: _loss(allocation, slot) for slot in slots}
+    allocation.back_to(mark)
+    again = _in_order(progress, order.scarcest_first(allocation.problem, slots, {}, losses))
+    if _score(allocation, slots) < score:
+        return again
+    allocation.back_to(mark)
+    allocation.set(first)
+    return failed
+
+
+def _score(allocation: Allocation, slots: Iterable[int]) -> tuple[int, int, float]:
+    """How good a filling is, smaller is better: unplaced, grades, cost."""
+    candidates = [allocation.candidate(slot) for slot in slots]
+    placed = [position for position in candidates if position != NOWHERE]
+    grades = sum(allocation.grades[position] for position in placed)
+    return len(candidates) - len(placed), grades, math.fsum(allocation.costs[at] for at in placed)
+
+
+def _loss(allocation: Allocation, slot: int) -> float:
+    """What a slot lost by its turn: what it pays beside its first choice, as a share."""
+    position, first = allocation.candidate(slot), allocation.starts[slot]
+    if position == NOWHERE or allocation.grades[position] != allocation.grades[first]:
+        return float("inf")
+    least = allocation.costs[first]
+    return (allocation.costs[position] - least) / abs(least) if least else 0.0
 
 
 def _in_order(progress: _Progress, slots: Iterable[int]) -> list[int]:
@@ -106,7 +145,7 @@ def _round(progress: _Progress, failed: list[int], batch: frozenset[int]) -> lis
     near = _near(allocation, failed, batch)
     for slot in near:
         allocation.take(slot)
-    again = order.scarcest_first(allocation.problem, [*failed, *near], progress.failures)
+    again = order.scarcest_first(allocation.problem, [*failed, *near], progress.failures, {})
     left = _in_order(progress, again)
     if len(left) < len(failed):
         return left

@@ -18,12 +18,15 @@ BLOCK: Final = 1 << 17
 
 
 def scarcest_first(
-    problem: PlacementProblem, slots: Sequence[int], failures: Mapping[int, int]
+    problem: PlacementProblem,
+    slots: Sequence[int],
+    failures: Mapping[int, int],
+    losses: Mapping[int, float],
 ) -> list[int]:
     """Return slots in the order in which they choose.
 
     Those that found no node before come first (`failures` counts how often), then the scarcest,
-    then the largest, then by `order`.
+    then who lost most by choosing late before (`losses`), then the largest, then by `order`.
     """
     asked = numpy.asarray(slots, numpy.int64)
     if not asked.size:
@@ -33,7 +36,8 @@ def scarcest_first(
     for block in _blocks(problem, asked):
         scarcity[block], size[block] = _measured(problem, asked[block])
     failed = numpy.array([failures.get(slot, 0) for slot in asked.tolist()], numpy.int64)
-    ranked = numpy.lexsort((problem.order[asked], -size, scarcity, -failed))
+    lost = numpy.array([losses.get(slot, 0.0) for slot in asked.tolist()], numpy.float64)
+    ranked = numpy.lexsort((problem.order[asked], -size, -lost, scarcity, -failed))
     result: list[int] = asked[ranked].tolist()
     return result
 
