@@ -3,7 +3,9 @@
 Failure domains are left out: both oracles may do more than the product, so their answers bound it.
 """
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +30,8 @@ class ExactAnswer:
     is_proven: bool
     seconds: float
     """Processor time."""
+    bound: float
+    """Nothing is better than this."""
 
 
 def relaxed(asked: problem.PlacementProblem, seconds: float) -> ExactAnswer:
@@ -38,20 +42,38 @@ def relaxed(asked: problem.PlacementProblem, seconds: float) -> ExactAnswer:
     model.run()
     value: float = model.getInfo().objective_function_value
     proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
-    return ExactAnswer(value, proven, time.process_time() - begun)
+    return ExactAnswer(value, proven, time.process_time() - begun, value)
 
 
 def fewest_unplaced(asked: problem.PlacementProblem, seconds: float) -> ExactAnswer:
     """Return how few slots a mixed-integer program leaves unplaced, as far as it gets."""
-    model, begun = _model(asked, numpy.zeros_like(asked.costs), 1.0), time.process_time()
-    columns = model.getNumCol()
-    whole = numpy.full(columns, highspy.HighsVarType.kInteger)
-    model.changeColsIntegrality(columns, numpy.arange(columns, dtype=numpy.int32), whole)
-    model.setOptionValue("time_limit", seconds)
-    model.run()
-    value: float = model.getInfo().objective_function_value
-    proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
-    return ExactAnswer(round(value), proven, time.process_time() - begun)
+    return _whole(asked, numpy.zeros_like(asked.costs), 1.0, seconds)
+
+
+def fewest_moves(asked: problem.PlacementProblem, nodes: Sequence[int], seconds: float) -> int:
+    """Return a bound on the moves that relieve these nodes: no plan has fewer.
+
+    Only what runs on `nodes` moves, there or to an unlimited node beyond; give nodes that offer
+    each other room, such as those of a site.
+    """
+    slots = [slot for node in nodes for slot in asked.occupants.get(node, ())]
+    numbers = {node: number for number, node in enumerate(nodes)}
+    rows = []
+    for slot in slots:
+        span = slice(int(asked.starts[slot]), int(asked.starts[slot + 1]))
+        home = int(asked.held[slot])
+        allowed = {numbers.get(node, len(nodes)) for node in asked.nodes[span].tolist()}
+        offers = tuple(
+            problem.Offer(number, number, cost=float(number != numbers[home]))
+            for number in sorted(allowed)
+        )
+        rows.append(problem.SlotRow(f"{slot:09d}", tuple(asked.demand[slot].tolist()), offers))
+    free = asked.free[list(nodes)].copy()
+    for slot in slots:
+        free[numbers[int(asked.held[slot])]] += asked.demand[slot]
+    room = [*free.tolist(), asked.demand.sum(axis=0).tolist()]
+    inner = problem.assembled(room, rows)
+    return round(_whole(inner, inner.costs, UNPLACED, seconds).bound)
 
 
 def cost(asked: problem.PlacementProblem, candidates: problem.Integers) -> float:
@@ -60,6 +82,23 @@ def cost(asked: problem.PlacementProblem, candidates: problem.Integers) -> float
     misses = int(asked.grades[placed].sum())
     missing = int(candidates.size - placed.size)
     return float(asked.costs[placed].sum()) + MISS * misses + UNPLACED * missing
+
+
+def _whole(
+    asked: problem.PlacementProblem, costs: problem.Costs, unplaced: float, seconds: float
+) -> ExactAnswer:
+    """The best placement of whole slots."""
+    model, begun = _model(asked, costs, unplaced), time.process_time()
+    columns = model.getNumCol()
+    whole = numpy.full(columns, highspy.HighsVarType.kInteger)
+    model.changeColsIntegrality(columns, numpy.arange(columns, dtype=numpy.int32), whole)
+    model.setOptionValue("time_limit", seconds)
+    model.run()
+    info = model.getInfo()
+    proven = model.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    taken = time.process_time() - begun
+    bound = math.ceil(info.mip_dual_bound - 1e-6)
+    return ExactAnswer(round(info.objective_function_value), proven, taken, bound)
 
 
 def _model(

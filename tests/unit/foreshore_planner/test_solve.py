@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import plain_schedulers
+from builders import exact, fleets
 from foreshore_planner.placement.solve import batch, problem
 from foreshore_planner.placement.solve.problem import NOWHERE, Grade, Offer, SlotRow
 
@@ -247,3 +249,49 @@ def test_what_was_lost_comes_before_what_is_new() -> None:
 def test_an_empty_problem_has_an_empty_answer() -> None:
     solution = batch.solve(problem.assembled([], []))
     assert (solution.nodes.size, solution.unplaced) == (0, 0)
+
+
+def test_one_large_replica_leaves_a_node_that_is_too_full_and_not_two_small_ones() -> None:
+    rows = [
+        SlotRow("large", (4,), offers(0, 1), held=0, held_domain=0),
+        SlotRow("small-a", (2,), offers(0, 1), held=0, held_domain=0),
+        SlotRow("small-b", (2,), offers(0, 1), held=0, held_domain=0),
+    ]
+    asked = dataclasses.replace(problem.assembled([[-3], [9]], rows), overfull=(0,))
+    solution = batch.solve(asked)
+    assert (list(solution.moves), solution.overfull) == ([0], ())
+
+
+def test_a_node_that_nobody_can_leave_is_named_and_keeps_its_replicas() -> None:
+    rows = [SlotRow("only", (4,), offers(0), held=0, held_domain=0)]
+    asked = dataclasses.replace(problem.assembled([[-3]], rows), overfull=(0,))
+    solution = batch.solve(asked)
+    assert (dict(solution.moves), solution.overfull) == ({}, (0,))
+
+
+def test_a_search_that_its_bound_ended_is_named() -> None:
+    """A thousand replicas fill the only node, and none has another: not proven, not silent."""
+    old = [
+        SlotRow(f"old-{number}", (4,), offers(0, 1), held=0, held_domain=0)
+        for number in range(1000)
+    ]
+    full = SlotRow("other", (4,), offers(1), held=1, held_domain=1)
+    solution = batch.solve(
+        problem.assembled([[0], [0]], [SlotRow("new", (4,), offers(0)), full, *old])
+    )
+    assert (solution.unplaced, solution.cut_short) == (1, (0,))
+
+
+@pytest.mark.parametrize("seed", range(0, 24, 3))
+def test_a_crowded_fleet_is_placed_as_far_as_a_mixed_integer_program_places_it(seed: int) -> None:
+    asked = fleets.crowded(seed, placements=150)
+    unplaced = batch.solve(asked).unplaced
+    assert unplaced == 0 or unplaced <= exact.fewest_unplaced(asked, seconds=5).value
+
+
+def test_name_order_leaves_out_what_the_engine_places() -> None:
+    """The crowded fleets are hard enough to tell a plain scheduler from the engine."""
+    asked = [fleets.crowded(seed) for seed in range(5, 24, 6)]
+    plain = [int((plain_schedulers.cheapest(fleet) == NOWHERE).sum()) for fleet in asked]
+    assert sum(plain) > 0
+    assert [batch.solve(fleet).unplaced for fleet in asked] == [0] * len(asked)
