@@ -131,11 +131,13 @@ def _repairs(name: str, shape: fleets.Shape, step: int) -> None:
     _losses("site", settled, (range(at * width, (at + 1) * width) for at in sites), 12)
     ratios: list[float] = []
     for seed in range(REPEATS):
-        change = repairs.changed(settled, 0.05, seed)
+        change = repairs.changed(settled, 0.05, seed, shape)
         solution, seconds = _timed(change.asked, repeats=1)
         ratios.append(len(solution.moves) / change.fewest_moves)
         print(f"  5 % of demands changed: {len(solution.moves)} moves, at least ", end="")
-        print(f"{change.fewest_moves} forced, {len(solution.overfull)} nodes ", end="")
+        print(
+            f"{change.fewest_moves} forced (by site, MIP), {len(solution.overfull)} nodes ", end=""
+        )
         print(f"still too full, {1000 * seconds:.0f} ms")
     print(
         f"  moves over forced moves, median: {statistics.median(ratios):.3f} (limit 1.02)\n",

@@ -2,10 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Final
 
 import numpy
 
+from builders import exact, fleets
 from foreshore_planner.placement.solve import problem
+
+SECONDS: Final = 10.0
+"""For a site's mixed-integer program; its bound counts whether or not it ends in time."""
 
 
 def lost(settled: problem.PlacementProblem, nodes: Sequence[int]) -> problem.PlacementProblem:
@@ -40,7 +45,9 @@ class DemandChange:
     """No plan has fewer: so many slots have to leave the nodes that are too full."""
 
 
-def changed(settled: problem.PlacementProblem, share: float, seed: int) -> DemandChange:
+def changed(
+    settled: problem.PlacementProblem, share: float, seed: int, shape: fleets.Shape
+) -> DemandChange:
     """Return a fleet in which a share of the demands changed by -30 to +40 %."""
     random = numpy.random.default_rng(seed)
     placed = numpy.flatnonzero(settled.held != problem.NOWHERE)
@@ -51,11 +58,21 @@ def changed(settled: problem.PlacementProblem, share: float, seed: int) -> Deman
     free = settled.free.copy()
     numpy.subtract.at(free, settled.held[slots], demand[slots] - settled.demand[slots])
     overfull = tuple(numpy.flatnonzero((free < 0).any(axis=1)).tolist())
-    fewest = sum(
-        _fewest_leaving(demand[list(settled.occupants[node])], -free[node]) for node in overfull
-    )
     asked = dataclasses.replace(settled, free=free, demand=demand, overfull=overfull)
-    return DemandChange(asked, fewest)
+    return DemandChange(asked, _forced(asked, shape))
+
+
+def _forced(asked: problem.PlacementProblem, shape: fleets.Shape) -> int:
+    """The moves that no plan can spare, by site: each may use all of the cloud for itself."""
+    forced, width, edge = 0, shape.nodes, shape.sites * shape.nodes
+    for site in sorted({node // width for node in asked.overfull if node < edge}):
+        nodes = range(site * width, (site + 1) * width)
+        forced += exact.fewest_moves(asked, nodes, SECONDS)
+    for node in asked.overfull:
+        if node >= edge:
+            demands = asked.demand[list(asked.occupants[node])]
+            forced += _fewest_leaving(demands, -asked.free[node])
+    return forced
 
 
 def _fewest_leaving(demands: problem.Integers, short: problem.Integers) -> int:
