@@ -53,7 +53,7 @@ def fewest_unplaced(asked: problem.PlacementProblem, seconds: float) -> ExactAns
 def fewest_moves(asked: problem.PlacementProblem, nodes: Sequence[int], seconds: float) -> int:
     """Return a bound on the moves that relieve these nodes: no plan has fewer.
 
-    Only what runs on `nodes` moves, there or to an unlimited node beyond; give nodes that offer
+    Only what runs on `nodes` moves, there or to an unlimited node beyond, to no worse grade; give nodes that offer
     each other room, such as those of a site.
     """
     slots = [slot for node in nodes for slot in asked.occupants.get(node, ())]
@@ -62,7 +62,9 @@ def fewest_moves(asked: problem.PlacementProblem, nodes: Sequence[int], seconds:
     for slot in slots:
         span = slice(int(asked.starts[slot]), int(asked.starts[slot + 1]))
         home = int(asked.held[slot])
-        allowed = {numbers.get(node, len(nodes)) for node in asked.nodes[span].tolist()}
+        listed, grades = asked.nodes[span], asked.grades[span]
+        no_worse = listed[grades <= grades[listed == home].max()].tolist()
+        allowed = {numbers.get(node, len(nodes)) for node in no_worse}
         offers = tuple(
             problem.Offer(number, number, cost=float(number != numbers[home]))
             for number in sorted(allowed)
