@@ -53,7 +53,8 @@ def fewest_unplaced(asked: problem.PlacementProblem, seconds: float) -> ExactAns
 def fewest_moves(asked: problem.PlacementProblem, nodes: Sequence[int], seconds: float) -> int:
     """Return a bound on the moves that relieve these nodes: no plan has fewer.
 
-    Only what runs on `nodes` moves, there or to an unlimited node beyond, to no worse grade; give nodes that offer
+    Only what runs on `nodes` moves, there or to an unlimited node beyond, to no worse grade. Give
+    nodes that offer
     each other room, such as those of a site.
     """
     slots = [slot for node in nodes for slot in asked.occupants.get(node, ())]
