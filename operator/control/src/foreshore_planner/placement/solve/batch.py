@@ -36,7 +36,7 @@ MANY: Final = 100
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Filling:
     """What a batch keeps beside the allocation."""
 
     allocation: Allocation
@@ -48,7 +48,7 @@ class _Progress:
 
 def solve(problem: PlacementProblem) -> PlacementSolution:
     """Return a node for every requested slot that can have one, and the moves that this takes."""
-    progress = _Progress(Allocation(problem))
+    progress = _Filling(Allocation(problem))
     requested = problem.requested.tolist()
     precedences = problem.precedence[problem.requested].tolist()
     for level in sorted(set(precedences)):
@@ -58,7 +58,7 @@ def solve(problem: PlacementProblem) -> PlacementSolution:
     return _answer(progress, requested, overfull)
 
 
-def _place(progress: _Progress, slots: Sequence[int]) -> None:
+def _place(progress: _Filling, slots: Sequence[int]) -> None:
     """Place the slots of one precedence: in order, by ejection, then in rounds."""
     failed = _in_the_better_order(progress, slots)
     stuck: set[int] = set()
@@ -71,7 +71,7 @@ def _place(progress: _Progress, slots: Sequence[int]) -> None:
         failed = _round(progress, failed, batch)
 
 
-def _in_the_better_order(progress: _Progress, slots: Sequence[int]) -> list[int]:
+def _in_the_better_order(progress: _Filling, slots: Sequence[int]) -> list[int]:
     """Fill in order, and many slots twice: those who lost most by their turn come earlier then."""
     allocation = progress.allocation
     mark = allocation.mark()
@@ -106,7 +106,7 @@ def _loss(allocation: Allocation, slot: int) -> float:
     return (allocation.costs[position] - least) / abs(least) if least else 0.0
 
 
-def _in_order(progress: _Progress, slots: Iterable[int]) -> list[int]:
+def _in_order(progress: _Filling, slots: Iterable[int]) -> list[int]:
     """Give each slot its best candidate, or room made by this batch's own; return who is left."""
     allocation = progress.allocation
     failed: list[int] = []
@@ -122,7 +122,7 @@ def _in_order(progress: _Progress, slots: Iterable[int]) -> list[int]:
     return failed
 
 
-def _by_moving_replicas(progress: _Progress, slot: int, stuck: set[int]) -> bool:
+def _by_moving_replicas(progress: _Filling, slot: int, stuck: set[int]) -> bool:
     """Place a slot where running replicas make room, within what may move in a batch."""
     allocation = progress.allocation
     left = allocation.problem.move_limit - len(allocation.moved())
@@ -135,7 +135,7 @@ def _by_moving_replicas(progress: _Progress, slot: int, stuck: set[int]) -> bool
     return is_placed
 
 
-def _round(progress: _Progress, failed: list[int], batch: frozenset[int]) -> list[int]:
+def _round(progress: _Filling, failed: list[int], batch: frozenset[int]) -> list[int]:
     """Try once more with the failed slots first; keep the result only when it is better."""
     allocation = progress.allocation
     progress.rounds += 1
@@ -188,7 +188,7 @@ def _fits_when_empty(allocation: Allocation, slot: int, node: int) -> bool:
 
 
 def _answer(
-    progress: _Progress, requested: Sequence[int], overfull: tuple[int, ...]
+    progress: _Filling, requested: Sequence[int], overfull: tuple[int, ...]
 ) -> PlacementSolution:
     allocation = progress.allocation
     candidates = [allocation.candidate(slot) for slot in requested]
