@@ -14,6 +14,7 @@ stall      the longest tick of the loop while the disk stalls
 kills      agents killed at random, and what was lost
 intake     Kopf beside the own informer as the eyes for Devices, at a real API server
 takeover   operators that lead killed and paused: seconds to the next write, what the paused wrote
+placement  the placement engine beside exact solvers and plain schedulers, at full size
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
 
@@ -45,6 +46,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "kills": (True, {"kills": 200}),
     "intake": (True, {}),
     "takeover": (True, {"kills": 5, "pauses": 10}),
+    "placement": (False, {}),
     "failover": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""
@@ -68,6 +70,7 @@ def main() -> int:
         if chosen.write is not None and sections:
             page = chosen.write.read_text()
             chosen.write.write_text(figures.placed(page, written(head, sections)))
+        REPORTED["placement"][1]["is_quick"] = chosen.quick
         failed = report(Path(folder), [part for part in parts if part in REPORTED])
     return 1 if failed else 0
 
@@ -83,6 +86,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=int, default=5, help="rounds of the table of peers (5)")
     parser.add_argument("--samples", type=int, default=400, help="samples a round at 100/s (400)")
     parser.add_argument("--skip-cluster", action="store_true", help="only what needs no cluster")
+    parser.add_argument("--quick", action="store_true", help="placement: fewer, smaller instances")
     parser.add_argument("-o", "--output", choices=("text", "markdown", "json"), default="text")
     parser.add_argument(
         "--write", type=Path, metavar="PAGE", help="write the table between the page's marks"

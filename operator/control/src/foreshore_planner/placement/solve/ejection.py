@@ -1,0 +1,165 @@
+"""Room for a slot that finds none: somebody else moves.
+
+Called by `batch`. Depth 1 moves an occupant to a candidate with room, the move with the smallest
+loss; depth 2 lets that occupant push a second one on. What this batch has placed moves before a
+running replica does, nobody goes to a worse grade or to a domain that it shares while it did not
+before, and a bound on the trials ends every search.
+"""
+
+from collections.abc import Iterator, Sequence, Set
+from typing import Final
+
+from foreshore_planner.placement.solve.allocation import NOBODY, WORST, Allocation
+from foreshore_planner.placement.solve.problem import NOWHERE
+
+TRIALS: Final = 600
+"""Moves tried for one slot: a few milliseconds."""
+DEPTH: Final = 2
+COMPARED: Final = 8
+"""Occupants of a node among which the cheapest to move is looked for, once one can move."""
+
+Loss = tuple[bool, float, int]
+"""(is a running replica, what the move costs, its order): smaller is better."""
+
+
+class Ejection:
+    """A search for room on behalf of one slot."""
+
+    def __init__(self, allocation: Allocation, moves_left: int, stuck: set[int]) -> None:
+        """Search with what earlier searches learnt: `stuck` are slots that could not move.
+
+        Room only shrinks while a batch is filled, so that who found no other node will find none
+        until somebody moves away; a search that fails asks everybody once more.
+        """
+        self._allocation = allocation
+        self._moves_left = moves_left
+        self._stuck = stuck
+        self._trials = TRIALS
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the bound ended the search."""
+        return self._trials <= 0
+
+    def make_room(self, slot: int, limit: int = WORST) -> bool:
+        """Place a slot, up to a rank, by moving others; what is not of use is taken back."""
+        if self._swap(slot, limit):
+            return True
+        if self._stuck:
+            self._stuck.clear()
+            if self._swap(slot, limit):
+                return True
+        return self._push(slot, limit, frozenset((slot,)), DEPTH)
+
+    def clear(self, node: int) -> bool:
+        """Let an occupant of a node push another off a third, where none can simply leave."""
+        allocation = self._allocation
+        for occupant in (*allocation.newcomers(node), *allocation.incumbents(node)):
+            if allocation.is_fixed(occupant):
+                continue
+            mark = allocation.mark()
+            rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
+            allocation.take(occupant)
+            if self._swap(occupant, rank) and allocation.node(occupant) != node:
+                return True
+            allocation.back_to(mark)
+        return False
+
+    def _swap(self, slot: int, limit: int) -> bool:
+        """Move the occupant whose move costs least to a candidate with room."""
+        best: tuple[Loss, int, int, int] | None = None
+        for position in self._wanted(slot, limit):
+            if best is not None:
+                break
+            for number, occupant in enumerate(self._occupants(slot, position, self._stuck)):
+                option = self._tried(slot, position, occupant)
+                if option is not None and (best is None or option[0] < best[0]):
+                    best = (*option, position, occupant)
+                if best is not None and number >= COMPARED:
+                    break
+        if best is None:
+            return False
+        _, target, position, occupant = best
+        self._allocation.take(occupant)
+        self._allocation.put(slot, position)
+        self._allocation.put(occupant, target)
+        return True
+
+    def _tried(self, slot: int, position: int, occupant: int) -> tuple[Loss, int] | None:
+        """What it costs to move an occupant, and where it would go; None where it cannot."""
+        allocation = self._allocation
+        crowd = allocation.crowd(occupant)
+        rank = allocation.rank_of_place(occupant, crowd)
+        if allocation.is_akin(slot, occupant):
+            domains, nodes = crowd
+            crowd = (
+                [*domains, allocation.domains[position]],
+                [*nodes, allocation.nodes[position]],
+            )
+        target = allocation.best(occupant, crowd, rank, allocation.nodes[position])
+        if target == NOWHERE:
+            self._stuck.add(occupant)
+            return None
+        loss = allocation.costs[target] - allocation.cost(occupant)
+        return (allocation.is_held(occupant), loss, allocation.order[occupant]), target
+
+    def _push(self, slot: int, limit: int, chain: frozenset[int], depth: int) -> bool:
+        """Place a slot where an occupant leaves that pushes the next one, so many deep."""
+        allocation = self._allocation
+        for position in self._wanted(slot, limit):
+            for occupant in self._occupants(slot, position, chain):
+                mark = allocation.mark()
+                rank = allocation.rank_of_place(occupant, allocation.crowd(occupant))
+                allocation.take(occupant)
+                allocation.put(slot, position)
+                if self._settled(occupant, rank, position, chain | {occupant}, depth - 1):
+                    return True
+                allocation.back_to(mark)
+        return False
+
+    def _settled(
+        self, occupant: int, rank: int, barred: int, chain: frozenset[int], depth: int
+    ) -> bool:
+        allocation = self._allocation
+        crowd = allocation.crowd(occupant)
+        target = allocation.best(occupant, crowd, rank, allocation.nodes[barred])
+        if target != NOWHERE:
+            self._allocation.put(occupant, target)
+            return True
+        return depth > 0 and self._push(occupant, rank, chain, depth)
+
+    def _wanted(self, slot: int, limit: int) -> Sequence[int]:
+        """The candidates of a slot up to a rank where somebody might leave, best first."""
+        allocation = self._allocation
+        nodes, moves_replicas = allocation.nodes, self._moves_left > 0
+        inhabited = [
+            position
+            for position in range(allocation.starts[slot], allocation.starts[slot + 1])
+            if moves_replicas or allocation.newcomers(nodes[position])
+        ]
+        crowd = allocation.crowd(slot)
+        if crowd is NOBODY and limit == WORST:
+            return inhabited
+        ranked = [(allocation.rank(position, crowd), position) for position in inhabited]
+        return [position for rank, position in sorted(ranked) if rank <= limit]
+
+    def _occupants(self, slot: int, position: int, barred: Set[int]) -> Iterator[int]:
+        """Who could make room there alone, this batch's own first; each counts as a trial."""
+        allocation, node = self._allocation, self._allocation.nodes[position]
+        row, need = allocation.free(node), allocation.need(slot)
+        short = [(kind, amount - row[kind]) for kind, amount in need if amount > row[kind]]
+        for occupant in self._residents(node):
+            if occupant in barred or allocation.is_fixed(occupant):
+                continue
+            if any(allocation.amount(occupant, kind) < amount for kind, amount in short):
+                continue
+            if self._trials <= 0:
+                return
+            self._trials -= 1
+            yield occupant
+
+    def _residents(self, node: int) -> list[int]:
+        newcomers = self._allocation.newcomers(node)
+        if self._moves_left <= 0:
+            return list(newcomers)
+        return [*newcomers, *self._allocation.incumbents(node)]
