@@ -154,20 +154,16 @@ def with_history(seen: Any, time: str) -> Any:
     return dataclasses.replace(seen, placements=tuple(change(one) for one in seen.placements))
 
 
-def failed(seen: snapshot.Snapshot) -> snapshot.Snapshot:
-    """Every pod has failed, so that the pace of its site is asked."""
-    replicas = (dataclasses.replace(one, phase=snapshot.PodPhase.FAILED) for one in seen.replicas)
-    return dataclasses.replace(seen, replicas=tuple(replicas))
-
-
-def is_bad_placement_there(seen: snapshot.Snapshot, *_: Any) -> bool:
-    return any(one.name.startswith("bad") for one in seen.placements)
-
-
 @pytest.mark.parametrize("time", ["yesterday", "", "2026-13-01T00:00:00Z"])
 def test_a_history_whose_time_cannot_be_read_ends_no_pass(time: str) -> None:
     settled = with_history(build.settle(world()), time)
-    for seen in (settled, failed(settled)):
+    failed = dataclasses.replace(
+        settled,
+        replicas=tuple(
+            dataclasses.replace(one, phase=snapshot.PodPhase.FAILED) for one in settled.replicas
+        ),
+    )
+    for seen in (settled, failed):
         made = planning.plan(seen)
         assert made.defects == ()
         assert {one.policy for one in made.placements} == {"good", "bad"}
@@ -176,9 +172,13 @@ def test_a_history_whose_time_cannot_be_read_ends_no_pass(time: str) -> None:
 def test_a_placement_that_ends_a_step_shared_by_all_is_its_own_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moving = failed(build.settle(world()))
-    breaks(pace, "of_site", is_bad_placement_there)(monkeypatch)
-    made = planning.plan(moving)
+    settled = build.settle(world())
+
+    def is_there(seen: Any, *_: Any) -> bool:
+        return any(one.name.startswith("bad") for one in seen.placements)
+
+    breaks(pace, "of_site", is_there)(monkeypatch)
+    made = planning.plan(settled)
     assert [(one.kind, one.name, type(one.error)) for one in made.defects] == [
         ("DecisionPolicy", "bad", Surprise)
     ]
@@ -189,11 +189,12 @@ def test_a_placement_that_ends_a_step_shared_by_all_is_its_own_problem(
 def test_a_placement_in_the_way_whose_policy_is_gone_is_named_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moving = failed(build.settle(world()))
-    gone = dataclasses.replace(moving, policies=moving.policies[:1])
+    settled = build.settle(world())
+    gone = dataclasses.replace(settled, policies=settled.policies[:1])
     bad = next(one for one in gone.placements if one.name.startswith("bad"))
-    breaks(pace, "of_site", is_bad_placement_there)(monkeypatch)
-    made = planning.plan(gone)
+    left = dataclasses.replace(gone, placements=(bad,))
+    breaks(pace, "of_site", lambda seen, *_: bool(seen.placements))(monkeypatch)
+    made = planning.plan(left)
     assert [(one.kind, one.name) for one in made.defects] == [("InferencePlacement", bad.name)]
     assert [one.policy for one in made.placements] == ["good"]
 

@@ -39,6 +39,8 @@ def place_all(
 ) -> tuple[case.PlacementPlan, ...]:
     """Plan every placement, by (namespace, policy, site)."""
     stock = supply.Supply(seen, verdicts, bound)
+    for site in seen.index.placements_at:
+        stock.pace(site)  # read though nothing may move: `containment` looks for whose fault it is
     cases = [case_of(stock, policy, site) for policy, site in asked(bound)]
     return place(stock, [inputs for inputs in cases if inputs is not None])
 
