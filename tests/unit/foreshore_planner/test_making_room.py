@@ -144,6 +144,7 @@ def test_what_waits_for_room_that_another_is_about_to_leave_is_not_moved_again()
             else one
             for one in after.replicas
         ),
+        nodes=(*after.nodes, build.edge("edge-3", allocatable=LARGE)),
     )
     again = planning.plan(waiting)
     assert nodes_of(again)["second"] == ["edge-1"]
@@ -152,7 +153,6 @@ def test_what_waits_for_room_that_another_is_about_to_leave_is_not_moved_again()
         replicas=tuple(one for one in waiting.replicas if one.policy == "second"),
         policies=waiting.policies[1:],
         placements=waiting.placements[1:],
-        nodes=(*waiting.nodes, build.edge("edge-3", allocatable=LARGE)),
     )
     assert nodes_of(planning.plan(gone))["second"] == ["edge-3"]
 
