@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import report
+from foreshore_planner import named
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -250,6 +251,19 @@ class Snapshot:
     """The hub's evidence, or None while the hub is out of reach."""
     fleet_age: float = 0.0
     """Seconds since `fleet` was received: ages inside are that much older."""
+
+    @functools.cached_property
+    def named(self) -> named.Named:
+        """What people edit, by name, made at the first question."""
+        return named.of(
+            sites=self.sites,
+            profiles=self.profiles,
+            devices=self.devices,
+            models=self.models,
+            versions=self.versions,
+            policies=self.policies,
+            clusters=self.clusters,
+        )
 
     @functools.cached_property
     def index(self) -> Index:
