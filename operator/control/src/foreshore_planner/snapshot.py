@@ -216,6 +216,43 @@ class Index:
     """The same by site, for nodes that are of one."""
 
 
+@dataclass(frozen=True, slots=True)
+class FleetIndex:
+    """What the hub and the product's own pods say of single devices and nodes."""
+
+    renewals: Mapping[Key, tuple[report.LastRenewal, ...]]
+    """What the hub renewed last, by device; empty while it is out of reach."""
+    given_back: Mapping[Key, tuple[report.GivenBack, ...]]
+    """What was given back to it, by device."""
+    problems: Mapping[str, tuple[report.Problem, ...]]
+    """What the hub could not do for nodes, by node, in order of their names."""
+    agents: Mapping[str, tuple[ProductPod, ...]]
+    """Pods of agents by node, in order of (namespace, name)."""
+    hubs: tuple[ProductPod, ...]
+    """Pods of the hub, in the same order."""
+
+
+def fleet_index(fleet: report.Fleet | None, parts: Iterable[ProductPod]) -> FleetIndex:
+    """Look up evidence and pods of the product by what they are about."""
+    pods = sorted(parts, key=lambda part: (part.namespace, part.name))
+    problems = fleet.problems if fleet is not None else ()
+    return FleetIndex(
+        renewals=grouped(
+            fleet.renewals if fleet is not None else (),
+            lambda renewal: (renewal.namespace, renewal.device),
+        ),
+        given_back=grouped(
+            fleet.given_back if fleet is not None else (),
+            lambda given: (given.namespace, given.device),
+        ),
+        problems=grouped(
+            sorted(problems, key=lambda problem: problem.name), lambda problem: problem.name
+        ),
+        agents=grouped((part for part in pods if part.component == AGENT), lambda part: part.node),
+        hubs=tuple(part for part in pods if part.component == HUB),
+    )
+
+
 def grouped(things: Iterable[T], by: Callable[[T], K]) -> Mapping[K, tuple[T, ...]]:
     """Divide things by a key; within one they keep their order."""
     groups: dict[K, list[T]] = {}
@@ -264,6 +301,11 @@ class Snapshot:
             policies=self.policies,
             clusters=self.clusters,
         )
+
+    @functools.cached_property
+    def fleet_index(self) -> FleetIndex:
+        """Lookups in what the hub says and in the product's own pods."""
+        return fleet_index(self.fleet, self.parts)
 
     @functools.cached_property
     def index(self) -> Index:
