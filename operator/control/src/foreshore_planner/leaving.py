@@ -265,25 +265,29 @@ def _removal(replica: snapshot.Replica, cause: str) -> case.Removal:
 def retired(
     seen: snapshot.Snapshot, bound: binding.BoundSnapshot, plans: Sequence[case.PlacementPlan]
 ) -> tuple[case.Removal, ...]:
-    """Return the placements that nobody asks for any more.
-
-    Their policy infers no more, or no longer at that site. Those of a policy that is gone go with
-    it, by their owner.
-    """
+    """Return the placements that nobody asks for any more."""
     planned = {(plan.namespace, plan.name) for plan in plans}
-    removals = []
-    for placement in sorted(seen.placements, key=binding.key):
-        policy = bound.policies.get((binding.key(placement)[0], placement.spec.policy_ref.name))
-        if policy is None or policy.is_retained or binding.key(placement) in planned:
-            continue
-        if _is_suspended(policy, placement.spec.site):
-            continue
-        removals.append(
-            case.Removal(
-                *binding.key(placement),
-                placement.metadata.uid or "",
-                placement.metadata.resource_version or "",
-                reasons.RETIRED,
-            )
-        )
-    return tuple(removals)
+    placements = sorted(seen.placements, key=binding.key)
+    removals = (
+        retired_of(bound, placement, is_planned=binding.key(placement) in planned)
+        for placement in placements
+    )
+    return tuple(removal for removal in removals if removal is not None)
+
+
+def retired_of(
+    bound: binding.BoundSnapshot, placement: v1alpha1.InferencePlacement, *, is_planned: bool
+) -> case.Removal | None:
+    """Return a placement as one to go where nobody asks for it any more.
+
+    Its policy infers no more, or no longer at that site. Those of a policy that is gone go with it,
+    by their owner.
+    """
+    key = binding.key(placement)
+    policy = bound.policies.get((key[0], placement.spec.policy_ref.name))
+    if policy is None or policy.is_retained or is_planned:
+        return None
+    if _is_suspended(policy, placement.spec.site):
+        return None
+    metadata = placement.metadata
+    return case.Removal(*key, metadata.uid or "", metadata.resource_version or "", reasons.RETIRED)
