@@ -7,6 +7,7 @@ machines. What could not be read is None, and None is never a permit: an absent 
 an unknown node holds what it has.
 """
 
+import dataclasses
 import functools
 import math
 import operator
@@ -106,6 +107,16 @@ class Node:
     requested: ComputeResources = ComputeResources()
     """By every pod on the node but inference replicas of ours."""
 
+    def older(self, seconds: float) -> "Node":
+        """Return the same node so much later, nothing else having changed."""
+        lease, silent = self.lease_age, self.silent_age
+        return dataclasses.replace(
+            self,
+            lease_age=lease + seconds if lease is not None else None,
+            silent_age=silent + seconds if silent is not None else None,
+            ready_age=self.ready_age + seconds,
+        )
+
 
 class PodPhase(StrEnum):
     """A replica's pod, as far as placement cares."""
@@ -151,6 +162,10 @@ class Replica:
     """Digest of the bytes it serves; None where the pod does not say."""
     policy_generation: int | None = None
     """Generation of the policy it was made for; None where the pod does not say."""
+
+    def older(self, seconds: float) -> "Replica":
+        """Return the same pod so much later, nothing else having changed."""
+        return dataclasses.replace(self, phase_age=self.phase_age + seconds)
 
 
 AGENT = "foreshore-agent"

@@ -68,6 +68,12 @@ def by_kind(seen: snapshot.Snapshot) -> Mapping[str, Mapping[binding.Key, meta.R
     }
 
 
+def has_status(seen: snapshot.Snapshot, decided: outcome.Outcome, subject: Subject) -> bool:
+    """Whether an object is there and has a status of ours."""
+    kind, at = subject
+    return at in (decided.plans if kind == PLACEMENT else by_kind(seen)[kind])
+
+
 def of(
     seen: snapshot.Snapshot, decided: outcome.Outcome, subject: Subject
 ) -> v1alpha1.statuses.Observed:

@@ -3,9 +3,10 @@
 `foreshore_operator` makes the first from its informers and its hub, and writes the second out.
 """
 
+import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from foreshore_api import meta, v1alpha1
@@ -81,26 +82,34 @@ class PlanDelta:
 def between(before: snapshot.Snapshot | None, after: snapshot.Snapshot) -> Delta:
     """Return what leads from one snapshot to another, or from nothing to it.
 
-    For the first pass, for tests, and for the comparison with the reference; ages alone are no
-    change.
+    For the first pass, for tests, and for the comparison with the reference. What only became as
+    much older as time passed is no change.
     """
+    if before is None:
+        before = dataclasses.replace(NOTHING, monotonic=after.monotonic)
+    passed = after.monotonic - before.monotonic
+    is_heard = after.fleet is not before.fleet or after.fleet_age != before.fleet_age + passed
+    old = objects(before)
+    nodes = {name: node.older(passed) for name, node in before.index.nodes.items()}
+    pods = {key: pod.older(passed) for key, pod in before.index.replicas.items()}
     return Delta(
         now=after.now,
         monotonic=after.monotonic,
-        objects={
-            kind: _changed(objects(before).get(kind, {}) if before is not None else {}, present)
-            for kind, present in objects(after).items()
-        },
-        nodes=_changed(before.index.nodes if before is not None else {}, after.index.nodes),
-        replicas=_changed(
-            before.index.replicas if before is not None else {}, after.index.replicas
-        ),
+        objects={kind: _changed(old[kind], present) for kind, present in objects(after).items()},
+        nodes=_changed(nodes, after.index.nodes),
+        replicas=_changed(pods, after.index.replicas),
         parts=_changed(_parts(before), _parts(after)),
-        refusals=_changed(before.refusals if before is not None else {}, after.refusals),
-        compiled=_changed(before.compiled if before is not None else {}, after.compiled),
-        heard=Heard(after.fleet, after.fleet_age),
+        refusals=_changed(before.refusals, after.refusals),
+        compiled=_changed(before.compiled, after.compiled),
+        heard=Heard(after.fleet, after.fleet_age) if is_heard else None,
         serving_image=after.serving_image,
     )
+
+
+NOTHING: Final = snapshot.Snapshot(
+    now=datetime.fromtimestamp(0, UTC), monotonic=0.0, serving_image=""
+)
+"""The world before anything was seen."""
 
 
 def objects(seen: snapshot.Snapshot) -> Mapping[str, Mapping[named.Key, meta.Resource]]:
@@ -108,8 +117,8 @@ def objects(seen: snapshot.Snapshot) -> Mapping[str, Mapping[named.Key, meta.Res
     return {**status.by_kind(seen), v1alpha1.InferencePlacement.kind: seen.index.placements}
 
 
-def _parts(seen: snapshot.Snapshot | None) -> Mapping[named.Key, snapshot.ProductPod]:
-    return {(part.namespace, part.name): part for part in seen.parts} if seen is not None else {}
+def _parts(seen: snapshot.Snapshot) -> Mapping[named.Key, snapshot.ProductPod]:
+    return {(part.namespace, part.name): part for part in seen.parts}
 
 
 def _changed(before: Mapping[K, V], after: Mapping[K, V]) -> dict[K, V | None]:

@@ -69,14 +69,14 @@ class World:
         if self.decided is None:
             raise RuntimeError("a status is made of a pass, and there was none yet")
         present, decided = self.decided
-        made = [containment.status_of(present, decided, subject) for subject in subjects]
+        made = [
+            containment.status_of(present, decided, subject)
+            for subject in subjects
+            if status.has_status(present, decided, subject)
+        ]
         return (
             tuple(row for row, _ in made if row is not None),
-            tuple(
-                defect
-                for _, defect in made
-                if defect is not None and not isinstance(defect.error, KeyError)
-            ),
+            tuple(defect for _, defect in made if defect is not None),
         )
 
 

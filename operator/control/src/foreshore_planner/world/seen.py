@@ -234,8 +234,7 @@ class Seen:
     def _refresh_replica(self, key: named.Key) -> None:
         pod, aged = self.replicas[key], self._aged[("replica", key)]
         if aged < self.monotonic:
-            age = pod.phase_age + self.monotonic - aged
-            self._set_replica(key, dataclasses.replace(pod, phase_age=age))
+            self._set_replica(key, pod.older(self.monotonic - aged))
 
     def refresh_node(self, name: str) -> None:
         """Make the ages of a node true; that alone is no change."""
@@ -243,14 +242,8 @@ class Seen:
             self._refresh_node(name, Changes())
 
     def _refresh_node(self, name: str, changes: Changes) -> None:
-        node, passed = self.nodes[name], self.monotonic - self._aged[("node", name)]
-        lease, silent = node.lease_age, node.silent_age
-        aged = dataclasses.replace(
-            node,
-            lease_age=lease + passed if lease is not None else None,
-            silent_age=silent + passed if silent is not None else None,
-            ready_age=node.ready_age + passed,
-        )
+        passed = self.monotonic - self._aged[("node", name)]
+        aged = self.nodes[name].older(passed)
         self._put_node(name, aged, changes)
 
     def _put_parts(self, change: delta.Delta, changes: Changes) -> None:
