@@ -63,6 +63,7 @@ class Keys:
     def of_changes(self, changes: Changes) -> None:
         """Mark what depends on what was seen directly."""
         self.is_stirred |= bool(changes.nodes or changes.replicas or changes.due)
+        self.is_stirred |= CLUSTER in changes.objects  # prices
         for kind, objects in changes.objects.items():
             self.status_of(kind, objects)
         for change in changes.objects.get(PLACEMENT, {}).values():

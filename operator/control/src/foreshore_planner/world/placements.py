@@ -5,13 +5,22 @@ anything did, for any node may be what it waits for. Called by `fold`.
 """
 
 import dataclasses
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from foreshore_api.v1alpha1 import inferenceplacement
-from foreshore_planner import binding, containment, health, leaving, named, outcome, snapshot
-from foreshore_planner.placement import case, retained
+from foreshore_planner import (
+    binding,
+    containment,
+    health,
+    leaving,
+    named,
+    outcome,
+    placing,
+    snapshot,
+)
+from foreshore_planner.placement import case, in_agents, retained, supply
 from foreshore_planner.world import groups
 from foreshore_planner.world.changes import Change
 from foreshore_planner.world.seen import Seen
@@ -134,24 +143,23 @@ class Placements:
         asked: Collection[At],
         replanned: Replanned,
     ) -> dict[At, case.PlacementPlan]:
-        sites: dict[Key, dict[str, tuple[Key, ...]]] = {}
-        for namespace, name, site in sorted(asked):
-            policy = bound.policies.get((namespace, name))
-            if policy is not None and site in policy.sites:
-                sites.setdefault(policy.key, {})[site] = policy.sites[site]
-        if not sites:
+        """Plan these placements in one choice; if that fails, find out whose fault it is."""
+        pairs = [
+            (policy, site)
+            for namespace, name, site in sorted(asked)
+            if (policy := bound.policies.get((namespace, name))) is not None
+            and policy.is_placed
+            and site in policy.sites
+        ]
+        if not pairs:
             return {}
-        policies = {
-            key: dataclasses.replace(bound.policies[key], sites=narrowed)
-            for key, narrowed in sites.items()
-        }
-        part = dataclasses.replace(bound, policies=policies)
-        after, plans, defects = containment.place_all(seen, verdicts, part)
-        replanned.defects += defects
-        for key, policy in after.policies.items():
-            if policy.problem is not None and policy.problem != policies[key].problem:
-                replanned.problems[key] = policy.problem
-        return {(plan.namespace, plan.policy, plan.site): plan for plan in plans}
+        stock = supply.Supply(seen, verdicts, bound)
+        try:
+            cases = [placing.case_of(stock, policy, site) for policy, site in pairs]
+            plans = placing.place(stock, [inputs for inputs in cases if inputs is not None])
+        except Exception:  # noqa: BLE001 - the culprits are looked for, reported, logged and counted
+            plans = _contained(seen, verdicts, bound, pairs, replanned)
+        return {at_of(plan): plan for plan in plans}
 
     def _kept(
         self,
@@ -220,6 +228,30 @@ class Placements:
         )
 
 
+def _contained(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.BoundSnapshot,
+    pairs: Sequence[tuple[binding.BoundPolicy, str]],
+    replanned: Replanned,
+) -> tuple[case.PlacementPlan, ...]:
+    """Plan what can be planned, and note the policies for which nothing can be."""
+    sites: dict[Key, dict[str, tuple[Key, ...]]] = {}
+    for policy, site in pairs:
+        sites.setdefault(policy.key, {})[site] = policy.sites[site]
+    policies = {
+        key: dataclasses.replace(bound.policies[key], sites=narrowed)
+        for key, narrowed in sites.items()
+    }
+    part = dataclasses.replace(bound, policies=policies)
+    after, plans, defects = containment.place_all(seen, verdicts, part)
+    replanned.defects += defects
+    for key, policy in after.policies.items():
+        if policy.problem is not None and policy.problem != policies[key].problem:
+            replanned.problems[key] = policy.problem
+    return plans
+
+
 def name_of(at: At) -> Key:
     """Return the (namespace, name) of a placement."""
     return (at[0], f"{at[1]}.{at[2]}")
@@ -231,16 +263,11 @@ def at_of(plan: case.PlacementPlan) -> At:
 
 
 def is_settled(plan: case.PlacementPlan) -> bool:
-    """Whether a placement has all that it asks for, and waits for nothing and nobody."""
-    findings = plan.findings
-    amiss = (findings.waiting, findings.trouble, findings.progress, findings.complaint)
-    is_whole = findings.unplaced == 0 and not findings.shares_domain
-    is_calm = all(cause is None for cause in amiss) and findings.refusal is None
+    """Whether a placement has all it asks for, in pods that are there or in its agents."""
+    if plan.agents is not None and plan.needs is in_agents.PodNeed.NOTHING:
+        return plan.agents.is_whole
     phases = {replica.phase for replica in plan.replicas}
-    is_held = phases <= {Phase.READY} and not plan.standing_in
-    if plan.agents is not None and not plan.agents.is_whole:
-        return False
-    return is_whole and is_calm and is_held and findings.is_within_budget is not False
+    return plan.is_settled and phases <= {Phase.READY} and not plan.standing_in
 
 
 def _nodes_of(plan: case.PlacementPlan) -> Iterable[str]:

@@ -146,6 +146,8 @@ class Seen:
             nodes=self.nodes,
             nodes_of=self.nodes_of,
             cloud=self._tiers.get(v1alpha1.Tier.CLOUD, ()),
+            edge=self._tiers.get(v1alpha1.Tier.EDGE, ()),
+            sites=self.objects[v1alpha1.Site.kind],
             placements=self.objects[PLACEMENT],
             placements_at=self.placements_at,
             replicas=self.replicas,
