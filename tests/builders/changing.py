@@ -438,7 +438,7 @@ def policy_changes(seen: World, number: int, how: int) -> World:
         {"modelRef": {"version": "occupancy-v1"}},
         {"deviceSelector": {"matchLabels": {"zone": "east"}}},
         {"deviceSelector": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}},
-        {"placement": {"replicas": 40}},
+        {"placement": {"replicas": 16}},
     )
     changed = edited(policy, **specs[how % len(specs)])
     return dataclasses.replace(seen, policies=put(seen.policies, changed))

@@ -94,7 +94,8 @@ def kept(
 def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
     findings = dataclasses.replace(plan.findings, summary="", nearest=None)
     candidates = plan.candidates.model_copy(update={"total": 0, "rejected": ()})
-    return dataclasses.replace(plan, findings=findings, candidates=candidates)
+    moves = tuple(move.model_copy(update={"time": ""}) for move in plan.moves)
+    return dataclasses.replace(plan, findings=findings, candidates=candidates, moves=moves)
 
 
 def spoken(kind: str, at: Any, value: Any) -> str:
@@ -104,6 +105,8 @@ def spoken(kind: str, at: Any, value: Any) -> str:
         condition.pop("lastTransitionTime", None)
         if kind == "InferencePlacement":
             condition.pop("message", None)
+    for move in document.get("moves", ()):
+        move.pop("time")  # of a move that is not written yet: that of the look that decided it
     document.pop("candidates", None)
     return f"{kind} {at} {document}"
 

@@ -120,6 +120,7 @@ def _plan(world: World, change: delta.Delta, asked: keys.Keys) -> placements.Rep
         asked.all_placements()
     if asked.is_stirred or asked.placements:
         asked.placements |= world.placements.unsettled
+    world.rounds.press(asked.figures)
     asked.placements |= world.rounds.take(world.placements.ats(), change.monotonic)
     for at in asked.placements:
         world.seen.refresh(at)

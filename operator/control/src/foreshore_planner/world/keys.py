@@ -35,6 +35,8 @@ class Keys:
 
     def __init__(self, kept: Seen, held: bonds.Bonds, planned: placements.Placements) -> None:
         self.placements: set[snapshot.At] = set()
+        self.figures: set[snapshot.At] = set()
+        """Those of which agents report other figures: looked at in turn."""
         self.devices: set[Key] = set()
         """Those whose right is decided."""
         self.statuses: set[status.Subject] = set()
@@ -159,7 +161,7 @@ class Keys:
         for node in changes.words:
             self.status_of(POLICY, self._bonds.policies_at.names(self._site_of(node) or ""))
         for node in changes.figures:
-            self._at_site(self._site_of(node))
+            self.figures |= self._placements_at(self._site_of(node))
 
     def _of_product(self, changes: Changes) -> None:
         for node in changes.parts:
@@ -189,6 +191,8 @@ class Keys:
         self.status_of(POLICY, [key])
         old, new = change
         if old is None or new is None or _is_other(old, new):
+            for placement in self._kept.placements_of.get(key, ()):
+                self.placements.add(at_of(placement))
             for policy in change:
                 if policy is not None:
                     self._policy_at(policy, (*policy.sites, *policy.suspended))
@@ -234,10 +238,13 @@ class Keys:
         self._at_site(site)
 
     def _at_site(self, site: str | None) -> None:
-        for policy in self._bonds.policies_at.names(site) if site is not None else ():
-            self.placements.add((*policy, site or ""))
-        for placement in self._kept.placements_at.get(site or "", ()):
-            self.placements.add(at_of(placement))
+        self.placements |= self._placements_at(site)
+
+    def _placements_at(self, site: str | None) -> set[snapshot.At]:
+        if site is None:
+            return set()
+        asked = {(*policy, site) for policy in self._bonds.policies_at.names(site)}
+        return asked | {at_of(placement) for placement in self._kept.placements_at.get(site, ())}
 
     def _site_of(self, node: str) -> str | None:
         present = self._kept.nodes.get(node)

@@ -28,6 +28,10 @@ def _name(resource: meta.Resource) -> named.Key:
     return named.key(resource)
 
 
+def _policy_of(placement: v1alpha1.InferencePlacement) -> tuple[named.Key]:
+    return ((placement.metadata.namespace or "", placement.spec.policy_ref.name),)
+
+
 def _pod(pod: snapshot.Replica) -> named.Key:
     return (pod.namespace, pod.name)
 
@@ -60,6 +64,9 @@ class Seen:
         self.placements_at: groups.Groups[str, named.Key, v1alpha1.InferencePlacement] = (
             groups.Groups(lambda placement: (placement.spec.site,), by_name)
         )
+        self.placements_of: groups.Groups[named.Key, named.Key, v1alpha1.InferencePlacement] = (
+            groups.Groups(_policy_of, by_name)
+        )
         self.replicas_at: Replicas = groups.Groups(
             lambda pod: ((pod.namespace, pod.policy, pod.site),), _pod
         )
@@ -80,7 +87,7 @@ class Seen:
             v1alpha1.Site.kind: (self.sites_named,),
             v1alpha1.ModelVersion.kind: (self.versions_of,),
             v1alpha1.Device.kind: (self.devices_in, self.labelled),
-            PLACEMENT: (self.placements_at,),
+            PLACEMENT: (self.placements_at, self.placements_of),
         }
 
     def take(self, change: delta.Delta) -> Changes:
