@@ -112,7 +112,7 @@ def ranked(*nodes: dict[histogram.Stage, histogram.Histogram]) -> list[str]:
         candidates.Candidate(build.edge(name), latency.predict(found, name, 0.01, BUDGET), 0.0)
         for name in reversed(names)
     ]
-    return [one.node.name for one in choose.rank(offered, demand, frozenset())]
+    return [one.node.name for one in choose.rank(offered, demand)]
 
 
 def sometimes(usual: float, more: float, often: int, slower: float = 1.0) -> histogram.Histogram:

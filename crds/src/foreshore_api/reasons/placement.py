@@ -51,6 +51,8 @@ INSUFFICIENT_ACCELERATOR: Final = Reason(
     "Other pods have the node's accelerators.",
     remedy="free one on the node, or a node with more of them",
 )
+FULL: Final = frozenset({INSUFFICIENT_CPU, INSUFFICIENT_MEMORY, INSUFFICIENT_ACCELERATOR})
+"""The node would do if somebody left it."""
 NOT_EXAMINED: Final = Reason(
     "NotExamined",
     "A cloud node beyond the 64 that a placement chooses among; it could serve too.",
@@ -102,6 +104,11 @@ TOO_SLOW: Final = Reason(
     "TooSlow",
     "Every agent that calls the replica says that its answers are late.",
     remedy="more CPU for the replica, a nearer node or a longer timeout",
+)
+MADE_ROOM: Final = Reason(
+    "MadeRoom",
+    "It moved so that a replica that fits nowhere else has a node.",
+    remedy="more room at the site, or less asked for, if it moves often",
 )
 OVER_BUDGET: Final = Reason(
     "OverBudget",

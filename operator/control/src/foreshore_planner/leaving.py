@@ -35,38 +35,46 @@ HUB_AWAY = 30.0
 HELD_STILL = 30.0
 """The same while an agent cannot take the generation that the successor serves."""
 
-Slot = tuple[str, str, str, str]
-"""(namespace, policy, site, slot)."""
-
-Placement = tuple[str, str, str]
-"""(namespace, policy, site)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Successors:
-    """What the plans of a pass say of the pods that exist."""
+    """What the plan of a placement says of its pods, and what agents say of them.
 
-    wanted: frozenset[tuple[str, str]]
-    """(namespace, name) of pods that should be."""
-    answering: frozenset[tuple[str, str]]
-    """Of pods that answer in a slot until the wanted one does."""
-    yielding: frozenset[tuple[str, str]]
-    """Of these, that go first, for their successors have no room beside them."""
-    slots: frozenset[Slot]
-    """That have a wanted pod."""
-    ready: Mapping[Slot, float]
+    Without a plan nothing is wanted: its policy asks for no replica at the site any more.
+    """
+
+    wanted: Mapping[str, str]
+    """The slots of pods that should be, by name."""
+    answering: frozenset[str]
+    """Pods that answer in a slot until the wanted one does."""
+    yielding: str | None
+    """Of these the one that goes first, for its successor has no room beside it."""
+    ready: Mapping[str, float]
     """Seconds for which the wanted pod of a slot has been ready."""
-    serving: Mapping[Placement, float]
-    """The same of the longest of each placement that is planned; 0 where none is, and without end
-    where the agents do without any: what they have in themselves they have heard of."""
-    listed: frozenset[Slot]
-    """That status lists, so that agents cannot know yet that one of them is to go."""
+    serving: float | None
+    """The same of the longest; 0 where none is, and without end where the agents do without any:
+    what they have in themselves they have heard of. None without a plan."""
+    listed: frozenset[str]
+    """Slots that status lists, so that agents cannot know yet that one of them is to go."""
     assigned: frozenset[str]
     """Addresses that agents which report still have."""
-    held: frozenset[tuple[str, str, str]]
-    """(namespace, policy, address) that an agent goes on with: it cannot take what is newest."""
-    silent: frozenset[str | None]
-    """Sites of which some node's agent does not report."""
+    held: frozenset[str]
+    """Addresses that an agent goes on with: it cannot take what is newest."""
+    is_silent: bool
+    """Whether some node's agent does not report."""
+
+    @property
+    def slots(self) -> frozenset[str]:
+        """Slots that have a wanted pod."""
+        return frozenset(self.wanted.values())
+
+
+Plans = Mapping[snapshot.At, case.PlacementPlan]
+
+
+def by_placement(plans: Iterable[case.PlacementPlan]) -> Plans:
+    """Return plans by the placement that they are of."""
+    return {(plan.namespace, plan.policy, plan.site): plan for plan in plans}
 
 
 def superseded(
@@ -75,7 +83,24 @@ def superseded(
     bound: binding.BoundSnapshot,
     plans: Sequence[case.PlacementPlan],
 ) -> tuple[case.Removal, ...]:
-    """Return the pods that no placement wants any more.
+    """Return the pods that no placement wants any more, by name."""
+    planned = by_placement(plans)
+    removals = [
+        removal
+        for at in seen.index.replicas_at
+        for removal in superseded_at(seen, verdicts, bound, at, planned.get(at))
+    ]
+    return tuple(sorted(removals, key=lambda removal: (removal.namespace, removal.name)))
+
+
+def superseded_at(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.BoundSnapshot,
+    at: snapshot.At,
+    plan: case.PlacementPlan | None,
+) -> list[case.Removal]:
+    """Return the pods of one placement that it does not want any more.
 
     A pod that serves stays until its successor in the slot does, and until agents have turned to
     that one. A pod on a node that may only be cut off is left alone: it may be serving its site. So
@@ -84,118 +109,135 @@ def superseded(
     One that has failed where it should be goes after a while, so that it is made again: Kubernetes
     never starts a failed pod.
     """
-    planned = {(plan.namespace, plan.policy, plan.site) for plan in plans}
-    next_ = _successors(seen, plans)
-    removals = []
-    for replica in sorted(seen.replicas, key=lambda replica: (replica.namespace, replica.name)):
-        name = (replica.namespace, replica.name)
-        if name in next_.wanted:
-            if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER:
-                removals.append(_removal(replica, reasons.FAILED))
-            continue
-        owner = bound.policies.get((replica.namespace, replica.policy))
-        if owner is None or _is_suspended(owner, replica.site):
-            continue
-        if owner.is_retained and (*owner.key, replica.site) not in planned:
-            continue
+    wanted, unwanted = _divided(seen, at, plan)
+    removals = [
+        _removal(replica, reasons.FAILED)
+        for replica in wanted
+        if replica.phase is snapshot.PodPhase.FAILED and replica.phase_age >= AGAIN_AFTER
+    ]
+    owner = bound.policies.get(at[:2])
+    if not unwanted or owner is None or _is_suspended(owner, at[2]):
+        return removals
+    if owner.is_retained and plan is None:
+        return removals
+    next_ = _successors(seen, at, plan)
+    for replica in unwanted:
         is_needed = _is_last(replica, next_) or _drains(seen, verdicts, replica, next_) is not None
         if not is_needed and _may_go(replica, verdicts):
             removals.append(_removal(replica, reasons.SUPERSEDED))
-    return tuple(removals)
+    return removals
 
 
 def wakes(
     seen: snapshot.Snapshot, verdicts: health.Health, plans: Sequence[case.PlacementPlan]
 ) -> list[float]:
     """Return the seconds after which a pod that drains has to be looked at again."""
-    next_ = _successors(seen, plans)
-    unwanted = [
-        replica
-        for replica in seen.replicas
-        if (replica.namespace, replica.name) not in next_.wanted
-    ]
-    waits = [_drains(seen, verdicts, replica, next_) for replica in unwanted]
-    return sorted(wait for wait in waits if wait is not None)
-
-
-def _successors(seen: snapshot.Snapshot, plans: Sequence[case.PlacementPlan]) -> Successors:
-    wanted = {(pod.namespace, pod.name): _slot(pod) for plan in plans for pod in plan.pods}
-    reports = health.agent_reports(seen)
-    ready = {
-        _slot(replica): replica.phase_age
-        for replica in seen.replicas
-        if (replica.namespace, replica.name) in wanted and replica.phase is snapshot.PodPhase.READY
-    }
-    serving = {
-        (plan.namespace, plan.policy, plan.site): (
-            math.inf if plan.needs is in_agents.PodNeed.NOTHING else 0.0
-        )
-        for plan in plans
-    }
-    for slot, age in ready.items():
-        serving[slot[:3]] = max(serving[slot[:3]], age)
-    return Successors(
-        wanted=frozenset(wanted),
-        answering=frozenset((plan.namespace, name) for plan in plans for name in plan.standing_in),
-        yielding=frozenset(
-            (plan.namespace, plan.yielding) for plan in plans if plan.yielding is not None
-        ),
-        slots=frozenset(wanted.values()),
-        ready=ready,
-        serving=serving,
-        listed=frozenset(
-            (
-                binding.key(placement)[0],
-                placement.spec.policy_ref.name,
-                placement.spec.site,
-                replica.slot,
-            )
-            for placement in seen.placements
-            for replica in placement.status.replicas
-        ),
-        assigned=frozenset(
-            endpoint.url for agent in reports.values() for endpoint in agent.report.endpoints
-        ),
-        held=_held(reports.values(), plans),
-        silent=frozenset(node.site for node in seen.nodes if node.name not in reports),
+    planned = by_placement(plans)
+    return sorted(
+        wait
+        for at in seen.index.replicas_at
+        for wait in wakes_at(seen, verdicts, at, planned.get(at))
     )
 
 
-def _held(
-    agents: Iterable[report.AgentEvidence], plans: Sequence[case.PlacementPlan]
-) -> frozenset[tuple[str, str, str]]:
-    """Return what agents call for a policy of which they report that its newest does not work."""
-    newest = {(pod.namespace, pod.policy): pod.generation for plan in plans for pod in plan.pods}
-    calls: set[tuple[str, str, str]] = set()
-    for agent in agents:
-        stuck = {
-            (problem.namespace, problem.name)
-            for problem in agent.report.problems
-            if problem.kind == v1alpha1.DecisionPolicy.kind
-            and newest.get((problem.namespace, problem.name)) == problem.generation
-        }
-        calls.update(
-            (endpoint.namespace, endpoint.policy, endpoint.url)
-            for endpoint in agent.report.endpoints
-            if (endpoint.namespace, endpoint.policy) in stuck
-        )
-    return frozenset(calls)
+def wakes_at(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    at: snapshot.At,
+    plan: case.PlacementPlan | None,
+) -> list[float]:
+    """Return the same for the pods of one placement."""
+    _, unwanted = _divided(seen, at, plan)
+    if not unwanted:
+        return []
+    next_ = _successors(seen, at, plan)
+    waits = [_drains(seen, verdicts, replica, next_) for replica in unwanted]
+    return [wait for wait in waits if wait is not None]
 
 
-def _slot(pod: snapshot.Replica | case.PodIntent) -> Slot:
-    return (pod.namespace, pod.policy, pod.site, pod.slot)
+def _divided(
+    seen: snapshot.Snapshot, at: snapshot.At, plan: case.PlacementPlan | None
+) -> tuple[list[snapshot.Replica], list[snapshot.Replica]]:
+    """Return the pods of a placement that its plan wants, and the others."""
+    names = {pod.name for pod in plan.pods} if plan is not None else set()
+    wanted: list[snapshot.Replica] = []
+    unwanted: list[snapshot.Replica] = []
+    for replica in seen.index.replicas_at.get(at, ()):
+        (wanted if replica.name in names else unwanted).append(replica)
+    return wanted, unwanted
+
+
+def _successors(
+    seen: snapshot.Snapshot, at: snapshot.At, plan: case.PlacementPlan | None
+) -> Successors:
+    index, pods = seen.index, plan.pods if plan is not None else ()
+    wanted = {pod.name: pod.slot for pod in pods}
+    ready = {
+        wanted[replica.name]: replica.phase_age
+        for replica in index.replicas_at.get(at, ())
+        if replica.name in wanted and replica.phase is snapshot.PodPhase.READY
+    }
+    before = index.placements.get((at[0], f"{at[1]}.{at[2]}"))
+    endpoints = _endpoints(index, at)
+    return Successors(
+        wanted=wanted,
+        answering=frozenset(plan.standing_in if plan is not None else ()),
+        yielding=plan.yielding if plan is not None else None,
+        ready=ready,
+        serving=_serving(plan, ready),
+        listed=frozenset(
+            replica.slot for replica in (before.status.replicas if before is not None else ())
+        ),
+        assigned=frozenset(endpoint.url for _, endpoint in endpoints),
+        held=frozenset(
+            endpoint.url for agent, endpoint in endpoints if pods and _is_stuck(agent, pods[0])
+        ),
+        is_silent=any(node.name not in index.reports for node in index.nodes_of.get(at[2], ())),
+    )
+
+
+def _serving(plan: case.PlacementPlan | None, ready: Mapping[str, float]) -> float | None:
+    if plan is None:
+        return None
+    is_without = plan.needs is in_agents.PodNeed.NOTHING
+    return math.inf if is_without else max(ready.values(), default=0.0)
+
+
+def _endpoints(
+    index: snapshot.Index, at: snapshot.At
+) -> list[tuple[report.AgentEvidence, report.EndpointReport]]:
+    """Return what agents have of a policy: those of the site, and those whose site nobody knows."""
+    of_site = index.reports_of.get(at[2], {})
+    stray = [
+        agent
+        for node, agent in index.reports.items()
+        if node not in index.nodes or index.nodes[node].site is None
+    ]
+    return [
+        (agent, endpoint)
+        for agent in (*of_site.values(), *stray)
+        for endpoint in agent.report.endpoints
+        if (endpoint.namespace, endpoint.policy) == at[:2]
+    ]
+
+
+def _is_stuck(agent: report.AgentEvidence, pod: case.PodIntent) -> bool:
+    """Whether an agent reports that the newest generation of a policy does not work for it."""
+    newest = (v1alpha1.DecisionPolicy.kind, pod.namespace, pod.policy, pod.generation)
+    return any(
+        (problem.kind, problem.namespace, problem.name, problem.generation) == newest
+        for problem in agent.report.problems
+    )
 
 
 def _is_last(replica: snapshot.Replica, next_: Successors) -> bool:
     """Whether nothing serves in its slot but this pod."""
-    name = (replica.namespace, replica.name)
-    if name in next_.yielding:
+    if replica.name == next_.yielding:
         return False
-    if name in next_.answering:
+    if replica.name in next_.answering:
         return True
-    slot = _slot(replica)
     is_ready = replica.phase is snapshot.PodPhase.READY
-    return is_ready and slot in next_.slots and slot not in next_.ready
+    return is_ready and replica.slot in next_.slots and replica.slot not in next_.ready
 
 
 def _drains(
@@ -209,8 +251,8 @@ def _drains(
     What counts is for how long agents have had another address: that of the slot's successor, or
     any of the placement where the slot is asked for no more.
     """
-    slot = _slot(replica)
-    age = next_.ready.get(slot) if slot in next_.slots else next_.serving.get(slot[:3])
+    slot = replica.slot
+    age = next_.ready.get(slot) if slot in next_.slots else next_.serving
     is_serving = replica.phase is snapshot.PodPhase.READY and replica.address is not None
     if age is None or not is_serving or verdicts.of(replica.node).is_lost:
         return None
@@ -236,12 +278,12 @@ def _is_called(
     if seen.fleet.uptime_seconds + seen.fleet_age <= health.AGENT_SILENT:
         return LOOK_AGAIN
     url = addresses.http(replica.address or "", figures.PORT)
-    if (replica.namespace, replica.policy, url) in next_.held:
+    if url in next_.held:
         return HELD_STILL
     is_assigned = url in next_.assigned
-    if is_assigned and _slot(replica) not in next_.slots:  # nobody knows since when it is to go
+    if is_assigned and replica.slot not in next_.slots:  # nobody knows since when it is to go
         return LOOK_AGAIN
-    is_kept = is_assigned or replica.site in next_.silent
+    is_kept = is_assigned or next_.is_silent
     return LOOK_AGAIN if age < DRAINED_AFTER and is_kept else None
 
 
@@ -265,24 +307,23 @@ def _removal(replica: snapshot.Replica, cause: str) -> case.Removal:
 def retired(
     seen: snapshot.Snapshot, bound: binding.BoundSnapshot, plans: Sequence[case.PlacementPlan]
 ) -> tuple[case.Removal, ...]:
-    """Return the placements that nobody asks for any more."""
+    """Return the placements that nobody asks for any more.
+
+    Their policy infers no more, or no longer at that site. Those of a policy that is gone go with
+    it, by their owner.
+    """
     planned = {(plan.namespace, plan.name) for plan in plans}
-    placements = sorted(seen.placements, key=binding.key)
-    removals = (
-        retired_of(bound, placement, is_planned=binding.key(placement) in planned)
-        for placement in placements
+    gone = (
+        retired_at(bound, placement, is_planned=binding.key(placement) in planned)
+        for placement in sorted(seen.placements, key=binding.key)
     )
-    return tuple(removal for removal in removals if removal is not None)
+    return tuple(removal for removal in gone if removal is not None)
 
 
-def retired_of(
+def retired_at(
     bound: binding.BoundSnapshot, placement: v1alpha1.InferencePlacement, *, is_planned: bool
 ) -> case.Removal | None:
-    """Return a placement as one to go where nobody asks for it any more.
-
-    Its policy infers no more, or no longer at that site. Those of a policy that is gone go with it,
-    by their owner.
-    """
+    """Return the same of one placement; None where it stays."""
     key = binding.key(placement)
     policy = bound.policies.get((key[0], placement.spec.policy_ref.name))
     if policy is None or policy.is_retained or is_planned:

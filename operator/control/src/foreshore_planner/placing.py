@@ -6,9 +6,9 @@ budget while another node is predicted well within it. Forced moves obey the pol
 the site's hold, and a cap for each site and minute. A replica of an older template is
 replaced where it stands. What is replaced goes when its successor serves: see `leaving`.
 
-    case_of ──► wants ──► allow (pace of the site) ──► choose, all at once ──► planned
+    case_of ──► turns.wants ──► turns.allow ──► matching, for all at once ──► planned
 
-Each step but the choice is for one placement. `place_all` is for all of a pass, `place` for those
+Each step but the matching is for one placement. `place_all` is for all of a pass, `place` for those
 that may have changed. Where the agents run the model themselves (`in_agents`), no pod is made
 unless some agent cannot.
 """
@@ -16,7 +16,6 @@ unless some agent cannot.
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
 from foreshore_planner import binding, health, latency, snapshot
@@ -25,12 +24,12 @@ from foreshore_planner.placement import (
     callers,
     candidates,
     case,
-    choose,
     in_agents,
-    incumbents,
+    matching,
     podless,
     slots,
     supply,
+    turns,
 )
 
 
@@ -105,123 +104,50 @@ def _holders(
     return sorted(names)
 
 
-@dataclass(frozen=True, slots=True)
-class Wants:
-    """What one placement asks for, whatever the others do."""
-
-    case: case.Case
-    names: tuple[str, ...]
-    """Its slots."""
-    held: Mapping[str, incumbents.Incumbent]
-    """Who has each slot; a slot that is not here is empty."""
-    causes: Mapping[str, slots.Force]
-    """What forces replicas away, by slot."""
-    offers: candidates.Offers | None
-    """Where new replicas may go; None where none is asked for."""
-
-    @property
-    def is_content(self) -> bool:
-        """Whether it asks for nothing."""
-        return self.offers is None
-
-    @property
-    def precedence(self) -> tuple[bool, int, int, int, binding.Key, str]:
-        """Return what orders placements: what is lost first, of it the scarcest, then by name.
-
-        Scarce is what few nodes can take, then what asks for most.
-        """
-        demand = self.case.demand
-        is_lost = any(self.case.verdicts.of(held.node).is_lost for held in self.held.values())
-        able = len(self.offers.fitting) if self.offers is not None else 0
-        size = (-demand.requests.cpu, -demand.requests.memory)
-        return (not is_lost, able, *size, self.case.bound.key, self.case.site)
-
-
-def wants(stock: supply.Supply, inputs: case.Case) -> Wants:
-    """Return what one placement asks for."""
-    names = slots.wanted(inputs)
-    held = incumbents.find(inputs.replicas, inputs.before, names, inputs.template)
-    causes = slots.forced(inputs, held)
-    is_content = not causes and len(held) == len(names)
-    return Wants(inputs, names, held, causes, None if is_content else _offers(stock, inputs))
-
-
-def _offers(stock: supply.Supply, inputs: case.Case) -> candidates.Offers:
-    return candidates.find(inputs.views, inputs.counted, stock.prices)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one placement may do in this pass."""
-
-    wants: Wants
-    allowed: Mapping[str, slots.Force]
-    """Moves that the hold and the pace of its site permit, by slot."""
-    waiting: tuple[str, str] | None
-    """(reason, message) of the moves that wait."""
-
-    @property
-    def staying(self) -> dict[str, incumbents.Incumbent]:
-        """Who stays where it is."""
-        held = self.wants.held
-        return {slot: held[slot] for slot in held if slot not in self.allowed}
-
-    def requests(self) -> dict[str, list[candidates.Candidate]]:
-        """Return the slots that need a node, each with the nodes that would do."""
-        offers, held = self.wants.offers, self.wants.held
-        if offers is None:
-            return {}
-        left_behind = {held[slot].node for slot in self.allowed}
-        offered = [
-            candidate for candidate in offers.fitting if candidate.node.name not in left_behind
-        ]
-        return {
-            slot: slots.suitable(self.wants.case, self.allowed.get(slot), offered)
-            for slot in self.wants.names
-            if slot not in held or slot in self.allowed
-        }
-
-
-def allow(stock: supply.Supply, asking: Wants) -> Turn:
-    """Permit what the site's minute has room for, and count it.
-
-    A move that no node has room for is none, and leaves the minute to others.
-    """
-    if asking.is_content:
-        return Turn(asking, {}, None)
-    site = asking.case.site
-    allowed, waiting = slots.permitted(asking.case, asking.causes, stock.pace(site))
-    turn = Turn(asking, allowed, waiting)
-    possible = [slot for slot, offered in turn.requests().items() if slot in allowed and offered]
-    stock.spend(site, len(possible))
-    return turn
-
-
 def place(stock: supply.Supply, cases: Sequence[case.Case]) -> tuple[case.PlacementPlan, ...]:
-    """Plan these placements, by (namespace, policy, site), in one choice for all of them."""
+    """Plan these placements, by (namespace, policy, site), in one choice for all of them.
+
+    Others are planned with them where a replica of theirs makes room.
+    """
     plans: list[case.PlacementPlan] = []
-    asking: list[Wants] = []
+    asking: list[turns.Wants] = []
     for inputs in cases:
-        agents, needs = inputs.agents, _pods_needed(inputs)
+        agents, needs = inputs.agents, pods_needed(inputs)
         if agents is not None and needs is not in_agents.PodNeed.ALL:
             plans.append(podless.plan(inputs, agents, needs))
         else:
-            asking.append(wants(stock, inputs))
-    turns = [allow(stock, want) for want in sorted(asking, key=lambda want: want.precedence)]
-    for turn in turns:
+            asking.append(turns.wants(stock, inputs))
+    allowed = [turns.allow(stock, want) for want in sorted(asking, key=lambda it: it.precedence)]
+    for turn in allowed:
         _take_staying(stock, turn)
-    for turn, chosen in [(turn, _chosen(stock, turn)) for turn in turns]:
-        plans.append(planned(stock, turn, chosen))
+
+    def find(key: snapshot.At) -> turns.Turn | None:
+        return _neighbour(stock, key)
+
+    matched = matching.match(stock, allowed, find)
+    plans += [planned(stock, turn, chosen) for turn, chosen in matched]
     return tuple(sorted(plans, key=lambda plan: (plan.namespace, plan.policy, plan.site)))
 
 
-def _pods_needed(inputs: case.Case) -> in_agents.PodNeed:
+def _neighbour(stock: supply.Supply, key: snapshot.At) -> turns.Turn | None:
+    """Return a placement that nobody has asked about, if it has pods and is planned at all."""
+    policy = stock.bound.policies.get(key[:2])
+    if policy is None or not policy.is_placed or key[2] not in policy.sites:
+        return None
+    inputs = case_of(stock, policy, key[2])
+    if inputs is None or pods_needed(inputs) is not in_agents.PodNeed.ALL:
+        return None
+    return turns.allow(stock, turns.wants(stock, inputs))
+
+
+def pods_needed(inputs: case.Case) -> in_agents.PodNeed:
+    """Return what the agents of a placement leave to pods."""
     older = any(replica.template != inputs.template for replica in inputs.replicas)
     begun = _is_begun(inputs.replicas, inputs.template)
     return in_agents.pods_needed(inputs.agents, is_begun=begun, is_older_there=older)
 
 
-def _take_staying(stock: supply.Supply, turn: Turn) -> None:
+def _take_staying(stock: supply.Supply, turn: turns.Turn) -> None:
     """Count the room of pods that are made anew where their predecessors stand."""
     inputs = turn.wants.case
     present = {(pod.slot, pod.node) for pod in inputs.replicas if pod.template == inputs.template}
@@ -230,21 +156,8 @@ def _take_staying(stock: supply.Supply, turn: Turn) -> None:
             stock.take(held.node, inputs.demand.requests)
 
 
-def _chosen(stock: supply.Supply, turn: Turn) -> dict[str, candidates.Candidate]:
-    requests = turn.requests()
-    if not requests:
-        return {}
-    inputs, nodes = turn.wants.case, stock.seen.index.nodes
-    staying = {slot: nodes[held.node] for slot, held in turn.staying.items() if held.node in nodes}
-    free = {view.node.name: stock.free(view.node) for view in inputs.views}
-    chosen = choose.fill(requests, inputs.demand, staying, free)
-    for candidate in chosen.values():
-        stock.take(candidate.node.name, inputs.demand.requests)
-    return chosen
-
-
 def planned(
-    stock: supply.Supply, turn: Turn, chosen: Mapping[str, candidates.Candidate]
+    stock: supply.Supply, turn: turns.Turn, chosen: Mapping[str, candidates.Candidate]
 ) -> case.PlacementPlan:
     """Return the plan of one placement, of which `chosen` are the nodes of new replicas."""
     asking, held = turn.wants, turn.wants.held
@@ -253,10 +166,12 @@ def planned(
     layout |= {slot: candidate.node.name for slot, candidate in chosen.items()}
     inputs = _afterwards(stock, asking.case, chosen)
     is_fresh = asking.offers is not None and inputs is asking.case
-    offers = asking.offers if is_fresh and asking.offers else _offers(stock, inputs)
+    offers = asking.offers if is_fresh and asking.offers else turns.offers(stock, inputs)
     history = slots.moves(inputs, held, chosen, asking.causes)
     plan = assembly.assemble(inputs, layout, history, offers, turn.waiting)
-    return dataclasses.replace(plan, is_settled=asking.is_content and _is_sound(plan))
+    return dataclasses.replace(
+        plan, is_settled=asking.is_content and not turn.has_yielded and _is_sound(plan)
+    )
 
 
 def _afterwards(

@@ -114,7 +114,7 @@ def _ranked(case: Case, nodes: Collection[str]) -> list[candidates.Candidate]:
         for view in map(case.view, sorted(nodes))
         if view is not None
     ]
-    return choose.rank(every, case.demand, frozenset())
+    return choose.rank(every, case.demand)
 
 
 def _passed_over(

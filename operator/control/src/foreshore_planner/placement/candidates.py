@@ -79,6 +79,8 @@ class Offers:
     rejected: tuple[Rejection, ...]
     counted: tuple[CountedNodes, ...] = ()
     """Rejected as well, and not looked at one by one."""
+    full: tuple[Candidate, ...] = ()
+    """Of the rejected those that would serve if somebody left them."""
 
     @property
     def total(self) -> int:
@@ -249,15 +251,22 @@ def find(
     """Divide nodes into those that may serve and those that may not, each in order of name."""
     usable: list[Candidate] = []
     rejected: list[Rejection] = []
+    full: list[Candidate] = []
     for view in sorted(views, key=lambda view: view.node.name):
         objection = examine(view, QUESTIONS)
-        if objection is not None:
+        if objection is None:
+            usable.append(candidate(view, prices))
+        else:
             rejected.append(objection)
-            continue
-        price = prices.get((view.node.cluster, view.node.tier), 0.0)
-        cost = price * view.demand.requests.cpu / 1000
-        usable.append(Candidate(view.node, view.prediction, cost))
-    return Offers(tuple(usable), tuple(rejected), counted)
+        if objection is not None and objection.reason in reasons.FULL:
+            full.append(candidate(view, prices))
+    return Offers(tuple(usable), tuple(rejected), counted, tuple(full))
+
+
+def candidate(view: NodeView, prices: Mapping[tuple[str, v1alpha1.Tier], float]) -> Candidate:
+    """Return a node as a candidate, whether or not it has room."""
+    price = prices.get((view.node.cluster, view.node.tier), 0.0)
+    return Candidate(view.node, view.prediction, price * view.demand.requests.cpu / 1000)
 
 
 def _tolerates(toleration: v1alpha1.selection.Toleration, taint: snapshot.Taint) -> bool:

@@ -1,21 +1,20 @@
-"""Choosing nodes for the slots of one placement.
+"""In which order a placement likes nodes, and which of its replicas are active.
 
-Repair in place, and a total order for what is new.
-
-A replica that runs stays where it is until something forces it away; only empty slots are filled.
-Candidates are ranked by: predicted within the budget, over it, unknown; a failure domain of its own
-before a shared one; then, within the budget, tier as the policy asks and price; bound on the
-latency; name. Over the budget only the bound counts. Ties cannot occur, because names differ.
+Candidates are ranked by: predicted within the budget, over it, unknown; then, within the budget,
+tier as the policy asks and price; bound on the latency; name. Over the budget only the bound
+counts. Ties cannot occur, because names differ. `matching` puts a failure domain of its own before
+a shared one, within each of the three grades.
 Roles are given afterwards: a ready standby is promoted at once when an active replica is lost, and
 whoever is active and ready stays so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
 from foreshore_planner import snapshot
 from foreshore_planner.placement import candidates
+from foreshore_planner.placement.solve import problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +32,14 @@ class IncumbentReplica:
 
 
 def rank(
-    offered: Sequence[candidates.Candidate],
-    demand: candidates.Demand,
-    taken_domains: frozenset[str],
+    offered: Sequence[candidates.Candidate], demand: candidates.Demand
 ) -> list[candidates.Candidate]:
     """Return candidates, best first."""
 
-    def key(candidate: candidates.Candidate) -> tuple[int, bool, int, float, float, str]:
+    def key(candidate: candidates.Candidate) -> tuple[int, int, float, float, str]:
         bound, is_over = candidate.prediction.bound, candidate.is_over(demand.budget)
         return (
-            2 if is_over is None else int(is_over),
-            domain(candidate.node, demand) in taken_domains,
+            grade(candidate, demand),
             0 if is_over else _tier_rank(candidate.node, demand),
             0.0 if is_over else candidate.price,
             bound if bound is not None else float("inf"),
@@ -53,35 +49,15 @@ def rank(
     return sorted(offered, key=key)
 
 
-def fill(
-    offers: Mapping[str, Sequence[candidates.Candidate]],
-    demand: candidates.Demand,
-    taken: Mapping[str, snapshot.Node],
-    free: Mapping[str, snapshot.ComputeResources],
-) -> dict[str, candidates.Candidate]:
-    """Choose a node for each empty slot, in order, among what `offers` has for it.
-
-    A slot that finds none is absent from the answer.
-
-    `taken` are the nodes of the slots that stay, `free` what is left on each node before this
-    placement.
-    """
-    left = dict(free)
-    domains = {domain(node, demand) for node in taken.values()}
-    chosen: dict[str, candidates.Candidate] = {}
-    for slot, offered in offers.items():
-        fitting = [
-            candidate
-            for candidate in offered
-            if left[candidate.node.name].has_room_for(demand.requests)
-        ]
-        if not fitting:
-            continue
-        best = rank(fitting, demand, frozenset(domains))[0]
-        chosen[slot] = best
-        left[best.node.name] -= demand.requests
-        domains.add(domain(best.node, demand))
-    return chosen
+def grade(candidate: candidates.Candidate, demand: candidates.Demand) -> problem.Grade:
+    """Return what is known of a candidate's latency; a better grade always wins."""
+    match candidate.is_over(demand.budget):
+        case None:
+            return problem.Grade.UNKNOWN
+        case True:
+            return problem.Grade.OVER
+        case False:
+            return problem.Grade.WITHIN
 
 
 def roles(

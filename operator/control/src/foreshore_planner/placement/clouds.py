@@ -7,7 +7,7 @@ that comes or goes changes little. A share without any room is left for what has
 `supply`.
 """
 
-import zlib
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -73,8 +73,8 @@ def _has_room(view: candidates.NodeView) -> bool:
     return view.free.has_room_for(view.demand.requests)
 
 
-def _weight(site: str, node: str) -> int:
-    return zlib.crc32(f"{site}\n{node}".encode())
+def _weight(site: str, node: str) -> bytes:
+    return hashlib.blake2b(f"{site}\n{node}".encode(), digest_size=8).digest()
 
 
 def elsewhere(

@@ -89,9 +89,29 @@ def pod_has_failed(case: Case, held: incumbents.Incumbent) -> Force | None:
     if case.is_out_of_sight(held.node):
         return None
     compiling = wire.compile_seconds(case.version.spec.runtime.providers)
-    if waits and pod.phase_age >= troubles.patience(pod, compiling, is_served=is_served):
+    is_patient = is_served or waits_for_room(case, pod)
+    if waits and pod.phase_age >= troubles.patience(pod, compiling, is_served=is_patient):
         return reasons.POD_NOT_READY, pod.message or pod.reason or "the pod does not become ready"
     return None
+
+
+def waits_for_room(case: Case, pod: snapshot.Replica) -> bool:
+    """Whether a pod has no room because another that goes is still there, as after `MadeRoom`."""
+    if pod.reason != conditions.Reason.UNSCHEDULABLE:
+        return False
+    index = case.seen.index
+    return any(_is_leaving(index, other) for other in index.replicas_on.get(pod.node, ()))
+
+
+def _is_leaving(index: snapshot.Index, pod: snapshot.Replica) -> bool:
+    """Whether status says that a pod's slot is to be filled on another node."""
+    placement = index.placements.get((pod.namespace, f"{pod.policy}.{pod.site}"))
+    listed = placement.status.replicas if placement is not None else ()
+    return any(
+        replica.slot == pod.slot
+        and pod.node != (replica.successor.node if replica.successor else replica.node)
+        for replica in listed
+    )
 
 
 def endpoint_is_bad(case: Case, held: incumbents.Incumbent) -> Force | None:

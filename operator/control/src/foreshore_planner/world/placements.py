@@ -122,15 +122,15 @@ class Placements:
         wait: float | None = None
         for at in sorted(ats):
             kept.refresh(at)
-            part = _narrowed(kept, seen, at)
-            plans = [self._planned[at]] if at in self._planned else []
+            plan = self._planned.get(at)
             try:
-                _set(self._removals, at, leaving.superseded(part, verdicts, bound, plans))
-                waits = leaving.wakes(part, verdicts, plans)
+                removals = leaving.superseded_at(seen, verdicts, bound, at, plan)
+                waits = leaving.wakes_at(seen, verdicts, at, plan)
             except Exception as error:  # noqa: BLE001 - of this placement alone; logged and counted
                 self._removals.pop(at, None)
                 defects.append(_defect(at, error))
                 continue
+            _set(self._removals, at, tuple(removals) or None)
             wait = min([*waits, *([wait] if wait is not None else [])], default=None)
         kept.queue.put(("leaving",), kept.monotonic + wait if wait is not None else None)
         return defects
@@ -209,7 +209,7 @@ class Placements:
                 continue
             try:
                 is_planned = at in self._planned and key == name_of(at)
-                removal = leaving.retired_of(bound, placement, is_planned=is_planned)
+                removal = leaving.retired_at(bound, placement, is_planned=is_planned)
                 _set(self._retired, key, removal)
             except Exception as error:  # noqa: BLE001 - it stays; logged and counted
                 replanned.defects.append(_defect(at, error))
@@ -281,18 +281,6 @@ def _until_moves_age(kept: Seen, plan: case.PlacementPlan) -> float | None:
     ages = [age for move in plan.moves if (age := kept.age_of(move.time)) is not None]
     waits = [limit - age for age in ages for limit in LOOKED_AT_AGAIN if limit >= age]
     return min(waits, default=None)
-
-
-def _narrowed(kept: Seen, seen: snapshot.Snapshot, at: At) -> snapshot.Snapshot:
-    """Return the snapshot with the pods of one placement alone; every lookup knows all."""
-    placement = seen.index.placements.get(name_of(at))
-    part = dataclasses.replace(
-        seen,
-        replicas=kept.replicas_at.get(at, ()),
-        placements=(placement,) if placement is not None else (),
-    )
-    vars(part).update({name: vars(seen)[name] for name in ("index", "named", "fleet_index")})
-    return part
 
 
 def _defect(at: At, error: Exception) -> containment.Defect:
