@@ -90,15 +90,16 @@ def edited(resource: Any, **spec: Any) -> Any:
 # time
 
 
-def wait(seen: World, seconds: int, _: int) -> World:
-    """Time passes; who is not silent renews its Lease, the hub repeats nothing."""
+def wait(seen: World, seconds: int, silence: int) -> World:
+    """Time passes; who is Ready renews its Lease unless all are cut off, the hub says nothing."""
     passed = (0.5, 1.0, 2.0, 5.0, 7.0, 13.0, 16.0, 31.0, 61.0, 130.0, 610.0)[seconds % 11]
     later = build.later(seen, passed)
     nodes = [node.older(passed) for node in seen.nodes]
     return dataclasses.replace(
         later,
         nodes=tuple(
-            dataclasses.replace(node, lease_age=1.0) if node.is_ready else node for node in nodes
+            dataclasses.replace(node, lease_age=1.0) if node.is_ready and silence % 3 else node
+            for node in nodes
         ),
         replicas=tuple(pod.older(passed) for pod in seen.replicas),
         fleet_age=seen.fleet_age + passed if seen.fleet is not None else 0.0,

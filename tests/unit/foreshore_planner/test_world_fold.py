@@ -16,7 +16,7 @@ from builders import changing
 from foreshore_planner import plan as planning
 from foreshore_planner import snapshot, status
 from foreshore_planner.placement import case
-from foreshore_planner.world import delta, fold
+from foreshore_planner.world import deadlines, delta, fold, keys
 
 SEQUENCES = settings(
     max_examples=int(os.environ.get("FORESHORE_SEQUENCES", "15")),
@@ -62,9 +62,9 @@ class Followed:
 
     def compare(self, wanted: planning.Plan, made: delta.PlanDelta, *, is_whole: bool) -> None:
         assert self.world.health().nodes == wanted.health
-        assert shown(self.planned.values(), is_whole) == {
-            key: plan for key, plan in shown(wanted.placements, is_whole).items()
-        } | kept(self.planned, wanted, is_whole)
+        assert shown(self.planned.values(), is_whole) == shown(wanted.placements, is_whole) | kept(
+            self.planned, wanted, is_whole
+        )
         assert set(made.grants) == set(wanted.grants)
         assert made.removals == wanted.removals
         assert made.retired == wanted.retired
@@ -129,9 +129,63 @@ def test_the_fold_of_any_sequence_of_changes_is_the_plan_of_the_world_it_led_to(
     followed(changes)
 
 
+SETTLED = ((changing.carried_out, 1, 0), (changing.wait, 3, 1), (changing.heard, 0, 0))
+
+
+def all_of(change: changing.Change) -> list[Step]:
+    return [(change, first, second) for first in range(3) for second in range(6)]
+
+
+DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
+    "a pod": ("_of_pod", [*SETTLED, *all_of(changing.pod_changes)]),
+    "a node": ("_of_node", [*SETTLED, *all_of(changing.node_changes_site)]),
+    "an agent": ("_of_agents", [*SETTLED, *all_of(changing.heard)]),
+    "a pod of the product": (
+        "_of_product",
+        [*SETTLED, (changing.hub_away, 0, 0), *all_of(changing.part_changes)],
+    ),
+    "a pod that is refused": ("_of_names", all_of(changing.pod_is_refused)),
+    "an InferencePlacement": ("_of_placement", [*SETTLED, *all_of(changing.placement_goes)]),
+    "a device": ("_of_device", [*SETTLED, *all_of(changing.device_changes)]),
+    "a policy": ("_of_policy", [*SETTLED, *all_of(changing.policy_changes)]),
+    "a plan": ("of_plans", [*SETTLED, *all_of(changing.pod_changes)]),
+}
+
+
+@pytest.mark.parametrize("name", DEPENDENCIES)
+def test_a_fold_that_forgets_what_depends_on_something_is_found_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten, changes = DEPENDENCIES[name]
+    monkeypatch.setattr(keys.Keys, forgotten, lambda *_: None)
+    with pytest.raises(AssertionError):
+        followed(changes)
+
+
+AGES: dict[str, tuple[str, list[Step]]] = {
+    "of a Lease": ("LEASE", [*SETTLED, (changing.wait, 5, 0), (changing.wait, 3, 0)]),
+    "of a pod": (
+        "PHASE",
+        [*SETTLED, *SETTLED, (changing.pod_changes, 0, 1), (changing.wait, 8, 1)],
+    ),
+    "of a report": ("AGENT", [*SETTLED, (changing.wait, 4, 1), (changing.wait, 5, 1)]),
+}
+
+
+@pytest.mark.parametrize("name", AGES)
+def test_a_fold_that_forgets_when_an_age_decides_is_found_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten, changes = AGES[name]
+    monkeypatch.setattr(deadlines, forgotten, ())
+    if forgotten == "PHASE":
+        monkeypatch.setattr(deadlines, "PATIENCE", ())
+    with pytest.raises(AssertionError):
+        followed(changes)
+
+
 @pytest.mark.parametrize("change", changing.CHANGES, ids=lambda change: change.__name__)
 def test_each_change_by_itself_is_followed_from_a_settled_world(change: changing.Change) -> None:
-    settled = [(changing.carried_out, 1, 0), (changing.wait, 3, 0), (changing.heard, 0, 0)]
     for first in range(3):
         then = [(change, first, second) for second in range(6)]
-        followed([*settled, *settled, *then])
+        followed([*SETTLED, *SETTLED, *then])

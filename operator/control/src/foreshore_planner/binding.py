@@ -41,6 +41,15 @@ class BindingProblem:
     """What was raised, where a defect of ours is the problem: the shell logs and counts it."""
 
 
+@lru_cache(maxsize=1 << 15)
+def _narrowed(
+    profile: acceptance.ResourceKey[v1alpha1.DeviceProfile],
+    device: acceptance.ResourceKey[v1alpha1.Device],
+) -> v1alpha1.DeviceProfileSpec:
+    """Narrow once what authority, modes and statuses ask for again and again."""
+    return narrowing.narrow(profile.resource.spec, device.resource.spec)
+
+
 @dataclass(frozen=True, slots=True)
 class BoundDevice:
     """A Device with its profile, and the nodes whose agents may hold it."""
@@ -58,7 +67,7 @@ class BoundDevice:
         """The profile as it holds for this device, as the agents are given it."""
         if self.profile is None:
             return None
-        return narrowing.narrow(self.profile.spec, self.device.spec)
+        return _narrowed(acceptance.ResourceKey(self.profile), acceptance.ResourceKey(self.device))
 
     @property
     def fence(self) -> v1alpha1.protection.Fence | None:

@@ -190,19 +190,29 @@ class Keys:
     def _of_policy(self, key: Key, change: Change[binding.BoundPolicy]) -> None:
         self.status_of(POLICY, [key])
         old, new = change
+        self._right_of(_devices_of(old) ^ _devices_of(new))
         if old is None or new is None or _is_other(old, new):
             for placement in self._kept.placements_of.get(key, ()):
                 self.placements.add(at_of(placement))
             for policy in change:
                 if policy is not None:
                     self._policy_at(policy, (*policy.sites, *policy.suspended))
-                    self._right_of(device for keys in policy.sites.values() for device in keys)
+                    self._shared_by(policy)
+        if old is None or new is None:
             return
+        if old.policy.spec.action.time_to_live != new.policy.spec.action.time_to_live:
+            self._right_of(_devices_of(new))
         for site in old.sites.keys() | new.sites.keys() | old.suspended | new.suspended:
             before, after = old.sites.get(site, ()), new.sites.get(site, ())
             if before != after or (site in old.suspended) != (site in new.suspended):
                 self._policy_at(new, [site])
-                self._right_of({*before} ^ {*after})
+
+    def _shared_by(self, policy: binding.BoundPolicy) -> None:
+        """Mark the policies that command what this one does."""
+        for key in _devices_of(policy):
+            others = self._bonds.bound.commanders.get(key, ())
+            if len(others) > 1:
+                self.status_of(POLICY, others)
 
     def _right_of(self, devices: Iterable[Key]) -> None:
         """Mark devices whose policies changed, and the policies that share them."""
@@ -255,6 +265,12 @@ def at_of(placement: v1alpha1.InferencePlacement) -> snapshot.At:
     """Return which policy and site an InferencePlacement is of."""
     namespace = placement.metadata.namespace or ""
     return (namespace, placement.spec.policy_ref.name, placement.spec.site)
+
+
+def _devices_of(policy: binding.BoundPolicy | None) -> set[Key]:
+    if policy is None:
+        return set()
+    return {key for keys in policy.sites.values() for key in keys}
 
 
 def _is_other(old: binding.BoundPolicy, new: binding.BoundPolicy) -> bool:
