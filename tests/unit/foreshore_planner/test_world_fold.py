@@ -166,7 +166,13 @@ AGES: dict[str, tuple[str, list[Step]]] = {
     "of a Lease": ("LEASE", [*SETTLED, (changing.wait, 5, 0), (changing.wait, 3, 0)]),
     "of a pod": (
         "PHASE",
-        [*SETTLED, *SETTLED, (changing.pod_changes, 0, 1), (changing.wait, 8, 1)],
+        [
+            *SETTLED,
+            *SETTLED,
+            (changing.wait, 8, 1),  # whatever else has a limit has passed it
+            (changing.pod_changes, 0, 1),
+            *[(changing.wait, 7, 1)] * 2,
+        ],
     ),
     "of a report": ("AGENT", [*SETTLED, (changing.wait, 4, 1), (changing.wait, 5, 1)]),
 }

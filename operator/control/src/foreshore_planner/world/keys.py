@@ -194,12 +194,14 @@ class Keys:
         if old is None or new is None or _is_other(old, new):
             for placement in self._kept.placements_of.get(key, ()):
                 self.placements.add(at_of(placement))
-            for policy in change:
-                if policy is not None:
-                    self._policy_at(policy, (*policy.sites, *policy.suspended))
-                    self._shared_by(policy)
-        if old is None or new is None:
-            return
+            for policy in filter(None, change):
+                self._policy_at(policy, (*policy.sites, *policy.suspended))
+                self._shared_by(policy)
+        if old is not None and new is not None:
+            self._of_bindings(old, new)
+
+    def _of_bindings(self, old: binding.BoundPolicy, new: binding.BoundPolicy) -> None:
+        """Mark what depends on how long commands live, and on which devices are bound."""
         if old.policy.spec.action.time_to_live != new.policy.spec.action.time_to_live:
             self._right_of(_devices_of(new))
         for site in old.sites.keys() | new.sites.keys() | old.suspended | new.suspended:
