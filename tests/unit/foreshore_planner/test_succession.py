@@ -87,7 +87,7 @@ def stopped(renewed: float) -> snapshot.Snapshot:
 def test_stopped_beats_alone_move_nothing_while_the_hub_renews_the_holder() -> None:
     made = planning.plan(stopped(renewed=14.0))
     assert not made.grants
-    assert made.wake_after is None
+    assert made.wake_after == 1.0  # when its lease of 15 s would have run out
 
 
 def test_a_dead_agent_on_a_ready_node_loses_its_device() -> None:

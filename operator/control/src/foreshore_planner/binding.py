@@ -6,11 +6,11 @@ Built once a pass and read by placement, authority and status, so that all three
 is in order of (namespace, name).
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 from foreshore_api import conditions, meta, scalars, support, v1alpha1
 from foreshore_api.wire import beat
@@ -18,11 +18,9 @@ from foreshore_decision import assignment, in_force, narrowing, selectors
 from foreshore_decision import policy as deciding
 from foreshore_decision.policy import acceptance
 from foreshore_decision.policy.endpoints import CommandEndpoint, commanded
-from foreshore_planner import snapshot
+from foreshore_planner import named, precedence, snapshot
 
-T = TypeVar("T", bound=meta.Resource)
-
-Key = tuple[str, str]
+Key = named.Key
 """(namespace, name)."""
 
 LAST_GOOD: Final = "the last good one, if there was one,"
@@ -43,6 +41,15 @@ class BindingProblem:
     """What was raised, where a defect of ours is the problem: the shell logs and counts it."""
 
 
+@lru_cache(maxsize=1 << 15)
+def _narrowed(
+    profile: acceptance.ResourceKey[v1alpha1.DeviceProfile],
+    device: acceptance.ResourceKey[v1alpha1.Device],
+) -> v1alpha1.DeviceProfileSpec:
+    """Narrow once what authority, modes and statuses ask for again and again."""
+    return narrowing.narrow(profile.resource.spec, device.resource.spec)
+
+
 @dataclass(frozen=True, slots=True)
 class BoundDevice:
     """A Device with its profile, and the nodes whose agents may hold it."""
@@ -52,13 +59,15 @@ class BoundDevice:
     profile: v1alpha1.DeviceProfile | None
     reachable_from: tuple[str, ...]
     problem: BindingProblem | None
+    endpoints: tuple[CommandEndpoint, ...] = ()
+    """Where it claims to be commanded; nowhere unless it is sound by itself."""
 
     @property
     def narrowed(self) -> v1alpha1.DeviceProfileSpec | None:
         """The profile as it holds for this device, as the agents are given it."""
         if self.profile is None:
             return None
-        return narrowing.narrow(self.profile.spec, self.device.spec)
+        return _narrowed(acceptance.ResourceKey(self.profile), acceptance.ResourceKey(self.device))
 
     @property
     def fence(self) -> v1alpha1.protection.Fence | None:
@@ -114,44 +123,38 @@ class BoundSnapshot:
     models: Mapping[Key, BindingProblem | None]
     versions: Mapping[Key, BindingProblem | None]
     policies: Mapping[Key, BoundPolicy]
+    commanders: Mapping[Key, tuple[Key, ...]] = field(default_factory=dict)
+    """The policies bound to each device, in order of name."""
 
     def policies_of(self, device: Key) -> tuple[v1alpha1.DecisionPolicy, ...]:
         """Return the policies bound to a device."""
-        return tuple(
-            bound.policy
-            for bound in self.policies.values()
-            if any(device in devices for devices in bound.sites.values())
-        )
+        own = self.commanders.get(device, ())
+        return tuple(self.policies[policy].policy for policy in own if policy in self.policies)
 
 
 def bind(seen: snapshot.Snapshot) -> BoundSnapshot:
-    """Resolve every reference of the snapshot."""
-    sites = _sites(seen.sites)
-    profiles = {key(profile): own_problem(profile) for profile in _ordered(seen.profiles)}
-    models = {key(model): own_problem(model) for model in _ordered(seen.models)}
+    """Resolve every reference of the snapshot, kind by kind: each looks at those before it."""
+    objects = seen.named
+    sites = {at: site_problem(seen, site) for at, site in objects.sites.items()}
+    profiles = {at: own_problem(profile) for at, profile in objects.profiles.items()}
+    models = {at: own_problem(model) for at, model in objects.models.items()}
+    versions = {at: version_problem(seen, version) for at, version in objects.versions.items()}
     devices = _devices(seen, sites)
-    versions = {
-        key(version): own_problem(version)
-        or _missing(version, "Model", version.spec.model_ref.name, models)
-        for version in _ordered(seen.versions)
-    }
-    return BoundSnapshot(
-        sites=sites,
-        profiles=profiles,
-        devices=devices,
-        models=models,
-        versions=versions,
-        policies=_policies(seen, devices, versions),
+    resolved = BoundSnapshot(sites, profiles, devices, models, versions, {})
+    policies = {at: bound_policy(seen, resolved, policy) for at, policy in objects.policies.items()}
+    commanders = named.grouped(
+        policies.values(), lambda policy: (at for keys in policy.sites.values() for at in keys)
+    )
+    return replace(
+        resolved,
+        policies=policies,
+        commanders={at: tuple(policy.key for policy in bound) for at, bound in commanders.items()},
     )
 
 
 def key(resource: meta.Resource) -> Key:
     """Return the identity of an object."""
-    return (resource.metadata.namespace or "", resource.metadata.name)
-
-
-def _ordered(objects: Iterable[T]) -> list[T]:
-    return sorted(objects, key=key)
+    return named.key(resource)
 
 
 def internal(error: Exception, step: str) -> BindingProblem:
@@ -204,17 +207,11 @@ def _unaccepted(problems: tuple[deciding.PolicyProblem, ...]) -> BindingProblem 
     return BindingProblem(problems[0].reason, message, is_final=True)
 
 
-def _missing(
-    resource: meta.Resource,
-    kind: str,
-    name: str,
-    existing: Mapping[Key, object],
-    kept: str = LAST_GOOD,
-    how: str = "",
-) -> BindingProblem | None:
+def _dangling(
+    resource: meta.Resource, kind: str, name: str, kept: str = LAST_GOOD, how: str = ""
+) -> BindingProblem:
+    """Return the problem of an object that names what is not there."""
     namespace = resource.metadata.namespace or ""
-    if (namespace, name) in existing:
-        return None
     return _held_back(in_force.dangling(kind, name, namespace), kept, how)
 
 
@@ -224,61 +221,69 @@ def _held_back(obstacle: in_force.Obstacle, kept: str = LAST_GOOD, how: str = ""
     return BindingProblem(reason, in_force.message(obstacle, kept=kept, how=how), is_final=False)
 
 
-def _age(resource: meta.Resource) -> tuple[str, Key]:
-    return (resource.metadata.creation_timestamp or "", key(resource))
+def site_problem(seen: snapshot.Snapshot, site: v1alpha1.Site) -> BindingProblem | None:
+    """Return what is wrong with a Site; of several of one name only the oldest counts."""
+    first = seen.named.sites_named[site.metadata.name][0]
+    if first is site:
+        return own_problem(site)
+    return BindingProblem(
+        conditions.Reason.SITE_CONFLICT,
+        f"an older Site of this name is in namespace {first.metadata.namespace}",
+        is_final=True,
+    )
 
 
-def _sites(sites: Iterable[v1alpha1.Site]) -> dict[Key, BindingProblem | None]:
-    oldest: dict[str, v1alpha1.Site] = {}
-    for site in sorted(sites, key=_age):
-        oldest.setdefault(site.metadata.name, site)
-    problems: dict[Key, BindingProblem | None] = {}
-    for site in _ordered(sites):
-        first = oldest[site.metadata.name]
-        problems[key(site)] = own_problem(site)
-        if first is not site:
-            problems[key(site)] = BindingProblem(
-                conditions.Reason.SITE_CONFLICT,
-                f"an older Site of this name is in namespace {first.metadata.namespace}",
-                is_final=True,
-            )
-    return problems
+def version_problem(
+    seen: snapshot.Snapshot, version: v1alpha1.ModelVersion
+) -> BindingProblem | None:
+    """Return what is wrong with a ModelVersion, or what it waits for."""
+    own = own_problem(version)
+    if own is not None or named.model_of(version) in seen.named.models:
+        return own
+    return _dangling(version, v1alpha1.Model.kind, version.spec.model_ref.name)
 
 
 def _devices(
     seen: snapshot.Snapshot, sites: Mapping[Key, BindingProblem | None]
 ) -> dict[Key, BoundDevice]:
-    profiles = {key(profile): profile for profile in seen.profiles}
-    brokers = {key(site): site.spec.broker for site in seen.sites}
-    endpoints: dict[CommandEndpoint, v1alpha1.Device] = {}
-    nodes: dict[str, list[snapshot.Node]] = {}
-    for node in seen.nodes:
-        nodes.setdefault(node.site or "", []).append(node)
-    devices: dict[Key, BoundDevice] = {}
-    for device in sorted(seen.devices, key=_age):
-        namespace = device.metadata.namespace or ""
-        profile = profiles.get((namespace, device.spec.profile_ref.name))
-        try:
-            problem = (
-                own_problem(device)
-                or _unbelievable(device, seen.now)
-                or _device_references(device, profile, sites)
-            )
-            if problem is None and profile is not None:
-                problem = _endpoint_conflict(
-                    device, profile, brokers[(namespace, device.spec.site)], endpoints
-                )
-            reachable = _reachable(device, nodes.get(device.spec.site, ()))
-        except Exception as error:  # noqa: BLE001 - the device's own problem, logged and counted
-            reachable, problem = (), internal(error, "binding it")
-        devices[key(device)] = BoundDevice(
-            key=key(device),
-            device=device,
-            profile=profile,
-            reachable_from=reachable,
-            problem=problem,
+    """Bind every device; of several on one endpoint the oldest sound one has it."""
+    alone = {at: bound_device(seen, sites, device) for at, device in seen.named.devices.items()}
+    late = precedence.conflicts(
+        precedence.Claim(bound.device, bound.endpoints) for bound in alone.values()
+    )
+    return {at: with_conflict(bound, late.get(at)) for at, bound in alone.items()}
+
+
+def bound_device(
+    seen: snapshot.Snapshot,
+    sites: Mapping[Key, BindingProblem | None],
+    device: v1alpha1.Device,
+) -> BoundDevice:
+    """Bind a device by itself: whether another is commanded where it is comes after that."""
+    profile = seen.named.profiles.get(named.profile_of(device))
+    try:
+        problem = (
+            own_problem(device)
+            or _unbelievable(device, seen.now)
+            or _device_references(device, profile, sites)
         )
-    return dict(sorted(devices.items()))
+        claimed: tuple[CommandEndpoint, ...] = ()
+        if problem is None and profile is not None:
+            broker = seen.named.sites[named.site_of(device)].spec.broker
+            claimed = commanded(profile.spec, device, broker)
+        reachable = _reachable(device, seen.index.nodes_of.get(device.spec.site, ()))
+    except Exception as error:  # noqa: BLE001 - the device's own problem, logged and counted
+        reachable, claimed, problem = (), (), internal(error, "binding it")
+    return BoundDevice(key(device), device, profile, reachable, problem, claimed)
+
+
+def with_conflict(bound: BoundDevice, conflict: precedence.Conflict | None) -> BoundDevice:
+    """Return a device as it is bound among all; without a conflict as it is."""
+    if conflict is None:
+        return bound
+    message = conflict.endpoint.conflict(conflict.first)
+    problem = BindingProblem(conditions.Reason.ENDPOINT_CONFLICT, message, is_final=True)
+    return replace(bound, problem=problem)
 
 
 def _unbelievable(device: v1alpha1.Device, now: datetime) -> BindingProblem | None:
@@ -301,38 +306,18 @@ def _device_references(
 ) -> BindingProblem | None:
     """Return what a device waits for: without its site it is in force nowhere."""
     namespace, site = device.metadata.namespace or "", device.spec.site
-    missing = _missing(device, v1alpha1.Site.kind, site, sites, kept="")
-    if missing is not None:
-        return missing
+    if (namespace, site) not in sites:
+        return _dangling(device, v1alpha1.Site.kind, site, kept="")
     if sites[(namespace, site)] is not None:
         return _held_back(in_force.unaccepted(v1alpha1.Site.kind, site))
     if profile is None:
         name = device.spec.profile_ref.name
         how = ", and the right to the device does not move"
-        return _missing(device, v1alpha1.DeviceProfile.kind, name, {}, how=how)
+        return _dangling(device, v1alpha1.DeviceProfile.kind, name, how=how)
     if own_problem(profile) is not None:
         name = profile.metadata.name
         return _held_back(in_force.unaccepted(v1alpha1.DeviceProfile.kind, name))
     return _unaccepted(acceptance.of_device(profile, device))
-
-
-def _endpoint_conflict(
-    device: v1alpha1.Device,
-    profile: v1alpha1.DeviceProfile,
-    broker: v1alpha1.site.Broker,
-    taken: dict[CommandEndpoint, v1alpha1.Device],
-) -> BindingProblem | None:
-    """Return which older device is commanded on a topic of this one."""
-    own = commanded(profile.spec, device, broker)
-    for endpoint in own:
-        if endpoint in taken:
-            return BindingProblem(
-                conditions.Reason.ENDPOINT_CONFLICT,
-                endpoint.conflict(taken[endpoint]),
-                is_final=True,
-            )
-    taken.update(dict.fromkeys(own, device))
-    return None
 
 
 def _reachable(device: v1alpha1.Device, nodes: Iterable[snapshot.Node]) -> tuple[str, ...]:
@@ -341,56 +326,66 @@ def _reachable(device: v1alpha1.Device, nodes: Iterable[snapshot.Node]) -> tuple
     )
 
 
-def _policies(
-    seen: snapshot.Snapshot,
-    devices: Mapping[Key, BoundDevice],
-    versions: Mapping[Key, BindingProblem | None],
-) -> dict[Key, BoundPolicy]:
-    by_key = {key(version): version for version in seen.versions}
-    models = {key(model): model for model in seen.models}
-    policies: dict[Key, BoundPolicy] = {}
-    broken = {at: device for at, device in devices.items() if device.problem is not None}
-
-    def bound(policy: v1alpha1.DecisionPolicy) -> BoundPolicy:
-        namespace = policy.metadata.namespace or ""
-        reference = policy.spec.model_ref
-        wanted = reference.version if reference is not None else None
-        version = by_key.get((namespace, wanted)) if wanted is not None else None
-        sites = _selected(policy, devices.keys() - broken.keys(), devices)
-        suspended = _selected(policy, broken, devices).keys() - sites.keys()
-        return BoundPolicy(
-            key=key(policy),
-            policy=policy,
-            version=version,
-            model=models.get((namespace, version.spec.model_ref.name)) if version else None,
-            sites=sites,
-            suspended=frozenset(suspended),
-            problem=_policy_problem(seen, policy, wanted, versions),
-        )
-
-    for policy in _ordered(seen.policies):
-        try:
-            policies[key(policy)] = bound(policy)
-        except Exception as error:  # noqa: BLE001 - the policy's own problem, logged and counted
-            problem = internal(error, "binding it")
-            nothing: dict[str, tuple[Key, ...]] = {}
-            policies[key(policy)] = BoundPolicy(
-                key(policy), policy, None, None, nothing, frozenset(), problem
-            )
-    return policies
+def bound_policy(
+    seen: snapshot.Snapshot, bound: BoundSnapshot, policy: v1alpha1.DecisionPolicy
+) -> BoundPolicy:
+    """Bind a policy to what it names and to the devices that it selects."""
+    try:
+        return _bound_policy(seen, bound, policy)
+    except Exception as error:  # noqa: BLE001 - the policy's own problem, logged and counted
+        problem = internal(error, "binding it")
+        nothing: dict[str, tuple[Key, ...]] = {}
+        return BoundPolicy(key(policy), policy, None, None, nothing, frozenset(), problem)
 
 
-def _selected(
-    policy: v1alpha1.DecisionPolicy, among: Collection[Key], devices: Mapping[Key, BoundDevice]
-) -> dict[str, tuple[Key, ...]]:
-    """Return the devices that a policy selects `among` some, by site."""
+def _bound_policy(
+    seen: snapshot.Snapshot, bound: BoundSnapshot, policy: v1alpha1.DecisionPolicy
+) -> BoundPolicy:
+    namespace = policy.metadata.namespace or ""
+    wanted = version_of(policy)
+    version = seen.named.versions.get((namespace, wanted)) if wanted is not None else None
     sites: dict[str, list[Key]] = {}
-    for bound in devices.values():
-        if bound.key in among and bound.key[0] == policy.metadata.namespace:
-            labels = bound.device.metadata.labels or {}
-            if selectors.selects(policy.spec.device_selector, labels):
-                sites.setdefault(bound.device.spec.site, []).append(bound.key)
-    return {site: tuple(keys) for site, keys in sorted(sites.items())}
+    broken: set[str] = set()
+    for device in selected(seen, bound, policy):
+        if device.problem is None:
+            sites.setdefault(device.device.spec.site, []).append(device.key)
+        else:
+            broken.add(device.device.spec.site)
+    return BoundPolicy(
+        key=key(policy),
+        policy=policy,
+        version=version,
+        model=seen.named.models.get(named.model_of(version)) if version else None,
+        sites={site: tuple(keys) for site, keys in sorted(sites.items())},
+        suspended=frozenset(broken - sites.keys()),
+        problem=_policy_problem(seen, policy, wanted, bound.versions),
+    )
+
+
+def version_of(policy: v1alpha1.DecisionPolicy) -> str | None:
+    """Return the name of the ModelVersion that a policy wants, if any."""
+    reference = policy.spec.model_ref
+    return reference.version if reference is not None else None
+
+
+def selected(
+    seen: snapshot.Snapshot, bound: BoundSnapshot, policy: v1alpha1.DecisionPolicy
+) -> Iterator[BoundDevice]:
+    """Yield the devices that a policy selects, in order of name, accepted or not."""
+    selector = policy.spec.device_selector
+    for device in _candidates(seen, policy):
+        if selectors.selects(selector, device.metadata.labels or {}):
+            yield bound.devices[key(device)]
+
+
+def _candidates(
+    seen: snapshot.Snapshot, policy: v1alpha1.DecisionPolicy
+) -> tuple[v1alpha1.Device, ...]:
+    """Return what a policy can select at most: those with its rarest label, else its namespace."""
+    namespace = policy.metadata.namespace or ""
+    exact = policy.spec.device_selector.match_labels.items()
+    groups = [seen.named.labelled.get((namespace, *pair), ()) for pair in exact]
+    return min(groups, key=len, default=seen.named.devices_in.get(namespace, ()))
 
 
 def _policy_problem(
@@ -401,8 +396,10 @@ def _policy_problem(
 ) -> BindingProblem | None:
     problem = own_problem(policy)
     if problem is None and version is not None:
-        problem = _missing(policy, "ModelVersion", version, versions)
-        if problem is None and versions[(policy.metadata.namespace or "", version)] is not None:
+        at = (policy.metadata.namespace or "", version)
+        if at not in versions:
+            problem = _dangling(policy, v1alpha1.ModelVersion.kind, version)
+        elif versions[at] is not None:
             problem = _held_back(in_force.unaccepted(v1alpha1.ModelVersion.kind, version))
     compiled = seen.compiled.get(key(policy))
     if problem is not None or compiled is None or compiled.problem is None:

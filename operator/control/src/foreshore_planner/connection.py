@@ -8,7 +8,7 @@ can do: whoever reads it may not have the right to look at nodes and pods.
     operator ──► hub ──► agents of the site's nodes ──► the site's broker ──► device
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from foreshore_api import conditions, meta, v1alpha1
 from foreshore_api.reasons import agent as strains
@@ -119,7 +119,7 @@ def silent_holder(
 
 def without_hub(seen: snapshot.Snapshot) -> str:
     """Say where the hub is and what works on without it."""
-    place = next((f", on {_place(part)}," for part in _of(seen, snapshot.HUB)), "")
+    place = next((f", on {_place(part)}," for part in seen.fleet_index.hubs), "")
     if seen.fleet is not None:
         return f"the hub{place} has just started and no agent has reported to it yet"
     return phrases.fitted(f"the hub{place} is out of reach; {conditions.WITHOUT_HUB}")
@@ -127,16 +127,8 @@ def without_hub(seen: snapshot.Snapshot) -> str:
 
 def agent(seen: snapshot.Snapshot, node: str) -> str:
     """Name the agent of a node, with its pod."""
-    pods = [part for part in _of(seen, snapshot.AGENT) if part.node == node]
+    pods = seen.fleet_index.agents.get(node, ())
     return f"the agent on {_place(pods[0])}" if pods else f"the agent on node {node}"
-
-
-def _of(seen: snapshot.Snapshot, component: str) -> Iterator[snapshot.ProductPod]:
-    return (part for part in sorted(seen.parts, key=_order) if part.component == component)
-
-
-def _order(part: snapshot.ProductPod) -> tuple[str, str]:
-    return (part.namespace, part.name)
 
 
 def _place(part: snapshot.ProductPod) -> str:
@@ -161,10 +153,10 @@ def _no_nodes(site: str, seen: snapshot.Snapshot) -> str:
         f"no node carries {label}:"
         f" kubectl label node NODE {label} {meta.LABEL_TIER}={v1alpha1.Tier.EDGE}"
     )
-    sites = {other.metadata.name for other in seen.sites}
+    sites = seen.named.sites_named
     similar = sorted(
         (rank, node.name, key, value)
-        for node in seen.nodes
+        for node in seen.index.nodes.values()
         for key, value in node.labels.items()
         if (rank := _likeness(site, key, value, sites)) is not None
     )
@@ -174,7 +166,7 @@ def _no_nodes(site: str, seen: snapshot.Snapshot) -> str:
     return phrases.fitted(f"{message}; {carried}")
 
 
-def _likeness(site: str, key: str, value: str, sites: set[str]) -> int | None:
+def _likeness(site: str, key: str, value: str, sites: Container[str]) -> int | None:
     """Rank how much a node's label looks as if it meant the site; None for not at all."""
     if key == meta.LABEL_SITE:
         return None if value in sites else 1
@@ -185,10 +177,10 @@ def _likeness(site: str, key: str, value: str, sites: set[str]) -> int | None:
 
 def _silent(seen: snapshot.Snapshot, nodes: Sequence[str]) -> str:
     """Name silent agents with what their pods say, and what to do about those without a pod."""
-    pods = {part.node: part for part in _of(seen, snapshot.AGENT)}
+    pods = {node: seen.fleet_index.agents.get(node, ()) for node in nodes}
     missing = f"no agent's pod there: does a release of the chart {snapshot.AGENT} cover it?"
     return phrases.listed(
-        f"{node} ({_pod(pods[node]) if node in pods else missing})" for node in sorted(nodes)
+        f"{node} ({_pod(pods[node][-1]) if pods[node] else missing})" for node in sorted(nodes)
     )
 
 
@@ -271,8 +263,7 @@ def _unheld(device: binding.BoundDevice, seen: snapshot.Snapshot, reports: Repor
     """Say why nobody holds the device."""
     site = device.device.spec.site
     if not device.reachable_from:
-        is_empty = all(node.site != site for node in seen.nodes)
-        reason = Reason.NO_NODES if is_empty else Reason.NO_AGENT
+        reason = Reason.NO_AGENT if seen.index.nodes_of.get(site) else Reason.NO_NODES
         message = f"no node of site {site} can reach the device"
         return (Type.CONNECTED, UNKNOWN, reason, message)
     able = [reports[node].report for node in device.reachable_from if node in reports]

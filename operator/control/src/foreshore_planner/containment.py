@@ -6,14 +6,12 @@ status says so and nothing that runs for it is torn down; the shell logs and cou
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from foreshore_api import conditions, v1alpha1
-from foreshore_api.wire import report
-from foreshore_planner import binding, health, phrases, placing, snapshot, status, succession
+from foreshore_planner import binding, health, outcome, placing, snapshot, status, succession
 from foreshore_planner.placement import case
 
 T = TypeVar("T")
@@ -21,16 +19,6 @@ R = TypeVar("R", bound=binding.BoundDevice | binding.BoundPolicy)
 
 Key = binding.Key
 
-SEEN: Mapping[str, str] = {
-    v1alpha1.Site.kind: "sites",
-    v1alpha1.DeviceProfile.kind: "profiles",
-    v1alpha1.Device.kind: "devices",
-    v1alpha1.Model.kind: "models",
-    v1alpha1.ModelVersion.kind: "versions",
-    v1alpha1.DecisionPolicy.kind: "policies",
-    v1alpha1.Cluster.kind: "clusters",
-}
-"""Kinds that people write, by where a snapshot has them."""
 STEP = "Step"
 """In place of a kind, of a step that looks at everything at once."""
 PLACEMENT = v1alpha1.InferencePlacement.kind
@@ -145,129 +133,34 @@ def decide_all(
 
 
 def statuses(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    bound: binding.BoundSnapshot,
-    placements: Sequence[case.PlacementPlan],
-    successions: Mapping[Key, succession.Succession],
+    seen: snapshot.Snapshot, decided: outcome.Outcome
 ) -> tuple[tuple[status.Row, ...], tuple[Defect, ...]]:
-    """Return the status of every object; an object whose status fails keeps the one it has."""
-
-    def among(chosen: Mapping[str, Collection[Key]]) -> tuple[status.Row, ...]:
-        part, resolved = _narrowed(seen, bound, chosen)
-        plans = [plan for plan in placements if (plan.namespace, plan.name) in chosen[PLACEMENT]]
-        return tuple(status.all_of(part, verdicts, resolved, plans, successions))
-
-    try:
-        return tuple(status.all_of(seen, verdicts, bound, placements, successions)), ()
-    except Exception:  # noqa: BLE001 - the culprits are looked for, reported, logged and counted
-        every = {kind: [*map(binding.key, getattr(seen, plural))] for kind, plural in SEEN.items()}
-    every[PLACEMENT] = [(plan.namespace, plan.name) for plan in placements]
-    sound: dict[str, Collection[Key]] = dict.fromkeys(every, ())
+    """Return the status of every object."""
+    rows: list[status.Row] = []
     broken: list[Defect] = []
-    for kind, keys in every.items():
-        errors = culprits(functools.partial(_with, among, sound, kind), keys)
-        sound[kind] = [key for key in keys if key not in errors]
-        broken += [Defect(kind, *key, error) for key, error in errors.items()]
-    rows = among(sound)
-    return (*rows, *_with_defects(seen, broken)), tuple(broken)
+    for subject in status.subjects(seen, decided):
+        row, defect = status_of(seen, decided, subject)
+        rows += [row] if row is not None else []
+        broken += [defect] if defect is not None else []
+    return tuple(rows), tuple(broken)
 
 
-def _with(
-    among: Callable[[Mapping[str, Collection[Key]]], object],
-    sound: Mapping[str, Collection[Key]],
-    kind: str,
-    keys: Collection[Key],
-) -> object:
-    """Return the statuses of these objects of a kind, and of all of the kinds before."""
-    return among({**sound, kind: keys})
-
-
-def with_hub_problems(seen: snapshot.Snapshot, rows: Sequence[status.Row]) -> Iterator[status.Row]:
-    """Add to the status of a Site that the hub cannot give its nodes what they should work by.
-
-    Problems of nodes that are of no Site stand in the status of their Cluster, where there is one.
-    """
-    of_hub = _hub_problems(seen)
-    carriers: tuple[v1alpha1.Site | v1alpha1.Cluster, ...] = (*seen.sites, *seen.clusters)
-    by_name = {
-        (carrier.kind, carrier.metadata.namespace, carrier.metadata.name): carrier
-        for carrier in carriers
-    }
-    for kind, namespace, name, value in rows:
-        carrier, problems = by_name.get((kind, namespace, name)), of_hub.get((kind, name), [])
-        if carrier is None or not problems:
-            yield kind, namespace, name, value
-            continue
-        own = conditions.find(value.conditions, conditions.Type.DEGRADED)
-        messages = [*([own.message] if own is not None else []), *_by_message(problems)]
-        reason = _reason(problems[0].reason if own is None else own.reason)
-        message = phrases.fitted("; ".join(messages))
-        degraded = status.condition(
-            (conditions.Type.DEGRADED, conditions.Status.TRUE, reason, message),
-            carrier.metadata.generation or 0,
-            seen,
-        )
-        others = [other for other in value.conditions if other.type != degraded.type]
-        merged = conditions.merge(carrier.status.conditions, [*others, degraded], seen.now)
-        yield kind, namespace, name, value.model_copy(update={"conditions": merged})
-
-
-def _hub_problems(seen: snapshot.Snapshot) -> dict[tuple[str, str], list[report.Problem]]:
-    """Return the hub's problems with nodes, by kind and name of the object that carries them."""
-    nodes, sites = {node.name: node for node in seen.nodes}, {site.name for site in seen.sites}
-    carried: dict[tuple[str, str], list[report.Problem]] = {}
-    for problem in seen.fleet.problems if seen.fleet is not None else ():
-        node = nodes.get(problem.name)
-        if node is not None and node.site is not None and node.site in sites:
-            carried.setdefault((v1alpha1.Site.kind, node.site), []).append(problem)
-        elif node is not None:
-            carried.setdefault((v1alpha1.Cluster.kind, node.cluster), []).append(problem)
-    return carried
-
-
-def _by_message(problems: Iterable[report.Problem]) -> Iterator[str]:
-    """Yield each message once, behind the nodes that it is true of."""
-    nodes: dict[str, list[str]] = {}
-    for problem in problems:
-        nodes.setdefault(problem.message, []).append(problem.name)
-    for message, names in nodes.items():
-        yield f"{'node' if len(names) == 1 else 'nodes'} {phrases.listed(names)}: {message}"
-
-
-def _reason(code: str) -> conditions.Reason:
-    """Return the reason of a code; a code that this release does not know is a defect."""
-    reasons = {reason.value: reason for reason in conditions.Reason}
-    return reasons.get(code, conditions.Reason.INTERNAL_ERROR)
-
-
-def _narrowed(
-    seen: snapshot.Snapshot, bound: binding.BoundSnapshot, chosen: Mapping[str, Collection[Key]]
-) -> tuple[snapshot.Snapshot, binding.BoundSnapshot]:
-    """Return the snapshot with only the chosen objects of each kind."""
-    objects: dict[str, Any] = {
-        plural: tuple(
-            written for written in getattr(seen, plural) if binding.key(written) in chosen[kind]
-        )
-        for kind, plural in SEEN.items()
-    }
-    devices, policies = chosen[v1alpha1.Device.kind], chosen[v1alpha1.DecisionPolicy.kind]
-    return dataclasses.replace(seen, **objects), dataclasses.replace(
-        bound,
-        devices={key: device for key, device in bound.devices.items() if key in devices},
-        policies={key: policy for key, policy in bound.policies.items() if key in policies},
-    )
-
-
-def _with_defects(seen: snapshot.Snapshot, broken: Iterable[Defect]) -> Iterator[status.Row]:
-    """Say of these objects that a defect of ours is in the way, and leave the rest as it is."""
-    for defect in broken:
-        objects = getattr(seen, SEEN[defect.kind]) if defect.kind in SEEN else seen.placements
-        for resource in objects:
-            if binding.key(resource) == (defect.namespace, defect.name):
-                problem = binding.internal(defect.error, "saying its status")
-                value = _with_problem(resource, problem, seen)
-                yield defect.kind, resource.metadata.namespace, resource.name, value
+def status_of(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, subject: status.Subject
+) -> tuple[status.Row | None, Defect | None]:
+    """Return the status of one object; one whose status fails keeps what it has, and says so."""
+    kind, (namespace, name) = subject
+    scope = namespace or None
+    try:
+        return (kind, scope, name, status.of(seen, decided, subject)), None
+    except Exception as error:  # noqa: BLE001 - reported of the object, logged and counted
+        defect = Defect(kind, namespace, name, error)
+    objects = {**status.by_kind(seen), PLACEMENT: seen.index.placements}
+    resource = objects[kind].get(subject[1])
+    if resource is None:
+        return None, defect
+    value = _with_problem(resource, binding.internal(defect.error, "saying its status"), seen)
+    return (kind, scope, name, value), defect
 
 
 def _with_problem(

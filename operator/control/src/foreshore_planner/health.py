@@ -112,26 +112,46 @@ class Health:
 
 
 def assess(seen: snapshot.Snapshot) -> Health:
-    """Judge every node of the snapshot."""
-    silences = _silences(seen.nodes)
-    reports = agent_reports(seen)
-    sites = _by_site(seen.nodes, reports)
-    is_heard = _are_living_heard(seen, silences, sites)
-    is_fleet_held = is_fleet_dark(silences.values(), is_heard=is_heard)
+    """Judge every node of the snapshot: what is held first, then site by site."""
+    silences = {site: silences_of(nodes) for site, nodes in seen.index.nodes_of.items()}
     alone = held_sites(silences)
-    held = frozenset(silences) if is_fleet_held else alone
+    is_heard = are_living_heard(seen, silences)
+    is_fleet_held = is_fleet_dark(silences.values(), is_heard=is_heard)
     nodes: dict[str, Assessment] = {}
-    for node in seen.nodes:
-        why = _silence(node)
-        if why is None:
-            nodes[node.name] = _alive(node, reports=node.name in reports)
-            continue
-        with_ = _held_with(node, alone, is_fleet_held=is_fleet_held)
-        if with_ is not None:
-            nodes[node.name] = Assessment(node.name, NodeVerdict.SITE_CUT, f"{why}, {with_}")
-            continue
-        nodes[node.name] = _silent(node, why, sites.get(node.site, {}), seen)
+    for site, members in seen.index.nodes_of.items():
+        nodes |= judged(seen, members, is_alone=site in alone, is_fleet_held=is_fleet_held)
+    strays = [node for node in seen.index.nodes.values() if node.site is None]
+    nodes |= judged(seen, strays, is_alone=False, is_fleet_held=is_fleet_held)
+    held = frozenset(silences) if is_fleet_held else alone
     return Health(nodes=nodes, held_sites=held, is_fleet_held=is_fleet_held)
+
+
+def judged(
+    seen: snapshot.Snapshot,
+    nodes: Iterable[snapshot.Node],
+    *,
+    is_alone: bool,
+    is_fleet_held: bool,
+) -> dict[str, Assessment]:
+    """Judge nodes of one site, or of none; `is_alone` says that the site is held for itself."""
+    return {
+        node.name: _judged(seen, node, is_alone=is_alone, is_fleet_held=is_fleet_held)
+        for node in nodes
+    }
+
+
+def _judged(
+    seen: snapshot.Snapshot, node: snapshot.Node, *, is_alone: bool, is_fleet_held: bool
+) -> Assessment:
+    why = silence(node)
+    if why is None:
+        return _alive(node, reports=node.name in seen.index.reports)
+    if is_alone:
+        return Assessment(node.name, NodeVerdict.SITE_CUT, f"{why}, with most of its site")
+    if is_fleet_held:
+        together = f"{why}, while many sites are dark together"
+        return Assessment(node.name, NodeVerdict.SITE_CUT, together)
+    return _silent(node, why, seen.index.reports_of.get(node.site or "", {}), seen)
 
 
 Silences = Sequence[float | None]
@@ -175,11 +195,7 @@ def is_fleet_dark(sites: Iterable[Silences], *, is_heard: bool = False) -> bool:
     return False
 
 
-def _are_living_heard(
-    seen: snapshot.Snapshot,
-    silences: Mapping[str, Silences],
-    reports: Mapping[str | None, Mapping[str, report.AgentEvidence]],
-) -> bool:
+def are_living_heard(seen: snapshot.Snapshot, silences: Mapping[str, Silences]) -> bool:
     """Whether agents of more than half of the sites that are not dark report to the hub.
 
     And the hub has been up for as long as a hold lasts: it is on our side too.
@@ -187,27 +203,17 @@ def _are_living_heard(
     if seen.fleet is None or seen.fleet.uptime_seconds < HOLD_ENDS:
         return False
     living = [site for site, ages in silences.items() if None in ages]
-    return sum(bool(reports.get(site)) for site in living) * 2 > len(living)
+    return sum(bool(seen.index.reports_of.get(site)) for site in living) * 2 > len(living)
 
 
-def _held_with(node: snapshot.Node, alone: frozenset[str], *, is_fleet_held: bool) -> str | None:
-    """Return with what a silent node is held, in words; `alone` are sites held for themselves."""
-    if node.site in alone:
-        return "with most of its site"
-    return "while many sites are dark together" if is_fleet_held else None
-
-
-def _silences(nodes: Iterable[snapshot.Node]) -> dict[str, list[float | None]]:
-    sites: dict[str, list[float | None]] = {}
-    for node in nodes:
-        if node.site is not None:
-            sites.setdefault(node.site, []).append(_silent_for(node))
-    return sites
+def silences_of(nodes: Iterable[snapshot.Node]) -> Silences:
+    """Return for how long each node of a site has been silent."""
+    return tuple(_silent_for(node) for node in nodes)
 
 
 def _silent_for(node: snapshot.Node) -> float | None:
     """Return how long a node has been silent, by the sign that came first."""
-    if _silence(node) is None:
+    if silence(node) is None:
         return None
     stale = node.lease_age - LEASE_STALE if node.lease_age is not None else None
     ages = [age for age in (node.silent_age, stale) if age is not None]
@@ -219,23 +225,13 @@ def agent_reports(seen: snapshot.Snapshot) -> Mapping[str, report.AgentEvidence]
     return seen.index.reports
 
 
-def _silence(node: snapshot.Node) -> str | None:
+def silence(node: snapshot.Node) -> str | None:
+    """Return the sign of a node's silence; None where it is not silent."""
     if node.is_ready is not True:
         return "the node is not Ready" if node.is_ready is False else "the node's Ready is Unknown"
     if node.lease_age is not None and node.lease_age > LEASE_STALE:
         return "the node's Lease is stale"
     return None
-
-
-def _by_site(
-    nodes: Iterable[snapshot.Node], reports: Mapping[str, report.AgentEvidence]
-) -> Mapping[str | None, Mapping[str, report.AgentEvidence]]:
-    """Divide the reporting agents by site: those of another cannot hear a node's beats."""
-    sites: dict[str | None, dict[str, report.AgentEvidence]] = {}
-    for node in nodes:
-        if node.name in reports and node.site is not None:
-            sites.setdefault(node.site, {})[node.name] = reports[node.name]
-    return sites
 
 
 def _alive(node: snapshot.Node, *, reports: bool) -> Assessment:

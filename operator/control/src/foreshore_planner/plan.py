@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from foreshore_api import v1alpha1
-from foreshore_planner import binding, containment, health, leaving, snapshot, succession
+from foreshore_planner import (
+    authority,
+    binding,
+    containment,
+    health,
+    leaving,
+    outcome,
+    snapshot,
+    succession,
+)
 from foreshore_planner.placement import case, retained
 
 
@@ -52,7 +61,9 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     verdicts = health.assess(seen)
     bound = binding.bind(seen)
     bound, placements, unplaced = containment.place_all(seen, verdicts, bound)
-    bound, standings = authorities(seen, verdicts, bound)
+    bound, standings = containment.decide_all(
+        bound, lambda device: authority.of(seen, verdicts, bound, device)
+    )
     kept, unkept = containment.guarded(
         "what is only kept", lambda: retained.all_of(seen, verdicts, bound, placements)
     )
@@ -64,7 +75,8 @@ def plan(seen: snapshot.Snapshot) -> Plan:
         "removing placements", lambda: leaving.retired(seen, bound, placements)
     )
     shown = (*placements, *kept)
-    rows, unsaid = containment.statuses(seen, verdicts, bound, shown, standings)
+    decided = outcome.of(verdicts, bound, standings, shown)
+    rows, unsaid = containment.statuses(seen, decided)
     wakes = [
         standing.wake_after for standing in standings.values() if standing.wake_after is not None
     ]
@@ -74,50 +86,10 @@ def plan(seen: snapshot.Snapshot) -> Plan:
     return Plan(
         placements=placements,
         grants=grants,
-        statuses=tuple(
-            StatusWrite(kind, namespace, name, value)
-            for kind, namespace, name, value in containment.with_hub_problems(seen, rows)
-        ),
+        statuses=tuple(StatusWrite(*row) for row in rows),
         removals=removals,
         retired=retired,
         health=verdicts.nodes,
         defects=(*containment.defects(bound), *unplaced, *unkept, *unremoved, *unretired, *unsaid),
         wake_after=min(wakes) if wakes else None,
-    )
-
-
-def authorities(
-    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
-) -> tuple[binding.BoundSnapshot, Mapping[binding.Key, succession.Succession]]:
-    """Decide the authority of every accepted device, by (namespace, name)."""
-
-    def decide(device: binding.BoundDevice) -> succession.Succession:
-        return succession.decide(_authority_view(seen, verdicts, bound, device))
-
-    return containment.decide_all(bound, decide)
-
-
-def _authority_view(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    bound: binding.BoundSnapshot,
-    device: binding.BoundDevice,
-) -> succession.DeviceView:
-    authority = device.device.status.authority
-    holder = authority.holder if authority is not None else None
-    return succession.DeviceView(
-        now=seen.now,
-        device=device.device,
-        lease=device.lease_seconds,
-        fence=device.fence,
-        longest_time_to_live=succession.longest_time_to_live(bound.policies_of(device.key)),
-        agents=succession.reporting(seen, device.reachable_from),
-        lost=frozenset(node for node in device.reachable_from if verdicts.of(node).is_lost),
-        holder=verdicts.of(holder) if holder is not None else None,
-        own=health.agent_reports(seen).get(holder) if holder is not None else None,
-        may_hold=holder in device.reachable_from,
-        is_held=device.device.spec.site in verdicts.held_sites,
-        is_fleet_held=verdicts.is_fleet_held,
-        fleet=seen.fleet,
-        fleet_age=seen.fleet_age,
     )

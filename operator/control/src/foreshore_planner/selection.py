@@ -8,13 +8,17 @@ from collections import Counter
 
 from foreshore_api.v1alpha1 import selection
 from foreshore_decision import selectors
-from foreshore_planner import binding, phrases
+from foreshore_planner import binding, phrases, snapshot
 
 
-def nothing(policy: binding.BoundPolicy, bound: binding.BoundSnapshot) -> str:
+def nothing(
+    policy: binding.BoundPolicy, seen: snapshot.Snapshot, bound: binding.BoundSnapshot
+) -> str:
     """Say why a policy has no device."""
     namespace = policy.key[0]
-    near = [device for device in bound.devices.values() if device.key[0] == namespace]
+    near = [
+        bound.devices[binding.key(device)] for device in seen.named.devices_in.get(namespace, ())
+    ]
     selector = policy.policy.spec.device_selector
     wanted = f"the selector {written(selector)} selects no accepted device"
     if not near:

@@ -7,6 +7,7 @@ machines. What could not be read is None, and None is never a permit: an absent 
 an unknown node holds what it has.
 """
 
+import dataclasses
 import functools
 import math
 import operator
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 from foreshore_api import v1alpha1
 from foreshore_api.wire import report
+from foreshore_planner import named
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -105,6 +107,16 @@ class Node:
     requested: ComputeResources = ComputeResources()
     """By every pod on the node but inference replicas of ours."""
 
+    def older(self, seconds: float) -> "Node":
+        """Return the same node so much later, nothing else having changed."""
+        lease, silent = self.lease_age, self.silent_age
+        return dataclasses.replace(
+            self,
+            lease_age=lease + seconds if lease is not None else None,
+            silent_age=silent + seconds if silent is not None else None,
+            ready_age=self.ready_age + seconds,
+        )
+
 
 class PodPhase(StrEnum):
     """A replica's pod, as far as placement cares."""
@@ -150,6 +162,10 @@ class Replica:
     """Digest of the bytes it serves; None where the pod does not say."""
     policy_generation: int | None = None
     """Generation of the policy it was made for; None where the pod does not say."""
+
+    def older(self, seconds: float) -> "Replica":
+        """Return the same pod so much later, nothing else having changed."""
+        return dataclasses.replace(self, phase_age=self.phase_age + seconds)
 
 
 AGENT = "foreshore-agent"
@@ -218,6 +234,43 @@ class Index:
     """The same by site, for nodes that are of one."""
 
 
+@dataclass(frozen=True, slots=True)
+class FleetIndex:
+    """What the hub and the product's own pods say of single devices and nodes."""
+
+    renewals: Mapping[Key, tuple[report.LastRenewal, ...]]
+    """What the hub renewed last, by device; empty while it is out of reach."""
+    given_back: Mapping[Key, tuple[report.GivenBack, ...]]
+    """What was given back to it, by device."""
+    problems: Mapping[str, tuple[report.Problem, ...]]
+    """What the hub could not do for nodes, by node, in order of their names."""
+    agents: Mapping[str, tuple[ProductPod, ...]]
+    """Pods of agents by node, in order of (namespace, name)."""
+    hubs: tuple[ProductPod, ...]
+    """Pods of the hub, in the same order."""
+
+
+def fleet_index(fleet: report.Fleet | None, parts: Iterable[ProductPod]) -> FleetIndex:
+    """Look up evidence and pods of the product by what they are about."""
+    pods = sorted(parts, key=lambda part: (part.namespace, part.name))
+    problems = fleet.problems if fleet is not None else ()
+    return FleetIndex(
+        renewals=grouped(
+            fleet.renewals if fleet is not None else (),
+            lambda renewal: (renewal.namespace, renewal.device),
+        ),
+        given_back=grouped(
+            fleet.given_back if fleet is not None else (),
+            lambda given: (given.namespace, given.device),
+        ),
+        problems=grouped(
+            sorted(problems, key=lambda problem: problem.name), lambda problem: problem.name
+        ),
+        agents=grouped((part for part in pods if part.component == AGENT), lambda part: part.node),
+        hubs=tuple(part for part in pods if part.component == HUB),
+    )
+
+
 def grouped(things: Iterable[T], by: Callable[[T], K]) -> Mapping[K, tuple[T, ...]]:
     """Divide things by a key; within one they keep their order."""
     groups: dict[K, list[T]] = {}
@@ -253,6 +306,24 @@ class Snapshot:
     """The hub's evidence, or None while the hub is out of reach."""
     fleet_age: float = 0.0
     """Seconds since `fleet` was received: ages inside are that much older."""
+
+    @functools.cached_property
+    def named(self) -> named.Named:
+        """What people edit, by name, made at the first question."""
+        return named.of(
+            sites=self.sites,
+            profiles=self.profiles,
+            devices=self.devices,
+            models=self.models,
+            versions=self.versions,
+            policies=self.policies,
+            clusters=self.clusters,
+        )
+
+    @functools.cached_property
+    def fleet_index(self) -> FleetIndex:
+        """Lookups in what the hub says and in the product's own pods."""
+        return fleet_index(self.fleet, self.parts)
 
     @functools.cached_property
     def index(self) -> Index:

@@ -8,7 +8,8 @@ is written by another field manager (see `succession`), so a Device's status her
 out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from foreshore_api import conditions, meta, scalars, v1alpha1
 from foreshore_api.wire import report
@@ -18,7 +19,9 @@ from foreshore_planner import (
     connection,
     fences,
     health,
+    hub_problems,
     modes,
+    outcome,
     phrases,
     placement_conditions,
     selection,
@@ -26,10 +29,14 @@ from foreshore_planner import (
     snapshot,
     succession,
 )
-from foreshore_planner.placement import case as placement_case
 
 Row = tuple[str, str | None, str, v1alpha1.statuses.Observed]
 """(kind, namespace, name, status)."""
+
+Subject = tuple[str, binding.Key]
+"""Kind and (namespace, name) of an object that has a status of ours."""
+
+PLACEMENT: Final = v1alpha1.InferencePlacement.kind
 
 Said = phrases.Said
 
@@ -40,213 +47,236 @@ VERSIONS = 100
 """Versions that a Model's status has room for."""
 
 
-def all_of(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    bound: binding.BoundSnapshot,
-    placements: Sequence[placement_case.PlacementPlan],
-    standings: Mapping[binding.Key, succession.Succession],
-) -> Iterator[Row]:
-    """Yield the status of every object of the snapshot, and of every placement that is planned."""
-    yield from sites(seen, verdicts, bound)
-    yield from profiles(seen, bound)
-    yield from devices(seen, verdicts, bound, standings)
-    yield from models(seen, bound)
-    yield from versions(seen, bound, placements)
-    yield from policies(seen, bound, placements)
-    yield from clusters(seen)
-    yield from planned(seen, placements)
+def subjects(seen: snapshot.Snapshot, decided: outcome.Outcome) -> Iterator[Subject]:
+    """Yield every object that has a status of ours: those that exist, and what is to be placed."""
+    for kind, objects in by_kind(seen).items():
+        yield from ((kind, at) for at in objects)
+    yield from ((PLACEMENT, at) for at in decided.plans)
 
 
-def sites(
-    seen: snapshot.Snapshot, verdicts: health.Health, bound: binding.BoundSnapshot
-) -> Iterator[Row]:
-    """Say what is known of each Site."""
-    reports = health.agent_reports(seen)
-    for site in seen.sites:
-        problem = bound.sites[binding.key(site)]
-        nodes = [node.name for node in seen.nodes if node.site == site.metadata.name]
-        agents = [node for node in nodes if node in reports]
-        statements = list(_acceptance(problem))
-        if problem is None:
-            refused = connection.refused(site, nodes, reports)
-            statements = [refused] if refused is not None else statements
-            statements += connection.of_site(site, seen, nodes, reports)
-            if verdicts.is_quiet(site.metadata.name, nodes):
-                message = "too little is heard of the site's nodes and agents: nothing moves"
-                reason = Reason.SITE_SILENT
-                if verdicts.is_fleet_held:
-                    message = "many sites went dark together: nothing moves until they are back"
-                    reason = Reason.FLEET_SILENT
-                statements.append((Type.HELD, TRUE, reason, message))
-        status = v1alpha1.SiteStatus(
-            observed_generation=_generation(site),
-            conditions=_merged(site, statements, seen),
-            nodes=len(nodes),
-            agents=site.status.agents if seen.fleet is None else len(agents),
-        )
-        yield site.kind, site.metadata.namespace, site.metadata.name, status
-
-
-def profiles(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Row]:
-    """Say what is known of each DeviceProfile."""
-    for profile in seen.profiles:
-        users = sum(1 for device in bound.devices.values() if device.profile is profile)
-        status = v1alpha1.DeviceProfileStatus(
-            observed_generation=_generation(profile),
-            conditions=_merged(profile, _acceptance(bound.profiles[binding.key(profile)]), seen),
-            devices=users,
-        )
-        yield profile.kind, profile.metadata.namespace, profile.metadata.name, status
-
-
-def devices(
-    seen: snapshot.Snapshot,
-    verdicts: health.Health,
-    bound: binding.BoundSnapshot,
-    standings: Mapping[binding.Key, succession.Succession],
-) -> Iterator[Row]:
-    """Say what is known of each Device: accepted, delivered, heard."""
-    reports = health.agent_reports(seen)
-    for device in bound.devices.values():
-        statements = list(_acceptance(device.problem))
-        if device.problem is None:
-            standing = standings.get(device.key)
-            silent = connection.silent_holder(device, seen, verdicts, reports)
-            statements = [
-                _device_delivery(device, standing, silent),
-                connection.of_device(device, seen, reports),
-                *fences.of(device),
-            ]
-            if standing is not None and standing.waiting is not None and _held(device):
-                statements.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
-        status = v1alpha1.DeviceStatus(
-            observed_generation=_generation(device.device),
-            conditions=_merged(device.device, statements, seen),
-            fence=device.fence if device.profile is not None else device.device.status.fence,
-        )
-        yield device.device.kind, device.key[0], device.key[1], status
-
-
-def models(seen: snapshot.Snapshot, bound: binding.BoundSnapshot) -> Iterator[Row]:
-    """Say what is known of each Model, and which versions name it."""
-    named: dict[binding.Key, list[v1alpha1.ModelVersion]] = {}
-    for version in seen.versions:
-        of = (version.metadata.namespace or "", version.spec.model_ref.name)
-        named.setdefault(of, []).append(version)
-    for model in seen.models:
-        of_model = named.get(binding.key(model), [])
-        status = v1alpha1.ModelStatus(
-            observed_generation=_generation(model),
-            conditions=_merged(model, _acceptance(bound.models[binding.key(model)]), seen),
-            version_count=len(of_model),
-            versions=_known_versions(of_model),
-        )
-        yield model.kind, model.metadata.namespace, model.metadata.name, status
-
-
-def versions(
-    seen: snapshot.Snapshot,
-    bound: binding.BoundSnapshot,
-    placements: Sequence[placement_case.PlacementPlan],
-) -> Iterator[Row]:
-    """Say what is known of each ModelVersion; one whose bytes a replica refused is Stalled."""
-    refused = {
-        (plan.namespace, pod.version): plan.findings.refusal
-        for plan in placements
-        for pod in plan.pods
-        if plan.findings.refusal is not None
+def by_kind(seen: snapshot.Snapshot) -> Mapping[str, Mapping[binding.Key, meta.Resource]]:
+    """Return the objects that people edit, by kind."""
+    objects = seen.named
+    return {
+        v1alpha1.Site.kind: objects.sites,
+        v1alpha1.DeviceProfile.kind: objects.profiles,
+        v1alpha1.Device.kind: objects.devices,
+        v1alpha1.Model.kind: objects.models,
+        v1alpha1.ModelVersion.kind: objects.versions,
+        v1alpha1.DecisionPolicy.kind: objects.policies,
+        v1alpha1.Cluster.kind: objects.clusters,
     }
-    for version in seen.versions:
-        key = binding.key(version)
-        problem = bound.versions[key]
-        if problem is None and key in refused:
-            problem = binding.BindingProblem(Reason.MODEL_REJECTED, refused[key], is_final=True)
-        using = [
-            plan
-            for plan in placements
-            if plan.agents is not None and (plan.namespace, plan.agents.version) == key
+
+
+def has_status(seen: snapshot.Snapshot, decided: outcome.Outcome, subject: Subject) -> bool:
+    """Whether an object is there and has a status of ours."""
+    kind, at = subject
+    return at in (decided.plans if kind == PLACEMENT else by_kind(seen)[kind])
+
+
+def of(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, subject: Subject
+) -> v1alpha1.statuses.Observed:
+    """Return the status of one object. Raises KeyError for one that is not there."""
+    kind, at = subject
+    return OF_KIND[kind](seen, decided, at)
+
+
+def of_site(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.SiteStatus:
+    """Say what is known of a Site."""
+    site, problem = seen.named.sites[at], decided.bound.sites[at]
+    name = site.metadata.name
+    nodes = [node.name for node in seen.index.nodes_of.get(name, ())]
+    reports = seen.index.reports
+    statements = list(_acceptance(problem))
+    if problem is None:
+        refused = connection.refused(site, nodes, reports)
+        statements = [refused] if refused is not None else statements
+        statements += connection.of_site(site, seen, nodes, reports)
+        statements += _held_site(decided.verdicts, name, nodes)
+    statements = hub_problems.with_problems(statements, hub_problems.of_site(seen, name))
+    agents = sum(node in reports for node in nodes)
+    return v1alpha1.SiteStatus(
+        observed_generation=_generation(site),
+        conditions=_merged(site, statements, seen),
+        nodes=len(nodes),
+        agents=site.status.agents if seen.fleet is None else agents,
+    )
+
+
+def _held_site(verdicts: health.Health, site: str, nodes: Sequence[str]) -> Iterator[Said]:
+    if not verdicts.is_quiet(site, nodes):
+        return
+    if verdicts.is_fleet_held:
+        message = "many sites went dark together: nothing moves until they are back"
+        yield (Type.HELD, TRUE, Reason.FLEET_SILENT, message)
+    else:
+        message = "too little is heard of the site's nodes and agents: nothing moves"
+        yield (Type.HELD, TRUE, Reason.SITE_SILENT, message)
+
+
+def of_profile(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.DeviceProfileStatus:
+    """Say what is known of a DeviceProfile."""
+    profile = seen.named.profiles[at]
+    return v1alpha1.DeviceProfileStatus(
+        observed_generation=_generation(profile),
+        conditions=_merged(profile, _acceptance(decided.bound.profiles[at]), seen),
+        devices=len(decided.devices_of.get(at, ())),
+    )
+
+
+def of_device(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.DeviceStatus:
+    """Say what is known of a Device: accepted, delivered, heard."""
+    device, reports = decided.bound.devices[at], seen.index.reports
+    statements = list(_acceptance(device.problem))
+    if device.problem is None:
+        standing = decided.successions.get(at)
+        silent = connection.silent_holder(device, seen, decided.verdicts, reports)
+        statements = [
+            _device_delivery(device, standing, silent),
+            connection.of_device(device, seen, reports),
+            *fences.of(device),
         ]
-        statements = [*_acceptance(problem), *agent_conditions.of_many(using)]
-        status = v1alpha1.ModelVersionStatus(
-            observed_generation=_generation(version),
-            conditions=_merged(version, statements, seen),
-        )
-        yield version.kind, key[0], key[1], status
+        if standing is not None and standing.waiting is not None and _held(device):
+            statements.append((Type.HELD, TRUE, standing.waiting_reason, standing.waiting))
+    return v1alpha1.DeviceStatus(
+        observed_generation=_generation(device.device),
+        conditions=_merged(device.device, statements, seen),
+        fence=device.fence if device.profile is not None else device.device.status.fence,
+    )
 
 
-def policies(
-    seen: snapshot.Snapshot,
-    bound: binding.BoundSnapshot,
-    placements: Sequence[placement_case.PlacementPlan],
-) -> Iterator[Row]:
-    """Say what is known of each DecisionPolicy: accepted, delivered, bound, and in which mode."""
-    reports = health.agent_reports(seen)
-    sites = {node.name: node.site for node in seen.nodes}
-    shared = sharing.among(bound)
-    for policy in bound.policies.values():
-        agents = [agent for node, agent in reports.items() if sites.get(node) in policy.sites]
-        problem = policy.problem or _agents_problem(policy, agents)
-        statements = list(_acceptance(problem))
-        in_force = modes.in_force(policy, bound, agents)
-        if problem is None:
-            statements = [_policy_delivery(seen, policy, bound, agents)]
-            if in_force is not None and in_force.lowered:
-                statements.append((Type.DEGRADED, TRUE, in_force.reason, in_force.message))
-            others = shared.message(policy.key)
-            if others is not None:
-                statements.append((Type.ACTUATOR_SHARED, TRUE, Reason.ACTUATOR_SHARED, others))
-        own = [plan for plan in placements if (plan.namespace, plan.policy) == policy.key]
-        statements += agent_conditions.of_many(own)
-        compiled = seen.compiled.get(policy.key)
-        status = v1alpha1.DecisionPolicyStatus(
-            observed_generation=_generation(policy.policy),
-            conditions=_merged(policy.policy, statements, seen),
-            policy_digest=compiled.digest if compiled is not None and problem is None else None,
-            effective_mode=in_force.mode if in_force is not None else None,
-            bound=v1alpha1.decisionpolicy.BoundCounts(
-                devices=sum(len(keys) for keys in policy.sites.values()), sites=len(policy.sites)
-            ),
-        )
-        yield policy.policy.kind, policy.key[0], policy.key[1], status
+def of_model(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.ModelStatus:
+    """Say what is known of a Model, and which versions name it."""
+    model, versions = seen.named.models[at], seen.named.versions_of.get(at, ())
+    return v1alpha1.ModelStatus(
+        observed_generation=_generation(model),
+        conditions=_merged(model, _acceptance(decided.bound.models[at]), seen),
+        version_count=len(versions),
+        versions=_known_versions(versions),
+    )
 
 
-def clusters(seen: snapshot.Snapshot) -> Iterator[Row]:
-    """Say what is known of each Cluster; only the one we run in can be reached by this release."""
-    for cluster in seen.clusters:
-        nodes = sum(1 for node in seen.nodes if node.cluster == cluster.metadata.name)
-        problem = binding.own_problem(cluster)
-        status = v1alpha1.ClusterStatus(
-            observed_generation=_generation(cluster),
-            conditions=_merged(cluster, _acceptance(problem), seen),
-            nodes=nodes if problem is None else None,
-        )
-        yield cluster.kind, None, cluster.metadata.name, status
+def of_version(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.ModelVersionStatus:
+    """Say what is known of a ModelVersion; one whose bytes a replica refused is Stalled."""
+    version, problem = seen.named.versions[at], decided.bound.versions[at]
+    plans = decided.plans_using.get(at, ())
+    refusals = [
+        plan.findings.refusal
+        for plan in plans
+        if plan.findings.refusal is not None and any(pod.version == at[1] for pod in plan.pods)
+    ]
+    if problem is None and refusals:
+        problem = binding.BindingProblem(Reason.MODEL_REJECTED, refusals[-1], is_final=True)
+    using = [plan for plan in plans if plan.agents is not None and plan.agents.version == at[1]]
+    statements = [*_acceptance(problem), *agent_conditions.of_many(using)]
+    return v1alpha1.ModelVersionStatus(
+        observed_generation=_generation(version),
+        conditions=_merged(version, statements, seen),
+    )
 
 
-def planned(
-    seen: snapshot.Snapshot, placements: Sequence[placement_case.PlacementPlan]
-) -> Iterator[Row]:
-    """Say what became of each placement."""
-    existing = {binding.key(placement): placement for placement in seen.placements}
-    for plan in placements:
-        before = existing.get((plan.namespace, plan.name))
-        statements = placement_conditions.of(plan)
-        generation = before.metadata.generation if before is not None else None
-        status = v1alpha1.InferencePlacementStatus(
-            observed_generation=generation or 1,
-            conditions=conditions.merge(
-                before.status.conditions if before is not None else (),
-                [condition(statement, generation or 1, seen) for statement in statements],
-                seen.now,
-            ),
-            replicas=plan.replicas,
-            agents=plan.agents.shown if plan.agents is not None else (),
-            budget=plan.budget,
-            candidates=plan.candidates,
-            moves=plan.moves,
-        )
-        yield v1alpha1.InferencePlacement.kind, plan.namespace, plan.name, status
+def of_policy(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.DecisionPolicyStatus:
+    """Say what is known of a DecisionPolicy: accepted, delivered, bound, and in which mode."""
+    bound = decided.bound
+    policy = bound.policies[at]
+    agents = _agents_of(seen, policy)
+    problem = policy.problem or _agents_problem(policy, agents)
+    statements = list(_acceptance(problem))
+    in_force = modes.in_force(policy, bound, agents)
+    if problem is None:
+        statements = [_policy_delivery(seen, policy, bound, agents)]
+        if in_force is not None and in_force.lowered:
+            statements.append((Type.DEGRADED, TRUE, in_force.reason, in_force.message))
+        others = sharing.message(policy, bound)
+        if others is not None:
+            statements.append((Type.ACTUATOR_SHARED, TRUE, Reason.ACTUATOR_SHARED, others))
+    statements += agent_conditions.of_many(decided.plans_of.get(at, ()))
+    compiled = seen.compiled.get(at)
+    return v1alpha1.DecisionPolicyStatus(
+        observed_generation=_generation(policy.policy),
+        conditions=_merged(policy.policy, statements, seen),
+        policy_digest=compiled.digest if compiled is not None and problem is None else None,
+        effective_mode=in_force.mode if in_force is not None else None,
+        bound=v1alpha1.decisionpolicy.BoundCounts(
+            devices=sum(len(keys) for keys in policy.sites.values()), sites=len(policy.sites)
+        ),
+    )
+
+
+def _agents_of(seen: snapshot.Snapshot, policy: binding.BoundPolicy) -> list[report.AgentEvidence]:
+    """Return the agents of a policy's sites that report, in order of their nodes."""
+    reports = seen.index.reports_of
+    agents = [agent for site in policy.sites for agent in reports.get(site, {}).values()]
+    return sorted(agents, key=lambda agent: agent.node)
+
+
+def of_cluster(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.ClusterStatus:
+    """Say what is known of a Cluster; only the one we run in can be reached by this release."""
+    del decided
+    cluster = seen.named.clusters[at]
+    nodes = sum(1 for node in seen.index.nodes.values() if node.cluster == cluster.metadata.name)
+    problem = binding.own_problem(cluster)
+    problems = hub_problems.of_cluster(seen, cluster.metadata.name)
+    statements = hub_problems.with_problems(_acceptance(problem), problems)
+    return v1alpha1.ClusterStatus(
+        observed_generation=_generation(cluster),
+        conditions=_merged(cluster, statements, seen),
+        nodes=nodes if problem is None else None,
+    )
+
+
+def of_placement(
+    seen: snapshot.Snapshot, decided: outcome.Outcome, at: binding.Key
+) -> v1alpha1.InferencePlacementStatus:
+    """Say what became of a placement."""
+    plan, before = decided.plans[at], seen.index.placements.get(at)
+    generation = (before.metadata.generation if before is not None else None) or 1
+    return v1alpha1.InferencePlacementStatus(
+        observed_generation=generation,
+        conditions=conditions.merge(
+            before.status.conditions if before is not None else (),
+            [condition(statement, generation, seen) for statement in placement_conditions.of(plan)],
+            seen.now,
+        ),
+        replicas=plan.replicas,
+        agents=plan.agents.shown if plan.agents is not None else (),
+        budget=plan.budget,
+        candidates=plan.candidates,
+        moves=plan.moves,
+    )
+
+
+OF_KIND: Final[
+    Mapping[
+        str,
+        Callable[[snapshot.Snapshot, outcome.Outcome, binding.Key], v1alpha1.statuses.Observed],
+    ]
+] = {
+    v1alpha1.Site.kind: of_site,
+    v1alpha1.DeviceProfile.kind: of_profile,
+    v1alpha1.Device.kind: of_device,
+    v1alpha1.Model.kind: of_model,
+    v1alpha1.ModelVersion.kind: of_version,
+    v1alpha1.DecisionPolicy.kind: of_policy,
+    v1alpha1.Cluster.kind: of_cluster,
+    PLACEMENT: of_placement,
+}
+"""How the status of one object of each kind is made."""
 
 
 def _acceptance(problem: binding.BindingProblem | None) -> Iterator[Said]:
@@ -323,7 +353,7 @@ def _policy_delivery(
     if policy.policy.spec.mode is v1alpha1.Mode.DISABLED:
         return (Type.READY, TRUE, Reason.DISABLED, "the policy is not evaluated, as its mode says")
     if not policy.sites:
-        return (Type.READY, FALSE, Reason.NO_DEVICES, selection.nothing(policy, bound))
+        return (Type.READY, FALSE, Reason.NO_DEVICES, selection.nothing(policy, seen, bound))
     if seen.fleet is None or not agents:
         message = "accepted; agents get it when they are in reach"
         return (Type.READY, TRUE, Reason.AWAITING_DELIVERY, message)

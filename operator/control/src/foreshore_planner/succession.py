@@ -110,6 +110,10 @@ class DeviceView:
     is_fleet_held: bool
     fleet: report.Fleet | None
     fleet_age: float
+    renewals: Sequence[report.LastRenewal] = ()
+    """What the hub renewed last of this device."""
+    given_back: Sequence[report.GivenBack] = ()
+    """What was given back to it of this device."""
 
     @property
     def bound(self) -> str:
@@ -137,7 +141,7 @@ def decide(view: DeviceView) -> Succession:
         return Succession(None, message, conditions.Reason.SITE_SILENT)
     grounds = lost(view, authority) or displaced(view, authority) or superseded(view, authority)
     if grounds is None:
-        return Succession(None)
+        return Succession(None, wake_after=doubted_for(view, authority))
     cause, signs = grounds
     left = remaining_wait(view, authority)
     if left > 0:
@@ -182,6 +186,14 @@ def lost(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> tuple[str, st
         return None
     silent = f"{view.holder.evidence}; {min(witnesses)} has not heard it for its lease duration"
     return reasons.HOLDER_LOST, silent
+
+
+def doubted_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> float | None:
+    """Return in how many seconds the first sign of loss is there too, where the second one is."""
+    if view.holder is None or not _witnesses(view, authority):
+        return None
+    left = view.lease - unrenewed_for(view, authority)
+    return left if left > 0 else None
 
 
 def displaced(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> tuple[str, str] | None:
@@ -234,9 +246,8 @@ def obeyed_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> float:
         return 0.0
     ages = [
         entry.age_seconds
-        for entry in view.fleet.given_back
-        if _is_device(view, entry.namespace, entry.device)
-        and (entry.holder, entry.epoch) == (authority.holder, authority.epoch)
+        for entry in view.given_back
+        if (entry.holder, entry.epoch) == (authority.holder, authority.epoch)
     ]
     if not ages:
         return remaining_wait(view, authority)
@@ -248,11 +259,7 @@ def unrenewed_for(view: DeviceView, authority: v1alpha1.DeviceAuthority) -> floa
     fleet = view.fleet
     if fleet is None:
         return 0.0
-    ages = [
-        renewal.age_seconds
-        for renewal in fleet.renewals
-        if _is_device(view, renewal.namespace, renewal.device) and renewal.epoch >= authority.epoch
-    ]
+    ages = [renewal.age_seconds for renewal in view.renewals if renewal.epoch >= authority.epoch]
     return min([*ages, fleet.uptime_seconds]) + view.fleet_age
 
 
@@ -297,13 +304,9 @@ def next_epoch(view: DeviceView) -> int:
 
     And above the past of a re-created Device. What nobody can have been granted lifts nothing.
     """
-    authority, fleet, now = view.device.status.authority, view.fleet, int(view.now.timestamp())
+    authority, now = view.device.status.authority, int(view.now.timestamp())
     issued = max(authority.last_issued, authority.epoch) if authority is not None else 0
-    renewed = [
-        renewal.epoch
-        for renewal in (fleet.renewals if fleet is not None else ())
-        if _is_device(view, renewal.namespace, renewal.device)
-    ]
+    renewed = [renewal.epoch for renewal in view.renewals]
     seen = [
         held.highest_epoch_seen
         for agent in view.agents.values()

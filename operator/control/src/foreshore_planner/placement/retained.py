@@ -14,9 +14,6 @@ from foreshore_decision import in_force
 from foreshore_planner import binding, health, snapshot
 from foreshore_planner.placement import case, choose, figures, in_agents, serving, troubles
 
-Site = tuple[str, str, str]
-"""(namespace, policy, site)."""
-
 
 def all_of(
     seen: snapshot.Snapshot,
@@ -26,20 +23,31 @@ def all_of(
 ) -> tuple[case.PlacementPlan, ...]:
     """Return how every placement is shown that stays and is not planned; without any pods."""
     names = {(plan.namespace, plan.name) for plan in planned}
-    plans = []
-    for placement in sorted(seen.placements, key=binding.key):
-        namespace, site = binding.key(placement)[0], placement.spec.site
-        policy = bound.policies.get((namespace, placement.spec.policy_ref.name))
-        status = placement.status
-        is_shown = bool(status.replicas or status.agents)
-        if policy is None or binding.key(placement) in names or not is_shown:
-            continue
-        if policy.is_retained or (policy.is_placed and site in policy.suspended):
-            of_it = seen.index.replicas_at.get((namespace, policy.key[1], site), ())
-            plans.append(
-                kept(case.Sight(seen, verdicts, placement, of_it), placement, _why(policy))
-            )
-    return tuple(plans)
+    placements = (
+        placement
+        for placement in sorted(seen.placements, key=binding.key)
+        if binding.key(placement) not in names
+    )
+    plans = (of(seen, verdicts, bound, placement) for placement in placements)
+    return tuple(plan for plan in plans if plan is not None)
+
+
+def of(
+    seen: snapshot.Snapshot,
+    verdicts: health.Health,
+    bound: binding.BoundSnapshot,
+    placement: v1alpha1.InferencePlacement,
+) -> case.PlacementPlan | None:
+    """Return how a placement is shown that is not planned; None where it does not stay."""
+    namespace, site = binding.key(placement)[0], placement.spec.site
+    policy = bound.policies.get((namespace, placement.spec.policy_ref.name))
+    is_shown = bool(placement.status.replicas or placement.status.agents)
+    if policy is None or not is_shown:
+        return None
+    if not (policy.is_retained or (policy.is_placed and site in policy.suspended)):
+        return None
+    pods = seen.index.replicas_at.get((namespace, policy.key[1], site), ())
+    return kept(case.Sight(seen, verdicts, placement, pods), placement, _why(policy))
 
 
 def _why(policy: binding.BoundPolicy) -> str:

@@ -1,0 +1,121 @@
+"""The verdict on every node, kept between passes, and which sites are held.
+
+A site is judged anew when one of its nodes or agents changed, all are when the hub comes or goes or
+when the hold of the fleet begins or ends. Called by `fold`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from foreshore_planner import containment, health, snapshot
+from foreshore_planner.world.changes import Changes
+from foreshore_planner.world.seen import Seen
+
+
+@dataclass(slots=True)
+class Turned:
+    """What was judged otherwise than before."""
+
+    nodes: set[str] = field(default_factory=set)
+    sites: set[str] = field(default_factory=set)
+    """Sites that are held now, or not any more."""
+    is_fleet: bool = False
+    """Whether the hold of all began or ended."""
+    defects: list[containment.Defect] = field(default_factory=list)
+
+
+class Verdicts:
+    """What every node is, as far as the evidence goes."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, health.Assessment] = {}
+        self._alone: set[str] = set()
+        self._dark: set[str] = set()
+        self._is_fleet_held = False
+
+    def health(self, kept: Seen) -> health.Health:
+        """Return the verdicts as they stand."""
+        held = frozenset(kept.nodes_of if self._is_fleet_held else self._alone)
+        return health.Health(self._nodes, held, self._is_fleet_held)
+
+    def judge(self, kept: Seen, seen: snapshot.Snapshot, changes: Changes) -> Turned:
+        """Judge what changed."""
+        turned = Turned()
+        sites, strays = _touched(kept, changes)
+        for site in sites:
+            self._note_silence(kept, site, turned)
+        was_held = self._is_fleet_held
+        self._is_fleet_held = self._is_dark(kept, seen)
+        turned.is_fleet = was_held != self._is_fleet_held
+        if turned.is_fleet or changes.hub:
+            sites = set(kept.nodes_of)
+            strays = {node.name for node in kept.nodes.values() if node.site is None}
+        for site in sorted(sites):
+            members = kept.nodes_of.get(site, ())
+            self._judge(seen, members, turned, is_alone=site in self._alone)
+        lone = [kept.nodes[name] for name in sorted(strays)]
+        self._judge(seen, lone, turned, is_alone=False)
+        for name, node in changes.nodes.items():
+            if node.new is None and self._nodes.pop(name, None) is not None:
+                turned.nodes.add(name)
+        return turned
+
+    def _judge(
+        self,
+        seen: snapshot.Snapshot,
+        nodes: Sequence[snapshot.Node],
+        turned: Turned,
+        *,
+        is_alone: bool,
+    ) -> None:
+        try:
+            fresh = health.judged(seen, nodes, is_alone=is_alone, is_fleet_held=self._is_fleet_held)
+        except Exception as error:  # noqa: BLE001 - what was judged stays; logged and counted
+            turned.defects.append(containment.Defect(containment.STEP, "", "judging", error))
+            return
+        for name, assessment in fresh.items():
+            if self._nodes.get(name) != assessment:
+                self._nodes[name] = assessment
+                turned.nodes.add(name)
+
+    def _note_silence(self, kept: Seen, site: str, turned: Turned) -> None:
+        silences = health.silences_of(kept.nodes_of.get(site, ()))
+        is_alone = site in health.held_sites({site: silences}) if silences else False
+        if is_alone != (site in self._alone):
+            turned.sites.add(site)
+        _keep(self._alone, site, is_member=is_alone)
+        _keep(self._dark, site, is_member=bool(silences) and None not in silences)
+
+    def _is_dark(self, kept: Seen, seen: snapshot.Snapshot) -> bool:
+        """Whether all is held; ages of silence are made true where that may be.
+
+        Below the number of sites that it takes nobody needs to know for how long any is silent.
+        """
+        if len(self._dark) < health.DARK_TOGETHER:
+            kept.queue.put(("hold",), None)
+            return False
+        for site in self._dark:
+            for node in kept.nodes_of[site]:
+                kept.refresh_node(node.name)
+        silences = {site: health.silences_of(nodes) for site, nodes in kept.nodes_of.items()}
+        ages = [age for site in self._dark for age in silences[site] if age is not None]
+        waits = [health.HOLD_ENDS - age for age in ages if age < health.HOLD_ENDS]
+        kept.queue.put(("hold",), kept.monotonic + min(waits) if waits else None)
+        is_heard = health.are_living_heard(seen, silences)
+        return health.is_fleet_dark(silences.values(), is_heard=is_heard)
+
+
+def _touched(kept: Seen, changes: Changes) -> tuple[set[str], set[str]]:
+    """Return the sites to judge anew, and the nodes of none."""
+    nodes = [node for change in changes.nodes.values() for node in change if node is not None]
+    nodes += [kept.nodes[name] for name in changes.agents if name in kept.nodes]
+    sites = {node.site for node in nodes if node.site is not None}
+    strays = {node.name for node in nodes if node.site is None}
+    return sites, {name for name in strays if name in kept.nodes and kept.nodes[name].site is None}
+
+
+def _keep(members: set[str], name: str, *, is_member: bool) -> None:
+    if is_member:
+        members.add(name)
+    else:
+        members.discard(name)

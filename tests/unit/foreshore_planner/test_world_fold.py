@@ -1,0 +1,197 @@
+"""The fold decides what the reference decides, whatever sequence of changes led there.
+
+Few sequences by default; `FORESHORE_SEQUENCES=5000` tries so many (`make nightly`).
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import changing
+from foreshore_planner import plan as planning
+from foreshore_planner import snapshot, status
+from foreshore_planner.placement import case
+from foreshore_planner.world import deadlines, delta, fold, keys
+
+SEQUENCES = settings(
+    max_examples=int(os.environ.get("FORESHORE_SEQUENCES", "15")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+Step = tuple[changing.Change, int, int]
+numbers = st.integers(min_value=0, max_value=12)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(changing.FREQUENT) | st.sampled_from(changing.CHANGES), numbers, numbers
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+class Followed:
+    """A fold beside the reference, and the statuses as somebody who writes them has them."""
+
+    def __init__(self) -> None:
+        self.world = fold.World()
+        self.before: snapshot.Snapshot | None = None
+        self.rows: dict[status.Subject, Any] = {}
+        self.planned: dict[Any, case.PlacementPlan] = {}
+
+    def follow(self, seen: snapshot.Snapshot, *, looks_again: bool = False) -> None:
+        change = delta.between(self.before, seen)
+        made = fold.fold(self.world, dataclasses.replace(change, looks_again=looks_again))
+        self.before = seen
+        for key, plan in made.placements.items():
+            if plan is None:
+                self.planned.pop(key, None)
+            else:
+                self.planned[key] = plan
+        rows, _ = self.world.rows(sorted(made.statuses))
+        for subject in made.statuses:
+            self.rows.pop(subject, None)
+        for kind, namespace, name, value in rows:
+            self.rows[(kind, (namespace or "", name))] = value
+        self.compare(planning.plan(seen), made, is_whole=looks_again)
+
+    def compare(self, wanted: planning.Plan, made: delta.PlanDelta, *, is_whole: bool) -> None:
+        assert self.world.health().nodes == wanted.health
+        assert shown(self.planned.values(), is_whole) == shown(wanted.placements, is_whole) | kept(
+            self.planned, wanted, is_whole
+        )
+        assert set(made.grants) == set(wanted.grants)
+        assert made.removals == wanted.removals
+        assert made.retired == wanted.retired
+        assert {spoken(kind, at, row) for (kind, at), row in self.rows.items()} == {
+            spoken(row.kind, (row.namespace or "", row.name), row.status) for row in wanted.statuses
+        }
+        if wanted.wake_after is not None:
+            assert made.wake_after is not None
+            assert made.wake_after <= wanted.wake_after + 1e-6
+
+
+def shown(plans: Any, is_whole: bool) -> dict[Any, case.PlacementPlan]:
+    """Plans by name, without what may be as old as the last look at a settled one."""
+    return {(plan.namespace, plan.name): plan if is_whole else decided(plan) for plan in plans}
+
+
+def kept(
+    planned: dict[Any, case.PlacementPlan], wanted: planning.Plan, is_whole: bool
+) -> dict[Any, case.PlacementPlan]:
+    """Plans that are only shown: the reference gives them to nobody but their status."""
+    names = {(plan.namespace, plan.name) for plan in wanted.placements}
+    only = [plan for key, plan in planned.items() if key not in names]
+    assert all(not plan.pods for plan in only)
+    return shown(only, is_whole)
+
+
+def decided(plan: case.PlacementPlan) -> case.PlacementPlan:
+    findings = dataclasses.replace(plan.findings, summary="", nearest=None)
+    candidates = plan.candidates.model_copy(update={"total": 0, "rejected": ()})
+    moves = tuple(move.model_copy(update={"time": ""}) for move in plan.moves)
+    return dataclasses.replace(plan, findings=findings, candidates=candidates, moves=moves)
+
+
+def spoken(kind: str, at: Any, value: Any) -> str:
+    """A status without the times of its conditions, which are those of the last look."""
+    document = value.document()
+    for condition in document.get("conditions", ()):
+        condition.pop("lastTransitionTime", None)
+        if kind == "InferencePlacement":
+            condition.pop("message", None)
+    for move in document.get("moves", ()):
+        move.pop("time")  # of a move that is not written yet: that of the look that decided it
+    document.pop("candidates", None)
+    return f"{kind} {at} {document}"
+
+
+def followed(changes: Sequence[Step]) -> None:
+    fold_ = Followed()
+    seen = changing.start()
+    fold_.follow(seen)
+    for change, first, second in changes:
+        seen = change(seen, first, second)
+        fold_.follow(seen)
+    fold_.follow(seen, looks_again=True)
+
+
+@SEQUENCES
+@given(steps)
+def test_the_fold_of_any_sequence_of_changes_is_the_plan_of_the_world_it_led_to(
+    changes: list[Step],
+) -> None:
+    followed(changes)
+
+
+SETTLED = ((changing.carried_out, 1, 0), (changing.wait, 3, 1), (changing.heard, 0, 0))
+
+
+def all_of(change: changing.Change) -> list[Step]:
+    return [(change, first, second) for first in range(3) for second in range(6)]
+
+
+DEPENDENCIES: dict[str, tuple[str, list[Step]]] = {
+    "a pod": ("_of_pod", [*SETTLED, *all_of(changing.pod_changes)]),
+    "a node": ("_of_node", [*SETTLED, *all_of(changing.node_changes_site)]),
+    "an agent": ("_of_agents", [*SETTLED, *all_of(changing.heard)]),
+    "a pod of the product": (
+        "_of_product",
+        [*SETTLED, (changing.hub_away, 0, 0), *all_of(changing.part_changes)],
+    ),
+    "a pod that is refused": ("_of_names", all_of(changing.pod_is_refused)),
+    "an InferencePlacement": ("_of_placement", [*SETTLED, *all_of(changing.placement_goes)]),
+    "a device": ("_of_device", [*SETTLED, *all_of(changing.device_changes)]),
+    "a policy": ("_of_policy", [*SETTLED, *all_of(changing.policy_changes)]),
+    "a plan": ("of_plans", [*SETTLED, *all_of(changing.pod_changes)]),
+}
+
+
+@pytest.mark.parametrize("name", DEPENDENCIES)
+def test_a_fold_that_forgets_what_depends_on_something_is_found_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten, changes = DEPENDENCIES[name]
+    monkeypatch.setattr(keys.Keys, forgotten, lambda *_: None)
+    with pytest.raises(AssertionError):
+        followed(changes)
+
+
+AGES: dict[str, tuple[str, list[Step]]] = {
+    "of a Lease": ("LEASE", [*SETTLED, (changing.wait, 5, 0), (changing.wait, 3, 0)]),
+    "of a pod": (
+        "PHASE",
+        [
+            *SETTLED,
+            *SETTLED,
+            (changing.wait, 8, 1),  # whatever else has a limit has passed it
+            (changing.pod_changes, 0, 1),
+            *[(changing.wait, 7, 1)] * 2,
+        ],
+    ),
+    "of a report": ("AGENT", [*SETTLED, (changing.wait, 4, 1), (changing.wait, 5, 1)]),
+}
+
+
+@pytest.mark.parametrize("name", AGES)
+def test_a_fold_that_forgets_when_an_age_decides_is_found_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten, changes = AGES[name]
+    monkeypatch.setattr(deadlines, forgotten, ())
+    if forgotten == "PHASE":
+        monkeypatch.setattr(deadlines, "PATIENCE", ())
+    with pytest.raises(AssertionError):
+        followed(changes)
+
+
+@pytest.mark.parametrize("change", changing.CHANGES, ids=lambda change: change.__name__)
+def test_each_change_by_itself_is_followed_from_a_settled_world(change: changing.Change) -> None:
+    for first in range(3):
+        then = [(change, first, second) for second in range(6)]
+        followed([*SETTLED, *SETTLED, *then])

@@ -1,0 +1,103 @@
+"""The parts of a world that is kept: groups, deadlines, rounds, facts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import planning as build
+from foreshore_api.wire import report
+from foreshore_planner import named
+from foreshore_planner.world import deadlines, facts, groups, rounds
+
+Member = tuple[str, frozenset[int]]
+members = st.dictionaries(
+    st.sampled_from("abcdef"), st.none() | st.frozensets(st.integers(0, 3)), max_size=6
+)
+
+
+@given(st.lists(members, max_size=6))
+def test_groups_that_were_changed_are_those_of_everything_at_once(
+    changes: list[dict[str, frozenset[int] | None]],
+) -> None:
+    kept: groups.Groups[int, str, Member] = groups.Groups(lambda member: member[1], lambda m: m[0])
+    present: dict[str, Member] = {}
+    for change in changes:
+        for name, numbers in change.items():
+            present.pop(name, None)
+            if numbers is not None:
+                present[name] = (name, numbers)
+            kept.put(name, present.get(name))
+            for group in (0, 1, 2, 3):
+                kept.get(group, ())
+    whole = named.grouped(sorted(present.values(), key=lambda m: m[0]), lambda m: m[1])
+    assert dict(kept) == whole
+    assert len(kept) == len(whole)
+
+
+moments = st.lists(
+    st.tuples(st.sampled_from("abc"), st.none() | st.floats(min_value=0, max_value=100)),
+    max_size=30,
+)
+
+
+@given(moments, st.floats(min_value=0, max_value=100))
+def test_what_is_due_is_what_was_put_last(
+    entries: list[tuple[str, float | None]], now: float
+) -> None:
+    queue = deadlines.Deadlines()
+    for key, at in entries:
+        queue.put(key, at)
+    last = dict(entries)
+    assert set(queue.due(now)) == {key for key, at in last.items() if at is not None and at <= now}
+    left = [at for at in last.values() if at is not None and at > now]
+    assert queue.next() == min(left, default=None)
+    assert queue.due(now) == ()
+
+
+def test_a_moment_that_is_put_off_for_ever_takes_no_more_room() -> None:
+    queue = deadlines.Deadlines()
+    for second in range(10_000):
+        queue.put("agent", float(second))
+    assert len(queue._heap) < 100
+
+
+def test_every_placement_has_its_turn_and_new_figures_come_first() -> None:
+    every = [("hq", f"p{number}", "hq") for number in range(300)]
+    turns = rounds.Rounds()
+    assert turns.take(every, 0.0) == set()
+    turns.press(every[:50])
+    taken = [turns.take(every, float(second)) for second in range(1, 320)]
+    assert max(map(len, taken)) <= rounds.A_SECOND
+    assert set().union(*taken[:3]) >= set(every[:50])
+    assert set().union(*taken) == set(every)
+
+
+def test_a_long_pause_is_no_reason_to_look_at_all_at_once() -> None:
+    every = [("hq", f"p{number}", "hq") for number in range(30_000)]
+    turns = rounds.Rounds()
+    turns.take(every, 0.0)
+    turns.press(every)
+    assert len(turns.take(every, 3600.0)) <= rounds.A_SECOND * rounds.LONGEST
+
+
+def _facts(**changes: object) -> facts.AgentFacts:
+    return facts.of(build.agent("edge-1", **changes))
+
+
+def test_figures_and_beats_that_go_on_are_no_facts() -> None:
+    usual = _facts(uptime_seconds=700.0, probes=build.probes(edge_2=1))
+    assert _facts(uptime_seconds=900.0, probes=build.probes(edge_2=9)) == usual
+    beats = [
+        _facts(peers=(report.ReportedPeer(node="edge-2", age_seconds=age, has_hub=True),))
+        for age in (0.2, 0.9, 7.0)
+    ]
+    assert beats[0] == beats[1] != beats[2]
+
+
+def test_how_many_calls_went_well_is_no_fact_but_that_none_does_is() -> None:
+    lines = (
+        build.endpoint("r0", "edge-2", good=10),
+        build.endpoint("r0", "edge-2", good=11),
+        build.endpoint("r0", "edge-2", bad_for_seconds=4.0, failed=9),
+    )
+    said = [_facts(endpoints=(line,)) for line in lines]
+    assert said[0] == said[1] != said[2]
