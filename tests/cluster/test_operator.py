@@ -513,7 +513,7 @@ async def test_readiness_is_told_and_writes_are_counted(world: World) -> None:
         page = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/metrics")
         ready = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/readyz")
 
-    assert 'foreshore_operator_writes_total{kind="Pod",result="Written"} 1.0' in page
+    assert 'foreshore_operator_writes_total{kind="Pod",lane="Urgent",result="Written"} 1.0' in page
     assert "foreshore_operator_leader 1.0" in page
     assert ready == "ok\n"
 

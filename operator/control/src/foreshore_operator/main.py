@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 import uuid
@@ -26,7 +27,7 @@ import uvloop
 from aiohttp import web
 
 from foreshore_api import addresses, programs
-from foreshore_kube import api, apply, config, elector, kinds, listening, logs
+from foreshore_kube import api, apply, config, elector, listening, logs
 from foreshore_operator import (
     act,
     compilation,
@@ -38,11 +39,16 @@ from foreshore_operator import (
     metrics,
     passes,
     settings,
+    status_queue,
+    statuses,
     store,
 )
 from foreshore_planner import health as node_health
 
 log = logging.getLogger(__name__)
+
+LAST_STATUSES = 0.5
+"""Seconds at the end in which statuses that wait are still written, while the Lease is ours."""
 
 application = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
@@ -145,13 +151,15 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
         stack.push_async_callback(asyncio.to_thread, kopf_thread.close)
         async with asyncio.TaskGroup() as tasks:
             election = tasks.create_task(_campaign(parts), name="elector")
+            planning = tasks.create_task(parts.passes.run(), name="passes")
             work = [
+                planning,
                 *(
                     tasks.create_task(mirror.run(), name=f"informer {mirror.kind.plural}")
                     for mirror in parts.store.informers()
                 ),
-                tasks.create_task(parts.passes.run(), name="passes"),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
+                tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
                 tasks.create_task(
                     store.watch_lease_ages(parts.store, marks, node_health.LEASE_STALE),
                     name="lease ages",
@@ -162,6 +170,8 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
             try:
                 yield parts
             finally:
+                planning.cancel()
+                await parts.passes.act.queue.drained(LAST_STATUSES)
                 for task in work:
                     task.cancel()
                 await asyncio.wait(work)
@@ -187,6 +197,8 @@ def _assemble(
 
     def lead(is_leading: bool) -> None:  # noqa: FBT001 (the elector's word)
         figures.leader.set(is_leading)
+        if not is_leading:
+            queue.drop()
         kopf_thread.set_leading(is_leading=is_leading)
         marks.mark("leadership", urgent=True)
 
@@ -198,24 +210,24 @@ def _assemble(
         on_change=lead,
         on_contact=mirrors.lease_ages.reached,
     )
-    writer = apply.Writer(
-        kube,
-        leader,
-        pace=apply.WritePace(timeout=leader.timing.write_timeout),
-        on_outcome=lambda kind, outcome, _: _count(figures, kind, outcome),
-    )
     met = defects.Defects(lambda kind: figures.defects.labels(kind).inc())
+    recorder = events.EventRecorder(kube, leader, chosen.identity)
+    background = statuses.Statuses(
+        _writer(kube, leader, figures, apply.STATUS_PACE, "Status"), mirrors, recorder
+    )
+    queue = status_queue.StatusQueue(background, figures, met)
     loop = passes.Passes(
         settings=chosen,
         store=mirrors,
         hub=hub,
         leader=leader,
         act=act.Act(
-            writer,
+            _writer(kube, leader, figures, apply.URGENT_PACE, "Urgent"),
+            queue,
             mirrors,
             figures,
             chosen.serving_image,
-            events.EventRecorder(kube, leader, chosen.identity),
+            recorder,
             met,
         ),
         marks=marks,
@@ -227,8 +239,22 @@ def _assemble(
     return Operator(mirrors, leader, loop, figures), kopf_thread
 
 
-def _count(figures: metrics.Metrics, kind: kinds.ResourceKind, outcome: apply.WriteResult) -> None:
-    figures.writes.labels(kind.kind, outcome.value).inc()
+def _writer(
+    kube: api.KubeApi,
+    leader: elector.Elector,
+    figures: metrics.Metrics,
+    pace: apply.WritePace,
+    lane: str,
+) -> apply.Writer:
+    """The writer of one lane: with slots and a pace of its own, no lane waits for another."""
+    return apply.Writer(
+        kube,
+        leader,
+        pace=dataclasses.replace(pace, timeout=leader.timing.write_timeout),
+        on_outcome=lambda kind, outcome, _: figures.writes.labels(
+            lane, kind.kind, outcome.value
+        ).inc(),
+    )
 
 
 async def _hub(
