@@ -31,6 +31,7 @@ from foreshore_kube import api, apply, config, elector, listening, logs
 from foreshore_operator import (
     act,
     compilation,
+    compiling,
     defects,
     dirty,
     events,
@@ -160,6 +161,7 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                 ),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
                 tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
+                tasks.create_task(parts.passes.compilations.run(), name="compilations"),
                 tasks.create_task(
                     store.watch_lease_ages(parts.store, marks, node_health.LEASE_STALE),
                     name="lease ages",
@@ -233,7 +235,7 @@ def _assemble(
         marks=marks,
         figures=figures,
         probes=metrics.ProbeState(lambda: mirrors.is_synced),
-        compiler=compilation.Compiler(met),
+        compilations=compiling.Compilations(compilation.Compiler(met), marks.mark),
         defects=met,
     )
     return Operator(mirrors, leader, loop, figures), kopf_thread
