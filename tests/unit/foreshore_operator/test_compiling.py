@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def written(*policies: v1alpha1.DecisionPolicy) -> compilation.WrittenResources:
     )
 
 
-def edited(generation: int, **spec: object) -> v1alpha1.DecisionPolicy:
+def edited(generation: int, **spec: Any) -> v1alpha1.DecisionPolicy:
     policy = build.policy(**spec)
     metadata = policy.metadata.model_copy(update={"generation": generation})
     return policy.model_copy(update={"metadata": metadata})

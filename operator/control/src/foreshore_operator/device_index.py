@@ -75,11 +75,11 @@ class DeviceIndex:
                 after = _indexed(device, profile, changes)
                 changes.devices.append((before, after))
         changes.devices += [(self._devices[name], None) for name in gone]
-        for before, after in changes.devices:
-            if before is not None:
-                self._remove(before)
-            if after is not None:
-                self._add(after)
+        for old, new in changes.devices:
+            if old is not None:
+                self._remove(old)
+            if new is not None:
+                self._add(new)
         return changes
 
     def selected(self, policy: v1alpha1.DecisionPolicy) -> Iterator[IndexedDevice]:

@@ -43,6 +43,7 @@ from foreshore_operator import (
     status_queue,
     statuses,
     store,
+    watchdog,
 )
 from foreshore_planner import health as node_health
 
@@ -161,6 +162,9 @@ async def operator(chosen: settings.OperatorSettings) -> AsyncIterator[Operator]
                 ),
                 tasks.create_task(parts.passes.act.recorder.run(), name="events"),
                 tasks.create_task(parts.passes.act.queue.run(), name="statuses"),
+                tasks.create_task(
+                    watchdog.Watchdog(parts.metrics.loop_stall.observe).run(), name="watchdog"
+                ),
                 tasks.create_task(parts.passes.compilations.run(), name="compilations"),
                 tasks.create_task(
                     store.watch_lease_ages(parts.store, marks, node_health.LEASE_STALE),

@@ -33,6 +33,12 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
         )
+        self.loop_stall = prometheus_client.Histogram(
+            names.OPERATOR_LOOP_STALL.name,
+            names.OPERATOR_LOOP_STALL.help,
+            registry=self.registry,
+            buckets=(0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+        )
         self.leader = self._gauge(names.OPERATOR_LEADER)
         self.status_retries = self._counter(names.OPERATOR_STATUS_RETRIES)
         self._queue_length = self._gauge(names.OPERATOR_STATUS_QUEUE)
