@@ -12,6 +12,7 @@ steps      processor time of the engine's steps
 clients    MQTT clients beside the echo
 stall      the longest tick of the loop while the disk stalls
 kills      agents killed at random, and what was lost
+writes     a lost node's writes while ten thousand statuses are being written, and as many bare
 failover   on a real cluster: updates, nodes killed (left out with --skip-cluster)
 """
 
@@ -41,6 +42,7 @@ REPORTED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "clients": (True, {}),
     "stall": (True, {}),
     "kills": (True, {"kills": 200}),
+    "writes": (False, {}),
     "failover": (False, {}),
 }
 """Parts that print their own report: whether it works in a folder, and its arguments."""

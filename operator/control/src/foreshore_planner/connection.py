@@ -121,7 +121,7 @@ def last_known(device: binding.BoundDevice) -> Iterator[Said]:
         yield held
 
 
-def _as_stated(device: v1alpha1.Device, type_: Type) -> Said | None:
+def _as_stated(device: v1alpha1.Device, type_: conditions.Type) -> Said | None:
     """Return a condition as the Device has it, if this release knows its reason."""
     condition = conditions.find(device.status.conditions, type_)
     reasons = {reason.value: reason for reason in Reason}

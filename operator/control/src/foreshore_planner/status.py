@@ -120,7 +120,7 @@ def devices(
                 else {}
             )
             statements = [
-                kept.pop(Type.READY, None) or _device_delivery(device, standing, silent),
+                kept.pop(Type.READY, _device_delivery(device, standing, silent)),
                 connection.of_device(device, seen, reports),
                 *fences.of(device),
                 *kept.values(),
