@@ -28,6 +28,8 @@ from foreshore_operator import watchdog
 from harness import process
 
 STATUSES: Final = 10_000
+PART: Final = 500
+"""Statuses offered in a row, as a pass does."""
 ROUNDS: Final = 100
 PAUSE: Final = 0.7
 """Seconds between rounds, in which the flood goes on and the pace of urgent writes recovers."""
@@ -129,7 +131,11 @@ async def background(rig: lanes.WriteRig, run: WriteRun) -> AsyncIterator[None]:
         generation = 0
         while True:
             generation += 1
-            rig.queue.offer(lanes.flood(STATUSES, generation))
+            for part in (
+                lanes.flood(PART, generation, begin) for begin in range(0, STATUSES, PART)
+            ):
+                rig.queue.offer(part)
+                await asyncio.sleep(0)
             await asyncio.sleep(20.0)
 
     tasks = [

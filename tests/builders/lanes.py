@@ -86,7 +86,7 @@ def grant(device: str, epoch: int) -> succession.GrantUpdate:
     return succession.GrantUpdate("hq", device, "1", authority, "HolderLost", "its node is dead")
 
 
-def flood(count: int, generation: int) -> list[status_queue.QueuedStatus]:
+def flood(count: int, generation: int, begin: int = 0) -> list[status_queue.QueuedStatus]:
     """So many statuses, each to be written."""
     ready = conditions.Condition(
         type="Ready",
@@ -99,7 +99,7 @@ def flood(count: int, generation: int) -> list[status_queue.QueuedStatus]:
     status = v1alpha1.DeviceStatus(observed_generation=generation, conditions=(ready,))
     return [
         status_queue.QueuedStatus("Device", "hq", f"room-{number:05}", status)
-        for number in range(count)
+        for number in range(begin, begin + count)
     ]
 
 
