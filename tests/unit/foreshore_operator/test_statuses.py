@@ -124,6 +124,15 @@ def test_a_device_whose_grant_came_back_or_that_has_a_status_does_not_wait(
     assert due.wait == 0.0
 
 
+def test_a_device_that_is_stalled_does_not_wait_for_a_grant_that_cannot_come(rig: Rig) -> None:
+    stalled = ready("True", "Invalid").model_copy(update={"type": "Stalled"})
+    queued = of_device(ready("False", "Invalid"), stalled)
+    rig.cache(queued, {})
+    due = rig.statuses.judge(queued, 0.0)
+    assert due is not None
+    assert due.wait == 0.0
+
+
 @pytest.mark.parametrize(
     ("before", "after", "is_bad"),
     [("True", "False", True), ("False", "False", False), ("True", "True", False)],

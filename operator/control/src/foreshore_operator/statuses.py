@@ -84,8 +84,9 @@ class Statuses:
         before = cached.get("status") or {}
         if queued.kind == v1alpha1.Device.kind and queued.undecodable is None:
             is_granted = (before.get("authority") or {}).get("holder") is not None
-            is_first = not before.get("conditions")
-            return max(0.0, FIRST_WAITS - waited) if is_first and not is_granted else 0.0
+            is_stalled = conditions.is_true(queued.status.conditions, conditions.Type.STALLED)
+            is_final = bool(before.get("conditions")) or is_granted or is_stalled
+            return 0.0 if is_final else max(0.0, FIRST_WAITS - waited)
         last = self._figures_written.get(queued.key)
         if last is None or queued.kind != v1alpha1.InferencePlacement.kind:
             return 0.0
